@@ -1,0 +1,1 @@
+"""Files in, files out. PyAV is imported here and nowhere else."""

@@ -1,0 +1,85 @@
+"""What a media file holds, as plain facts: what `probe` reads and what the output plan is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream.frame import FrameFormat
+
+
+class StreamKind(StrEnum):
+    VIDEO = "video"
+    AUDIO = "audio"
+    SUBTITLE = "subtitle"
+    DATA = "data"
+    ATTACHMENT = "attachment"
+    COVER = "cover"
+    """A still picture that accompanies the programme (an `attached_pic` video stream)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamInfo:
+    """One stream of the source, in container order. `detail` is a short human line: "aac 48000 Hz 5.1"."""
+
+    index: int
+    kind: StreamKind
+    codec: str
+    """FFmpeg's codec name ("h264", "ass", "mov_text"), or "" where FFmpeg knows none."""
+    detail: str = ""
+    language: str = ""
+    title: str = ""
+    dispositions: tuple[str, ...] = ()
+    copyable: bool = True
+    """False where FFmpeg cannot hand out usable packets (no codec parameters)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HdrMetadata:
+    """HDR10 static metadata, in the units of the x265 parameters `master-display` and `max-cll`."""
+
+    mastering_display: str | None = None
+    """G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min): chromaticities × 50000, luminances × 10000 cd/m²."""
+    content_light: tuple[int, int] | None = None
+    """MaxCLL, MaxFALL in cd/m²."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """The video stream that is upscaled. `format.color` is resolved; `guessed` names the fields that were untagged."""
+
+    index: int
+    codec: str
+    format: FrameFormat
+    guessed: tuple[str, ...] = ()
+    time_base: Fraction
+    average_rate: Fraction | None = None
+    start_pts: int | None = None
+    duration: float | None = None
+    """Seconds, as the header says."""
+    frames: int | None = None
+    """How many frames to expect, for progress; None where nothing says so."""
+    interlaced: bool = False
+    display_matrix: tuple[int, ...] | None = None
+    """Nine 16.16/2.30 fixed-point integers; None for upright video."""
+    hdr: HdrMetadata | None = None
+    uncarried: tuple[str, ...] = ()
+    """What the frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaInfo:
+    """A whole source file."""
+
+    path: Path
+    container: str
+    """FFmpeg's demuxer names, comma separated: "matroska,webm"."""
+    streams: tuple[StreamInfo, ...]
+    video: VideoInfo
+    chapters: int = 0
+    duration: float | None = None
+    start_time: float = 0.0
+    """Earliest timestamp of all streams, in seconds."""
+    seekable: bool = True

@@ -1,0 +1,1 @@
+"""Stages in threads, connected by bounded channels. Standard library only; knows no video."""
