@@ -271,7 +271,7 @@ def pixel_format(name: str) -> PixelFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class ColorSpec:
-    """What the code values mean. The defaults say "unspecified"; `resolve_color` decides, once, at the source."""
+    """What the code values mean. The defaults say "unspecified"; `resolve_color` decides them, once."""
 
     matrix: Matrix = Matrix.UNSPECIFIED
     range: ColorRange | None = None

@@ -48,7 +48,7 @@ class HdrMetadata:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """The video stream that is upscaled. `format.color` is resolved; `guessed` names the fields that were untagged."""
+    """The video stream that is upscaled. `format.color` is resolved; `guessed` names what was untagged."""
 
     index: int
     codec: str

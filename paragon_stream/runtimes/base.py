@@ -48,8 +48,10 @@ class Session(Protocol):
     """What it runs on, in words: "CPU: AMD EPYC …"."""
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
-        """Upscale one frame from `inputs` into `outputs`: C-contiguous arrays of `job.source.plane_shapes`
-        and `job.target.plane_shapes`, which the caller owns and must leave alone until the completion is done.
+        """Upscale one frame from `inputs` into `outputs`.
+
+        C-contiguous arrays of `job.source.plane_shapes` and `job.target.plane_shapes`, which the caller owns
+        and must leave alone until the completion is done.
 
         Raises EngineError.
         """
@@ -66,5 +68,5 @@ class Runtime(Protocol):
     name: str
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError if the library is absent or refuses the job, UsageError for an unknown precision."""
+        """Raises EngineError if the library is absent or refuses the job, or lacks the precision."""
         ...

@@ -1,0 +1,18 @@
+"""Fixtures that every area's tests may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The developers' shared material; the project stands without it, and tests that use it skip."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "reference").is_dir():
+        pytest.skip("needs the developers' shared material beside the checkout")
+    return folder
