@@ -1,0 +1,51 @@
+"""FFmpeg's exceptions, turned into ours: the one place that knows their shape."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+
+from paragon_stream.errors import ParagonError
+
+AV_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, RuntimeError, AssertionError)
+"""What PyAV raises when FFmpeg, the operating system or PyAV's own checks refuse. (An `av.FFmpegError` may
+also be a ValueError or an OSError; PyAV raises plain ones of these as well.)"""
+
+_WORDS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "not permitted",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOENT: "no such file or folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "part of the path is not a folder",
+    errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC: "the disk quota is used up",
+    errno.EIO: "the device reports an input/output error",
+    errno.ENOMEM: "out of memory",
+    errno.EMFILE: "too many open files",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+def reason(error: BaseException) -> str:
+    """Why, in a few words and without FFmpeg's error numbers: "the disk is full"."""
+    number = getattr(error, "errno", None)
+    if number in _WORDS:
+        return _WORDS[number]
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(words.split()).rstrip(".")
+
+
+@contextmanager
+def av_errors_as(kind: type[ParagonError], what: str) -> Iterator[None]:
+    """Raise whatever PyAV raises inside as `kind`, worded "`what`: reason".
+
+    Errors of our own tree pass through unchanged.
+    """
+    try:
+        yield
+    except AV_ERRORS as error:
+        raise kind(f"{what}: {reason(error)}") from error

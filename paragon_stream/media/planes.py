@@ -1,0 +1,53 @@
+"""Planes of an FFmpeg frame to numpy arrays and back: one copy each way, padding of the lines honoured."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+
+def plane_view(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
+    """The bytes of one plane as rows×line_size, in place (writing changes the frame), top row first.
+
+    The array keeps the frame alive. Rows include the padding behind the picture.
+    """
+    plane = frame.planes[index]
+    if plane.line_size >= 0:
+        rows: NDArray[np.uint8] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return rows
+    # A frame stored bottom row first: FFmpeg points at the top row, the last one in memory.
+    size = -plane.line_size * plane.height
+    start = plane.buffer_ptr + plane.line_size * (plane.height - 1)
+    memory = (ctypes.c_uint8 * size).from_address(start)
+    memory.frame = frame  # type: ignore[attr-defined]
+    return np.frombuffer(memory, np.uint8).reshape(plane.height, -1)[::-1]
+
+
+def copy_from_frame(
+    frame: av.VideoFrame,
+    planes: Sequence[NDArray[np.uint8] | NDArray[np.uint16]],
+    crop: Sequence[tuple[int, int]] = (),
+) -> None:
+    """Copy the picture of `frame` into `planes`, C-contiguous arrays H×W or H×W×C of the frame's sample type.
+
+    `crop` gives for each plane the (rows, columns) to skip above and to the left; it is none by default.
+    """
+    for index, target in enumerate(planes):
+        top, left = crop[index] if crop else (0, 0)
+        row_bytes = target.nbytes // target.shape[0]
+        pixel_bytes = row_bytes // target.shape[1]
+        source = plane_view(frame, index)
+        start = left * pixel_bytes
+        bytes_out = target.reshape(target.shape[0], -1).view(np.uint8)
+        np.copyto(bytes_out, source[top : top + target.shape[0], start : start + row_bytes])
+
+
+def copy_to_frame(planes: Sequence[NDArray[np.uint8] | NDArray[np.uint16]], frame: av.VideoFrame) -> None:
+    """Copy `planes`, C-contiguous arrays H×W or H×W×C of the frame's sample type, into `frame`."""
+    for index, source in enumerate(planes):
+        bytes_in = source.reshape(source.shape[0], -1).view(np.uint8)
+        np.copyto(plane_view(frame, index)[: bytes_in.shape[0], : bytes_in.shape[1]], bytes_in)
