@@ -1,0 +1,223 @@
+"""Stages in threads: slots flow from the pool through every stage in order, and home again.
+
+    pool ──► decode ──► engine ──► encode ──► pool
+
+Each stage has one thread, so frames keep their order. The number of slots bounds everything: where a stage is
+slow, slots pile up before it, the pool runs dry and the first stage waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from paragon_stream.errors import Interrupted
+from paragon_stream.frame import Timing
+from paragon_stream.pipeline.channel import Channel
+from paragon_stream.pipeline.interrupt import HeldInterrupt
+from paragon_stream.pipeline.slot import Slot, SlotPool
+from paragon_stream.pipeline.stage import Failure, Overflow, Stage, StageStats
+from paragon_stream.pipeline.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_TICK = 0.05
+"""Seconds between two looks at Ctrl-C and `cancel`. On Windows a signal ends no wait for a lock."""
+
+_PATIENCE = 5.0
+"""Seconds after the stop before the log says which stage is being waited for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a pipeline has come."""
+
+    frames: int
+    """How many have passed the last stage."""
+    elapsed: float
+    """Seconds since the start."""
+    timing: Timing | None
+    """Of the latest frame that passed the last stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineStats:
+    """Where a run's time went: its wall time in seconds, and its stages by name, in order of flow."""
+
+    wall: float
+    stages: dict[str, StageStats]
+
+
+class Pipeline[Plane]:
+    """Runs `stages` over `slots`, once. Build another pipeline for another run; slots may be reused.
+
+    When `run` returns or raises, whatever happened, no thread is alive and every slot is home.
+    """
+
+    def __init__(self, slots: Sequence[Slot[Plane]], stages: Sequence[Stage[Plane]]) -> None:
+        """Raises ValueError for no slots, no stages, or two stages of one name."""
+        if not stages or len({stage.name for stage in stages}) != len(stages):
+            raise ValueError("a pipeline needs stages, each with a name of its own")
+        self.pool = SlotPool(slots)
+        self._channels = [self._channel_after(stage) for stage in stages[:-1]]
+        names = [None, *(stage.name for stage in stages)]
+        inboxes, outboxes = [None, *self._channels], [*self._channels, None]
+        self._workers = [
+            Worker(stage, self, before=before, inbox=inbox, outbox=outbox)
+            for stage, before, inbox, outbox in zip(stages, names, inboxes, outboxes, strict=False)
+        ]
+        self._failures: list[Failure] = []
+        self._failing = threading.Lock()
+        self._stopping = False
+        self._cancelled = False
+        self._begin: float | None = None
+        self._wall = 0.0
+        self._noticed = threading.Event()
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What went wrong, in order: `run` raises the first one's error, the others often follow from it."""
+        return tuple(self._failures)
+
+    @property
+    def stats(self) -> PipelineStats:
+        """Where the time went; complete once `run` has returned or raised."""
+        after = [*self._workers[1:], None]
+        return PipelineStats(
+            wall=self._wall,
+            stages={
+                worker.stage.name: StageStats(
+                    frames=worker.frames,
+                    dropped=worker.dropped,
+                    busy=worker.busy + (next_worker.completion_seconds if next_worker else 0.0),
+                    waiting_for_input=worker.input_seconds,
+                    waiting_for_output=worker.output_seconds,
+                )
+                for worker, next_worker in zip(self._workers, after, strict=True)
+            },
+        )
+
+    def cancel(self) -> None:
+        """Ask `run` to stop between frames and raise Interrupted; too late, it changes nothing.
+
+        From any thread, `on_progress`, or a signal handler.
+        """
+        self._cancelled = True  # no more than that: a signal handler must not wait for a lock
+
+    def run(
+        self, on_progress: Callable[[Progress], None] | None = None, interval: float = 0.5
+    ) -> PipelineStats:
+        """Run until the source ends; returns where the time went.
+
+        `on_progress` is called in this thread: at the first finished frame, every `interval` seconds, and at
+        the end.
+
+        Raises the original exception of the first failure (of a stage, or of `on_progress`), with a note that
+        says where; `failures` says it as facts. Raises KeyboardInterrupt after Ctrl-C and Interrupted after
+        `cancel`, from the first failure if there was one. RuntimeError if it ran before.
+        """
+        if self._begin is not None:
+            raise RuntimeError("a pipeline runs only once")
+        self._begin = begin = perf_counter()
+        with HeldInterrupt() as interrupt:
+            try:
+                for worker in self._workers:
+                    worker.start()
+                self._supervise(begin, interrupt, on_progress, interval)
+            except BaseException as error:
+                frames = self._workers[-1].frames
+                self.failed(Failure(stage="progress", error=error, frame=frames, timing=None))
+            finally:
+                self._join()
+                self._wall = perf_counter() - begin
+        first = self._failures[0].error if self._failures else None
+        if interrupt.pending:
+            raise KeyboardInterrupt from first
+        if self._cancelled and self._stopping:
+            raise Interrupted("stopped on request") from first
+        if first is not None:
+            raise first
+        return self.stats
+
+    # What workers say to their supervisor.
+
+    @property
+    def stopping(self) -> bool:
+        """True after a failure, a cancellation, or Ctrl-C."""
+        return self._stopping
+
+    def failed(self, failure: Failure) -> None:
+        """Record a failure and stop. The first one's error gets notes about itself and the later ones."""
+        with self._failing:
+            self._failures.append(failure)
+            first = self._failures[0]
+            if failure is first:
+                first.error.add_note(str(failure))
+            else:
+                log.warning("a later failure %s: %r", failure, failure.error)
+                first.error.add_note(f"later, {failure}: {failure.error!r}")
+        self._stop()
+
+    def take_home(self, slot: Slot[Plane]) -> None:
+        """Release a slot once nothing writes into its planes any more."""
+        try:
+            slot.completion.wait()
+        except BaseException as error:
+            log.warning("abandoned asynchronous work failed: %r", error)
+        self.pool.release(slot)
+
+    def notice(self) -> None:
+        """Wake the thread that waits in `run`."""
+        self._noticed.set()
+
+    def _channel_after(self, stage: Stage[Plane]) -> Channel[Slot[Plane]]:
+        """Half of the slots may wait between two stages; behind a live source only the newest frame may."""
+        return Channel(1 if stage.overflow is Overflow.DROP_OLDEST else max(1, len(self.pool.slots) // 2))
+
+    def _stop(self) -> None:
+        """Make every stage end after the slot in its hands."""
+        self._stopping = True  # first, so that nobody takes a closed channel for the end of the stream
+        self.pool.close()
+        for channel in self._channels:
+            for slot in channel.abandon():
+                self.take_home(slot)
+
+    def _supervise(
+        self,
+        begin: float,
+        interrupt: HeldInterrupt,
+        on_progress: Callable[[Progress], None] | None,
+        interval: float,
+    ) -> None:
+        """Wait for the workers' ends in short, interruptible naps; report progress in between."""
+        last = self._workers[-1]
+        due, first_due = begin + interval, True
+        while not all(worker.ended for worker in self._workers):
+            self._noticed.wait(_TICK)
+            self._noticed.clear()
+            if (interrupt.pending or self._cancelled) and not self._stopping:
+                self._stop()
+            now = perf_counter()
+            if on_progress is None or self._stopping or not (now >= due or (first_due and last.frames)):
+                continue
+            first_due = first_due and not last.frames
+            on_progress(Progress(frames=last.frames, elapsed=now - begin, timing=last.timing))
+            due = perf_counter() + interval
+        if on_progress is not None and not self._stopping:
+            on_progress(Progress(frames=last.frames, elapsed=perf_counter() - begin, timing=last.timing))
+
+    def _join(self) -> None:
+        """Wait until no thread is alive, even while a foreign Ctrl-C handler keeps raising."""
+        begin, told = perf_counter(), False
+        for worker in self._workers:
+            while worker.is_alive():
+                try:
+                    worker.join(_TICK)
+                except KeyboardInterrupt:
+                    continue
+                if not told and perf_counter() - begin > _PATIENCE:
+                    log.warning("waiting for stage %s, which does not return", worker.stage.name)
+                    told = True

@@ -1,0 +1,73 @@
+"""What one stage of a pipeline is, where its time went, and what went wrong in it. See pipeline.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from paragon_stream.frame import Timing
+from paragon_stream.pipeline.slot import Slot
+
+
+class Overflow(Enum):
+    """What a stage does with a slot that the next stage has no room for."""
+
+    WAIT = auto()
+    """Wait for room: every frame is processed."""
+    DROP_OLDEST = auto()
+    """Take the frame back that the next stage has not begun, unprocessed: a live source stays live."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage[Plane]:
+    """One thread's work on each slot.
+
+    `work` has a slot to itself until it returns. Returning False, and nothing else, means "no more": this
+    slot goes home unsent, what was sent before is still processed downstream, and upstream stages stop. The
+    first stage so says that its source has ended, a later one that it wants no more frames.
+
+    `work` may leave asynchronous work behind in `slot.completion`; the next stage's thread waits for it
+    before its own `work`. `finish` runs once in the stage's thread after its last slot (an encoder's flush),
+    but not after a failure, a cancellation, or a "no more" from downstream.
+
+    Neither can be killed: one that blocks in foreign code for ever blocks `Pipeline.run` for ever, so sources
+    that may hang need time-outs of their own. Stopping happens between slots.
+    """
+
+    name: str
+    work: Callable[[Slot[Plane]], bool | None]
+    finish: Callable[[], None] | None = None
+    overflow: Overflow = Overflow.WAIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStats:
+    """Where one stage's time went, in seconds."""
+
+    frames: int
+    """Slots sent on."""
+    dropped: int
+    """Slots taken back to make room for newer ones (`Overflow.DROP_OLDEST`)."""
+    busy: float
+    """Inside `work` and `finish`; plus what the next stage waited for this one's asynchronous completions."""
+    waiting_for_input: float
+    """For slots from the stage before, and for their completions."""
+    waiting_for_output: float
+    """For room in the next stage; in the first stage also for a slot to come home."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What went wrong where."""
+
+    stage: str
+    error: BaseException
+    frame: int
+    """How many frames the stage had sent on before."""
+    timing: Timing | None
+    """That of the frame in hand; None if there was none, or it had none yet."""
+
+    def __str__(self) -> str:
+        at = "" if self.timing is None else f", {self.timing.seconds:.3f} s"
+        return f"in stage {self.stage} (frame {self.frame}{at})"

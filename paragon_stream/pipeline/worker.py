@@ -1,0 +1,155 @@
+"""The thread of one stage."""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter
+from typing import Protocol
+
+from paragon_stream.frame import Timing
+from paragon_stream.pipeline.channel import Channel
+from paragon_stream.pipeline.slot import DONE, Slot, SlotPool
+from paragon_stream.pipeline.stage import Failure, Overflow, Stage
+
+
+class Supervisor[Plane](Protocol):
+    """Whom workers talk to; they never talk to each other."""
+
+    pool: SlotPool[Plane]
+
+    @property
+    def stopping(self) -> bool:
+        """True once all work should end, slots unfinished."""
+        ...
+
+    def take_home(self, slot: Slot[Plane]) -> None:
+        """Release a slot that nobody will process."""
+        ...
+
+    def failed(self, failure: Failure) -> None:
+        """Something went wrong: stop everything."""
+        ...
+
+    def notice(self) -> None:
+        """A worker has finished its first frame, or its life."""
+        ...
+
+
+class Worker[Plane](threading.Thread):
+    """Takes a slot, works on it, sends it on; whatever happens, it closes both its sides at the end.
+
+    Without `inbox` slots come from the pool, without `outbox` they go there.
+    """
+
+    def __init__(
+        self,
+        stage: Stage[Plane],
+        supervisor: Supervisor[Plane],
+        *,
+        before: str | None,
+        inbox: Channel[Slot[Plane]] | None,
+        outbox: Channel[Slot[Plane]] | None,
+    ) -> None:
+        super().__init__(name=f"paragon-{stage.name}", daemon=True)
+        self.stage = stage
+        self.frames = 0
+        self.dropped = 0
+        self.timing: Timing | None = None
+        """Of the frame that was sent on last."""
+        self.busy = 0.0
+        self.completion_seconds = 0.0
+        """How long this worker waited for completions of the stage before."""
+        self.ended = False
+        self._before = before or stage.name
+        self._supervisor = supervisor
+        self._pool = supervisor.pool
+        self._inbox = inbox
+        self._outbox = outbox
+        self._slot: Slot[Plane] | None = None  # the one in hand
+        self._blame = stage.name  # whose work is being done or waited for
+        self._refused = False
+
+    @property
+    def input_seconds(self) -> float:
+        """Time spent waiting for slots from the stage before, and for their completions."""
+        waited = 0.0 if self._inbox is None else self._inbox.get_seconds
+        return waited + self.completion_seconds
+
+    @property
+    def output_seconds(self) -> float:
+        """Time spent waiting for room downstream, which for the first stage is a slot at home."""
+        waited = 0.0 if self._outbox is None else self._outbox.put_seconds
+        return waited + (self._pool.acquire_seconds if self._inbox is None else 0.0)
+
+    def run(self) -> None:
+        """The thread's life."""
+        try:
+            while self._turn():
+                pass
+            if self.stage.finish is not None and not self._refused and not self._supervisor.stopping:
+                begin = perf_counter()
+                self.stage.finish()
+                self.busy += perf_counter() - begin
+        except BaseException as error:
+            timing = None if self._slot is None else self._slot.timing
+            self._supervisor.failed(Failure(stage=self._blame, error=error, frame=self.frames, timing=timing))
+        finally:
+            if self._slot is not None:
+                self._supervisor.take_home(self._slot)
+                self._slot = None
+            if self._inbox is not None:
+                for slot in self._inbox.abandon():
+                    self._supervisor.take_home(slot)
+            if self._outbox is not None:
+                self._outbox.close()
+            self.ended = True
+            self._supervisor.notice()
+
+    def _turn(self) -> bool:
+        """One slot, from one side to the other. False: that was the last, for whatever reason."""
+        self._slot = slot = self._pool.acquire() if self._inbox is None else self._inbox.get()
+        if slot is None:
+            return False
+        self._await_completion(slot)
+        if self._supervisor.stopping:
+            return False
+        begin = perf_counter()
+        wanted = self.stage.work(slot)
+        self.busy += perf_counter() - begin
+        if wanted is False:
+            return False
+        timing = slot.timing
+        if not self._send(slot):
+            self._refused = True
+            return False
+        self._slot = None
+        self.timing = timing
+        self.frames += 1
+        if self.frames == 1:
+            self._supervisor.notice()
+        return True
+
+    def _await_completion(self, slot: Slot[Plane]) -> None:
+        if slot.completion is DONE:
+            return
+        self._blame = self._before
+        begin = perf_counter()
+        try:
+            slot.completion.wait()
+        finally:
+            self.completion_seconds += perf_counter() - begin
+            slot.completion = DONE
+        self._blame = self.stage.name
+
+    def _send(self, slot: Slot[Plane]) -> bool:
+        if self._outbox is None:
+            slot.completion.wait()  # no later stage will
+            self._pool.release(slot)
+            return True
+        if self.stage.overflow is Overflow.WAIT:
+            return self._outbox.put(slot)
+        sent, dropped = self._outbox.put_latest(slot)
+        if dropped is not None:
+            self.dropped += 1
+            self._supervisor.take_home(dropped)
+        return sent
