@@ -293,9 +293,10 @@ def resolve_color(
     """`color` with every unspecified field decided, by the rules that players use.
 
     YUV: BT.709 if width ≥ 1280 or height > 576, else BT.601, the 625-line flavour if the height is 576 or 288
-    or the rate 25 or 50, else the 525-line one; a PQ or HLG transfer means BT.2020. Range limited, unless the
-    pixel format is RGB or a `yuvj…` one (`full_range_name`). Chroma location of 4:2:0: left, but centre for
-    MPEG-1 and JPEG; co-sited left otherwise. A tag that is present is never changed.
+    or the rate 25 or 50, else the 525-line one; a PQ or HLG transfer means BT.2020. A tagged
+    BT.709 matrix, or anything tagged BT.2020, decides the other gaps before the size does. Range limited,
+    unless the pixel format is RGB or a `yuvj…` one (`full_range_name`). Chroma location of 4:2:0: left, but
+    centre for MPEG-1 and JPEG; co-sited left otherwise. A tag that is present is never changed.
     """
     is_rgb = format.family is Family.RGB
     hdr = color.transfer in (Transfer.PQ, Transfer.HLG)
@@ -307,7 +308,7 @@ def resolve_color(
             14 if format.depth <= 10 else 15,
             int(Primaries.BT2020),
         )
-    elif is_rgb or high_definition:
+    elif is_rgb or high_definition or color.matrix is Matrix.BT709:
         matrix, transfer, primaries = Matrix.BT709, int(Transfer.BT709), int(Primaries.BT709)
     elif lines_625:
         matrix, transfer, primaries = Matrix.BT470BG, int(Transfer.SMPTE170M), int(Primaries.BT470BG)

@@ -27,7 +27,7 @@ class StreamInfo:
     index: int
     kind: StreamKind
     codec: str
-    """FFmpeg's codec name ("h264", "ass", "mov_text"), or "" where FFmpeg knows none."""
+    """FFmpeg's codec name ("h264", "ass", "mov_text"), whatever decoder is used; "" where it knows none."""
     detail: str = ""
     language: str = ""
     title: str = ""
@@ -53,20 +53,29 @@ class VideoInfo:
     index: int
     codec: str
     format: FrameFormat
+    """Of the frames as shown: behind the container's crop."""
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Columns and rows (left, top, right, bottom) of the decoded picture that the container says not to show;
+    left and top are whole chroma samples."""
     guessed: tuple[str, ...] = ()
+    """"matrix", "range", "transfer", "primaries", "chroma location"."""
     time_base: Fraction
     average_rate: Fraction | None = None
+    """Frames per second, as far as the header can be believed: for rate control and missing timestamps."""
+    durations_known: bool = True
+    """False where packet durations come from a frame rate that is absurd, and are ignored."""
     start_pts: int | None = None
     duration: float | None = None
     """Seconds, as the header says."""
     frames: int | None = None
-    """How many frames to expect, for progress; None where nothing says so."""
+    """How many frames to expect, for progress; an estimate; None where nothing says so."""
     interlaced: bool = False
+    """The first frames are interlaced; they are processed as if they were progressive."""
     display_matrix: tuple[int, ...] | None = None
     """Nine 16.16/2.30 fixed-point integers; None for upright video."""
     hdr: HdrMetadata | None = None
     uncarried: tuple[str, ...] = ()
-    """What the frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision"."""
+    """What the first frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision" …"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +92,16 @@ class MediaInfo:
     start_time: float = 0.0
     """Earliest timestamp of all streams, in seconds."""
     seekable: bool = True
+    """Whether the file can be opened a second time and read from its start: true of every regular file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """What was wrong with the source's video packets and frames, in counts."""
+
+    undecodable_packets: int = 0
+    """Packets that the decoder refused."""
+    corrupt_packets: int = 0
+    """Packets that the container delivered incomplete or with errors."""
+    corrupt_frames: int = 0
+    """Frames that were decoded in spite of errors, with parts of the picture guessed."""

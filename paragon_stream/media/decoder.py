@@ -1,0 +1,169 @@
+"""The decoded frames of one video stream, through damage to the very end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from paragon_stream.errors import InputError
+from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.info import Damage
+from paragon_stream.media.source import open_source, video_stream
+
+MAX_THREADS = 8
+"""Decoding threads unless told otherwise: each holds a frame, and the network is what takes the time."""
+
+_MAX_READ_FAILURES = 16
+"""Failed reads in a row after which the rest of a file is given up."""
+
+_log = logging.getLogger(__name__)
+
+
+class Decoder:
+    """Iterates over `av.VideoFrame`s in presentation order.
+
+    What does not decode is counted and skipped. Frames may be flagged corrupt: parts of them were guessed.
+    Not thread-safe. Raises InputError on opening, or when the device fails under the file.
+    """
+
+    def __init__(self, path: Path, index: int, *, threads: int | None = None) -> None:
+        self._path, self._index = path, index
+        self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
+        self._container = open_source(path)
+        self._stream = video_stream(self._container, index)
+        for stream in self._container.streams:
+            if stream.index != index:
+                stream.discard = av.stream.Discard.all
+        self._context = self._stream.codec_context
+        self._context.thread_count = self._threads
+        self._context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+        self._tail = _Tail(reorder=self._threads + 32)
+        self._undecodable = self._corrupt_packets = self._corrupt_frames = 0
+
+    @property
+    def damage(self) -> Damage:
+        """What was wrong so far."""
+        return Damage(
+            undecodable_packets=self._undecodable,
+            corrupt_packets=self._corrupt_packets,
+            corrupt_frames=self._corrupt_frames,
+        )
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets():
+            self._corrupt_packets += packet.is_corrupt
+            self._tail.sent(packet)
+            yield from self._delivered(self._decode(packet))
+        failures = self._undecodable
+        yield from self._delivered(self._decode(None))
+        if self._threads > 1 and (missing := self._tail.missing()):
+            self._undecodable = failures  # the flush's own count; the rescue sees each packet
+            yield from self._delivered(self._rescued(missing))
+
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        """The stream's packets; empty ones ("repeat the last frame", and PyAV's own flush marks) left out."""
+        failures = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size:
+                        failures = 0
+                        yield packet
+                return
+            except av.FFmpegError as error:
+                if isinstance(error, OSError):
+                    raise InputError(f"reading {self._path} failed: {reason(error)}") from error
+                failures += 1
+                if failures == _MAX_READ_FAILURES:
+                    _log.warning("giving up the rest of %s: %s", self._path, reason(error))
+                    return
+
+    def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
+        try:
+            return self._context.decode(packet)
+        except AV_ERRORS as error:
+            self._undecodable += 1
+            _log.debug("a packet of %s does not decode: %s", self._path, reason(error))
+            return []
+
+    def _delivered(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        for frame in frames:
+            self._corrupt_frames += frame.is_corrupt
+            self._tail.delivered(frame)
+            yield frame
+
+    def _rescued(self, missing: set[int]) -> list[av.VideoFrame]:
+        """The frames stamped `missing`: in flight behind an error that ended the flush of the decoder.
+
+        With frame threads the errors of the last packets surface during the flush; PyAV stops there, and the
+        frames of other threads and of the reordering buffer are lost. They are decoded again, by one thread.
+        """
+        found: list[av.VideoFrame] = []
+        with open_source(self._path) as again:
+            context = video_stream(again, self._index).codec_context
+            context.thread_type, context.thread_count = "NONE", 1
+            for packet in [*self._tail.packets, None]:
+                try:
+                    found += [frame for frame in context.decode(packet) if frame.pts in missing]
+                except AV_ERRORS:
+                    self._undecodable += packet is not None and packet.pts in missing
+        _log.debug("%d frames behind an error at the end of %s were rescued", len(found), self._path)
+        return found
+
+
+class _Tail:
+    """The last packets, from a key frame on, and which of their frames were delivered.
+
+    Kept so that the end of a damaged stream can be decoded again: at least `reorder` packets (or the whole
+    stream), at most a group of pictures more, and nothing where groups are huge.
+    """
+
+    _MAX_PACKETS = 1000
+    _MAX_BYTES = 64 << 20
+
+    def __init__(self, reorder: int) -> None:
+        self._reorder = reorder
+        self._groups: deque[list[av.Packet[av.VideoStream]]] = deque()
+        self._delivered: deque[int | None] = deque(maxlen=2 * self._MAX_PACKETS)
+        self._latest = -(1 << 63)
+        self._bytes = self._count = 0
+
+    @property
+    def packets(self) -> list[av.Packet[av.VideoStream]]:
+        return [packet for group in self._groups for packet in group]
+
+    def sent(self, packet: av.Packet[av.VideoStream]) -> None:
+        if packet.is_keyframe:
+            self._groups.append([])
+        if not self._groups:
+            return
+        self._groups[-1].append(packet)
+        self._bytes += packet.size
+        self._count += 1
+        while len(self._groups) > 1 and self._count - len(self._groups[0]) >= self._reorder:
+            self._drop_oldest()
+        while self._groups and (self._bytes > self._MAX_BYTES or self._count > self._MAX_PACKETS):
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        group = self._groups.popleft()
+        self._bytes -= sum(packet.size for packet in group)
+        self._count -= len(group)
+
+    def delivered(self, frame: av.VideoFrame) -> None:
+        self._delivered.append(frame.pts)
+        if frame.pts is not None:
+            self._latest = max(self._latest, frame.pts)
+
+    def missing(self) -> set[int]:
+        """Stamps, later than all that was delivered, of packets that gave no frame."""
+        stamps = {packet.pts for packet in self.packets} - set(self._delivered)
+        return {stamp for stamp in stamps if stamp is not None and stamp > self._latest}

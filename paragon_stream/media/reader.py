@@ -1,0 +1,194 @@
+"""The video of a file, frame by frame, straight into the planes that the engine reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+from paragon_stream.errors import FormatError, InputError
+from paragon_stream.frame import Layout, Timing, pixel_format
+from paragon_stream.media.av_errors import av_errors_as
+from paragon_stream.media.decoder import Decoder
+from paragon_stream.media.info import Damage, MediaInfo
+from paragon_stream.media.planes import copy_from_frame
+from paragon_stream.media.side_data import uncarried_in_frames
+from paragon_stream.media.timestamps import TimestampRepair
+
+type Plane = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(slots=True)
+class _Change:
+    """Frames of another format than the first: since when, how many."""
+
+    seconds: float
+    frames: int = 0
+
+
+class VideoReader:
+    """Decodes the video stream that `info` chose, in presentation order, with repaired timestamps.
+
+    One thread reads; `close` may come from any thread, waits for a frame that is being read, and may come
+    twice. `threads` is the number of decoding threads, up to 8 of them by default.
+
+    A picture that changes its size or layout on the way is converted to the first frame's, so that the
+    programme stays whole; `warnings` says so.
+
+    Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
+    """
+
+    def __init__(self, info: MediaInfo, *, threads: int | None = None) -> None:
+        video = info.video
+        self.info = info
+        self.frames = 0
+        """Frames read so far."""
+        self._format = video.format
+        left, top, right, bottom = video.crop
+        self._coded_size = (video.format.width + left + right, video.format.height + top + bottom)
+        self._crops = _plane_crops(info) if any(video.crop) else ()
+        self._timestamps = TimestampRepair(
+            video.time_base,
+            video.average_rate,
+            start=video.start_pts,
+            trust_durations=video.durations_known,
+        )
+        self._changes: dict[str, _Change] = {}
+        self._uncarried: set[str] = set()
+        self._end: Fraction | None = None
+        self._ended = False
+        self._lock = threading.Lock()
+        self._decoder: Decoder | None = Decoder(info.path, video.index, threads=threads)
+        self._decoded: Iterator[av.VideoFrame] = iter(self._decoder)
+        self._damage = Damage()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file and the decoder back. `damage` and `warnings` stay readable."""
+        with self._lock:
+            if self._decoder is not None:
+                self._damage = self._decoder.damage
+                self._decoded = iter(())
+                self._decoder.close()
+                self._decoder = None
+
+    def read_into(self, planes: Sequence[Plane]) -> Timing | None:
+        """Copy the next frame into `planes` and return its timing; None after the last frame.
+
+        planes: C-contiguous arrays of `info.video.format.plane_shapes`, uint8 or (above 8 bits) uint16.
+        """
+        shapes = tuple(plane.shape for plane in planes)
+        if shapes != self._format.plane_shapes:
+            raise ValueError(f"planes {shapes} given for frames of {self._format.plane_shapes}")
+        with self._lock:
+            if self._decoder is None:
+                raise InputError(f"{self.info.path} was closed while it was being read")
+            frame = next(self._decoded, None)
+            if frame is None:
+                self._ended = True
+                return None
+            timing = self._timestamps(frame.pts, frame.duration)
+            self._note(frame, timing)
+            copy_from_frame(self._in_first_format(frame, timing), planes, self._crops)
+            return timing
+
+    @property
+    def damage(self) -> Damage:
+        """What was wrong with the packets and frames so far."""
+        decoder = self._decoder
+        return self._damage if decoder is None else decoder.damage
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each kind of trouble so far; complete after the last frame."""
+        said = [*_damage_sentences(self.damage), *self._timestamps.warnings]
+        said += [
+            f"the picture changes to {name} at {change.seconds:.2f} s: {_count(change.frames, 'frame')} "
+            "converted to the first frame's format"
+            for name, change in self._changes.items()
+        ]
+        said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
+        if self._ended and (short := self._early_end()):
+            said.append(short)
+        return said
+
+    def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
+        self.frames += 1
+        self._end = (timing.pts + timing.duration) * timing.time_base
+        self._uncarried.update(set(uncarried_in_frames([frame])) - set(self.info.video.uncarried))
+
+    def _in_first_format(self, frame: av.VideoFrame, timing: Timing) -> av.VideoFrame:
+        """`frame`, scaled and converted where it is not like the first one."""
+        if (frame.width, frame.height) == self._coded_size and self._same_layout(frame.format.name):
+            return frame
+        width, height = self._coded_size
+        name = f"{frame.width}x{frame.height} {frame.format.name}"
+        change = self._changes.setdefault(name, _Change(timing.seconds))
+        change.frames += 1
+        with av_errors_as(FormatError, f"the picture changes to {name} at {timing.seconds:.2f} s"):
+            return frame.reformat(
+                width, height, self._format.pixel_format.name, interpolation=Interpolation.LANCZOS
+            )
+
+    def _same_layout(self, name: str) -> bool:
+        if name == self._format.pixel_format.name:
+            return True
+        try:
+            return pixel_format(name) == self._format.pixel_format  # yuvj420p is stored as yuv420p
+        except FormatError:
+            return False
+
+    def _early_end(self) -> str | None:
+        video = self.info.video
+        if video.duration is None or self._end is None:
+            return None
+        announced = video.duration + float((video.start_pts or 0) * video.time_base)
+        if announced - float(self._end) <= max(1.0, 0.05 * video.duration):
+            return None
+        return (
+            f"the video ends at {float(self._end):.2f} s although its header announces {announced:.2f} s: "
+            "the file was probably cut off"
+        )
+
+
+def _plane_crops(info: MediaInfo) -> tuple[tuple[int, int], ...]:
+    """For each plane the (rows, columns) of its own grid to skip."""
+    format, (left, top, _, _) = info.video.format.pixel_format, info.video.crop
+    sx, sy = format.subsampling
+    if format.layout is Layout.PACKED:
+        return ((top, left),)
+    if format.layout is Layout.SEMIPLANAR:
+        return (top, left), (top >> sy, left >> sx)
+    return tuple(
+        (top >> sy, left >> sx) if component in (1, 2) else (top, left) for component in format.order
+    )
+
+
+def _damage_sentences(damage: Damage) -> list[str]:
+    said = []
+    if damage.undecodable_packets:
+        said.append(f"{_count(damage.undecodable_packets, 'video packet')} could not be decoded")
+    if damage.corrupt_packets:
+        said.append(f"{_count(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete")
+    if damage.corrupt_frames:
+        said.append(f"{_count(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
+    return said
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

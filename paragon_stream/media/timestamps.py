@@ -1,0 +1,109 @@
+"""Timestamps as the source has them, repaired where they are missing or run backwards.
+
+The rules, applied to frames in presentation order; a source without faults passes through unchanged:
+
+- **Kept.** A pts later than the one before is kept, whatever the distance: variable frame rates stay
+  variable, gaps stay gaps, a start at 10 s or below zero stays there.
+- **Missing** (raw H.264/H.265, some AVI): the frame is shown one frame interval after the one before; in a
+  run of missing ones the n-th gets `last known + round(n · interval)`, so that no rounding accumulates.
+- **Not later, by up to one second** (duplicated or disordered stamps): the frame is shown one tick after the
+  one before. No frame is lost and the next good pts is kept as it is, so sound stays in step.
+- **Backwards by more** (recordings glued together): a discontinuity. This frame and all after it are moved,
+  so that it follows the one before by one frame interval.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from paragon_stream.frame import Timing
+
+DISCONTINUITY_SECONDS = 1
+"""A step back by more than this is a new beginning, by less it is disorder."""
+
+FALLBACK_RATE = Fraction(25)
+"""Frames per second, where the source says nothing at all."""
+
+
+class TimestampRepair:
+    """Turns the stamps of decoded frames, in presentation order, into strictly rising ones.
+
+    time_base: seconds per tick of the source's stamps.
+    rate: the source's nominal frame rate, for missing stamps; None where unknown.
+    start: the pts of the first frame if it has none.
+    trust_durations: False where the durations are known to be made up; they become 0, "not said".
+    """
+
+    def __init__(
+        self,
+        time_base: Fraction,
+        rate: Fraction | None = None,
+        *,
+        start: int | None = None,
+        trust_durations: bool = True,
+    ) -> None:
+        self.time_base = time_base
+        self.interval = 1 / ((rate or FALLBACK_RATE) * time_base)
+        """Ticks between frames at the nominal rate; not rounded."""
+        self.missing = 0
+        self.disordered = 0
+        self.discontinuities = 0
+        self._start = start or 0
+        self._trust_durations = trust_durations
+        self._previous: int | None = None
+        self._anchor: int | None = None
+        self._since_anchor = 0
+        self._shift = 0
+
+    def __call__(self, pts: int | None, duration: int = 0) -> Timing:
+        """The timing of the next frame, from its stamps as decoded, in ticks."""
+        shown = self._place(pts)
+        self._previous = shown
+        believed = duration if self._trust_durations and duration > 0 else 0
+        return Timing(pts=shown, duration=believed, time_base=self.time_base)
+
+    def _place(self, pts: int | None) -> int:
+        if pts is None:
+            self.missing += 1
+            if self._anchor is None:
+                self._anchor = self._start
+                return self._start
+            self._since_anchor += 1
+            return max(self._anchor + round(self._since_anchor * self.interval), (self._previous or 0) + 1)
+        shown = pts + self._shift
+        if self._previous is not None and shown <= self._previous:
+            back = (self._previous - shown) * self.time_base
+            if back > DISCONTINUITY_SECONDS:
+                self.discontinuities += 1
+                shown = self._previous + max(1, round(self.interval))
+                self._shift = shown - pts
+            else:
+                self.disordered += 1
+                shown = self._previous + 1
+        self._anchor, self._since_anchor = shown, 0
+        return shown
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for each kind of repair that was made."""
+        said = []
+        rate = float(1 / (self.interval * self.time_base))
+        if self.missing:
+            said.append(
+                f"{_frames(self.missing)} had no timestamp and were timed at {rate:.6g} frames per second"
+            )
+        if self.disordered:
+            said.append(
+                f"{_frames(self.disordered)} had a timestamp not later than the frame before "
+                "and were shown one tick after it"
+            )
+        if self.discontinuities:
+            times = "once" if self.discontinuities == 1 else f"{self.discontinuities} times"
+            said.append(
+                f"the timestamps jump back {times}: the video after that was moved to follow without a gap"
+            )
+        return tuple(said)
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
