@@ -415,6 +415,51 @@ def read_y4m(data: bytes) -> tuple[dict[str, str], list[Planes]]:
     return tags, frames
 
 
+# What FFmpeg cannot be asked to write
+
+
+def with_captions(source: Path, target: Path) -> Path:
+    """A raw H.264 file (`.264`, Annex B) with CEA-608 captions put before every picture, as SEI messages.
+
+    ATSC A/53 part 4, 6.2.3, in user_data_registered_itu_t_t35 (H.264, D.1.6).
+    """
+    message = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x20\xff"
+    sei = b"\x00\x00\x01\x06\x04" + bytes([len(message)]) + message + b"\x80"
+    data = source.read_bytes()
+    pieces = data.split(b"\x00\x00\x01")
+    out = pieces[0]
+    for piece in pieces[1:]:
+        is_first_slice = piece[0] & 31 in (1, 5) and piece[1] & 0x80
+        out += (sei if is_first_slice else b"") + b"\x00\x00\x01" + piece
+    target.write_bytes(out)
+    return target
+
+
+def with_dolby_vision(source: Path, target: Path, *, profile: int, compatibility: int = 0) -> Path:
+    """An MP4 whose video is labelled Dolby Vision (a dvcC box in its sample entry); no RPU is added.
+
+    The index must stand behind the data, as `make_clip` leaves it.
+    """
+    record = bytes([1, 0, profile << 1, 6 << 3 | 0b101, compatibility << 4]) + bytes(19)
+    box = (8 + len(record)).to_bytes(4) + b"dvcC" + record
+    data = bytearray(source.read_bytes())
+    start, end = 0, len(data)
+    grown = []
+    boxes = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"")
+    for kind in boxes:
+        while kind and data[start + 4 : start + 8] != kind:
+            start += int.from_bytes(data[start : start + 4])
+            assert start < end, f"no {kind!r} box"
+        grown.append(start)
+        end = start + int.from_bytes(data[start : start + 4])
+        start += 16 if kind == b"stsd" else 8
+    data[end:end] = box
+    for at in grown:
+        data[at : at + 4] = (int.from_bytes(data[at : at + 4]) + len(box)).to_bytes(4)
+    target.write_bytes(data)
+    return target
+
+
 # Damage
 
 

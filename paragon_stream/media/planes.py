@@ -9,6 +9,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+type Plane = NDArray[np.uint8] | NDArray[np.uint16]
+"""One array of a picture, C-contiguous: H×W, or H×W×C for interleaved components; uint16 above 8 bits."""
+
 
 def plane_view(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
     """The bytes of one plane as rows×line_size, in place (writing changes the frame), top row first.
@@ -29,10 +32,10 @@ def plane_view(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
 
 def copy_from_frame(
     frame: av.VideoFrame,
-    planes: Sequence[NDArray[np.uint8] | NDArray[np.uint16]],
+    planes: Sequence[Plane],
     crop: Sequence[tuple[int, int]] = (),
 ) -> None:
-    """Copy the picture of `frame` into `planes`, C-contiguous arrays H×W or H×W×C of the frame's sample type.
+    """Copy the picture of `frame` into `planes`, of the frame's sample type.
 
     `crop` gives for each plane the (rows, columns) to skip above and to the left; it is none by default.
     """
@@ -46,8 +49,8 @@ def copy_from_frame(
         np.copyto(bytes_out, source[top : top + target.shape[0], start : start + row_bytes])
 
 
-def copy_to_frame(planes: Sequence[NDArray[np.uint8] | NDArray[np.uint16]], frame: av.VideoFrame) -> None:
-    """Copy `planes`, C-contiguous arrays H×W or H×W×C of the frame's sample type, into `frame`."""
+def copy_to_frame(planes: Sequence[Plane], frame: av.VideoFrame) -> None:
+    """Copy `planes`, of the frame's sample type, into `frame`."""
     for index, source in enumerate(planes):
         bytes_in = source.reshape(source.shape[0], -1).view(np.uint8)
         np.copyto(plane_view(frame, index)[: bytes_in.shape[0], : bytes_in.shape[1]], bytes_in)

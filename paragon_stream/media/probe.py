@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from paragon_stream.errors import InputError
-from paragon_stream.frame import FrameFormat, PixelFormat, pixel_format
+from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat, pixel_format
 from paragon_stream.media import side_data
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.color_tags import decide_color, read_color
@@ -131,6 +131,8 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
         frame_rate=rate,
         codec=codec_name(stream),
     )
+    if guessed:
+        _log.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
     aspect = _fraction(stream.sample_aspect_ratio)
     duration = _duration(container, stream)
     return VideoInfo(
@@ -157,6 +159,13 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
         uncarried=tuple(
             sorted({*side_data.uncarried_in_frames(frames), *side_data.uncarried_in_stream(context)})
         ),
+    )
+
+
+def _in_words(color: ColorSpec) -> str:
+    return (
+        f"matrix {color.matrix.name}, range {color.range}, transfer {color.transfer}, "
+        f"primaries {color.primaries}, chroma location {color.chroma_location.name}"
     )
 
 

@@ -10,20 +10,18 @@ from types import TracebackType
 from typing import Self
 
 import av
-import numpy as np
 from av.video.reformatter import Interpolation
-from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import Layout, Timing, pixel_format
 from paragon_stream.media.av_errors import av_errors_as
 from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.info import Damage, MediaInfo
-from paragon_stream.media.planes import copy_from_frame
+from paragon_stream.media.planes import Plane, copy_from_frame
 from paragon_stream.media.side_data import uncarried_in_frames
 from paragon_stream.media.timestamps import TimestampRepair
 
-type Plane = NDArray[np.uint8] | NDArray[np.uint16]
+_INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
 
 
 @dataclass(slots=True)
@@ -63,6 +61,7 @@ class VideoReader:
         )
         self._changes: dict[str, _Change] = {}
         self._uncarried: set[str] = set()
+        self._begin: Fraction | None = None
         self._end: Fraction | None = None
         self._ended = False
         self._lock = threading.Lock()
@@ -116,19 +115,24 @@ class VideoReader:
     @property
     def warnings(self) -> list[str]:
         """One sentence for each kind of trouble so far; complete after the last frame."""
-        said = [*_damage_sentences(self.damage), *self._timestamps.warnings]
+        said = [_INTERLACED] if self.info.video.interlaced else []
+        said += [*_damage_sentences(self.damage), *self._timestamps.warnings]
         said += [
             f"the picture changes to {name} at {change.seconds:.2f} s: {_count(change.frames, 'frame')} "
             "converted to the first frame's format"
             for name, change in self._changes.items()
         ]
         said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
+        if late := self._late_begin():
+            said.append(late)
         if self._ended and (short := self._early_end()):
             said.append(short)
         return said
 
     def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
         self.frames += 1
+        if self._begin is None:
+            self._begin = timing.pts * timing.time_base
         self._end = (timing.pts + timing.duration) * timing.time_base
         self._uncarried.update(set(uncarried_in_frames([frame])) - set(self.info.video.uncarried))
 
@@ -152,6 +156,15 @@ class VideoReader:
             return pixel_format(name) == self._format.pixel_format  # yuvj420p is stored as yuv420p
         except FormatError:
             return False
+
+    def _late_begin(self) -> str | None:
+        video = self.info.video
+        if video.start_pts is None or self._begin is None:
+            return None
+        lost = float(self._begin - video.start_pts * video.time_base)
+        if lost <= 0.25:
+            return None
+        return f"the first {lost:.2f} s of the video do not decode: no key frame comes before that"
 
     def _early_end(self) -> str | None:
         video = self.info.video
