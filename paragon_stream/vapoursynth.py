@@ -1,0 +1,324 @@
+"""The VapourSynth filter: a node in, a node out.
+
+    import paragon_stream.vapoursynth as paragon
+    clip = paragon.upscale(clip, variant="realtime", scale=2)
+
+How it works. The planes of a frame go into a compiled session as they are and come out `scale` times
+larger in the same format; the user converts nothing. Nothing here keeps an order, a queue or a thread: output
+frame n is made from source frame n, in the callback in which the host asks for it. A node's Python callback
+runs one call at a time, so to have several frames in flight the clip is dealt out to several nodes, the
+*lanes* (frame n goes to lane n mod L), which VapourSynth runs side by side. So nothing is requested that the
+host has not requested, whatever it does: seek, stop half-way, evict old frames (mpv), or use one thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Weights, load_weights
+from paragon_stream.datafiles import data_folder
+from paragon_stream.errors import ParagonError, UsageError
+from paragon_stream.frame import (
+    PIXEL_FORMATS,
+    ChromaLocation,
+    ColorRange,
+    ColorSpec,
+    Family,
+    FrameFormat,
+    Matrix,
+    PixelFormat,
+    Primaries,
+    Transfer,
+    resolve_color,
+)
+from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
+from paragon_stream.runtimes.cache import SESSIONS, SessionRequest
+
+MAX_PREFETCH = 32
+
+_log = logging.getLogger(__name__)
+"""Hosts that run scripts (vspipe, editors) show these messages in VapourSynth's own log."""
+
+_FAMILIES = {vs.YUV: Family.YUV, vs.RGB: Family.RGB, vs.GRAY: Family.GRAY}
+_RANGE_BY_RANGE = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
+_RANGE_BY_COLOR_RANGE = {0: ColorRange.FULL, 1: ColorRange.LIMITED}
+_WRITES_RANGE = hasattr(vs, "Range")
+"""Newer cores call the property `_Range`, with H.273's numbers; older ones `_ColorRange`, the other way."""
+
+
+def upscale(
+    clip: vs.VideoNode,
+    variant: str = "realtime",
+    scale: int = 2,
+    engine: str = "auto",
+    precision: str = "auto",
+    weights: str | Path | None = None,
+    alpha: float | None = None,
+    prefetch: int | None = None,
+    wait: bool = True,
+) -> vs.VideoNode:
+    """`clip`, `scale` times as wide and high, in the same format.
+
+    `clip` has a constant format and size: YUV 4:2:0, 4:2:2, 4:4:4, RGB or GRAY with 8 to 16 bits, any size
+    that VapourSynth allows. Float clips are taken too; they pass through 16-bit integers (so values outside
+    0…1 are clipped) and come back as they were. Colour follows each frame's own `_Matrix`, `_Range` or
+    `_ColorRange`, `_ChromaLocation`; what is not tagged is guessed from the size, as players do, and written
+    into the properties of the result. All other properties are carried over; `_FieldBased` becomes 0, and
+    `_Alpha`, whose size would be wrong, is dropped. Weights that are conditioned on the strength of
+    compression take it from `_ParagonStrength` (0…1; 0 where absent).
+
+    `weights` is a path or the name of a shipped set, `alpha` overrides the sharpening that the weights'
+    metadata say. `prefetch` is how many frames may be in flight at once (default: as many as the core has
+    threads); the host decides how many of them it asks for. Sessions are shared by the whole process, so
+    reloading a script compiles nothing again.
+
+    The session is compiled when the first frame is asked for. With `wait=False`, meant for players only,
+    frames come from a plain bicubic scaler until it is ready; the log tells when.
+
+    Raises vs.Error: now, for a clip, an option or weights that cannot be used; as the error of a frame, if
+    its colour cannot be processed or the engine fails.
+    """
+    with _errors_as_vs():
+        pixel_format = _pixel_format(clip)
+        lanes = _lanes(clip, prefetch)
+        network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+        requests = _Requests(
+            FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format),
+            network,
+            engine,
+            SessionOptions(
+                precision=_precision(precision),
+                flavour=Flavour.THROUGHPUT if lanes > 1 else Flavour.LATENCY,
+            ),
+            Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
+        )
+        runtime(engine)  # an unknown name is an error of this call, not of the first frame
+        build_job(network, requests.source({}))  # and so is a format that no network can process
+    source = clip if clip.format.sample_type == vs.INTEGER else _convert(clip, pixel_format.depth, vs.INTEGER)
+    result = _upscaled(source, requests, network.spec.scale, lanes)
+    if not wait:
+        result = _plain_until_ready(source, result, requests)
+    if source is not clip:
+        result = _convert(result, clip.format.bits_per_sample, vs.FLOAT)
+    return result
+
+
+def filter_path() -> Path:
+    """The ready-made script for mpv and vspipe, in a checkout and in an installed package."""
+    return data_folder("filters") / "paragon.vpy"
+
+
+@contextmanager
+def _errors_as_vs() -> Iterator[None]:
+    try:
+        yield
+    except ParagonError as error:
+        raise vs.Error(f"paragon.upscale: {error}") from None
+
+
+def _precision(name: str) -> Precision:
+    try:
+        return Precision(name)
+    except ValueError:
+        raise UsageError(f"unknown precision {name!r}: choose one of {', '.join(Precision)}") from None
+
+
+def _lanes(clip: vs.VideoNode, prefetch: int | None) -> int:
+    if prefetch is not None and not 1 <= prefetch <= MAX_PREFETCH:
+        raise UsageError(f"prefetch must be between 1 and {MAX_PREFETCH}, not {prefetch}")
+    return min(prefetch or MAX_PREFETCH, int(vs.core.num_threads), int(clip.num_frames))
+
+
+def _pixel_format(clip: vs.VideoNode) -> PixelFormat:
+    """What the session sees of `clip`: its own format, or 16-bit integers in place of floats."""
+    if not isinstance(clip, vs.VideoNode):
+        raise UsageError(f"the first argument must be a video clip, not {type(clip).__name__}")
+    if clip.format is None or clip.format.color_family == vs.UNDEFINED or not (clip.width and clip.height):
+        raise UsageError("the clip must have a constant format and size; resize it to one first")
+    depth = clip.format.bits_per_sample if clip.format.sample_type == vs.INTEGER else 16
+    subsampling = (clip.format.subsampling_w, clip.format.subsampling_h)
+    family = _FAMILIES[clip.format.color_family]
+    if not 8 <= depth <= 16 or subsampling not in ((0, 0), (1, 0), (1, 1)):
+        raise UsageError(
+            f"{clip.format.name} is not supported: YUV 4:2:0, 4:2:2, 4:4:4, RGB and GRAY with 8 to 16 bits, "
+            "or float, are"
+        )
+    for known in PIXEL_FORMATS.values():
+        planar = known.order in ((0, 1, 2), (1, 2, 0), (0,)) and len(known.plane_shapes(2, 2)) == len(
+            known.order
+        )
+        if planar and (known.family, known.depth, known.subsampling) == (family, depth, subsampling):
+            return known
+    # VapourSynth has depths that FFmpeg has no names for (11, 13, 15).
+    order = (0,) if family is Family.GRAY else (0, 1, 2)
+    return PixelFormat(
+        name=clip.format.name.lower(), family=family, depth=depth, subsampling=subsampling, order=order
+    )
+
+
+def _convert(clip: vs.VideoNode, bits: int, sample_type: vs.SampleType) -> vs.VideoNode:
+    """Another depth of the same picture: no resampling, no matrix, no dither."""
+    wanted = clip.format.replace(bits_per_sample=bits, sample_type=sample_type)
+    return clip.resize.Point(format=wanted.id, dither_type="none")
+
+
+class _Requests:
+    """What session a frame needs, by its properties. Shared by all lanes of one filter."""
+
+    def __init__(
+        self,
+        format: FrameFormat,
+        weights: Weights,
+        engine: str,
+        options: SessionOptions,
+        frame_rate: Fraction | None,
+    ) -> None:
+        self._format = format
+        self._weights = weights
+        self._engine = engine
+        self._options = options
+        self._frame_rate = frame_rate
+        self._known: dict[FrameFormat, SessionRequest] = {}
+
+    def source(self, props: Mapping[str, Any]) -> FrameFormat:
+        """The frame's format, with the colour that its properties say and everything else decided."""
+        format = self._format
+        color = resolve_color(
+            _tagged_color(props),
+            format=format.pixel_format,
+            width=format.width,
+            height=format.height,
+            frame_rate=self._frame_rate,
+        )
+        return replace(format, color=color)
+
+    def request(self, source: FrameFormat) -> SessionRequest:
+        """Transfer and primaries do not touch the samples: frames that differ only there share a session."""
+        request = self._known.get(source)
+        if request is None:
+            color = replace(source.color, transfer=Transfer.UNSPECIFIED, primaries=Primaries.UNSPECIFIED)
+            request = SessionRequest(
+                weights=self._weights,
+                source=replace(source, color=color),
+                engine=self._engine,
+                options=self._options,
+            )
+            self._known[source] = request
+        return request
+
+
+def _tagged_color(props: Mapping[str, Any]) -> ColorSpec:
+    """The colour that a frame is tagged with; numbers that H.273 does not know count as unspecified."""
+    color_range = _RANGE_BY_RANGE.get(props.get("_Range", -1))
+    if color_range is None and not _WRITES_RANGE:
+        color_range = _RANGE_BY_COLOR_RANGE.get(props.get("_ColorRange", -1))
+    # mpv says `_ColorSpace` where everybody else says `_Matrix`.
+    matrix = props.get("_Matrix", props.get("_ColorSpace", Matrix.UNSPECIFIED))
+    location = props.get("_ChromaLocation", -1) + 1  # VapourSynth counts from 0 = left
+    return ColorSpec(
+        matrix=Matrix(matrix) if matrix in list(Matrix) else Matrix.UNSPECIFIED,
+        range=color_range,
+        transfer=int(props.get("_Transfer", Transfer.UNSPECIFIED)),
+        primaries=int(props.get("_Primaries", Primaries.UNSPECIFIED)),
+        chroma_location=ChromaLocation(location) if location in list(ChromaLocation) else ChromaLocation(0),
+    )
+
+
+def _color_props(format: FrameFormat) -> dict[str, int]:
+    """`format.color` as frame properties."""
+    color = format.color
+    full = color.range is ColorRange.FULL
+    props = {"_Transfer": int(color.transfer), "_Primaries": int(color.primaries)}
+    props |= {"_Range": int(full)} if _WRITES_RANGE else {"_ColorRange": int(not full)}
+    if format.pixel_format.family is not Family.GRAY:
+        props["_Matrix"] = int(color.matrix)
+    if format.pixel_format.subsampling != (0, 0):
+        props["_ChromaLocation"] = int(color.chroma_location) - 1
+    return props
+
+
+def _upscaled(clip: vs.VideoNode, requests: _Requests, scale: int, lanes: int) -> vs.VideoNode:
+    shape = vs.core.std.BlankClip(clip, width=clip.width * scale, height=clip.height * scale, keep=True)
+    if lanes == 1:
+        return shape.std.ModifyFrame(clip, _lane(requests, scale))
+    dealt = [
+        shape.std.SelectEvery(lanes, [lane], modify_duration=False).std.ModifyFrame(
+            clip.std.SelectEvery(lanes, [lane], modify_duration=False), _lane(requests, scale)
+        )
+        for lane in range(lanes)
+    ]
+    return vs.core.std.Interleave(dealt, modify_duration=False)
+
+
+def _lane(requests: _Requests, scale: int) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
+    """The callback of one lane. One call at a time, so its buffers belong to the frame it works on."""
+    buffers: dict[FrameFormat, tuple[NDArray[Any], ...]] = {}
+
+    def upscale_frame(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        with _errors_as_vs():
+            source = requests.source(f.props)
+            request = requests.request(source)
+            inputs = _buffers(buffers, request.source)
+            for buffer, component in zip(inputs, source.pixel_format.order, strict=True):
+                np.copyto(buffer, np.asarray(f[component]))  # engines want rows without padding
+            result = vs.core.create_video_frame(f.format, f.width * scale, f.height * scale)
+            planes = [np.asarray(result[component]) for component in source.pixel_format.order]
+            with SESSIONS.session(request) as session:
+                padded = not all(plane.flags.c_contiguous for plane in planes)
+                outputs = _buffers(buffers, session.job.target) if padded else planes
+                session.run(inputs, outputs, float(f.props.get("_ParagonStrength", 0.0))).wait()
+            if padded:
+                for plane, output in zip(planes, outputs, strict=True):
+                    np.copyto(plane, output)
+        _set_props(result, f.props, source)
+        return result
+
+    return upscale_frame
+
+
+def _buffers(
+    known: dict[FrameFormat, tuple[NDArray[Any], ...]], format: FrameFormat
+) -> tuple[NDArray[Any], ...]:
+    if format not in known:
+        known[format] = allocate_planes(format)
+    return known[format]
+
+
+def _set_props(frame: vs.VideoFrame, props: Mapping[str, Any], source: FrameFormat) -> None:
+    for name, value in props.items():
+        if name not in ("_Alpha", "_Field", "_ColorRange", "_Range"):
+            frame.props[name] = value
+    if "_FieldBased" in props:
+        frame.props["_FieldBased"] = 0
+    for name, value in _color_props(source).items():
+        frame.props[name] = value
+
+
+def _plain_until_ready(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: _Requests) -> vs.VideoNode:
+    """`upscaled`, but frames whose session is still being compiled come from a plain scaler."""
+    plain = clip.resize.Bicubic(width=upscaled.width, height=upscaled.height)
+    was_ready: bool | None = None
+
+    def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:
+        nonlocal was_ready
+        with _errors_as_vs():
+            request = requests.request(requests.source(f.props))
+            ready = SESSIONS.ready(request)
+        if ready != was_ready and not (was_ready is None and ready):
+            state = "the engine takes over" if ready else "plain scaling while the engine is prepared"
+            _log.info("paragon.upscale: from frame %d on: %s", n, state)
+        was_ready = ready
+        return upscaled if ready else plain
+
+    return upscaled.std.FrameEval(choose, prop_src=clip, clip_src=[plain, upscaled])
