@@ -1,3 +1,43 @@
-"""Real-time video super-resolution with the ParagonSR2 networks: planes in, planes out."""
+"""Real-time video super-resolution with the ParagonSR2 networks: planes in, planes out.
+
+    paragon_stream.upscale("in.mkv", "out.mkv", variant="realtime")     # file to file
+    paragon_stream.Upscaler(width=960, height=540)                      # planes in, planes out
+
+Names are imported when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paragon_stream import models as models
+    from paragon_stream.api import RenderProgress as RenderProgress
+    from paragon_stream.api import upscale as upscale
+    from paragon_stream.errors import ParagonError as ParagonError
+    from paragon_stream.frame import ColorSpec as ColorSpec
+    from paragon_stream.report import Report as Report
+    from paragon_stream.upscaler import Upscaler as Upscaler
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ColorSpec": "paragon_stream.frame",
+    "ParagonError": "paragon_stream.errors",
+    "RenderProgress": "paragon_stream.api",
+    "Report": "paragon_stream.report",
+    "Upscaler": "paragon_stream.upscaler",
+    "upscale": "paragon_stream.api",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "models":  # the torch modules: `pip install paragon-stream[torch]`
+        return importlib.import_module("paragon_stream.models")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

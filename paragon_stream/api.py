@@ -1,0 +1,198 @@
+"""`upscale()`: file to file. The only place where source, upscaler and sink are put together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paragon_stream import process
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.frame import pixel_format as find_pixel_format
+from paragon_stream.framejob import allocate_planes
+from paragon_stream.media.plan import OutputOptions, plan_output
+from paragon_stream.media.probe import probe
+from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.sink import Sink, open_sink
+from paragon_stream.pipeline import Pipeline, PipelineStats, Progress, Slot, Stage
+from paragon_stream.report import ModelReport, Report, StageReport
+from paragon_stream.runtimes import Flavour, Plane
+from paragon_stream.upscaler import Upscaler, UpscalerOptions
+
+SPARE_SLOTS = 4
+"""Slots beside those that the engine computes: one is decoded, one encoded, and one waits before either."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderProgress:
+    """How far a render is. `total` and `eta` (seconds) are None where the source does not say."""
+
+    frames: int
+    total: int | None
+    fps: float
+    eta: float | None
+    bytes_out: int
+
+
+def upscale(
+    source: str | Path,
+    destination: str | Path,
+    *,
+    variant: str | None = UpscalerOptions.variant,
+    scale: int | None = UpscalerOptions.scale,
+    weights: str | Path | None = UpscalerOptions.weights,
+    alpha: float | None = UpscalerOptions.alpha,
+    engine: str = UpscalerOptions.engine,
+    precision: str = UpscalerOptions.precision,
+    threads: int | None = UpscalerOptions.threads,
+    codec: str | None = OutputOptions.codec,
+    crf: float | None = OutputOptions.crf,
+    preset: str | None = OutputOptions.preset,
+    pix_fmt: str | None = None,
+    encoder_options: Mapping[str, str] | None = None,
+    overwrite: bool = OutputOptions.overwrite,
+    strict: bool = OutputOptions.strict,
+    on_progress: Callable[[RenderProgress], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Report:
+    """Upscale the video of `source` into `destination`, with everything else that `source` holds.
+
+    `destination` "-" writes y4m to standard output. The final name appears when the output is complete.
+    `on_progress` is called on this thread a few times a second, `on_warning` with one sentence for everything
+    that was guessed or is not carried over. Raises a `ParagonError` (see `paragon_stream.errors`), or
+    KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
+    """
+    begin_wall, begin_cpu = time.perf_counter(), process.cpu_seconds()
+    warnings = _Warnings(on_warning)
+    options = UpscalerOptions(
+        variant=variant,
+        scale=scale,
+        weights=weights,
+        alpha=alpha,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+    )
+    output_options = OutputOptions(
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        pixel_format=find_pixel_format(pix_fmt) if pix_fmt else None,
+        encoder_options=dict(encoder_options or {}),
+        overwrite=overwrite,
+        strict=strict,
+    )
+    network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+    info = probe(source)
+    plan = plan_output(info, destination, network.spec.scale, output_options)
+    warnings.add(plan.warnings)
+    pixel_format = plan.target.pixel_format
+    with (
+        Upscaler.for_format(
+            info.video.format, options, pixel_format=pixel_format, weights=network, flavour=Flavour.THROUGHPUT
+        ) as upscaler,
+        VideoReader(info) as reader,
+    ):
+        sink = open_sink(plan, info)
+        try:
+            stats = _render(reader, upscaler, sink, on_progress)
+        except BaseException:
+            sink.abort()
+            raise
+        warnings.add(reader.warnings)
+        warnings.add(sink.warnings)
+        session = upscaler.session
+        return Report(
+            source=str(info.path),
+            destination=str(plan.destination or "-"),
+            frames_in=reader.frames,
+            frames_out=stats.stages["encode"].frames,
+            wall_seconds=time.perf_counter() - begin_wall,
+            cpu_seconds=process.cpu_seconds() - begin_cpu,
+            fps=reader.frames / stats.wall,
+            stages={
+                name: StageReport(busy=stage.busy, waiting=stage.waiting_for_input + stage.waiting_for_output)
+                for name, stage in stats.stages.items()
+            },
+            engine=session.engine,
+            precision=session.precision,
+            device=session.device,
+            threads=threads,
+            model=ModelReport.of(upscaler.weights),
+            source_format=str(upscaler.source),
+            target_format=str(upscaler.target),
+            codec=plan.job.encoder.name if plan.job else "rawvideo",
+            bytes_out=sink.bytes_written,
+            peak_rss_bytes=process.peak_rss(),
+            damage=reader.damage,
+            warnings=tuple(warnings.said),
+        )
+
+
+def _render(
+    reader: VideoReader,
+    upscaler: Upscaler,
+    sink: Sink,
+    on_progress: Callable[[RenderProgress], None] | None,
+) -> PipelineStats:
+    """Run every frame of `reader` through `upscaler` into `sink`, and finish the sink."""
+
+    def decode(slot: Slot[Plane]) -> bool:
+        slot.timing = reader.read_into(slot.inputs)
+        return slot.timing is not None
+
+    def compute(slot: Slot[Plane]) -> None:
+        slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
+
+    def encode(slot: Slot[Plane]) -> None:
+        assert slot.timing is not None
+        sink.write(slot.outputs, slot.timing)
+
+    count = upscaler.session.in_flight + SPARE_SLOTS
+    pipeline = Pipeline(
+        [Slot(allocate_planes(upscaler.source), allocate_planes(upscaler.target)) for _ in range(count)],
+        [
+            Stage(name="decode", work=decode),
+            Stage(name="engine", work=compute),
+            Stage(name="encode", work=encode, finish=sink.finish),
+        ],
+    )
+    return pipeline.run(_Meter(reader.info.video.frames, sink, on_progress) if on_progress else None)
+
+
+class _Meter:
+    """Turns the pipeline's progress into the user's: total, rate, time left, size so far."""
+
+    def __init__(self, total: int | None, sink: Sink, on_progress: Callable[[RenderProgress], None]) -> None:
+        self._total, self._sink, self._on_progress = total, sink, on_progress
+
+    def __call__(self, progress: Progress) -> None:
+        fps = progress.frames / progress.elapsed if progress.elapsed > 0 else 0.0
+        left = None if self._total is None else max(0, self._total - progress.frames)
+        self._on_progress(
+            RenderProgress(
+                frames=progress.frames,
+                total=self._total,
+                fps=fps,
+                eta=left / fps if left is not None and fps > 0 else None,
+                bytes_out=self._sink.bytes_written,
+            )
+        )
+
+
+class _Warnings:
+    """Collects warnings for the report and passes each on once, as soon as it is known."""
+
+    def __init__(self, on_warning: Callable[[str], None] | None) -> None:
+        self.said: list[str] = []
+        self._on_warning = on_warning or _log.warning
+
+    def add(self, sentences: Sequence[str]) -> None:
+        for sentence in sentences:
+            if sentence not in self.said:
+                self.said.append(sentence)
+                self._on_warning(sentence)

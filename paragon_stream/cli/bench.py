@@ -1,0 +1,48 @@
+"""`paragon-stream bench`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from paragon_stream.cli.options import SIZE, given, network_options
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@network_options
+@click.option("--size", type=SIZE, default="960x540", show_default=True, help="Size of the source frames.")
+@click.option(
+    "--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Pixel format of the source."
+)
+@click.option("--frames", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def command(
+    size: tuple[int, int], pix_fmt: str, frames: int, as_json: bool, verbose: bool, **options: Any
+) -> None:
+    """Measure an engine on synthetic frames: no decoder, no encoder."""
+    from paragon_stream.bench import bench
+    from paragon_stream.upscaler import UpscalerOptions
+
+    width, height = size
+    result = bench(
+        UpscalerOptions(**given(**options)),
+        width=width,
+        height=height,
+        pixel_format_name=pix_fmt,
+        frames=frames,
+    )
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    click.echo(f"{result.variant} x{result.scale} ({result.weights}): {result.source} → {result.target}")
+    click.echo(
+        f"{result.engine}, {result.precision}, {result.device}; compiled in {result.compile_seconds:.2f} s"
+    )
+    click.echo(
+        f"{result.fps:.2f} fps over {result.frames} frames; one frame alone: {result.latency_ms:.1f} ms; "
+        f"{result.cpu_ms_per_frame:.1f} ms of CPU time a frame"
+    )

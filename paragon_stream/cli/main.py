@@ -1,0 +1,70 @@
+"""`paragon-stream`: the entry point, and how commands are found and failures reported.
+
+`paragon-stream INPUT OUTPUT` is the main form. A first argument that names a command runs that command; a
+file of the same name is given as `./probe`. Commands are imported when they run, so `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+
+from paragon_stream.errors import Interrupted, ParagonError, UsageError
+
+COMMANDS = {
+    "probe": ("paragon_stream.cli.probe", "What is in a file, and what would be done with each stream."),
+    "models": ("paragon_stream.cli.models", "Variants, scales, shipped weights and their measured quality."),
+    "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
+}
+"""Name → (module with a click command called `command`, one line for the overview)."""
+
+_MAIN = "paragon_stream.cli.upscale"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit code. Every failure becomes one line on standard error."""
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    program = f"paragon-stream {name}" if name else "paragon-stream"
+    verbose = "--verbose" in arguments
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        command: click.Command = importlib.import_module(COMMANDS[name][0] if name else _MAIN).command
+        command.main(arguments[1:] if name else arguments, prog_name=program, standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        hint = f" (see {program} --help)" if isinstance(error, click.UsageError) else ""
+        return _fail(error.format_message() + hint, UsageError.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", Interrupted.exit_code)
+    except ParagonError as error:
+        if verbose:
+            logging.getLogger(__name__).info("where it happened", exc_info=error)
+        return _fail(str(error), error.exit_code)
+    except Exception as error:
+        if verbose:
+            raise
+        what = str(error) or type(error).__name__
+        return _fail(
+            f"internal error, please report it: {type(error).__name__}: {what} (details: --verbose)", 1
+        )
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"paragon-stream: {' '.join(message.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

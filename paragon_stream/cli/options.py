@@ -1,0 +1,61 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+class _Size(click.ParamType[tuple[int, int]]):
+    """WIDTHxHEIGHT."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a size like 960x540", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+SIZE = _Size()
+
+
+def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """The options that choose a network and an engine."""
+    for option in reversed(
+        [
+            click.option("--variant", metavar="NAME", help="Network: realtime (default) or stream."),
+            click.option("--scale", type=int, metavar="N", help="Factor of the network (default 2)."),
+            click.option("--weights", metavar="NAME|FILE", help="A shipped set or a checkpoint file."),
+            click.option(
+                "--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it."
+            ),
+            click.option("--engine", metavar="NAME", help="auto (default), openvino or null."),
+            click.option("--precision", metavar="P", help="auto (default), fp32 or bf16."),
+            click.option("--threads", type=int, metavar="N", help="Engine threads (default: all cores)."),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others keep the package's defaults, which live there alone."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def parse_encoder_options(values: tuple[str, ...]) -> dict[str, str]:
+    """The `KEY=VALUE` pairs of `-x`; raises click.BadParameter for anything else."""
+    options: dict[str, str] = {}
+    for value in values:
+        key, equals, setting = value.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint="-x")
+        options[key] = setting
+    return options

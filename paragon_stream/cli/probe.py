@@ -1,0 +1,76 @@
+"""`paragon-stream probe`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paragon_stream.cli.options import given
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("source", metavar="FILE")
+@click.option(
+    "--to", "suffix", default="mkv", show_default=True, metavar="SUFFIX", help="Container to plan for."
+)
+@click.option("--scale", type=int, default=2, show_default=True, metavar="N", help="Factor to plan for.")
+@click.option("--codec", metavar="NAME", help="Video encoder to plan for.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def command(source: str, suffix: str, scale: int, codec: str | None, as_json: bool, verbose: bool) -> None:
+    """Show what is in FILE, and what would be done with each stream. Writes nothing."""
+    from paragon_stream.media.plan import OutputOptions, plan_output
+    from paragon_stream.media.probe import probe
+
+    info = probe(source)
+    planned = _planned_destination(info.path, suffix)
+    plan = plan_output(info, planned, scale, OutputOptions(**given(codec=codec), overwrite=True))
+    if as_json:
+        facts = asdict(info)
+        facts["plan"] = {
+            "container": suffix,
+            "streams": plan.describe(),
+            "losses": plan.losses,
+            "warnings": plan.warnings,
+        }
+        click.echo(json.dumps(facts, indent=2, default=str, ensure_ascii=False))
+        return
+    video = info.video
+    rate = f"{float(video.average_rate):.3f}".rstrip("0").rstrip(".") if video.average_rate else "unknown"
+    click.echo(f"{info.path}: {info.container}, {_seconds(info.duration)}, {info.chapters} chapters")
+    click.echo(f"  video: {video.codec}, {video.format}, {rate} fps, SAR {video.format.sample_aspect_ratio}")
+    click.echo(f"  colour: {_color(info.video)}")
+    for stream in info.streams:
+        if stream.index != video.index:
+            extras = ", ".join(filter(None, (stream.language, stream.title, *stream.dispositions)))
+            click.echo(
+                f"  {stream.kind} #{stream.index}: {stream.detail or stream.codec}"
+                + (f" ({extras})" if extras else "")
+            )
+    click.echo(f"would become ({planned.suffix}):")
+    for line in plan.describe():
+        click.echo(f"  {line}")
+    for warning in plan.warnings:
+        click.echo(f"  warning: {warning}")
+
+
+def _planned_destination(source: Path, suffix: str) -> Path:
+    """A path beside the source that cannot be the source itself."""
+    return source.with_name(f"{source.stem}.upscaled.{suffix.lstrip('.')}")
+
+
+def _seconds(duration: float | None) -> str:
+    return "unknown duration" if duration is None else f"{duration:.2f} s"
+
+
+def _color(video: Any) -> str:
+    color = video.format.color
+    guessed = f" (untagged, guessed: {', '.join(video.guessed)})" if video.guessed else ""
+    return (
+        f"matrix {color.matrix.name}, {color.range} range, transfer {int(color.transfer)}, "
+        f"primaries {int(color.primaries)}, chroma {color.chroma_location.name.lower()}{guessed}"
+    )

@@ -1,0 +1,88 @@
+"""The main form: `paragon-stream INPUT OUTPUT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paragon_stream import __version__
+from paragon_stream.cli.main import COMMANDS
+from paragon_stream.cli.options import given, network_options, parse_encoder_options
+
+
+class _MainCommand(click.Command):
+    """The main form's help also lists the commands."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        formatter.write_paragraph()
+        formatter.write_text("A file that is called like a command is given as ./NAME.")
+
+
+@click.command(
+    cls=_MainCommand,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    options_metavar="[OPTIONS]",
+)
+@click.argument("source", metavar="INPUT")
+@click.argument("destination", metavar="OUTPUT")
+@network_options
+@click.option("--codec", metavar="NAME", help="Video encoder (default: libx264; libx265 above 8 bit).")
+@click.option(
+    "--crf", type=float, metavar="N", help="Constant quality (default: 17 for libx264, 18 for libx265)."
+)
+@click.option("--preset", metavar="P", help="Encoder preset (default: medium).")
+@click.option(
+    "--pix-fmt", metavar="F", help="Output pixel format, such as yuv420p10le (default: the source's)."
+)
+@click.option("-x", "encoder", multiple=True, metavar="KEY=VALUE", help="Further encoder option; repeatable.")
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.option("--strict", is_flag=True, help="Stop before rendering if anything could not be carried over.")
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
+)
+@click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")
+def command(
+    source: str,
+    destination: str,
+    encoder: tuple[str, ...],
+    overwrite: bool,
+    strict: bool,
+    report: Path | None,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Upscale the video in INPUT and write it to OUTPUT with everything else that INPUT holds.
+
+    OUTPUT's suffix chooses the container. OUTPUT "-" writes raw video (y4m) to standard output.
+    """
+    from paragon_stream.api import check_report_path, upscale
+    from paragon_stream.cli.progress import ProgressDisplay, clock, size
+
+    if report is not None:
+        check_report_path(report)
+    with ProgressDisplay(quiet=quiet) as display:
+        result = upscale(
+            source,
+            destination,
+            encoder_options=parse_encoder_options(encoder),
+            overwrite=overwrite,
+            strict=strict,
+            on_progress=display,
+            on_warning=lambda text: click.echo(f"warning: {text}", err=True),
+            **given(**options),
+        )
+    if report is not None:
+        report.write_text(result.to_json(), encoding="utf-8")
+    if not quiet:
+        click.echo(
+            f"{result.destination}: {result.target_format}, {result.frames_out} frames in "
+            f"{clock(result.wall_seconds)} ({result.fps:.1f} fps), {size(result.bytes_out)}",
+            err=True,
+        )

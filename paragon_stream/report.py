@@ -1,0 +1,72 @@
+"""What a finished render says about itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from paragon_stream.checkpoint import Weights
+from paragon_stream.media.info import Damage as Damage
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageReport:
+    """Where one stage's time went, in seconds."""
+
+    busy: float
+    waiting: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReport:
+    """The weights that ran. `source` is the path they were read from."""
+
+    name: str
+    source: str
+    sha256: str
+    generation: str
+    variant: str
+    scale: int
+    alpha: float
+
+    @classmethod
+    def of(cls, weights: Weights) -> ModelReport:
+        return cls(
+            name=weights.name,
+            source=str(weights.path or "memory"),
+            sha256=weights.sha256,
+            generation=weights.spec.generation,
+            variant=weights.spec.variant,
+            scale=weights.spec.scale,
+            alpha=weights.spec.alpha,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One render, as `paragon_stream.upscale` returns it and `--report FILE.json` stores it."""
+
+    source: str
+    destination: str
+    frames_in: int
+    frames_out: int
+    wall_seconds: float
+    cpu_seconds: float
+    fps: float
+    stages: dict[str, StageReport]
+    engine: str
+    precision: str
+    device: str
+    threads: int | None
+    model: ModelReport
+    source_format: str
+    target_format: str
+    codec: str
+    bytes_out: int
+    peak_rss_bytes: int
+    damage: Damage = field(default_factory=Damage)
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The report as indented JSON, with a newline at the end."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,179 @@
+"""`Upscaler`: planes in, planes out. The one object behind files, filter, capture and Python."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Weights, load_weights
+from paragon_stream.errors import FormatError, UsageError
+from paragon_stream.frame import ColorSpec, FrameFormat, Layout, PixelFormat, resolve_color
+from paragon_stream.frame import pixel_format as find_pixel_format
+from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.pipeline.slot import Completion
+from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
+
+type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
+"""An H×W×C array for packed formats, a tuple of planes for all others."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpscalerOptions:
+    """Which network runs, and on what. These are the defaults of every face of the project.
+
+    `weights` is a path or the name of a shipped set; None takes the default set of the variant and scale.
+    `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. `alpha`
+    overrides the base path's sharpening; None takes what the weights' metadata say.
+    """
+
+    variant: str | None = None
+    scale: int | None = None
+    weights: str | Path | None = None
+    alpha: float | None = None
+    engine: str = "auto"
+    precision: str = Precision.AUTO
+    threads: int | None = None
+
+
+class Upscaler:
+    """Upscales frames of one format, one after another. Hold one per stream; close it, or use `with`.
+
+        up = Upscaler(width=960, height=540, pixel_format="yuv420p")
+        y, u, v = up((y, u, v))          # 1080×1920 and two 540×960 planes
+
+    Raises UsageError for unknown names, CheckpointError for bad weights, FormatError for formats that cannot
+    be processed and EngineError if the engine fails.
+    """
+
+    source: FrameFormat
+    target: FrameFormat
+    weights: Weights
+    session: Session
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        pixel_format: str = "yuv420p",
+        output_pixel_format: str | None = None,
+        color: ColorSpec | None = None,
+        variant: str | None = UpscalerOptions.variant,
+        scale: int | None = UpscalerOptions.scale,
+        weights: str | Path | None = UpscalerOptions.weights,
+        alpha: float | None = UpscalerOptions.alpha,
+        engine: str = UpscalerOptions.engine,
+        precision: str = UpscalerOptions.precision,
+        threads: int | None = UpscalerOptions.threads,
+    ) -> None:
+        """`color` may be partly unspecified; what is missing is guessed from the size, as players do."""
+        layout = find_pixel_format(pixel_format)
+        resolved = resolve_color(
+            color or ColorSpec(),
+            format=layout,
+            width=width,
+            height=height,
+            full_range_name=pixel_format.startswith("yuvj"),
+        )
+        options = UpscalerOptions(
+            variant=variant,
+            scale=scale,
+            weights=weights,
+            alpha=alpha,
+            engine=engine,
+            precision=precision,
+            threads=threads,
+        )
+        source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
+        target = find_pixel_format(output_pixel_format) if output_pixel_format else None
+        self._open(source, options, target, Flavour.LATENCY)
+
+    @classmethod
+    def for_format(
+        cls,
+        source: FrameFormat,
+        options: UpscalerOptions,
+        *,
+        pixel_format: PixelFormat | None = None,
+        weights: Weights | None = None,
+        flavour: Flavour = Flavour.LATENCY,
+    ) -> Self:
+        """An upscaler for frames whose colour is resolved already; `weights` may be loaded beforehand."""
+        upscaler = cls.__new__(cls)
+        upscaler._open(source, options, pixel_format, flavour, weights)
+        return upscaler
+
+    def _open(
+        self,
+        source: FrameFormat,
+        options: UpscalerOptions,
+        pixel_format: PixelFormat | None,
+        flavour: Flavour,
+        weights: Weights | None = None,
+    ) -> None:
+        try:
+            precision = Precision(options.precision)
+        except ValueError:
+            known = ", ".join(Precision)
+            raise UsageError(f"unknown precision {options.precision!r}: choose one of {known}") from None
+        if options.threads is not None and options.threads < 1:
+            raise UsageError(f"threads must be at least 1, not {options.threads}")
+        self.weights = weights or load_weights(
+            options.weights, variant=options.variant, scale=options.scale, alpha=options.alpha
+        )
+        job = build_job(self.weights, source, pixel_format=pixel_format)
+        self.source, self.target = job.source, job.target
+        self.session = runtime(options.engine).compile(
+            job, SessionOptions(precision=precision, threads=options.threads, flavour=flavour)
+        )
+        _log.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
+
+    def __call__(self, frame: Frame, *, strength: float = 0.0) -> Frame:
+        """Upscale one frame: the same kind comes back, `scale` times larger.
+
+        `frame` is an H×W×C array for packed formats (rgb24, rgb48 …) and a tuple of planes for planar ones
+        (a bare H×W array will do for gray); uint8 up to 8 bits, uint16 above. Raises FormatError if shapes or
+        dtypes are not those of `source`.
+        """
+        planes = frame if isinstance(frame, (tuple, list)) else (frame,)
+        inputs = tuple(np.ascontiguousarray(plane) for plane in planes)
+        self._check(inputs)
+        outputs = allocate_planes(self.target)
+        self.session.run(inputs, outputs, strength).wait()
+        return outputs if isinstance(frame, (tuple, list)) else outputs[0]
+
+    def run(
+        self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]], strength: float = 0.0
+    ) -> Completion:
+        """Start on one frame, in buffers the caller owns; see `Session.run`."""
+        return self.session.run(inputs, outputs, strength)
+
+    def close(self) -> None:
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check(self, planes: tuple[NDArray[Any], ...]) -> None:
+        expected = self.source.plane_shapes
+        dtype = np.dtype(np.uint8 if self.source.pixel_format.bytes_per_sample == 1 else np.uint16)
+        if tuple(plane.shape for plane in planes) == expected and all(p.dtype == dtype for p in planes):
+            return
+        kind = "an array" if self.source.pixel_format.layout is Layout.PACKED else "planes"
+        wanted = ", ".join(map(str, expected))
+        got = ", ".join(f"{plane.shape} {plane.dtype}" for plane in planes)
+        raise FormatError(f"{self.source} takes {kind} of shape {wanted} and dtype {dtype}, not {got}")
