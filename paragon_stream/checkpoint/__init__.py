@@ -1,1 +1,16 @@
+"""What a state dict is: read, recognise, check, find, save. numpy only; torch is never needed."""
 
+from paragon_stream.checkpoint.shipped import ShippedSet, list_shipped
+from paragon_stream.checkpoint.spec import Generation, NetworkSpec, Variant
+from paragon_stream.checkpoint.weights import Weights, load_weights, save_weights
+
+__all__ = [
+    "Generation",
+    "NetworkSpec",
+    "ShippedSet",
+    "Variant",
+    "Weights",
+    "list_shipped",
+    "load_weights",
+    "save_weights",
+]

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.planes import Plane
 from paragon_stream.pipeline.slot import Completion
 
-type Plane = NDArray[np.uint8] | NDArray[np.uint16]
+__all__ = ["Flavour", "Plane", "Precision", "Runtime", "Session", "SessionOptions"]
 
 
 class Precision(StrEnum):
@@ -28,12 +26,22 @@ class Precision(StrEnum):
     FP16 = "fp16"
 
 
+class Flavour(StrEnum):
+    """How the threads share the work. The samples that come out are the same."""
+
+    LATENCY = "latency"
+    """All threads work on one frame: filters, live sources."""
+    THROUGHPUT = "throughput"
+    """Several frames in flight, each with a share of the threads: files."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
     """How to compile. `threads` = None leaves the number to the runtime."""
 
     precision: Precision = Precision.AUTO
     threads: int | None = None
+    flavour: Flavour = Flavour.LATENCY
 
 
 class Session(Protocol):
@@ -46,19 +54,22 @@ class Session(Protocol):
     """What the body really computes in: never AUTO."""
     device: str
     """What it runs on, in words: "CPU: AMD EPYC …"."""
+    in_flight: int
+    """Frames that may be computed at once; a caller with fewer slots wastes threads."""
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
-        """Upscale one frame from `inputs` into `outputs`.
+        """Begin to upscale one frame from `inputs` into `outputs`; blocks while `in_flight` others are running.
 
         C-contiguous arrays of `job.source.plane_shapes` and `job.target.plane_shapes`, which the caller owns
-        and must leave alone until the completion is done.
+        and must leave alone until the completion is done. May be called from any thread. `strength` (0…1)
+        matters to conditioned weights only.
 
-        Raises EngineError.
+        Raises EngineError, here or from the completion.
         """
         ...
 
     def close(self) -> None:
-        """Give back what the session holds; running afterwards is an error."""
+        """Wait for what is in flight and give back what the session holds; running afterwards is an error."""
         ...
 
 

@@ -1,0 +1,159 @@
+"""From tensor names and shapes to a `NetworkSpec`, strictly: nothing missing, nothing left over."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from paragon_stream.checkpoint.reader import Tensors
+from paragon_stream.checkpoint.spec import (
+    MAGIC_BLUR,
+    MAGIC_SHARPEN,
+    STRENGTH_TENSOR,
+    Generation,
+    NetworkSpec,
+    Variant,
+)
+from paragon_stream.errors import CheckpointError
+
+_SCALES = (2, 3, 4, 8)
+
+_RELEASE_LINE = "ParagonSR2 of generations 9 to 11"
+
+_MARKS: tuple[tuple[str, str], ...] = (
+    # First match wins; patterns are searched in every tensor name.
+    (r"^down_blocks\.", "a MUNet discriminator"),
+    (r"^body\.0\.td", "ParagonSR2 Pro of the first version 11"),
+    (r"\.token_ca\.token_dict$", "ParagonSR2 Pro"),
+    (r"\.gated_conv\.|\.router2\.", "ParagonSR2 Ultimate"),
+    (r"^base\.(blur|sharp)\.", _RELEASE_LINE),
+    (r"^base_upsampler\.", "ParagonSR2 of generations 6 to 8"),
+    (r"^upsampler_net\.", "ParagonSR2 of generation 5"),
+    (r"\.transformer\.project_in_g\.", "ParagonSR (version 1)"),
+    (r"^hr_conv_in\.", "ParagonSR2 with an HR head (generations 1 to 4)"),
+    (r"^magic_upsampler\.", "an early ParagonSR2"),
+    (r"\.transformer\.project_in\.", "ParagonSR2 of generation 0"),
+)
+
+
+def detect(tensors: Tensors, metadata: Mapping[str, str], *, alpha: float | None = None) -> NetworkSpec:
+    """The network that `tensors` are the state dict of.
+
+    `alpha` overrules `metadata["upsampler_alpha"]`; one of them must be there, because no tensor tells it.
+    Raises CheckpointError naming the first missing, unexpected or misshapen tensor, a network of another
+    kind by its name, or the fact that nothing tells.
+    """
+    _refuse_other_networks(tensors)
+    features = _size(tensors, "conv_in.weight", 0)
+    groups, blocks = _body_size(tensors)
+    variant = Variant.STREAM if any(".dw3." in name for name in tensors) else Variant.REALTIME
+    layer_scales = any(name.endswith(".scale.gamma") for name in tensors)
+    spec = NetworkSpec(
+        generation=_generation(metadata, layer_scales),
+        variant=variant,
+        scale=_scale(_size(tensors, "up.0.weight", 0), features),
+        features=features,
+        groups=groups,
+        blocks=blocks,
+        alpha=0.0,
+        conditioned=STRENGTH_TENSOR in tensors,
+    )
+    _check_tensors(tensors, spec)
+    _check_base_taps(tensors)
+    _check_claims(metadata, spec)
+    return NetworkSpec(**{**vars(spec), "alpha": _alpha(metadata, alpha)})
+
+
+def _refuse_other_networks(names: Iterable[str]) -> None:
+    names = list(names)
+    for pattern, what in _MARKS:
+        if not any(re.search(pattern, name) for name in names):
+            continue
+        if what != _RELEASE_LINE:
+            raise CheckpointError(f"it is {what}, not supported by the frame job yet")
+        if any(re.search(r"\.blocks\.\d+\.norm\.scale$", name) for name in names):
+            raise CheckpointError("it is ParagonSR2 Photo, not supported by the frame job yet")
+        return
+    raise CheckpointError("its tensors are those of no known network")
+
+
+def _size(tensors: Tensors, name: str, axis: int) -> int:
+    if name not in tensors:
+        raise CheckpointError(f"tensor {name} is missing")
+    shape = tensors[name].shape
+    if len(shape) <= axis:
+        raise CheckpointError(f"tensor {name} has the shape {list(shape)}")
+    return shape[axis]
+
+
+def _body_size(tensors: Tensors) -> tuple[int, int]:
+    found = [re.match(r"body\.(\d+)\.blocks\.(\d+)\.", name) for name in tensors]
+    indices = [(int(match[1]), int(match[2])) for match in found if match]
+    if not indices:
+        raise CheckpointError("tensor body.0.blocks.0 is missing")
+    return max(group for group, _ in indices) + 1, max(block for _, block in indices) + 1
+
+
+def _scale(channels: int, features: int) -> int:
+    scale = math.isqrt(channels // features) if features else 0
+    if scale not in _SCALES or scale * scale * features != channels:
+        raise CheckpointError(f"tensor up.0.weight has {channels} outputs, of which no scale can be made")
+    return scale
+
+
+def _generation(metadata: Mapping[str, str], layer_scales: bool) -> Generation:
+    told = metadata.get("generation", "")
+    possible = (Generation.HEAD, Generation.V11) if layer_scales else (Generation.V10, Generation.V9)
+    if told and told not in list(Generation):
+        raise CheckpointError(f"it says to be of generation {told}, not supported by the frame job yet")
+    if told and told not in possible:
+        with_or_without = "with" if layer_scales else "without"
+        raise CheckpointError(f"it says to be {told}, but its blocks are {with_or_without} scale.gamma")
+    return Generation(told) if told else possible[0]
+
+
+def _check_tensors(tensors: Tensors, spec: NetworkSpec) -> None:
+    expected = spec.tensor_shapes()
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise CheckpointError(f"tensor {name} is missing from this {spec}")
+        if tensors[name].shape != shape:
+            raise CheckpointError(
+                f"tensor {name} has the shape {list(tensors[name].shape)} instead of {list(shape)}"
+            )
+    for name in tensors:
+        if name not in expected:
+            raise CheckpointError(f"tensor {name} does not belong to {spec}")
+
+
+def _check_base_taps(tensors: Tensors) -> None:
+    """The base path is built from the constants, so a file that holds other taps must not pass."""
+    for part, taps in (("sharp", MAGIC_SHARPEN), ("blur", MAGIC_BLUR)):
+        for name in (f"base.{part}.kernel", f"base.{part}.h.weight", f"base.{part}.v.weight"):
+            rows = tensors[name].reshape(-1, len(taps))
+            if not np.allclose(rows, np.array(taps), rtol=0, atol=1e-6):
+                raise CheckpointError(f"tensor {name} does not hold the MagicKernel's taps")
+
+
+def _check_claims(metadata: Mapping[str, str], spec: NetworkSpec) -> None:
+    told = metadata.get("scale", "")
+    if told and told != str(spec.scale):
+        raise CheckpointError(f"it says to be ×{told}, but tensor up.0.weight makes it ×{spec.scale}")
+
+
+def _alpha(metadata: Mapping[str, str], alpha: float | None) -> float:
+    told = metadata.get("upsampler_alpha")
+    if alpha is None and told is None:
+        raise CheckpointError(
+            "nothing in it tells its alpha; give it (upstream's published recipes train with 0)"
+        )
+    try:
+        value = float(told or 0) if alpha is None else float(alpha)
+    except ValueError:
+        raise CheckpointError(f"its alpha is {told!r}, which is no number") from None
+    if not math.isfinite(value):
+        raise CheckpointError(f"its alpha is {value}")
+    return value

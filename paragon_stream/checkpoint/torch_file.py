@@ -1,0 +1,128 @@
+"""Reads the tensors of a .pth/.pt file without torch, and runs nothing that the file holds.
+
+A modern torch file is a ZIP archive: `NAME/data.pkl` describes the objects, `NAME/data/KEY` are the raw
+storages. The unpickler below knows tensors, storages and ordered dicts; any other class is refused by name.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.errors import CheckpointError
+
+_MAX_BYTES = 4 << 30
+_BFLOAT16 = "bfloat16"
+
+_STORAGE_TYPES: dict[str, str] = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "BFloat16Storage": _BFLOAT16,
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+    "BoolStorage": "?",
+}
+
+
+def widen_bfloat16(raw: bytes) -> NDArray[np.float32]:
+    """bfloat16 words as float32: the upper half of the same bit pattern."""
+    words = np.frombuffer(raw, "<u2").astype(np.uint32) << np.uint32(16)
+    return words.view(np.float32)
+
+
+def read_torch_file(data: bytes) -> Any:
+    """The object saved in `data`, with tensors as numpy arrays.
+
+    Raises CheckpointError if it is no torch archive, is cut off, or holds anything but tensors, containers,
+    numbers and strings.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _Unpickler(archive).load()
+    except zipfile.BadZipFile:
+        raise CheckpointError(
+            "it is not a torch archive (files from before torch 1.6 must be saved again by a newer torch)"
+        ) from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # a hostile or damaged pickle can raise anything
+        raise CheckpointError(f"it is damaged ({type(error).__name__}: {error})") from error
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise CheckpointError("it is a ZIP archive but was not written by torch.save")
+        super().__init__(io.BytesIO(_stored(archive, pickles[0])))
+        self._archive = archive
+        self._root = pickles[0].removesuffix("data.pkl")
+        self._storages: dict[str, NDArray[Any]] = {}
+        if f"{self._root}byteorder" in archive.namelist():
+            order = _stored(archive, f"{self._root}byteorder")
+            if order != b"little":
+                raise CheckpointError("it was written on a big-endian machine")
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in _STORAGE_TYPES:
+            return _STORAGE_TYPES[name]
+        known: dict[tuple[str, str], Callable[..., Any]] = {
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch", "Size"): tuple,
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+        }
+        try:
+            return known[module, name]
+        except KeyError:
+            raise CheckpointError(
+                f"it holds a {module}.{name}, which is not loaded for safety; save the state dict alone"
+            ) from None
+
+    def persistent_load(self, pid: Any) -> NDArray[Any]:
+        tag, kind, key, _device, count = pid
+        if tag != "storage" or not isinstance(kind, str):
+            raise CheckpointError("it holds an unknown kind of storage")
+        if key not in self._storages:
+            raw = _stored(self._archive, f"{self._root}data/{key}")
+            array = widen_bfloat16(raw) if kind == _BFLOAT16 else np.frombuffer(raw, kind)
+            if array.size < count:
+                raise CheckpointError(f"storage {key} is cut off")
+            self._storages[key] = array
+        return self._storages[key]
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One member's bytes; torch never compresses, so a compressed member is not torch's (or a ZIP bomb)."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > _MAX_BYTES:
+        raise CheckpointError("it is a ZIP archive but was not written by torch.save")
+    return archive.read(info)
+
+
+def _rebuild_tensor(
+    storage: NDArray[Any], offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
+) -> NDArray[Any]:
+    """A view of `storage`, checked to lie inside it."""
+    if len(size) != len(stride) or min((offset, *size, *stride)) < 0:
+        raise CheckpointError("a tensor has an impossible shape")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if 0 not in size and last >= storage.size:
+        raise CheckpointError("a tensor reaches beyond its storage")
+    strides = tuple(step * storage.itemsize for step in stride)
+    return np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False)
+
+
+def _rebuild_parameter(data: NDArray[Any], *_: Any) -> NDArray[Any]:
+    return data

@@ -1,0 +1,166 @@
+"""`Weights`: a checked state dict with its facts, loaded from a file or a shipped set, and saved."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint.detect import detect
+from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
+from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped
+from paragon_stream.checkpoint.spec import NetworkSpec, Variant
+from paragon_stream.errors import CheckpointError, OutputError, UsageError
+
+logger = logging.getLogger(__name__)
+
+METADATA_KEYS = (
+    "generation",
+    "variant",
+    "scale",
+    "upsampler_alpha",
+    "recipe",
+    "data_licences",
+    "name",
+)
+"""What every file that we save says about itself, as strings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A state dict that was found to be exactly that of `spec`: float32 tensors by upstream's names.
+
+    `name` is the shipped set's name or the file's stem, `sha256` the file's digest in hex.
+    """
+
+    spec: NetworkSpec
+    tensors: Tensors = field(repr=False)
+    name: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
+    path: Path | None = None
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, NDArray[np.floating]],
+        *,
+        alpha: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        name: str = "unnamed",
+    ) -> Weights:
+        """Check a state dict that is already in memory. Raises CheckpointError."""
+        plain = {key: np.asarray(value, dtype=np.float32) for key, value in tensors.items()}
+        metadata = dict(metadata or {})
+        return cls(spec=detect(plain, metadata, alpha=alpha), tensors=plain, name=name, metadata=metadata)
+
+
+def load_weights(
+    weights: str | Path | None = None,
+    *,
+    variant: str | None = None,
+    scale: int | None = None,
+    alpha: float | None = None,
+) -> Weights:
+    """Weights from a file, from the shipped set of that name, or (None) from the default shipped set.
+
+    `variant` and `scale` choose among the shipped sets (default realtime ×2); a file must agree with them
+    where they are given. `alpha` overrules the file's metadata.
+
+    Raises UsageError if nothing of that name is shipped or the file is of another variant or scale, and
+    CheckpointError if the file cannot be read or is not exactly the state dict of a known network.
+    """
+    if variant is not None and variant not in list(Variant):
+        raise UsageError(f"there is no variant {variant}; choose from {', '.join(Variant)}")
+    path = _as_path(weights)
+    if path is None:
+        shipped = find_shipped(
+            None if weights is None else str(weights), variant=variant or "realtime", scale=scale or 2
+        )
+        if shipped is None:
+            raise UsageError(_nothing_shipped(weights, variant or "realtime", scale or 2))
+        path, name = shipped.path, shipped.name
+    else:
+        name = path.stem
+    found = _load_file(path, name=name, alpha=alpha)
+    if variant not in (None, found.spec.variant) or scale not in (None, found.spec.scale):
+        wanted = " ".join(filter(None, (variant or "", f"×{scale}" if scale else "")))
+        raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was asked for")
+    logger.info("weights: %s, %s, sha256 %s", found.name, found.spec, found.sha256[:12])
+    return found
+
+
+def _as_path(weights: str | Path | None) -> Path | None:
+    """The file meant by `weights`; None where it is the name of a set."""
+    if weights is None:
+        return None
+    path = Path(weights)
+    looks_like_path = isinstance(weights, Path) or path.suffix or len(path.parts) > 1
+    return path if looks_like_path else None
+
+
+def _load_file(path: Path, *, name: str, alpha: float | None) -> Weights:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"weights {path}: {error.strerror or error}") from error
+    try:
+        tensors, metadata = read_checkpoint(data)
+        spec = detect(tensors, metadata, alpha=alpha)
+    except CheckpointError as error:
+        raise CheckpointError(f"weights {path}: {error}") from error
+    return Weights(
+        spec=spec,
+        tensors=tensors,
+        name=name,
+        metadata=metadata,
+        sha256=hashlib.sha256(data).hexdigest(),
+        path=path,
+    )
+
+
+def _nothing_shipped(weights: str | Path | None, variant: str, scale: int) -> str:
+    what = f"{variant} ×{scale}" + (f" called {weights!r}" if weights is not None else "")
+    sets = ", ".join(f"{s.variant} ×{s.scale} {s.name}" for s in list_shipped())
+    return (
+        f"no weights are shipped for {what}; there are: {sets or f'none in {engines_folder()}'}; "
+        "or give the path of a checkpoint"
+    )
+
+
+def save_weights(
+    path: Path, tensors: Mapping[str, NDArray[np.floating]], metadata: Mapping[str, str]
+) -> None:
+    """Write a safetensors file; under its name only when complete.
+
+    The tensors must be the state dict of a known network (CheckpointError) and `metadata` must hold every
+    one of METADATA_KEYS (UsageError); OutputError if the file cannot be written.
+    """
+    absent = [key for key in METADATA_KEYS if key not in metadata]
+    if absent:
+        raise UsageError(f"the metadata of saved weights lacks {', '.join(absent)}")
+    plain = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}
+    plain = {name: value.reshape(np.shape(tensors[name])) for name, value in plain.items()}
+    detect(plain, metadata)
+    data = safetensors.numpy.save(plain, metadata=dict(metadata))
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

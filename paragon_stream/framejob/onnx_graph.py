@@ -1,0 +1,136 @@
+"""A small writer of ONNX graphs: every method adds one operation and returns the name of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from paragon_stream.framejob.fold import Conv
+
+OPSET = 20  # the first with Gelu
+_IR_VERSION = 10  # what readers of opset 20 know
+
+
+class OnnxGraph:
+    """Collects nodes; `model()` checks and returns the whole. All tensors are NCHW unless said otherwise."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, dtype: int, shape: Sequence[int]) -> str:
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
+        return name
+
+    def output(self, value: str, name: str, dtype: int, shape: Sequence[int]) -> None:
+        """Give `value` out under `name`, cast to `dtype`."""
+        self._nodes.append(helper.make_node("Cast", [value], [name], name=f"{name}/cast", to=dtype))
+        self._outputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
+
+    def constant(self, values: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
+        array = np.asarray(values, dtype=dtype)
+        key = f"c_{array.dtype.str[1:]}_{'x'.join(map(str, array.shape))}_{hash(array.tobytes()) & 0xFFFFFFFFFFFF:x}"
+        if key not in self._constants:
+            self._constants[key] = numpy_helper.from_array(array, key)
+        return key
+
+    def node(self, kind: str, inputs: Sequence[str], *, label: str = "", **attributes: object) -> str:
+        result = f"{label or kind}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [result], name=result, **attributes))
+        return result
+
+    def to_float(self, value: str) -> str:
+        return self.node("Cast", [value], to=TensorProto.FLOAT)
+
+    def add(self, a: str, b: str) -> str:
+        return self.node("Add", [a, b])
+
+    def add_constant(self, a: str, values: ArrayLike) -> str:
+        return self.node("Add", [a, self.constant(values)])
+
+    def scale(self, a: str, values: ArrayLike) -> str:
+        return self.node("Mul", [a, self.constant(values)])
+
+    def concat(self, values: Sequence[str], axis: int = 1) -> str:
+        return values[0] if len(values) == 1 else self.node("Concat", values, axis=axis)
+
+    def slice(
+        self,
+        value: str,
+        starts: Sequence[int],
+        ends: Sequence[int],
+        axes: Sequence[int],
+        steps: Sequence[int] = (),
+    ) -> str:
+        indices = [self.constant(each, np.int64) for each in (starts, ends, axes, steps or [1] * len(axes))]
+        return self.node("Slice", [value, *indices])
+
+    def channels(self, value: str, start: int, stop: int) -> str:
+        return self.slice(value, [start], [stop], [1])
+
+    def pad_edges(self, value: str, rows: tuple[int, int], columns: tuple[int, int]) -> str:
+        """Replicate the border samples."""
+        amounts = [0, 0, rows[0], columns[0], 0, 0, rows[1], columns[1]]
+        return self.node("Pad", [value, self.constant(amounts, np.int64)], mode="edge")
+
+    def transpose(self, value: str, order: Sequence[int]) -> str:
+        return self.node("Transpose", [value], perm=list(order))
+
+    def reshape(self, value: str, shape: Sequence[int]) -> str:
+        return self.node("Reshape", [value, self.constant(shape, np.int64)])
+
+    def conv(self, value: str, conv: Conv, label: str = "Conv") -> str:
+        weight: NDArray[np.float32] = conv.weight
+        return self.node(
+            "Conv",
+            [value, self.constant(weight), self.constant(conv.bias)],
+            label=label,
+            kernel_shape=list(weight.shape[2:]),
+            pads=list(conv.pads),
+            strides=list(conv.stride),
+            dilations=[conv.dilation] * 2,
+            group=conv.groups,
+        )
+
+    def shuffle(
+        self,
+        value: str,
+        components: int,
+        block: tuple[int, int],
+        grid: tuple[int, int],
+        *,
+        components_last: bool = False,
+    ) -> str:
+        """Cells of `block` samples, held as channels, to a plane per component.
+
+        Channels run over (component, row, column), or over (row, column, component) with `components_last`.
+        """
+        if block == (1, 1):
+            return value
+        if block[0] == block[1]:
+            mode = "DCR" if components_last else "CRD"
+            return self.node("DepthToSpace", [value], blocksize=block[0], mode=mode)
+        rows, columns = grid
+        if components_last:
+            apart = self.reshape(value, [*block, components, rows, columns])
+            woven = self.transpose(apart, [2, 3, 0, 4, 1])
+        else:
+            apart = self.reshape(value, [components, *block, rows, columns])
+            woven = self.transpose(apart, [0, 3, 1, 4, 2])
+        return self.reshape(woven, [1, components, rows * block[0], columns * block[1]])
+
+    def model(self) -> onnx.ModelProto:
+        graph = helper.make_graph(
+            self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values())
+        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(
+            graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="paragon-stream"
+        )

@@ -1,0 +1,119 @@
+"""One-dimensional resampling filters as exact tables, and how they compose.
+
+Everything that the base path and the chroma do is separable and linear, so each axis of each plane is one
+filter bank: "output sample p of cell J is this weighted sum of the input samples around J".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN
+
+type Taps = Mapping[int, Fraction]
+"""Weight by input offset; weights of zero are left out."""
+
+
+@dataclass(frozen=True)
+class FilterBank:
+    """`output[J·len(phases) + p] = Σ phases[p][k] · input[J·step + k]` for every cell J."""
+
+    step: int
+    phases: tuple[Taps, ...]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Lowest and highest input offset, relative to the cell's first input sample."""
+        offsets = [k for taps in self.phases for k in taps]
+        return min(offsets), max(offsets)
+
+    def then(self, outer: FilterBank) -> FilterBank:
+        """This filter followed by `outer`."""
+        cell = math.lcm(len(self.phases), outer.step)  # samples between the two, per cell of the result
+        phases = []
+        for index in range(cell // outer.step * len(outer.phases)):
+            outer_cell, outer_phase = divmod(index, len(outer.phases))
+            total: dict[int, Fraction] = {}
+            for k, weight in outer.phases[outer_phase].items():
+                inner_cell, inner_phase = divmod(outer_cell * outer.step + k, len(self.phases))
+                for n, inner_weight in self.phases[inner_phase].items():
+                    offset = inner_cell * self.step + n
+                    total[offset] = total.get(offset, Fraction(0)) + weight * inner_weight
+            phases.append({k: w for k, w in sorted(total.items()) if w})
+        return FilterBank(self.step * cell // len(self.phases), tuple(phases))
+
+    def shifted(self, count: int) -> FilterBank:
+        """The same output samples in cells that begin `count` samples earlier."""
+        n = len(self.phases)
+        phases = []
+        for p in range(n):
+            cell, phase = divmod(p - count, n)
+            phases.append({k + cell * self.step: w for k, w in self.phases[phase].items()})
+        return FilterBank(self.step, tuple(phases))
+
+    def repeated(self, count: int) -> FilterBank:
+        """The same filter with `count` cells taken as one."""
+        phases = [
+            {k + cell * self.step: w for k, w in taps.items()}
+            for cell in range(count)
+            for taps in self.phases
+        ]
+        return FilterBank(self.step * count, tuple(phases))
+
+
+IDENTITY = FilterBank(1, ({0: Fraction(1)},))
+
+
+def _exact(taps: tuple[float, ...]) -> dict[int, Fraction]:
+    """Symmetric dyadic taps as fractions by offset from the centre."""
+    half = len(taps) // 2
+    return {i - half: Fraction(w) for i, w in enumerate(taps) if w}
+
+
+HALF_BAND = FilterBank(1, (_exact(MAGIC_SHARPEN),))
+"""The low-pass that the base path blends in by alpha."""
+
+
+def magic_kernel(scale: int) -> FilterBank:
+    """Nearest neighbour ×`scale`, then the h5 blur on the enlarged grid."""
+    nearest = FilterBank(1, tuple({0: Fraction(1)} for _ in range(scale)))
+    return nearest.then(FilterBank(1, (_exact(MAGIC_BLUR),)))
+
+
+def siting_offset(position: Fraction, factor: int) -> Fraction:
+    """Where the first chroma sample sits, in luma samples, for `factor`:1 subsampling.
+
+    `position` is `ChromaLocation.horizontal` or `.vertical`: 0 first, 1/2 centred, 1 last of the luma samples.
+    """
+    return position * (factor - 1)
+
+
+def chroma_up(factor: int, position: Fraction) -> FilterBank:
+    """Chroma to the luma grid: linear interpolation at the sited position."""
+    offset = siting_offset(position, factor)
+    phases = []
+    for p in range(factor):
+        place = (p - offset) / factor
+        left = math.floor(place)
+        share = place - left
+        phases.append({k: w for k, w in ((left, 1 - share), (left + 1, share)) if w})
+    return FilterBank(1, tuple(phases))
+
+
+def chroma_down(factor: int, position: Fraction) -> FilterBank:
+    """The luma grid to chroma: [1,2,1]/4 around a co-sited luma sample, [1,1]/2 around the middle of two.
+
+    For other factors the same rule: a triangle of `factor` to each side where the site is a luma sample, the
+    mean of the luma samples covered where it lies in the middle between them.
+    """
+    if factor == 1:
+        return IDENTITY
+    offset = siting_offset(position, factor)
+    if offset.denominator != 1:
+        return FilterBank(factor, ({k: Fraction(1, factor) for k in range(factor)},))
+    centre = int(offset)
+    triangle = {centre + k: Fraction(factor - abs(k), factor**2) for k in range(1 - factor, factor)}
+    return FilterBank(factor, (triangle,))

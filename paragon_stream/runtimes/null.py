@@ -1,0 +1,44 @@
+"""The engine that costs nothing: it leaves the output planes as they are.
+
+With it, a render measures decoding, encoding and the pipeline alone; tests run everything above an engine
+without one. Slots begin as zeroes: black for RGB, green for YUV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.pipeline.slot import DONE, Completion
+from paragon_stream.runtimes.base import Plane, Precision, SessionOptions
+from paragon_stream.runtimes.buffers import check_planes
+
+
+class NullSession:
+    """Checks the planes that it is given, as every session does, and does nothing."""
+
+    engine = "null"
+    precision = Precision.FP32
+    device = "none"
+    in_flight = 1
+
+    def __init__(self, job: FrameJob) -> None:
+        self.job = job
+
+    def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
+        check_planes(inputs, self.job.source)
+        check_planes(outputs, self.job.target)
+        return DONE
+
+    def close(self) -> None:
+        return None
+
+
+class NullRuntime:
+    name = "null"
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> NullSession:
+        return NullSession(job)
+
+
+RUNTIME = NullRuntime()

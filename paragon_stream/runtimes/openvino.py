@@ -1,0 +1,177 @@
+"""OpenVINO on the CPU. openvino is imported here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import openvino as ov
+
+from paragon_stream.errors import EngineError
+from paragon_stream.framejob.emit_onnx import (
+    STRENGTH_INPUT,
+    emit_onnx,
+    input_names,
+    output_names,
+    tensor_shapes,
+)
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.pipeline.slot import Completion
+from paragon_stream.runtimes.base import Flavour, Plane, Precision, SessionOptions
+from paragon_stream.runtimes.buffers import check_planes
+
+logger = logging.getLogger(__name__)
+
+_DEVICE = "CPU"
+
+
+class OpenVinoRuntime:
+    """Frame jobs on the CPU, in fp32 or, where the CPU has the instructions, bf16."""
+
+    name = "openvino"
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> OpenVinoSession:
+        """Raises EngineError for fp16, for bf16 on a CPU without it, and for whatever OpenVINO refuses."""
+        with _errors(f"OpenVINO cannot compile {job}"):
+            core = ov.Core()
+            precision = _precision(core, options.precision)
+            threads = options.threads or _cores()
+            streams = threads if options.flavour is Flavour.THROUGHPUT else 1
+            config = {
+                "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BF16 else "f32",
+                "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": streams,
+            }
+            model = core.read_model(emit_onnx(job).SerializeToString())
+            compiled = core.compile_model(model, _DEVICE, config)
+            cpu = str(core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
+            session = OpenVinoSession(job, compiled, precision, f"CPU: {cpu}, {threads} threads", streams)
+        logger.info("engine: OpenVINO %s, %s, %d frames in flight", precision, session.device, streams)
+        return session
+
+
+class OpenVinoSession:
+    """See `Session`. Each infer request is one frame in flight; they are used in turn."""
+
+    engine = "openvino"
+
+    def __init__(
+        self, job: FrameJob, compiled: ov.CompiledModel, precision: Precision, device: str, in_flight: int
+    ) -> None:
+        self.job = job
+        self.precision = precision
+        self.device = device
+        self.in_flight = in_flight
+        self.compiled = compiled
+        self._lock = threading.Lock()
+        self._lanes = [_Lane(job, compiled.create_infer_request()) for _ in range(in_flight)]
+        self._next = 0
+
+    def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
+        check_planes(inputs, self.job.source)
+        check_planes(outputs, self.job.target)
+        with self._lock:
+            if not self._lanes:
+                raise EngineError("the session is closed")
+            lane = self._lanes[self._next]
+            self._next = (self._next + 1) % len(self._lanes)
+            return lane.start(inputs, outputs, strength)
+
+    def close(self) -> None:
+        with self._lock:
+            for lane in self._lanes:
+                lane.finish()
+            self._lanes.clear()
+
+
+class _Lane:
+    """One infer request and the run that occupies it."""
+
+    def __init__(self, job: FrameJob, request: ov.InferRequest) -> None:
+        self._job = job
+        self._request = request
+        self._occupant: _Run | None = None
+
+    def start(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> _Run:
+        self.finish()
+        with _errors("OpenVINO failed to start a frame"):
+            self._bind(input_names(self._job.source), inputs, tensor_shapes(self._job.source))
+            self._bind(output_names(self._job.target), outputs, tensor_shapes(self._job.target))
+            if self._job.spec.conditioned:
+                self._request.set_tensor(STRENGTH_INPUT, ov.Tensor(np.array([strength], np.float32)))
+            self._request.start_async()
+        self._occupant = _Run(self._request)
+        return self._occupant
+
+    def finish(self) -> None:
+        """Wait for the occupant; what it raised is its own completion's to tell."""
+        if self._occupant is not None:
+            self._occupant.settle()
+            self._occupant = None
+
+    def _bind(self, names: Sequence[str], planes: Sequence[Plane], shapes: Sequence[tuple[int, ...]]) -> None:
+        for name, plane, shape in zip(names, planes, shapes, strict=True):
+            self._request.set_tensor(name, ov.Tensor(plane.reshape(shape), shared_memory=True))
+
+
+class _Run:
+    """The completion of one frame; outlives its lane's next frames."""
+
+    def __init__(self, request: ov.InferRequest) -> None:
+        self._request: ov.InferRequest | None = request
+        self._error: EngineError | None = None
+        self._lock = threading.Lock()
+
+    def settle(self) -> None:
+        with self._lock:
+            if self._request is not None:
+                try:
+                    with _errors("OpenVINO failed on a frame"):
+                        self._request.wait()
+                except EngineError as error:
+                    self._error = error
+                self._request = None
+
+    def wait(self) -> None:
+        self.settle()
+        if self._error is not None:
+            raise self._error
+
+
+def _precision(core: ov.Core, wanted: Precision) -> Precision:
+    """What to compute the body in: bf16 unasked where the CPU has AVX512_BF16 or AMX."""
+    has_bf16 = "BF16" in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    if wanted is Precision.AUTO:
+        return Precision.BF16 if has_bf16 else Precision.FP32
+    if wanted is Precision.BF16 and not has_bf16:
+        raise EngineError("this CPU has no bf16 instructions; use precision fp32 or auto")
+    if wanted is Precision.FP16:
+        raise EngineError("OpenVINO does not compute in fp16 on CPUs; use precision fp32, bf16 or auto")
+    return wanted
+
+
+def _cores() -> int:
+    """CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _errors(doing: str) -> Iterator[None]:
+    """OpenVINO's exceptions (all sorts of RuntimeError) as EngineError."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise EngineError(f"{doing}: {reason[-1] if reason else type(error).__name__}") from error
+
+
+RUNTIME = OpenVinoRuntime()

@@ -1,0 +1,147 @@
+"""What a frame job must answer, in plain float64: DESIGN.md §4 read literally, with the unfolded network.
+
+Every plane is edge-replicated on its own grid by far more than the network can see, chroma is interpolated
+to the luma grid, YUV becomes RGB, the network runs as upstream wrote it, RGB becomes YUV, chroma is filtered
+down, the margin is cut off, and only then values are rounded (half to even) and clipped.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from network_reference import network
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Weights
+from paragon_stream.frame import ColorRange, Family, FrameFormat, Layout
+
+type Array = NDArray[np.float64]
+
+MARGIN = 48  # luma samples; more than any radius, and a whole number of chroma samples at 4:1
+
+
+def reference_frame(
+    weights: Weights,
+    source: FrameFormat,
+    target: FrameFormat,
+    planes: tuple[NDArray, ...],
+    strength: float = 0.0,
+) -> list[Array]:
+    """Planes of `target` before rounding, as float64, in the memory order of the target."""
+    components = _unpack(source, planes)
+    rgb = _to_rgb(source, _luma_grid(source, components))
+    big = network(weights, rgb, strength=strength)
+    return _pack(target, _subsample(target, _from_rgb(target, big), weights.spec.scale))
+
+
+def rounded(planes: list[Array], target: FrameFormat) -> list[Array]:
+    return [np.clip(np.rint(plane), 0, target.pixel_format.peak) for plane in planes]
+
+
+def _unpack(format: FrameFormat, planes: tuple[NDArray, ...]) -> dict[int, Array]:
+    pixels = format.pixel_format
+    shifted = [np.float64(plane >> pixels.shift) for plane in planes]
+    if pixels.layout is Layout.PACKED:
+        return {c: shifted[0][:, :, i] for i, c in enumerate(pixels.order) if c >= 0}
+    if pixels.layout is Layout.SEMIPLANAR:
+        return {0: shifted[0], pixels.order[1]: shifted[1][:, :, 0], pixels.order[2]: shifted[1][:, :, 1]}
+    return {c: shifted[i] for i, c in enumerate(pixels.order)}
+
+
+def _offsets(format: FrameFormat) -> tuple[tuple[int, Fraction], tuple[int, Fraction]]:
+    """For rows and columns: subsampling factor, and the first chroma sample's place in luma samples."""
+    across, down = (1 << n for n in format.pixel_format.subsampling)
+    location = format.color.chroma_location
+    return (down, location.vertical * (down - 1)), (across, location.horizontal * (across - 1))
+
+
+def _luma_grid(format: FrameFormat, components: dict[int, Array]) -> dict[int, Array]:
+    """Replicated components on the luma grid, MARGIN samples more on every side (and up to a whole cell)."""
+    rows, columns = _offsets(format)
+    height = 2 * MARGIN + -(-format.height // rows[0]) * rows[0]
+    width = 2 * MARGIN + -(-format.width // columns[0]) * columns[0]
+    result = {}
+    for component, plane in components.items():
+        chroma = component in (1, 2) and format.pixel_format.family is Family.YUV
+        vertical, horizontal = (rows, columns) if chroma else ((1, Fraction(0)), (1, Fraction(0)))
+        plane = _interpolate(plane, height, *vertical)
+        result[component] = _interpolate(plane.T, width, *horizontal).T
+    return result
+
+
+def _interpolate(plane: Array, count: int, factor: int, offset: Fraction) -> Array:
+    """Rows of the plane at luma rows -MARGIN … count - MARGIN - 1, linearly, edges replicated."""
+    places = (np.arange(count) - MARGIN - float(offset)) / factor
+    below = np.floor(places).astype(int)
+    share = (places - below)[:, None]
+    last = plane.shape[0] - 1
+    return (1 - share) * plane[np.clip(below, 0, last)] + share * plane[np.clip(below + 1, 0, last)]
+
+
+def _levels(format: FrameFormat) -> tuple[float, float, float, float]:
+    """Black, luma span, chroma zero, chroma span, in code values."""
+    n = format.pixel_format.depth
+    if format.color.range is ColorRange.FULL:
+        return 0, 2**n - 1, 2 ** (n - 1), 2**n - 1
+    return 16 * 2 ** (n - 8), 219 * 2 ** (n - 8), 2 ** (n - 1), 224 * 2 ** (n - 8)
+
+
+def _to_rgb(format: FrameFormat, grid: dict[int, Array]) -> Array:
+    black, luma_span, zero, chroma_span = _levels(format)
+    if format.pixel_format.family is Family.RGB:
+        return np.stack([(grid[c] - black) / luma_span for c in range(3)])
+    y = (grid[0] - black) / luma_span
+    if format.pixel_format.family is Family.GRAY:
+        return np.stack([y, y, y])
+    kr, kb = format.color.matrix.kr_kb
+    u, v = (grid[1] - zero) / chroma_span, (grid[2] - zero) / chroma_span
+    r = y + 2 * (1 - kr) * v
+    b = y + 2 * (1 - kb) * u
+    return np.stack([r, (y - kr * r - kb * b) / (1 - kr - kb), b])
+
+
+def _from_rgb(format: FrameFormat, rgb: Array) -> dict[int, Array]:
+    black, luma_span, zero, chroma_span = _levels(format)
+    if format.pixel_format.family is Family.RGB:
+        return {c: black + luma_span * rgb[c] for c in range(3)}
+    kr, kb = format.color.matrix.kr_kb
+    y = kr * rgb[0] + (1 - kr - kb) * rgb[1] + kb * rgb[2]
+    if format.pixel_format.family is Family.GRAY:
+        return {0: black + luma_span * y}
+    u, v = (rgb[2] - y) / (2 * (1 - kb)), (rgb[0] - y) / (2 * (1 - kr))
+    return {0: black + luma_span * y, 1: zero + chroma_span * u, 2: zero + chroma_span * v}
+
+
+def _subsample(format: FrameFormat, components: dict[int, Array], scale: int) -> dict[int, Array]:
+    """Crop to the target, chroma filtered: [1,2,1]/4 around its luma sample, or the mean of those it is between."""
+    rows, columns = _offsets(format)
+    result = {}
+    for component, plane in components.items():
+        chroma = component in (1, 2) and format.pixel_format.family is Family.YUV
+        vertical, horizontal = (rows, columns) if chroma else ((1, Fraction(0)), (1, Fraction(0)))
+        plane = _decimate(plane, scale * MARGIN, format.height, *vertical)
+        result[component] = _decimate(plane.T, scale * MARGIN, format.width, *horizontal).T
+    return result
+
+
+def _decimate(plane: Array, start: int, size: int, factor: int, offset: Fraction) -> Array:
+    first = start + factor * np.arange(-(-size // factor))
+    if factor == 1:
+        return plane[first]
+    if offset.denominator == 1:
+        taps = {int(offset) + k: (factor - abs(k)) / factor**2 for k in range(1 - factor, factor)}
+    else:
+        taps = dict.fromkeys(range(factor), 1 / factor)
+    return sum(weight * plane[first + k] for k, weight in taps.items())
+
+
+def _pack(format: FrameFormat, components: dict[int, Array]) -> list[Array]:
+    pixels = format.pixel_format
+    if pixels.layout is Layout.PACKED:
+        shape = next(iter(components.values())).shape
+        padding = np.full(shape, float(pixels.peak))
+        return [np.stack([components.get(c, padding) for c in pixels.order], axis=-1)]
+    if pixels.layout is Layout.SEMIPLANAR:
+        return [components[0], np.stack([components[c] for c in pixels.order[1:]], axis=-1)]
+    return [components[c] for c in pixels.order]
