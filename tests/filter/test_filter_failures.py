@@ -1,0 +1,145 @@
+"""What goes wrong is one clear sentence in a vs.Error, and nothing hangs afterwards."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import vapoursynth as vs
+from filter_material import make_clip, planes_of
+
+import paragon_stream.vapoursynth as paragon
+from paragon_stream.errors import EngineError
+from paragon_stream.runtimes.cache import SessionCache, compile_request
+
+
+def _variable_format() -> vs.VideoNode:
+    parts = [make_clip(vs.YUV420P8, length=1), make_clip(vs.GRAY8, length=1)]
+    return vs.core.std.Splice(parts, mismatch=True)
+
+
+def _variable_size() -> vs.VideoNode:
+    parts = [make_clip(vs.GRAY8, 32, 32, length=1), make_clip(vs.GRAY8, 16, 16, length=1)]
+    return vs.core.std.Splice(parts, mismatch=True)
+
+
+@pytest.mark.parametrize("make", [_variable_format, _variable_size])
+def test_variable_clips(make) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(vs.Error, match="constant format and size"):
+        paragon.upscale(make())
+
+
+@pytest.mark.parametrize("format", [vs.YUV410P8, vs.YUV411P8, vs.YUV440P8, vs.GRAY32])
+def test_formats_that_are_not_taken(format: vs.PresetVideoFormat) -> None:
+    clip = vs.core.std.BlankClip(format=format, width=64, height=48, length=1)
+    with pytest.raises(vs.Error, match=f"{clip.format.name} is not supported"):
+        paragon.upscale(clip)
+
+
+def test_something_that_is_no_clip() -> None:
+    with pytest.raises(vs.Error, match="must be a video clip, not str"):
+        paragon.upscale("clip.mkv")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variant": "nope"}, "nope"),
+        ({"scale": 7}, "7"),
+        ({"engine": "nope"}, "nope"),
+        ({"precision": "fp8"}, "fp8"),
+        ({"weights": "missing-set"}, "missing-set"),
+        ({"weights": "missing/file.safetensors"}, "missing/file.safetensors"),
+        ({"prefetch": 0}, "prefetch must be between 1 and"),
+        ({"prefetch": 1000}, "prefetch must be between 1 and"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict, message: str) -> None:
+    with pytest.raises(vs.Error, match=message) as caught:
+        paragon.upscale(make_clip(vs.YUV420P8, length=1), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_weights(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.safetensors"
+    path.write_bytes(b"\x10\0\0\0\0\0\0\0 not what it says")
+    with pytest.raises(vs.Error, match=r"damaged\.safetensors"):
+        paragon.upscale(make_clip(vs.YUV420P8, length=1), weights=path)
+
+
+def test_colour_that_cannot_be_processed_fails_that_frame_only() -> None:
+    clip = make_clip(vs.YUV420P8, length=6, props=lambda n: {"_Matrix": 14 if n == 3 else 1})
+    out = paragon.upscale(clip)
+    with pytest.raises(vs.Error, match=r"paragon\.upscale: .*ICTCP"):
+        out.get_frame(3)
+    for n in (2, 4, 5):
+        out.get_frame(n).close()
+
+
+class _Fragile:
+    """A session that fails on every second frame, in `run` or in its completion."""
+
+    def __init__(self, session, in_run: bool) -> None:  # type: ignore[no-untyped-def]
+        self.__dict__.update(session=session, in_run=in_run, job=session.job, calls=itertools.count())
+        self.engine, self.device = session.engine, session.device
+
+    def run(self, inputs, outputs, strength):  # type: ignore[no-untyped-def]
+        completion = self.session.run(inputs, outputs, strength)
+        if next(self.calls) % 2:
+            return completion
+        completion.wait()
+        if self.in_run:
+            raise EngineError("the device was lost")
+        return self
+
+    def wait(self) -> None:
+        raise EngineError("the device was lost")
+
+    def close(self) -> None:
+        self.session.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("in_run", [True, False])
+def test_engine_that_fails_while_playing(monkeypatch: pytest.MonkeyPatch, in_run: bool) -> None:
+    cache = SessionCache(build=lambda request: _Fragile(compile_request(request), in_run))
+    monkeypatch.setattr(paragon, "SESSIONS", cache)
+    out = paragon.upscale(make_clip(vs.YUV420P8, length=12))
+    futures = [out.get_frame_async(n) for n in range(12)]
+    errors = 0
+    for future in futures:
+        try:
+            future.result().close()
+        except vs.Error as error:
+            assert "the device was lost" in str(error)
+            errors += 1
+    assert errors == 6
+    cache.clear()  # no frame holds the session any more
+    assert not cache._entries
+
+
+@pytest.mark.timeout(60)
+def test_engine_that_cannot_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = []
+
+    def refuse(request):  # type: ignore[no-untyped-def]
+        attempts.append(request)
+        raise EngineError("out of memory on the device")
+
+    monkeypatch.setattr(paragon, "SESSIONS", SessionCache(build=refuse))
+    out = paragon.upscale(make_clip(vs.YUV420P8, length=4))
+    for n in range(2):
+        with pytest.raises(vs.Error, match="out of memory on the device"):
+            out.get_frame(n)
+    assert len(attempts) == 2  # asked again, tried again
+
+
+def test_source_that_fails_reports_its_own_error() -> None:
+    def broken(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        raise vs.Error(f"the disk is gone at {n}")
+
+    clip = make_clip(vs.YUV420P8, length=4)
+    out = paragon.upscale(clip.std.ModifyFrame(clip, broken), engine="null")
+    with pytest.raises(vs.Error, match="the disk is gone at 2"):
+        planes_of(out, 2)

@@ -1,0 +1,124 @@
+"""`wait=False`: plain frames until the engine is ready, engine frames from then on, and a word about it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import pytest
+import vapoursynth as vs
+from filter_material import assert_same, make_clip, planes_of
+
+import paragon_stream.vapoursynth as paragon
+from paragon_stream.errors import EngineError
+from paragon_stream.runtimes.cache import SessionCache, compile_request
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class _Gate:
+    """A cache that compiles only once the test lets it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
+        self.open = threading.Event()
+        self.compiled = threading.Event()
+        self.requests: list[object] = []
+        self.error = error
+        monkeypatch.setattr(paragon, "SESSIONS", SessionCache(build=self.build))
+
+    def build(self, request):  # type: ignore[no-untyped-def]
+        self.requests.append(request)
+        assert self.open.wait(30)
+        try:
+            if self.error:
+                raise self.error
+            return compile_request(request)
+        finally:
+            self.compiled.set()
+
+    def release(self) -> None:
+        self.open.set()
+        assert self.compiled.wait(30)
+        time.sleep(0.1)  # from "compiled" to "in the cache"
+
+
+def test_switches_at_a_frame_boundary(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "paragon_stream.vapoursynth")
+    clip = make_clip(vs.YUV420P10, length=10, props=lambda n: {"_SARNum": 4, "_SARDen": 3, "Mark": n})
+    sharp = [planes_of(paragon.upscale(clip), n) for n in range(10)]
+    plain = clip.resize.Bicubic(width=128, height=96)
+
+    gate = _Gate(monkeypatch)
+    out = paragon.upscale(clip, wait=False)
+    assert (out.format.id, out.width, out.height, out.num_frames) == (clip.format.id, 128, 96, 10)
+    for n in range(4):
+        assert_same(planes_of(out, n), planes_of(plain, n))
+    gate.release()
+    for n in range(4, 10):
+        assert_same(planes_of(out, n), sharp[n])
+        with out.get_frame(n) as frame:
+            assert (frame.props["_SARNum"], frame.props["_SARDen"], frame.props["Mark"]) == (4, 3, n)
+    assert len(gate.requests) == 1
+    assert [r.message for r in caplog.records if "from frame" in r.message] == [
+        "paragon.upscale: from frame 0 on: plain scaling while the engine is prepared",
+        "paragon.upscale: from frame 4 on: the engine takes over",
+    ]
+
+
+def test_a_cached_engine_gives_no_plain_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = make_clip(vs.YUV420P8, length=3)
+    sharp = [planes_of(paragon.upscale(clip), n) for n in range(3)]
+    out = paragon.upscale(clip, wait=False)  # as after a seek in mpv
+    for n in range(3):
+        assert_same(planes_of(out, n), sharp[n])
+
+
+def test_waiting_never_gives_a_plain_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = make_clip(vs.YUV420P8, length=4)
+    sharp = [planes_of(paragon.upscale(clip), n) for n in range(4)]
+    gate = _Gate(monkeypatch)
+    out = paragon.upscale(clip)
+    futures = [out.get_frame_async(n) for n in range(4)]
+    time.sleep(0.3)
+    assert not any(future.done() for future in futures)
+    gate.release()
+    for future in futures:
+        future.result().close()
+    for n in range(4):
+        assert_same(planes_of(out, n), sharp[n])
+    assert len(gate.requests) == 1
+
+
+def test_a_failure_is_told_and_not_papered_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = _Gate(monkeypatch, EngineError("this GPU is too old"))
+    out = paragon.upscale(make_clip(vs.YUV420P8, length=4), wait=False)
+    out.get_frame(0).close()
+    gate.release()
+    with pytest.raises(vs.Error, match="this GPU is too old"):
+        out.get_frame(1)
+
+
+def test_colour_that_changes_gets_its_own_engine_behind_plain_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = make_clip(vs.YUV420P8, length=4, props=lambda n: {"_Matrix": 1 if n < 2 else 6})
+    plain = clip.resize.Bicubic(width=128, height=96)
+    gate = _Gate(monkeypatch)
+    out = paragon.upscale(clip, wait=False)
+    out.get_frame(0).close()
+    gate.release()
+    gate.open.clear()
+    assert (planes_of(out, 1)[0] != planes_of(plain, 1)[0]).any()
+    assert_same(planes_of(out, 2), planes_of(plain, 2))
+    gate.open.set()
+    assert len(gate.requests) == 2
+
+
+def test_floats_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = _Gate(monkeypatch)
+    out = paragon.upscale(make_clip(vs.RGB48, length=2).resize.Point(format=vs.RGBS), wait=False)
+    with out.get_frame(0) as frame:
+        assert frame.format.id == vs.RGBS
+    gate.release()
+    out.get_frame(1).close()
