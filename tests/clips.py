@@ -185,6 +185,10 @@ def make_clip(
     base = time_base or 1 / rate
     times = list(pts) if pts is not None else list(range(frames))
     seconds = float((times[-1] + 1) * base)
+    if (
+        codec == "libx265" and len(times) < 4
+    ):  # shorter than its reordering: dts would be uninitialised memory
+        options = {"bf": "0", **(options or {})}
     with av.open(str(path), "w", format=format, container_options=dict(container_options or {})) as out:
         pending: list[av.Packet] = []
         video = _video_stream(out, codec, width, height, rate, base, pix_fmt, options, tags, sar)

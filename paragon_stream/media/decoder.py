@@ -44,6 +44,9 @@ class Decoder:
         self._context.thread_type = "AUTO" if self._threads > 1 else "NONE"
         self._tail = _Tail(reorder=self._threads + 32)
         self._undecodable = self._corrupt_packets = self._corrupt_frames = 0
+        self.first_pts: int | None = None
+        """The earliest stamp of the packets sent before the first frame came out."""
+        self._delivered_any = False
 
     @property
     def damage(self) -> Damage:
@@ -61,6 +64,8 @@ class Decoder:
         for packet in self._packets():
             self._corrupt_packets += packet.is_corrupt
             self._tail.sent(packet)
+            if not self._delivered_any and packet.pts is not None and not packet.is_discard:
+                self.first_pts = packet.pts if self.first_pts is None else min(self.first_pts, packet.pts)
             yield from self._delivered(self._decode(packet))
         failures = self._undecodable
         yield from self._delivered(self._decode(None))
@@ -96,6 +101,7 @@ class Decoder:
 
     def _delivered(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
+            self._delivered_any = True
             self._corrupt_frames += frame.is_corrupt
             self._tail.delivered(frame)
             yield frame

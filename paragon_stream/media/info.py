@@ -65,8 +65,9 @@ class VideoInfo:
     durations_known: bool = True
     """False where packet durations come from a frame rate that is absurd, and are ignored."""
     start_pts: int | None = None
+    """Of the first frame that decodes; None where frames have no timestamps."""
     duration: float | None = None
-    """Seconds, as the header says."""
+    """Seconds from the first frame to the end of the last, as the header says of this very stream."""
     frames: int | None = None
     """How many frames to expect, for progress; an estimate; None where nothing says so."""
     interlaced: bool = False

@@ -40,6 +40,8 @@ def copy_from_frame(
     `crop` gives for each plane the (rows, columns) to skip above and to the left; it is none by default.
     """
     for index, target in enumerate(planes):
+        if not target.flags.c_contiguous:
+            raise ValueError(f"plane {index} is not contiguous")
         top, left = crop[index] if crop else (0, 0)
         row_bytes = target.nbytes // target.shape[0]
         pixel_bytes = row_bytes // target.shape[1]

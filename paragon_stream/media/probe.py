@@ -53,7 +53,7 @@ def probe(path: str | Path, *, video: int | None = None) -> MediaInfo:
         else:
             indices = [video_stream(container, video).index]
         chapters = len(container.chapters())
-        duration = None if container.duration is None else container.duration / 1_000_000
+        duration = _container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
         name = container.format.name
     chosen = _first_that_decodes(path, indices)
@@ -134,7 +134,9 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
     if guessed:
         _log.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
     aspect = _fraction(stream.sample_aspect_ratio)
-    duration = _duration(container, stream)
+    time_base = _fraction(stream.time_base) or Fraction(1, 1000)
+    start = stream.start_time if frame.pts is None else frame.pts
+    duration = _duration(container, stream, float((start or 0) * time_base))
     return VideoInfo(
         index=stream.index,
         codec=codec_name(stream),
@@ -147,12 +149,12 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
         ),
         crop=crop,
         guessed=guessed,
-        time_base=_fraction(stream.time_base) or Fraction(1, 1000),
+        time_base=time_base,
         average_rate=rate,
         durations_known=rate_is_sane,
-        start_pts=stream.start_time,
+        start_pts=start,
         duration=duration,
-        frames=_frame_count(stream, duration, rate),
+        frames=_frame_count(stream, duration or _container_seconds(container), rate),
         interlaced=context.field_order in _INTERLACED_ORDERS or any(f.interlaced_frame for f in frames),
         display_matrix=side_data.display_matrix(context, frame),
         hdr=side_data.hdr_metadata(context, frame),
@@ -188,20 +190,29 @@ def _frame_rate(stream: av.VideoStream) -> tuple[Fraction | None, bool]:
     return (guess if guess and guess <= _MAX_SANE_RATE else None), False
 
 
-def _duration(container: InputContainer, stream: Stream) -> float | None:
-    """Seconds: the stream's own, or Matroska's tag, or the container's."""
-    if stream.duration:
-        return float(stream.duration * (_fraction(stream.time_base) or 0))
+def _duration(container: InputContainer, stream: Stream, start: float) -> float | None:
+    """Seconds from the first frame, at `start`, by the stream's own header or Matroska's tag; None without.
+
+    Matroska's tag gives the time of the end; the container's duration may be that of longer sound.
+    """
+    if "matroska" not in container.format.name:
+        return float(stream.duration * (_fraction(stream.time_base) or 0)) if stream.duration else None
     tag = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
-    parts = tag.split(":")
-    if len(parts) == 3:
-        try:
-            hours, minutes, seconds = (float(part) for part in parts)
-        except ValueError:
-            pass
-        else:
-            return hours * 3600 + minutes * 60 + seconds
+    end = _clock_seconds(tag)
+    return end - start if end is not None and end > start else end
+
+
+def _container_seconds(container: InputContainer) -> float | None:
     return None if container.duration is None else container.duration / 1_000_000
+
+
+def _clock_seconds(clock: str) -> float | None:
+    """ "01:02:03.5" in seconds; None for anything else."""
+    try:
+        hours, minutes, seconds = (float(part) for part in clock.split(":"))
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def _frame_count(stream: Stream, duration: float | None, rate: Fraction | None) -> int | None:

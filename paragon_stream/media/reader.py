@@ -16,7 +16,7 @@ from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import Layout, Timing, pixel_format
 from paragon_stream.media.av_errors import av_errors_as
 from paragon_stream.media.decoder import Decoder
-from paragon_stream.media.info import Damage, MediaInfo
+from paragon_stream.media.info import Damage, MediaInfo, StreamKind
 from paragon_stream.media.planes import Plane, copy_from_frame
 from paragon_stream.media.side_data import uncarried_in_frames
 from paragon_stream.media.timestamps import TimestampRepair
@@ -62,6 +62,7 @@ class VideoReader:
         self._changes: dict[str, _Change] = {}
         self._uncarried: set[str] = set()
         self._begin: Fraction | None = None
+        self._first_pts: int | None = None
         self._end: Fraction | None = None
         self._ended = False
         self._lock = threading.Lock()
@@ -133,6 +134,7 @@ class VideoReader:
         self.frames += 1
         if self._begin is None:
             self._begin = timing.pts * timing.time_base
+            self._first_pts = self._decoder.first_pts if self._decoder else None
         self._end = (timing.pts + timing.duration) * timing.time_base
         self._uncarried.update(set(uncarried_in_frames([frame])) - set(self.info.video.uncarried))
 
@@ -158,20 +160,22 @@ class VideoReader:
             return False
 
     def _late_begin(self) -> str | None:
-        video = self.info.video
-        if video.start_pts is None or self._begin is None:
+        if self._begin is None or self._first_pts is None:
             return None
-        lost = float(self._begin - video.start_pts * video.time_base)
+        lost = float(self._begin - self._first_pts * self.info.video.time_base)
         if lost <= 0.25:
             return None
         return f"the first {lost:.2f} s of the video do not decode: no key frame comes before that"
 
     def _early_end(self) -> str | None:
         video = self.info.video
-        if video.duration is None or self._end is None:
+        length = video.duration
+        if length is None and not any(stream.kind is StreamKind.AUDIO for stream in self.info.streams):
+            length = self.info.duration
+        if length is None or self._end is None:
             return None
-        announced = video.duration + float((video.start_pts or 0) * video.time_base)
-        if announced - float(self._end) <= max(1.0, 0.05 * video.duration):
+        announced = length + float((video.start_pts or 0) * video.time_base)
+        if announced - float(self._end) <= max(1.0, 0.05 * length):
             return None
         return (
             f"the video ends at {float(self._end):.2f} s although its header announces {announced:.2f} s: "

@@ -15,6 +15,10 @@ _HEAD = 1 << 20
 """Bytes at the start of a file that are looked at to explain why it does not open."""
 
 
+_TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
+"""FFmpeg shows any *.txt as a terminal screen, and any *.bin as text art."""
+
+
 def open_source(path: str | Path) -> InputContainer:
     """The demuxer of a regular file. The caller closes it.
 
@@ -40,9 +44,10 @@ def open_source(path: str | Path) -> InputContainer:
         container = av.open(str(path), "r")
     except AV_ERRORS as error:
         raise InputError(_explanation(path, head, error)) from error
-    if container.format.name == "tty":  # FFmpeg shows any *.txt as a terminal screen
+    if container.format.name in _TEXT_ART:
         container.close()
-        raise InputError(f"{path} is a text file, not a video")
+        what = "a text file, not a video" if _looks_like_text(head) else "not a media file"
+        raise InputError(f"{path} is {what}")
     return container
 
 
