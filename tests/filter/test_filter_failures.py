@@ -25,7 +25,7 @@ def _variable_size() -> vs.VideoNode:
 
 
 @pytest.mark.parametrize("make", [_variable_format, _variable_size])
-def test_variable_clips(make) -> None:  # type: ignore[no-untyped-def]
+def test_variable_clips(make) -> None:
     with pytest.raises(vs.Error, match="constant format and size"):
         paragon.upscale(make())
 
@@ -39,7 +39,7 @@ def test_formats_that_are_not_taken(format: vs.PresetVideoFormat) -> None:
 
 def test_something_that_is_no_clip() -> None:
     with pytest.raises(vs.Error, match="must be a video clip, not str"):
-        paragon.upscale("clip.mkv")  # type: ignore[arg-type]
+        paragon.upscale("clip.mkv")
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_colour_that_cannot_be_processed_fails_that_frame_only() -> None:
 class _Fragile:
     """A session that fails on every second frame, in `run` or in its completion."""
 
-    def __init__(self, session, in_run: bool) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, session, in_run: bool) -> None:
         self.__dict__.update(session=session, in_run=in_run, job=session.job, calls=itertools.count())
         self.engine, self.device = session.engine, session.device
 
-    def run(self, inputs, outputs, strength):  # type: ignore[no-untyped-def]
+    def run(self, inputs, outputs, strength):
         completion = self.session.run(inputs, outputs, strength)
         if next(self.calls) % 2:
             return completion
@@ -123,7 +123,7 @@ def test_engine_that_fails_while_playing(monkeypatch: pytest.MonkeyPatch, in_run
 def test_engine_that_cannot_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = []
 
-    def refuse(request):  # type: ignore[no-untyped-def]
+    def refuse(request):
         attempts.append(request)
         raise EngineError("out of memory on the device")
 

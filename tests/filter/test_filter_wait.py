@@ -27,7 +27,7 @@ class _Gate:
         self.error = error
         monkeypatch.setattr(paragon, "SESSIONS", SessionCache(build=self.build))
 
-    def build(self, request):  # type: ignore[no-untyped-def]
+    def build(self, request):
         self.requests.append(request)
         assert self.open.wait(30)
         try:

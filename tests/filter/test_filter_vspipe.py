@@ -1,0 +1,217 @@
+"""The filter and the ready-made script in a real vspipe: right bytes, no deadlock, a clean exit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import vapoursynth as vs
+from filter_material import content, make_clip, planes_of
+
+import paragon_stream.vapoursynth as paragon
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+VSPIPE = Path(vs.__file__).with_name("vspipe.exe" if os.name == "nt" else "vspipe")
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{checkout!r}, {here!r}]
+import vapoursynth as vs
+from filter_material import make_clip
+import paragon_stream.vapoursynth as paragon
+clip = make_clip(vs.YUV420P8, 64, 48, length=int(globals().get("length", 24)))
+"""
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which vspipe finds this Python, by a configuration of its own."""
+    home = tmp_path_factory.mktemp("vapoursynth")
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(home), "APPDATA": str(home)}
+    environment["PYTHONPATH"] = str(CHECKOUT)
+    subprocess.run(
+        [sys.executable, "-m", "vapoursynth", "config"], env=environment, check=True, capture_output=True
+    )
+    return environment
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator:
+    def write(lines: str) -> Path:
+        path = tmp_path / "script.vpy"
+        path.write_text(SCRIPT.format(checkout=str(CHECKOUT), here=str(HERE)) + lines)
+        return path
+
+    return write
+
+
+def vspipe(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[bytes]:
+    command = [VSPIPE, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def expected() -> bytes:
+    """All planes of the first 24 frames, as vspipe writes them."""
+    out = paragon.upscale(make_clip(vs.YUV420P8, 64, 48, length=24))
+    return b"".join(plane.tobytes() for n in range(24) for plane in planes_of(out, n))
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("", ()),
+        ("", ("-r", 1)),
+        ("", ("-r", 16)),
+        ("vs.core.num_threads = 1", ()),
+        ("vs.core.num_threads = 1", ("-r", 16)),
+        ("vs.core.num_threads = 7", ()),
+    ],
+)
+def test_every_frame_is_right_and_in_order(environment, script, expected, line, arguments) -> None:
+    """Also: an encode never holds a frame that was only scaled, not even its first."""
+    done = vspipe(environment, *arguments, script(f"{line}\nparagon.upscale(clip).set_output()"), "-")
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == expected
+
+
+def test_part_of_a_clip(environment, script, expected) -> None:
+    done = vspipe(environment, "-s", 5, "-e", 8, script("paragon.upscale(clip).set_output()"), "-")
+    size = len(expected) // 24
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == expected[5 * size : 9 * size]
+
+
+def test_two_outputs_and_filters_around(environment, script, expected) -> None:
+    path = script(
+        "big = paragon.upscale(clip)\n"
+        "big.set_output(0)\n"
+        "backwards = paragon.upscale(clip.std.Reverse(), prefetch=1).std.Reverse()\n"
+        "vs.core.std.Interleave([big, backwards]).std.SelectEvery(2, 1).set_output(1)\n"
+    )
+    for output in (0, 1):
+        done = vspipe(environment, "-o", output, path, "-")
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout == expected
+
+
+@pytest.mark.timeout(120)
+def test_consumer_that_leaves_half_way(environment, script) -> None:
+    path = script("paragon.upscale(clip).set_output()")
+    process = subprocess.Popen(
+        [VSPIPE, "-a", "length=100000", path, "-"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert len(process.stdout.read(50_000)) == 50_000
+    process.stdout.close()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+
+
+@pytest.mark.timeout(120)
+def test_script_that_is_only_looked_at(environment, script) -> None:
+    """`--info` renders nothing: no frame is asked for while a script loads, nothing is compiled."""
+    done = vspipe(environment, "--info", script("paragon.upscale(clip).set_output()"), "-")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"Width: 128" in done.stdout
+    assert b"compiled" not in done.stderr
+
+
+def test_error_while_playing(environment, script) -> None:
+    path = script(
+        "bad = clip.std.SetFrameProps(_Matrix=14)\n"
+        "clip = clip[:6] + bad[6:]\n"
+        "paragon.upscale(clip).set_output()"
+    )
+    done = vspipe(environment, path, "-")
+    assert done.returncode != 0
+    assert b"matrix ICTCP is not linear in RGB code values" in done.stderr
+
+
+class TestReadyMadeScript:
+    """filters/paragon.vpy, as vspipe runs it."""
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        """A lossless file of known content."""
+        av = pytest.importorskip("av")
+        path = tmp_path / "source.mkv"
+        format = vs.core.get_video_format(vs.YUV420P8)
+        with av.open(path, "w") as container:
+            stream = container.add_stream("ffv1", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for n in range(10):
+                flat = np.concatenate([plane.ravel() for plane in content(n, format, 64, 48)])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(flat.reshape(72, 64), "yuv420p")))
+            container.mux(stream.encode())
+        return path
+
+    def test_upscales_a_file(self, environment, source, expected) -> None:
+        pytest.importorskip("vapoursynth")
+        if not hasattr(vs.core, "bs"):
+            pytest.skip("opening files needs BestSource")
+        environment = {**environment, "HOME": str(source.parent)}  # BestSource keeps its index there
+        done = vspipe(environment, "-a", f"source={source}", paragon.filter_path(), "-")
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout == expected[: len(expected) // 24 * 10]
+        done = vspipe(
+            environment, "-a", f"source={source}", "-a", "display=64x48", paragon.filter_path(), "-"
+        )
+        format = vs.core.get_video_format(vs.YUV420P8)
+        untouched = b"".join(plane.tobytes() for n in range(10) for plane in content(n, format, 64, 48))
+        assert done.stdout == untouched
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((), "say which file to open with  -a source=FILE"),
+            (("-a", "source={source}", "-a", "variant=nope"), "there is no variant nope"),
+            (("-a", "source={source}", "-a", "scale=two"), "option scale cannot be 'two'"),
+        ],
+    )
+    def test_says_what_is_wrong(self, environment, source, arguments, message) -> None:
+        environment = {**environment, "HOME": str(source.parent)}
+        arguments = [argument.format(source=source) for argument in arguments]
+        done = vspipe(environment, *arguments, paragon.filter_path(), "-")
+        assert done.returncode != 0
+        assert message in done.stderr.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_memory_is_flat_over_10000_frames(environment, script) -> None:
+    path = script(
+        "clip = vs.core.std.BlankClip(format=vs.YUV420P8, width=96, height=64, length=10000)\n"
+        "paragon.upscale(clip).set_output()\n"
+    )
+    process = subprocess.Popen(
+        [VSPIPE, path, "-"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    frame_bytes = 192 * 128 * 3 // 2
+
+    def resident() -> int:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
+
+    sizes = {}
+    for frames in range(1, 10001):
+        assert len(process.stdout.read(frame_bytes)) == frame_bytes
+        if frames in (1000, 9990):
+            sizes[frames] = resident()
+    assert process.wait(60) == 0
+    print(f"resident kB: {sizes}")
+    assert sizes[9990] <= 1.03 * sizes[1000]
