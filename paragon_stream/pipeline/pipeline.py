@@ -173,6 +173,10 @@ class Pipeline[Plane]:
         """Wake the thread that waits in `run`."""
         self._noticed.set()
 
+    @property
+    def _ended(self) -> bool:
+        return all(worker.ended for worker in self._workers)
+
     def _channel_after(self, stage: Stage[Plane]) -> Channel[Slot[Plane]]:
         """Half of the slots may wait between two stages; behind a live source only the newest frame may."""
         return Channel(1 if stage.overflow is Overflow.DROP_OLDEST else max(1, len(self.pool.slots) // 2))
@@ -195,10 +199,10 @@ class Pipeline[Plane]:
         """Wait for the workers' ends in short, interruptible naps; report progress in between."""
         last = self._workers[-1]
         due, first_due = begin + interval, True
-        while not all(worker.ended for worker in self._workers):
+        while not self._ended:
             self._noticed.wait(_TICK)
             self._noticed.clear()
-            if (interrupt.pending or self._cancelled) and not self._stopping:
+            if (interrupt.pending or self._cancelled) and not self._stopping and not self._ended:
                 self._stop()
             now = perf_counter()
             if on_progress is None or self._stopping or not (now >= due or (first_due and last.frames)):
