@@ -10,13 +10,16 @@ from pathlib import Path
 
 from paragon_stream import process
 from paragon_stream.checkpoint import load_weights
+from paragon_stream.errors import FormatError, UsageError
+from paragon_stream.frame import PixelFormat
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.plan import OutputOptions, plan_output
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.media.sink import Sink, open_sink
-from paragon_stream.pipeline import Pipeline, PipelineStats, Progress, Slot, Stage
+from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress, Stage
+from paragon_stream.pipeline.slot import Slot
 from paragon_stream.report import ModelReport, Report, StageReport
 from paragon_stream.runtimes import Flavour, Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
@@ -81,7 +84,7 @@ def upscale(
         codec=codec,
         crf=crf,
         preset=preset,
-        pixel_format=find_pixel_format(pix_fmt) if pix_fmt else None,
+        pixel_format=_pixel_format(pix_fmt),
         encoder_options=dict(encoder_options or {}),
         overwrite=overwrite,
         strict=strict,
@@ -131,6 +134,14 @@ def upscale(
             damage=reader.damage,
             warnings=tuple(warnings.said),
         )
+
+
+def _pixel_format(name: str | None) -> PixelFormat | None:
+    """The format asked for by name; UsageError where there is none such."""
+    try:
+        return None if name is None else find_pixel_format(name)
+    except FormatError as error:
+        raise UsageError(str(error)) from None
 
 
 def _render(

@@ -13,7 +13,7 @@ import click
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(as_json: bool, verbose: bool) -> None:
     """List the shipped weights, with the quality that was measured on them."""
-    from paragon_stream.checkpoint import list_shipped, load_weights, measured_quality
+    from paragon_stream.checkpoint import list_shipped, load_weights
 
     rows: list[dict[str, Any]] = []
     for shipped in list_shipped():
@@ -28,7 +28,7 @@ def command(as_json: bool, verbose: bool) -> None:
                 "conditioned": weights.spec.conditioned,
                 "sha256": weights.sha256,
                 "path": str(shipped.path),
-                "quality": measured_quality(shipped),
+                "quality": weights.measured,
             }
         )
     if as_json:

@@ -10,6 +10,7 @@ import click
 from paragon_stream import __version__
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import given, network_options, parse_encoder_options
+from paragon_stream.errors import OutputError
 
 
 class _MainCommand(click.Command):
@@ -62,11 +63,11 @@ def command(
 
     OUTPUT's suffix chooses the container. OUTPUT "-" writes raw video (y4m) to standard output.
     """
-    from paragon_stream.api import check_report_path, upscale
+    from paragon_stream.api import upscale
     from paragon_stream.cli.progress import ProgressDisplay, clock, size
 
-    if report is not None:
-        check_report_path(report)
+    if report is not None and not report.absolute().parent.is_dir():
+        raise OutputError(f"the report cannot be written: {report.absolute().parent} is no folder")
     with ProgressDisplay(quiet=quiet) as display:
         result = upscale(
             source,
@@ -79,7 +80,10 @@ def command(
             **given(**options),
         )
     if report is not None:
-        report.write_text(result.to_json(), encoding="utf-8")
+        try:
+            report.write_text(result.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"the report cannot be written to {report}: {error.strerror}") from error
     if not quiet:
         click.echo(
             f"{result.destination}: {result.target_format}, {result.frames_out} frames in "

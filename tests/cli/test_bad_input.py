@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
+import threading
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from clips import corrupted, make_clip, truncated
+import safetensors.numpy
+from clips import make_clip
 
+from paragon_stream.checkpoint import list_shipped
 from paragon_stream.cli.main import run
 
 type Refusal = Callable[..., str]
@@ -46,13 +49,15 @@ def test_source_that_is_no_video(refused: Refusal, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     (tmp_path / "empty.mkv").touch()
     (tmp_path / "text.mkv").write_text("hello, this is no video\n" * 20)
-    make_clip(tmp_path / "sound.mka", codec=None, audio="aac")
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(1600))
     for name, word in {
         "missing.mkv": "does not exist",
         ".": "folder",
         "empty.mkv": "empty",
         "text.mkv": "text",
-        "sound.mka": "no video",
+        "sound.wav": "no video",
     }.items():
         assert word in refused(tmp_path / name, out, code=1)
 
@@ -97,3 +102,55 @@ def test_wrong_usage(
     line = refused(clip, tmp_path / "out.mkv", *arguments, code=2)
     for word in words:
         assert word in line
+
+
+def test_weights_that_are_wrong_or_damaged(refused: Refusal, clip: Path, tmp_path: Path) -> None:
+    shipped = list_shipped()[0].path.read_bytes()
+    half, flipped, other = (tmp_path / f"{name}.safetensors" for name in ("half", "flipped", "other"))
+    half.write_bytes(shipped[: len(shipped) // 2])
+    flipped.write_bytes(bytes(b ^ 0x55 for b in shipped[:64]) + shipped[64:])
+    safetensors.numpy.save_file({"some.weight": np.zeros(3, np.float32)}, other)
+    for path in (half, flipped, other, tmp_path / "missing.safetensors"):
+        line = refused(clip, tmp_path / "out.mkv", "--weights", path, code=1)
+        assert path.name in line
+
+
+def test_strict_refuses_before_rendering(refused: Refusal, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=4, attachments=[("a.txt", "text/plain", b"hello")])
+    line = refused(source, tmp_path / "out.mp4", "--strict", code=1)
+    assert "attachment" in line
+
+
+def test_report_that_cannot_be_written_is_refused_before_rendering(
+    refused: Refusal, clip: Path, tmp_path: Path
+) -> None:
+    refused(clip, tmp_path / "out.mkv", "--report", tmp_path / "nowhere" / "r.json", code=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption(tmp_path: Path, number: signal.Signals) -> None:
+    source = make_clip(tmp_path / "in.mkv", width=320, height=240, frames=400)
+    out = tmp_path / "out.mkv"
+    out.write_bytes(b"precious")
+    command = [sys.executable, "-m", "paragon_stream", str(source), str(out), "--overwrite"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert "frame" in running.stderr.readline()
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert errors.splitlines()[-1].startswith("paragon-stream: interrupted")
+    assert "Traceback" not in errors
+    assert out.read_bytes() == b"precious"
+
+
+def test_internal_errors_are_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, refused: Refusal, clip: Path, tmp_path: Path
+) -> None:
+    def broken(self: object, planes: object) -> None:
+        raise ZeroDivisionError("an engine of straw")
+
+    monkeypatch.setattr("paragon_stream.media.reader.VideoReader.read_into", broken)
+    assert run([str(clip), str(tmp_path / "out.mkv")]) == 1
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("paragon")]
