@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU. openvino is imported here and nowhere else."""
+"""OpenVINO on the CPU. Its library comes through `quiet_openvino` and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-import openvino as ov
 
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.emit_onnx import (
@@ -23,6 +22,7 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.quiet_openvino import ov
 
 logger = logging.getLogger(__name__)
 
