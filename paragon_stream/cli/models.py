@@ -13,7 +13,7 @@ import click
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(as_json: bool, verbose: bool) -> None:
     """List the shipped weights, with the quality that was measured on them."""
-    from paragon_stream.checkpoint import list_shipped, load_weights
+    from paragon_stream.checkpoint import find_shipped, list_shipped, load_weights, measured_quality
 
     rows: list[dict[str, Any]] = []
     for shipped in list_shipped():
@@ -23,7 +23,7 @@ def command(as_json: bool, verbose: bool) -> None:
                 "variant": str(shipped.variant),
                 "scale": shipped.scale,
                 "name": shipped.name,
-                "default": shipped.is_default,
+                "default": shipped == find_shipped(None, variant=shipped.variant, scale=shipped.scale),
                 "alpha": weights.spec.alpha,
                 "conditioned": weights.spec.conditioned,
                 "sha256": weights.sha256,
@@ -37,6 +37,6 @@ def command(as_json: bool, verbose: bool) -> None:
     click.echo(f"{'variant':10}{'scale':7}{'weights':14}measured")
     for row in rows:
         name = f"{row['name']}{' *' if row['default'] else ''}"
-        quality = ", ".join(f"{data} {value}" for data, value in row["quality"].items())
+        quality = ", ".join(f"{what} {value:.2f}" for what, value in row["quality"].items())
         click.echo(f"{row['variant']:10}×{row['scale']:<6}{name:14}{quality or 'not measured'}")
     click.echo("* is taken when --weights is not given.")
