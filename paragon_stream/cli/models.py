@@ -28,7 +28,7 @@ def command(as_json: bool, verbose: bool) -> None:
                 "conditioned": weights.spec.conditioned,
                 "sha256": weights.sha256,
                 "path": str(shipped.path),
-                "quality": weights.measured,
+                "quality": measured_quality(shipped, weights),
             }
         )
     if as_json:
