@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import platform
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,3 +226,21 @@ def test_strength_comes_from_the_frame(tmp_path: Path) -> None:
         assert_same(planes_of(out, n), engine(picture, strength or 0.0))
         if strength:
             assert (engine(picture, strength)[0] != engine(picture, 0.0)[0]).any()
+
+
+class _Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena a b c hblkhd d e uordblks f g".split()]  # noqa: SIM905
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
+def test_no_memory_is_kept() -> None:
+    """What is allocated after 2,000 more frames is what was allocated before; one frame has 37 kB."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Mallinfo2
+    clip = vs.core.std.BlankClip(format=vs.YUV420P8, width=96, height=64, length=2300, keep=True)
+    allocated = []
+    for n, _ in enumerate(paragon.upscale(clip, engine="null").frames(close=True)):
+        if n in (200, 2200):
+            info = mallinfo2()
+            allocated.append(info.uordblks + info.hblkhd)
+    assert allocated[1] - allocated[0] < 2000 * 1000
