@@ -35,6 +35,7 @@ class Decoder:
         self._path, self._index = path, index
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
         self._container = open_source(path)
+        self._size = path.stat().st_size
         self._stream = video_stream(self._container, index)
         for stream in self._container.streams:
             if stream.index != index:
@@ -42,17 +43,22 @@ class Decoder:
         self._context = self._stream.codec_context
         self._context.thread_count = self._threads
         self._context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+        self._context.copy_opaque = True
         self._tail = _Tail(reorder=self._threads + 32)
-        self._undecodable = self._corrupt_packets = self._corrupt_frames = 0
+        self._failures: list[int] = []
+        """Serial numbers of the packets that were sent last when an error came back."""
+        self._corrupt_packets = self._corrupt_frames = 0
         self.first_pts: int | None = None
         """The earliest stamp of the packets sent before the first frame came out."""
+        self.gave_up: str | None = None
+        """Why the rest of the file could not be read, if it could not."""
         self._delivered_any = False
 
     @property
     def damage(self) -> Damage:
         """What was wrong so far."""
         return Damage(
-            undecodable_packets=self._undecodable,
+            undecodable_packets=len(self._failures),
             corrupt_packets=self._corrupt_packets,
             corrupt_frames=self._corrupt_frames,
         )
@@ -67,10 +73,8 @@ class Decoder:
             if not self._delivered_any and packet.pts is not None and not packet.is_discard:
                 self.first_pts = packet.pts if self.first_pts is None else min(self.first_pts, packet.pts)
             yield from self._delivered(self._decode(packet))
-        failures = self._undecodable
         yield from self._delivered(self._decode(None))
         if self._threads > 1 and (missing := self._tail.missing()):
-            self._undecodable = failures  # the flush's own count; the rescue sees each packet
             yield from self._delivered(self._rescued(missing))
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
@@ -84,18 +88,27 @@ class Decoder:
                         yield packet
                 return
             except av.FFmpegError as error:
-                if isinstance(error, OSError):
-                    raise InputError(f"reading {self._path} failed: {reason(error)}") from error
+                self._check_device()  # FFmpeg uses the system's error numbers for damaged data, too
                 failures += 1
                 if failures == _MAX_READ_FAILURES:
-                    _log.warning("giving up the rest of %s: %s", self._path, reason(error))
+                    self.gave_up = reason(error)
                     return
+
+    def _check_device(self) -> None:
+        """Raise InputError if the file itself cannot be read any more (unplugged, share gone, shortened)."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._size - 1)
+                if not file.read(1):
+                    raise InputError(f"{self._path} became shorter while it was being read")
+        except OSError as error:
+            raise InputError(f"reading {self._path} failed: {reason(error)}") from error
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         try:
             return self._context.decode(packet)
         except AV_ERRORS as error:
-            self._undecodable += 1
+            self._failures.append(self._tail.latest)
             _log.debug("a packet of %s does not decode: %s", self._path, reason(error))
             return []
 
@@ -106,47 +119,67 @@ class Decoder:
             self._tail.delivered(frame)
             yield frame
 
-    def _rescued(self, missing: set[int]) -> list[av.VideoFrame]:
-        """The frames stamped `missing`: in flight behind an error that ended the flush of the decoder.
+    def _rescued(self, missing: set[object]) -> list[av.VideoFrame]:
+        """Frames of the packets `missing`: in flight behind an error that ended the flush of the decoder.
 
         With frame threads the errors of the last packets surface during the flush; PyAV stops there, and the
-        frames of other threads and of the reordering buffer are lost. They are decoded again, by one thread.
+        frames of other threads and of the reordering buffer are lost. They are decoded again, by one thread;
+        those behind the last frame that was delivered are returned.
         """
-        found: list[av.VideoFrame] = []
+        # The tail's failures are seen again, one by one; the threads reported them with a delay.
+        start = self._tail.first and self._tail.first + self._threads - 1
+        self._failures = [serial for serial in self._failures if serial < start]
+        found: deque[av.VideoFrame] = deque(maxlen=self._tail.reorder)
         with open_source(self._path) as again:
             context = video_stream(again, self._index).codec_context
-            context.thread_type, context.thread_count = "NONE", 1
-            for packet in [*self._tail.packets, None]:
+            context.thread_type, context.thread_count, context.copy_opaque = "NONE", 1, True
+            for serial, packet in enumerate([*self._tail.packets, None], self._tail.first):
                 try:
-                    found += [frame for frame in context.decode(packet) if frame.pts in missing]
+                    frames = context.decode(packet)
                 except AV_ERRORS:
-                    self._undecodable += packet is not None and packet.pts in missing
-        _log.debug("%d frames behind an error at the end of %s were rescued", len(found), self._path)
-        return found
+                    self._failures.append(serial)
+                    continue
+                for frame in frames:
+                    if frame.opaque in missing:
+                        found.append(frame)
+                    else:
+                        found.clear()
+        if found:
+            _log.debug("%d frames behind an error at the end of %s rescued", len(found), self._path)
+        return list(found)
 
 
 class _Tail:
-    """The last packets, from a key frame on, and which of their frames were delivered.
+    """The last packets, from a key frame on, and which of them gave a frame.
 
-    Kept so that the end of a damaged stream can be decoded again: at least `reorder` packets (or the whole
-    stream), at most a group of pictures more, and nothing where groups are huge.
+    Kept so that the end of a damaged stream can be decoded again: `reorder` packets or more (or the whole
+    stream), at most a group of pictures more than that, and nothing where groups are huge. Packets are told
+    apart by a serial number, which FFmpeg carries through decoder and reordering as their `opaque`.
     """
 
     _MAX_PACKETS = 1000
     _MAX_BYTES = 64 << 20
 
     def __init__(self, reorder: int) -> None:
-        self._reorder = reorder
+        self.reorder = reorder
         self._groups: deque[list[av.Packet[av.VideoStream]]] = deque()
-        self._delivered: deque[int | None] = deque(maxlen=2 * self._MAX_PACKETS)
-        self._latest = -(1 << 63)
+        self._delivered: deque[object] = deque(maxlen=2 * self._MAX_PACKETS)
+        self.latest = -1
+        """Serial number of the packet sent last."""
         self._bytes = self._count = 0
 
     @property
     def packets(self) -> list[av.Packet[av.VideoStream]]:
         return [packet for group in self._groups for packet in group]
 
+    @property
+    def first(self) -> int:
+        """Serial number of the first packet kept."""
+        return self.latest + 1 - self._count
+
     def sent(self, packet: av.Packet[av.VideoStream]) -> None:
+        self.latest += 1
+        packet.opaque = self.latest
         if packet.is_keyframe:
             self._groups.append([])
         if not self._groups:
@@ -154,7 +187,7 @@ class _Tail:
         self._groups[-1].append(packet)
         self._bytes += packet.size
         self._count += 1
-        while len(self._groups) > 1 and self._count - len(self._groups[0]) >= self._reorder:
+        while len(self._groups) > 1 and self._count - len(self._groups[0]) >= self.reorder:
             self._drop_oldest()
         while self._groups and (self._bytes > self._MAX_BYTES or self._count > self._MAX_PACKETS):
             self._drop_oldest()
@@ -165,11 +198,8 @@ class _Tail:
         self._count -= len(group)
 
     def delivered(self, frame: av.VideoFrame) -> None:
-        self._delivered.append(frame.pts)
-        if frame.pts is not None:
-            self._latest = max(self._latest, frame.pts)
+        self._delivered.append(frame.opaque)
 
-    def missing(self) -> set[int]:
-        """Stamps, later than all that was delivered, of packets that gave no frame."""
-        stamps = {packet.pts for packet in self.packets} - set(self._delivered)
-        return {stamp for stamp in stamps if stamp is not None and stamp > self._latest}
+    def missing(self) -> set[object]:
+        """Serial numbers of packets that gave no frame."""
+        return {packet.opaque for packet in self.packets} - set(self._delivered)

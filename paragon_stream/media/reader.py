@@ -65,6 +65,7 @@ class VideoReader:
         self._first_pts: int | None = None
         self._end: Fraction | None = None
         self._ended = False
+        self._gave_up: str | None = None
         self._lock = threading.Lock()
         self._decoder: Decoder | None = Decoder(info.path, video.index, threads=threads)
         self._decoded: Iterator[av.VideoFrame] = iter(self._decoder)
@@ -101,6 +102,7 @@ class VideoReader:
             frame = next(self._decoded, None)
             if frame is None:
                 self._ended = True
+                self._gave_up = self._decoder.gave_up
                 return None
             timing = self._timestamps(frame.pts, frame.duration)
             self._note(frame, timing)
@@ -126,6 +128,8 @@ class VideoReader:
         said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
         if late := self._late_begin():
             said.append(late)
+        if self._gave_up:
+            said.append(f"the rest of the file cannot be read: {self._gave_up}")
         if self._ended and (short := self._early_end()):
             said.append(short)
         return said

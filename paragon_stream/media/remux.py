@@ -1,0 +1,293 @@
+"""Everything but the upscaled video: copied packets, converted subtitles, attached files.
+
+A second demuxer reads the source beside the decoder's, pulled by the writer: packets are handed out up to the
+time that the video has reached, so they never run ahead of it and nothing piles up. In a badly interleaved
+source the packets that are due may stand behind others that are not; up to `HOLD_BYTES` of those are held.
+Beyond that what is due comes late, in the order of the source; nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.stream import Discard, Disposition
+
+from paragon_stream.media.adts import AdtsFilter, audio_config, has_adts
+from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.containers import Container
+from paragon_stream.media.plan import Action, StreamPlan, stream_label
+from paragon_stream.media.source import open_source
+from paragon_stream.media.subtitles import TextConverter
+from paragon_stream.media.tags import stream_tags
+
+HOLD_BYTES = 32 << 20
+
+type AnyPacket = av.Packet[Any]
+
+
+def rescale(ticks: int, unit: Fraction, shift: Fraction, target: Fraction) -> int:
+    """`ticks`·`unit` seconds less `shift`, in units of `target`: rounded once, halves away from zero."""
+    exact = (ticks * unit - shift) / target
+    doubled = abs(exact) * 2 + 1
+    rounded = doubled.numerator // (doubled.denominator * 2)
+    return rounded if exact >= 0 else -rounded
+
+
+@dataclass(slots=True)
+class _Route:
+    """One source stream's way into the output."""
+
+    plan: StreamPlan
+    unit: Fraction
+    """Of the source's timestamps, seconds."""
+    target: Any
+    """The output stream."""
+    converter: TextConverter | None = None
+    held: deque[tuple[Fraction, AnyPacket]] = field(default_factory=deque)
+    dense: bool = False
+    """Audio and video have a packet every moment; subtitles do not, so their absence says nothing."""
+    reached: Fraction | None = None
+    """Up to where the source has been read, seconds."""
+    step: int = 0
+    """The least distance of two decode times that the muxer accepts, ticks."""
+    strip: AdtsFilter | None = None
+    """For AAC with headers that the container does not want."""
+    last_dts: int | None = None
+    repaired: int = 0
+    failed: int = 0
+    why_failed: str = ""
+
+
+class Companions:
+    """The streams of the source that go with the video. Open it, `add` each to the output, then `take`.
+
+    Raises InputError if the source cannot be opened again, and what PyAV raises from `add`.
+    """
+
+    def __init__(self, path: Path, plans: Sequence[StreamPlan], video: int, shift: Fraction) -> None:
+        self._plans = {plan.stream.index: plan for plan in plans}
+        self._shift = shift
+        self._video = video
+        self._source = open_source(path)
+        self._routes: dict[int, _Route] = {}
+        self._covers = 0
+        self._packets: Iterator[AnyPacket] | None = None
+        self._ended = False
+        self._video_reached: Fraction | None = None
+        self._held_bytes = 0
+        self._trouble: str | None = None
+        self._refused = 0
+
+    @property
+    def source(self) -> Any:
+        """The open demuxer, for tags and chapters."""
+        return self._source
+
+    def close(self) -> None:
+        self._packets = None
+        self._source.close()
+
+    def add(self, index: int, out: Any, container: Container) -> None:
+        """Make the output stream for source stream `index`, if it has one."""
+        plan = self._plans[index]
+        template = self._source.streams[index]
+        if plan.action is Action.ATTACH:
+            self._attach(template, out)
+            return
+        if plan.action is Action.COPY:
+            target = out.add_stream_from_template(template, opaque=True)
+            converter = None
+        elif plan.action is Action.CONVERT:
+            target = out.add_stream(plan.codec)
+            converter = TextConverter(template, target)
+        else:
+            return
+        target.metadata.clear()
+        target.metadata.update(stream_tags(template.metadata, muxer=container.muxer))
+        cover = template.disposition & Disposition.attached_pic
+        target.disposition = cover or template.disposition  # MP4 knows covers by that one flag alone
+        strip = None
+        if plan.action is Action.COPY and has_adts(template) and container.name != "ts":
+            strip = AdtsFilter(template)
+            target.codec_context.extradata = audio_config(Path(self._source.name), index)
+        dense = template.type in ("audio", "video") and not cover
+        self._routes[index] = _Route(
+            plan=plan,
+            unit=_fraction(template.time_base),
+            target=target,
+            converter=converter,
+            dense=dense,
+            step=int(dense and container.strict_decode_order),
+            strip=strip,
+        )
+
+    def take(self, until: Fraction | None) -> Iterator[AnyPacket]:
+        """Packets due by `until` seconds of the output, all that remain for None, ready to be muxed.
+
+        They come in order of decode time, with timestamps in the output stream's units.
+        """
+        limit = None if until is None else until + self._shift
+        while True:
+            self._read(limit)
+            due = [r for r in self._routes.values() if r.held and (limit is None or r.held[0][0] <= limit)]
+            if not due:
+                return
+            route = min(due, key=lambda route: route.held[0][0])
+            _, packet = route.held.popleft()
+            self._held_bytes -= packet.size
+            yield from self._finished(route, packet)
+
+    def flush(self) -> Iterator[AnyPacket]:
+        """What converters still hold, after everything has been taken."""
+        for route in self._routes.values():
+            if route.converter is not None:
+                for packet in route.converter.flush():
+                    yield self._addressed(route, packet, Fraction(1, 1000))
+
+    def failed(self, packet: AnyPacket, error: BaseException) -> None:
+        """Note that the muxer refused `packet`, or one handed to it before."""
+        for route in self._routes.values():
+            if route.target.index == packet.stream_index:
+                route.failed += 1
+                route.why_failed = reason(error)
+                return
+        self._refused += 1
+
+    @property
+    def warnings(self) -> list[str]:
+        """What went wrong, one sentence for each stream and kind of trouble."""
+        said = [self._trouble] if self._trouble else []
+        if self._refused:
+            said.append(f"{self._refused} damaged packets of the copied streams could not be written")
+        for route in self._routes.values():
+            name = stream_label(route.plan.stream)
+            if route.failed:
+                said.append(f"{route.failed} packets of {name} could not be written: {route.why_failed}")
+            if route.repaired:
+                said.append(f"{route.repaired} packets of {name} had timestamps that run backwards; repaired")
+        return said
+
+    def _read(self, limit: Fraction | None) -> None:
+        """Read on until every dense stream has passed `limit`, the source ends, or enough is held."""
+        if self._packets is None:
+            self._packets = self._demux()
+        while not self._ended and self._held_bytes < HOLD_BYTES and self._wants_more(limit):
+            packet = next(self._packets, None)
+            if packet is None:
+                self._ended = True
+            else:
+                self._hold(packet)
+
+    def _wants_more(self, limit: Fraction | None) -> bool:
+        if limit is None or not self._routes:
+            return bool(self._routes)
+        reached = [route.reached for route in self._routes.values() if route.dense]
+        return any(time is None or time <= limit for time in (*reached, self._video_reached))
+
+    def _demux(self) -> Iterator[AnyPacket]:
+        for stream in self._source.streams:
+            if stream.index != self._video and stream.index not in self._routes:
+                stream.discard = Discard.all
+        try:
+            yield from self._source.demux()
+        except AV_ERRORS as error:
+            self._trouble = f"the source could not be read to its end: {reason(error)}"
+
+    def _hold(self, packet: AnyPacket) -> None:
+        index = packet.stream.index
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        route = self._routes.get(index)
+        if route is None:
+            if index == self._video and stamp is not None:
+                self._video_reached = stamp * _fraction(packet.time_base)
+            return
+        if packet.size == 0:
+            return  # the end of the stream, or nothing to copy
+        time = stamp * route.unit if stamp is not None else route.reached or self._shift
+        route.reached = time
+        route.held.append((time, packet))
+        self._held_bytes += packet.size
+
+    def _finished(self, route: _Route, packet: AnyPacket) -> Iterator[AnyPacket]:
+        if route.converter is None:
+            bare = self._without_header(route, packet)
+            if bare is not None:
+                yield self._addressed(route, bare, route.unit)
+            return
+        try:
+            made = route.converter.convert(packet)
+        except AV_ERRORS as error:
+            route.failed += 1
+            route.why_failed = reason(error)
+            return
+        for text in made:
+            yield self._addressed(route, text, Fraction(1, 1000))
+
+    def _without_header(self, route: _Route, packet: AnyPacket) -> AnyPacket | None:
+        if route.strip is None:
+            return packet
+        try:
+            return route.strip(packet)  # type: ignore[no-any-return]
+        except AV_ERRORS as error:
+            route.failed += 1
+            route.why_failed = reason(error)
+            return None
+
+    def _addressed(self, route: _Route, packet: AnyPacket, unit: Fraction) -> AnyPacket:
+        """`packet` with its output stream and times: each rounded once, decode times rising."""
+        target = _fraction(route.target.time_base)
+        dts, pts, duration = packet.dts, packet.pts, packet.duration or 0
+        start = pts if pts is not None else dts
+        packet.stream = route.target
+        packet.time_base = target
+        if start is not None and duration:
+            end = rescale(start + duration, unit, self._shift, target)
+            packet.duration = max(0, end - rescale(start, unit, self._shift, target))
+        if pts is not None:
+            packet.pts = rescale(pts, unit, self._shift, target)
+        if dts is not None:
+            packet.dts = rescale(dts, unit, self._shift, target)
+            least = None if route.last_dts is None else route.last_dts + route.step
+            if least is not None and packet.dts < least:
+                packet.dts = least
+                route.repaired += 1
+            if packet.pts is not None and packet.pts < packet.dts:
+                packet.pts = packet.dts
+            route.last_dts = packet.dts
+        return packet
+
+    def _attach(self, template: Any, out: Any) -> None:
+        """Put a font or a cover into the output's header."""
+        tags = template.metadata
+        if template.type == "attachment":
+            name, mimetype, data = template.name or "unnamed", template.mimetype or "", template.data
+        else:
+            kind = "png" if template.codec_context.codec.canonical_name == "png" else "jpeg"
+            suffix = {"png": "png", "jpeg": "jpg"}[kind]
+            self._covers += 1
+            number = f"_{self._covers}" if self._covers > 1 else ""
+            name = tags.get("filename") or f"cover{number}.{suffix}"
+            mimetype = tags.get("mimetype") or f"image/{kind}"
+            data = _picture(Path(self._source.name), template.index)
+        stream = out.add_attachment(name, mimetype, data)
+        if tags.get("title"):
+            stream.metadata["title"] = tags["title"]
+
+
+def _picture(path: Path, index: int) -> bytes:
+    """The bytes of an attached picture; read through a demuxer of its own, whose position does not matter."""
+    with open_source(path) as source:
+        for packet in source.demux(source.streams[index]):
+            if packet.size:
+                return bytes(packet)
+    return b""
+
+
+def _fraction(value: Any) -> Fraction:
+    return Fraction(value.numerator, value.denominator)

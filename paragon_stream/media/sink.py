@@ -1,0 +1,85 @@
+"""Where upscaled frames go: the contract, the sink that swallows everything, and the choice of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from paragon_stream.frame import Timing
+from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.plan import OutputPlan
+from paragon_stream.media.planes import Plane
+from paragon_stream.media.workdir import WorkDir
+from paragon_stream.media.writer import VideoWriter
+from paragon_stream.media.y4m import Y4mWriter
+
+
+class Sink(Protocol):
+    """Takes frames in display order, then `finish` or `abort`; called from one thread at a time.
+
+    Leaving a `with` block without `finish` aborts; after `finish` that does nothing. `warnings` collects
+    sentences for the user while the sink works.
+    """
+
+    warnings: list[str]
+
+    @property
+    def bytes_written(self) -> int:
+        """How much has been written so far."""
+        ...
+
+    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
+        """Take one frame: C-contiguous planes shaped as `FrameFormat.plane_shapes`, uint8 or uint16.
+
+        They are copied before the call returns. Raises OutputError.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Write what is still held back and give the output its final name. Raises OutputError."""
+        ...
+
+    def abort(self) -> None:
+        """Stop without finishing; never raises. Nothing appears under the final name."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class NullSink:
+    """Counts frames and keeps nothing: for measuring."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.frames = 0
+        self.bytes_written = 0
+
+    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
+        self.frames += 1
+
+    def finish(self) -> None:
+        return None
+
+    def abort(self) -> None:
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+def open_sink(plan: OutputPlan, info: MediaInfo) -> Sink:
+    """The sink that carries out `plan`. Raises OutputError."""
+    if plan.container is not None:
+        return VideoWriter(plan, info)
+    work = WorkDir(plan.destination, overwrite=plan.options.overwrite) if plan.destination else None
+    return Y4mWriter(plan.target, plan.rate, work=work)

@@ -1,0 +1,131 @@
+"""Text subtitles converted from one codec to another, by FFmpeg's decoders and encoders.
+
+FFmpeg's common form is the ASS event: eight fields and a text with override tags. Two things are added here:
+events that draw shapes are left out (their text is numbers), and where the target shows one text at a time
+(MP4's timed text) overlapping events are merged into one text for the time they share.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.subtitles.subtitle import SubtitleSet
+
+TEXT_CODECS = frozenset(
+    {
+        *("ass", "ssa", "subrip", "srt", "webvtt", "mov_text", "text", "microdvd", "mpl2", "subviewer"),
+        *("subviewer1", "sami", "realtext", "jacosub", "vplayer", "pjs", "stl", "hdmv_text_subtitle"),
+    }
+)
+"""What FFmpeg decodes into ASS events."""
+
+PLAIN_CODECS = frozenset({"subrip", "srt", "text", "mov_text", "webvtt"})
+"""Of these, the ones without typesetting: converting them loses nothing to speak of."""
+
+MILLISECOND = Fraction(1, 1000)
+_DRAWING = re.compile(r"\\p[1-9]")
+_FIELDS = 8
+"""Commas before the text of an event: ReadOrder, Layer, Style, Name, three margins, Effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One text: shown from `start` to `end`, in milliseconds; `ass` is FFmpeg's form of it."""
+
+    start: int
+    end: int
+    ass: bytes
+
+
+class TextConverter:
+    """Packets of one text subtitle stream in, packets of another codec out.
+
+    `source` is the stream that the packets come from, `target` the output stream, its encoder not open yet.
+    Packets come out with pts and duration in milliseconds, in order of start. Raises what PyAV raises.
+    """
+
+    def __init__(self, source: Any, target: Any) -> None:
+        self._decoder = source.codec_context
+        self._decoder.open(strict=False)
+        self._encoder = target.codec_context
+        self._encoder.time_base = MILLISECOND
+        self._encoder.subtitle_header = self._decoder.subtitle_header
+        self._merge = _OneAtATime() if self._encoder.codec.name == "mov_text" else None
+
+    def convert(self, packet: av.Packet[Any]) -> list[av.Packet[Any]]:
+        """The packets that are complete now that the text in `packet` is known."""
+        return [self._encode(event) for event in self._passed(self._decode(packet))]
+
+    def flush(self) -> list[av.Packet[Any]]:
+        """What is still held back."""
+        return [self._encode(event) for event in self._merge.flush()] if self._merge else []
+
+    def _passed(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            yield from self._merge.add(event) if self._merge else (event,)
+
+    def _decode(self, packet: av.Packet[Any]) -> Iterator[Event]:
+        shown = self._decoder.decode2(packet)
+        if shown is None or packet.pts is None:
+            return
+        unit = Fraction(packet.time_base.numerator, packet.time_base.denominator) / MILLISECOND
+        start = round(packet.pts * unit)
+        length = round((packet.duration or 0) * unit) or shown.end_display_time
+        if length <= 0 or length >= 0xFFFFFFFF:
+            return  # without an end nothing says how long it stays; FFmpeg writes 2³²-1
+        for rect in shown:
+            ass = getattr(rect, "ass", b"")
+            if ass and not _DRAWING.search(_text(ass).decode("utf-8", "replace")):
+                yield Event(start, start + length, ass)
+
+    def _encode(self, event: Event) -> av.Packet[Any]:
+        subtitle = SubtitleSet.create(event.ass, 0, event.end - event.start, 0)
+        packet: av.Packet[Any] = self._encoder.encode_subtitle(subtitle)
+        packet.pts = packet.dts = event.start
+        packet.duration = event.end - event.start
+        packet.time_base = MILLISECOND
+        return packet
+
+
+class _OneAtATime:
+    """Cuts overlapping events, given in order of start, into stretches that show one text each."""
+
+    def __init__(self) -> None:
+        self._shown: list[Event] = []
+        self._done = 0
+        """Everything before this has been given out."""
+
+    def add(self, event: Event) -> Iterator[Event]:
+        yield from self._until(event.start)
+        self._shown.append(event)
+
+    def flush(self) -> Iterator[Event]:
+        yield from self._until(max((event.end for event in self._shown), default=0))
+
+    def _until(self, time: int) -> Iterator[Event]:
+        """Stretches up to `time`, from which on more may be shown."""
+        while self._shown:
+            start = max(self._done, min(event.start for event in self._shown))
+            ends = [event.end for event in self._shown if event.end > start]
+            end = min([*ends, time])
+            if end <= start:
+                break
+            together = [event for event in self._shown if event.start <= start < event.end]
+            yield Event(start, end, _joined(together))
+            self._done = end
+            self._shown = [event for event in self._shown if event.end > end]
+
+
+def _text(ass: bytes) -> bytes:
+    return ass.split(b",", _FIELDS)[-1]
+
+
+def _joined(events: list[Event]) -> bytes:
+    """One event with the texts of all, a line each, in the style of the first."""
+    first, *others = events
+    return first.ass + b"".join(b"\\N{\\r}" + _text(event.ass) for event in others)

@@ -1,0 +1,42 @@
+"""Which tags of a source go into an output, and under what name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+# Facts about the old file or its tools, which the new file states for itself or which are no longer true.
+_STALE = re.compile(
+    r"(?i)(?:BPS|DURATION|NUMBER_OF_FRAMES|NUMBER_OF_BYTES|SOURCE_ID|_STATISTICS_.*)(?:-[a-z]{2,3})?"
+    r"|major_brand|minor_version|compatible_brands|vendor_id|rotate|encoder"
+)
+# Written by muxers when nobody gave a name.
+_NO_NAME = re.compile(
+    r"(?i)\W*(?:video|sound|subtitle|data|gpac iso .*|core media .*|.*iso media file.*)\s*handler?\W*"
+)
+
+
+def file_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a whole file that are worth carrying over."""
+    return {key: value for key, value in tags.items() if not _STALE.fullmatch(key)}
+
+
+def stream_tags(tags: Mapping[str, str], *, muxer: str) -> dict[str, str]:
+    """The tags of one stream for a file of kind `muxer`: titles under one name, statistics left behind.
+
+    MP4 calls a track's title `name` when read; a handler name that says something is kept where it belongs,
+    in MP4 and MOV.
+    """
+    kept = file_tags(tags)
+    by_name = {key.casefold(): key for key in kept}
+    title = kept.get(by_name.get("title", ""), "")
+    name = kept.pop(by_name["name"]) if "name" in by_name else ""
+    handler = kept.pop(by_name["handler_name"]) if "handler_name" in by_name else ""
+    if not title and name:
+        kept["title"] = name
+    if handler and muxer in ("mp4", "mov") and not _NO_NAME.fullmatch(handler):
+        kept["handler_name"] = handler
+    language = by_name.get("language")
+    if language and kept[language] == "und":
+        del kept[language]
+    return kept

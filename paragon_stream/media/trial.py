@@ -1,0 +1,69 @@
+"""Asking FFmpeg's muxers, before a render, what they would refuse after it: by writing scratch headers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import av
+
+from paragon_stream.errors import UsageError
+from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.containers import Container, Tags
+from paragon_stream.media.encoders import EncoderJob, configure
+from paragon_stream.media.streams import codec_name
+
+
+def refusal(container: Container, template: av.stream.Stream) -> str | None:
+    """Why `container` cannot hold packets copied from `template`; None if it can.
+
+    `template` is a stream of an open source; nothing is read from it.
+    """
+    name = codec_name(template)
+    if not name and template.type != "data":
+        return "FFmpeg does not know its codec"
+    if container.codecs is not None and name not in container.codecs:
+        return f"{container.name} cannot hold {name or 'its data'}"
+    try:
+        with _scratch(container) as scratch:
+            scratch.add_stream_from_template(template, opaque=True)
+            scratch.start_encoding()
+    except AV_ERRORS:
+        return f"{container.name} cannot hold {name or 'its data'}"
+    return None
+
+
+def check_video(container: Container, job: EncoderJob) -> None:
+    """Raise UsageError if `container` cannot hold what `job`'s encoder makes."""
+    try:
+        with _scratch(container) as scratch:
+            stream = scratch.add_stream(job.encoder.name, rate=job.rate)
+            configure(stream.codec_context, job)
+            scratch.start_encoding()
+    except AV_ERRORS as error:
+        better = " or ".join(container.encoders)
+        raise UsageError(
+            f"{container.name} cannot hold {job.encoder.codec} video ({reason(error)}): choose {better}"
+        ) from error
+
+
+def lost_tags(container: Container, tags: Mapping[str, str], options: Mapping[str, str]) -> list[str]:
+    """The keys of `tags` that do not come back from a file of this kind written with muxer `options`."""
+    if not tags or container.tags is Tags.ALL:
+        return []
+    if container.tags is Tags.NONE:
+        return sorted(tags)
+    file = io.BytesIO()
+    with av.open(file, "w", format=container.muxer, container_options=dict(options)) as scratch:
+        scratch.add_mux_stream("mjpeg", width=16, height=16)
+        scratch.metadata.update(tags)
+        scratch.start_encoding()
+    file.seek(0)
+    with av.open(file, format=container.muxer) as back:
+        kept = {key.casefold() for key in back.metadata}
+    return sorted(key for key in tags if key.casefold() not in kept)
+
+
+def _scratch(container: Container) -> Any:
+    return av.open(io.BytesIO(), "w", format=container.muxer, container_options=dict(container.options))

@@ -1,0 +1,176 @@
+"""`OUT.paragon/`: where an output lives until it is complete.
+
+The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when it is finished. A lock in the
+folder, held through the operating system and so released even by a killed process, keeps two runs apart. A
+folder without a live lock is what an earlier run left behind: the next run replaces it and says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.media.av_errors import reason
+
+_log = logging.getLogger(__name__)
+_LOCK = "lock"
+
+
+def work_folder(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".paragon")
+
+
+def check_destination(destination: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Refuse what can be refused before any work.
+
+    Raises UsageError if `destination` is the source, and OutputError if it exists (without `overwrite`), is
+    not a file, or its folder is missing or cannot be written.
+    """
+    folder = destination.parent
+    if source is not None:
+        for taken in (destination, work_folder(destination) / destination.name):
+            if _same_file(taken, source):
+                raise UsageError(f"the output {destination} would replace the input: choose another name")
+    if destination.is_dir():
+        raise OutputError(f"{destination} is a folder: give the output a file name")
+    if not folder.exists():
+        raise OutputError(f"cannot write {destination}: the folder {folder} does not exist")
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {destination}: {folder} is not a folder")
+    if destination.exists():
+        if not destination.is_file():
+            raise OutputError(f"cannot write {destination}: it is not an ordinary file")
+        if not overwrite:
+            raise OutputError(f"{destination} exists already: use --overwrite to replace it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {destination}: the folder {folder} is read-only")
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    """Whether both exist and are one file, by whatever name: links and letter case included."""
+    try:
+        return a.samefile(b)
+    except OSError:
+        return False
+
+
+class WorkDir:
+    """The work folder of one output, locked from construction until `promote`, `discard` or `keep`.
+
+    Raises OutputError if another run holds it or it cannot be made. `notice` tells of a replaced leftover.
+    """
+
+    def __init__(self, destination: Path, *, overwrite: bool) -> None:
+        self.destination = destination
+        self.overwrite = overwrite
+        self.folder = work_folder(destination)
+        self.file = self.folder / destination.name
+        self.notice: str | None = None
+        self._lock = self._acquire()
+        if self.file.exists():
+            self.notice = f"replaced {self.file}, left behind by an unfinished run"
+            self._try(self.file.unlink, "remove")
+
+    def promote(self) -> None:
+        """Give the finished file its final name, in one step, and remove the folder.
+
+        Raises OutputError, and keeps the file in the folder, if that fails or the name was taken meanwhile.
+        """
+        try:
+            _sync(self.file)
+            if self.destination.exists() and not self.overwrite:
+                raise OutputError(
+                    f"{self.destination} appeared during the render: the result is kept as {self.file}"
+                )
+            self.file.replace(self.destination)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self.destination}: {reason(error)}; the result is kept as {self.file}"
+            ) from error
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the folder with everything that this run put there."""
+        with contextlib.suppress(OSError):
+            self.file.unlink(missing_ok=True)
+        self._release()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()  # stays if the user put something there
+
+    def keep(self) -> Path:
+        """Leave the unfinished file where it is; return its path."""
+        self._release()
+        return self.file
+
+    def _acquire(self) -> BinaryIO:
+        path = self.folder / _LOCK
+        for _ in range(3):
+            self._try(lambda: self.folder.mkdir(exist_ok=True), "make the work folder for")
+            try:
+                handle = path.open("a+b")
+            except FileNotFoundError:
+                continue  # the run that held it finished between the two steps
+            except OSError as error:
+                raise OutputError(f"cannot write {self.destination}: {reason(error)}") from error
+            if not _lock(handle):
+                handle.close()
+                raise OutputError(f"another run is writing {self.destination} right now (see {self.folder})")
+            if _still_there(handle, path):
+                return handle
+            handle.close()
+        raise OutputError(f"cannot lock {self.folder}: other runs keep taking and leaving it")
+
+    def _release(self) -> None:
+        if self._lock.closed:
+            return
+        path = self.folder / _LOCK
+        if os.name == "nt":  # Windows cannot remove an open file, POSIX must not remove an unlocked one
+            self._lock.close()
+        with contextlib.suppress(OSError):
+            path.unlink()
+        self._lock.close()
+
+    def _try(self, action: object, verb: str) -> None:
+        try:
+            action()  # type: ignore[operator]
+        except OSError as error:
+            raise OutputError(f"cannot {verb} {self.destination}: {reason(error)}") from error
+
+
+def _lock(handle: BinaryIO) -> bool:
+    """Take an exclusive lock that ends with the process; False if somebody else has it.
+
+    On file systems without locks the run goes on unprotected, with a note in the log.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        _log.warning("no lock on %s (%s): do not start a second run on it", handle.name, reason(error))
+    return True
+
+
+def _still_there(handle: BinaryIO, path: Path) -> bool:
+    """Whether the locked file is still the one in the folder, not one that its owner has just removed."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    """Have the bytes on the disk before the name: a crash must not leave a complete name on half a file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

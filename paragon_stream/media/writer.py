@@ -1,0 +1,253 @@
+"""A video file: frames are encoded, everything else of the source is muxed beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+
+from paragon_stream.errors import OutputError
+from paragon_stream.frame import Timing
+from paragon_stream.media.av_errors import AV_ERRORS, av_errors_as, reason
+from paragon_stream.media.encoders import color_numbers, configure
+from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.plan import OutputPlan
+from paragon_stream.media.planes import Plane, copy_to_frame
+from paragon_stream.media.remux import AnyPacket, Companions, rescale
+from paragon_stream.media.tags import stream_tags
+from paragon_stream.media.workdir import WorkDir
+
+_log = logging.getLogger(__name__)
+
+
+class VideoWriter:
+    """The sink for files: `plan` carried out.
+
+    The file grows in `OUT.paragon/` and gets its final name in `finish`. After `abort` what has been written
+    stays there, closed properly so that it plays, and `kept` says where; if no picture was in it yet, nothing
+    stays. Leaving a `with` block without `finish` aborts.
+
+    Raises OutputError if the destination cannot be written or another run is writing it.
+    """
+
+    def __init__(self, plan: OutputPlan, info: MediaInfo) -> None:
+        assert plan.destination and plan.container and plan.job, "a plan for a file"
+        self.warnings: list[str] = []
+        self.bytes_written = 0
+        self.kept: Path | None = None
+        """The unfinished file, after `abort`."""
+        self._plan, self._job, self._container = plan, plan.job, plan.container
+        self._what = f"cannot write {plan.destination}"
+        self._tick = self._job.tick
+        self._last_pts: int | None = None
+        self._moved = 0
+        self._durations: dict[int, int] = {}
+        self._first_dts: int | None = None
+        self._begin: int | None = None
+        self._end = 0
+        self._waiting: AnyPacket | None = None
+        self._pictures = 0
+        self._ended = False
+        self._companions: Companions | None = None
+        self._out: Any = None
+        self._video: Any = None
+        self._work = WorkDir(plan.destination, overwrite=plan.options.overwrite)
+        if self._work.notice:
+            self.warnings.append(self._work.notice)
+        try:
+            with av_errors_as(OutputError, self._what):
+                self._open(info)
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
+        """Encode one frame. See `Sink.write`."""
+        target = self._job.format
+        frame = av.VideoFrame(target.width, target.height, target.pixel_format.name)
+        copy_to_frame(planes, frame)
+        # Some encoders (ProRes) read the tags from the frame, the others from the context.
+        colors = color_numbers(target)
+        frame.color_range, frame.colorspace = colors.range, colors.matrix
+        frame.color_trc, frame.color_primaries = colors.transfer, colors.primaries
+        frame.chroma_location = colors.chroma_location
+        frame.pts = self._place(timing)
+        frame.time_base = self._tick
+        with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name} at {timing.seconds:.2f} s"):
+            packets = self._video.encode(frame)
+        self._mux_video(packets)
+
+    def finish(self) -> None:
+        """Flush the encoder, write what remains of the other streams, close the file, give it its name.
+
+        Raises OutputError; what was written is then kept in the work folder.
+        """
+        try:
+            with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name}"):
+                packets = self._video.encode(None)
+            self._mux_video(packets)
+            if self._waiting is not None:
+                self._mux_last(self._waiting)
+            if self._companions is not None:
+                self._mux_companions(self._companions.take(None))
+                self._mux_companions(self._companions.flush())
+            with av_errors_as(OutputError, self._what):
+                self._out.close()
+        except BaseException:
+            self.abort()
+            raise
+        self._close_source()
+        self._ended = True
+        self.bytes_written = self._work.file.stat().st_size
+        if self._moved:
+            self.warnings.append(
+                f"{self._moved} frames were closer together than {self._container.name} can tell apart"
+                " and were shown one tick later"
+            )
+        self._work.promote()
+
+    def abort(self) -> None:
+        """See `Sink.abort`: closes what has been written, and keeps it if it has pictures."""
+        if self._ended:
+            return
+        self._ended = True
+        self._close_source()
+        if self._out is not None:
+            with contextlib.suppress(*AV_ERRORS):
+                self._out.close()  # writes the index, so that what is there can be played
+        self._video = self._out = None
+        if self._pictures:
+            self.kept = self._work.keep()
+            self.warnings.append(f"kept what was rendered before the stop: {self.kept}")
+        else:
+            self._work.discard()
+
+    # ---------------------------------------------------------------------------------- opening
+
+    def _open(self, info: MediaInfo) -> None:
+        plan = self._plan
+        options = dict(plan.muxer_options)
+        self._out = av.open(
+            str(self._work.file), "w", format=self._container.muxer, container_options=options
+        )
+        if info.seekable:
+            self._companions = Companions(info.path, plan.streams, info.video.index, plan.shift)
+        for stream in info.streams:
+            if stream.index == info.video.index:
+                self._add_video(info)
+            elif self._companions is not None:
+                self._companions.add(stream.index, self._out, self._container)
+        self._out.metadata.update(plan.file_tags)
+        if self._companions is not None and self._container.chapters:
+            self._out.set_chapters(_shifted(self._companions.source.chapters(), plan.shift))
+        self._out.start_encoding()
+
+    def _add_video(self, info: MediaInfo) -> None:
+        self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
+        configure(self._video.codec_context, self._job)
+        self._video.time_base = self._tick
+        if self._job.encoder.codec == "hevc" and self._container.name in ("mp4", "mov"):
+            self._video.codec_context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
+        if info.video.display_matrix is not None and self._container.rotation:
+            self._video.set_display_matrix(info.video.display_matrix)
+        if self._companions is not None:
+            source = self._companions.source.streams[info.video.index]
+            self._video.metadata.update(stream_tags(source.metadata, muxer=self._container.muxer))
+            self._video.disposition = source.disposition
+
+    # ----------------------------------------------------------------------------------- timing
+
+    def _place(self, timing: Timing) -> int:
+        """The frame's pts in output ticks, rounded once; later than the one before, whatever the rounding."""
+        pts = rescale(timing.pts, timing.time_base, self._plan.shift, self._tick)
+        if self._last_pts is not None and pts <= self._last_pts:
+            pts = self._last_pts + 1
+            self._moved += 1
+        self._last_pts = pts
+        if timing.duration > 0:
+            end = rescale(timing.pts + timing.duration, timing.time_base, self._plan.shift, self._tick)
+        else:
+            end = pts + round(1 / (self._job.rate * self._tick))
+        self._durations[pts] = max(1, end - pts)
+        self._begin = pts if self._begin is None else self._begin
+        self._end = max(self._end, end)
+        return pts
+
+    # ----------------------------------------------------------------------------------- muxing
+
+    def _mux_video(self, packets: Iterable[AnyPacket]) -> None:
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
+            if self._first_dts is None:
+                self._first_dts = packet.dts
+            if self._waiting is not None:
+                self._mux_picture(self._waiting)
+            self._waiting = packet
+
+    def _mux_last(self, packet: AnyPacket) -> None:
+        """MP4 gets its length from decode times, which end before the last picture does: make up for it."""
+        self._waiting = None
+        if self._container.durations_are_decode_steps and packet.dts is not None:
+            shown = self._end - (self._begin or 0)
+            packet.duration = max(1, shown - (packet.dts - (self._first_dts or 0)))
+        self._mux_picture(packet)
+
+    def _mux_picture(self, packet: AnyPacket) -> None:
+        stamp = packet.dts if packet.dts is not None else packet.pts or 0
+        if self._companions is not None:
+            self._mux_companions(self._companions.take(stamp * self._tick))
+        self._mux(packet)
+        self._pictures += 1
+
+    def _mux_companions(self, packets: Iterable[AnyPacket]) -> None:
+        for packet in packets:
+            self._mux(packet)
+
+    def _mux(self, packet: AnyPacket) -> None:
+        """Hand a packet to the muxer.
+
+        FFmpeg queues packets to interleave them, so an error may be about one handed over before. Pictures
+        come from an encoder and are sound; copied packets may not be, and cost no more than themselves.
+        """
+        size = packet.size
+        try:
+            self._out.mux_one(packet)
+        except AV_ERRORS as error:
+            # A muxer's plain "-1" for a malformed packet looks like EPERM; an open file gives no such error.
+            disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
+            if disk or self._companions is None:
+                raise OutputError(f"{self._what}: {reason(error)}") from error
+            self._companions.failed(packet, error)
+        self.bytes_written += size
+
+    def _close_source(self) -> None:
+        if self._companions is not None:
+            self.warnings += self._companions.warnings
+            self._companions.close()
+            self._companions = None
+
+
+def _shifted(chapters: list[Any], shift: Fraction) -> list[Any]:
+    """The chapters, `shift` seconds earlier, none before 0."""
+    if not shift:
+        return chapters
+    moved = []
+    for chapter in chapters:
+        unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)
+        start, end = (max(0, rescale(chapter[key], unit, shift, unit)) for key in ("start", "end"))
+        moved.append({**chapter, "start": start, "end": end})
+    return moved
