@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -245,6 +245,61 @@ def test_planes_of_the_wrong_shape_are_a_programming_error(tmp_path: Path) -> No
     info = probe(make_clip(tmp_path / "clip.mkv"))
     with VideoReader(info) as reader, pytest.raises(ValueError, match="planes"):
         reader.read_into([np.empty((64, 64), np.uint8)] * 3)
+
+
+@pytest.mark.parametrize("hit", ["device", "data"])
+def test_a_failing_read_is_told_from_damaged_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hit: str
+) -> None:
+    clip = make_clip(tmp_path / "clip.mkv")
+    reader = VideoReader(probe(clip))
+
+    class Failing:
+        """A demuxer that gives three packets and then only errors: FFmpeg's words for both cases."""
+
+        def __init__(self, container: av.container.InputContainer) -> None:
+            self.source, self.close = container, container.close
+            self.packets = (packet for packet in container.demux(video=0) if packet.size)
+
+        def demux(self, _: object) -> list[av.Packet]:
+            given = list(islice(self.packets, 3))
+            yield from given
+            if not given:
+                return
+            raise av.error.OSError(5, "Input/output error", str(clip))
+
+    assert reader._decoder is not None
+    monkeypatch.setattr(reader._decoder, "_container", Failing(reader._decoder._container))
+    if hit == "device":
+        clip.unlink()
+    planes = [np.empty(shape, np.uint8) for shape in reader.info.video.format.plane_shapes]
+    with reader:
+        if hit == "device":
+            with pytest.raises(InputError, match=r"reading .* failed"):
+                while reader.read_into(planes) is not None:
+                    pass
+        else:
+            while reader.read_into(planes) is not None:
+                pass
+            assert reader.frames == 12  # the packets between the errors
+            assert reader.warnings == []
+
+
+def test_reading_that_gets_nowhere_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = VideoReader(probe(make_clip(tmp_path / "clip.mkv")))
+
+    class Stuck:
+        close = staticmethod(lambda: None)
+
+        def demux(self, _: object) -> list[av.Packet]:
+            raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
+
+    assert reader._decoder is not None
+    monkeypatch.setattr(reader._decoder, "_container", Stuck())
+    planes = [np.empty(shape, np.uint8) for shape in reader.info.video.format.plane_shapes]
+    with reader:
+        assert reader.read_into(planes) is None
+    assert any("the rest of the file cannot be read: Invalid data" in said for said in reader.warnings)
 
 
 def test_file_that_goes_away_before_reading(tmp_path: Path) -> None:
