@@ -3,7 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paragon_stream.media.timestamps import TimestampRepair
@@ -18,6 +18,7 @@ def place(
     return [repair(pts).pts for pts in stamps]
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(-(2**40), 2**40), min_size=1, max_size=60))
 def test_rising_stamps_are_never_touched(stamps: set[int]) -> None:
     repair = TimestampRepair(MS, Fraction(25))
@@ -25,6 +26,7 @@ def test_rising_stamps_are_never_touched(stamps: set[int]) -> None:
     assert repair.warnings == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.integers(-5000, 100000), min_size=1, max_size=80))
 def test_whatever_comes_in_the_result_rises(stamps: list[int | None]) -> None:
     placed = place(stamps)
