@@ -1,0 +1,53 @@
+"""`paragon-stream train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from paragon_stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from paragon_stream.train.loop import Progress
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the run; resumed from if it has a state."
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Folder of degraded pictures.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def command(
+    recipe: Path, output: Path | None, device: str, threads: int | None, cache: Path | None, verbose: bool
+) -> None:
+    """Train weights as the TOML file RECIPE says."""
+    try:
+        from paragon_stream.train.run import train
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("torch", "PIL"):
+            raise
+        raise UsageError('training needs torch: pip install "paragon-stream[train]"') from error
+
+    def preparing(what: str, done: int, total: int) -> None:
+        if done % 50 == 0 or done == total:
+            click.echo(f"{what}: {done} of {total}")
+
+    def report(progress: Progress) -> None:
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in progress.scores.items())
+        click.echo(f"step {progress.step} of {progress.steps}: loss {progress.loss:.5f}, {scores}")
+
+    best = train(
+        recipe,
+        output=output,
+        device=device,
+        threads=threads,
+        cache=cache,
+        report=report,
+        preparing=preparing,
+    )
+    click.echo(f"best weights: {best}")

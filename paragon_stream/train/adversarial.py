@@ -1,0 +1,73 @@
+"""The relativistic adversarial loss with R1 and R2 (R3GAN, Huang et al. 2024), with the MUNet discriminator.
+
+Generator and discriminator see differences of paired logits, pixel by pixel: real minus fake. R1 and R2
+punish the discriminator's gradient at real and at fake pictures; with both the game converges without
+further tricks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from paragon_stream.models.munet import MUNet
+from paragon_stream.train.recipe import AdversarialRecipe
+
+
+class Adversary:
+    """The discriminator, its optimiser, and the weight's ramp."""
+
+    def __init__(self, recipe: AdversarialRecipe, device: torch.device) -> None:
+        self.recipe = recipe
+        self.net = MUNet(recipe.features, recipe.widths).to(device).to(memory_format=torch.channels_last)
+        learning = [p for p in self.net.parameters() if p.requires_grad]  # not the fixed taps
+        self.optimiser = torch.optim.AdamW(
+            learning,
+            lr=recipe.lr,
+            betas=(0.0, 0.99),
+            weight_decay=0.0,
+        )
+
+    def weight(self, step: int) -> float:
+        """0 until `start`, then linearly up to the full weight over `ramp` steps."""
+        since = step - self.recipe.start
+        return self.recipe.weight * min(max(since / max(self.recipe.ramp, 1), 0.0), 1.0)
+
+    def generator_loss(self, fake: Tensor, real: Tensor, step: int) -> Tensor:
+        """Weighted; zero before the ramp begins."""
+        weight = self.weight(step)
+        if weight == 0:
+            return fake.new_zeros(())
+        # What this leaves in the discriminator's gradients is cleared before its own step.
+        return weight * functional.softplus(self.net(real) - self.net(fake)).mean()
+
+    def discriminator_step(self, fake: Tensor, real: Tensor, step: int) -> Mapping[str, float]:
+        """One update; returns the loss and the balance (share of pixels it gets right) for the log."""
+        if step < self.recipe.start // 2:  # it warms up before it is listened to
+            return {}
+        real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
+        on_real, on_fake = self.net(real), self.net(fake)
+        difference = on_real - on_fake
+        loss = functional.softplus(-difference).mean()
+        (g_real,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+        (g_fake,) = torch.autograd.grad(on_fake.sum(), fake, create_graph=True)
+        penalty = g_real.square().sum((1, 2, 3)).mean() + g_fake.square().sum((1, 2, 3)).mean()
+        pixels = real.shape[-1] * real.shape[-2]
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss + 0.5 * self.recipe.r1 * penalty / pixels).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return {
+            "discriminator": float(loss.detach()),
+            "balance": float((difference > 0).float().mean()),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"network": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.net.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])

@@ -1,0 +1,70 @@
+"""Good pictures: where training and validation crops come from."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from paragon_stream.errors import InputError
+
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+GRID = 24
+"""Sides are cut to multiples of this: every scale (2, 3, 4, 8) shrinks them to whole, and ×2…×4 to even,
+sizes."""
+SMALLEST = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One picture file: its name in the set, and where it lies."""
+
+    name: str
+    path: Path
+
+
+def list_sources(folder: Path, split: str, *, held_out: float = 0.05) -> list[Source]:
+    """The pictures of a split ("train" or "val"), sorted by name.
+
+    A `manifest.tsv` with columns `file` and `split` decides; without one every picture below the folder
+    counts, and about `held_out` of them, chosen by their names' hash, are "val".
+
+    Raises InputError if the folder cannot be read or holds no picture of the split.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder of pictures")
+    manifest = folder / "manifest.tsv"
+    if manifest.is_file():
+        with manifest.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        names = [row["file"] for row in rows if row.get("split", "train") == split]
+    else:
+        found = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES]
+        names = [name for name in found if (_share(name) < held_out) == (split == "val")]
+    if not names:
+        raise InputError(f"{folder} holds no pictures for the split {split}")
+    return [Source(name=name, path=folder / name) for name in sorted(names)]
+
+
+def _share(name: str) -> float:
+    """A number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """H×W×3 8-bit RGB, cut to multiples of GRID. Raises InputError if it is unreadable or too small."""
+    try:
+        with Image.open(path) as image:
+            picture = np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read as a picture: {error}") from error
+    height, width = (side // GRID * GRID for side in picture.shape[:2])
+    if min(height, width) < SMALLEST:
+        size = f"{picture.shape[1]}x{picture.shape[0]}"
+        raise InputError(f"{path} is {size}; at least {SMALLEST} pixels are needed")
+    return np.ascontiguousarray(picture[:height, :width])

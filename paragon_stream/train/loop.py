@@ -1,0 +1,266 @@
+"""The training loop: steps, evaluation, checkpoints, and resuming to the identical state.
+
+Everything a step depends on is the state (weights, optimiser, moving average, generators) and the step
+number, which alone decides the batch. So a training that was killed goes on from its last state as if
+nothing had happened.
+"""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import logging
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paragon_stream.checkpoint import save_weights
+from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
+from paragon_stream.train.adversarial import Adversary
+from paragon_stream.train.batches import Batch, Batches
+from paragon_stream.train.depthwise import speed_up
+from paragon_stream.train.losses import Loss
+from paragon_stream.train.network import TrainableNet
+from paragon_stream.train.optimisers import MovingAverage, learning_rate, make_optimiser, set_learning_rate
+from paragon_stream.train.recipe import Recipe
+from paragon_stream.train.start import unit_variance_start
+from paragon_stream.train.validation import Validation
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "state.pt"
+LOG_FILE = "log.csv"
+BEST_FILE = "best.safetensors"
+
+
+class DivergedError(ParagonError):
+    """The loss is no longer a number; the last good checkpoint stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a training reports after each evaluation."""
+
+    step: int
+    steps: int
+    loss: float
+    scores: Mapping[str, float]
+    best: float
+
+
+type Report = Callable[[Progress], None]
+
+
+class Training:
+    """One run of a recipe in `folder`, which holds its state, log and best weights."""
+
+    def __init__(
+        self, recipe: Recipe, text: str, batches: Batches, validation: Validation, folder: Path, device: str
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.text, self.folder = recipe, text, folder
+        self.batches, self.validation = batches, validation
+        self.device = torch.device(device)
+        network = recipe.network
+        self.net = TrainableNet(network.variant, network.scale, conditioned=network.conditioned)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        unit_variance_start(self.net, batches(0).lr, generator)
+        self.net.to(self.device).to(memory_format=torch.channels_last)
+        speed_up(self.net)
+        self.average = MovingAverage(self.net, recipe.optimiser.ema)
+        self.optimiser = make_optimiser(self.net, recipe.optimiser)
+        self.loss = Loss(recipe.loss, chroma=recipe.chroma)
+        self.adversary = Adversary(recipe.adversarial, self.device) if recipe.adversarial.weight else None
+        self.forward = torch.compile(self.net) if recipe.compile else self.net
+        self.step = 0
+        self.best = -math.inf
+        self.sums: dict[str, float] = {}
+
+    def run(self, report: Report = lambda progress: None) -> float:
+        """Train to the end; the best validation PSNR-Y.
+
+        Raises DivergedError on a loss that is no number, OutputError if nothing can be written.
+        """
+        self.resume()
+        steps, every = self.recipe.steps, self.recipe.evaluate_every
+        for batch in self.batches.stream(self.step, steps):
+            self.advance(batch)
+            if self.step % every == 0 or self.step == steps:
+                self.evaluate(report)
+        return self.best
+
+    def advance(self, batch: Batch) -> None:
+        """One step on one batch."""
+        recipe = self.recipe
+        set_learning_rate(self.optimiser, learning_rate(self.step, recipe.steps, recipe.optimiser))
+        low = batch.lr.to(self.device, memory_format=torch.channels_last)
+        truth = batch.hr.to(self.device, memory_format=torch.channels_last)
+        strength = batch.strength.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            result = self.forward(low, strength)
+        cut = recipe.data.context * recipe.network.scale
+        if cut:
+            result, truth = result[..., cut:-cut, cut:-cut], truth[..., cut:-cut, cut:-cut]
+        result = result.float()
+        loss = self.loss(result, truth)
+        total = loss
+        if self.adversary is not None:
+            total = total + self.adversary.generator_loss(result, truth, self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        parameters = [p for p in self.net.parameters() if p.requires_grad]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.optimiser.clip)
+        value = float(loss.detach())
+        if not (math.isfinite(value) and math.isfinite(float(norm))):
+            kept = self.folder / STATE_FILE
+            where = f"; the last good state is {kept}" if kept.exists() else ""
+            raise DivergedError(
+                f"the loss is {value}, its gradient {float(norm)}, at step {self.step}{where}"
+            )
+        self.optimiser.step()
+        if self.adversary is not None:
+            self._count(self.adversary.discriminator_step(result.detach(), truth, self.step))
+        self._count({"loss": value, "gradient": float(norm)})
+        self.average.update(self.net, self.step)
+        self.step += 1
+
+    def _count(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def evaluate(self, report: Report) -> None:
+        """Score the averaged weights, keep them if they are the best so far, log, and save the state."""
+        shadow = self.averaged()
+        scores = self.validation(shadow)
+        done = (self.step - 1) % self.recipe.evaluate_every + 1
+        means = {name: value / done for name, value in self.sums.items()}
+        self.sums = {}
+        if scores["psnr"] > self.best:
+            self.best = scores["psnr"]
+            self.save_best(shadow)
+        self._log({"step": self.step, **means, **scores})
+        self.save_state()
+        progress = Progress(
+            step=self.step, steps=self.recipe.steps, loss=means["loss"], scores=scores, best=self.best
+        )
+        report(progress)
+
+    def averaged(self) -> TrainableNet:
+        """A copy of the network with the averaged weights, in eval mode."""
+        network = self.recipe.network
+        shadow = TrainableNet(network.variant, network.scale, conditioned=network.conditioned)
+        shadow.load_state_dict(self.average.state)
+        return shadow.to(self.device).to(memory_format=torch.channels_last).eval()
+
+    def save_best(self, network: TrainableNet) -> None:
+        """The weights in upstream's form, with full metadata."""
+        recipe = self.recipe
+        metadata = {
+            "generation": "p2head",
+            "variant": recipe.network.variant,
+            "scale": str(recipe.network.scale),
+            "upsampler_alpha": "0.0",
+            "name": recipe.name,
+            "recipe": self.text,
+            "data_licences": recipe.data_licences,
+            "step": str(self.step),
+            "validation_psnr_y": f"{self.best:.3f}",
+        }
+        tensors = {key: value.numpy() for key, value in network.release_state().items()}
+        save_weights(self.folder / BEST_FILE, tensors, metadata)
+
+    def state(self) -> dict[str, Any]:
+        """Everything a step depends on."""
+        return {
+            "recipe": self.text,
+            "step": self.step,
+            "best": self.best,
+            "network": self.net.state_dict(),
+            "average": self.average.state,
+            "optimiser": self.optimiser.state_dict(),
+            "generator": torch.get_rng_state(),
+            "adversary": self.adversary.state_dict() if self.adversary else None,
+        }
+
+    def save_state(self) -> None:
+        """Write the state; the old one stays until the new one is complete."""
+        write_atomically(self.state(), self.folder / STATE_FILE)
+
+    def resume(self) -> None:
+        """Go on from the folder's state, if there is one.
+
+        Raises UsageError if it belongs to another recipe, CheckpointError if it is damaged.
+        """
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise CheckpointError(f"state {path} cannot be read: {error}") from error
+        if state["recipe"] != self.text:
+            raise UsageError(f"{path} belongs to another recipe; choose another folder or delete it")
+        self.net.load_state_dict(state["network"])
+        self.average.state = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["generator"].cpu())
+        if self.adversary is not None:
+            self.adversary.load_state_dict(state["adversary"])
+        self.step, self.best = state["step"], state["best"]
+        self._truncate_log()
+        logger.info("resumed at step %d", self.step)
+
+    def _log(self, row: Mapping[str, Any]) -> None:
+        path = self.folder / LOG_FILE
+        fresh = not path.exists()
+        try:
+            with path.open("a", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, list(row))
+                if fresh:
+                    writer.writeheader()
+                writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def _truncate_log(self) -> None:
+        """Drop rows that were logged after the state was saved."""
+        path = self.folder / LOG_FILE
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines[1:] if int(line.split(",", 1)[0]) <= self.step]
+            path.write_text("".join(lines[:1] + kept), encoding="utf-8")
+
+
+def write_atomically(state: Mapping[str, Any], path: Path) -> None:
+    """`torch.save` under the final name only when complete. Raises OutputError."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save(dict(state), file)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except (OSError, RuntimeError) as error:  # torch wraps a full disk in RuntimeError
+        raise OutputError(f"{path} cannot be written: {error}") from error
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep large freed blocks instead of giving them back to the kernel.
+
+    Every step allocates the same tensors again; without this half of the CPU time goes into clearing pages.
+    """
+    if sys.platform == "linux":
+        trim, mmap = -1, -3
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(mmap, 1 << 30)
+            libc.mallopt(trim, (1 << 31) - 1)

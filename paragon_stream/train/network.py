@@ -1,0 +1,73 @@
+"""What is trained: a network of the release line in the form that learns best, and how it becomes a
+checkpoint.
+
+Three differences from the published form, none of which survives saving:
+- the tail is one free convolution (`paragon_stream.models.tail`), factorised into upstream's layers;
+- the input is centred (x - 0.5), folded into `conv_in`'s bias;
+- `detail_gain` is 1, and alpha is 0.
+
+A conditioned network (`conditioned=True`) adds strength · slope to `conv_in`'s bias, one slope per
+feature: the same as one more, constant input plane, without its cost.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
+from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
+from paragon_stream.models.release import BLOCKS, SIZES, make_body
+from paragon_stream.models.tail import FreeTail, factorise
+
+
+class TrainableNet(nn.Module):
+    """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of
+    loss."""
+
+    def __init__(self, variant: str, scale: int, *, conditioned: bool = False) -> None:
+        super().__init__()
+        features, groups, blocks = SIZES[variant]
+        self.variant = variant
+        self.scale = scale
+        self.radius = 1 + groups * blocks * BLOCKS[variant].RADIUS + 1 + 2
+        self.base = MagicKernelBase(scale, 0.0)
+        self.conv_in = nn.Conv2d(3, features, 3, padding=1)
+        self.slope = nn.Parameter(torch.zeros(features)) if conditioned else None
+        self.body = make_body(variant, features, groups, blocks, gamma=True)
+        self.conv_mid = nn.Conv2d(features, features, 3, padding=1)
+        self.tail = FreeTail(features, scale)
+
+    @property
+    def blocks(self) -> list[NanoBlock | StreamBlock]:
+        return [m for m in self.body.modules() if isinstance(m, NanoBlock | StreamBlock)]
+
+    def head(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+        """Features after `conv_in`."""
+        feat: Tensor = self.conv_in(x - 0.5)
+        if self.slope is not None and strength is not None:
+            feat = feat + strength.view(-1, 1, 1, 1) * self.slope.view(1, -1, 1, 1)
+        return feat
+
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+        detail: Tensor = self.tail(self.conv_mid(self.body(self.head(x, strength))))
+        base: Tensor = self.base(x)
+        return base + detail
+
+    def release_state(self) -> dict[str, Tensor]:
+        """The state dict in upstream's form (generation p2head), plus the slope of a conditioned network.
+
+        Shipped at strength 0; away from zero-padded borders the function is the same to rounding.
+        """
+        state = {
+            key: value.detach()
+            for key, value in self.state_dict().items()
+            if key != "slope" and not key.startswith("tail.")
+        }
+        bias = state["conv_in.bias"] - 0.5 * state["conv_in.weight"].sum((1, 2, 3))
+        state["conv_in.bias"] = bias
+        state["detail_gain"] = torch.tensor(1.0)
+        state |= factorise(self.tail)
+        if self.slope is not None:
+            state[STRENGTH_TENSOR] = self.slope.detach()
+        return {key: value.float().cpu().contiguous() for key, value in state.items()}

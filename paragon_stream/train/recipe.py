@@ -1,0 +1,195 @@
+"""Recipes: small TOML files that say everything about a training. Unknown keys are errors.
+
+Every table is one frozen dataclass below; its fields are the keys, its defaults what is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.train.degradations import ClipDegradation, StillDegradation
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkRecipe:
+    """What is trained. `conditioned` networks take the strength of compression."""
+
+    variant: str
+    scale: int = 2
+    conditioned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """What is trained on: `folder` of good pictures (relative to the recipe), how many degraded `stills`
+    and `clips` are made of each, patches of `patch`² LR pixels, `batch` of them a step, of which a share
+    `clip_share` comes from clips. The outer `context` LR pixels of a patch are seen but not judged."""
+
+    folder: str
+    stills: int = 1
+    clips: int = 0
+    clip_share: float = 0.0
+    window: int = 384
+    patch: int = 36
+    batch: int = 16
+    context: int = 4
+    strength_jitter: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserRecipe:
+    """`name` soap or adamw; `schedule` cosine, onecycle or multistep (÷2 at 50, 75, 90 and 95 % of the
+    steps)."""
+
+    name: str = "soap"
+    lr: float = 8e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    schedule: str = "cosine"
+    warmup: int = 200
+    clip: float = 1.0
+    ema: float = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialRecipe:
+    """Relativistic loss with R1, weight ramped up from 0 between steps `start` and `start + ramp`; off at
+    weight 0.
+
+    `features` and `widths` are the MUNet discriminator's.
+    """
+
+    weight: float = 0.0
+    start: int = 1000
+    ramp: int = 2000
+    lr: float = 2e-4
+    r1: float = 1.0
+    features: int = 32
+    widths: tuple[int, ...] = (1, 2, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training. `name` is the set's; `init` a checkpoint's body to start from instead of unit
+    variance."""
+
+    name: str
+    network: NetworkRecipe
+    data: DataRecipe
+    steps: int
+    loss: Mapping[str, float] = field(default_factory=lambda: {"l1": 1.0})
+    chroma: float = 1.0
+    still: StillDegradation = field(default_factory=StillDegradation)
+    clip: ClipDegradation = field(default_factory=ClipDegradation)
+    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+    adversarial: AdversarialRecipe = field(default_factory=AdversarialRecipe)
+    seed: int = 0
+    evaluate_every: int = 1000
+    precision: str = "fp32"
+    compile: bool = False
+    data_licences: str = "not stated"
+
+
+CHOICES = {
+    ("network", "variant"): ("realtime", "stream"),
+    ("network", "scale"): (2, 3, 4),
+    ("optimiser", "name"): ("soap", "adamw"),
+    ("optimiser", "schedule"): ("cosine", "onecycle", "multistep"),
+    ("", "precision"): ("fp32", "bf16"),
+}
+
+
+def read_recipe(path: Path) -> tuple[Recipe, str]:
+    """The recipe in a file, and the file's text (which goes into the weights' metadata).
+
+    Raises InputError if the file cannot be read, UsageError for TOML errors, unknown keys, wrong types
+    and values.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"recipe {path} cannot be read: {error}") from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {path} is no valid TOML: {error}") from error
+    try:
+        recipe = _build(Recipe, table, "")
+        _check(recipe)
+    except UsageError as error:
+        raise UsageError(f"recipe {path}: {error}") from error
+    return recipe, text
+
+
+def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    label = f"[{where}] " if where else ""
+    for key in table:
+        if key not in known:
+            raise UsageError(f"{label}unknown key {key}; known: {', '.join(known)}")
+    values = {}
+    for name, field_ in known.items():
+        if name in table:
+            values[name] = _convert(table[name], hints[name], f"{where}.{name}" if where else name)
+        elif field_.default is dataclasses.MISSING and field_.default_factory is dataclasses.MISSING:
+            raise UsageError(f"{label}{name} is missing")
+    return kind(**values)
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """`value`, checked and converted to the annotated type: scalars, tuples, mappings to float,
+    dataclasses."""
+    wrong = UsageError(f"{where} = {value!r} is not of the right type")
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise wrong
+        return _build(hint, value, where)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        inner = typing.get_args(hint)
+        if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
+            raise wrong
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_convert(v, k, where) for v, k in zip(value, kinds, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, dict):
+            raise wrong
+        return {key: _convert(v, float, f"{where}.{key}") for key, v in value.items()}
+    if isinstance(hint, types.UnionType):
+        raise TypeError(f"recipes have no union fields, but {where} is one")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise wrong
+    return value
+
+
+def _check(recipe: Recipe) -> None:
+    from paragon_stream.train.losses import TERMS
+
+    for (table, key), allowed in CHOICES.items():
+        value = getattr(getattr(recipe, table) if table else recipe, key)
+        if value not in allowed:
+            raise UsageError(f"{key} = {value!r}; choose from {', '.join(map(str, allowed))}")
+    for term in recipe.loss:
+        if term not in TERMS:
+            raise UsageError(f"[loss] unknown term {term}; known: {', '.join(TERMS)}")
+    data = recipe.data
+    positive = {"steps": recipe.steps, "batch": data.batch, "evaluate_every": recipe.evaluate_every}
+    for name, number in positive.items():
+        if number < 1:
+            raise UsageError(f"{name} must be at least 1, not {number}")
+    if data.patch % 2 or data.patch <= 2 * data.context:
+        raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
+    if data.stills < 1 and data.clips < 1:
+        raise UsageError("[data] needs stills or clips")
+    if not 0 <= data.clip_share <= 1 or (data.clip_share > 0) != (data.clips > 0):
+        raise UsageError("[data] clip_share must be in 0…1, and above 0 exactly if there are clips")

@@ -1,0 +1,99 @@
+"""`train`: from a recipe file to trained weights."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from paragon_stream.errors import UsageError
+from paragon_stream.train.batches import Batches
+from paragon_stream.train.data import list_sources
+from paragon_stream.train.loop import BEST_FILE, Report, Training, keep_freed_memory
+from paragon_stream.train.recipe import Recipe, read_recipe
+from paragon_stream.train.shards import Shard, ShardPlan, shards
+from paragon_stream.train.validation import Validation
+
+logger = logging.getLogger(__name__)
+
+type Preparation = Callable[[str, int, int], None]
+"""Called with what is being prepared, how many are done, and how many there are."""
+
+
+def train(
+    recipe_path: str | Path,
+    *,
+    output: str | Path | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    cache: str | Path | None = None,
+    report: Report = lambda progress: None,
+    preparing: Preparation = lambda what, done, total: None,
+) -> Path:
+    """Train what a recipe says; the path of the best weights (safetensors in upstream's form, with metadata).
+
+    `output` is the run's folder (default: `runs/<recipe's stem>` below the working directory); it holds
+    `state.pt` (resumed from if it is there), `log.csv`, `log.png` where matplotlib is installed, and
+    `best.safetensors`. Degraded pictures are made once and kept below `cache` (default: `shards` beside
+    the output).
+
+    Raises UsageError and InputError for bad recipes and data, OutputError if nothing can be written, and
+    DivergedError if the loss stops being a number.
+    """
+    recipe_path = Path(recipe_path)
+    recipe, text = read_recipe(recipe_path)
+    check_device(device)
+    folder = Path(output) if output is not None else Path("runs") / recipe_path.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    pictures = (recipe_path.parent / recipe.data.folder).resolve()
+    store = Path(cache) if cache is not None else folder.parent / "shards"
+    training_set, validation_set = (
+        prepare(recipe, pictures, split, store, preparing) for split in ("train", "val")
+    )
+    data = recipe.data
+    batches = Batches(
+        training_set,
+        scale=recipe.network.scale,
+        patch=data.patch,
+        batch=data.batch,
+        clip_share=data.clip_share,
+        strength_jitter=data.strength_jitter,
+        seed=recipe.seed,
+    )
+    validation = Validation(validation_set, recipe.network.scale)
+    training = Training(recipe, text, batches, validation, folder, device)
+    best = training.run(report)
+    logger.info("best validation PSNR-Y: %.3f dB", best)
+    return folder / BEST_FILE
+
+
+def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: Preparation) -> list[Shard]:
+    """The shards of a split, made where they are missing; unusable pictures are logged and left out."""
+    data = recipe.data
+    plan = ShardPlan(
+        scale=recipe.network.scale,
+        stills=data.stills,
+        clips=data.clips,
+        window=data.window,
+        still=recipe.still,
+        clip=recipe.clip,
+    )
+    sources = list_sources(pictures, split)
+    made = list(shards(sources, plan, cache, processes=os.cpu_count() or 1, progress=preparing))
+    logger.info("%s: %d pictures of %d", split, len(made), len(sources))
+    return made
+
+
+def check_device(device: str) -> None:
+    """Raises UsageError if there is no such device."""
+    kind = device.split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise UsageError(f"device {device!r} is neither cpu nor cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is available; train with --device cpu")

@@ -1,0 +1,82 @@
+"""Where training starts: data-dependent unit variance.
+
+From framework defaults these networks sit at the best *linear* filter for thousands of steps: Realtime's
+activations are so small that GELU is linear there, and in Stream the product of two small features is
+nothing. So one real batch goes through, layer by layer, and each layer's weights are divided by the
+deviation of its output: every non-linearity is used, and every branch enters its residual with deviation
+1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness. See
+docs/training.md for figures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from paragon_stream.models.blocks import LayerScale, NanoBlock, StreamBlock
+from paragon_stream.train.network import TrainableNet
+
+LAYER_SCALE = {"realtime": 1.0, "stream": 0.3}
+DEPTHWISE_DEVIATION = 0.2
+TAIL_DEVIATION = 0.02
+
+
+@torch.no_grad()
+def unit_variance_start(net: TrainableNet, batch: Tensor, generator: torch.Generator) -> None:
+    """Initialise `net` in place from `batch` (N×3×H×W real LR patches in [0, 1]) and seeded noise."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            module.bias.zero_()
+    gaussian = torch.randn(net.conv_in.weight.shape, generator=generator)
+    net.conv_in.weight.copy_(gaussian - gaussian.mean((2, 3), keepdim=True))
+    if net.slope is not None:
+        net.slope.zero_()
+    x = _normalise(net.conv_in, batch - 0.5)
+    for block in net.blocks:
+        if isinstance(block.scale, LayerScale):
+            block.scale.gamma.fill_(LAYER_SCALE[net.variant])
+        x = (
+            _start_nano(block, x, generator)
+            if isinstance(block, NanoBlock)
+            else _start_stream(block, x, generator)
+        )
+    nn.init.normal_(net.conv_mid.weight, generator=generator)
+    x = _normalise(net.conv_mid, x)
+    nn.init.normal_(net.tail.weight, generator=generator)
+    net.tail.bias.zero_()
+    net.tail.weight.mul_(TAIL_DEVIATION / net.tail(x).std())
+
+
+def _start_nano(block: NanoBlock, x: Tensor, generator: torch.Generator) -> Tensor:
+    nn.init.orthogonal_(block.conv1.weight, generator=generator)
+    nn.init.orthogonal_(block.conv2.weight, generator=generator)
+    _depthwise(block.dw, generator)
+    z = _normalise(block.dw, _normalise(block.conv1, x))
+    branch: Tensor = block.scale(_normalise(block.conv2, nn.functional.gelu(z)))
+    return x + branch
+
+
+def _start_stream(block: StreamBlock, x: Tensor, generator: torch.Generator) -> Tensor:
+    for layer in (block.dw1, block.dw3, block.gate):
+        _depthwise(layer, generator)
+    nn.init.orthogonal_(block.fuse.weight, generator=generator)
+    for part in block.proj.weight.chunk(4, 0):
+        nn.init.orthogonal_(part, generator=generator)
+    nn.init.orthogonal_(block.out.weight, generator=generator)
+    u = _normalise(block.fuse, torch.cat([block.dw1(x), block.dw3(x)], 1))
+    _normalise(block.gate, _normalise(block.proj, u))
+    branch: Tensor = block.scale(_normalise(block.out, block.product(x)))
+    return x + branch
+
+
+def _depthwise(layer: nn.Conv2d, generator: torch.Generator) -> None:
+    """Identity plus noise."""
+    nn.init.normal_(layer.weight, std=DEPTHWISE_DEVIATION, generator=generator)
+    layer.weight[..., layer.weight.shape[-2] // 2, layer.weight.shape[-1] // 2] += 1
+
+
+def _normalise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """Scale `layer` so that its output for `x` has deviation 1; return that output."""
+    layer.weight.div_(layer(x).std() + 1e-8)
+    out: Tensor = layer(x)
+    return out

@@ -1,0 +1,69 @@
+"""How good a network under training is, on held-out shards, as PSNR-Y; what checkpoints are picked by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from paragon_stream.train.metrics import psnr_y
+from paragon_stream.train.network import TrainableNet
+from paragon_stream.train.planes import Picture, to_rgb
+from paragon_stream.train.resample import enlarge
+from paragon_stream.train.shards import Shard
+
+LEVELS = (0.0, 0.01, 0.45, 0.65, 0.85, 1.01)
+"""Edges of the strength bins that are reported; the first is clean."""
+FRAMES_PER_SHARD = 4
+
+
+class Validation:
+    """Held-out pictures, and what bicubic makes of them."""
+
+    def __init__(self, shards: Sequence[Shard], scale: int) -> None:
+        self.scale = scale
+        self.samples: list[tuple[Picture, np.ndarray, float]] = []
+        for shard in shards:
+            self.samples += [(rgb.astype(np.float32) / 255, shard.hr, 0.0) for rgb in shard.rgb[:1]]
+            every = max(1, len(shard.frames) // FRAMES_PER_SHARD)
+            for frame in shard.frames[::every][:FRAMES_PER_SHARD]:
+                low = to_rgb(frame.planes, frame.matrix, frame.range)
+                height, width = (side * scale for side in low.shape[:2])
+                truth = shard.hr[frame.top : frame.top + height, frame.left : frame.left + width]
+                self.samples.append((low, truth, frame.strength))
+        self.bicubic = [self._score(enlarge(low, scale), truth) for low, truth, _ in self.samples]
+
+    def _score(self, result: Picture, truth: np.ndarray) -> float:
+        codes = np.clip(np.rint(result * 255), 0, 255)
+        return psnr_y(codes, truth, self.scale)
+
+    @torch.no_grad()
+    def __call__(self, network: TrainableNet) -> dict[str, float]:
+        """Mean PSNR-Y ("psnr"), its gain over bicubic ("gain"), and that by strength ("gain_0" …)."""
+        device = next(network.parameters()).device
+        scores = [
+            self._score(upscale(network, low, strength, device), truth)
+            for low, truth, strength in self.samples
+        ]
+        gains = np.array(scores) - np.array(self.bicubic)
+        result = {"psnr": float(np.mean(scores)), "gain": float(gains.mean())}
+        bins = np.digitize([strength for _, _, strength in self.samples], LEVELS) - 1
+        for level in range(len(LEVELS) - 1):
+            if (bins == level).any():
+                result[f"gain_{level}"] = float(gains[bins == level].mean())
+        return result
+
+
+@torch.no_grad()
+def upscale(network: nn.Module, low: Picture, strength: float, device: torch.device) -> Picture:
+    """One H×W×3 picture through a network under training, edges replicated as frame jobs do."""
+    assert isinstance(network, TrainableNet)
+    margin = network.radius + 1
+    x = torch.from_numpy(low).permute(2, 0, 1)[None].to(device, torch.float32)
+    x = functional.pad(x, [margin] * 4, mode="replicate").contiguous(memory_format=torch.channels_last)
+    y = network(x, torch.tensor([strength], device=device))
+    cut = margin * network.scale
+    return np.asarray(y[0, :, cut:-cut, cut:-cut].permute(1, 2, 0).cpu().numpy())

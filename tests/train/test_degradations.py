@@ -1,0 +1,213 @@
+"""Degradations: exact resampling, real codecs, strengths, and shards that are functions of their seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL")
+
+from training_material import drawn_picture, write_pictures
+
+from paragon_stream.errors import EngineError, InputError, UsageError
+from paragon_stream.frame import ColorRange, Matrix
+from paragon_stream.media.roundtrip import DECODERS, Encoding, round_trip
+from paragon_stream.train.data import list_sources, read_picture
+from paragon_stream.train.degradations import (
+    ClipDegradation,
+    StillDegradation,
+    pan,
+    strength_of,
+)
+from paragon_stream.train.metrics import psnr, psnr_y, ssim_y
+from paragon_stream.train.planes import to_planes, to_rgb
+from paragon_stream.train.resample import KERNELS, enlarge, resize, shrink, to_codes
+from paragon_stream.train.shards import ShardPlan, read_shard, shards
+
+
+def test_bicubic_is_matlabs() -> None:
+    """An impulse spreads by Keys' kernel, stretched by 2 (imresize's definition), away from the edge."""
+    row = np.zeros((8, 16), np.float32)
+    row[:, 8] = 128
+    half = resize(row, 8, 8)[0]
+    np.testing.assert_allclose(half[1:-1], [128 * _tap(8, k) for k in range(1, 7)], atol=1e-4)
+    assert half[4] > 50 > half[3] > 0 > half[5]
+
+
+def _tap(source: int, target: int) -> float:
+    """Weight of a source pixel in a target pixel at factor 1/2, by Keys' kernel with a = -1/2."""
+    distance = abs((target + 0.5) * 2 - 0.5 - source) / 2
+    if distance <= 1:
+        return (1.5 * distance**3 - 2.5 * distance**2 + 1) / 2
+    if distance <= 2:
+        return (-0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2) / 2
+    return 0.0
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+def test_every_kernel_keeps_constants_and_linear_ramps(kernel: str) -> None:
+    flat = np.full((24, 36, 3), 77.0, np.float32)
+    np.testing.assert_allclose(shrink(flat, 3, kernel), 77, rtol=1e-5)
+    np.testing.assert_allclose(enlarge(flat, 2, kernel), 77, rtol=1e-5)
+    ramp = np.broadcast_to(np.arange(64, dtype=np.float32), (16, 64))
+    inner = slice(8, -8)
+    small = shrink(np.ascontiguousarray(ramp), 2, kernel)[4, inner]
+    np.testing.assert_allclose(small, (np.arange(32) * 2 + 0.5)[inner], atol=0.05)
+
+
+def test_bicubic_psnr_of_set5_is_the_literatures(shared: Path) -> None:
+    scores = []
+    for path in sorted((shared / "eval" / "Set5").glob("*.png")):
+        truth = read_any(path)
+        low = to_codes(shrink(truth.astype(np.float32), 2))
+        scores.append(psnr_y(to_codes(enlarge(low.astype(np.float32), 2)), truth, 2))
+    assert np.mean(scores) == pytest.approx(33.68, abs=0.02)
+
+
+def read_any(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    picture = np.asarray(Image.open(path).convert("RGB"))
+    return picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
+
+
+def test_ssim_and_psnr_know_equal_and_different() -> None:
+    picture = drawn_picture(1, 96)
+    noisy = np.clip(picture + np.random.default_rng(0).normal(0, 5, picture.shape), 0, 255)
+    assert psnr(picture, picture) == float("inf")
+    assert ssim_y(picture, picture, 2) == pytest.approx(1)
+    assert psnr(noisy, picture) == pytest.approx(20 * np.log10(255 / 5), abs=0.3)
+    assert 0.6 < ssim_y(noisy, picture, 2) < 0.99
+
+
+@pytest.mark.parametrize("matrix", [Matrix.BT709, Matrix.SMPTE170M])
+@pytest.mark.parametrize("range_", list(ColorRange))
+def test_planes_and_back_keep_flat_colours_within_rounding(matrix: Matrix, range_: ColorRange) -> None:
+    for colour in ([0.2, 0.5, 0.9], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]):
+        rgb = np.broadcast_to(np.array(colour, np.float32), (8, 8, 3))
+        back = to_rgb(to_planes(np.ascontiguousarray(rgb), matrix, range_), matrix, range_)
+        assert np.abs(back - rgb).max() < 2.2 / 255
+
+
+@pytest.mark.parametrize("encoder", list(DECODERS))
+def test_every_codec_brings_all_frames_back_damaged_and_in_order(encoder: str) -> None:
+    clip = ClipDegradation(crf=(30, 31))
+    picture = drawn_picture(3).astype(np.float32) / 255
+    frames = [
+        to_planes(picture[3 * i : 3 * i + 128, 2 * i : 2 * i + 128], Matrix.BT709, ColorRange.LIMITED)
+        for i in range(6)
+    ]
+    decoded = round_trip(frames, clip.draw(encoder, np.random.default_rng(1)))
+    assert decoded[0].picture_type == "I"
+    for index, result in enumerate(decoded):
+        errors = [np.mean((result.planes[0].astype(float) - f[0]) ** 2) for f in frames]
+        assert int(np.argmin(errors)) == index
+        assert 0 < errors[index] < 500
+    if encoder == "libx264":
+        assert {"P", "B"} & {d.picture_type for d in decoded}
+        quantisers = [d.quantiser for d in decoded]
+        assert all(q is not None and 15 < q < 45 for q in quantisers)
+
+
+def test_strength_rises_with_the_quantiser_of_any_codec() -> None:
+    picture = drawn_picture(4, 192)
+    low, high = (
+        ClipDegradation(encoders=(name,), weights=(1.0,), crf=crf, clean=0, twice=0, keep=8)
+        for name, crf in (("libx265", (14.0, 14.5)), ("libx265", (34.0, 34.5)))
+    )
+    weak, strong = (
+        np.mean([f.strength for f in c.apply(picture, 2, 192, np.random.default_rng(2))]) for c in (low, high)
+    )
+    assert 0.15 < weak < strong - 0.2
+    assert strong <= 1
+
+
+def test_strength_is_clipped() -> None:
+    assert [strength_of(q) for q in (-3, 0, 20, 40, 51)] == [0, 0, 0.5, 1, 1]
+
+
+def test_a_clean_clip_has_strength_0_and_matches_its_window() -> None:
+    picture = drawn_picture(5, 192)
+    clip = ClipDegradation(clean=1.0, keep=8)
+    for frame in clip.apply(picture, 2, 128, np.random.default_rng(3)):
+        assert frame.strength == 0
+        low = to_rgb(frame.planes, frame.matrix, frame.range) * 255
+        wide = np.pad(picture, ((2, 2), (2, 2), (0, 0)), mode="edge").astype(np.float32)
+        scores = {
+            (dy, dx): psnr_y(low, shrink(wide[y : y + 128, x : x + 128], 2), 2)
+            for dy, dx in ((0, 0), (0, 2), (2, 0), (-2, 0), (0, -2))
+            for y, x in [(frame.top + 2 + dy, frame.left + 2 + dx)]
+        }
+        assert max(scores, key=lambda place: scores[place]) == (0, 0)
+        assert scores[0, 0] > 30
+
+
+def test_pans_stay_inside() -> None:
+    for seed in range(50):
+        for y, x in pan(512, 400, 384, np.random.default_rng(seed)):
+            assert 0 <= y <= 128
+            assert 0 <= x <= 16
+
+
+def test_still_degradations_are_seeded_and_do_something() -> None:
+    picture = drawn_picture(6, 96)
+    plain = StillDegradation().apply(picture, 2, np.random.default_rng(0))
+    np.testing.assert_array_equal(plain, to_codes(shrink(picture.astype(np.float32), 2)))
+    for name in ("blur", "sharpen", "noise", "jpeg"):
+        degradation = StillDegradation(**{f"{name}_probability": 1.0})
+        once, again, other = (degradation.apply(picture, 2, np.random.default_rng(s)) for s in (1, 1, 2))
+        np.testing.assert_array_equal(once, again)
+        assert (once != plain).mean() > 0.02, name
+        assert (once != other).any() or name == "jpeg"
+
+
+def test_shards_are_a_function_of_picture_plan_and_seed(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", 3)
+    sources = list_sources(tmp_path / "pictures", "train")
+    plan = ShardPlan(scale=2, stills=1, clips=1, window=128)
+    first = list(shards(sources, plan, tmp_path / "a"))
+    again = list(shards(sources[::-1], plan, tmp_path / "b"))[::-1]
+    other = list(shards(sources, ShardPlan(scale=2, clips=1, window=128, seed=1), tmp_path / "a"))
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a.rgb, b.rgb)
+        for left, right in zip(a.frames, b.frames, strict=True):
+            assert (left.top, left.left, left.strength) == (right.top, right.left, right.strength)
+            np.testing.assert_array_equal(left.planes[0], right.planes[0])
+        assert any(
+            left.planes[0].shape != right.planes[0].shape or (left.planes[0] != right.planes[0]).any()
+            for left, right in zip(a.frames, c.frames, strict=True)
+        )
+
+
+def test_bad_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder"):
+        list_sources(tmp_path / "absent", "train")
+    with pytest.raises(InputError, match="no pictures"):
+        list_sources(tmp_path, "train")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture at all")
+    with pytest.raises(InputError, match=r"broken\.png"):
+        read_picture(broken)
+    from PIL import Image
+
+    Image.new("RGB", (40, 40)).save(tmp_path / "tiny.png")
+    with pytest.raises(InputError, match="40x40"):
+        read_picture(tmp_path / "tiny.png")
+    sources = list_sources(tmp_path, "train", held_out=0)
+    with pytest.raises(InputError, match="none of the 2"):
+        list(shards(sources, ShardPlan(scale=2), tmp_path / "cache"))
+    damaged = tmp_path / "shard.npz"
+    damaged.write_bytes(b"PK not really")
+    with pytest.raises(InputError, match="made again"):
+        read_shard(damaged)
+
+
+def test_unknown_and_failing_encoders_are_errors() -> None:
+    plane = np.zeros((64, 64), np.uint8)
+    frames = [(plane, plane[:32, :32].copy(), plane[:32, :32].copy())]
+    with pytest.raises(UsageError, match="libnope"):
+        round_trip(frames, Encoding(encoder="libnope"))
+    with pytest.raises(EngineError, match="libx264"):
+        round_trip(frames, Encoding(encoder="libx264", options={"preset": "nope"}))

@@ -1,0 +1,84 @@
+"""Recipes are strict: a typo is an error that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.train.recipe import read_recipe
+
+GOOD = """
+name = "mine"
+steps = 100
+loss = { l1 = 1, ms_ssim = 0.1 }
+[network]
+variant = "stream"
+scale = 3
+[data]
+folder = "pictures"
+[optimiser]
+betas = [0.9, 0.95]
+lr = 1
+[still]
+kernels = ["bicubic", "area"]
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_is_said_counts_and_the_rest_is_default(tmp_path: Path) -> None:
+    recipe, text = read_recipe(write(tmp_path, GOOD))
+    assert text == GOOD
+    assert (recipe.network.variant, recipe.network.scale, recipe.network.conditioned) == ("stream", 3, False)
+    assert recipe.optimiser.betas == (0.9, 0.95)
+    assert recipe.optimiser.lr == 1.0
+    assert recipe.still.kernels == ("bicubic", "area")
+    assert recipe.loss == {"l1": 1.0, "ms_ssim": 0.1}
+    assert recipe.data.stills == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("steps = 100", "stepps = 100", "unknown key stepps"),
+        ("lr = 1", "learning_rate = 1", r"\[optimiser\] unknown key learning_rate"),
+        ("steps = 100", "steps = 1.5", "steps = 1.5 is not of the right type"),
+        ("steps = 100", "steps = true", "steps = True is not of the right type"),
+        ("steps = 100", "steps = 0", "steps must be at least 1"),
+        ("steps = 100", "", "steps is missing"),
+        ("l1 = 1", "l3 = 1", "unknown term l3"),
+        ('"stream"', '"steam"', "variant = 'steam'; choose from realtime, stream"),
+        ("scale = 3", "scale = 5", "scale = 5; choose from 2, 3, 4"),
+        ("[0.9, 0.95]", "[0.9]", "optimiser.betas"),
+        ('folder = "pictures"', 'folder = "pictures"\npatch = 33', "patch must be even"),
+        ('folder = "pictures"', 'folder = "pictures"\nclip_share = 0.5', "clip_share"),
+        ("steps = 100", "steps = ", "no valid TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(UsageError, match=said):
+        read_recipe(write(tmp_path, GOOD.replace(old, new)))
+
+
+def test_an_unreadable_recipe_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_recipe(tmp_path / "absent.toml")
+
+
+def test_the_recipes_that_ship_are_valid() -> None:
+    import paragon_stream.train.recipe as module
+
+    shipped = sorted((Path(module.__file__).parent / "recipes").glob("*.toml"))
+    assert shipped
+    for path in shipped:
+        recipe, _ = read_recipe(path)
+        assert path.stem == f"{recipe.network.variant}_x{recipe.network.scale}_{recipe.name}"

@@ -1,0 +1,373 @@
+"""Training: where it starts, that it learns, and that it goes on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from training_material import drawn_picture, write_pictures  # noqa: E402
+
+import paragon_stream.models as models  # noqa: E402
+from paragon_stream.checkpoint import load_weights  # noqa: E402
+from paragon_stream.errors import CheckpointError, InputError, UsageError  # noqa: E402
+from paragon_stream.train.batches import Batches, frame_patch  # noqa: E402
+from paragon_stream.train.degradations import ClipDegradation  # noqa: E402
+from paragon_stream.train.depthwise import speed_up  # noqa: E402
+from paragon_stream.train.loop import STATE_FILE, DivergedError, Training  # noqa: E402
+from paragon_stream.train.losses import TERMS, Loss  # noqa: E402
+from paragon_stream.train.network import TrainableNet  # noqa: E402
+from paragon_stream.train.optimisers import learning_rate  # noqa: E402
+from paragon_stream.train.planes import to_rgb  # noqa: E402
+from paragon_stream.train.recipe import (  # noqa: E402
+    AdversarialRecipe,
+    DataRecipe,
+    NetworkRecipe,
+    OptimiserRecipe,
+    Recipe,
+)
+from paragon_stream.train.resample import shrink, to_codes  # noqa: E402
+from paragon_stream.train.run import train  # noqa: E402
+from paragon_stream.train.shards import Shard  # noqa: E402
+from paragon_stream.train.soap import SOAP  # noqa: E402
+from paragon_stream.train.start import unit_variance_start  # noqa: E402
+from paragon_stream.train.validation import Validation, upscale  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def still(seed: int, size: int = 192, scale: int = 2) -> Shard:
+    """A shard of one drawn picture and its bicubic LR."""
+    picture = drawn_picture(seed, size)
+    low = to_codes(shrink(picture.astype(np.float32), scale))
+    return Shard(hr=picture, rgb=low[None], frames=())
+
+
+RECIPE = Recipe(
+    name="test",
+    network=NetworkRecipe(variant="realtime"),
+    data=DataRecipe(folder="pictures", patch=32, batch=4, context=3),
+    steps=12,
+    evaluate_every=4,
+)
+
+
+def training(folder: Path, recipe: Recipe = RECIPE, count: int = 3) -> Training:
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = [still(seed) for seed in range(count)]
+    batches = Batches(shards, scale=2, patch=32, batch=4, seed=recipe.seed)
+    return Training(recipe, repr(recipe), batches, Validation([still(99)], 2), folder, "cpu")
+
+
+# Start
+
+
+def _note_deviation(
+    seen: dict[str, float], name: str, module: object, inputs: object, out: torch.Tensor
+) -> None:
+    seen[name] = float(out.std())
+
+
+@pytest.mark.parametrize("variant", ["realtime", "stream"])
+def test_every_branch_starts_with_deviation_1_and_the_tail_with_a_little(variant: str) -> None:
+    batch = Batches([still(1)], scale=2, patch=48, batch=8)(0).lr
+    net = TrainableNet(variant, 2)
+    unit_variance_start(net, batch, torch.Generator().manual_seed(1))
+    seen: dict[str, float] = {}
+    for name, module in net.named_modules():
+        if name in ("conv_in", "conv_mid", "tail") or name.endswith((".conv2", ".out")):
+            module.register_forward_hook(partial(_note_deviation, seen, name))
+    with torch.no_grad():
+        net(batch)
+    assert seen.pop("tail") == pytest.approx(0.02, rel=0.05)
+    assert len(seen) == 2 + len(net.blocks)
+    assert seen == {name: pytest.approx(1, rel=0.05) for name in seen}
+    assert net.conv_in.weight.mean((2, 3)).abs().max() < 1e-6
+
+
+def best_linear_filter(train_set: list[Shard], test: Shard, size: int = 9) -> np.ndarray:
+    """LR to HR by the least-squares size² filter per output phase, fitted on luma-like channels jointly."""
+    reach = size // 2
+    rows, targets = [], []
+    for shard in train_set:
+        low = shard.rgb[0].astype(np.float64) / 255
+        high = shard.hr.astype(np.float64) / 255
+        rows.append(_windows(low, size))
+        h, w = (s - 2 * reach for s in low.shape[:2])
+        inner = high[2 * reach : 2 * (reach + h), 2 * reach : 2 * (reach + w)]
+        targets.append(inner.reshape(h, 2, w, 2, 3).transpose(0, 2, 4, 1, 3).reshape(-1, 4))
+    a, b = np.concatenate(rows), np.concatenate(targets)
+    solution = np.linalg.solve(a.T @ a + 1e-6 * np.eye(a.shape[1]), a.T @ b)
+    low = np.pad(test.rgb[0] / 255, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    h, w = test.rgb.shape[1:3]
+    out = (_windows(low, size) @ solution).reshape(h, w, 3, 2, 2).transpose(0, 3, 1, 4, 2)
+    return out.reshape(2 * h, 2 * w, 3).astype(np.float32)
+
+
+def _windows(picture: np.ndarray, size: int) -> np.ndarray:
+    """Every size² window of every channel, with a constant: (H'·W'·3) × (size² + 1)."""
+    view = np.lib.stride_tricks.sliding_window_view(picture, (size, size), (0, 1))
+    flat = view.reshape(-1, size * size)
+    return np.concatenate([flat, np.ones((len(flat), 1))], 1)
+
+
+def gain_over_linear(variant: str, steps: int, lr: float, tmp_path: Path) -> float:
+    train_set = [still(seed) for seed in range(24)]
+    test_set = [still(seed) for seed in (100, 101, 102, 103)]
+    recipe = replace(
+        RECIPE,
+        network=NetworkRecipe(variant=variant),
+        steps=steps,
+        evaluate_every=steps,
+        loss={"l2": 20.0},
+        optimiser=OptimiserRecipe(lr=lr),
+    )
+    batches = Batches(train_set, scale=2, patch=32, batch=8, seed=0)
+    validation = Validation(test_set, 2)
+    run = Training(recipe, "", batches, validation, tmp_path, "cpu")
+    reached = run.run()
+    linear = [validation._score(best_linear_filter(train_set, shard), shard.hr) for shard in test_set]
+    return reached - float(np.mean(linear))
+
+
+def test_the_start_gets_realtime_beyond_the_best_linear_filter(tmp_path: Path) -> None:
+    """The bar is 4,000 steps; it is taken in a fifth of that."""
+    assert gain_over_linear("realtime", 800, 8e-3, tmp_path) >= 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_the_start_gets_stream_beyond_the_best_linear_filter(tmp_path: Path) -> None:
+    assert gain_over_linear("stream", 800, 5e-3, tmp_path) >= 0.5
+
+
+# What is saved
+
+
+@pytest.mark.parametrize("variant", ["realtime", "stream"])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_what_is_saved_computes_what_was_trained(variant: str, scale: int, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    net = TrainableNet(variant, scale, conditioned=True)
+    low = torch.rand(1, 3, 24, 26)
+    unit_variance_start(net, low, torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        net.slope.copy_(torch.randn(net.slope.shape))
+        net.tail.bias.copy_(torch.tensor([0.1, -0.2, 0.3]))
+    picture = low[0].permute(1, 2, 0).numpy()
+    for strength in (0.0, 0.37):
+        saved = models.load(net.release_state(), alpha=0.0, strength=strength, border="replicate")
+        assert saved.spec.conditioned
+        with torch.no_grad():
+            result = saved(low)[0].permute(1, 2, 0).numpy()
+        expected = upscale(net, picture, strength, torch.device("cpu"))
+        np.testing.assert_allclose(result, expected, atol=2e-5)
+
+
+# Parts
+
+
+@pytest.mark.parametrize("term", list(TERMS))
+def test_every_loss_is_least_at_the_truth_and_points_towards_it(term: str) -> None:
+    generator = torch.Generator().manual_seed(3)
+    truth = torch.from_numpy(drawn_picture(7, 96)).permute(2, 0, 1)[None].float() / 255
+    wrong = (truth + 0.1 * torch.randn(truth.shape, generator=generator)).requires_grad_()
+    loss = Loss({term: 1.0}, chroma=0.3)
+    far = loss(wrong, truth)
+    near = loss(truth, truth)
+    assert float(near) < float(far.detach())
+    (gradient,) = torch.autograd.grad(far, wrong)
+    assert torch.isfinite(gradient).all()
+    step = 1e-3 * gradient / gradient.abs().max()
+    assert float(loss((wrong - step).detach(), truth)) < float(far.detach())
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(UsageError, match="l7"):
+        Loss({"l7": 1.0})
+
+
+def test_the_faster_depthwise_gradient_is_the_gradient() -> None:
+    torch.manual_seed(4)
+    plain = torch.nn.Conv2d(6, 6, 3, padding=3, dilation=3, groups=6)
+    fast = torch.nn.Conv2d(6, 6, 3, padding=3, dilation=3, groups=6)
+    fast.load_state_dict(plain.state_dict())
+    speed_up(torch.nn.Sequential(fast))
+    x = torch.randn(2, 6, 11, 13)
+    results = []
+    for layer in (plain, fast):
+        leaf = x.clone().requires_grad_()
+        y = layer(leaf)
+        y.backward(torch.sin(torch.arange(y.numel()).view(y.shape)))
+        results.append([y.detach(), leaf.grad, layer.weight.grad, layer.bias.grad])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_soap_solves_a_badly_conditioned_problem_that_adam_does_not() -> None:
+    """A least-squares problem whose axes are rotated: the case that the eigenbasis is for."""
+    generator = torch.Generator().manual_seed(5)
+    rotation = torch.linalg.qr(torch.randn(16, 16, generator=generator))[0]
+    inputs = torch.randn(256, 16, generator=generator) * torch.logspace(0, -3, 16) @ rotation
+    truth = torch.randn(8, 16, generator=generator)
+
+    def final(make: type[torch.optim.Optimizer]) -> float:
+        weight = torch.nn.Parameter(torch.zeros(8, 16))
+        optimiser = make([weight], lr=0.03)
+        for step in range(400):
+            optimiser.param_groups[0]["lr"] = 0.03 * (1 - step / 400)
+            optimiser.zero_grad()
+            ((inputs @ (weight - truth).T) ** 2).mean().backward()
+            optimiser.step()
+        return float(((inputs @ (weight - truth).T) ** 2).mean().detach())
+
+    assert final(SOAP) < 0.2 * final(torch.optim.Adam)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "onecycle", "multistep"])
+def test_schedules_rise_to_their_peak_and_end_low(schedule: str) -> None:
+    recipe = OptimiserRecipe(lr=1.0, schedule=schedule, warmup=10)
+    rates = [learning_rate(step, 1000, recipe) for step in range(1000)]
+    assert rates[0] < 0.2
+    assert max(rates) == pytest.approx(1, abs=0.01)
+    assert rates[-1] < 0.1
+    assert all(rate >= 0 for rate in rates)
+
+
+def test_a_patch_of_a_clip_is_a_piece_of_the_whole_frame() -> None:
+    frames = ClipDegradation(keep=8).apply(drawn_picture(8), 2, 128, np.random.default_rng(0))
+    for frame in frames:
+        whole = to_rgb(frame.planes, frame.matrix, frame.range)
+        for y, x in ((0, 0), (10, 20), (32, 32)):
+            np.testing.assert_allclose(frame_patch(frame, y, x, 32), whole[y : y + 32, x : x + 32], atol=1e-6)
+
+
+def test_batches_depend_on_seed_and_step_alone_and_line_up() -> None:
+    shards = [still(seed) for seed in range(3)]
+    make = [Batches(shards, scale=2, patch=32, batch=6, seed=seed) for seed in (1, 1, 2)]
+    a, b, c = (m(17) for m in make)
+    torch.testing.assert_close(a.lr, b.lr, atol=0, rtol=0)
+    assert not torch.equal(a.lr, c.lr)
+    assert not torch.equal(a.lr, make[0](18).lr)
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(a.hr, 2), a.lr, atol=0.35, rtol=0)
+    assert float((torch.nn.functional.avg_pool2d(a.hr, 2) - a.lr).abs().mean()) < 0.02
+    streamed = [batch.lr for batch in make[0].stream(16, 19)]
+    torch.testing.assert_close(streamed[1], a.lr, atol=0, rtol=0)
+
+
+def test_a_patch_larger_than_the_pictures_is_an_error() -> None:
+    with pytest.raises(InputError, match="the patch is 64"):
+        Batches([still(1, size=96)], scale=2, patch=64, batch=1)
+
+
+# The loop
+
+
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_a_killed_training_goes_on_to_the_identical_state(tmp_path: Path, adversarial: bool) -> None:
+    recipe = RECIPE
+    if adversarial:
+        gan = AdversarialRecipe(weight=0.01, start=2, ramp=4, features=4, widths=(1, 2))
+        recipe = replace(recipe, adversarial=gan)
+    whole = training(tmp_path / "whole", recipe)
+    whole.run()
+
+    class Killed(Exception):
+        pass
+
+    def kill(progress: object) -> None:
+        if progress.step == 8:  # type: ignore[attr-defined]
+            raise Killed
+
+    first = training(tmp_path / "cut", recipe)
+    with pytest.raises(Killed):
+        first.run(kill)
+    # Steps after the last state are lost with the process, and so is their log.
+    with (tmp_path / "cut" / "log.csv").open("a") as file:
+        file.write("11,0,0,0,0\n")
+    second = training(tmp_path / "cut", recipe)
+    second.run()
+    a, b = whole.state(), second.state()
+    assert a["step"] == b["step"] == 12
+    for part in ("network", "average"):
+        for key, value in a[part].items():
+            torch.testing.assert_close(value, b[part][key], atol=0, rtol=0)
+    assert str(a["optimiser"]) == str(b["optimiser"])
+    assert str(a["adversary"]) == str(b["adversary"])
+    logs = [(tmp_path / n / "log.csv").read_text() for n in ("whole", "cut")]
+    assert logs[0] == logs[1]
+    if adversarial:
+        rows = list(csv.DictReader(logs[0].splitlines()))
+        assert 0 <= float(rows[-1]["balance"]) <= 1
+
+
+def test_a_state_of_another_recipe_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    training(tmp_path).run()
+    with pytest.raises(UsageError, match="another recipe"):
+        training(tmp_path, replace(RECIPE, seed=1)).run()
+    (tmp_path / STATE_FILE).write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        training(tmp_path).run()
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
+    run = training(tmp_path)
+
+    def poison(progress: object) -> None:
+        with torch.no_grad():
+            run.net.conv_mid.weight[0, 0, 0, 0] = float("nan")
+
+    with pytest.raises(DivergedError, match="last good state"):
+        run.run(poison)
+    state = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    assert state["step"] == 4
+    assert all(torch.isfinite(v).all() for v in state["network"].values())
+    assert load_weights(tmp_path / "best.safetensors").spec.variant == "realtime"
+
+
+SMOKE = """
+name = "smoke"
+steps = 250
+evaluate_every = 125
+loss = { l2 = 20 }
+[network]
+variant = "realtime"
+[data]
+folder = "pictures"
+patch = 32
+batch = 8
+context = 3
+"""
+
+
+def test_a_short_training_beats_bicubic_by_a_decibel(tmp_path: Path) -> None:
+    """From a recipe file to weights that the frame job's loader takes, on held-out pictures."""
+    write_pictures(tmp_path / "pictures", 25)
+    recipe = tmp_path / "smoke.toml"
+    recipe.write_text(SMOKE, encoding="utf-8")
+    reports = []
+    best = train(recipe, output=tmp_path / "run", threads=1, report=reports.append)
+    assert [r.step for r in reports] == [125, 250]
+    assert reports[-1].scores["gain"] >= 1.0
+    weights = load_weights(best)
+    assert weights.spec.alpha == 0
+    assert weights.metadata["recipe"] == SMOKE
+    assert weights.metadata["name"] == "smoke"
+
+
+def test_a_missing_folder_and_device_are_named(tmp_path: Path) -> None:
+    recipe = tmp_path / "smoke.toml"
+    recipe.write_text(SMOKE, encoding="utf-8")
+    with pytest.raises(InputError, match="pictures"):
+        train(recipe, output=tmp_path / "run")
+    with pytest.raises(UsageError, match="tpu"):
+        train(recipe, output=tmp_path / "run", device="tpu")
