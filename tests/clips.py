@@ -1,4 +1,4 @@
-"""Real clips for tests: `make_clip` writes one through FFmpeg, the rest reads them back or damages them.
+"""Real clips for tests: `make_clip` writes one through FFmpeg, the rest reads them back.
 
     from clips import make_clip, read_frames, packets
 
@@ -8,13 +8,13 @@
 
 Pictures are smooth gradients with moving coloured shapes and fine stripes, free of noise, the same in every
 run; `scene` gives the planes that went in. Nothing here uses paragon_stream: it is what results are
-checked against. Streams are written in the order video, audio, subtitles, second video, cover.
+checked against (`clip_damage` breaks clips). Streams are written in the order video, audio, subtitles,
+second video, cover.
 """
 
 from __future__ import annotations
 
 import io
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,42 +23,10 @@ from typing import Any
 
 import av
 import numpy as np
+from clip_subtitles import ASS_SCRIPT, SRT_SCRIPT
 from numpy.typing import NDArray
 
 type Planes = tuple[NDArray[Any], ...]
-
-ASS_SCRIPT = """[Script Info]
-ScriptType: v4.00+
-PlayResX: 384
-PlayResY: 288
-
-[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, \
-Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, \
-MarginR, MarginV, Encoding
-Style: Default,Arial,16,&H00FFFFFF,&H000000FF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
-Style: Sign,Georgia,24,&H0000FFFF,&H000000FF,&H00000000,&H00000000,-1,0,0,0,100,100,0,0,1,1,0,8,10,10,10,1
-
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-Dialogue: 0,0:00:00.04,0:00:00.20,Default,,0,0,0,,Hello, {\\i1}world{\\i0}
-Dialogue: 0,0:00:00.20,0:00:00.36,Sign,,0,0,0,,{\\pos(100,40)}Zwölf Boxkämpfer
-Dialogue: 0,0:00:00.40,0:00:00.48,Default,,0,0,0,,Two\\Nlines
-"""
-
-SRT_SCRIPT = """1
-00:00:00,040 --> 00:00:00,200
-Hello, <i>world</i>
-
-2
-00:00:00,200 --> 00:00:00,360
-Zwölf Boxkämpfer
-
-3
-00:00:00,400 --> 00:00:00,480
-Two
-lines
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -417,83 +385,3 @@ def read_y4m(data: bytes) -> tuple[dict[str, str], list[Planes]]:
             rest = rest[size:]
         frames.append(tuple(planes))
     return tags, frames
-
-
-# What FFmpeg cannot be asked to write
-
-
-def with_captions(source: Path, target: Path) -> Path:
-    """A raw H.264 file (`.264`, Annex B) with CEA-608 captions put before every picture, as SEI messages.
-
-    ATSC A/53 part 4, 6.2.3, in user_data_registered_itu_t_t35 (H.264, D.1.6).
-    """
-    message = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x20\xff"
-    sei = b"\x00\x00\x01\x06\x04" + bytes([len(message)]) + message + b"\x80"
-    data = source.read_bytes()
-    pieces = data.split(b"\x00\x00\x01")
-    out = pieces[0]
-    for piece in pieces[1:]:
-        is_first_slice = piece[0] & 31 in (1, 5) and piece[1] & 0x80
-        out += (sei if is_first_slice else b"") + b"\x00\x00\x01" + piece
-    target.write_bytes(out)
-    return target
-
-
-def with_dolby_vision(source: Path, target: Path, *, profile: int, compatibility: int = 0) -> Path:
-    """An MP4 whose video is labelled Dolby Vision (a dvcC box in its sample entry); no RPU is added.
-
-    The index must stand behind the data, as `make_clip` leaves it.
-    """
-    record = bytes([1, 0, profile << 1, 6 << 3 | 0b101, compatibility << 4]) + bytes(19)
-    box = (8 + len(record)).to_bytes(4) + b"dvcC" + record
-    data = bytearray(source.read_bytes())
-    start, end = 0, len(data)
-    grown = []
-    boxes = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"")
-    for kind in boxes:
-        while kind and data[start + 4 : start + 8] != kind:
-            start += int.from_bytes(data[start : start + 4])
-            assert start < end, f"no {kind!r} box"
-        grown.append(start)
-        end = start + int.from_bytes(data[start : start + 4])
-        start += 16 if kind == b"stsd" else 8
-    data[end:end] = box
-    for at in grown:
-        data[at : at + 4] = (int.from_bytes(data[at : at + 4]) + len(box)).to_bytes(4)
-    target.write_bytes(data)
-    return target
-
-
-# Damage
-
-
-def truncated(source: Path, target: Path, fraction: float = 0.6) -> Path:
-    """The first `fraction` of a file. Use a streamable container, or `movflags=faststart`."""
-    data = source.read_bytes()
-    target.write_bytes(data[: int(len(data) * fraction)])
-    return target
-
-
-def corrupted(source: Path, target: Path, *, bytes_hit: int = 60, start: float = 0.3, seed: int = 1) -> Path:
-    """The file with `bytes_hit` bytes overwritten with noise, all behind the first `start` of it."""
-    data = bytearray(source.read_bytes())
-    chance = random.Random(seed)
-    for _ in range(bytes_hit):
-        data[chance.randrange(int(len(data) * start), len(data))] = chance.randrange(256)
-    target.write_bytes(data)
-    return target
-
-
-def ts_packets_lost(source: Path, target: Path, *, share: float = 0.05, seed: int = 1) -> Path:
-    """A transport stream with `share` of its 188-byte packets missing (never among the first 20)."""
-    data = source.read_bytes()
-    chance = random.Random(seed)
-    cells = [data[i : i + 188] for i in range(0, len(data), 188)]
-    target.write_bytes(b"".join(c for i, c in enumerate(cells) if i < 20 or chance.random() >= share))
-    return target
-
-
-def text_file(target: Path) -> Path:
-    """Prose under a video's name."""
-    target.write_text("This is not a video, whatever its name says.\n" * 9, encoding="utf-8")
-    return target

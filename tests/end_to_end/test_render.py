@@ -12,7 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import BT709, corrupted, make_clip, packets, read_frames, read_y4m, truncated
+from clip_damage import corrupted, truncated
+from clips import BT709, make_clip, packets, read_frames, read_y4m
 
 import paragon_stream
 from paragon_stream import ColorSpec, Upscaler

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import BT709, Tags, make_clip, with_captions, with_dolby_vision
+from clip_damage import with_captions, with_dolby_vision
+from clips import BT709, Tags, make_clip
 
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import ChromaLocation, ColorRange, Matrix

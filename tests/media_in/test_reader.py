@@ -10,16 +10,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clip_damage import corrupted, truncated, ts_packets_lost, with_captions
 from clips import (
     Planes,
-    corrupted,
     frame_planes,
     make_clip,
     read_frames,
     scene,
-    truncated,
-    ts_packets_lost,
-    with_captions,
 )
 
 from paragon_stream.errors import InputError

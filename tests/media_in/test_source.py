@@ -7,7 +7,8 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import jpeg, make_clip, text_file, truncated
+from clip_damage import text_file, truncated
+from clips import jpeg, make_clip
 
 from paragon_stream.errors import InputError, ParagonError
 from paragon_stream.media.probe import probe

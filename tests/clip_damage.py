@@ -1,0 +1,85 @@
+"""Clips made odd or broken, byte by byte, where FFmpeg cannot be asked to."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+# What FFmpeg cannot be asked to write
+
+
+def with_captions(source: Path, target: Path) -> Path:
+    """A raw H.264 file (`.264`, Annex B) with CEA-608 captions put before every picture, as SEI messages.
+
+    ATSC A/53 part 4, 6.2.3, in user_data_registered_itu_t_t35 (H.264, D.1.6).
+    """
+    message = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x20\xff"
+    sei = b"\x00\x00\x01\x06\x04" + bytes([len(message)]) + message + b"\x80"
+    data = source.read_bytes()
+    pieces = data.split(b"\x00\x00\x01")
+    out = pieces[0]
+    for piece in pieces[1:]:
+        is_first_slice = piece[0] & 31 in (1, 5) and piece[1] & 0x80
+        out += (sei if is_first_slice else b"") + b"\x00\x00\x01" + piece
+    target.write_bytes(out)
+    return target
+
+
+def with_dolby_vision(source: Path, target: Path, *, profile: int, compatibility: int = 0) -> Path:
+    """An MP4 whose video is labelled Dolby Vision (a dvcC box in its sample entry); no RPU is added.
+
+    The index must stand behind the data, as `make_clip` leaves it.
+    """
+    record = bytes([1, 0, profile << 1, 6 << 3 | 0b101, compatibility << 4]) + bytes(19)
+    box = (8 + len(record)).to_bytes(4) + b"dvcC" + record
+    data = bytearray(source.read_bytes())
+    start, end = 0, len(data)
+    grown = []
+    boxes = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"")
+    for kind in boxes:
+        while kind and data[start + 4 : start + 8] != kind:
+            start += int.from_bytes(data[start : start + 4])
+            assert start < end, f"no {kind!r} box"
+        grown.append(start)
+        end = start + int.from_bytes(data[start : start + 4])
+        start += 16 if kind == b"stsd" else 8
+    data[end:end] = box
+    for at in grown:
+        data[at : at + 4] = (int.from_bytes(data[at : at + 4]) + len(box)).to_bytes(4)
+    target.write_bytes(data)
+    return target
+
+
+# Damage
+
+
+def truncated(source: Path, target: Path, fraction: float = 0.6) -> Path:
+    """The first `fraction` of a file. Use a streamable container, or `movflags=faststart`."""
+    data = source.read_bytes()
+    target.write_bytes(data[: int(len(data) * fraction)])
+    return target
+
+
+def corrupted(source: Path, target: Path, *, bytes_hit: int = 60, start: float = 0.3, seed: int = 1) -> Path:
+    """The file with `bytes_hit` bytes overwritten with noise, all behind the first `start` of it."""
+    data = bytearray(source.read_bytes())
+    chance = random.Random(seed)
+    for _ in range(bytes_hit):
+        data[chance.randrange(int(len(data) * start), len(data))] = chance.randrange(256)
+    target.write_bytes(data)
+    return target
+
+
+def ts_packets_lost(source: Path, target: Path, *, share: float = 0.05, seed: int = 1) -> Path:
+    """A transport stream with `share` of its 188-byte packets missing (never among the first 20)."""
+    data = source.read_bytes()
+    chance = random.Random(seed)
+    cells = [data[i : i + 188] for i in range(0, len(data), 188)]
+    target.write_bytes(b"".join(c for i, c in enumerate(cells) if i < 20 or chance.random() >= share))
+    return target
+
+
+def text_file(target: Path) -> Path:
+    """Prose under a video's name."""
+    target.write_text("This is not a video, whatever its name says.\n" * 9, encoding="utf-8")
+    return target
