@@ -1,9 +1,9 @@
 """Draws docs/images/before_after.png: a crop of the sample, resampled by bicubic and upscaled by this tool.
 
-    scripts/run --dev python scripts/make_before_after.py
+    scripts/python --dev scripts/make_before_after.py
 
-Both halves are the same frame of examples/sample.mkv at twice its size; the crop is then shown with every pixel
-doubled, so that the page does not resample it again.
+Both halves are the same frame of examples/sample.mkv at twice its size; the crop is then shown with every
+pixel doubled, so that the page does not resample it again.
 """
 
 from __future__ import annotations

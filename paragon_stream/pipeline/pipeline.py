@@ -63,12 +63,11 @@ class Pipeline[Plane]:
             raise ValueError("a pipeline needs stages, each with a name of its own")
         self.pool = SlotPool(slots)
         self._channels = [self._channel_after(stage) for stage in stages[:-1]]
-        names = [None, *(stage.name for stage in stages)]
-        inboxes, outboxes = [None, *self._channels], [*self._channels, None]
-        self._workers = [
-            Worker(stage, self, before=before, inbox=inbox, outbox=outbox)
-            for stage, before, inbox, outbox in zip(stages, names, inboxes, outboxes, strict=False)
-        ]
+        self._workers: list[Worker[Plane]] = []
+        ends = zip(stages, [None, *self._channels], [*self._channels, None], strict=True)
+        for stage, inbox, outbox in ends:
+            before = self._workers[-1] if self._workers else None
+            self._workers.append(Worker(stage, self, before=before, inbox=inbox, outbox=outbox))
         self._failures: list[Failure] = []
         self._failing = threading.Lock()
         self._stopping = False
@@ -85,18 +84,17 @@ class Pipeline[Plane]:
     @property
     def stats(self) -> PipelineStats:
         """Where the time went; complete once `run` has returned or raised."""
-        after = [*self._workers[1:], None]
         return PipelineStats(
             wall=self._wall,
             stages={
                 worker.stage.name: StageStats(
                     frames=worker.frames,
                     dropped=worker.dropped,
-                    busy=worker.busy + (next_worker.completion_seconds if next_worker else 0.0),
+                    busy=worker.busy.seconds,
                     waiting_for_input=worker.input_seconds,
                     waiting_for_output=worker.output_seconds,
                 )
-                for worker, next_worker in zip(self._workers, after, strict=True)
+                for worker in self._workers
             },
         )
 

@@ -50,7 +50,7 @@ class StageStats:
     dropped: int
     """Slots taken back to make room for newer ones (`Overflow.DROP_OLDEST`)."""
     busy: float
-    """Inside `work` and `finish`; plus what the next stage waited for this one's asynchronous completions."""
+    """`work` or `finish` was running, or the next stage waited for a completion; never above the wall time."""
     waiting_for_input: float
     """For slots from the stage before, and for their completions."""
     waiting_for_output: float

@@ -35,6 +35,28 @@ class Supervisor[Plane](Protocol):
         ...
 
 
+class BusyClock:
+    """How long at least one thread was inside its `with` block, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inside = 0
+        self._since = 0.0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._since = perf_counter()
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self.seconds += perf_counter() - self._since
+
+
 class Worker[Plane](threading.Thread):
     """Takes a slot, works on it, sends it on; whatever happens, it closes both its sides at the end.
 
@@ -46,7 +68,7 @@ class Worker[Plane](threading.Thread):
         stage: Stage[Plane],
         supervisor: Supervisor[Plane],
         *,
-        before: str | None,
+        before: Worker[Plane] | None,
         inbox: Channel[Slot[Plane]] | None,
         outbox: Channel[Slot[Plane]] | None,
     ) -> None:
@@ -56,16 +78,16 @@ class Worker[Plane](threading.Thread):
         self.dropped = 0
         self.timing: Timing | None = None
         """Of the frame that was sent on last."""
-        self.busy = 0.0
-        self.completion_seconds = 0.0
-        """How long this worker waited for completions of the stage before."""
+        self.busy = BusyClock()
+        """Runs while this thread works, and while the next stage's waits for a completion of this one's."""
         self.ended = False
-        self._before = before or stage.name
+        self._before = before or self
         self._supervisor = supervisor
         self._pool = supervisor.pool
         self._inbox = inbox
         self._outbox = outbox
         self._slot: Slot[Plane] | None = None  # the one in hand
+        self._completion_seconds = 0.0
         self._blame = stage.name  # whose work is being done or waited for
         self._refused = False
 
@@ -73,7 +95,7 @@ class Worker[Plane](threading.Thread):
     def input_seconds(self) -> float:
         """Time spent waiting for slots from the stage before, and for their completions."""
         waited = 0.0 if self._inbox is None else self._inbox.get_seconds
-        return waited + self.completion_seconds
+        return waited + self._completion_seconds
 
     @property
     def output_seconds(self) -> float:
@@ -87,9 +109,8 @@ class Worker[Plane](threading.Thread):
             while self._turn():
                 pass
             if self.stage.finish is not None and not self._refused and not self._supervisor.stopping:
-                begin = perf_counter()
-                self.stage.finish()
-                self.busy += perf_counter() - begin
+                with self.busy:
+                    self.stage.finish()
         except BaseException as error:
             timing = None if self._slot is None else self._slot.timing
             self._supervisor.failed(Failure(stage=self._blame, error=error, frame=self.frames, timing=timing))
@@ -113,9 +134,8 @@ class Worker[Plane](threading.Thread):
         self._await_completion(slot)
         if self._supervisor.stopping:
             return False
-        begin = perf_counter()
-        wanted = self.stage.work(slot)
-        self.busy += perf_counter() - begin
+        with self.busy:
+            wanted = self.stage.work(slot)
         if wanted is False:
             return False
         timing = slot.timing
@@ -132,12 +152,13 @@ class Worker[Plane](threading.Thread):
     def _await_completion(self, slot: Slot[Plane]) -> None:
         if slot.completion is DONE:
             return
-        self._blame = self._before
+        self._blame = self._before.stage.name
         begin = perf_counter()
         try:
-            slot.completion.wait()
+            with self._before.busy:
+                slot.completion.wait()
         finally:
-            self.completion_seconds += perf_counter() - begin
+            self._completion_seconds += perf_counter() - begin
             slot.completion = DONE
         self._blame = self.stage.name
 

@@ -206,6 +206,32 @@ def test_a_failing_completion_of_the_last_stage_is_not_lost() -> None:
     assert pipeline.pool.home == 1
 
 
+def test_busy_time_of_an_asynchronous_stage_is_what_it_kept_others_waiting() -> None:
+    """`work` and the wait for its completions overlap; together they are within the wall time."""
+    line = Line(frames=20, trouble=lambda stage, frame: pause() if stage == "engine" else None)
+    waits = threading.Event()
+
+    class Slow(Async):
+        def wait(self) -> None:
+            waits.wait(0.002)
+            super().wait()
+
+    def step(slot: Slot[bytearray]) -> None:
+        line.step(slot)
+        slot.completion = Slow(slot)
+
+    stages = [
+        Stage(name="decode", work=line.fill),
+        Stage(name="engine", work=step),
+        Stage(name="encode", work=line.drain),
+    ]
+    line.pipeline = Pipeline(line.slots, stages)
+    stats = line.run()
+    engine, encode = stats.stages["engine"], stats.stages["encode"]
+    assert 0 < encode.waiting_for_input <= stats.wall
+    assert encode.busy < engine.busy <= stats.wall
+
+
 def test_unfinished_asynchronous_work_is_waited_for_before_its_slot_goes_home() -> None:
     line = Line(asynchronous=True)
     line.trouble = fail_at("encode", 2, line.error)
