@@ -50,7 +50,7 @@ class StageStats:
     dropped: int
     """Slots taken back to make room for newer ones (`Overflow.DROP_OLDEST`)."""
     busy: float
-    """`work` or `finish` was running, or the next stage waited for a completion; never above the wall time."""
+    """`work` or `finish` ran, or the next stage waited for a completion; never above the wall time."""
     waiting_for_input: float
     """For slots from the stage before, and for their completions."""
     waiting_for_output: float
