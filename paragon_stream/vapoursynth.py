@@ -51,10 +51,8 @@ _log = logging.getLogger(__name__)
 """Hosts that run scripts (vspipe, editors) show these messages in VapourSynth's own log."""
 
 _FAMILIES = {vs.YUV: Family.YUV, vs.RGB: Family.RGB, vs.GRAY: Family.GRAY}
-_RANGE_BY_RANGE = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
-_RANGE_BY_COLOR_RANGE = {0: ColorRange.FULL, 1: ColorRange.LIMITED}
-_WRITES_RANGE = hasattr(vs, "Range")
-"""Newer cores call the property `_Range`, with H.273's numbers; older ones `_ColorRange`, the other way."""
+_RANGES = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
+"""Values of `_Range`. Its predecessor `_ColorRange` (the other way round) is kept equal to it by the core."""
 
 
 def upscale(
@@ -72,8 +70,8 @@ def upscale(
 
     `clip` has a constant format and size: YUV 4:2:0, 4:2:2, 4:4:4, RGB or GRAY with 8 to 16 bits, any size
     that VapourSynth allows. Float clips are taken too; they pass through 16-bit integers (so values outside
-    0…1 are clipped) and come back as they were. Colour follows each frame's own `_Matrix`, `_Range` or
-    `_ColorRange`, `_ChromaLocation`; what is not tagged is guessed from the size, as players do, and written
+    0…1 are clipped) and come back as they were. Colour follows each frame's own `_Matrix`, `_Range`
+    and `_ChromaLocation`; what is not tagged is guessed from the size, as players do, and written
     into the properties of the result. All other properties are carried over; `_FieldBased` becomes 0, and
     `_Alpha`, whose size would be wrong, is dropped. Weights that are conditioned on the strength of
     compression take it from `_ParagonStrength` (0…1; 0 where absent).
@@ -220,15 +218,12 @@ class _Requests:
 
 def _tagged_color(props: Mapping[str, Any]) -> ColorSpec:
     """The colour that a frame is tagged with; numbers that H.273 does not know count as unspecified."""
-    color_range = _RANGE_BY_RANGE.get(props.get("_Range", -1))
-    if color_range is None and not _WRITES_RANGE:
-        color_range = _RANGE_BY_COLOR_RANGE.get(props.get("_ColorRange", -1))
     # mpv says `_ColorSpace` where everybody else says `_Matrix`.
     matrix = props.get("_Matrix", props.get("_ColorSpace", Matrix.UNSPECIFIED))
     location = props.get("_ChromaLocation", -1) + 1  # VapourSynth counts from 0 = left
     return ColorSpec(
         matrix=Matrix(matrix) if matrix in list(Matrix) else Matrix.UNSPECIFIED,
-        range=color_range,
+        range=_RANGES.get(props.get("_Range", -1)),
         transfer=int(props.get("_Transfer", Transfer.UNSPECIFIED)),
         primaries=int(props.get("_Primaries", Primaries.UNSPECIFIED)),
         chroma_location=ChromaLocation(location) if location in list(ChromaLocation) else ChromaLocation(0),
@@ -238,9 +233,11 @@ def _tagged_color(props: Mapping[str, Any]) -> ColorSpec:
 def _color_props(format: FrameFormat) -> dict[str, int]:
     """`format.color` as frame properties."""
     color = format.color
-    full = color.range is ColorRange.FULL
-    props = {"_Transfer": int(color.transfer), "_Primaries": int(color.primaries)}
-    props |= {"_Range": int(full)} if _WRITES_RANGE else {"_ColorRange": int(not full)}
+    props = {
+        "_Range": int(color.range is ColorRange.FULL),
+        "_Transfer": int(color.transfer),
+        "_Primaries": int(color.primaries),
+    }
     if format.pixel_format.family is not Family.GRAY:
         props["_Matrix"] = int(color.matrix)
     if format.pixel_format.subsampling != (0, 0):
@@ -296,9 +293,9 @@ def _buffers(
 
 
 def _set_props(frame: vs.VideoFrame, props: Mapping[str, Any], source: FrameFormat) -> None:
-    for name, value in props.items():
-        if name not in ("_Alpha", "_Field", "_ColorRange", "_Range"):
-            frame.props[name] = value
+    for name in props:
+        if name not in ("_Alpha", "_Field", "_ColorRange"):
+            frame.props[name] = props[name]
     if "_FieldBased" in props:
         frame.props["_FieldBased"] = 0
     for name, value in _color_props(source).items():
