@@ -36,7 +36,7 @@ def cost_of(work: Callable[[], object]) -> Cost:
 
 
 def interleaved(contestants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[Cost]]:
-    """Run each contestant `repeats` times, taking turns, so that a busy minute of the machine hits them all."""
+    """Run each contestant `repeats` times, taking turns: a busy minute of the machine hits them all."""
     costs: dict[str, list[Cost]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, work in contestants.items():
