@@ -34,9 +34,10 @@ class Validation:
                 height, width = (side * scale for side in low.shape[:2])
                 truth = shard.hr[frame.top : frame.top + height, frame.left : frame.left + width]
                 self.samples.append((low, truth, frame.strength))
-        self.bicubic = [self._score(enlarge(low, scale), truth) for low, truth, _ in self.samples]
+        self.bicubic = [self.score(enlarge(low, scale), truth) for low, truth, _ in self.samples]
 
-    def _score(self, result: Picture, truth: np.ndarray) -> float:
+    def score(self, result: Picture, truth: np.ndarray) -> float:
+        """PSNR-Y of a result around [0, 1] against 8-bit truth."""
         codes = np.clip(np.rint(result * 255), 0, 255)
         return psnr_y(codes, truth, self.scale)
 
@@ -45,7 +46,7 @@ class Validation:
         """Mean PSNR-Y ("psnr"), its gain over bicubic ("gain"), and that by strength ("gain_0" …)."""
         device = next(network.parameters()).device
         scores = [
-            self._score(upscale(network, low, strength, device), truth)
+            self.score(upscale(network, low, strength, device), truth)
             for low, truth, strength in self.samples
         ]
         gains = np.array(scores) - np.array(self.bicubic)

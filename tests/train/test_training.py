@@ -18,6 +18,7 @@ import paragon_stream.models as models  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.errors import CheckpointError, InputError, UsageError  # noqa: E402
 from paragon_stream.train.batches import Batches, frame_patch  # noqa: E402
+from paragon_stream.train.data import list_sources, read_picture  # noqa: E402
 from paragon_stream.train.degradations import ClipDegradation  # noqa: E402
 from paragon_stream.train.depthwise import speed_up  # noqa: E402
 from paragon_stream.train.loop import STATE_FILE, DivergedError, Training  # noqa: E402
@@ -94,22 +95,31 @@ def test_every_branch_starts_with_deviation_1_and_the_tail_with_a_little(variant
     assert net.conv_in.weight.mean((2, 3)).abs().max() < 1e-6
 
 
-def best_linear_filter(train_set: list[Shard], test: Shard, size: int = 9) -> np.ndarray:
-    """LR to HR by the least-squares size² filter per output phase, fitted on luma-like channels jointly."""
+def crop(path: Path) -> Shard:
+    picture = read_picture(path)
+    return Shard(hr=picture, rgb=to_codes(shrink(picture.astype(np.float32), 2))[None], frames=())
+
+
+def best_linear_filter(train_set: list[Shard], size: int = 9) -> np.ndarray:
+    """The least-squares size² filter and constant per output phase, for any channel: (size² + 1) × 4."""
     reach = size // 2
-    rows, targets = [], []
+    normal, right = np.zeros((size**2 + 1,) * 2), np.zeros((size**2 + 1, 4))
     for shard in train_set:
-        low = shard.rgb[0].astype(np.float64) / 255
-        high = shard.hr.astype(np.float64) / 255
-        rows.append(_windows(low, size))
-        h, w = (s - 2 * reach for s in low.shape[:2])
-        inner = high[2 * reach : 2 * (reach + h), 2 * reach : 2 * (reach + w)]
-        targets.append(inner.reshape(h, 2, w, 2, 3).transpose(0, 2, 4, 1, 3).reshape(-1, 4))
-    a, b = np.concatenate(rows), np.concatenate(targets)
-    solution = np.linalg.solve(a.T @ a + 1e-6 * np.eye(a.shape[1]), a.T @ b)
-    low = np.pad(test.rgb[0] / 255, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    h, w = test.rgb.shape[1:3]
-    out = (_windows(low, size) @ solution).reshape(h, w, 3, 2, 2).transpose(0, 3, 1, 4, 2)
+        windows = _windows(shard.rgb[0].astype(np.float64) / 255, size)
+        h, w = (side - 2 * reach for side in shard.rgb.shape[1:3])
+        inner = shard.hr[2 * reach : 2 * (reach + h), 2 * reach : 2 * (reach + w)] / 255
+        targets = inner.reshape(h, 2, w, 2, 3).transpose(0, 2, 4, 1, 3).reshape(-1, 4)
+        normal += windows.T @ windows
+        right += windows.T @ targets
+    return np.linalg.solve(normal, right)
+
+
+def filtered(shard: Shard, weights: np.ndarray) -> np.ndarray:
+    """A shard's LR picture through such a filter, edges replicated: what `Validation` scores."""
+    reach = int(np.sqrt(len(weights) - 1)) // 2
+    low = np.pad(shard.rgb[0] / 255, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    h, w = shard.rgb.shape[1:3]
+    out = (_windows(low, 2 * reach + 1) @ weights).reshape(h, w, 3, 2, 2).transpose(0, 3, 1, 4, 2)
     return out.reshape(2 * h, 2 * w, 3).astype(np.float32)
 
 
@@ -120,34 +130,35 @@ def _windows(picture: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([flat, np.ones((len(flat), 1))], 1)
 
 
-def gain_over_linear(variant: str, steps: int, lr: float, tmp_path: Path) -> float:
-    train_set = [still(seed) for seed in range(24)]
-    test_set = [still(seed) for seed in (100, 101, 102, 103)]
+def gain_over_linear(shared: Path, variant: str, steps: int, lr: float, folder: Path) -> float:
+    """dB on held-out crops beyond the best linear filter, after `steps` steps of 8 × 32²."""
+    train_set = [crop(source.path) for source in list_sources(shared / "train", "train")[::8]]
+    test_set = [crop(source.path) for source in list_sources(shared / "train", "val")[::4]]
     recipe = replace(
         RECIPE,
         network=NetworkRecipe(variant=variant),
         steps=steps,
         evaluate_every=steps,
-        loss={"l2": 20.0},
         optimiser=OptimiserRecipe(lr=lr),
     )
     batches = Batches(train_set, scale=2, patch=32, batch=8, seed=0)
     validation = Validation(test_set, 2)
-    run = Training(recipe, "", batches, validation, tmp_path, "cpu")
-    reached = run.run()
-    linear = [validation._score(best_linear_filter(train_set, shard), shard.hr) for shard in test_set]
+    reached = Training(recipe, "", batches, validation, folder, "cpu").run()
+    weights = best_linear_filter(train_set)
+    linear = [validation.score(filtered(shard, weights), shard.hr) for shard in test_set]
+    assert np.mean(linear) > np.mean(validation.bicubic) + 0.5  # it is the better yardstick
     return reached - float(np.mean(linear))
 
 
-def test_the_start_gets_realtime_beyond_the_best_linear_filter(tmp_path: Path) -> None:
-    """The bar is 4,000 steps; it is taken in a fifth of that."""
-    assert gain_over_linear("realtime", 800, 8e-3, tmp_path) >= 0.5
+def test_the_start_gets_realtime_beyond_the_best_linear_filter(shared: Path, tmp_path: Path) -> None:
+    """Well within the 4,000 steps for which frameworks' initialisations stay at it."""
+    assert gain_over_linear(shared, "realtime", 900, 8e-3, tmp_path) >= 0.5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_the_start_gets_stream_beyond_the_best_linear_filter(tmp_path: Path) -> None:
-    assert gain_over_linear("stream", 800, 5e-3, tmp_path) >= 0.5
+def test_the_start_gets_stream_beyond_the_best_linear_filter(shared: Path, tmp_path: Path) -> None:
+    assert gain_over_linear(shared, "stream", 900, 5e-3, tmp_path) >= 0.5
 
 
 # What is saved
