@@ -18,8 +18,9 @@ from paragon_stream.media.plan import OutputOptions, plan_output
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.media.sink import Sink, open_sink
-from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress, Stage
+from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress
 from paragon_stream.pipeline.slot import Slot
+from paragon_stream.pipeline.stage import Stage
 from paragon_stream.report import ModelReport, Report, StageReport
 from paragon_stream.runtimes import Flavour, Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
