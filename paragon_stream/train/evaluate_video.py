@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError
 from paragon_stream.frame import ColorSpec, PixelFormat
-from paragon_stream.media import probe
+from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.media.roundtrip import Encoding, round_trip
 from paragon_stream.train.degradations import strengths_of

@@ -36,9 +36,8 @@ def train(
     """Train what a recipe says; the path of the best weights (safetensors in upstream's form, with metadata).
 
     `output` is the run's folder (default: `runs/<recipe's stem>` below the working directory); it holds
-    `state.pt` (resumed from if it is there), `log.csv`, `log.png` where matplotlib is installed, and
-    `best.safetensors`. Degraded pictures are made once and kept below `cache` (default: `shards` beside
-    the output).
+    `state.pt` (resumed from if it is there), `log.csv` and `best.safetensors`. Degraded pictures are made
+    once and kept below `cache` (default: `shards` beside the output).
 
     Raises UsageError and InputError for bad recipes and data, OutputError if nothing can be written, and
     DivergedError if the loss stops being a number.
@@ -85,7 +84,7 @@ def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: 
         clip=recipe.clip,
     )
     sources = list_sources(pictures, split)
-    made = list(shards(sources, plan, cache, processes=os.cpu_count() or 1, progress=preparing))
+    made = list(shards(sources, plan, cache, threads=os.cpu_count() or 1, progress=preparing))
     logger.info("%s: %d pictures of %d", split, len(made), len(sources))
     return made
 

@@ -1,7 +1,7 @@
 """Shards: degraded versions of one picture each, made once, so that training never waits for an encoder.
 
 A shard is one `.npz` per source picture, named after it, and a pure function of (picture, degradation,
-seed): built in any order, by any number of processes, and again after an interruption, it comes out the
+seed): built in any order, by any number of threads, and again after an interruption, it comes out the
 same.
 
     hr                       H×W×3 uint8
@@ -17,8 +17,9 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
         arrays["matrix"] = np.array([int(f.matrix) for f in frames])
         arrays["full"] = np.array([f.range is ColorRange.FULL for f in frames])
         arrays["strength"] = np.array([f.strength for f in frames], np.float32)
-    part = target.with_suffix(f".{os.getpid()}.part")
+    part = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -121,7 +122,7 @@ def shards(
     plan: ShardPlan,
     cache: Path,
     *,
-    processes: int = 1,
+    threads: int = 1,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Iterator[Shard]:
     """The shards of all sources, from `cache` where they exist, else made.
@@ -131,13 +132,9 @@ def shards(
     folder = cache / plan.digest
     targets = [folder / (hashlib.sha256(s.name.encode()).hexdigest()[:16] + ".npz") for s in sources]
     jobs = [(s, plan, t) for s, t in zip(sources, targets, strict=True) if not t.exists()]
-    if processes > 1 and jobs:
-        with ProcessPoolExecutor(processes) as pool:
-            for done, _ in enumerate(pool.map(_try_to_build, jobs, chunksize=4)):
-                progress("making shards", done + 1, len(jobs))
-    else:
-        for done, job in enumerate(jobs):
-            _try_to_build(job)
+    # Threads suffice: codecs and array arithmetic run outside the interpreter's lock.
+    with ThreadPoolExecutor(threads) as pool:
+        for done, _ in enumerate(pool.map(_try_to_build, jobs)):
             progress("making shards", done + 1, len(jobs))
     usable = [target for target in targets if target.exists()]
     if not usable:
