@@ -22,6 +22,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.frame import PIXEL_FORMATS, ColorRange, Family, FrameFormat, Layout, PixelFormat
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.info import HdrMetadata
+from paragon_stream.media.scheduling import ordinary_scheduling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,7 +313,7 @@ def try_open(job: EncoderJob) -> None:
     av_logging.set_level(av_logging.WARNING)
     av_logging.set_skip_repeated(False)  # or a second refusal for the same reason would have none
     try:
-        with av_logging.Capture() as log:
+        with ordinary_scheduling(), av_logging.Capture() as log:
             context.open()
     except AV_ERRORS as error:
         words = _complaints(log) or [reason(error)]
