@@ -82,7 +82,8 @@ _INTERLEAVE = {"max_interleave_delta": "1000000"}
 
 # While it is being written the file is a fragmented one, playable up to the last fragment if the process is
 # killed; the end turns it into an ordinary one, in place. `delay_moov` keeps edit lists, hence start offsets.
-CRASH_SAFE_MP4 = {"movflags": "+hybrid_fragmented+delay_moov+frag_keyframe", "frag_duration": "2000000"}
+# Fragments end before key frames only: FFmpeg then knows how long the last pictures of each are shown.
+CRASH_SAFE_MP4 = {"movflags": "+hybrid_fragmented+delay_moov+frag_keyframe", "min_frag_duration": "1000000"}
 
 _MPEG_TS_CODECS = frozenset(
     {

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from paragon_stream.errors import LossError, UsageError
 from paragon_stream.frame import Family, FrameFormat, PixelFormat
@@ -26,10 +27,11 @@ from paragon_stream.media.encoders import (
     hdr_parameters,
     try_open,
 )
+from paragon_stream.media.gate import cut_chapters
 from paragon_stream.media.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.source import open_source
 from paragon_stream.media.subtitles import PLAIN_CODECS, TEXT_CODECS
-from paragon_stream.media.trial import check_video, lost_tags, refusal
+from paragon_stream.media.trial import check_video, first_packets, lost_tags, refusal
 from paragon_stream.media.workdir import check_destination
 from paragon_stream.media.y4m import check_y4m
 
@@ -249,19 +251,22 @@ def _target(video: VideoInfo, scale: int, pixels: PixelFormat) -> FrameFormat:
 
 
 def _muxer_options(container: Container, streams: tuple[StreamPlan, ...], chapters: int) -> dict[str, str]:
-    """The container's own options; MP4 and MOV crash-safe where FFmpeg then still ends up with a clean file.
+    """The container's own options; MP4 and MOV crash-safe where FFmpeg still ends up with a flawless file.
 
-    It does not where there is a cover (an empty track is left) or chapters (theirs becomes unreadable).
+    It does not where there is more than pictures and sound: a cover leaves an empty track behind, chapters
+    become unreadable as a track, and subtitles may shift at the borders of fragments.
     """
     options = dict(container.options)
-    if container.name in ("mp4", "mov"):
-        cover = any(s.stream.kind is StreamKind.COVER and s.action is Action.COPY for s in streams)
-        if not cover and not chapters:
+    if container.name in ("mp4", "mov") and not chapters:
+        kept = {s.stream.kind for s in streams if s.action is not Action.DROP}
+        if kept <= {StreamKind.AUDIO, StreamKind.VIDEO}:
             options |= CRASH_SAFE_MP4
     return options
 
 
 def _shift(info: MediaInfo) -> Fraction:
+    if info.cut is not None:
+        return info.cut.start
     if not set(info.container.split(",")) & set(_CLOCK_FROM_ANYWHERE):
         return Fraction(0)
     return Fraction(round(info.start_time * 1_000_000), 1_000_000)
@@ -292,15 +297,19 @@ def _companions(info: MediaInfo, container: Container) -> tuple[tuple[StreamPlan
         dropped = [_dropped(s, reason) for s in info.streams if s.index != info.video.index]
         return tuple(dropped), 0, {}
     with open_source(info.path) as source:
+        samples = first_packets(source) if len(info.streams) > 1 else {}
         plans = tuple(
-            _fate(stream, source.streams[stream.index], info, container)
+            _fate(stream, source.streams[stream.index], samples.get(stream.index), info, container)
             for stream in info.streams
             if stream.index != info.video.index
         )
-        return plans, len(source.chapters()), tags.file_tags(source.metadata)
+        chapters = source.chapters() if info.cut is None else cut_chapters(source.chapters(), info.cut)
+        return plans, len(chapters), tags.file_tags(source.metadata)
 
 
-def _fate(stream: StreamInfo, template: object, info: MediaInfo, container: Container) -> StreamPlan:
+def _fate(
+    stream: StreamInfo, template: Any, sample: bytes | None, info: MediaInfo, container: Container
+) -> StreamPlan:
     if stream.kind is StreamKind.ATTACHMENT:
         if container.attachments:
             return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
@@ -311,7 +320,7 @@ def _fate(stream: StreamInfo, template: object, info: MediaInfo, container: Cont
         return _dropped(stream, f"{container.name} holds no cover pictures")
     if _is_chapter_track(stream, template, info):
         return StreamPlan(stream=stream, action=Action.REBUILD, reason="it holds the chapters")
-    why_not = refusal(container, template)  # type: ignore[arg-type]
+    why_not = refusal(container, template, sample)
     if why_not is None:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
     if stream.kind is StreamKind.SUBTITLE and stream.codec in TEXT_CODECS and container.text_codec:
@@ -326,9 +335,9 @@ def _fate(stream: StreamInfo, template: object, info: MediaInfo, container: Cont
     return _dropped(stream, why_not)
 
 
-def _is_chapter_track(stream: StreamInfo, template: object, info: MediaInfo) -> bool:
+def _is_chapter_track(stream: StreamInfo, template: Any, info: MediaInfo) -> bool:
     """Whether this is the text track that MP4 and MOV keep chapter titles in; FFmpeg shows it as data."""
-    handler = getattr(template, "metadata", {}).get("handler_name", "")
+    handler = template.metadata.get("handler_name", "")
     return (
         stream.kind is StreamKind.DATA
         and stream.codec in ("bin_data", "")

@@ -21,12 +21,20 @@ from av.stream import Discard, Disposition
 from paragon_stream.media.adts import AdtsFilter, audio_config, has_adts
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.containers import Container
+from paragon_stream.media.cut import Cut
+from paragon_stream.media.gate import Gate
+from paragon_stream.media.info import StreamKind
 from paragon_stream.media.plan import Action, StreamPlan, stream_label
-from paragon_stream.media.source import open_source
+from paragon_stream.media.source import has_index, open_source
 from paragon_stream.media.subtitles import TextConverter
 from paragon_stream.media.tags import stream_tags
+from paragon_stream.media.trial import add_copy
 
 HOLD_BYTES = 32 << 20
+_RUN_UP = 5
+"""Seconds that a cut's first packets may stand before the key frame of their time."""
+_SUBTITLES_LATE = 2
+"""Seconds that a subtitle may stand behind the sound and pictures of its time."""
 
 type AnyPacket = av.Packet[Any]
 
@@ -62,6 +70,8 @@ class _Route:
     repaired: int = 0
     failed: int = 0
     why_failed: str = ""
+    gate: Gate | None = None
+    """Keeps what lies outside a cut out."""
 
 
 class Companions:
@@ -70,9 +80,17 @@ class Companions:
     Raises InputError if the source cannot be opened again, and what PyAV raises from `add`.
     """
 
-    def __init__(self, path: Path, plans: Sequence[StreamPlan], video: int, shift: Fraction) -> None:
+    def __init__(
+        self,
+        path: Path,
+        plans: Sequence[StreamPlan],
+        video: int,
+        shift: Fraction,
+        cut: Cut | None = None,
+    ) -> None:
         self._plans = {plan.stream.index: plan for plan in plans}
         self._shift = shift
+        self._cut = cut
         self._video = video
         self._source = open_source(path)
         self._routes: dict[int, _Route] = {}
@@ -101,7 +119,7 @@ class Companions:
             self._attach(template, out)
             return
         if plan.action is Action.COPY:
-            target = out.add_stream_from_template(template, opaque=True)
+            target = add_copy(out, template)
             converter = None
         elif plan.action is Action.CONVERT:
             target = out.add_stream(plan.codec)
@@ -125,6 +143,7 @@ class Companions:
             dense=dense,
             step=int(dense and container.strict_decode_order),
             strip=strip,
+            gate=Gate(plan.stream.kind, self._cut, _fraction(template.time_base)) if self._cut else None,
         )
 
     def take(self, until: Fraction | None) -> Iterator[AnyPacket]:
@@ -178,11 +197,21 @@ class Companions:
         if self._packets is None:
             self._packets = self._demux()
         while not self._ended and self._held_bytes < HOLD_BYTES and self._wants_more(limit):
-            packet = next(self._packets, None)
+            packet = None if self._is_past_cut() else next(self._packets, None)
             if packet is None:
                 self._ended = True
+                for route in self._routes.values():
+                    for standing in route.gate.rest() if route.gate else ():
+                        self._keep(route, standing)
             else:
                 self._hold(packet)
+
+    def _is_past_cut(self) -> bool:
+        """Whether all streams that never pause have been read to the end of the cut, and a bit further."""
+        if self._cut is None or self._cut.end is None:
+            return False
+        reached = [route.reached for route in self._routes.values() if route.dense] + [self._video_reached]
+        return all(time is not None and self._cut.is_past(time - _SUBTITLES_LATE) for time in reached)
 
     def _wants_more(self, limit: Fraction | None) -> bool:
         if limit is None or not self._routes:
@@ -195,9 +224,16 @@ class Companions:
             if stream.index != self._video and stream.index not in self._routes:
                 stream.discard = Discard.all
         try:
+            self._seek_to_cut()
             yield from self._source.demux()
         except AV_ERRORS as error:
             self._trouble = f"the source could not be read to its end: {reason(error)}"
+
+    def _seek_to_cut(self) -> None:
+        """Leave out what lies before the cut, where that is safe: a subtitle may have begun long before."""
+        kinds = {route.plan.stream.kind for route in self._routes.values()}
+        if self._cut and StreamKind.SUBTITLE not in kinds and has_index(self._source):
+            self._source.seek(max(0, round((self._cut.start - _RUN_UP) * 1_000_000)))
 
     def _hold(self, packet: AnyPacket) -> None:
         index = packet.stream.index
@@ -209,8 +245,13 @@ class Companions:
             return
         if packet.size == 0:
             return  # the end of the stream, or nothing to copy
+        route.reached = stamp * route.unit if stamp is not None else route.reached or self._shift
+        for admitted in (packet,) if route.gate is None else route.gate.admit(packet):
+            self._keep(route, admitted)
+
+    def _keep(self, route: _Route, packet: AnyPacket) -> None:
+        stamp = packet.dts if packet.dts is not None else packet.pts
         time = stamp * route.unit if stamp is not None else route.reached or self._shift
-        route.reached = time
         route.held.append((time, packet))
         self._held_bytes += packet.size
 

@@ -3,22 +3,60 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import av
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.adts import has_adts
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.containers import Container, Tags
 from paragon_stream.media.encoders import EncoderJob, configure
 from paragon_stream.media.streams import codec_name
 
+_log = logging.getLogger(__name__)
 
-def refusal(container: Container, template: av.stream.Stream) -> str | None:
+
+def add_copy(out: Any, template: Any) -> Any:
+    """Add a stream to `out` for packets copied from `template`."""
+    stream = out.add_stream_from_template(template, opaque=True)
+    context = stream.codec_context
+    if template.type == "audio" and context.layout.name in _LAYOUTS:
+        # Matroska says how many channels there are, not which. MP4 wants to know for PCM.
+        context.layout = _LAYOUTS[context.layout.name]
+    return stream
+
+
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
+
+
+def first_packets(source: Any) -> dict[int, bytes]:
+    """The payload of the first packet of each stream, as far as it comes early in the open `source`."""
+    found: dict[int, bytes] = {}
+    read = 0
+    try:
+        for packet in source.demux():
+            if packet.size and packet.stream.index not in found:
+                found[packet.stream.index] = bytes(packet)
+            read += packet.size
+            if read > _LOOK_AT or len(found) == len(source.streams):
+                break
+    except AV_ERRORS as error:
+        _log.debug("looking for first packets: %s", reason(error))
+    return found
+
+
+_LOOK_AT = 8 << 20
+"""Bytes of packets read in search of the first of every stream."""
+
+
+def refusal(container: Container, template: Any, sample: bytes | None) -> str | None:
     """Why `container` cannot hold packets copied from `template`; None if it can.
 
-    `template` is a stream of an open source; nothing is read from it.
+    `template` is a stream of an open source; nothing is read from it. `sample` is a packet of it: some muxers
+    complain only when they have seen one, or at the end.
     """
     name = codec_name(template)
     if not name and template.type != "data":
@@ -27,8 +65,14 @@ def refusal(container: Container, template: av.stream.Stream) -> str | None:
         return f"{container.name} cannot hold {name or 'its data'}"
     try:
         with _scratch(container) as scratch:
-            scratch.add_stream_from_template(template, opaque=True)
+            stream = add_copy(scratch, template)
             scratch.start_encoding()
+            if sample is not None and not (has_adts(template) and container.codecs is None):
+                packet: Any = av.Packet(sample)
+                packet.stream, packet.time_base = stream, stream.time_base
+                packet.pts = packet.dts = 0
+                packet.duration, packet.is_keyframe = 1, True
+                scratch.mux_one(packet)
     except AV_ERRORS:
         return f"{container.name} cannot hold {name or 'its data'}"
     return None
@@ -44,7 +88,7 @@ def check_video(container: Container, job: EncoderJob) -> None:
     except AV_ERRORS as error:
         better = " or ".join(container.encoders)
         raise UsageError(
-            f"{container.name} cannot hold {job.encoder.codec} video ({reason(error)}): choose {better}"
+            f"{container.name} cannot hold {job.encoder.codec} video: choose {better}"
         ) from error
 
 

@@ -91,6 +91,8 @@ class WorkDir:
             raise OutputError(
                 f"cannot write {self.destination}: {reason(error)}; the result is kept as {self.file}"
             ) from error
+        finally:
+            self._release()
         self.discard()
 
     def discard(self) -> None:

@@ -16,12 +16,18 @@ from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import AV_ERRORS, av_errors_as, reason
 from paragon_stream.media.encoders import color_numbers, configure
+from paragon_stream.media.gate import cut_chapters
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.plan import OutputPlan
 from paragon_stream.media.planes import Plane, copy_to_frame
 from paragon_stream.media.remux import AnyPacket, Companions, rescale
+from paragon_stream.media.scheduling import ordinary_scheduling
 from paragon_stream.media.tags import stream_tags
 from paragon_stream.media.workdir import WorkDir
+
+AHEAD = Fraction(1)
+"""Seconds that copied packets are handed to the muxer before the picture they go with: when a fragment of MP4
+ends, it takes the last durations from what is queued."""
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +151,7 @@ class VideoWriter:
             str(self._work.file), "w", format=self._container.muxer, container_options=options
         )
         if info.seekable:
-            self._companions = Companions(info.path, plan.streams, info.video.index, plan.shift)
+            self._companions = Companions(info.path, plan.streams, info.video.index, plan.shift, info.cut)
         for stream in info.streams:
             if stream.index == info.video.index:
                 self._add_video(info)
@@ -153,8 +159,12 @@ class VideoWriter:
                 self._companions.add(stream.index, self._out, self._container)
         self._out.metadata.update(plan.file_tags)
         if self._companions is not None and self._container.chapters:
-            self._out.set_chapters(_shifted(self._companions.source.chapters(), plan.shift))
-        self._out.start_encoding()
+            chapters = self._companions.source.chapters()
+            if info.cut is not None:
+                chapters = cut_chapters(chapters, info.cut)
+            self._out.set_chapters(_shifted(chapters, plan.shift))
+        with ordinary_scheduling():
+            self._out.start_encoding()
 
     def _add_video(self, info: MediaInfo) -> None:
         self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
@@ -195,8 +205,15 @@ class VideoWriter:
             if self._first_dts is None:
                 self._first_dts = packet.dts
             if self._waiting is not None:
+                self._lasts_until(self._waiting, packet)
                 self._mux_picture(self._waiting)
             self._waiting = packet
+
+    def _lasts_until(self, packet: AnyPacket, following: AnyPacket) -> None:
+        """MP4 wants decode steps for durations: a fragment that ends here has nothing else to go by."""
+        start, end = packet.dts, following.dts
+        if self._container.durations_are_decode_steps and start is not None and end is not None:
+            packet.duration = end - start
 
     def _mux_last(self, packet: AnyPacket) -> None:
         """MP4 gets its length from decode times, which end before the last picture does: make up for it."""
@@ -209,7 +226,7 @@ class VideoWriter:
     def _mux_picture(self, packet: AnyPacket) -> None:
         stamp = packet.dts if packet.dts is not None else packet.pts or 0
         if self._companions is not None:
-            self._mux_companions(self._companions.take(stamp * self._tick))
+            self._mux_companions(self._companions.take(stamp * self._tick + AHEAD))
         self._mux(packet)
         self._pictures += 1
 

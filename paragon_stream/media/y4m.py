@@ -7,9 +7,11 @@ in step, and no frame is lost.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -90,6 +92,8 @@ class Y4mWriter:
         """`work` for a file; without it `pipe`, by default standard output, which is not closed."""
         self.warnings: list[str] = []
         self.bytes_written = 0
+        self.kept: Path | None = None
+        """The unfinished file, after `abort`."""
         self._rate = rate
         self._work = work
         self._where = str(work.destination) if work else "standard output"
@@ -137,8 +141,14 @@ class Y4mWriter:
         if self._ended:
             return
         self._ended = True
-        if self._work is not None:
+        if self._work is None:
+            return
+        with contextlib.suppress(OSError):
             self._file.close()
+        if self._frames:
+            self.kept = self._work.keep()
+            self.warnings.append(f"kept what was rendered before the stop: {self.kept}")
+        else:
             self._work.discard()
 
     def __enter__(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -138,11 +138,18 @@ def tracks(path: Path) -> list[Track]:
 
 
 def decoded_pts(path: Path) -> list[Fraction]:
-    """Presentation times of the main video's frames, in seconds."""
+    """Presentation times of the main video's frames, in seconds; what does not decode is left out."""
     with av.open(str(path)) as file:
         stream = main_video(file)
         unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
-        return [frame.pts * unit for frame in file.decode(stream) if frame.pts is not None]
+        return [frame.pts * unit for frame in decodable(file, stream) if frame.pts is not None]
+
+
+def decodable(file: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream that may be damaged."""
+    for packet in file.demux(stream):
+        with suppress(av.FFmpegError):
+            yield from packet.decode()
 
 
 def main_video(file: Any) -> Any:

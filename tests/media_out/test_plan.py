@@ -1,0 +1,261 @@
+"""What is decided before a render, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from clips import make_clip
+
+from paragon_stream.errors import LossError, OutputError, ParagonError, UsageError
+from paragon_stream.frame import pixel_format
+from paragon_stream.media.containers import CONTAINERS, container_for
+from paragon_stream.media.encoders import ENCODERS, find_encoder
+from paragon_stream.media.info import HdrMetadata, MediaInfo
+from paragon_stream.media.plan import Action, OutputOptions, OutputPlan, plan_output
+from paragon_stream.media.probe import probe
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> MediaInfo:
+    return probe(make_clip(tmp_path_factory.mktemp("plan") / "in.mkv", frames=3, width=64, height=48))
+
+
+def planned(info: MediaInfo, name: str, tmp_path: Path, **options: object) -> OutputPlan:
+    return plan_output(info, tmp_path / name, 2, OutputOptions(**options))  # type: ignore[arg-type]
+
+
+def with_format(info: MediaInfo, name: str) -> MediaInfo:
+    video = replace(info.video, format=replace(info.video.format, pixel_format=pixel_format(name)))
+    return replace(info, video=video)
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix", "encoder", "format"),
+    [
+        ("yuv420p", "mkv", "libx264", "yuv420p"),
+        ("yuv420p", "mp4", "libx264", "yuv420p"),
+        ("nv12", "mp4", "libx264", "yuv420p"),
+        ("yuv444p", "mov", "libx264", "yuv444p"),
+        ("gray", "mkv", "libx264", "gray"),
+        ("yuv420p10le", "mkv", "libx265", "yuv420p10le"),
+        ("p010le", "mp4", "libx265", "yuv420p10le"),
+        ("yuv420p9le", "mkv", "libx265", "yuv420p10le"),
+        ("yuv422p12le", "ts", "libx265", "yuv422p12le"),
+        ("yuv420p16le", "mkv", "ffv1", "yuv420p16le"),
+        ("yuv411p", "mkv", "ffv1", "yuv411p"),
+        ("yuva420p", "mkv", "ffv1", "yuva420p"),
+        ("yuva444p10le", "mov", "prores_ks", "yuva444p10le"),
+        ("gbrp", "mkv", "libx265", "gbrp"),
+        ("rgb24", "mp4", "libx265", "gbrp"),
+        ("rgb48le", "mkv", "ffv1", "gbrp16le"),
+        ("yuv420p", "webm", "libsvtav1", "yuv420p"),
+        ("yuv420p10le", "webm", "libsvtav1", "yuv420p10le"),
+        ("yuv444p", "webm", "libvpx-vp9", "yuv444p"),
+    ],
+)
+def test_default_encoder_keeps_depth_and_subsampling(
+    clip: MediaInfo, tmp_path: Path, source: str, suffix: str, encoder: str, format: str
+) -> None:
+    plan = planned(with_format(clip, source), f"out.{suffix}", tmp_path)
+    assert plan.job is not None
+    assert (plan.job.encoder.name, plan.target.pixel_format.name) == (encoder, format)
+    assert (plan.target.width, plan.target.height) == (128, 96)
+    had, has = pixel_format(source), plan.target.pixel_format
+    assert has.depth >= had.depth and has.has_alpha == had.has_alpha
+    assert had.family != "yuv" or has.subsampling == had.subsampling
+
+
+def test_defaults_of_quality(clip: MediaInfo, tmp_path: Path) -> None:
+    job = planned(clip, "a.mkv", tmp_path).job
+    assert job is not None and job.settings["crf"] == "17" and job.settings["preset"] == "medium"
+    deep = planned(clip, "a.mkv", tmp_path, pixel_format=pixel_format("yuv420p10le")).job
+    assert deep is not None and deep.encoder.name == "libx265"
+    assert deep.settings["crf"] == "18" and deep.settings["preset"] == "medium"
+
+
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda e: e.name)
+def test_every_encoder_opens_with_its_defaults(clip: MediaInfo, tmp_path: Path, encoder: object) -> None:
+    name = encoder.name  # type: ignore[attr-defined]
+    suffix = {"libsvtav1": "webm", "libvpx-vp9": "webm", "prores_ks": "mov"}.get(name, "mkv")
+    source = with_format(clip, "yuv422p10le" if name == "prores_ks" else "yuv420p")
+    plan = planned(source, f"out.{suffix}", tmp_path, codec=name, threads=1)
+    assert plan.job is not None and plan.job.encoder.name == name
+
+
+def test_aliases_and_any_encoder_of_ffmpeg(clip: MediaInfo, tmp_path: Path) -> None:
+    assert find_encoder("HEVC").name == "libx265"
+    assert find_encoder("av1").name == "libsvtav1"
+    plan = planned(clip, "out.mkv", tmp_path, codec="mpeg4")
+    assert plan.job is not None and plan.job.encoder.codec == "mpeg4"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("out.xyz", {}, ["'.xyz'|.xyz", ".mkv", ".webm", ".y4m"]),
+        ("out", {}, ["no suffix", ".mkv"]),
+        ("out.mkv", {"codec": "nonsense"}, ["nonsense", "libx264", "libsvtav1"]),
+        ("out.mkv", {"codec": "aac"}, ["aac", "libx264"]),
+        ("out.mkv", {"crf": 99}, ["crf 99", "51"]),
+        ("out.mkv", {"codec": "ffv1", "crf": 20}, ["ffv1", "--crf"]),
+        ("out.mkv", {"preset": "warp"}, ["warp", "veryslow"]),
+        ("out.mkv", {"codec": "ffv1", "preset": "slow"}, ["ffv1", "--preset"]),
+        ("out.mkv", {"encoder_options": {"refz": "3"}}, ["refz", "did you mean refs"]),
+        ("out.mkv", {"encoder_options": {"refs": "many"}}, ["refs=many"]),
+        ("out.mkv", {"encoder_options": {"x264-params": "nonsense=1"}}, ["nonsense"]),
+        ("out.mkv", {"codec": "libx265", "encoder_options": {"x265-params": "nonsense=1"}}, ["nonsense"]),
+        ("out.mkv", {"codec": "libx265", "encoder_options": {"x265-params": "ref=lots"}}, ["ref"]),
+        ("out.mkv", {"codec": "libsvtav1", "encoder_options": {"svtav1-params": "nonsense=1"}}, ["nonsense"]),
+        ("out.webm", {"codec": "libx264"}, ["webm", "h264", "libsvtav1"]),
+        ("out.mov", {"codec": "libsvtav1"}, ["mov", "av1"]),
+        ("out.mkv", {"pixel_format": pixel_format("rgb24")}, ["rgb24", "yuv420p"]),
+        ("out.mkv", {"codec": "libx264", "pixel_format": pixel_format("yuv420p12le")}, ["yuv420p12le"]),
+        ("out.mp4", {"pixel_format": pixel_format("yuv420p16le")}, ["yuv420p16le", ".mkv"]),
+        ("out.y4m", {"codec": "libx264"}, ["y4m", "--codec"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_refused_before_the_render(
+    clip: MediaInfo, tmp_path: Path, name: str, options: dict[str, object], words: list[str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(clip, name, tmp_path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert any(choice in message for choice in word.split("|")), message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_mistake_is_explained_twice(clip: MediaInfo, tmp_path: Path) -> None:
+    said = []
+    for _ in range(2):
+        with pytest.raises(UsageError) as caught:
+            planned(clip, "a.mkv", tmp_path, encoder_options={"x264-params": "nonsense=1"})
+        said.append(str(caught.value))
+    assert said[0] == said[1] and "nonsense" in said[0]
+
+
+def test_encoder_refuses_a_size(clip: MediaInfo, tmp_path: Path) -> None:
+    odd = replace(clip, video=replace(clip.video, format=replace(clip.video.format, width=33, height=33)))
+    with pytest.raises(UsageError, match="width not divisible by 2"):
+        plan_output(odd, tmp_path / "a.mkv", 1)
+
+
+def test_own_parameters_join_those_of_the_user(clip: MediaInfo, tmp_path: Path) -> None:
+    hdr = HdrMetadata(
+        mastering_display="G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)",
+        content_light=(1000, 400),
+    )
+    source = replace(clip, video=replace(clip.video, hdr=hdr))
+    plan = planned(
+        source,
+        "a.mkv",
+        tmp_path,
+        codec="libx265",
+        threads=1,
+        encoder_options={"x265-params": "ref=2:bframes=3"},
+    )
+    assert plan.job is not None
+    said = plan.job.settings["x265-params"].split(":")
+    assert "max-cll=1000,400" in said and "pools=1" in said and said[-2:] == ["ref=2", "bframes=3"]
+    av1 = planned(source, "a.webm", tmp_path)
+    assert av1.job is not None
+    assert "G(0.265,0.69)" in av1.job.settings["svtav1-params"]
+    assert "L(1000,0.0001)" in av1.job.settings["svtav1-params"]
+    lost = planned(source, "a.mkv", tmp_path, codec="ffv1")
+    assert any("HDR10" in loss for loss in lost.losses)
+
+
+def test_losses_are_named_and_strict_refuses_them(tmp_path: Path) -> None:
+    source = make_clip(
+        tmp_path / "in.mkv",
+        frames=4,
+        audio="libopus",
+        subtitles="ass",
+        attachments=[("font.ttf", "font/ttf", b"\0\1\0\0" * 9)],
+        chapters=2,
+        languages=["und", "jpn", "ger"],
+        metadata={"title": "Film", "odd_key": "x"},
+    )
+    info = probe(source)
+    everything = plan_output(info, tmp_path / "out.mkv", 2, OutputOptions(strict=True))
+    assert everything.losses == ()
+    assert [s.action for s in everything.streams] == [Action.COPY, Action.COPY, Action.ATTACH]
+
+    plan = plan_output(info, tmp_path / "out.mp4", 2)
+    fates = {s.stream.codec or s.stream.kind: s for s in plan.streams}
+    assert fates["opus"].action is Action.COPY
+    assert fates["ass"].action is Action.CONVERT and fates["ass"].codec == "mov_text"
+    text = "\n".join(plan.losses)
+    assert "ger, ass" in text and "font.ttf" in text and "ODD_KEY" in text
+    with pytest.raises(LossError, match=r"font\.ttf"):
+        plan_output(info, tmp_path / "out.mp4", 2, OutputOptions(strict=True))
+
+    web = plan_output(info, tmp_path / "out.webm", 2)
+    assert [s.action for s in web.streams] == [Action.COPY, Action.CONVERT, Action.DROP]
+    stream = plan_output(info, tmp_path / "out.ts", 2)
+    assert any("chapters" in loss for loss in stream.losses)
+    assert [s.action for s in stream.streams] == [Action.COPY, Action.DROP, Action.DROP]
+    assert len(plan.describe()) == 4 and "libx264" in plan.describe()[0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mkv"]
+
+
+def test_uncarried_metadata_and_a_source_read_once_are_losses(clip: MediaInfo, tmp_path: Path) -> None:
+    captions = replace(clip, video=replace(clip.video, uncarried=("closed captions",)))
+    assert "closed captions" in planned(captions, "a.mkv", tmp_path).losses[0]
+    with pytest.raises(LossError):
+        planned(captions, "a.mkv", tmp_path, strict=True)
+    source = make_clip(tmp_path / "two.mkv", frames=3, audio="aac")
+    once = replace(probe(source), seekable=False)
+    plan = planned(once, "a.mkv", tmp_path)
+    assert [s.action for s in plan.streams] == [Action.DROP]
+    assert "only once" in plan.losses[0]
+
+
+def test_sample_aspect_that_cannot_be_kept(clip: MediaInfo, tmp_path: Path) -> None:
+    format = replace(clip.video.format, sample_aspect_ratio=Fraction(64, 45))
+    wide = replace(clip, video=replace(clip.video, format=format))
+    assert planned(wide, "a.mkv", tmp_path).losses == ()
+    assert planned(wide, "a.mp4", tmp_path, codec="libsvtav1").losses == ()
+    assert "64:45" in planned(wide, "a.webm", tmp_path).losses[0]
+
+
+def test_destination_is_checked(clip: MediaInfo, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.mkv"
+    taken.write_bytes(b"precious")
+    (tmp_path / "folder.mkv").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    link = tmp_path / "link.mkv"
+    link.symlink_to(clip.path)
+    hard = tmp_path / "hard.mkv"
+    hard.hardlink_to(clip.path)
+    cases: list[tuple[Path, dict[str, object], type[ParagonError], str]] = [
+        (taken, {}, OutputError, "--overwrite"),
+        (tmp_path / "folder.mkv", {"overwrite": True}, OutputError, "is a folder"),
+        (tmp_path / "missing" / "a.mkv", {}, OutputError, "does not exist"),
+        (tmp_path / "file" / "a.mkv", {}, OutputError, "not a folder"),
+        (clip.path, {"overwrite": True}, UsageError, "replace the input"),
+        (link, {"overwrite": True}, UsageError, "replace the input"),
+        (hard, {"overwrite": True}, UsageError, "replace the input"),
+        (clip.path.parent / "." / ".." / clip.path.parent.name / clip.path.name, {}, UsageError, "replace"),
+    ]
+    for path, options, kind, word in cases:
+        with pytest.raises(kind, match=word):
+            plan_output(clip, path, 2, OutputOptions(**options))  # type: ignore[arg-type]
+    assert taken.read_bytes() == b"precious"
+    plan_output(clip, taken, 2, OutputOptions(overwrite=True))
+    assert taken.read_bytes() == b"precious"
+
+
+def test_suffixes_and_ticks() -> None:
+    assert container_for(Path("A.MKV")).name == "mkv"
+    assert container_for(Path("a.m2ts")).muxer == "mpegts"
+    mp4 = next(c for c in CONTAINERS if c.name == "mp4")
+    for source in (Fraction(1, 1000), Fraction(1, 90000), Fraction(1001, 30000), Fraction(1, 23040000)):
+        tick = mp4.video_tick(source)
+        assert (source / tick).denominator == 1 and tick <= Fraction(1, 10000)
+    assert mp4.video_tick(Fraction(1, 10**12)) == Fraction(1, 90000)

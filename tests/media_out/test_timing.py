@@ -1,0 +1,206 @@
+"""When things are shown: read back from the file and compared with the source."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import make_clip, packet_facts
+from rendering import decoded_pts, main_video, render, sink_for, tracks
+
+from paragon_stream.frame import Timing
+from paragon_stream.media.remux import rescale
+
+MS = Fraction(1, 1000)
+VFR = [0, 33, 67, 100, 300, 341, 350, 351, 500, 1200, 1233, 3000]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "ts"])
+def test_variable_rate_stays_variable(tmp_path: Path, suffix: str) -> None:
+    source = make_clip(tmp_path / "in.mkv", pts=VFR, time_base=MS, audio="aac", audio_seconds=3.0)
+    out = tmp_path / f"out.{suffix}"
+    render(source, out)
+    shown = decoded_pts(out)
+    assert [t - shown[0] for t in shown] == [t * MS for t in VFR]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("webm", "libsvtav1"), ("webm", "libvpx-vp9"), ("mkv", "ffv1")]
+)
+def test_variable_rate_with_other_encoders(tmp_path: Path, suffix: str, codec: str) -> None:
+    source = make_clip(tmp_path / "in.mkv", pts=VFR, time_base=MS)
+    render(source, tmp_path / f"out.{suffix}", codec=codec)
+    assert decoded_pts(tmp_path / f"out.{suffix}") == [t * MS for t in VFR]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("texts", [False, True], ids=["", "texts"])
+@pytest.mark.parametrize("options", [{"bf": "3", "g": "30"}, {"bf": "0", "g": "1"}], ids=["gop", "intra"])
+def test_long_uneven_material_with_gaps_in_the_sound(
+    tmp_path: Path, suffix: str, options: dict[str, str], texts: bool
+) -> None:
+    """Many fragments of crash-safe MP4, none of whose borders may move anything."""
+    chance = random.Random(7)
+    pts = [80]
+    while pts[-1] < 12_000:
+        pts.append(pts[-1] + chance.choice([17, 33, 34, 41, 100, 700]))
+    whole = make_clip(
+        tmp_path / "whole.mkv", width=48, height=32, pts=pts, time_base=MS, audio="aac", audio_seconds=12.0
+    )
+    source = tmp_path / "in.mkv"
+    gaps = [(chance.uniform(0, 12_000), chance.choice([21, 60, 300, 1500])) for _ in range(8)]
+    with av.open(str(whole)) as a, av.open(str(source), "w") as b:
+        copies = [b.add_stream_from_template(s, opaque=True) for s in a.streams]
+        lines = b.add_mux_stream("subrip", time_base=MS) if texts else None
+        for packet in a.demux():
+            sound = packet.stream.index == 1
+            if packet.size and not (sound and any(at < (packet.pts or 0) < at + gap for at, gap in gaps)):
+                packet.stream = copies[packet.stream.index]
+                b.mux(packet)
+        for line in range(10) if texts else ():
+            text = av.Packet(f"line {line}".encode())
+            text.pts = text.dts = 1150 * line
+            text.duration, text.time_base, text.stream = 900, MS, lines
+            b.mux(text)
+    out = tmp_path / f"out.{suffix}"
+    render(source, out, encoder_options=options)
+    before, after = tracks(source), tracks(out)
+    assert sorted(after[0].pts) == sorted(before[0].pts)  # type: ignore[type-var]
+    assert after[1].payloads == before[1].payloads
+    assert max(abs((x or 0) - (y or 0)) for x, y in zip(after[1].pts, before[1].pts, strict=True)) <= MS
+    if not texts:
+        return
+    shown = zip(after[2].pts, after[2].durations, after[2].payloads, strict=True)
+    said = [(pts, duration) for pts, duration, text in shown if len(text) > 2]
+    assert said == [(1150 * n * MS, 900 * MS) for n in range(10)]
+
+
+def test_rounded_once_never_accumulated(tmp_path: Path) -> None:
+    rate = Fraction(24000, 1001)
+    source = make_clip(tmp_path / "in.mp4", frames=120, width=32, height=32, rate=rate)
+    render(source, tmp_path / "out.mkv")
+    exact = [n / rate for n in range(120)]
+    for stamp, true in zip(decoded_pts(tmp_path / "out.mkv"), exact, strict=True):
+        assert abs(stamp - true) <= MS / 2
+    render(source, tmp_path / "out.mp4")
+    assert decoded_pts(tmp_path / "out.mp4") == exact  # its time base follows the source
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "ts"])
+@pytest.mark.parametrize("bf", [0, 3])
+@pytest.mark.parametrize(
+    ("first", "delay"), [(0, 0.5), (10_000, 0.0), (80, 0.2), (3_600_000, 3600.25)], ids=str
+)
+def test_offsets_between_streams(tmp_path: Path, suffix: str, bf: int, first: int, delay: float) -> None:
+    source = make_clip(
+        tmp_path / "in.mkv",
+        pts=[first + 40 * n for n in range(12)],
+        time_base=MS,
+        audio="flac" if suffix == "mkv" else "aac",
+        audio_delay=delay,
+        audio_seconds=0.5,
+    )
+    out = tmp_path / f"out.{suffix}"
+    render(source, out, encoder_options={"bf": str(bf)})
+
+    def starts(path: Path) -> tuple[Fraction, Fraction]:
+        video, audio = tracks(path)
+        return min(p for p in video.pts if p is not None), audio.pts[0] or Fraction(0)
+
+    had, has = starts(source), starts(out)
+    assert abs((has[1] - has[0]) - (had[1] - had[0])) <= 2 * MS
+    if suffix != "ts":  # which has a clock of its own
+        assert has[0] == had[0]
+
+
+def test_transport_streams_start_at_zero_elsewhere(tmp_path: Path) -> None:
+    source = make_clip(
+        tmp_path / "in.ts",
+        pts=list(range(3000, 3012)),
+        time_base=Fraction(1, 25),
+        audio="aac",
+        audio_delay=120.0,
+        audio_seconds=0.5,
+    )
+    had = packet_facts(source, 0)[0].pts or Fraction(0)
+    assert had > 100
+    done = render(source, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert abs(file.start_time or 0) <= 30_000
+    begin = decoded_pts(tmp_path / "out.mkv")[0]
+    assert abs(begin - (had - done.plan.shift)) <= 25 * MS
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
+@pytest.mark.parametrize("bf", [0, 3])
+@pytest.mark.parametrize("last", [40, 1000], ids=["regular", "long"])
+def test_the_last_frame_keeps_its_duration(tmp_path: Path, suffix: str, bf: int, last: int) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=2)
+    out = tmp_path / f"out.{suffix}"
+    shown = [200, 240, 280, 1500, 1540, 1541]
+    with sink_for(source, out, encoder_options={"bf": str(bf)}) as (_, plan, sink):
+        planes = [np.zeros(s, np.uint8) for s in plan.target.plane_shapes]
+        for index, (pts, following) in enumerate(itertools.pairwise([*shown, shown[-1] + last])):
+            planes[0][:] = 40 * index
+            sink.write(planes, Timing(pts=pts, duration=following - pts, time_base=MS))
+        sink.finish()
+    with av.open(str(out)) as file:
+        video = main_video(file)
+        length = shown[-1] + last - (0 if suffix == "mkv" else shown[0])
+        assert file.duration is not None and abs(file.duration - 1000 * length) <= 2000
+        if suffix != "mkv":
+            assert video.duration * Fraction(1, video.time_base.denominator) == length * MS
+    assert decoded_pts(out) == [pts * MS for pts in shown]
+
+
+def test_frames_closer_than_a_tick_are_told_apart_and_counted(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=2)
+    stamps = [0, 10, 20, 3600, 3605, 7200]  # 1/90000 s; Matroska has 1/1000
+    with sink_for(source, tmp_path / "out.mkv") as (_, plan, sink):
+        planes = [np.zeros(s, np.uint8) for s in plan.target.plane_shapes]
+        for pts in stamps:
+            sink.write(planes, Timing(pts=pts, duration=0, time_base=Fraction(1, 90_000)))
+        sink.finish()
+        assert any("3 frames were closer" in w for w in sink.warnings)
+    assert decoded_pts(tmp_path / "out.mkv") == [t * MS for t in (0, 1, 2, 40, 41, 80)]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+@pytest.mark.parametrize("seconds", [0.1, 4.0], ids=["sound shorter", "sound longer"])
+def test_sound_and_picture_of_different_lengths(tmp_path: Path, suffix: str, seconds: float) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=25, audio="aac", audio_seconds=seconds, subtitles="subrip")
+    out = tmp_path / f"out.{suffix}"
+    render(source, out)
+    before, after = tracks(source), tracks(out)
+    assert after[1].payloads == before[1].payloads
+    for has, had in zip(after[1].pts, before[1].pts, strict=True):
+        assert abs((has or 0) - (had or 0)) <= MS
+    assert len(after[0].payloads) == 25
+
+
+def test_negative_first_timestamps(tmp_path: Path) -> None:
+    """Kept where the container can (MP4, by edit list), else moved together with everything."""
+    source = make_clip(tmp_path / "in.mkv", frames=2, audio="aac", audio_seconds=0.4)
+    for suffix, moved in (("mp4", Fraction(0)), ("mkv", Fraction(80, 1000))):
+        out = tmp_path / f"out.{suffix}"
+        with sink_for(source, out) as (_, plan, sink):
+            planes = [np.zeros(s, np.uint8) for s in plan.target.plane_shapes]
+            for pts in (-80, -40, 0, 40):
+                sink.write(planes, Timing(pts=pts, duration=40, time_base=MS))
+            sink.finish()
+        facts = packet_facts(out, 0)
+        assert sorted(f.pts for f in facts if f.pts is not None)[0] == -80 * MS + moved
+        audio, had = packet_facts(out, 1)[0].pts, packet_facts(source, 1)[0].pts
+        assert audio is not None and had is not None and abs(audio - had - moved) <= 2 * MS
+
+
+def test_rescale_rounds_to_nearest_halves_away_from_zero() -> None:
+    tick = Fraction(1, 1000)
+    cases = {15: 2, 14: 1, 5: 1, 4: 0, 0: 0, -4: 0, -5: -1, -14: -1, -15: -2}
+    assert {t: rescale(t, tick / 10, Fraction(0), tick) for t in cases} == cases
+    assert rescale(90_000, Fraction(1, 90_000), Fraction(1, 3), tick) == 667
