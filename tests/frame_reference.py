@@ -114,7 +114,7 @@ def _from_rgb(format: FrameFormat, rgb: Array) -> dict[int, Array]:
 
 
 def _subsample(format: FrameFormat, components: dict[int, Array], scale: int) -> dict[int, Array]:
-    """Crop to the target, chroma filtered: [1,2,1]/4 around its luma sample, or the mean of those it is between."""
+    """Crop to the target; chroma is [1,2,1]/4 around its luma sample, or the mean of those it is between."""
     rows, columns = _offsets(format)
     result = {}
     for component, plane in components.items():

@@ -67,7 +67,7 @@ def random_weights(spec: NetworkSpec, seed: int = 0) -> Weights:
 
 
 def conv(x: Array, weight: Array, bias: Array | None = None, *, dilation: int = 1) -> Array:
-    """Cross-correlation of x (C, H, W), zero padding that keeps the size; depthwise if the weight has 1 input."""
+    """Cross-correlation of x (C, H, W), zeros around it; depthwise if the weight has one input."""
     outputs, inputs, kh, kw = weight.shape
     depthwise = inputs == 1 and x.shape[0] == outputs and outputs > 1
     py, px = kh // 2 * dilation, kw // 2 * dilation

@@ -86,7 +86,7 @@ def _size(tensors: Tensors, name: str, axis: int) -> int:
     shape = tensors[name].shape
     if len(shape) <= axis:
         raise CheckpointError(f"tensor {name} has the shape {list(shape)}")
-    return shape[axis]
+    return int(shape[axis])
 
 
 def _body_size(tensors: Tensors) -> tuple[int, int]:

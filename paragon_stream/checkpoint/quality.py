@@ -1,6 +1,6 @@
 """The measured quality of the shipped weights: `engines/quality.json`, written by `benchmarks/quality.py`.
 
-    {"realtime_x2_fidelity": {"sha256": "…", "measured": {"Set5 PSNR-Y": 36.49, …}}, …}
+{"realtime_x2_fidelity": {"sha256": "…", "measured": {"Set5 PSNR-Y": 36.49, …}}, …}
 """
 
 from __future__ import annotations

@@ -47,17 +47,16 @@ def read_checkpoint(data: bytes) -> tuple[Tensors, dict[str, str]]:
     start with "it": the caller puts the file's name in front.
     """
     if data[:2] == b"PK":
-        raw, metadata = _unwrap(read_torch_file(data)), {}
-    elif data[8:9] == b"{":
+        return _plain(_unwrap(read_torch_file(data))), {}
+    if data[8:9] == b"{":
         raw, metadata = _read_safetensors(data)
-    else:
-        raise CheckpointError("it is neither a safetensors file nor a torch archive")
-    return _plain(raw), metadata
+        return _plain(raw), metadata
+    raise CheckpointError("it is neither a safetensors file nor a torch archive")
 
 
 def _read_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
-        entries = safetensors.deserialize(data)
+        entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except Exception as error:  # SafetensorError and, for hostile headers, ValueError
         raise CheckpointError(f"it is a damaged safetensors file ({error})") from error
     length = int.from_bytes(data[:8], "little")

@@ -21,6 +21,8 @@ class ShippedSet:
     scale: int
     name: str
     path: Path
+    is_default: bool = False
+    """Whether it is what `weights=None` takes."""
 
 
 def engines_folder() -> Path:
@@ -35,21 +37,28 @@ def list_shipped(folder: Path | None = None) -> list[ShippedSet]:
     for path in (folder or engines_folder()).glob("*.safetensors"):
         match = _NAME.fullmatch(path.name)
         if match and match["variant"] in list(Variant):
-            found.append(
-                ShippedSet(
-                    variant=Variant(match["variant"]),
-                    scale=int(match["scale"]),
-                    name=match["name"],
-                    path=path,
-                )
-            )
-    return sorted(found)
+            found.append((Variant(match["variant"]), int(match["scale"]), match["name"], path))
+    names = {(variant, scale, name) for variant, scale, name, _ in found}
+
+    def is_default(variant: Variant, scale: int, name: str) -> bool:
+        present = [each for each in _DEFAULT_ORDER if (variant, scale, each) in names]
+        return present[:1] == [name]
+
+    return sorted(
+        ShippedSet(
+            variant=variant, scale=scale, name=name, path=path, is_default=is_default(variant, scale, name)
+        )
+        for variant, scale, name, path in found
+    )
 
 
 def find_shipped(
     name: str | None, *, variant: str, scale: int, folder: Path | None = None
 ) -> ShippedSet | None:
     """The set called `name`, or without a name the default one: `video`, else `fidelity`."""
-    sets = {s.name: s for s in list_shipped(folder) if (s.variant, s.scale) == (variant, scale)}
-    wanted = _DEFAULT_ORDER if name is None else (name,)
-    return next((sets[each] for each in wanted if each in sets), None)
+    for each in list_shipped(folder):
+        if (each.variant, each.scale) == (variant, scale) and (
+            each.is_default if name is None else each.name == name
+        ):
+            return each
+    return None

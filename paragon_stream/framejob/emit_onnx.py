@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto
 
 from paragon_stream.frame import FrameFormat, Layout
-from paragon_stream.framejob.fold import Block, Conv, RealtimeBlock
-from paragon_stream.framejob.job import BaseTerm, FrameJob, InputGroup, OutputGroup
+from paragon_stream.framejob.fold import Block, RealtimeBlock
+from paragon_stream.framejob.job import BaseTerm, FrameJob, InputPlane, OutputPlane
 from paragon_stream.framejob.onnx_graph import OnnxGraph
-from paragon_stream.framejob.taps import IDENTITY, FilterBank
+from paragon_stream.framejob.tail import Detail, Pair
+from paragon_stream.framejob.taps import FilterBank
 
 STRENGTH_INPUT = "strength"
 
@@ -39,24 +39,20 @@ def tensor_shapes(format: FrameFormat) -> tuple[tuple[int, ...], ...]:
     return tuple((1, 1, *shape) if len(shape) == 2 else (1, *shape) for shape in format.plane_shapes)
 
 
-def emit_onnx(job: FrameJob) -> onnx.ModelProto:
-    """The graph of `job`. Conditioned weights add an fp32 input `strength` of shape [1]."""
+def emit_onnx(job: FrameJob, *, lanes: int = 16) -> onnx.ModelProto:
+    """The graph of `job`. Conditioned weights add an fp32 input `strength` of shape [1].
+
+    `lanes` is how many output channels the machine computes at once; it changes the graph, never its meaning.
+    """
     graph = OnnxGraph("frame_job")
     components = _read_components(graph, job)
-    padded = [_gather(graph, components, group) for group in job.inputs]
-    tail = _network(graph, job, padded)
-    finished: dict[int, str] = {}
-    for group in job.outputs:
-        plane = _detail(graph, job, tail, group)
-        if group.base:  # chroma made from gray has none
-            plane = graph.add(plane, _base(graph, job, group, padded))
-        plane = graph.add_constant(plane, group.offset.reshape(1, -1, 1, 1))
-        plane = graph.node("Round", [plane])
-        peak = float(job.target.pixel_format.peak)
-        plane = graph.node("Clip", [plane, graph.constant(0.0), graph.constant(peak)])
-        for position, component in enumerate(group.components):
-            alone = len(group.components) == 1
-            finished[component] = plane if alone else graph.channels(plane, position, position + 1)
+    padded = [graph.pad_edges(components[plane.component], *plane.pad) for plane in job.inputs]
+    tail = job.tail(lanes)
+    packed = graph.conv(_body(graph, job, padded), tail.conv, "tail")
+    finished = {
+        plane.component: _finish(graph, job, plane, _detail(graph, job, packed, plane, detail), padded)
+        for plane, detail in zip(job.outputs, tail.details, strict=True)
+    }
     _write_components(graph, job, finished)
     return graph.model()
 
@@ -108,24 +104,16 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str]) -
         graph.output(value, name, _sample_type(target), shape)
 
 
-def _gather(graph: OnnxGraph, components: dict[int, str], group: InputGroup) -> str:
-    """The group's components with replicated margins, [1, n, h, w]."""
-    together = graph.concat([components[c] for c in group.components])
-    return graph.pad_edges(together, *group.pad)
-
-
-def _network(graph: OnnxGraph, job: FrameJob, padded: list[str]) -> str:
-    """The tail's channels on the padded LR grid."""
-    parts = []
-    for group, value in zip(job.inputs, padded, strict=True):
-        parts.append(value if group.up == (IDENTITY, IDENTITY) else _upsample(graph, job, value, group))
+def _body(graph: OnnxGraph, job: FrameJob, padded: list[str]) -> str:
+    """Everything up to conv_mid, on the padded luma grid."""
+    parts = [_upsample(graph, job, plane, value) for plane, value in zip(job.inputs, padded, strict=True)]
     if job.spec.conditioned:
         strength = graph.input(STRENGTH_INPUT, TensorProto.FLOAT, [1])
         parts.append(graph.node("Expand", [strength, graph.constant([1, 1, *job.padded], np.int64)]))
     x = graph.conv(graph.concat(parts), job.first, "first")
     for block in job.blocks:
         x = graph.add(x, _residual(graph, x, block))
-    return graph.conv(graph.conv(x, job.mid, "mid"), job.tail, "tail")
+    return graph.conv(x, job.mid, "mid")
 
 
 def _residual(graph: OnnxGraph, x: str, block: Block) -> str:
@@ -133,110 +121,77 @@ def _residual(graph: OnnxGraph, x: str, block: Block) -> str:
         wide = graph.conv(graph.conv(x, block.expand, "expand"), block.depthwise, "depthwise")
         return graph.conv(graph.node("Gelu", [wide]), block.project, "project")
     seen = graph.concat([graph.conv(x, block.near, "near"), graph.conv(x, block.far, "far")])
-    wide = graph.conv(
-        graph.conv(graph.conv(seen, block.fuse, "fuse"), block.expand, "expand"), block.gate, "gate"
-    )
+    wide = graph.conv(graph.conv(seen, block.fuse, "fuse"), block.expand, "expand")
+    wide = graph.conv(wide, block.gate, "gate")
     half = block.gate.weight.shape[0] // 2
     gated = graph.node("Mul", [graph.channels(wide, 0, half), graph.channels(wide, half, 2 * half)])
     return graph.conv(gated, block.project, "project")
 
 
-def _upsample(graph: OnnxGraph, job: FrameJob, value: str, group: InputGroup) -> str:
-    """Chroma on the luma grid; consumes the one spare sample on each side."""
-    rows, columns = (_three_taps(bank) for bank in group.up)
-    one = np.einsum("ry,qx->rqyx", rows, columns).reshape(-1, 1, 3, 3)
-    count = len(group.components)
-    weight = np.tile(one, (count, 1, 1, 1)).astype(np.float32)
-    conv = Conv(weight=weight, bias=np.zeros(len(weight), np.float32), groups=count)
-    phases = graph.conv(value, conv, "chroma_up")
-    grid = (job.padded[0] // group.factor[0], job.padded[1] // group.factor[1])
-    return graph.shuffle(phases, count, group.factor, grid)
+def _upsample(graph: OnnxGraph, job: FrameJob, plane: InputPlane, value: str) -> str:
+    """The plane on the padded luma grid; chroma has one spare sample on each side."""
+    if plane.factor == (1, 1):
+        return value
+    cells = (job.padded[0] // plane.factor[0], job.padded[1] // plane.factor[1])
+    return _filter(graph, value, plane.up, first=(1, 1), cells=cells)
 
 
-def _three_taps(bank: FilterBank) -> NDArray[np.float64]:
-    """(phases, 3): weights at the offsets -1, 0, 1."""
-    matrix = np.zeros((len(bank.phases), 3))
-    for p, taps in enumerate(bank.phases):
-        for k, weight in taps.items():
-            matrix[p, k + 1] = weight
-    return matrix
-
-
-def _detail(graph: OnnxGraph, job: FrameJob, tail: str, group: OutputGroup) -> str:
-    """What the network adds to the group's planes, [1, n, h, w] at the target's size."""
-    detail = group.detail
-    value = graph.channels(tail, *detail.channels)
+def _detail(graph: OnnxGraph, job: FrameJob, packed: str, plane: OutputPlane, detail: Detail) -> str:
+    """What the network adds to the plane, [1, 1, h, w] at the target's size."""
+    value = graph.channels(packed, *detail.channels)
     grid = job.padded
     if detail.down is not None:
-        value = graph.conv(value, detail.down, "chroma_down")
+        value = graph.conv(value, detail.down, "down")
         grid = (grid[0] // detail.down.stride[0], grid[1] // detail.down.stride[1])
-    value = graph.shuffle(value, len(group.components), detail.block, grid)
-    starts = [job.scale * job.margin // group.factor[axis] + detail.lead[axis] for axis in (0, 1)]
-    ends = [start + size for start, size in zip(starts, _plane_size(job, group), strict=True)]
-    return graph.slice(value, starts, ends, [2, 3])
+    value = graph.shuffle(value, detail.block, grid)
+    top, left = (job.scale * job.margin // plane.factor[axis] + detail.lead[axis] for axis in (0, 1))
+    return graph.slice(value, [top, left], [top + plane.size[0], left + plane.size[1]], [2, 3])
 
 
-def _plane_size(job: FrameJob, group: OutputGroup) -> tuple[int, int]:
-    """Rows and columns of the group's planes in the target."""
-    return -(-job.target.height // group.factor[0]), -(-job.target.width // group.factor[1])
+def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, padded: list[str]) -> str:
+    """Detail plus base, as code values."""
+    for term in plane.base:  # none where chroma is made from gray
+        value = graph.add(value, _base(graph, job, plane, term, padded[term.plane]))
+    value = graph.node("Round", [graph.add_constant(value, plane.offset)])
+    return graph.node(
+        "Clip", [value, graph.constant(0.0), graph.constant(float(job.target.pixel_format.peak))]
+    )
 
 
-def _base(graph: OnnxGraph, job: FrameJob, group: OutputGroup, padded: list[str]) -> str:
-    """The resampled source, in centred codes of the target, [1, n, h, w]."""
+def _base(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, term: BaseTerm, value: str) -> str:
+    """One input plane resampled to the target's size, in centred codes of the target."""
+    (top, _), (left, _) = job.inputs[term.plane].pad
     total = ""
-    for term in group.base:
-        plane = _mix(graph, _resample(graph, job, group, term, padded[term.group]), term.matrix)
-        total = graph.add(total, plane) if total else plane
+    for weight, rows, columns in term.filters:
+        cells = (-(-plane.size[0] // len(rows.phases)), -(-plane.size[1] // len(columns.phases)))
+        part = _filter(graph, value, (rows, columns), first=(top, left), cells=cells, gain=weight * term.gain)
+        if (cells[0] * len(rows.phases), cells[1] * len(columns.phases)) != plane.size:
+            part = graph.slice(part, [0, 0], plane.size, [2, 3])
+        total = graph.add(total, part) if total else part
     return total
-
-
-def _mix(graph: OnnxGraph, value: str, matrix: NDArray[np.float64]) -> str:
-    """`matrix` over the channels, elementwise."""
-    outputs, inputs = matrix.shape
-    if outputs == inputs and not (matrix - np.diag(np.diag(matrix))).any():
-        gains = np.diag(matrix)
-        if np.allclose(gains, 1, rtol=1e-12):
-            return value
-        return graph.scale(value, gains.reshape(1, -1, 1, 1))
-    total = ""
-    for j in range(inputs):
-        if matrix[:, j].any():
-            part = graph.scale(graph.channels(value, j, j + 1), matrix[:, j].reshape(1, -1, 1, 1))
-            total = graph.add(total, part) if total else part
-    return total
-
-
-def _resample(graph: OnnxGraph, job: FrameJob, group: OutputGroup, term: BaseTerm, value: str) -> str:
-    source = job.inputs[term.group]
-    rows, columns = _plane_size(job, group)
-    phases: list[str] = []
-    for weight, down, across in term.filters:
-        cells = (-(-rows // len(down.phases)), -(-columns // len(across.phases)))
-        wide = _filter(graph, value, across, axis=3, first=source.pad[1][0], cells=cells[1], gain=weight)
-        both = [
-            one
-            for row_phase in zip(
-                *(
-                    _filter(graph, each, down, axis=2, first=source.pad[0][0], cells=cells[0])
-                    for each in wide
-                ),
-                strict=True,
-            )
-            for one in row_phase
-        ]
-        phases = [graph.add(a, b) for a, b in zip(phases, both, strict=True)] if phases else both
-    count = len(source.components)
-    block = (len(down.phases), len(across.phases))
-    plane = graph.shuffle(graph.concat(phases), count, block, cells, components_last=True)
-    if (cells[0] * block[0], cells[1] * block[1]) != (rows, columns):
-        plane = graph.slice(plane, [0, 0], [rows, columns], [2, 3])
-    return plane
 
 
 def _filter(
+    graph: OnnxGraph,
+    value: str,
+    banks: Pair[FilterBank],
+    *,
+    first: Pair[int],
+    cells: Pair[int],
+    gain: float = 1.0,
+) -> str:
+    """`value` [1, 1, h, w] through separable `banks`, for the cells that begin at sample `first`."""
+    rows, columns = banks
+    wide = _filter_axis(graph, value, columns, axis=3, first=first[1], cells=cells[1], gain=gain)
+    by_column = [_filter_axis(graph, each, rows, axis=2, first=first[0], cells=cells[0]) for each in wide]
+    phases = [phase for row in zip(*by_column, strict=True) for phase in row]
+    return graph.shuffle(graph.concat(phases), (len(rows.phases), len(columns.phases)), cells)
+
+
+def _filter_axis(
     graph: OnnxGraph, value: str, bank: FilterBank, *, axis: int, first: int, cells: int, gain: float = 1.0
 ) -> list[str]:
-    """One map per phase: weighted sums of slices along `axis`, whose sample `first` begins cell 0."""
+    """One map per phase: weighted sums of slices along `axis`."""
     slices: dict[int, str] = {}
     results = []
     for taps in bank.phases:
@@ -244,9 +199,11 @@ def _filter(
         for k, weight in taps.items():
             if k not in slices:
                 start = first + k
-                end = start + (cells - 1) * bank.step + 1
-                slices[k] = graph.slice(value, [start], [end], [axis], [bank.step])
-            part = graph.scale(slices[k], float(weight) * gain)
+                slices[k] = graph.slice(
+                    value, [start], [start + (cells - 1) * bank.step + 1], [axis], [bank.step]
+                )
+            factor = float(weight) * gain
+            part = slices[k] if factor == 1 else graph.scale(slices[k], factor)
             total = graph.add(total, part) if total else part
         results.append(total)
     return results

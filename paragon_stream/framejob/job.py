@@ -4,8 +4,7 @@
                                    └────────── base path, plane by plane ──────────────────────┴→ sum
     sum → crop → round half to even, once → clip to 0 … 2ⁿ-1 → planes
 
-Nothing here runs; runtimes compile a `FrameJob`. The picture is processed in *groups* of components that are
-sampled alike: luma and the chroma pair, or all three.
+Nothing here runs; runtimes compile a `FrameJob`.
 """
 
 from __future__ import annotations
@@ -22,22 +21,20 @@ from paragon_stream.checkpoint import NetworkSpec, Variant, Weights
 from paragon_stream.errors import FormatError
 from paragon_stream.frame import ColorSpec, Family, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
-from paragon_stream.framejob.color import ColorMap, check_chroma_location, color_map
-from paragon_stream.framejob.fold import Block, Conv
+from paragon_stream.framejob.color import check_chroma_location, color_map
+from paragon_stream.framejob.fold import Block, Conv, Doubles
+from paragon_stream.framejob.tail import Pair, Tail, arrange_tail, collapse_tail
 from paragon_stream.framejob.taps import HALF_BAND, IDENTITY, FilterBank, chroma_down, chroma_up, magic_kernel
-
-type Pair[T] = tuple[T, T]
-"""(vertical, horizontal)."""
 
 type Filter = tuple[float, FilterBank, FilterBank]
 """Weight, vertical bank, horizontal bank; a resampler is a sum of such separable filters."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputGroup:
-    """Components of the source that share a grid. `up` brings them to the luma grid (identity for luma)."""
+class InputPlane:
+    """One component of the source; `up` brings it to the luma grid (identity for luma)."""
 
-    components: tuple[int, ...]
+    component: int
     factor: Pair[int]
     """Luma samples per sample."""
     pad: Pair[Pair[int]]
@@ -47,40 +44,26 @@ class InputGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseTerm:
-    """What one input group gives to the base of one output group: `matrix · Σ weight · rows ∘ columns`.
+    """`gain · Σ filters` of one input plane; cells of the filters begin at the picture's first sample."""
 
-    Cells of the banks lie on the input group's grid, beginning at the picture's first sample.
-    """
-
-    group: int
-    matrix: NDArray[np.float64]
-    """Output components × input components; code values to code values."""
+    plane: int
+    gain: float
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detail:
-    """Where an output group finds the network's detail: channels of the tail, perhaps a convolution, a shuffle.
+class OutputPlane:
+    """One component of the target: base + detail + `offset`, the code that a centred zero of all planes has.
 
-    `block` samples (rows, columns) per cell and component; the first cell of the padded LR grid begins
-    `lead` target samples before the grid does.
+    `down` is what makes it of its component at full HR resolution (identity for luma).
     """
 
-    channels: tuple[int, int]
-    down: Conv | None
-    block: Pair[int]
-    lead: Pair[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputGroup:
-    """Components of the target that share a grid, their detail, base and the code of a centred zero."""
-
-    components: tuple[int, ...]
+    component: int
     factor: Pair[int]
-    detail: Detail
+    size: Pair[int]
+    down: Pair[FilterBank]
     base: tuple[BaseTerm, ...]
-    offset: NDArray[np.float64]
+    offset: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +87,21 @@ class FrameJob:
     """Rows and columns of the luma grid with its margins."""
     centre: float
     """Taken off every code value of the source before anything else."""
-    inputs: tuple[InputGroup, ...]
+    inputs: tuple[InputPlane, ...]
+    """By canonical component."""
     first: Conv
     blocks: tuple[Block, ...]
     mid: Conv
-    tail: Conv
-    outputs: tuple[OutputGroup, ...]
+    tail_weight: Doubles
+    """The collapsed tail: see `collapse_tail`."""
+    tail_bias: Doubles
+    outputs: tuple[OutputPlane, ...]
+    """By canonical component."""
+
+    def tail(self, lanes: int) -> Tail:
+        """The tail arranged for machines that compute `lanes` output channels at once."""
+        downs = [plane.down for plane in self.outputs]
+        return arrange_tail(self.tail_weight, self.tail_bias, downs, lanes=lanes)
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}, {self.spec}"
@@ -124,8 +116,8 @@ def build_job(
 ) -> FrameJob:
     """Fold `weights` for frames of `source`.
 
-    The target has `scale` times the size and, unless said otherwise, the pixel format and colour of the
-    source; `color` matters where the family changes (RGB ↔ YUV) or the range shall. Everything is computed
+    The target has `scale` times the size and, unless said otherwise, the source's pixel format and
+    colour; `color` matters where the family changes (RGB ↔ YUV) or the range shall. Everything is computed
     from the float result: an 8-bit source gives real 10-bit output.
 
     Raises FormatError for colour that is not resolved or not affine, and for alpha.
@@ -135,35 +127,15 @@ def build_job(
     for format in (source, target):
         _check(format)
     source_colors, target_colors = color_map(source), color_map(target)
-    input_grids, output_grids = _groups(source.pixel_format), _groups(target.pixel_format)
 
     radius = _radius(spec)
     cell = _cell(source.pixel_format, target.pixel_format, spec.scale)
     margin = math.ceil(radius / math.lcm(2, *cell)) * math.lcm(2, *cell)
     padded = (_pad_up(source.height, margin, cell[0]), _pad_up(source.width, margin, cell[1]))
-
-    inputs = tuple(
-        InputGroup(
-            components=components,
-            factor=factor,
-            pad=_pads(source, factor, margin, padded),
-            up=_banks(chroma_up, factor, source),
-        )
-        for components, factor in input_grids
-    )
-    tail, details = _fold_tail(weights, target, target_colors, output_grids, cell)
+    inputs = tuple(_input_plane(source, component, margin, padded) for component in _components(source))
     mix = target_colors.from_rgb @ source_colors.to_rgb
-    offset = target_colors.from_rgb @ source_colors.rgb_of_centre + target_colors.code_of_black
-    outputs = tuple(
-        OutputGroup(
-            components=components,
-            factor=factor,
-            detail=detail,
-            base=_base(inputs, components, factor, mix, source, target, spec),
-            offset=offset[list(components)],
-        )
-        for (components, factor), detail in zip(output_grids, details, strict=True)
-    )
+    offsets = target_colors.from_rgb @ source_colors.rgb_of_centre + target_colors.code_of_black
+    tail_weight, tail_bias = collapse_tail(weights.tensors, spec.scale, target_colors)
     return FrameJob(
         source=source,
         target=target,
@@ -183,8 +155,12 @@ def build_job(
             for index in range(spec.blocks)
         ),
         mid=fold.fold_mid(weights.tensors),
-        tail=tail,
-        outputs=outputs,
+        tail_weight=tail_weight,
+        tail_bias=tail_bias,
+        outputs=tuple(
+            _output_plane(target, component, inputs, mix[component], float(offsets[component]), spec)
+            for component in _components(target)
+        ),
     )
 
 
@@ -208,14 +184,17 @@ def _check(format: FrameFormat) -> None:
     check_chroma_location(format)
 
 
-def _groups(pixels: PixelFormat) -> list[tuple[tuple[int, ...], Pair[int]]]:
-    """Canonical components that share a grid, with that grid's luma samples per sample."""
-    if pixels.family is Family.GRAY:
-        return [((0,), (1, 1))]
-    across, down = pixels.subsampling
-    if (across, down) == (0, 0):
-        return [((0, 1, 2), (1, 1))]
-    return [((0,), (1, 1)), ((1, 2), (1 << down, 1 << across))]
+def _components(format: FrameFormat) -> range:
+    """Canonical components: Y, U, V or R, G, B or the one gray."""
+    return range(1 if format.pixel_format.family is Family.GRAY else 3)
+
+
+def _factor(format: FrameFormat, component: int) -> Pair[int]:
+    """Luma samples per sample of the component."""
+    if component == 0:
+        return 1, 1
+    across, down = format.pixel_format.subsampling
+    return 1 << down, 1 << across
 
 
 def _radius(spec: NetworkSpec) -> int:
@@ -225,7 +204,7 @@ def _radius(spec: NetworkSpec) -> int:
 
 
 def _cell(source: PixelFormat, target: PixelFormat, scale: int) -> Pair[int]:
-    """Luma samples per period of everything: whole chroma samples of the source and, scaled, of the target."""
+    """Luma samples per period: whole chroma samples of the source and, scaled, of the target."""
 
     def along(axis: int) -> int:
         factor = 1 << target.subsampling[axis]
@@ -238,17 +217,6 @@ def _pad_up(size: int, margin: int, cell: int) -> int:
     return 2 * margin + math.ceil(size / cell) * cell
 
 
-def _pads(source: FrameFormat, factor: Pair[int], margin: int, padded: Pair[int]) -> Pair[Pair[int]]:
-    """Luma gets the margin; chroma one sample more on every side, which its upsampling consumes."""
-    pads = []
-    for axis, size in enumerate((source.height, source.width)):
-        spare = 1 if factor != (1, 1) else 0
-        before = margin // factor[axis] + spare
-        after = padded[axis] // factor[axis] + 2 * spare - before - math.ceil(size / factor[axis])
-        pads.append((before, after))
-    return pads[0], pads[1]
-
-
 def _banks(
     make: Callable[[int, Fraction], FilterBank], factor: Pair[int], format: FrameFormat
 ) -> Pair[FilterBank]:
@@ -257,82 +225,52 @@ def _banks(
     return make(factor[0], location.vertical), make(factor[1], location.horizontal)
 
 
-def _base(
-    inputs: tuple[InputGroup, ...],
-    components: tuple[int, ...],
-    factor: Pair[int],
-    mix: NDArray[np.float64],
-    source: FrameFormat,
+def _input_plane(source: FrameFormat, component: int, margin: int, padded: Pair[int]) -> InputPlane:
+    """Luma gets the margin; chroma one sample more on every side, which its upsampling consumes."""
+    factor = _factor(source, component)
+    spare = 0 if factor == (1, 1) else 1
+    pads = []
+    for axis, size in enumerate((source.height, source.width)):
+        before = margin // factor[axis] + spare
+        after = padded[axis] // factor[axis] + 2 * spare - before - math.ceil(size / factor[axis])
+        pads.append((before, after))
+    return InputPlane(
+        component=component,
+        factor=factor,
+        pad=(pads[0], pads[1]),
+        up=_banks(chroma_up, factor, source),
+    )
+
+
+def _output_plane(
     target: FrameFormat,
+    component: int,
+    inputs: tuple[InputPlane, ...],
+    mix: NDArray[np.float64],
+    offset: float,
     spec: NetworkSpec,
-) -> tuple[BaseTerm, ...]:
-    """Source planes → luma grid → MagicKernel → target planes, as one filter per pair of groups."""
+) -> OutputPlane:
+    """`mix` is what one code of each input plane is worth in codes of this component."""
+    factor = _factor(target, component)
     down = _banks(chroma_down, factor, target)
     terms = []
-    for index, group in enumerate(inputs):
-        matrix = mix[np.ix_(components, group.components)]
-        matrix = np.where(np.abs(matrix) < 1e-9 * np.abs(mix).max(), 0.0, matrix)
-        if not matrix.any():
-            continue
+    for plane, gain in zip(inputs, mix, strict=True):
+        if abs(gain) < 1e-9 * np.abs(mix).max():
+            continue  # 0 but for rounding: the colour matrices undo each other
         filters = []
         for weight, sharpen in ((1 - spec.alpha, IDENTITY), (spec.alpha, HALF_BAND)):
             if weight:
                 rows, columns = (
                     up.then(sharpen).then(magic_kernel(spec.scale)).then(to_target)
-                    for up, to_target in zip(group.up, down, strict=True)
+                    for up, to_target in zip(plane.up, down, strict=True)
                 )
                 filters.append((weight, rows, columns))
-        terms.append(BaseTerm(group=index, matrix=matrix, filters=tuple(filters)))
-    return tuple(terms)
-
-
-def _fold_tail(
-    weights: Weights,
-    target: FrameFormat,
-    colors: ColorMap,
-    grids: list[tuple[tuple[int, ...], Pair[int]]],
-    cell: Pair[int],
-) -> tuple[Conv, list[Detail]]:
-    """The tail as one convolution for all output groups, and how each of them is got out of it."""
-    scale = weights.spec.scale
-    weight, bias = fold.collapse_tail(weights.tensors, scale, colors)
-    parts, biases, details = [], [], []
-    channel = 0
-    for components, factor in grids:
-        part, part_bias = weight[list(components)], bias[list(components)]
-        down = None
-        block, lead = (scale, scale), (1, 1)
-        if factor != (1, 1):
-            merged = _merged_down(part, part_bias, factor, target)
-            if merged is not None:
-                part, part_bias, lead = merged
-                block = (scale // factor[0], scale // factor[1])
-            else:
-                rows, columns = (
-                    bank.repeated(scale * cell[axis] // bank.step)
-                    for axis, bank in enumerate(_banks(chroma_down, factor, target))
-                )
-                down = fold.down_conv((rows, columns), scale, len(components))
-                block, lead = (len(rows.phases), len(columns.phases)), (0, 0)
-        count = part_bias.size
-        details.append(Detail(channels=(channel, channel + count), down=down, block=block, lead=lead))
-        channel += count
-        parts.append(part)
-        biases.append(part_bias)
-    return fold.tail_conv(parts, biases), details
-
-
-def _merged_down(
-    weight: NDArray[np.float64], bias: NDArray[np.float64], factor: Pair[int], target: FrameFormat
-) -> tuple[NDArray[np.float64], NDArray[np.float64], Pair[int]] | None:
-    """Chroma straight from the tail's 4 taps, where some start of the cells makes that fit (×4, ×8)."""
-    scale = weight.shape[1]
-    if any(scale % f for f in factor):
-        return None
-    banks = [bank.repeated(scale // bank.step) for bank in _banks(chroma_down, factor, target)]
-    for lead in np.ndindex(len(banks[0].phases), len(banks[1].phases)):
-        moved = (banks[0].shifted(lead[0]), banks[1].shifted(lead[1]))
-        merged = fold.merge_down(weight, bias, moved)
-        if merged is not None:
-            return *merged, (lead[0], lead[1])
-    return None
+        terms.append(BaseTerm(plane=plane.component, gain=float(gain), filters=tuple(filters)))
+    return OutputPlane(
+        component=component,
+        factor=factor,
+        size=(math.ceil(target.height / factor[0]), math.ceil(target.width / factor[1])),
+        down=down,
+        base=tuple(terms),
+        offset=offset,
+    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
 from paragon_stream.framejob.fold import Conv
@@ -21,7 +22,7 @@ class OnnxGraph:
     def __init__(self, name: str) -> None:
         self._name = name
         self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
@@ -35,13 +36,15 @@ class OnnxGraph:
         self._outputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
 
     def constant(self, values: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
+        """Equal constants are stored once."""
         array = np.asarray(values, dtype=dtype)
-        key = f"c_{array.dtype.str[1:]}_{'x'.join(map(str, array.shape))}_{hash(array.tobytes()) & 0xFFFFFFFFFFFF:x}"
-        if key not in self._constants:
-            self._constants[key] = numpy_helper.from_array(array, key)
-        return key
+        content = (array.dtype.str, array.shape, array.tobytes())
+        if content not in self._constants:
+            name = f"constant_{len(self._constants)}"
+            self._constants[content] = numpy_helper.from_array(array, name)
+        return self._constants[content].name
 
-    def node(self, kind: str, inputs: Sequence[str], *, label: str = "", **attributes: object) -> str:
+    def node(self, kind: str, inputs: Sequence[str], *, label: str = "", **attributes: Any) -> str:
         result = f"{label or kind}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, list(inputs), [result], name=result, **attributes))
         return result
@@ -87,10 +90,10 @@ class OnnxGraph:
         return self.node("Reshape", [value, self.constant(shape, np.int64)])
 
     def conv(self, value: str, conv: Conv, label: str = "Conv") -> str:
-        weight: NDArray[np.float32] = conv.weight
+        weight, bias = conv.weight, conv.bias
         return self.node(
             "Conv",
-            [value, self.constant(weight), self.constant(conv.bias)],
+            [value, self.constant(weight), self.constant(bias)],
             label=label,
             kernel_shape=list(weight.shape[2:]),
             pads=list(conv.pads),
@@ -99,32 +102,15 @@ class OnnxGraph:
             group=conv.groups,
         )
 
-    def shuffle(
-        self,
-        value: str,
-        components: int,
-        block: tuple[int, int],
-        grid: tuple[int, int],
-        *,
-        components_last: bool = False,
-    ) -> str:
-        """Cells of `block` samples, held as channels, to a plane per component.
-
-        Channels run over (component, row, column), or over (row, column, component) with `components_last`.
-        """
+    def shuffle(self, value: str, block: tuple[int, int], grid: tuple[int, int]) -> str:
+        """Cells of `block` samples, held as channels in rows, to one plane."""
         if block == (1, 1):
             return value
         if block[0] == block[1]:
-            mode = "DCR" if components_last else "CRD"
-            return self.node("DepthToSpace", [value], blocksize=block[0], mode=mode)
+            return self.node("DepthToSpace", [value], blocksize=block[0], mode="CRD")
         rows, columns = grid
-        if components_last:
-            apart = self.reshape(value, [*block, components, rows, columns])
-            woven = self.transpose(apart, [2, 3, 0, 4, 1])
-        else:
-            apart = self.reshape(value, [components, *block, rows, columns])
-            woven = self.transpose(apart, [0, 3, 1, 4, 2])
-        return self.reshape(woven, [1, components, rows * block[0], columns * block[1]])
+        woven = self.transpose(self.reshape(value, [*block, rows, columns]), [2, 0, 3, 1])
+        return self.reshape(woven, [1, 1, rows * block[0], columns * block[1]])
 
     def model(self) -> onnx.ModelProto:
         graph = helper.make_graph(

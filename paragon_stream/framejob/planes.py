@@ -16,12 +16,12 @@ _ALIGNMENT = 64  # a cache line, and the widest vector register
 
 def allocate_planes(format: FrameFormat) -> tuple[Plane, ...]:
     """Zeroed, C-contiguous arrays of `format.plane_shapes`: uint8 up to 8 bits, uint16 above."""
-    dtype = np.uint8 if format.pixel_format.bytes_per_sample == 1 else np.uint16
-    return tuple(_aligned(shape, np.dtype(dtype)) for shape in format.plane_shapes)
+    return tuple(_aligned(shape, format.pixel_format.bytes_per_sample) for shape in format.plane_shapes)
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[np.uint8] | np.dtype[np.uint16]) -> Plane:
-    count = math.prod(shape) * dtype.itemsize
+def _aligned(shape: tuple[int, ...], sample_bytes: int) -> Plane:
+    count = math.prod(shape) * sample_bytes
     memory = np.zeros(count + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + count].view(dtype).reshape(shape)
+    raw = memory[start : start + count]
+    return raw.reshape(shape) if sample_bytes == 1 else raw.view(np.uint16).reshape(shape)

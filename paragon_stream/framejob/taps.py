@@ -86,7 +86,7 @@ def magic_kernel(scale: int) -> FilterBank:
 def siting_offset(position: Fraction, factor: int) -> Fraction:
     """Where the first chroma sample sits, in luma samples, for `factor`:1 subsampling.
 
-    `position` is `ChromaLocation.horizontal` or `.vertical`: 0 first, 1/2 centred, 1 last of the luma samples.
+    `position` is `ChromaLocation.horizontal` or `.vertical`: 0 the first, 1/2 between, 1 the last of them.
     """
     return position * (factor - 1)
 

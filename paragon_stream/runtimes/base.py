@@ -58,7 +58,7 @@ class Session(Protocol):
     """Frames that may be computed at once; a caller with fewer slots wastes threads."""
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
-        """Begin to upscale one frame from `inputs` into `outputs`; blocks while `in_flight` others are running.
+        """Begin to upscale one frame from `inputs` into `outputs`; blocks while `in_flight` others run.
 
         C-contiguous arrays of `job.source.plane_shapes` and `job.target.plane_shapes`, which the caller owns
         and must leave alone until the completion is done. May be called from any thread. `strength` (0…1)
