@@ -323,7 +323,7 @@ def try_open(job: EncoderJob) -> None:
         av_logging.set_level(level)
         av_logging.set_skip_repeated(skip_repeated)
     if context.options:
-        raise UsageError(_unknown_option(encoder.name, next(iter(context.options))))
+        raise UsageError(unknown_option(encoder.name, next(iter(context.options))))
     if ignored := [line for line in _complaints(log) if _IGNORED.search(line)]:
         raise UsageError(f"{encoder.name}: {'; '.join(ignored)}")
 
@@ -346,7 +346,8 @@ def _option_names(name: str) -> frozenset[str]:
     return frozenset(option.name for option in (*options.private, *options.generic))
 
 
-def _unknown_option(encoder: str, key: str) -> str:
+def unknown_option(encoder: str, key: str) -> str:
+    """What to say of an option that `encoder` does not have."""
     near = difflib.get_close_matches(key, _option_names(encoder), n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{encoder} has no option {key!r}{hint}"

@@ -1,0 +1,109 @@
+"""Texts that overlap, draw or have no end, on their way into MP4's timed text and elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from clips import make_clip
+from rendering import render
+
+MS = Fraction(1, 1000)
+
+STYLE_FIELDS = (
+    "Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, "
+    "Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, "
+    "MarginR, MarginV, Encoding"
+)
+STYLE = "Default,Arial,16,&H00FFFFFF,&H000000FF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1"
+SCRIPT = rf"""[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: {STYLE_FIELDS}
+Style: {STYLE}
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:00.10,0:00:01.00,Default,,0,0,0,,Speech, with a comma
+Dialogue: 0,0:00:00.40,0:00:00.60,Default,,0,0,0,,{{\pos(10,10)}}SIGN
+Dialogue: 0,0:00:00.40,0:00:00.80,Default,,0,0,0,,{{\p1}}m 0 0 l 100 0 100 100{{\p0}}
+Dialogue: 0,0:00:01.20,0:00:01.50,Default,,0,0,0,,Alone
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    clip = make_clip(tmp_path / "plain.mkv", frames=50)
+    script = av.open(io.BytesIO(SCRIPT.encode()), format="ass")
+    with av.open(str(clip)) as a, av.open(str(tmp_path / "in.mkv"), "w") as b:
+        video = b.add_stream_from_template(a.streams[0], opaque=True)
+        text = b.add_stream_from_template(script.streams[0], opaque=True)
+        pictures = [(p, video) for p in a.demux() if p.size]
+        for packet, stream in [*pictures, *((p, text) for p in script.demux() if p.size)]:
+            packet.stream = stream
+            b.mux(packet)
+    script.close()
+    return tmp_path / "in.mkv"
+
+
+def texts(path: Path) -> list[tuple[int, int, str]]:
+    """(start, end) in milliseconds and the bare words of every text that says something."""
+    said = []
+    with av.open(str(path)) as file:
+        for packet in file.demux(file.streams.subtitles[0]):
+            for shown in packet.decode() if packet.size else []:
+                words = re.sub(r"\{.*?\}|<.*?>", "", shown.dialogue.decode()).strip()
+                if words:
+                    start = round(packet.pts * packet.time_base * 1000)
+                    said.append((start, start + round(packet.duration * packet.time_base * 1000), words))
+    return said
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_overlapping_texts_share_the_time_they_have_in_common(
+    source: Path, tmp_path: Path, suffix: str
+) -> None:
+    done = render(source, tmp_path / f"out.{suffix}")
+    assert [w for w in done.warnings if "fonts, positions and effects are lost" in w]
+    assert texts(tmp_path / f"out.{suffix}") == [
+        (100, 400, "Speech, with a comma"),
+        (400, 600, "Speech, with a comma\nSIGN"),
+        (600, 1000, "Speech, with a comma"),
+        (1200, 1500, "Alone"),
+    ]
+
+
+def test_webm_keeps_overlapping_texts_apart(source: Path, tmp_path: Path) -> None:
+    render(source, tmp_path / "out.webm")
+    assert texts(tmp_path / "out.webm") == [
+        (100, 1000, "Speech, with a comma"),
+        (400, 600, "SIGN"),
+        (1200, 1500, "Alone"),
+    ]
+
+
+def test_copied_where_the_container_takes_it(source: Path, tmp_path: Path) -> None:
+    render(source, tmp_path / "out.mkv")
+    with av.open(str(source)) as a, av.open(str(tmp_path / "out.mkv")) as b:
+        for had, has in zip(a.demux(a.streams[1]), b.demux(b.streams[1]), strict=True):
+            assert bytes(had) == bytes(has) and (had.pts, had.duration) == (has.pts, has.duration)
+        assert a.streams[1].codec_context.extradata == b.streams[1].codec_context.extradata  # the styles
+
+
+def test_text_without_a_known_end_is_left_out(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "plain.mkv", frames=25, subtitles="subrip")
+    with av.open(str(clip)) as a, av.open(str(tmp_path / "in.mkv"), "w") as b:
+        copies = [b.add_stream_from_template(s, opaque=True) for s in a.streams]
+        for packet in a.demux():
+            if packet.size:
+                if packet.stream.index == 1 and packet.pts == 200:
+                    packet.duration = 0
+                packet.stream = copies[packet.stream.index]
+                b.mux(packet)
+    render(tmp_path / "in.mkv", tmp_path / "out.mp4")
+    assert [words for _, _, words in texts(tmp_path / "out.mp4")] == ["Hello, world", "Two\nlines"]
