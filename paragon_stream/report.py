@@ -70,3 +70,40 @@ class Report:
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageResult:
+    """What became of one image. `error` is why there is no result, in one sentence; "" if there is one."""
+
+    source: str
+    destination: str
+    error: str = ""
+    source_format: str = ""
+    target_format: str = ""
+    seconds: float = 0.0
+    bytes_out: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesReport:
+    """A batch of images, as `paragon_stream.upscale_images` returns it and `--report FILE.json` stores it."""
+
+    images: tuple[ImageResult, ...]
+    wall_seconds: float
+    cpu_seconds: float
+    engine: str
+    precision: str
+    device: str
+    threads: int | None
+    model: ModelReport
+    peak_rss_bytes: int
+
+    @property
+    def failed(self) -> tuple[ImageResult, ...]:
+        return tuple(image for image in self.images if image.error)
+
+    def to_json(self) -> str:
+        """The report as indented JSON, with a newline at the end."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"

@@ -104,12 +104,16 @@ class Upscaler:
         options: UpscalerOptions,
         *,
         pixel_format: PixelFormat | None = None,
+        color: ColorSpec | None = None,
         weights: Weights | None = None,
         flavour: Flavour = Flavour.LATENCY,
     ) -> Self:
-        """An upscaler for frames whose colour is resolved already; `weights` may be loaded beforehand."""
+        """An upscaler for frames whose colour is resolved already; `weights` may be loaded beforehand.
+
+        `pixel_format` and `color` are those of the result, by default the source's.
+        """
         upscaler = cls.__new__(cls)
-        upscaler._open(source, options, pixel_format, flavour, weights)
+        upscaler._open(source, options, pixel_format, flavour, weights, color)
         return upscaler
 
     def _open(
@@ -119,6 +123,7 @@ class Upscaler:
         pixel_format: PixelFormat | None,
         flavour: Flavour,
         weights: Weights | None = None,
+        color: ColorSpec | None = None,
     ) -> None:
         try:
             precision = Precision(options.precision)
@@ -130,7 +135,7 @@ class Upscaler:
         self.weights = weights or load_weights(
             options.weights, variant=options.variant, scale=options.scale, alpha=options.alpha
         )
-        job = build_job(self.weights, source, pixel_format=pixel_format)
+        job = build_job(self.weights, source, pixel_format=pixel_format, color=color)
         self.source, self.target = job.source, job.target
         self.session = runtime(options.engine).compile(
             job, SessionOptions(precision=precision, threads=options.threads, flavour=flavour)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import av
 import numpy as np
@@ -28,6 +30,15 @@ def plane_view(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
     memory = (ctypes.c_uint8 * size).from_address(start)
     memory.frame = frame  # type: ignore[attr-defined]
     return np.frombuffer(memory, np.uint8).reshape(plane.height, -1)[::-1]
+
+
+def plane_array(
+    frame: av.VideoFrame, index: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Plane `index` of the frame as an array of `shape` and sample type `dtype`, in place."""
+    row_bytes = math.prod(shape[1:]) * dtype.itemsize
+    array: NDArray[Any] = plane_view(frame, index)[: shape[0], :row_bytes].view(dtype).reshape(shape)
+    return array
 
 
 def copy_from_frame(

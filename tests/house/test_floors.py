@@ -22,7 +22,8 @@ FLOORS = (
     ("framejob", "models"),
     ("runtimes",),
     ("upscaler", "report"),
-    ("api", "bench", "vapoursynth", "train"),
+    ("tiles",),
+    ("api", "images", "bench", "vapoursynth", "train"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -37,6 +38,7 @@ HOMES = {
     "PIL": ("train",),
     "rich": ("cli",),
     "safetensors": ("checkpoint",),
+    "simplejpeg": ("media",),
     "torch": ("models", "train", "runtimes.torch"),
     "vapoursynth": ("vapoursynth",),
 }

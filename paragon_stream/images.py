@@ -1,0 +1,316 @@
+"""`upscale_images()`: still images to still images, one or many. The assembler beside `api.upscale`."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paragon_stream import process
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.errors import FormatError, InputError, LossError, ParagonError, UsageError
+from paragon_stream.frame import PixelFormat
+from paragon_stream.frame import pixel_format as find_pixel_format
+from paragon_stream.media.images.canvas import Canvas, write_file
+from paragon_stream.media.images.kinds import (
+    ImageKind,
+    Storage,
+    check_size,
+    is_image_name,
+    kind_for,
+    storage,
+    turned,
+)
+from paragon_stream.media.images.metadata import not_embedded
+from paragon_stream.media.images.orientation import as_stored, swaps_sides
+from paragon_stream.media.images.picture import Picture, read_picture
+from paragon_stream.media.workdir import check_destination
+from paragon_stream.report import ImageResult, ImagesReport, ModelReport
+from paragon_stream.tiles import PictureUpscaler
+from paragon_stream.upscaler import UpscalerOptions
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageProgress:
+    """How far a batch is: image `number` of `count`, and of it `tile` of `tiles`."""
+
+    source: Path
+    number: int
+    count: int
+    tile: int
+    tiles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wishes:
+    pixel_format: PixelFormat | None
+    encoder_options: Mapping[str, str]
+    overwrite: bool
+    strict: bool
+
+
+def is_images(source: str | Path, destination: str | Path) -> bool:
+    """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to an image."""
+    path = Path(source)
+    if path.is_dir():
+        return True
+    if not path.exists() and glob.has_magic(str(source)):
+        return True
+    to_images = (
+        is_image_name(destination) or Path(destination).is_dir() or str(destination).endswith(("/", "\\"))
+    )
+    return is_image_name(path) and to_images
+
+
+def upscale_images(
+    source: str | Path | Sequence[str | Path],
+    destination: str | Path,
+    *,
+    variant: str | None = UpscalerOptions.variant,
+    scale: int | None = UpscalerOptions.scale,
+    weights: str | Path | None = UpscalerOptions.weights,
+    alpha: float | None = UpscalerOptions.alpha,
+    engine: str = UpscalerOptions.engine,
+    precision: str = UpscalerOptions.precision,
+    threads: int | None = UpscalerOptions.threads,
+    pix_fmt: str | None = None,
+    encoder_options: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+    on_progress: Callable[[ImageProgress], None] | None = None,
+    on_image: Callable[[ImageResult], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> ImagesReport:
+    """Upscale PNG, JPEG, WebP, TIFF and BMP images.
+
+    `source` is a file, a folder (its images, not those of folders in it), a glob, or a list of them.
+    `destination` is a file for a single file; a folder, made if need be, where images keep their names; or
+    "FOLDER/*.png", where they keep all but the suffix. The suffix decides the kind of file.
+
+    Gray stays gray, 16 bit stays 16 bit and JPEG's chroma its subsampling, wherever the new kind can hold
+    them. ICC profile and Exif are carried over. The orientation is applied: the result is upright. Alpha is
+    resampled by the base path alone. JPEG and WebP are written in quality 95 unless `encoder_options` say
+    otherwise ("quality", WebP's "lossless": "1"); WebP that was lossless stays so.
+
+    An image appears under its name when it is complete. In a batch an image that fails does not stop the
+    others: its result says why. A single file's failure is raised, as is KeyboardInterrupt; so are a
+    UsageError and an unknown network, at once. With `strict`, losses are failures.
+    """
+    begin_wall, begin_cpu = time.perf_counter(), process.cpu_seconds()
+    options = UpscalerOptions(
+        variant=variant,
+        scale=scale,
+        weights=weights,
+        alpha=alpha,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+    )
+    wishes = _Wishes(
+        pixel_format=_pixel_format(pix_fmt),
+        encoder_options=dict(encoder_options or {}),
+        overwrite=overwrite,
+        strict=strict,
+    )
+    pairs, batch = plan_images(source, destination)
+    network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+    results: list[ImageResult] = []
+    with PictureUpscaler(options, network) as upscaler:
+        for number, (path, target) in enumerate(pairs, 1):
+
+            def tell(tile: int, tiles: int, path: Path = path, number: int = number) -> None:
+                if on_progress is not None:
+                    on_progress(
+                        ImageProgress(source=path, number=number, count=len(pairs), tile=tile, tiles=tiles)
+                    )
+
+            try:
+                result = _one(upscaler, path, target, wishes, tell)
+            except UsageError:
+                raise
+            except ParagonError as error:
+                if not batch:
+                    raise
+                result = ImageResult(source=str(path), destination=str(target), error=str(error))
+            for warning in result.warnings:
+                (on_warning or _log.warning)(warning)
+            results.append(result)
+            if on_image is not None:
+                on_image(result)
+        used = upscaler.used
+        session = used.session if used else None
+        return ImagesReport(
+            images=tuple(results),
+            wall_seconds=time.perf_counter() - begin_wall,
+            cpu_seconds=process.cpu_seconds() - begin_cpu,
+            engine=session.engine if session else "",
+            precision=session.precision if session else "",
+            device=session.device if session else "",
+            threads=threads,
+            model=ModelReport.of(network),
+            peak_rss_bytes=process.peak_rss(),
+        )
+
+
+def plan_images(
+    source: str | Path | Sequence[str | Path], destination: str | Path
+) -> tuple[list[tuple[Path, Path]], bool]:
+    """(source, destination) of every image, and whether they are a batch: anything but one file by its name.
+
+    Raises InputError where nothing is found, UsageError where two images would get the same name.
+    """
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    files = list(dict.fromkeys(path for each in sources for path in _expanded(each)))
+    batch = len(sources) != 1 or files != [Path(sources[0])]
+    target = Path(destination)
+    if "*" in target.name:
+        suffix = target.name.removeprefix("*")
+        if target.name != f"*{target.suffix}":
+            raise UsageError(
+                f"the destination {target} is no file, no folder and not of the form FOLDER/*.png"
+            )
+        kind_for(Path("x" + suffix))
+        pairs = [(path, target.parent / (path.stem + suffix)) for path in files]
+    elif not batch and target.suffix and not target.is_dir():
+        kind_for(target)
+        return [(files[0], target)], False
+    else:
+        if is_image_name(target) and not target.is_dir():
+            raise UsageError(f"{target} is one image, but there are {len(files)} to write: give a folder")
+        pairs = [
+            (path, target / (path.name if is_image_name(path) else path.stem + ".png")) for path in files
+        ]
+    taken: dict[str, Path] = {}
+    for path, out in pairs:
+        other = taken.setdefault(str(out).lower(), path)
+        if other != path:
+            raise UsageError(f"{other} and {path} would both become {out}")
+    return pairs, batch
+
+
+def _expanded(source: str | Path) -> list[Path]:
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(each for each in path.iterdir() if is_image_name(each) and each.is_file())
+        if not found:
+            raise InputError(f"the folder {path} holds no PNG, JPEG, WebP, TIFF or BMP image")
+        return found
+    if not path.exists() and glob.has_magic(str(source)):
+        found = sorted(Path(each) for each in glob.glob(str(source)) if Path(each).is_file())  # noqa: PTH207
+        if not found:
+            raise InputError(f"no file is called {source}")
+        return found
+    return [path]
+
+
+def _one(
+    upscaler: PictureUpscaler,
+    path: Path,
+    target: Path,
+    wishes: _Wishes,
+    on_tile: Callable[[int, int], None],
+) -> ImageResult:
+    """Upscale one image. Raises ParagonError; nothing then stands under `target`."""
+    begin = time.perf_counter()
+    kind = kind_for(target)
+    made = _make_folder(target.parent)
+    try:
+        check_destination(target.absolute(), path, overwrite=wishes.overwrite)
+        picture = read_picture(path)
+        turn = picture.metadata.orientation
+        height, width = picture.format.height * upscaler.scale, picture.format.width * upscaler.scale
+        if swaps_sides(turn):
+            height, width = width, height
+        check_size(kind, width, height)
+        options = dict(wishes.encoder_options)
+        if kind is ImageKind.WEBP and picture.kind is kind and picture.metadata.lossless:
+            options = {"lossless": "1", **options}
+        how = _storage(kind, picture, wishes, lossless=options.get("lossless", "0") != "0")
+        losses = [f"{path.name}: {loss}" for loss in how.losses]
+        losses += [
+            f"{path.name}: {what} cannot be carried over" for what in not_embedded(kind, picture.metadata)
+        ]
+        if wishes.strict and losses:
+            raise LossError("--strict: " + "; ".join(losses))
+        canvas = Canvas(how, width, height)
+        pixels = turned(how.pixels) if swaps_sides(turn) else how.pixels
+        assert pixels is not None, "see _storage"
+        upscaler.run(
+            picture.format,
+            picture.planes,
+            pixels,
+            how.color,
+            [as_stored(array, turn) for array in canvas.color],
+            on_tile,
+        )
+        if picture.alpha is not None and canvas.alpha is not None:
+            upscaler.run_alpha(picture.format, picture.alpha, as_stored(canvas.alpha, turn))
+        pieces = canvas.encode(options, picture.metadata, f"cannot write {target}")
+        size = write_file(target, pieces, overwrite=wishes.overwrite)
+    except BaseException:
+        for folder in made:
+            _remove_if_empty(folder)
+        raise
+    return ImageResult(
+        source=str(path),
+        destination=str(target),
+        source_format=str(picture.format),
+        target_format=f"{width}x{height} {how.stored}",
+        seconds=time.perf_counter() - begin,
+        bytes_out=size,
+        warnings=tuple(losses),
+    )
+
+
+def _storage(kind: ImageKind, picture: Picture, wishes: _Wishes, *, lossless: bool) -> Storage:
+    """`storage`, with chroma subsampled only where that survives the turning.
+
+    A mirrored axis of odd length would move chroma by a luma sample, and 4:1:1 has no format when turned.
+    """
+    turn = picture.metadata.orientation
+    odd = picture.format.width % 2 or picture.format.height % 2
+    like = picture.format.pixel_format
+    across = turned(wishes.pixel_format or like) if swaps_sides(turn) else like
+    if swaps_sides(turn) and wishes.pixel_format is None and across is not None:
+        picture = replace(picture, format=replace(picture.format, pixel_format=across))
+    return storage(
+        kind,
+        picture.format,
+        alpha=picture.alpha is not None,
+        wanted=wishes.pixel_format,
+        lossless=lossless,
+        subsampled=across is not None and not (turn != 1 and odd),
+    )
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make `folder` if its parent or grandparents exist; returns what was made, innermost first."""
+    made = []
+    missing = folder
+    while not missing.exists() and missing != missing.parent:
+        made.append(missing)
+        missing = missing.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return []  # check_destination says what is wrong
+    return made
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def _pixel_format(name: str | None) -> PixelFormat | None:
+    try:
+        return None if name is None else find_pixel_format(name)
+    except FormatError as error:
+        raise UsageError(str(error)) from None

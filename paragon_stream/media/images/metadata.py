@@ -1,0 +1,287 @@
+"""What an image file says beside its pixels, read from one kind of file and put into another.
+
+Carried: the ICC profile and Exif, of any kind into any kind but BMP; and from PNG to PNG the chunks that say
+the same as an ICC profile in fewer bytes, and the print size. The orientation is not carried: whoever writes
+the picture turns it, and Exif then says "upright".
+
+Layouts: PNG third edition (W3C), JFIF (ITU-T T.871), Exif 3.0 (CIPA DC-008), ICC.1 annex B, WebP (RFC 9649).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paragon_stream.errors import FormatError, InputError
+from paragon_stream.media.images import exif, tiff
+from paragon_stream.media.images.kinds import ImageKind
+
+type Bytes = bytes | memoryview
+
+_PNG_START = 8
+_PNG_CARRIED = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"pHYs")
+_EXIF_MARK, _ICC_MARK = b"Exif\0\0", b"ICC_PROFILE\0"
+_XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+_MAX_SEGMENT = 65_533
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """`exif` is a TIFF structure, as in JPEG's APP1 behind its mark. `orientation` is Exif's, 1 to 8.
+
+    `lossless` tells lossless WebP from lossy. `uncarried` names what is left behind.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    orientation: int = 1
+    png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    lossless: bool = False
+    uncarried: tuple[str, ...] = ()
+
+
+def read_metadata(kind: ImageKind, data: bytes, path: Path) -> Metadata:
+    """The metadata of the image file `data`. What is malformed counts as absent: pixels matter more.
+
+    Raises FormatError for CMYK and Lab, InputError for animations, which are no still images.
+    """
+    try:
+        match kind:
+            case ImageKind.PNG:
+                return _read_png(data, path)
+            case ImageKind.JPEG:
+                return _read_jpeg(data, path)
+            case ImageKind.WEBP:
+                return _read_webp(data, path)
+            case ImageKind.TIFF:
+                return _read_tiff(data, path)
+            case _:
+                return Metadata()
+    except (struct.error, IndexError, zlib.error):
+        return Metadata(uncarried=("its malformed metadata",))
+
+
+def embed(kind: ImageKind, data: bytes, metadata: Metadata, size: tuple[int, int]) -> list[Bytes]:
+    """The image file `data`, as an encoder made it, with `metadata` in it, in pieces to be written in turn.
+
+    `size` (width, height) replaces that in Exif.
+    """
+    icc = metadata.icc
+    ours = exif.upright(metadata.exif, size) if metadata.exif else None
+    match kind:
+        case ImageKind.PNG:
+            return _write_png(data, icc, ours, metadata.png_chunks)
+        case ImageKind.JPEG:
+            return _write_jpeg(data, icc, ours)
+        case ImageKind.WEBP:
+            return _write_webp(data, icc, ours, size)
+        case ImageKind.TIFF:
+            return tiff.write(data, icc, ours)
+        case _:
+            return [data]
+
+
+def not_embedded(kind: ImageKind, metadata: Metadata) -> tuple[str, ...]:
+    """What of `metadata` a file of `kind` will not say, in words."""
+    lost = list(metadata.uncarried)
+    if kind is ImageKind.BMP:
+        lost += [name for name, there in (("ICC profile", metadata.icc), ("Exif", metadata.exif)) if there]
+    if kind is ImageKind.JPEG and metadata.exif and len(metadata.exif) + len(_EXIF_MARK) > _MAX_SEGMENT:
+        lost.append("Exif (larger than JPEG allows)")
+    return tuple(lost)
+
+
+# --------------------------------------------------------------------------------------------- PNG
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    view, at = memoryview(data), _PNG_START
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        yield data[at + 4 : at + 8], view[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def _read_png(data: bytes, path: Path) -> Metadata:
+    icc = blob = None
+    carried, uncarried = [], []
+    for name, body in _png_chunks(data):
+        if name == b"acTL":
+            raise InputError(f"{path} is an animation, not a still image")
+        if name == b"iCCP":
+            icc = zlib.decompress(bytes(body).split(b"\0", 1)[1][1:])
+        elif name == b"eXIf":
+            blob = bytes(body).removeprefix(_EXIF_MARK)
+        elif name in _PNG_CARRIED:
+            carried.append((name, bytes(body)))
+        elif name in (b"iTXt", b"tEXt", b"zTXt"):
+            uncarried.append("XMP" if bytes(body).startswith(b"XML:com.adobe.xmp") else "text comments")
+    return Metadata(
+        icc=icc,
+        exif=blob,
+        orientation=exif.orientation(blob),
+        png_chunks=tuple(carried),
+        uncarried=tuple(dict.fromkeys(uncarried)),
+    )
+
+
+def _png_chunk(name: bytes, body: Bytes) -> bytes:
+    crc = zlib.crc32(body, zlib.crc32(name))
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
+
+
+def _write_png(
+    data: bytes, icc: bytes | None, blob: bytes | None, carried: Sequence[tuple[bytes, bytes]]
+) -> list[Bytes]:
+    """Ours stand behind IHDR, where all of them are allowed; FFmpeg's own guesses at them go."""
+    ours = [_png_chunk(name, body) for name, body in carried]
+    if icc is not None:
+        ours.append(_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
+    if blob is not None:
+        ours.append(_png_chunk(b"eXIf", blob))
+    pieces: list[Bytes] = [data[:_PNG_START]]
+    view, at = memoryview(data), _PNG_START
+    for name, body in _png_chunks(data):
+        end = at + 12 + len(body)
+        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            pieces.append(view[at:end])
+        if name == b"IHDR":
+            pieces += ours
+        at = end
+    return pieces
+
+
+# -------------------------------------------------------------------------------------------- JPEG
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start of the body, end) of every segment before the pixels."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0xDA:
+            return
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        yield marker, at + 4, at + 2 + length
+        at += 2 + length
+
+
+def _read_jpeg(data: bytes, path: Path) -> Metadata:
+    blob: bytes | None = None
+    profile: dict[int, bytes] = {}
+    uncarried = []
+    for marker, start, end in _segments(data):
+        body = data[start:end]
+        if marker == 0xE1 and body.startswith(_EXIF_MARK) and blob is None:
+            blob = body[len(_EXIF_MARK) :]
+        elif marker == 0xE1 and body.startswith(_XMP_MARK):
+            uncarried.append("XMP")
+        elif marker == 0xE2 and body.startswith(_ICC_MARK):
+            profile[body[12]] = body[14:]
+        elif marker == 0xED:
+            uncarried.append("IPTC")
+        elif marker == 0xFE:
+            uncarried.append("text comments")
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and body[5] == 4:
+            raise FormatError(f"{path} is a CMYK picture; convert it to RGB first")
+    icc = b"".join(profile[number] for number in sorted(profile)) or None
+    return Metadata(
+        icc=icc, exif=blob, orientation=exif.orientation(blob), uncarried=tuple(dict.fromkeys(uncarried))
+    )
+
+
+def _jpeg_segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def _write_jpeg(data: bytes, icc: bytes | None, blob: bytes | None) -> list[Bytes]:
+    """Behind JFIF's own APP0, which has to come first."""
+    at = next((end for marker, _, end in _segments(data) if marker == 0xE0), 2)
+    ours = []
+    if blob is not None and len(_EXIF_MARK) + len(blob) <= _MAX_SEGMENT:
+        ours.append(_jpeg_segment(0xE1, _EXIF_MARK + blob))
+    if icc is not None:
+        room = _MAX_SEGMENT - len(_ICC_MARK) - 2
+        parts = [icc[start : start + room] for start in range(0, len(icc), room)]
+        for number, part in enumerate(parts, 1):
+            ours.append(_jpeg_segment(0xE2, _ICC_MARK + bytes((number, len(parts))) + part))
+    view = memoryview(data)
+    return [view[:at], *ours, view[at:]]
+
+
+# -------------------------------------------------------------------------------------------- WebP
+
+
+def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    view, at = memoryview(data), 12
+    while at + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, at + 4)
+        yield data[at : at + 4], view[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+
+
+def _read_webp(data: bytes, path: Path) -> Metadata:
+    icc = blob = None
+    lossless, uncarried = False, []
+    for name, body in _riff_chunks(data):
+        if name in (b"ANIM", b"ANMF"):
+            raise InputError(f"{path} is an animation, not a still image")
+        if name == b"ICCP":
+            icc = bytes(body)
+        elif name == b"EXIF":
+            blob = bytes(body).removeprefix(_EXIF_MARK)
+        elif name == b"XMP ":
+            uncarried.append("XMP")
+        lossless = lossless or name == b"VP8L"
+    return Metadata(
+        icc=icc,
+        exif=blob,
+        orientation=exif.orientation(blob),
+        lossless=lossless,
+        uncarried=tuple(uncarried),
+    )
+
+
+def _riff_chunk(name: bytes, body: Bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def _write_webp(data: bytes, icc: bytes | None, blob: bytes | None, size: tuple[int, int]) -> list[Bytes]:
+    """The extended form, VP8X, with a profile before the pixels and Exif behind them."""
+    if icc is None and blob is None:
+        return [data]
+    chunks = [(name, body) for name, body in _riff_chunks(data) if name != b"VP8X"]
+    # Lossless pictures say in bit 28 behind their signature byte whether they use alpha.
+    alpha = any(
+        name == b"ALPH" or (name == b"VP8L" and struct.unpack_from("<I", body, 1)[0] >> 28 & 1)
+        for name, body in chunks
+    )
+    flags = 0x20 * (icc is not None) | 0x10 * alpha | 0x08 * (blob is not None)
+    width, height = (side - 1 for side in size)
+    extended = struct.pack("<I", flags) + width.to_bytes(3, "little") + height.to_bytes(3, "little")
+    ours: list[Bytes] = [_riff_chunk(b"VP8X", extended)]
+    ours += [_riff_chunk(b"ICCP", icc)] if icc is not None else []
+    ours += [_riff_chunk(name, body) for name, body in chunks]
+    ours += [_riff_chunk(b"EXIF", blob)] if blob is not None else []
+    length = 4 + sum(len(piece) for piece in ours)
+    return [b"RIFF" + struct.pack("<I", length) + b"WEBP", *ours]
+
+
+# -------------------------------------------------------------------------------------------- TIFF
+
+
+def _read_tiff(data: bytes, path: Path) -> Metadata:
+    found = tiff.read(data)
+    if found.photometric in (5, 8, 9, 10):
+        name = "CMYK" if found.photometric == 5 else "Lab"
+        raise FormatError(f"{path} is a {name} picture; convert it to RGB first")
+    lost = ["XMP"] * found.has_xmp + [f"the other {found.pages - 1} pages"] * (found.pages > 1)
+    return Metadata(
+        icc=found.icc, exif=found.exif, orientation=exif.orientation(found.exif), uncarried=tuple(lost)
+    )

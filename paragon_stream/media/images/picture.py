@@ -1,0 +1,149 @@
+"""Decoding an image file into the arrays of a frame job: colour planes, and alpha beside them.
+
+Kept as they are: gray, 16 bit, JPEG's and WebP's own YUV planes. Palettes become RGB (gray if every entry in
+use is gray) with alpha where an entry has it; bilevel pictures become gray.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.errors import FormatError, InputError
+from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, Layout, PixelFormat, pixel_format
+from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.images.kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of, matching
+from paragon_stream.media.images.metadata import Metadata, read_metadata
+from paragon_stream.media.planes import plane_array
+
+type Array = NDArray[Any]
+
+_DECODERS = {
+    ImageKind.PNG: "png",
+    ImageKind.JPEG: "mjpeg",
+    ImageKind.WEBP: "webp",
+    ImageKind.TIFF: "tiff",
+    ImageKind.BMP: "bmp",
+}
+_BILEVEL = ("monob", "monow")
+_SMALL_RGB = (
+    "rgb8",
+    "bgr8",
+    "rgb4_byte",
+    "bgr4_byte",
+    "rgb565le",
+    "rgb555le",
+    "rgb444le",
+    "rgb565",
+    "rgb555",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A decoded image, as stored: `metadata.orientation` is still to be applied.
+
+    `format` is of the colour components, alpha left out; its arrays (uint8, or above 8 bits uint16 of either
+    byte order) are views of the decoder's memory, so maybe with gaps between rows or pixels. `alpha` is H×W
+    of the same depth, or None.
+    """
+
+    path: Path
+    kind: ImageKind
+    format: FrameFormat
+    planes: tuple[Array, ...]
+    alpha: Array | None
+    metadata: Metadata
+
+
+def read_picture(path: Path) -> Picture:
+    """Decode the image in `path`; its content decides what kind it is, not its name.
+
+    Raises InputError where it cannot be read, is damaged or no still image, FormatError for CMYK and other
+    colours that are no RGB, YCbCr or gray.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {reason(error)}") from error
+    kind = kind_of(data[:16])
+    if kind is None:
+        raise InputError(
+            f"{path} is empty" if not data else f"{path} is no PNG, JPEG, WebP, TIFF or BMP image"
+        )
+    metadata = read_metadata(kind, data, path)
+    frame = _decode(kind, data, path)
+    pixels, planes, alpha = _components(frame, path)
+    if kind is ImageKind.WEBP and alpha is not None and (alpha == 255).all():
+        alpha = None  # FFmpeg's decoder of lossless WebP always gives alpha
+    color = SRGB if pixels.family is Family.RGB else WEBP_LOSSY if kind is ImageKind.WEBP else JFIF
+    format = FrameFormat(width=frame.width, height=frame.height, pixel_format=pixels, color=color)
+    return Picture(path=path, kind=kind, format=format, planes=planes, alpha=alpha, metadata=metadata)
+
+
+def _decode(kind: ImageKind, data: bytes, path: Path) -> av.VideoFrame:
+    context: Any = av.VideoCodecContext.create(_DECODERS[kind], "r")
+    context.thread_count = 1
+    if kind is ImageKind.JPEG:
+        # A still image is whole or refused; the other decoders refuse half a picture unasked.
+        context.options = {"err_detect": "explode"}
+    try:
+        frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+    except AV_ERRORS as error:
+        raise InputError(
+            f"{path} is damaged, or of a {kind.value} kind not known: {reason(error)}"
+        ) from error
+    if not frames or frames[0].is_corrupt:
+        raise InputError(f"{path} is damaged or cut off")
+    return frames[0]  # type: ignore[no-any-return]
+
+
+def _components(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Array, ...], Array | None]:
+    """The format of the colour components, their arrays and alpha's, all views of the frame's memory."""
+    name = frame.format.name
+    if name == "pal8":
+        return _from_palette(frame)
+    if name in _BILEVEL or name in _SMALL_RGB:
+        frame = frame.reformat(format="gray" if name in _BILEVEL else "rgb24")
+        name = frame.format.name
+    dtype: np.dtype[Any] = np.dtype(np.uint8)
+    if name.endswith(("le", "be")):
+        dtype = np.dtype(">u2" if name.endswith("be") else "<u2")
+    if name.startswith("ya"):
+        both = plane_array(frame, 0, (frame.height, frame.width, 2), dtype)
+        depth = PIXEL_FORMATS["gray" if dtype.itemsize == 1 else "gray16le"]
+        return depth, (both[..., 0],), both[..., 1]
+    try:
+        format = pixel_format(name.removesuffix("be") + "le" if name.endswith("be") else name)
+    except FormatError:
+        raise FormatError(f"{path} has pixels of the kind {name}, which are not supported") from None
+    shapes = format.plane_shapes(frame.width, frame.height)
+    arrays = tuple(plane_array(frame, index, shape, dtype) for index, shape in enumerate(shapes))
+    if format.layout is Layout.PACKED:
+        (packed,) = arrays
+        first, step = format.order.index(0), format.order.index(1) - format.order.index(0)
+        end = first + 3 * step
+        color = packed[..., first : None if end < 0 else end : step]
+        alpha = packed[..., format.order.index(3)] if format.has_alpha else None
+        return PIXEL_FORMATS["rgb24" if dtype.itemsize == 1 else "rgb48le"], (color,), alpha
+    plain = matching(format)
+    assert plain is not None
+    colors = tuple(array for array, which in zip(arrays, format.order, strict=True) if which != 3)
+    return plain, colors, arrays[format.order.index(3)] if format.has_alpha else None
+
+
+def _from_palette(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Array, ...], Array | None]:
+    wide = frame.reformat(format="rgba")
+    pixels = plane_array(wide, 0, (frame.height, frame.width, 4), np.dtype(np.uint8))
+    alpha = None if (pixels[..., 3] == 255).all() else pixels[..., 3]
+    red, green, blue = (pixels[..., index] for index in range(3))
+    if (red == green).all() and (green == blue).all():
+        return PIXEL_FORMATS["gray"], (red,), alpha
+    return PIXEL_FORMATS["rgb24"], (pixels[..., :3],), alpha

@@ -1,0 +1,87 @@
+"""Tiles: the same samples as the whole picture at once, whatever the size, the format and the tile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from clips import scene
+
+from paragon_stream import Upscaler
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.frame import PIXEL_FORMATS, FrameFormat
+from paragon_stream.media.images.kinds import JFIF, SRGB
+from paragon_stream.tiles import GRAIN, PictureUpscaler, spans
+from paragon_stream.upscaler import UpscalerOptions
+
+OPTIONS = UpscalerOptions(precision="fp32")
+
+
+def run_tiled(source: FrameFormat, planes: tuple, pixels: str, color: object, tile: int) -> list[np.ndarray]:
+    target = PIXEL_FORMATS[pixels]
+    depth = np.uint16 if target.depth > 8 else np.uint8
+    outputs = [np.empty(s, depth) for s in target.plane_shapes(2 * source.width, 2 * source.height)]
+    with PictureUpscaler(OPTIONS, load_weights(None), tile=tile) as up:
+        up.run(source, planes, target, color, outputs)
+    return outputs
+
+
+@pytest.mark.parametrize(
+    ("pixels", "width", "height"),
+    [("rgb24", 301, 67), ("gray", 65, 200), ("yuv420p", 263, 201), ("yuv422p", 300, 64), ("rgb48le", 64, 64)],
+)
+def test_tiles_have_no_seams(pixels: str, width: int, height: int) -> None:
+    color = JFIF if pixels.startswith(("yuv", "gray")) else SRGB
+    planes = scene(0, width, height, pixels)
+    with Upscaler(width=width, height=height, pixel_format=pixels, color=color, precision="fp32") as upscaler:
+        whole = upscaler(planes)
+    source = FrameFormat(width=width, height=height, pixel_format=PIXEL_FORMATS[pixels], color=color)
+    tiled = run_tiled(source, planes, pixels, color, tile=128)
+    for part, want in zip(tiled, whole, strict=True):
+        difference = np.abs(part.astype(int) - want.astype(int))
+        # The network's sums run in another order: a value half-way between two codes may fall either way.
+        assert difference.max() <= (1 if part.dtype == np.uint8 else 3)
+        assert (difference > 0).mean() < (0.001 if part.dtype == np.uint8 else 0.2)
+
+
+@pytest.mark.parametrize("margin", [8, 36])
+def test_spans_cover_every_sample_once_with_context(margin: int) -> None:
+    for size in [1, 63, 64, 65, 127, 128, 129, 200, 640, 641, 999, 8000]:
+        found = spans(size, 128, margin)
+        assert [s.first for s in found] == [0, *(s.last for s in found[:-1])]
+        assert found[-1].last == size
+        padded = -(-size // GRAIN) * GRAIN
+        for span in found:
+            assert span.begin % 2 == 0
+            end = span.begin + min(128, padded)
+            assert span.first - span.begin >= margin or span.begin == 0
+            assert end - span.last >= margin or span.last == size
+            assert end <= padded
+
+
+def test_alpha_is_resampled_by_the_base_alone() -> None:
+    """A ramp stays a ramp, and opaque stays opaque at any depth."""
+    weights = load_weights(None)
+    source = FrameFormat(width=96, height=70, pixel_format=PIXEL_FORMATS["gray"], color=JFIF)
+    ramp = np.broadcast_to(np.arange(96, dtype=np.uint8) * 2, (70, 96))
+    solid = np.full((70, 96), 255, np.uint8)
+    with PictureUpscaler(OPTIONS, weights) as up:
+        out, full = np.empty((140, 192), np.uint8), np.empty((140, 192), np.uint16)
+        up.run_alpha(source, ramp, out)
+        up.run_alpha(source, solid, full)
+    assert (full == 65535).all()
+    assert (np.ptp(out.astype(int), axis=0) == 0).all()
+    inner = out[0, 12:-12].astype(int)
+    assert np.abs(inner - (np.arange(12, 180) - 0.5)).max() <= 1
+
+
+def test_few_sessions_for_many_sizes() -> None:
+    weights = load_weights(None)
+    opened = set()
+    with PictureUpscaler(OPTIONS, weights, keep=2) as up:
+        for width in (40, 50, 60, 64, 70, 40):
+            source = FrameFormat(width=width, height=50, pixel_format=PIXEL_FORMATS["gray"], color=JFIF)
+            out = np.empty((100, 2 * width), np.uint8)
+            up.run(source, (np.zeros((50, width), np.uint8),), PIXEL_FORMATS["gray"], JFIF, [out])
+            opened.add(up.used)
+            assert (out == 0).all()
+    assert len(opened) == 2
