@@ -1,11 +1,11 @@
-"""Quality of the shipped weights, measured on the shipped files through the frame job; writes the cards'
-tables.
+"""Quality of the shipped weights, measured on the shipped files through the frame job.
 
     scripts/python benchmarks/quality.py [--shared ../shared] [--clip FILE]...
 
 Pictures: Set5 and Set14 (never trained or tuned on). Video: clips (default: Big Buck Bunny, 720p),
 shrunk, encoded at several levels, decoded, upscaled. Results go to `benchmarks/results/quality.json`, and
-the tables of `engines/*.md` between their markers are written anew from it.
+the tables of `engines/*.md` and `engines/quality.json` (what `paragon-stream models` shows) are written
+from it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ LEVELS: Mapping[str, Encoding | None] = {
         encoder="libx265", options={"crf": "22", "preset": "medium", "x265-params": QUIET}
     ),
 }
+SUMMARY = REPOSITORY / "engines" / "quality.json"
+"""What `paragon-stream models` shows, by file: see `paragon_stream.checkpoint.quality`."""
+
 START, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -75,6 +78,20 @@ def measure_video(sets: list[ShippedSet], scale: int, clips: list[Path], frames:
         for upscaler in upscalers.values():
             upscaler.close()
     return rows
+
+
+def summary(shipped: list[ShippedSet], results: Mapping[str, Any]) -> dict[str, Any]:
+    """File stem → digest and the figures that were measured on that very file."""
+    table = {}
+    for s in shipped:
+        pictures = results["pictures"][f"{s.variant} ×{s.scale} {s.name}"]
+        measured = {
+            f"{data} PSNR-Y": round(pictures[data]["model"]["psnr_y"], 2)
+            for data in ("Set5", "Set14")
+            if data in pictures
+        }
+        table[s.path.stem] = {"sha256": results["weights"][s.path.name], "measured": measured}
+    return table
 
 
 def picture_table(results: Mapping[str, Any], name: str) -> list[str]:
@@ -135,6 +152,7 @@ def main() -> None:
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    SUMMARY.write_text(json.dumps(summary(shipped, results), indent=1) + "\n", encoding="utf-8")
     for card in sorted((REPOSITORY / "engines").glob("*.md")):
         if START in card.read_text(encoding="utf-8"):
             video = video_table(results) if card.stem == "video" else []
