@@ -41,10 +41,13 @@ type AnyPacket = av.Packet[Any]
 
 def rescale(ticks: int, unit: Fraction, shift: Fraction, target: Fraction) -> int:
     """`ticks`·`unit` seconds less `shift`, in units of `target`: rounded once, halves away from zero."""
-    exact = (ticks * unit - shift) / target
-    doubled = abs(exact) * 2 + 1
-    rounded = doubled.numerator // (doubled.denominator * 2)
-    return rounded if exact >= 0 else -rounded
+    # In integers: called for every packet, and Fractions take ten times as long.
+    above = (
+        ticks * unit.numerator * shift.denominator - shift.numerator * unit.denominator
+    ) * target.denominator
+    below = unit.denominator * shift.denominator * target.numerator
+    rounded = (2 * abs(above) + below) // (2 * below)
+    return rounded if above >= 0 else -rounded
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class _Route:
     """The output stream."""
     converter: TextConverter | None = None
     held: deque[tuple[Fraction, AnyPacket]] = field(default_factory=deque)
+    """Packets read and not taken yet, with their decode times in seconds."""
     dense: bool = False
     """Audio and video have a packet every moment; subtitles do not, so their absence says nothing."""
     reached: Fraction | None = None
