@@ -14,8 +14,9 @@ from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import PixelFormat
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import allocate_planes
+from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.plan import OutputOptions, plan_output
-from paragon_stream.media.probe import probe
+from paragon_stream.media.prepare import SourceOptions, prepare
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.media.sink import Sink, open_sink
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress
@@ -58,12 +59,18 @@ def upscale(
     preset: str | None = OutputOptions.preset,
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
+    start: TimeLike | None = None,
+    duration: TimeLike | None = None,
+    end: TimeLike | None = None,
     overwrite: bool = OutputOptions.overwrite,
     strict: bool = OutputOptions.strict,
     on_progress: Callable[[RenderProgress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Report:
     """Upscale the video of `source` into `destination`, with everything else that `source` holds.
+
+    `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
+    or "h:mm:ss.xxx".
 
     `destination` "-" writes y4m to standard output. The final name appears when the output is complete.
     `on_progress` is called on this thread a few times a second, `on_warning` with one sentence for everything
@@ -90,8 +97,9 @@ def upscale(
         overwrite=overwrite,
         strict=strict,
     )
+    source_options = SourceOptions(range=parse_range(start, duration, end))
     network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
-    info = probe(source)
+    info = prepare(source, source_options)
     plan = plan_output(info, destination, network.spec.scale, output_options)
     warnings.add(plan.warnings)
     pixel_format = plan.target.pixel_format

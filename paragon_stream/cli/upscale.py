@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from paragon_stream import __version__
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import given, network_options, parse_encoder_options
 from paragon_stream.errors import OutputError
+
+if TYPE_CHECKING:
+    from paragon_stream.report import ImagesReport, Report
 
 
 class _MainCommand(click.Command):
@@ -40,6 +43,9 @@ class _MainCommand(click.Command):
     "--pix-fmt", metavar="F", help="Output pixel format, such as yuv420p10le (default: the source's)."
 )
 @click.option("-x", "encoder", multiple=True, metavar="KEY=VALUE", help="Further encoder option; repeatable.")
+@click.option("--start", metavar="TIME", help="Begin here: seconds or h:mm:ss.xxx from the beginning.")
+@click.option("--duration", metavar="TIME", help="Render so much.")
+@click.option("--end", metavar="TIME", help="End before this frame.")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--strict", is_flag=True, help="Stop before rendering if anything could not be carried over.")
 @click.option(
@@ -62,12 +68,30 @@ def command(
     """Upscale the video in INPUT and write it to OUTPUT with everything else that INPUT holds.
 
     OUTPUT's suffix chooses the container. OUTPUT "-" writes raw video (y4m) to standard output.
+
+    INPUT may be an image, a folder of images or a glob such as 'shots/*.png'; OUTPUT is then an image, a folder,
+    or FOLDER/*.png. A numbered pattern such as frame_%06d.png is a video of images, in and out.
     """
     from paragon_stream.api import upscale
+    from paragon_stream.cli.images import run_images, summarise
     from paragon_stream.cli.progress import ProgressDisplay, clock, size
+    from paragon_stream.images import is_images
 
     if report is not None and not report.absolute().parent.is_dir():
         raise OutputError(f"the report cannot be written: {report.absolute().parent} is no folder")
+    if is_images(source, destination):
+        images = run_images(
+            source,
+            destination,
+            options=options,
+            encoder_options=parse_encoder_options(encoder),
+            overwrite=overwrite,
+            strict=strict,
+            quiet=quiet,
+        )
+        _write_report(images, report)
+        summarise(images, quiet=quiet)
+        return
     with ProgressDisplay(quiet=quiet) as display:
         result = upscale(
             source,
@@ -79,14 +103,19 @@ def command(
             on_warning=lambda text: click.echo(f"warning: {text}", err=True),
             **given(**options),
         )
-    if report is not None:
-        try:
-            report.write_text(result.to_json(), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"the report cannot be written to {report}: {error.strerror}") from error
+    _write_report(result, report)
     if not quiet:
         click.echo(
             f"{result.destination}: {result.target_format}, {result.frames_out} frames in "
             f"{clock(result.wall_seconds)} ({result.fps:.1f} fps), {size(result.bytes_out)}",
             err=True,
         )
+
+
+def _write_report(result: Report | ImagesReport, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(result.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the report cannot be written to {path}: {error.strerror}") from error

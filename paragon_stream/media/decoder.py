@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -13,7 +16,8 @@ import av
 from paragon_stream.errors import InputError
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.info import Damage
-from paragon_stream.media.source import open_source, video_stream
+from paragon_stream.media.source import has_index, open_source, video_stream
+from paragon_stream.media.timestamps import DISCONTINUITY_SECONDS
 
 MAX_THREADS = 8
 """Decoding threads unless told otherwise: each holds a frame, and the network is what takes the time."""
@@ -45,6 +49,8 @@ class Decoder:
         self._context.thread_type = "AUTO" if self._threads > 1 else "NONE"
         self._context.copy_opaque = True
         self._tail = _Tail(reorder=self._threads + 32)
+        self._skipped_to: list[av.Packet[av.VideoStream]] = []
+        """What was read, but not decoded, in search of the beginning."""
         self._failures: list[int] = []
         """Serial numbers of the packets that were sent last when an error came back."""
         self._corrupt_packets = self._corrupt_frames = 0
@@ -69,8 +75,36 @@ class Decoder:
         self._context.flush_buffers()
         self._container.close()
 
-    def __iter__(self) -> Iterator[av.VideoFrame]:
+    def skip_to(self, position: Fraction) -> bool:
+        """Go on behind the last key frame shown before `position` (seconds of the source's timestamps).
+
+        Called before the first frame. False if the way there cannot be trusted: stamps are missing or jump
+        back, so that positions are only known by decoding everything; this decoder is then of no use.
+        """
+        unit = Fraction(self._stream.time_base.numerator, self._stream.time_base.denominator)
+        if has_index(self._container):
+            try:
+                self._container.seek(math.ceil(position / unit) - 1, stream=self._stream)
+            except AV_ERRORS as error:
+                _log.debug("seeking in %s: %s", self._path, reason(error))
+                return False
+            return True
+        latest: int | None = None
         for packet in self._packets():
+            if packet.pts is None or packet.dts is None:
+                return False
+            if latest is not None and (latest - packet.pts) * unit > DISCONTINUITY_SECONDS:
+                return False
+            latest = packet.pts if latest is None else max(latest, packet.pts)
+            if packet.is_keyframe and packet.pts * unit < position:
+                self._skipped_to.clear()
+            self._skipped_to.append(packet)
+            if packet.dts * unit >= position:
+                break
+        return True
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        for packet in chain(self._skipped_to, self._packets()):
             self._corrupt_packets += packet.is_corrupt
             self._tail.sent(packet)
             if not self._delivered_any and packet.pts is not None and not packet.is_discard:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.frame import FrameFormat
+from paragon_stream.media.cut import Cut
 
 
 class StreamKind(StrEnum):
@@ -94,6 +95,8 @@ class MediaInfo:
     """Earliest timestamp of all streams, in seconds."""
     seekable: bool = True
     """Whether the file can be opened a second time and read from its start: true of every regular file."""
+    cut: Cut | None = None
+    """The part of it that is rendered; None for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,13 @@ from paragon_stream.media.av_errors import av_errors_as
 from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.info import Damage, MediaInfo, StreamKind
 from paragon_stream.media.planes import Plane, copy_from_frame
+from paragon_stream.media.seeking import decoder_at
 from paragon_stream.media.side_data import uncarried_in_frames
 from paragon_stream.media.timestamps import TimestampRepair
 
+type _TimedFrame = tuple[av.VideoFrame, Timing]
+
+_END = (None, None)
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
 
 
@@ -38,6 +42,7 @@ class VideoReader:
     One thread reads; `close` may come from any thread, waits for a frame that is being read, and may come
     twice. `threads` is the number of decoding threads, up to 8 of them by default.
 
+    Where `info.cut` is given, the frames in it are read, exactly, and decoding begins at a key frame before.
     A picture that changes its size or layout on the way is converted to the first frame's, so that the
     programme stays whole; `warnings` says so.
 
@@ -67,8 +72,13 @@ class VideoReader:
         self._ended = False
         self._gave_up: str | None = None
         self._lock = threading.Lock()
-        self._decoder: Decoder | None = Decoder(info.path, video.index, threads=threads)
-        self._decoded: Iterator[av.VideoFrame] = iter(self._decoder)
+        self._decoder: Decoder | None
+        if info.cut is None or info.cut.start <= (video.start_pts or 0) * video.time_base:
+            self._decoder = Decoder(info.path, video.index, threads=threads)
+            decoded = iter(self._decoder)
+        else:
+            self._decoder, decoded = decoder_at(info.path, video.index, info.cut.start, threads=threads)
+        self._timed = self._in_cut((f, self._timestamps(f.pts, f.duration)) for f in decoded)
         self._damage = Damage()
 
     def __enter__(self) -> Self:
@@ -84,7 +94,7 @@ class VideoReader:
         with self._lock:
             if self._decoder is not None:
                 self._damage = self._decoder.damage
-                self._decoded = iter(())
+                self._timed = iter(())
                 self._decoder.close()
                 self._decoder = None
 
@@ -99,15 +109,22 @@ class VideoReader:
         with self._lock:
             if self._decoder is None:
                 raise InputError(f"{self.info.path} was closed while it was being read")
-            frame = next(self._decoded, None)
-            if frame is None:
-                self._ended = True
-                self._gave_up = self._decoder.gave_up
+            frame, timing = next(self._timed, _END)
+            if frame is None or timing is None:
                 return None
-            timing = self._timestamps(frame.pts, frame.duration)
             self._note(frame, timing)
             copy_from_frame(self._in_first_format(frame, timing), planes, self._crops)
             return timing
+
+    def skip(self) -> Timing | None:
+        """The timing of the next frame, which is passed over; None after the last."""
+        with self._lock:
+            return next(self._timed, _END)[1]
+
+    @property
+    def end(self) -> Fraction | None:
+        """Until when the last frame decoded so far is shown, in seconds, whether in the cut or not."""
+        return self._end
 
     @property
     def damage(self) -> Damage:
@@ -134,12 +151,24 @@ class VideoReader:
             said.append(short)
         return said
 
+    def _in_cut(self, timed: Iterator[_TimedFrame]) -> Iterator[_TimedFrame]:
+        """The frames of `timed` that lie in the cut; notes the end where it is the source's own."""
+        cut = self.info.cut
+        for frame, timing in timed:
+            time = timing.pts * timing.time_base
+            if cut is not None and cut.is_past(time):
+                return
+            self._end = (timing.pts + timing.duration) * timing.time_base
+            if cut is None or time in cut:
+                yield frame, timing
+        self._ended = True
+        self._gave_up = self._decoder.gave_up if self._decoder else None
+
     def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
         self.frames += 1
         if self._begin is None:
             self._begin = timing.pts * timing.time_base
-            self._first_pts = self._decoder.first_pts if self._decoder else None
-        self._end = (timing.pts + timing.duration) * timing.time_base
+            self._first_pts = self._decoder.first_pts if self._decoder and not self.info.cut else None
         self._uncarried.update(set(uncarried_in_frames([frame])) - set(self.info.video.uncarried))
 
     def _in_first_format(self, frame: av.VideoFrame, timing: Timing) -> av.VideoFrame:

@@ -51,6 +51,11 @@ def open_source(path: str | Path) -> InputContainer:
     return container
 
 
+def has_index(container: InputContainer) -> bool:
+    """Whether times are found by an index, hence rightly whatever the timestamps around them do."""
+    return bool(set(container.format.name.split(",")) & {"mov", "matroska"})
+
+
 def video_stream(container: InputContainer, index: int) -> av.VideoStream:
     """The video stream with container index `index`. Raises InputError if it is none or has no decoder."""
     found = container.streams[index] if 0 <= index < len(container.streams) else None

@@ -1,0 +1,90 @@
+"""Which part of a source is rendered: times as users write them, and the exact cut they mean.
+
+Users count from the first picture or sound of the programme, as players show it. A cut is in the source's
+own clock. It begins at a frame: the first one not before the wish, so that what is written begins at 0 with a
+picture; sound before that frame is left out, too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from paragon_stream.errors import UsageError
+
+type TimeLike = str | int | float | Fraction
+"""Seconds, or "h:mm:ss.xxx" and "mm:ss"."""
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
+_ROUNDING = Fraction(1, 2000)
+"""Seconds: what a time that was rounded or cut to milliseconds may be off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """`start` ≤ time < `end`, in seconds of the source's timestamps; `end` None is the end of the source."""
+
+    start: Fraction
+    end: Fraction | None = None
+
+    def __contains__(self, time: Fraction) -> bool:
+        return time >= self.start and not self.is_past(time)
+
+    def is_past(self, time: Fraction) -> bool:
+        return self.end is not None and time >= self.end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """A part of the programme, in seconds from its beginning."""
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+
+    def __str__(self) -> str:
+        until = "the end" if self.end is None else f"{float(self.end):g} s"
+        return f"{float(self.start):g} s to {until}"
+
+    def in_source(self, origin: Fraction, time_base: Fraction) -> Cut:
+        """The cut it is in a source whose programme begins at `origin`, for frames stamped in `time_base`.
+
+        It is moved earlier by what rounding may have taken off: half a tick, or half a millisecond.
+        """
+        slack = max(time_base / 2, _ROUNDING)
+        end = None if self.end is None else origin + self.end - slack
+        return Cut(start=origin + self.start - slack, end=end)
+
+
+def parse_range(start: TimeLike | None, duration: TimeLike | None, end: TimeLike | None) -> Range | None:
+    """The range that these wishes make; None where there are none.
+
+    Raises UsageError for what is no time, for `duration` with `end`, and for a range without length.
+    """
+    if start is None and duration is None and end is None:
+        return None
+    if duration is not None and end is not None:
+        raise UsageError("--duration and --end say the same thing twice: give one of them")
+    begin = parse_time(start, "--start") if start is not None else Fraction(0)
+    if duration is not None:
+        stop: Fraction | None = begin + parse_time(duration, "--duration")
+    else:
+        stop = None if end is None else parse_time(end, "--end")
+    if stop is not None and stop <= begin:
+        raise UsageError(f"nothing lies between {float(begin):g} s and {float(stop):g} s: the range is empty")
+    return Range(start=begin, end=stop)
+
+
+def parse_time(value: TimeLike, name: str = "time") -> Fraction:
+    """`value` in seconds, exactly. Raises UsageError naming `name`."""
+    match = _CLOCK.fullmatch(str(value).strip()) if not isinstance(value, Fraction) else None
+    if isinstance(value, Fraction) and value >= 0:
+        return value
+    if match is None and isinstance(value, int | float) and 0 <= value < 1e9:
+        return Fraction(value)  # 1e-05 and the like
+    if match is None:
+        raise UsageError(f"{name} {value} is no time: give seconds, or h:mm:ss.xxx")
+    hours, minutes, seconds = match.groups()
+    if minutes and (Fraction(seconds) >= 60 or (hours and int(minutes) >= 60)):
+        raise UsageError(f"{name} {value} has 60 seconds or minutes, or more")
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)

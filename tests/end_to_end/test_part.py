@@ -1,0 +1,125 @@
+"""`--start`, `--duration`, `--end` from file to file: what goes with the picture is cut to match."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from clips import make_clip, packet_facts
+
+import paragon_stream
+from paragon_stream.cli.main import run
+
+FAST = {"engine": "null", "preset": "ultrafast"}
+
+
+def video_times(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        return [frame.pts * unit for frame in source.decode(stream)]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("mkv", "mkv"), ("mkv", "mp4"), ("mp4", "mkv"), ("mov", "mov")]
+)
+def test_sound_is_cut_to_the_packet(tmp_path: Path, source: str, target: str) -> None:
+    clip = make_clip(tmp_path / f"in.{source}", frames=75, audio="aac", options={"g": "12", "bf": "2"})
+    out = tmp_path / f"out.{target}"
+    report = paragon_stream.upscale(clip, out, start=1, end=2, **FAST)
+    assert (report.frames_in, report.frames_out, report.warnings) == (25, 25, ())
+    times = video_times(out)
+    assert times == [Fraction(i, 25) for i in range(25)]
+    tick = Fraction(1, 1000)
+    wanted = [p for p in packet_facts(clip, 1) if p.pts is not None and 1 <= p.pts < 2 - tick / 2]
+    found = packet_facts(out, 1)
+    assert [p.data for p in found] == [p.data for p in wanted]
+    for packet, original in zip(found, wanted, strict=True):
+        assert packet.pts is not None and original.pts is not None
+        assert abs(packet.pts - (original.pts - 1)) <= tick
+
+
+def test_a_transport_stream_far_from_zero(tmp_path: Path) -> None:
+    first = 90_000 * 115
+    clip = make_clip(
+        tmp_path / "in.ts",
+        pts=[first + i * 3600 for i in range(75)],
+        time_base=Fraction(1, 90_000),
+        audio="mp2",
+        audio_delay=115,
+        audio_seconds=3,
+        options={"g": "12", "bf": "2"},
+    )
+    with av.open(str(clip)) as source:
+        origin = Fraction(source.start_time, 1_000_000)
+    starts = [p for p in packet_facts(clip, 0) if p.pts is not None]
+    frames = sorted(p.pts for p in starts if p.pts is not None)
+    begin = next(t for t in frames if t - origin >= Fraction(999, 1000))
+    out = tmp_path / "out.mkv"
+    report = paragon_stream.upscale(clip, out, start=1, duration=1, **FAST)
+    assert abs(report.frames_out - 25) <= 1
+    assert video_times(out)[0] == 0
+    wanted = [p for p in packet_facts(clip, 1) if p.pts is not None and begin <= p.pts < origin + 2]
+    found = packet_facts(out, 1)
+    assert [p.data for p in found] == [p.data for p in wanted]
+    assert found[0].pts is not None and wanted[0].pts is not None
+    assert abs(found[0].pts - (wanted[0].pts - begin)) <= Fraction(1, 1000)
+
+
+def test_subtitles_and_chapters_that_reach_into_the_range(tmp_path: Path) -> None:
+    """The script's events are shown at 0.04–0.20, 0.20–0.36 and 0.40–0.48 s."""
+    clip = make_clip(
+        tmp_path / "in.mkv",
+        frames=25,
+        subtitles="ass",
+        chapters=5,
+        attachments=[("font.ttf", "font/ttf", bytes(99))],
+        second_video=True,
+    )
+    events = packet_facts(clip, 1)
+    out = tmp_path / "out.mkv"
+    paragon_stream.upscale(clip, out, start=0.28, end="0.44", **FAST)
+    begin, end = Fraction(28, 100), Fraction(44, 100)
+    wanted = [
+        (max(Fraction(0), e.pts - begin), min(end, e.pts + e.duration) - max(begin, e.pts), e.data)
+        for e in events
+        if e.pts is not None and e.duration and e.pts < end and e.pts + e.duration > begin
+    ]
+    assert len(wanted) == 2
+    found = [(e.pts, e.duration, e.data) for e in packet_facts(out, 1)]
+    assert [f[2] for f in found] == [w[2] for w in wanted]
+    for (pts, duration, _), (time, length, _) in zip(found, wanted, strict=True):
+        assert pts is not None and duration is not None
+        assert abs(pts - time) <= Fraction(1, 1000) and abs(duration - length) <= Fraction(2, 1000)
+    with av.open(str(out)) as result:
+        chapters = [
+            (
+                c["start"] * Fraction(c["time_base"]),
+                c["end"] * Fraction(c["time_base"]),
+                c["metadata"]["title"],
+            )
+            for c in result.chapters()
+        ]
+        assert [s.type for s in result.streams] == ["video", "subtitle", "video", "attachment"]
+    assert [title for _, _, title in chapters] == ["Chapter 2", "Chapter 3"]
+    edges = [edge for start, end, _ in chapters for edge in (start, end)]
+    for edge, expected in zip(edges, (0, 12, 12, 16), strict=True):
+        assert abs(edge - Fraction(expected, 100)) <= Fraction(1, 1000)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=50)
+    out = tmp_path / "out.mkv"
+    common = [str(clip), str(out), "--engine", "null", "--preset", "ultrafast", "--quiet"]
+    assert run([*common, "--start", "0:00:01", "--duration", "0.2"]) == 0
+    assert video_times(out) == [Fraction(i, 25) for i in range(5)]
+    for wrong, code, message in (
+        (["--start", "soon"], 2, "--start soon is no time"),
+        (["--start", "2", "--end", "1"], 2, "the range is empty"),
+        (["--start", "1:00:00"], 1, "behind the end"),
+    ):
+        assert run([*common, "--overwrite", *wrong]) == code
+        assert message in capsys.readouterr().err
+    assert len(video_times(out)) == 5
