@@ -38,6 +38,7 @@ class Container:
 
     `tick` is the unit that the container stores video timestamps in; None where it adopts the source's.
     `text_codec` is the subtitle codec that foreign text subtitles are converted to, "" if there is none.
+    `audio_encoder` is what sound is encoded with that cannot be copied.
     `codecs`, where given, lists all FFmpeg codecs that players find in it; the muxer accepts more.
     `encoders` are the encoders to choose from by default, the preferred one first.
     """
@@ -48,6 +49,7 @@ class Container:
     encoders: tuple[str, ...]
     tick: Fraction | None = None
     text_codec: str = ""
+    audio_encoder: str = "aac"
     cover: Cover = Cover.NONE
     attachments: bool = False
     chapters: bool = True
@@ -135,6 +137,7 @@ WEBM = Container(
     encoders=("libsvtav1", "libvpx-vp9"),
     tick=Fraction(1, 1000),
     text_codec="webvtt",
+    audio_encoder="libopus",
     stores_sample_aspect=False,
     strict_decode_order=False,
     options=_INTERLEAVE,
@@ -168,3 +171,8 @@ def container_for(destination: Path) -> Container:
         else f"{destination.name!r} has no suffix and"
     )
     raise UsageError(f"{what} names no container that can be written: choose one of {known}, or - for y4m")
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether the suffix of `path` is that of a video that can be written."""
+    return path.suffix.lower() in {".y4m", *(suffix for each in CONTAINERS for suffix in each.suffixes)}

@@ -163,11 +163,11 @@ def _file_plan(info: MediaInfo, path: Path, scale: int, options: OutputOptions) 
     source, video = info.video.format.pixel_format, info.video
     encoder, pixels = _choose(container, source, options)
     target = _target(video, scale, pixels)
-    rate = video.average_rate or FALLBACK_RATE
+    rate = video.shown_rate or FALLBACK_RATE
     job = EncoderJob(
         encoder=encoder,
         format=target,
-        tick=container.video_tick(video.time_base),
+        tick=container.video_tick(video.shown_time_base),
         rate=rate,
         settings=encoder_settings(
             encoder,
@@ -332,6 +332,10 @@ def _fate(
             reason="" if plain else "fonts, positions and effects are lost",
             loss=not plain,
         )
+    if stream.kind is StreamKind.AUDIO and stream.copyable:
+        return StreamPlan(
+            stream=stream, action=Action.CONVERT, codec=container.audio_encoder, reason=why_not, loss=True
+        )
     return _dropped(stream, why_not)
 
 
@@ -384,7 +388,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, scale: int, options: OutputOpt
     return OutputPlan(
         destination=path,
         target=target,
-        rate=info.video.average_rate or FALLBACK_RATE,
+        rate=info.video.shown_rate or FALLBACK_RATE,
         options=options,
         streams=dropped,
         losses=tuple(losses),

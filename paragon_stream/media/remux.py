@@ -1,4 +1,4 @@
-"""Everything but the upscaled video: copied packets, converted subtitles, attached files.
+"""Everything but the upscaled video: copied packets, converted texts and sound, attached files.
 
 A second demuxer reads the source beside the decoder's, pulled by the writer: packets are handed out up to the
 time that the video has reached, so they never run ahead of it and nothing piles up. In a badly interleaved
@@ -19,6 +19,7 @@ import av
 from av.stream import Discard, Disposition
 
 from paragon_stream.media.adts import AdtsFilter, audio_config, has_adts
+from paragon_stream.media.audio import AudioConverter
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.containers import Container
 from paragon_stream.media.cut import Cut
@@ -59,7 +60,7 @@ class _Route:
     """Of the source's timestamps, seconds."""
     target: Any
     """The output stream."""
-    converter: TextConverter | None = None
+    converter: AudioConverter | TextConverter | None = None
     held: deque[tuple[Fraction, AnyPacket]] = field(default_factory=deque)
     """Packets read and not taken yet, with their decode times in seconds."""
     dense: bool = False
@@ -124,10 +125,11 @@ class Companions:
             return
         if plan.action is Action.COPY:
             target = add_copy(out, template)
-            converter = None
+            converter: AudioConverter | TextConverter | None = None
         elif plan.action is Action.CONVERT:
             target = out.add_stream(plan.codec)
-            converter = TextConverter(template, target)
+            kind = AudioConverter if template.type == "audio" else TextConverter
+            converter = kind(template, target)
         else:
             return
         target.metadata.clear()
@@ -171,7 +173,7 @@ class Companions:
         for route in self._routes.values():
             if route.converter is not None:
                 for packet in route.converter.flush():
-                    yield self._addressed(route, packet, Fraction(1, 1000))
+                    yield self._addressed(route, packet, route.converter.unit)
 
     def failed(self, packet: AnyPacket, error: BaseException) -> None:
         """Note that the muxer refused `packet`, or one handed to it before."""
@@ -271,8 +273,8 @@ class Companions:
             route.failed += 1
             route.why_failed = reason(error)
             return
-        for text in made:
-            yield self._addressed(route, text, Fraction(1, 1000))
+        for each in made:
+            yield self._addressed(route, each, route.converter.unit)
 
     def _without_header(self, route: _Route, packet: AnyPacket) -> AnyPacket | None:
         if route.strip is None:

@@ -46,8 +46,11 @@ class TextConverter:
     """Packets of one text subtitle stream in, packets of another codec out.
 
     `source` is the stream that the packets come from, `target` the output stream, its encoder not open yet.
-    Packets come out with pts and duration in milliseconds, in order of start. Raises what PyAV raises.
+    Packets come out with pts and duration in milliseconds (`unit`), in order of start. Raises what PyAV
+    raises.
     """
+
+    unit = MILLISECOND
 
     def __init__(self, source: Any, target: Any) -> None:
         self._decoder = source.codec_context

@@ -18,7 +18,12 @@ _NO_NAME = re.compile(
 
 def file_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags of a whole file that are worth carrying over."""
-    return {key: value for key, value in tags.items() if not _STALE.fullmatch(key)}
+    return {
+        key: value
+        for key, value in tags.items()
+        if not _STALE.fullmatch(key)
+        and not (key == "creation_time" and value.startswith("1970-01-01T00:00:00"))
+    }
 
 
 def stream_tags(tags: Mapping[str, str], *, muxer: str) -> dict[str, str]:
