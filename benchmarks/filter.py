@@ -31,6 +31,7 @@ import vapoursynth as vs
 from common import REPOSITORY, Cost, machine, write_results
 
 from paragon_stream.checkpoint import load_weights
+from paragon_stream.datafiles import data_folder
 from paragon_stream.frame import (
     ChromaLocation,
     ColorRange,
@@ -42,12 +43,12 @@ from paragon_stream.frame import (
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
 from paragon_stream.runtimes import Flavour, SessionOptions, runtime
-from paragon_stream.vapoursynth import filter_path
 
 WIDTH, HEIGHT, FPS = 960, 540, 24
 SHORT = 8
 VSPIPE = Path(vs.__file__).with_name("vspipe")
 MPV = REPOSITORY / "build" / "mpv" / "bin" / "mpv"
+SCRIPT_PATH = data_folder("filters") / "paragon.vpy"
 
 OURS = """
 import vapoursynth as vs
@@ -137,7 +138,7 @@ def contestants(folder: Path, clip: Path, mlrt: Path | None) -> dict[str, Callab
     if MPV.exists():
         racers["mpv"] = lambda frames: child(
             [MPV, "--no-config", "--untimed", "--vo=null", "--ao=null", "--term-status-msg=",
-             f"--frames={frames}", f'--vf=vapoursynth={filter_path()}:user-data="wait=1"', clip]
+             f"--frames={frames}", f'--vf=vapoursynth={SCRIPT_PATH}:user-data="wait=1"', clip]
         )  # fmt: skip
     if mlrt is not None:
         network = folder / "upstream.onnx"
@@ -266,7 +267,7 @@ def seeks_and_drops(folder: Path, size: tuple[int, int], seeks: int) -> dict[str
     filters = {
         "no filter": [],
         "VapourSynth's resize": [f"--vf=vapoursynth={resize}"],
-        "paragon": [f"--vf=vapoursynth={filter_path()}"],
+        "paragon": [f"--vf=vapoursynth={SCRIPT_PATH}"],
     }
     results: dict[str, Any] = {"size": f"{size[0]}x{size[1]}", "fps": FPS}
     players = {name: Player(folder, clip, "--pause", *options) for name, options in filters.items()}

@@ -26,7 +26,6 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights, load_weights
-from paragon_stream.datafiles import data_folder
 from paragon_stream.errors import ParagonError, UsageError
 from paragon_stream.frame import (
     PIXEL_FORMATS,
@@ -110,11 +109,6 @@ def upscale(
     if source is not clip:
         result = _convert(result, clip.format.bits_per_sample, vs.FLOAT)
     return result
-
-
-def filter_path() -> Path:
-    """The ready-made script for mpv and vspipe, in a checkout and in an installed package."""
-    return data_folder("filters") / "paragon.vpy"
 
 
 @contextmanager

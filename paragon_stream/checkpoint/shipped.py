@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paragon_stream.checkpoint.spec import Variant
+from paragon_stream.datafiles import data_folder
 
-_PACKAGE = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"(?P<variant>[a-z]+)_x(?P<scale>\d+)_(?P<name>[a-z0-9-]+)\.safetensors")
 _DEFAULT_ORDER = ("video", "fidelity")
 
@@ -27,8 +27,7 @@ class ShippedSet:
 
 def engines_folder() -> Path:
     """Where the shipped weights lie: inside the installed package, or at the top of a checkout."""
-    installed = _PACKAGE / "_data" / "engines"
-    return installed if installed.is_dir() else _PACKAGE.parent / "engines"
+    return data_folder("engines")
 
 
 def list_shipped(folder: Path | None = None) -> list[ShippedSet]:

@@ -23,10 +23,11 @@ from clips import make_clip
 from numpy.typing import NDArray
 
 import paragon_stream
-import paragon_stream.vapoursynth as paragon
+from paragon_stream.datafiles import data_folder
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 MPV = CHECKOUT / "build" / "mpv" / "bin" / "mpv"
+SCRIPT_PATH = data_folder("filters") / "paragon.vpy"
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,7 +42,7 @@ def arguments(*more: object, user_data: str = "") -> list[str]:
     quoted = f':user-data="{user_data}"' if user_data else ""
     return [
         str(MPV), "--no-config", "--ao=null", "--term-status-msg=",
-        f"--vf=vapoursynth={paragon.filter_path()}{quoted}", *map(str, more),
+        f"--vf=vapoursynth={SCRIPT_PATH}{quoted}", *map(str, more),
         *([] if any(str(argument).startswith("--o=") for argument in more) else ["--vo=null"]),
     ]  # fmt: skip
 
@@ -81,7 +82,7 @@ def test_plays_to_the_end(tmp_path: Path, codec: str, pix_fmt: str, shown: str, 
 @pytest.mark.parametrize("concurrent", [1, 2, 8])
 def test_few_and_many_requests(tmp_path: Path, concurrent: int) -> None:
     clip = make_clip(tmp_path / "in.mkv", width=160, height=96, frames=60)
-    script = f"--vf=vapoursynth={paragon.filter_path()}:buffered-frames=1:concurrent-frames={concurrent}"
+    script = f"--vf=vapoursynth={SCRIPT_PATH}:buffered-frames=1:concurrent-frames={concurrent}"
     assert "320x192" in play("--untimed", script, clip)
 
 
@@ -232,8 +233,8 @@ def test_seeks_while_playing_and_then_to_the_end(tmp_path: Path, player: Any) ->
         mpv.command("seek", second, "absolute+exact")
         time.sleep(0.05)  # before it is over, the next one comes
     mpv.event("playback-restart")
-    mpv.command("vf", "toggle", f"vapoursynth={paragon.filter_path()}")
-    mpv.command("vf", "toggle", f"vapoursynth={paragon.filter_path()}")
+    mpv.command("vf", "toggle", f"vapoursynth={SCRIPT_PATH}")
+    mpv.command("vf", "toggle", f"vapoursynth={SCRIPT_PATH}")
     mpv.command("seek", 9.0, "absolute+exact")
     deadline = time.monotonic() + 60
     while not mpv.command("get_property", "eof-reached"):

@@ -14,10 +14,12 @@ import vapoursynth as vs
 from filter_material import content, make_clip, planes_of
 
 import paragon_stream.vapoursynth as paragon
+from paragon_stream.datafiles import data_folder
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 VSPIPE = Path(vs.__file__).with_name("vspipe.exe" if os.name == "nt" else "vspipe")
+SCRIPT_PATH = data_folder("filters") / "paragon.vpy"
 
 SCRIPT = """
 import sys
@@ -160,12 +162,10 @@ class TestReadyMadeScript:
         if not hasattr(vs.core, "bs"):
             pytest.skip("opening files needs BestSource")
         environment = {**environment, "HOME": str(source.parent)}  # BestSource keeps its index there
-        done = vspipe(environment, "-a", f"source={source}", paragon.filter_path(), "-")
+        done = vspipe(environment, "-a", f"source={source}", SCRIPT_PATH, "-")
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout == expected[: len(expected) // 24 * 10]
-        done = vspipe(
-            environment, "-a", f"source={source}", "-a", "display=64x48", paragon.filter_path(), "-"
-        )
+        done = vspipe(environment, "-a", f"source={source}", "-a", "display=64x48", SCRIPT_PATH, "-")
         format = vs.core.get_video_format(vs.YUV420P8)
         untouched = b"".join(plane.tobytes() for n in range(10) for plane in content(n, format, 64, 48))
         assert done.stdout == untouched
@@ -181,7 +181,7 @@ class TestReadyMadeScript:
     def test_says_what_is_wrong(self, environment, source, arguments, message) -> None:
         environment = {**environment, "HOME": str(source.parent)}
         arguments = [argument.format(source=source) for argument in arguments]
-        done = vspipe(environment, *arguments, paragon.filter_path(), "-")
+        done = vspipe(environment, *arguments, SCRIPT_PATH, "-")
         assert done.returncode != 0
         assert message in done.stderr.decode()
 
