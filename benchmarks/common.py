@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -58,6 +59,7 @@ def machine() -> dict[str, Any]:
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": platform.platform(),
         "python": platform.python_version(),
+        "commit": _commit(),
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
     }
 
@@ -75,6 +77,15 @@ def _plain(value: object) -> object:
     if isinstance(value, Cost):
         return {name: round(seconds, 4) for name, seconds in asdict(value).items()}
     raise TypeError(f"{value!r} cannot be stored")
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with a plus sign where files were changed since; None without git."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.check_output(command, cwd=REPOSITORY, text=True, stderr=subprocess.DEVNULL).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _version(distribution: str) -> str | None:
