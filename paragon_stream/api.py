@@ -15,6 +15,7 @@ from paragon_stream.frame import PixelFormat
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.cut import TimeLike, parse_range
+from paragon_stream.media.fields import parse_method
 from paragon_stream.media.plan import OutputOptions, plan_output
 from paragon_stream.media.prepare import SourceOptions, prepare
 from paragon_stream.media.reader import VideoReader
@@ -62,6 +63,9 @@ def upscale(
     start: TimeLike | None = None,
     duration: TimeLike | None = None,
     end: TimeLike | None = None,
+    deinterlace: str = SourceOptions.deinterlace,
+    idet: bool = SourceOptions.idet,
+    ivtc: bool = SourceOptions.ivtc,
     overwrite: bool = OutputOptions.overwrite,
     strict: bool = OutputOptions.strict,
     on_progress: Callable[[RenderProgress], None] | None = None,
@@ -70,7 +74,8 @@ def upscale(
     """Upscale the video of `source` into `destination`, with everything else that `source` holds.
 
     `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
-    or "h:mm:ss.xxx".
+    or "h:mm:ss.xxx". `deinterlace` is auto (frames flagged as interlaced), off, bwdif, bwdif-2x (double rate)
+    or yadif; `idet` looks at the picture instead of the flags; `ivtc` undoes telecine.
 
     `destination` "-" writes y4m to standard output. The final name appears when the output is complete.
     `on_progress` is called on this thread a few times a second, `on_warning` with one sentence for everything
@@ -97,11 +102,13 @@ def upscale(
         overwrite=overwrite,
         strict=strict,
     )
-    source_options = SourceOptions(range=parse_range(start, duration, end))
+    source_options = SourceOptions(
+        range=parse_range(start, duration, end), deinterlace=parse_method(deinterlace), idet=idet, ivtc=ivtc
+    )
     network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
     info = prepare(source, source_options)
     plan = plan_output(info, destination, network.spec.scale, output_options)
-    warnings.add(plan.warnings)
+    warnings.add([*info.hints, *plan.warnings])
     pixel_format = plan.target.pixel_format
     with (
         Upscaler.for_format(

@@ -46,6 +46,9 @@ class _MainCommand(click.Command):
 @click.option("--start", metavar="TIME", help="Begin here: seconds or h:mm:ss.xxx from the beginning.")
 @click.option("--duration", metavar="TIME", help="Render so much.")
 @click.option("--end", metavar="TIME", help="End before this frame.")
+@click.option("--deinterlace", metavar="HOW", help="auto (by flags), off, bwdif, bwdif-2x or yadif.")
+@click.option("--idet", is_flag=True, default=None, help="Look for interlacing, where flags are wrong.")
+@click.option("--ivtc", is_flag=True, default=None, help="Undo telecine: film at 24 frames a second.")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--strict", is_flag=True, help="Stop before rendering if anything could not be carried over.")
 @click.option(
@@ -69,8 +72,8 @@ def command(
 
     OUTPUT's suffix chooses the container. OUTPUT "-" writes raw video (y4m) to standard output.
 
-    INPUT may be an image, a folder of images or a glob such as 'shots/*.png'; OUTPUT is then an image, a folder,
-    or FOLDER/*.png. A numbered pattern such as frame_%06d.png is a video of images, in and out.
+    INPUT may be an image, a folder of images or a glob such as 'shots/*.png'; OUTPUT is then an image, a
+    folder, or FOLDER/*.png. A numbered pattern such as frame_%06d.png is a video of images, in and out.
     """
     from paragon_stream.api import upscale
     from paragon_stream.cli.images import run_images, summarise

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from paragon_stream.frame import FrameFormat
 from paragon_stream.media.cut import Cut
+from paragon_stream.media.fields import FieldJob, Parity
 
 
 class StreamKind(StrEnum):
@@ -72,12 +73,29 @@ class VideoInfo:
     frames: int | None = None
     """How many frames to expect, for progress; an estimate; None where nothing says so."""
     interlaced: bool = False
-    """The first frames are interlaced; they are processed as if they were progressive."""
+    """The first frames are interlaced, or the header says so where frames of this codec say nothing."""
+    flagged_frames: bool = True
+    """Whether that can be read off every single frame."""
+    parity: Parity = Parity.AUTO
+    """The order of fields that the header tells; AUTO where it tells none."""
+    fields: FieldJob | None = None
+    """What is done about interlacing; None processes frames as they are."""
     display_matrix: tuple[int, ...] | None = None
     """Nine 16.16/2.30 fixed-point integers; None for upright video."""
     hdr: HdrMetadata | None = None
     uncarried: tuple[str, ...] = ()
     """What the first frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision" …"""
+
+    @property
+    def shown_rate(self) -> Fraction | None:
+        """Frames per second behind the treatment of fields."""
+        factor = self.fields.rate_factor if self.fields else 1
+        return None if self.average_rate is None else self.average_rate * factor
+
+    @property
+    def shown_time_base(self) -> Fraction:
+        """Seconds per tick of the frames' stamps behind the treatment of fields."""
+        return self.time_base / (self.fields.ticks if self.fields else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +115,8 @@ class MediaInfo:
     """Whether the file can be opened a second time and read from its start: true of every regular file."""
     cut: Cut | None = None
     """The part of it that is rendered; None for all of it."""
+    hints: tuple[str, ...] = ()
+    """Sentences about what the user might want to choose otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from paragon_stream.errors import InputError
 from paragon_stream.media.cut import Cut, Range
+from paragon_stream.media.field_choice import treat_fields
+from paragon_stream.media.fields import Deinterlace
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
@@ -19,6 +21,11 @@ class SourceOptions:
 
     range: Range | None = None
     """The part to render."""
+    deinterlace: Deinterlace = Deinterlace.AUTO
+    idet: bool = False
+    """Look at the fields of the first seconds, and believe them rather than the flags."""
+    ivtc: bool = False
+    """Undo telecine."""
 
 
 def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
@@ -28,9 +35,11 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     and InputError for a range that holds no frame.
     """
     info = probe(path)
-    if options.range is not None:
-        info = _cut(info, options.range)
-    return info
+    wanted = options.range
+    rough = None if wanted is None else wanted.in_source(programme_start(info), info.video.time_base)
+    treated, hints = treat_fields(replace(info, cut=rough), options.deinterlace, options.idet, options.ivtc)
+    info = replace(info, video=treated, hints=hints)
+    return info if wanted is None else _cut(info, wanted)
 
 
 def programme_start(info: MediaInfo) -> Fraction:
@@ -53,7 +62,7 @@ def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:
     if first is None:
         raise InputError(_nothing_there(info, wanted, end))
     time = first.pts * first.time_base
-    interval = 1 / video.average_rate if video.average_rate else Fraction(0)
+    interval = 1 / video.shown_rate if video.shown_rate else Fraction(0)
     # In a gap of the picture the sound goes on: then the wish itself is the beginning.
     begins_with_frame = time - cut.start <= max(interval, 2 * video.time_base) * 2
     cut = Cut(start=time if begins_with_frame else cut.start, end=cut.end)
@@ -69,9 +78,9 @@ def _frames(info: MediaInfo, cut: Cut) -> int | None:
     if length is not None:
         source_end = begin + Fraction(length)
         end = source_end if end is None else min(end, source_end)
-    if end is None or not video.average_rate:
+    if end is None or not video.shown_rate:
         return None
-    return max(1, round((end - cut.start) * video.average_rate))
+    return max(1, round((end - cut.start) * video.shown_rate))
 
 
 def _nothing_there(info: MediaInfo, wanted: Range, end: Fraction | None) -> str:

@@ -15,6 +15,7 @@ from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat, pixel_form
 from paragon_stream.media import side_data
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.color_tags import decide_color, read_color
+from paragon_stream.media.fields import Parity
 from paragon_stream.media.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.source import open_source, video_stream
 from paragon_stream.media.streams import codec_name, describe_stream
@@ -23,8 +24,10 @@ _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
 _MAX_PACKETS = 3000
 """Packets read in search of the first frame: a minute of video."""
-_INTERLACED_ORDERS = (2, 3, 4, 5)
-"""AVFieldOrder: TT, BB, TB, BT."""
+_FIELD_ORDERS = {2: Parity.TOP, 3: Parity.BOTTOM, 4: Parity.BOTTOM, 5: Parity.TOP}
+"""AVFieldOrder: TT, BB, TB (coded top, shown bottom first), BT; the header's word."""
+_FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores", "av1", "vp8", "vp9")
+"""Codecs whose frames tell themselves whether they are interlaced, and are believed more than a header."""
 _MAX_SANE_RATE = 300
 """Frames per second; average rates above are artefacts of 1 ms time bases and of DV."""
 
@@ -137,6 +140,9 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
     time_base = _fraction(stream.time_base) or Fraction(1, 1000)
     start = stream.start_time if frame.pts is None else frame.pts
     duration = _duration(container, stream, float((start or 0) * time_base))
+    flagged = any(frame.interlaced_frame for frame in frames)
+    in_band = codec_name(stream) in _FRAMES_SAY_IT
+    from_header = _FIELD_ORDERS.get(context.field_order, Parity.AUTO)
     return VideoInfo(
         index=stream.index,
         codec=codec_name(stream),
@@ -155,7 +161,9 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
         start_pts=start,
         duration=duration,
         frames=_frame_count(stream, duration or _container_seconds(container), rate),
-        interlaced=context.field_order in _INTERLACED_ORDERS or any(f.interlaced_frame for f in frames),
+        interlaced=flagged or (from_header is not Parity.AUTO and not in_band),
+        flagged_frames=flagged or in_band,
+        parity=from_header,
         display_matrix=side_data.display_matrix(context, frame),
         hdr=side_data.hdr_metadata(context, frame),
         uncarried=tuple(

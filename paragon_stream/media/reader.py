@@ -16,13 +16,12 @@ from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import Layout, Timing, pixel_format
 from paragon_stream.media.av_errors import av_errors_as
 from paragon_stream.media.decoder import Decoder
+from paragon_stream.media.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.info import Damage, MediaInfo, StreamKind
 from paragon_stream.media.planes import Plane, copy_from_frame
 from paragon_stream.media.seeking import decoder_at
 from paragon_stream.media.side_data import uncarried_in_frames
 from paragon_stream.media.timestamps import TimestampRepair
-
-type _TimedFrame = tuple[av.VideoFrame, Timing]
 
 _END = (None, None)
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
@@ -78,7 +77,10 @@ class VideoReader:
             decoded = iter(self._decoder)
         else:
             self._decoder, decoded = decoder_at(info.path, video.index, info.cut.start, threads=threads)
-        self._timed = self._in_cut((f, self._timestamps(f.pts, f.duration)) for f in decoded)
+        timed: Iterator[TimedFrame] = ((f, self._timestamps(f.pts, f.duration)) for f in decoded)
+        if video.fields is not None:
+            timed = Deinterlacer(video.fields, video.average_rate).process(timed)
+        self._timed = self._in_cut(timed)
         self._damage = Damage()
 
     def __enter__(self) -> Self:
@@ -135,7 +137,8 @@ class VideoReader:
     @property
     def warnings(self) -> list[str]:
         """One sentence for each kind of trouble so far; complete after the last frame."""
-        said = [_INTERLACED] if self.info.video.interlaced else []
+        video = self.info.video
+        said = [_INTERLACED] if video.interlaced and video.fields is None else []
         said += [*_damage_sentences(self.damage), *self._timestamps.warnings]
         said += [
             f"the picture changes to {name} at {change.seconds:.2f} s: {_count(change.frames, 'frame')} "
@@ -151,7 +154,7 @@ class VideoReader:
             said.append(short)
         return said
 
-    def _in_cut(self, timed: Iterator[_TimedFrame]) -> Iterator[_TimedFrame]:
+    def _in_cut(self, timed: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         """The frames of `timed` that lie in the cut; notes the end where it is the source's own."""
         cut = self.info.cut
         for frame, timing in timed:

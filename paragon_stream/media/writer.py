@@ -29,6 +29,9 @@ AHEAD = Fraction(1)
 """Seconds that copied packets are handed to the muxer before the picture they go with: when a fragment of MP4
 ends, it takes the last durations from what is queued."""
 
+_PROGRESSIVE = 1
+"""AVFieldOrder."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -170,6 +173,8 @@ class VideoWriter:
         self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
         configure(self._video.codec_context, self._job)
         self._video.time_base = self._tick
+        if info.video.fields is not None or not info.video.interlaced:
+            self._video.codec_context.field_order = _PROGRESSIVE
         if self._job.encoder.codec == "hevc" and self._container.name in ("mp4", "mov"):
             self._video.codec_context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
         if info.video.display_matrix is not None and self._container.rotation:

@@ -1,0 +1,323 @@
+"""Interlaced sources become progressive frames: the right field first, in place, at the right time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.filter import Graph
+from clips import frame_planes, make_frame
+from numpy.typing import NDArray
+
+import paragon_stream
+from paragon_stream.errors import FormatError, UsageError
+from paragon_stream.frame import Timing
+from paragon_stream.media.cut import parse_range
+from paragon_stream.media.fields import Deinterlace, Parity, parse_method
+from paragon_stream.media.prepare import SourceOptions, prepare
+from paragon_stream.media.reader import VideoReader
+
+WIDTH, HEIGHT = 96, 64
+NTSC = Fraction(30000, 1001)
+LOSSLESS = {
+    "mpeg2video": {"q:v": "1", "qmin": "1"},
+    "mpeg4": {"q:v": "1", "qmin": "1"},
+    "libx264": {"preset": "ultrafast", "crf": "4"},
+}
+
+type Picture = tuple[NDArray[Any], ...]
+
+
+def picture(time: float, dtype: type = np.uint8) -> Picture:
+    """A scene at `time` (in fields): a soft blob that moves fast to the right over a standing gradient."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+    luma = 60 + 60 * y / HEIGHT + 100 * np.exp(-(((x - 12 - 3 * time) / 9) ** 2))
+    deep = 1 if dtype is np.uint8 else 4
+    chroma = np.full((HEIGHT // 2, WIDTH // 2), 90 * deep, dtype)
+    chroma[: HEIGHT // 4] = 150 * deep
+    return (np.round(luma * deep).astype(dtype), chroma, chroma.copy())
+
+
+def woven(first: Picture, second: Picture, top_first: bool) -> Picture:
+    """A frame of two fields: the even rows are those of the top field."""
+    top, bottom = (first, second) if top_first else (second, first)
+    planes = [plane.copy() for plane in top]
+    for plane, other in zip(planes, bottom, strict=True):
+        plane[1::2] = other[1::2]
+    return tuple(planes)
+
+
+def interlaced(count: int, top_first: bool, dtype: type = np.uint8) -> list[Picture]:
+    return [woven(picture(2 * i, dtype), picture(2 * i + 1, dtype), top_first) for i in range(count)]
+
+
+def write(
+    path: Path,
+    pictures: Iterable[Picture],
+    *,
+    codec: str = "libx264",
+    order: Parity | None = None,
+    header: int = 0,
+    rate: Fraction = Fraction(25),
+    pts: Sequence[int] | None = None,
+    pix_fmt: str = "yuv420p",
+) -> Path:
+    """A clip of `pictures`, its frames flagged with `order`; `header` is FFmpeg's field order, for ffv1."""
+    options = dict(LOSSLESS.get(codec, {}))
+    if order is not None:
+        options["flags"] = "+ildct+ilme"
+        if codec == "libx264":
+            options["x264-params"] = "tff=1" if order is Parity.TOP else "bff=1"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        stream.codec_context.time_base = 1 / rate
+        stream.codec_context.field_order = header
+        graph = Graph()
+        buffer = graph.add_buffer(width=WIDTH, height=HEIGHT, format=pix_fmt, time_base=1 / rate)
+        flag = graph.add("setfield", mode=order.value if order else "auto")
+        graph.link_nodes(buffer, flag, graph.add("buffersink")).configure()
+        for index, planes in enumerate(pictures):
+            frame = make_frame(planes, pix_fmt)
+            frame.pts, frame.time_base = pts[index] if pts else index, 1 / rate
+            graph.vpush(frame)
+            out.mux(stream.encode(graph.vpull()))
+        out.mux(stream.encode(None))
+    return path
+
+
+def read(path: Path, **options: Any) -> tuple[list[tuple[Timing, Picture]], list[str]]:
+    info = prepare(path, SourceOptions(**options))
+    dtype = np.uint8 if info.video.format.pixel_format.depth <= 8 else np.uint16
+    planes = [np.empty(shape, dtype) for shape in info.video.format.plane_shapes]
+    frames = []
+    with VideoReader(info) as reader:
+        while (timing := reader.read_into(planes)) is not None:
+            frames.append((timing, tuple(plane.copy() for plane in planes)))
+        return frames, [*info.hints, *reader.warnings]
+
+
+def times(frames: list[tuple[Timing, Picture]]) -> list[Fraction]:
+    return [timing.pts * timing.time_base for timing, _ in frames]
+
+
+def error(a: Picture, b: Picture) -> float:
+    return max(float(np.sqrt(((x.astype(float) - y) ** 2).mean())) for x, y in zip(a, b, strict=True))
+
+
+def combing(planes: Picture) -> float:
+    """How much rows differ from their neighbours beyond a straight line."""
+    luma = planes[0].astype(float)
+    return float(np.abs(luma[1:-1] - (luma[:-2] + luma[2:]) / 2).mean())
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+@pytest.mark.parametrize("order", [Parity.TOP, Parity.BOTTOM])
+def test_flagged_frames_become_the_first_field(tmp_path: Path, order: Parity, codec: str) -> None:
+    sources = interlaced(10, order is Parity.TOP)
+    clip = write(tmp_path / "in.ts", sources, codec=codec, order=order)
+    frames, warnings = read(clip)
+    assert (len(frames), warnings) == (10, [])
+    for index, (_, planes) in list(enumerate(frames))[1:-1]:
+        right, wrong = error(planes, picture(2 * index)), error(planes, picture(2 * index + 1))
+        assert right < 3 and right < wrong / 3
+        assert combing(planes) < combing(sources[index]) / 4
+    steps = [b - a for a, b in pairwise(times(frames))]
+    assert steps == [Fraction(1, 25)] * 9
+
+
+@pytest.mark.parametrize("order", [Parity.TOP, Parity.BOTTOM])
+def test_every_field_a_frame(tmp_path: Path, order: Parity) -> None:
+    pts = [0, 1, 2, 3, 4, 9, 10, 11, 12, 13]  # with a gap
+    clip = write(tmp_path / "in.mkv", interlaced(10, order is Parity.TOP), order=order, pts=pts)
+    options = SourceOptions(deinterlace=Deinterlace.BWDIF_2X)
+    video = prepare(clip, options).video
+    assert (video.shown_rate, video.shown_time_base) == (50, Fraction(1, 2000))
+    frames, _ = read(clip, deinterlace=Deinterlace.BWDIF_2X)
+    assert len(frames) == 20
+    for index, (_, planes) in list(enumerate(frames))[2:-2]:
+        assert error(planes, picture(index)) < 4
+    assert times(frames)[::2] == [Fraction(p, 25) for p in pts]
+    halves = [Fraction(a + b, 50) for a, b in pairwise(pts)]
+    assert times(frames)[1:-1:2] == halves
+    assert times(frames)[-1] == Fraction(27, 50)
+
+
+def test_off_and_yadif_and_progressive(tmp_path: Path) -> None:
+    sources = interlaced(8, True)
+    clip = write(tmp_path / "in.mkv", sources, order=Parity.TOP)
+    woven_frames, warnings = read(clip, deinterlace=Deinterlace.OFF)
+    assert "processed as if they were progressive" in warnings[0]
+    assert combing(woven_frames[4][1]) > combing(sources[4]) * 0.9
+    smooth, warnings = read(clip, deinterlace=Deinterlace.YADIF)
+    assert warnings == [] and error(smooth[4][1], picture(8)) < 5
+    progressive = write(tmp_path / "p.mkv", [picture(2 * i) for i in range(8)])
+    with av.open(str(progressive)) as source:
+        plain = [frame_planes(frame) for frame in source.decode(video=0)]
+    found, warnings = read(progressive)
+    assert warnings == []
+    for (_, planes), expected in zip(found, plain, strict=True):
+        assert error(planes, expected) == 0
+
+
+def test_progressive_frames_among_interlaced_ones_stay(tmp_path: Path) -> None:
+    """A broadcast that switches: two recordings in one transport stream."""
+    a = write(tmp_path / "a.ts", [picture(2 * i) for i in range(6)], pts=range(6))
+    b = write(tmp_path / "b.ts", interlaced(6, True), order=Parity.TOP, pts=range(50, 56))
+    both = tmp_path / "both.ts"
+    both.write_bytes(a.read_bytes() + b.read_bytes())
+    with av.open(str(both)) as source:
+        plain = [frame_planes(frame) for frame in source.decode(video=0)]
+    frames, _ = read(both)
+    assert len(frames) == 12
+    for (_, planes), expected in list(zip(frames, plain, strict=True))[:6]:
+        assert error(planes, expected) == 0
+    for _, planes in frames[7:-1]:
+        assert combing(planes) < 1.5
+
+
+@pytest.mark.parametrize(("header", "order"), [(2, Parity.TOP), (3, Parity.BOTTOM)])
+def test_frames_without_flags_follow_the_header(tmp_path: Path, header: int, order: Parity) -> None:
+    pictures = interlaced(8, order is Parity.TOP)
+    clip = write(tmp_path / "in.mkv", pictures, codec="mpeg4", header=header)
+    frames, warnings = read(clip)
+    assert warnings == []
+    for index, (_, planes) in list(enumerate(frames))[1:-1]:
+        assert error(planes, picture(2 * index)) < 3
+
+
+@pytest.mark.parametrize("order", [Parity.TOP, Parity.BOTTOM])
+def test_looking_at_fields_where_flags_are_missing(tmp_path: Path, order: Parity) -> None:
+    pictures = interlaced(12, order is Parity.TOP)
+    clip = write(tmp_path / "in.mkv", pictures)
+    untouched, _ = read(clip)
+    assert combing(untouched[5][1]) > combing(pictures[5]) * 0.9
+    frames, _ = read(clip, idet=True)
+    for index, (_, planes) in list(enumerate(frames))[1:-1]:
+        assert error(planes, picture(2 * index)) < 3
+    flagged = write(tmp_path / "wrong.mkv", [picture(2 * i) for i in range(12)], order=Parity.TOP)
+    with av.open(str(flagged)) as source:
+        plain = [frame_planes(frame) for frame in source.decode(video=0)]
+    found, warnings = read(flagged, idet=True)
+    assert warnings == [] and all(error(a[1], b) == 0 for a, b in zip(found, plain, strict=True))
+
+
+def test_ten_bits_stay_ten_bits(tmp_path: Path) -> None:
+    pictures = interlaced(8, True, np.uint16)
+    clip = write(
+        tmp_path / "in.mkv", pictures, codec="ffv1", order=Parity.TOP, header=2, pix_fmt="yuv420p10le"
+    )
+    frames, _ = read(clip)
+    values = frames[4][1][0]
+    assert error(frames[4][1], picture(8, np.uint16)) < 12
+    assert np.count_nonzero(values % 4) > values.size / 4
+    with pytest.raises(FormatError, match="8-bit"):
+        read(clip, ivtc=True)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_short_clips(tmp_path: Path, count: int) -> None:
+    clip = write(tmp_path / "in.mkv", interlaced(count, True), order=Parity.TOP)
+    assert len(read(clip)[0]) == count
+    assert len(read(clip, deinterlace=Deinterlace.BWDIF_2X)[0]) == 2 * count
+
+
+def test_a_range_of_fields(tmp_path: Path) -> None:
+    """The frames of a range are those of the whole: the filter has seen what came before."""
+    clip = write(tmp_path / "in.ts", interlaced(30, True), order=Parity.TOP)
+    for method in (Deinterlace.AUTO, Deinterlace.BWDIF_2X):
+        whole, _ = read(clip, deinterlace=method)
+        start = times(whole)[0]
+        part, _ = read(clip, deinterlace=method, range=parse_range("0.5", "0.4", None))
+        wanted = [
+            f for f in whole if Fraction(499, 1000) <= f[0].pts * f[0].time_base - start < Fraction(899, 1000)
+        ]
+        assert times(part) == times(wanted)
+        for (_, planes), (_, expected) in zip(part[:-1], wanted, strict=False):
+            assert error(planes, expected) == 0
+
+
+def telecined(count: int) -> list[Picture]:
+    """`count` film pictures as interlaced frames, by FFmpeg's own 3:2 pulldown, top field first."""
+    graph = Graph()
+    rate = Fraction(24000, 1001)
+    buffer = graph.add(
+        "buffer", f"video_size={WIDTH}x{HEIGHT}:pix_fmt=yuv420p:time_base={1 / rate}:frame_rate={rate}"
+    )
+    graph.link_nodes(buffer, graph.add("telecine", first_field="top", pattern="32"), graph.add("buffersink"))
+    graph.configure()
+    made = []
+    for index in range(count + 1):
+        frame = make_frame(picture(2 * index % 24), "yuv420p") if index < count else None
+        if frame is not None:
+            frame.pts, frame.time_base = index, 1 / rate
+        graph.vpush(frame)
+        while True:
+            try:
+                made.append(frame_planes(graph.vpull()))
+            except (BlockingIOError, EOFError):
+                break
+    return made
+
+
+def test_telecine_is_noticed_and_undone(tmp_path: Path) -> None:
+    frames = telecined(48)
+    assert len(frames) == 60
+    clip = write(tmp_path / "in.mp4", frames, order=Parity.TOP, rate=NTSC)
+    _, warnings = read(clip)
+    assert any("3:2 cadence" in warning for warning in warnings)
+    film, warnings = read(clip, ivtc=True)
+    assert not warnings
+    for index, (_, planes) in enumerate(film):
+        assert error(planes, picture(2 * index % 24)) < 1
+    assert times(film) == [index * Fraction(1001, 24000) for index in range(48)]
+    assert prepare(clip, SourceOptions(ivtc=True)).video.shown_rate == Fraction(24000, 1001)
+
+
+def test_a_gap_in_film_stays_a_gap(tmp_path: Path) -> None:
+    pts = [i if i < 30 else i + 60 for i in range(60)]
+    clip = write(tmp_path / "in.mkv", telecined(48), order=Parity.TOP, rate=NTSC, pts=pts)
+    film, _ = read(clip, ivtc=True)
+    assert abs(times(film)[28] - Fraction(1001 * 95, 30000)) < Fraction(1, 10)
+    assert all(b > a for a, b in pairwise(times(film)))
+
+
+def test_film_with_pulldown_flags_is_left_whole(tmp_path: Path) -> None:
+    fields = [0]
+    for index in range(39):
+        fields.append(fields[-1] + (3 if index % 2 == 0 else 2))
+    clip = tmp_path / "in.mkv"
+    write(clip, [picture(2 * i % 24) for i in range(40)], rate=Fraction(60000, 1001), pts=fields)
+    film, warnings = read(clip, ivtc=True)
+    assert "not needed" in warnings[0]
+    assert len(film) == 40
+    assert [round(t * 60000 / 1001) for t in times(film)] == fields
+
+
+def test_wishes_that_contradict_each_other(tmp_path: Path) -> None:
+    clip = write(tmp_path / "in.mkv", interlaced(2, True), order=Parity.TOP)
+    with pytest.raises(UsageError, match="leave --deinterlace out"):
+        prepare(clip, SourceOptions(ivtc=True, deinterlace=Deinterlace.BWDIF))
+    with pytest.raises(UsageError, match="choose one of auto, off, bwdif, bwdif-2x, yadif"):
+        parse_method("weave")
+    assert math.isclose(float(prepare(clip, SourceOptions()).video.shown_rate or 0), 25)
+
+
+def test_the_output_says_that_it_is_progressive(tmp_path: Path) -> None:
+    clip = write(tmp_path / "in.ts", interlaced(6, True), order=Parity.TOP)
+    for name, options, order in (("a.mkv", {}, 1), ("b.mov", {"deinterlace": "bwdif-2x"}, 1)):
+        out = tmp_path / name
+        report = paragon_stream.upscale(clip, out, engine="null", preset="ultrafast", **options)
+        assert report.warnings == ()
+        with av.open(str(out)) as result:
+            assert result.streams.video[0].codec_context.field_order == order
+            frames = list(result.decode(video=0))
+        assert not any(frame.interlaced_frame for frame in frames)
+        assert len(frames) == (12 if options else 6)
