@@ -1,6 +1,7 @@
 """Real-time video super-resolution with the ParagonSR2 networks: planes in, planes out.
 
     paragon_stream.upscale("in.mkv", "out.mkv", variant="realtime")     # file to file
+    paragon_stream.upscale_images("photo.png", "big.png")               # still images
     paragon_stream.Upscaler(width=960, height=540)                      # planes in, planes out
 
 Names are imported when they are first used, so that importing the package costs nothing.
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from paragon_stream.api import upscale as upscale
     from paragon_stream.errors import ParagonError as ParagonError
     from paragon_stream.frame import ColorSpec as ColorSpec
+    from paragon_stream.images import upscale_images as upscale_images
     from paragon_stream.report import Report as Report
     from paragon_stream.upscaler import Upscaler as Upscaler
 
@@ -28,6 +30,7 @@ _HOMES = {
     "Report": "paragon_stream.report",
     "Upscaler": "paragon_stream.upscaler",
     "upscale": "paragon_stream.api",
+    "upscale_images": "paragon_stream.images",
 }
 
 __all__ = [*_HOMES, "__version__"]

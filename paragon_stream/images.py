@@ -14,6 +14,7 @@ from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import FormatError, InputError, LossError, ParagonError, UsageError
 from paragon_stream.frame import PixelFormat
 from paragon_stream.frame import pixel_format as find_pixel_format
+from paragon_stream.media.containers import is_video_name
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.kinds import (
     ImageKind,
@@ -182,6 +183,10 @@ def plan_images(
     else:
         if is_image_name(target) and not target.is_dir():
             raise UsageError(f"{target} is one image, but there are {len(files)} to write: give a folder")
+        if is_video_name(target):
+            raise UsageError(
+                f"{target} is a video: name the images of one by a pattern such as frame_%06d.png"
+            )
         pairs = [
             (path, target / (path.name if is_image_name(path) else path.stem + ".png")) for path in files
         ]

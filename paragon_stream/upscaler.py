@@ -150,7 +150,7 @@ class Upscaler:
         dtypes are not those of `source`.
         """
         planes = frame if isinstance(frame, (tuple, list)) else (frame,)
-        inputs = tuple(np.ascontiguousarray(plane) for plane in planes)
+        inputs = tuple(np.require(plane, requirements=["C", "W"]) for plane in planes)
         self._check(inputs)
         outputs = allocate_planes(self.target)
         self.session.run(inputs, outputs, strength).wait()

@@ -128,8 +128,8 @@ def storage(
             raise UsageError(f"--pix-fmt {wanted.name}: {kind.value} holds 8 bits, PNG and TIFF hold 16")
         losses.append(f"{kind.value} holds 8 bits of the picture's {like.depth}")
         deep = False
-    if alpha and kind is ImageKind.JPEG:
-        losses.append("JPEG holds no transparency")
+    if alpha and kind in (ImageKind.JPEG, ImageKind.BMP):  # FFmpeg writes BMP's alpha where few look for it
+        losses.append(f"{kind.value} holds no transparency")
         alpha = False
     color = SRGB
     if kind is ImageKind.JPEG:
@@ -141,16 +141,16 @@ def storage(
     elif gray and kind is not ImageKind.WEBP:
         pixels, color = PIXEL_FORMATS["gray16le" if deep else "gray"], JFIF
         stored = ("ya16" if alpha else "gray16") + _byte_order(kind) if deep else "ya8" if alpha else "gray"
-        if alpha and kind is ImageKind.BMP:
-            stored, pixels, color = "bgra", PIXEL_FORMATS["rgb24"], SRGB
     else:
         pixels = PIXEL_FORMATS["rgb48le" if deep else "rgb24"]
-        if kind in (ImageKind.BMP, ImageKind.WEBP):
-            stored = "bgra" if alpha or kind is ImageKind.WEBP else "bgr24"
+        if kind is ImageKind.WEBP:
+            stored = "bgra"
+        elif kind is ImageKind.BMP:
+            stored = "bgr24"
+        elif deep:
+            stored = ("rgba64" if alpha else "rgb48") + _byte_order(kind)
         else:
-            stored = (
-                ("rgba64" if alpha else "rgb48") + _byte_order(kind) if deep else ("rgb24", "rgba")[alpha]
-            )
+            stored = "rgba" if alpha else "rgb24"
     if wanted is not None and wanted.family is Family.YUV and wanted.name != pixels.name:
         raise UsageError(f"--pix-fmt {wanted.name}: {kind.value} is written as {pixels.name} here")
     return Storage(kind=kind, stored=stored, pixels=pixels, color=color, alpha=alpha, losses=tuple(losses))

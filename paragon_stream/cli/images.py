@@ -1,0 +1,91 @@
+"""Still images on the command line: what is said while they are made, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from paragon_stream.cli.progress import clock, size
+from paragon_stream.errors import ParagonError, UsageError
+from paragon_stream.images import ImageProgress, upscale_images
+from paragon_stream.report import ImageResult, ImagesReport
+
+_OPTIONS = ("variant", "scale", "weights", "alpha", "engine", "precision", "threads", "pix_fmt")
+"""Options of the main form that mean something for images, beside those every form has."""
+
+
+def run_images(
+    source: str,
+    destination: str,
+    *,
+    options: Mapping[str, Any],
+    encoder_options: Mapping[str, str],
+    overwrite: bool,
+    strict: bool,
+    quiet: bool,
+) -> ImagesReport:
+    """Upscale images, one line each. Raises UsageError for options that only video has."""
+    for name, value in options.items():
+        if name not in _OPTIONS and value:
+            raise UsageError(f"--{name.replace('_', '-')} is for video; {source} is for images")
+    lines = _Lines(quiet=quiet)
+    return upscale_images(
+        source,
+        destination,
+        encoder_options=encoder_options,
+        overwrite=overwrite,
+        strict=strict,
+        on_progress=lines.progress,
+        on_image=lines.done,
+        on_warning=lines.warn,
+        **{name: options[name] for name in _OPTIONS if options.get(name) is not None},
+    )
+
+
+def summarise(report: ImagesReport, *, quiet: bool) -> None:
+    """The last line of a batch. Raises ParagonError where images failed, hence exit code 1."""
+    failed, count = len(report.failed), len(report.images)
+    if failed:
+        raise ParagonError(f"{failed} of {count} images failed, see above; the others are done")
+    if not quiet and count > 1:
+        click.echo(f"{count} images in {clock(report.wall_seconds)}", err=True)
+
+
+class _Lines:
+    """A line for every image that is done, and on a terminal a passing one for the tiles of large ones."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live = not quiet and sys.stderr.isatty()
+        self._counter = ""
+        self._passing = 0
+
+    def progress(self, progress: ImageProgress) -> None:
+        self._counter = f"[{progress.number}/{progress.count}] " if progress.count > 1 else ""
+        if self._live and progress.tiles > 1:
+            text = f"{self._counter}{progress.source.name}: {100 * progress.tile // progress.tiles} %"
+            click.echo("\r" + text.ljust(self._passing), err=True, nl=False)
+            self._passing = len(text)
+
+    def done(self, result: ImageResult) -> None:
+        self._clear()
+        if result.error:
+            click.echo(f"failed: {result.error}", err=True)
+        elif not self._quiet:
+            click.echo(
+                f"{self._counter}{result.destination}: {result.target_format}, {result.seconds:.1f} s, "
+                f"{size(result.bytes_out)}",
+                err=True,
+            )
+
+    def warn(self, text: str) -> None:
+        self._clear()
+        click.echo(f"warning: {text}", err=True)
+
+    def _clear(self) -> None:
+        if self._passing:
+            click.echo("\r" + " " * self._passing + "\r", err=True, nl=False)
+            self._passing = 0
