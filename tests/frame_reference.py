@@ -13,12 +13,13 @@ import numpy as np
 from network_reference import network
 from numpy.typing import NDArray
 
-from paragon_stream.checkpoint import Weights
+from paragon_stream.checkpoint import Variant, Weights
 from paragon_stream.frame import ColorRange, Family, FrameFormat, Layout
 
 type Array = NDArray[np.float64]
 
-MARGIN = 48  # luma samples; more than any radius, and a whole number of chroma samples at 4:1
+MARGINS = {Variant.REALTIME: 16, Variant.STREAM: 40}
+"""Luma samples of replicated edge: more than the network sees (7 and 28), whole chroma samples at 4:1."""
 
 
 def reference_frame(
@@ -29,10 +30,11 @@ def reference_frame(
     strength: float = 0.0,
 ) -> list[Array]:
     """Planes of `target` before rounding, as float64, in the memory order of the target."""
+    margin = MARGINS[weights.spec.variant]
     components = _unpack(source, planes)
-    rgb = _to_rgb(source, _luma_grid(source, components))
+    rgb = _to_rgb(source, _luma_grid(source, components, margin))
     big = network(weights, rgb, strength=strength)
-    return _pack(target, _subsample(target, _from_rgb(target, big), weights.spec.scale))
+    return _pack(target, _subsample(target, _from_rgb(target, big), weights.spec.scale * margin))
 
 
 def rounded(planes: list[Array], target: FrameFormat) -> list[Array]:
@@ -56,23 +58,23 @@ def _offsets(format: FrameFormat) -> tuple[tuple[int, Fraction], tuple[int, Frac
     return (down, location.vertical * (down - 1)), (across, location.horizontal * (across - 1))
 
 
-def _luma_grid(format: FrameFormat, components: dict[int, Array]) -> dict[int, Array]:
-    """Replicated components on the luma grid, MARGIN samples more on every side (and up to a whole cell)."""
+def _luma_grid(format: FrameFormat, components: dict[int, Array], margin: int) -> dict[int, Array]:
+    """Replicated components on the luma grid, `margin` samples more on every side (up to a whole cell)."""
     rows, columns = _offsets(format)
-    height = 2 * MARGIN + -(-format.height // rows[0]) * rows[0]
-    width = 2 * MARGIN + -(-format.width // columns[0]) * columns[0]
+    height = 2 * margin + -(-format.height // rows[0]) * rows[0]
+    width = 2 * margin + -(-format.width // columns[0]) * columns[0]
     result = {}
     for component, plane in components.items():
         chroma = component in (1, 2) and format.pixel_format.family is Family.YUV
         vertical, horizontal = (rows, columns) if chroma else ((1, Fraction(0)), (1, Fraction(0)))
-        plane = _interpolate(plane, height, *vertical)
-        result[component] = _interpolate(plane.T, width, *horizontal).T
+        plane = _interpolate(plane, height, margin, *vertical)
+        result[component] = _interpolate(plane.T, width, margin, *horizontal).T
     return result
 
 
-def _interpolate(plane: Array, count: int, factor: int, offset: Fraction) -> Array:
-    """Rows of the plane at luma rows -MARGIN … count - MARGIN - 1, linearly, edges replicated."""
-    places = (np.arange(count) - MARGIN - float(offset)) / factor
+def _interpolate(plane: Array, count: int, margin: int, factor: int, offset: Fraction) -> Array:
+    """Rows of the plane at luma rows -margin … count - margin - 1, linearly, edges replicated."""
+    places = (np.arange(count) - margin - float(offset)) / factor
     below = np.floor(places).astype(int)
     share = (places - below)[:, None]
     last = plane.shape[0] - 1
@@ -113,15 +115,15 @@ def _from_rgb(format: FrameFormat, rgb: Array) -> dict[int, Array]:
     return {0: black + luma_span * y, 1: zero + chroma_span * u, 2: zero + chroma_span * v}
 
 
-def _subsample(format: FrameFormat, components: dict[int, Array], scale: int) -> dict[int, Array]:
+def _subsample(format: FrameFormat, components: dict[int, Array], margin: int) -> dict[int, Array]:
     """Crop to the target; chroma is [1,2,1]/4 around its luma sample, or the mean of those it is between."""
     rows, columns = _offsets(format)
     result = {}
     for component, plane in components.items():
         chroma = component in (1, 2) and format.pixel_format.family is Family.YUV
         vertical, horizontal = (rows, columns) if chroma else ((1, Fraction(0)), (1, Fraction(0)))
-        plane = _decimate(plane, scale * MARGIN, format.height, *vertical)
-        result[component] = _decimate(plane.T, scale * MARGIN, format.width, *horizontal).T
+        plane = _decimate(plane, margin, format.height, *vertical)
+        result[component] = _decimate(plane.T, margin, format.width, *horizontal).T
     return result
 
 

@@ -47,12 +47,7 @@ def random_weights(spec: NetworkSpec, seed: int = 0) -> Weights:
     for name, shape in spec.tensor_shapes().items():
         if name.startswith("base."):
             taps = H7 if ".sharp." in name else H5
-            value = np.broadcast_to(
-                taps.reshape(
-                    (1,) * (len(shape) == 4) + shape[-(len(shape) - 1) :] if len(shape) == 4 else shape
-                ),
-                shape,
-            )
+            value = np.tile(taps, (shape[0] if len(shape) == 4 else 1, 1)).reshape(shape)
         elif name == "detail_gain":
             value = np.array(0.05)
         elif name.endswith("gamma"):
@@ -78,11 +73,7 @@ def conv(x: Array, weight: Array, bias: Array | None = None, *, dilation: int = 
         for j in range(kw):
             window = padded[:, i * dilation : i * dilation + height, j * dilation : j * dilation + width]
             tap = weight[:, :, i, j]
-            result += (
-                tap * window
-                if False
-                else (tap[:, :, None] * window if depthwise else np.einsum("oc,chw->ohw", tap, window))
-            )
+            result += tap[:, :, None] * window if depthwise else np.einsum("oc,chw->ohw", tap, window)
     return result if bias is None else result + bias[:, None, None]
 
 

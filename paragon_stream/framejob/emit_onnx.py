@@ -120,12 +120,14 @@ def _residual(graph: OnnxGraph, x: str, block: Block) -> str:
     if isinstance(block, RealtimeBlock):
         wide = graph.conv(graph.conv(x, block.expand, "expand"), block.depthwise, "depthwise")
         return graph.conv(graph.node("Gelu", [wide]), block.project, "project")
-    seen = graph.concat([graph.conv(x, block.near, "near"), graph.conv(x, block.far, "far")])
-    wide = graph.conv(graph.conv(seen, block.fuse, "fuse"), block.expand, "expand")
-    wide = graph.conv(wide, block.gate, "gate")
-    half = block.gate.weight.shape[0] // 2
-    gated = graph.node("Mul", [graph.channels(wide, 0, half), graph.channels(wide, half, 2 * half)])
-    return graph.conv(gated, block.project, "project")
+    near = graph.conv(graph.conv(x, block.near, "near"), block.from_near, "from_near")
+    far = graph.conv(graph.conv(x, block.far, "far"), block.from_far, "from_far")
+    seen = graph.add(near, far)
+    gated = [
+        graph.conv(graph.conv(seen, expand, "expand"), gate, "gate")
+        for expand, gate in zip(block.expand, block.gate, strict=True)
+    ]
+    return graph.conv(graph.node("Mul", gated), block.project, "project")
 
 
 def _upsample(graph: OnnxGraph, job: FrameJob, plane: InputPlane, value: str) -> str:

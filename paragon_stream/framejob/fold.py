@@ -6,7 +6,7 @@ y = base + gain · conv_out(PS(up(conv_mid(body(f))))). All sums in float64; the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,16 +50,19 @@ class RealtimeBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamBlock:
-    """`x + project(a ⊙ b)`, [a; b] = gate(expand(fuse(near(x) ++ far(x)))).
+    """`x + project(a ⊙ b)` with u = from_near(near(x)) + from_far(far(x)), a and b each gate(expand(u)).
 
-    Upstream clamps a ⊙ b to ±65504 for the sake of fp16; no trained network comes near, and bf16 needs none.
+    Upstream concatenates where this adds, and splits where this has two of everything: the same sums, without
+    copies of the widest maps. It also clamps a ⊙ b to ±65504 for the sake of fp16; no trained network comes
+    near, and bf16 needs none.
     """
 
     near: Conv
     far: Conv
-    fuse: Conv
-    expand: Conv
-    gate: Conv
+    from_near: Conv
+    from_far: Conv
+    expand: tuple[Conv, Conv]
+    gate: tuple[Conv, Conv]
     project: Conv
 
 
@@ -98,13 +101,26 @@ def fold_block(tensors: Tensors, spec: NetworkSpec, group: int, index: int) -> B
             depthwise=layer("dw", pad=1, groups=2 * f),
             project=layer("conv2", gain=gamma),
         )
+    fuse, expand, gate = layer("fuse"), layer("proj"), layer("gate", pad=1, groups=4 * f)
     return StreamBlock(
         near=layer("dw1", pad=1, groups=f),
         far=layer("dw3", pad=3, dilation=3, groups=f),
-        fuse=layer("fuse"),
-        expand=layer("proj"),
-        gate=layer("gate", pad=1, groups=4 * f),
+        from_near=replace(fuse, weight=np.ascontiguousarray(fuse.weight[:, :f])),
+        from_far=replace(
+            fuse, weight=np.ascontiguousarray(fuse.weight[:, f:]), bias=np.zeros_like(fuse.bias)
+        ),
+        expand=_halves(expand, groups=1),
+        gate=_halves(gate, groups=2 * f),
         project=layer("out", gain=gamma),
+    )
+
+
+def _halves(conv: Conv, *, groups: int) -> tuple[Conv, Conv]:
+    """The convolutions that give the first and the second half of the output channels."""
+    half = len(conv.bias) // 2
+    return (
+        replace(conv, weight=conv.weight[:half], bias=conv.bias[:half], groups=groups),
+        replace(conv, weight=conv.weight[half:], bias=conv.bias[half:], groups=groups),
     )
 
 

@@ -155,7 +155,7 @@ def _keep_depthwise_apart(model: ov.Model) -> None:
 
     On CPUs without AVX-512 it does so for large maps, with a kernel of another memory layout than the layers
     around it, and spends more on reordering than it saves: Realtime ×2 takes 263 ms of CPU per 540p frame
-    with the fusion and 220 without. (With Stream's 128 channels the fusion pays.) It does not fuse where
+    with the fusion and 220 without. (With Stream's 64 channels the fusion pays.) It does not fuse where
     something else reads the map between: here, outputs of one sample each that nobody looks at.
     """
     for node in model.get_ordered_ops():

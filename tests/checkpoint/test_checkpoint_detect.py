@@ -1,0 +1,178 @@
+"""Recognising networks: strictly, and others by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+from network_reference import random_spec, random_weights
+
+from paragon_stream.checkpoint import Generation, Variant, Weights
+from paragon_stream.checkpoint.detect import detect
+from paragon_stream.errors import CheckpointError
+
+GAMMA = "body.0.blocks.1.scale.gamma"
+
+
+@pytest.mark.parametrize("variant", ["realtime", "stream"])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("generation", ["p2v9", "p2v10", "p2v11", "p2head"])
+def test_every_network_of_the_release_line(variant: str, scale: int, generation: str) -> None:
+    spec = random_spec(variant, scale, generation=generation)
+    assert random_weights(spec).spec == spec
+
+
+def test_conditioned() -> None:
+    assert random_weights(random_spec(conditioned=True)).spec.conditioned
+    assert not random_weights(random_spec()).spec.conditioned
+
+
+def test_generation_without_metadata() -> None:
+    for generation, found in (("p2head", Generation.HEAD), ("p2v9", Generation.V10)):
+        tensors = random_weights(random_spec(generation=generation)).tensors
+        assert detect(tensors, {}, alpha=0).generation is found
+
+
+def test_alpha_comes_from_metadata_or_caller() -> None:
+    tensors = random_weights(random_spec()).tensors
+    assert detect(tensors, {"upsampler_alpha": "0.3"}).alpha == 0.3
+    assert detect(tensors, {"upsampler_alpha": "0.3"}, alpha=0.0).alpha == 0.0
+    with pytest.raises(CheckpointError, match="nothing in it tells its alpha"):
+        detect(tensors, {})
+    with pytest.raises(CheckpointError, match="'much', which is no number"):
+        detect(tensors, {"upsampler_alpha": "much"})
+    with pytest.raises(CheckpointError, match="alpha is nan"):
+        detect(tensors, {"upsampler_alpha": "nan"})
+
+
+@pytest.mark.parametrize("variant", ["realtime", "stream"])
+def test_every_missing_tensor_is_named(variant: str) -> None:
+    tensors = random_weights(random_spec(variant)).tensors
+    for name in tensors:
+        rest = {key: value for key, value in tensors.items() if key != name}
+        with pytest.raises(CheckpointError, match=f"tensor {name.replace('.', '[.]')} is missing"):
+            detect(rest, {}, alpha=0)
+
+
+def test_unexpected_tensor_is_named() -> None:
+    tensors = random_weights(random_spec()).tensors
+    for extra in (
+        "body.0.mid_conv.weight",
+        "conv_fuse.weight",
+        "body.0.blocks.1.attn.qkv.weight",
+        "surprise",
+    ):
+        with pytest.raises(CheckpointError, match=f"tensor {extra} does not belong"):
+            detect({**tensors, extra: np.zeros(1, np.float32)}, {}, alpha=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("conv_mid.weight", (16, 16, 1, 1)), (GAMMA, (16,)), ("detail_gain", (1,)), ("conv_out.bias", (4,))],
+)
+def test_misshapen_tensor_is_named(name: str, shape: tuple[int, ...]) -> None:
+    tensors = random_weights(random_spec()).tensors
+    with pytest.raises(CheckpointError, match=f"tensor {name} has the shape"):
+        detect({**tensors, name: np.zeros(shape, np.float32)}, {}, alpha=0)
+
+
+def test_one_layer_scale_missing_is_not_an_older_generation() -> None:
+    tensors = random_weights(random_spec()).tensors
+    with pytest.raises(CheckpointError, match=f"tensor {GAMMA} is missing"):
+        detect({k: v for k, v in tensors.items() if k != GAMMA}, {}, alpha=0)
+
+
+def test_changed_base_taps_are_not_ignored() -> None:
+    tensors = dict(random_weights(random_spec()).tensors)
+    tensors["base.blur.v.weight"] = tensors["base.blur.v.weight"] * 1.01
+    with pytest.raises(CheckpointError, match=r"base\.blur\.v\.weight does not hold the MagicKernel"):
+        detect(tensors, {}, alpha=0)
+
+
+def test_impossible_scale() -> None:
+    tensors = dict(random_weights(random_spec()).tensors)
+    for outputs in (16 * 5, 16 * 25, 17):
+        tensors["up.0.weight"] = np.zeros((outputs, 16, 3, 3), np.float32)
+        with pytest.raises(CheckpointError, match="no scale can be made"):
+            detect(tensors, {}, alpha=0)
+
+
+def test_metadata_that_contradicts_the_tensors() -> None:
+    tensors = random_weights(random_spec()).tensors
+    with pytest.raises(CheckpointError, match="says to be ×4"):
+        detect(tensors, {"scale": "4"}, alpha=0)
+    with pytest.raises(CheckpointError, match=r"says to be p2v9, but its blocks are with scale\.gamma"):
+        detect(tensors, {"generation": "p2v9"}, alpha=0)
+    with pytest.raises(CheckpointError, match="generation p2v6, not supported by the frame job yet"):
+        detect(tensors, {"generation": "p2v6"}, alpha=0)
+
+
+def test_networks_of_other_kinds_are_refused_by_name(shared: Path) -> None:
+    """Every key list of the architecture reference: release line recognised, all others named."""
+    named = {
+        "p2v6": "generations 6 to 8",
+        "p2v7": "generations 6 to 8",
+        "p2v8": "generations 6 to 8",
+        "p2v5": "generation 5",
+        "p2v0": "generation 0",
+        "munet": "MUNet",
+        "paragonsr-": "ParagonSR (version 1)",
+    }
+    recognised = set()
+    lists = [
+        path for path in sorted((shared / "reference" / "keys").glob("*.tsv")) if "params_" not in path.name
+    ]
+    assert len(lists) > 100
+    for path in lists:
+        rows = [
+            line.split("\t")
+            for line in path.read_text().splitlines()
+            if line and not line.startswith(("#", "key\t"))
+        ]
+        tensors = {}
+        for key, shape, *_ in rows:
+            size = tuple(int(n) for n in shape.strip("()[]").replace("x", ",").split(",") if n.strip())
+            tensors[key] = np.zeros(size if np.prod(size) < 1e6 else (1,), np.float32)
+        variant = path.name.split("_")[1].removesuffix(".tsv")
+        generation = path.name.split("_")[0]
+        if generation in (*Generation, "p2v11atd", "p2dev") and variant in list(Variant):
+            for part, taps in (("sharp", 7), ("blur", 5)):
+                from network_reference import H5, H7
+
+                for name in (f"base.{part}.kernel", f"base.{part}.h.weight", f"base.{part}.v.weight"):
+                    row = H7 if taps == 7 else H5
+                    tensors[name] = np.tile(row, tensors[name].size // taps).reshape(tensors[name].shape)
+            assert detect(tensors, {}, alpha=0).variant == variant
+            recognised.add((generation, variant))
+        else:
+            with pytest.raises(CheckpointError, match="not supported by the frame job yet") as caught:
+                detect(tensors, {}, alpha=0)
+            for prefix, words in named.items():
+                if generation.startswith(prefix):
+                    assert words in str(caught.value), path.name
+    assert {
+        ("p2head", "realtime"),
+        ("p2head", "stream"),
+        ("p2v9", "realtime"),
+        ("p2v10", "stream"),
+    } <= recognised
+
+
+def test_golden_state_dicts(shared: Path) -> None:
+    for name in (
+        "p2head_realtime_x2",
+        "p2head_realtime_x3",
+        "p2head_stream_x4",
+        "p2v9_stream_x2",
+        "p2v10_realtime_x2",
+    ):
+        path = shared / "reference" / "golden" / f"{name}.safetensors"
+        with safetensors.safe_open(path, "np") as file:
+            metadata = file.metadata()
+        tensors = {k[3:]: v for k, v in safetensors.numpy.load_file(path).items() if k.startswith("sd.")}
+        spec = Weights.from_tensors(tensors, metadata=metadata).spec
+        generation, variant, scale = name.split("_")
+        assert (spec.generation, spec.variant, f"x{spec.scale}") == (generation, variant, scale)
