@@ -57,7 +57,7 @@ class Container:
     track_titles: bool = True
     rotation: bool = True
     stores_sample_aspect: bool = True
-    """False where PyAV cannot tell the muxer: then only codecs that say so themselves keep it."""
+    """False where PyAV cannot tell the muxer: for codecs that do not say it, see `display_size.py`."""
     durations_are_decode_steps: bool = False
     """A packet lasts until the decode time of the next one; only the last duration is stored as given."""
     strict_decode_order: bool = True

@@ -278,12 +278,6 @@ def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> l
         losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
     if video.display_matrix is not None and not container.rotation:
         losses.append(f"{container.name} cannot store the rotation of the video")
-    aspect = video.format.sample_aspect_ratio
-    if aspect != 1 and not (container.stores_sample_aspect or encoder.carries_sample_aspect):
-        losses.append(
-            f"{encoder.name} in {container.name} cannot store the sample aspect ratio"
-            f" {aspect.numerator}:{aspect.denominator}: choose libx264, libx265 or mp4"
-        )
     return losses
 
 

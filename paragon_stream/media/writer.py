@@ -15,6 +15,7 @@ import av
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import AV_ERRORS, av_errors_as, reason
+from paragon_stream.media.display_size import ROOM, display_size, write_display_size
 from paragon_stream.media.encoders import color_numbers, configure
 from paragon_stream.media.gate import cut_chapters
 from paragon_stream.media.info import MediaInfo
@@ -63,6 +64,7 @@ class VideoWriter:
         self._waiting: AnyPacket | None = None
         self._pictures = 0
         self._ended = False
+        self._name = ""
         self._companions: Companions | None = None
         self._out: Any = None
         self._video: Any = None
@@ -121,6 +123,7 @@ class VideoWriter:
             raise
         self._close_source()
         self._ended = True
+        self._write_aspect()
         self.bytes_written = self._work.file.stat().st_size
         if self._moved:
             self.warnings.append(
@@ -140,6 +143,8 @@ class VideoWriter:
                 self._out.close()  # writes the index, so that what is there can be played
         self._video = self._out = None
         if self._pictures:
+            with contextlib.suppress(OutputError):
+                self._write_aspect()
             self.kept = self._work.keep()
             self.warnings.append(f"kept what was rendered before the stop: {self.kept}")
         else:
@@ -183,6 +188,22 @@ class VideoWriter:
             source = self._companions.source.streams[info.video.index]
             self._video.metadata.update(stream_tags(source.metadata, muxer=self._container.muxer))
             self._video.disposition = source.disposition
+        if self._aspect_by_hand:
+            self._name = self._video.metadata.get("title", "")
+            self._video.metadata["title"] = self._name + ROOM
+
+    @property
+    def _aspect_by_hand(self) -> bool:
+        """Whether neither codec nor muxer stores the sample aspect ratio."""
+        stored = self._container.stores_sample_aspect or self._job.encoder.carries_sample_aspect
+        return not stored and self._job.format.sample_aspect_ratio != 1
+
+    def _write_aspect(self) -> None:
+        if self._aspect_by_hand:
+            target = self._job.format
+            size = display_size(target.width, target.height, target.sample_aspect_ratio)
+            with av_errors_as(OutputError, self._what):
+                write_display_size(self._work.file, self._name, *size)
 
     # ----------------------------------------------------------------------------------- timing
 

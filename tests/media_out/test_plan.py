@@ -11,10 +11,11 @@ from clips import make_clip
 
 from paragon_stream.errors import LossError, OutputError, ParagonError, UsageError
 from paragon_stream.frame import pixel_format
+from paragon_stream.media.companions import Action
 from paragon_stream.media.containers import CONTAINERS, container_for
 from paragon_stream.media.encoders import ENCODERS, find_encoder
 from paragon_stream.media.info import HdrMetadata, MediaInfo
-from paragon_stream.media.plan import Action, OutputOptions, OutputPlan, plan_output
+from paragon_stream.media.plan import OutputOptions, OutputPlan, plan_output
 from paragon_stream.media.probe import probe
 
 
@@ -214,14 +215,6 @@ def test_uncarried_metadata_and_a_source_read_once_are_losses(clip: MediaInfo, t
     plan = planned(once, "a.mkv", tmp_path)
     assert [s.action for s in plan.streams] == [Action.DROP]
     assert "only once" in plan.losses[0]
-
-
-def test_sample_aspect_that_cannot_be_kept(clip: MediaInfo, tmp_path: Path) -> None:
-    format = replace(clip.video.format, sample_aspect_ratio=Fraction(64, 45))
-    wide = replace(clip, video=replace(clip.video, format=format))
-    assert planned(wide, "a.mkv", tmp_path).losses == ()
-    assert planned(wide, "a.mp4", tmp_path, codec="libsvtav1").losses == ()
-    assert "64:45" in planned(wide, "a.webm", tmp_path).losses[0]
 
 
 def test_destination_is_checked(clip: MediaInfo, tmp_path: Path) -> None:
