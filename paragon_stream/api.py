@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream import process
@@ -16,10 +17,14 @@ from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.fields import parse_method
+from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.images.sequence_reader import SequenceReader, delivery_options, parse_rate
+from paragon_stream.media.images.sequence_writer import plan_sequence
 from paragon_stream.media.plan import OutputOptions, plan_output
-from paragon_stream.media.prepare import SourceOptions, prepare
+from paragon_stream.media.prepare import SourceOptions, open_reader, prepare
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.media.sink import Sink, open_sink
+from paragon_stream.media.tracks import TrackChoice, TrackList, parse_tracks
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
@@ -60,9 +65,16 @@ def upscale(
     preset: str | None = OutputOptions.preset,
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
+    fps: str | float | Fraction | None = None,
     start: TimeLike | None = None,
     duration: TimeLike | None = None,
     end: TimeLike | None = None,
+    video: int | None = SourceOptions.video,
+    audio: TrackList = None,
+    subtitles: TrackList = None,
+    attachments: bool = TrackChoice.attachments,
+    chapters: bool = TrackChoice.chapters,
+    add: Sequence[str | Path] = TrackChoice.add,
     deinterlace: str = SourceOptions.deinterlace,
     idet: bool = SourceOptions.idet,
     ivtc: bool = SourceOptions.ivtc,
@@ -76,6 +88,13 @@ def upscale(
     `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
     or "h:mm:ss.xxx". `deinterlace` is auto (frames flagged as interlaced), off, bwdif, bwdif-2x (double rate)
     or yadif; `idet` looks at the picture instead of the flags; `ivtc` undoes telecine.
+
+    `video` is the number of the video to upscale, from 1; `audio` and `subtitles` are lists of numbers and
+    languages to keep ("1,3", "eng,jpn", [] for none); the sound and subtitles of the files in `add` become
+    further tracks.
+
+    A numbered name such as "frame_%06d.png" stands for a sequence of images, as `source` (`fps` frames per
+    second, 24 by default, beginning with the lowest number there is) and as `destination`.
 
     `destination` "-" writes y4m to standard output. The final name appears when the output is complete.
     `on_progress` is called on this thread a few times a second, `on_warning` with one sentence for everything
@@ -99,28 +118,48 @@ def upscale(
         preset=preset,
         pixel_format=_pixel_format(pix_fmt),
         encoder_options=dict(encoder_options or {}),
+        tracks=TrackChoice(
+            audio=parse_tracks(audio),
+            subtitles=parse_tracks(subtitles),
+            attachments=attachments,
+            chapters=chapters,
+            add=tuple(Path(path) for path in add),
+        ),
         overwrite=overwrite,
         strict=strict,
     )
     source_options = SourceOptions(
-        range=parse_range(start, duration, end), deinterlace=parse_method(deinterlace), idet=idet, ivtc=ivtc
+        video=video,
+        range=parse_range(start, duration, end),
+        rate=parse_rate(fps),
+        deinterlace=parse_method(deinterlace),
+        idet=idet,
+        ivtc=ivtc,
     )
     network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
     info = prepare(source, source_options)
-    plan = plan_output(info, destination, network.spec.scale, output_options)
+    if (images := numbering(destination)) is not None:
+        plan = plan_sequence(info, images, network.spec.scale, output_options)
+    else:
+        plan = plan_output(info, destination, network.spec.scale, delivery_options(info, output_options))
     warnings.add([*info.hints, *plan.warnings])
-    pixel_format = plan.target.pixel_format
     with (
         Upscaler.for_format(
-            info.video.format, options, pixel_format=pixel_format, weights=network, flavour=Flavour.THROUGHPUT
+            info.video.format,
+            options,
+            pixel_format=plan.target.pixel_format,
+            color=plan.target.color,
+            weights=network,
+            flavour=Flavour.THROUGHPUT,
         ) as upscaler,
-        VideoReader(info) as reader,
+        open_reader(info) as reader,
     ):
         sink = open_sink(plan, info)
         try:
             stats = _render(reader, upscaler, sink, on_progress)
         except BaseException:
             sink.abort()
+            warnings.add(sink.warnings)  # they say where the unfinished file is
             raise
         warnings.add(reader.warnings)
         warnings.add(sink.warnings)
@@ -144,7 +183,7 @@ def upscale(
             model=ModelReport.of(upscaler.weights),
             source_format=str(upscaler.source),
             target_format=str(upscaler.target),
-            codec=plan.job.encoder.name if plan.job else "rawvideo",
+            codec=plan.job.encoder.name if plan.job else plan.image.kind.value if plan.image else "rawvideo",
             bytes_out=sink.bytes_written,
             peak_rss_bytes=process.peak_rss(),
             damage=reader.damage,
@@ -161,7 +200,7 @@ def _pixel_format(name: str | None) -> PixelFormat | None:
 
 
 def _render(
-    reader: VideoReader,
+    reader: VideoReader | SequenceReader,
     upscaler: Upscaler,
     sink: Sink,
     on_progress: Callable[[RenderProgress], None] | None,

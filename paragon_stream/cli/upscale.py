@@ -43,12 +43,25 @@ class _MainCommand(click.Command):
     "--pix-fmt", metavar="F", help="Output pixel format, such as yuv420p10le (default: the source's)."
 )
 @click.option("-x", "encoder", multiple=True, metavar="KEY=VALUE", help="Further encoder option; repeatable.")
+@click.option("--fps", metavar="R", help="Rate of a sequence of images in (default 24), as 24000/1001.")
 @click.option("--start", metavar="TIME", help="Begin here: seconds or h:mm:ss.xxx from the beginning.")
 @click.option("--duration", metavar="TIME", help="Render so much.")
 @click.option("--end", metavar="TIME", help="End before this frame.")
 @click.option("--deinterlace", metavar="HOW", help="auto (by flags), off, bwdif, bwdif-2x or yadif.")
 @click.option("--idet", is_flag=True, default=None, help="Look for interlacing, where flags are wrong.")
 @click.option("--ivtc", is_flag=True, default=None, help="Undo telecine: film at 24 frames a second.")
+@click.option("--video", type=int, metavar="N", help="Upscale the N-th video (default: the main one).")
+@click.option("--audio", metavar="LIST", help="Sound to keep: numbers from 1, or languages: 1,3 or eng,jpn.")
+@click.option("--subs", "subtitles", metavar="LIST", help="Subtitles to keep, likewise.")
+@click.option("--no-audio", "audio", flag_value="none", help="Leave all sound out.")
+@click.option("--no-subs", "subtitles", flag_value="none", help="Leave all subtitles out.")
+@click.option(
+    "--no-attachments", "attachments", flag_value=False, default=None, help="No fonts and the like."
+)
+@click.option("--no-chapters", "chapters", flag_value=False, default=None, help="Leave the chapters out.")
+@click.option(
+    "--add", multiple=True, metavar="FILE", help="Sound or subtitles to add: film.eng.srt; repeatable."
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--strict", is_flag=True, help="Stop before rendering if anything could not be carried over.")
 @click.option(

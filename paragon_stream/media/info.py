@@ -118,6 +118,17 @@ class MediaInfo:
     hints: tuple[str, ...] = ()
     """Sentences about what the user might want to choose otherwise."""
 
+    @property
+    def programme_start(self) -> Fraction:
+        """Where the programme begins on the clock of the source, seconds: its earliest timestamp.
+
+        Below zero it is the picture that counts: sound begins there only because its encoder needed a run-up.
+        """
+        earliest = Fraction(round(self.start_time * 1_000_000), 1_000_000)
+        if earliest >= 0:
+            return earliest
+        return min(Fraction(0), (self.video.start_pts or 0) * self.video.time_base)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:

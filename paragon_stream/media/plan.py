@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from paragon_stream.errors import LossError, UsageError
-from paragon_stream.frame import Family, FrameFormat, PixelFormat
-from paragon_stream.media import tags
-from paragon_stream.media.containers import CRASH_SAFE_MP4, Container, Cover, container_for
+from paragon_stream.frame import ColorSpec, Family, FrameFormat, PixelFormat, resolve_color
+from paragon_stream.media.companions import (
+    Action,
+    AddedFile,
+    StreamPlan,
+    dropped_stream,
+    plan_companions,
+    time_shift,
+)
+from paragon_stream.media.containers import CRASH_SAFE_MP4, Container, container_for
 from paragon_stream.media.encoders import (
     Encoder,
     EncoderJob,
@@ -27,19 +32,15 @@ from paragon_stream.media.encoders import (
     hdr_parameters,
     try_open,
 )
-from paragon_stream.media.gate import cut_chapters
-from paragon_stream.media.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
-from paragon_stream.media.source import open_source
-from paragon_stream.media.subtitles import PLAIN_CODECS, TEXT_CODECS
-from paragon_stream.media.trial import check_video, first_packets, lost_tags, refusal
+from paragon_stream.media.images.kinds import Storage
+from paragon_stream.media.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.tracks import TrackChoice, unwanted
+from paragon_stream.media.trial import check_video, lost_tags
 from paragon_stream.media.workdir import check_destination
 from paragon_stream.media.y4m import check_y4m
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second that the encoder is told where the source does not say."""
-
-_CLOCK_FROM_ANYWHERE = ("mpegts", "mpeg", "flv", "asf")
-"""Sources whose first timestamp is wherever the recording began: the output begins at 0 instead."""
 
 _STDOUT = "-"
 
@@ -58,44 +59,18 @@ class OutputOptions:
     threads: int | None = None
     """Of the encoder."""
     overwrite: bool = False
+    tracks: TrackChoice = field(default_factory=TrackChoice)
+    """What goes with the video."""
     strict: bool = False
     """Raise LossError where something would be lost, instead of warning."""
-
-
-class Action(Enum):
-    """What becomes of a stream that is not the upscaled one."""
-
-    COPY = "copied"
-    ATTACH = "kept as an attached file"
-    CONVERT = "converted"
-    REBUILD = "written anew"
-    DROP = "dropped"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamPlan:
-    """The fate of one stream. `reason` says why it is not simply copied; `loss` whether that loses something.
-
-    `codec` is what it is in the output.
-    """
-
-    stream: StreamInfo
-    action: Action
-    codec: str = ""
-    reason: str = ""
-    loss: bool = False
-
-    def __str__(self) -> str:
-        to = f" to {self.codec}" if self.action is Action.CONVERT else ""
-        because = f": {self.reason}" if self.reason else ""
-        return f"{stream_label(self.stream)} {self.action.value}{to}{because}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputPlan:
     """Everything that is decided. `destination` is None for standard output.
 
-    `container` and `job` are None for y4m, which has neither. `losses` are sentences about what cannot be
+    `container` and `job` are None for y4m and images, which have neither; `image` is how each of a sequence of
+    images is stored. `losses` are sentences about what cannot be
     carried over, `warnings` those and everything else a user should hear. `shift` (seconds) is taken off
     every timestamp.
     """
@@ -106,7 +81,9 @@ class OutputPlan:
     options: OutputOptions
     container: Container | None = None
     job: EncoderJob | None = None
+    image: Storage | None = None
     streams: tuple[StreamPlan, ...] = ()
+    added: tuple[AddedFile, ...] = ()
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     file_tags: Mapping[str, str] = field(default_factory=dict)
     shift: Fraction = Fraction(0)
@@ -115,12 +92,15 @@ class OutputPlan:
 
     def describe(self) -> tuple[str, ...]:
         """One line for the video, then one for every other stream."""
-        if self.job is None:
+        if self.image is not None:
+            video = f"video: {self.target} as {self.image.kind.value} images"
+        elif self.job is None:
             video = f"video: {self.target} as y4m, {self.rate} frames per second"
         else:
             settings = " ".join(f"{key}={value}" for key, value in self.job.settings.items())
             video = f"video: {self.target}, {self.job.encoder.name} {settings}".rstrip()
-        return (video, *(str(stream) for stream in self.streams))
+        added = (f"{file.path.name}: {stream}" for file in self.added for stream in file.streams)
+        return (video, *(str(stream) for stream in self.streams), *added)
 
 
 def plan_output(
@@ -143,15 +123,6 @@ def plan_output(
     if options.strict and plan.losses:
         raise LossError("--strict: " + "; ".join(plan.losses))
     return plan
-
-
-def stream_label(stream: StreamInfo) -> str:
-    """Which stream, in a user's words: "audio stream 2 (jpn, flac)"."""
-    facts = ", ".join(filter(None, (stream.language, stream.codec or "unknown codec", stream.title)))
-    kind = {StreamKind.COVER: "cover picture", StreamKind.ATTACHMENT: "attachment"}.get(
-        stream.kind, f"{stream.kind} stream"
-    )
-    return f"{kind} {stream.index} ({stream.detail if stream.kind is StreamKind.ATTACHMENT else facts})"
 
 
 # ------------------------------------------------------------------------------------------- files
@@ -183,8 +154,11 @@ def _file_plan(info: MediaInfo, path: Path, scale: int, options: OutputOptions) 
     try_open(job)
     check_video(container, job)
 
-    streams, chapters, source_tags = _companions(info, container)
-    losses = [str(stream) for stream in streams if stream.loss]
+    companions = plan_companions(info, container, options.tracks)
+    streams, chapters, source_tags = companions.streams, companions.chapters, companions.tags
+    added = companions.added
+    every = (*streams, *(stream for file in added for stream in file.streams))
+    losses = [str(stream) for stream in every if stream.loss]
     losses += _video_losses(video, container, encoder)
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")
@@ -207,9 +181,10 @@ def _file_plan(info: MediaInfo, path: Path, scale: int, options: OutputOptions) 
         container=container,
         job=job,
         streams=streams,
+        added=added,
         muxer_options=muxer_options,
         file_tags={key: value for key, value in source_tags.items() if key not in gone},
-        shift=_shift(info),
+        shift=time_shift(info),
         losses=tuple(losses),
         warnings=tuple(losses),
     )
@@ -218,10 +193,10 @@ def _file_plan(info: MediaInfo, path: Path, scale: int, options: OutputOptions) 
 def _choose(container: Container, source: PixelFormat, options: OutputOptions) -> tuple[Encoder, PixelFormat]:
     """The encoder and the format of its frames: what was asked for, else what loses nothing of `source`."""
     wanted = options.pixel_format
-    if wanted is not None and wanted.family is not source.family:
+    if wanted is not None and not _convertible(source, wanted):
         raise UsageError(
             f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family} ({source.name}):"
-            " conversion between them is not offered"
+            " of such conversions only RGB to YUV is offered"
         )
     if options.codec is not None:
         encoder = find_encoder(options.codec)
@@ -245,9 +220,18 @@ def _choose(container: Container, source: PixelFormat, options: OutputOptions) -
     )
 
 
+def _convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
+    return wanted.family is source.family or (source.family, wanted.family) == (Family.RGB, Family.YUV)
+
+
 def _target(video: VideoInfo, scale: int, pixels: PixelFormat) -> FrameFormat:
+    """The source, larger, in `pixels`; YUV made of RGB gets the colours that players expect of its size."""
     source = video.format
-    return replace(source, width=source.width * scale, height=source.height * scale, pixel_format=pixels)
+    target = replace(source, width=source.width * scale, height=source.height * scale, pixel_format=pixels)
+    if pixels.family is source.pixel_format.family:
+        return target
+    color = resolve_color(ColorSpec(), format=pixels, width=target.width, height=target.height)
+    return replace(target, color=color)
 
 
 def _muxer_options(container: Container, streams: tuple[StreamPlan, ...], chapters: int) -> dict[str, str]:
@@ -264,14 +248,6 @@ def _muxer_options(container: Container, streams: tuple[StreamPlan, ...], chapte
     return options
 
 
-def _shift(info: MediaInfo) -> Fraction:
-    if info.cut is not None:
-        return info.cut.start
-    if not set(info.container.split(",")) & set(_CLOCK_FROM_ANYWHERE):
-        return Fraction(0)
-    return Fraction(round(info.start_time * 1_000_000), 1_000_000)
-
-
 def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
     losses = [f"{what} in the video cannot be carried over" for what in video.uncarried]
     if video.hdr is not None and not hdr_parameters(encoder, video.hdr):
@@ -281,75 +257,30 @@ def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> l
     return losses
 
 
-# ------------------------------------------------------------------------------ companion streams
-
-
-def _companions(info: MediaInfo, container: Container) -> tuple[tuple[StreamPlan, ...], int, dict[str, str]]:
-    """The fate of every stream but the upscaled one, the number of chapters, and the file's tags."""
-    if not info.seekable:
-        reason = "the source can be read only once"
-        dropped = [_dropped(s, reason) for s in info.streams if s.index != info.video.index]
-        return tuple(dropped), 0, {}
-    with open_source(info.path) as source:
-        samples = first_packets(source) if len(info.streams) > 1 else {}
-        plans = tuple(
-            _fate(stream, source.streams[stream.index], samples.get(stream.index), info, container)
-            for stream in info.streams
-            if stream.index != info.video.index
-        )
-        chapters = source.chapters() if info.cut is None else cut_chapters(source.chapters(), info.cut)
-        return plans, len(chapters), tags.file_tags(source.metadata)
-
-
-def _fate(
-    stream: StreamInfo, template: Any, sample: bytes | None, info: MediaInfo, container: Container
-) -> StreamPlan:
-    if stream.kind is StreamKind.ATTACHMENT:
-        if container.attachments:
-            return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
-        return _dropped(stream, f"{container.name} holds no attached files")
-    if stream.kind is StreamKind.COVER and container.cover is Cover.ATTACHMENT:
-        return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
-    if stream.kind is StreamKind.COVER and container.cover is Cover.NONE:
-        return _dropped(stream, f"{container.name} holds no cover pictures")
-    if _is_chapter_track(stream, template, info):
-        return StreamPlan(stream=stream, action=Action.REBUILD, reason="it holds the chapters")
-    why_not = refusal(container, template, sample)
-    if why_not is None:
-        return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
-    if stream.kind is StreamKind.SUBTITLE and stream.codec in TEXT_CODECS and container.text_codec:
-        plain = stream.codec in PLAIN_CODECS
-        return StreamPlan(
-            stream=stream,
-            action=Action.CONVERT,
-            codec=container.text_codec,
-            reason="" if plain else "fonts, positions and effects are lost",
-            loss=not plain,
-        )
-    if stream.kind is StreamKind.AUDIO and stream.copyable:
-        return StreamPlan(
-            stream=stream, action=Action.CONVERT, codec=container.audio_encoder, reason=why_not, loss=True
-        )
-    return _dropped(stream, why_not)
-
-
-def _is_chapter_track(stream: StreamInfo, template: Any, info: MediaInfo) -> bool:
-    """Whether this is the text track that MP4 and MOV keep chapter titles in; FFmpeg shows it as data."""
-    handler = template.metadata.get("handler_name", "")
-    return (
-        stream.kind is StreamKind.DATA
-        and stream.codec in ("bin_data", "")
-        and info.chapters > 0
-        and "mov" in info.container.split(",")
-        and any(word in handler for word in ("Subtitle", "Text", "Chapter"))
-    )
-
-
-def _dropped(stream: StreamInfo, reason: str) -> StreamPlan:
-    return StreamPlan(stream=stream, action=Action.DROP, reason=reason, loss=True)
-
-
 # --------------------------------------------------------------------------------------------- y4m
+
+
+def picture_only(
+    info: MediaInfo, options: OutputOptions, name: str
+) -> tuple[tuple[StreamPlan, ...], list[str]]:
+    """The streams that are dropped, and all losses, where the output, called `name`, holds nothing but frames.
+
+    Raises UsageError for files that shall be added.
+    """
+    if options.tracks.add:
+        raise UsageError(f"{name} holds only the picture: leave --add out")
+    left_out = {info.video.index, *unwanted(info.streams, options.tracks)}
+    others = [s for s in info.streams if s.index not in left_out]
+    dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
+    losses = [str(stream) for stream in dropped]
+    losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
+    if info.chapters and options.tracks.chapters:
+        losses.append(f"{name} has no chapters: {info.chapters} dropped")
+    if info.video.display_matrix is not None:
+        losses.append(f"{name} cannot store the rotation of the video")
+    if info.video.hdr is not None:
+        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
+    return dropped, losses
 
 
 def _y4m_plan(info: MediaInfo, path: Path | None, scale: int, options: OutputOptions) -> OutputPlan:
@@ -359,19 +290,10 @@ def _y4m_plan(info: MediaInfo, path: Path | None, scale: int, options: OutputOpt
         check_destination(path, info.path, overwrite=options.overwrite)
     source = info.video.format.pixel_format
     wanted = options.pixel_format
-    if wanted is not None and wanted.family is not source.family:
+    if wanted is not None and not _convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
     target = _target(info.video, scale, check_y4m(wanted or source))
-    others = [s for s in info.streams if s.index != info.video.index]
-    dropped = tuple(_dropped(stream, "y4m holds only the picture") for stream in others)
-    losses = [str(stream) for stream in dropped]
-    losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
-    if info.chapters:
-        losses.append(f"y4m has no chapters: {info.chapters} dropped")
-    if info.video.display_matrix is not None:
-        losses.append("y4m cannot store the rotation of the video")
-    if info.video.hdr is not None:
-        losses.append("y4m cannot store the HDR10 mastering metadata of the video")
+    dropped, losses = picture_only(info, options, "y4m")
     color = target.color
     note = []
     if target.pixel_format.family is Family.YUV:

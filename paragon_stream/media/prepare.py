@@ -6,21 +6,28 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from paragon_stream.errors import InputError
+from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.cut import Cut, Range
 from paragon_stream.media.field_choice import treat_fields
 from paragon_stream.media.fields import Deinterlace
+from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.tracks import video_index
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
     """What a user may ask of the source. None means all of it."""
 
+    video: int | None = None
+    """Which of the videos, counted from 1; None is the main one."""
     range: Range | None = None
     """The part to render."""
+    rate: Fraction | None = None
+    """Frames per second of a sequence of images."""
     deinterlace: Deinterlace = Deinterlace.AUTO
     idet: bool = False
     """Look at the fields of the first seconds, and believe them rather than the flags."""
@@ -31,31 +38,33 @@ class SourceOptions:
 def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     """Probe `path` and settle `options`.
 
-    A range is made exact by decoding its first frame: `info.cut` begins with it. Raises what `probe` raises,
+    A name such as frame_%06d.png stands for a sequence of images. A range is made exact by decoding its first frame: `info.cut` begins with it. Raises what `probe` raises,
     and InputError for a range that holds no frame.
     """
-    info = probe(path)
+    sequence = numbering(path)
+    if sequence is not None:
+        if options.range or options.video:
+            raise UsageError("a sequence of images has no --start, --end, --duration and --video")
+        return probe_sequence(sequence, options.rate)
+    if options.rate is not None:
+        raise UsageError("--fps is for sequences of images: a video brings its own times")
+    index = None if options.video is None else video_index(Path(path), options.video)
+    info = probe(path, video=index)
     wanted = options.range
-    rough = None if wanted is None else wanted.in_source(programme_start(info), info.video.time_base)
+    rough = None if wanted is None else wanted.in_source(info.programme_start, info.video.time_base)
     treated, hints = treat_fields(replace(info, cut=rough), options.deinterlace, options.idet, options.ivtc)
     info = replace(info, video=treated, hints=hints)
     return info if wanted is None else _cut(info, wanted)
 
 
-def programme_start(info: MediaInfo) -> Fraction:
-    """Where the programme begins on the clock of the source, seconds: its earliest timestamp.
-
-    Below zero it is the picture that counts: sound begins there only because its encoder needed a run-up.
-    """
-    earliest = Fraction(round(info.start_time * 1_000_000), 1_000_000)
-    if earliest >= 0:
-        return earliest
-    return min(Fraction(0), (info.video.start_pts or 0) * info.video.time_base)
+def open_reader(info: MediaInfo) -> VideoReader | SequenceReader:
+    """The reader of the frames of a prepared source. Raises InputError."""
+    return SequenceReader(info) if info.container == CONTAINER else VideoReader(info)
 
 
 def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:
     video = info.video
-    cut = wanted.in_source(programme_start(info), video.time_base)
+    cut = wanted.in_source(info.programme_start, video.time_base)
     with VideoReader(replace(info, cut=cut)) as reader:
         first = reader.skip()
         end = reader.end
@@ -86,7 +95,7 @@ def _frames(info: MediaInfo, cut: Cut) -> int | None:
 def _nothing_there(info: MediaInfo, wanted: Range, end: Fraction | None) -> str:
     if end is None:
         return f"{info.path} has no frame from {wanted}"
-    length = float(end - programme_start(info))
+    length = float(end - info.programme_start)
     if length <= float(wanted.start) + 1e-3:
         return (
             f"the range from {wanted} lies behind the end of {info.path}, whose video ends at {length:.3f} s"

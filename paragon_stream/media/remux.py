@@ -21,11 +21,11 @@ from av.stream import Discard, Disposition
 from paragon_stream.media.adts import AdtsFilter, audio_config, has_adts
 from paragon_stream.media.audio import AudioConverter
 from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.companions import Action, StreamPlan, stream_label
 from paragon_stream.media.containers import Container
 from paragon_stream.media.cut import Cut
 from paragon_stream.media.gate import Gate
 from paragon_stream.media.info import StreamKind
-from paragon_stream.media.plan import Action, StreamPlan, stream_label
 from paragon_stream.media.source import has_index, open_source
 from paragon_stream.media.subtitles import TextConverter
 from paragon_stream.media.tags import stream_tags
@@ -89,7 +89,7 @@ class Companions:
         self,
         path: Path,
         plans: Sequence[StreamPlan],
-        video: int,
+        video: int | None,
         shift: Fraction,
         cut: Cut | None = None,
     ) -> None:
@@ -105,7 +105,8 @@ class Companions:
         self._video_reached: Fraction | None = None
         self._held_bytes = 0
         self._trouble: str | None = None
-        self._refused = 0
+        self.refused = 0
+        """Packets that the muxer refused afterwards, without saying which."""
 
     @property
     def source(self) -> Any:
@@ -135,7 +136,12 @@ class Companions:
         target.metadata.clear()
         target.metadata.update(stream_tags(template.metadata, muxer=container.muxer))
         cover = template.disposition & Disposition.attached_pic
-        target.disposition = cover or template.disposition  # MP4 knows covers by that one flag alone
+        if plan.stream.language:
+            target.metadata["language"] = plan.stream.language  # an added file's name may tell it
+        flags = Disposition(0)
+        for name in plan.stream.dispositions:
+            flags |= Disposition[name]
+        target.disposition = cover or flags  # MP4 knows covers by that one flag alone
         strip = None
         if plan.action is Action.COPY and has_adts(template) and container.name != "ts":
             strip = AdtsFilter(template)
@@ -175,21 +181,21 @@ class Companions:
                 for packet in route.converter.flush():
                     yield self._addressed(route, packet, route.converter.unit)
 
-    def failed(self, packet: AnyPacket, error: BaseException) -> None:
-        """Note that the muxer refused `packet`, or one handed to it before."""
+    def failed(self, packet: AnyPacket, error: BaseException) -> bool:
+        """Note that the muxer refused `packet`, if it is one of these; return whether it is."""
         for route in self._routes.values():
             if route.target.index == packet.stream_index:
                 route.failed += 1
                 route.why_failed = reason(error)
-                return
-        self._refused += 1
+                return True
+        return False
 
     @property
     def warnings(self) -> list[str]:
         """What went wrong, one sentence for each stream and kind of trouble."""
         said = [self._trouble] if self._trouble else []
-        if self._refused:
-            said.append(f"{self._refused} damaged packets of the copied streams could not be written")
+        if self.refused:
+            said.append(f"{self.refused} damaged packets of the copied streams could not be written")
         for route in self._routes.values():
             name = stream_label(route.plan.stream)
             if route.failed:
@@ -216,14 +222,18 @@ class Companions:
         """Whether all streams that never pause have been read to the end of the cut, and a bit further."""
         if self._cut is None or self._cut.end is None:
             return False
-        reached = [route.reached for route in self._routes.values() if route.dense] + [self._video_reached]
-        return all(time is not None and self._cut.is_past(time - _SUBTITLES_LATE) for time in reached)
+        return all(t is not None and self._cut.is_past(t - _SUBTITLES_LATE) for t in self._reached())
 
     def _wants_more(self, limit: Fraction | None) -> bool:
         if limit is None or not self._routes:
             return bool(self._routes)
-        reached = [route.reached for route in self._routes.values() if route.dense]
-        return any(time is None or time <= limit for time in (*reached, self._video_reached))
+        return any(time is None or time <= limit for time in self._reached())
+
+    def _reached(self) -> list[Fraction | None]:
+        """How far the streams that never pause have been read; all of them in a file without video."""
+        if self._video is None:
+            return [route.reached for route in self._routes.values()]
+        return [route.reached for route in self._routes.values() if route.dense] + [self._video_reached]
 
     def _demux(self) -> Iterator[AnyPacket]:
         for stream in self._source.streams:

@@ -66,6 +66,8 @@ class VideoWriter:
         self._ended = False
         self._name = ""
         self._companions: Companions | None = None
+        self._added: list[Companions] = []
+        """Files that were added to the source."""
         self._out: Any = None
         self._video: Any = None
         self._work = WorkDir(plan.destination, overwrite=plan.options.overwrite)
@@ -113,9 +115,9 @@ class VideoWriter:
             self._mux_video(packets)
             if self._waiting is not None:
                 self._mux_last(self._waiting)
-            if self._companions is not None:
-                self._mux_companions(self._companions.take(None))
-                self._mux_companions(self._companions.flush())
+            for companions in self._all_companions():
+                self._mux_companions(companions.take(None))
+                self._mux_companions(companions.flush())
             with av_errors_as(OutputError, self._what):
                 self._out.close()
         except BaseException:
@@ -165,8 +167,12 @@ class VideoWriter:
                 self._add_video(info)
             elif self._companions is not None:
                 self._companions.add(stream.index, self._out, self._container)
+        for file in plan.added:
+            self._added.append(Companions(file.path, file.streams, None, file.shift, file.cut))
+            for added in file.streams:
+                self._added[-1].add(added.stream.index, self._out, self._container)
         self._out.metadata.update(plan.file_tags)
-        if self._companions is not None and self._container.chapters:
+        if self._companions is not None and self._container.chapters and plan.options.tracks.chapters:
             chapters = self._companions.source.chapters()
             if info.cut is not None:
                 chapters = cut_chapters(chapters, info.cut)
@@ -251,8 +257,8 @@ class VideoWriter:
 
     def _mux_picture(self, packet: AnyPacket) -> None:
         stamp = packet.dts if packet.dts is not None else packet.pts or 0
-        if self._companions is not None:
-            self._mux_companions(self._companions.take(stamp * self._tick + AHEAD))
+        for companions in self._all_companions():
+            self._mux_companions(companions.take(stamp * self._tick + AHEAD))
         self._mux(packet)
         self._pictures += 1
 
@@ -272,16 +278,22 @@ class VideoWriter:
         except AV_ERRORS as error:
             # A muxer's plain "-1" for a malformed packet looks like EPERM; an open file gives no such error.
             disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
-            if disk or self._companions is None:
+            everyone = self._all_companions()
+            if disk or not everyone:
                 raise OutputError(f"{self._what}: {reason(error)}") from error
-            self._companions.failed(packet, error)
+            if not any(companions.failed(packet, error) for companions in everyone):
+                everyone[0].refused += 1
         self.bytes_written += size
 
     def _close_source(self) -> None:
-        if self._companions is not None:
-            self.warnings += self._companions.warnings
-            self._companions.close()
-            self._companions = None
+        for companions in self._all_companions():
+            self.warnings += companions.warnings
+            companions.close()
+        self._companions, self._added = None, []
+
+    def _all_companions(self) -> list[Companions]:
+        """Those of the source, then those of added files."""
+        return ([self._companions] if self._companions is not None else []) + self._added
 
 
 def _shifted(chapters: list[Any], shift: Fraction) -> list[Any]:

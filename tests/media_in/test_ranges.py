@@ -16,7 +16,7 @@ from test_shared_media import FILES, REFUSED
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.cut import Range, parse_range, parse_time
 from paragon_stream.media.info import MediaInfo
-from paragon_stream.media.prepare import SourceOptions, prepare, programme_start
+from paragon_stream.media.prepare import SourceOptions, prepare
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
 
@@ -40,7 +40,7 @@ def ranges_agree(path: Path, first: int, last: int, whole: Shown | None = None) 
     """Read frames `first` … `last` by a range, and compare them with those of the whole."""
     info = probe(path)
     whole = shown(info) if whole is None else whole
-    origin = programme_start(info)
+    origin = info.programme_start
     end = whole[last + 1][0] - origin if last + 1 < len(whole) else None
     part = prepare(path, SourceOptions(range=Range(start=whole[first][0] - origin, end=end)))
     assert shown(part) == whole[first : last + 1]
@@ -122,7 +122,7 @@ def test_real_files(shared: Path, name: str) -> None:
 def test_decoding_begins_near_the_range(tmp_path: Path, ending: str) -> None:
     """Only raw streams, which say no times, are decoded from their start."""
     clip = make_clip(tmp_path / f"in{ending}", frames=100, width=64, height=48, options={"g": "5", "bf": "0"})
-    start = programme_start(probe(clip))
+    start = probe(clip).programme_start
     part = prepare(clip, SourceOptions(range=Range(start=Fraction(90, 25))))
     decoded = []
     with VideoReader(part) as reader:

@@ -12,7 +12,7 @@ import pytest
 from clips import Tags, jpeg, make_clip, packets, read_frames
 from rendering import main_video, render, tracks
 
-from paragon_stream.media.plan import Action
+from paragon_stream.media.companions import Action
 from paragon_stream.media.probe import probe
 
 FONT = b"\0\1\0\0" + bytes(range(256)) * 3

@@ -13,8 +13,8 @@ import pytest
 from rendering import decoded_pts, render, tracks
 
 from paragon_stream.errors import InputError, UsageError
+from paragon_stream.media.companions import Action
 from paragon_stream.media.info import StreamKind
-from paragon_stream.media.plan import Action
 from paragon_stream.media.probe import probe
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "media"
