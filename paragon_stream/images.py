@@ -26,6 +26,7 @@ from paragon_stream.media.images.kinds import (
     turned,
 )
 from paragon_stream.media.images.metadata import not_embedded
+from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, read_picture
 from paragon_stream.media.workdir import check_destination
@@ -56,8 +57,13 @@ class _Wishes:
 
 
 def is_images(source: str | Path, destination: str | Path) -> bool:
-    """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to an image."""
+    """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to an image.
+
+    A numbered name such as frame_%06d.png stands for a video, which is `upscale`'s.
+    """
     path = Path(source)
+    if numbering(source) or numbering(destination):
+        return False
     if path.is_dir():
         return True
     if not path.exists() and glob.has_magic(str(source)):

@@ -69,10 +69,9 @@ class OutputOptions:
 class OutputPlan:
     """Everything that is decided. `destination` is None for standard output.
 
-    `container` and `job` are None for y4m and images, which have neither; `image` is how each of a sequence of
-    images is stored. `losses` are sentences about what cannot be
-    carried over, `warnings` those and everything else a user should hear. `shift` (seconds) is taken off
-    every timestamp.
+    `container` and `job` are None for y4m and images, which have neither; `image` is how images are stored.
+    `losses` are sentences about what cannot be carried over, `warnings` those and everything else a user
+    should hear. `shift` (seconds) is taken off every timestamp.
     """
 
     destination: Path | None
@@ -263,7 +262,7 @@ def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> l
 def picture_only(
     info: MediaInfo, options: OutputOptions, name: str
 ) -> tuple[tuple[StreamPlan, ...], list[str]]:
-    """The streams that are dropped, and all losses, where the output, called `name`, holds nothing but frames.
+    """The streams that are dropped, and all losses, where the output, `name`, holds nothing but frames.
 
     Raises UsageError for files that shall be added.
     """

@@ -38,8 +38,9 @@ class SourceOptions:
 def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     """Probe `path` and settle `options`.
 
-    A name such as frame_%06d.png stands for a sequence of images. A range is made exact by decoding its first frame: `info.cut` begins with it. Raises what `probe` raises,
-    and InputError for a range that holds no frame.
+    A name such as frame_%06d.png stands for a sequence of images. A range is made exact by decoding its first
+    frame: `info.cut` begins with it. Raises what `probe` raises, and InputError for a range that holds no
+    frame.
     """
     sequence = numbering(path)
     if sequence is not None:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from paragon_stream.frame import Timing
+from paragon_stream.media.images.sequence_writer import SequenceWriter
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.plan import OutputPlan
 from paragon_stream.media.planes import Plane
@@ -81,5 +82,7 @@ def open_sink(plan: OutputPlan, info: MediaInfo) -> Sink:
     """The sink that carries out `plan`. Raises OutputError."""
     if plan.container is not None:
         return VideoWriter(plan, info)
+    if plan.image is not None:
+        return SequenceWriter(plan, info)
     work = WorkDir(plan.destination, overwrite=plan.options.overwrite) if plan.destination else None
     return Y4mWriter(plan.target, plan.rate, work=work)

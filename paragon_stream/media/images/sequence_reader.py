@@ -1,0 +1,204 @@
+"""A video that is a sequence of image files: its facts, and its frames one after another."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from paragon_stream.errors import FormatError, InputError, UsageError
+from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, Timing
+from paragon_stream.media.images.numbering import Numbering, numbering
+from paragon_stream.media.images.orientation import as_stored, swaps_sides
+from paragon_stream.media.images.picture import Picture, read_picture
+from paragon_stream.media.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
+from paragon_stream.media.plan import OutputOptions
+from paragon_stream.media.planes import Plane
+
+DEFAULT_RATE = Fraction(24)
+"""Frames per second of image sequences unless told otherwise: film's."""
+
+CONTAINER = "image sequence"
+"""`MediaInfo.container` of sequences."""
+
+_DECODERS = min(4, os.cpu_count() or 1)
+
+
+def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo:
+    """The facts of the sequence; its format is the first image's.
+
+    Where that is gray, as an optimised black frame is, the middle and last image are looked at for colour.
+    Raises InputError where there is no such file, and what `read_picture` raises.
+    """
+    numbers = source.numbers()
+    if not numbers:
+        raise InputError(f"no file is called {source.pattern}")
+    format = _format(read_picture(source.path(numbers[0])))
+    if format.pixel_format.family is Family.GRAY:
+        for number in {numbers[len(numbers) // 2], numbers[-1]}:
+            other = _format(read_picture(source.path(number)))
+            if other.pixel_format.family is not Family.GRAY:
+                format = other
+    rate = rate or DEFAULT_RATE
+    codec = source.after.rpartition(".")[2].lower()
+    return MediaInfo(
+        path=source.pattern,
+        container=CONTAINER,
+        streams=(StreamInfo(index=0, kind=StreamKind.VIDEO, codec=codec, detail=f"{codec} {format}"),),
+        video=VideoInfo(
+            index=0,
+            codec=codec,
+            format=format,
+            time_base=1 / rate,
+            average_rate=rate,
+            start_pts=0,
+            duration=float((numbers[-1] - numbers[0] + 1) / rate),
+            frames=len(numbers),
+        ),
+        duration=float((numbers[-1] - numbers[0] + 1) / rate),
+        seekable=False,
+    )
+
+
+def parse_rate(text: str | float | Fraction | None) -> Fraction | None:
+    """Frames per second from "24", 23.976 or "24000/1001"; decimals of the NTSC rates mean those exactly.
+
+    Raises UsageError for anything that is no rate.
+    """
+    if text is None:
+        return None
+    try:
+        rate = Fraction(str(text))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"{text!r} is no frame rate: give a number such as 24 or 24000/1001") from None
+    if not 0 < rate <= 1000:
+        raise UsageError(f"a frame rate of {text} is out of range: 1/1000 to 1000")
+    ntsc = Fraction(round(rate) * 1000, 1001)
+    return ntsc if rate != ntsc and abs(rate - ntsc) < Fraction(1, 1000) else rate
+
+
+def delivery_options(info: MediaInfo, options: OutputOptions) -> OutputOptions:
+    """`options`; for a video made of RGB images 4:2:0 in 8 or 10 bits unless something else is asked for.
+
+    That is what players play. `--pix-fmt gbrp`, or a codec of one's choice, keeps RGB where it can.
+    """
+    source = info.video.format.pixel_format
+    rgb_images = info.container == CONTAINER and source.family is Family.RGB
+    if not rgb_images or options.pixel_format or options.codec:
+        return options
+    return replace(options, pixel_format=PIXEL_FORMATS["yuv420p10le" if source.depth > 8 else "yuv420p"])
+
+
+class SequenceReader:
+    """Reads the sequence that `info` describes, with the methods of a `VideoReader`.
+
+    An image's number is its time: where numbers are missing, the image before them is shown longer. Images
+    are decoded ahead by a few threads. Gray images among coloured ones, and 8-bit ones among deeper, are
+    converted; others that differ from the format raise FormatError.
+    """
+
+    def __init__(self, info: MediaInfo) -> None:
+        found = numbering(info.path)
+        if found is None:
+            raise InputError(f"{info.path} names no sequence of images")
+        self.info = info
+        self.frames = 0
+        self.damage = Damage()
+        self._source = found
+        self._numbers = found.numbers()
+        self._format = info.video.format
+        self._pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="paragon-image-reader")
+        self._ahead: deque[Future[Picture]] = deque()
+        self._begun = 0
+        self._alpha = False
+        self._uncarried: set[str] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop decoding ahead. `frames` and `warnings` stay readable."""
+        self._closed = True
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def read_into(self, planes: Sequence[Plane]) -> Timing | None:
+        """Put the next image into `planes`, of `info.video.format`; None after the last."""
+        with self._lock:
+            if self._closed:
+                raise InputError(f"{self.info.path} was closed while it was being read")
+            while self._begun < len(self._numbers) and len(self._ahead) < _DECODERS:
+                path = self._source.path(self._numbers[self._begun])
+                self._ahead.append(self._pool.submit(read_picture, path))
+                self._begun += 1
+            if not self._ahead:
+                return None
+            picture = self._ahead.popleft().result()
+            number = self._numbers[self.frames]
+            after = self._numbers[self.frames + 1] if self.frames + 1 < len(self._numbers) else number + 1
+            _fill(planes, picture, self._format)
+            self.frames += 1
+            self._alpha = self._alpha or picture.alpha is not None
+            if picture.metadata.icc is not None:
+                self._uncarried.add("ICC profiles")
+            return Timing(
+                pts=number - self._numbers[0],
+                duration=after - number,
+                time_base=self.info.video.time_base,
+            )
+
+    @property
+    def warnings(self) -> list[str]:
+        said = []
+        missing = self._numbers[-1] - self._numbers[0] + 1 - len(self._numbers)
+        if missing:
+            said.append(f"{missing} images are missing between others, which are shown longer")
+        if self._alpha:
+            said.append("the transparency of the images is not carried over")
+        said += [f"{name} of the images are not carried over" for name in sorted(self._uncarried)]
+        return said
+
+
+def _format(picture: Picture) -> FrameFormat:
+    """The picture's format when upright."""
+    if not swaps_sides(picture.metadata.orientation):
+        return picture.format
+    if picture.format.pixel_format.subsampling not in ((0, 0), (1, 1)):
+        raise FormatError(f"{picture.path} is turned by Exif; in a sequence only 4:2:0 and 4:4:4 can be")
+    return replace(picture.format, width=picture.format.height, height=picture.format.width)
+
+
+def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> None:
+    """Put an image, upright, into planes of `wanted`."""
+    found = _format(picture)
+    same_size = (found.width, found.height) == (wanted.width, wanted.height)
+    have, want = found.pixel_format, wanted.pixel_format
+    widened = have.family is Family.GRAY and want == PIXEL_FORMATS["rgb24" if want.depth == 8 else "rgb48le"]
+    fits = have.depth <= want.depth and (
+        widened
+        or (have.family, have.subsampling, have.layout) == (want.family, want.subsampling, want.layout)
+    )
+    if not same_size or not fits:
+        raise FormatError(
+            f"{picture.path} is {found}, but the sequence is {wanted}: convert its images alike"
+        )
+    gain = want.peak // have.peak
+    for target, source in zip(planes, picture.planes, strict=True):
+        view = as_stored(target, picture.metadata.orientation)
+        if widened:
+            source = source[..., np.newaxis]
+        np.multiply(source, gain, out=view, casting="unsafe") if gain > 1 else np.copyto(view, source)

@@ -1,0 +1,180 @@
+"""Numbered images as a video, in and out."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import BT709, make_clip, read_frames
+from image_files import pattern, read, read_png16, save, write_png16
+from numpy.typing import NDArray
+from PIL import Image
+
+from paragon_stream import ColorSpec, Upscaler, upscale
+from paragon_stream.errors import FormatError, InputError, OutputError, ParagonError, UsageError
+from paragon_stream.frame import ChromaLocation, ColorRange, Matrix
+from paragon_stream.framejob import allocate_planes
+from paragon_stream.media.images.kinds import SRGB
+from paragon_stream.upscaler import UpscalerOptions
+
+BT709_SPEC = ColorSpec(
+    matrix=Matrix.BT709,
+    range=ColorRange.LIMITED,
+    transfer=1,
+    primaries=1,
+    chroma_location=ChromaLocation.LEFT,
+)
+
+
+def moving(index: int) -> NDArray[np.uint8]:
+    return np.roll(pattern(64, 48), 2 * index, axis=1)
+
+
+def make_images(folder: Path, numbers: list[int], name: str = "in_{:04}.png") -> Path:
+    for number in numbers:
+        save(folder / name.format(number), Image.fromarray(moving(number)))
+    return folder / "in_%04d.png"
+
+
+def expected(source: tuple, pixels: str, target: str, color: ColorSpec, to: ColorSpec) -> tuple:
+    """One frame through an `Upscaler` that changes the colours."""
+    from dataclasses import replace
+
+    from paragon_stream.frame import PIXEL_FORMATS, FrameFormat
+
+    height, width = source[0].shape[:2]
+    format = FrameFormat(width=width, height=height, pixel_format=PIXEL_FORMATS[pixels], color=color)
+    with Upscaler.for_format(
+        format, UpscalerOptions(precision="fp32"), pixel_format=PIXEL_FORMATS[target], color=to
+    ) as up:
+        assert up.target.color == replace(to)
+        outputs = allocate_planes(up.target)
+        up.run(source, outputs).wait()
+        return outputs
+
+
+def same(a: NDArray, b: NDArray, most: int = 1) -> bool:
+    return a.shape == b.shape and np.abs(a.astype(int) - b.astype(int)).max() <= most
+
+
+def test_images_to_video_and_the_colours_of_players(tmp_path: Path) -> None:
+    source = make_images(tmp_path, list(range(7, 13)))
+    out = tmp_path / "out.mkv"
+    report = upscale(source, out, codec="ffv1", pix_fmt="yuv420p", fps="30000/1001", precision="fp32")
+    assert (report.frames_in, report.frames_out, report.warnings) == (6, 6, ())
+    frames = read_frames(out)
+    assert [pts for pts, _ in frames] == [0, 33, 67, 100, 133, 167]
+    with av.open(str(out)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.colorspace, context.color_range) == (6, 1)  # standard definition: BT.601
+        assert container.streams.video[0].average_rate == Fraction(30000, 1001)
+    bt601 = ColorSpec(
+        matrix=Matrix.SMPTE170M,
+        range=ColorRange.LIMITED,
+        transfer=6,
+        primaries=6,
+        chroma_location=ChromaLocation.LEFT,
+    )
+    for index, (_, planes) in enumerate(frames):
+        wanted = expected((moving(7 + index),), "rgb24", "yuv420p", SRGB, bt601)
+        assert all(same(a, b) for a, b in zip(planes, wanted, strict=True))
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("paragon")]
+
+
+def test_default_is_what_players_play(tmp_path: Path) -> None:
+    source = make_images(tmp_path, [0, 1, 2])
+    report = upscale(source, tmp_path / "out.mp4", preset="ultrafast")
+    assert (report.codec, report.target_format) == ("libx264", "128x96 yuv420p")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].average_rate == 24
+    deep = [write_png16(tmp_path / f"deep{n}.png", moving(n).astype(np.uint16) * 257) for n in range(2)]
+    assert len(deep) == 2
+    report = upscale(tmp_path / "deep%d.png", tmp_path / "deep.mkv", preset="ultrafast")
+    assert (report.codec, report.target_format) == ("libx265", "128x96 yuv420p10le")
+
+
+def test_a_missing_image_is_a_pause(tmp_path: Path) -> None:
+    source = make_images(tmp_path, [1, 2, 5, 6])
+    report = upscale(source, tmp_path / "out.mkv", preset="ultrafast", fps=10)
+    assert "2 images are missing" in report.warnings[0]
+    assert [pts for pts, _ in read_frames(tmp_path / "out.mkv")] == [0, 100, 400, 500]
+
+
+def test_images_to_images_keep_their_numbers(tmp_path: Path) -> None:
+    source = make_images(tmp_path, [998, 1000])
+    report = upscale(source, tmp_path / "new" / "out-%d.png", precision="fp32")
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["out-1000.png", "out-998.png"]
+    assert report.codec == "PNG"
+    wanted = expected((moving(998),), "rgb24", "rgb24", SRGB, SRGB)
+    assert same(read(tmp_path / "new" / "out-998.png"), wanted[0])
+
+
+def test_video_to_images_is_rgb_by_the_videos_own_matrix(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", tags=BT709, frames=5, audio="aac")
+    warnings: list[str] = []
+    report = upscale(clip, tmp_path / "f_%03d.png", precision="fp32", on_warning=warnings.append)
+    assert report.frames_out == 5
+    assert len(warnings) == 1 and "audio" in warnings[0]
+    rgb = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL, transfer=1, primaries=1)
+    for number, (_, planes) in enumerate(read_frames(clip), 1):
+        wanted = expected(planes, "yuv420p", "rgb24", BT709_SPEC, rgb)
+        assert same(read(tmp_path / f"f_{number:03}.png"), wanted[0])
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_deep_video_gives_sixteen_bits(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", tags=BT709, frames=2)
+    upscale(clip, tmp_path / "f%d.png", precision="fp32")
+    rgb = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL, transfer=1, primaries=1)
+    _, planes = read_frames(clip)[0]
+    wanted = expected(planes, "yuv420p10le", "rgb48le", BT709_SPEC, rgb)
+    found = read_png16(tmp_path / "f1.png")
+    assert same(found, wanted[0], most=4)
+    assert len(np.unique(found & 255)) > 200
+    report = upscale(clip, tmp_path / "j%d.jpg")
+    assert any("8 bits" in warning for warning in report.warnings)
+    with Image.open(tmp_path / "j2.jpg") as image:
+        assert image.layer[0][1:3] == (2, 2)
+
+
+def test_gray_and_colour_mix(tmp_path: Path) -> None:
+    """Optimised black frames are gray files: the sequence is colour all the same."""
+    save(tmp_path / "m0.png", Image.new("L", (32, 32), 0))
+    save(tmp_path / "m1.png", Image.fromarray(pattern(32, 32)))
+    save(tmp_path / "m2.png", Image.fromarray(pattern(32, 32)))
+    report = upscale(tmp_path / "m%d.png", tmp_path / "o%d.png")
+    assert report.source_format == "32x32 rgb24"
+    assert (read(tmp_path / "o0.png") == 0).all()
+
+
+def test_what_cannot_be_a_sequence(tmp_path: Path) -> None:
+    source = make_images(tmp_path, [1, 2])
+    with pytest.raises(InputError, match="no file"):
+        upscale(tmp_path / "none_%04d.png", tmp_path / "out.mkv")
+    with pytest.raises(UsageError, match="rate"):
+        upscale(source, tmp_path / "out.mkv", fps="fast")
+    with pytest.raises(UsageError, match="one"):
+        upscale(tmp_path / "%d_%d.png", tmp_path / "out.mkv")
+    with pytest.raises(UsageError, match="codec"):
+        upscale(source, tmp_path / "out%d.png", codec="ffv1")
+    with pytest.raises(UsageError, match="--fps"):
+        upscale(make_clip(tmp_path / "in.mkv", frames=1), tmp_path / "out.mkv", fps=24)
+    with pytest.raises(UsageError, match="replace"):
+        upscale(source, source, overwrite=True)
+    save(tmp_path / "out1.png", Image.new("L", (2, 2)))
+    with pytest.raises(OutputError, match="overwrite"):
+        upscale(source, tmp_path / "out%d.png")
+    save(tmp_path / "in_0003.png", Image.fromarray(pattern(32, 32)))
+    with pytest.raises(FormatError, match="in_0003"):
+        upscale(source, tmp_path / "out.mkv", preset="ultrafast")
+    assert not (tmp_path / "out.mkv").exists()
+    (tmp_path / "in_0003.png").write_bytes((tmp_path / "in_0002.png").read_bytes()[:300])
+    with pytest.raises(ParagonError, match="in_0003"):
+        upscale(source, tmp_path / "half_%d.png")
+    for path in tmp_path.glob("half_*"):
+        assert read(path).shape == (96, 128, 3)
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("paragon")]
