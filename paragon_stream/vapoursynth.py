@@ -69,11 +69,13 @@ def upscale(
 
     `clip` has a constant format and size: YUV 4:2:0, 4:2:2, 4:4:4, RGB or GRAY with 8 to 16 bits, any size
     that VapourSynth allows. Float clips are taken too; they pass through 16-bit integers (so values outside
-    0…1 are clipped) and come back as they were. Colour follows each frame's own `_Matrix`, `_Range`
-    and `_ChromaLocation`; what is not tagged is guessed from the size, as players do, and written
-    into the properties of the result. All other properties are carried over; `_FieldBased` becomes 0, and
-    `_Alpha`, whose size would be wrong, is dropped. Weights that are conditioned on the strength of
-    compression take it from `_ParagonStrength` (0…1; 0 where absent).
+    0…1 are clipped) and come back as they were.
+
+    Colour follows each frame's own `_Matrix`, `_Range` and `_ChromaLocation`; what is not tagged is guessed
+    from the size, as players do, and written into the properties of the result. All other properties are
+    carried over, but `_FieldBased` becomes 0 (fields are not told apart: deinterlace before) and `_Alpha`,
+    whose size would be wrong, is dropped. Weights that are conditioned on the strength of compression take
+    it from `_ParagonStrength` (0…1; 0 where absent).
 
     `weights` is a path or the name of a shipped set, `alpha` overrides the sharpening that the weights'
     metadata say. `prefetch` is how many frames may be in flight at once (default: as many as the core has
@@ -182,6 +184,7 @@ class _Requests:
         self._options = options
         self._frame_rate = frame_rate
         self._known: dict[FrameFormat, SessionRequest] = {}
+        self._warned = False
 
     def source(self, props: Mapping[str, Any]) -> FrameFormat:
         """The frame's format, with the colour that its properties say and everything else decided."""
@@ -194,6 +197,12 @@ class _Requests:
             frame_rate=self._frame_rate,
         )
         return replace(format, color=color)
+
+    def warn_if_interlaced(self, props: Mapping[str, Any]) -> None:
+        """Fields are upscaled as the one picture that they are not; say so, once."""
+        if props.get("_FieldBased", 0) > 0 and not self._warned:
+            self._warned = True
+            _log.warning("paragon.upscale: the clip is interlaced; deinterlace it before upscaling")
 
     def request(self, source: FrameFormat) -> SessionRequest:
         """Transfer and primaries do not touch the samples: frames that differ only there share a session."""
@@ -258,6 +267,7 @@ def _lane(requests: _Requests, scale: int) -> Callable[[int, vs.VideoFrame], vs.
 
     def upscale_frame(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         with _errors_as_vs():
+            requests.warn_if_interlaced(f.props)
             source = requests.source(f.props)
             request = requests.request(source)
             inputs = _buffers(buffers, request.source)

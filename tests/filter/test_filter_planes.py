@@ -158,6 +158,15 @@ def test_properties_are_carried_over_and_corrected() -> None:
     assert "_Field" not in got
 
 
+def test_interlaced_frames_are_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
+    clip = make_clip(vs.YUV420P8, length=4, props=lambda n: {"_FieldBased": 0 if n == 0 else 2})
+    out = paragon.upscale(clip, engine="null")
+    for n in range(4):
+        out.get_frame(n).close()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["paragon.upscale: the clip is interlaced; deinterlace it before upscaling"]
+
+
 @pytest.mark.parametrize("length", range(1, 8))
 def test_lanes_put_frames_back_in_order(length: int) -> None:
     vs.core.num_threads = 4

@@ -55,7 +55,7 @@ def script(tmp_path: Path) -> Iterator:
 
 def vspipe(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[bytes]:
     command = [VSPIPE, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, timeout=120)
+    return subprocess.run(command, env=environment, capture_output=True, timeout=240)
 
 
 @pytest.fixture(scope="module")
