@@ -70,8 +70,8 @@ class Decoder:
         )
 
     def close(self) -> None:
-        # Threads still at work end here, without the GIL. PyAV frees a decoder with the GIL held and waits for
-        # threads that need it to drop their frames' `opaque`: a deadlock, seen when a reader stopped early.
+        # Threads still at work end here, without the GIL. PyAV frees a decoder with the GIL held and waits
+        # for threads that need it to drop their frames' `opaque`: a deadlock when a reader stopped early.
         self._context.flush_buffers()
         self._container.close()
 

@@ -154,3 +154,17 @@ def test_internal_errors_are_one_line_too(
     monkeypatch.setattr("paragon_stream.media.reader.VideoReader.read_into", broken)
     assert run([str(clip), str(tmp_path / "out.mkv")]) == 1
     assert not [t.name for t in threading.enumerate() if t.name.startswith("paragon")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell's pipe")
+def test_a_reader_that_leaves(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", width=320, height=240, frames=60)
+    command = [sys.executable, "-m", "paragon_stream", str(source), "-", "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        assert running.stdout.read(9) == b"YUV4MPEG2"
+        running.stdout.close()
+        errors = running.stderr.read().decode()
+        assert running.wait(timeout=60) == 1
+    lines = [line for line in errors.splitlines() if not line.startswith("warning:")]
+    assert lines == ["paragon-stream: the program that reads the y4m stream has closed it"]

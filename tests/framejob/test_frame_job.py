@@ -138,7 +138,8 @@ def test_matrices_and_ranges(matrix: Matrix, range: ColorRange) -> None:
 @pytest.mark.parametrize(
     ("source", "target"),
     [
-        ("yuv420p", "yuv420p10le"), ("yuv420p10le", "yuv420p"), ("yuv420p", "yuv444p16le"), ("yuv444p", "yuv420p"),
+        ("yuv420p", "yuv420p10le"), ("yuv420p10le", "yuv420p"),
+        ("yuv420p", "yuv444p16le"), ("yuv444p", "yuv420p"),
         ("yuv422p10le", "yuv420p10le"), ("yuv420p", "p010le"), ("nv12", "yuv420p"), ("rgb24", "gbrp10le"),
         ("yuv420p", "rgb24"), ("yuv422p", "rgb48le"), ("gbrp", "yuv420p10le"), ("rgb24", "yuv444p"),
         ("gray", "yuv420p"), ("yuv420p", "gray"), ("gray", "gray16le"),
