@@ -253,6 +253,7 @@ _FULL_RANGE_ALIASES = {
     "yuvj422p": "yuv422p",
     "yuvj444p": "yuv444p",
     "yuvj440p": "yuv440p",
+    "yuvj411p": "yuv411p",
 }
 _SHORT_NAMES = {"rgb48": "rgb48le", "rgba64": "rgba64le", "p010": "p010le", "p016": "p016le", "gray8": "gray"}
 

@@ -56,6 +56,8 @@ class VideoInfo:
     codec: str
     format: FrameFormat
     """Of the frames as shown: behind the container's crop."""
+    decoded: str = ""
+    """FFmpeg's name of the pixel format that the decoder gives; frames are converted where it is another."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Columns and rows (left, top, right, bottom) of the decoded picture that the container says not to show;
     left and top are whole chroma samples."""

@@ -11,12 +11,13 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from paragon_stream.errors import InputError
-from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat, pixel_format
+from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.media import side_data
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.color_tags import decide_color, read_color
 from paragon_stream.media.fields import Parity
 from paragon_stream.media.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.pixel_formats import full_range_by_name, processed_format
 from paragon_stream.media.source import open_source, video_stream
 from paragon_stream.media.streams import codec_name, describe_stream
 
@@ -121,7 +122,7 @@ def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.
 
 def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[av.VideoFrame]) -> VideoInfo:
     frame, context = frames[0], stream.codec_context
-    format = pixel_format(frame.format.name)
+    format = processed_format(frame)
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
     rate, rate_is_sane = _frame_rate(stream)
@@ -130,7 +131,7 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
         format=format,
         width=width,
         height=height,
-        full_range_name=frame.format.name.startswith("yuvj"),
+        full_range_name=full_range_by_name(frame.format.name),
         frame_rate=rate,
         codec=codec_name(stream),
     )
@@ -153,6 +154,7 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
             color=color,
             sample_aspect_ratio=aspect or Fraction(1),
         ),
+        decoded=frame.format.name,
         crop=crop,
         guessed=guessed,
         time_base=time_base,

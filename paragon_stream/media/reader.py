@@ -176,10 +176,15 @@ class VideoReader:
 
     def _in_first_format(self, frame: av.VideoFrame, timing: Timing) -> av.VideoFrame:
         """`frame`, scaled and converted where it is not like the first one."""
-        if (frame.width, frame.height) == self._coded_size and self._same_layout(frame.format.name):
-            return frame
         width, height = self._coded_size
         name = f"{frame.width}x{frame.height} {frame.format.name}"
+        if (frame.width, frame.height) == (width, height):
+            if self._same_layout(frame.format.name):
+                return frame
+            if frame.format.name == self.info.video.decoded:
+                target = self._format.pixel_format.name
+                with av_errors_as(FormatError, f"frames of {name} cannot be converted to {target}"):
+                    return frame.reformat(format=target)
         change = self._changes.setdefault(name, _Change(timing.seconds))
         change.frames += 1
         with av_errors_as(FormatError, f"the picture changes to {name} at {timing.seconds:.2f} s"):
