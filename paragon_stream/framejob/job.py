@@ -83,6 +83,8 @@ class FrameJob:
     """LR samples of context that an output sample can depend on, on each side."""
     margin: int
     """Replicated luma samples around the picture: the radius, rounded up to keep every grid aligned."""
+    cell: Pair[int]
+    """Luma samples after which all grids repeat: what a tile's origin must be a multiple of."""
     padded: Pair[int]
     """Rows and columns of the luma grid with its margins."""
     centre: float
@@ -102,6 +104,27 @@ class FrameJob:
         """The tail arranged for machines that compute `lanes` output channels at once."""
         downs = [plane.down for plane in self.outputs]
         return arrange_tail(self.tail_weight, self.tail_bias, downs, lanes=lanes)
+
+    def resized(self, width: int, height: int) -> FrameJob:
+        """The same job for frames of another size."""
+        source = replace(self.source, width=width, height=height)
+        target = replace(self.target, width=width * self.scale, height=height * self.scale)
+        padded = _padded(source, self.margin, self.cell)
+        return replace(
+            self,
+            source=source,
+            target=target,
+            padded=padded,
+            inputs=tuple(_input_plane(source, p.component, self.margin, padded) for p in self.inputs),
+            outputs=tuple(replace(p, size=_plane_size(target, p.factor)) for p in self.outputs),
+        )
+
+    @property
+    def working_set(self) -> int:
+        """Bytes of fp32 feature maps that are alive at once while one frame is computed, at most."""
+        f = self.spec.features
+        maps = 6 * f if self.spec.variant is Variant.REALTIME else 7 * f
+        return 4 * maps * self.padded[0] * self.padded[1]
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}, {self.spec}"
@@ -131,7 +154,7 @@ def build_job(
     radius = _radius(spec)
     cell = _cell(source.pixel_format, target.pixel_format, spec.scale)
     margin = math.ceil(radius / math.lcm(2, *cell)) * math.lcm(2, *cell)
-    padded = (_pad_up(source.height, margin, cell[0]), _pad_up(source.width, margin, cell[1]))
+    padded = _padded(source, margin, cell)
     inputs = tuple(_input_plane(source, component, margin, padded) for component in _components(source))
     mix = target_colors.from_rgb @ source_colors.to_rgb
     offsets = target_colors.from_rgb @ source_colors.rgb_of_centre + target_colors.code_of_black
@@ -145,6 +168,7 @@ def build_job(
         weights_sha256=weights.sha256,
         radius=radius,
         margin=margin,
+        cell=cell,
         padded=padded,
         centre=source_colors.centre,
         inputs=inputs,
@@ -213,8 +237,16 @@ def _cell(source: PixelFormat, target: PixelFormat, scale: int) -> Pair[int]:
     return along(1), along(0)
 
 
-def _pad_up(size: int, margin: int, cell: int) -> int:
-    return 2 * margin + math.ceil(size / cell) * cell
+def _padded(source: FrameFormat, margin: int, cell: Pair[int]) -> Pair[int]:
+    rows, columns = (
+        2 * margin + math.ceil(size / period) * period
+        for size, period in zip((source.height, source.width), cell, strict=True)
+    )
+    return rows, columns
+
+
+def _plane_size(target: FrameFormat, factor: Pair[int]) -> Pair[int]:
+    return math.ceil(target.height / factor[0]), math.ceil(target.width / factor[1])
 
 
 def _banks(
@@ -269,7 +301,7 @@ def _output_plane(
     return OutputPlane(
         component=component,
         factor=factor,
-        size=(math.ceil(target.height / factor[0]), math.ceil(target.width / factor[1])),
+        size=_plane_size(target, factor),
         down=down,
         base=tuple(terms),
         offset=offset,

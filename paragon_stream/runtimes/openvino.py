@@ -20,9 +20,10 @@ from paragon_stream.framejob.emit_onnx import (
 )
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import Completion
-from paragon_stream.runtimes.base import Flavour, Plane, Precision, SessionOptions
+from paragon_stream.runtimes.base import Flavour, Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.quiet_openvino import ov
+from paragon_stream.runtimes.tiles import TiledSession, tile_size
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +34,31 @@ _WIDE_LANES = 16  # fp32 in an AVX-512 register, which CPUs with bf16 have
 
 _APART_CHANNELS = 32
 
+WORKING_SET = 4 << 30
+"""Bytes of feature maps, over all frames in flight, beyond which a session takes fewer frames or tiles."""
+
 
 class OpenVinoRuntime:
     """Frame jobs on the CPU, in fp32 or, where the CPU has the instructions, bf16."""
 
     name = "openvino"
 
-    def compile(self, job: FrameJob, options: SessionOptions) -> OpenVinoSession:
-        """Raises EngineError for fp16, for bf16 on a CPU without it, and for whatever OpenVINO refuses."""
+    def compile(self, job: FrameJob, options: SessionOptions) -> Session:
+        """Raises EngineError for fp16, for bf16 on a CPU without it, and for whatever OpenVINO refuses.
+
+        Frames whose feature maps would take more than `WORKING_SET` are computed in tiles.
+        """
+        if job.working_set > WORKING_SET:
+            rows, columns = tile_size(job, WORKING_SET)
+            return TiledSession(job, rows, columns, lambda tile: self._compile(tile, options))
+        return self._compile(job, options)
+
+    def _compile(self, job: FrameJob, options: SessionOptions) -> OpenVinoSession:
         with _errors(f"OpenVINO cannot compile {job}"):
             core = ov.Core()
             precision = _precision(core, options.precision)
             threads = options.threads or _cores()
-            streams = threads if options.flavour is Flavour.THROUGHPUT else 1
+            streams = _streams(job, threads) if options.flavour is Flavour.THROUGHPUT else 1
             config = {
                 "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BF16 else "f32",
                 "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
@@ -175,6 +188,11 @@ def _precision(core: ov.Core, wanted: Precision) -> Precision:
     if wanted is Precision.FP16:
         raise EngineError("OpenVINO does not compute in fp16 on CPUs; use precision fp32, bf16 or auto")
     return wanted
+
+
+def _streams(job: FrameJob, threads: int) -> int:
+    """Frames in flight when files are upscaled: one per thread, as far as their maps fit the memory."""
+    return max(1, min(threads, WORKING_SET // job.working_set))
 
 
 def _cores() -> int:

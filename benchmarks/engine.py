@@ -1,0 +1,195 @@
+"""Engine against engine: the frame job (planes in, planes out) and the unfolded graph (fp32 RGB in and out).
+
+    python benchmarks/engine.py [--repeats 15] [--threads 1] [--output benchmarks/results/engine.json]
+
+Every contender runs once per round, in turn, so that a busy machine slows all of them alike; ratios are
+medians over the rounds. CPU time is the process's, wall time is there for comparison. The unfolded graph
+gets its input for free: what a tool that uses it needs before and after (YUV → RGB, /255, clip, round,
+RGB → YUV) is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from paragon_stream.checkpoint import Weights, list_shipped, load_weights
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
+from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
+from paragon_stream.runtimes.quiet_openvino import ov
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", default="960x540")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--variants", default="realtime,stream")
+    parser.add_argument("--output", type=Path, default=RESULTS / "engine.json")
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+    report: dict[str, Any] = {"machine": machine(options.threads), "size": options.size, "results": {}}
+    for variant in options.variants.split(","):
+        repeats = options.repeats if variant == "realtime" else max(3, options.repeats // 3)
+        result = compare(variant, width, height, options.threads, repeats)
+        report["results"][variant] = result
+        print_table(variant, result)
+    report["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    report["load_at_end"] = os.getloadavg() if hasattr(os, "getloadavg") else None
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"written to {options.output}")
+
+
+def compare(variant: str, width: int, height: int, threads: int, repeats: int) -> dict[str, Any]:
+    """Every contender `repeats` times, in turn."""
+    weights, origin = weights_of(variant)
+    layout = pixel_format("yuv420p")
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    job = build_job(weights, FrameFormat(width=width, height=height, pixel_format=layout, color=color))
+    precision, frame_job = run_frame_job(job, threads)
+    contenders = {
+        "frame job, OpenVINO": frame_job,
+        "unfolded, OpenVINO": run_unfolded(weights, width, height, threads, precision),
+        "unfolded, ONNX Runtime": run_onnxruntime(weights, width, height, threads),
+    }
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    for run in contenders.values():
+        run()
+    for _ in range(repeats):
+        for name, run in contenders.items():
+            wall_start, cpu_start = time.perf_counter(), time.process_time()
+            run()
+            cpu[name].append(1e3 * (time.process_time() - cpu_start))
+            wall[name].append(1e3 * (time.perf_counter() - wall_start))
+    ours = "frame job, OpenVINO"
+    return {
+        "weights": origin,
+        "precision": precision,
+        "macs_per_padded_pixel": macs(job),
+        "gmacs_per_frame": macs(job) * job.padded[0] * job.padded[1] / 1e9,
+        "cpu_ms": {name: summary(values) for name, values in cpu.items()},
+        "wall_ms": {name: summary(values) for name, values in wall.items()},
+        "times_faster_cpu": {name: ratio(cpu[name], cpu[ours]) for name in contenders if name != ours},
+        "times_faster_wall": {name: ratio(wall[name], wall[ours]) for name in contenders if name != ours},
+        "raw_cpu_ms": cpu,
+        "raw_wall_ms": wall,
+    }
+
+
+def weights_of(variant: str) -> tuple[Weights, str]:
+    """The shipped weights; where none are shipped, random ones of the same shapes: speed does not depend."""
+    if any((s.variant, s.scale, s.is_default) == (variant, 2, True) for s in list_shipped()):
+        weights = load_weights(variant=variant, scale=2)
+        return weights, f"{weights.name} {weights.sha256[:12]}"
+    spec = load_weights(variant="realtime", scale=2).spec
+    changes = {"variant": type(spec.variant)(variant), "features": 32, "groups": 2, "blocks": 3}
+    rng = np.random.default_rng(0)
+    constants = load_weights(variant="realtime", scale=2).tensors
+    tensors = {
+        name: constants[name] if name.startswith("base.") else 0.05 * rng.standard_normal(shape)
+        for name, shape in type(spec)(**{**vars(spec), **changes}).tensor_shapes().items()
+    }
+    return Weights.from_tensors(tensors, alpha=0.0), "random"
+
+
+def run_frame_job(job: FrameJob, threads: int) -> tuple[str, Callable[[], object]]:
+    options = SessionOptions(precision=Precision.AUTO, threads=threads, flavour=Flavour.LATENCY)
+    session = runtime("openvino").compile(job, options)
+    inputs, outputs = allocate_planes(job.source), allocate_planes(job.target)
+    rng = np.random.default_rng(0)
+    for plane in inputs:
+        plane[:] = rng.integers(16, 236, plane.shape)
+    return str(session.precision), lambda: session.run(inputs, outputs).wait()
+
+
+def run_unfolded(
+    weights: Weights, width: int, height: int, threads: int, precision: str
+) -> Callable[[], object]:
+    core = ov.Core()
+    model = core.read_model(emit_upstream_onnx(weights, width, height).SerializeToString())
+    config = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == Precision.BF16 else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+    }
+    request = core.compile_model(model, "CPU", config).create_infer_request()
+    image = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+    output = np.empty((1, 3, weights.spec.scale * height, weights.spec.scale * width), np.float32)
+    request.set_input_tensor(ov.Tensor(image, shared_memory=True))
+    request.set_output_tensor(ov.Tensor(output, shared_memory=True))
+    return lambda: request.infer()
+
+
+def run_onnxruntime(weights: Weights, width: int, height: int, threads: int) -> Callable[[], object]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    model = emit_upstream_onnx(weights, width, height).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    image = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+    return lambda: session.run(None, {"in": image})
+
+
+def macs(job: FrameJob) -> int:
+    """Multiplications of the network per position of the padded grid, chroma and base path left out."""
+    convolutions = [job.first, job.mid, job.tail(8).conv]
+    for block in job.blocks:
+        for part in vars(block).values():
+            convolutions += part if isinstance(part, tuple) else (part,)
+    return sum(conv.macs for conv in convolutions)
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(values), 1), "minimum": round(min(values), 1)}
+
+
+def ratio(theirs: list[float], ours: list[float]) -> float:
+    """Median over the rounds of how many times longer the other took."""
+    return round(statistics.median(a / b for a, b in zip(theirs, ours, strict=True)), 3)
+
+
+def machine(threads: int) -> dict[str, Any]:
+    core = ov.Core()
+    return {
+        "cpu": core.get_property("CPU", "FULL_DEVICE_NAME"),
+        "capabilities": core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "openvino": version("openvino"),
+        "onnxruntime": version("onnxruntime"),
+        "load_at_start": os.getloadavg() if hasattr(os, "getloadavg") else None,
+    }
+
+
+def print_table(variant: str, result: dict[str, Any]) -> None:
+    print(f"\n{variant} ×2, {result['precision']}, weights {result['weights']}")
+    print(f"{'':26}{'CPU ms':>10}{'wall ms':>10}{'× ours':>8}")
+    for name, cpu in result["cpu_ms"].items():
+        times = result["times_faster_cpu"].get(name, 1.0)
+        print(f"{name:26}{cpu['median']:10.1f}{result['wall_ms'][name]['median']:10.1f}{times:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

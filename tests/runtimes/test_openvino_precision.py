@@ -1,0 +1,154 @@
+"""Precision of the OpenVINO runtime: what is asked for is what runs, and the ends stay in fp32."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import openvino as ov
+import pytest
+from frame_reference import reference_frame, rounded
+from network_reference import random_spec, random_weights
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Weights, load_weights
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.framejob.emit_onnx import emit_onnx
+from paragon_stream.runtimes import Precision, SessionOptions
+from paragon_stream.runtimes import openvino as module
+from paragon_stream.runtimes.openvino import RUNTIME
+
+
+@functools.cache
+def has_bf16() -> bool:
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def make_source(name: str, width: int, height: int) -> FrameFormat:
+    layout = pixel_format(name)
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+
+
+def upscale(
+    weights: Weights, source: FrameFormat, planes: tuple[NDArray, ...], precision: Precision
+) -> tuple[NDArray, ...]:
+    job = build_job(weights, source)
+    outputs = allocate_planes(job.target)
+    session = RUNTIME.compile(job, SessionOptions(precision=precision))
+    session.run(planes, outputs).wait()
+    session.close()
+    return outputs
+
+
+@pytest.mark.parametrize("wanted", [Precision.AUTO, Precision.FP32, Precision.BF16])
+def test_what_is_asked_for_is_what_runs(wanted: Precision) -> None:
+    job = build_job(random_weights(random_spec()), make_source("yuv420p", 32, 32))
+    if wanted is Precision.BF16 and not has_bf16():
+        with pytest.raises(EngineError, match="no bf16 instructions; use precision fp32 or auto"):
+            RUNTIME.compile(job, SessionOptions(precision=wanted))
+        return
+    session = RUNTIME.compile(job, SessionOptions(precision=wanted))
+    expected = Precision.BF16 if wanted is not Precision.FP32 and has_bf16() else Precision.FP32
+    assert session.precision is expected
+
+
+def test_no_fp16_on_cpus() -> None:
+    job = build_job(random_weights(random_spec()), make_source("yuv420p", 32, 32))
+    with pytest.raises(EngineError, match="fp16"):
+        RUNTIME.compile(job, SessionOptions(precision=Precision.FP16))
+
+
+def test_openvino_errors_are_ours() -> None:
+    job = build_job(random_weights(random_spec()), make_source("yuv420p", 32, 32))
+    with pytest.raises(EngineError, match="OpenVINO cannot compile 32x32 yuv420p") as caught:
+        RUNTIME.compile(job, SessionOptions(threads=-5))
+    assert "\n" not in str(caught.value)
+
+
+def gradient(source: FrameFormat) -> tuple[NDArray, ...]:
+    """A smooth ramp over all legal code values, diagonal, in every plane."""
+    planes = allocate_planes(source)
+    unit = 1 << (source.pixel_format.depth - 8)
+    for plane, low, high in zip(planes, (16, 64, 200), (235, 192, 40), strict=True):
+        height, width = plane.shape
+        share = (np.arange(height)[:, None] + 3 * np.arange(width)[None]) / (height + 3 * width - 4)
+        plane[:] = np.rint((low + (high - low) * share) * unit)
+    return planes
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv420p10le"])
+def test_ramps_stay_smooth_at_the_default_precision(name: str) -> None:
+    """Base path, last addition and rounding are fp32: a ramp is within one code value of the reference."""
+    weights = load_weights(variant="realtime", scale=2)
+    source = make_source(name, 300, 40)
+    planes = gradient(source)
+    target = build_job(weights, source).target
+    expected = rounded(reference_frame(weights, source, target, planes), target)
+    for plane, wanted in zip(upscale(weights, source, planes, Precision.AUTO), expected, strict=True):
+        assert np.abs(plane.astype(int) - wanted).max() <= 1
+
+
+def picture(source: FrameFormat, shared_image: NDArray) -> tuple[NDArray, ...]:
+    """An RGB picture as planes of `source`, roughly: colours need not be exact here, only real."""
+    r, g, b = (shared_image[..., c].astype(float) for c in range(3))
+    y = 16 + 0.183 * r + 0.614 * g + 0.062 * b
+    u, v = 128 + (b - y) * 0.5, 128 + (r - y) * 0.5
+    height, width = source.height, source.width
+    full = [np.clip(np.rint(plane), 0, 255)[:height, :width] for plane in (y, u, v)]
+    return tuple(
+        np.ascontiguousarray(plane[::step, ::step]).astype(np.uint8)
+        for plane, step in zip(full, (1, 2, 2), strict=True)
+    )
+
+
+def test_default_precision_on_real_frames(shared: object) -> None:
+    from pathlib import Path
+
+    from PIL import Image
+
+    assert isinstance(shared, Path)
+    weights = load_weights(variant="realtime", scale=2)
+    files = sorted((shared / "train").rglob("*.webp"))[::120][:3]
+    assert len(files) == 3
+    for file in files:
+        image = np.asarray(Image.open(file).convert("RGB"))[:160, :200]
+        source = make_source("yuv420p", image.shape[1], image.shape[0])
+        planes = picture(source, image)
+        target = build_job(weights, source).target
+        expected = rounded(reference_frame(weights, source, target, planes), target)
+        for plane, wanted in zip(upscale(weights, source, planes, Precision.AUTO), expected, strict=True):
+            error = np.mean((plane - wanted) ** 2)
+            assert error == 0 or 10 * np.log10(255**2 / error) >= 55
+
+
+def test_ends_are_computed_in_fp32() -> None:
+    """In the compiled model, nothing after the last convolutions runs in 16 bits, whatever the body does."""
+    job = build_job(random_weights(random_spec()), make_source("yuv420p10le", 96, 64))
+    session = RUNTIME.compile(job, SessionOptions())
+    assert isinstance(session, module.OpenVinoSession)
+    body = "bf16" if session.precision is Precision.BF16 else "f32"
+    seen_body = False
+    for node in session.compiled.get_runtime_model().get_ordered_ops():
+        facts = {key: node.get_rt_info()[key] for key in ("layerType", "runtimePrecision")}
+        kind, precision = (str(getattr(value, "value", value)) for value in facts.values())
+        if "Convolution" in kind:
+            seen_body = True
+            assert precision == body
+        elif kind in ("Subgraph", "Eltwise", "Pad", "DepthToSpace", "Slice", "StridedSlice", "Round"):
+            base_or_end = not node.get_friendly_name().startswith("Gelu")
+            assert precision != "bf16" or not base_or_end, node.get_friendly_name()
+    assert seen_body
+
+
+def test_narrow_depthwise_convolutions_stay_apart() -> None:
+    """At the size where OpenVINO would fuse them; the trick's outputs are not the caller's business."""
+    job = build_job(random_weights(random_spec()), make_source("yuv420p", 960, 540))
+    model = ov.Core().read_model(emit_onnx(job, lanes=8).SerializeToString())
+    module._keep_depthwise_apart(model)
+    assert len(model.outputs) == 3 + 3
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    kinds = [node.get_rt_info()["primitiveType"] for node in compiled.get_runtime_model().get_ordered_ops()]
+    assert not any("dw_1x1" in str(getattr(kind, "value", kind)) for kind in kinds)
