@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from paragon_stream.cli.options import given
 def command(source: str, suffix: str, scale: int, codec: str | None, as_json: bool, verbose: bool) -> None:
     """Show what is in FILE, and what would be done with each stream. Writes nothing."""
     from paragon_stream.media.plan import OutputOptions, plan_output
-    from paragon_stream.media.probe import probe
+    from paragon_stream.media.prepare import SourceOptions, prepare
 
-    info = probe(source)
+    info = prepare(source, SourceOptions())
     planned = _planned_destination(info.path, suffix)
     plan = plan_output(info, planned, scale, OutputOptions(**given(codec=codec), overwrite=True))
     if as_json:
@@ -35,7 +36,7 @@ def command(source: str, suffix: str, scale: int, codec: str | None, as_json: bo
             "container": suffix,
             "streams": plan.describe(),
             "losses": plan.losses,
-            "warnings": plan.warnings,
+            "warnings": (*info.hints, *plan.warnings),
         }
         click.echo(json.dumps(facts, indent=2, default=str, ensure_ascii=False))
         return
@@ -44,17 +45,23 @@ def command(source: str, suffix: str, scale: int, codec: str | None, as_json: bo
     click.echo(f"{info.path}: {info.container}, {_seconds(info.duration)}, {info.chapters} chapters")
     click.echo(f"  video: {video.codec}, {video.format}, {rate} fps, SAR {video.format.sample_aspect_ratio}")
     click.echo(f"  colour: {_color(info.video)}")
+    if video.interlaced:
+        click.echo(f"  interlaced: would be treated by {video.fields}")
+    if video.decoded and video.decoded != video.format.pixel_format.name:
+        click.echo(f"  pixel format: decoded as {video.decoded}")
+    counts: Counter[str] = Counter()
     for stream in info.streams:
+        counts[stream.kind] += 1
         if stream.index != video.index:
             extras = ", ".join(filter(None, (stream.language, stream.title, *stream.dispositions)))
             click.echo(
-                f"  {stream.kind} #{stream.index}: {stream.detail or stream.codec}"
+                f"  {stream.kind} {counts[stream.kind]}: {stream.detail or stream.codec}"
                 + (f" ({extras})" if extras else "")
             )
     click.echo(f"would become ({planned.suffix}):")
     for line in plan.describe():
         click.echo(f"  {line}")
-    for warning in plan.warnings:
+    for warning in (*info.hints, *plan.warnings):
         click.echo(f"  warning: {warning}")
 
 
