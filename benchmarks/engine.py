@@ -138,7 +138,11 @@ def run_unfolded(
     output = np.empty((1, 3, weights.spec.scale * height, weights.spec.scale * width), np.float32)
     request.set_input_tensor(ov.Tensor(image, shared_memory=True))
     request.set_output_tensor(ov.Tensor(output, shared_memory=True))
-    return lambda: request.infer()
+
+    def run(keep: tuple[Any, ...] = (image, output)) -> None:  # the request only points at their memory
+        request.infer()
+
+    return run
 
 
 def run_onnxruntime(weights: Weights, width: int, height: int, threads: int) -> Callable[[], object]:

@@ -125,7 +125,7 @@ class _Lane:
             if self._job.spec.conditioned:
                 self._request.set_tensor(STRENGTH_INPUT, ov.Tensor(np.array([strength], np.float32)))
             self._request.start_async()
-        self._occupant = _Run(self._request)
+        self._occupant = _Run(self._request, (inputs, outputs))
         return self._occupant
 
     def finish(self) -> None:
@@ -140,10 +140,14 @@ class _Lane:
 
 
 class _Run:
-    """The completion of one frame; outlives its lane's next frames."""
+    """The completion of one frame; outlives its lane's next frames.
 
-    def __init__(self, request: ov.InferRequest) -> None:
+    It keeps the frame's buffers alive, which OpenVINO only points at.
+    """
+
+    def __init__(self, request: ov.InferRequest, buffers: object) -> None:
         self._request: ov.InferRequest | None = request
+        self._buffers = buffers
         self._error: EngineError | None = None
         self._lock = threading.Lock()
 
@@ -155,7 +159,7 @@ class _Run:
                         self._request.wait()
                 except EngineError as error:
                     self._error = error
-                self._request = None
+                self._request = self._buffers = None
 
     def wait(self) -> None:
         self.settle()
