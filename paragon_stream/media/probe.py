@@ -122,6 +122,7 @@ def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.
 
 def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[av.VideoFrame]) -> VideoInfo:
     frame, context = frames[0], stream.codec_context
+    readable = side_data.readable(frames, codec_name(stream))
     format = processed_format(frame)
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
@@ -166,10 +167,10 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
         interlaced=flagged or (from_header is not Parity.AUTO and not in_band),
         flagged_frames=flagged or in_band,
         parity=from_header,
-        display_matrix=side_data.display_matrix(context, frame),
-        hdr=side_data.hdr_metadata(context, frame),
+        display_matrix=side_data.display_matrix(context, readable[0] if readable else None),
+        hdr=side_data.hdr_metadata(context, readable[0] if readable else None),
         uncarried=tuple(
-            sorted({*side_data.uncarried_in_frames(frames), *side_data.uncarried_in_stream(context)})
+            sorted({*side_data.uncarried_in_frames(readable), *side_data.uncarried_in_stream(context)})
         ),
     )
 

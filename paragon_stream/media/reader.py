@@ -20,7 +20,7 @@ from paragon_stream.media.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.info import Damage, MediaInfo, StreamKind
 from paragon_stream.media.planes import Plane, copy_from_frame
 from paragon_stream.media.seeking import decoder_at
-from paragon_stream.media.side_data import uncarried_in_frames
+from paragon_stream.media.side_data import readable, uncarried_in_frames
 from paragon_stream.media.timestamps import TimestampRepair
 
 _END = (None, None)
@@ -172,7 +172,8 @@ class VideoReader:
         if self._begin is None:
             self._begin = timing.pts * timing.time_base
             self._first_pts = self._decoder.first_pts if self._decoder and not self.info.cut else None
-        self._uncarried.update(set(uncarried_in_frames([frame])) - set(self.info.video.uncarried))
+        found = uncarried_in_frames(readable([frame], self.info.video.codec))
+        self._uncarried.update(set(found) - set(self.info.video.uncarried))
 
     def _in_first_format(self, frame: av.VideoFrame, timing: Timing) -> av.VideoFrame:
         """`frame`, scaled and converted where it is not like the first one."""

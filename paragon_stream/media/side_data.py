@@ -7,7 +7,7 @@ are native-endian C structs that FFmpeg promises not to reorder.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import av
 from av.sidedata.sidedata import Type
@@ -35,7 +35,15 @@ _UNCARRIED_STREAMS = {
 }
 
 
-def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame) -> tuple[int, ...] | None:
+def readable(frames: Sequence[av.VideoFrame], codec: str) -> Sequence[av.VideoFrame]:
+    """The frames whose side data may be looked at: none of PNG's.
+
+    PyAV 19 frees the metadata of side data twice, which ends the process; only PNG's ICC profiles have any.
+    """
+    return () if codec in ("png", "apng") else frames
+
+
+def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[int, ...] | None:
     """Nine fixed-point integers (16.16, the last of each row 2.30); None where the picture is upright."""
     data = context.coded_side_data.get("display_matrix") or _frame_data(frame, Type.DISPLAYMATRIX)
     if data is None or len(data) < 36:
@@ -44,7 +52,7 @@ def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame) -> tuple
     return None if matrix == _IDENTITY or not any(matrix[:6]) else matrix
 
 
-def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame) -> HdrMetadata | None:
+def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> HdrMetadata | None:
     """HDR10 static metadata of the frame, or else of the container; None where there is neither kind."""
     stream = context.coded_side_data
     mastering = _frame_data(frame, Type.MASTERING_DISPLAY_METADATA) or stream.get(
@@ -120,6 +128,6 @@ def refuse_dolby_vision_5(context: av.VideoCodecContext) -> None:
         )
 
 
-def _frame_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
-    found = frame.side_data.get(kind)
+def _frame_data(frame: av.VideoFrame | None, kind: Type) -> bytes | None:
+    found = None if frame is None else frame.side_data.get(kind)
     return None if found is None else bytes(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import BT709, make_clip, read_frames
+from clips import BT709, make_clip, packets, read_frames
 from image_files import pattern, read, read_png16, save, write_png16
 from numpy.typing import NDArray
 from PIL import Image
@@ -178,3 +180,12 @@ def test_what_cannot_be_a_sequence(tmp_path: Path) -> None:
     for path in tmp_path.glob("half_*"):
         assert read(path).shape == (96, 128, 3)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("paragon")]
+
+
+def test_an_image_with_a_profile_as_video(tmp_path: Path) -> None:
+    """Reading the side data of such a PNG through PyAV 19 would end the process."""
+    image = save(tmp_path / "one.png", Image.fromarray(pattern(64, 48)), icc=True)
+    code = "import sys; from paragon_stream import upscale; upscale(*sys.argv[1:], preset='ultrafast')"
+    command = [sys.executable, "-c", code, str(image), str(tmp_path / "out.mkv")]
+    assert subprocess.run(command, timeout=120).returncode == 0
+    assert len(packets(tmp_path / "out.mkv", 0)) == 1
