@@ -29,26 +29,19 @@ from paragon_stream.media.info import StreamKind
 from paragon_stream.media.source import has_index, open_source
 from paragon_stream.media.subtitles import TextConverter
 from paragon_stream.media.tags import stream_tags
+from paragon_stream.media.timeline import Timeline
+from paragon_stream.media.timestamps import DISCONTINUITY_SECONDS, rescale
 from paragon_stream.media.trial import add_copy
 
 HOLD_BYTES = 32 << 20
 _RUN_UP = 5
 """Seconds that a cut's first packets may stand before the key frame of their time."""
+_MAX_EARLY = 2000
+"""Packets kept while the video has not made the jump in time that another stream has made."""
 _SUBTITLES_LATE = 2
 """Seconds that a subtitle may stand behind the sound and pictures of its time."""
 
 type AnyPacket = av.Packet[Any]
-
-
-def rescale(ticks: int, unit: Fraction, shift: Fraction, target: Fraction) -> int:
-    """`ticks`·`unit` seconds less `shift`, in units of `target`: rounded once, halves away from zero."""
-    # In integers: called for every packet, and Fractions take ten times as long.
-    above = (
-        ticks * unit.numerator * shift.denominator - shift.numerator * unit.denominator
-    ) * target.denominator
-    below = unit.denominator * shift.denominator * target.numerator
-    rounded = (2 * abs(above) + below) // (2 * below)
-    return rounded if above >= 0 else -rounded
 
 
 @dataclass(slots=True)
@@ -75,6 +68,8 @@ class _Route:
     repaired: int = 0
     failed: int = 0
     why_failed: str = ""
+    lag: Fraction = Fraction(0)
+    """What it is moved by, seconds, because its timestamps jumped back and the video's did not."""
     gate: Gate | None = None
     """Keeps what lies outside a cut out."""
 
@@ -92,6 +87,7 @@ class Companions:
         video: int | None,
         shift: Fraction,
         cut: Cut | None = None,
+        interval: Fraction = Fraction(1, 25),
     ) -> None:
         self._plans = {plan.stream.index: plan for plan in plans}
         self._shift = shift
@@ -103,6 +99,10 @@ class Companions:
         self._packets: Iterator[AnyPacket] | None = None
         self._ended = False
         self._video_reached: Fraction | None = None
+        self._timeline = Timeline(interval)
+        self._early: list[AnyPacket] = []
+        """Packets of a recording that the video has not reached: it will tell how far they are moved."""
+        self._settling = False
         self._held_bytes = 0
         self._trouble: str | None = None
         self.refused = 0
@@ -212,6 +212,7 @@ class Companions:
             packet = None if self._is_past_cut() else next(self._packets, None)
             if packet is None:
                 self._ended = True
+                self._hold_early(settling=True)
                 for route in self._routes.values():
                     for standing in route.gate.rest() if route.gate else ():
                         self._keep(route, standing)
@@ -253,17 +254,51 @@ class Companions:
 
     def _hold(self, packet: AnyPacket) -> None:
         index = packet.stream.index
-        stamp = packet.dts if packet.dts is not None else packet.pts
         route = self._routes.get(index)
         if route is None:
-            if index == self._video and stamp is not None:
-                self._video_reached = stamp * _fraction(packet.time_base)
+            if index == self._video:
+                self._video_passes(packet)
             return
         if packet.size == 0:
             return  # the end of the stream, or nothing to copy
-        route.reached = stamp * route.unit if stamp is not None else route.reached or self._shift
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            route.reached = route.reached or self._shift
+        else:
+            shift = self._timeline.shift(stamp * route.unit) + route.lag
+            time = stamp * route.unit + shift
+            back = route.reached - time if route.dense and route.reached is not None else Fraction(0)
+            if not self._settling and (back > DISCONTINUITY_SECONDS or self._has_early(index)):
+                self._early.append(packet)
+                if len(self._early) >= _MAX_EARLY:
+                    self._hold_early(settling=True)
+                return
+            if back > DISCONTINUITY_SECONDS:
+                route.lag += back  # its own jump: the video has none
+                shift, time = shift + back, time + back
+            _move(packet, round(shift / route.unit))
+            route.reached = time
         for admitted in (packet,) if route.gate is None else route.gate.admit(packet):
             self._keep(route, admitted)
+
+    def _video_passes(self, packet: AnyPacket) -> None:
+        unit = _fraction(packet.time_base)
+        if packet.pts is not None and self._timeline.video_passes(packet.pts * unit, packet.is_keyframe):
+            self._hold_early(settling=False)
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is not None:
+            self._video_reached = stamp * unit + self._timeline.latest_shift
+
+    def _has_early(self, index: int) -> bool:
+        return any(packet.stream.index == index for packet in self._early)
+
+    def _hold_early(self, *, settling: bool) -> None:
+        """Take what waited; `settling` waits no longer for the video."""
+        early, self._early = self._early, []
+        self._settling = settling
+        for packet in early:
+            self._hold(packet)
+        self._settling = False
 
     def _keep(self, route: _Route, packet: AnyPacket) -> None:
         stamp = packet.dts if packet.dts is not None else packet.pts
@@ -335,6 +370,12 @@ class Companions:
         stream = out.add_attachment(name, mimetype, data)
         if tags.get("title"):
             stream.metadata["title"] = tags["title"]
+
+
+def _move(packet: AnyPacket, ticks: int) -> None:
+    if ticks:
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
 
 
 def _picture(path: Path, index: int) -> bytes:

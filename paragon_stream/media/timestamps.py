@@ -107,3 +107,14 @@ class TimestampRepair:
 
 def _frames(count: int) -> str:
     return "1 frame" if count == 1 else f"{count} frames"
+
+
+def rescale(ticks: int, unit: Fraction, shift: Fraction, target: Fraction) -> int:
+    """`ticks`·`unit` seconds less `shift`, in units of `target`: rounded once, halves away from zero."""
+    # In integers: called for every packet, and Fractions take ten times as long.
+    above = (
+        ticks * unit.numerator * shift.denominator - shift.numerator * unit.denominator
+    ) * target.denominator
+    below = unit.denominator * shift.denominator * target.numerator
+    rounded = (2 * abs(above) + below) // (2 * below)
+    return rounded if above >= 0 else -rounded

@@ -21,9 +21,10 @@ from paragon_stream.media.gate import cut_chapters
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.plan import OutputPlan
 from paragon_stream.media.planes import Plane, copy_to_frame
-from paragon_stream.media.remux import AnyPacket, Companions, rescale
+from paragon_stream.media.remux import AnyPacket, Companions
 from paragon_stream.media.scheduling import ordinary_scheduling
 from paragon_stream.media.tags import stream_tags
+from paragon_stream.media.timestamps import FALLBACK_RATE, rescale
 from paragon_stream.media.workdir import WorkDir
 
 AHEAD = Fraction(1)
@@ -161,7 +162,10 @@ class VideoWriter:
             str(self._work.file), "w", format=self._container.muxer, container_options=options
         )
         if info.seekable:
-            self._companions = Companions(info.path, plan.streams, info.video.index, plan.shift, info.cut)
+            interval = 1 / (info.video.average_rate or FALLBACK_RATE)
+            self._companions = Companions(
+                info.path, plan.streams, info.video.index, plan.shift, info.cut, interval
+            )
         for stream in info.streams:
             if stream.index == info.video.index:
                 self._add_video(info)
