@@ -31,7 +31,7 @@ _ENCODERS = {
 }
 _DEFAULTS: Mapping[ImageKind, Mapping[str, str]] = {
     ImageKind.JPEG: {"quality": "95"},
-    ImageKind.PNG: {"pred": "mixed"},
+    ImageKind.PNG: {"pred": "mixed", "compression_level": "3"},  # 6 takes five times as long for 5 % less
     ImageKind.WEBP: {"quality": "95"},
     ImageKind.TIFF: {"compression_algo": "deflate"},
     ImageKind.BMP: {},
