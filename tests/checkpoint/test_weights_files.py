@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from network_reference import random_spec, random_weights
 
+from paragon_stream import datafiles
 from paragon_stream.checkpoint import list_shipped, load_weights, save_weights
 from paragon_stream.checkpoint import shipped as shipped_module
 from paragon_stream.errors import CheckpointError, OutputError, UsageError
@@ -135,7 +136,7 @@ def test_every_shipped_file_is_sound() -> None:
 
 
 def test_installed_layout_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipped_module, "_PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(datafiles, "_PACKAGE", tmp_path / "package")
     assert shipped_module.engines_folder() == tmp_path / "engines"
     (tmp_path / "package" / "_data" / "engines").mkdir(parents=True)
     assert shipped_module.engines_folder() == tmp_path / "package" / "_data" / "engines"
