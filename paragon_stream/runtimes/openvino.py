@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.emit_onnx import (
     STRENGTH_INPUT,
@@ -31,8 +32,6 @@ _DEVICE = "CPU"
 
 _NARROW_LANES = 8  # fp32 in an AVX2 register
 _WIDE_LANES = 16  # fp32 in an AVX-512 register, which CPUs with bf16 have
-
-_APART_CHANNELS = 32
 
 WORKING_SET = 4 << 30
 """Bytes of feature maps, over all frames in flight, beyond which a session takes fewer frames or tiles."""
@@ -67,7 +66,8 @@ class OpenVinoRuntime:
             }
             lanes = _WIDE_LANES if precision is Precision.BF16 else _NARROW_LANES
             model = core.read_model(emit_onnx(job, lanes=lanes).SerializeToString())
-            _keep_depthwise_apart(model)
+            if precision is Precision.FP32 and job.spec.variant is Variant.REALTIME:
+                _keep_depthwise_apart(model)
             compiled = core.compile_model(model, _DEVICE, config)
             cpu = str(core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
             session = OpenVinoSession(job, compiled, precision, f"CPU: {cpu}, {threads} threads", streams)
@@ -168,18 +168,17 @@ class _Run:
 
 
 def _keep_depthwise_apart(model: ov.Model) -> None:
-    """Stop OpenVINO from fusing narrow 1×1 convolutions with the depthwise ones that follow.
+    """Stop OpenVINO from fusing Realtime's 1×1 convolutions with the depthwise ones that follow.
 
     On CPUs without AVX-512 it does so for large maps, with a kernel of another memory layout than the layers
     around it, and spends more on reordering than it saves: Realtime ×2 takes 263 ms of CPU per 540p frame
-    with the fusion and 220 without. (With Stream's 64 channels the fusion pays.) It does not fuse where
+    with the fusion and 220 without. (With Stream's wider maps the fusion pays.) It does not fuse where
     something else reads the map between: here, outputs of one sample each that nobody looks at.
     """
     for node in model.get_ordered_ops():
-        if node.get_type_name() != "GroupConvolution" or node.get_input_shape(0)[1] > _APART_CHANNELS:
-            continue
-        one = (np.array(bounds, np.int64) for bounds in ([0, 0, 0], [1, 1, 1], [1, 1, 1], [1, 2, 3]))
-        model.add_outputs(ov.opset13.slice(node.input_value(0), *one).output(0))
+        if node.get_type_name() == "GroupConvolution":
+            one = (np.array(bounds, np.int64) for bounds in ([0, 0, 0], [1, 1, 1], [1, 1, 1], [1, 2, 3]))
+            model.add_outputs(ov.opset13.slice(node.input_value(0), *one).output(0))
 
 
 def _precision(core: ov.Core, wanted: Precision) -> Precision:

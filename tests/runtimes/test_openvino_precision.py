@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -10,6 +11,7 @@ import pytest
 from frame_reference import reference_frame, rounded
 from network_reference import random_spec, random_weights
 from numpy.typing import NDArray
+from PIL import Image
 
 from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.errors import EngineError
@@ -104,12 +106,7 @@ def picture(source: FrameFormat, shared_image: NDArray) -> tuple[NDArray, ...]:
     )
 
 
-def test_default_precision_on_real_frames(shared: object) -> None:
-    from pathlib import Path
-
-    from PIL import Image
-
-    assert isinstance(shared, Path)
+def test_default_precision_on_real_frames(shared: Path) -> None:
     weights = load_weights(variant="realtime", scale=2)
     files = sorted((shared / "train").rglob("*.webp"))[::120][:3]
     assert len(files) == 3
@@ -124,23 +121,34 @@ def test_default_precision_on_real_frames(shared: object) -> None:
             assert error == 0 or 10 * np.log10(255**2 / error) >= 55
 
 
+def fact(node: ov.Node, key: str) -> str:
+    value = node.get_rt_info()[key]
+    return str(getattr(value, "value", value))
+
+
 def test_ends_are_computed_in_fp32() -> None:
-    """In the compiled model, nothing after the last convolutions runs in 16 bits, whatever the body does."""
+    """In the compiled model, what leads from planes to planes past the convolutions, and what follows them,
+    runs in fp32 whatever the body does."""
     job = build_job(random_weights(random_spec()), make_source("yuv420p10le", 96, 64))
     session = RUNTIME.compile(job, SessionOptions())
     assert isinstance(session, module.OpenVinoSession)
-    body = "bf16" if session.precision is Precision.BF16 else "f32"
-    seen_body = False
-    for node in session.compiled.get_runtime_model().get_ordered_ops():
-        facts = {key: node.get_rt_info()[key] for key in ("layerType", "runtimePrecision")}
-        kind, precision = (str(getattr(value, "value", value)) for value in facts.values())
-        if "Convolution" in kind:
-            seen_body = True
-            assert precision == body
-        elif kind in ("Subgraph", "Eltwise", "Pad", "DepthToSpace", "Slice", "StridedSlice", "Round"):
-            base_or_end = not node.get_friendly_name().startswith("Gelu")
-            assert precision != "bf16" or not base_or_end, node.get_friendly_name()
-    assert seen_body
+    nodes = session.compiled.get_runtime_model().get_ordered_ops()
+    body = {fact(node, "runtimePrecision") for node in nodes if "Convolution" in fact(node, "layerType")}
+    assert body == {"bf16" if session.precision is Precision.BF16 else "f32"}
+    waiting = [node for node in nodes if fact(node, "layerType") == "Output"]
+    seen: set[str] = set()
+    kinds: set[str] = set()
+    while waiting:
+        node = waiting.pop()
+        kind = fact(node, "layerType")
+        if node.get_friendly_name() in seen or "Convolution" in kind:
+            continue
+        seen.add(node.get_friendly_name())
+        kinds.add(kind)
+        if kind in ("Subgraph", "Eltwise", "DepthToSpace", "Pad"):
+            assert fact(node, "runtimePrecision") not in ("bf16", "f16"), node.get_friendly_name()
+        waiting += [node.input_value(i).get_node() for i in range(node.get_input_size())]
+    assert {"Subgraph", "DepthToSpace", "Pad", "Input"} <= kinds
 
 
 def test_narrow_depthwise_convolutions_stay_apart() -> None:
@@ -150,5 +158,5 @@ def test_narrow_depthwise_convolutions_stay_apart() -> None:
     module._keep_depthwise_apart(model)
     assert len(model.outputs) == 3 + 3
     compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    kinds = [node.get_rt_info()["primitiveType"] for node in compiled.get_runtime_model().get_ordered_ops()]
-    assert not any("dw_1x1" in str(getattr(kind, "value", kind)) for kind in kinds)
+    kinds = [fact(node, "primitiveType") for node in compiled.get_runtime_model().get_ordered_ops()]
+    assert not any("dw_1x1" in kind for kind in kinds)
