@@ -15,6 +15,7 @@ from test_shared_media import FILES, REFUSED
 
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.cut import Range, parse_range, parse_time
+from paragon_stream.media.fields import Deinterlace
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.prepare import SourceOptions, prepare
 from paragon_stream.media.probe import probe
@@ -42,7 +43,9 @@ def ranges_agree(path: Path, first: int, last: int, whole: Shown | None = None) 
     whole = shown(info) if whole is None else whole
     origin = info.programme_start
     end = whole[last + 1][0] - origin if last + 1 < len(whole) else None
-    part = prepare(path, SourceOptions(range=Range(start=whole[first][0] - origin, end=end)))
+    part = prepare(
+        path, SourceOptions(range=Range(start=whole[first][0] - origin, end=end), deinterlace=Deinterlace.OFF)
+    )
     assert shown(part) == whole[first : last + 1]
     assert part.cut is not None and part.cut.start == whole[first][0]
     return part
@@ -191,5 +194,5 @@ def test_the_cut_is_part_of_the_facts(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", frames=10)
     info = probe(clip)
     assert info.cut is None
-    part = prepare(clip, SourceOptions(range=parse_range("0.2", None, None)))
+    part = prepare(clip, SourceOptions(range=parse_range("0.2", None, None), deinterlace=Deinterlace.OFF))
     assert replace(part, cut=None, video=replace(part.video, frames=info.video.frames)) == info
