@@ -33,9 +33,6 @@ METADATA_KEYS = (
 )
 """What every file that we save says about itself, as strings."""
 
-QUALITY_PREFIX = "measured "
-"""Metadata keys that begin so hold measured quality: "measured Set5 PSNR-Y" = "36.21 dB"."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
@@ -50,12 +47,6 @@ class Weights:
     metadata: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
     path: Path | None = None
-
-    @property
-    def measured(self) -> dict[str, str]:
-        """Quality measured on these weights, by what was measured, as their file tells."""
-        keys = [key for key in self.metadata if key.startswith(QUALITY_PREFIX)]
-        return {key.removeprefix(QUALITY_PREFIX): self.metadata[key] for key in keys}
 
     @classmethod
     def from_tensors(
