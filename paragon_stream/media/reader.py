@@ -27,6 +27,11 @@ _END = (None, None)
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
 
 
+_ONE_THREAD = 1
+"""For swscale: its threads write past the end of a row into the next slice, which another thread may have
+finished already. Seen with semi-planar 10-bit formats: eight wrong chroma samples, in some runs only."""
+
+
 @dataclass(slots=True)
 class _Change:
     """Frames of another format than the first: since when, how many."""
@@ -185,12 +190,16 @@ class VideoReader:
             if frame.format.name == self.info.video.decoded:
                 target = self._format.pixel_format.name
                 with av_errors_as(FormatError, f"frames of {name} cannot be converted to {target}"):
-                    return frame.reformat(format=target)
+                    return frame.reformat(format=target, threads=_ONE_THREAD)
         change = self._changes.setdefault(name, _Change(timing.seconds))
         change.frames += 1
         with av_errors_as(FormatError, f"the picture changes to {name} at {timing.seconds:.2f} s"):
             return frame.reformat(
-                width, height, self._format.pixel_format.name, interpolation=Interpolation.LANCZOS
+                width,
+                height,
+                self._format.pixel_format.name,
+                interpolation=Interpolation.LANCZOS,
+                threads=_ONE_THREAD,
             )
 
     def _same_layout(self, name: str) -> bool:
