@@ -1,7 +1,7 @@
 """What a state dict is: read, recognise, check, find, save. numpy only; torch is never needed."""
 
 from paragon_stream.checkpoint.quality import measured_quality
-from paragon_stream.checkpoint.shipped import ShippedSet, find_shipped, list_shipped
+from paragon_stream.checkpoint.shipped import ShippedSet, list_shipped
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec, Variant
 from paragon_stream.checkpoint.weights import Weights, load_weights, save_weights
 
@@ -11,7 +11,6 @@ __all__ = [
     "ShippedSet",
     "Variant",
     "Weights",
-    "find_shipped",
     "list_shipped",
     "load_weights",
     "measured_quality",

@@ -13,7 +13,7 @@ import click
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(as_json: bool, verbose: bool) -> None:
     """List the shipped weights, with the quality that was measured on them."""
-    from paragon_stream.checkpoint import find_shipped, list_shipped, load_weights, measured_quality
+    from paragon_stream.checkpoint import list_shipped, load_weights, measured_quality
 
     rows: list[dict[str, Any]] = []
     for shipped in list_shipped():
@@ -23,7 +23,7 @@ def command(as_json: bool, verbose: bool) -> None:
                 "variant": str(shipped.variant),
                 "scale": shipped.scale,
                 "name": shipped.name,
-                "default": shipped == find_shipped(None, variant=shipped.variant, scale=shipped.scale),
+                "default": shipped.is_default,
                 "alpha": weights.spec.alpha,
                 "conditioned": weights.spec.conditioned,
                 "sha256": weights.sha256,
