@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paragon_stream.errors import InputError
-from paragon_stream.train.degradations import Frame
+from paragon_stream.train.degradations import Frame, softened
 from paragon_stream.train.planes import to_rgb
 from paragon_stream.train.shards import Shard
 
@@ -101,7 +101,7 @@ class Batches:
         height, width = frame.planes[0].shape
         y, x = (2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width))
         top, left = frame.top + s * y, frame.left + s * x
-        high = shard.hr[top : top + s * size, left : left + s * size]
+        high = softened(shard.hr, top, left, (s * size, s * size), frame.soften)
         strength = frame.strength
         if strength > 0:  # what the decoder tells at run time is not exact either
             strength = float(np.clip(strength + rng.normal(0, self.jitter), 0, 1))

@@ -105,7 +105,7 @@ def jpeg(codes: Codes, quality: int) -> Codes:
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """One LR frame of a clip: planes, what their codes mean, where its HR window begins, how hard it was
-    hit."""
+    hit, and by how much its source was softened (`soften`, sigma in HR pixels)."""
 
     planes: Planes
     matrix: Matrix
@@ -113,12 +113,30 @@ class Frame:
     top: int
     left: int
     strength: float
+    soften: float = 0.0
+
+
+def softened(hr: Codes, top: int, left: int, size: tuple[int, int], sigma: float) -> Codes:
+    """A window of `hr` as it is in the picture softened by a Gaussian of `sigma` HR pixels (0: as it is).
+
+    It is the *truth* that is soft: most video is softer than the pictures we train on, and weights that
+    saw only sharp ones sharpen what should stay soft.
+    """
+    height, width = size
+    if sigma == 0:
+        return hr[top : top + height, left : left + width]
+    reach = int(np.ceil(3 * sigma))
+    y, x = max(0, top - reach), max(0, left - reach)
+    around = hr[y : top + height + reach, x : left + width + reach]
+    soft = gaussian_blur(around.astype(np.float32), sigma)
+    return to_codes(soft[top - y : top - y + height, left - x : left - x + width])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipDegradation:
     """What clips go through: `encoders` with weights, x264's CRF range, the share of clips left
-    uncompressed, of clips compressed twice, and how many of a clip's frames are kept."""
+    uncompressed, of clips compressed twice, and how many of a clip's frames are kept. Of a share
+    `soften_probability` the source itself is softened (see `softened`) by a sigma from `soften`."""
 
     encoders: tuple[str, ...] = ("libx264", "libx265", "mpeg2video", "libvpx-vp9", "libsvtav1")
     weights: tuple[float, ...] = (0.6, 0.16, 0.08, 0.08, 0.08)
@@ -126,13 +144,16 @@ class ClipDegradation:
     clean: float = 0.2
     twice: float = 0.08
     keep: int = 3
+    soften: tuple[float, float] = (0.4, 1.4)
+    soften_probability: float = 0.0
 
     def apply(self, picture: Codes, scale: int, window: int, rng: Rng) -> list[Frame]:
         """`keep` frames of a pan of a `window`² HR window over `picture`, shrunk (bicubic) and encoded."""
         places = pan(picture.shape[0], picture.shape[1], window, rng)
         matrix = Matrix.BT709 if rng.random() < 0.7 else Matrix.SMPTE170M
         range_ = ColorRange.LIMITED if rng.random() < 0.85 else ColorRange.FULL
-        hr = picture.astype(np.float32)
+        soften = float(rng.uniform(*self.soften)) if rng.random() < self.soften_probability else 0.0
+        hr = softened(picture, 0, 0, picture.shape[:2], soften).astype(np.float32)  # type: ignore[arg-type]
         frames = [
             to_planes(
                 np.clip(shrink(hr[y : y + window, x : x + window], scale) / np.float32(255), 0, 1),
@@ -160,6 +181,7 @@ class ClipDegradation:
                 top=places[i][0],
                 left=places[i][1],
                 strength=strengths[i],
+                soften=soften,
             )
             for i in sorted(kept)
         ]

@@ -9,6 +9,7 @@ same.
     y, u, v                  m×…    uint8: frames of clips, each seeing a window of the picture
     top, left                m      first HR row and column of each frame's window
     matrix, full, strength   m      meaning of the codes; strength of the compression
+    soften                   m      how soft the truth is (`degradations.softened`)
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
         arrays["matrix"] = np.array([int(f.matrix) for f in frames])
         arrays["full"] = np.array([f.range is ColorRange.FULL for f in frames])
         arrays["strength"] = np.array([f.strength for f in frames], np.float32)
+        arrays["soften"] = np.array([f.soften for f in frames])
     part = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,7 @@ def read_shard(path: Path) -> Shard:
             top=int(arrays["top"][i]),
             left=int(arrays["left"][i]),
             strength=float(arrays["strength"][i]),
+            soften=float(arrays["soften"][i]),
         )
         for i in range(len(arrays.get("y", ())))
     )

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from paragon_stream.train.degradations import softened
 from paragon_stream.train.metrics import psnr_y
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.planes import Picture, to_rgb
@@ -31,8 +32,8 @@ class Validation:
             every = max(1, len(shard.frames) // FRAMES_PER_SHARD)
             for frame in shard.frames[::every][:FRAMES_PER_SHARD]:
                 low = to_rgb(frame.planes, frame.matrix, frame.range)
-                height, width = (side * scale for side in low.shape[:2])
-                truth = shard.hr[frame.top : frame.top + height, frame.left : frame.left + width]
+                size = low.shape[0] * scale, low.shape[1] * scale
+                truth = softened(shard.hr, frame.top, frame.left, size, frame.soften)
                 self.samples.append((low, truth, frame.strength))
         self.bicubic = [self.score(enlarge(low, scale), truth) for low, truth, _ in self.samples]
 

@@ -19,6 +19,7 @@ from paragon_stream.train.degradations import (
     ClipDegradation,
     StillDegradation,
     pan,
+    softened,
     strength_of,
 )
 from paragon_stream.train.metrics import psnr, psnr_y, ssim_y
@@ -211,3 +212,22 @@ def test_unknown_and_failing_encoders_are_errors() -> None:
         round_trip(frames, Encoding(encoder="libnope"))
     with pytest.raises(EngineError, match="libx264"):
         round_trip(frames, Encoding(encoder="libx264", options={"preset": "nope"}))
+
+
+def test_a_window_of_a_softened_picture_is_the_same_whichever_way_it_is_made() -> None:
+    picture = np.random.default_rng(7).integers(0, 256, (96, 80, 3), dtype=np.uint8)
+    whole = softened(picture, 0, 0, (96, 80), 1.1)
+    for top, left in ((0, 0), (20, 30), (96 - 32, 80 - 32)):
+        window = softened(picture, top, left, (32, 32), 1.1)
+        assert np.array_equal(window, whole[top : top + 32, left : left + 32])
+    assert np.array_equal(softened(picture, 5, 6, (10, 10), 0), picture[5:15, 6:16])
+
+
+def test_the_truth_of_a_soft_clip_is_as_soft_as_its_frames() -> None:
+    picture = np.random.default_rng(8).integers(0, 256, (192, 192, 3), dtype=np.uint8)
+    clip = ClipDegradation(clean=1.0, keep=2, soften=(1.0, 1.0), soften_probability=1.0)
+    for frame in clip.apply(picture, 2, 128, np.random.default_rng(3)):
+        truth = softened(picture, frame.top, frame.left, (128, 128), frame.soften)
+        low = to_rgb(frame.planes, frame.matrix, frame.range)
+        luma = np.array([0.299, 0.587, 0.114])
+        assert np.abs((shrink(truth.astype(np.float32), 2) / 255 - low) @ luma).mean() < 0.01
