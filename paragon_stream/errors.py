@@ -11,6 +11,7 @@ are mapped to one of these at the single module that imports the library.
     ├── FormatError             a pixel format, colour space or size that cannot be processed
     ├── CheckpointError         weights that are missing, damaged, or not what they are said to be
     ├── EngineError             a runtime failed to compile or to run a frame job
+    │   └── DeviceMemoryError   an accelerator has not enough memory
     └── Interrupted             exit code 130: the user asked to stop
 
 A message is one sentence that says what, where and, when it helps, what to do.
@@ -53,6 +54,10 @@ class CheckpointError(ParagonError):
 
 class EngineError(ParagonError):
     """A runtime is absent, could not compile a frame job, or failed while running one."""
+
+
+class DeviceMemoryError(EngineError):
+    """An accelerator has not enough memory for what was asked; smaller tiles may fit."""
 
 
 class Interrupted(ParagonError):

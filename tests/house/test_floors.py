@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 FLOORS = (
     ("errors",),
     ("frame", "process", "datafiles"),
-    ("pipeline", "media", "checkpoint"),
+    ("pipeline", "media", "checkpoint", "device"),
     ("framejob", "models"),
     ("runtimes",),
     ("upscaler", "report"),
@@ -32,6 +32,7 @@ FLOORS = (
 HOMES = {
     "av": ("media",),
     "click": ("cli",),
+    "cuda": ("device.cuda", "runtimes.nvrtc"),
     "onnx": ("framejob",),
     "onnxruntime": ("runtimes",),
     "openvino": ("runtimes",),
@@ -39,7 +40,7 @@ HOMES = {
     "rich": ("cli",),
     "safetensors": ("checkpoint",),
     "simplejpeg": ("media",),
-    "torch": ("models", "train", "runtimes.torch"),
+    "torch": ("models", "train", "framejob.emit_torch", "runtimes.torch"),
     "vapoursynth": ("vapoursynth",),
 }
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
@@ -236,7 +237,10 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_the_run_time_path_never_loads_torch() -> None:
-    quiet = [name for name in modules() if area(name) not in ("models", "train", "vapoursynth", "__main__")]
+    loud = ("models", "train", "vapoursynth", "__main__")
+    quiet = [
+        name for name in modules() if area(name) not in loud and name not in (*HOMES["torch"], "device.cuda")
+    ]
     statement = "\n".join(f"import paragon_stream.{name}" for name in quiet if name != "__init__")
     loaded = loaded_by(statement)
     assert "av" in loaded

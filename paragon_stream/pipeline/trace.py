@@ -1,0 +1,78 @@
+"""When each part of a run did what, as a Chrome trace: load the file in ui.perfetto.dev or chrome://tracing.
+
+Format: "Trace Event Format", complete events (`ph: X`) in microseconds, one `tid` per track.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+
+@dataclass(frozen=True)
+class TraceSpan:
+    """Something that lasted, on a track; times in seconds of `perf_counter`."""
+
+    track: str
+    name: str
+    begin: float
+    end: float
+
+
+class Trace:
+    """Collects spans from any thread. Tracks are drawn in the order in which they are first named."""
+
+    def __init__(self) -> None:
+        self._zero = perf_counter()
+        self._tracks: dict[str, int] = {}
+        self._spans: list[TraceSpan] = []
+        self._lock = threading.Lock()
+
+    @property
+    def spans(self) -> tuple[TraceSpan, ...]:
+        return tuple(self._spans)
+
+    def track(self, name: str) -> None:
+        """Give `name` the next place from the top, before anything happens on it."""
+        with self._lock:
+            self._tracks.setdefault(name, len(self._tracks) + 1)
+
+    def add(self, track: str, name: str, begin: float, end: float) -> None:
+        """Draw a span; `begin` and `end` are seconds of `perf_counter`."""
+        self.track(track)
+        self._spans.append(TraceSpan(track, name, begin, max(begin, end)))
+
+    @contextmanager
+    def span(self, track: str, name: str) -> Iterator[None]:
+        """Draw what happens inside the block, even if it fails."""
+        begin = perf_counter()
+        try:
+            yield
+        finally:
+            self.add(track, name, begin, perf_counter())
+
+    def to_json(self) -> str:
+        """The trace file's content."""
+        process = {"ph": "M", "pid": 1, "name": "process_name", "args": {"name": "paragon-stream"}}
+        events: list[dict[str, object]] = [process]
+        for name, number in self._tracks.items():
+            about = {"ph": "M", "pid": 1, "tid": number}
+            events.append({**about, "name": "thread_name", "args": {"name": name}})
+            events.append({**about, "name": "thread_sort_index", "args": {"sort_index": number}})
+        events += [
+            {
+                "ph": "X",
+                "pid": 1,
+                "tid": self._tracks[span.track],
+                "name": span.name,
+                "cat": span.track,
+                "ts": round((span.begin - self._zero) * 1e6, 3),
+                "dur": round((span.end - span.begin) * 1e6, 3),
+            }
+            for span in sorted(self._spans, key=lambda span: span.begin)
+        ]
+        return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}, separators=(",", ":")) + "\n"

@@ -1,0 +1,262 @@
+"""One frame in flight on a device: its buffers there, its events, its graph, and the frame that has them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from paragon_stream.device import Device, DevicePlane, Event, Graph, Resource, Stream
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.runtimes.base import Plane
+from paragon_stream.runtimes.device_program import DeviceFrame, DeviceProgram
+
+logger = logging.getLogger(__name__)
+
+_WORD = 4  # bytes of the strength, and of the status
+
+
+@dataclass
+class Streams:
+    """The queues that all lanes share."""
+
+    upload: Stream
+    compute: Stream
+    download: Stream
+
+
+class Owner(Protocol):
+    """What a lane asks of its session."""
+
+    job: FrameJob
+
+    def hold[R: Resource](self, resource: R) -> R: ...
+    def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]: ...
+    def is_pinned(self, planes: Sequence[Plane]) -> bool: ...
+    def rerun(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> None: ...
+
+
+class Lane:
+    """All methods but `settle` are called inside `device.current()`, by one thread at a time."""
+
+    def __init__(self, owner: Owner, device: Device, program: DeviceProgram, streams: Streams) -> None:
+        self._owner = owner
+        self._device = device
+        self._program = program
+        self._streams = streams
+        job = owner.job
+        self._frame = DeviceFrame(
+            inputs=self._device_planes(job.source, program.input_pitches),
+            outputs=self._device_planes(job.target, program.output_pitches),
+            strength=owner.hold(device.allocate(_WORD)).handle,
+            status=owner.hold(device.allocate(_WORD)).handle,
+        )
+        self._staged_inputs = owner.allocate_planes(job.source)
+        self._staged_outputs = owner.allocate_planes(job.target)
+        words = owner.hold(device.allocate_host(2 * _WORD)).array
+        self._strength = words[:_WORD].view(np.float32)
+        self._status = words[_WORD:].view(np.uint32)
+        self._uploaded, self._computed, self._done = (owner.hold(device.event()) for _ in range(3))
+        self._graph: Graph | None = None
+        self._timing: _Timing | None = None
+        self._flight: Flight | None = None
+
+    def start(
+        self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float, *, trace_as: str = ""
+    ) -> Flight:
+        """Queue a frame; the lane must be settled. If that fails, nothing touches the planes afterwards."""
+        staged_in = not self._owner.is_pinned(inputs)
+        staged_out = not self._owner.is_pinned(outputs)
+        if staged_in:
+            for staged, plane in zip(self._staged_inputs, inputs, strict=True):
+                np.copyto(staged, plane)
+        self._strength[0] = strength
+        try:
+            self._upload(self._staged_inputs if staged_in else inputs)
+            self._compute()
+            self._download(self._staged_outputs if staged_out else outputs)
+        except BaseException:
+            self.drain()
+            raise
+        self._flight = Flight(self, inputs, outputs, strength, staged=staged_out, name=trace_as)
+        return self._flight
+
+    def settle(self) -> None:
+        """Wait for the frame that is here, if any; what went wrong is for its own waiter."""
+        if self._flight is not None:
+            self._flight.settle()
+            self._flight = None
+
+    def drain(self) -> None:
+        """Wait until nothing of this device touches anything, as far as it still answers."""
+        for stream in (self._streams.upload, self._streams.compute, self._streams.download):
+            try:
+                self._device.record(self._computed, stream)
+                self._device.synchronize(self._computed)
+            except EngineError as error:
+                logger.debug("a stream could not be drained: %s", error)
+
+    def capture(self) -> None:
+        """Record the lane's work as a graph. Raises EngineError; the compute stream is then unusable."""
+        stream = self._streams.compute
+        self._device.begin_capture(stream)
+        try:
+            self._queue_work()
+        finally:
+            graph = self._device.end_capture(stream)
+            self._owner.hold(graph)
+        self._graph = graph
+
+    def forget_graph(self) -> None:
+        self._graph = None
+
+    def compare_graph(self) -> None:
+        """Raises EngineError unless the graph gives the samples that direct launches give."""
+        graph, peak = self._graph, self._owner.job.source.pixel_format.peak
+        results = []
+        # The frame between leaves another picture in the device's planes: the graph must write them all.
+        for seed, self._graph in ((0, None), (1, None), (0, graph)):
+            rng = np.random.default_rng(seed)
+            for plane in self._staged_inputs:
+                plane[...] = rng.integers(0, peak, plane.shape, endpoint=True)
+            self.start(self._staged_inputs, self._staged_outputs, 0.5)
+            self._flight = None
+            self._device.synchronize(self._done)
+            results.append([plane.copy() for plane in self._staged_outputs])
+        if not all(map(np.array_equal, results[0], results[2])):
+            raise EngineError("the graph computes other samples than its kernels do")
+
+    def trace(self, trace: Trace) -> None:
+        """Draw this lane's frames from now on."""
+        self._timing = _Timing(self._owner, self._device, trace, self._streams)
+
+    def finish(self, flight: Flight) -> None:
+        """Wait for the frame and bring its result home. Called once per frame, outside `current()`."""
+        with self._device.current():
+            try:
+                self._device.synchronize(self._done)
+            except EngineError:
+                self.drain()
+                raise
+            if self._timing is not None:
+                self._timing.draw(flight.name)
+        if not self._program.is_healthy(int(self._status[0])):
+            self._owner.rerun(flight.inputs, flight.outputs, flight.strength)
+        elif flight.staged:
+            for plane, staged in zip(flight.outputs, self._staged_outputs, strict=True):
+                np.copyto(plane, staged)
+
+    def _upload(self, planes: Sequence[Plane]) -> None:
+        device, stream = self._device, self._streams.upload
+        self._mark(0, stream)
+        for plane, target in zip(planes, self._frame.inputs, strict=True):
+            device.upload(plane, target, stream)
+        if self._owner.job.spec.conditioned:
+            device.upload(self._strength, _word(self._frame.strength), stream)
+        self._mark(1, stream)
+        device.record(self._uploaded, stream)
+
+    def _compute(self) -> None:
+        device, stream = self._device, self._streams.compute
+        device.wait(self._uploaded, stream)
+        self._mark(2, stream)
+        if self._graph is None:
+            self._queue_work()
+        else:
+            device.launch_graph(self._graph, stream)
+        self._mark(3, stream)
+        device.record(self._computed, stream)
+
+    def _queue_work(self) -> None:
+        self._device.clear(self._frame.status, 1, self._streams.compute)
+        self._program.enqueue(self._frame, self._streams.compute)
+
+    def _download(self, planes: Sequence[Plane]) -> None:
+        device, stream = self._device, self._streams.download
+        device.wait(self._computed, stream)
+        self._mark(4, stream)
+        for plane, source in zip(planes, self._frame.outputs, strict=True):
+            device.download(source, plane, stream)
+        device.download(_word(self._frame.status), self._status, stream)
+        self._mark(5, stream)
+        device.record(self._done, stream)
+
+    def _mark(self, number: int, stream: Stream) -> None:
+        if self._timing is not None:
+            self._device.record(self._timing.marks[number], stream)
+
+    def _device_planes(self, format: FrameFormat, pitches: Sequence[int]) -> tuple[DevicePlane, ...]:
+        sample = format.pixel_format.bytes_per_sample
+        planes = []
+        for (rows, *rest), pitch in zip(format.plane_shapes, pitches, strict=True):
+            memory = self._owner.hold(self._device.allocate(rows * pitch + self._program.slack))
+            row_bytes = int(np.prod(rest)) * sample
+            planes.append(DevicePlane(pointer=memory.handle, pitch=pitch, row_bytes=row_bytes, rows=rows))
+        return tuple(planes)
+
+
+class Flight:
+    """The completion of one frame; outlives its lane's next frames. It keeps the frame's planes alive."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        inputs: Sequence[Plane],
+        outputs: Sequence[Plane],
+        strength: float,
+        *,
+        staged: bool,
+        name: str,
+    ) -> None:
+        self.inputs, self.outputs, self.strength = inputs, outputs, strength
+        self.staged = staged
+        """Whether the result arrives in the lane's page-locked planes."""
+        self.name = name
+        self._lane: Lane | None = lane
+        self._error: Exception | None = None
+        self._lock = threading.Lock()
+
+    def settle(self) -> None:
+        """Wait until the frame is done, for better or worse."""
+        with self._lock:
+            if self._lane is not None:
+                try:
+                    self._lane.finish(self)
+                except Exception as error:
+                    self._error = error
+                self._lane, self.inputs, self.outputs = None, (), ()
+
+    def wait(self) -> None:
+        """Raises EngineError if the device failed, here and whenever it is asked again."""
+        self.settle()
+        if self._error is not None:
+            raise self._error
+
+
+class _Timing:
+    """Timed events around a lane's work in each stream, and where they are drawn."""
+
+    def __init__(self, owner: Owner, device: Device, trace: Trace, streams: Streams) -> None:
+        self._device, self._trace = device, trace
+        self.marks: list[Event] = [owner.hold(device.event(timed=True)) for _ in range(6)]
+        self._start = owner.hold(device.event(timed=True))
+        device.record(self._start, streams.compute)
+        device.synchronize(self._start)
+        self._started = perf_counter()
+
+    def draw(self, name: str) -> None:
+        times = [self._started + self._device.elapsed(self._start, mark) for mark in self.marks]
+        for index, track in enumerate(("upload", "compute", "download")):
+            self._trace.add(track, name, times[2 * index], times[2 * index + 1])
+
+
+def _word(address: int) -> DevicePlane:
+    return DevicePlane(pointer=address, pitch=_WORD, row_bytes=_WORD, rows=1)

@@ -1,0 +1,189 @@
+"""Sessions on an accelerator: upload, compute and download in streams of their own, chained by events.
+
+    upload    │ 0 │ 1 │ 2 │ 3 │
+    compute       │  0  │  1  │  2  │  3  │
+    download            │ 0 │   │ 1 │   │ 2 │
+
+The host only queues; the one wait per frame is that of whoever needs the result. Everything that a frame
+touches on the device belongs to a lane (device_lane.py), of which there are as many as frames in flight.
+Nothing is allocated after the session is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from paragon_stream.device import Device, Resource
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.pipeline.slot import Completion
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.runtimes.base import Plane, Session
+from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.device_lane import Lane, Streams
+from paragon_stream.runtimes.device_program import Load
+
+logger = logging.getLogger(__name__)
+
+IN_FLIGHT = 4
+"""One frame in each stream, and one more so that no stream waits for the host."""
+
+_ALIGNMENT = 256
+"""Bytes: where planes begin in page-locked memory, as device memory does."""
+
+
+class DeviceSession:
+    """See `Session`."""
+
+    def __init__(
+        self,
+        job: FrameJob,
+        device: Device,
+        load: Load,
+        *,
+        second_opinion: Callable[[], Session],
+        in_flight: int = IN_FLIGHT,
+        graphs: bool = True,
+    ) -> None:
+        """`load` makes the program, inside `device.current()`; the session closes it, and `device`.
+
+        `second_opinion` compiles the job for frames that the device computed to NaN; it is called when the
+        first of them turns up. Without `graphs` the host launches every kernel itself. Raises EngineError
+        (DeviceMemoryError where memory is short), and then holds nothing.
+        """
+        self.job = job
+        self.in_flight = in_flight
+        self.device = str(device.info)
+        self.reruns = 0
+        """Frames that were computed again because the device's result was not finite."""
+        self._device = device
+        self._second_opinion = second_opinion
+        self._second: Session | None = None
+        self._pinned: set[int] = set()
+        self._next = 0
+        self._frames = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self._rerunning = threading.Lock()
+        self._held: list[Callable[[], None]] = []
+        try:
+            with device.current():
+                self._open(load, graphs)
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self, load: Load, graphs: bool) -> None:
+        device = self._device
+        program = load(device, self.hold)
+        self._held.append(program.close)
+        self.engine, self.precision = program.engine, program.precision
+        upload, compute, download = (self.hold(device.stream(n)) for n in ("upload", "compute", "download"))
+        self._streams = Streams(upload, compute, download)
+        self._lanes = [Lane(self, device, program, self._streams) for _ in range(self.in_flight)]
+        self.graphs = graphs and self._capture()
+        """Whether frames are launched as CUDA graphs."""
+
+    def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
+        """See `Session.run`. Planes of `allocate_planes` are copied by the device, others by this thread."""
+        check_planes(inputs, self.job.source)
+        check_planes(outputs, self.job.target)
+        with self._lock:
+            if self._closed:
+                raise EngineError("the session is closed")
+            lane = self._lanes[self._next]
+            lane.settle()  # back-pressure: waits for the frame that was here before
+            with self._device.current():
+                flight = lane.start(inputs, outputs, strength, trace_as=f"frame {self._frames}")
+            self._next = (self._next + 1) % len(self._lanes)
+            self._frames += 1
+            return flight
+
+    def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
+        """Planes of `format` in page-locked memory; they are gone when the session is closed.
+
+        Raises DeviceMemoryError.
+        """
+        shapes = format.plane_shapes
+        sample = np.dtype({1: np.uint8, 2: np.uint16, 4: np.float32}[format.pixel_format.bytes_per_sample])
+        sizes = [int(np.prod(shape)) * sample.itemsize for shape in shapes]
+        starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]).tolist()
+        with self._device.current():
+            memory = self.hold(self._device.allocate_host(starts[-1])).array
+        planes = tuple(
+            memory[start : start + size].view(sample).reshape(shape)
+            for start, size, shape in zip(starts, sizes, shapes, strict=False)
+        )
+        self._pinned.update(plane.ctypes.data for plane in planes)
+        return planes
+
+    def is_pinned(self, planes: Sequence[Plane]) -> bool:
+        """Whether all of `planes` came from `allocate_planes`."""
+        return all(plane.ctypes.data in self._pinned for plane in planes)
+
+    def hold[R: Resource](self, resource: R) -> R:
+        """Give `resource` back at the end, whatever happens."""
+        self._held.append(lambda: self._device.release(resource))
+        return resource
+
+    def rerun(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> None:
+        """Compute a frame elsewhere, because the device's result was not finite."""
+        with self._rerunning:
+            if self._second is None:
+                logger.warning(
+                    "%s computed NaN or infinity; such frames are computed again in fp32", self.device
+                )
+                self._second = self._second_opinion()
+            self.reruns += 1
+            self._second.run(inputs, outputs, strength).wait()
+
+    def trace(self, trace: Trace) -> None:
+        """From now on draw each frame's upload, compute and download into `trace`. Before the first frame."""
+        with self._lock, self._device.current():
+            for lane in self._lanes:
+                lane.trace(trace)
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for lane in self._lanes:
+                    lane.settle()
+                if self._second is not None:
+                    self._second.close()
+                self._release()
+
+    def _capture(self) -> bool:
+        """Capture every lane's work as a graph, and see that the graphs give what direct launches give."""
+        try:
+            for lane in self._lanes:
+                lane.capture()
+                lane.compare_graph()
+        except EngineError as error:
+            logger.warning("CUDA graphs are not used, kernels are launched one by one: %s", error)
+            for lane in self._lanes:
+                lane.drain()
+                lane.forget_graph()
+            # A failed capture leaves its stream unusable.
+            self._streams.compute = self.hold(self._device.stream("compute"))
+            return False
+        return True
+
+    def _release(self) -> None:
+        """Give everything back, the latest first; what a broken device refuses to take is logged."""
+        while self._held:
+            give_back = self._held.pop()
+            try:
+                with self._device.current():
+                    give_back()
+            except EngineError as error:
+                logger.warning("while the engine was closed: %s", error)
+        try:
+            self._device.close()
+        except EngineError as error:
+            logger.warning("while the engine was closed: %s", error)
