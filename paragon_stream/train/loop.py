@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from paragon_stream.checkpoint import save_weights
+from paragon_stream.checkpoint import Weights, save_weights
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
 from paragon_stream.train.adversarial import Adversary
 from paragon_stream.train.batches import Batch, Batches
@@ -30,7 +30,7 @@ from paragon_stream.train.losses import Loss
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.optimisers import MovingAverage, learning_rate, make_optimiser, set_learning_rate
 from paragon_stream.train.recipe import Recipe
-from paragon_stream.train.start import unit_variance_start
+from paragon_stream.train.start import start_from, unit_variance_start
 from paragon_stream.train.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,14 @@ class Training:
     """One run of a recipe in `folder`, which holds its state, log and best weights."""
 
     def __init__(
-        self, recipe: Recipe, text: str, batches: Batches, validation: Validation, folder: Path, device: str
+        self,
+        recipe: Recipe,
+        text: str,
+        batches: Batches,
+        validation: Validation,
+        folder: Path,
+        device: str,
+        init: Weights | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.text, self.folder = recipe, text, folder
@@ -71,7 +78,10 @@ class Training:
         network = recipe.network
         self.net = TrainableNet(network.variant, network.scale, conditioned=network.conditioned)
         generator = torch.Generator().manual_seed(recipe.seed)
-        unit_variance_start(self.net, batches(0).lr, generator)
+        if init is None:
+            unit_variance_start(self.net, batches(0).lr, generator)
+        else:
+            start_from(self.net, init, batches(0).lr, generator)
         self.net.to(self.device).to(memory_format=torch.channels_last)
         speed_up(self.net)
         self.average = MovingAverage(self.net, recipe.optimiser.ema)

@@ -77,8 +77,8 @@ class AdversarialRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole training. `name` is the set's; `init` a checkpoint's body to start from instead of unit
-    variance."""
+    """A whole training. `name` is the set's; `init` a checkpoint (relative to the recipe) whose body is
+    started from instead of unit variance, whatever its scale."""
 
     name: str
     network: NetworkRecipe
@@ -91,6 +91,7 @@ class Recipe:
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     adversarial: AdversarialRecipe = field(default_factory=AdversarialRecipe)
     seed: int = 0
+    init: str = ""
     evaluate_every: int = 1000
     precision: str = "fp32"
     compile: bool = False

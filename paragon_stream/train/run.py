@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import UsageError
 from paragon_stream.train.batches import Batches
 from paragon_stream.train.data import list_sources
@@ -39,8 +40,8 @@ def train(
     `state.pt` (resumed from if it is there), `log.csv` and `best.safetensors`. Degraded pictures are made
     once and kept below `cache` (default: `shards` beside the output).
 
-    Raises UsageError and InputError for bad recipes and data, OutputError if nothing can be written, and
-    DivergedError if the loss stops being a number.
+    Raises UsageError, InputError and CheckpointError for bad recipes, data and `init`, OutputError if
+    nothing can be written, and DivergedError if the loss stops being a number.
     """
     recipe_path = Path(recipe_path)
     recipe, text = read_recipe(recipe_path)
@@ -66,7 +67,8 @@ def train(
         seed=recipe.seed,
     )
     validation = Validation(validation_set, recipe.network.scale)
-    training = Training(recipe, text, batches, validation, folder, device)
+    init = load_weights((recipe_path.parent / recipe.init).resolve()) if recipe.init else None
+    training = Training(recipe, text, batches, validation, folder, device, init)
     best = training.run(report)
     logger.info("best validation PSNR-Y: %.3f dB", best)
     return folder / BEST_FILE

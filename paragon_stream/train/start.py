@@ -6,6 +6,9 @@ nothing. So one real batch goes through, layer by layer, and each layer's weight
 deviation of its output: every non-linearity is used, and every branch enters its residual with deviation
 1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness. See
 docs/training.md for figures.
+
+`start_from` takes everything before the tail from a trained checkpoint instead: of another scale, or to
+train further on other data. That is a better start still: features that serve one scale serve the next.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from paragon_stream.checkpoint import Weights
+from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
+from paragon_stream.errors import UsageError
 from paragon_stream.models.blocks import LayerScale, NanoBlock, StreamBlock
 from paragon_stream.train.network import TrainableNet
 
@@ -41,7 +47,37 @@ def unit_variance_start(net: TrainableNet, batch: Tensor, generator: torch.Gener
             else _start_stream(block, x, generator)
         )
     nn.init.normal_(net.conv_mid.weight, generator=generator)
-    x = _normalise(net.conv_mid, x)
+    _start_tail(net, _normalise(net.conv_mid, x), generator)
+
+
+@torch.no_grad()
+def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: torch.Generator) -> None:
+    """Give `net` all of `weights` but their tail, which starts from noise; `batch` as above.
+
+    Raises UsageError if they are of another variant, or conditioned where `net` is not.
+    """
+    if weights.spec.variant != net.variant or not weights.spec.has_layer_scale:
+        raise UsageError(
+            f"a {net.variant} network cannot start from {weights.name}, which is {weights.spec.variant} "
+            f"({weights.spec.generation})"
+        )
+    state = {key: torch.tensor(value) for key, value in weights.tensors.items()}
+    for key, parameter in net.named_parameters():
+        if key.startswith(("conv_in.", "body.", "conv_mid.")):
+            parameter.copy_(state[key])
+    net.conv_in.bias += 0.5 * net.conv_in.weight.sum((1, 2, 3))  # the input is centred here
+    if STRENGTH_TENSOR in state:
+        if net.slope is None:
+            raise UsageError(f"{weights.name} is conditioned on strength; say conditioned = true")
+        net.slope.copy_(state[STRENGTH_TENSOR])
+    x = net.conv_mid(net.body(net.head(batch)))
+    if x.std() == 0:
+        raise UsageError(f"{weights.name} computes nothing; it cannot be started from")
+    _start_tail(net, x, generator)
+
+
+def _start_tail(net: TrainableNet, x: Tensor, generator: torch.Generator) -> None:
+    """A small random tail for the features `x` after `conv_mid`."""
     nn.init.normal_(net.tail.weight, generator=generator)
     net.tail.bias.zero_()
     net.tail.weight.mul_(TAIL_DEVIATION / net.tail(x).std())

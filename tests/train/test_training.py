@@ -37,7 +37,7 @@ from paragon_stream.train.resample import shrink, to_codes  # noqa: E402
 from paragon_stream.train.run import train  # noqa: E402
 from paragon_stream.train.shards import Shard  # noqa: E402
 from paragon_stream.train.soap import SOAP  # noqa: E402
-from paragon_stream.train.start import unit_variance_start  # noqa: E402
+from paragon_stream.train.start import start_from, unit_variance_start  # noqa: E402
 from paragon_stream.train.validation import Validation, upscale  # noqa: E402
 
 
@@ -93,6 +93,36 @@ def test_every_branch_starts_with_deviation_1_and_the_tail_with_a_little(variant
     assert len(seen) == 2 + len(net.blocks)
     assert seen == {name: pytest.approx(1, rel=0.05) for name in seen}
     assert net.conv_in.weight.mean((2, 3)).abs().max() < 1e-6
+
+
+def test_a_start_from_a_checkpoint_keeps_its_features_at_every_scale(tmp_path: Path) -> None:
+    first = training(tmp_path / "a")
+    first.run()
+    weights = load_weights(tmp_path / "a" / "best.safetensors")
+    batch = Batches([still(1)], scale=2, patch=48, batch=2)(0).lr
+    source = first.averaged()
+    for scale in (2, 3):
+        net = TrainableNet("realtime", scale, conditioned=True)
+        start_from(net, weights, batch, torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            expected = source.conv_mid(source.body(source.head(batch)))
+            torch.testing.assert_close(net.conv_mid(net.body(net.head(batch))), expected)
+            assert net.tail(expected).std() == pytest.approx(0.02, rel=0.05)
+    with pytest.raises(UsageError, match="stream network cannot start from best"):
+        start_from(TrainableNet("stream", 2), weights, batch, torch.Generator())
+
+
+def test_a_recipe_names_what_it_starts_from(tmp_path: Path) -> None:
+    training(tmp_path / "a").run()
+    write_pictures(tmp_path / "pictures", 25)
+    recipe = tmp_path / "recipe.toml"
+    text = 'name = "x"\nsteps = 2\ninit = "a/best.safetensors"\n[network]\nvariant = "realtime"\nscale = 3\n'
+    recipe.write_text(text + '[data]\nfolder = "pictures"\npatch = 16\nbatch = 2\ncontext = 2\n')
+    best = train(recipe, output=tmp_path / "b")
+    assert load_weights(best).spec.scale == 3
+    recipe.write_text(text.replace("a/best", "absent") + '[data]\nfolder = "pictures"\n')
+    with pytest.raises(CheckpointError, match="absent"):
+        train(recipe, output=tmp_path / "c")
 
 
 def crop(path: Path) -> Shard:
