@@ -214,11 +214,10 @@ def device_infos() -> list[DeviceInfo]:
 
 def _initialise() -> None:
     try:
-        _call(driver.cuInit, 0)
-    except EngineError:
-        raise
+        answer = driver.cuInit(0)
     except Exception as error:  # cuda-bindings' own, when there is no libcuda
         raise EngineError("there is no NVIDIA driver on this machine") from error
+    _call(lambda: answer)
 
 
 def _info(device: Any, ordinal: int) -> DeviceInfo:
@@ -256,10 +255,13 @@ def _rectangle(plane: DevicePlane) -> Any:
 
 def _call(function: Any, *arguments: Any) -> Any:
     """What a driver's function returns beside its status: nothing, one value, or a tuple of them."""
-    status, *values = function(*arguments)
+    try:
+        status, *values = function(*arguments)
+    except RuntimeError as error:  # cuda-bindings' own, for a function that the driver lacks
+        raise EngineError(f"CUDA: this driver is too old: {error}") from error
     if status == driver.CUresult.CUDA_SUCCESS:
         return values[0] if len(values) == 1 else tuple(values)
     _, text = driver.cuGetErrorString(status)
     what = text.decode() if text else "an unknown error"
     error = DeviceMemoryError if status == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY else EngineError
-    raise error(f"CUDA: {what} ({status.name}, in {function.__name__})")
+    raise error(f"CUDA: {what} ({status.name})")
