@@ -60,6 +60,7 @@ def upscale(
     engine: str = UpscalerOptions.engine,
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
+    device: str = UpscalerOptions.device,
     codec: str | None = OutputOptions.codec,
     crf: float | None = OutputOptions.crf,
     preset: str | None = OutputOptions.preset,
@@ -111,6 +112,7 @@ def upscale(
         engine=engine,
         precision=precision,
         threads=threads,
+        device=device,
     )
     output_options = OutputOptions(
         codec=codec,

@@ -85,6 +85,7 @@ def upscale_images(
     engine: str = UpscalerOptions.engine,
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
+    device: str = UpscalerOptions.device,
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -117,6 +118,7 @@ def upscale_images(
         engine=engine,
         precision=precision,
         threads=threads,
+        device=device,
     )
     wishes = _Wishes(
         pixel_format=_pixel_format(pix_fmt),

@@ -32,7 +32,8 @@ class UpscalerOptions:
 
     `weights` is a path or the name of a shipped set; None takes the default set of the variant and scale.
     `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. `alpha`
-    overrides the base path's sharpening; None takes what the weights' metadata say.
+    overrides the base path's sharpening; None takes what the weights' metadata say. `device` is "cpu", or
+    "cuda:N" for engines that can use one.
     """
 
     variant: str | None = None
@@ -42,6 +43,7 @@ class UpscalerOptions:
     engine: str = "auto"
     precision: str = Precision.AUTO
     threads: int | None = None
+    device: str = "cpu"
 
 
 class Upscaler:
@@ -74,6 +76,7 @@ class Upscaler:
         engine: str = UpscalerOptions.engine,
         precision: str = UpscalerOptions.precision,
         threads: int | None = UpscalerOptions.threads,
+        device: str = UpscalerOptions.device,
     ) -> None:
         """`color` may be partly unspecified; what is missing is guessed from the size, as players do."""
         layout = find_pixel_format(pixel_format)
@@ -92,6 +95,7 @@ class Upscaler:
             engine=engine,
             precision=precision,
             threads=threads,
+            device=device,
         )
         source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
         target = find_pixel_format(output_pixel_format) if output_pixel_format else None
@@ -138,7 +142,10 @@ class Upscaler:
         job = build_job(self.weights, source, pixel_format=pixel_format, color=color)
         self.source, self.target = job.source, job.target
         self.session = runtime(options.engine).compile(
-            job, SessionOptions(precision=precision, threads=options.threads, flavour=flavour)
+            job,
+            SessionOptions(
+                precision=precision, threads=options.threads, flavour=flavour, device=options.device
+            ),
         )
         _log.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from paragon_stream.runtimes import installed_engines
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -16,3 +18,9 @@ def shared() -> Path:
     if not (folder / "reference").is_dir():
         pytest.skip("needs the developers' shared material beside the checkout")
     return folder
+
+
+@pytest.fixture(params=installed_engines())
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every engine that computes, if its package is there; test_contract says which are not."""
+    return str(request.param)

@@ -18,31 +18,49 @@ from paragon_stream.cli.options import SIZE, given, network_options
     "--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Pixel format of the source."
 )
 @click.option("--frames", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
+@click.option("--compare", is_flag=True, help="Every engine that is installed, one after another.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
-    size: tuple[int, int], pix_fmt: str, frames: int, as_json: bool, verbose: bool, **options: Any
+    size: tuple[int, int],
+    pix_fmt: str,
+    frames: int,
+    compare: bool,
+    as_json: bool,
+    verbose: bool,
+    **options: Any,
 ) -> None:
     """Measure an engine on synthetic frames: no decoder, no encoder."""
     from paragon_stream.bench import bench
+    from paragon_stream.runtimes import installed_engines
     from paragon_stream.upscaler import UpscalerOptions
 
+    if compare and options["engine"] is not None:
+        raise click.UsageError("--compare runs every engine: leave --engine out")
     width, height = size
-    result = bench(
-        UpscalerOptions(**given(**options)),
-        width=width,
-        height=height,
-        pixel_format_name=pix_fmt,
-        frames=frames,
-    )
+    results = [
+        bench(
+            UpscalerOptions(**given(**{**options, "engine": engine})),
+            width=width,
+            height=height,
+            pixel_format_name=pix_fmt,
+            frames=frames,
+        )
+        for engine in (installed_engines() if compare else (options["engine"],))
+    ]
     if as_json:
-        click.echo(json.dumps(asdict(result), indent=2))
+        click.echo(
+            json.dumps([asdict(each) for each in results] if compare else asdict(results[0]), indent=2)
+        )
         return
-    click.echo(f"{result.variant} x{result.scale} ({result.weights}): {result.source} → {result.target}")
-    click.echo(
-        f"{result.engine}, {result.precision}, {result.device}; compiled in {result.compile_seconds:.2f} s"
-    )
-    click.echo(
-        f"{result.fps:.2f} fps over {result.frames} frames; one frame alone: {result.latency_ms:.1f} ms; "
-        f"{result.cpu_ms_per_frame:.1f} ms of CPU time a frame"
-    )
+    first = results[0]
+    click.echo(f"{first.variant} x{first.scale} ({first.weights}): {first.source} → {first.target}")
+    for result in results:
+        click.echo(
+            f"{result.engine}, {result.precision}, {result.device}; "
+            f"compiled in {result.compile_seconds:.2f} s"
+        )
+        click.echo(
+            f"{result.fps:.2f} fps over {result.frames} frames; one frame alone: {result.latency_ms:.1f} ms; "
+            f"{result.cpu_ms_per_frame:.1f} ms of CPU time a frame"
+        )

@@ -36,9 +36,12 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             click.option(
                 "--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it."
             ),
-            click.option("--engine", metavar="NAME", help="auto (default), openvino or null."),
+            click.option(
+                "--engine", metavar="NAME", help="auto (default), openvino, onnxruntime, torch or null."
+            ),
             click.option("--precision", metavar="P", help="auto (default), fp32 or bf16."),
             click.option("--threads", type=int, metavar="N", help="Engine threads (default: all cores)."),
+            click.option("--device", metavar="D", help="cpu (default), or cuda:N for the engine torch."),
         ]
     ):
         function = option(function)

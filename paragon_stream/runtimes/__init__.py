@@ -1,7 +1,7 @@
 """Ways to run a frame job; one file per runtime."""
 
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Runtime, Session, SessionOptions
-from paragon_stream.runtimes.registry import ENGINES, runtime
+from paragon_stream.runtimes.registry import ENGINES, installed_engines, runtime
 
 __all__ = [
     "ENGINES",
@@ -11,5 +11,6 @@ __all__ = [
     "Runtime",
     "Session",
     "SessionOptions",
+    "installed_engines",
     "runtime",
 ]

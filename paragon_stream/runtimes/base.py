@@ -37,10 +37,11 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How to compile. `threads` = None leaves the number to the runtime."""
+    """How to compile. `threads` = None takes all cores. `device` is "cpu", or "cuda:N" (engine torch)."""
 
     precision: Precision = Precision.AUTO
     threads: int | None = None
+    device: str = "cpu"
     flavour: Flavour = Flavour.LATENCY
 
 

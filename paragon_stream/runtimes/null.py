@@ -12,6 +12,7 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Plane, Precision, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.cpu import check_device
 
 
 class NullSession:
@@ -38,6 +39,7 @@ class NullRuntime:
     name = "null"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> NullSession:
+        check_device(self.name, options)
         return NullSession(job)
 
 

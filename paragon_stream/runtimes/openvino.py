@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,10 +19,13 @@ from paragon_stream.framejob.emit_onnx import (
 )
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import Completion
+from paragon_stream.runtimes import tiles
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.cpu import check_device, cores
+from paragon_stream.runtimes.engine_errors import engine_errors
 from paragon_stream.runtimes.quiet_openvino import ov
-from paragon_stream.runtimes.tiles import TiledSession, tile_size
+from paragon_stream.runtimes.tiles import in_tiles_if_large
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,6 @@ _DEVICE = "CPU"
 
 _NARROW_LANES = 8  # fp32 in an AVX2 register
 _WIDE_LANES = 16  # fp32 in an AVX-512 register, which CPUs with bf16 have
-
-WORKING_SET = 4 << 30
-"""Bytes of feature maps, over all frames in flight, beyond which a session takes fewer frames or tiles."""
 
 
 class OpenVinoRuntime:
@@ -45,18 +43,16 @@ class OpenVinoRuntime:
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError for fp16, for bf16 on a CPU without it, and for whatever OpenVINO refuses.
 
-        Frames whose feature maps would take more than `WORKING_SET` are computed in tiles.
+        Frames whose feature maps would take more than `tiles.WORKING_SET` are computed in tiles.
         """
-        if job.working_set > WORKING_SET:
-            rows, columns = tile_size(job, WORKING_SET)
-            return TiledSession(job, rows, columns, lambda tile: self._compile(tile, options))
-        return self._compile(job, options)
+        check_device(self.name, options)
+        return in_tiles_if_large(job, lambda fitting: self._compile(fitting, options))
 
     def _compile(self, job: FrameJob, options: SessionOptions) -> OpenVinoSession:
-        with _errors(f"OpenVINO cannot compile {job}"):
+        with engine_errors(f"OpenVINO cannot compile {job}"):
             core = ov.Core()
             precision = _precision(core, options.precision)
-            threads = options.threads or _cores()
+            threads = options.threads or cores()
             streams = _streams(job, threads) if options.flavour is Flavour.THROUGHPUT else 1
             config = {
                 "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BF16 else "f32",
@@ -119,7 +115,7 @@ class _Lane:
 
     def start(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> _Run:
         self.finish()
-        with _errors("OpenVINO failed to start a frame"):
+        with engine_errors("OpenVINO failed to start a frame"):
             self._bind(input_names(self._job.source), inputs, tensor_shapes(self._job.source))
             self._bind(output_names(self._job.target), outputs, tensor_shapes(self._job.target))
             if self._job.spec.conditioned:
@@ -155,7 +151,7 @@ class _Run:
         with self._lock:
             if self._request is not None:
                 try:
-                    with _errors("OpenVINO failed on a frame"):
+                    with engine_errors("OpenVINO failed on a frame"):
                         self._request.wait()
                 except EngineError as error:
                     self._error = error
@@ -195,26 +191,7 @@ def _precision(core: ov.Core, wanted: Precision) -> Precision:
 
 def _streams(job: FrameJob, threads: int) -> int:
     """Frames in flight when files are upscaled: one per thread, as far as their maps fit the memory."""
-    return max(1, min(threads, WORKING_SET // job.working_set))
-
-
-def _cores() -> int:
-    """CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def _errors(doing: str) -> Iterator[None]:
-    """OpenVINO's exceptions (all sorts of RuntimeError) as EngineError."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise EngineError(f"{doing}: {reason[-1] if reason else type(error).__name__}") from error
+    return max(1, min(threads, tiles.WORKING_SET // job.working_set))
 
 
 RUNTIME = OpenVinoRuntime()

@@ -20,6 +20,17 @@ from paragon_stream.runtimes.buffers import check_planes
 
 logger = logging.getLogger(__name__)
 
+WORKING_SET = 4 << 30
+"""Bytes of feature maps, over all frames in flight, beyond which a session takes fewer frames or tiles."""
+
+
+def in_tiles_if_large(job: FrameJob, compile_whole: Callable[[FrameJob], Session]) -> Session:
+    """The session of `job`; of tiles, where the frame's feature maps would take more than `WORKING_SET`."""
+    if job.working_set <= WORKING_SET:
+        return compile_whole(job)
+    rows, columns = tile_size(job, WORKING_SET)
+    return TiledSession(job, rows, columns, compile_whole)
+
 
 class Span(NamedTuple):
     """A tile along one axis: where it begins, and the samples [first, last) that it answers for."""

@@ -21,7 +21,6 @@ from paragon_stream.frame import (
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.emit_onnx import emit_onnx, input_names, output_names, tensor_shapes
-from paragon_stream.runtimes import Precision, SessionOptions, runtime
 
 CASES = [
     ("yuv420p", "realtime", 2, 8),
@@ -69,24 +68,23 @@ def test_the_same_bytes_each_time() -> None:
 
 
 @pytest.mark.parametrize(("name", "variant", "scale", "lanes"), CASES)
-def test_onnxruntime_agrees_with_openvino(name: str, variant: str, scale: int, lanes: int) -> None:
-    """A second, independent reader of the graph; and lanes never change the meaning."""
+def test_lanes_change_the_graph_but_not_its_meaning(name: str, variant: str, scale: int, lanes: int) -> None:
     job = make_job(name, variant, scale, conditioned=True)
     rng = np.random.default_rng(0)
-    inputs, outputs = allocate_planes(job.source), allocate_planes(job.target)
+    inputs = allocate_planes(job.source)
     for plane in inputs:
         plane[:] = rng.integers(0, job.source.pixel_format.peak + 1, plane.shape)
-    options = SessionOptions(precision=Precision.FP32, threads=1)
-    runtime("openvino").compile(job, options).run(inputs, outputs, 0.5).wait()
-    for each in (8, 16):
+    answers = []
+    for each in (4, 8, 16):
         session = onnxruntime.InferenceSession(
             emit_onnx(job, lanes=each).SerializeToString(), providers=["CPUExecutionProvider"]
         )
         shaped = (p.reshape(s) for p, s in zip(inputs, tensor_shapes(job.source), strict=True))
         feeds = dict(zip(input_names(job.source), shaped, strict=True))
-        answers = session.run(None, feeds | {"strength": np.array([0.5], np.float32)})
-        for answer, plane in zip(answers, outputs, strict=True):
-            difference = np.abs(np.asarray(answer).reshape(plane.shape).astype(int) - plane)
+        answers.append(session.run(None, feeds | {"strength": np.array([0.5], np.float32)}))
+    for other in answers[1:]:
+        for a, b in zip(answers[0], other, strict=True):
+            difference = np.abs(np.asarray(a).astype(int) - b)
             assert difference.max() <= 1 and (difference > 0).mean() < 0.002
 
 

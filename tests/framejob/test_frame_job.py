@@ -1,4 +1,7 @@
-"""The frame job in OpenVINO fp32 against the plain float64 reference: within one code value, everywhere."""
+"""The frame job in every engine's fp32 against the plain float64 reference: within one code value.
+
+And so within one of each other, wherever the engines round another way.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from paragon_stream.frame import (
     resolve_color,
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.runtimes import Precision, SessionOptions, runtime
+from paragon_stream.runtimes import Precision, SessionOptions, installed_engines, runtime
 
 
 @functools.cache
@@ -47,8 +50,10 @@ def noise(format: FrameFormat, seed: int = 0) -> tuple[NDArray, ...]:
     return planes
 
 
-def run(job: FrameJob, planes: tuple[NDArray, ...], strength: float = 0.0) -> tuple[NDArray, ...]:
-    session = runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32, threads=1))
+def run(
+    engine: str, job: FrameJob, planes: tuple[NDArray, ...], strength: float = 0.0
+) -> tuple[NDArray, ...]:
+    session = runtime(engine).compile(job, SessionOptions(precision=Precision.FP32, threads=1))
     outputs = allocate_planes(job.target)
     session.run(planes, outputs, strength).wait()
     session.close()
@@ -56,15 +61,21 @@ def run(job: FrameJob, planes: tuple[NDArray, ...], strength: float = 0.0) -> tu
 
 
 def assert_exact(network: Weights, job: FrameJob, planes: tuple[NDArray, ...], strength: float = 0.0) -> None:
+    """Every engine that is installed, one after another: the reference costs more than they do."""
     expected = rounded(reference_frame(network, job.source, job.target, planes, strength), job.target)
     shift = job.target.pixel_format.shift
-    for plane, wanted in zip(run(job, planes, strength), expected, strict=True):
-        assert plane.shape == wanted.shape
-        difference = np.abs((plane >> shift).astype(int) - wanted)
-        assert difference.max() <= 1, f"{job}: {difference.max()} codes"
-        # Only ties of rounding may differ; 16-bit code values have the resolution of fp32 itself.
-        allowed = 0.05 if job.target.pixel_format.depth > 12 else 0.002
-        assert (difference > 0).sum() <= max(2, allowed * difference.size), str(job)
+    answers = {engine: run(engine, job, planes, strength) for engine in installed_engines()}
+    assert answers
+    for engine, answer in answers.items():
+        for plane, wanted, *others in zip(answer, expected, *answers.values(), strict=True):
+            assert plane.shape == wanted.shape
+            difference = np.abs((plane >> shift).astype(int) - wanted)
+            assert difference.max() <= 1, f"{engine}, {job}: {difference.max()} codes"
+            # Only ties of rounding may differ; 16-bit code values have the resolution of fp32 itself.
+            allowed = 0.05 if job.target.pixel_format.depth > 12 else 0.002
+            assert (difference > 0).sum() <= max(2, allowed * difference.size), f"{engine}, {job}"
+            for other in others:
+                assert np.abs((plane >> shift).astype(int) - (other >> shift)).max() <= 1, str(job)
 
 
 FORMATS = [
@@ -185,11 +196,11 @@ def test_strength(variant: str, strength: float) -> None:
     assert_exact(network, job, noise(job.source), strength)
 
 
-def test_strength_changes_the_picture() -> None:
+def test_strength_changes_the_picture(engine: str) -> None:
     network = random_weights(random_spec(conditioned=True))
     job = build_job(network, frame_format("yuv420p", 22, 18))
     planes = noise(job.source)
-    weak, strong = run(job, planes, 0.0), run(job, planes, 1.0)
+    weak, strong = run(engine, job, planes, 0.0), run(engine, job, planes, 1.0)
     assert np.abs(weak[0].astype(int) - strong[0]).max() > 1
 
 

@@ -8,9 +8,8 @@ from network_reference import random_spec, random_weights
 
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.runtimes import Precision, SessionOptions
-from paragon_stream.runtimes import openvino as openvino_module
-from paragon_stream.runtimes.openvino import RUNTIME
+from paragon_stream.runtimes import Precision, SessionOptions, runtime
+from paragon_stream.runtimes import tiles as module
 from paragon_stream.runtimes.tiles import TiledSession, spans, tile_size
 
 OPTIONS = SessionOptions(precision=Precision.FP32, threads=1)
@@ -35,7 +34,7 @@ def make_job(name: str, width: int, height: int, variant: str = "realtime", scal
     ],
 )
 def test_tiles_equal_the_whole(
-    name: str, width: int, height: int, variant: str, scale: int, tile: tuple[int, int]
+    engine: str, name: str, width: int, height: int, variant: str, scale: int, tile: tuple[int, int]
 ) -> None:
     job = make_job(name, width, height, variant, scale)
     inputs, whole, tiled = (allocate_planes(f) for f in (job.source, job.target, job.target))
@@ -44,8 +43,8 @@ def test_tiles_equal_the_whole(
         plane[:] = rng.integers(0, job.source.pixel_format.peak + 1, plane.shape)
     for plane in tiled:
         plane[:] = 77  # no sample may be left out
-    RUNTIME.compile(job, OPTIONS).run(inputs, whole).wait()
-    session = TiledSession(job, *tile, lambda small: RUNTIME.compile(small, OPTIONS))
+    runtime(engine).compile(job, OPTIONS).run(inputs, whole).wait()
+    session = TiledSession(job, *tile, lambda small: runtime(engine).compile(small, OPTIONS))
     session.run(inputs, tiled).wait()
     session.close()
     for a, b in zip(whole, tiled, strict=True):
@@ -77,12 +76,12 @@ def test_tile_sizes_fit_the_memory_and_the_grid() -> None:
         assert 3 * job.margin <= min(rows, height) and rows <= height and columns <= width
 
 
-def test_large_frames_are_tiled_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_frames_are_tiled_unasked(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     job = make_job("yuv420p", 200, 120)
-    monkeypatch.setattr(openvino_module, "WORKING_SET", job.working_set // 3)
-    session = RUNTIME.compile(job, OPTIONS)
+    monkeypatch.setattr(module, "WORKING_SET", job.working_set // 3)
+    session = runtime(engine).compile(job, OPTIONS)
     assert isinstance(session, TiledSession)
-    assert (session.engine, session.precision, session.job) == ("openvino", Precision.FP32, job)
+    assert (session.engine, session.precision, session.job) == (engine, Precision.FP32, job)
     inputs, outputs = allocate_planes(job.source), allocate_planes(job.target)
     inputs[0][:] = 100
     session.run(inputs, outputs).wait()

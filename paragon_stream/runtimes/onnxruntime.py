@@ -1,0 +1,100 @@
+"""ONNX Runtime on the CPU. Needs the extra `onnxruntime`.
+
+Frames run one after another; `run` returns when the samples are there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+
+from paragon_stream.errors import EngineError
+from paragon_stream.framejob.emit_onnx import (
+    STRENGTH_INPUT,
+    emit_onnx,
+    input_names,
+    output_names,
+    tensor_shapes,
+)
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.pipeline.slot import DONE, Completion
+from paragon_stream.runtimes.base import Plane, Precision, Session, SessionOptions
+from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.cpu import check_device, cores, in_words
+from paragon_stream.runtimes.engine_errors import engine_errors
+from paragon_stream.runtimes.tiles import in_tiles_if_large
+
+logger = logging.getLogger(__name__)
+
+_PROVIDER = "CPUExecutionProvider"
+_ONLY_ERRORS = 3
+
+
+class OnnxRuntime:
+    """Frame jobs on the CPU, in fp32."""
+
+    name = "onnxruntime"
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> Session:
+        """Raises EngineError for 16 bits, and for whatever ONNX Runtime refuses."""
+        check_device(self.name, options)
+        if options.precision not in (Precision.AUTO, Precision.FP32):
+            raise EngineError(f"ONNX Runtime computes in fp32 on CPUs, not in {options.precision}")
+
+        def compile_whole(job: FrameJob) -> Session:
+            with engine_errors(f"ONNX Runtime cannot compile {job}"):
+                return OnnxRuntimeSession(job, options.threads or cores())
+
+        session = in_tiles_if_large(job, compile_whole)
+        logger.info("engine: ONNX Runtime %s, fp32, %s", ort.__version__, session.device)
+        return session
+
+
+class OnnxRuntimeSession:
+    """See `Session`. ONNX Runtime reads and writes the planes where they are."""
+
+    engine = "onnxruntime"
+    precision = Precision.FP32
+    in_flight = 1
+
+    def __init__(self, job: FrameJob, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = _ONLY_ERRORS
+        options.intra_op_num_threads = threads
+        model = emit_onnx(job).SerializeToString()
+        self.job = job
+        self.device = in_words(threads)
+        self._session: ort.InferenceSession | None = ort.InferenceSession(
+            model, options, providers=[_PROVIDER]
+        )
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
+        """See `Session.run`; everything is done when it returns."""
+        check_planes(inputs, self.job.source)
+        check_planes(outputs, self.job.target)
+        source, target = self.job.source, self.job.target
+        level = np.array([strength], np.float32)
+        with self._lock, engine_errors("ONNX Runtime failed on a frame"):
+            if self._session is None:
+                raise EngineError("the session is closed")
+            binding = self._session.io_binding()
+            for name, plane, shape in zip(input_names(source), inputs, tensor_shapes(source), strict=True):
+                binding.bind_input(name, "cpu", 0, plane.dtype, shape, plane.ctypes.data)
+            for name, plane, shape in zip(output_names(target), outputs, tensor_shapes(target), strict=True):
+                binding.bind_output(name, "cpu", 0, plane.dtype, shape, plane.ctypes.data)
+            if self.job.spec.conditioned:
+                binding.bind_input(STRENGTH_INPUT, "cpu", 0, level.dtype, level.shape, level.ctypes.data)
+            self._session.run_with_iobinding(binding)
+        return DONE
+
+    def close(self) -> None:
+        with self._lock:
+            self._session = None
+
+
+RUNTIME = OnnxRuntime()
