@@ -263,5 +263,5 @@ def _call(function: Any, *arguments: Any) -> Any:
         return values[0] if len(values) == 1 else tuple(values)
     _, text = driver.cuGetErrorString(status)
     what = text.decode() if text else "an unknown error"
-    error = DeviceMemoryError if status == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY else EngineError
-    raise error(f"CUDA: {what} ({status.name})")
+    is_short = status == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
+    raise (DeviceMemoryError if is_short else EngineError)(f"CUDA: {what} ({status.name})")
