@@ -1,0 +1,175 @@
+"""What is expensive to compile, kept on disk: engines and kernels, under the facts that they were made from.
+
+One file per entry: a line of JSON (the facts, the content's SHA-256), then the content. It appears complete
+or not at all; while one process makes an entry, others that want it wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 1 << 16  # more than the line of JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Something in the cache. `made` is in seconds since 1970; `facts` are empty if the file is damaged."""
+
+    path: Path
+    size: int
+    made: float
+    facts: Mapping[str, str]
+
+
+def default_cache_folder(name: str) -> Path:
+    """This user's folder for things called `name`: what is in it may be deleted at any time."""
+    return Path(platformdirs.user_cache_dir("paragon-stream", appauthor=False)) / name
+
+
+class DiskCache:
+    """Entries in `folder`, as files with `suffix`. Any number of processes may share one."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self.folder = folder
+        self._suffix = suffix
+
+    def path(self, facts: Mapping[str, str]) -> Path:
+        """Where the entry of `facts` is, or would be."""
+        return self.folder / f"{_digest(facts)}{self._suffix}"
+
+    def get(self, facts: Mapping[str, str]) -> bytes | None:
+        """The content, or None. A damaged file is removed, with a warning."""
+        path = self.path(facts)
+        try:
+            head, _, content = path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            logger.warning("%s cannot be read and is made anew: %s", path, error.strerror)
+            return None
+        if _facts_of(head) == dict(facts) and _checksum_of(head) == hashlib.sha256(content).hexdigest():
+            return content
+        logger.warning("%s is damaged and is made anew", path)
+        self.remove(facts)
+        return None
+
+    def put(self, facts: Mapping[str, str], content: bytes) -> None:
+        """Store `content`. A disk that is full or read-only costs the next start time, nothing else."""
+        head = {"facts": dict(facts), "sha256": hashlib.sha256(content).hexdigest()}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(json.dumps(head, ensure_ascii=True).encode() + b"\n" + content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).replace(self.path(facts))
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            logger.warning("nothing can be kept in %s: %s", self.folder, error.strerror)
+
+    def get_or_make(self, facts: Mapping[str, str], make: Callable[[], bytes]) -> tuple[bytes, bool]:
+        """The content, and whether it was there; `make` runs in one process at a time for the same facts."""
+        content = self.get(facts)
+        if content is not None:
+            return content, True
+        with self._locked(facts):
+            content = self.get(facts)  # somebody else may have made it meanwhile
+            if content is not None:
+                return content, True
+            content = make()
+            self.put(facts, content)
+            return content, False
+
+    def remove(self, facts: Mapping[str, str]) -> None:
+        """Forget an entry, because it turned out to be of no use."""
+        self.path(facts).unlink(missing_ok=True)
+
+    def entries(self) -> list[Entry]:
+        """What is there, the latest last."""
+        found = []
+        for path in self.folder.glob(f"*{self._suffix}"):
+            try:
+                with path.open("rb") as file:
+                    head = file.read(_CHUNK).partition(b"\n")[0]
+                status = path.stat()
+            except OSError:
+                continue  # removed by somebody else
+            facts = _facts_of(head)
+            found.append(Entry(path=path, size=status.st_size, made=status.st_mtime, facts=facts))
+        return sorted(found, key=lambda entry: entry.made)
+
+    def clear(self) -> int:
+        """Remove all entries; returns how many there were."""
+        entries = self.entries()
+        for entry in entries:
+            entry.path.unlink(missing_ok=True)
+        for leftover in (*self.folder.glob("*.part"), *self.folder.glob("*.lock")):
+            leftover.unlink(missing_ok=True)
+        return len(entries)
+
+    @contextmanager
+    def _locked(self, facts: Mapping[str, str]) -> Iterator[None]:
+        """Inside the block no other process makes the same entry, as far as the file system has locks."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = self.path(facts).with_suffix(".lock").open("ab")
+        except OSError:
+            yield
+            return
+        with file:
+            with suppress(OSError):
+                _lock(file.fileno())
+            yield  # closing the file unlocks it, and so does the end of the process
+
+
+def _lock(descriptor: int) -> None:
+    """Wait for the lock of an open file."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while True:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                return
+            except OSError:
+                time.sleep(0.1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _digest(facts: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(facts.items())).encode()).hexdigest()[:32]
+
+
+def _facts_of(head: bytes) -> dict[str, str]:
+    try:
+        return {str(name): str(value) for name, value in json.loads(head)["facts"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _checksum_of(head: bytes) -> str:
+    try:
+        return str(json.loads(head)["sha256"])
+    except (ValueError, KeyError, TypeError):
+        return ""
