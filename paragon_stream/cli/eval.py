@@ -4,56 +4,146 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from paragon_stream.cli.options import given
+from paragon_stream.errors import UsageError
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of HR pictures.")
+if TYPE_CHECKING:
+    from paragon_stream.train.evaluation import Evaluation
+
+DEFAULT_FRAMES = 24
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--data", type=click.Path(path_type=Path), help="HR pictures or videos: a file or a folder.")
 @click.option("--weights", metavar="NAME|FILE", help="A shipped set or a file; default: the default set.")
 @click.option("--variant", metavar="V", help="realtime or stream.")
 @click.option("--scale", type=int, metavar="S")
+@click.option("--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it.")
 @click.option("--degradation", default="bicubic", show_default=True, metavar="D", help="How LR is made.")
-@click.option("--strength", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="S")
+@click.option(
+    "--encode",
+    multiple=True,
+    metavar="E",
+    help="Encode LR video, as libx264:crf=23:preset=slow; none: not at all. Repeatable.",
+)
+@click.option(
+    "--frames", type=click.IntRange(min=1), metavar="N", help="Of each video (24; a pair of files: all)."
+)
+@click.option("--strength", default="auto", show_default=True, metavar="S", help="auto or 0…1.")
 @click.option("--engine", default="auto", show_default=True)
 @click.option("--precision", default="fp32", show_default=True)
+@click.option("--reference", type=click.Path(path_type=Path), metavar="HR", help="Compare a video with this…")
+@click.option("--result", type=click.Path(path_type=Path), metavar="SR", help="…namely this one.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="OUT.html", help="Page with crops.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
-    data: Path,
-    weights: str | None,
-    variant: str | None,
-    scale: int | None,
-    degradation: str,
-    strength: float,
-    engine: str,
-    precision: str,
+    data: Path | None,
+    reference: Path | None,
+    result: Path | None,
     report: Path | None,
     as_json: bool,
     verbose: bool,
+    **options: Any,
 ) -> None:
-    """Measure weights on a folder of pictures, in the literature's convention, against plain filters."""
-    from paragon_stream.train.evaluate import MEASURES, evaluate, write_report
+    """Measure weights against plain filters, on pictures in the literature's convention or on videos.
 
-    result = evaluate(
-        data,
-        weights=weights,
-        variant=variant,
-        scale=scale,
-        degradation=degradation,
-        engine=engine,
-        precision=precision,
-        strength=strength,
-    )
-    means = result.means()
+    Pictures and videos are shrunk, upscaled by the frame job and compared with what they were. With
+    --reference and --result two finished videos are compared.
+    """
+    try:
+        from paragon_stream.train.page import write_report
+    except ModuleNotFoundError as error:
+        if error.name != "PIL":
+            raise
+        raise UsageError('eval needs Pillow: pip install "paragon-stream[train]"') from error
+
+    if (data is None) == (reference is None) or (reference is None) != (result is None):
+        raise UsageError("give --data, or --reference and --result")
+    found = _pair(reference, result, options) if reference and result else _measure(data, options)
     if report is not None:
-        write_report(result, report)
+        write_report(found, report)
     if as_json:
-        pictures = {picture.name: picture.scores for picture in result.pictures}
-        click.echo(json.dumps({"means": means, "pictures": pictures, "sha256": result.sha256}, indent=2))
+        click.echo(json.dumps(_as_json(found), indent=2))
         return
-    click.echo(f"{result.weights} ×{result.scale}, {len(result.pictures)} pictures, {result.degradation}")
-    click.echo(f"{'':10}" + "".join(f"{measure:>12}" for measure in MEASURES))
-    for method, values in means.items():
-        click.echo(f"{method:10}" + "".join(f"{values[measure]:12.4f}" for measure in MEASURES))
+    _print(found)
+
+
+def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
+    from paragon_stream.train.clips import find_clips, parse_levels
+    from paragon_stream.train.evaluate import evaluate
+    from paragon_stream.train.evaluate_video import evaluate_videos
+
+    assert data is not None
+    encode, frames = options.pop("encode"), options.pop("frames")
+    strength = _strength(options.pop("strength"))
+    common = given(**options)
+    clips = find_clips(data)
+    if not clips:
+        if encode or frames:
+            raise UsageError(f"--encode and --frames are for videos, but {data} holds none")
+        return evaluate(data, strength=strength or 0.0, **common)
+    _say_if_vmaf_is_absent()
+    levels = parse_levels(encode)
+    return evaluate_videos(clips, levels, frames=frames or DEFAULT_FRAMES, strength=strength, **common)
+
+
+def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
+    from paragon_stream.train.evaluate_video import compare_files
+
+    idle = [name for name in ("weights", "variant", "scale", "alpha") if options[name] is not None]
+    if idle or options["encode"]:
+        raise UsageError(f"--{(idle or ['encode'])[0]} says nothing about two finished videos")
+    _say_if_vmaf_is_absent()
+    return compare_files(reference, result, frames=options["frames"])
+
+
+def _say_if_vmaf_is_absent() -> None:
+    from paragon_stream.media.vmaf import vmaf_available
+
+    if not vmaf_available():
+        click.echo("VMAF is not measured: this build of PyAV lacks the filter libvmaf", err=True)
+
+
+def _strength(text: str) -> float | None:
+    """None for auto."""
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UsageError(f"--strength {text!r} is neither auto nor a number in 0…1")
+    return value
+
+
+def _as_json(found: Evaluation) -> dict[str, Any]:
+    return {
+        "weights": found.weights,
+        "scale": found.scale,
+        "sha256": found.sha256,
+        "engine": found.engine,
+        "precision": found.precision,
+        "means": {level: found.means(level) for level in found.levels},
+        "rows": [
+            {"name": row.name, "level": row.level, "strength": row.strength, "scores": row.scores}
+            for row in found.rows
+        ],
+    }
+
+
+def _print(found: Evaluation) -> None:
+    scale = f" ×{found.scale}" if found.sha256 else ""
+    for level in found.levels:
+        count = sum(row.level == level for row in found.rows)
+        strength = found.strength(level)
+        told = f", strength {strength:.2f}" if strength else ""
+        click.echo(f"{found.weights}{scale}, {level}{told}" + (f", means of {count}" if count > 1 else ""))
+        click.echo(f"{'':10}" + "".join(f"{measure:>12}" for measure in found.measures))
+        for method, values in found.means(level).items():
+            click.echo(f"{method:10}" + "".join(f"{values[measure]:12.4f}" for measure in found.measures))

@@ -22,7 +22,7 @@ COMMANDS = {
     "models": ("paragon_stream.cli.models", "Variants, scales, shipped weights and their measured quality."),
     "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
     "filter-path": ("paragon_stream.cli.filter_path", "Where the script for mpv and vspipe lies."),
-    "eval": ("paragon_stream.cli.eval", "Measure weights on pictures."),
+    "eval": ("paragon_stream.cli.eval", "Measure weights on pictures and videos, or compare two videos."),
     "train": ("paragon_stream.cli.train", "Train weights by a recipe (needs the extra `train`)."),
 }
 """Name → (module with a click command called `command`, one line for the overview)."""
