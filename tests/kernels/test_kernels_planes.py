@@ -1,0 +1,168 @@
+"""The CUDA kernels, run on the CPU from their own source, against the plain float64 reference."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from emulator import BACKWARD, FORWARD, SHUFFLED, run_program
+from frame_reference import reference_frame, rounded
+from network_reference import random_spec, random_weights
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Weights
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob.cuda_program import BufferKind
+from paragon_stream.framejob.emit_cuda import emit_cuda
+
+
+@functools.cache
+def weights(scale: int = 2, alpha: float = 0.0, conditioned: bool = False) -> Weights:
+    return random_weights(random_spec("realtime", scale, alpha=alpha, conditioned=conditioned))
+
+
+def frame_format(name: str, width: int, height: int) -> FrameFormat:
+    layout = pixel_format(name)
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+
+
+def noise(format: FrameFormat) -> tuple[NDArray, ...]:
+    rng = np.random.default_rng(0)
+    planes = allocate_planes(format)
+    for plane in planes:
+        plane[:] = rng.integers(0, format.pixel_format.peak + 1, plane.shape) << format.pixel_format.shift
+    return planes
+
+
+def assert_close(network: Weights, job: FrameJob, strength: float = 0.0, **options: object) -> None:
+    """At least 60 dB and at most one code value away, or what 16-bit arithmetic has to spare above 10 bit."""
+    planes = noise(job.source)
+    result = run_program(emit_cuda(job, multiprocessors=1, **options), planes, strength)  # type: ignore[arg-type]
+    expected = rounded(reference_frame(network, job.source, job.target, planes, strength), job.target)
+    pixels = job.target.pixel_format
+    assert result.status == 0
+    for plane, wanted in zip(result.outputs, expected, strict=True):
+        difference = np.abs((plane >> pixels.shift).astype(int) - wanted)
+        psnr = 10 * np.log10(pixels.peak**2 / max(float(np.mean(difference**2)), 1e-9))
+        assert psnr >= 65, f"{job}: {psnr:.1f} dB"
+        assert difference.max() <= max(1, 1 << pixels.depth >> 13), f"{job}: {difference.max()} codes"
+
+
+QUICK = [
+    ("yuv420p", 66, 35, 2, 0.0),  # several tiles, slices and segments; odd height
+    ("p010le", 21, 17, 2, 0.0),
+    ("bgr0", 21, 17, 2, 0.0),
+    ("yuv422p", 34, 21, 2, 0.0),
+    ("yuv420p", 34, 21, 2, 0.3),
+    ("yuv444p", 13, 10, 3, 0.0),
+]
+THOROUGH = [
+    ("yuv420p", 1, 1, 2, 0.0),
+    ("yuv420p10le", 37, 23, 2, 0.0),
+    ("yuv420p12le", 21, 17, 2, 0.0),
+    ("yuv420p16le", 34, 18, 2, 0.3),
+    ("yuv422p10le", 37, 23, 2, 0.0),
+    ("yuv440p", 21, 17, 2, 0.0),
+    ("yuv444p12le", 21, 17, 2, 0.0),
+    ("gray", 61, 21, 2, 0.0),
+    ("gray12le", 70, 18, 3, 0.0),
+    ("nv12", 66, 19, 2, 0.0),
+    ("nv21", 20, 17, 2, 0.0),
+    ("rgb24", 61, 17, 2, 0.0),
+    ("rgb48le", 13, 10, 2, 0.0),
+    ("gbrp", 13, 10, 4, 0.0),
+    ("yuv420p", 13, 10, 4, 0.0),
+    ("yuv420p", 130, 70, 2, 0.0),
+]
+
+
+@pytest.mark.parametrize(("name", "width", "height", "scale", "alpha"), QUICK)
+def test_formats(name: str, width: int, height: int, scale: int, alpha: float) -> None:
+    network = weights(scale, alpha)
+    assert_close(network, build_job(network, frame_format(name, width, height)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "width", "height", "scale", "alpha"), THOROUGH)
+def test_more_formats(name: str, width: int, height: int, scale: int, alpha: float) -> None:
+    test_formats(name, width, height, scale, alpha)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.7])
+def test_strength(strength: float) -> None:
+    network = weights(conditioned=True)
+    assert_close(network, build_job(network, frame_format("yuv420p", 18, 10)), strength)
+
+
+def test_deeper_target_and_pitched_planes() -> None:
+    job = build_job(weights(), frame_format("yuv420p", 34, 21), pixel_format=pixel_format("yuv420p10le"))
+    assert_close(weights(), job, input_pitches=(64, 32, 32), output_pitches=(256, 128, 128))
+
+
+def test_neither_the_order_of_threads_nor_stale_memory_matters() -> None:
+    """Races give other results when threads take other turns; so do bytes that were never written."""
+    job = build_job(weights(), frame_format("yuv420p", 34, 21))
+    program, planes = emit_cuda(job, multiprocessors=1), noise(job.source)
+    wanted = run_program(program, planes, order=FORWARD, fill=0xFF).outputs
+    for order, fill in ((BACKWARD, 0x00), (SHUFFLED, 0x3C)):
+        for plane, other in zip(
+            wanted, run_program(program, planes, order=order, fill=fill).outputs, strict=True
+        ):
+            np.testing.assert_array_equal(plane, other)
+
+
+def test_how_rows_are_dealt_out_does_not_matter() -> None:
+    job = build_job(weights(), frame_format("yuv420p", 34, 40))
+    one, many = (emit_cuda(job, multiprocessors=count) for count in (1, 100))
+    assert one.launches != many.launches and one.source == many.source
+    first, second = (run_program(each, noise(job.source)).outputs for each in (one, many))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_status_tells_of_numbers_that_are_none() -> None:
+    job = build_job(weights(), frame_format("yuv420p", 18, 10))
+    program = emit_cuda(job, multiprocessors=1)
+    head = next(launch for launch in program.launches if launch.kernel == "head")
+    assert any(getattr(arg, "kind", None) is BufferKind.STATUS for arg in head.args)
+    spoiled = bytearray(program.constants[1])
+    spoiled[288 * 16 : 288 * 16 + 4] = np.float32(np.nan).tobytes()  # a bias of conv_mid
+    broken = type(program)(**{**vars(program), "constants": (program.constants[0], bytes(spoiled))})
+    assert run_program(broken, noise(job.source)).status == 1
+
+
+def test_source_is_the_same_for_all_sizes_and_weights() -> None:
+    """So one cubin serves them."""
+    small, large = (
+        emit_cuda(build_job(weights(), frame_format("yuv420p", w, h))).source
+        for w, h in ((64, 48), (1920, 1080))
+    )
+    other = build_job(
+        random_weights(random_spec("realtime", alpha=0.0), seed=1), frame_format("yuv420p", 1920, 1080)
+    )
+    # The matrix (by size) changes no constant either: it is in the weights.
+    assert small == large == emit_cuda(other).source
+
+
+@pytest.mark.parametrize(
+    ("variant", "scale", "name", "says"),
+    [
+        ("stream", 2, "yuv420p", "realtime networks only"),
+        ("realtime", 3, "yuv420p", "chroma samples do not fit"),
+        ("realtime", 2, "yuv411p", "chroma samples do not fit"),
+    ],
+)
+def test_what_the_kernels_cannot_do(variant: str, scale: int, name: str, says: str) -> None:
+    network = random_weights(random_spec(variant, scale, alpha=0.0))
+    with pytest.raises(EngineError, match=says):
+        emit_cuda(build_job(network, frame_format(name, 32, 16)))
+
+
+def test_other_families_are_refused() -> None:
+    job = build_job(weights(), frame_format("rgb24", 32, 16), pixel_format=pixel_format("gray"))
+    with pytest.raises(EngineError, match="of other colour"):
+        emit_cuda(job)

@@ -1,0 +1,85 @@
+"""The kernels as machine code: compiled for every architecture without a GPU, no spills, cached on disk."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from network_reference import random_spec, random_weights
+
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import build_job
+from paragon_stream.framejob.cuda_program import CudaProgram
+from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.runtimes.disk_cache import DiskCache
+from paragon_stream.runtimes.nvrtc import compile_source, cubin
+
+pytest.importorskip("cuda.bindings.nvrtc", reason="the package cuda-bindings is not installed")
+
+SHARED_LIMITS = {
+    "sm_75": 64, "sm_80": 163, "sm_86": 99, "sm_89": 99, "sm_90": 227, "sm_120": 99,
+}  # fmt: skip
+"""Most KiB that a block may have (CUDA C++ Programming Guide, compute capabilities)."""
+
+
+def program(name: str = "yuv420p") -> CudaProgram:
+    layout = pixel_format(name)
+    color = resolve_color(ColorSpec(), format=layout, width=1920, height=1080)
+    source = FrameFormat(width=1920, height=1080, pixel_format=layout, color=color)
+    return emit_cuda(build_job(random_weights(random_spec(alpha=0.0)), source))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> None:
+    try:
+        compile_source('extern "C" __global__ void nothing() {}', "sm_90")
+    except EngineError as error:
+        if "cannot be loaded" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.mark.parametrize("architecture", SHARED_LIMITS)
+def test_no_spills_anywhere(architecture: str) -> None:
+    made = program()
+    code, log = compile_source(made.source, architecture)
+    assert code.startswith(b"\x7fELF")
+    for launch in made.launches:
+        told = log[log.index(f"entry function '{launch.kernel}'") :]
+        spills = re.search(
+            r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", told
+        )
+        registers = re.search(r"Used (\d+) registers", told)
+        assert spills and registers
+        assert spills.groups() == ("0", "0", "0"), f"{launch.kernel}: {spills[0]}"
+        assert int(registers[1]) * launch.block[0] * 2 <= 65536  # two blocks on a multiprocessor
+        assert launch.shared_bytes <= SHARED_LIMITS[architecture] * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["p010le", "yuv422p10le", "yuv444p16le", "rgb24", "gray"])
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_90", "sm_120"])
+def test_no_spills_in_other_formats(architecture: str, name: str) -> None:
+    assert "0 bytes spill stores" in (log := compile_source(program(name).source, architecture)[1])
+    assert not re.search(r"[1-9]\d* bytes spill", log)
+
+
+def test_compiled_once(tmp_path: Path) -> None:
+    cache, made = DiskCache(tmp_path, ".cubin"), program()
+    small = replace(made, source='extern "C" __global__ void body() {}')
+    first = cubin(small, "sm_90", cache)
+    again = cubin(small, "sm_90", cache)
+    assert (first.from_cache, again.from_cache) == (False, True)
+    assert again.code == first.code and "body" in first.log
+    assert not cubin(small, "sm_80", cache).from_cache
+    assert len(cache.entries()) == 2
+
+
+def test_what_the_compiler_refuses() -> None:
+    with pytest.raises(EngineError, match=r"cannot be compiled for sm_90: .*error"):
+        compile_source("this is no source", "sm_90")
+    with pytest.raises(EngineError, match="for sm_12"):
+        compile_source("", "sm_12")
