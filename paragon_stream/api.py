@@ -10,11 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream import process
-from paragon_stream.checkpoint import load_weights
+from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import PixelFormat
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import allocate_planes
+from paragon_stream.geometry import Placement
 from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.fields import parse_method
 from paragon_stream.media.images.numbering import numbering
@@ -30,7 +31,7 @@ from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
 from paragon_stream.report import ModelReport, Report, StageReport
 from paragon_stream.runtimes import Flavour, Plane
-from paragon_stream.upscaler import Upscaler, UpscalerOptions
+from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network
 
 SPARE_SLOTS = 4
 """Slots beside those that the engine computes: one is decoded, one encoded, and one waits before either."""
@@ -61,6 +62,8 @@ def upscale(
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
     device: str = UpscalerOptions.device,
+    to: str | float | None = UpscalerOptions.to,
+    fit: str | None = UpscalerOptions.fit,
     codec: str | None = OutputOptions.codec,
     crf: float | None = OutputOptions.crf,
     preset: str | None = OutputOptions.preset,
@@ -85,6 +88,10 @@ def upscale(
     on_warning: Callable[[str], None] | None = None,
 ) -> Report:
     """Upscale the video of `source` into `destination`, with everything else that `source` holds.
+
+    `to` is the size of the result: "1080p" is a box of 1920x1080 (upright for upright pictures) in which the
+    picture is as large as fits; "1920x1080" is one as seen; "1.5" is a factor. Boxes mean square pixels.
+    `fit` "crop" fills the box and cuts off what sticks out, "pad" adds bars, "stretch" fills it out of shape.
 
     `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
     or "h:mm:ss.xxx". `deinterlace` is auto (frames flagged as interlaced), off, bwdif, bwdif-2x (double rate)
@@ -113,6 +120,8 @@ def upscale(
         precision=precision,
         threads=threads,
         device=device,
+        to=to,
+        fit=fit,
     )
     output_options = OutputOptions(
         codec=codec,
@@ -138,20 +147,23 @@ def upscale(
         idet=idet,
         ivtc=ivtc,
     )
-    network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
     info = prepare(source, source_options)
-    if (images := numbering(destination)) is not None:
-        plan = plan_sequence(info, images, network.spec.scale, output_options)
+    images = numbering(destination)
+    network, placement = choose_network(
+        info.video.format, options, grain=1 if images else info.video.grain, turned=info.video.turned
+    )
+    if images is not None:
+        plan = plan_sequence(info, images, placement, output_options)
     else:
-        plan = plan_output(info, destination, network.spec.scale, delivery_options(info, output_options))
-    warnings.add([*info.hints, *plan.warnings])
+        plan = plan_output(info, destination, placement, delivery_options(info, output_options))
+    warnings.add([*info.hints, *plan.warnings, *_beyond_the_network(network, placement)])
     with (
         Upscaler.for_format(
             info.video.format,
             options,
             pixel_format=plan.target.pixel_format,
             color=plan.target.color,
-            weights=network,
+            network=(network, placement),
             flavour=Flavour.THROUGHPUT,
         ) as upscaler,
         open_reader(info) as reader,
@@ -191,6 +203,16 @@ def upscale(
             damage=reader.damage,
             warnings=tuple(warnings.said),
         )
+
+
+def _beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
+    """What to say where no network enlarges as much as was asked for."""
+    scale, factor = weights.spec.scale, float(placement.factor)
+    if factor <= scale * 1.01:  # the rounding to even sides aside
+        return []
+    return [
+        f"the network enlarges {scale} times; the rest of the way to {factor:.3g} times is plain resampling"
+    ]
 
 
 def _pixel_format(name: str | None) -> PixelFormat | None:

@@ -140,10 +140,28 @@ class PixelFormat:
     layout: Layout = Layout.PLANAR
     order: tuple[int, ...] = (0, 1, 2)
     shift: int = 0
+    floating: bool = False
+    """Code values as float32, neither rounded nor clipped: what tiles hand on to be resampled."""
 
     @property
     def bytes_per_sample(self) -> int:
-        return 1 if self.depth <= 8 else 2
+        return 4 if self.floating else 1 if self.depth <= 8 else 2
+
+    @property
+    def sample_type(self) -> str:
+        """numpy's name of the type that a sample is stored in."""
+        return "float32" if self.floating else "uint8" if self.depth <= 8 else "uint16"
+
+    @property
+    def stored(self) -> tuple[tuple[int, ...], ...]:
+        """The components that each array holds; see `order`."""
+        match self.layout:
+            case Layout.PACKED:
+                return (self.order,)
+            case Layout.SEMIPLANAR:
+                return self.order[:1], self.order[1:]
+            case Layout.PLANAR:
+                return tuple((component,) for component in self.order)
 
     @property
     def has_alpha(self) -> bool:

@@ -7,13 +7,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream import process
-from paragon_stream.checkpoint import load_weights
+from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.errors import FormatError, InputError, LossError, ParagonError, UsageError
 from paragon_stream.frame import PixelFormat
 from paragon_stream.frame import pixel_format as find_pixel_format
+from paragon_stream.geometry import Fit, parse_fit, parse_size
 from paragon_stream.media.containers import is_video_name
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.kinds import (
@@ -32,7 +34,10 @@ from paragon_stream.media.images.picture import Picture, read_picture
 from paragon_stream.media.workdir import check_destination
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
-from paragon_stream.upscaler import UpscalerOptions
+from paragon_stream.upscaler import UpscalerOptions, choose_network
+
+_PAD_GRAIN = 4
+"""Pictures in bars begin and end on whole chroma samples, however an image kind subsamples."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +59,7 @@ class _Wishes:
     encoder_options: Mapping[str, str]
     overwrite: bool
     strict: bool
+    grain: int
 
 
 def is_images(source: str | Path, destination: str | Path) -> bool:
@@ -86,6 +92,8 @@ def upscale_images(
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
     device: str = UpscalerOptions.device,
+    to: str | float | None = UpscalerOptions.to,
+    fit: str | None = UpscalerOptions.fit,
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -99,6 +107,8 @@ def upscale_images(
     `source` is a file, a folder (its images, not those of folders in it), a glob, or a list of them.
     `destination` is a file for a single file; a folder, made if need be, where images keep their names; or
     "FOLDER/*.png", where they keep all but the suffix. The suffix decides the kind of file.
+
+    `to` and `fit` are those of `upscale`; an image that is as large already fails, the others are done.
 
     Gray stays gray, 16 bit stays 16 bit and JPEG's chroma its subsampling, wherever the new kind can hold
     them. ICC profile and Exif are carried over. The orientation is applied: the result is upright. Alpha is
@@ -119,17 +129,24 @@ def upscale_images(
         precision=precision,
         threads=threads,
         device=device,
+        to=to,
+        fit=fit,
     )
+    size = parse_size(to)
     wishes = _Wishes(
         pixel_format=_pixel_format(pix_fmt),
         encoder_options=dict(encoder_options or {}),
         overwrite=overwrite,
         strict=strict,
+        grain=_PAD_GRAIN if parse_fit(fit, size) is Fit.PAD else 1,
     )
     pairs, batch = plan_images(source, destination)
-    network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+    # With a size to reach, each picture has its own scale; that there is one at all is known at once.
+    network = load_weights(
+        weights, variant=variant, scale=scale, alpha=alpha, factor=Fraction(1) if size else None
+    )
     results: list[ImageResult] = []
-    with PictureUpscaler(options, network) as upscaler:
+    with PictureUpscaler(options) as upscaler:
         for number, (path, target) in enumerate(pairs, 1):
 
             def tell(tile: int, tiles: int, path: Path = path, number: int = number) -> None:
@@ -139,7 +156,7 @@ def upscale_images(
                     )
 
             try:
-                result = _one(upscaler, path, target, wishes, tell)
+                result, network = _one(upscaler, options, path, target, wishes, tell)
             except UsageError:
                 raise
             except ParagonError as error:
@@ -151,8 +168,7 @@ def upscale_images(
             results.append(result)
             if on_image is not None:
                 on_image(result)
-        used = upscaler.used
-        session = used.session if used else None
+        session = upscaler.used
         return ImagesReport(
             images=tuple(results),
             wall_seconds=time.perf_counter() - begin_wall,
@@ -223,12 +239,13 @@ def _expanded(source: str | Path) -> list[Path]:
 
 def _one(
     upscaler: PictureUpscaler,
+    options: UpscalerOptions,
     path: Path,
     target: Path,
     wishes: _Wishes,
     on_tile: Callable[[int, int], None],
-) -> ImageResult:
-    """Upscale one image. Raises ParagonError; nothing then stands under `target`."""
+) -> tuple[ImageResult, Weights]:
+    """Upscale one image; also gives the weights. Raises ParagonError; nothing then stands under `target`."""
     begin = time.perf_counter()
     kind = kind_for(target)
     made = _make_folder(target.parent)
@@ -236,14 +253,15 @@ def _one(
         check_destination(target.absolute(), path, overwrite=wishes.overwrite)
         picture = read_picture(path)
         turn = picture.metadata.orientation
-        height, width = picture.format.height * upscaler.scale, picture.format.width * upscaler.scale
+        network = choose_network(picture.format, options, grain=wishes.grain, turned=swaps_sides(turn))
+        height, width = network[1].rows.total, network[1].columns.total
         if swaps_sides(turn):
             height, width = width, height
         check_size(kind, width, height)
-        options = dict(wishes.encoder_options)
+        settings = dict(wishes.encoder_options)
         if kind is ImageKind.WEBP and picture.kind is kind and picture.metadata.lossless:
-            options = {"lossless": "1", **options}
-        how = _storage(kind, picture, wishes, lossless=options.get("lossless", "0") != "0")
+            settings = {"lossless": "1", **settings}
+        how = _storage(kind, picture, wishes, lossless=settings.get("lossless", "0") != "0")
         losses = [f"{path.name}: {loss}" for loss in how.losses]
         losses += [
             f"{path.name}: {what} cannot be carried over" for what in not_embedded(kind, picture.metadata)
@@ -254,6 +272,7 @@ def _one(
         pixels = turned(how.pixels) if swaps_sides(turn) else how.pixels
         assert pixels is not None, "see _storage"
         upscaler.run(
+            network,
             picture.format,
             picture.planes,
             pixels,
@@ -262,14 +281,14 @@ def _one(
             on_tile,
         )
         if picture.alpha is not None and canvas.alpha is not None:
-            upscaler.run_alpha(picture.format, picture.alpha, as_stored(canvas.alpha, turn))
-        pieces = canvas.encode(options, picture.metadata, f"cannot write {target}")
+            upscaler.run_alpha(network, picture.format, picture.alpha, as_stored(canvas.alpha, turn))
+        pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
         size = write_file(target, pieces, overwrite=wishes.overwrite)
     except BaseException:
         for folder in made:
             _remove_if_empty(folder)
         raise
-    return ImageResult(
+    result = ImageResult(
         source=str(path),
         destination=str(target),
         source_format=str(picture.format),
@@ -278,6 +297,7 @@ def _one(
         bytes_out=size,
         warnings=tuple(losses),
     )
+    return result, network[0]
 
 
 def _storage(kind: ImageKind, picture: Picture, wishes: _Wishes, *, lossless: bool) -> Storage:

@@ -16,7 +16,8 @@ from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, Layout, PixelFormat, resolve_color
 from paragon_stream.frame import pixel_format as find_pixel_format
-from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, place
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
 
@@ -34,6 +35,9 @@ class UpscalerOptions:
     `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. `alpha`
     overrides the base path's sharpening; None takes what the weights' metadata say. `device` is "cpu", or
     "cuda:N" for engines that can use one.
+
+    `to` asks for a size ("1080p", "1920x1080") or a factor ("1.5"), `fit` says how a picture of another shape
+    gets it (`paragon_stream.geometry`). Without `scale`, the smallest shipped network that is enough runs.
     """
 
     variant: str | None = None
@@ -44,6 +48,43 @@ class UpscalerOptions:
     precision: str = Precision.AUTO
     threads: int | None = None
     device: str = "cpu"
+    to: str | float | None = None
+    fit: str | None = None
+
+
+def choose_network(
+    source: FrameFormat, options: UpscalerOptions, *, grain: int = 1, turned: bool = False
+) -> tuple[Weights, Placement]:
+    """The weights that `options` ask for, and where the picture of `source` goes; see `place`.
+
+    Raises UsageError, CheckpointError, and FormatError for a picture that is as large as asked for already.
+    """
+    size = parse_size(options.to)
+    fit = parse_fit(options.fit, size)
+    placement = None if size is None else place(source, size, fit, grain=grain, turned=turned)
+    weights = load_weights(
+        options.weights,
+        variant=options.variant,
+        scale=options.scale,
+        alpha=options.alpha,
+        factor=placement.factor if placement else None,
+    )
+    return weights, placement or enlarged(source, weights.spec.scale)
+
+
+def compile_job(job: FrameJob, options: UpscalerOptions, flavour: Flavour) -> Session:
+    """A session of the engine that `options` ask for. Raises UsageError and EngineError."""
+    try:
+        precision = Precision(options.precision)
+    except ValueError:
+        known = ", ".join(Precision)
+        raise UsageError(f"unknown precision {options.precision!r}: choose one of {known}") from None
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"threads must be at least 1, not {options.threads}")
+    return runtime(options.engine).compile(
+        job,
+        SessionOptions(precision=precision, threads=options.threads, flavour=flavour, device=options.device),
+    )
 
 
 class Upscaler:
@@ -77,8 +118,14 @@ class Upscaler:
         precision: str = UpscalerOptions.precision,
         threads: int | None = UpscalerOptions.threads,
         device: str = UpscalerOptions.device,
+        to: str | float | None = UpscalerOptions.to,
+        fit: str | None = UpscalerOptions.fit,
     ) -> None:
-        """`color` may be partly unspecified; what is missing is guessed from the size, as players do."""
+        """`color` may be partly unspecified; what is missing is guessed from the size, as players do.
+
+        Options are those of `UpscalerOptions`. Raises FormatError where the picture is as large as `to` asks
+        already.
+        """
         layout = find_pixel_format(pixel_format)
         resolved = resolve_color(
             color or ColorSpec(),
@@ -96,6 +143,8 @@ class Upscaler:
             precision=precision,
             threads=threads,
             device=device,
+            to=to,
+            fit=fit,
         )
         source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
         target = find_pixel_format(output_pixel_format) if output_pixel_format else None
@@ -109,15 +158,15 @@ class Upscaler:
         *,
         pixel_format: PixelFormat | None = None,
         color: ColorSpec | None = None,
-        weights: Weights | None = None,
+        network: tuple[Weights, Placement] | None = None,
         flavour: Flavour = Flavour.LATENCY,
     ) -> Self:
-        """An upscaler for frames whose colour is resolved already; `weights` may be loaded beforehand.
+        """An upscaler for frames whose colour is resolved already; `network` may be chosen beforehand.
 
         `pixel_format` and `color` are those of the result, by default the source's.
         """
         upscaler = cls.__new__(cls)
-        upscaler._open(source, options, pixel_format, flavour, weights, color)
+        upscaler._open(source, options, pixel_format, flavour, network, color)
         return upscaler
 
     def _open(
@@ -126,31 +175,17 @@ class Upscaler:
         options: UpscalerOptions,
         pixel_format: PixelFormat | None,
         flavour: Flavour,
-        weights: Weights | None = None,
+        network: tuple[Weights, Placement] | None = None,
         color: ColorSpec | None = None,
     ) -> None:
-        try:
-            precision = Precision(options.precision)
-        except ValueError:
-            known = ", ".join(Precision)
-            raise UsageError(f"unknown precision {options.precision!r}: choose one of {known}") from None
-        if options.threads is not None and options.threads < 1:
-            raise UsageError(f"threads must be at least 1, not {options.threads}")
-        self.weights = weights or load_weights(
-            options.weights, variant=options.variant, scale=options.scale, alpha=options.alpha
-        )
-        job = build_job(self.weights, source, pixel_format=pixel_format, color=color)
+        self.weights, placement = network or choose_network(source, options)
+        job = build_job(self.weights, source, pixel_format=pixel_format, color=color, placement=placement)
         self.source, self.target = job.source, job.target
-        self.session = runtime(options.engine).compile(
-            job,
-            SessionOptions(
-                precision=precision, threads=options.threads, flavour=flavour, device=options.device
-            ),
-        )
+        self.session = compile_job(job, options, flavour)
         _log.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
 
     def __call__(self, frame: Frame, *, strength: float = 0.0) -> Frame:
-        """Upscale one frame: the same kind comes back, `scale` times larger.
+        """Upscale one frame: the same kind comes back, larger.
 
         `frame` is an H×W×C array for packed formats (rgb24, rgb48 …) and a tuple of planes for planar ones
         (a bare H×W array will do for gray); uint8 up to 8 bits, uint16 above. Raises FormatError if shapes or
@@ -182,7 +217,7 @@ class Upscaler:
 
     def _check(self, planes: tuple[NDArray[Any], ...]) -> None:
         expected = self.source.plane_shapes
-        dtype = np.dtype(np.uint8 if self.source.pixel_format.bytes_per_sample == 1 else np.uint16)
+        dtype = np.dtype(self.source.pixel_format.sample_type)
         if tuple(plane.shape for plane in planes) == expected and all(p.dtype == dtype for p in planes):
             return
         kind = "an array" if self.source.pixel_format.layout is Layout.PACKED else "planes"

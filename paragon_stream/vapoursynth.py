@@ -25,8 +25,8 @@ import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from paragon_stream.checkpoint import Weights, load_weights
-from paragon_stream.errors import ParagonError, UsageError
+from paragon_stream.checkpoint import Weights
+from paragon_stream.errors import FormatError, ParagonError, UsageError
 from paragon_stream.frame import (
     PIXEL_FORMATS,
     ChromaLocation,
@@ -41,8 +41,10 @@ from paragon_stream.frame import (
     resolve_color,
 )
 from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.geometry import Placement, parse_fit, parse_size, place
 from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
 from paragon_stream.runtimes.cache import SESSIONS, SessionRequest
+from paragon_stream.upscaler import UpscalerOptions, choose_network
 
 MAX_PREFETCH = 32
 
@@ -57,15 +59,20 @@ _RANGES = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
 def upscale(
     clip: vs.VideoNode,
     variant: str = "realtime",
-    scale: int = 2,
+    scale: int | None = None,
     engine: str = "auto",
     precision: str = "auto",
     weights: str | Path | None = None,
     alpha: float | None = None,
     prefetch: int | None = None,
     wait: bool = True,
+    to: str | float | None = None,
+    fit: str | None = None,
 ) -> vs.VideoNode:
-    """`clip`, `scale` times as wide and high, in the same format.
+    """`clip`, `scale` times (by default 2) as wide and high, or of the size `to`, in the same format.
+
+    `to` and `fit` are those of `paragon_stream.upscale`, but sizes are counted in the clip's samples, whose
+    shape is left as it is. A clip that is as large already is an error; `reaches` tells beforehand.
 
     `clip` has a constant format and size: YUV 4:2:0, 4:2:2, 4:4:4, RGB or GRAY with 8 to 16 bits, any size
     that VapourSynth allows. Float clips are taken too; they pass through 16-bit integers (so values outside
@@ -91,10 +98,15 @@ def upscale(
     with _errors_as_vs():
         pixel_format = _pixel_format(clip)
         lanes = _lanes(clip, prefetch)
-        network = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+        format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
+        wishes = UpscalerOptions(
+            variant=variant, scale=scale, weights=weights, alpha=alpha, to=to, fit=fit, engine=engine
+        )
+        network, placement = choose_network(format, wishes, grain=_grain(pixel_format))
         requests = _Requests(
-            FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format),
+            format,
             network,
+            placement,
             engine,
             SessionOptions(
                 precision=_precision(precision),
@@ -103,14 +115,34 @@ def upscale(
             Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
         )
         runtime(engine)  # an unknown name is an error of this call, not of the first frame
-        build_job(network, requests.source({}))  # and so is a format that no network can process
+        # And so is a format that no network can process.
+        build_job(network, requests.source({}), placement=placement)
     source = clip if clip.format.sample_type == vs.INTEGER else _convert(clip, pixel_format.depth, vs.INTEGER)
-    result = _upscaled(source, requests, network.spec.scale, lanes)
+    result = _upscaled(source, requests, lanes)
     if not wait:
         result = _plain_until_ready(source, result, requests)
     if source is not clip:
         result = _convert(result, clip.format.bits_per_sample, vs.FLOAT)
     return result
+
+
+def reaches(clip: vs.VideoNode, to: str | float, fit: str | None = None) -> bool:
+    """Whether `clip` is as large as `to` already, so that there is nothing to upscale. Raises vs.Error."""
+    with _errors_as_vs():
+        pixel_format, size = _pixel_format(clip), parse_size(to)
+        assert size is not None
+        format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
+        wanted_fit = parse_fit(fit, size)
+        try:
+            place(format, size, wanted_fit, grain=_grain(pixel_format))
+        except FormatError:
+            return True
+    return False
+
+
+def _grain(pixel_format: PixelFormat) -> int:
+    """VapourSynth's frames have whole chroma samples."""
+    return max(1 << n for n in pixel_format.subsampling)
 
 
 @contextmanager
@@ -174,12 +206,14 @@ class _Requests:
         self,
         format: FrameFormat,
         weights: Weights,
+        placement: Placement,
         engine: str,
         options: SessionOptions,
         frame_rate: Fraction | None,
     ) -> None:
         self._format = format
         self._weights = weights
+        self.placement = placement
         self._engine = engine
         self._options = options
         self._frame_rate = frame_rate
@@ -212,6 +246,7 @@ class _Requests:
             request = SessionRequest(
                 weights=self._weights,
                 source=replace(source, color=color),
+                placement=self.placement,
                 engine=self._engine,
                 options=self._options,
             )
@@ -248,22 +283,24 @@ def _color_props(format: FrameFormat) -> dict[str, int]:
     return props
 
 
-def _upscaled(clip: vs.VideoNode, requests: _Requests, scale: int, lanes: int) -> vs.VideoNode:
-    shape = vs.core.std.BlankClip(clip, width=clip.width * scale, height=clip.height * scale, keep=True)
+def _upscaled(clip: vs.VideoNode, requests: _Requests, lanes: int) -> vs.VideoNode:
+    width, height = requests.placement.columns.total, requests.placement.rows.total
+    shape = vs.core.std.BlankClip(clip, width=width, height=height, keep=True)
     if lanes == 1:
-        return shape.std.ModifyFrame(clip, _lane(requests, scale))
+        return shape.std.ModifyFrame(clip, _lane(requests))
     dealt = [
         shape.std.SelectEvery(lanes, [lane], modify_duration=False).std.ModifyFrame(
-            clip.std.SelectEvery(lanes, [lane], modify_duration=False), _lane(requests, scale)
+            clip.std.SelectEvery(lanes, [lane], modify_duration=False), _lane(requests)
         )
         for lane in range(lanes)
     ]
     return vs.core.std.Interleave(dealt, modify_duration=False)
 
 
-def _lane(requests: _Requests, scale: int) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
+def _lane(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
     """The callback of one lane. One call at a time, so its buffers belong to the frame it works on."""
     buffers: dict[FrameFormat, tuple[NDArray[Any], ...]] = {}
+    width, height = requests.placement.columns.total, requests.placement.rows.total
 
     def upscale_frame(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         with _errors_as_vs():
@@ -273,7 +310,7 @@ def _lane(requests: _Requests, scale: int) -> Callable[[int, vs.VideoFrame], vs.
             inputs = _buffers(buffers, request.source)
             for buffer, component in zip(inputs, source.pixel_format.order, strict=True):
                 np.copyto(buffer, np.asarray(f[component]))  # engines want rows without padding
-            result = vs.core.create_video_frame(f.format, f.width * scale, f.height * scale)
+            result = vs.core.create_video_frame(f.format, width, height)
             planes = [np.asarray(result[component]) for component in source.pixel_format.order]
             with SESSIONS.session(request) as session:
                 padded = not all(plane.flags.c_contiguous for plane in planes)

@@ -2,11 +2,13 @@
 
 Every plane is edge-replicated on its own grid by far more than the network can see, chroma is interpolated
 to the luma grid, YUV becomes RGB, the network runs as upstream wrote it, RGB becomes YUV, chroma is filtered
-down, the margin is cut off, and only then values are rounded (half to even) and clipped.
+down, the margin is cut off, and only then values are rounded (half to even) and clipped. Where the target has
+another size than the network makes, each plane is resampled on its own grid before that.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant, Weights
 from paragon_stream.frame import ColorRange, Family, FrameFormat, Layout
+from paragon_stream.geometry import Axis, Placement
 
 type Array = NDArray[np.float64]
 
@@ -28,13 +31,19 @@ def reference_frame(
     target: FrameFormat,
     planes: tuple[NDArray, ...],
     strength: float = 0.0,
+    placement: Placement | None = None,
 ) -> list[Array]:
     """Planes of `target` before rounding, as float64, in the memory order of the target."""
+    scale = weights.spec.scale
     margin = MARGINS[weights.spec.variant]
     components = _unpack(source, planes)
     rgb = _to_rgb(source, _luma_grid(source, components, margin))
     big = network(weights, rgb, strength=strength)
-    return _pack(target, _subsample(target, _from_rgb(target, big), weights.spec.scale * margin))
+    large = replace(target, width=source.width * scale, height=source.height * scale)
+    made = _subsample(large, _from_rgb(large, big), scale * margin)
+    if placement is not None:
+        made = _placed(target, made, placement, scale)
+    return _pack(target, made)
 
 
 def rounded(planes: list[Array], target: FrameFormat) -> list[Array]:
@@ -136,6 +145,47 @@ def _decimate(plane: Array, start: int, size: int, factor: int, offset: Fraction
     else:
         taps = dict.fromkeys(range(factor), 1 / factor)
     return sum(weight * plane[first + k] for k, weight in taps.items())
+
+
+def _placed(
+    format: FrameFormat, components: dict[int, Array], place: Placement, scale: int
+) -> dict[int, Array]:
+    """Resample each component to the target's size and put bars around it; see `_resampled`."""
+    black, _, zero, _ = _levels(format)
+    rows, columns = _offsets(format)
+    result = {}
+    for component, plane in components.items():
+        chroma = component in (1, 2) and format.pixel_format.family is Family.YUV
+        vertical, horizontal = (rows, columns) if chroma else ((1, Fraction(0)), (1, Fraction(0)))
+        plane = _resampled(plane, place.rows, scale, *vertical)
+        plane = _resampled(plane.T, place.columns, scale, *horizontal).T
+        around = np.full(
+            (-(-format.height // vertical[0]), -(-format.width // horizontal[0])),
+            float(zero if chroma else black),
+        )
+        top, left = place.rows.offset // vertical[0], place.columns.offset // horizontal[0]
+        around[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
+        result[component] = around
+    return result
+
+
+def _resampled(plane: Array, axis: Axis, scale: int, factor: int, offset: Fraction) -> Array:
+    """Rows by Lanczos-3: for every target row find where its centre lies in the large picture."""
+    ratio = scale * axis.length / axis.size  # large luma rows per target row
+    width = 3 * max(1.0, float(ratio))
+    rows = []
+    for index in range(-(-axis.size // factor)):
+        luma = index * factor + float(offset)
+        place = float(axis.begin) * scale + (luma + 0.5) * float(ratio) - 0.5
+        centre = (place - float(offset)) / factor
+        total, weight = np.zeros(plane.shape[1]), 0.0
+        for k in range(int(np.floor(centre - width)), int(np.ceil(centre + width)) + 1):
+            t = (k - centre) / max(1.0, float(ratio))
+            w = float(np.sinc(t) * np.sinc(t / 3)) if abs(t) < 3 else 0.0
+            total += w * plane[min(max(k, 0), len(plane) - 1)]
+            weight += w
+        rows.append(total / weight)
+    return np.stack(rows)
 
 
 def _pack(format: FrameFormat, components: dict[int, Array]) -> list[Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.checkpoint.spec import Variant
@@ -61,3 +62,9 @@ def find_shipped(
         ):
             return each
     return None
+
+
+def scale_for(factor: Fraction, name: str | None, *, variant: str, folder: Path | None = None) -> int:
+    """The smallest shipped scale that is at least `factor`, else the largest; 2 where nothing is shipped."""
+    found = [s.scale for s in list_shipped(folder) if s.variant == variant and name in (None, s.name)]
+    return min((scale for scale in found if scale >= factor), default=max(found, default=2))

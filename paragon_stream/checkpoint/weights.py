@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint.detect import detect
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
-from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped
+from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped, scale_for
 from paragon_stream.checkpoint.spec import NetworkSpec, Variant
 from paragon_stream.errors import CheckpointError, OutputError, UsageError
 
@@ -69,11 +70,13 @@ def load_weights(
     variant: str | None = None,
     scale: int | None = None,
     alpha: float | None = None,
+    factor: Fraction | None = None,
 ) -> Weights:
     """Weights from a file, from the shipped set of that name, or (None) from the default shipped set.
 
     `variant` and `scale` choose among the shipped sets (default realtime ×2); a file must agree with them
-    where they are given. `alpha` overrules the file's metadata.
+    where they are given. Without a `scale`, `factor` (how much the picture shall be enlarged) chooses it: the
+    smallest that is enough, else the largest there is. `alpha` overrules the file's metadata.
 
     Raises UsageError if nothing of that name is shipped or the file is of another variant or scale, and
     CheckpointError if the file cannot be read or is not exactly the state dict of a known network.
@@ -82,11 +85,11 @@ def load_weights(
         raise UsageError(f"there is no variant {variant}; choose from {', '.join(Variant)}")
     path = _as_path(weights)
     if path is None:
-        shipped = find_shipped(
-            None if weights is None else str(weights), variant=variant or "realtime", scale=scale or 2
-        )
+        wanted_set, family = None if weights is None else str(weights), variant or "realtime"
+        wanted_scale = scale or (2 if factor is None else scale_for(factor, wanted_set, variant=family))
+        shipped = find_shipped(wanted_set, variant=family, scale=wanted_scale)
         if shipped is None:
-            raise UsageError(_nothing_shipped(weights, variant or "realtime", scale or 2))
+            raise UsageError(_nothing_shipped(weights, family, wanted_scale))
         path, name = shipped.path, shipped.name
     else:
         name = path.stem

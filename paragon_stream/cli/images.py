@@ -13,7 +13,19 @@ from paragon_stream.errors import ParagonError, UsageError
 from paragon_stream.images import ImageProgress, upscale_images
 from paragon_stream.report import ImageResult, ImagesReport
 
-_OPTIONS = ("variant", "scale", "weights", "alpha", "engine", "precision", "threads", "device", "pix_fmt")
+_OPTIONS = (
+    "variant",
+    "scale",
+    "weights",
+    "alpha",
+    "engine",
+    "precision",
+    "threads",
+    "device",
+    "to",
+    "fit",
+    "pix_fmt",
+)
 """Options of the main form that mean something for images, beside those every form has."""
 
 

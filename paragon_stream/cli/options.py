@@ -32,6 +32,10 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         [
             click.option("--variant", metavar="NAME", help="Network: realtime (default) or stream."),
             click.option("--scale", type=int, metavar="N", help="Factor of the network (default 2)."),
+            click.option(
+                "--to", metavar="SIZE", help="Size of the result: 1080p, 1920x1080, or a factor such as 1.5."
+            ),
+            click.option("--fit", metavar="HOW", help="Into a size: inside (default), crop, pad or stretch."),
             click.option("--weights", metavar="NAME|FILE", help="A shipped set or a checkpoint file."),
             click.option(
                 "--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it."

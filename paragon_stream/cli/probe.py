@@ -16,20 +16,45 @@ from paragon_stream.cli.options import given
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("source", metavar="FILE")
 @click.option(
-    "--to", "suffix", default="mkv", show_default=True, metavar="SUFFIX", help="Container to plan for."
+    "--container",
+    "suffix",
+    default="mkv",
+    show_default=True,
+    metavar="SUFFIX",
+    help="Container to plan for.",
 )
 @click.option("--scale", type=int, default=2, show_default=True, metavar="N", help="Factor to plan for.")
+@click.option("--to", metavar="SIZE", help="Size to plan for, instead of a factor: 1080p.")
+@click.option("--fit", metavar="HOW", help="Into that size: inside (default), crop, pad or stretch.")
 @click.option("--codec", metavar="NAME", help="Video encoder to plan for.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
-def command(source: str, suffix: str, scale: int, codec: str | None, as_json: bool, verbose: bool) -> None:
+def command(
+    source: str,
+    suffix: str,
+    scale: int,
+    to: str | None,
+    fit: str | None,
+    codec: str | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
     """Show what is in FILE, and what would be done with each stream. Writes nothing."""
+    from paragon_stream.geometry import parse_fit, parse_size, place
     from paragon_stream.media.plan import OutputOptions, plan_output
     from paragon_stream.media.prepare import SourceOptions, prepare
 
+    size = parse_size(to)
+    wanted_fit = parse_fit(fit, size)
     info = prepare(source, SourceOptions())
     planned = _planned_destination(info.path, suffix)
-    plan = plan_output(info, planned, scale, OutputOptions(**given(codec=codec), overwrite=True))
+    shown = info.video
+    enlargement = (
+        scale
+        if size is None
+        else place(shown.format, size, wanted_fit, grain=shown.grain, turned=shown.turned)
+    )
+    plan = plan_output(info, planned, enlargement, OutputOptions(**given(codec=codec), overwrite=True))
     if as_json:
         facts = asdict(info)
         facts["plan"] = {

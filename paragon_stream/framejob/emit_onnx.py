@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
-from paragon_stream.frame import FrameFormat, Layout
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.fold import Block, RealtimeBlock
 from paragon_stream.framejob.job import BaseTerm, FrameJob, InputPlane, OutputPlane
 from paragon_stream.framejob.onnx_graph import OnnxGraph
+from paragon_stream.framejob.resample import Table
 from paragon_stream.framejob.tail import Detail, Pair
 from paragon_stream.framejob.taps import FilterBank
 
@@ -58,26 +59,15 @@ def emit_onnx(job: FrameJob, *, lanes: int = 16) -> onnx.ModelProto:
 
 
 def _sample_type(format: FrameFormat) -> int:
-    return int(TensorProto.UINT8 if format.pixel_format.bytes_per_sample == 1 else TensorProto.UINT16)
-
-
-def _stored(format: FrameFormat) -> list[tuple[int, ...]]:
-    """Canonical components held by each array, in memory order."""
-    order = format.pixel_format.order
-    match format.pixel_format.layout:
-        case Layout.PACKED:
-            return [order]
-        case Layout.SEMIPLANAR:
-            return [order[:1], order[1:]]
-        case Layout.PLANAR:
-            return [(component,) for component in order]
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(format.pixel_format.sample_type)))
 
 
 def _read_components(graph: OnnxGraph, job: FrameJob) -> dict[int, str]:
     """Centred float planes [1, 1, h, w] by canonical component."""
     source = job.source
     planes: dict[int, str] = {}
-    for name, shape, stored in zip(input_names(source), tensor_shapes(source), _stored(source), strict=True):
+    arrays = zip(input_names(source), tensor_shapes(source), source.pixel_format.stored, strict=True)
+    for name, shape, stored in arrays:
         value = graph.to_float(graph.input(name, _sample_type(source), shape))
         if source.pixel_format.shift:
             value = graph.scale(value, 0.5**source.pixel_format.shift)
@@ -94,7 +84,8 @@ def _read_components(graph: OnnxGraph, job: FrameJob) -> dict[int, str]:
 def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str]) -> None:
     target = job.target
     peak = float(target.pixel_format.peak)
-    for name, shape, stored in zip(output_names(target), tensor_shapes(target), _stored(target), strict=True):
+    arrays = zip(output_names(target), tensor_shapes(target), target.pixel_format.stored, strict=True)
+    for name, shape, stored in arrays:
         parts = [planes[c] if c >= 0 else graph.constant(np.full((1, 1, *shape[1:3]), peak)) for c in stored]
         value = graph.concat(parts)
         if len(stored) > 1:
@@ -151,13 +142,28 @@ def _detail(graph: OnnxGraph, job: FrameJob, packed: str, plane: OutputPlane, de
 
 
 def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, padded: list[str]) -> str:
-    """Detail plus base, as code values."""
+    """Detail plus base, brought to the target's size, as code values."""
     for term in plane.base:  # none where chroma is made from gray
         value = graph.add(value, _base(graph, job, plane, term, padded[term.plane]))
-    value = graph.node("Round", [graph.add_constant(value, plane.offset)])
-    return graph.node(
-        "Clip", [value, graph.constant(0.0), graph.constant(float(job.target.pixel_format.peak))]
-    )
+    for axis, resampling in zip((2, 3), plane.resampling, strict=True):
+        if not resampling.is_identity:
+            value = _resample(graph, value, resampling.table(), axis)
+    value = graph.add_constant(value, plane.offset)
+    if job.target.pixel_format.floating:
+        return value
+    limits = graph.constant(0.0), graph.constant(float(job.target.pixel_format.peak))
+    value = graph.node("Clip", [graph.node("Round", [value]), *limits])
+    return graph.pad_with(value, *plane.bars, plane.black) if plane.has_bars else value
+
+
+def _resample(graph: OnnxGraph, value: str, table: Table, axis: int) -> str:
+    """One gather, product and sum per tap."""
+    total = ""
+    for places, weights in zip(table.places, table.weights, strict=True):
+        taken = graph.node("Gather", [value, graph.constant(places, np.int32)], axis=axis)
+        part = graph.scale(taken, weights[:, None] if axis == 2 else weights)
+        total = graph.add(total, part) if total else part
+    return total
 
 
 def _base(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, term: BaseTerm, value: str) -> str:

@@ -73,7 +73,7 @@ class TorchFrameJob:
                 operation = _conv(node, arrays, device, dtype, torch.float32 if not in_body else dtype)
                 values = (node.input[0],)
             else:
-                operation = _operation(node, arrays)
+                operation = _operation(node, arrays, device)
                 values = tuple(name for name in node.input if name in self._constants or name not in arrays)
             self._steps.append((operation, values, node.output[0]))
         self._dropped_after = _last_uses(self._steps, {*self._constants, *self._outputs})
@@ -120,7 +120,7 @@ def _conv(
     return conv
 
 
-def _operation(node: NodeProto, arrays: Mapping[str, NDArray[Any]]) -> Operation:
+def _operation(node: NodeProto, arrays: Mapping[str, NDArray[Any]], device: torch.device) -> Operation:
     """What `node` does, on the tensors that it reads; its integer inputs are constants, bound here."""
     facts = _attributes(node)
     integers = [
@@ -146,6 +146,13 @@ def _operation(node: NodeProto, arrays: Mapping[str, NDArray[Any]]) -> Operation
         case "Pad" if facts["mode"] == b"edge":
             *_, top, left, _, _, bottom, right = integers[0]
             return lambda x: functional.pad(x, (left, right, top, bottom), "replicate")
+        case "Pad" if facts.get("mode", b"constant") == b"constant":
+            *_, top, left, _, _, bottom, right = integers[0]
+            filling = float(arrays[node.input[2]])
+            return lambda x, _: functional.pad(x, (left, right, top, bottom), value=filling)
+        case "Gather":
+            places = torch.tensor(integers[0], device=device)
+            return lambda x: x.index_select(facts["axis"], places)
         case "Slice":
             parts = {axis: slice(start, end, step) for start, end, axis, step in zip(*integers, strict=True)}
             index = tuple(parts.get(axis, slice(None)) for axis in range(4))

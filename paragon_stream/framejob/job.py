@@ -2,7 +2,8 @@
 
     planes → centred codes → edge-replicated margin → chroma up → network body → tail → detail ┐
                                    └────────── base path, plane by plane ──────────────────────┴→ sum
-    sum → crop → round half to even, once → clip to 0 … 2ⁿ-1 → planes
+    sum → crop → resampling, plane by plane, to the size wanted → round half to even, once → clip to 0 … 2ⁿ-1
+        → bars → planes
 
 Nothing here runs; runtimes compile a `FrameJob`.
 """
@@ -23,8 +24,18 @@ from paragon_stream.frame import ColorSpec, Family, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
 from paragon_stream.framejob.color import check_chroma_location, color_map
 from paragon_stream.framejob.fold import Block, Conv, Doubles
+from paragon_stream.framejob.resample import Resampling
 from paragon_stream.framejob.tail import Pair, Tail, arrange_tail, collapse_tail
-from paragon_stream.framejob.taps import HALF_BAND, IDENTITY, FilterBank, chroma_down, chroma_up, magic_kernel
+from paragon_stream.framejob.taps import (
+    HALF_BAND,
+    IDENTITY,
+    FilterBank,
+    chroma_down,
+    chroma_up,
+    magic_kernel,
+    siting_offset,
+)
+from paragon_stream.geometry import Axis, Placement, enlarged
 
 type Filter = tuple[float, FilterBank, FilterBank]
 """Weight, vertical bank, horizontal bank; a resampler is a sum of such separable filters."""
@@ -55,7 +66,8 @@ class BaseTerm:
 class OutputPlane:
     """One component of the target: base + detail + `offset`, the code that a centred zero of all planes has.
 
-    `down` is what makes it of its component at full HR resolution (identity for luma).
+    `down` is what makes it of its component at full HR resolution (identity for luma). `size` is what the
+    network's scale makes of the source; from there `resampling` and `bars` lead to the target's size.
     """
 
     component: int
@@ -64,11 +76,22 @@ class OutputPlane:
     down: Pair[FilterBank]
     base: tuple[BaseTerm, ...]
     offset: float
+    resampling: Pair[Resampling]
+    """Along rows' and columns' numbers: (vertical, horizontal), like all pairs."""
+    bars: Pair[Pair[int]]
+    """Target samples (above, below), (left, right) of the picture, of the code `black`."""
+    black: float
+
+    @property
+    def has_bars(self) -> bool:
+        return self.bars != ((0, 0), (0, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameJob:
-    """Planes of `source` in, planes of `target` out; `target` is `scale` times as large.
+    """Planes of `source` in, planes of `target` out.
+
+    `target` is `scale` times as large, or has another size, which the planes are then resampled to.
 
     If `spec.conditioned`, there is one more input, the strength (fp32, shape [1], 0…1).
     """
@@ -105,10 +128,36 @@ class FrameJob:
         downs = [plane.down for plane in self.outputs]
         return arrange_tail(self.tail_weight, self.tail_bias, downs, lanes=lanes)
 
+    @property
+    def resamples(self) -> bool:
+        """Whether the target is anything but `scale` times the source, bars aside."""
+        return any(not each.is_identity for plane in self.outputs for each in plane.resampling)
+
+    @property
+    def context(self) -> int:
+        """Source luma samples around a tile that its own target samples may depend on; whole cells."""
+        reach = max(
+            math.ceil(Fraction(each.reach * factor, self.scale))
+            for plane in self.outputs
+            for each, factor in zip(plane.resampling, plane.factor, strict=True)
+        )
+        whole = math.lcm(2, *self.cell)
+        return self.margin + math.ceil(reach / whole) * whole
+
     def resized(self, width: int, height: int) -> FrameJob:
-        """The same job for frames of another size."""
+        """The same job for frames, or tiles of them, of another size: up to the resampling and the bars.
+
+        Where the job resamples, the target's samples are unrounded floats, because a tile is only a part of
+        what is resampled.
+        """
+        pixels = self.target.pixel_format
         source = replace(self.source, width=width, height=height)
-        target = replace(self.target, width=width * self.scale, height=height * self.scale)
+        target = replace(
+            self.target,
+            width=width * self.scale,
+            height=height * self.scale,
+            pixel_format=replace(pixels, floating=True, shift=0) if self.resamples else pixels,
+        )
         padded = _padded(source, self.margin, self.cell)
         return replace(
             self,
@@ -116,7 +165,7 @@ class FrameJob:
             target=target,
             padded=padded,
             inputs=tuple(_input_plane(source, p.component, self.margin, padded) for p in self.inputs),
-            outputs=tuple(replace(p, size=_plane_size(target, p.factor)) for p in self.outputs),
+            outputs=tuple(_plain_output(p, _plane_size(target, p.factor)) for p in self.outputs),
         )
 
     @property
@@ -136,17 +185,19 @@ def build_job(
     *,
     pixel_format: PixelFormat | None = None,
     color: ColorSpec | None = None,
+    placement: Placement | None = None,
 ) -> FrameJob:
     """Fold `weights` for frames of `source`.
 
-    The target has `scale` times the size and, unless said otherwise, the source's pixel format and
-    colour; `color` matters where the family changes (RGB ↔ YUV) or the range shall. Everything is computed
-    from the float result: an 8-bit source gives real 10-bit output.
+    The target has the network's `scale` times the size unless a `placement` says otherwise, and, unless said
+    otherwise, the source's pixel format and colour; `color` matters where the family changes (RGB ↔ YUV) or
+    the range shall. Everything is computed from the float result: an 8-bit source gives real 10-bit output.
 
     Raises FormatError for colour that is not resolved or not affine, and for alpha.
     """
     spec = weights.spec
-    target = _target(source, spec.scale, pixel_format, color)
+    placement = placement or enlarged(source, spec.scale)
+    target = placement.target(source, pixel_format=pixel_format, color=color)
     for format in (source, target):
         _check(format)
     source_colors, target_colors = color_map(source), color_map(target)
@@ -182,21 +233,19 @@ def build_job(
         tail_weight=tail_weight,
         tail_bias=tail_bias,
         outputs=tuple(
-            _output_plane(target, component, inputs, mix[component], float(offsets[component]), spec)
+            _output_plane(
+                target,
+                component,
+                inputs,
+                mix[component],
+                float(offsets[component]),
+                spec,
+                placement=placement,
+                large=(source.height * spec.scale, source.width * spec.scale),
+                black=float(target_colors.code_of_black[component]),
+            )
             for component in _components(target)
         ),
-    )
-
-
-def _target(
-    source: FrameFormat, scale: int, pixel_format: PixelFormat | None, color: ColorSpec | None
-) -> FrameFormat:
-    return replace(
-        source,
-        width=source.width * scale,
-        height=source.height * scale,
-        pixel_format=pixel_format or source.pixel_format,
-        color=color or source.color,
     )
 
 
@@ -281,8 +330,13 @@ def _output_plane(
     mix: NDArray[np.float64],
     offset: float,
     spec: NetworkSpec,
+    *,
+    placement: Placement,
+    large: Pair[int],
+    black: float,
 ) -> OutputPlane:
-    """`mix` is what one code of each input plane is worth in codes of this component."""
+    """`mix` is what one code of each input plane is worth in codes of this component; `large` is the size of
+    the network's result, (rows, columns) of luma."""
     factor = _factor(target, component)
     down = _banks(chroma_down, factor, target)
     terms = []
@@ -298,11 +352,42 @@ def _output_plane(
                 )
                 filters.append((weight, rows, columns))
         terms.append(BaseTerm(plane=plane.component, gain=float(gain), filters=tuple(filters)))
+    size = math.ceil(large[0] / factor[0]), math.ceil(large[1] / factor[1])
+    location = target.color.chroma_location
+    down_by, across_by = (
+        Resampling.of_plane(axis, spec.scale, each, siting_offset(position, each), length)
+        for axis, each, position, length in zip(
+            (placement.rows, placement.columns),
+            factor,
+            (location.vertical, location.horizontal),
+            size,
+            strict=True,
+        )
+    )
     return OutputPlane(
         component=component,
         factor=factor,
-        size=_plane_size(target, factor),
+        size=size,
         down=down,
         base=tuple(terms),
         offset=offset,
+        resampling=(down_by, across_by),
+        bars=(_bars(placement.rows, factor[0]), _bars(placement.columns, factor[1])),
+        black=black,
+    )
+
+
+def _bars(axis: Axis, factor: int) -> Pair[int]:
+    """In samples of a plane with one every `factor` luma samples; the picture begins on one."""
+    before = axis.offset // factor
+    return before, math.ceil(axis.total / factor) - before - math.ceil(axis.size / factor)
+
+
+def _plain_output(plane: OutputPlane, size: Pair[int]) -> OutputPlane:
+    """The plane as the network's scale makes it."""
+    return replace(
+        plane,
+        size=size,
+        resampling=(Resampling.identity(size[0]), Resampling.identity(size[1])),
+        bars=((0, 0), (0, 0)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,17 @@ _ALIGNMENT = 64  # a cache line, and the widest vector register
 
 
 def allocate_planes(format: FrameFormat) -> tuple[Plane, ...]:
-    """Zeroed, C-contiguous arrays of `format.plane_shapes`: uint8 up to 8 bits, uint16 above."""
-    return tuple(_aligned(shape, format.pixel_format.bytes_per_sample) for shape in format.plane_shapes)
+    """Zeroed, C-contiguous arrays of `format.plane_shapes`: uint8 up to 8 bits, uint16 above.
+
+    (And float32 for the floating formats of tiles.)
+    """
+    return tuple(_aligned(shape, np.dtype(format.pixel_format.sample_type)) for shape in format.plane_shapes)
 
 
-def _aligned(shape: tuple[int, ...], sample_bytes: int) -> Plane:
-    count = math.prod(shape) * sample_bytes
+def _aligned(shape: tuple[int, ...], sample: np.dtype[Any]) -> Plane:
+    count = math.prod(shape) * sample.itemsize
     memory = np.zeros(count + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
     raw = memory[start : start + count]
-    return raw.reshape(shape) if sample_bytes == 1 else raw.view(np.uint16).reshape(shape)
+    plane: Plane = raw.view(sample).reshape(shape)
+    return plane

@@ -89,6 +89,17 @@ class VideoInfo:
     """What the first frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision" …"""
 
     @property
+    def turned(self) -> bool:
+        """Whether it is shown turned by a quarter: what was stored wide is seen upright."""
+        matrix = self.display_matrix
+        return matrix is not None and abs(matrix[0]) < abs(matrix[1])
+
+    @property
+    def grain(self) -> int:
+        """What the sides of a result should be multiples of: encoders and players expect even ones."""
+        return max(2, *(1 << n for n in self.format.pixel_format.subsampling))
+
+    @property
     def shown_rate(self) -> Fraction | None:
         """Frames per second behind the treatment of fields."""
         factor = self.fields.rate_factor if self.fields else 1

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from paragon_stream.errors import LossError, UsageError
 from paragon_stream.frame import ColorSpec, Family, FrameFormat, PixelFormat, resolve_color
+from paragon_stream.geometry import Placement, enlarged
 from paragon_stream.media.companions import (
     Action,
     AddedFile,
@@ -103,9 +104,10 @@ class OutputPlan:
 
 
 def plan_output(
-    info: MediaInfo, destination: Path | str, scale: int, options: OutputOptions | None = None
+    info: MediaInfo, destination: Path | str, size: int | Placement, options: OutputOptions | None = None
 ) -> OutputPlan:
-    """Decide how `info`'s video, `scale` times larger, and its companions are written to `destination`.
+    """Decide how `info`'s video, enlarged, and its companions are written to `destination`. `size` says how
+    large it becomes: a whole factor, or a placement.
 
     `destination` "-" is y4m on standard output; elsewhere the suffix names the container. Nothing is written.
 
@@ -114,11 +116,12 @@ def plan_output(
     LossError for losses under `strict`.
     """
     options = options or OutputOptions()
+    placement = enlarged(info.video.format, size) if isinstance(size, int) else size
     path = None if str(destination) == _STDOUT else Path(destination).absolute()
     if path is None or path.suffix.lower() == ".y4m":
-        plan = _y4m_plan(info, path, scale, options)
+        plan = _y4m_plan(info, path, placement, options)
     else:
-        plan = _file_plan(info, path, scale, options)
+        plan = _file_plan(info, path, placement, options)
     if options.strict and plan.losses:
         raise LossError("--strict: " + "; ".join(plan.losses))
     return plan
@@ -127,12 +130,12 @@ def plan_output(
 # ------------------------------------------------------------------------------------------- files
 
 
-def _file_plan(info: MediaInfo, path: Path, scale: int, options: OutputOptions) -> OutputPlan:
+def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: OutputOptions) -> OutputPlan:
     container = container_for(path)
     check_destination(path, info.path, overwrite=options.overwrite)
     source, video = info.video.format.pixel_format, info.video
     encoder, pixels = _choose(container, source, options)
-    target = _target(video, scale, pixels)
+    target = _target(video, placement, pixels)
     rate = video.shown_rate or FALLBACK_RATE
     job = EncoderJob(
         encoder=encoder,
@@ -223,10 +226,10 @@ def _convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
     return wanted.family is source.family or (source.family, wanted.family) == (Family.RGB, Family.YUV)
 
 
-def _target(video: VideoInfo, scale: int, pixels: PixelFormat) -> FrameFormat:
+def _target(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
     """The source, larger, in `pixels`; YUV made of RGB gets the colours that players expect of its size."""
     source = video.format
-    target = replace(source, width=source.width * scale, height=source.height * scale, pixel_format=pixels)
+    target = placement.target(source, pixel_format=pixels)
     if pixels.family is source.pixel_format.family:
         return target
     color = resolve_color(ColorSpec(), format=pixels, width=target.width, height=target.height)
@@ -282,7 +285,7 @@ def picture_only(
     return dropped, losses
 
 
-def _y4m_plan(info: MediaInfo, path: Path | None, scale: int, options: OutputOptions) -> OutputPlan:
+def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options: OutputOptions) -> OutputPlan:
     if options.codec or options.crf is not None or options.preset or options.encoder_options:
         raise UsageError("y4m is not encoded: leave --codec, --crf, --preset and -x out")
     if path is not None:
@@ -291,7 +294,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, scale: int, options: OutputOpt
     wanted = options.pixel_format
     if wanted is not None and not _convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
-    target = _target(info.video, scale, check_y4m(wanted or source))
+    target = _target(info.video, placement, check_y4m(wanted or source))
     dropped, losses = picture_only(info, options, "y4m")
     color = target.color
     note = []

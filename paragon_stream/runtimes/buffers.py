@@ -13,13 +13,13 @@ from paragon_stream.framejob.planes import Plane
 
 def check_planes(planes: Sequence[Plane], format: FrameFormat) -> None:
     """EngineError unless `planes` are C-contiguous arrays of the format's shapes and sample type."""
-    dtype = np.uint8 if format.pixel_format.bytes_per_sample == 1 else np.uint16
+    dtype = np.dtype(format.pixel_format.sample_type)
     shapes = format.plane_shapes
     if len(planes) != len(shapes):
         raise EngineError(f"{format} has {len(shapes)} planes, not {len(planes)}")
     for index, (plane, shape) in enumerate(zip(planes, shapes, strict=True)):
         if plane.shape != shape or plane.dtype != dtype or not plane.flags.c_contiguous:
             raise EngineError(
-                f"plane {index} of {format} must be a C-contiguous {np.dtype(dtype)} array of shape {shape}, "
+                f"plane {index} of {format} must be a C-contiguous {dtype} array of shape {shape}, "
                 f"not {plane.dtype} {plane.shape}"
             )

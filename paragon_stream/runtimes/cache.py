@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from paragon_stream.checkpoint import Weights
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
+from paragon_stream.geometry import Placement
 from paragon_stream.runtimes import Session, SessionOptions, runtime
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ class SessionRequest:
 
     weights: Weights
     source: FrameFormat
+    placement: Placement | None = None
+    """Where the picture goes; None enlarges it as the weights do."""
     engine: str = "auto"
     options: SessionOptions = field(default_factory=SessionOptions)
 
@@ -35,12 +38,12 @@ class SessionRequest:
     def key(self) -> Hashable:
         """Weights that came from no file have no digest; they are told apart by identity."""
         weights = self.weights.sha256 or id(self.weights)
-        return weights, self.weights.spec, self.source, self.engine, self.options
+        return weights, self.weights.spec, self.source, self.placement, self.engine, self.options
 
 
 def compile_request(request: SessionRequest) -> Session:
     """Raises FormatError, UsageError or EngineError."""
-    job = build_job(request.weights, request.source)
+    job = build_job(request.weights, request.source, placement=request.placement)
     return runtime(request.engine).compile(job, request.options)
 
 

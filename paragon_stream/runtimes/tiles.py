@@ -2,21 +2,28 @@
 
 A tile whose origin lies on all grids and which has the margin as context gives the samples that the whole
 frame would give, so seams do not exist (up to the order of sums: a value half-way between two codes may be
-rounded either way).
+rounded either way). Where a job brings its result to another size, tiles give unrounded samples, and each
+part of the target is resampled from them here, by the tables that the whole frame's graph has.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Container, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
-from paragon_stream.frame import Family, FrameFormat, Layout
-from paragon_stream.framejob.job import FrameJob
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.framejob.job import FrameJob, OutputPlane
 from paragon_stream.framejob.planes import Plane, allocate_planes
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Session
 from paragon_stream.runtimes.buffers import check_planes
+
+type Array = NDArray[Any]
 
 logger = logging.getLogger(__name__)
 
@@ -43,16 +50,18 @@ class Span(NamedTuple):
 def spans(size: int, tile: int, margin: int, cell: int) -> list[Span]:
     """Tiles of `tile` samples that cover `size`, each with `margin` samples of context inside the frame.
 
-    All tiles begin at multiples of `cell`, and so must `size - tile` be one; the last tile overlaps more.
+    All begin at multiples of `cell`, of which `margin` is one too; the last may reach beyond the end by less
+    than a cell, a single one by anything.
     """
+    last_begin = -(-max(0, size - tile) // cell) * cell
     found: list[Span] = []
     begin = first = 0
     while True:
-        last = size if begin + tile >= size else (begin + tile - margin) // cell * cell
+        last = size if begin >= last_begin else (begin + tile - margin) // cell * cell
         found.append(Span(begin, first, last))
         if last == size:
             return found
-        begin, first = min(last - margin, size - tile), last
+        begin, first = min(last - margin, last_begin), last
 
 
 def tile_size(job: FrameJob, working_set: int) -> tuple[int, int]:
@@ -61,19 +70,92 @@ def tile_size(job: FrameJob, working_set: int) -> tuple[int, int]:
     Halves the longer side until it fits, so tiles stay near square and the context cheap.
     """
     height, width = job.source.height, job.source.width
-    smallest = 4 * job.margin
+    smallest = 4 * job.context
     while job.resized(width, height).working_set > working_set and max(height, width) > smallest:
         if height >= width:
-            height = _shorter(job.source.height, height, job.margin, job.cell[0])
+            height = _shorter(height, job.context, job.cell[0])
         else:
-            width = _shorter(job.source.width, width, job.margin, job.cell[1])
+            width = _shorter(width, job.context, job.cell[1])
     return height, width
 
 
-def _shorter(size: int, tile: int, margin: int, cell: int) -> int:
-    """About half of `tile`, such that the last tile of `size` begins on the grid."""
-    half = max(tile // 2 + margin, 3 * margin)
-    return min(half + (size - half) % cell, tile - cell)
+def _shorter(tile: int, context: int, cell: int) -> int:
+    """About half of `tile`, in whole cells."""
+    half = max(tile // 2 + context, 3 * context)
+    return min(-(-half // cell) * cell, tile - 1)
+
+
+class Tiling:
+    """How the frames of `job` are computed by a session of `tile`, the job of `rows` × `columns` samples.
+
+    Arrays may have any strides and byte order. Not thread-safe: the tile's buffers are here.
+    """
+
+    def __init__(self, job: FrameJob, rows: int, columns: int) -> None:
+        self.job = job
+        self.tile = job.resized(columns, rows)
+        self._inputs, self._outputs = allocate_planes(self.tile.source), allocate_planes(self.tile.target)
+        self._tiles = [
+            (down, across)
+            for down in spans(job.source.height, rows, job.context, job.cell[0])
+            for across in spans(job.source.width, columns, job.context, job.cell[1])
+        ]
+        whole = {plane.component: plane for plane in job.outputs}
+        self._planes = [whole[held[0]] for held in job.target.pixel_format.stored]
+
+    def __len__(self) -> int:
+        return len(self._tiles)
+
+    @property
+    def across(self) -> int:
+        """How many tiles lie side by side; they are numbered row by row."""
+        return sum(down == self._tiles[0][0] for down, _ in self._tiles)
+
+    def run(
+        self,
+        session: Session,
+        inputs: Sequence[Array],
+        outputs: Sequence[Array],
+        strength: float = 0.0,
+        on_tile: Callable[[int, int], None] | None = None,
+        only: Container[int] | None = None,
+    ) -> None:
+        """One frame. `on_tile` hears how many tiles of how many are done; `only` names those to compute."""
+        for plane, output in zip(self._planes, outputs, strict=True):
+            if plane.has_bars:
+                output[:] = _black(self.job, plane)
+        factors = {plane.component: plane.factor for plane in self.job.inputs}
+        held = [components[0] for components in self.job.source.pixel_format.stored]
+        for done, (down, across) in enumerate(self._tiles, 1):
+            if only is not None and done - 1 not in only:
+                continue
+            for array, tile, component in zip(inputs, self._inputs, held, strict=True):
+                fy, fx = factors[component]
+                _cut(array, down.begin // fy, across.begin // fx, tile)
+            session.run(self._inputs, self._outputs, strength).wait()
+            for plane, tile, output in zip(self._planes, self._outputs, outputs, strict=True):
+                self._paste(plane, tile, output, (down, across))
+            if on_tile is not None:
+                on_tile(done, len(self._tiles))
+
+    def _paste(self, plane: OutputPlane, tile: Array, output: Array, place: tuple[Span, Span]) -> None:
+        """What a tile answers for, resampled where the job does that, into the frame."""
+        part, target = tile, []
+        for axis, (span, whole) in enumerate(zip(place, plane.resampling, strict=True)):
+            per_sample = Fraction(self.job.scale, plane.factor[axis])
+            begin = int(span.begin * per_sample)
+            first = whole.count_before(span.first * per_sample - Fraction(1, 2)) if span.first else 0
+            at_end = span.last == (self.job.source.height, self.job.source.width)[axis]
+            last = whole.size if at_end else whole.count_before(span.last * per_sample - Fraction(1, 2))
+            length = min(tile.shape[axis], whole.length - begin)
+            part = whole.part(begin, length, first, last - first).apply(part, axis)
+            bar = plane.bars[axis][0]
+            target.append(slice(bar + first, bar + last))
+        pixels = self.job.target.pixel_format
+        if self.tile.target.pixel_format.floating:
+            codes = np.clip(np.rint(part), 0, pixels.peak).astype(np.uint16)
+            part = codes << pixels.shift if pixels.shift else codes
+        output[tuple(target)] = part
 
 
 class TiledSession:
@@ -83,46 +165,40 @@ class TiledSession:
         self, job: FrameJob, rows: int, columns: int, compile_tile: Callable[[FrameJob], Session]
     ) -> None:
         self.job = job
-        tile = job.resized(columns, rows)
-        self._session = compile_tile(tile)
+        self._tiling = Tiling(job, rows, columns)
+        self._session = compile_tile(self._tiling.tile)
         self.engine = self._session.engine
         self.precision = self._session.precision
         self.device = self._session.device
         self.in_flight = 1
-        self._inputs, self._outputs = allocate_planes(tile.source), allocate_planes(tile.target)
-        self._tiles = [
-            (down, across)
-            for down in spans(job.source.height, rows, job.margin, job.cell[0])
-            for across in spans(job.source.width, columns, job.margin, job.cell[1])
-        ]
-        logger.info("%s is computed in %d tiles of %d×%d", job.source, len(self._tiles), columns, rows)
+        self._lock = threading.Lock()
+        logger.info("%s is computed in %d tiles of %d×%d", job.source, len(self._tiling), columns, rows)
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
         """See `Session.run`; everything is done when it returns."""
         check_planes(inputs, self.job.source)
         check_planes(outputs, self.job.target)
-        scale = self.job.scale
-        for down, across in self._tiles:
-            for plane, tile, (fy, fx) in _with_factors(inputs, self._inputs, self.job.source):
-                y, x = down.begin // fy, across.begin // fx
-                tile[:] = plane[y : y + tile.shape[0], x : x + tile.shape[1]]
-            self._session.run(self._inputs, self._outputs, strength).wait()
-            for plane, tile, (fy, fx) in _with_factors(outputs, self._outputs, self.job.target):
-                top, bottom, y = (-(-scale * n // fy) for n in (down.first, down.last, down.begin))
-                left, right, x = (-(-scale * n // fx) for n in (across.first, across.last, across.begin))
-                plane[top:bottom, left:right] = tile[top - y : bottom - y, left - x : right - x]
+        with self._lock:
+            self._tiling.run(self._session, inputs, outputs, strength)
         return DONE
 
     def close(self) -> None:
         self._session.close()
 
 
-def _with_factors(
-    planes: Sequence[Plane], tiles: Sequence[Plane], format: FrameFormat
-) -> Iterator[tuple[Plane, Plane, tuple[int, int]]]:
-    """Each plane with the tile's and its luma samples per sample, (vertical, horizontal)."""
-    pixels = format.pixel_format
-    across, down = (1 << n for n in pixels.subsampling)
-    for index, (plane, tile) in enumerate(zip(planes, tiles, strict=True)):
-        is_chroma = pixels.family is Family.YUV and pixels.layout is not Layout.PACKED and index in (1, 2)
-        yield plane, tile, ((down, across) if is_chroma else (1, 1))
+def _cut(plane: Array, top: int, left: int, tile: Array) -> None:
+    """Fill `tile` from `plane` at (top, left), repeating the last row and column where the frame ends."""
+    part = plane[top : top + tile.shape[0], left : left + tile.shape[1]]
+    rows, columns = part.shape[:2]
+    tile[:rows, :columns] = part
+    tile[:rows, columns:] = tile[:rows, columns - 1 : columns]
+    tile[rows:] = tile[rows - 1 : rows]
+
+
+def _black(job: FrameJob, plane: OutputPlane) -> NDArray[np.uint16]:
+    """The codes of a bar's samples in the array that holds `plane`: one, or one per interleaved component."""
+    pixels = job.target.pixel_format
+    held = next(components for components in pixels.stored if plane.component in components)
+    black = {each.component: round(each.black) for each in job.outputs}
+    codes = [black.get(component, pixels.peak) << pixels.shift for component in held]
+    return np.array(codes if len(codes) > 1 else codes[0], np.uint16)

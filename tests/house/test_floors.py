@@ -18,6 +18,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 FLOORS = (
     ("errors",),
     ("frame", "process", "datafiles"),
+    ("geometry",),
     ("pipeline", "media", "checkpoint", "device"),
     ("framejob", "models"),
     ("runtimes",),
@@ -45,7 +46,7 @@ HOMES = {
 }
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
 
-STDLIB_ONLY = ("errors", "frame", "process", "datafiles", "pipeline")
+STDLIB_ONLY = ("errors", "frame", "geometry", "process", "datafiles", "pipeline")
 FOREIGN = {*HOMES, "numpy", "platformdirs"}
 
 

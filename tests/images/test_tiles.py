@@ -9,33 +9,49 @@ from clips import scene
 from paragon_stream import Upscaler
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import PIXEL_FORMATS, FrameFormat
+from paragon_stream.geometry import enlarged, parse_size, place
 from paragon_stream.media.images.kinds import JFIF, SRGB
-from paragon_stream.tiles import GRAIN, PictureUpscaler, spans
+from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import UpscalerOptions
 
 OPTIONS = UpscalerOptions(precision="fp32")
 
 
-def run_tiled(source: FrameFormat, planes: tuple, pixels: str, color: object, tile: int) -> list[np.ndarray]:
+def run_tiled(
+    source: FrameFormat, planes: tuple, pixels: str, color: object, tile: int, to: str | None = None
+) -> list[np.ndarray]:
     target = PIXEL_FORMATS[pixels]
     depth = np.uint16 if target.depth > 8 else np.uint8
-    outputs = [np.empty(s, depth) for s in target.plane_shapes(2 * source.width, 2 * source.height)]
-    with PictureUpscaler(OPTIONS, load_weights(None), tile=tile) as up:
-        up.run(source, planes, target, color, outputs)
+    size = parse_size(to)
+    placement = place(source, size) if size else enlarged(source, 2)
+    shapes = target.plane_shapes(placement.columns.total, placement.rows.total)
+    outputs = [np.empty(shape, depth) for shape in shapes]
+    with PictureUpscaler(OPTIONS, tile=tile) as up:
+        up.run((load_weights(None), placement), source, planes, target, color, outputs)
     return outputs
 
 
 @pytest.mark.parametrize(
-    ("pixels", "width", "height"),
-    [("rgb24", 301, 67), ("gray", 65, 200), ("yuv420p", 263, 201), ("yuv422p", 300, 64), ("rgb48le", 64, 64)],
+    ("pixels", "width", "height", "to"),
+    [
+        ("rgb24", 301, 67, None),
+        ("gray", 65, 200, None),
+        ("yuv420p", 263, 201, None),
+        ("yuv422p", 300, 64, None),
+        ("rgb48le", 64, 64, None),
+        ("rgb24", 301, 67, "1.37"),
+        ("yuv420p", 263, 201, "3"),
+    ],
 )
-def test_tiles_have_no_seams(pixels: str, width: int, height: int) -> None:
+def test_tiles_have_no_seams(pixels: str, width: int, height: int, to: str | None) -> None:
     color = JFIF if pixels.startswith(("yuv", "gray")) else SRGB
     planes = scene(0, width, height, pixels)
-    with Upscaler(width=width, height=height, pixel_format=pixels, color=color, precision="fp32") as upscaler:
+    with Upscaler(
+        width=width, height=height, pixel_format=pixels, color=color, precision="fp32", to=to
+    ) as upscaler:
         whole = upscaler(planes)
     source = FrameFormat(width=width, height=height, pixel_format=PIXEL_FORMATS[pixels], color=color)
-    tiled = run_tiled(source, planes, pixels, color, tile=128)
+    tiled = run_tiled(source, planes, pixels, color, tile=128, to=to)
     for part, want in zip(tiled, whole, strict=True):
         difference = np.abs(part.astype(int) - want.astype(int))
         # The network's sums run in another order: a value half-way between two codes may fall either way.
@@ -43,31 +59,16 @@ def test_tiles_have_no_seams(pixels: str, width: int, height: int) -> None:
         assert (difference > 0).mean() < (0.001 if part.dtype == np.uint8 else 0.2)
 
 
-@pytest.mark.parametrize("margin", [8, 36])
-def test_spans_cover_every_sample_once_with_context(margin: int) -> None:
-    for size in [1, 63, 64, 65, 127, 128, 129, 200, 640, 641, 999, 8000]:
-        found = spans(size, 128, margin)
-        assert [s.first for s in found] == [0, *(s.last for s in found[:-1])]
-        assert found[-1].last == size
-        padded = -(-size // GRAIN) * GRAIN
-        for span in found:
-            assert span.begin % 2 == 0
-            end = span.begin + min(128, padded)
-            assert span.first - span.begin >= margin or span.begin == 0
-            assert end - span.last >= margin or span.last == size
-            assert end <= padded
-
-
 def test_alpha_is_resampled_by_the_base_alone() -> None:
     """A ramp stays a ramp, and opaque stays opaque at any depth."""
-    weights = load_weights(None)
     source = FrameFormat(width=96, height=70, pixel_format=PIXEL_FORMATS["gray"], color=JFIF)
+    network = load_weights(None), enlarged(source, 2)
     ramp = np.broadcast_to(np.arange(96, dtype=np.uint8) * 2, (70, 96))
     solid = np.full((70, 96), 255, np.uint8)
-    with PictureUpscaler(OPTIONS, weights) as up:
+    with PictureUpscaler(OPTIONS) as up:
         out, full = np.empty((140, 192), np.uint8), np.empty((140, 192), np.uint16)
-        up.run_alpha(source, ramp, out)
-        up.run_alpha(source, solid, full)
+        up.run_alpha(network, source, ramp, out)
+        up.run_alpha(network, source, solid, full)
     assert (full == 65535).all()
     assert (np.ptp(out.astype(int), axis=0) == 0).all()
     inner = out[0, 12:-12].astype(int)
@@ -77,11 +78,12 @@ def test_alpha_is_resampled_by_the_base_alone() -> None:
 def test_few_sessions_for_many_sizes() -> None:
     weights = load_weights(None)
     opened = set()
-    with PictureUpscaler(OPTIONS, weights, keep=2) as up:
+    with PictureUpscaler(OPTIONS, keep=2) as up:
         for width in (40, 50, 60, 64, 70, 40):
             source = FrameFormat(width=width, height=50, pixel_format=PIXEL_FORMATS["gray"], color=JFIF)
             out = np.empty((100, 2 * width), np.uint8)
-            up.run(source, (np.zeros((50, width), np.uint8),), PIXEL_FORMATS["gray"], JFIF, [out])
+            network = weights, enlarged(source, 2)
+            up.run(network, source, (np.zeros((50, width), np.uint8),), PIXEL_FORMATS["gray"], JFIF, [out])
             opened.add(up.used)
             assert (out == 0).all()
     assert len(opened) == 2

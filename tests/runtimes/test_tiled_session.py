@@ -56,15 +56,14 @@ def test_tiles_equal_the_whole(
 @pytest.mark.parametrize(("margin", "cell"), [(8, 2), (28, 2), (8, 4), (8, 1)])
 def test_spans_cover_everything_once_with_context(margin: int, cell: int) -> None:
     for size in (64, 65, 100, 333, 1080):
-        for tile in range(3 * margin + size % cell, size + 1, cell):
-            tile += (size - tile) % cell
+        for tile in range(3 * margin + cell, size + 70, cell):
             found = spans(size, tile, margin, cell)
             assert [s.first for s in found] == [0, *(s.last for s in found[:-1])]
             assert found[-1].last == size
             for span in found:
-                assert span.begin % cell == 0 and 0 <= span.begin <= size - tile
+                assert span.begin % cell == 0 and 0 <= span.begin < max(1, size - tile + cell)
                 assert span.first - span.begin >= margin or span.begin == 0
-                assert span.begin + tile - span.last >= margin or span.begin + tile == size
+                assert span.begin + tile - span.last >= margin or span.last == size
 
 
 def test_tile_sizes_fit_the_memory_and_the_grid() -> None:
@@ -72,7 +71,6 @@ def test_tile_sizes_fit_the_memory_and_the_grid() -> None:
         job = make_job(name, width, height)
         rows, columns = tile_size(job, 1 << 28)
         assert job.resized(columns, rows).working_set <= 1 << 28
-        assert (height - rows) % job.cell[0] == 0 and (width - columns) % job.cell[1] == 0
         assert 3 * job.margin <= min(rows, height) and rows <= height and columns <= width
 
 

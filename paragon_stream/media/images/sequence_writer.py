@@ -17,6 +17,7 @@ import numpy as np
 
 from paragon_stream.errors import LossError, OutputError, UsageError
 from paragon_stream.frame import Timing
+from paragon_stream.geometry import Placement
 from paragon_stream.media.av_errors import reason
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.kinds import check_size, kind_for, storage
@@ -31,7 +32,7 @@ _ENCODERS = min(8, os.cpu_count() or 1)
 
 
 def plan_sequence(
-    info: MediaInfo, destination: Numbering, scale: int, options: OutputOptions | None = None
+    info: MediaInfo, destination: Numbering, placement: Placement, options: OutputOptions | None = None
 ) -> OutputPlan:
     """Decide how `info`'s video becomes images: RGB by the video's own matrix, or JPEG's and WebP's YCbCr.
 
@@ -43,8 +44,7 @@ def plan_sequence(
         raise UsageError("images have no --codec, --crf and --preset: the suffix decides, and -x quality=N")
     kind = kind_for(destination.pattern)
     source = info.video.format
-    width, height = source.width * scale, source.height * scale
-    check_size(kind, width, height)
+    check_size(kind, placement.columns.total, placement.rows.total)
     lossless = options.encoder_options.get("lossless", "0") != "0"
     how = storage(kind, source, alpha=False, wanted=options.pixel_format, lossless=lossless)
     if destination.pattern.absolute() == info.path.absolute():
@@ -56,7 +56,7 @@ def plan_sequence(
     if options.strict and losses:
         raise LossError("--strict: " + "; ".join(losses))
     color = replace(how.color, transfer=source.color.transfer, primaries=source.color.primaries)
-    target = replace(source, width=width, height=height, pixel_format=how.pixels, color=color)
+    target = placement.target(source, pixel_format=how.pixels, color=color)
     return OutputPlan(
         destination=destination.pattern,
         target=target,

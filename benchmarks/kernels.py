@@ -1,0 +1,138 @@
+"""Which kernel brings the network's result to the size asked for: what `framejob/resample.py` rests on.
+
+    scripts/python benchmarks/kernels.py [--shared ../shared]
+
+Pictures of Set5 and Set14 are shrunk (bicubic, antialiased), enlarged by the network, and brought back to the
+size of the original by each kernel. Written to `benchmarks/results/kernels.json`: mean PSNR-Y and SSIM-Y
+against the original, and by how much a white step on black overshoots, in percent of its height.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from paragon_stream.train.metrics import psnr_y, ssim_y
+from paragon_stream.train.resample import resize
+from paragon_stream.upscaler import Upscaler
+
+type Doubles = NDArray[np.float64]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results" / "kernels.json"
+FACTORS = (Fraction(6, 5), Fraction(4, 3), Fraction(3, 2), Fraction(9, 5), Fraction(9, 4), Fraction(3))
+BORDER = 4
+
+
+def cubic(b: float, c: float) -> Callable[[Doubles], Doubles]:
+    """Mitchell and Netravali's family."""
+
+    def kernel(t: Doubles) -> Doubles:
+        t = np.abs(t)
+        near = ((12 - 9 * b - 6 * c) * t**3 + (-18 + 12 * b + 6 * c) * t**2 + 6 - 2 * b) / 6
+        far = ((-b - 6 * c) * t**3 + (6 * b + 30 * c) * t**2 + (-12 * b - 48 * c) * t + 8 * b + 24 * c) / 6
+        return np.where(t < 1, near, np.where(t < 2, far, 0.0))
+
+    return kernel
+
+
+def lanczos(lobes: int) -> Callable[[Doubles], Doubles]:
+    return lambda t: np.where(np.abs(t) < lobes, np.sinc(t) * np.sinc(t / lobes), 0.0)
+
+
+def magic_sharp(t: Doubles) -> Doubles:
+    """Magic Kernel Sharp 2013 (Costella): the quadratic B-spline, sharpened by [-1, 6, -1] / 4."""
+
+    def spline(t: Doubles) -> Doubles:
+        t = np.abs(t)
+        return np.where(t <= 0.5, 0.75 - t**2, np.where(t <= 1.5, 0.5 * (t - 1.5) ** 2, 0.0))
+
+    return (6 * spline(t) - spline(t - 1) - spline(t + 1)) / 4
+
+
+KERNELS: dict[str, tuple[Callable[[Doubles], Doubles], float]] = {
+    "bilinear": (lambda t: np.maximum(1 - np.abs(t), 0), 1),
+    "mitchell": (cubic(1 / 3, 1 / 3), 2),
+    "catmull-rom": (cubic(0, 0.5), 2),
+    "lanczos2": (lanczos(2), 2),
+    "magic kernel sharp 2013": (magic_sharp, 2.5),
+    "lanczos3": (lanczos(3), 3),
+    "lanczos4": (lanczos(4), 4),
+}
+
+
+def matrix(size: int, target: int, kernel: Callable[[Doubles], Doubles], reach: float) -> Doubles:
+    """(target, size): centres aligned, the kernel stretched for reductions, edges replicated."""
+    ratio = size / target
+    stretch = max(1.0, ratio)
+    centres = (np.arange(target) + 0.5) * ratio - 0.5
+    places = np.floor(centres)[:, None] + np.arange(-int(reach * stretch) - 1, int(reach * stretch) + 2)
+    weights = kernel((places - centres[:, None]) / stretch)
+    weights /= weights.sum(1, keepdims=True)
+    found = np.zeros((target, size))
+    rows = np.broadcast_to(np.arange(target)[:, None], places.shape)
+    np.add.at(found, (rows, np.clip(places, 0, size - 1).astype(int)), weights)
+    return found
+
+
+def overshoot(kernel: Callable[[Doubles], Doubles], reach: float, ratio: Fraction) -> float:
+    """Of a step, in percent."""
+    size = 240
+    step = np.repeat([0.0, 1.0], size // 2)
+    return 100 * float((matrix(size, round(size / ratio), kernel, reach) @ step).max() - 1)
+
+
+def measure(pictures: Sequence[Path], factor: Fraction) -> dict[str, dict[str, float]]:
+    """Kernel → means over the pictures."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in KERNELS}
+    scale = 2
+    for path in pictures:
+        whole = np.asarray(Image.open(path).convert("RGB"), np.float32)
+        height, width = (side // factor.numerator * factor.numerator for side in whole.shape[:2])
+        truth = whole[:height, :width]
+        small = resize(truth, int(height / factor), int(width / factor))
+        codes = np.clip(np.rint(small * 257), 0, 65535).astype(np.uint16)
+        with Upscaler(
+            width=codes.shape[1], height=codes.shape[0], pixel_format="rgb48le", scale=scale, precision="fp32"
+        ) as upscaler:
+            large = np.asarray(upscaler(codes)) / 257
+        for name, (kernel, reach) in KERNELS.items():
+            rows = matrix(large.shape[0], height, kernel, reach)
+            columns = matrix(large.shape[1], width, kernel, reach)
+            result = np.clip(
+                np.rint(np.einsum("ah,hwc,bw->abc", rows, large, columns, optimize=True)), 0, 255
+            )
+            found[name].append((psnr_y(result, truth, BORDER), ssim_y(result, truth, BORDER)))
+    ratio = Fraction(scale) / factor
+    return {
+        name: {
+            "psnr_y": round(float(np.mean([p for p, _ in values])), 3),
+            "ssim_y": round(float(np.mean([s for _, s in values])), 5),
+            "overshoot_percent": round(overshoot(*KERNELS[name], ratio), 2),
+        }
+        for name, values in found.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    folder = parser.parse_args().shared / "eval"
+    pictures = sorted([*(folder / "Set5").glob("*.png"), *(folder / "Set14").glob("*.png")])
+    results = {}
+    for factor in FACTORS:
+        results[str(factor)] = measure(pictures, factor)
+        for name, row in results[str(factor)].items():
+            print(f"×{float(factor):.3f}  {name:24}", *(f"{value:8.4f}" for value in row.values()))
+    RESULTS.write_text(json.dumps({"pictures": len(pictures), "factors": results}, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

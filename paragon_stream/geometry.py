@@ -1,0 +1,210 @@
+"""How large the result is and which part of it the picture fills: what `--to` and `--fit` mean.
+
+Sizes that a user names are those of the picture as it is shown: in square pixels, upright. A `Placement` is
+what becomes of them: for each axis, which samples of the source become which samples of the target.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from math import ceil
+
+from paragon_stream.errors import FormatError, UsageError
+from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
+
+
+class Fit(StrEnum):
+    """What happens where the picture's shape is not that of the box it is wanted in."""
+
+    INSIDE = "inside"
+    """As large as fits into the box; one side may be shorter."""
+    CROP = "crop"
+    """Fill the box; what sticks out on two sides is cut off."""
+    PAD = "pad"
+    """As large as fits, in the middle of the box, with black bars."""
+    STRETCH = "stretch"
+    """Fill the box, out of shape."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSize:
+    """A size asked for: a factor for both sides, or a box (width, height) of square pixels."""
+
+    text: str
+    factor: Fraction | None = None
+    box: tuple[int, int] = (0, 0)
+    turns: bool = False
+    """The box stands upright for upright pictures: 1080p is 1080×1920 for a video filmed so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """`length` samples of the source from `begin` on become `size` of the target's `total`, from `offset` on.
+
+    Luma samples; `begin` and `length` need not be whole ones.
+    """
+
+    begin: Fraction
+    length: Fraction
+    offset: int
+    size: int
+    total: int
+
+    @property
+    def factor(self) -> Fraction:
+        return self.size / self.length
+
+    @property
+    def bars(self) -> tuple[int, int]:
+        """Target samples before and behind the picture."""
+        return self.offset, self.total - self.offset - self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Which samples of the source become which of the target, and the target's shape of samples."""
+
+    rows: Axis
+    columns: Axis
+    sample_aspect_ratio: Fraction
+
+    def target(
+        self, source: FrameFormat, *, pixel_format: PixelFormat | None = None, color: ColorSpec | None = None
+    ) -> FrameFormat:
+        """The format of the result, in the source's pixel format and colour unless others are given."""
+        return FrameFormat(
+            width=self.columns.total,
+            height=self.rows.total,
+            pixel_format=pixel_format or source.pixel_format,
+            color=color or source.color,
+            sample_aspect_ratio=self.sample_aspect_ratio,
+        )
+
+    @property
+    def factor(self) -> Fraction:
+        """How much the picture is enlarged, along the axis where that is more."""
+        return max(self.rows.factor, self.columns.factor)
+
+
+def enlarged(source: FrameFormat, scale: int) -> Placement:
+    """All of the source, `scale` times larger."""
+    return Placement(
+        rows=_times(source.height, scale),
+        columns=_times(source.width, scale),
+        sample_aspect_ratio=source.sample_aspect_ratio,
+    )
+
+
+def parse_size(text: str | float | None) -> TargetSize | None:
+    """A size from "1080p", "1920x1080" or a factor such as "1.5"; None for None. Raises UsageError.
+
+    `N`p is a box of 16:9 with N lines.
+    """
+    if text is None:
+        return None
+    words = str(text).strip().lower()
+    if lines := re.fullmatch(r"(\d{2,5})p", words):
+        height = int(lines[1])
+        return TargetSize(text=words, box=(_to_grain(Fraction(height * 16, 9), 2), height), turns=True)
+    if sides := re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", words):
+        if not all(int(side) for side in sides.groups()):
+            raise UsageError(f"a size of {text} holds no picture")
+        return TargetSize(text=words, box=(int(sides[1]), int(sides[2])))
+    try:
+        factor = Fraction(words.removesuffix("x"))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(
+            f"{text!r} is no size: give lines (1080p), a size (1920x1080) or a factor (1.5)"
+        ) from None
+    if not 1 < factor <= 64:
+        raise UsageError(f"a factor of {text} is out of range: more than 1, up to 64")
+    return TargetSize(text=words, factor=factor)
+
+
+def parse_fit(text: str | None, size: TargetSize | None) -> Fit:
+    """Raises UsageError for a name that there is not, and where there is no box to fit into."""
+    if text is None:
+        return Fit.INSIDE
+    try:
+        fit = Fit(text)
+    except ValueError:
+        raise UsageError(f"there is no fit {text!r}: choose from {', '.join(Fit)}") from None
+    if size is None or size.factor is not None:
+        raise UsageError(f"fit {fit} needs a size to fit into, such as 1080p or 1920x1080")
+    return fit
+
+
+def place(
+    source: FrameFormat, wanted: TargetSize, fit: Fit = Fit.INSIDE, *, grain: int = 1, turned: bool = False
+) -> Placement:
+    """Where the picture of `source` goes so that it has the size `wanted`.
+
+    A factor keeps the shape of samples. A box makes them square, so that display aspect stays what it is; for
+    a source that is shown `turned` by a quarter, the box is as seen. Sides that follow from the aspect are
+    rounded to multiples of `grain`: video wants even ones.
+
+    Raises FormatError where that would not enlarge the picture.
+    """
+    aspect = source.sample_aspect_ratio
+    if wanted.factor is not None:
+        height, width = (_to_grain(side * wanted.factor, grain) for side in (source.height, source.width))
+        _check_larger(source, (width, height), (Fraction(source.width), Fraction(source.height)), wanted)
+        rows, columns = _whole(source.height, height), _whole(source.width, width)
+        return Placement(rows=rows, columns=columns, sample_aspect_ratio=aspect)
+    # In square pixels: stretched, never shrunk, so that no line of the picture counts less.
+    shown = max(Fraction(1), aspect) * source.width, max(Fraction(1), 1 / aspect) * source.height
+    box = wanted.box
+    if (wanted.turns and shown[0] < shown[1]) or (not wanted.turns and turned):
+        box = box[1], box[0]
+    factors = Fraction(box[0]) / shown[0], Fraction(box[1]) / shown[1]
+    inner, window = box, (Fraction(source.width), Fraction(source.height))
+    if fit in (Fit.INSIDE, Fit.PAD):
+        factor = min(factors)
+        inner = _to_grain(shown[0] * factor, grain), _to_grain(shown[1] * factor, grain)
+        if fit is Fit.PAD:
+            inner = min(inner[0], box[0]), min(inner[1], box[1])
+    elif fit is Fit.CROP:
+        factor = max(factors)
+        window = window[0] * factors[0] / factor, window[1] * factors[1] / factor
+    _check_larger(
+        source, inner, (shown[0] * window[0] / source.width, shown[1] * window[1] / source.height), wanted
+    )
+    axes = [
+        Axis(
+            begin=(side - length) / 2,
+            length=length,
+            offset=(whole - size) // 2 // grain * grain if fit is Fit.PAD else 0,
+            size=size,
+            total=whole if fit is Fit.PAD else size,
+        )
+        for side, length, size, whole in zip((source.width, source.height), window, inner, box, strict=True)
+    ]
+    return Placement(columns=axes[0], rows=axes[1], sample_aspect_ratio=Fraction(1))
+
+
+def _check_larger(
+    source: FrameFormat, size: tuple[int, int], shown: tuple[Fraction, Fraction], wanted: TargetSize
+) -> None:
+    """`shown` square pixels of the source would become `size`."""
+    if size[0] > shown[0] or size[1] > shown[1]:
+        return
+    seen = f"{round(shown[0])}x{round(shown[1])}"
+    stored = f"{source.width}x{source.height}"
+    what = stored if seen == stored else f"{stored}, shown as {seen},"
+    raise FormatError(f"the picture is {what} already: {wanted.text} would not enlarge it")
+
+
+def _times(size: int, scale: int) -> Axis:
+    return _whole(size, size * scale)
+
+
+def _whole(size: int, target: int) -> Axis:
+    return Axis(begin=Fraction(0), length=Fraction(size), offset=0, size=target, total=target)
+
+
+def _to_grain(size: Fraction, grain: int) -> int:
+    """The nearest multiple of `grain`, at least one."""
+    return max(1, ceil(size / grain - Fraction(1, 2))) * grain
