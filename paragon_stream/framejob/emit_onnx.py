@@ -3,12 +3,17 @@
 The form that every runtime takes: integers only at the first and last Cast, edges padded and cropped in
 float, `Gelu` as one node, static shapes. The base path is made of slices, products and sums, never of
 convolutions: runtimes that compute convolutions in 16 bits leave what follows the last of them in fp32.
+
+TensorRT computes in the types that the graph says and has no 16-bit integers, hence `GraphTypes`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from paragon_stream.frame import FrameFormat
@@ -20,6 +25,24 @@ from paragon_stream.framejob.tail import Detail, Pair
 from paragon_stream.framejob.taps import FilterBank
 
 STRENGTH_INPUT = "strength"
+GUARD_OUTPUT = "guard"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphTypes:
+    """What a graph spells out for runtimes that take it by the letter."""
+
+    half: bool = False
+    """The body and the detail it makes are fp16; base path, last addition and rounding stay fp32."""
+    bytes: bool = False
+    """Samples of two bytes are two uint8 along one more, last axis: low, high, as they lie in memory."""
+    filters: bool = False
+    """Resampling filters are convolutions in fp32: a few large operations instead of many small ones."""
+    guard: bool = False
+    """A further output `guard`, fp32 [1]: finite unless the network computed NaN or infinity somewhere."""
+
+
+PLAIN = GraphTypes()
 
 
 def input_names(format: FrameFormat) -> tuple[str, ...]:
@@ -40,13 +63,20 @@ def tensor_shapes(format: FrameFormat) -> tuple[tuple[int, ...], ...]:
     return tuple((1, 1, *shape) if len(shape) == 2 else (1, *shape) for shape in format.plane_shapes)
 
 
-def emit_onnx(job: FrameJob, *, lanes: int = 16) -> onnx.ModelProto:
+def graph_shapes(format: FrameFormat, types: GraphTypes = PLAIN) -> tuple[tuple[int, ...], ...]:
+    """`tensor_shapes`, with the axis of the two bytes where there is one."""
+    pair = (2,) if types.bytes and format.pixel_format.bytes_per_sample == 2 else ()
+    return tuple((*shape, *pair) for shape in tensor_shapes(format))
+
+
+def emit_onnx(job: FrameJob, *, lanes: int = 16, types: GraphTypes = PLAIN) -> onnx.ModelProto:
     """The graph of `job`. Conditioned weights add an fp32 input `strength` of shape [1].
 
     `lanes` is how many output channels the machine computes at once; it changes the graph, never its meaning.
     """
-    graph = OnnxGraph("frame_job")
-    components = _read_components(graph, job)
+    conv_type = np.float16 if types.half else np.float32
+    graph = OnnxGraph("frame_job", conv_type, filters_are_convolutions=types.filters)
+    components = _read_components(graph, job, types)
     padded = [graph.pad_edges(components[plane.component], *plane.pad) for plane in job.inputs]
     tail = job.tail(lanes)
     packed = graph.conv(_body(graph, job, padded), tail.conv, "tail")
@@ -54,7 +84,9 @@ def emit_onnx(job: FrameJob, *, lanes: int = 16) -> onnx.ModelProto:
         plane.component: _finish(graph, job, plane, _detail(graph, job, packed, plane, detail), padded)
         for plane, detail in zip(job.outputs, tail.details, strict=True)
     }
-    _write_components(graph, job, finished)
+    _write_components(graph, job, finished, types)
+    if types.guard:
+        _guard(graph, packed)
     return graph.model()
 
 
@@ -62,13 +94,25 @@ def _sample_type(format: FrameFormat) -> int:
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(format.pixel_format.sample_type)))
 
 
-def _read_components(graph: OnnxGraph, job: FrameJob) -> dict[int, str]:
+def _guard(graph: OnnxGraph, packed: str) -> None:
+    """The sum of every fourth value both ways: a NaN before the tail's 5×5 taps cannot slip through."""
+    sampled = graph.slice(packed, [0, 0], [1 << 30] * 2, [2, 3], [4, 4])
+    total = graph.node("ReduceSum", [graph.node("Abs", [graph.to_float(sampled)])], keepdims=0)
+    graph.output(graph.reshape(total, [1]), GUARD_OUTPUT, TensorProto.FLOAT, [1])
+
+
+def _read_components(graph: OnnxGraph, job: FrameJob, types: GraphTypes) -> dict[int, str]:
     """Centred float planes [1, 1, h, w] by canonical component."""
     source = job.source
     planes: dict[int, str] = {}
     arrays = zip(input_names(source), tensor_shapes(source), source.pixel_format.stored, strict=True)
     for name, shape, stored in arrays:
-        value = graph.to_float(graph.input(name, _sample_type(source), shape))
+        if types.bytes and source.pixel_format.bytes_per_sample == 2:
+            pairs = graph.to_float(graph.input(name, TensorProto.UINT8, [*shape, 2]))
+            low, high = (graph.slice(pairs, [n], [n + 1], [len(shape)]) for n in (0, 1))
+            value = graph.reshape(graph.add(low, graph.scale(high, 256.0)), shape)
+        else:
+            value = graph.to_float(graph.input(name, _sample_type(source), shape))
         if source.pixel_format.shift:
             value = graph.scale(value, 0.5**source.pixel_format.shift)
         value = graph.add_constant(value, -job.centre)
@@ -81,7 +125,7 @@ def _read_components(graph: OnnxGraph, job: FrameJob) -> dict[int, str]:
     return planes
 
 
-def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str]) -> None:
+def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], types: GraphTypes) -> None:
     target = job.target
     peak = float(target.pixel_format.peak)
     arrays = zip(output_names(target), tensor_shapes(target), target.pixel_format.stored, strict=True)
@@ -92,16 +136,30 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str]) -
             value = graph.transpose(value, [0, 2, 3, 1])
         if target.pixel_format.shift:
             value = graph.scale(value, 2.0**target.pixel_format.shift)
-        graph.output(value, name, _sample_type(target), shape)
+        if types.bytes and target.pixel_format.bytes_per_sample == 2:
+            high = graph.node("Floor", [graph.scale(value, 1 / 256)])
+            low = graph.add(value, graph.scale(high, -256.0))
+            pair = graph.concat([graph.reshape(part, [*shape, 1]) for part in (low, high)], len(shape))
+            graph.output(pair, name, TensorProto.UINT8, [*shape, 2])
+        else:
+            graph.output(value, name, _sample_type(target), shape)
+
 
 
 def _body(graph: OnnxGraph, job: FrameJob, padded: list[str]) -> str:
     """Everything up to conv_mid, on the padded luma grid."""
     parts = [_upsample(graph, job, plane, value) for plane, value in zip(job.inputs, padded, strict=True)]
+    first = job.first
+    if graph.is_half:
+        # fp16 has few exponents: codes become -1 … 1, the weights grow as much. A power of two loses nothing.
+        unit = 2.0 ** (job.source.pixel_format.depth - 1)
+        parts = [graph.scale(part, 1 / unit) for part in parts]
+        scales = np.array([unit] * len(parts) + [1.0] * (first.weight.shape[1] - len(parts)), np.float32)
+        first = replace(first, weight=first.weight * scales[:, None, None])
     if job.spec.conditioned:
         strength = graph.input(STRENGTH_INPUT, TensorProto.FLOAT, [1])
         parts.append(graph.node("Expand", [strength, graph.constant([1, 1, *job.padded], np.int64)]))
-    x = graph.conv(graph.concat(parts), job.first, "first")
+    x = graph.conv(graph.narrowed(graph.concat(parts)), first, "first")
     for block in job.blocks:
         x = graph.add(x, _residual(graph, x, block))
     return graph.conv(x, job.mid, "mid")
@@ -138,7 +196,8 @@ def _detail(graph: OnnxGraph, job: FrameJob, packed: str, plane: OutputPlane, de
         grid = (grid[0] // detail.down.stride[0], grid[1] // detail.down.stride[1])
     value = graph.shuffle(value, detail.block, grid)
     top, left = (job.scale * job.margin // plane.factor[axis] + detail.lead[axis] for axis in (0, 1))
-    return graph.slice(value, [top, left], [top + plane.size[0], left + plane.size[1]], [2, 3])
+    value = graph.slice(value, [top, left], [top + plane.size[0], left + plane.size[1]], [2, 3])
+    return graph.widened(value)
 
 
 def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, padded: list[str]) -> str:
@@ -190,10 +249,39 @@ def _filter(
 ) -> str:
     """`value` [1, 1, h, w] through separable `banks`, for the cells that begin at sample `first`."""
     rows, columns = banks
+    if graph.filters_are_convolutions:
+        weight, begins = _filter_kernel(rows, columns, gain)
+        starts = [place + begin for place, begin in zip(first, begins, strict=True)]
+        steps = rows.step, columns.step
+        ends = [
+            start + (count - 1) * step + taps
+            for start, count, step, taps in zip(starts, cells, steps, weight.shape[2:], strict=True)
+        ]
+        seen = graph.slice(value, starts, ends, [2, 3])
+        attributes = {"kernel_shape": list(weight.shape[2:]), "strides": list(steps)}
+        maps = graph.node("Conv", [seen, graph.constant(weight)], label="filter", **attributes)
+        return graph.shuffle(maps, (len(rows.phases), len(columns.phases)), cells)
     wide = _filter_axis(graph, value, columns, axis=3, first=first[1], cells=cells[1], gain=gain)
     by_column = [_filter_axis(graph, each, rows, axis=2, first=first[0], cells=cells[0]) for each in wide]
     phases = [phase for row in zip(*by_column, strict=True) for phase in row]
     return graph.shuffle(graph.concat(phases), (len(rows.phases), len(columns.phases)), cells)
+
+
+def _filter_kernel(
+    rows: FilterBank, columns: FilterBank, gain: float
+) -> tuple[NDArray[np.float32], Pair[int]]:
+    """Separable banks as the weights of one convolution, (phases, 1, h, w), and where its taps begin."""
+    axes = []
+    for bank in (rows, columns):
+        low, high = bank.reach
+        taps = np.zeros((len(bank.phases), high - low + 1))
+        for phase, weights in zip(taps, bank.phases, strict=True):
+            for k, weight in weights.items():
+                phase[k - low] = float(weight)
+        axes.append(taps)
+    weight = gain * np.einsum("ri,cj->rcij", *axes)
+    shape = (-1, 1, axes[0].shape[1], axes[1].shape[1])
+    return weight.reshape(shape).astype(np.float32), (rows.reach[0], columns.reach[0])
 
 
 def _filter_axis(

@@ -19,8 +19,17 @@ _IR_VERSION = 10  # what readers of opset 20 know
 class OnnxGraph:
     """Collects nodes; `model()` checks and returns the whole. All tensors are NCHW unless said otherwise."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        conv_type: type[np.generic] = np.float32,
+        *,
+        filters_are_convolutions: bool = False,
+    ) -> None:
+        """`conv_type`: what the network's convolutions compute in; their inputs have to be `narrowed`."""
+        self.filters_are_convolutions = filters_are_convolutions
         self._name = name
+        self._conv_type = conv_type
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -51,6 +60,19 @@ class OnnxGraph:
 
     def to_float(self, value: str) -> str:
         return self.node("Cast", [value], to=TensorProto.FLOAT)
+
+    @property
+    def is_half(self) -> bool:
+        """Whether convolutions are fp16."""
+        return self._conv_type is np.float16
+
+    def narrowed(self, value: str) -> str:
+        """A float `value` in the type of convolutions."""
+        return self.node("Cast", [value], to=TensorProto.FLOAT16) if self.is_half else value
+
+    def widened(self, value: str) -> str:
+        """What convolutions have made, as float."""
+        return self.to_float(value) if self.is_half else value
 
     def add(self, a: str, b: str) -> str:
         return self.node("Add", [a, b])
@@ -98,7 +120,7 @@ class OnnxGraph:
         weight, bias = conv.weight, conv.bias
         return self.node(
             "Conv",
-            [value, self.constant(weight), self.constant(bias)],
+            [value, self.constant(weight, self._conv_type), self.constant(bias, self._conv_type)],
             label=label,
             kernel_shape=list(weight.shape[2:]),
             pads=list(conv.pads),
