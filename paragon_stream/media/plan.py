@@ -227,12 +227,15 @@ def _convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
 
 
 def _target(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
-    """The source, larger, in `pixels`; YUV made of RGB gets the colours that players expect of its size."""
+    """The source, larger, in `pixels`; YUV made of RGB gets the matrix that players expect of its size."""
     source = video.format
     target = placement.target(source, pixel_format=pixels)
     if pixels.family is source.pixel_format.family:
         return target
-    color = resolve_color(ColorSpec(), format=pixels, width=target.width, height=target.height)
+    tagged = {
+        name: getattr(source.color, name) for name in ("transfer", "primaries") if name not in video.guessed
+    }
+    color = resolve_color(ColorSpec(**tagged), format=pixels, width=target.width, height=target.height)
     return replace(target, color=color)
 
 
