@@ -34,21 +34,35 @@ def list_sources(folder: Path, split: str, *, held_out: float = 0.05) -> list[So
     A `manifest.tsv` with columns `file` and `split` decides; without one every picture below the folder
     counts, and about `held_out` of them, chosen by their names' hash, are "val".
 
-    Raises InputError if the folder cannot be read or holds no picture of the split.
+    Raises InputError if the folder or manifest cannot be read, or there is no picture of the split.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder of pictures")
     manifest = folder / "manifest.tsv"
     if manifest.is_file():
-        with manifest.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        names = [row["file"] for row in rows if row.get("split", "train") == split]
+        names = [row["file"] for row in _rows(manifest) if (row.get("split") or "train") == split]
     else:
         found = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES]
-        names = [name for name in found if (_share(name) < held_out) == (split == "val")]
+        found.sort(key=_share)
+        # Of a few pictures one is held out all the same, unless it is the only one.
+        count = sum(_share(name) < held_out for name in found)
+        if not count and held_out and len(found) > 1:
+            count = 1
+        names = found[:count] if split == "val" else found[count:]
     if not names:
         raise InputError(f"{folder} holds no pictures for the split {split}")
     return [Source(name=name, path=folder / name) for name in sorted(names)]
+
+
+def _rows(manifest: Path) -> list[dict[str, str]]:
+    try:
+        with manifest.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{manifest} cannot be read: {error}") from error
+    if any(not row.get("file") for row in rows):
+        raise InputError(f"{manifest} has rows without a name in the column `file`")
+    return rows
 
 
 def _share(name: str) -> float:

@@ -7,7 +7,6 @@ nothing had happened.
 
 from __future__ import annotations
 
-import csv
 import ctypes
 import logging
 import math
@@ -26,6 +25,7 @@ from paragon_stream.errors import CheckpointError, OutputError, ParagonError, Us
 from paragon_stream.train.adversarial import Adversary
 from paragon_stream.train.batches import Batch, Batches
 from paragon_stream.train.depthwise import speed_up
+from paragon_stream.train.log import Log
 from paragon_stream.train.losses import Loss
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.optimisers import MovingAverage, learning_rate, make_optimiser, set_learning_rate
@@ -36,7 +36,6 @@ from paragon_stream.train.validation import Validation
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
-LOG_FILE = "log.csv"
 BEST_FILE = "best.safetensors"
 
 
@@ -73,6 +72,7 @@ class Training:
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.text, self.folder = recipe, text, folder
+        self.log = Log(folder)
         self.batches, self.validation = batches, validation
         self.device = torch.device(device)
         network = recipe.network
@@ -155,7 +155,7 @@ class Training:
         if scores["psnr"] > self.best:
             self.best = scores["psnr"]
             self.save_best(shadow)
-        self._log({"step": self.step, **means, **scores})
+        self.log.add({"step": self.step, **means, **scores})
         self.save_state()
         progress = Progress(
             step=self.step, steps=self.recipe.steps, loss=means["loss"], scores=scores, best=self.best
@@ -224,28 +224,8 @@ class Training:
         if self.adversary is not None:
             self.adversary.load_state_dict(state["adversary"])
         self.step, self.best = state["step"], state["best"]
-        self._truncate_log()
+        self.log.cut(self.step)
         logger.info("resumed at step %d", self.step)
-
-    def _log(self, row: Mapping[str, Any]) -> None:
-        path = self.folder / LOG_FILE
-        fresh = not path.exists()
-        try:
-            with path.open("a", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, list(row))
-                if fresh:
-                    writer.writeheader()
-                writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-    def _truncate_log(self) -> None:
-        """Drop rows that were logged after the state was saved."""
-        path = self.folder / LOG_FILE
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines[1:] if int(line.split(",", 1)[0]) <= self.step]
-            path.write_text("".join(lines[:1] + kept), encoding="utf-8")
 
 
 def write_atomically(state: Mapping[str, Any], path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from paragon_stream.checkpoint import load_weights
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.train.batches import Batches
 from paragon_stream.train.data import list_sources
 from paragon_stream.train.loop import BEST_FILE, Report, Training, keep_freed_memory
@@ -37,8 +37,8 @@ def train(
     """Train what a recipe says; the path of the best weights (safetensors in upstream's form, with metadata).
 
     `output` is the run's folder (default: `runs/<recipe's stem>` below the working directory); it holds
-    `state.pt` (resumed from if it is there), `log.csv` and `best.safetensors`. Degraded pictures are made
-    once and kept below `cache` (default: `shards` beside the output).
+    `state.pt` (resumed from if it is there), `log.csv` with its plot, and `best.safetensors`. Degraded
+    pictures are made once and kept below `cache` (default: `shards` beside the output).
 
     Raises UsageError, InputError and CheckpointError for bad recipes, data and `init`, OutputError if
     nothing can be written, and DivergedError if the loss stops being a number.
@@ -47,7 +47,10 @@ def train(
     recipe, text = read_recipe(recipe_path)
     check_device(device)
     folder = Path(output) if output is not None else Path("runs") / recipe_path.stem
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
     keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)

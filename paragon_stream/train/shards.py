@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -100,9 +101,9 @@ def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
 def read_shard(path: Path) -> Shard:
     """Raises InputError."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"shard {path} cannot be read: {error}; delete it to have it made again") from error
     hr = arrays["hr"]
     frames = tuple(

@@ -1,0 +1,160 @@
+"""What goes wrong around a training: full disks, damaged files, folders that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from training_material import drawn_picture, write_pictures  # noqa: E402
+
+import paragon_stream.cli.main as cli  # noqa: E402
+from paragon_stream.checkpoint import load_weights  # noqa: E402
+from paragon_stream.errors import InputError, OutputError  # noqa: E402
+from paragon_stream.train.batches import Batches  # noqa: E402
+from paragon_stream.train.data import list_sources  # noqa: E402
+from paragon_stream.train.loop import BEST_FILE, STATE_FILE, Progress, Training  # noqa: E402
+from paragon_stream.train.recipe import DataRecipe, NetworkRecipe, Recipe  # noqa: E402
+from paragon_stream.train.resample import shrink, to_codes  # noqa: E402
+from paragon_stream.train.shards import Shard, ShardPlan, read_shard, shards  # noqa: E402
+from paragon_stream.train.validation import Validation  # noqa: E402
+
+RECIPE = Recipe(
+    name="test",
+    network=NetworkRecipe(variant="realtime"),
+    data=DataRecipe(folder="pictures", patch=32, batch=2, context=3),
+    steps=6,
+    evaluate_every=2,
+)
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file can grow beyond `room` bytes: writes fail in the middle, as on a full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def training(folder: Path, recipe: Recipe = RECIPE) -> Training:
+    picture = drawn_picture(1, 96)
+    shard = Shard(hr=picture, rgb=to_codes(shrink(picture.astype(np.float32), 2))[None], frames=())
+    folder.mkdir(exist_ok=True)
+    batches = Batches([shard], scale=2, patch=32, batch=2)
+    return Training(recipe, "test", batches, Validation([shard], 2), folder, "cpu")
+
+
+@pytest.mark.parametrize("room", [20_000, 100_000])  # less than the weights, less than the state
+def test_a_full_disk_stops_the_training_and_harms_no_checkpoint(tmp_path: Path, room: int) -> None:
+    training(tmp_path, replace(RECIPE, steps=2)).run()
+    state, best = ((tmp_path / name).read_bytes() for name in (STATE_FILE, BEST_FILE))
+    files = {path.name for path in tmp_path.iterdir()} | {"log.svg"}
+    run = training(tmp_path)
+    run.resume()
+    run.best = 0.0  # whatever comes is better, and to be written
+    run.resume = lambda: None  # type: ignore[method-assign]
+    with full_disk(room), pytest.raises(OutputError, match="cannot be written"):
+        run.run()
+    assert (tmp_path / STATE_FILE).read_bytes() == state
+    if room < len(best):
+        assert (tmp_path / BEST_FILE).read_bytes() == best
+    load_weights(tmp_path / BEST_FILE)
+    assert {path.name for path in tmp_path.iterdir()} <= files
+    reached: list[Progress] = []
+    training(tmp_path).run(reached.append)
+    assert [progress.step for progress in reached] == [4, 6]
+
+
+def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", 2, size=96)
+    sources, plan = list_sources(tmp_path / "pictures", "train"), ShardPlan(scale=2)
+    with full_disk(1000), pytest.raises(OutputError, match="shard"):
+        list(shards(sources, plan, tmp_path / "cache"))
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    assert len(list(shards(sources, plan, tmp_path / "cache"))) == 2
+
+
+def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", 1, size=96)
+    list(shards(list_sources(tmp_path / "pictures", "train"), ShardPlan(scale=2), tmp_path / "cache"))
+    (path,) = (tmp_path / "cache").rglob("*.npz")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match="made again"):
+        read_shard(path)
+
+
+def test_of_a_few_pictures_without_a_manifest_one_is_held_out(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 3, size=96)
+    (tmp_path / "manifest.tsv").unlink()
+    split = {name: {source.name for source in list_sources(tmp_path, name)} for name in ("train", "val")}
+    assert (len(split["train"]), len(split["val"])) == (2, 1)
+    assert not split["train"] & split["val"]
+    (tmp_path / next(iter(split["train"]))).unlink()
+    (tmp_path / next(iter(split["val"]))).unlink()
+    with pytest.raises(InputError, match="split val"):
+        list_sources(tmp_path, "val")
+
+
+def test_a_manifest_that_is_none_is_named(tmp_path: Path) -> None:
+    for content in (b"name\tsplit\na.png\ttrain\n", b"\xff\xfe\x00"):
+        (tmp_path / "manifest.tsv").write_bytes(content)
+        with pytest.raises(InputError, match=r"manifest\.tsv"):
+            list_sources(tmp_path, "train")
+
+
+RECIPE_TEXT = """
+name = "x"
+steps = 2
+[network]
+variant = "realtime"
+[data]
+folder = "pictures"
+patch = 32
+batch = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (RECIPE_TEXT, 1, "pictures is no folder"),
+        (RECIPE_TEXT.replace("steps", "step"), 2, "unknown key step;"),
+        (RECIPE_TEXT.replace("realtime", "photo"), 2, "realtime, stream"),
+        ("name =", 2, "no valid TOML"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, code: int, said: str
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(text, encoding="utf-8")
+    assert cli.run(["train", str(recipe), "--output", str(tmp_path / "run")]) == code
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_unreadable_pictures_are_left_out_and_an_output_that_is_a_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_pictures(tmp_path / "pictures", 5, size=96)
+    (tmp_path / "pictures" / "001.png").write_bytes(b"broken")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE_TEXT, encoding="utf-8")
+    (tmp_path / "file").write_bytes(b"")
+    assert cli.run(["train", str(recipe), "--output", str(tmp_path / "file" / "run")]) == 1
+    assert "cannot be made" in capsys.readouterr().err
+    arguments = ["train", str(recipe), "--output", str(tmp_path / "run"), "--threads", "1"]
+    assert cli.run(arguments) == 0
+    assert "001.png" in caplog.text
+    assert "best weights:" in capsys.readouterr().out
