@@ -12,7 +12,8 @@ import numpy as np
 
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.job import BaseTerm, FrameJob, InputPlane, OutputPlane
+from paragon_stream.framejob.components import BaseTerm, InputPlane, OutputPlane
+from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Detail, Tail
 from paragon_stream.framejob.taps import FilterBank
 
@@ -41,7 +42,7 @@ def preamble(job: FrameJob, tail: Tail) -> str:
     lines = [
         f"constexpr int BLOCKS = {blocks};",
         f"constexpr int SPOILED = {blocks + 1};  // pixels at each end of a slice",
-        f"constexpr int SLICE = {32 - 2 * (blocks + 1)};",
+        "constexpr int SLICE = 128 - 2 * SPOILED;",
         f"constexpr bool CONDITIONED = {_truth(job.spec.conditioned)};",
         f"constexpr int SCALE = {job.scale};",
         f"constexpr int TAIL_ROWS = {tail.conv.weight.shape[2]};",
@@ -197,7 +198,6 @@ def _group(job: FrameJob, name: str, members: list[tuple[OutputPlane, Detail]]) 
         "FACTOR_X": plane.factor[1],
         "FILTERS": len(term.filters),
         "PHASES_Y": len(rows[0].phases),
-        "STEP_Y": rows[0].step,
         "PHASES_X": len(columns[0].phases),
         "STEP_X": columns[0].step,
         "FIRST_ROW": first_row,
@@ -205,6 +205,8 @@ def _group(job: FrameJob, name: str, members: list[tuple[OutputPlane, Detail]]) 
         "FIRST_COLUMN": first_column,
         "COLUMN_TAPS": column_taps,
     }
+    if rows[0].step != 1:
+        raise EngineError(f"the cuda engine has no filter for {job.source} to {job.target}")
     if job.source.pixel_format.peak * unit >= 1 << 31:
         raise EngineError("the cuda engine's base path has no room for these filters at this depth")
     # Rounded, so that one text serves all matrices: what colour adds is 0 but for the last bits.

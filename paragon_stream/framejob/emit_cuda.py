@@ -20,7 +20,8 @@ from paragon_stream.framejob.tail import Tail
 
 _TILE_OUTPUTS = 8  # columns of a tensor-core product
 _BODY_WARPS = _HEAD_WARPS = 4
-_WARPS_PER_MULTIPROCESSOR = 8  # the register file holds no more of `body`
+_RESIDENT = 2  # blocks of `body` that the registers of a multiprocessor hold
+_MID_WIDTH = 16 * _HEAD_WARPS
 _PIXEL_BYTES = 2 * FEATURES
 _MAX_BLOCKS = 3  # that fit the registers of one thread
 
@@ -94,9 +95,11 @@ class _Grid:
             )
             for axis in (0, 1)
         )
-        # The tail's support, and one more pixel on every side for conv_mid's.
+        self.tile = (CELLS_Y, _MID_WIDTH - tail_columns + 1)
+        self.tiles = tuple(math.ceil(count / tile) for count, tile in zip(self.cells, self.tile, strict=True))
+        # The tail's support, and one more pixel on every side for conv_mid's; whole tiles across.
         self.rows = self.cells[0] + tail_rows + 1
-        self.columns = self.cells[1] + tail_columns + 1
+        self.columns = self.tiles[1] * self.tile[1] + tail_columns + 1
         self.top, self.left = top + 1, left + 1
 
 
@@ -122,16 +125,17 @@ def _body(
     job: FrameJob, grid: _Grid, inputs: Sequence[PlaneLayout], weight_bytes: int, multiprocessors: int
 ) -> Launch:
     blocks = len(job.blocks)
-    slices = math.ceil(grid.columns / (32 - 2 * (blocks + 1)))
-    segment = _segment(grid.rows, slices, 2 * blocks + 2, multiprocessors * _WARPS_PER_MULTIPROCESSOR)
+    slices = math.ceil(grid.columns / (32 * _BODY_WARPS - 2 * (blocks + 1)))
+    segment = _segment(grid.rows, slices, 2 * blocks + 2, multiprocessors * _RESIDENT)
     planes, pitches = _three(BufferKind.INPUT, inputs)
     sizes = (job.source.width, job.source.height, grid.columns, grid.rows, grid.left, grid.top, segment)
-    ring_bytes = 8 * 4 * 35
+    ring_bytes = 2 * 4 * (32 * _BODY_WARPS + 3) * 4
+    edge_bytes = blocks * 2 * (_BODY_WARPS + 2) * 4 * 16
     return Launch(
         kernel="body",
-        grid=(math.ceil(slices / _BODY_WARPS), math.ceil(grid.rows / segment), 1),
+        grid=(slices, math.ceil(grid.rows / segment), 1),
         block=(32 * _BODY_WARPS, 1, 1),
-        shared_bytes=weight_bytes + _BODY_WARPS * ring_bytes,
+        shared_bytes=weight_bytes + edge_bytes + ring_bytes,
         args=(
             *planes,
             Buffer(kind=BufferKind.CONSTANT, index=0),
@@ -143,11 +147,14 @@ def _body(
     )
 
 
-def _segment(rows: int, slices: int, overhead: int, warps: int) -> int:
-    """Rows that one warp computes such that the last warps end soonest; `overhead` rows come on top."""
+def _segment(rows: int, slices: int, overhead: int, resident: int) -> int:
+    """Rows that a block of threads computes such that the last ends soonest, if `resident` run at a time.
+
+    `overhead` rows come on top of each segment.
+    """
 
     def duration(segments: int) -> int:
-        return math.ceil(slices * segments / warps) * (math.ceil(rows / segments) + overhead)
+        return math.ceil(slices * segments / resident) * (math.ceil(rows / segments) + overhead)
 
     segments = min(range(1, max(1, rows // 8) + 1), key=duration)
     return math.ceil(rows / segments)
@@ -156,17 +163,15 @@ def _segment(rows: int, slices: int, overhead: int, warps: int) -> int:
 def _head(
     job: FrameJob, tail: Tail, grid: _Grid, inputs: Sequence[PlaneLayout], outputs: Sequence[PlaneLayout]
 ) -> Launch:
-    tail_rows, tail_columns = tail.conv.weight.shape[2:]
-    mid_width = 16 * _HEAD_WARPS
-    cells_x = mid_width - tail_columns + 1
-    mid_bytes = mid_width * (CELLS_Y + tail_rows - 1) * _PIXEL_BYTES
+    tail_rows = tail.conv.weight.shape[2]
+    mid_bytes = _MID_WIDTH * (CELLS_Y + tail_rows - 1) * _PIXEL_BYTES
     cell_bytes = 4 * 16 * (len(tail.conv.weight) + 1) * _HEAD_WARPS
     sources, source_pitches = _three(BufferKind.INPUT, inputs)
     targets, target_pitches = _three(BufferKind.OUTPUT, outputs)
     sizes = (job.source.width, job.source.height, grid.columns, grid.cells[1], grid.cells[0])
     return Launch(
         kernel="head",
-        grid=(math.ceil(grid.cells[1] / cells_x), math.ceil(grid.cells[0] / CELLS_Y), 1),
+        grid=(grid.tiles[1], grid.tiles[0], 1),
         block=(32 * _HEAD_WARPS, 1, 1),
         shared_bytes=mid_bytes + cell_bytes,
         args=(

@@ -1,17 +1,20 @@
-// The network's body: planes of codes → features. One warp computes a slice, SLICE columns wide, row by row from
-// top to bottom, and keeps everything in registers: it asks no other warp for anything.
+// The network's body: planes of codes → features. A block of threads computes a slice, SLICE columns wide, row by
+// row from top to bottom, and keeps everything between conv_in and the last block in registers.
 //
-// A row is 32 pixels at a time, as two 16-row matrices. Pixel 4·group + 2·m + h of the slice is row group + 8·h of
-// matrix m, so a lane holds four neighbouring pixels of four channel pairs and depthwise 3×3 convolutions need
-// two pixels from the lanes beside it. At the slice's ends each 3×3 convolution spoils one pixel more; only the
-// pixels in between are stored.
+// A row of the slice is 32 pixels in each warp, as two 16-row matrices. Pixel 4·group + 2·m + h is row group + 8·h
+// of matrix m, so a lane holds four neighbouring pixels of four channel pairs, and depthwise 3×3 convolutions need
+// one pixel from the lane to either side; from the warp to either side at the ends. At the slice's ends each 3×3
+// convolution spoils one pixel more; only the pixels in between are stored.
 //
 // Between blocks a row of features is what the tensor core's results and its left operand have in common:
 // x[m][h] = channels 2t…2t+1, x[m][2 + h] = channels 2t+8…2t+9 of the pixel (t = lane % 4).
 
-constexpr int RING_ROWS = 4;
-constexpr int RING_PITCH = 35;  // 32 pixels and their neighbours; odd, so that rows do not share banks
 constexpr int BODY_WARPS = 4;
+constexpr int ROW_PIXELS = 32 * BODY_WARPS;
+// The source's pixels on the luma grid, in shared memory: [Y and U, V][row & 3][pixel + 1].
+constexpr int RING_ROWS = 4;
+constexpr int RING_PITCH = ROW_PIXELS + 3;  // so that what the lanes of a warp read lies in 32 banks
+constexpr int RING_WORDS = 2 * RING_ROWS * RING_PITCH;
 
 // Offsets into the weights, in uint4.
 constexpr int FIRST_BIAS = 96;    // [t]: channels 2t, 2t+1, 2t+8, 2t+9 in fp32
@@ -71,6 +74,7 @@ DEVICE float centred(const Codes& codes, const SourceColumn& column, int c, int 
     return static_cast<float>(all) * unit - SOURCE_CENTRE * SOURCE_UNIT;
 }
 
+// Y and U, V and nothing.
 DEVICE uint2 pixel_of(const Codes& codes, const SourceColumn (&columns)[SOURCE_COMPONENTS], int y) {
     float luma = centred(codes, columns[0], 0, y);
     if (SOURCE_COMPONENTS == 1) return make_uint2(pack(luma, 0.f), 0u);
@@ -83,6 +87,16 @@ struct Block {
     half2 open[2][4][4];   // sums of depthwise outputs [still lacking 1 row, 2 rows][pixel][channels]
     half2 before[2][4];    // the row of features above
 };
+
+constexpr int EDGE_SIDE = (BODY_WARPS + 2) * 4;
+constexpr int EDGES = 2 * EDGE_SIDE;
+
+DEVICE void take(half2 (&pixel)[4], uint4 from) {
+    pixel[0] = from.x;
+    pixel[1] = from.y;
+    pixel[2] = from.z;
+    pixel[3] = from.w;
+}
 
 DEVICE void add_row(half2 (&sums)[4][4], const half2 (&wide)[6][4], const uint4* weights) {
 #pragma unroll
@@ -98,9 +112,10 @@ DEVICE void add_row(half2 (&sums)[4][4], const half2 (&wide)[6][4], const uint4*
     }
 }
 
-// x + project(gelu(depthwise(expand(x)))): takes a row, gives the row above it.
-DEVICE void run_block(Block& block, half2 (&x)[2][4], const uint4* weights, int lane) {
-    const int t = lane % 4;
+// x + project(gelu(depthwise(expand(x)))): takes a row, gives the row above it. All warps of the block come here
+// together; `edges` are for them to exchange their first and last pixels, [side][warp + 1][t].
+DEVICE void run_block(Block& block, half2 (&x)[2][4], const uint4* weights, uint4* edges, int warp, int lane) {
+    const int t = lane % 4, group = lane / 4;
     half2 wide[6][4];  // pixels -1 … 4 of this lane
     uint4 expand[2] = {weights[EXPAND + lane], weights[EXPAND + 32 + lane]};
 #pragma unroll
@@ -119,6 +134,12 @@ DEVICE void run_block(Block& block, half2 (&x)[2][4], const uint4* weights, int 
         wide[0][n] = from_below(wide[4][n], 4);
         wide[5][n] = from_above(wide[1][n], 4);
     }
+    uint4* mine = edges + (warp + 1) * 4 + t;
+    if (group == 0) mine[0] = make_uint4(wide[1][0], wide[1][1], wide[1][2], wide[1][3]);
+    if (group == 7) mine[EDGE_SIDE] = make_uint4(wide[4][0], wide[4][1], wide[4][2], wide[4][3]);
+    sync_block();
+    if (group == 0) take(wide[0], mine[EDGE_SIDE - 4]);
+    if (group == 7) take(wide[5], mine[4]);
 
     half2 done[4][4];
     uint4 bias = weights[DEPTHWISE_BIAS + t];
@@ -164,8 +185,9 @@ DEVICE void run_block(Block& block, half2 (&x)[2][4], const uint4* weights, int 
     }
 }
 
-// conv_in of the row whose neighbours' slots in the ring are given.
-DEVICE void run_first(half2 (&x)[2][4], const uint2* ring, int row, const uint4* weights, const float (&bias)[4], int lane) {
+// conv_in of a row; `ring` begins at this warp's pixels.
+DEVICE void run_first(half2 (&x)[2][4], const unsigned* ring, int row, const uint4* weights, const float (&bias)[4],
+                      int lane) {
     const int t = lane % 4, group = lane / 4;
     float sum[2][2][4];
 #pragma unroll
@@ -178,14 +200,14 @@ DEVICE void run_first(half2 (&x)[2][4], const uint2* ring, int row, const uint4*
     }
 #pragma unroll
     for (int k = 0; k < 3; ++k) {
-        // Each lane brings one tap of nine; in the last step only lane 0's has weights.
+        // Each lane brings one tap of nine; in the last step only those of t = 0 have weights.
         int tap = k < 2 ? 4 * k + t : 8;
-        const uint2* pixels = ring + ((row - 1 + tap / 3) & (RING_ROWS - 1)) * RING_PITCH + tap % 3 + 4 * group;
+        const unsigned* pixels = ring + ((row - 1 + tap / 3) & (RING_ROWS - 1)) * RING_PITCH + tap % 3 + 4 * group;
+        const unsigned* others = pixels + RING_ROWS * RING_PITCH;
         uint4 weight = weights[32 * k + lane];
 #pragma unroll
         for (int m = 0; m < 2; ++m) {
-            uint2 even = pixels[2 * m], odd = pixels[2 * m + 1];
-            half2 a[4] = {even.x, odd.x, even.y, odd.y};
+            half2 a[4] = {pixels[2 * m], pixels[2 * m + 1], others[2 * m], others[2 * m + 1]};
             multiply_add(sum[m][0], a, make_uint2(weight.x, weight.y));
             multiply_add(sum[m][1], a, make_uint2(weight.z, weight.w));
         }
@@ -197,36 +219,43 @@ DEVICE void run_first(half2 (&x)[2][4], const uint2* ring, int row, const uint4*
     }
 }
 
-// features: [rows][columns] pixels of 16 channels, [t][2t, 2t+1, 2t+8, 2t+9]; (0, 0) is the picture's (top, left).
-// Block (x, y) computes BODY_WARPS slices and `segment` rows.
+DEVICE void put_pixel(unsigned* ring, int y, uint2 pixel) {
+    unsigned* at = ring + (y & (RING_ROWS - 1)) * RING_PITCH + 1 + thread_index();
+    at[0] = pixel.x;
+    at[RING_ROWS * RING_PITCH] = pixel.y;
+}
+
+// features: [channels 0…7, 8…15][rows][columns][t]: 2 channels; (0, 0) is the picture's (-top, -left). Threads
+// (x, y) compute slice x and `segment` rows.
 KERNEL(body, 32 * BODY_WARPS, 2)
-(const u8* plane0, const u8* plane1, const u8* plane2, const uint4* weights, uint2* features, const float* strength,
+(const u8* plane0, const u8* plane1, const u8* plane2, const uint4* weights, unsigned* features, const float* strength,
  int pitch0, int pitch1, int pitch2, int width, int height, int columns, int rows, int left, int top, int segment) {
     SHARED_MEMORY(shared);
-    for (int i = thread_index(); i < BODY_WEIGHTS; i += 32 * BODY_WARPS) shared[i] = weights[i];
     const int lane = thread_index() % 32, warp = thread_index() / 32, t = lane % 4;
-    uint2* ring = reinterpret_cast<uint2*>(shared + BODY_WEIGHTS) + warp * RING_ROWS * RING_PITCH;
-    for (int i = lane; i < RING_ROWS * RING_PITCH; i += 32) ring[i] = make_uint2(0u, 0u);
+    uint4* edges = shared + BODY_WEIGHTS;
+    unsigned* ring = reinterpret_cast<unsigned*>(edges + BLOCKS * EDGES);
+    for (int i = thread_index(); i < BODY_WEIGHTS; i += ROW_PIXELS) shared[i] = weights[i];
+    for (int i = thread_index(); i < BLOCKS * EDGES; i += ROW_PIXELS) edges[i] = make_uint4(0u, 0u, 0u, 0u);
+    for (int i = thread_index(); i < RING_WORDS; i += ROW_PIXELS) ring[i] = 0u;
     sync_block();
-    const int slice = block_x() * BODY_WARPS + warp;
-    if (slice * SLICE >= columns) return;
 
     const u8* planes[3] = {plane0, plane1, plane2};
     const int pitches[3] = {pitch0, pitch1, pitch2};
-    const int x_of_lane = slice * SLICE - left - SPOILED + lane;
+    const int first_column = block_x() * SLICE - SPOILED;  // of the features, may be before the first
+    const int x = first_column - left + thread_index();
     SourceColumn source[SOURCE_COMPONENTS];
 #pragma unroll
     for (int c = 0; c < SOURCE_COMPONENTS; ++c) {
         const int last_column = ((width - 1) >> source_log_x(c));
-        const int near = (x_of_lane >> source_log_x(c)) + up_column(c, x_of_lane, 0);
+        const int near = (x >> source_log_x(c)) + up_column(c, x, 0);
         const int stride = source_stride(c) * static_cast<int>(sizeof(SourceSample));
         source[c].plane = planes[source_array(c)] + source_offset(c) * sizeof(SourceSample);
         source[c].pitch = pitches[source_array(c)];
         source[c].last_row = (height - 1) >> source_log_y(c);
         source[c].near = clamp(near, 0, last_column) * stride;
         source[c].far = clamp(near + 1, 0, last_column) * stride;
-        source[c].near_weight = up_column(c, x_of_lane, 1);
-        source[c].far_weight = up_column(c, x_of_lane, 2);
+        source[c].near_weight = up_column(c, x, 1);
+        source[c].far_weight = up_column(c, x, 2);
     }
     float bias[4];
     {
@@ -240,11 +269,12 @@ KERNEL(body, 32 * BODY_WARPS, 2)
     const int first_row = block_y() * segment - top;
     const int last_row = (first_row + segment < rows - top ? first_row + segment : rows - top) - 1;
     Codes codes;
-    for (int y = first_row - BLOCKS - 1; y < first_row - BLOCKS + 1; ++y) {
+    for (int y = first_row - BLOCKS - 1; y < first_row - BLOCKS + 2; ++y) {
         fetch(codes, source, y);
-        ring[(y & (RING_ROWS - 1)) * RING_PITCH + 1 + lane] = pixel_of(codes, source, y);
+        put_pixel(ring, y, pixel_of(codes, source, y));
     }
-    fetch(codes, source, first_row - BLOCKS + 1);
+    fetch(codes, source, first_row - BLOCKS + 2);
+    sync_block();
     Block blocks[BLOCKS];
 #pragma unroll
     for (int b = 0; b < BLOCKS; ++b) {
@@ -254,21 +284,23 @@ KERNEL(body, 32 * BODY_WARPS, 2)
         for (int i = 0; i < 8; ++i) blocks[b].before[i / 4][i % 4] = 0u;
     }
     for (int y = first_row - BLOCKS; y <= last_row + BLOCKS; ++y) {
-        ring[((y + 1) & (RING_ROWS - 1)) * RING_PITCH + 1 + lane] = pixel_of(codes, source, y + 1);
-        sync_warp();
-        fetch(codes, source, y + 2);  // needed a row from now: memory has all of this row's work to answer
         half2 x[2][4];
-        run_first(x, ring, y, shared, bias, lane);
+        run_first(x, ring + 32 * warp, y, shared, bias, lane);
+        // The row after the next; the barriers in the blocks are between this and those who read it.
+        put_pixel(ring, y + 2, pixel_of(codes, source, y + 2));
+        fetch(codes, source, y + 3);  // memory has all of this row's work to answer
 #pragma unroll
-        for (int b = 0; b < BLOCKS; ++b) run_block(blocks[b], x, shared + BODY_BLOCKS + b * BLOCK_WEIGHTS, lane);
+        for (int b = 0; b < BLOCKS; ++b)
+            run_block(blocks[b], x, shared + BODY_BLOCKS + b * BLOCK_WEIGHTS, edges + b * EDGES, warp, lane);
         const int row = y - BLOCKS;
         if (row < first_row) continue;
 #pragma unroll
         for (int p = 0; p < 4; ++p) {
-            const int pixel = lane / 4 * 4 + p, column = slice * SLICE + pixel - SPOILED;
+            const int pixel = 32 * warp + lane / 4 * 4 + p, column = first_column + pixel;
             if (pixel >= SPOILED && pixel < SPOILED + SLICE && column < columns) {
-                const long long at = static_cast<long long>(row + top) * columns + column;
-                features[at * 4 + t] = make_uint2(x[p / 2][p % 2], x[p / 2][2 + p % 2]);
+                unsigned* at = features + ((row + top) * columns + column) * 4 + t;
+                at[0] = x[p / 2][p % 2];
+                at[rows * columns * 4] = x[p / 2][2 + p % 2];
             }
         }
     }

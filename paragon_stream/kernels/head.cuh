@@ -1,7 +1,7 @@
 // The end of the network and the way back to planes: features → conv_mid → tail → + base path → codes. The tail's
 // outputs are samples of the target in cells: for every source pixel a block of samples of each component.
 //
-// A block of threads makes CELLS_X × CELLS_Y cells. Each warp owns 16 columns and goes down the rows; every row of
+// A block of threads makes CELLS_X × CELLS_Y cells, of which there are features for all, also beyond the picture. Each warp owns 16 columns and goes down the rows; every row of
 // features is read once and multiplied into all output rows that it is part of.
 
 constexpr int HEAD_WARPS = 4;
@@ -17,35 +17,34 @@ constexpr int TAIL = TAIL_BIAS + 2 * TAIL_TILES;  // [row][column][tile][lane]: 
 
 DEVICE int clamp_index(int value, int last) { return value < 0 ? 0 : value > last ? last : value; }
 
-// 16 channels of two pixels, this lane's share of the left operand: its upper and its lower row.
-DEVICE void load_pixels(half2 (&a)[4], const uint2* upper, const uint2* lower) {
-    uint2 first = *upper, second = *lower;
-    a[0] = first.x;
-    a[1] = second.x;
-    a[2] = first.y;
-    a[3] = second.y;
-}
+// Where pixel x of a row of conv_mid's results has its channels 8·half …, in 16 bytes: laid out so that eight
+// neighbouring pixels lie in 32 banks.
+DEVICE int place_of(int x, int half) { return 2 * x + (half ^ (x >> 2 & 1)); }
 
-// conv_mid for the columns of this warp: `rows` rows of `mid`, [row][MID_WIDTH][t].
-DEVICE void run_mid(uint2* mid, const uint2* features, const uint4* weights, int columns, int first_column, int rows,
+// conv_mid for the columns of this warp: `rows` rows of `mid`, [row][MID_WIDTH] pixels. `features` begins at this
+// block's first pixel; `half` is how far its second channels are from the first.
+DEVICE void run_mid(uint4* mid, const unsigned* features, const uint4* weights, int half, int columns, int rows,
                     int warp, int lane) {
     const int t = lane % 4, group = lane / 4;
     uint4 taps[9];
 #pragma unroll
     for (int i = 0; i < 9; ++i) taps[i] = weights[32 * i + lane];
-    const float* bias = reinterpret_cast<const float*>(weights + MID_BIAS + t);
-    int offsets[2][3];
+    const uint4 bias_bits = weights[MID_BIAS + t];
+    const float bias[4] = {as_float(bias_bits.x), as_float(bias_bits.y), as_float(bias_bits.z), as_float(bias_bits.w)};
+    const unsigned* low = features + (16 * warp + group) * 4 + t;
+    const unsigned* high = low + half;
+    unsigned* out[2][2];
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
 #pragma unroll
-        for (int dx = 0; dx < 3; ++dx)
-            offsets[h][dx] = clamp_index(first_column + 16 * warp + group + 8 * h + dx, columns - 1) * 4 + t;
+        for (int n = 0; n < 2; ++n)
+            out[h][n] = reinterpret_cast<unsigned*>(mid + place_of(16 * warp + group + 8 * h, n)) + t;
     }
     float sums[3][2][4];  // [rows below this one that it still lacks]
 #pragma unroll
     for (int i = 0; i < 24; ++i) sums[i / 8][i / 4 % 2][i % 4] = 0.f;
+#pragma unroll 3
     for (int row = 0; row < rows + 2; ++row) {
-        const uint2* pixels = features + static_cast<long long>(row) * columns * 4;
 #pragma unroll
         for (int n = 0; n < 2; ++n) {
 #pragma unroll
@@ -57,8 +56,7 @@ DEVICE void run_mid(uint2* mid, const uint2* features, const uint4* weights, int
         }
 #pragma unroll
         for (int dx = 0; dx < 3; ++dx) {
-            half2 a[4];
-            load_pixels(a, pixels + offsets[0][dx], pixels + offsets[1][dx]);
+            half2 a[4] = {low[4 * dx], low[4 * dx + 32], high[4 * dx], high[4 * dx + 32]};
 #pragma unroll
             for (int dy = 0; dy < 3; ++dy) {
                 uint4 tap = taps[3 * dy + dx];
@@ -66,10 +64,15 @@ DEVICE void run_mid(uint2* mid, const uint2* features, const uint4* weights, int
                 multiply_add(sums[2 - dy][1], a, make_uint2(tap.z, tap.w));
             }
         }
+        low += columns * 4;
+        high += columns * 4;
         if (row < 2) continue;
-        uint2* out = mid + ((row - 2) * MID_WIDTH + 16 * warp + group) * 4 + t;
-        out[0] = make_uint2(pack(sums[0][0][0], sums[0][0][1]), pack(sums[0][1][0], sums[0][1][1]));
-        out[8 * 4] = make_uint2(pack(sums[0][0][2], sums[0][0][3]), pack(sums[0][1][2], sums[0][1][3]));
+#pragma unroll
+        for (int n = 0; n < 2; ++n) {
+#pragma unroll
+            for (int h = 0; h < 2; ++h)
+                out[h][n][(row - 2) * MID_WIDTH * 8] = pack(sums[0][n][2 * h], sums[0][n][2 * h + 1]);
+        }
     }
 }
 
@@ -77,18 +80,15 @@ DEVICE void run_mid(uint2* mid, const uint2* features, const uint4* weights, int
 // where its detail is, and the base path's horizontal filter over the source.
 template <class G>
 struct Column {
-    // Where cells and filters move on together, each row of the source is filtered once and kept.
-    static constexpr bool KEEPS = G::PHASES_Y == G::BLOCK_Y && G::STEP_Y == 1;
-    static constexpr int KEPT = KEEPS ? G::ROW_TAPS + 1 : 1;
     const u8* plane;
     int pitch, last_row;
     int offsets[G::COLUMN_TAPS];  // bytes from the start of a row
     int weights[G::FILTERS][G::COLUMN_TAPS];
     u8* out;  // null: no sample of the picture
-    int out_pitch;
+    int out_pitch, last_y;
     int detail;  // index into the warp's cells
-    bool pads;   // also writes the byte of the pixel that carries nothing
-    float kept[G::FILTERS][KEPT];
+    bool pads;   // also writes the sample of the pixel that carries nothing
+    float kept[G::FILTERS][G::ROW_TAPS];  // rows of the source that the next sample needs, filtered
 };
 
 DEVICE int floor_divide(int value, int by) { return (value >= 0 ? value : value - by + 1) / by; }
@@ -116,6 +116,7 @@ DEVICE void start_column(Column<G>& column, int number, const u8* const (&planes
         const int out_bytes = sizeof(TargetSample);
         column.out = outs[target_array(c)] + (x * target_stride(c) + target_offset(c)) * out_bytes;
         column.out_pitch = out_pitches[target_array(c)];
+        column.last_y = (height * SCALE + G::FACTOR_Y - 1) / G::FACTOR_Y - 1;
     }
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) {
@@ -130,13 +131,13 @@ DEVICE void start_column(Column<G>& column, int number, const u8* const (&planes
 // The base path's horizontal filters at this column, over a row of the source.
 template <class G>
 DEVICE void filter_row(float (&result)[G::FILTERS], const Column<G>& column, int row) {
-    const u8* samples = column.plane + static_cast<long long>(clamp_index(row, column.last_row)) * column.pitch;
+    const unsigned start = clamp_index(row, column.last_row) * column.pitch;
     int sums[G::FILTERS];
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) sums[f] = 0;
 #pragma unroll
     for (int k = 0; k < G::COLUMN_TAPS; ++k) {
-        int code = *reinterpret_cast<const SourceSample*>(samples + column.offsets[k]) >> SOURCE_SHIFT;
+        int code = *reinterpret_cast<const SourceSample*>(column.plane + (start + column.offsets[k])) >> SOURCE_SHIFT;
 #pragma unroll
         for (int f = 0; f < G::FILTERS; ++f) sums[f] += code * column.weights[f][k];
     }
@@ -151,49 +152,50 @@ DEVICE void keep_row(Column<G>& column, int row) {
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) {
 #pragma unroll
-        for (int i = 0; i + 1 < Column<G>::KEPT; ++i) column.kept[f][i] = column.kept[f][i + 1];
-        column.kept[f][Column<G>::KEPT - 1] = filtered[f];
+        for (int i = 0; i + 1 < G::ROW_TAPS; ++i) column.kept[f][i] = column.kept[f][i + 1];
+        column.kept[f][G::ROW_TAPS - 1] = filtered[f];
     }
 }
 
+// Where sample y's filter begins, in whole cells of the filter, and which of the filter's phases it is.
 template <class G>
-DEVICE void store_sample(const Column<G>& column, int y, float value, unsigned* status) {
-    if (!(value > -1e9f && value < 1e9f)) raise_flag(status);  // not a number, or far from any code
-    int code = clamp(round_even(value), 0, TARGET_PEAK) << TARGET_SHIFT;
-    TargetSample* pixel = reinterpret_cast<TargetSample*>(column.out + static_cast<long long>(y) * column.out_pitch);
-    *pixel = static_cast<TargetSample>(code);
-    if (TARGET_PADDING >= 0 && column.pads) pixel[TARGET_PADDING - target_offset(0)] = TARGET_PEAK;
+DEVICE int phase_of(int y) {
+    return y - floor_divide(y, G::PHASES_Y) * G::PHASES_Y;
 }
 
-// Base + detail → codes, for the samples of one row of cells.
 template <class G>
-DEVICE void finish_cells(Column<G>& column, const float* cells, int row, int height, unsigned* status) {
-    const int size = (height * SCALE + G::FACTOR_Y - 1) / G::FACTOR_Y;
-    if (Column<G>::KEEPS) keep_row(column, row + G::FIRST_ROW + G::ROW_TAPS - 1);
+DEVICE void keep_first_rows(Column<G>& column, int first_cell) {
+    const int y = first_cell * G::BLOCK_Y - G::LEAD_Y;
+    // Phase 0 is where finish_cells takes a row more.
+    const int base = floor_divide(y, G::PHASES_Y) - (phase_of<G>(y) == 0 ? 1 : 0);
+    for (int k = 0; k < G::ROW_TAPS; ++k) keep_row(column, base + G::FIRST_ROW + k);
+}
+
+// Base + detail → codes, for the samples of one row of cells. True if all of them were numbers.
+template <class G>
+DEVICE bool finish_cells(Column<G>& column, const float* cells, int row) {
+    constexpr bool even = G::BLOCK_Y % G::PHASES_Y == 0;  // then the phases are known here
+    bool good = true;
 #pragma unroll
     for (int a = 0; a < G::BLOCK_Y; ++a) {
         const int y = row * G::BLOCK_Y + a - G::LEAD_Y;
+        const int phase = even ? (a - G::LEAD_Y + G::BLOCK_Y) % G::PHASES_Y : phase_of<G>(y);
+        if (phase == 0) keep_row(column, floor_divide(y, G::PHASES_Y) + G::FIRST_ROW + G::ROW_TAPS - 1);
         float value = cells[column.detail + a * G::BLOCK_X] + G::OFFSET;
-        if (Column<G>::KEEPS) {
-            const int before = a < G::LEAD_Y ? 1 : 0, phase = a - G::LEAD_Y + before * G::BLOCK_Y;
 #pragma unroll
-            for (int f = 0; f < G::FILTERS; ++f) {
+        for (int f = 0; f < G::FILTERS; ++f) {
 #pragma unroll
-                for (int k = 0; k < G::ROW_TAPS; ++k)
-                    value += G::row_weight(f, phase, k) * column.kept[f][(1 - before + k) % Column<G>::KEPT];
-            }
-        } else {
-            const int base = floor_divide(y, G::PHASES_Y), phase = y - base * G::PHASES_Y;
-#pragma unroll
-            for (int k = 0; k < G::ROW_TAPS; ++k) {
-                float filtered[G::FILTERS];
-                filter_row(filtered, column, base * G::STEP_Y + G::FIRST_ROW + k);
-#pragma unroll
-                for (int f = 0; f < G::FILTERS; ++f) value += G::row_weight(f, phase, k) * filtered[f];
-            }
+            for (int k = 0; k < G::ROW_TAPS; ++k) value += G::row_weight(f, phase, k) * column.kept[f][k];
         }
-        if (column.out != nullptr && y >= 0 && y < size) store_sample(column, y, value, status);
+        good = good && value > -1e9f && value < 1e9f;  // no code is anywhere near
+        if (column.out != nullptr && y >= 0 && y <= column.last_y) {
+            const int code = clamp(round_even(value), 0, TARGET_PEAK) << TARGET_SHIFT;
+            TargetSample* pixel = reinterpret_cast<TargetSample*>(column.out + static_cast<unsigned>(y * column.out_pitch));
+            *pixel = static_cast<TargetSample>(code);
+            if (TARGET_PADDING >= 0 && column.pads) pixel[TARGET_PADDING - target_offset(0)] = TARGET_PEAK;
+        }
     }
+    return good;
 }
 
 // All columns of group G that this lane makes.
@@ -207,32 +209,33 @@ struct Columns {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
             start_column(column[i], 32 * i + lane, planes, pitches, outs, out_pitches, width, height, first_cell, cells);
-            if (Column<G>::KEEPS) {
-                for (int k = 0; k < G::ROW_TAPS; ++k) keep_row(column[i], first_row - 1 + G::FIRST_ROW + k);
-            }
+            keep_first_rows(column[i], first_row);
         }
     }
 
-    DEVICE_METHOD void finish(const float* cells, int row, int height, unsigned* status) {
+    DEVICE_METHOD bool finish(const float* cells, int row) {
+        bool good = true;
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i) finish_cells(column[i], cells, row, height, status);
+        for (int i = 0; i < COUNT; ++i) good = finish_cells(column[i], cells, row) && good;
+        return good;
     }
 };
 
 KERNEL(head, 32 * HEAD_WARPS, 2)
-(const u8* plane0, const u8* plane1, const u8* plane2, u8* out0, u8* out1, u8* out2, const uint2* features,
+(const u8* plane0, const u8* plane1, const u8* plane2, u8* out0, u8* out1, u8* out2, const unsigned* features,
  const uint4* weights, unsigned* status, int pitch0, int pitch1, int pitch2, int out_pitch0, int out_pitch1,
  int out_pitch2, int width, int height, int columns, int cells_x, int cells_y) {
     SHARED_MEMORY(shared);
-    uint2* mid = reinterpret_cast<uint2*>(shared);
+    uint4* mid = shared;
     const int lane = thread_index() % 32, warp = thread_index() / 32, t = lane % 4, group = lane / 4;
-    float* cells = reinterpret_cast<float*>(mid + MID_ROWS * MID_WIDTH * 4) + warp * 16 * CELL_PITCH;
+    float* cells = reinterpret_cast<float*>(mid + MID_ROWS * MID_WIDTH * 2) + warp * 16 * CELL_PITCH;
     const int first_x = block_x() * CELLS_X, first_y = block_y() * CELLS_Y;
     const int count_y = cells_y - first_y < CELLS_Y ? cells_y - first_y : CELLS_Y;
     const int count_x = cells_x - first_x < CELLS_X ? cells_x - first_x : CELLS_X;
     if (16 * warp < count_x + TAIL_COLUMNS - 1) {
-        const uint2* above = features + static_cast<long long>(first_y) * columns * 4;
-        run_mid(mid, above, weights, columns, first_x, count_y + TAIL_ROWS - 1, warp, lane);
+        const int half = (cells_y + TAIL_ROWS + 1) * columns * 4;
+        const unsigned* first = features + (first_y * columns + first_x) * 4;
+        run_mid(mid, first, weights, half, columns, count_y + TAIL_ROWS - 1, warp, lane);
     }
     sync_block();
     if (16 * warp >= count_x) return;
@@ -241,8 +244,9 @@ KERNEL(head, 32 * HEAD_WARPS, 2)
     const int pitches[3] = {pitch0, pitch1, pitch2};
     u8* outs[3] = {out0, out1, out2};
     const int out_pitches[3] = {out_pitch0, out_pitch1, out_pitch2};
-    // Cells beyond the last repeat it, and are not stored.
-    const int upper = clamp_index(16 * warp + group, count_x - 1), lower = clamp_index(16 * warp + group + 8, count_x - 1);
+    // The row of the left operand that this lane points at; cells beyond the last repeat it, and are not stored.
+    const int pointed = clamp_index(16 * warp + lane % 16, count_x - 1);
+    bool good = true;
 #define EACH_GROUP(G) Columns<G> columns_##G; \
     columns_##G.start(planes, pitches, outs, out_pitches, width, height, first_x + 16 * warp, count_x - 16 * warp, first_y, lane);
     EACH_GROUP_OF_PLANES
@@ -266,11 +270,11 @@ KERNEL(head, 32 * HEAD_WARPS, 2)
                 sums[TAIL_ROWS - 1][n][i] = bias[8 * n + 2 * t + i % 2];
             }
         }
-        const uint2* pixels = mid + row * MID_WIDTH * 4 + t;
+        const uint4* pixels = mid + row * MID_WIDTH * 2;
 #pragma unroll
         for (int dx = 0; dx < TAIL_COLUMNS; ++dx) {
             half2 a[4];
-            load_pixels(a, pixels + (upper + dx) * 4, pixels + (lower + dx) * 4);
+            load_matrices(a, pixels + place_of(pointed + dx, lane / 16));
 #pragma unroll
             for (int dy = 0; dy < TAIL_ROWS; ++dy) {
 #pragma unroll
@@ -284,9 +288,10 @@ KERNEL(head, 32 * HEAD_WARPS, 2)
             for (int i = 0; i < 4; ++i) cells[(group + i / 2 * 8) * CELL_PITCH + 8 * n + 2 * t + i % 2] = sums[0][n][i];
         }
         sync_warp();
-#define EACH_GROUP(G) columns_##G.finish(cells, first_y + row - (TAIL_ROWS - 1), height, status);
+#define EACH_GROUP(G) good = columns_##G.finish(cells, first_y + row - (TAIL_ROWS - 1)) && good;
         EACH_GROUP_OF_PLANES
 #undef EACH_GROUP
         sync_warp();
     }
+    if (!good) raise_flag(status);
 }

@@ -27,6 +27,8 @@ DEVICE unsigned from_above(unsigned value, int count) { return __shfl_down_sync(
 
 DEVICE void raise_flag(unsigned* flag) { atomicOr(flag, 1u); }
 
+DEVICE float as_float(unsigned bits) { return __uint_as_float(bits); }
+
 // To nearest, ties to even.
 DEVICE int round_even(float value) { return __float2int_rn(value); }
 
@@ -88,6 +90,15 @@ DEVICE half2 max2(half2 a, half2 b) {
     return (b & mask) | (a & ~mask);
 }
 #endif
+
+// Four 8×8 matrices of fp16 from shared memory. Lanes 8i … 8i+7 bring the addresses of the rows of matrix i
+// (16 bytes each); a[i] = row lane / 4, columns 2t…2t+1 of matrix i, with t = lane % 4.
+DEVICE void load_matrices(half2 (&a)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
+                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+                 : "memory");
+}
 
 // sum += a · b of a warp: a 16×16 and b 16×8 fp16, sum 16×8 fp32. With group = lane / 4 and t = lane % 4:
 //   a[0] = a(group, 2t…2t+1)   a[1] = a(group+8, 2t…)   a[2] = a(group, 2t+8…)   a[3] = a(group+8, 2t+8…)

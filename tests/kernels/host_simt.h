@@ -6,6 +6,7 @@
 // between two barriers, a race, gives different results. Waiting for lanes that have returned or wait for
 // something else is reported, as is a byte written outside of shared memory.
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -25,6 +26,7 @@ typedef unsigned short u16;
 struct uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 static inline uint2 make_uint2(unsigned x, unsigned y) { return uint2{x, y}; }
+static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return uint4{x, y, z, w}; }
 
 #define DEVICE [[maybe_unused]] static inline
 #define DEVICE_METHOD inline
@@ -33,10 +35,14 @@ static inline uint2 make_uint2(unsigned x, unsigned y) { return uint2{x, y}; }
 
 enum class Wait { NOTHING, BLOCK, WARP, RETURNED };
 
-struct Deposit { unsigned a[4], b[2], value; };
+struct Deposit { unsigned a[4], b[2], value; const unsigned* row; };
 
+// A fiber begins on its stack by `context`; from then on it is left and entered by jumps, which ask the operating
+// system nothing.
 struct Thread {
     ucontext_t context;
+    jmp_buf place;
+    bool begun;
     std::unique_ptr<char[]> stack;
     Wait wait;
     const char* at;   // name of the function it waits in
@@ -44,7 +50,7 @@ struct Thread {
 };
 
 struct Machine {
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     std::vector<Thread> threads;
     std::vector<Deposit> deposits;  // [thread][turn % 2]: nobody is two turns ahead of a lane that still reads
     int current, block_x, block_y;
@@ -58,7 +64,15 @@ static void wait_for(Wait what, const char* name) {
     Thread& thread = machine.threads[machine.current];
     thread.wait = what;
     thread.at = name;
-    swapcontext(&thread.context, &machine.scheduler);
+    if (!_setjmp(thread.place)) _longjmp(machine.scheduler, 1);
+}
+
+// Lets a thread run until it waits or returns.
+__attribute__((noinline)) static void resume(Thread& thread) {
+    if (_setjmp(machine.scheduler)) return;
+    if (thread.begun) _longjmp(thread.place, 1);
+    thread.begun = true;
+    setcontext(&thread.context);
 }
 
 DEVICE int thread_index() { return machine.current; }
@@ -92,6 +106,11 @@ DEVICE unsigned from_below(unsigned value, int count) { return from_lane(value, 
 DEVICE unsigned from_above(unsigned value, int count) { return from_lane(value, count, "from_above"); }
 
 DEVICE void raise_flag(unsigned* flag) { *flag |= 1u; }
+DEVICE float as_float(unsigned bits) {
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
 DEVICE int round_even(float value) { return std::isnan(value) ? 0 : static_cast<int>(std::lrint(value)); }
 
 static float low(half2 v) { return half_to_float[v & 0xffffu]; }
@@ -113,6 +132,15 @@ DEVICE half2 abs2(half2 a) { return a & 0x7fff7fffu; }
 // The number where one of two is not a number, as PTX has it.
 DEVICE half2 min2(half2 a, half2 b) { return halves(std::fmin(low(a), low(b)), std::fmin(high(a), high(b))); }
 DEVICE half2 max2(half2 a, half2 b) { return halves(std::fmax(low(a), low(b)), std::fmax(high(a), high(b))); }
+
+DEVICE void load_matrices(half2 (&a)[4], const void* row) {
+    Deposit own{}, all[32];
+    own.row = static_cast<const unsigned*>(row);
+    if (reinterpret_cast<uintptr_t>(row) % 16) machine.error = "load_matrices: a row is not aligned to 16 bytes";
+    meet(own, "load_matrices", all);
+    int lane = machine.current % 32;
+    for (int i = 0; i < 4; ++i) a[i] = all[8 * i + lane / 4].row[lane % 4];
+}
 
 DEVICE void multiply_add(float (&sum)[4], const half2 (&a)[4], uint2 b) {
     Deposit own{}, all[32];
@@ -163,7 +191,7 @@ static const uint64_t* running_arguments;
 static void thread_main() {
     running->call(running_arguments);
     machine.threads[machine.current].wait = Wait::RETURNED;
-    swapcontext(&machine.threads[machine.current].context, &machine.scheduler);
+    _longjmp(machine.scheduler, 1);
 }
 
 // Lets a warp go on whose lanes all wait in the same function. False if it cannot.
@@ -214,6 +242,7 @@ static void run_block(int order, uint64_t& random) {
         makecontext(&thread.context, thread_main, 0);
         thread.wait = Wait::NOTHING;
         thread.turns = 0;
+        thread.begun = false;
     }
     // One warp after the other, each as far as it gets alone; in random order they overtake each other.
     std::vector<int> lanes(32), warps(count / 32);
@@ -228,7 +257,7 @@ static void run_block(int order, uint64_t& random) {
                     for (int lane : lanes) {
                         machine.current = 32 * warp + lane;
                         Thread& thread = machine.threads[machine.current];
-                        if (thread.wait == Wait::NOTHING) swapcontext(&machine.scheduler, &thread.context);
+                        if (thread.wait == Wait::NOTHING) resume(thread);
                     }
                     if (!release_warp(32 * warp)) break;
                     any = true;
