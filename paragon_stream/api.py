@@ -61,7 +61,7 @@ def upscale(
     engine: str = UpscalerOptions.engine,
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
-    device: str = UpscalerOptions.device,
+    device: str | None = UpscalerOptions.device,
     to: str | float | None = UpscalerOptions.to,
     fit: str | None = UpscalerOptions.fit,
     codec: str | None = OutputOptions.codec,

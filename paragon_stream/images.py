@@ -91,7 +91,7 @@ def upscale_images(
     engine: str = UpscalerOptions.engine,
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
-    device: str = UpscalerOptions.device,
+    device: str | None = UpscalerOptions.device,
     to: str | float | None = UpscalerOptions.to,
     fit: str | None = UpscalerOptions.fit,
     pix_fmt: str | None = None,

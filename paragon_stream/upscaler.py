@@ -33,8 +33,8 @@ class UpscalerOptions:
 
     `weights` is a path or the name of a shipped set; None takes the default set of the variant and scale.
     `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. `alpha`
-    overrides the base path's sharpening; None takes what the weights' metadata say. `device` is "cpu", or
-    "cuda:N" for engines that can use one.
+    overrides the base path's sharpening; None takes what the weights' metadata say. `device` is "cpu" or
+    "cuda:N"; None leaves it to the engine: the first GPU, for those that need one.
 
     `to` asks for a size ("1080p", "1920x1080") or a factor ("1.5"), `fit` says how a picture of another shape
     gets it (`paragon_stream.geometry`). Without `scale`, the smallest shipped network that is enough runs.
@@ -47,7 +47,7 @@ class UpscalerOptions:
     engine: str = "auto"
     precision: str = Precision.AUTO
     threads: int | None = None
-    device: str = "cpu"
+    device: str | None = None
     to: str | float | None = None
     fit: str | None = None
 
@@ -117,7 +117,7 @@ class Upscaler:
         engine: str = UpscalerOptions.engine,
         precision: str = UpscalerOptions.precision,
         threads: int | None = UpscalerOptions.threads,
-        device: str = UpscalerOptions.device,
+        device: str | None = UpscalerOptions.device,
         to: str | float | None = UpscalerOptions.to,
         fit: str | None = UpscalerOptions.fit,
     ) -> None:

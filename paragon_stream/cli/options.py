@@ -41,11 +41,13 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
                 "--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it."
             ),
             click.option(
-                "--engine", metavar="NAME", help="auto (default), openvino, onnxruntime, torch or null."
+                "--engine",
+                metavar="NAME",
+                help="auto (default), openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx or null.",
             ),
-            click.option("--precision", metavar="P", help="auto (default), fp32 or bf16."),
+            click.option("--precision", metavar="P", help="auto (default), fp32, bf16 or fp16."),
             click.option("--threads", type=int, metavar="N", help="Engine threads (default: all cores)."),
-            click.option("--device", metavar="D", help="cpu (default), or cuda:N for the engine torch."),
+            click.option("--device", metavar="D", help="cpu or cuda:N (default: the engine's own)."),
         ]
     ):
         function = option(function)

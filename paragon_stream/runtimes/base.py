@@ -37,11 +37,15 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How to compile. `threads` = None takes all cores. `device` is "cpu", or "cuda:N" (engine torch)."""
+    """How to compile. `threads` = None takes all cores.
+
+    `device` is "cpu" or "cuda:N"; None leaves it to the engine: the first GPU for those that need one, else
+    the CPU.
+    """
 
     precision: Precision = Precision.AUTO
     threads: int | None = None
-    device: str = "cpu"
+    device: str | None = None
     flavour: Flavour = Flavour.LATENCY
 
 

@@ -23,5 +23,5 @@ def in_words(threads: int) -> str:
 
 def check_device(engine: str, options: SessionOptions) -> None:
     """EngineError where another device than the CPU is asked for."""
-    if options.device != "cpu":
+    if options.device not in (None, "cpu"):
         raise EngineError(f"the engine {engine} runs on the CPU only, not on {options.device}")

@@ -22,7 +22,7 @@ import platformdirs
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 1 << 16  # more than the line of JSON
+_CHUNK = 1 << 20  # more than the line of JSON
 
 
 @dataclass(frozen=True, kw_only=True)

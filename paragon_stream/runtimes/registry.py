@@ -8,8 +8,10 @@ import logging
 import sys
 from typing import NamedTuple
 
+from paragon_stream.device.discovery import find_gpus
 from paragon_stream.errors import EngineError, UsageError
-from paragon_stream.runtimes.base import Runtime
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOptions
 
 logger = logging.getLogger(__name__)
 
@@ -17,13 +19,22 @@ logger = logging.getLogger(__name__)
 class _Entry(NamedTuple):
     module: str
     package: str | None
-    """What pip installs for it, and Python imports."""
+    """What Python imports for it."""
+    install: str = ""
+    """What pip installs for it, if that is called otherwise."""
+    on_gpu: bool = False
+    """Whether it needs an NVIDIA GPU."""
 
 
 _RUNTIMES = {
     "openvino": _Entry("paragon_stream.runtimes.openvino", "openvino"),
     "onnxruntime": _Entry("paragon_stream.runtimes.onnxruntime", "onnxruntime"),
     "torch": _Entry("paragon_stream.runtimes.torch", "torch"),
+    "cuda": _Entry("paragon_stream.runtimes.cuda", "cuda", "'paragon-stream[cuda]'", on_gpu=True),
+    "tensorrt": _Entry("paragon_stream.runtimes.tensorrt", "tensorrt", on_gpu=True),
+    "tensorrt-rtx": _Entry(
+        "paragon_stream.runtimes.tensorrt_rtx", "tensorrt_rtx", "tensorrt-rtx", on_gpu=True
+    ),
     "null": _Entry("paragon_stream.runtimes.null", None),
 }
 
@@ -32,24 +43,24 @@ ENGINES = ("auto", *_RUNTIMES)
 
 
 def runtime(name: str = "auto") -> Runtime:
-    """The runtime called `name`; `auto` takes the fastest that this machine can use and logs which.
+    """The runtime called `name`; `auto` takes the fastest that this machine can use and logs which and why.
 
     Raises UsageError for a name that is none of `ENGINES` and for a package that is not installed, and
     EngineError if its library cannot be loaded.
     """
     if name == "auto":
-        name = "openvino"
-        logger.info("engine: openvino, the fastest for a CPU")
+        return _automatic()
     if name not in _RUNTIMES:
         raise UsageError(f"there is no engine {name}; choose from {', '.join(ENGINES)}")
-    module, package = _RUNTIMES[name]
-    if package is not None and not _is_installed(package):
+    entry = _RUNTIMES[name]
+    if entry.package is not None and not _is_installed(entry.package):
+        wanted = entry.install or entry.package
         raise UsageError(
-            f"the engine {name} needs the package {package}; install it with: "
-            f"{sys.executable or 'python'} -m pip install {package}"
+            f"the engine {name} needs the package {wanted}; install it with: "
+            f"{sys.executable or 'python'} -m pip install {wanted}"
         )
     try:
-        made: Runtime = importlib.import_module(module).RUNTIME
+        made: Runtime = importlib.import_module(entry.module).RUNTIME
     except ImportError as error:
         # vs-mlrt-ov brings another OpenVINO into VapourSynth's process.
         reason = str(error).strip().rpartition("\n")[2]
@@ -58,8 +69,50 @@ def runtime(name: str = "auto") -> Runtime:
 
 
 def installed_engines() -> tuple[str, ...]:
-    """The engines whose packages are there, without loading any; `null`, which computes nothing, left out."""
-    return tuple(name for name, entry in _RUNTIMES.items() if entry.package and _is_installed(entry.package))
+    """The engines whose packages are there, and their GPU; `null`, which computes nothing, left out."""
+    has_gpu = bool(find_gpus()[0])
+    return tuple(
+        name
+        for name, entry in _RUNTIMES.items()
+        if entry.package and _is_installed(entry.package) and (has_gpu or not entry.on_gpu)
+    )
+
+
+def _automatic() -> Runtime:
+    """Our own kernels where there is a GPU for them, else the CPU."""
+    gpus, reason = find_gpus()
+    if not gpus:
+        logger.info("engine: openvino, the fastest for a CPU; no GPU is used: %s", reason)
+        return runtime("openvino")
+    if not _is_installed("cuda.bindings.nvrtc"):
+        logger.info("engine: openvino; %s would need the package paragon-stream[cuda]", gpus[0])
+        return runtime("openvino")
+    return AutomaticRuntime(runtime("cuda"), runtime("openvino"))
+
+
+class AutomaticRuntime:
+    """The engine `cuda` where it has kernels for the job and the CPU is not asked for, else the CPU's."""
+
+    name = "auto"
+
+    def __init__(self, gpu: Runtime, cpu: Runtime) -> None:
+        self._gpu, self._cpu = gpu, cpu
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> Session:
+        """Raises EngineError. A GPU that fails is not replaced by a CPU that would take hours."""
+        from paragon_stream.runtimes.cuda import refusal
+
+        if options.device == "cpu":
+            reason = "the device cpu is asked for"
+        elif options.precision not in (Precision.AUTO, Precision.FP16):
+            reason = f"the engine cuda does not compute in {options.precision}"
+        else:
+            reason = refusal(job)
+        if reason:
+            logger.warning("engine: %s on the CPU, although there is a GPU: %s", self._cpu.name, reason)
+            return self._cpu.compile(job, options)
+        logger.info("engine: cuda, the fastest for a GPU")
+        return self._gpu.compile(job, options)
 
 
 def _is_installed(package: str) -> bool:

@@ -39,7 +39,7 @@ class TorchRuntime:
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError for a device that is not there and for 16 bits on the CPU, UsageError for a
         device that torch has no name for."""
-        device = _device(options.device)
+        device = _device(options.device or "cpu")
         precision = _precision(device, options.precision)
 
         def compile_whole(job: FrameJob) -> Session:

@@ -17,6 +17,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 
 FLOORS = (
     ("errors",),
+    ("pixels",),
     ("frame", "process", "datafiles"),
     ("geometry",),
     ("pipeline", "media", "checkpoint", "device"),
@@ -41,12 +42,16 @@ HOMES = {
     "rich": ("cli",),
     "safetensors": ("checkpoint",),
     "simplejpeg": ("media",),
+    "tensorrt": ("runtimes.tensorrt",),
+    "tensorrt_rtx": ("runtimes.tensorrt_rtx",),
     "torch": ("models", "train", "framejob.emit_torch", "runtimes.torch"),
     "vapoursynth": ("vapoursynth",),
+    "yaml": ("checkpoint",),
 }
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
 
-STDLIB_ONLY = ("errors", "frame", "geometry", "process", "datafiles", "pipeline")
+OPTIONAL = ("cuda", "tensorrt", "tensorrt_rtx", "torch")
+STDLIB_ONLY = ("errors", "pixels", "frame", "geometry", "process", "datafiles", "pipeline")
 FOREIGN = {*HOMES, "numpy", "platformdirs"}
 
 
@@ -239,9 +244,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_the_run_time_path_never_loads_torch() -> None:
     loud = ("models", "train", "vapoursynth", "__main__")
-    quiet = [
-        name for name in modules() if area(name) not in loud and name not in (*HOMES["torch"], "device.cuda")
-    ]
+    optional = {home for name in OPTIONAL for home in HOMES[name]}
+    quiet = [name for name in modules() if area(name) not in loud and name not in optional]
     statement = "\n".join(f"import paragon_stream.{name}" for name in quiet if name != "__init__")
     loaded = loaded_by(statement)
     assert "av" in loaded

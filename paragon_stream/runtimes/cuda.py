@@ -1,0 +1,121 @@
+"""The engine `cuda`: our own kernels, compiled by NVRTC when they are first wanted. Needs no TensorRT."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paragon_stream.device import Argument, Device, DevicePlane, Stream
+from paragon_stream.errors import EngineError
+from paragon_stream.framejob.cuda_program import Buffer, BufferKind, CudaProgram, Launch
+from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.runtimes.base import Precision, Session, SessionOptions
+from paragon_stream.runtimes.device_engine import compile_on_device, open_device
+from paragon_stream.runtimes.device_program import DeviceFrame, DeviceProgram, Hold, Load
+from paragon_stream.runtimes.nvrtc import cubin
+
+_OLDEST = 75
+"""Compute capability 7.5: the first with the matrix instructions that the kernels are made of."""
+
+
+class CudaRuntime:
+    name = "cuda"
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> Session:
+        """Raises EngineError without a GPU, for another precision than fp16, and for jobs without kernels."""
+        if options.precision not in (Precision.AUTO, Precision.FP16):
+            raise EngineError(f"the engine cuda computes in fp16, not in {options.precision}")
+        return compile_on_device(job, lambda: open_device(options), _loader)
+
+
+def refusal(job: FrameJob) -> str:
+    """Why there are no kernels for `job`; "" if there are."""
+    try:
+        emit_cuda(job)
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+def _loader(job: FrameJob) -> Load:
+    def load(device: Device, hold: Hold) -> DeviceProgram:
+        info = device.info
+        if info.sm < _OLDEST:
+            raise EngineError(f"{info} is too old for the engine cuda, which needs compute capability 7.5")
+        program = emit_cuda(job, multiprocessors=info.multiprocessors)
+        return KernelProgram(program, cubin(program, f"sm_{info.sm}").code, device, hold)
+
+    return load
+
+
+class KernelProgram:
+    """A `CudaProgram` on a device; see `DeviceProgram`. The status word is 0 for a healthy frame."""
+
+    engine = "cuda"
+    precision = Precision.FP16
+    slack = 0
+
+    def __init__(self, program: CudaProgram, code: bytes, device: Device, hold: Hold) -> None:
+        """`code` is the cubin. Raises EngineError, DeviceMemoryError."""
+        self.input_pitches = tuple(plane.pitch for plane in program.inputs)
+        self.output_pitches = tuple(plane.pitch for plane in program.outputs)
+        self._device = device
+        self._launches = program.launches
+        module = hold(device.load(code))
+        self._kernels = {
+            launch.kernel: device.kernel(module, launch.kernel, shared_bytes=launch.shared_bytes)
+            for launch in program.launches
+        }
+        self._buffers = {
+            BufferKind.WORKSPACE: [hold(device.allocate(size)).handle for size in program.workspaces],
+            BufferKind.CONSTANT: self._upload(program.constants, hold),
+        }
+
+    def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
+        pointers = {
+            **self._buffers,
+            BufferKind.INPUT: [plane.pointer for plane in frame.inputs],
+            BufferKind.OUTPUT: [plane.pointer for plane in frame.outputs],
+            BufferKind.STRENGTH: [frame.strength],
+            BufferKind.STATUS: [frame.status],
+        }
+        for launch in self._launches:
+            self._device.launch(
+                self._kernels[launch.kernel],
+                grid=launch.grid,
+                block=launch.block,
+                shared_bytes=launch.shared_bytes,
+                arguments=_arguments(launch, pointers),
+                stream=stream,
+            )
+
+    def is_healthy(self, status: int) -> bool:
+        return status == 0
+
+    def close(self) -> None:
+        """Everything is held by the session."""
+
+    def _upload(self, constants: tuple[bytes, ...], hold: Hold) -> list[int]:
+        """Addresses of `constants` on the device."""
+        device, addresses = self._device, []
+        stream, done = hold(device.stream("constants")), hold(device.event())
+        for content in constants:
+            size = len(content)
+            host, memory = hold(device.allocate_host(size)), hold(device.allocate(size))
+            host.array[:] = np.frombuffer(content, np.uint8)
+            plane = DevicePlane(pointer=memory.handle, pitch=size, row_bytes=size, rows=1)
+            device.upload(host.array.reshape(1, -1), plane, stream)
+            addresses.append(memory.handle)
+        device.record(done, stream)
+        device.synchronize(done)
+        return addresses
+
+
+def _arguments(launch: Launch, pointers: dict[BufferKind, list[int]]) -> list[Argument]:
+    return [
+        pointers[each.kind][each.index] if isinstance(each, Buffer) else np.int32(each.value)
+        for each in launch.args
+    ]
+
+
+RUNTIME = CudaRuntime()

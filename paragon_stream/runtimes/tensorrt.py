@@ -1,0 +1,9 @@
+"""The engine `tensorrt`. See tensorrt_runtime.py."""
+
+from __future__ import annotations
+
+import tensorrt
+
+from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
+
+RUNTIME = TensorRtRuntime("tensorrt", tensorrt)

@@ -1,0 +1,110 @@
+"""TensorRT engines in a device session."""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from paragon_stream.device import Device, DevicePlane, Stream
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.emit_onnx import GUARD_OUTPUT, STRENGTH_INPUT, input_names, output_names
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.runtimes.base import Precision
+from paragon_stream.runtimes.device_program import DeviceFrame, Hold
+from paragon_stream.runtimes.disk_cache import DiskCache, default_cache_folder
+from paragon_stream.runtimes.tensorrt_builder import Messages, library_of
+
+logger = logging.getLogger(__name__)
+
+COMPILED = DiskCache(default_cache_folder("tensorrt"), ".kernels")
+"""What TensorRT-RTX compiles when an engine is loaded."""
+
+
+class UnloadableError(EngineError):
+    """An engine that TensorRT does not take: of another version, for another GPU, damaged."""
+
+
+class TensorRtProgram:
+    """See `DeviceProgram`. The status word is the graph's guard, an fp32."""
+
+    slack = 0
+
+    def __init__(
+        self,
+        trt: Any,
+        name: str,
+        job: FrameJob,
+        precision: Precision,
+        content: bytes,
+        device: Device,
+        hold: Hold,
+    ) -> None:
+        """`content` is the serialised engine. Raises UnloadableError, EngineError, DeviceMemoryError."""
+        self.engine, self.precision = name, precision
+        self.input_pitches, self.output_pitches = _pitches(job.source), _pitches(job.target)
+        self._job = job
+        self._messages = Messages(trt)
+        self._runtime = trt.Runtime(self._messages.logger)
+        self._engine = self._runtime.deserialize_cuda_engine(content)
+        if self._engine is None:
+            raise UnloadableError(f"TensorRT cannot load the engine: {self._messages.last}")
+        self._kernels: Any = None
+        self._kernel_facts = {
+            "library": library_of(trt),
+            "gpu": str(device.info),
+            "driver": device.info.driver,
+        }
+        self._context = self._make_context(trt)
+        if self._context is None:
+            raise EngineError(f"TensorRT cannot run the engine: {self._messages.last}")
+        size = int(self._engine.device_memory_size_v2)
+        if size:
+            self._context.set_device_memory(hold(device.allocate(size)).handle, size)
+
+    def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
+        self._bind(input_names(self._job.source), frame.inputs)
+        self._bind(output_names(self._job.target), frame.outputs)
+        if self._job.spec.conditioned:
+            self._context.set_tensor_address(STRENGTH_INPUT, frame.strength)
+        self._context.set_tensor_address(GUARD_OUTPUT, frame.status)
+        if not self._context.execute_async_v3(stream.handle):
+            raise EngineError(f"TensorRT failed to start a frame: {self._messages.last}")
+
+    def is_healthy(self, status: int) -> bool:
+        (guard,) = struct.unpack("<f", struct.pack("<I", status))
+        return math.isfinite(guard)
+
+    def close(self) -> None:
+        if self._kernels is not None:
+            COMPILED.put(self._kernel_facts, bytes(self._kernels.serialize()))
+        # In this order: each needs the one after it.
+        self._context = self._kernels = self._engine = self._runtime = None
+
+    def _make_context(self, trt: Any) -> Any:
+        """A context whose memory is ours to give."""
+        ours = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not hasattr(trt, "IRuntimeCache"):
+            return self._engine.create_execution_context(ours)
+        config = self._engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(ours)
+        self._kernels = config.create_runtime_cache()
+        known = COMPILED.get(self._kernel_facts)
+        if known is not None and not self._kernels.deserialize(known):
+            logger.warning("TensorRT does not take its compiled kernels back; it compiles them anew")
+        config.set_runtime_cache(self._kernels)
+        return self._engine.create_execution_context(config)
+
+    def _bind(self, names: tuple[str, ...], planes: tuple[DevicePlane, ...]) -> None:
+        for name, plane in zip(names, planes, strict=True):
+            self._context.set_tensor_address(name, plane.pointer)
+
+
+def _pitches(format: FrameFormat) -> tuple[int, ...]:
+    """TensorRT knows no gaps between rows."""
+    sample = format.pixel_format.bytes_per_sample
+    return tuple(int(np.prod(shape[1:])) * sample for shape in format.plane_shapes)

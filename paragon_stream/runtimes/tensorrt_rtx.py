@@ -1,0 +1,9 @@
+"""The engine `tensorrt-rtx`. See tensorrt_runtime.py."""
+
+from __future__ import annotations
+
+import tensorrt_rtx
+
+from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
+
+RUNTIME = TensorRtRuntime("tensorrt-rtx", tensorrt_rtx)
