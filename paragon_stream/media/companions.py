@@ -170,11 +170,18 @@ def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Co
             reason="" if plain else "fonts, positions and effects are lost",
             loss=not plain,
         )
+    if stream.kind is StreamKind.AUDIO and not _says_how_it_sounds(template):
+        return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
     if stream.kind is StreamKind.AUDIO and stream.copyable:
         return StreamPlan(
             stream=stream, action=Action.CONVERT, codec=container.audio_encoder, reason=why_not, loss=True
         )
     return dropped_stream(stream, why_not)
+
+
+def _says_how_it_sounds(template: Any) -> bool:
+    context = template.codec_context
+    return context is None or bool(context.sample_rate and context.layout.nb_channels)
 
 
 def _is_chapter_track(stream: StreamInfo, template: Any, info: MediaInfo) -> bool:

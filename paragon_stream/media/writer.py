@@ -37,6 +37,10 @@ _PROGRESSIVE = 1
 _log = logging.getLogger(__name__)
 
 
+_REORDERED = 3
+"""Pictures that a stream must have for any to be reordered. Of fewer x265 makes decode times up."""
+
+
 class VideoWriter:
     """The sink for files: `plan` carried out.
 
@@ -113,6 +117,9 @@ class VideoWriter:
         try:
             with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name}"):
                 packets = self._video.encode(None)
+            if self._first_dts is None and len(packets) < _REORDERED:
+                for packet in packets:
+                    packet.dts = packet.pts
             self._mux_video(packets)
             if self._waiting is not None:
                 self._mux_last(self._waiting)

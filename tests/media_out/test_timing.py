@@ -38,6 +38,17 @@ def test_variable_rate_with_other_encoders(tmp_path: Path, suffix: str, codec: s
     assert decoded_pts(tmp_path / f"out.{suffix}") == [t * MS for t in VFR]
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_hardly_any_frames(tmp_path: Path, suffix: str, codec: str) -> None:
+    """Fewer than an encoder holds back; x265 then makes decode times up, and muxers refuse such packets."""
+    for count in (1, 2, 3):
+        source = make_clip(tmp_path / f"{count}.mkv", frames=count, codec="ffv1", audio="aac")
+        out = tmp_path / f"{count}_{codec}.{suffix}"
+        assert render(source, out, codec=codec).warnings == []
+        assert decoded_pts(out) == [n * Fraction(1, 25) for n in range(count)]
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("texts", [False, True], ids=["", "texts"])
 @pytest.mark.parametrize("options", [{"bf": "3", "g": "30"}, {"bf": "0", "g": "1"}], ids=["gop", "intra"])
