@@ -1,5 +1,6 @@
 """What a state dict is: read, recognise, check, find, save. numpy only; torch is never needed."""
 
+from paragon_stream.checkpoint.config import NetworkConfig, read_network_config
 from paragon_stream.checkpoint.quality import measured_quality
 from paragon_stream.checkpoint.shipped import ShippedSet, list_shipped
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec, Variant
@@ -7,6 +8,7 @@ from paragon_stream.checkpoint.weights import Weights, load_weights, save_weight
 
 __all__ = [
     "Generation",
+    "NetworkConfig",
     "NetworkSpec",
     "ShippedSet",
     "Variant",
@@ -14,5 +16,6 @@ __all__ = [
     "list_shipped",
     "load_weights",
     "measured_quality",
+    "read_network_config",
     "save_weights",
 ]

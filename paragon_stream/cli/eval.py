@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.options import given
 from paragon_stream.errors import UsageError
 
@@ -23,6 +24,7 @@ DEFAULT_FRAMES = 24
 @click.option("--variant", metavar="V", help="realtime or stream.")
 @click.option("--scale", type=int, metavar="S")
 @click.option("--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it.")
+@config_option
 @click.option("--degradation", default="bicubic", show_default=True, metavar="D", help="How LR is made.")
 @click.option(
     "--encode",

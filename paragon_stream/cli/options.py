@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.config_option import config_option
+
 
 class _Size(click.ParamType[tuple[int, int]]):
     """WIDTHxHEIGHT."""
@@ -51,7 +53,7 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         ]
     ):
         function = option(function)
-    return function
+    return config_option(function)
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -75,8 +75,7 @@ class Training:
         self.log = Log(folder)
         self.batches, self.validation = batches, validation
         self.device = torch.device(device)
-        network = recipe.network
-        self.net = TrainableNet(network.variant, network.scale, conditioned=network.conditioned)
+        self.net = self._new_network()
         generator = torch.Generator().manual_seed(recipe.seed)
         if init is None:
             unit_variance_start(self.net, batches(0).lr, generator)
@@ -162,10 +161,15 @@ class Training:
         )
         report(progress)
 
+    def _new_network(self) -> TrainableNet:
+        network = self.recipe.network
+        return TrainableNet(
+            network.variant, network.scale, conditioned=network.conditioned, alpha=network.alpha
+        )
+
     def averaged(self) -> TrainableNet:
         """A copy of the network with the averaged weights, in eval mode."""
-        network = self.recipe.network
-        shadow = TrainableNet(network.variant, network.scale, conditioned=network.conditioned)
+        shadow = self._new_network()
         shadow.load_state_dict(self.average.state)
         return shadow.to(self.device).to(memory_format=torch.channels_last).eval()
 
@@ -176,7 +180,7 @@ class Training:
             "generation": "p2head",
             "variant": recipe.network.variant,
             "scale": str(recipe.network.scale),
-            "upsampler_alpha": "0.0",
+            "upsampler_alpha": str(recipe.network.alpha),
             "name": recipe.name,
             "recipe": self.text,
             "data_licences": recipe.data_licences,

@@ -4,7 +4,7 @@ checkpoint.
 Three differences from the published form, none of which survives saving:
 - the tail is one free convolution (`paragon_stream.models.tail`), factorised into upstream's layers;
 - the input is centred (x - 0.5), folded into `conv_in`'s bias;
-- `detail_gain` is 1, and alpha is 0.
+- `detail_gain` is 1.
 
 A conditioned network (`conditioned=True`) adds strength · slope to `conv_in`'s bias, one slope per
 feature: the same as one more, constant input plane, without its cost.
@@ -25,13 +25,13 @@ class TrainableNet(nn.Module):
     """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of
     loss."""
 
-    def __init__(self, variant: str, scale: int, *, conditioned: bool = False) -> None:
+    def __init__(self, variant: str, scale: int, *, conditioned: bool = False, alpha: float = 0.0) -> None:
         super().__init__()
         features, groups, blocks = SIZES[variant]
         self.variant = variant
         self.scale = scale
         self.radius = 1 + groups * blocks * BLOCKS[variant].RADIUS + 1 + 2
-        self.base = MagicKernelBase(scale, 0.0)
+        self.base = MagicKernelBase(scale, alpha)
         self.conv_in = nn.Conv2d(3, features, 3, padding=1)
         self.slope = nn.Parameter(torch.zeros(features)) if conditioned else None
         self.body = make_body(variant, features, groups, blocks, gamma=True)

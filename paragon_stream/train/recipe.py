@@ -14,16 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from paragon_stream.checkpoint import read_network_config
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.train.degradations import ClipDegradation, StillDegradation
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe:
-    """What is trained. `conditioned` networks take the strength of compression."""
+    """What is trained. `conditioned` networks take the strength of compression; `alpha` is the base path's
+    share of the half-band filter.
+
+    A key `config` names a traiNNer-redux file (relative to the recipe), which then tells variant, scale
+    and alpha; here they may only be repeated.
+    """
 
     variant: str
     scale: int = 2
+    alpha: float = 0.0
     conditioned: bool = False
 
 
@@ -108,7 +115,8 @@ CHOICES = {
 
 
 def read_recipe(path: Path) -> tuple[Recipe, str]:
-    """The recipe in a file, and the file's text (which goes into the weights' metadata).
+    """The recipe in a file, and the file's text (which goes into the weights' metadata), with what a
+    `config` said as a comment at its end.
 
     Raises InputError if the file cannot be read, UsageError for TOML errors, unknown keys, wrong types
     and values.
@@ -122,11 +130,27 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"recipe {path} is no valid TOML: {error}") from error
     try:
+        text += _take_config(table, path.parent)
         recipe = _build(Recipe, table, "")
         _check(recipe)
     except UsageError as error:
         raise UsageError(f"recipe {path}: {error}") from error
     return recipe, text
+
+
+def _take_config(table: dict[str, Any], folder: Path) -> str:
+    """Replace `config` in [network] by the facts in that file; the facts as a comment, "" without one."""
+    network = table.get("network")
+    if not isinstance(network, dict) or not isinstance(network.get("config"), str):
+        return ""
+    name = network.pop("config")
+    found = read_network_config(folder / name)
+    facts = {"variant": str(found.variant), "scale": found.scale, "alpha": found.alpha}
+    told = {key: value for key, value in facts.items() if value is not None}
+    for key, value in told.items():
+        if network.setdefault(key, value) != value:
+            raise UsageError(f"[network] {key} = {network[key]!r}, but {name} says {value!r}")
+    return f"\n# {name}: " + ", ".join(f"{key} = {value!r}" for key, value in told.items()) + "\n"
 
 
 def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:

@@ -69,6 +69,22 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, said: str) -> No
         read_recipe(write(tmp_path, GOOD.replace(old, new)))
 
 
+def test_a_configuration_tells_the_network(tmp_path: Path) -> None:
+    (tmp_path / "net.yml").write_text(
+        "scale: 3\nnetwork_g: {type: paragonsr2_realtime, upsampler_alpha: 0.2}\n", encoding="utf-8"
+    )
+    told = GOOD.replace('variant = "stream"\nscale = 3', 'config = "net.yml"\nconditioned = true')
+    recipe, text = read_recipe(write(tmp_path, told))
+    network = recipe.network
+    assert (network.variant, network.scale, network.alpha) == ("realtime", 3, 0.2)
+    assert network.conditioned
+    assert text == told + "\n# net.yml: variant = 'realtime', scale = 3, alpha = 0.2\n"
+    with pytest.raises(UsageError, match=r"variant = 'stream', but net.yml says 'realtime'"):
+        read_recipe(write(tmp_path, GOOD.replace("[network]", '[network]\nconfig = "net.yml"')))
+    with pytest.raises(InputError, match=r"gone\.yml"):
+        read_recipe(write(tmp_path, told.replace("net.yml", "gone.yml")))
+
+
 def test_an_unreadable_recipe_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_recipe(tmp_path / "absent.toml")

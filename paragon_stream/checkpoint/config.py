@@ -1,0 +1,89 @@
+"""What a configuration file of traiNNer-redux says about the network: facts that a checkpoint may lack.
+
+scale: 2
+network_g:
+  type: paragonsr2_stream
+  upsampler_alpha: 0.0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from paragon_stream.checkpoint.spec import Variant
+from paragon_stream.errors import InputError, UsageError
+
+TYPES = {
+    "paragonsr2_realtime": (Variant.REALTIME, 0.3),
+    "paragonsr2_stream": (Variant.STREAM, 0.0),
+}
+"""Upstream's name of a network → variant, and the alpha that upstream takes where the file says none."""
+
+NOT_YET = ("paragonsr2_photo", "paragonsr2_pro", "paragonsr2_ultimate")
+
+WITHOUT_EFFECT = (
+    "attention_mode",
+    "detail_gain",
+    "export_safe",
+    "gradient_checkpointing",
+    "use_content_aware",
+    "window_size",
+)
+"""Options of these types that upstream takes and that change nothing about a trained realtime or stream:
+starting values, other variants' parts, how training spends memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """`scale` is None where the file does not tell."""
+
+    variant: Variant
+    scale: int | None
+    alpha: float
+
+
+def read_network_config(path: Path) -> NetworkConfig:
+    """The network part of a traiNNer-redux file; its other sections are not looked at.
+
+    Raises InputError if the file cannot be read, UsageError if it is no YAML, has no usable `network_g`, or
+    that has options that nobody would honour.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"configuration {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"configuration {path} is no valid YAML: {error}") from error
+    try:
+        return _network(content)
+    except UsageError as error:
+        raise UsageError(f"configuration {path}: {error}") from error
+
+
+def _network(content: Any) -> NetworkConfig:
+    network = content.get("network_g") if isinstance(content, dict) else None
+    if not isinstance(network, dict):
+        raise UsageError("it has no section network_g")
+    kind = network.get("type")
+    name = kind.lower() if isinstance(kind, str) else kind
+    if name in NOT_YET:
+        raise UsageError(f"network_g is of the type {kind}, not supported yet")
+    if name not in TYPES:
+        raise UsageError(f"network_g has the type {kind!r}; known: {', '.join(TYPES)}")
+    known = ("type", "scale", "upsampler_alpha", *WITHOUT_EFFECT)
+    for key in network:
+        if key not in known:
+            raise UsageError(f"network_g has the unknown option {key}; known: {', '.join(known)}")
+    variant, usual_alpha = TYPES[name]
+    scales = [part["scale"] for part in (content, network) if part.get("scale") is not None]
+    for scale in scales:
+        if type(scale) is not int or scale != scales[0]:
+            raise UsageError(f"its scale is {' and '.join(map(repr, scales))}, not one whole number")
+    alpha = network.get("upsampler_alpha", usual_alpha)
+    if type(alpha) not in (int, float):
+        raise UsageError(f"upsampler_alpha is {alpha!r}, which is no number")
+    return NetworkConfig(variant=variant, scale=scales[0] if scales else None, alpha=float(alpha))

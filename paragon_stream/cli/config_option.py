@@ -1,0 +1,33 @@
+"""The option `--config`, which several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+
+def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Make what the file says the defaults of the options of that name; what is given overrules it."""
+    if path is None or context.resilient_parsing:
+        return
+    from paragon_stream.checkpoint import read_network_config
+
+    found = read_network_config(path)
+    facts = {"variant": str(found.variant), "scale": found.scale, "alpha": found.alpha}
+    told = {name: value for name, value in facts.items() if value is not None}
+    context.default_map = {**(context.default_map or {}), **told}
+
+
+def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """`--config FILE.yml`: variant, scale and alpha from a traiNNer-redux file."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE.yml",
+        is_eager=True,
+        expose_value=False,
+        callback=_as_defaults,
+        help="traiNNer-redux file that tells variant, scale and alpha.",
+    )(function)
