@@ -47,7 +47,6 @@ HOMES = {
     "torch": ("models", "train", "framejob.emit_torch", "runtimes.torch"),
     "vapoursynth": ("vapoursynth",),
     "yaml": ("checkpoint",),
-    "yaml": ("checkpoint",),
 }
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
 
