@@ -21,6 +21,8 @@ COMMANDS = {
     "probe": ("paragon_stream.cli.probe", "What is in a file, and what would be done with each stream."),
     "models": ("paragon_stream.cli.models", "Variants, scales, shipped weights and their measured quality."),
     "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
+    "doctor": ("paragon_stream.cli.doctor", "What this machine has, what is missing, how to get it."),
+    "engine": ("paragon_stream.cli.engine", "Build TensorRT engines beforehand; list and remove them."),
     "filter-path": ("paragon_stream.cli.filter_path", "Where the script for mpv and vspipe lies."),
     "eval": ("paragon_stream.cli.eval", "Measure weights on pictures and videos, or compare two videos."),
     "train": ("paragon_stream.cli.train", "Train weights by a recipe (needs the extra `train`)."),

@@ -163,6 +163,13 @@ class _Run:
             raise self._error
 
 
+def devices() -> dict[str, str]:
+    """OpenVINO's devices on this machine, with their full names. Raises EngineError."""
+    with engine_errors("OpenVINO cannot list its devices"):
+        core = ov.Core()
+        return {name: str(core.get_property(name, "FULL_DEVICE_NAME")) for name in core.available_devices}
+
+
 def _keep_depthwise_apart(model: ov.Model) -> None:
     """Stop OpenVINO from fusing Realtime's 1×1 convolutions with the depthwise ones that follow.
 

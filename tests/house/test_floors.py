@@ -25,7 +25,7 @@ FLOORS = (
     ("runtimes",),
     ("upscaler", "report"),
     ("tiles",),
-    ("api", "images", "bench", "vapoursynth", "train"),
+    ("api", "images", "bench", "doctor", "engines", "vapoursynth", "train"),
     ("cli",),
     ("__init__", "__main__"),
 )

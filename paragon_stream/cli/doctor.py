@@ -1,0 +1,28 @@
+"""`paragon-stream doctor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def command(as_json: bool, verbose: bool) -> None:
+    """Say what this machine has (GPU, engines, codecs, players), what is missing, and how to get it."""
+    from paragon_stream.doctor import examine
+    from paragon_stream.runtimes import installed_engines
+
+    findings = examine()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+        return
+    width = max(len(finding.topic) for finding in findings)
+    for finding in findings:
+        click.echo(f"{'+' if finding.ok else '-'} {finding.topic:{width}}  {finding.what}")
+        if finding.remedy:
+            click.echo(f"  {'':{width}}  → {finding.remedy}")
+    click.echo(f"\nEngines that can run here: {', '.join(installed_engines())}.")

@@ -1,0 +1,80 @@
+"""`paragon-stream engine build|list|clear`: TensorRT engines, and what else is compiled and kept."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from paragon_stream.cli.options import SIZE, given, network_options
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Build TensorRT engines beforehand; list and remove what was compiled on this machine."""
+
+
+@command.command()
+@network_options
+@click.option("--size", type=SIZE, required=True, help="Size of the source frames.")
+@click.option("--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Their pixel format.")
+@click.option(
+    "--sm", type=int, metavar="N", help="Build for GPUs of this kind, as 89 (default: the GPU that is here)."
+)
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def build(
+    size: tuple[int, int], pix_fmt: str, sm: int | None, verbose: bool, engine: str | None, **options: Any
+) -> None:
+    """Build the engine for frames of one size. With --sm no GPU is needed (engine tensorrt-rtx only)."""
+    from paragon_stream.engines import build_engine
+    from paragon_stream.upscaler import UpscalerOptions
+
+    begin = time.perf_counter()
+    entry = build_engine(
+        UpscalerOptions(engine=engine or "tensorrt-rtx", **given(**options)),
+        width=size[0],
+        height=size[1],
+        pixel_format_name=pix_fmt,
+        sm=sm,
+        on_progress=_Lines(),
+    )
+    told = "was there already" if entry.found else f"built in {time.perf_counter() - begin:.0f} s"
+    click.echo(f"{entry.facts['job']}, {entry.facts['precision']}, {entry.facts['gpu']}: {told}")
+    click.echo(str(entry.path))
+
+
+@command.command("list")
+def list_() -> None:
+    """List what was compiled and kept."""
+    from paragon_stream.cli.progress import size
+    from paragon_stream.engines import kept
+
+    entries = kept()
+    for entry in entries:
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.made))
+        known = ("library", "job", "weights", "precision", "gpu", "architecture")
+        facts = ", ".join(entry.facts[name] for name in known if name in entry.facts) or "damaged"
+        click.echo(f"{made}  {size(entry.size):>9}  {entry.path.suffix[1:]}: {facts}")
+    click.echo(f"{len(entries)} entries" + (f" in {entries[0].path.parent.parent}" if entries else ""))
+
+
+@command.command()
+def clear() -> None:
+    """Remove all of it. It is compiled again when it is wanted."""
+    from paragon_stream.engines import clear as clear_all
+
+    click.echo(f"{clear_all()} entries removed")
+
+
+class _Lines:
+    """Build progress on standard error, a line for every tenth of a phase."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, int] = {}
+
+    def __call__(self, phase: str, part: float) -> None:
+        tenth = int(10 * part)
+        if tenth > self._told.get(phase, -1):
+            self._told[phase] = tenth
+            click.echo(f"{phase}: {10 * tenth} %", err=True)

@@ -1,0 +1,137 @@
+"""What this machine has of all that could be used, what is missing, and the command that would mend it.
+
+Nothing that is missing is an error: every question is asked in a way that cannot fail.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from paragon_stream.device import DeviceInfo
+from paragon_stream.device.discovery import find_gpus
+from paragon_stream.errors import ParagonError
+from paragon_stream.media.abilities import GPU_DECODERS, GPU_ENCODERS, decodes, encodes, versions
+
+_PIP = f"{sys.executable or 'python'} -m pip install"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One answer. `remedy` is a command, or what to do, where something is missing that could be had."""
+
+    topic: str
+    ok: bool
+    what: str
+    remedy: str = ""
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order in which people ask for it. Never raises."""
+    gpus, reason = find_gpus()
+    return [
+        *_machine(),
+        *_gpu(gpus, reason),
+        *_tensorrt(bool(gpus)),
+        *_ffmpeg(bool(gpus)),
+        *_cpu_engines(),
+        *_playback(),
+    ]
+
+
+def _machine() -> Iterator[Finding]:
+    what = f"Python {platform.python_version()}, {platform.platform()}"
+    yield Finding(topic="machine", ok=True, what=what)
+
+
+def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
+    if gpus:
+        for gpu in gpus:
+            enough = gpu.sm >= 75
+            told = "" if enough else "; too old: compute capability 7.5 is needed"
+            yield Finding(topic="GPU", ok=enough, what=f"{gpu}{told}")
+        yield Finding(topic="driver", ok=True, what=f"CUDA {gpus[0].driver}")
+    elif "cuda-bindings" in reason:
+        yield Finding(
+            topic="GPU",
+            ok=False,
+            what=f"cannot be asked for: {reason}",
+            remedy=f"{_PIP} 'paragon-stream[cuda]'",
+        )
+    else:
+        yield Finding(
+            topic="GPU",
+            ok=False,
+            what=reason,
+            remedy="with an NVIDIA GPU: install its display driver (https://www.nvidia.com/drivers)",
+        )
+    yield _package("engine cuda", "nvidia-cuda-nvrtc", "paragon-stream[cuda]", needed="compiles its kernels")
+
+
+def _tensorrt(has_gpu: bool) -> Iterator[Finding]:
+    useful = "" if has_gpu else " (of use with a GPU only)"
+    yield _package("tensorrt-rtx", "tensorrt-rtx", "tensorrt-rtx", needed=f"an engine for RTX cards{useful}")
+    yield _package("tensorrt", "tensorrt", "tensorrt", needed=f"an engine for all NVIDIA GPUs{useful}")
+
+
+def _ffmpeg(has_gpu: bool) -> Iterator[Finding]:
+    found = versions()
+    libraries = ", ".join(f"{name} {version}" for name, version in found.items() if name.startswith("lib"))
+    yield Finding(topic="FFmpeg", ok=True, what=f"{found['FFmpeg']} in PyAV {found['PyAV']} ({libraries})")
+    for topic, names, probe, whose in (
+        ("NVENC", GPU_ENCODERS, encodes, "encoders"),
+        ("NVDEC", GPU_DECODERS, decodes, "decoders"),
+    ):
+        working = [name for name in names if probe(name)]
+        missing = "this GPU has none, or its driver is too old" if has_gpu else "needs an NVIDIA GPU"
+        what = ", ".join(working) if working else f"no {whose}: {missing}"
+        yield Finding(topic=topic, ok=bool(working), what=what)
+
+
+def _cpu_engines() -> Iterator[Finding]:
+    try:
+        from paragon_stream.runtimes.openvino import devices
+
+        found = ", ".join(f"{name} ({full})" for name, full in devices().items())
+        yield Finding(topic="OpenVINO", ok=True, what=f"{_version('openvino')}: {found}")
+    except (ParagonError, ImportError) as error:
+        yield Finding(topic="OpenVINO", ok=False, what=str(error), remedy=f"{_PIP} openvino")
+    yield _package("ONNX Runtime", "onnxruntime", "onnxruntime", needed="another engine for CPUs")
+    yield _package("torch", "torch", "paragon-stream[torch]", needed="training, and another engine")
+
+
+def _playback() -> Iterator[Finding]:
+    yield _package("VapourSynth", "vapoursynth", "paragon-stream[vapoursynth]", needed="the filter")
+    for program, needed, remedy in (
+        ("vspipe", "scripts on the command line", f"{_PIP} 'paragon-stream[vapoursynth]'"),
+        ("mpv", "playback; with VapourSynth inside, see filters/README.md", "install mpv from your system"),
+    ):
+        path = shutil.which(program)
+        yield Finding(
+            topic=program,
+            ok=path is not None,
+            what=path or f"not found: {needed}",
+            remedy="" if path else remedy,
+        )
+
+
+def _package(topic: str, distribution: str, install: str, *, needed: str) -> Finding:
+    version = _version(distribution)
+    if version:
+        return Finding(topic=topic, ok=True, what=f"{distribution} {version}")
+    wanted = f"'{install}'" if "[" in install else install
+    return Finding(
+        topic=topic, ok=False, what=f"{distribution} is not installed: {needed}", remedy=f"{_PIP} {wanted}"
+    )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,90 @@
+"""Compiled things that are kept on disk: TensorRT engines built beforehand, and a look at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paragon_stream.device.discovery import find_gpus
+from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import build_job
+from paragon_stream.runtimes import Precision, runtime
+from paragon_stream.runtimes.device_engine import ordinal_of
+from paragon_stream.runtimes.disk_cache import DiskCache, Entry
+from paragon_stream.runtimes.nvrtc import cubin_cache
+from paragon_stream.runtimes.tensorrt_builder import ENGINES, TIMINGS, Target, engine
+from paragon_stream.runtimes.tensorrt_program import COMPILED
+from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
+from paragon_stream.upscaler import UpscalerOptions, choose_network
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltEngine:
+    """Where an engine lies, the facts it is kept under, and whether it was there before."""
+
+    path: Path
+    facts: Mapping[str, str]
+    found: bool
+
+
+def build_engine(
+    options: UpscalerOptions,
+    *,
+    width: int,
+    height: int,
+    pixel_format_name: str = "yuv420p",
+    sm: int | None = None,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> BuiltEngine:
+    """Build the TensorRT engine for frames of one size, so that nobody waits for it later.
+
+    `sm` is a GPU's compute capability without its dot, for engines that shall run elsewhere; the default is
+    the GPU that `options.device` names. Raises UsageError for engines other than TensorRT's, and EngineError.
+    """
+    chosen = runtime(options.engine)
+    if not isinstance(chosen, TensorRtRuntime):
+        raise UsageError(
+            f"the engine {options.engine} is not built beforehand; choose tensorrt or tensorrt-rtx"
+        )
+    if sm is not None and chosen.name != "tensorrt-rtx":
+        raise UsageError("tensorrt builds for the GPU that is here; only tensorrt-rtx builds for others")
+    layout = pixel_format(pixel_format_name)
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    weights, placement = choose_network(source, options)
+    job = build_job(weights, source, placement=placement)
+    target = Target(sm=sm) if sm is not None else _here(options)
+    told: list[str] = []
+
+    def listen(phase: str, part: float) -> None:
+        told.append(phase)
+        if on_progress is not None:
+            on_progress(phase, part)
+
+    _, facts = engine(chosen.trt, job, Precision(options.precision), target, listen)
+    return BuiltEngine(path=ENGINES.path(facts), facts=facts, found=not told)
+
+
+def kept() -> list[Entry]:
+    """Everything that was compiled and kept, the latest last."""
+    return sorted((entry for cache in _caches() for entry in cache.entries()), key=lambda entry: entry.made)
+
+
+def clear() -> int:
+    """Remove all of it; returns how many entries there were."""
+    return sum(cache.clear() for cache in _caches())
+
+
+def _caches() -> tuple[DiskCache, ...]:
+    return ENGINES, TIMINGS, COMPILED, cubin_cache()
+
+
+def _here(options: UpscalerOptions) -> Target:
+    gpus, reason = find_gpus()
+    number = ordinal_of(options.device)
+    if number >= len(gpus):
+        why = reason or f"this machine has {len(gpus)}"
+        raise EngineError(f"there is no GPU cuda:{number} to build for ({why}); --sm N names a kind of GPU")
+    return Target(sm=gpus[number].sm, device=gpus[number])

@@ -1,0 +1,97 @@
+"""`doctor` on a machine with nothing, and `engine` without a GPU."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from paragon_stream import doctor, engines
+from paragon_stream.cli import doctor as doctor_command
+from paragon_stream.cli import engine as engine_command
+from paragon_stream.cli.main import run
+from paragon_stream.device import DeviceInfo
+from paragon_stream.runtimes import tensorrt_builder
+from paragon_stream.runtimes.disk_cache import DiskCache
+
+OLD = DeviceInfo(
+    name="GTX 1080", ordinal=0, compute_capability=(6, 1), memory=8 << 30, multiprocessors=20, driver="12.8"
+)
+NEW = DeviceInfo(
+    name="RTX 4090", ordinal=1, compute_capability=(8, 9), memory=24 << 30, multiprocessors=128, driver="12.8"
+)
+
+
+def test_says_what_is_here() -> None:
+    answer = CliRunner().invoke(doctor_command.command, [])
+    assert answer.exit_code == 0, answer.output
+    for topic in ("GPU", "tensorrt-rtx", "FFmpeg", "NVENC", "OpenVINO", "VapourSynth", "mpv"):
+        assert topic in answer.output
+    assert "Engines that can run here: openvino" in answer.output
+
+
+def test_a_machine_with_nothing_gets_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    monkeypatch.setattr(doctor, "find_gpus", lambda: ([], "the package cuda-bindings is not installed"))
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    found = {finding.topic: finding for finding in doctor.examine()}
+    for topic in ("GPU", "engine cuda", "tensorrt", "tensorrt-rtx", "ONNX Runtime", "torch", "VapourSynth"):
+        assert not found[topic].ok and "-m pip install" in found[topic].remedy, topic
+    assert found["FFmpeg"].ok and not found["mpv"].ok and found["mpv"].remedy
+
+
+def test_gpus_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_gpus", lambda: ([OLD, NEW], ""))
+    old, new = (finding for finding in doctor.examine() if finding.topic == "GPU")
+    assert not old.ok and "too old" in old.what
+    assert new.ok and "cuda:1: RTX 4090 (sm_89, 24 GiB)" in new.what
+
+
+def test_findings_as_json() -> None:
+    answer = CliRunner().invoke(doctor_command.command, ["--json"])
+    topics = [finding["topic"] for finding in json.loads(answer.output)]
+    assert "driver" in topics or "GPU" in topics
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskCache:
+    made = DiskCache(tmp_path / "engines", ".engine")
+    monkeypatch.setattr(engines, "_caches", lambda: (made,))
+    monkeypatch.setattr(engines, "ENGINES", made)
+    monkeypatch.setattr(tensorrt_builder, "ENGINES", made)
+    return made
+
+
+def test_engines_are_listed_and_removed(cache: DiskCache) -> None:
+    cache.put({"library": "tensorrt_rtx 1.7", "job": "64x48 → 128x96", "gpu": "sm_89"}, bytes(5000))
+    listed = CliRunner().invoke(engine_command.command, ["list"])
+    assert "tensorrt_rtx 1.7, 64x48 → 128x96, sm_89" in listed.output and "1 entries" in listed.output
+    assert "1 entries removed" in CliRunner().invoke(engine_command.command, ["clear"]).output
+    assert "0 entries" in CliRunner().invoke(engine_command.command, ["list"]).output
+
+
+def test_only_tensorrt_is_built_beforehand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["engine", "build", "--engine", "openvino", "--size", "64x48"]) == 2
+    assert "choose tensorrt or tensorrt-rtx" in capsys.readouterr().err
+
+
+@pytest.mark.tensorrt
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None,
+    reason="needs the package tensorrt-rtx, which builds engines without a GPU",
+)
+def test_building_for_another_machine(cache: DiskCache) -> None:
+    arguments = ["build", "--size", "64x48", "--sm", "89", "--pix-fmt", "yuv420p10le"]
+    first = CliRunner().invoke(engine_command.command, arguments)
+    assert first.exit_code == 0, first.output
+    assert "sm_89: built in" in first.output and "Building engine" in first.output
+    assert "was there already" in CliRunner().invoke(engine_command.command, arguments).output
+    (entry,) = cache.entries()
+    assert entry.facts["gpu"] == "sm_89" and "yuv420p10le" in entry.facts["job"]
