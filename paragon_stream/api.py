@@ -155,7 +155,7 @@ def upscale(
     if images is not None:
         plan = plan_sequence(info, images, placement, output_options)
     else:
-        plan = plan_output(info, destination, placement, delivery_options(info, output_options))
+        plan = plan_output(info, destination, placement, delivery_options(info, output_options, destination))
     warnings.add([*info.hints, *plan.warnings, *_beyond_the_network(network, placement)])
     with (
         Upscaler.for_format(

@@ -1,4 +1,4 @@
-"""What a frame is: pixel formats, colour, geometry and timing, as frozen facts. Standard library only.
+"""What a frame is: pixel format (`pixels`), colour, geometry, timing, as frozen facts. Standard library only.
 
 Numbers are those of ITU-T H.273 wherever it has them, which FFmpeg and VapourSynth share.
 """
@@ -6,10 +6,17 @@ Numbers are those of ITU-T H.273 wherever it has them, which FFmpeg and VapourSy
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum, StrEnum
+from enum import IntEnum, StrEnum
 from fractions import Fraction
 
 from paragon_stream.errors import FormatError
+from paragon_stream.pixels import PIXEL_FORMATS as PIXEL_FORMATS
+from paragon_stream.pixels import Family as Family
+from paragon_stream.pixels import Layout as Layout
+from paragon_stream.pixels import PixelFormat as PixelFormat
+from paragon_stream.pixels import pixel_format as pixel_format
+from paragon_stream.pixels import planar_like as planar_like
+from paragon_stream.pixels import without_alpha as without_alpha
 
 
 class Matrix(IntEnum):
@@ -104,188 +111,6 @@ class ChromaLocation(IntEnum):
         if self in (self.TOPLEFT, self.TOP):
             return Fraction(0)
         return Fraction(1) if self in (self.BOTTOMLEFT, self.BOTTOM) else Fraction(1, 2)
-
-
-class Family(StrEnum):
-    YUV = "yuv"
-    RGB = "rgb"
-    GRAY = "gray"
-
-
-class Layout(Enum):
-    """How components are laid out in memory."""
-
-    PLANAR = "planar"
-    """One H×W array per component."""
-    SEMIPLANAR = "semiplanar"
-    """Luma H×W, then interleaved chroma h×w×2 (NV12, P010)."""
-    PACKED = "packed"
-    """One H×W×C array (rgb24, rgba64 …)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelFormat:
-    """A pixel format: which components there are, how deep, how subsampled, in which arrays.
-
-    `name` is FFmpeg's. `subsampling` is log2 of the chroma decimation, (horizontal, vertical).
-    `order` gives for each stored component the canonical one it holds: 0, 1, 2 = Y, U, V or R, G, B;
-    3 = alpha; -1 = padding that carries nothing. `shift` is how far the value sits above bit 0 of its word
-    (P010: 6). Samples are uint8 up to 8 bits and native-endian uint16 above.
-    """
-
-    name: str
-    family: Family
-    depth: int
-    subsampling: tuple[int, int] = (0, 0)
-    layout: Layout = Layout.PLANAR
-    order: tuple[int, ...] = (0, 1, 2)
-    shift: int = 0
-    floating: bool = False
-    """Code values as float32, neither rounded nor clipped: what tiles hand on to be resampled."""
-
-    @property
-    def bytes_per_sample(self) -> int:
-        return 4 if self.floating else 1 if self.depth <= 8 else 2
-
-    @property
-    def sample_type(self) -> str:
-        """numpy's name of the type that a sample is stored in."""
-        return "float32" if self.floating else "uint8" if self.depth <= 8 else "uint16"
-
-    @property
-    def stored(self) -> tuple[tuple[int, ...], ...]:
-        """The components that each array holds; see `order`."""
-        match self.layout:
-            case Layout.PACKED:
-                return (self.order,)
-            case Layout.SEMIPLANAR:
-                return self.order[:1], self.order[1:]
-            case Layout.PLANAR:
-                return tuple((component,) for component in self.order)
-
-    @property
-    def has_alpha(self) -> bool:
-        return 3 in self.order
-
-    @property
-    def peak(self) -> int:
-        """Largest code value, 2**depth - 1."""
-        return (1 << self.depth) - 1
-
-    def chroma_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of a chroma plane; odd luma sizes round up."""
-        sx, sy = self.subsampling
-        return -(-width >> sx), -(-height >> sy)
-
-    def plane_shapes(self, width: int, height: int) -> tuple[tuple[int, ...], ...]:
-        """Array shapes of the planes in memory order: (H, W), (h, w, 2) or (H, W, C)."""
-        if self.layout is Layout.PACKED:
-            return ((height, width, len(self.order)),)
-        cw, ch = self.chroma_size(width, height)
-        if self.layout is Layout.SEMIPLANAR:
-            return (height, width), (ch, cw, 2)
-        chroma = (1, 2) if self.family is Family.YUV else ()
-        return tuple((ch, cw) if component in chroma else (height, width) for component in self.order)
-
-
-def _formats() -> dict[str, PixelFormat]:
-    """The formats frame jobs take, by FFmpeg name."""
-    table: list[PixelFormat] = []
-    chroma = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "411": (2, 0), "440": (0, 1), "410": (2, 2)}
-    for sampling, sub in chroma.items():
-        deep = (
-            (9, 10, 12, 14, 16)
-            if sampling in ("420", "422", "444")
-            else ((10, 12) if sampling == "440" else ())
-        )
-        table.append(PixelFormat(name=f"yuv{sampling}p", family=Family.YUV, depth=8, subsampling=sub))
-        table += [
-            PixelFormat(name=f"yuv{sampling}p{n}le", family=Family.YUV, depth=n, subsampling=sub)
-            for n in deep
-        ]
-    for sampling in ("420", "422", "444"):
-        for n in (8, 9, 10, 12, 16):
-            if n == 12 and sampling == "420":
-                continue  # FFmpeg has no yuva420p12
-            name = f"yuva{sampling}p" + ("" if n == 8 else f"{n}le")
-            sub = chroma[sampling]
-            table.append(
-                PixelFormat(name=name, family=Family.YUV, depth=n, subsampling=sub, order=(0, 1, 2, 3))
-            )
-    for n in (8, 9, 10, 12, 14, 16):
-        tail = "" if n == 8 else f"{n}le"
-        table.append(PixelFormat(name=f"gray{tail}", family=Family.GRAY, depth=n, order=(0,)))
-        table.append(PixelFormat(name=f"gbrp{tail}", family=Family.RGB, depth=n, order=(1, 2, 0)))
-        if n not in (9,):
-            table.append(PixelFormat(name=f"gbrap{tail}", family=Family.RGB, depth=n, order=(1, 2, 0, 3)))
-    packed = Layout.PACKED
-    for name, order in {
-        "rgb24": (0, 1, 2),
-        "bgr24": (2, 1, 0),
-        "rgba": (0, 1, 2, 3),
-        "bgra": (2, 1, 0, 3),
-        "argb": (3, 0, 1, 2),
-        "abgr": (3, 2, 1, 0),
-        "rgb0": (0, 1, 2, -1),
-        "bgr0": (2, 1, 0, -1),
-        "0rgb": (-1, 0, 1, 2),
-        "0bgr": (-1, 2, 1, 0),
-    }.items():
-        table.append(PixelFormat(name=name, family=Family.RGB, depth=8, layout=packed, order=order))
-    for name, order in {
-        "rgb48le": (0, 1, 2),
-        "bgr48le": (2, 1, 0),
-        "rgba64le": (0, 1, 2, 3),
-        "bgra64le": (2, 1, 0, 3),
-    }.items():
-        table.append(PixelFormat(name=name, family=Family.RGB, depth=16, layout=packed, order=order))
-    semi = Layout.SEMIPLANAR
-    for name, depth, shift, sub, order in (
-        ("nv12", 8, 0, (1, 1), (0, 1, 2)),
-        ("nv21", 8, 0, (1, 1), (0, 2, 1)),
-        ("nv16", 8, 0, (1, 0), (0, 1, 2)),
-        ("p010le", 10, 6, (1, 1), (0, 1, 2)),
-        ("p012le", 12, 4, (1, 1), (0, 1, 2)),
-        ("p016le", 16, 0, (1, 1), (0, 1, 2)),
-        ("p210le", 10, 6, (1, 0), (0, 1, 2)),
-        ("p216le", 16, 0, (1, 0), (0, 1, 2)),
-    ):
-        table.append(
-            PixelFormat(
-                name=name,
-                family=Family.YUV,
-                depth=depth,
-                subsampling=sub,
-                layout=semi,
-                order=order,
-                shift=shift,
-            )
-        )
-    return {fmt.name: fmt for fmt in table}
-
-
-PIXEL_FORMATS = _formats()
-
-_FULL_RANGE_ALIASES = {
-    "yuvj420p": "yuv420p",
-    "yuvj422p": "yuv422p",
-    "yuvj444p": "yuv444p",
-    "yuvj440p": "yuv440p",
-    "yuvj411p": "yuv411p",
-}
-_SHORT_NAMES = {"rgb48": "rgb48le", "rgba64": "rgba64le", "p010": "p010le", "p016": "p016le", "gray8": "gray"}
-
-
-def pixel_format(name: str) -> PixelFormat:
-    """The format called `name` (FFmpeg's name; `yuvj…` names give the plain layout, their range is full).
-
-    Raises FormatError for names that no frame job takes.
-    """
-    plain = _FULL_RANGE_ALIASES.get(name, _SHORT_NAMES.get(name, name))
-    found = PIXEL_FORMATS.get(plain) or PIXEL_FORMATS.get(plain + "le")
-    if found is None:
-        raise FormatError(f"pixel format {name} is not supported")
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -277,11 +277,9 @@ def _one(
             picture.planes,
             pixels,
             how.color,
-            [as_stored(array, turn) for array in canvas.color],
+            [as_stored(array, turn) for array in canvas.planes],
             on_tile,
         )
-        if picture.alpha is not None and canvas.alpha is not None:
-            upscaler.run_alpha(network, picture.format, picture.alpha, as_stored(canvas.alpha, turn))
         pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
         size = write_file(target, pieces, overwrite=wishes.overwrite)
     except BaseException:
@@ -314,7 +312,6 @@ def _storage(kind: ImageKind, picture: Picture, wishes: _Wishes, *, lossless: bo
     return storage(
         kind,
         picture.format,
-        alpha=picture.alpha is not None,
         wanted=wishes.pixel_format,
         lossless=lossless,
         subsampled=across is not None and not (turn != 1 and odd),

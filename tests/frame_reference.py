@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from network_reference import network
+from network_reference import magic_kernel, network
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant, Weights
@@ -37,10 +37,15 @@ def reference_frame(
     scale = weights.spec.scale
     margin = MARGINS[weights.spec.variant]
     components = _unpack(source, planes)
-    rgb = _to_rgb(source, _luma_grid(source, components, margin))
-    big = network(weights, rgb, strength=strength)
+    grid = _luma_grid(source, components, margin)
+    big = network(weights, _to_rgb(source, grid), strength=strength)
     large = replace(target, width=source.width * scale, height=source.height * scale)
-    made = _subsample(large, _from_rgb(large, big), scale * margin)
+    colors = _from_rgb(large, big)
+    if target.pixel_format.has_alpha:
+        alpha = grid.get(3, np.full(grid[0].shape, float(source.pixel_format.peak)))
+        larger = magic_kernel(alpha[None], scale, weights.spec.alpha)[0]
+        colors[3] = larger * target.pixel_format.peak / source.pixel_format.peak
+    made = _subsample(large, colors, scale * margin)
     if placement is not None:
         made = _placed(target, made, placement, scale)
     return _pack(target, made)
@@ -161,7 +166,7 @@ def _placed(
         plane = _resampled(plane.T, place.columns, scale, *horizontal).T
         around = np.full(
             (-(-format.height // vertical[0]), -(-format.width // horizontal[0])),
-            float(zero if chroma else black),
+            float(zero if chroma else format.pixel_format.peak if component == 3 else black),
         )
         top, left = place.rows.offset // vertical[0], place.columns.offset // horizontal[0]
         around[top : top + plane.shape[0], left : left + plane.shape[1]] = plane

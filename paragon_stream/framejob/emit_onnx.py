@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.components import ALPHA, BaseTerm, InputPlane, OutputPlane
 from paragon_stream.framejob.fold import Block, RealtimeBlock
-from paragon_stream.framejob.job import BaseTerm, FrameJob, InputPlane, OutputPlane
+from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.onnx_graph import OnnxGraph
 from paragon_stream.framejob.resample import Table
 from paragon_stream.framejob.tail import Detail, Pair
@@ -77,13 +78,18 @@ def emit_onnx(job: FrameJob, *, lanes: int = 16, types: GraphTypes = PLAIN) -> o
     conv_type = np.float16 if types.half else np.float32
     graph = OnnxGraph("frame_job", conv_type, filters_are_convolutions=types.filters)
     components = _read_components(graph, job, types)
-    padded = [graph.pad_edges(components[plane.component], *plane.pad) for plane in job.inputs]
+    padded = {
+        component: graph.pad_edges(components[component], *plane.pad)
+        for component, plane in job.all_inputs.items()
+    }
     tail = job.tail(lanes)
     packed = graph.conv(_body(graph, job, padded), tail.conv, "tail")
     finished = {
         plane.component: _finish(graph, job, plane, _detail(graph, job, packed, plane, detail), padded)
         for plane, detail in zip(job.outputs, tail.details, strict=True)
     }
+    if job.alpha:
+        finished[ALPHA] = _finish(graph, job, job.alpha[1], "", padded)
     _write_components(graph, job, finished, types)
     if types.guard:
         _guard(graph, packed)
@@ -130,7 +136,9 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
     peak = float(target.pixel_format.peak)
     arrays = zip(output_names(target), tensor_shapes(target), target.pixel_format.stored, strict=True)
     for name, shape, stored in arrays:
-        parts = [planes[c] if c >= 0 else graph.constant(np.full((1, 1, *shape[1:3]), peak)) for c in stored]
+        grid = shape[1:3] if len(stored) > 1 else shape[2:]
+        full = graph.constant(np.full((1, 1, *grid), peak))  # padding, and alpha where the source has none
+        parts = [planes.get(component, full) for component in stored]
         value = graph.concat(parts)
         if len(stored) > 1:
             value = graph.transpose(value, [0, 2, 3, 1])
@@ -145,10 +153,9 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
             graph.output(value, name, _sample_type(target), shape)
 
 
-
-def _body(graph: OnnxGraph, job: FrameJob, padded: list[str]) -> str:
+def _body(graph: OnnxGraph, job: FrameJob, padded: dict[int, str]) -> str:
     """Everything up to conv_mid, on the padded luma grid."""
-    parts = [_upsample(graph, job, plane, value) for plane, value in zip(job.inputs, padded, strict=True)]
+    parts = [_upsample(graph, job, plane, padded[plane.component]) for plane in job.inputs]
     first = job.first
     if graph.is_half:
         # fp16 has few exponents: codes become -1 … 1, the weights grow as much. A power of two loses nothing.
@@ -200,10 +207,11 @@ def _detail(graph: OnnxGraph, job: FrameJob, packed: str, plane: OutputPlane, de
     return graph.widened(value)
 
 
-def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, padded: list[str]) -> str:
-    """Detail plus base, brought to the target's size, as code values."""
+def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, padded: dict[int, str]) -> str:
+    """Detail (`value`, "" for alpha) plus base, brought to the target's size, as code values."""
     for term in plane.base:  # none where chroma is made from gray
-        value = graph.add(value, _base(graph, job, plane, term, padded[term.plane]))
+        part = _base(graph, job, plane, term, padded[term.plane])
+        value = graph.add(value, part) if value else part
     for axis, resampling in zip((2, 3), plane.resampling, strict=True):
         if not resampling.is_identity:
             value = _resample(graph, value, resampling.table(), axis)
@@ -227,7 +235,7 @@ def _resample(graph: OnnxGraph, value: str, table: Table, axis: int) -> str:
 
 def _base(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, term: BaseTerm, value: str) -> str:
     """One input plane resampled to the target's size, in centred codes of the target."""
-    (top, _), (left, _) = job.inputs[term.plane].pad
+    (top, _), (left, _) = job.all_inputs[term.plane].pad
     total = ""
     for weight, rows, columns in term.filters:
         cells = (-(-plane.size[0] // len(rows.phases)), -(-plane.size[1] // len(columns.phases)))

@@ -57,17 +57,18 @@ class Encoder:
     def closest(self, source: PixelFormat) -> PixelFormat | None:
         """The format it takes that is `source`, or the nearest one that loses nothing of it; None if none.
 
-        Nothing lost means: the same family, subsampling and alpha, and at least the same depth.
+        Nothing lost means: the same family, subsampling and alpha, and at least the same depth. What has
+        alpha may be packed: many encoders take RGBA in no other way.
         """
         better = [
             fmt
             for fmt in (PIXEL_FORMATS[name] for name in self.pixel_formats)
-            if fmt.layout is Layout.PLANAR
+            if (fmt.layout is Layout.PLANAR or (source.has_alpha and fmt.layout is Layout.PACKED))
             and (fmt.family, fmt.has_alpha) == (source.family, source.has_alpha)
             and (fmt.subsampling == source.subsampling or fmt.family is not Family.YUV)
             and fmt.depth >= source.depth
         ]
-        return min(better, key=lambda fmt: fmt.depth, default=None)
+        return min(better, key=lambda fmt: (fmt.depth, fmt.layout is Layout.PACKED), default=None)
 
 
 _X26X_PRESETS = (

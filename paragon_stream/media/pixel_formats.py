@@ -6,29 +6,40 @@ import logging
 import re
 
 import av
+import numpy as np
 
 from paragon_stream.errors import FormatError
-from paragon_stream.frame import PIXEL_FORMATS, Family, Layout, PixelFormat, pixel_format
+from paragon_stream.frame import PIXEL_FORMATS, Family, Layout, PixelFormat, pixel_format, without_alpha
+from paragon_stream.media.planes import plane_array
 
 _DIRECT = {"xyz12le": "rgb48le", "xyz12be": "rgb48le"}
 """Whose components are no R, G, B or Y, U, V."""
 _FLOATING = re.compile(r"f(16|32)(le|be)$")
 _DEEPEST = 16
+_ALWAYS_ALPHA = ("gif", "webp", "webp_anim")
+"""Codecs whose decoders give alpha whether or not anything is to be seen through."""
 
 _log = logging.getLogger(__name__)
 
 
-def processed_format(frame: av.VideoFrame) -> PixelFormat:
+def processed_format(frame: av.VideoFrame, codec: str = "") -> PixelFormat:
     """The format in which frames like `frame` are processed: its own, or the nearest that loses nothing.
 
     Nearest is planar, of the same family, with at least the same depth (up to 16 bits, which floats become),
-    chroma as fine, and alpha where there is any to carry. Raises FormatError for frames in a device's memory.
+    chroma as fine, and alpha where there is any: decoders of GIF and WebP (`codec`) always give it.
+    Raises FormatError for frames in a device's memory.
     """
     name = frame.format.name
     try:
-        return pixel_format(name)
+        known = pixel_format(name)
     except FormatError:
         nearest = _nearest(frame)
+    else:
+        return (
+            without_alpha(known)
+            if known.has_alpha and codec in _ALWAYS_ALPHA and _is_opaque(frame)
+            else known
+        )
     _log.info("%s frames are read as %s", name, nearest.name)
     return nearest
 
@@ -45,7 +56,7 @@ def _nearest(frame: av.VideoFrame) -> PixelFormat:
     if frame.format.has_palette:
         alpha = _palette_is_transparent(frame)
     depth = _DEEPEST if _FLOATING.search(name) else min(_DEEPEST, depth)
-    family = _family(frame.format, alpha)
+    family = _family(frame.format)
     if family is Family.RGB and depth < 8 and not frame.format.has_palette:
         # On the way to planar RGB swscale does not stretch 5 bits to 8, and white darkens.
         return pixel_format("rgb24")
@@ -53,7 +64,7 @@ def _nearest(frame: av.VideoFrame) -> PixelFormat:
     fit = [
         candidate
         for candidate in PIXEL_FORMATS.values()
-        if candidate.layout is Layout.PLANAR
+        if (candidate.layout is Layout.PLANAR or family is Family.GRAY)
         and (candidate.family, candidate.has_alpha) == (family, alpha)
         and candidate.depth >= depth
         and all(mine <= theirs for mine, theirs in zip(candidate.subsampling, subsampling, strict=True))
@@ -68,12 +79,12 @@ def full_range_by_name(name: str) -> bool:
     return name.startswith(("yuvj", "mono"))
 
 
-def _family(format: av.VideoFormat, alpha: bool) -> Family:
+def _family(format: av.VideoFormat) -> Family:
     if format.is_rgb or format.has_palette:
         return Family.RGB
     if len(format.components) > 2:
         return Family.YUV
-    return Family.RGB if alpha else Family.GRAY  # gray with alpha has no format of its own
+    return Family.GRAY
 
 
 def _subsampling(format: av.VideoFormat) -> tuple[int, int]:
@@ -81,6 +92,18 @@ def _subsampling(format: av.VideoFormat) -> tuple[int, int]:
     return (size // format.chroma_width(size)).bit_length() - 1, (
         size // format.chroma_height(size)
     ).bit_length() - 1
+
+
+def _is_opaque(frame: av.VideoFrame) -> bool:
+    """Whether nothing of this 8-bit frame can be seen through."""
+    pixels = pixel_format(frame.format.name)
+    shapes = pixels.plane_shapes(frame.width, frame.height)
+    for index, (held, shape) in enumerate(zip(pixels.stored, shapes, strict=True)):
+        if 3 in held:
+            array = plane_array(frame, index, shape, np.dtype(np.uint8))
+            alpha = array[..., held.index(3)] if len(held) > 1 else array
+            return bool((alpha == pixels.peak).all())
+    return True
 
 
 def _palette_is_transparent(frame: av.VideoFrame) -> bool:

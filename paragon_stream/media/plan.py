@@ -13,7 +13,15 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import LossError, UsageError
-from paragon_stream.frame import ColorSpec, Family, FrameFormat, PixelFormat, resolve_color
+from paragon_stream.frame import (
+    ColorSpec,
+    Family,
+    FrameFormat,
+    PixelFormat,
+    planar_like,
+    resolve_color,
+    without_alpha,
+)
 from paragon_stream.geometry import Placement, enlarged
 from paragon_stream.media.companions import (
     Action,
@@ -44,6 +52,10 @@ FALLBACK_RATE = Fraction(25)
 """Frames per second that the encoder is told where the source does not say."""
 
 _STDOUT = "-"
+
+_ALPHA_LOST = (
+    "{} stores no transparency, which is dropped; ffv1 (.mkv), prores_ks (.mov), libvpx-vp9 (.webm) keep it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +174,10 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     every = (*streams, *(stream for file in added for stream in file.streams))
     losses = [str(stream) for stream in every if stream.loss]
     losses += _video_losses(video, container, encoder)
+    if source.has_alpha and not pixels.has_alpha:
+        losses.append(_ALPHA_LOST.format(encoder.name))
+    elif options.pixel_format is None and pixels.depth < source.depth:
+        losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")
     muxer_options = _muxer_options(container, streams, chapters)
@@ -202,24 +218,34 @@ def _choose(container: Container, source: PixelFormat, options: OutputOptions) -
         )
     if options.codec is not None:
         encoder = find_encoder(options.codec)
-        pixels = wanted or encoder.closest(source)
+        pixels = wanted or encoder.closest(source) or encoder.closest(without_alpha(source))
         check_pixel_format(encoder, pixels or source)
         return encoder, pixels or source
     candidates = [find_encoder(name) for name in container.encoders]
-    for encoder in candidates:
-        deep = (wanted or source).depth > 8
-        if encoder.name == "libx264" and deep:
-            continue  # players decode 10-bit HEVC in hardware, 10-bit H.264 hardly any
-        if wanted is not None:
-            if wanted.name in encoder.pixel_formats:
-                return encoder, wanted
-        elif (pixels := encoder.closest(source)) is not None:
-            return encoder, pixels
+    for like in _acceptable(source):
+        for encoder in candidates:
+            deep = (wanted or source).depth > 8
+            if encoder.name == "libx264" and deep:
+                continue  # players decode 10-bit HEVC in hardware, 10-bit H.264 hardly any
+            if wanted is not None:
+                if wanted.name in encoder.pixel_formats:
+                    return encoder, wanted
+            elif (pixels := encoder.closest(like)) is not None:
+                return encoder, pixels
     names = " nor ".join(encoder.name for encoder in candidates)
     what = (wanted or source).name
     raise UsageError(
         f"neither {names} takes {what} in {container.name}: write to .mkv, or choose --codec or --pix-fmt"
     )
+
+
+def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
+    """What an encoder shall hold all of, best first: the source; it in 10 bits, which is what FFmpeg's ProRes
+    with alpha has at best (and decodes to 12); its colours alone."""
+    likes = [source]
+    if source.has_alpha and source.depth > 10 and (ten := planar_like(source, depth=10)) is not None:
+        likes.append(ten)
+    return dict.fromkeys([*likes, without_alpha(source)])
 
 
 def _convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
@@ -266,9 +292,10 @@ def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> l
 
 
 def picture_only(
-    info: MediaInfo, options: OutputOptions, name: str
+    info: MediaInfo, options: OutputOptions, name: str, *, alpha: bool = False
 ) -> tuple[tuple[StreamPlan, ...], list[str]]:
-    """The streams that are dropped, and all losses, where the output, `name`, holds nothing but frames.
+    """The streams that are dropped, and all losses, where the output, `name`, holds nothing but frames (with
+    their `alpha`).
 
     Raises UsageError for files that shall be added.
     """
@@ -283,6 +310,8 @@ def picture_only(
         losses.append(f"{name} has no chapters: {info.chapters} dropped")
     if info.video.display_matrix is not None:
         losses.append(f"{name} cannot store the rotation of the video")
+    if info.video.format.pixel_format.has_alpha and not alpha:
+        losses.append(f"{name} holds no transparency: it is dropped")
     if info.video.hdr is not None:
         losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
     return dropped, losses
@@ -297,7 +326,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     wanted = options.pixel_format
     if wanted is not None and not _convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
-    target = _target(info.video, placement, check_y4m(wanted or source))
+    target = _target(info.video, placement, check_y4m(wanted or without_alpha(source)))
     dropped, losses = picture_only(info, options, "y4m")
     color = target.color
     note = []

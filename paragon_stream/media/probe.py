@@ -18,7 +18,7 @@ from paragon_stream.media.color_tags import decide_color, read_color
 from paragon_stream.media.fields import Parity
 from paragon_stream.media.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.pixel_formats import full_range_by_name, processed_format
-from paragon_stream.media.source import open_source, video_stream
+from paragon_stream.media.source import decoding_context, open_source, video_stream
 from paragon_stream.media.streams import codec_name, describe_stream
 
 _LOOK_AT = 4
@@ -96,6 +96,7 @@ def _first_that_decodes(path: Path, indices: list[int]) -> VideoInfo:
 def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.VideoFrame]:
     """Up to `_LOOK_AT` frames, at least one. Raises InputError if none comes."""
     side_data.refuse_dolby_vision_5(stream.codec_context)
+    context = decoding_context(stream)
     name = container.name
     frames: list[av.VideoFrame] = []
     failure: BaseException | None = None
@@ -107,7 +108,7 @@ def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.
             if packet.has_sidedata("encryption_info"):
                 raise InputError(f"{name} is encrypted (DRM) and cannot be decoded")
             try:
-                frames += packet.decode()
+                frames += context.decode(packet)
             except AV_ERRORS as error:
                 failure = error
             if len(frames) >= _LOOK_AT or count > _MAX_PACKETS:
@@ -123,7 +124,7 @@ def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.
 def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[av.VideoFrame]) -> VideoInfo:
     frame, context = frames[0], stream.codec_context
     readable = side_data.readable(frames, codec_name(stream))
-    format = processed_format(frame)
+    format = processed_format(frame, codec_name(stream))
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
     rate, rate_is_sane = _frame_rate(stream)

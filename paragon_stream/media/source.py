@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -62,6 +63,24 @@ def video_stream(container: InputContainer, index: int) -> av.VideoStream:
     if not isinstance(found, av.VideoStream) or found.codec_context is None:
         raise InputError(f"stream {index} of {container.name} is not a video stream that can be decoded")
     return found
+
+
+def decoding_context(stream: av.VideoStream) -> Any:
+    """What decodes the packets of `stream`: its own context, but libvpx for VP8 and VP9 with alpha.
+
+    WebM keeps alpha in an encoding of its own beside each frame, where only libvpx's decoders look.
+    """
+    name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
+    tags = {key.casefold(): value for key, value in stream.metadata.items()}
+    if name is None or tags.get("alpha_mode") != "1":
+        return stream.codec_context
+    context: Any = av.VideoCodecContext.create(name, "r")
+    context.extradata = stream.codec_context.extradata
+    context.width, context.height = stream.codec_context.width, stream.codec_context.height
+    return context
+
+
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def _explanation(path: Path, head: bytes, error: BaseException) -> str:

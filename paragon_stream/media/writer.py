@@ -203,7 +203,9 @@ class VideoWriter:
             self._video.set_display_matrix(info.video.display_matrix)
         if self._companions is not None:
             source = self._companions.source.streams[info.video.index]
-            self._video.metadata.update(stream_tags(source.metadata, muxer=self._container.muxer))
+            tags = stream_tags(source.metadata, muxer=self._container.muxer)
+            # The muxer says itself whether there is alpha; as a tag it would hide that.
+            self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
             self._video.disposition = source.disposition
         if self._aspect_by_hand:
             self._name = self._video.metadata.get("title", "")

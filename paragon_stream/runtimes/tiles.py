@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.framejob.job import FrameJob, OutputPlane
+from paragon_stream.framejob.components import OutputPlane
+from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.planes import Plane, allocate_planes
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Session
@@ -100,8 +101,9 @@ class Tiling:
             for down in spans(job.source.height, rows, job.context, job.cell[0])
             for across in spans(job.source.width, columns, job.context, job.cell[1])
         ]
-        whole = {plane.component: plane for plane in job.outputs}
-        self._planes = [whole[held[0]] for held in job.target.pixel_format.stored]
+        whole = job.all_outputs
+        # Alpha that the source does not have is opaque: any plane's way leads there.
+        self._planes = [whole.get(held[0], whole[0]) for held in job.target.pixel_format.stored]
 
     def __len__(self) -> int:
         return len(self._tiles)
@@ -124,13 +126,12 @@ class Tiling:
         for plane, output in zip(self._planes, outputs, strict=True):
             if plane.has_bars:
                 output[:] = _black(self.job, plane)
-        factors = {plane.component: plane.factor for plane in self.job.inputs}
-        held = [components[0] for components in self.job.source.pixel_format.stored]
+        known = self.job.all_inputs  # alpha that the target does not have is not among them
+        factors = [known.get(held[0], known[0]).factor for held in self.job.source.pixel_format.stored]
         for done, (down, across) in enumerate(self._tiles, 1):
             if only is not None and done - 1 not in only:
                 continue
-            for array, tile, component in zip(inputs, self._inputs, held, strict=True):
-                fy, fx = factors[component]
+            for array, tile, (fy, fx) in zip(inputs, self._inputs, factors, strict=True):
                 _cut(array, down.begin // fy, across.begin // fx, tile)
             session.run(self._inputs, self._outputs, strength).wait()
             for plane, tile, output in zip(self._planes, self._outputs, outputs, strict=True):
@@ -199,6 +200,6 @@ def _black(job: FrameJob, plane: OutputPlane) -> NDArray[np.uint16]:
     """The codes of a bar's samples in the array that holds `plane`: one, or one per interleaved component."""
     pixels = job.target.pixel_format
     held = next(components for components in pixels.stored if plane.component in components)
-    black = {each.component: round(each.black) for each in job.outputs}
+    black = {component: round(each.black) for component, each in job.all_outputs.items()}
     codes = [black.get(component, pixels.peak) << pixels.shift for component in held]
     return np.array(codes if len(codes) > 1 else codes[0], np.uint16)

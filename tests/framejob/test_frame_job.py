@@ -83,6 +83,8 @@ FORMATS = [
     "yuv422p", "yuv422p10le", "yuv444p", "yuv444p12le", "yuv411p", "yuv440p", "yuv410p",
     "gray", "gray10le", "gbrp", "gbrp10le", "rgb24", "bgr24", "rgb48le", "bgr0", "0rgb",
     "nv12", "nv21", "nv16", "p010le", "p210le",
+    "yuva420p", "yuva422p10le", "yuva444p16le", "gbrap", "rgba", "argb", "bgra64le", "ya8", "ya16le",
+    "ayuv64le",
 ]  # fmt: skip
 
 
@@ -154,6 +156,8 @@ def test_matrices_and_ranges(matrix: Matrix, range: ColorRange) -> None:
         ("yuv422p10le", "yuv420p10le"), ("yuv420p", "p010le"), ("nv12", "yuv420p"), ("rgb24", "gbrp10le"),
         ("yuv420p", "rgb24"), ("yuv422p", "rgb48le"), ("gbrp", "yuv420p10le"), ("rgb24", "yuv444p"),
         ("gray", "yuv420p"), ("yuv420p", "gray"), ("gray", "gray16le"),
+        ("rgba", "yuva420p"), ("yuva420p", "yuva444p10le"), ("yuva420p", "yuv420p"), ("rgb24", "rgba"),
+        ("gray", "ya16le"),
     ],
 )  # fmt: skip
 def test_other_target_formats(source: str, target: str) -> None:

@@ -86,7 +86,8 @@ def assert_exact(job: FrameJob, to: str, fit: Fit = Fit.INSIDE, *, grain: int = 
 
 @pytest.mark.parametrize(
     "name",
-    ["yuv420p10le", "yuv422p", "yuv444p16le", "yuv411p", "gray", "gbrp", "bgr0", "p010le"],
+    ["yuv420p10le", "yuv422p", "yuv444p16le", "yuv411p", "gray", "gbrp", "bgr0", "p010le", "yuva420p",
+     "rgba"],
 )  # fmt: skip
 def test_formats(name: str) -> None:
     grain = 4 if name in ("yuv411p", "yuv410p") else 2
@@ -167,6 +168,7 @@ def test_a_whole_factor_is_no_resampling() -> None:
         ("p010le", "170x160", Fit.PAD, (61, 60), 2),
         ("yuv420p", "170x160", Fit.CROP, (57, 60), 3),
         ("yuv411p", "1.3", Fit.INSIDE, (65, 66), 2),
+        ("yuva420p", "170x160", Fit.PAD, (57, 60), 2),
     ],
 )
 def test_tiles_equal_the_whole(name: str, to: str, fit: Fit, tile: tuple[int, int], scale: int) -> None:

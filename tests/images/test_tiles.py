@@ -47,7 +47,7 @@ def test_tiles_have_no_seams(pixels: str, width: int, height: int, to: str | Non
     color = JFIF if pixels.startswith(("yuv", "gray")) else SRGB
     planes = scene(0, width, height, pixels)
     with Upscaler(
-        width=width, height=height, pixel_format=pixels, color=color, precision="fp32", to=to
+        width=width, height=height, pixel_format=pixels, color=color, precision="fp32", scale=2, to=to
     ) as upscaler:
         whole = upscaler(planes)
     source = FrameFormat(width=width, height=height, pixel_format=PIXEL_FORMATS[pixels], color=color)
@@ -60,19 +60,21 @@ def test_tiles_have_no_seams(pixels: str, width: int, height: int, to: str | Non
 
 
 def test_alpha_is_resampled_by_the_base_alone() -> None:
-    """A ramp stays a ramp, and opaque stays opaque at any depth."""
-    source = FrameFormat(width=96, height=70, pixel_format=PIXEL_FORMATS["gray"], color=JFIF)
+    """A ramp stays a ramp whatever the colours do, and opaque stays opaque at any depth."""
+    source = FrameFormat(width=96, height=70, pixel_format=PIXEL_FORMATS["ya8"], color=JFIF)
     network = load_weights(None), enlarged(source, 2)
-    ramp = np.broadcast_to(np.arange(96, dtype=np.uint8) * 2, (70, 96))
-    solid = np.full((70, 96), 255, np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (70, 96))
+    ramp = np.broadcast_to(np.arange(96) * 2, (70, 96))
     with PictureUpscaler(OPTIONS) as up:
-        out, full = np.empty((140, 192), np.uint8), np.empty((140, 192), np.uint16)
-        up.run_alpha(network, source, ramp, out)
-        up.run_alpha(network, source, solid, full)
-    assert (full == 65535).all()
-    assert (np.ptp(out.astype(int), axis=0) == 0).all()
-    inner = out[0, 12:-12].astype(int)
-    assert np.abs(inner - (np.arange(12, 180) - 0.5)).max() <= 1
+        out, full = np.empty((140, 192, 2), np.uint8), np.empty((140, 192, 2), np.uint16)
+        seen = np.stack([noise, ramp], -1).astype(np.uint8)
+        up.run(network, source, (seen,), PIXEL_FORMATS["ya8"], JFIF, [out])
+        solid = np.stack([noise, np.full_like(noise, 255)], -1).astype(np.uint8)
+        up.run(network, source, (solid,), PIXEL_FORMATS["ya16le"], JFIF, [full])
+    assert (full[..., 1] == 65535).all()
+    alpha = out[..., 1].astype(int)
+    assert (np.ptp(alpha, axis=0) == 0).all()
+    assert np.abs(alpha[0, 12:-12] - (np.arange(12, 180) - 0.5)).max() <= 1
 
 
 def test_few_sessions_for_many_sizes() -> None:

@@ -14,7 +14,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from paragon_stream.errors import OutputError, UsageError
-from paragon_stream.frame import ColorRange, Family, PixelFormat
+from paragon_stream.frame import ColorRange, Family
 from paragon_stream.media.av_errors import AV_ERRORS, av_errors_as, reason
 from paragon_stream.media.encoders import find_encoder, unknown_option
 from paragon_stream.media.images.kinds import ImageKind, Storage
@@ -41,25 +41,26 @@ _DEFAULTS: Mapping[ImageKind, Mapping[str, str]] = {
 class Canvas:
     """An upright picture of `width`×`height`, to be filled by writing into its arrays, then saved once.
 
-    `color` are the arrays of `storage.pixels` (H×W, H×W×3 or planes), `alpha` is H×W or None. They are views
-    of what the encoder reads, so the largest picture exists only once; above 8 bits their byte order may be
-    either.
+    `planes` are the arrays of `storage.pixels`: views of what the encoder reads, so the largest picture
+    exists only once; above 8 bits their byte order may be either.
     """
 
     def __init__(self, storage: Storage, width: int, height: int) -> None:
         self.storage = storage
         self.width, self.height = width, height
-        self.alpha: Array | None = None
+        self.planes: tuple[Array, ...]
+        shapes = storage.pixels.plane_shapes(width, height)
         if storage.kind is ImageKind.JPEG:
-            shapes = storage.pixels.plane_shapes(width, height)
-            self.color = tuple(np.empty(shape, np.uint8) for shape in shapes)
+            self.planes = tuple(np.empty(shape, np.uint8) for shape in shapes)
             return
         with av_errors_as(OutputError, f"no memory for a picture of {width}×{height}"):
             self._frame = av.VideoFrame(width, height, storage.stored)
         dtype: np.dtype[Any] = np.dtype(np.uint8)
         if storage.pixels.depth > 8:
             dtype = np.dtype(">u2" if storage.stored.endswith("be") else "<u2")
-        self.color, self.alpha = _views(self._frame, storage, dtype)
+        self.planes = tuple(
+            plane_array(self._frame, index, shape, dtype) for index, shape in enumerate(shapes)
+        )
 
     def encode(self, options: Mapping[str, str], metadata: Metadata, where: str) -> list[bytes | memoryview]:
         """The file, in pieces. `options` are the encoder's; `where` begins the message of an error.
@@ -69,7 +70,7 @@ class Canvas:
         kind = self.storage.kind
         settings = {**_DEFAULTS[kind], **options}
         if kind is ImageKind.JPEG:
-            data = _encode_jpeg(self.color, settings)
+            data = _encode_jpeg(self.planes, settings)
         else:
             data = self._encode_by_ffmpeg(_ENCODERS[kind], settings, where)
         return embed(kind, data, metadata, (self.width, self.height))
@@ -132,33 +133,3 @@ def _encode_jpeg(planes: tuple[Array, ...], settings: Mapping[str, str]) -> byte
         return bytes(simplejpeg.encode_jpeg_yuv_planes(luma, blue, red, quality=int(quality)))
     except (ValueError, MemoryError) as error:
         raise OutputError(f"libjpeg-turbo refuses the picture: {reason(error)}") from error
-
-
-def _views(
-    frame: av.VideoFrame, storage: Storage, dtype: np.dtype[Any]
-) -> tuple[tuple[Array, ...], Array | None]:
-    """Arrays of the colour components, and alpha's, in the frame's memory."""
-    pixels, width, height = storage.pixels, frame.width, frame.height
-    if pixels.family is Family.YUV:
-        planes = tuple(
-            plane_array(frame, index, shape, dtype)
-            for index, shape in enumerate(_plane_shapes(pixels, frame))
-        )
-        return planes, plane_array(frame, 3, (height, width), dtype) if storage.alpha else None
-    order = "bgra" if storage.stored.startswith("bgr") else "rgba"
-    colors = 1 if pixels.family is Family.GRAY else 3
-    # bgra has a fourth component whether or not the picture has alpha.
-    count = colors + 1 if storage.alpha or storage.stored == "bgra" else colors
-    packed = plane_array(frame, 0, (height, width, count), dtype)
-    alpha = None
-    if count > colors:
-        alpha = packed[..., colors] if storage.alpha else None
-        if alpha is None:
-            packed[..., colors] = 255
-    if colors == 1:
-        return (packed[..., 0],), alpha
-    return (packed[..., 2::-1] if order == "bgra" else packed[..., :3],), alpha
-
-
-def _plane_shapes(pixels: PixelFormat, frame: av.VideoFrame) -> tuple[tuple[int, ...], ...]:
-    return pixels.plane_shapes(frame.width, frame.height)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -15,10 +14,12 @@ from paragon_stream.frame import (
     ColorSpec,
     Family,
     FrameFormat,
-    Layout,
     Matrix,
     PixelFormat,
+    planar_like,
+    without_alpha,
 )
+from paragon_stream.frame import pixel_format as find_pixel_format
 
 _MAX_PIXELS = 268_000_000
 """FFmpeg refuses pictures of more than (2**31 - 1) / 8 samples, margins included."""
@@ -94,14 +95,13 @@ WEBP_LOSSY = replace(JFIF, range=ColorRange.LIMITED)
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """How one picture is stored: `stored` is FFmpeg's name of the pixel format in the file (alpha included),
-    `pixels` and `color` that of its colour components in a frame job. `losses` says what does not fit."""
+    """How one picture is stored: `stored` is FFmpeg's name of the pixel format in the file, `pixels` and
+    `color` those of a frame job that makes it. `losses` says what does not fit."""
 
     kind: ImageKind
     stored: str
     pixels: PixelFormat
     color: ColorSpec
-    alpha: bool
     losses: tuple[str, ...] = ()
 
 
@@ -109,7 +109,6 @@ def storage(
     kind: ImageKind,
     source: FrameFormat,
     *,
-    alpha: bool,
     wanted: PixelFormat | None = None,
     lossless: bool = False,
     subsampled: bool = True,
@@ -121,7 +120,7 @@ def storage(
     not store `wanted`.
     """
     like = wanted or source.pixel_format
-    gray, deep = like.family is Family.GRAY, like.depth > 8
+    gray, deep, alpha = like.family is Family.GRAY, like.depth > 8, source.pixel_format.has_alpha
     losses = []
     if deep and kind not in (ImageKind.PNG, ImageKind.TIFF):
         if wanted is not None:
@@ -137,23 +136,28 @@ def storage(
         stored = pixels.name
     elif kind is ImageKind.WEBP and not lossless:
         stored = "yuva420p" if alpha else "yuv420p"
-        pixels, color = PIXEL_FORMATS["yuv420p"], WEBP_LOSSY
-    elif gray and kind is not ImageKind.WEBP:
-        pixels, color = PIXEL_FORMATS["gray16le" if deep else "gray"], JFIF
-        stored = ("ya16" if alpha else "gray16") + _byte_order(kind) if deep else "ya8" if alpha else "gray"
+        pixels, color = PIXEL_FORMATS[stored], WEBP_LOSSY
+    elif kind is ImageKind.WEBP:
+        pixels, stored = PIXEL_FORMATS["bgra" if alpha else "bgr0"], "bgra"
+    elif kind is ImageKind.BMP and not gray:
+        pixels, stored = PIXEL_FORMATS["bgr24"], "bgr24"
     else:
-        pixels = PIXEL_FORMATS["rgb48le" if deep else "rgb24"]
-        if kind is ImageKind.WEBP:
-            stored = "bgra"
-        elif kind is ImageKind.BMP:
-            stored = "bgr24"
-        elif deep:
-            stored = ("rgba64" if alpha else "rgb48") + _byte_order(kind)
-        else:
-            stored = "rgba" if alpha else "rgb24"
-    if wanted is not None and wanted.family is Family.YUV and wanted.name != pixels.name:
+        names = ("gray", "ya8", "gray16", "ya16") if gray else ("rgb24", "rgba", "rgb48", "rgba64")
+        name = names[2 * deep + alpha]
+        pixels = find_pixel_format(name)
+        stored = name + _byte_order(kind) if deep else name
+        color = JFIF if gray else SRGB
+    if (
+        wanted is not None
+        and wanted.family is Family.YUV
+        and wanted.name
+        not in (
+            pixels.name,
+            without_alpha(pixels).name,
+        )
+    ):
         raise UsageError(f"--pix-fmt {wanted.name}: {kind.value} is written as {pixels.name} here")
-    return Storage(kind=kind, stored=stored, pixels=pixels, color=color, alpha=alpha, losses=tuple(losses))
+    return Storage(kind=kind, stored=stored, pixels=pixels, color=color, losses=tuple(losses))
 
 
 def check_size(kind: ImageKind, width: int, height: int) -> None:
@@ -168,21 +172,8 @@ def turned(pixels: PixelFormat) -> PixelFormat | None:
     """`pixels` with rows and columns exchanged (4:2:2 ↔ 4:4:0); None where there is no such format."""
     if pixels.subsampling[0] == pixels.subsampling[1]:
         return pixels
-    return matching(pixels, pixels.subsampling[::-1])
-
-
-def matching(pixels: PixelFormat, subsampling: Sequence[int] | None = None) -> PixelFormat | None:
-    """The planar format without alpha that is like `pixels`, in another subsampling if given."""
-    sampling = tuple(subsampling or pixels.subsampling)
-    for fmt in PIXEL_FORMATS.values():
-        if fmt.layout is Layout.PLANAR and (fmt.family, fmt.depth, fmt.subsampling, fmt.has_alpha) == (
-            pixels.family,
-            pixels.depth,
-            sampling,
-            False,
-        ):
-            return fmt
-    return None
+    across, down = pixels.subsampling
+    return planar_like(pixels, subsampling=(down, across))
 
 
 def _jpeg_pixels(like: PixelFormat, *, subsampled: bool) -> PixelFormat:

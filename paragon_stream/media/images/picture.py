@@ -1,4 +1,4 @@
-"""Decoding an image file into the arrays of a frame job: colour planes, and alpha beside them.
+"""Decoding an image file into the arrays of a frame job.
 
 Kept as they are: gray, 16 bit, JPEG's and WebP's own YUV planes. Palettes become RGB (gray if every entry in
 use is gray) with alpha where an entry has it; bilevel pictures become gray.
@@ -6,6 +6,7 @@ use is gray) with alpha where an entry has it; bilevel pictures become gray.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError, InputError
-from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, Layout, PixelFormat, pixel_format
+from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, PixelFormat, pixel_format, without_alpha
 from paragon_stream.media.av_errors import AV_ERRORS, reason
-from paragon_stream.media.images.kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of, matching
+from paragon_stream.media.images.kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of
 from paragon_stream.media.images.metadata import Metadata, read_metadata
 from paragon_stream.media.planes import plane_array
 
@@ -48,16 +49,14 @@ _SMALL_RGB = (
 class Picture:
     """A decoded image, as stored: `metadata.orientation` is still to be applied.
 
-    `format` is of the colour components, alpha left out; its arrays (uint8, or above 8 bits uint16 of either
-    byte order) are views of the decoder's memory, so maybe with gaps between rows or pixels. `alpha` is H×W
-    of the same depth, or None.
+    The arrays of `format` (uint8, or above 8 bits uint16 of either byte order) are views of the decoder's
+    memory, so maybe with gaps between rows.
     """
 
     path: Path
     kind: ImageKind
     format: FrameFormat
     planes: tuple[Array, ...]
-    alpha: Array | None
     metadata: Metadata
 
 
@@ -80,12 +79,13 @@ def read_picture(path: Path) -> Picture:
         )
     metadata = read_metadata(kind, data, path)
     frame = _decode(kind, data, path)
-    pixels, planes, alpha = _components(frame, path)
-    if kind is ImageKind.WEBP and alpha is not None and (alpha == 255).all():
-        alpha = None  # FFmpeg's decoder of lossless WebP always gives alpha
+    pixels, planes = _arrays(frame, path)
+    if kind is ImageKind.WEBP and pixels.has_alpha and (component(pixels, planes, 3) == 255).all():
+        # FFmpeg's decoder of lossless WebP always gives alpha.
+        pixels, planes = without_alpha(pixels), planes[:3]
     color = SRGB if pixels.family is Family.RGB else WEBP_LOSSY if kind is ImageKind.WEBP else JFIF
     format = FrameFormat(width=frame.width, height=frame.height, pixel_format=pixels, color=color)
-    return Picture(path=path, kind=kind, format=format, planes=planes, alpha=alpha, metadata=metadata)
+    return Picture(path=path, kind=kind, format=format, planes=planes, metadata=metadata)
 
 
 def _decode(kind: ImageKind, data: bytes, path: Path) -> av.VideoFrame:
@@ -105,8 +105,16 @@ def _decode(kind: ImageKind, data: bytes, path: Path) -> av.VideoFrame:
     return frames[0]  # type: ignore[no-any-return]
 
 
-def _components(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Array, ...], Array | None]:
-    """The format of the colour components, their arrays and alpha's, all views of the frame's memory."""
+def component(pixels: PixelFormat, planes: Sequence[Array], which: int) -> Array:
+    """A view of the samples of one canonical component in arrays of `pixels`."""
+    for held, array in zip(pixels.stored, planes, strict=True):
+        if which in held:
+            return array[..., held.index(which)] if len(held) > 1 else array
+    raise ValueError(f"{pixels.name} has no component {which}")
+
+
+def _arrays(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Array, ...]]:
+    """The format of the picture and its arrays, views of the frame's memory."""
     name = frame.format.name
     if name == "pal8":
         return _from_palette(frame)
@@ -116,34 +124,19 @@ def _components(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Ar
     dtype: np.dtype[Any] = np.dtype(np.uint8)
     if name.endswith(("le", "be")):
         dtype = np.dtype(">u2" if name.endswith("be") else "<u2")
-    if name.startswith("ya"):
-        both = plane_array(frame, 0, (frame.height, frame.width, 2), dtype)
-        depth = PIXEL_FORMATS["gray" if dtype.itemsize == 1 else "gray16le"]
-        return depth, (both[..., 0],), both[..., 1]
     try:
         format = pixel_format(name.removesuffix("be") + "le" if name.endswith("be") else name)
     except FormatError:
         raise FormatError(f"{path} has pixels of the kind {name}, which are not supported") from None
     shapes = format.plane_shapes(frame.width, frame.height)
-    arrays = tuple(plane_array(frame, index, shape, dtype) for index, shape in enumerate(shapes))
-    if format.layout is Layout.PACKED:
-        (packed,) = arrays
-        first, step = format.order.index(0), format.order.index(1) - format.order.index(0)
-        end = first + 3 * step
-        color = packed[..., first : None if end < 0 else end : step]
-        alpha = packed[..., format.order.index(3)] if format.has_alpha else None
-        return PIXEL_FORMATS["rgb24" if dtype.itemsize == 1 else "rgb48le"], (color,), alpha
-    plain = matching(format)
-    assert plain is not None
-    colors = tuple(array for array, which in zip(arrays, format.order, strict=True) if which != 3)
-    return plain, colors, arrays[format.order.index(3)] if format.has_alpha else None
+    return format, tuple(plane_array(frame, index, shape, dtype) for index, shape in enumerate(shapes))
 
 
-def _from_palette(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Array, ...], Array | None]:
+def _from_palette(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Array, ...]]:
     wide = frame.reformat(format="rgba")
     pixels = plane_array(wide, 0, (frame.height, frame.width, 4), np.dtype(np.uint8))
-    alpha = None if (pixels[..., 3] == 255).all() else pixels[..., 3]
+    opaque = (pixels[..., 3] == 255).all()
     red, green, blue = (pixels[..., index] for index in range(3))
     if (red == green).all() and (green == blue).all():
-        return PIXEL_FORMATS["gray"], (red,), alpha
-    return PIXEL_FORMATS["rgb24"], (pixels[..., :3],), alpha
+        return (PIXEL_FORMATS["gray"], (red,)) if opaque else (PIXEL_FORMATS["ya8"], (pixels[..., ::3],))
+    return PIXEL_FORMATS["rgb0" if opaque else "rgba"], (pixels,)

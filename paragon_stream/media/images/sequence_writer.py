@@ -46,12 +46,12 @@ def plan_sequence(
     source = info.video.format
     check_size(kind, placement.columns.total, placement.rows.total)
     lossless = options.encoder_options.get("lossless", "0") != "0"
-    how = storage(kind, source, alpha=False, wanted=options.pixel_format, lossless=lossless)
+    how = storage(kind, source, wanted=options.pixel_format, lossless=lossless)
     if destination.pattern.absolute() == info.path.absolute():
         raise UsageError(f"the output {destination.pattern} would replace the input: choose another name")
     if (there := destination.numbers()) and not options.overwrite:
         raise OutputError(f"{destination.path(there[0])} exists already: use --overwrite to replace it")
-    dropped, losses = picture_only(info, options, "a sequence of images")
+    dropped, losses = picture_only(info, options, "a sequence of images", alpha=True)
     losses += how.losses
     if options.strict and losses:
         raise LossError("--strict: " + "; ".join(losses))
@@ -110,7 +110,7 @@ class SequenceWriter:
         while len(self._running) >= _ENCODERS:
             self._running.popleft().result()
         canvas = Canvas(self._image, self._plan.target.width, self._plan.target.height)
-        for target, plane in zip(canvas.color, planes, strict=True):
+        for target, plane in zip(canvas.planes, planes, strict=True):
             np.copyto(target, plane)
         number = self._first + (timing.pts if self._keep_numbers else self._count)
         self._running.append(self._pool.submit(self._save, canvas, self._where.path(number)))

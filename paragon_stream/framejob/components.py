@@ -1,0 +1,193 @@
+"""One component's way through a frame job: the grid it comes on, its filters, its resampling, its bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import NetworkSpec
+from paragon_stream.frame import Family, FrameFormat
+from paragon_stream.framejob.resample import Resampling
+from paragon_stream.framejob.tail import Pair
+from paragon_stream.framejob.taps import (
+    HALF_BAND,
+    IDENTITY,
+    FilterBank,
+    chroma_down,
+    chroma_up,
+    magic_kernel,
+    siting_offset,
+)
+from paragon_stream.geometry import Axis, Placement
+
+type Filter = tuple[float, FilterBank, FilterBank]
+"""Weight, vertical bank, horizontal bank; a resampler is a sum of such separable filters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputPlane:
+    """One component of the source; `up` brings it to the luma grid (identity for luma)."""
+
+    component: int
+    factor: Pair[int]
+    """Luma samples per sample."""
+    pad: Pair[Pair[int]]
+    """Replicated samples (top, bottom), (left, right)."""
+    up: Pair[FilterBank]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseTerm:
+    """`gain · Σ filters` of one input plane; cells of the filters begin at the picture's first sample."""
+
+    plane: int
+    """The input plane's component."""
+    gain: float
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputPlane:
+    """One component of the target: base + detail + `offset`, the code that a centred zero of all planes has.
+
+    `down` is what makes it of its component at full HR resolution (identity for luma). `size` is what the
+    network's scale makes of the source; from there `resampling` and `bars` lead to the target's size.
+    """
+
+    component: int
+    factor: Pair[int]
+    size: Pair[int]
+    down: Pair[FilterBank]
+    base: tuple[BaseTerm, ...]
+    offset: float
+    resampling: Pair[Resampling]
+    """Along rows' and columns' numbers: (vertical, horizontal), like all pairs."""
+    bars: Pair[Pair[int]]
+    """Target samples (above, below), (left, right) of the picture, of the code `black`."""
+    black: float
+
+    @property
+    def has_bars(self) -> bool:
+        return self.bars != ((0, 0), (0, 0))
+
+
+ALPHA = 3
+"""The component that is opacity: straight, whatever its format's range from 0 to the peak."""
+
+
+def colors(format: FrameFormat) -> range:
+    """Canonical components that the network sees: Y, U, V or R, G, B or the one gray."""
+    return range(1 if format.pixel_format.family is Family.GRAY else 3)
+
+
+def _factor(format: FrameFormat, component: int) -> Pair[int]:
+    """Luma samples per sample of the component."""
+    if component in (0, ALPHA):
+        return 1, 1
+    across, down = format.pixel_format.subsampling
+    return 1 << down, 1 << across
+
+
+def plane_size(target: FrameFormat, factor: Pair[int]) -> Pair[int]:
+    return math.ceil(target.height / factor[0]), math.ceil(target.width / factor[1])
+
+
+def _banks(
+    make: Callable[[int, Fraction], FilterBank], factor: Pair[int], format: FrameFormat
+) -> Pair[FilterBank]:
+    """`chroma_up` or `chroma_down` for both axes, at the format's chroma location."""
+    location = format.color.chroma_location
+    return make(factor[0], location.vertical), make(factor[1], location.horizontal)
+
+
+def input_plane(source: FrameFormat, component: int, margin: int, padded: Pair[int]) -> InputPlane:
+    """Luma gets the margin; chroma one sample more on every side, which its upsampling consumes."""
+    factor = _factor(source, component)
+    spare = 0 if factor == (1, 1) else 1
+    pads = []
+    for axis, size in enumerate((source.height, source.width)):
+        before = margin // factor[axis] + spare
+        after = padded[axis] // factor[axis] + 2 * spare - before - math.ceil(size / factor[axis])
+        pads.append((before, after))
+    return InputPlane(
+        component=component,
+        factor=factor,
+        pad=(pads[0], pads[1]),
+        up=_banks(chroma_up, factor, source),
+    )
+
+
+def output_plane(
+    source: FrameFormat,
+    target: FrameFormat,
+    component: int,
+    inputs: tuple[InputPlane, ...],
+    mix: NDArray[np.float64],
+    offset: float,
+    spec: NetworkSpec,
+    *,
+    placement: Placement,
+    black: float,
+) -> OutputPlane:
+    """`mix` is what one code of each of `inputs` is worth in codes of this component."""
+    factor = _factor(target, component)
+    down = _banks(chroma_down, factor, target)
+    terms = []
+    for plane, gain in zip(inputs, mix, strict=True):
+        if abs(gain) < 1e-9 * np.abs(mix).max():
+            continue  # 0 but for rounding: the colour matrices undo each other
+        filters = []
+        for weight, sharpen in ((1 - spec.alpha, IDENTITY), (spec.alpha, HALF_BAND)):
+            if weight:
+                rows, columns = (
+                    up.then(sharpen).then(magic_kernel(spec.scale)).then(to_target)
+                    for up, to_target in zip(plane.up, down, strict=True)
+                )
+                filters.append((weight, rows, columns))
+        terms.append(BaseTerm(plane=plane.component, gain=float(gain), filters=tuple(filters)))
+    size = plane_size(
+        replace(target, width=source.width * spec.scale, height=source.height * spec.scale), factor
+    )
+    location = target.color.chroma_location
+    down_by, across_by = (
+        Resampling.of_plane(axis, spec.scale, each, siting_offset(position, each), length)
+        for axis, each, position, length in zip(
+            (placement.rows, placement.columns),
+            factor,
+            (location.vertical, location.horizontal),
+            size,
+            strict=True,
+        )
+    )
+    return OutputPlane(
+        component=component,
+        factor=factor,
+        size=size,
+        down=down,
+        base=tuple(terms),
+        offset=offset,
+        resampling=(down_by, across_by),
+        bars=(_bars(placement.rows, factor[0]), _bars(placement.columns, factor[1])),
+        black=black,
+    )
+
+
+def _bars(axis: Axis, factor: int) -> Pair[int]:
+    """In samples of a plane with one every `factor` luma samples; the picture begins on one."""
+    before = axis.offset // factor
+    return before, math.ceil(axis.total / factor) - before - math.ceil(axis.size / factor)
+
+
+def plain_output(plane: OutputPlane, size: Pair[int]) -> OutputPlane:
+    """The plane as the network's scale makes it."""
+    return replace(
+        plane,
+        size=size,
+        resampling=(Resampling.identity(size[0]), Resampling.identity(size[1])),
+        bars=((0, 0), (0, 0)),
+    )

@@ -1,0 +1,226 @@
+"""Pixel formats: which there are, what each holds, and where in memory. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from paragon_stream.errors import FormatError
+
+
+class Family(StrEnum):
+    YUV = "yuv"
+    RGB = "rgb"
+    GRAY = "gray"
+
+
+class Layout(Enum):
+    """How components are laid out in memory."""
+
+    PLANAR = "planar"
+    """One H×W array per component."""
+    SEMIPLANAR = "semiplanar"
+    """Luma H×W, then interleaved chroma h×w×2 (NV12, P010)."""
+    PACKED = "packed"
+    """One H×W×C array (rgb24, rgba64 …)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelFormat:
+    """A pixel format: which components there are, how deep, how subsampled, in which arrays.
+
+    `name` is FFmpeg's. `subsampling` is log2 of the chroma decimation, (horizontal, vertical).
+    `order` gives for each stored component the canonical one it holds: 0, 1, 2 = Y, U, V or R, G, B;
+    3 = alpha; -1 = padding that carries nothing. `shift` is how far the value sits above bit 0 of its word
+    (P010: 6). Samples are uint8 up to 8 bits and native-endian uint16 above.
+    """
+
+    name: str
+    family: Family
+    depth: int
+    subsampling: tuple[int, int] = (0, 0)
+    layout: Layout = Layout.PLANAR
+    order: tuple[int, ...] = (0, 1, 2)
+    shift: int = 0
+    floating: bool = False
+    """Code values as float32, neither rounded nor clipped: what tiles hand on to be resampled."""
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return 4 if self.floating else 1 if self.depth <= 8 else 2
+
+    @property
+    def sample_type(self) -> str:
+        """numpy's name of the type that a sample is stored in."""
+        return "float32" if self.floating else "uint8" if self.depth <= 8 else "uint16"
+
+    @property
+    def stored(self) -> tuple[tuple[int, ...], ...]:
+        """The components that each array holds; see `order`."""
+        match self.layout:
+            case Layout.PACKED:
+                return (self.order,)
+            case Layout.SEMIPLANAR:
+                return self.order[:1], self.order[1:]
+            case Layout.PLANAR:
+                return tuple((component,) for component in self.order)
+
+    @property
+    def has_alpha(self) -> bool:
+        return 3 in self.order
+
+    @property
+    def peak(self) -> int:
+        """Largest code value, 2**depth - 1."""
+        return (1 << self.depth) - 1
+
+    def chroma_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of a chroma plane; odd luma sizes round up."""
+        sx, sy = self.subsampling
+        return -(-width >> sx), -(-height >> sy)
+
+    def plane_shapes(self, width: int, height: int) -> tuple[tuple[int, ...], ...]:
+        """Array shapes of the planes in memory order: (H, W), (h, w, 2) or (H, W, C)."""
+        if self.layout is Layout.PACKED:
+            return ((height, width, len(self.order)),)
+        cw, ch = self.chroma_size(width, height)
+        if self.layout is Layout.SEMIPLANAR:
+            return (height, width), (ch, cw, 2)
+        chroma = (1, 2) if self.family is Family.YUV else ()
+        return tuple((ch, cw) if component in chroma else (height, width) for component in self.order)
+
+
+_LETTERS = {"r": 0, "g": 1, "b": 2, "y": 0, "u": 1, "v": 2, "a": 3, "0": -1}
+"""What the names of packed formats spell."""
+
+
+def _formats() -> dict[str, PixelFormat]:
+    """The formats frame jobs take, by FFmpeg name."""
+    table: list[PixelFormat] = []
+    chroma = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "411": (2, 0), "440": (0, 1), "410": (2, 2)}
+    for sampling, sub in chroma.items():
+        deep = (
+            (9, 10, 12, 14, 16)
+            if sampling in ("420", "422", "444")
+            else ((10, 12) if sampling == "440" else ())
+        )
+        table.append(PixelFormat(name=f"yuv{sampling}p", family=Family.YUV, depth=8, subsampling=sub))
+        table += [
+            PixelFormat(name=f"yuv{sampling}p{n}le", family=Family.YUV, depth=n, subsampling=sub)
+            for n in deep
+        ]
+    for sampling in ("420", "422", "444"):
+        for n in (8, 9, 10, 12, 16):
+            if n == 12 and sampling == "420":
+                continue  # FFmpeg has no yuva420p12
+            name = f"yuva{sampling}p" + ("" if n == 8 else f"{n}le")
+            sub = chroma[sampling]
+            table.append(
+                PixelFormat(name=name, family=Family.YUV, depth=n, subsampling=sub, order=(0, 1, 2, 3))
+            )
+    for n in (8, 9, 10, 12, 14, 16):
+        tail = "" if n == 8 else f"{n}le"
+        table.append(PixelFormat(name=f"gray{tail}", family=Family.GRAY, depth=n, order=(0,)))
+        table.append(PixelFormat(name=f"gbrp{tail}", family=Family.RGB, depth=n, order=(1, 2, 0)))
+        if n not in (9,):
+            table.append(PixelFormat(name=f"gbrap{tail}", family=Family.RGB, depth=n, order=(1, 2, 0, 3)))
+    for names, family, depth in (
+        ("rgb24 bgr24 rgba bgra argb abgr rgb0 bgr0 0rgb 0bgr", Family.RGB, 8),
+        ("rgb48le bgr48le rgba64le bgra64le", Family.RGB, 16),
+        ("ya8", Family.GRAY, 8),
+        ("ya16le", Family.GRAY, 16),
+        ("vuya ayuv", Family.YUV, 8),
+        ("ayuv64le", Family.YUV, 16),
+    ):
+        for name in names.split():
+            order = tuple(_LETTERS[letter] for letter in re.sub(r"(24|48le|64le|8|16le)$", "", name))
+            table.append(
+                PixelFormat(name=name, family=family, depth=depth, layout=Layout.PACKED, order=order)
+            )
+    semi = Layout.SEMIPLANAR
+    for name, depth, shift, sub, order in (
+        ("nv12", 8, 0, (1, 1), (0, 1, 2)),
+        ("nv21", 8, 0, (1, 1), (0, 2, 1)),
+        ("nv16", 8, 0, (1, 0), (0, 1, 2)),
+        ("p010le", 10, 6, (1, 1), (0, 1, 2)),
+        ("p012le", 12, 4, (1, 1), (0, 1, 2)),
+        ("p016le", 16, 0, (1, 1), (0, 1, 2)),
+        ("p210le", 10, 6, (1, 0), (0, 1, 2)),
+        ("p216le", 16, 0, (1, 0), (0, 1, 2)),
+    ):
+        table.append(
+            PixelFormat(
+                name=name,
+                family=Family.YUV,
+                depth=depth,
+                subsampling=sub,
+                layout=semi,
+                order=order,
+                shift=shift,
+            )
+        )
+    return {fmt.name: fmt for fmt in table}
+
+
+PIXEL_FORMATS = _formats()
+
+_FULL_RANGE_ALIASES = {
+    "yuvj420p": "yuv420p",
+    "yuvj422p": "yuv422p",
+    "yuvj444p": "yuv444p",
+    "yuvj440p": "yuv440p",
+    "yuvj411p": "yuv411p",
+}
+_SHORT_NAMES = {"rgb48": "rgb48le", "rgba64": "rgba64le", "p010": "p010le", "p016": "p016le", "gray8": "gray"}
+
+
+def pixel_format(name: str) -> PixelFormat:
+    """The format called `name` (FFmpeg's name; `yuvj…` names give the plain layout, their range is full).
+
+    Raises FormatError for names that no frame job takes.
+    """
+    plain = _FULL_RANGE_ALIASES.get(name, _SHORT_NAMES.get(name, name))
+    found = PIXEL_FORMATS.get(plain) or PIXEL_FORMATS.get(plain + "le")
+    if found is None:
+        raise FormatError(f"pixel format {name} is not supported")
+    return found
+
+
+def planar_like(
+    pixels: PixelFormat,
+    *,
+    alpha: bool | None = None,
+    subsampling: tuple[int, int] | None = None,
+    depth: int | None = None,
+) -> PixelFormat | None:
+    """The planar format of the family of `pixels`, of its depth, subsampling and alpha unless told.
+
+    Gray with alpha is packed. None where there is no such format.
+    """
+    wanted = (
+        pixels.family,
+        depth or pixels.depth,
+        pixels.subsampling if subsampling is None else subsampling,
+        pixels.has_alpha if alpha is None else alpha,
+    )
+    for found in PIXEL_FORMATS.values():
+        planar = found.layout is Layout.PLANAR or (found.family is Family.GRAY and found.has_alpha)
+        if planar and (found.family, found.depth, found.subsampling, found.has_alpha) == wanted:
+            return found
+    return None
+
+
+def without_alpha(pixels: PixelFormat) -> PixelFormat:
+    """`pixels`, or the format without alpha that holds the same colours."""
+    if not pixels.has_alpha:
+        return pixels
+    order = tuple(-1 if component == 3 else component for component in pixels.order)
+    for found in PIXEL_FORMATS.values():  # the same memory, where there is such a format
+        same = (found.family, found.depth, found.layout) == (pixels.family, pixels.depth, pixels.layout)
+        if same and pixels.layout is Layout.PACKED and found.order == order:
+            return found
+    plain = planar_like(pixels, alpha=False)
+    if plain is None:
+        raise FormatError(f"no format is {pixels.name} without alpha")
+    return plain
