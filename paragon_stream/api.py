@@ -12,7 +12,7 @@ from pathlib import Path
 from paragon_stream import process
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import FormatError, UsageError
-from paragon_stream.frame import PixelFormat
+from paragon_stream.frame import PixelFormat, Timing
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.geometry import Placement
@@ -29,9 +29,9 @@ from paragon_stream.media.tracks import TrackChoice, TrackList, parse_tracks
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
-from paragon_stream.report import ModelReport, Report, StageReport
+from paragon_stream.report import ModelReport, Report, StageReport, StrengthReport
 from paragon_stream.runtimes import Flavour, Plane
-from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network
+from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
 
 SPARE_SLOTS = 4
 """Slots beside those that the engine computes: one is decoded, one encoded, and one waits before either."""
@@ -64,6 +64,7 @@ def upscale(
     device: str | None = UpscalerOptions.device,
     to: str | float | None = UpscalerOptions.to,
     fit: str | None = UpscalerOptions.fit,
+    strength: str | float | None = UpscalerOptions.strength,
     codec: str | None = OutputOptions.codec,
     crf: float | None = OutputOptions.crf,
     preset: str | None = OutputOptions.preset,
@@ -92,6 +93,9 @@ def upscale(
     `to` is the size of the result: "1080p" is a box of 1920x1080 (upright for upright pictures) in which the
     picture is as large as fits; "1920x1080" is one as seen; "1.5" is a factor. Boxes mean square pixels.
     `fit` "crop" fills the box and cuts off what sticks out, "pad" adds bars, "stretch" fills it out of shape.
+
+    `strength` says how hard the source was compressed, for weights that are conditioned on it: 0 (clean) to
+    1, or "auto" (the default), which follows the stream's own quantisers: see `media.strength`.
 
     `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
     or "h:mm:ss.xxx". `deinterlace` is auto (frames flagged as interlaced), off, bwdif, bwdif-2x (double rate)
@@ -122,6 +126,7 @@ def upscale(
         device=device,
         to=to,
         fit=fit,
+        strength=strength,
     )
     output_options = OutputOptions(
         codec=codec,
@@ -156,6 +161,7 @@ def upscale(
         plan = plan_sequence(info, images, placement, output_options)
     else:
         plan = plan_output(info, destination, placement, delivery_options(info, output_options, destination))
+    follows = network.spec.conditioned and parse_strength(strength) is None
     warnings.add([*info.hints, *plan.warnings, *_beyond_the_network(network, placement)])
     with (
         Upscaler.for_format(
@@ -166,11 +172,12 @@ def upscale(
             network=(network, placement),
             flavour=Flavour.THROUGHPUT,
         ) as upscaler,
-        open_reader(info) as reader,
+        open_reader(info, strengths=follows) as reader,
     ):
+        told = _Strengths(reader if follows else None, upscaler.strength)
         sink = open_sink(plan, info)
         try:
-            stats = _render(reader, upscaler, sink, on_progress)
+            stats = _render(reader, upscaler, sink, told, on_progress)
         except BaseException:
             sink.abort()
             warnings.add(sink.warnings)  # they say where the unfinished file is
@@ -200,6 +207,7 @@ def upscale(
             codec=plan.job.encoder.name if plan.job else plan.image.kind.value if plan.image else "rawvideo",
             bytes_out=sink.bytes_written,
             peak_rss_bytes=process.peak_rss(),
+            strength=told.report() if network.spec.conditioned else None,
             damage=reader.damage,
             warnings=tuple(warnings.said),
         )
@@ -227,12 +235,15 @@ def _render(
     reader: VideoReader | SequenceReader,
     upscaler: Upscaler,
     sink: Sink,
+    strengths: _Strengths,
     on_progress: Callable[[RenderProgress], None] | None,
 ) -> PipelineStats:
     """Run every frame of `reader` through `upscaler` into `sink`, and finish the sink."""
 
     def decode(slot: Slot[Plane]) -> bool:
         slot.timing = reader.read_into(slot.inputs)
+        if slot.timing is not None:
+            slot.strength = strengths.of(slot.timing)
         return slot.timing is not None
 
     def compute(slot: Slot[Plane]) -> None:
@@ -252,6 +263,46 @@ def _render(
         ],
     )
     return pipeline.run(_Meter(reader.info.video.frames, sink, on_progress) if on_progress else None)
+
+
+class _Strengths:
+    """What each frame's slot says of its compression: by the reader that is followed, or fixed."""
+
+    def __init__(self, followed: VideoReader | SequenceReader | None, fixed: float) -> None:
+        self._followed, self._fixed = followed, fixed
+        self._low, self._high, self._sum, self._count = 1.0, 0.0, 0.0, 0
+
+    def of(self, timing: Timing) -> float:
+        """For the frame that was read last. On the thread that reads."""
+        value = self._fixed if self._followed is None else self._followed.strength(timing)
+        self._low, self._high = min(self._low, value), max(self._high, value)
+        self._sum, self._count = self._sum + value, self._count + 1
+        return value
+
+    def report(self) -> StrengthReport:
+        return StrengthReport(
+            min=self._low,
+            mean=self._sum / max(1, self._count),
+            max=self._high,
+            source="as given" if self._followed is None else self._followed.strength_source,
+        )
+
+
+@contextmanager
+def _traced(path: str | Path | None, upscaler: Upscaler) -> Iterator[Trace | None]:
+    """A trace that is written to `path` at the end, also of a render that fails; None without a path."""
+    if path is None:
+        yield None
+        return
+    trace = Trace()
+    upscaler.trace(trace)
+    try:
+        yield trace
+    finally:
+        try:
+            Path(path).write_text(trace.to_json(), encoding="utf-8")
+        except OSError as error:
+            _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
 
 
 class _Meter:

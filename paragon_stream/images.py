@@ -94,6 +94,7 @@ def upscale_images(
     device: str | None = UpscalerOptions.device,
     to: str | float | None = UpscalerOptions.to,
     fit: str | None = UpscalerOptions.fit,
+    strength: str | float | None = UpscalerOptions.strength,
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -109,6 +110,7 @@ def upscale_images(
     "FOLDER/*.png", where they keep all but the suffix. The suffix decides the kind of file.
 
     `to` and `fit` are those of `upscale`; an image that is as large already fails, the others are done.
+    Images count as clean unless `strength` says how hard they were compressed.
 
     Gray stays gray, 16 bit stays 16 bit and JPEG's chroma its subsampling, wherever the new kind can hold
     them. ICC profile and Exif are carried over. The orientation is applied: the result is upright. Alpha is
@@ -131,6 +133,7 @@ def upscale_images(
         device=device,
         to=to,
         fit=fit,
+        strength=strength,
     )
     size = parse_size(to)
     wishes = _Wishes(

@@ -43,6 +43,17 @@ class ModelReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StrengthReport:
+    """What conditioned weights were told of the source's compression, over all frames, 0…1."""
+
+    min: float
+    mean: float
+    max: float
+    source: str
+    """How it is known, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """One render, as `paragon_stream.upscale` returns it and `--report FILE.json` stores it."""
 
@@ -57,6 +68,8 @@ class Report:
     engine: str
     precision: str
     device: str
+    reruns: int = 0
+    """Frames that a device computed to NaN, computed again on the CPU."""
     threads: int | None
     model: ModelReport
     source_format: str
@@ -64,6 +77,8 @@ class Report:
     codec: str
     bytes_out: int
     peak_rss_bytes: int
+    strength: StrengthReport | None = None
+    """None where the weights are not conditioned on it."""
     damage: Damage = field(default_factory=Damage)
     warnings: tuple[str, ...] = ()
 

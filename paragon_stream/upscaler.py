@@ -19,7 +19,9 @@ from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, place
 from paragon_stream.pipeline.slot import Completion
+from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
+from paragon_stream.runtimes.base import DeviceBound, Plane
 
 type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
 """An H×W×C array for packed formats, a tuple of planes for all others."""
@@ -38,6 +40,9 @@ class UpscalerOptions:
 
     `to` asks for a size ("1080p", "1920x1080") or a factor ("1.5"), `fit` says how a picture of another shape
     gets it (`paragon_stream.geometry`). Without `scale`, the smallest shipped network that is enough runs.
+
+    `strength` is what weights that are conditioned on it are told of the source's compression, 0 (clean) to
+    1; None or "auto" leave it to the frames: a file's follow their quantisers, others are taken as clean.
     """
 
     variant: str | None = None
@@ -50,6 +55,20 @@ class UpscalerOptions:
     device: str | None = None
     to: str | float | None = None
     fit: str | None = None
+    strength: str | float | None = None
+
+
+def parse_strength(value: str | float | None) -> float | None:
+    """0…1; None for "auto" and None, which leave it to the frames. Raises UsageError."""
+    if value in (None, "auto"):
+        return None
+    try:
+        strength = float(value)
+    except (TypeError, ValueError):
+        strength = -1.0
+    if not 0 <= strength <= 1:
+        raise UsageError(f"a strength of {value} makes no sense: give auto, or a number from 0 to 1")
+    return strength
 
 
 def choose_network(
@@ -69,6 +88,10 @@ def choose_network(
         alpha=options.alpha,
         factor=placement.factor if placement else None,
     )
+    if parse_strength(options.strength) is not None and not weights.spec.conditioned:
+        raise UsageError(
+            f"the weights {weights.name} are not conditioned on strength, so {options.strength} means nothing"
+        )
     return weights, placement or enlarged(source, weights.spec.scale)
 
 
@@ -101,6 +124,8 @@ class Upscaler:
     target: FrameFormat
     weights: Weights
     session: Session
+    strength: float
+    """What conditioned weights are told where a call does not say it."""
 
     def __init__(
         self,
@@ -120,6 +145,7 @@ class Upscaler:
         device: str | None = UpscalerOptions.device,
         to: str | float | None = UpscalerOptions.to,
         fit: str | None = UpscalerOptions.fit,
+        strength: str | float | None = UpscalerOptions.strength,
     ) -> None:
         """`color` may be partly unspecified; what is missing is guessed from the size, as players do.
 
@@ -145,6 +171,7 @@ class Upscaler:
             device=device,
             to=to,
             fit=fit,
+            strength=strength,
         )
         source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
         target = find_pixel_format(output_pixel_format) if output_pixel_format else None
@@ -181,28 +208,49 @@ class Upscaler:
         self.weights, placement = network or choose_network(source, options)
         job = build_job(self.weights, source, pixel_format=pixel_format, color=color, placement=placement)
         self.source, self.target = job.source, job.target
+        self.strength = parse_strength(options.strength) or 0.0
         self.session = compile_job(job, options, flavour)
         _log.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
 
-    def __call__(self, frame: Frame, *, strength: float = 0.0) -> Frame:
+    def __call__(self, frame: Frame, *, strength: float | None = None) -> Frame:
         """Upscale one frame: the same kind comes back, larger.
 
         `frame` is an H×W×C array for packed formats (rgb24, rgb48 …) and a tuple of planes for planar ones
-        (a bare H×W array will do for gray); uint8 up to 8 bits, uint16 above. Raises FormatError if shapes or
-        dtypes are not those of `source`.
+        (a bare H×W array will do for gray); uint8 up to 8 bits, uint16 above. `strength` (0…1) says how hard
+        this very frame was compressed, for weights that are conditioned on it.
+
+        Raises FormatError if shapes or dtypes are not those of `source`.
         """
         planes = frame if isinstance(frame, (tuple, list)) else (frame,)
         inputs = tuple(np.require(plane, requirements=["C", "W"]) for plane in planes)
         self._check(inputs)
         outputs = allocate_planes(self.target)
-        self.session.run(inputs, outputs, strength).wait()
+        self.run(inputs, outputs, strength).wait()
         return outputs if isinstance(frame, (tuple, list)) else outputs[0]
 
     def run(
-        self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]], strength: float = 0.0
+        self,
+        inputs: Sequence[NDArray[Any]],
+        outputs: Sequence[NDArray[Any]],
+        strength: float | None = None,
     ) -> Completion:
         """Start on one frame, in buffers the caller owns; see `Session.run`."""
-        return self.session.run(inputs, outputs, strength)
+        return self.session.run(inputs, outputs, self.strength if strength is None else strength)
+
+    def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
+        """Planes of `source` and of `target`, where `run` moves them fastest; they last until `close`."""
+        make = self.session.allocate_planes if isinstance(self.session, DeviceBound) else allocate_planes
+        return make(self.source), make(self.target)
+
+    @property
+    def reruns(self) -> int:
+        """How many frames a device computed to NaN, so that they were computed again."""
+        return self.session.reruns if isinstance(self.session, DeviceBound) else 0
+
+    def trace(self, trace: Trace) -> None:
+        """Draw what a device does into `trace`, from the first frame on."""
+        if isinstance(self.session, DeviceBound):
+            self.session.trace(trace)
 
     def close(self) -> None:
         self.session.close()

@@ -44,7 +44,7 @@ from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.geometry import Placement, parse_fit, parse_size, place
 from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
 from paragon_stream.runtimes.cache import SESSIONS, SessionRequest
-from paragon_stream.upscaler import UpscalerOptions, choose_network
+from paragon_stream.upscaler import UpscalerOptions, choose_network, parse_strength
 
 MAX_PREFETCH = 32
 
@@ -68,6 +68,7 @@ def upscale(
     wait: bool = True,
     to: str | float | None = None,
     fit: str | None = None,
+    strength: float = 0.0,
 ) -> vs.VideoNode:
     """`clip`, `scale` times (by default 2) as wide and high, or of the size `to`, in the same format.
 
@@ -82,7 +83,7 @@ def upscale(
     from the size, as players do, and written into the properties of the result. All other properties are
     carried over, but `_FieldBased` becomes 0 (fields are not told apart: deinterlace before) and `_Alpha`,
     whose size would be wrong, is dropped. Weights that are conditioned on the strength of compression take
-    it from `_ParagonStrength` (0…1; 0 where absent).
+    it from `_ParagonStrength` (0…1), and `strength` where that is absent.
 
     `weights` is a path or the name of a shipped set, `alpha` overrides the sharpening that the weights'
     metadata say. `prefetch` is how many frames may be in flight at once (default: as many as the core has
@@ -100,7 +101,14 @@ def upscale(
         lanes = _lanes(clip, prefetch)
         format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
         wishes = UpscalerOptions(
-            variant=variant, scale=scale, weights=weights, alpha=alpha, to=to, fit=fit, engine=engine
+            variant=variant,
+            scale=scale,
+            weights=weights,
+            alpha=alpha,
+            to=to,
+            fit=fit,
+            engine=engine,
+            strength=strength or None,
         )
         network, placement = choose_network(format, wishes, grain=_grain(pixel_format))
         requests = _Requests(
@@ -113,6 +121,7 @@ def upscale(
                 flavour=Flavour.THROUGHPUT if lanes > 1 else Flavour.LATENCY,
             ),
             Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
+            parse_strength(strength) or 0.0,
         )
         runtime(engine)  # an unknown name is an error of this call, not of the first frame
         # And so is a format that no network can process.
@@ -210,6 +219,7 @@ class _Requests:
         engine: str,
         options: SessionOptions,
         frame_rate: Fraction | None,
+        strength: float,
     ) -> None:
         self._format = format
         self._weights = weights
@@ -217,6 +227,7 @@ class _Requests:
         self._engine = engine
         self._options = options
         self._frame_rate = frame_rate
+        self._strength = strength
         self._known: dict[FrameFormat, SessionRequest] = {}
         self._warned = False
 
@@ -231,6 +242,10 @@ class _Requests:
             frame_rate=self._frame_rate,
         )
         return replace(format, color=color)
+
+    def strength(self, props: Mapping[str, Any]) -> float:
+        """How hard a frame was compressed, 0…1: what it says itself, else what the filter was told."""
+        return min(max(float(props.get("_ParagonStrength", self._strength)), 0.0), 1.0)
 
     def warn_if_interlaced(self, props: Mapping[str, Any]) -> None:
         """Fields are upscaled as the one picture that they are not; say so, once."""
@@ -315,7 +330,7 @@ def _lane(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
             with SESSIONS.session(request) as session:
                 padded = not all(plane.flags.c_contiguous for plane in planes)
                 outputs = _buffers(buffers, session.job.target) if padded else planes
-                session.run(inputs, outputs, float(f.props.get("_ParagonStrength", 0.0))).wait()
+                session.run(inputs, outputs, requests.strength(f.props)).wait()
             if padded:
                 for plane, output in zip(planes, outputs, strict=True):
                     np.copyto(plane, output)

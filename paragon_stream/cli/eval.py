@@ -79,10 +79,11 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
     from paragon_stream.train.clips import find_clips, parse_levels
     from paragon_stream.train.evaluate import evaluate
     from paragon_stream.train.evaluate_video import evaluate_videos
+    from paragon_stream.upscaler import parse_strength
 
     assert data is not None
     encode, frames = options.pop("encode"), options.pop("frames")
-    strength = _strength(options.pop("strength"))
+    strength = parse_strength(options.pop("strength"))
     common = given(**options)
     clips = find_clips(data)
     if not clips:
@@ -109,19 +110,6 @@ def _say_if_vmaf_is_absent() -> None:
 
     if not vmaf_available():
         click.echo("VMAF is not measured: this build of PyAV lacks the filter libvmaf", err=True)
-
-
-def _strength(text: str) -> float | None:
-    """None for auto."""
-    if text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise UsageError(f"--strength {text!r} is neither auto nor a number in 0…1")
-    return value
 
 
 def _as_json(found: Evaluation) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _OPTIONS = (
     "device",
     "to",
     "fit",
+    "strength",
     "pix_fmt",
 )
 """Options of the main form that mean something for images, beside those every form has."""

@@ -43,6 +43,11 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
                 "--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it."
             ),
             click.option(
+                "--strength",
+                metavar="S",
+                help="How hard the source was compressed: auto (default) reads it off the stream; or 0…1.",
+            ),
+            click.option(
                 "--engine",
                 metavar="NAME",
                 help="auto (default), openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx or null.",

@@ -16,7 +16,8 @@ import av
 from paragon_stream.errors import InputError
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.info import Damage
-from paragon_stream.media.source import decoding_context, has_index, open_source, video_stream
+from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
+from paragon_stream.media.source import has_index, open_source, video_stream
 from paragon_stream.media.timestamps import DISCONTINUITY_SECONDS
 
 MAX_THREADS = 8
@@ -32,10 +33,13 @@ class Decoder:
     """Iterates over `av.VideoFrame`s in presentation order.
 
     What does not decode is counted and skipped. Frames may be flagged corrupt: parts of them were guessed.
-    Not thread-safe. Raises InputError on opening, or when the device fails under the file.
+    With `quantisers`, `reading` tells how hard each frame was quantised; H.264 then decodes without frame
+    threads. Not thread-safe. Raises InputError on opening, or when the device fails under the file.
     """
 
-    def __init__(self, path: Path, index: int, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, index: int, *, threads: int | None = None, quantisers: bool = False
+    ) -> None:
         self._path, self._index = path, index
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
         self._container = open_source(path)
@@ -44,10 +48,15 @@ class Decoder:
         for stream in self._container.streams:
             if stream.index != index:
                 stream.discard = av.stream.Discard.all
-        self._context = decoding_context(self._stream)
+        self._context = self._stream.codec_context
         self._context.thread_count = self._threads
-        self._context.thread_type = "AUTO" if self._threads > 1 else "NONE"
         self._context.copy_opaque = True
+        self._meter = QuantiserMeter(self._context) if quantisers else None
+        slices_only = self._meter is not None and self._meter.wants_whole_frames
+        self._frame_threads = self._threads > 1 and not slices_only
+        self._context.thread_type = (
+            "AUTO" if self._frame_threads else "SLICE" if self._threads > 1 else "NONE"
+        )
         self._tail = _Tail(reorder=self._threads + 32)
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
         """What was read, but not decoded, in search of the beginning."""
@@ -68,6 +77,10 @@ class Decoder:
             corrupt_packets=self._corrupt_packets,
             corrupt_frames=self._corrupt_frames,
         )
+
+    def reading(self, frame: av.VideoFrame) -> Reading | None:
+        """How hard `frame`, delivered by this decoder, was quantised; None if that is not known. Ask once."""
+        return None if self._meter is None else self._meter.of(frame.opaque, frame)
 
     def close(self) -> None:
         # Threads still at work end here, without the GIL. PyAV frees a decoder with the GIL held and waits
@@ -107,11 +120,13 @@ class Decoder:
         for packet in chain(self._skipped_to, self._packets()):
             self._corrupt_packets += packet.is_corrupt
             self._tail.sent(packet)
+            if self._meter is not None:
+                self._meter.sent(self._tail.latest, packet)
             if not self._delivered_any and packet.pts is not None and not packet.is_discard:
                 self.first_pts = packet.pts if self.first_pts is None else min(self.first_pts, packet.pts)
             yield from self._delivered(self._decode(packet))
         yield from self._delivered(self._decode(None))
-        if self._threads > 1 and (missing := self._tail.missing()):
+        if self._frame_threads and (missing := self._tail.missing()):
             yield from self._delivered(self._rescued(missing))
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
@@ -143,8 +158,7 @@ class Decoder:
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         try:
-            frames: list[av.VideoFrame] = self._context.decode(packet)
-            return frames
+            return self._context.decode(packet)
         except AV_ERRORS as error:
             self._failures.append(self._tail.latest)
             _log.debug("a packet of %s does not decode: %s", self._path, reason(error))
@@ -169,7 +183,7 @@ class Decoder:
         self._failures = [serial for serial in self._failures if serial < start]
         found: deque[av.VideoFrame] = deque(maxlen=self._tail.reorder)
         with open_source(self._path) as again:
-            context = decoding_context(video_stream(again, self._index))
+            context = video_stream(again, self._index).codec_context
             context.thread_type, context.thread_count, context.copy_opaque = "NONE", 1, True
             for serial, packet in enumerate([*self._tail.packets, None], self._tail.first):
                 try:

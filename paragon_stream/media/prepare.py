@@ -58,9 +58,9 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     return info if wanted is None else _cut(info, wanted)
 
 
-def open_reader(info: MediaInfo) -> VideoReader | SequenceReader:
-    """The reader of the frames of a prepared source. Raises InputError."""
-    return SequenceReader(info) if info.container == CONTAINER else VideoReader(info)
+def open_reader(info: MediaInfo, *, strengths: bool = False) -> VideoReader | SequenceReader:
+    """The reader of the frames of a prepared source; see `VideoReader` for `strengths`. Raises InputError."""
+    return SequenceReader(info) if info.container == CONTAINER else VideoReader(info, strengths=strengths)
 
 
 def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:

@@ -21,6 +21,7 @@ from paragon_stream.media.info import Damage, MediaInfo, StreamKind
 from paragon_stream.media.planes import Plane, copy_from_frame
 from paragon_stream.media.seeking import decoder_at
 from paragon_stream.media.side_data import readable, uncarried_in_frames
+from paragon_stream.media.strength import REACH_SECONDS, StrengthTrack
 from paragon_stream.media.timestamps import TimestampRepair
 
 _END = (None, None)
@@ -50,10 +51,12 @@ class VideoReader:
     A picture that changes its size or layout on the way is converted to the first frame's, so that the
     programme stays whole; `warnings` says so.
 
+    With `strengths`, `strength` tells how hard each frame was compressed (see `media.strength`).
+
     Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
     """
 
-    def __init__(self, info: MediaInfo, *, threads: int | None = None) -> None:
+    def __init__(self, info: MediaInfo, *, threads: int | None = None, strengths: bool = False) -> None:
         video = info.video
         self.info = info
         self.frames = 0
@@ -77,12 +80,18 @@ class VideoReader:
         self._gave_up: str | None = None
         self._lock = threading.Lock()
         self._decoder: Decoder | None
-        if info.cut is None or info.cut.start <= (video.start_pts or 0) * video.time_base:
-            self._decoder = Decoder(info.path, video.index, threads=threads)
+        begin = None if info.cut is None else info.cut.start - (REACH_SECONDS if strengths else 0)
+        if begin is None or begin <= (video.start_pts or 0) * video.time_base:
+            self._decoder = Decoder(info.path, video.index, threads=threads, quantisers=strengths)
             decoded = iter(self._decoder)
         else:
-            self._decoder, decoded = decoder_at(info.path, video.index, info.cut.start, threads=threads)
+            self._decoder, decoded = decoder_at(
+                info.path, video.index, begin, threads=threads, quantisers=strengths
+            )
         timed: Iterator[TimedFrame] = ((f, self._timestamps(f.pts, f.duration)) for f in decoded)
+        self._track = StrengthTrack(self._decoder.reading) if strengths else None
+        if self._track is not None:
+            timed = self._track.watch(timed)
         if video.fields is not None:
             timed = Deinterlacer(video.fields, video.average_rate).process(timed)
         self._timed = self._in_cut(timed)
@@ -127,6 +136,15 @@ class VideoReader:
         """The timing of the next frame, which is passed over; None after the last."""
         with self._lock:
             return next(self._timed, _END)[1]
+
+    def strength(self, timing: Timing) -> float:
+        """How hard the frame read last was compressed, 0…1; 0 unless opened with `strengths`."""
+        return 0.0 if self._track is None else self._track.at(timing.pts * timing.time_base)
+
+    @property
+    def strength_source(self) -> str:
+        """How the strengths so far are known, in words."""
+        return "" if self._track is None else self._track.source
 
     @property
     def end(self) -> Fraction | None:

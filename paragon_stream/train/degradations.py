@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paragon_stream.frame import ColorRange, Matrix
+from paragon_stream.media.quantisers.scale import strength_of
 from paragon_stream.media.roundtrip import Decoded, Encoding, round_trip
 from paragon_stream.train.planes import Planes, to_planes
 from paragon_stream.train.resample import shrink, to_codes
@@ -27,15 +28,9 @@ type Codes = NDArray[np.uint8]
 type Picture = NDArray[np.float32]
 type Rng = np.random.Generator
 
-QUANTISER_OF_STRENGTH_1 = 40.0
 CLIP_FRAMES = 8
 _LADDER = (8, 14, 20, 26, 32, 38)
 """x264 CRFs whose (error, quantiser) curve maps other codecs' errors to strengths."""
-
-
-def strength_of(quantiser: float) -> float:
-    """Mean H.264 quantiser (8-bit scale) to strength."""
-    return min(max(quantiser / QUANTISER_OF_STRENGTH_1, 0.0), 1.0)
 
 
 # Stills: pictures are H×W×3, values 0…255.

@@ -20,7 +20,6 @@ from paragon_stream.train.degradations import (
     StillDegradation,
     pan,
     softened,
-    strength_of,
 )
 from paragon_stream.train.metrics import psnr, psnr_y, ssim_y
 from paragon_stream.train.planes import to_planes, to_rgb
@@ -123,10 +122,6 @@ def test_strength_rises_with_the_quantiser_of_any_codec() -> None:
     )
     assert 0.15 < weak < strong - 0.2
     assert strong <= 1
-
-
-def test_strength_is_clipped() -> None:
-    assert [strength_of(q) for q in (-3, 0, 20, 40, 51)] == [0, 0, 0.5, 1, 1]
 
 
 def test_a_clean_clip_has_strength_0_and_matches_its_window() -> None:

@@ -1,0 +1,341 @@
+"""Slice quantisers of H.265, read from packets: parameter sets and slice headers (H.265, 7.3.2 and 7.3.6).
+
+Only what stands before `slice_qp_delta` is read. Screen content coding and the layers of multi-layer streams
+are left out. Numbers in parentheses are sections of the standard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paragon_stream.media.quantisers.bits import BitReader, HeaderError
+from paragon_stream.media.quantisers.nal import payload, units
+
+_VPS, _SPS, _PPS = 32, 33, 34
+_IRAP = range(16, 24)
+_IDR = (19, 20)
+_B, _P, _I = 0, 1, 2
+_MOST_OF_A_SLICE_HEADER = 1024
+"""Bytes; weights for sixteen references fill a few hundred."""
+_MOST_REFERENCES = 16
+_SCREEN_CONTENT_PROFILES = (9, 11)
+
+type ReferenceSet = tuple[tuple[int, bool], ...]
+"""(Distance in display order, whether the current picture may refer to it), earlier ones first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sequence:
+    separate_planes: bool
+    has_chroma: bool
+    address_bits: int
+    order_bits: int
+    offsets: bool
+    """Sample adaptive offset."""
+    sets: tuple[ReferenceSet, ...]
+    long_term: bool
+    long_term_used: tuple[bool, ...]
+    motion_prediction: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Picture:
+    sequence: int
+    dependent_slices: bool
+    output_flag: bool
+    extra_bits: int
+    cabac_flag: bool
+    references: tuple[int, int]
+    quantiser: int
+    weighted: tuple[bool, bool]
+    """For P and for B slices."""
+    bypass: bool
+    reordering: bool
+
+
+class HevcHeaders:
+    """Reads one stream, packet by packet in coded order. `extradata` is the container's header."""
+
+    def __init__(self, extradata: bytes | None) -> None:
+        self._sequences: dict[int, _Sequence] = {}
+        self._pictures: dict[int, _Picture] = {}
+        self._length_size = 0
+        if extradata and extradata[0] == 1 and len(extradata) > 22:  # hvcC (ISO/IEC 14496-15, 8.3.3.1)
+            self._length_size = (extradata[21] & 3) + 1
+            at = 23
+            for _ in range(extradata[22]):
+                count = int.from_bytes(extradata[at + 1 : at + 3])
+                at += 3
+                for _ in range(count):
+                    size = int.from_bytes(extradata[at : at + 2])
+                    self._parameters(extradata[at + 2 : at + 2 + size])
+                    at += 2 + size
+        elif extradata:
+            for unit in units(extradata, 0):
+                self._parameters(unit)
+
+    def quantiser(self, packet: bytes) -> float | None:
+        """Mean of the slices' quantisers of the picture in `packet`; None where they cannot be read.
+
+        Counts like H.264's at 8 bits, whatever the depth is. Coding without loss counts as 0.
+        """
+        found: list[float] = []
+        for unit in units(packet, self._length_size):
+            if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:  # another layer
+                continue
+            kind = unit[0] >> 1 & 63
+            if kind < 32:
+                try:
+                    header = payload(unit, header=2, limit=_MOST_OF_A_SLICE_HEADER)
+                    value = self._slice(kind, BitReader(header))
+                except (HeaderError, KeyError, IndexError):
+                    continue
+                found += [] if value is None else [value]
+            else:
+                self._parameters(unit)
+        return sum(found) / len(found) if found else None
+
+    def _parameters(self, unit: bytes) -> None:
+        kind = unit[0] >> 1 & 63 if unit else 0
+        try:
+            if kind == _SPS:
+                number, sequence = _read_sequence(BitReader(payload(unit, header=2)))
+                self._sequences[number] = sequence
+            elif kind == _PPS:
+                number, picture = _read_picture(BitReader(payload(unit, header=2)))
+                self._pictures[number] = picture
+        except (HeaderError, IndexError):
+            return
+
+    def _slice(self, kind: int, bits: BitReader) -> float | None:
+        """The quantiser of a slice (7.3.6.1); None for one that inherits it."""
+        first = bits.flag()
+        if kind in _IRAP:
+            bits.skip(1)
+        picture = self._pictures[bits.unsigned()]
+        sequence = self._sequences[picture.sequence]
+        if not first:
+            if picture.dependent_slices and bits.flag():
+                return None
+            bits.skip(sequence.address_bits)
+        bits.skip(picture.extra_bits)
+        slice_type = bits.unsigned()
+        if slice_type > _I:
+            raise HeaderError("no such slice")
+        bits.skip(picture.output_flag + 2 * sequence.separate_planes)
+        usable, motion = 0, False
+        if kind not in _IDR:
+            usable, motion = _read_references(sequence, bits)
+        if sequence.offsets:
+            bits.skip(1 + sequence.has_chroma)
+        if slice_type != _I:
+            _skip_prediction(picture, sequence, bits, slice_type, usable, motion)
+        quantiser = picture.quantiser + bits.signed()
+        return 0.0 if picture.bypass and quantiser <= 4 else float(quantiser)
+
+
+def _read_references(sequence: _Sequence, bits: BitReader) -> tuple[int, bool]:
+    """How many pictures the slice may refer to, and whether it predicts motion from one."""
+    bits.skip(sequence.order_bits)
+    count = len(sequence.sets)
+    if not bits.flag():
+        chosen = _read_set(bits, count, sequence.sets)
+    else:
+        chosen = sequence.sets[bits.bits((count - 1).bit_length()) if count > 1 else 0]
+    usable = sum(used for _, used in chosen)
+    if sequence.long_term:
+        known = len(sequence.long_term_used)
+        from_sequence = bits.unsigned() if known else 0
+        for index in range(from_sequence + _at_most(bits.unsigned(), 33)):
+            if index < from_sequence:
+                usable += sequence.long_term_used[bits.bits((known - 1).bit_length()) if known > 1 else 0]
+            else:
+                bits.skip(sequence.order_bits)
+                usable += bits.flag()
+            if bits.flag():
+                bits.unsigned()
+    return usable, sequence.motion_prediction and bits.flag()
+
+
+def _skip_prediction(
+    picture: _Picture, sequence: _Sequence, bits: BitReader, slice_type: int, usable: int, motion: bool
+) -> None:
+    lists = 2 if slice_type == _B else 1
+    active = list(picture.references)
+    if bits.flag():
+        active[:lists] = [_at_most(bits.unsigned(), 15) + 1 for _ in range(lists)]
+    if picture.reordering and usable > 1:
+        for count in active[:lists]:
+            if bits.flag():
+                bits.skip(count * (usable - 1).bit_length())
+    bits.skip((slice_type == _B) + picture.cabac_flag)
+    if motion:
+        other = slice_type == _B and not bits.flag()
+        if active[other] > 1:
+            bits.unsigned()
+    if picture.weighted[slice_type == _B]:
+        bits.unsigned()
+        if sequence.has_chroma:
+            bits.signed()
+        for count in active[:lists]:
+            luma = [bits.flag() for _ in range(count)]
+            chroma = [sequence.has_chroma and bits.flag() for _ in range(count)]
+            for number in range(count):
+                for _ in range(2 * luma[number] + 4 * chroma[number]):
+                    bits.signed()
+    bits.unsigned()  # candidates for merging
+
+
+def _read_sequence(bits: BitReader) -> tuple[int, _Sequence]:
+    """7.3.2.2, up to `sps_temporal_mvp_enabled_flag`."""
+    bits.skip(4)
+    layers = bits.bits(3)
+    bits.skip(1)
+    _skip_profile(bits, layers)
+    number = bits.unsigned()
+    chroma = bits.unsigned()
+    separate = chroma == 3 and bits.flag()
+    width, height = bits.unsigned(), bits.unsigned()
+    if bits.flag():
+        for _ in range(4):
+            bits.unsigned()
+    bits.unsigned(), bits.unsigned()  # depths
+    order_bits = bits.unsigned() + 4
+    for _ in range(layers + 1 if bits.flag() else 1):
+        bits.unsigned(), bits.unsigned(), bits.unsigned()
+    smallest = bits.unsigned() + 3
+    block = 1 << _at_most(smallest + bits.unsigned(), 16)
+    for _ in range(4):
+        bits.unsigned()
+    if bits.flag() and bits.flag():
+        _skip_scaling_lists(bits)
+    bits.skip(1)
+    offsets = bits.flag()
+    if bits.flag():
+        bits.skip(8)
+        bits.unsigned(), bits.unsigned()
+        bits.skip(1)
+    sets: list[ReferenceSet] = []
+    count = _at_most(bits.unsigned(), 64)
+    for _ in range(count):
+        sets.append(_read_set(bits, count, sets))
+    long_term = bits.flag()
+    used = []
+    if long_term:
+        for _ in range(_at_most(bits.unsigned(), 32)):
+            bits.skip(order_bits)
+            used.append(bits.flag())
+    blocks = -(-width // block) * -(-height // block)
+    return number, _Sequence(
+        separate_planes=separate,
+        has_chroma=chroma != 0 and not separate,
+        address_bits=(blocks - 1).bit_length(),
+        order_bits=order_bits,
+        offsets=offsets,
+        sets=tuple(sets),
+        long_term=long_term,
+        long_term_used=tuple(used),
+        motion_prediction=bits.flag(),
+    )
+
+
+def _skip_profile(bits: BitReader, layers: int) -> None:
+    """7.3.3."""
+    bits.skip(3)
+    if bits.bits(5) in _SCREEN_CONTENT_PROFILES:
+        raise HeaderError("screen content coding is not read")
+    bits.skip(80 + 8)
+    present = [(bits.flag(), bits.flag()) for _ in range(layers)]
+    if layers:
+        bits.skip(2 * (8 - layers))
+    for profile, level in present:
+        bits.skip(88 * profile + 8 * level)
+
+
+def _skip_scaling_lists(bits: BitReader) -> None:
+    """7.3.4."""
+    for size in range(4):
+        for _ in range(2 if size == 3 else 6):
+            if not bits.flag():
+                bits.unsigned()
+                continue
+            for _ in range(min(64, 1 << (4 + 2 * size)) + (size > 1)):
+                bits.signed()
+
+
+def _read_set(bits: BitReader, count: int, known: Sequence[ReferenceSet]) -> ReferenceSet:
+    """A short-term reference picture set (7.3.7, 7.4.8); in a slice header all `count` are known."""
+    index = len(known)
+    if index and bits.flag():
+        base = known[index - 1 - (bits.unsigned() if index == count else 0)]
+        sign = -1 if bits.flag() else 1
+        step = sign * (bits.unsigned() + 1)
+        found = []
+        # The set it is derived from, moved by `step`, and the picture that it belonged to.
+        for distance, _ in (*base, (0, False)):
+            used = bits.flag()
+            kept = used or bits.flag()
+            if kept and distance + step != 0:
+                found.append((distance + step, used))
+        negative = sorted((entry for entry in found if entry[0] < 0), reverse=True)
+        return (*negative, *sorted(entry for entry in found if entry[0] > 0))
+    earlier, later = _at_most(bits.unsigned(), _MOST_REFERENCES), _at_most(bits.unsigned(), _MOST_REFERENCES)
+    entries = []
+    for sign, number in ((-1, earlier), (1, later)):
+        distance = 0
+        for _ in range(number):
+            distance += sign * (bits.unsigned() + 1)
+            entries.append((distance, bits.flag()))
+    return tuple(entries)
+
+
+def _read_picture(bits: BitReader) -> tuple[int, _Picture]:
+    """7.3.2.3, up to `lists_modification_present_flag`."""
+    number, sequence = bits.unsigned(), bits.unsigned()
+    dependent, output = bits.flag(), bits.flag()
+    extra = bits.bits(3)
+    bits.skip(1)
+    cabac = bits.flag()
+    references = _at_most(bits.unsigned(), 15) + 1, _at_most(bits.unsigned(), 15) + 1
+    quantiser = 26 + bits.signed()
+    bits.skip(2)
+    if bits.flag():
+        bits.unsigned()
+    bits.signed(), bits.signed()
+    bits.skip(1)
+    weighted = bits.flag(), bits.flag()
+    bypass, tiles = bits.flag(), bits.flag()
+    bits.skip(1)
+    if tiles:
+        borders = _at_most(bits.unsigned(), 64) + _at_most(bits.unsigned(), 64)
+        if not bits.flag():
+            for _ in range(borders):
+                bits.unsigned()
+        bits.skip(1)
+    bits.skip(1)
+    if bits.flag():
+        bits.skip(1)
+        if not bits.flag():
+            bits.signed(), bits.signed()
+    if bits.flag():
+        _skip_scaling_lists(bits)
+    return number, _Picture(
+        sequence=sequence,
+        dependent_slices=dependent,
+        output_flag=output,
+        extra_bits=extra,
+        cabac_flag=cabac,
+        references=references,
+        quantiser=quantiser,
+        weighted=weighted,
+        bypass=bypass,
+        reordering=bits.flag(),
+    )
+
+
+def _at_most(value: int, limit: int) -> int:
+    """`value`, which the standard bounds: without, damage could ask for a very long loop."""
+    if value > limit:
+        raise HeaderError("a count is out of range")
+    return value

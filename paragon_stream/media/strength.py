@@ -1,0 +1,135 @@
+"""How hard each frame of a stream was compressed: quantisers, averaged over its neighbours, as strengths.
+
+**The window.** A frame's strength comes from the mean quantiser of the frame and of up to REACH frames on
+either side, none of them further away than REACH_SECONDS nor beyond a scene cut. Within a group of pictures
+quantisers go up and down while the picture stays equally good (B frames take over what I and P frames
+brought), so their mean is what tells. The window is finite and two frames decide a cut: wherever decoding
+began, the same frame gets the same strength. Live sources look back only (`causal`), twice as far.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.frame import Timing
+from paragon_stream.media.planes import plane_view
+from paragon_stream.media.quantisers.meter import Origin, Reading
+from paragon_stream.media.quantisers.scale import strength_of
+from paragon_stream.media.scene_cuts import is_cut, small_picture
+
+REACH = 8
+"""Frames."""
+REACH_SECONDS = Fraction(1, 3)
+
+type TimedFrame = tuple[av.VideoFrame, Timing]
+type Read = Callable[[av.VideoFrame], Reading | None]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A frame that went by. `starts_scene`: it shows something else than the one before."""
+
+    time: Fraction
+    reading: Reading | None
+    picture: NDArray[np.float32]
+    starts_scene: bool
+
+
+class StrengthTrack:
+    """Puts strengths beside a stream of frames: `watch` passes them on unchanged, `at` tells.
+
+    `read` gives a frame's quantiser (`Decoder.reading`). With `causal` no frame is waited for.
+    """
+
+    def __init__(self, read: Read, *, causal: bool = False) -> None:
+        self._read = read
+        self._back, self._ahead = (2 * REACH, 0) if causal else (REACH, REACH)
+        self._reach = REACH_SECONDS * (2 if causal else 1)
+        self._told: deque[tuple[Fraction, float]] = deque()
+        self.origins: Counter[Origin] = Counter()
+        """How many of the frames' own quantisers are known how."""
+
+    def watch(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+        """The same frames in the same order, up to REACH later; times must rise."""
+        seen: deque[_Seen] = deque()
+        """The frames before the one whose turn it is, that one, and those after it."""
+        waiting: deque[TimedFrame] = deque()
+        for frame, timing in frames:
+            previous = seen[-1] if seen else None
+            seen.append(self._look(frame, timing, previous))
+            waiting.append((frame, timing))
+            if len(waiting) > self._ahead:
+                yield self._tell(waiting, seen)
+        while waiting:
+            yield self._tell(waiting, seen)
+
+    def at(self, time: Fraction) -> float:
+        """The strength at `time` (seconds of the frames' stamps): that of the frame shown then.
+
+        Times rise from call to call, and the frame has been passed on by `watch` before.
+        """
+        while len(self._told) > 1 and self._told[1][0] <= time:
+            self._told.popleft()
+        return self._told[0][1] if self._told else 0.0
+
+    @property
+    def source(self) -> str:
+        """How the frames' own quantisers are known, in words."""
+        if not self.origins:
+            return "nothing is known of it"
+        if len(self.origins) == 1:
+            return str(next(iter(self.origins)))
+        return ", ".join(f"{origin} ({count} frames)" for origin, count in self.origins.most_common())
+
+    def _look(self, frame: av.VideoFrame, timing: Timing, previous: _Seen | None) -> _Seen:
+        picture = _small_picture(frame)
+        return _Seen(
+            time=timing.pts * timing.time_base,
+            reading=self._read(frame),
+            picture=picture,
+            starts_scene=previous is not None and is_cut(previous.picture, picture),
+        )
+
+    def _tell(self, waiting: deque[TimedFrame], seen: deque[_Seen]) -> TimedFrame:
+        here = len(seen) - len(waiting)
+        now = seen[here]
+        self._told.append((now.time, strength_of(self._mean(seen, here))))
+        if now.reading is not None:
+            self.origins[now.reading.origin] += 1
+        if here >= self._back:
+            seen.popleft()
+        return waiting.popleft()
+
+    def _mean(self, seen: deque[_Seen], here: int) -> float:
+        """Mean quantiser around `seen[here]`; estimates count only where nothing better is known."""
+        now = seen[here]
+        around = [now]
+        for index in range(here, max(0, here - self._back), -1):
+            if seen[index].starts_scene or now.time - seen[index - 1].time > self._reach:
+                break
+            around.append(seen[index - 1])
+        for after in islice(seen, here + 1, here + 1 + self._ahead):
+            if after.starts_scene or after.time - now.time > self._reach:
+                break
+            around.append(after)
+        readings = [each.reading for each in around if each.reading is not None]
+        known = [each for each in readings if each.origin is not Origin.ESTIMATED] or readings
+        # Sorted: the sum must not depend on the order of addition.
+        return sum(sorted(each.quantiser for each in known)) / len(known) if known else 0.0
+
+
+def _small_picture(frame: av.VideoFrame) -> NDArray[np.float32]:
+    format = frame.format
+    depth = format.components[0].bits
+    dtype = np.dtype(np.uint8 if depth <= 8 else np.uint16)
+    row_bytes = frame.width * (dtype.itemsize if format.is_planar else format.padded_bits_per_pixel // 8)
+    rows = plane_view(frame, 0)[:, : row_bytes // dtype.itemsize * dtype.itemsize]
+    return small_picture(rows.view(dtype), (1 << depth) - 1)
