@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.frame import PIXEL_FORMATS, ColorSpec, FrameFormat, PixelFormat
+from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.framejob import FrameJob, build_job
 from paragon_stream.geometry import Placement
 from paragon_stream.runtimes import Flavour, Session
@@ -69,23 +67,6 @@ class PictureUpscaler:
         tiling = Tiling(job, side(source.height, self._tile), side(source.width, self._tile))
         strength = parse_strength(self._options.strength) or 0.0
         tiling.run(self._session(tiling.tile), planes, outputs, strength, on_tile)
-
-    def run_alpha(self, network: Network, source: FrameFormat, alpha: Array, output: Array) -> None:
-        """Upscale `alpha`, H×W of `source`'s depth, into `output`, H×W of any depth, by the base path alone.
-
-        Frame jobs know no alpha yet: it is a gray frame of a job whose detail has the gain 0.
-        """
-        weights, placement = network
-        gray, wide = (
-            PIXEL_FORMATS["gray16le" if array.dtype.itemsize > 1 else "gray"] for array in (alpha, output)
-        )
-        if alpha.min() == alpha.max():
-            output[:] = round(float(alpha.flat[0]) * wide.peak / gray.peak)  # the kernel keeps what is flat
-            return
-        still = {**weights.tensors, "detail_gain": np.zeros_like(weights.tensors["detail_gain"])}
-        plain = replace(weights, tensors=still, sha256=f"{weights.sha256} without detail")
-        format = replace(source, pixel_format=gray)
-        self.run((plain, placement), format, (alpha,), wide, source.color, (output,))
 
     @property
     def used(self) -> Session | None:

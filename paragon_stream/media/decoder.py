@@ -17,7 +17,7 @@ from paragon_stream.errors import InputError
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.info import Damage
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
-from paragon_stream.media.source import has_index, open_source, video_stream
+from paragon_stream.media.source import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.timestamps import DISCONTINUITY_SECONDS
 
 MAX_THREADS = 8
@@ -48,7 +48,7 @@ class Decoder:
         for stream in self._container.streams:
             if stream.index != index:
                 stream.discard = av.stream.Discard.all
-        self._context = self._stream.codec_context
+        self._context = decoding_context(self._stream)
         self._context.thread_count = self._threads
         self._context.copy_opaque = True
         self._meter = QuantiserMeter(self._context) if quantisers else None
@@ -158,7 +158,8 @@ class Decoder:
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         try:
-            return self._context.decode(packet)
+            frames: list[av.VideoFrame] = self._context.decode(packet)
+            return frames
         except AV_ERRORS as error:
             self._failures.append(self._tail.latest)
             _log.debug("a packet of %s does not decode: %s", self._path, reason(error))
@@ -183,7 +184,7 @@ class Decoder:
         self._failures = [serial for serial in self._failures if serial < start]
         found: deque[av.VideoFrame] = deque(maxlen=self._tail.reorder)
         with open_source(self._path) as again:
-            context = video_stream(again, self._index).codec_context
+            context = decoding_context(video_stream(again, self._index))
             context.thread_type, context.thread_count, context.copy_opaque = "NONE", 1, True
             for serial, packet in enumerate([*self._tail.packets, None], self._tail.first):
                 try:

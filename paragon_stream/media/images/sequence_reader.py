@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +19,7 @@ from paragon_stream.errors import FormatError, InputError, UsageError
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, Timing
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
-from paragon_stream.media.images.picture import Picture, read_picture
+from paragon_stream.media.images.picture import Picture, component, read_picture
 from paragon_stream.media.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.plan import OutputOptions
 from paragon_stream.media.planes import Plane
@@ -29,24 +30,25 @@ DEFAULT_RATE = Fraction(24)
 CONTAINER = "image sequence"
 """`MediaInfo.container` of sequences."""
 
+_ANIMATIONS = ("gif", "apng", "webp", "webp_anim")
+"""FFmpeg's demuxers of single files that are images in motion."""
+_KEEPS_ALPHA = {".webm": "yuva420p", ".mov": "yuva444p10le", ".qt": "yuva444p10le", ".mkv": None}
+"""Suffix → the format that images with alpha are delivered in; None is their own."""
+
 _DECODERS = min(4, os.cpu_count() or 1)
 
 
 def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo:
-    """The facts of the sequence; its format is the first image's.
+    """The facts of the sequence; its format is that of the first image, or the middle or last one if that has
+    colour or alpha which the first lacks, as an optimised black frame does.
 
-    Where that is gray, as an optimised black frame is, the middle and last image are looked at for colour.
     Raises InputError where there is no such file, and what `read_picture` raises.
     """
     numbers = source.numbers()
     if not numbers:
         raise InputError(f"no file is called {source.pattern}")
-    format = _format(read_picture(source.path(numbers[0])))
-    if format.pixel_format.family is Family.GRAY:
-        for number in {numbers[len(numbers) // 2], numbers[-1]}:
-            other = _format(read_picture(source.path(number)))
-            if other.pixel_format.family is not Family.GRAY:
-                format = other
+    looked_at = dict.fromkeys((numbers[0], numbers[len(numbers) // 2], numbers[-1]))
+    format = max((_format(read_picture(source.path(number))) for number in looked_at), key=_richness)
     rate = rate or DEFAULT_RATE
     codec = source.after.rpartition(".")[2].lower()
     return MediaInfo(
@@ -85,15 +87,19 @@ def parse_rate(text: str | float | Fraction | None) -> Fraction | None:
     return ntsc if rate != ntsc and abs(rate - ntsc) < Fraction(1, 1000) else rate
 
 
-def delivery_options(info: MediaInfo, options: OutputOptions) -> OutputOptions:
+def delivery_options(info: MediaInfo, options: OutputOptions, destination: str | Path) -> OutputOptions:
     """`options`; for a video made of RGB images 4:2:0 in 8 or 10 bits unless something else is asked for.
 
-    That is what players play. `--pix-fmt gbrp`, or a codec of one's choice, keeps RGB where it can.
+    That is what players play. `--pix-fmt gbrp`, or a codec of one's choice, keeps RGB where it can. Images
+    with alpha become what keeps it: ProRes 4444 in MOV, VP9 in WebM, RGB as it is in Matroska.
     """
     source = info.video.format.pixel_format
-    rgb_images = info.container == CONTAINER and source.family is Family.RGB
+    rgb_images = info.container in (CONTAINER, *_ANIMATIONS) and source.family is Family.RGB
     if not rgb_images or options.pixel_format or options.codec:
         return options
+    if source.has_alpha and (suffix := Path(destination).suffix.lower()) in _KEEPS_ALPHA:
+        name = _KEEPS_ALPHA[suffix]
+        return replace(options, pixel_format=PIXEL_FORMATS[name] if name else None)
     return replace(options, pixel_format=PIXEL_FORMATS["yuv420p10le" if source.depth > 8 else "yuv420p"])
 
 
@@ -152,7 +158,7 @@ class SequenceReader:
             after = self._numbers[self.frames + 1] if self.frames + 1 < len(self._numbers) else number + 1
             _fill(planes, picture, self._format)
             self.frames += 1
-            self._alpha = self._alpha or picture.alpha is not None
+            self._alpha |= picture.format.pixel_format.has_alpha and not self._format.pixel_format.has_alpha
             if picture.metadata.icc is not None:
                 self._uncarried.add("ICC profiles")
             return Timing(
@@ -176,7 +182,9 @@ class SequenceReader:
         if missing:
             said.append(f"{missing} images are missing between others, which are shown longer")
         if self._alpha:
-            said.append("the transparency of the images is not carried over")
+            said.append(
+                "the transparency of some images is not carried over: the first, middle and last have none"
+            )
         said += [f"{name} of the images are not carried over" for name in sorted(self._uncarried)]
         return said
 
@@ -190,23 +198,28 @@ def _format(picture: Picture) -> FrameFormat:
     return replace(picture.format, width=picture.format.height, height=picture.format.width)
 
 
+def _richness(format: FrameFormat) -> tuple[bool, bool]:
+    return format.pixel_format.family is not Family.GRAY, format.pixel_format.has_alpha
+
+
 def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> None:
-    """Put an image, upright, into planes of `wanted`."""
+    """Put an image, upright, into planes of `wanted`: gray as RGB, 8 bits as 16, without alpha opaque."""
     found = _format(picture)
-    same_size = (found.width, found.height) == (wanted.width, wanted.height)
     have, want = found.pixel_format, wanted.pixel_format
-    widened = have.family is Family.GRAY and want == PIXEL_FORMATS["rgb24" if want.depth == 8 else "rgb48le"]
-    fits = have.depth <= want.depth and (
-        widened
-        or (have.family, have.subsampling, have.layout) == (want.family, want.subsampling, want.layout)
-    )
-    if not same_size or not fits:
+    same_size = (found.width, found.height) == (wanted.width, wanted.height)
+    same_colors = (have.family, have.subsampling) == (want.family, want.subsampling)
+    widened = have.family is Family.GRAY and want.family is Family.RGB
+    if not same_size or have.depth > want.depth or not (widened or same_colors):
         raise FormatError(
             f"{picture.path} is {found}, but the sequence is {wanted}: convert its images alike"
         )
     gain = want.peak // have.peak
-    for target, source in zip(planes, picture.planes, strict=True):
+    for target, held in zip(planes, want.stored, strict=True):
         view = as_stored(target, picture.metadata.orientation)
-        if widened:
-            source = source[..., np.newaxis]
-        np.multiply(source, gain, out=view, casting="unsafe") if gain > 1 else np.copyto(view, source)
+        for position, which in enumerate(held):
+            part = view[..., position] if len(held) > 1 else view
+            if which == 3 and not have.has_alpha:
+                part[:] = want.peak
+            elif which >= 0:
+                source = component(have, picture.planes, 0 if widened and which < 3 else which)
+                np.multiply(source, gain, out=part, casting="unsafe")
