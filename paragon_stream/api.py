@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,6 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import PixelFormat, Timing
 from paragon_stream.frame import pixel_format as find_pixel_format
-from paragon_stream.framejob import allocate_planes
 from paragon_stream.geometry import Placement
 from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.fields import parse_method
@@ -29,6 +29,7 @@ from paragon_stream.media.tracks import TrackChoice, TrackList, parse_tracks
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
+from paragon_stream.pipeline.trace import Trace
 from paragon_stream.report import ModelReport, Report, StageReport, StrengthReport
 from paragon_stream.runtimes import Flavour, Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
@@ -85,6 +86,7 @@ def upscale(
     ivtc: bool = SourceOptions.ivtc,
     overwrite: bool = OutputOptions.overwrite,
     strict: bool = OutputOptions.strict,
+    trace: str | Path | None = None,
     on_progress: Callable[[RenderProgress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Report:
@@ -109,6 +111,8 @@ def upscale(
     second, 24 by default, beginning with the lowest number there is) and as `destination`.
 
     `destination` "-" writes y4m to standard output. The final name appears when the output is complete.
+    `trace` is a file to write: what every stage did when, for ui.perfetto.dev.
+
     `on_progress` is called on this thread a few times a second, `on_warning` with one sentence for everything
     that was guessed or is not carried over. Raises a `ParagonError` (see `paragon_stream.errors`), or
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
@@ -177,7 +181,8 @@ def upscale(
         told = _Strengths(reader if follows else None, upscaler.strength)
         sink = open_sink(plan, info)
         try:
-            stats = _render(reader, upscaler, sink, told, on_progress)
+            with _traced(trace, upscaler) as spans:
+                stats = _render(reader, upscaler, sink, spans, told, on_progress)
         except BaseException:
             sink.abort()
             warnings.add(sink.warnings)  # they say where the unfinished file is
@@ -200,6 +205,7 @@ def upscale(
             engine=session.engine,
             precision=session.precision,
             device=session.device,
+            reruns=upscaler.reruns,
             threads=threads,
             model=ModelReport.of(upscaler.weights),
             source_format=str(upscaler.source),
@@ -235,6 +241,7 @@ def _render(
     reader: VideoReader | SequenceReader,
     upscaler: Upscaler,
     sink: Sink,
+    trace: Trace | None,
     strengths: _Strengths,
     on_progress: Callable[[RenderProgress], None] | None,
 ) -> PipelineStats:
@@ -255,12 +262,13 @@ def _render(
 
     count = upscaler.session.in_flight + SPARE_SLOTS
     pipeline = Pipeline(
-        [Slot(allocate_planes(upscaler.source), allocate_planes(upscaler.target)) for _ in range(count)],
+        [Slot(*upscaler.allocate()) for _ in range(count)],
         [
             Stage(name="decode", work=decode),
             Stage(name="engine", work=compute),
             Stage(name="encode", work=encode, finish=sink.finish),
         ],
+        trace,
     )
     return pipeline.run(_Meter(reader.info.video.frames, sink, on_progress) if on_progress else None)
 
@@ -286,6 +294,23 @@ class _Strengths:
             max=self._high,
             source="as given" if self._followed is None else self._followed.strength_source,
         )
+
+
+@contextmanager
+def _traced(path: str | Path | None, upscaler: Upscaler) -> Iterator[Trace | None]:
+    """A trace that is written to `path` at the end, also of a render that fails; None without a path."""
+    if path is None:
+        yield None
+        return
+    trace = Trace()
+    upscaler.trace(trace)
+    try:
+        yield trace
+    finally:
+        try:
+            Path(path).write_text(trace.to_json(), encoding="utf-8")
+        except OSError as error:
+            _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
 
 
 @contextmanager

@@ -67,6 +67,12 @@ class _MainCommand(click.Command):
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
 )
+@click.option(
+    "--trace",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.json",
+    help="Write what every stage did when, for ui.perfetto.dev.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 @click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")

@@ -20,6 +20,7 @@ from paragon_stream.pipeline.channel import Channel
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.pipeline.slot import Slot, SlotPool
 from paragon_stream.pipeline.stage import Failure, Overflow, Stage, StageStats
+from paragon_stream.pipeline.trace import Trace
 from paragon_stream.pipeline.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,20 @@ class Pipeline[Plane]:
     When `run` returns or raises, whatever happened, no thread is alive and every slot is home.
     """
 
-    def __init__(self, slots: Sequence[Slot[Plane]], stages: Sequence[Stage[Plane]]) -> None:
-        """Raises ValueError for no slots, no stages, or two stages of one name."""
+    def __init__(
+        self, slots: Sequence[Slot[Plane]], stages: Sequence[Stage[Plane]], trace: Trace | None = None
+    ) -> None:
+        """`trace` gets a span of every stage's work on every slot, and of what is in flight between stages.
+
+        Raises ValueError for no slots, no stages, or two stages of one name.
+        """
         if not stages or len({stage.name for stage in stages}) != len(stages):
             raise ValueError("a pipeline needs stages, each with a name of its own")
         self.pool = SlotPool(slots)
+        self.trace = trace
+        if trace is not None:
+            for stage in stages:
+                trace.track(stage.name)
         self._channels = [self._channel_after(stage) for stage in stages[:-1]]
         self._workers: list[Worker[Plane]] = []
         ends = zip(stages, [None, *self._channels], [*self._channels, None], strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import Protocol
 
@@ -10,12 +11,14 @@ from paragon_stream.frame import Timing
 from paragon_stream.pipeline.channel import Channel
 from paragon_stream.pipeline.slot import DONE, Slot, SlotPool
 from paragon_stream.pipeline.stage import Failure, Overflow, Stage
+from paragon_stream.pipeline.trace import Trace
 
 
 class Supervisor[Plane](Protocol):
     """Whom workers talk to; they never talk to each other."""
 
     pool: SlotPool[Plane]
+    trace: Trace | None
 
     @property
     def stopping(self) -> bool:
@@ -81,6 +84,8 @@ class Worker[Plane](threading.Thread):
         self.busy = BusyClock()
         """Runs while this thread works, and while the next stage's waits for a completion of this one's."""
         self.ended = False
+        self.begun: dict[int, float] = {}
+        """When the work on each slot last began, by the slot's id."""
         self._before = before or self
         self._supervisor = supervisor
         self._pool = supervisor.pool
@@ -109,7 +114,7 @@ class Worker[Plane](threading.Thread):
             while self._turn():
                 pass
             if self.stage.finish is not None and not self._refused and not self._supervisor.stopping:
-                with self.busy:
+                with self.busy, self._drawn("finish"):
                     self.stage.finish()
         except BaseException as error:
             timing = None if self._slot is None else self._slot.timing
@@ -134,7 +139,8 @@ class Worker[Plane](threading.Thread):
         self._await_completion(slot)
         if self._supervisor.stopping:
             return False
-        with self.busy:
+        self.begun[id(slot)] = perf_counter()
+        with self.busy, self._drawn(f"frame {self.frames}"):
             wanted = self.stage.work(slot)
         if wanted is False:
             return False
@@ -149,6 +155,10 @@ class Worker[Plane](threading.Thread):
             self._supervisor.notice()
         return True
 
+    def _drawn(self, name: str) -> AbstractContextManager[None]:
+        trace = self._supervisor.trace
+        return nullcontext() if trace is None else trace.span(self.stage.name, name)
+
     def _await_completion(self, slot: Slot[Plane]) -> None:
         if slot.completion is DONE:
             return
@@ -158,7 +168,13 @@ class Worker[Plane](threading.Thread):
             with self._before.busy:
                 slot.completion.wait()
         finally:
-            self._completion_seconds += perf_counter() - begin
+            end = perf_counter()
+            self._completion_seconds += end - begin
+            if self._supervisor.trace is not None:
+                lane = self._pool.slots.index(slot)
+                track = f"{self._before.stage.name}, in flight, slot {lane}"
+                begun = self._before.begun[id(slot)]
+                self._supervisor.trace.add(track, f"frame {self.frames}", begun, end)
             slot.completion = DONE
         self._blame = self.stage.name
 

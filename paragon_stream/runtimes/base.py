@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.planes import Plane
 from paragon_stream.pipeline.slot import Completion
+from paragon_stream.pipeline.trace import Trace
 
 __all__ = ["Flavour", "Plane", "Precision", "Runtime", "Session", "SessionOptions"]
 
@@ -75,6 +77,22 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Wait for what is in flight and give back what the session holds; running afterwards is an error."""
+        ...
+
+
+@runtime_checkable
+class DeviceBound(Protocol):
+    """What sessions on a device offer beside the contract."""
+
+    reruns: int
+    """Frames that were computed again elsewhere, because the device's result was not finite."""
+
+    def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
+        """Planes that the device copies by itself, while others go through one more copy."""
+        ...
+
+    def trace(self, trace: Trace) -> None:
+        """Draw each frame's upload, compute and download from now on."""
         ...
 
 

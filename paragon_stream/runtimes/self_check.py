@@ -17,7 +17,7 @@ from paragon_stream.errors import EngineError
 from paragon_stream.frame import Family, FrameFormat, Layout
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.planes import Plane, allocate_planes
-from paragon_stream.runtimes.base import Session
+from paragon_stream.runtimes.base import DeviceBound, Session
 from paragon_stream.runtimes.tiles import Tiling
 
 logger = logging.getLogger(__name__)
@@ -167,5 +167,4 @@ def _whose(session: Session) -> str:
 
 
 def _reruns(session: Session) -> int:
-    """Sessions on the CPU do not count: they have nobody to ask."""
-    return int(getattr(session, "reruns", 0))
+    return session.reruns if isinstance(session, DeviceBound) else 0
