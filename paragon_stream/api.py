@@ -313,23 +313,6 @@ def _traced(path: str | Path | None, upscaler: Upscaler) -> Iterator[Trace | Non
             _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
 
 
-@contextmanager
-def _traced(path: str | Path | None, upscaler: Upscaler) -> Iterator[Trace | None]:
-    """A trace that is written to `path` at the end, also of a render that fails; None without a path."""
-    if path is None:
-        yield None
-        return
-    trace = Trace()
-    upscaler.trace(trace)
-    try:
-        yield trace
-    finally:
-        try:
-            Path(path).write_text(trace.to_json(), encoding="utf-8")
-        except OSError as error:
-            _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
-
-
 class _Meter:
     """Turns the pipeline's progress into the user's: total, rate, time left, size so far."""
 

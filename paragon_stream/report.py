@@ -70,8 +70,6 @@ class Report:
     device: str
     reruns: int = 0
     """Frames that a device computed to NaN, computed again on the CPU."""
-    reruns: int = 0
-    """Frames that a device computed to NaN, computed again on the CPU."""
     threads: int | None
     model: ModelReport
     source_format: str

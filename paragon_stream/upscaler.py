@@ -20,9 +20,7 @@ from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, place
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.pipeline.trace import Trace
-from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
-from paragon_stream.runtimes.base import DeviceBound, Plane
 from paragon_stream.runtimes.base import DeviceBound, Plane
 
 type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
@@ -238,21 +236,6 @@ class Upscaler:
     ) -> Completion:
         """Start on one frame, in buffers the caller owns; see `Session.run`."""
         return self.session.run(inputs, outputs, self.strength if strength is None else strength)
-
-    def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
-        """Planes of `source` and of `target`, where `run` moves them fastest; they last until `close`."""
-        make = self.session.allocate_planes if isinstance(self.session, DeviceBound) else allocate_planes
-        return make(self.source), make(self.target)
-
-    @property
-    def reruns(self) -> int:
-        """How many frames a device computed to NaN, so that they were computed again."""
-        return self.session.reruns if isinstance(self.session, DeviceBound) else 0
-
-    def trace(self, trace: Trace) -> None:
-        """Draw what a device does into `trace`, from the first frame on."""
-        if isinstance(self.session, DeviceBound):
-            self.session.trace(trace)
 
     def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
         """Planes of `source` and of `target`, where `run` moves them fastest; they last until `close`."""
