@@ -1,0 +1,82 @@
+"""The engine cuda as a whole, without a GPU: its session, scheduler and start-up check over a device in host
+memory, whose kernels are the real ones, run by the emulator."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+import numpy as np
+from emulator import build, host_source
+from fake_device import FakeDevice, FakeKernel
+from network_reference import random_spec, random_weights
+
+from paragon_stream.device import Device
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob.cuda_program import Buffer, BufferKind, CudaProgram, Launch
+from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
+from paragon_stream.runtimes.cuda import KernelProgram
+from paragon_stream.runtimes.device_engine import compile_on_device
+from paragon_stream.runtimes.device_program import Hold
+
+WRITTEN = (BufferKind.WORKSPACE, BufferKind.OUTPUT, BufferKind.STATUS)
+
+
+def emulated(program: CudaProgram, launch: Launch) -> FakeKernel:
+    """`launch` of `program`: the machine says which kernel runs, the program over which grid."""
+    library = build(host_source(program))
+
+    def run(*arguments: np.ndarray | np.int32) -> None:
+        words = [each.ctypes.data if isinstance(each, np.ndarray) else int(each) for each in arguments]
+        sizes = (*launch.grid[:2], launch.block[0], launch.shared_bytes)
+        pointers = (ctypes.c_uint64 * len(words))(*words)
+        assert library.launch(launch.kernel.encode(), *sizes, 0, 0xFF, pointers) is None
+
+    places = [(i, each) for i, each in enumerate(launch.args) if isinstance(each, Buffer)]
+    return FakeKernel(
+        run,
+        reads=tuple(i for i, each in places if each.kind is not BufferKind.OUTPUT),
+        writes=tuple(i for i, each in places if each.kind in WRITTEN),
+    )
+
+
+def loader(job: FrameJob) -> Callable[[Device, Hold], KernelProgram]:
+    def load(device: Device, hold: Hold) -> KernelProgram:
+        program = emit_cuda(job, multiprocessors=1)
+        assert isinstance(device, FakeDevice)
+        device.kernels = {launch.kernel: emulated(program, launch) for launch in program.launches}
+        return KernelProgram(program, b"", device, hold)
+
+    return load
+
+
+def cpu(job: FrameJob) -> Session:
+    return runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32, threads=1))
+
+
+def test_frames_through_the_engine() -> None:
+    layout = pixel_format("yuv420p")
+    color = resolve_color(ColorSpec(), format=layout, width=36, height=22)
+    source = FrameFormat(width=36, height=22, pixel_format=layout, color=color)
+    job = build_job(random_weights(random_spec(conditioned=True, alpha=0.0)), source)
+    device = FakeDevice()
+    session = compile_on_device(job, lambda: device, loader, cpu)
+    reference = cpu(job)
+    rng = np.random.default_rng(3)
+    frames = [(allocate_planes(job.source), allocate_planes(job.target)) for _ in range(3)]
+    for inputs, _ in frames:
+        for plane in inputs:
+            plane[:] = rng.integers(16, 236, plane.shape)
+    done = [session.run(inputs, outputs, 0.3 * i) for i, (inputs, outputs) in enumerate(frames)]
+    for completion in done:
+        completion.wait()
+    for i, (inputs, outputs) in enumerate(frames):
+        expected = allocate_planes(job.target)
+        reference.run(inputs, expected, 0.3 * i).wait()
+        for plane, wanted in zip(outputs, expected, strict=True):
+            difference = np.abs(plane.astype(int) - wanted)
+            assert difference.max() <= 1 and (difference > 0).mean() < 0.02
+    session.close()
+    assert not device.misuse and not device.live
