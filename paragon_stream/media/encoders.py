@@ -30,6 +30,7 @@ class Encoder:
     """One encoder. `codec` is the FFmpeg name of what it makes.
 
     `crf` is the default constant quality, `crf_range` what is accepted; None for encoders without one.
+    `crf_option` is what the encoder calls it.
     `preset` is the default of the option `preset_option`; `presets` are the accepted ones, slowest last.
     `parameters` names the option that takes the library's own KEY=VALUE:… list, `threads` the key of the
     thread count in that list; "" where FFmpeg's own thread count is obeyed.
@@ -40,6 +41,7 @@ class Encoder:
     aliases: tuple[str, ...] = ()
     crf: float | None = None
     crf_range: tuple[float, float] | None = None
+    crf_option: str = "crf"
     preset: str | None = None
     preset_option: str = "preset"
     presets: tuple[str, ...] = ()
@@ -58,17 +60,17 @@ class Encoder:
         """The format it takes that is `source`, or the nearest one that loses nothing of it; None if none.
 
         Nothing lost means: the same family, subsampling and alpha, and at least the same depth. What has
-        alpha may be packed: many encoders take RGBA in no other way.
+        alpha may be packed: many encoders take RGBA in no other way. Planes of their own come first.
         """
         better = [
             fmt
             for fmt in (PIXEL_FORMATS[name] for name in self.pixel_formats)
-            if (fmt.layout is Layout.PLANAR or (source.has_alpha and fmt.layout is Layout.PACKED))
+            if (fmt.layout is not Layout.PACKED or source.has_alpha)
             and (fmt.family, fmt.has_alpha) == (source.family, source.has_alpha)
             and (fmt.subsampling == source.subsampling or fmt.family is not Family.YUV)
             and fmt.depth >= source.depth
         ]
-        return min(better, key=lambda fmt: (fmt.depth, fmt.layout is Layout.PACKED), default=None)
+        return min(better, key=lambda fmt: (fmt.depth, fmt.layout is not Layout.PLANAR), default=None)
 
 
 _X26X_PRESETS = (
@@ -122,6 +124,21 @@ ENCODERS = (
         presets=tuple(str(n) for n in range(8, -1, -1)),
         options={"b": "0", "deadline": "good", "row-mt": "1", "tile-columns": "2"},
         carries_sample_aspect=False,
+    ),
+    *(
+        # NVIDIA's: constant quality is variable bit rate without a bound; 10 bits are P010.
+        Encoder(
+            name=f"{codec}_nvenc",
+            codec=codec,
+            crf=crf,
+            crf_range=(1, 51),
+            crf_option="cq",
+            preset="p5",
+            presets=tuple(f"p{n}" for n in range(1, 8)),
+            options={"rc": "vbr", "b": "0", "tune": "hq"},
+            carries_sample_aspect=codec != "av1",
+        )
+        for codec, crf in (("h264", 19), ("hevc", 21), ("av1", 26))
     ),
     Encoder(
         name="ffv1",
@@ -195,16 +212,16 @@ def encoder_settings(
     """
     settings = dict(encoder.options)
     own = _option_names(encoder.name)
-    quality_given = extra.keys() & {"crf", "qp", "b", "q", "qscale", "lossless"}
+    quality_given = extra.keys() & {"crf", "cq", "qp", "b", "q", "qscale", "lossless"}
     if crf is not None:
         low, high = encoder.crf_range or (float("-inf"), float("inf"))
-        if encoder.crf is None and "crf" not in own:
+        if encoder.crf is None and encoder.crf_option not in own:
             raise UsageError(f"{encoder.name} has no constant-quality scale: leave --crf out")
         if not low <= crf <= high:
             raise UsageError(f"crf {crf:g} is out of range for {encoder.name}: {low:g} to {high:g}")
-        settings["crf"] = f"{crf:g}"
+        settings[encoder.crf_option] = f"{crf:g}"
     elif encoder.crf is not None and not quality_given:
-        settings["crf"] = f"{encoder.crf:g}"
+        settings[encoder.crf_option] = f"{encoder.crf:g}"
     if preset is not None:
         if encoder.presets and preset not in encoder.presets:
             raise UsageError(

@@ -1,0 +1,60 @@
+"""NVIDIA's encoders by name: their options and formats, and a clear word where there is no GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paragon_stream.cli.main import run
+from paragon_stream.errors import UsageError
+from paragon_stream.frame import pixel_format
+from paragon_stream.media.abilities import encodes
+from paragon_stream.media.encoders import encoder_settings, find_encoder
+
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sample.mkv"
+NAMES = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
+
+
+def settings(name: str, **options: object) -> dict[str, str]:
+    wanted = {"crf": None, "preset": None, "extra": {}, "threads": None, "hdr": None, **options}
+    return encoder_settings(find_encoder(name), format=pixel_format("yuv420p"), **wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constant_quality_is_theirs(name: str) -> None:
+    assert settings(name)["rc"] == "vbr" and float(settings(name)["cq"]) > 0
+    asked = settings(name, crf=23, preset="p7")
+    assert (asked["cq"], asked["preset"]) == ("23", "p7") and "crf" not in asked
+    assert "cq" not in settings(name, extra={"qp": "20"})
+    for wrong in ({"crf": 60}, {"preset": "medium"}):
+        with pytest.raises(UsageError):
+            settings(name, **wrong)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ten_bits_go_as_p010(name: str) -> None:
+    encoder = find_encoder(name)
+    assert encoder.closest(pixel_format("yuv420p")).name == "yuv420p"
+    assert encoder.closest(pixel_format("yuv420p10le")).name == "p010le"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_gpu_it_says_so_before_the_render(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if encodes(name):
+        pytest.skip("this machine has NVENC")
+    out = tmp_path / "out.mkv"
+    assert run([str(SAMPLE), str(out), "--engine", "null", "--codec", name]) == 2
+    assert f"{name} cannot encode" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_semiplanar_slots_reach_the_encoder(tmp_path: Path) -> None:
+    """NV12 out of the frame job, which only NVIDIA's encoders ask for; libx264 takes it too."""
+    out = tmp_path / "out.mkv"
+    code = run(
+        [str(SAMPLE), str(out), "--engine", "null", "--pix-fmt", "nv12", "--duration", "0.2", "--quiet"]
+    )
+    assert code == 0 and out.stat().st_size > 1000
