@@ -5,9 +5,9 @@
     python benchmarks/gpu/realtime.py         # minutes; writes benchmarks/results/gpu_realtime.json
 
 Right: every format's frame against the frame job in fp32 on the CPU. Fast: GPU events around repeated frames,
-the two kernels alone and together, planes in and out already in the GPU's memory. torch: the network as upstream
-wrote it (unfolded), fp16, channels_last, max-autotune with CUDA graphs, RGB in and out and no colour work: it is
-given less to do. Everything is the median of rounds that take turns; the JSON has all rounds.
+the two kernels alone and together, planes in and out already in the GPU's memory. torch: the network as
+upstream wrote it (unfolded), fp16, channels_last, max-autotune with CUDA graphs, RGB in and out and no colour
+work: it is given less to do. Everything is the median of rounds that take turns; the JSON has all rounds.
 """
 
 from __future__ import annotations

@@ -72,14 +72,13 @@ def _check(job: FrameJob) -> None:
         raise EngineError(
             f"the cuda engine computes {FEATURES} features and up to {_MAX_BLOCKS} blocks, not {job.spec}"
         )
-    wanted = job.source.width * job.scale, job.source.height * job.scale
-    if (job.target.width, job.target.height) != wanted:
+    if job.resamples or any(plane.has_bars for plane in job.outputs):
         raise EngineError(
-            f"the cuda engine cannot resample: {job.target} is not {job.scale} times {job.source}"
+            f"the cuda engine enlarges {job.scale} times and no more; engine openvino resamples"
         )
-    for format in (job.source, job.target):
-        if format.pixel_format.bytes_per_sample > 2:
-            raise EngineError(f"the cuda engine has no samples of {format.pixel_format.name}")
+    for pixels in (job.source.pixel_format, job.target.pixel_format):
+        if pixels.floating or pixels.has_alpha:
+            raise EngineError(f"the cuda engine has no kernels for {pixels.name}; take engine openvino")
 
 
 class _Grid:

@@ -17,6 +17,7 @@ from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_c
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.cuda_program import BufferKind
 from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.geometry import Fit, parse_size, place
 
 
 @functools.cache
@@ -162,7 +163,16 @@ def test_what_the_kernels_cannot_do(variant: str, scale: int, name: str, says: s
         emit_cuda(build_job(network, frame_format(name, 32, 16)))
 
 
-def test_other_families_are_refused() -> None:
-    job = build_job(weights(), frame_format("rgb24", 32, 16), pixel_format=pixel_format("gray"))
-    with pytest.raises(EngineError, match="of other colour"):
-        emit_cuda(job)
+def test_other_families_sizes_and_alpha_are_refused() -> None:
+    rgb, alpha = frame_format("rgb24", 32, 16), frame_format("rgba", 32, 16)
+    gray = build_job(weights(), rgb, pixel_format=pixel_format("gray"))
+    size = parse_size("48x24")
+    assert size
+    resampled = build_job(weights(), rgb, placement=place(rgb, size, Fit.STRETCH))
+    for job, says in (
+        (gray, "of other colour"),
+        (resampled, "resamples"),
+        (build_job(weights(), alpha), "rgba"),
+    ):
+        with pytest.raises(EngineError, match=says):
+            emit_cuda(job)
