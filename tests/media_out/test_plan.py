@@ -11,9 +11,9 @@ from clips import make_clip
 
 from paragon_stream.errors import LossError, OutputError, ParagonError, UsageError
 from paragon_stream.frame import pixel_format
+from paragon_stream.media.abilities import encodes
 from paragon_stream.media.companions import Action
 from paragon_stream.media.containers import CONTAINERS, container_for
-from paragon_stream.media.abilities import encodes
 from paragon_stream.media.encoders import ENCODERS, find_encoder
 from paragon_stream.media.info import HdrMetadata, MediaInfo
 from paragon_stream.media.plan import OutputOptions, OutputPlan, plan_output

@@ -1,0 +1,181 @@
+"""TensorRT's side of a device session: a stand-in for the library, over the fake device.
+
+The stand-in has the methods that are called and refuses everything else, so names and arguments are held too.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from device_material import DOUBLE, CpuDoubling, clean, doubled, make_frames, make_job
+from fake_device import FakeDevice
+
+from paragon_stream.errors import EngineError
+from paragon_stream.framejob import FrameJob, allocate_planes
+from paragon_stream.framejob.emit_onnx import GUARD_OUTPUT, STRENGTH_INPUT, input_names, output_names
+from paragon_stream.runtimes import Precision, tensorrt_builder, tensorrt_program, tensorrt_runtime
+from paragon_stream.runtimes.device_session import DeviceSession
+from paragon_stream.runtimes.disk_cache import DiskCache
+from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
+
+ENGINE = b"an engine"
+
+
+class Logger:
+    Severity = SimpleNamespace(INTERNAL_ERROR=0, ERROR=1, WARNING=2, INFO=3)
+
+
+class StandIn:
+    """The parts of the module `tensorrt` that running needs. Its engine repeats every sample."""
+
+    __name__ = "tensorrt"
+    __version__ = "10.16"
+    ILogger = Logger
+    ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="ours")
+
+    def __init__(self, device: FakeDevice, job: FrameJob, guard: Callable[[], float] = lambda: 12.5) -> None:
+        self.device, self.job, self.guard = device, job, guard
+        self.contexts: list[Any] = []
+
+    def Runtime(self, logger: Any) -> Any:  # noqa: N802  # TensorRT's name
+        def deserialize(content: bytes) -> Any:
+            if content != ENGINE:
+                logger.log(1, "the engine plan file is not compatible")
+                return None
+            return SimpleNamespace(create_execution_context=self._context, device_memory_size_v2=4096)
+
+        return SimpleNamespace(deserialize_cuda_engine=deserialize)
+
+    def _context(self, strategy: str) -> Any:
+        assert strategy == "ours"
+        self.contexts.append(Context(self))
+        return self.contexts[-1]
+
+
+class Context:
+    def __init__(self, library: StandIn) -> None:
+        self._library = library
+        self._addresses: dict[str, int] = {}
+        self._memory = 0
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        assert size == 4096
+        self._memory = address
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        self._addresses[name] = address
+
+    def execute_async_v3(self, stream: int) -> bool:
+        library = self._library
+        device, job = library.device, library.job
+        assert self._memory
+        queue = next(each for each in device.live if each.kind == "stream" and each.handle == stream)
+        names = zip(input_names(job.source), output_names(job.target), strict=True)
+        for (source, target), shape in zip(names, job.source.plane_shapes, strict=True):
+            sample = job.source.pixel_format.bytes_per_sample
+            row, big = (n * sample for n in (shape[1], 2 * shape[1]))
+            sizes = (row, row, shape[0], big, sample, 1)
+            arguments = [
+                self._addresses[source],
+                self._addresses[target],
+                self._addresses.get(STRENGTH_INPUT, self._memory),
+                self._addresses[GUARD_OUTPUT],
+                self._memory,
+                *(np.int32(size) for size in sizes),
+            ]
+            kernel = device.kernels["double"]
+            device.launch(
+                kernel, grid=(1, 1, 1), block=(1, 1, 1), shared_bytes=0, arguments=arguments, stream=queue
+            )
+        return True
+
+
+def doubling_with_guard(guard: Callable[[], float]) -> Any:
+    def run(source: Any, target: Any, strength: Any, status: Any, *rest: Any) -> None:
+        DOUBLE.run(source, target, strength, status, *rest)
+        status[:4] = np.frombuffer(struct.pack("<f", guard()), np.uint8)
+
+    return type(DOUBLE)(run, DOUBLE.reads, DOUBLE.writes, name="double")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskCache:
+    made = DiskCache(tmp_path, ".engine")
+    for module in (tensorrt_builder, tensorrt_runtime):
+        monkeypatch.setattr(module, "ENGINES", made)
+    monkeypatch.setattr(tensorrt_program, "COMPILED", DiskCache(tmp_path, ".kernels"))
+    return made
+
+
+def open_session(
+    job: FrameJob, monkeypatch: pytest.MonkeyPatch, guard: Callable[[], float] = lambda: 12.5, **builds: Any
+) -> tuple[DeviceSession, FakeDevice, list[str]]:
+    """A session whose engines come from `builds["made"]`, one after the other."""
+    device = FakeDevice({"double": doubling_with_guard(guard)})
+    library = StandIn(device, job, guard)
+    told: list[str] = []
+    made = iter(builds.get("made", [ENGINE]))
+
+    def build(*arguments: Any) -> bytes:
+        told.append("built")
+        return next(made)
+
+    monkeypatch.setattr(tensorrt_builder, "build", build)
+    load = TensorRtRuntime("tensorrt", library).loader(job, Precision.AUTO)
+    session = DeviceSession(job, device, load, second_opinion=lambda: CpuDoubling(job), graphs=False)
+    return session, device, told
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv420p10le"])
+def test_frames_go_through(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(name=name, conditioned=True)
+    session, device, _ = open_session(job, monkeypatch)
+    frames = make_frames(job, 6)
+    for planes in frames:
+        for plane in planes:
+            plane //= 2
+    results = [allocate_planes(job.target) for _ in frames]
+    with clean(device):
+        for done in [session.run(f, r, 0.25) for f, r in zip(frames, results, strict=True)]:
+            done.wait()
+        for planes, result in zip(frames, results, strict=True):
+            assert all(map(np.array_equal, result, doubled(planes, 0.25)))
+        assert (session.engine, session.precision, session.reruns) == ("tensorrt", Precision.FP16, 0)
+        session.close()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_guard_that_is_not_finite_means_again(bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job()
+    session, device, _ = open_session(job, monkeypatch, guard=lambda: bad)
+    (planes,), outputs = make_frames(job, 1), allocate_planes(job.target)
+    with clean(device):
+        session.run(planes, outputs).wait()
+        assert session.reruns == 1 and all(map(np.array_equal, outputs, doubled(planes)))
+        session.close()
+
+
+def test_a_stale_engine_is_built_again(
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = make_job()
+    session, device, told = open_session(job, monkeypatch, made=[b"of another driver", ENGINE])
+    with clean(device):
+        session.close()
+    assert told == ["built", "built"] and "cannot be used" in caplog.text
+    assert "not compatible" in caplog.text
+    session, device, told = open_session(job, monkeypatch)
+    with clean(device):
+        session.close()
+    assert told == [], "the good one is in the cache"
+
+
+def test_an_engine_that_never_loads_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match=r"cannot load the engine that it built: .* not compatible"):
+        open_session(make_job(), monkeypatch, made=[b"bad", b"worse"])
