@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from paragon_stream.device import Argument, Device, DevicePlane, Stream
@@ -13,6 +15,8 @@ from paragon_stream.runtimes.base import Precision, Session, SessionOptions
 from paragon_stream.runtimes.device_engine import compile_on_device, open_device
 from paragon_stream.runtimes.device_program import DeviceFrame, DeviceProgram, Hold, Load
 from paragon_stream.runtimes.nvrtc import cubin
+
+logger = logging.getLogger(__name__)
 
 _OLDEST = 75
 """Compute capability 7.5: the first with the matrix instructions that the kernels are made of."""
@@ -43,7 +47,11 @@ def _loader(job: FrameJob) -> Load:
         if info.sm < _OLDEST:
             raise EngineError(f"{info} is too old for the engine cuda, which needs compute capability 7.5")
         program = emit_cuda(job, multiprocessors=info.multiprocessors)
-        return KernelProgram(program, cubin(program, f"sm_{info.sm}").code, device, hold)
+        code = cubin(program, f"sm_{info.sm}").code
+        logger.info(
+            "kernels compiled for sm_%d; never verified on such a GPU by us, only here, by one frame", info.sm
+        )
+        return KernelProgram(program, code, device, hold)
 
     return load
 
