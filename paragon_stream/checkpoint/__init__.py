@@ -1,6 +1,7 @@
 """What a state dict is: read, recognise, check, find, save. numpy only; torch is never needed."""
 
 from paragon_stream.checkpoint.config import NetworkConfig, read_network_config
+from paragon_stream.checkpoint.export import at_strength, export_weights
 from paragon_stream.checkpoint.quality import measured_quality
 from paragon_stream.checkpoint.shipped import ShippedSet, list_shipped
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec, Variant
@@ -13,6 +14,8 @@ __all__ = [
     "ShippedSet",
     "Variant",
     "Weights",
+    "at_strength",
+    "export_weights",
     "list_shipped",
     "load_weights",
     "measured_quality",

@@ -19,7 +19,7 @@ from paragon_stream.errors import Interrupted, ParagonError, UsageError
 
 COMMANDS = {
     "probe": ("paragon_stream.cli.probe", "What is in a file, and what would be done with each stream."),
-    "models": ("paragon_stream.cli.models", "Variants, scales, shipped weights and their measured quality."),
+    "models": ("paragon_stream.cli.models", "Shipped weights and their quality; `models export`."),
     "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
     "doctor": ("paragon_stream.cli.doctor", "What this machine has, what is missing, how to get it."),
     "engine": ("paragon_stream.cli.engine", "Build TensorRT engines beforehand; list and remove them."),

@@ -1,18 +1,53 @@
-"""`paragon-stream models`."""
+"""`paragon-stream models`, and `models export`."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
-def command(as_json: bool, verbose: bool) -> None:
+@click.pass_context
+def command(context: click.Context, as_json: bool, verbose: bool) -> None:
     """List the shipped weights, with the quality that was measured on them."""
+    if context.invoked_subcommand is None:
+        _list(as_json)
+
+
+@command.command()
+@click.argument("weights", metavar="NAME|FILE")
+@click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--strength", type=float, required=True, metavar="S", help="0 (clean) to 1.")
+@click.option("--variant", metavar="V", help="Of a shipped set: realtime (default) or stream.")
+@click.option("--scale", type=int, metavar="N", help="Of a shipped set (default 2).")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def export(
+    weights: str,
+    destination: Path,
+    strength: float,
+    variant: str | None,
+    scale: int | None,
+    overwrite: bool,
+    verbose: bool,
+) -> None:
+    """Write weights that follow the strength of compression as plain ones for one fixed strength.
+
+    The result is an upstream-compatible checkpoint that any ParagonSR2 tool takes.
+    """
+    from paragon_stream.checkpoint import export_weights, load_weights
+
+    found = load_weights(weights, variant=variant, scale=scale)
+    export_weights(found, strength, destination, overwrite=overwrite)
+    click.echo(f"{destination}: {found.spec} at strength {strength:g}", err=True)
+
+
+def _list(as_json: bool) -> None:
     from paragon_stream.checkpoint import list_shipped, load_weights, measured_quality
 
     rows: list[dict[str, Any]] = []

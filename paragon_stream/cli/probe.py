@@ -41,12 +41,15 @@ def command(
 ) -> None:
     """Show what is in FILE, and what would be done with each stream. Writes nothing."""
     from paragon_stream.geometry import parse_fit, parse_size, place
+    from paragon_stream.media.images.sequence_reader import CONTAINER
     from paragon_stream.media.plan import OutputOptions, plan_output
     from paragon_stream.media.prepare import SourceOptions, prepare
+    from paragon_stream.media.strength import measure_strength
 
     size = parse_size(to)
     wanted_fit = parse_fit(fit, size)
     info = prepare(source, SourceOptions())
+    compression = None if info.container == CONTAINER else measure_strength(info)
     planned = _planned_destination(info.path, suffix)
     shown = info.video
     enlargement = (
@@ -57,6 +60,7 @@ def command(
     plan = plan_output(info, planned, enlargement, OutputOptions(**given(codec=codec), overwrite=True))
     if as_json:
         facts = asdict(info)
+        facts["compression"] = None if compression is None else asdict(compression)
         facts["plan"] = {
             "container": suffix,
             "streams": plan.describe(),
@@ -70,6 +74,8 @@ def command(
     click.echo(f"{info.path}: {info.container}, {_seconds(info.duration)}, {info.chapters} chapters")
     click.echo(f"  video: {video.codec}, {video.format}, {rate} fps, SAR {video.format.sample_aspect_ratio}")
     click.echo(f"  colour: {_color(info.video)}")
+    if compression is not None:
+        click.echo(f"  compression: {compression}")
     if video.interlaced:
         click.echo(f"  interlaced: would be treated by {video.fields}")
     if video.decoded and video.decoded != video.format.pixel_format.name:

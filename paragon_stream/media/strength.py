@@ -10,7 +10,7 @@ began, the same frame gets the same strength. Live sources look back only (`caus
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.frame import Timing
+from paragon_stream.media.decoder import Decoder
+from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.planes import plane_view
 from paragon_stream.media.quantisers.meter import Origin, Reading
 from paragon_stream.media.quantisers.scale import strength_of
@@ -28,6 +30,17 @@ from paragon_stream.media.scene_cuts import is_cut, small_picture
 REACH = 8
 """Frames."""
 REACH_SECONDS = Fraction(1, 3)
+
+PROBED_FRAMES = 40
+"""Enough for two or three groups of pictures of most streams."""
+_NAMES = {
+    "h264": "H.264",
+    "hevc": "HEVC",
+    "av1": "AV1",
+    "vp9": "VP9",
+    "mpeg2video": "MPEG-2",
+    "mpeg4": "MPEG-4",
+}
 
 type TimedFrame = tuple[av.VideoFrame, Timing]
 type Read = Callable[[av.VideoFrame], Reading | None]
@@ -41,6 +54,61 @@ class _Seen:
     reading: Reading | None
     picture: NDArray[np.float32]
     starts_scene: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """How hard the first frames of a stream were compressed: what `probe` shows."""
+
+    codec: str
+    quantiser: float
+    """Mean, on H.264's 8-bit scale."""
+    strength: float
+    source: str
+    """How it is known, in words."""
+    frames: int
+
+    def __str__(self) -> str:
+        codec = _NAMES.get(self.codec, self.codec)
+        told = self.source in (Origin.DECODER, Origin.HEADERS)
+        scale = " on H.264's scale" if self.codec != "h264" else ""
+        how = f"mean quantiser {self.quantiser:.0f}{scale}" if told else self.source
+        return f"{codec}, {how} → strength {self.strength:.2f}"
+
+
+def measure_strength(info: MediaInfo, frames: int = PROBED_FRAMES) -> Compression:
+    """Looks at the first `frames` frames of a video file. Raises InputError."""
+    decoder = Decoder(info.path, info.video.index, quantisers=True)
+    try:
+        readings = [decoder.reading(frame) for frame in islice(decoder, frames)]
+    finally:
+        decoder.close()
+    known = [each for each in readings if each is not None]
+    quantiser = mean_quantiser(known)
+    return Compression(
+        codec=info.video.codec,
+        quantiser=quantiser,
+        strength=strength_of(quantiser),
+        source=in_words(Counter(each.origin for each in known)),
+        frames=len(readings),
+    )
+
+
+def mean_quantiser(readings: Sequence[Reading]) -> float:
+    """Mean on H.264's scale, 0 without readings; estimates count only where nothing better is known."""
+    known = [each.quantiser for each in readings if each.origin is not Origin.ESTIMATED]
+    counted = known or [each.quantiser for each in readings]
+    # Sorted: the sum must not depend on the order of addition.
+    return sum(sorted(counted)) / len(counted) if counted else 0.0
+
+
+def in_words(origins: Counter[Origin]) -> str:
+    """How frames' own quantisers are known."""
+    if not origins:
+        return "nothing is known of it"
+    if len(origins) == 1:
+        return str(next(iter(origins)))
+    return ", ".join(f"{origin} ({count} frames)" for origin, count in origins.most_common())
 
 
 class StrengthTrack:
@@ -83,11 +151,7 @@ class StrengthTrack:
     @property
     def source(self) -> str:
         """How the frames' own quantisers are known, in words."""
-        if not self.origins:
-            return "nothing is known of it"
-        if len(self.origins) == 1:
-            return str(next(iter(self.origins)))
-        return ", ".join(f"{origin} ({count} frames)" for origin, count in self.origins.most_common())
+        return in_words(self.origins)
 
     def _look(self, frame: av.VideoFrame, timing: Timing, previous: _Seen | None) -> _Seen:
         picture = _small_picture(frame)
@@ -109,7 +173,7 @@ class StrengthTrack:
         return waiting.popleft()
 
     def _mean(self, seen: deque[_Seen], here: int) -> float:
-        """Mean quantiser around `seen[here]`; estimates count only where nothing better is known."""
+        """Mean quantiser around `seen[here]`."""
         now = seen[here]
         around = [now]
         for index in range(here, max(0, here - self._back), -1):
@@ -120,10 +184,7 @@ class StrengthTrack:
             if after.starts_scene or after.time - now.time > self._reach:
                 break
             around.append(after)
-        readings = [each.reading for each in around if each.reading is not None]
-        known = [each for each in readings if each.origin is not Origin.ESTIMATED] or readings
-        # Sorted: the sum must not depend on the order of addition.
-        return sum(sorted(each.quantiser for each in known)) / len(known) if known else 0.0
+        return mean_quantiser([each.reading for each in around if each.reading is not None])
 
 
 def _small_picture(frame: av.VideoFrame) -> NDArray[np.float32]:

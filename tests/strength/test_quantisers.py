@@ -80,12 +80,6 @@ def test_hevc_reads_what_x265_was_told(tmp_path: Path, name: str) -> None:
     assert [r.raw for r in found if r] == [told] * 16
 
 
-def test_hevc_with_several_slices(tmp_path: Path) -> None:
-    options = x265(qp=28, slices=3)
-    clip = make_clip(tmp_path / "clip.mkv", codec="libx265", options=options, width=96, height=256, frames=4)
-    assert raw(clip) == [28.0] * 4
-
-
 def test_hevc_without_loss_is_clean(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mkv", codec="libx265", options=x265(lossless=1), frames=4)
     assert {r.quantiser for r in readings(clip) if r} == {0.0}
@@ -139,7 +133,7 @@ def test_other_codecs_are_estimated_and_more_bits_mean_less_loss(tmp_path: Path)
         found = [r for r in readings(clip) if r]
         assert {r.origin for r in found} == {Origin.ESTIMATED}
         means.append(sum(r.quantiser for r in found) / len(found))
-    assert 0 < means[0] < means[1] < 51
+    assert 0 < means[0] < means[1] <= 28
 
 
 @pytest.mark.parametrize("codec", ["libx265", "libsvtav1"])

@@ -30,6 +30,9 @@ _MEZZANINE = ("prores", "dnxhd", "cfhd")
 
 _INTRA = ("mjpeg", "mjpegb", "dvvideo", "jpeg2000", "hap", "speedhq")
 
+_HARDEST_ESTIMATE = 28.0
+"""An estimate may be far off, and taking a good source for a bad one costs more than the reverse."""
+
 _MOST_WAITING = 1024
 """Packets whose frames are still to come."""
 
@@ -72,6 +75,7 @@ class QuantiserMeter:
         self._headers: _Headers | None = None
         self._scale = self._exported or Scale.H264
         self._bits_scale = Scale.INTRA_BITS if name in _INTRA else Scale.BITS
+        self._exports = False
         self._waiting: OrderedDict[object, tuple[int, float | None]] = OrderedDict()
         """Key → bytes of the packet, and the quantiser that its headers tell."""
         match name:
@@ -98,7 +102,11 @@ class QuantiserMeter:
             return Reading(0.0, Origin.CLEAN, bits)
         if self._exported is not None:
             told = exported_quantiser(frame, depth=frame.format.components[0].bits)
+            self._exports |= told is not None
+            if told is None and self._exports:
+                return None  # the last frame of MPEG streams
         if told is not None:
             origin = Origin.HEADERS if self._exported is None else Origin.DECODER
             return Reading(on_h264_scale(self._scale, told), origin, bits, told)
-        return Reading(on_h264_scale(self._bits_scale, bits), Origin.ESTIMATED, bits) if size else None
+        estimate = min(on_h264_scale(self._bits_scale, bits), _HARDEST_ESTIMATE)
+        return Reading(estimate, Origin.ESTIMATED, bits) if size else None
