@@ -1,0 +1,206 @@
+"""The whole chain on your machine: decode → engine → dropped, against its slowest part; and VapourSynth.
+
+    git clone … && cd paragon-stream
+    pip install -e '.[cuda]' tensorrt-rtx          # and vapoursynth, for the filter
+    python benchmarks/gpu/pipeline.py              # minutes; writes benchmarks/results/gpu_pipeline.json
+
+For every engine that can run here and every size: frames a second of decoding alone, of the engine alone
+(`paragon-stream bench`, buffers in the host's memory) and of the pipeline of both, whose bar is 0.95 of the
+slower. A trace of each pipeline (stages, and the device's upload, compute and download) is written beside the
+results, for ui.perfetto.dev and `scripts/draw_trace.py`. Without a GPU it runs too: --engines openvino.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks")]
+
+import av  # noqa: E402
+import numpy as np  # noqa: E402
+from common import RESULTS, machine, write_results  # noqa: E402
+
+from paragon_stream.bench import bench  # noqa: E402
+from paragon_stream.doctor import examine  # noqa: E402
+from paragon_stream.errors import ParagonError  # noqa: E402
+from paragon_stream.framejob import allocate_planes  # noqa: E402
+from paragon_stream.media.prepare import SourceOptions, open_reader, prepare  # noqa: E402
+from paragon_stream.pipeline.pipeline import Pipeline  # noqa: E402
+from paragon_stream.pipeline.slot import Slot  # noqa: E402
+from paragon_stream.pipeline.stage import Stage  # noqa: E402
+from paragon_stream.pipeline.trace import Trace  # noqa: E402
+from paragon_stream.runtimes import Flavour, installed_engines  # noqa: E402
+from paragon_stream.upscaler import Upscaler, UpscalerOptions  # noqa: E402
+
+SPARE_SLOTS = 4
+DISTINCT_FRAMES = 24
+
+FILTER = """
+import vapoursynth as vs
+import paragon_stream.vapoursynth as paragon
+grey = [80, 120, 130]
+clip = vs.core.std.BlankClip(None, {width}, {height}, vs.YUV420P8, length={frames}, fpsnum=24, color=grey)
+clip = clip.std.SetFrameProps(_Matrix=1, _Range=1, _ChromaLocation=0)
+paragon.upscale(clip, variant="{variant}", engine="{engine}").set_output()
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engines", nargs="*", help="default: all that need a GPU and can run here")
+    parser.add_argument("--variants", nargs="*", default=["realtime", "stream"])
+    parser.add_argument("--sizes", nargs="*", default=["960x540", "1280x720", "1920x1080"])
+    parser.add_argument("--frames", type=int, default=600)
+    parser.add_argument("--device", default=None, help="cuda or cuda:N")
+    options = parser.parse_args()
+    on_gpu = [name for name in installed_engines() if name in ("cuda", "tensorrt", "tensorrt-rtx")]
+    engines = options.engines or on_gpu
+    if not engines:
+        print("no engine can use a GPU here; `paragon-stream doctor` says why (--engines names others)")
+        return 1
+    head, rows = machine(), []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in options.sizes:
+            width, height = map(int, size.split("x"))
+            clip = make_clip(Path(folder) / f"{size}.mp4", width, height, options.frames)
+            for variant in options.variants:
+                for engine in engines:
+                    chosen = UpscalerOptions(variant=variant, engine=engine, device=options.device)
+                    row = {"size": size, "variant": variant, "engine": engine}
+                    try:
+                        row |= measure(clip, chosen, width, height, options.frames)
+                    except ParagonError as error:
+                        row["failed"] = str(error)
+                    rows.append(row)
+                    print(row, flush=True)
+    findings = [asdict(finding) for finding in examine()]
+    path = write_results("gpu_pipeline", head, {"doctor": findings, "rows": rows})
+    print(path)
+    return 0
+
+
+def make_clip(path: Path, width: int, height: int, frames: int) -> Path:
+    """H.264 of moving gradients and grain, repeated; about as hard to decode as film."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((height, width))
+    pictures = []
+    for number in range(DISTINCT_FRAMES):
+        luma = 90 + 60 * np.sin((columns + 6 * number) / 37) * np.cos((rows - 4 * number) / 29)
+        luma = np.clip(luma + rng.normal(0, 4, luma.shape), 16, 235).astype(np.uint8)
+        chroma = np.full((height // 2, width), 128, np.uint8)
+        pictures.append(np.concatenate([luma, chroma.reshape(-1, width)]))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(24000, 1001))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "veryfast", "crf": "20"}
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(pictures[number % len(pictures)], format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def measure(clip: Path, options: UpscalerOptions, width: int, height: int, frames: int) -> dict[str, Any]:
+    decode = decode_fps(clip)
+    alone = bench(options, width=width, height=height, frames=frames)
+    chain = pipeline_fps(clip, options, f"gpu_trace_{width}x{height}_{options.variant}_{options.engine}")
+    return {
+        "decode_fps": decode,
+        "engine_fps": alone.fps,
+        "engine_latency_ms": alone.latency_ms,
+        "start_seconds": alone.compile_seconds,
+        "device": alone.device,
+        **chain,
+        "of_the_slowest_part": chain["pipeline_fps"] / min(decode, alone.fps),
+        "vspipe_fps": vspipe_fps(options, width, height, frames),
+    }
+
+
+def decode_fps(clip: Path) -> float:
+    info = prepare(clip, SourceOptions())
+    planes, count, begin = allocate_planes(info.video.format), 0, time.perf_counter()
+    with open_reader(info) as reader:
+        while reader.read_into(planes) is not None:
+            count += 1
+    return count / (time.perf_counter() - begin)
+
+
+def pipeline_fps(clip: Path, options: UpscalerOptions, trace_name: str) -> dict[str, Any]:
+    """Decode → engine → dropped, as a file is rendered; and how busy each stage and stream was."""
+    info = prepare(clip, SourceOptions())
+    trace = Trace()
+    with (
+        Upscaler.for_format(info.video.format, options, flavour=Flavour.THROUGHPUT) as upscaler,
+        open_reader(info) as reader,
+    ):
+
+        def decode(slot: Slot) -> bool:
+            slot.timing = reader.read_into(slot.inputs)
+            return slot.timing is not None
+
+        def compute(slot: Slot) -> None:
+            slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
+
+        upscaler.trace(trace)
+        stages = [
+            Stage(name="decode", work=decode),
+            Stage(name="engine", work=compute),
+            Stage(name="drop", work=lambda slot: None),
+        ]
+        slots = [Slot(*upscaler.allocate()) for _ in range(upscaler.session.in_flight + SPARE_SLOTS)]
+        stats = Pipeline(slots, stages, trace).run()
+        reruns = upscaler.reruns
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{trace_name}.json").write_text(trace.to_json())
+    busy: dict[str, float] = {}
+    for span in trace.spans:
+        if ", in flight" not in span.track:
+            busy[span.track] = busy.get(span.track, 0.0) + span.end - span.begin
+    return {
+        "pipeline_fps": stats.stages["drop"].frames / stats.wall,
+        "busy": {track: seconds / stats.wall for track, seconds in busy.items()},
+        "reruns": reruns,
+    }
+
+
+def vspipe_fps(options: UpscalerOptions, width: int, height: int, frames: int) -> float | None:
+    """The filter under vspipe, output dropped; None without vspipe."""
+    vspipe = shutil.which("vspipe")
+    if vspipe is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "filter.vpy"
+        script.write_text(
+            FILTER.format(
+                width=width, height=height, frames=frames, variant=options.variant, engine=options.engine
+            )
+        )
+        # vspipe looks there for its Python; the user's own setting is left alone.
+        environment = {**os.environ, "XDG_CONFIG_HOME": folder}
+        config = [sys.executable, "-m", "vapoursynth", "config"]
+        subprocess.run(config, env=environment, check=False, capture_output=True)
+        answer = subprocess.run(
+            [vspipe, str(script), "--"], env=environment, capture_output=True, text=True, timeout=1800
+        )
+    words = answer.stderr.split()
+    if answer.returncode or "fps)" not in words:
+        print(answer.stderr.strip()[-400:])
+        return None
+    return float(words[words.index("fps)") - 1].lstrip("("))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
