@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -104,35 +105,43 @@ class Lane:
             except EngineError as error:
                 logger.debug("a stream could not be drained: %s", error)
 
-    def capture(self) -> None:
-        """Record the lane's work as a graph. Raises EngineError; the compute stream is then unusable."""
-        stream = self._streams.compute
-        self._device.begin_capture(stream)
-        try:
-            self._queue_work()
-        finally:
-            graph = self._device.end_capture(stream)
-            self._owner.hold(graph)
+    def adopt_graph(self) -> None:
+        """Launch the lane's work as a graph from now on.
+
+        Raises EngineError if it cannot be captured, or if the graph computes other samples than its kernels
+        do. The compute stream may then be unusable.
+        """
+        # This run also loads kernels and lets TensorRT set itself up, neither of which can be captured.
+        expected = self._computed_from(seed=0)
+        graph = self._captured()
+        self._computed_from(seed=1)  # another picture in the device's planes: the graph must write all
         self._graph = graph
+        if not all(map(np.array_equal, self._computed_from(seed=0), expected)):
+            raise EngineError("the graph computes other samples than its kernels do")
 
     def forget_graph(self) -> None:
         self._graph = None
 
-    def compare_graph(self) -> None:
-        """Raises EngineError unless the graph gives the samples that direct launches give."""
-        graph, peak = self._graph, self._owner.job.source.pixel_format.peak
-        results = []
-        # The frame between leaves another picture in the device's planes: the graph must write them all.
-        for seed, self._graph in ((0, None), (1, None), (0, graph)):
-            rng = np.random.default_rng(seed)
-            for plane in self._staged_inputs:
-                plane[...] = rng.integers(0, peak, plane.shape, endpoint=True)
-            self.start(self._staged_inputs, self._staged_outputs, 0.5)
-            self._flight = None
-            self._device.synchronize(self._done)
-            results.append([plane.copy() for plane in self._staged_outputs])
-        if not all(map(np.array_equal, results[0], results[2])):
-            raise EngineError("the graph computes other samples than its kernels do")
+    def _captured(self) -> Graph:
+        stream = self._streams.compute
+        self._device.begin_capture(stream)
+        try:
+            self._queue_work()
+        except BaseException:
+            with suppress(EngineError):
+                self._owner.hold(self._device.end_capture(stream))
+            raise
+        return self._owner.hold(self._device.end_capture(stream))
+
+    def _computed_from(self, seed: int) -> list[Plane]:
+        """What the lane makes of noise."""
+        rng, peak = np.random.default_rng(seed), self._owner.job.source.pixel_format.peak
+        for plane in self._staged_inputs:
+            plane[...] = rng.integers(0, peak, plane.shape, endpoint=True)
+        self.start(self._staged_inputs, self._staged_outputs, 0.5)
+        self._flight = None
+        self._device.synchronize(self._done)
+        return [plane.copy() for plane in self._staged_outputs]
 
     def trace(self, trace: Trace) -> None:
         """Draw this lane's frames from now on."""

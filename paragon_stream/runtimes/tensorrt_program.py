@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from paragon_stream.device import Device, DevicePlane, Stream
-from paragon_stream.errors import EngineError
+from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.emit_onnx import GUARD_OUTPUT, STRENGTH_INPUT, input_names, output_names
 from paragon_stream.framejob.job import FrameJob
@@ -52,7 +52,7 @@ class TensorRtProgram:
         self._runtime = trt.Runtime(self._messages.logger)
         self._engine = self._runtime.deserialize_cuda_engine(content)
         if self._engine is None:
-            raise UnloadableError(f"TensorRT cannot load the engine: {self._messages.last}")
+            raise self._refusal("load", UnloadableError)
         self._kernels: Any = None
         self._kernel_facts = {
             "library": library_of(trt),
@@ -61,7 +61,7 @@ class TensorRtProgram:
         }
         self._context = self._make_context(trt)
         if self._context is None:
-            raise EngineError(f"TensorRT cannot run the engine: {self._messages.last}")
+            raise self._refusal("run", EngineError)
         size = int(self._engine.device_memory_size_v2)
         if size:
             self._context.set_device_memory(hold(device.allocate(size)).handle, size)
@@ -98,6 +98,12 @@ class TensorRtProgram:
             logger.warning("TensorRT does not take its compiled kernels back; it compiles them anew")
         config.set_runtime_cache(self._kernels)
         return self._engine.create_execution_context(config)
+
+    def _refusal(self, what: str, otherwise: type[EngineError]) -> EngineError:
+        """TensorRT tells a lack of memory in its log only."""
+        told = self._messages.last
+        is_short = "outofmemory" in told.lower().replace(" ", "")
+        return (DeviceMemoryError if is_short else otherwise)(f"TensorRT cannot {what} the engine: {told}")
 
     def _bind(self, names: tuple[str, ...], planes: tuple[DevicePlane, ...]) -> None:
         for name, plane in zip(names, planes, strict=True):

@@ -16,7 +16,7 @@ import pytest
 from device_material import DOUBLE, CpuDoubling, clean, doubled, make_frames, make_job
 from fake_device import FakeDevice
 
-from paragon_stream.errors import EngineError
+from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.framejob.emit_onnx import GUARD_OUTPUT, STRENGTH_INPUT, input_names, output_names
 from paragon_stream.runtimes import Precision, tensorrt_builder, tensorrt_program, tensorrt_runtime
@@ -25,6 +25,7 @@ from paragon_stream.runtimes.disk_cache import DiskCache
 from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
 
 ENGINE = b"an engine"
+TOO_LARGE = b"an engine for another card"
 
 
 class Logger:
@@ -45,6 +46,9 @@ class StandIn:
 
     def Runtime(self, logger: Any) -> Any:  # noqa: N802  # TensorRT's name
         def deserialize(content: bytes) -> Any:
+            if content == TOO_LARGE:
+                logger.log(1, "Error Code 2: OutOfMemory (Requested size was 123456 bytes.)")
+                return None
             if content != ENGINE:
                 logger.log(1, "the engine plan file is not compatible")
                 return None
@@ -174,6 +178,12 @@ def test_a_stale_engine_is_built_again(
     with clean(device):
         session.close()
     assert told == [], "the good one is in the cache"
+
+
+def test_too_little_memory_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that tiles are tried; building again would change nothing."""
+    with pytest.raises(DeviceMemoryError, match=r"cannot load the engine: .*OutOfMemory"):
+        open_session(make_job(), monkeypatch, made=[TOO_LARGE])
 
 
 def test_an_engine_that_never_loads_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
