@@ -82,6 +82,12 @@ class Decoder:
         """How hard `frame`, delivered by this decoder, was quantised; None if that is not known. Ask once."""
         return None if self._meter is None else self._meter.of(frame.opaque, frame)
 
+    @property
+    def sample_aspect_ratio(self) -> Fraction | None:
+        """Of the frames that come now, as far as the decoder knows; None where nothing says it."""
+        aspect = self._context.sample_aspect_ratio
+        return Fraction(aspect.numerator, aspect.denominator) if aspect else None
+
     def close(self) -> None:
         # Threads still at work end here, without the GIL. PyAV frees a decoder with the GIL held and waits
         # for threads that need it to drop their frames' `opaque`: a deadlock when a reader stopped early.

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
 import av
-from av.video.reformatter import Interpolation
 
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import Layout, Timing, pixel_format
 from paragon_stream.media.av_errors import av_errors_as
+from paragon_stream.media.conform import ONE_THREAD, conformed
 from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.info import Damage, MediaInfo, StreamKind
@@ -26,11 +26,6 @@ from paragon_stream.media.timestamps import TimestampRepair
 
 _END = (None, None)
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
-
-
-_ONE_THREAD = 1
-"""For swscale: its threads write past the end of a row into the next slice, which another thread may have
-finished already. Seen with semi-planar 10-bit formats: eight wrong chroma samples, in some runs only."""
 
 
 @dataclass(slots=True)
@@ -48,8 +43,8 @@ class VideoReader:
     twice. `threads` is the number of decoding threads, up to 8 of them by default.
 
     Where `info.cut` is given, the frames in it are read, exactly, and decoding begins at a key frame before.
-    A picture that changes its size or layout on the way is converted to the first frame's, so that the
-    programme stays whole; `warnings` says so.
+    A picture that changes its size or layout on the way is converted to the first frame's, in black bars
+    where its shape is another, so that the programme stays whole; `warnings` says so.
 
     With `strengths`, `strength` tells how hard each frame was compressed (see `media.strength`).
 
@@ -208,17 +203,13 @@ class VideoReader:
             if frame.format.name == self.info.video.decoded:
                 target = self._format.pixel_format.name
                 with av_errors_as(FormatError, f"frames of {name} cannot be converted to {target}"):
-                    return frame.reformat(format=target, threads=_ONE_THREAD)
+                    return frame.reformat(format=target, threads=ONE_THREAD)
         change = self._changes.setdefault(name, _Change(timing.seconds))
         change.frames += 1
+        first = replace(self._format, width=width, height=height)
+        aspect = self._decoder.sample_aspect_ratio if self._decoder else None
         with av_errors_as(FormatError, f"the picture changes to {name} at {timing.seconds:.2f} s"):
-            return frame.reformat(
-                width,
-                height,
-                self._format.pixel_format.name,
-                interpolation=Interpolation.LANCZOS,
-                threads=_ONE_THREAD,
-            )
+            return conformed(frame, first, aspect or first.sample_aspect_ratio)
 
     def _same_layout(self, name: str) -> bool:
         if name == self._format.pixel_format.name:
