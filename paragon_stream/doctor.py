@@ -19,6 +19,10 @@ from paragon_stream.errors import ParagonError
 from paragon_stream.media.abilities import GPU_DECODERS, GPU_ENCODERS, decodes, encodes, versions
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
+_CUDA = 13
+"""The major version of CUDA that the engine cuda's packages are of."""
+
+_CUDA_PACKAGES = "cuda-bindings nvidia-cuda-nvrtc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +59,17 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
             enough = gpu.sm >= 75
             told = "" if enough else "; too old: compute capability 7.5 is needed"
             yield Finding(topic="GPU", ok=enough, what=f"{gpu}{told}")
-        yield Finding(topic="driver", ok=True, what=f"CUDA {gpus[0].driver}")
+        version = gpus[0].driver
+        is_new = int(version.split(".")[0]) >= _CUDA
+        told = "" if is_new else f", which is older than the compiler's {_CUDA}"
+        remedy = "" if is_new else "update the display driver to 580 or newer"
+        yield Finding(topic="driver", ok=is_new, what=f"CUDA {version}{told}", remedy=remedy)
     elif "cuda-bindings" in reason:
         yield Finding(
             topic="GPU",
             ok=False,
             what=f"cannot be asked for: {reason}",
-            remedy=f"{_PIP} 'paragon-stream[cuda]'",
+            remedy=f"{_PIP} {_CUDA_PACKAGES}",
         )
     else:
         yield Finding(
@@ -70,7 +78,7 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
             what=reason,
             remedy="with an NVIDIA GPU: install its display driver (https://www.nvidia.com/drivers)",
         )
-    yield _package("engine cuda", "nvidia-cuda-nvrtc", "paragon-stream[cuda]", needed="compiles its kernels")
+    yield _package("engine cuda", "nvidia-cuda-nvrtc", _CUDA_PACKAGES, needed="compiles its kernels")
 
 
 def _tensorrt(has_gpu: bool) -> Iterator[Finding]:
@@ -102,13 +110,13 @@ def _cpu_engines() -> Iterator[Finding]:
     except (ParagonError, ImportError) as error:
         yield Finding(topic="OpenVINO", ok=False, what=str(error), remedy=f"{_PIP} openvino")
     yield _package("ONNX Runtime", "onnxruntime", "onnxruntime", needed="another engine for CPUs")
-    yield _package("torch", "torch", "paragon-stream[torch]", needed="training, and another engine")
+    yield _package("torch", "torch", "torch", needed="training, and another engine")
 
 
 def _playback() -> Iterator[Finding]:
-    yield _package("VapourSynth", "vapoursynth", "paragon-stream[vapoursynth]", needed="the filter")
+    yield _package("VapourSynth", "vapoursynth", "vapoursynth", needed="the filter")
     for program, needed, remedy in (
-        ("vspipe", "scripts on the command line", f"{_PIP} 'paragon-stream[vapoursynth]'"),
+        ("vspipe", "scripts on the command line", f"{_PIP} vapoursynth"),
         ("mpv", "playback; with VapourSynth inside, see filters/README.md", "install mpv from your system"),
     ):
         path = shutil.which(program)
@@ -124,9 +132,8 @@ def _package(topic: str, distribution: str, install: str, *, needed: str) -> Fin
     version = _version(distribution)
     if version:
         return Finding(topic=topic, ok=True, what=f"{distribution} {version}")
-    wanted = f"'{install}'" if "[" in install else install
     return Finding(
-        topic=topic, ok=False, what=f"{distribution} is not installed: {needed}", remedy=f"{_PIP} {wanted}"
+        topic=topic, ok=False, what=f"{distribution} is not installed: {needed}", remedy=f"{_PIP} {install}"
     )
 
 

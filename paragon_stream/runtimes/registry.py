@@ -30,7 +30,7 @@ _RUNTIMES = {
     "openvino": _Entry("paragon_stream.runtimes.openvino", "openvino"),
     "onnxruntime": _Entry("paragon_stream.runtimes.onnxruntime", "onnxruntime"),
     "torch": _Entry("paragon_stream.runtimes.torch", "torch"),
-    "cuda": _Entry("paragon_stream.runtimes.cuda", "cuda", "'paragon-stream[cuda]'", on_gpu=True),
+    "cuda": _Entry("paragon_stream.runtimes.cuda", "cuda", "cuda-bindings nvidia-cuda-nvrtc", on_gpu=True),
     "tensorrt": _Entry("paragon_stream.runtimes.tensorrt", "tensorrt", on_gpu=True),
     "tensorrt-rtx": _Entry(
         "paragon_stream.runtimes.tensorrt_rtx", "tensorrt_rtx", "tensorrt-rtx", on_gpu=True
@@ -85,7 +85,7 @@ def _automatic() -> Runtime:
         logger.info("engine: openvino, the fastest for a CPU; no GPU is used: %s", reason)
         return runtime("openvino")
     if not _is_installed("cuda.bindings.nvrtc"):
-        logger.info("engine: openvino; %s would need the package paragon-stream[cuda]", gpus[0])
+        logger.info("engine: openvino; %s would need the package nvidia-cuda-nvrtc", gpus[0])
         return runtime("openvino")
     return AutomaticRuntime(runtime("cuda"), runtime("openvino"))
 

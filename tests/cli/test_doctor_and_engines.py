@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,11 @@ def test_gpus_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = (finding for finding in doctor.examine() if finding.topic == "GPU")
     assert not old.ok and "too old" in old.what
     assert new.ok and "cuda:1: RTX 4090 (sm_89, 24 GiB)" in new.what
+    (driver,) = (finding for finding in doctor.examine() if finding.topic == "driver")
+    assert not driver.ok and "580" in driver.remedy
+    monkeypatch.setattr(doctor, "find_gpus", lambda: ([replace(NEW, driver="13.1")], ""))
+    (driver,) = (finding for finding in doctor.examine() if finding.topic == "driver")
+    assert driver.ok and not driver.remedy
 
 
 def test_findings_as_json() -> None:
