@@ -23,7 +23,7 @@ _BODY_WARPS = _HEAD_WARPS = 4
 _RESIDENT = 2  # blocks of `body` that the registers of a multiprocessor hold
 _MID_WIDTH = 16 * _HEAD_WARPS
 _PIXEL_BYTES = 2 * FEATURES
-_MAX_BLOCKS = 3  # that fit the registers of one thread
+_DEPTHS = (2, 3)  # more blocks do not fit the registers of a thread; one alone lacks a barrier between rows
 
 
 def emit_cuda(
@@ -68,10 +68,8 @@ def _check(job: FrameJob) -> None:
     """EngineError for what no kernel does."""
     if job.spec.variant is not Variant.REALTIME:
         raise EngineError(f"the cuda engine computes realtime networks only, not {job.spec.variant}")
-    if job.spec.features != FEATURES or job.spec.depth > _MAX_BLOCKS:
-        raise EngineError(
-            f"the cuda engine computes {FEATURES} features and up to {_MAX_BLOCKS} blocks, not {job.spec}"
-        )
+    if job.spec.features != FEATURES or job.spec.depth not in _DEPTHS:
+        raise EngineError(f"the cuda engine computes {FEATURES} features and 2 or 3 blocks, not {job.spec}")
     if job.resamples or any(plane.has_bars for plane in job.outputs):
         raise EngineError(
             f"the cuda engine enlarges {job.scale} times and no more; engine openvino resamples"

@@ -113,7 +113,8 @@ DEVICE void add_row(half2 (&sums)[4][4], const half2 (&wide)[6][4], const uint4*
 }
 
 // x + project(gelu(depthwise(expand(x)))): takes a row, gives the row above it. All warps of the block come here
-// together; `edges` are for them to exchange their first and last pixels, [side][warp + 1][t].
+// together; `edges` are for them to exchange their first and last pixels, [side][warp + 1][t]. They are written
+// again a row later: the barrier in another of the network's blocks is between that and who still reads.
 DEVICE void run_block(Block& block, half2 (&x)[2][4], const uint4* weights, uint4* edges, int warp, int lane) {
     const int t = lane % 4, group = lane / 4;
     half2 wide[6][4];  // pixels -1 … 4 of this lane

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,16 @@ def test_strength(strength: float) -> None:
     assert_close(network, build_job(network, frame_format("yuv420p", 18, 10)), strength)
 
 
+@pytest.mark.parametrize("order", [FORWARD, SHUFFLED])
+def test_two_blocks(order: int) -> None:
+    network = random_weights(replace(random_spec(alpha=0.0), blocks=2))
+    job = build_job(network, frame_format("gray", 140, 12))
+    planes = noise(job.source)
+    result = run_program(emit_cuda(job, multiprocessors=1), planes, order=order).outputs[0]
+    expected = rounded(reference_frame(network, job.source, job.target, planes), job.target)[0]
+    assert np.abs(result.astype(int) - expected).max() <= 1
+
+
 def test_deeper_target_and_pitched_planes() -> None:
     job = build_job(weights(), frame_format("yuv420p", 34, 21), pixel_format=pixel_format("yuv420p10le"))
     assert_close(weights(), job, input_pitches=(64, 32, 32), output_pitches=(256, 128, 128))
@@ -132,7 +143,7 @@ def test_status_tells_of_numbers_that_are_none() -> None:
     assert any(getattr(arg, "kind", None) is BufferKind.STATUS for arg in head.args)
     spoiled = bytearray(program.constants[1])
     spoiled[288 * 16 : 288 * 16 + 4] = np.float32(np.nan).tobytes()  # a bias of conv_mid
-    broken = type(program)(**{**vars(program), "constants": (program.constants[0], bytes(spoiled))})
+    broken = replace(program, constants=(program.constants[0], bytes(spoiled)))
     assert run_program(broken, noise(job.source)).status == 1
 
 
