@@ -32,3 +32,30 @@ Zwölf Boxkämpfer
 Two
 lines
 """
+
+
+def pgs(shown: bool, number: int = 0) -> bytes:
+    """A PGS display set as Matroska holds it: a white bar of 8×2 pixels, or nothing, which clears the screen.
+
+    Segments of the patent US 20090185789 A1, figures 7 to 11.
+    """
+
+    def segment(kind: int, content: bytes) -> bytes:
+        return bytes([kind]) + len(content).to_bytes(2) + content
+
+    size = (96).to_bytes(2) + (64).to_bytes(2)
+    place = (8).to_bytes(2) + (4).to_bytes(2)
+    composition = size + b"\x10" + number.to_bytes(2) + (b"\x80\0\0" if shown else b"\0\0\0")
+    if not shown:
+        return segment(0x16, composition + b"\0") + segment(0x80, b"")
+    bar = (8).to_bytes(2) + (2).to_bytes(2)
+    pixels = b"\0\x88\x01\0\0" * 2  # eight of colour 1, end of line
+    return b"".join(
+        [
+            segment(0x16, composition + b"\x01" + b"\0\0\0\0" + place),
+            segment(0x17, b"\x01\0" + place + bar),
+            segment(0x14, b"\0\0" + bytes([1, 235, 128, 128, 255])),
+            segment(0x15, b"\0\0\0\xc0" + (4 + len(pixels)).to_bytes(3) + bar + pixels),
+            segment(0x80, b""),
+        ]
+    )

@@ -13,8 +13,16 @@ from paragon_stream.media.info import MediaInfo, VideoInfo
 
 _NTSC = (Fraction(299, 10), Fraction(301, 10))
 """Frames per second between which telecined film is found."""
+_FILM_RATES = (24, 30, 60)
+"""What rates are near where whole film pictures are shown for two and three fields in turn."""
 _A_LOOK = 60
 """Frames that are enough to suspect film."""
+_DVD_LINES = 576
+"""Up to this height frames may be telecined without being flagged: made from DVDs by careless encoders."""
+_SOFT = (
+    "this is film whose 23.976 pictures a second are whole and only shown unevenly (soft telecine):"
+    " nothing needs to be undone"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +41,10 @@ def treat_fields(
     if seen is not None:
         _log.info("fields: %s", seen)
         video, hints = replace(video, interlaced=seen.interlaced), _hints(info, seen, ivtc)
-    if ivtc and has_pulldown_flags(info.path, video.index):
-        return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
+    if _is_near_ntsc(info) and has_pulldown_flags(info.path, video.index):
+        if ivtc:
+            return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
+        hints = (_SOFT,)
     job = _job(video, wish, seen, ivtc)
     if job is None:
         return video, hints
@@ -42,6 +52,11 @@ def treat_fields(
         _log.info("interlaced: %s", job)
     frames = None if video.frames is None else round(video.frames * job.rate_factor)
     return replace(video, fields=job, frames=frames), hints
+
+
+def _is_near_ntsc(info: MediaInfo) -> bool:
+    rate = info.video.average_rate
+    return rate is not None and round(rate) in _FILM_RATES
 
 
 def _job(video: VideoInfo, wish: Deinterlace, seen: FieldStatistics | None, ivtc: bool) -> FieldJob | None:
@@ -62,8 +77,9 @@ def _job(video: VideoInfo, wish: Deinterlace, seen: FieldStatistics | None, ivtc
 
 def _hints(info: MediaInfo, seen: FieldStatistics | None, ivtc: bool) -> tuple[str, ...]:
     """What the user should hear about film; a look at the fields is spent only where film is likely."""
-    rate = info.video.average_rate
-    if seen is None and info.video.interlaced and rate is not None and _NTSC[0] < rate < _NTSC[1]:
+    video, rate = info.video, info.video.average_rate
+    likely = video.interlaced or video.format.height <= _DVD_LINES
+    if seen is None and likely and rate is not None and _NTSC[0] < rate < _NTSC[1]:
         seen = measure_fields(info, _A_LOOK)
     if seen is None:
         return ()

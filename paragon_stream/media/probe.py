@@ -208,7 +208,11 @@ def _duration(container: InputContainer, stream: Stream, start: float) -> float 
     Matroska's tag gives the time of the end; the container's duration may be that of longer sound.
     """
     if "matroska" not in container.format.name:
-        return float(stream.duration * (_fraction(stream.time_base) or 0)) if stream.duration else None
+        if not stream.duration:
+            return None
+        unit = float(_fraction(stream.time_base) or 0)
+        begin = start if stream.start_time is None else stream.start_time * unit
+        return max(0.0, stream.duration * unit - max(0.0, start - begin)) or None  # less what does not decode
     tag = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
     end = _clock_seconds(tag)
     return end - start if end is not None and end > start else end

@@ -22,7 +22,7 @@ from paragon_stream.media.planes import Plane, copy_from_frame
 from paragon_stream.media.seeking import decoder_at
 from paragon_stream.media.side_data import readable, uncarried_in_frames
 from paragon_stream.media.strength import REACH_SECONDS, StrengthTrack
-from paragon_stream.media.timestamps import TimestampRepair
+from paragon_stream.media.timestamps import FALLBACK_RATE, TimestampRepair
 
 _END = (None, None)
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
@@ -76,6 +76,9 @@ class VideoReader:
         self._lock = threading.Lock()
         self._decoder: Decoder | None
         begin = None if info.cut is None else info.cut.start - (REACH_SECONDS if strengths else 0)
+        if begin is not None and video.fields is not None:
+            # A range may begin with a frame's second field, which is made with the help of the frame before.
+            begin -= 1 / (video.average_rate or FALLBACK_RATE)
         if begin is None or begin <= (video.start_pts or 0) * video.time_base:
             self._decoder = Decoder(info.path, video.index, threads=threads, quantisers=strengths)
             decoded = iter(self._decoder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
+from clip_subtitles import pgs
 from clips import make_clip, packet_facts
 
 import paragon_stream
@@ -107,6 +108,43 @@ def test_subtitles_and_chapters_that_reach_into_the_range(tmp_path: Path) -> Non
     edges = [edge for start, end, _ in chapters for edge in (start, end)]
     for edge, expected in zip(edges, (0, 12, 12, 16), strict=True):
         assert abs(edge - Fraction(expected, 100)) <= Fraction(1, 1000)
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["until the next", "with durations"])
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+def test_bitmap_subtitles_that_reach_into_the_range(tmp_path: Path, suffix: str, lasting: bool) -> None:
+    """What is on the screen when the range begins is shown from its first frame on, until it is cleared."""
+    film = make_clip(tmp_path / "film.mkv", frames=50, audio="aac", options={"bf": "0"})
+    clip = tmp_path / "in.mkv"
+    sets = [(200, True), (800, False), (1000, True), (1600, False)]  # ms
+    with av.open(str(film)) as a, av.open(str(clip), "w") as b:
+        copies = [b.add_stream_from_template(stream, opaque=True) for stream in a.streams]
+        bitmaps = b.add_mux_stream("hdmv_pgs_subtitle", time_base=Fraction(1, 1000))
+        made = [packet for packet in a.demux() if packet.size]
+        for packet in made:
+            packet.stream = copies[packet.stream.index]
+        for number, (time, shown) in enumerate(sets):
+            packet = av.Packet(pgs(shown, number))
+            packet.stream, packet.time_base = bitmaps, Fraction(1, 1000)
+            packet.pts = packet.dts = time
+            packet.duration = 600 if lasting and shown else 0
+            made.append(packet)
+        for packet in sorted(made, key=lambda p: (p.pts if p.dts is None else p.dts) * Fraction(p.time_base)):
+            b.mux(packet)
+    out = tmp_path / f"out.{suffix}"
+    report = paragon_stream.upscale(clip, out, start=0.48, end=1.2, **FAST)
+    assert (report.frames_out, report.warnings) == (18, ())
+    begin = min(p.pts for p in packet_facts(out, 0) if p.pts is not None)
+    found = [(p.pts - begin, p.data) for p in packet_facts(out, 2) if p.pts is not None]
+    wanted = [(0, pgs(True, 0)), (0.32, pgs(False, 1)), (0.52, pgs(True, 2))]
+    assert [data for _, data in found] == [data for _, data in wanted]
+    for (time, _), (expected, _) in zip(found, wanted, strict=True):
+        assert float(time) == pytest.approx(expected, abs=0.002)
+    if suffix != "mkv":
+        return  # FFmpeg's decoder wants Matroska's packets
+    with av.open(str(out)) as result:
+        bitmap = next(s for p in result.demux(result.streams.subtitles[0]) for s in p.decode())
+        assert (bitmap.x, bitmap.y, bitmap.width, bitmap.height) == (8, 4, 8, 2)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -219,7 +219,11 @@ def test_guessed_colour_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.mkv", "libx265"), ("a.mp4", "libx265"), ("a.ts", "libx265"), ("a.webm", "libsvtav1")],
+    [
+        *(("a.mkv", "libx265"), ("a.mp4", "libx265"), ("a.ts", "libx265")),
+        *(("a.mkv", "libx264"), ("a.mp4", "libx264")),
+        *(("a.webm", "libsvtav1"), ("a.mp4", "libsvtav1")),
+    ],
 )
 def test_hdr10_metadata_comes_back(tmp_path: Path, name: str, codec: str) -> None:
     parameters = (
