@@ -146,7 +146,7 @@ def _operation(node: NodeProto, arrays: Mapping[str, NDArray[Any]], device: torc
         case "Pad" if facts["mode"] == b"edge":
             *_, top, left, _, _, bottom, right = integers[0]
             return lambda x: functional.pad(x, (left, right, top, bottom), "replicate")
-        case "Pad" if facts.get("mode", b"constant") == b"constant":
+        case "Pad" if facts["mode"] == b"constant":
             *_, top, left, _, _, bottom, right = integers[0]
             filling = float(arrays[node.input[2]])
             return lambda x, _: functional.pad(x, (left, right, top, bottom), value=filling)

@@ -108,7 +108,8 @@ class OnnxGraph:
     def pad_with(self, value: str, rows: tuple[int, int], columns: tuple[int, int], filling: float) -> str:
         """Samples of the value `filling` around."""
         amounts = [0, 0, rows[0], columns[0], 0, 0, rows[1], columns[1]]
-        return self.node("Pad", [value, self.constant(amounts, np.int64), self.constant(filling)])
+        inputs = [value, self.constant(amounts, np.int64), self.constant(filling)]
+        return self.node("Pad", inputs, mode="constant")
 
     def transpose(self, value: str, order: Sequence[int]) -> str:
         return self.node("Transpose", [value], perm=list(order))

@@ -12,6 +12,7 @@ from network_reference import random_spec, random_weights
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights
+from paragon_stream.errors import EngineError
 from paragon_stream.frame import ChromaLocation, ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.resample import Resampling
@@ -206,6 +207,24 @@ def test_reductions_let_nothing_alias() -> None:
     stripes = np.tile([0.0, 1.0], 100)
     result = (table.weights * stripes[table.places]).sum(axis=0)[4:-4]
     assert np.abs(result - 0.5).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "fit"),
+    [("yuv420p", "1.5", Fit.INSIDE), ("yuva420p", "64x64", Fit.PAD), ("rgba", "52x40", Fit.CROP)],
+)
+def test_engines_agree(engine: str, name: str, to: str, fit: Fit) -> None:
+    job = make_job(frame_format(name, 28, 20), to, fit)
+    planes, outputs = noise(job.source), allocate_planes(job.target)
+    try:
+        session = runtime(engine).compile(job, OPTIONS)
+    except EngineError as refusal:
+        assert engine == "cuda" and "cannot" in str(refusal)  # it says what it leaves to others
+        return
+    session.run(planes, outputs).wait()
+    session.close()
+    for plane, wanted in zip(outputs, run(job, planes), strict=True):
+        assert np.abs(plane.astype(int) - wanted).max() <= 1
 
 
 def test_null_and_reports_know_the_size() -> None:
