@@ -2,10 +2,10 @@
 
     scripts/python benchmarks/strength.py --weights video --clip FILE [--clip FILE]… [--frames 10]
 
-Clips (4:2:0; by default the sample of `examples/`) are cut to a window in their middle, shrunk by the network's
-scale and encoded into files, which are read as a render reads them: planes, and the strength that auto finds
-for every frame. Each is upscaled at that strength and at 0, 0.1 … 1. Luma errors are pooled over a clip's
-frames (8 samples of border left out), decibels averaged over clips. The best fixed strength is chosen
+Clips (4:2:0; by default the sample of `examples/`) are cut to a window in their middle, shrunk by the
+network's scale and encoded into files, which are read as a render reads them: planes, and the strength that
+auto finds for every frame. Each is upscaled at that strength and at 0, 0.1 … 1. Luma errors are pooled over a
+clip's frames (8 samples of border left out), decibels averaged over clips. The best fixed strength is chosen
 afterwards, by the result: auto cannot know it. Writes `benchmarks/results/strength.json`, or --output's name.
 """
 

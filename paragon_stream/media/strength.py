@@ -154,7 +154,9 @@ class StrengthTrack:
         return in_words(self.origins)
 
     def _look(self, frame: av.VideoFrame, timing: Timing, previous: _Seen | None) -> _Seen:
-        picture = _small_picture(frame)
+        # What was guessed of a damaged frame depends on the decoder's threads, so it decides no cut.
+        guessed = frame.is_corrupt and previous is not None
+        picture = previous.picture if previous and guessed else _small_picture(frame)
         return _Seen(
             time=timing.pts * timing.time_base,
             reading=self._read(frame),

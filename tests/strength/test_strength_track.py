@@ -206,7 +206,7 @@ def test_ten_decodes_of_real_clips(shared: Path) -> None:
             info = probe(path)
         except Exception:  # broken files are other tests' matter
             continue
-        runs = [strengths(info, threads=threads, most=24) for threads in (1, 2, 3, 4, 5, 6, 7, 8, 2, 4)]
+        runs = [strengths(info, threads=threads, most=12) for threads in (1, 2, 3, 4, 5, 6, 7, 8, 2, 4)]
         if any(run != runs[0] for run in runs):
             different.append(path.name)
     assert different == []
