@@ -202,3 +202,21 @@ def test_export_overwrites_only_when_asked(
     assert run(["models", "export", str(conditioned), nowhere, "--strength=0"]) == 1
     assert run(["models", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)
+
+
+def test_the_filter_takes_the_frame_s_own_strength_first(conditioned: Path) -> None:
+    vs = pytest.importorskip("vapoursynth")
+    import paragon_stream.vapoursynth as paragon
+
+    def luma(clip: object, **wishes: object) -> np.ndarray:
+        found = paragon.upscale(clip, weights=str(conditioned), precision="fp32", prefetch=1, **wishes)
+        return np.asarray(found.get_frame(0)[0]).copy()
+
+    ramp = vs.core.std.BlankClip(width=64, height=48, format=vs.YUV420P8, length=1, color=[90, 110, 140])
+    ramp = ramp.std.AddBorders(left=16, top=8)
+    told = ramp.std.SetFrameProps(_ParagonStrength=0.5)
+    np.testing.assert_array_equal(luma(told), luma(ramp, strength=0.5))
+    np.testing.assert_array_equal(luma(told, strength=0.9), luma(told))
+    assert (luma(told) != luma(ramp)).any()
+    with pytest.raises(vs.Error, match="not conditioned"):
+        paragon.upscale(ramp, weights="fidelity", strength=0.5)
