@@ -55,10 +55,11 @@ def test_sizes(clip: Path, tmp_path: Path, to: str, fit: str | None, size: tuple
 
 def test_the_samples_are_the_upscalers(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
-    assert (
-        run([str(clip), str(out), "--to", "96x54", "--codec", "ffv1", "--quiet", "--precision", "fp32"]) == 0
-    )
-    with Upscaler(width=64, height=36, pixel_format="yuv420p", to="96x54", precision="fp32") as upscaler:
+    options = ["--to", "96x54", "--weights", "fidelity", "--codec", "ffv1", "--quiet", "--precision", "fp32"]
+    assert run([str(clip), str(out), *options]) == 0
+    with Upscaler(
+        width=64, height=36, pixel_format="yuv420p", to="96x54", weights="fidelity", precision="fp32"
+    ) as upscaler:
         for (_, small), (_, large) in zip(read_frames(clip), read_frames(out), strict=True):
             for plane, wanted in zip(large, upscaler(small), strict=True):
                 np.testing.assert_array_equal(plane, wanted)
@@ -103,7 +104,9 @@ def test_a_folder_of_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_nothing_moves(location: ChromaLocation) -> None:
     """The centre of a soft blob, by its moments, in luma and in chroma."""
     color = ColorSpec(chroma_location=location)
-    with Upscaler(width=64, height=48, pixel_format="yuv420p", color=color, to="1.5") as upscaler:
+    with Upscaler(
+        width=64, height=48, pixel_format="yuv420p", color=color, to="1.5", weights="fidelity"
+    ) as upscaler:
         where = (23.3, 30.7)
         offset = 0.0 if location is ChromaLocation.LEFT else 0.5
         small = tuple(blob(shape, where, step, (0.5 if step == 2 else 0, offset if step == 2 else 0))

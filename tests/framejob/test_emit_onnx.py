@@ -104,7 +104,6 @@ def test_lanes_change_the_graph_but_not_its_meaning(name: str, variant: str, sca
         ),
         ("yuv444p", ColorSpec(range=ColorRange.LIMITED, matrix=Matrix.ICTCP), "ICTCP is not linear"),
         ("yuv444p", ColorSpec(range=ColorRange.LIMITED, matrix=Matrix.BT2020_CL), "BT2020_CL is not linear"),
-        ("rgba", ColorSpec(range=ColorRange.FULL, matrix=Matrix.RGB), "has alpha"),
     ],
 )
 def test_what_cannot_be_processed_faithfully(name: str, color: ColorSpec, says: str) -> None:

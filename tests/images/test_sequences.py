@@ -118,7 +118,9 @@ def test_images_to_images_keep_their_numbers(tmp_path: Path) -> None:
 def test_video_to_images_is_rgb_by_the_videos_own_matrix(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", tags=BT709, frames=5, audio="aac")
     warnings: list[str] = []
-    report = upscale(clip, tmp_path / "f_%03d.png", precision="fp32", on_warning=warnings.append)
+    report = upscale(
+        clip, tmp_path / "f_%03d.png", precision="fp32", strength=0.0, on_warning=warnings.append
+    )
     assert report.frames_out == 5
     assert len(warnings) == 1 and "audio" in warnings[0]
     rgb = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL, transfer=1, primaries=1)
@@ -130,7 +132,7 @@ def test_video_to_images_is_rgb_by_the_videos_own_matrix(tmp_path: Path) -> None
 
 def test_deep_video_gives_sixteen_bits(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", tags=BT709, frames=2)
-    upscale(clip, tmp_path / "f%d.png", precision="fp32")
+    upscale(clip, tmp_path / "f%d.png", precision="fp32", strength=0.0)
     rgb = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL, transfer=1, primaries=1)
     _, planes = read_frames(clip)[0]
     wanted = expected(planes, "yuv420p10le", "rgb48le", BT709_SPEC, rgb)
