@@ -197,9 +197,9 @@ class ClipDegradation:
                 "x265-params": quiet,
             }
         elif encoder in ("mpeg2video", "mpeg4"):
-            lambda_per_quantiser = 118  # FF_QP2LAMBDA
-            quantiser = round(2 * 2 ** (3.2 * share))
-            options = {"flags": "+qscale", "global_quality": str(lambda_per_quantiser * quantiser)}
+            quantiser = str(round(2 * 2 ** (3.2 * share)))
+            # Fixed by its bounds, under a bit rate that never binds: through PyAV `qscale` has no effect.
+            options = {"qmin": quantiser, "qmax": quantiser, "b": "200M"}
         elif encoder == "libvpx-vp9":
             options = {
                 "crf": f"{15 + 38 * share:.0f}",
