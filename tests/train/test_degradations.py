@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,10 +163,12 @@ def test_still_degradations_are_seeded_and_do_something() -> None:
 def test_shards_are_a_function_of_picture_plan_and_seed(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 3)
     sources = list_sources(tmp_path / "pictures", "train")
-    plan = ShardPlan(scale=2, stills=1, clips=1, window=128)
+    # Not x265: of frames as small as these it encodes the same differently each time (of 192² it does not).
+    clip = ClipDegradation(encoders=("libx264", "mpeg2video", "libsvtav1"), weights=(1, 1, 1))
+    plan = ShardPlan(scale=2, stills=1, clips=1, window=128, clip=clip)
     first = list(shards(sources, plan, tmp_path / "a"))
     again = list(shards(sources[::-1], plan, tmp_path / "b"))[::-1]
-    other = list(shards(sources, ShardPlan(scale=2, clips=1, window=128, seed=1), tmp_path / "a"))
+    other = list(shards(sources, replace(plan, seed=1), tmp_path / "a"))
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a.rgb, b.rgb)
         for left, right in zip(a.frames, b.frames, strict=True):
