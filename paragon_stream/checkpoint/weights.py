@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,7 +17,8 @@ from paragon_stream.checkpoint.detect import detect
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
 from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped, scale_for
 from paragon_stream.checkpoint.spec import NetworkSpec, Variant
-from paragon_stream.errors import CheckpointError, OutputError, UsageError
+from paragon_stream.errors import CheckpointError, UsageError
+from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -154,16 +153,5 @@ def save_weights(
     plain = {name: value.reshape(np.shape(tensors[name])) for name, value in plain.items()}
     detect(plain, metadata)
     data = safetensors.numpy.save(plain, metadata=dict(metadata))
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    with whole_file(path) as file:
+        file.write(data)

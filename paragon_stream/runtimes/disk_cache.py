@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from paragon_stream.errors import OutputError
+from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -72,18 +73,10 @@ class DiskCache:
         head = {"facts": dict(facts), "sha256": hashlib.sha256(content).hexdigest()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(json.dumps(head, ensure_ascii=True).encode() + b"\n" + content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self.path(facts))
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            logger.warning("nothing can be kept in %s: %s", self.folder, error.strerror)
+            with whole_file(self.path(facts)) as file:
+                file.write(json.dumps(head, ensure_ascii=True).encode() + b"\n" + content)
+        except (OSError, OutputError) as error:
+            logger.warning("nothing can be kept in %s: %s", self.folder, error)
 
     def get_or_make(self, facts: Mapping[str, str], make: Callable[[], bytes]) -> tuple[bytes, bool]:
         """The content, and whether it was there; `make` runs in one process at a time for the same facts."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from paragon_stream.errors import OutputError
 from paragon_stream.train.plot import draw
+from paragon_stream.wholefile import whole_file
 
 LOG_FILE = "log.csv"
 PLOT_FILE = "log.svg"
@@ -55,14 +53,5 @@ class Log:
 
 
 def _replace(path: Path, text: str) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    with whole_file(path) as file:
+        file.write(text.encode())

@@ -17,8 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +30,7 @@ from paragon_stream.errors import InputError, OutputError
 from paragon_stream.frame import ColorRange, Matrix
 from paragon_stream.train.data import Source, read_picture
 from paragon_stream.train.degradations import ClipDegradation, Frame, StillDegradation
+from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -87,15 +86,12 @@ def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
         arrays["full"] = np.array([f.range is ColorRange.FULL for f in frames])
         arrays["strength"] = np.array([f.strength for f in frames], np.float32)
         arrays["soften"] = np.array([f.soften for f in frames])
-    part = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"shard {target} cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
+    with whole_file(target) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_shard(path: Path) -> Shard:

@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 FLOORS = (
     ("errors",),
     ("pixels",),
-    ("frame", "process", "datafiles"),
+    ("frame", "process", "datafiles", "wholefile"),
     ("geometry",),
     ("pipeline", "media", "checkpoint", "device"),
     ("framejob", "models"),
@@ -51,7 +51,7 @@ HOMES = {
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
 
 OPTIONAL = ("cuda", "tensorrt", "tensorrt_rtx", "torch")
-STDLIB_ONLY = ("errors", "pixels", "frame", "geometry", "process", "datafiles", "pipeline")
+STDLIB_ONLY = ("errors", "pixels", "frame", "geometry", "process", "datafiles", "wholefile", "pipeline")
 FOREIGN = {*HOMES, "numpy", "platformdirs"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,7 @@ from paragon_stream.media.encoders import find_encoder, unknown_option
 from paragon_stream.media.images.kinds import ImageKind, Storage
 from paragon_stream.media.images.metadata import Metadata, embed
 from paragon_stream.media.planes import plane_array
+from paragon_stream.wholefile import whole_file
 
 type Array = NDArray[Any]
 
@@ -99,24 +99,9 @@ class Canvas:
 
 
 def write_file(path: Path, pieces: Sequence[bytes | memoryview], *, overwrite: bool) -> int:
-    """Write `path` by way of a temporary file beside it: it is whole, or not there. Returns its size.
-
-    Raises OutputError where that fails, or `path` exists and `overwrite` is False.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.paragon")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.writelines(pieces)
-                file.flush()
-                os.fsync(file.fileno())
-            if path.exists() and not overwrite:
-                raise OutputError(f"{path} exists already: use --overwrite to replace it")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+    """Write `path`, whole or not at all (see `whole_file`). Returns its size. Raises OutputError."""
+    with whole_file(path, overwrite=overwrite) as file:
+        file.writelines(pieces)
     return sum(len(piece) for piece in pieces)
 
 
