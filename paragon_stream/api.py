@@ -12,9 +12,7 @@ from pathlib import Path
 
 from paragon_stream import process
 from paragon_stream.checkpoint import Weights
-from paragon_stream.errors import FormatError, UsageError
-from paragon_stream.frame import PixelFormat, Timing
-from paragon_stream.frame import pixel_format as find_pixel_format
+from paragon_stream.frame import Timing, requested_pixel_format
 from paragon_stream.geometry import Placement
 from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.fields import parse_method
@@ -136,7 +134,7 @@ def upscale(
         codec=codec,
         crf=crf,
         preset=preset,
-        pixel_format=_pixel_format(pix_fmt),
+        pixel_format=requested_pixel_format(pix_fmt),
         encoder_options=dict(encoder_options or {}),
         tracks=TrackChoice(
             audio=parse_tracks(audio),
@@ -227,14 +225,6 @@ def _beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
     return [
         f"the network enlarges {scale} times; the rest of the way to {factor:.3g} times is plain resampling"
     ]
-
-
-def _pixel_format(name: str | None) -> PixelFormat | None:
-    """The format asked for by name; UsageError where there is none such."""
-    try:
-        return None if name is None else find_pixel_format(name)
-    except FormatError as error:
-        raise UsageError(str(error)) from None
 
 
 def _render(

@@ -16,6 +16,7 @@ from paragon_stream.pixels import Layout as Layout
 from paragon_stream.pixels import PixelFormat as PixelFormat
 from paragon_stream.pixels import pixel_format as pixel_format
 from paragon_stream.pixels import planar_like as planar_like
+from paragon_stream.pixels import requested_pixel_format as requested_pixel_format
 from paragon_stream.pixels import without_alpha as without_alpha
 
 

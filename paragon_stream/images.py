@@ -12,9 +12,8 @@ from pathlib import Path
 
 from paragon_stream import process
 from paragon_stream.checkpoint import Weights, load_weights
-from paragon_stream.errors import FormatError, InputError, LossError, ParagonError, UsageError
-from paragon_stream.frame import PixelFormat
-from paragon_stream.frame import pixel_format as find_pixel_format
+from paragon_stream.errors import InputError, LossError, ParagonError, UsageError
+from paragon_stream.frame import PixelFormat, requested_pixel_format
 from paragon_stream.geometry import Fit, parse_fit, parse_size
 from paragon_stream.media.containers import is_video_name
 from paragon_stream.media.images.canvas import Canvas, write_file
@@ -137,7 +136,7 @@ def upscale_images(
     )
     size = parse_size(to)
     wishes = _Wishes(
-        pixel_format=_pixel_format(pix_fmt),
+        pixel_format=requested_pixel_format(pix_fmt),
         encoder_options=dict(encoder_options or {}),
         overwrite=overwrite,
         strict=strict,
@@ -340,10 +339,3 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
     except OSError:
         return
-
-
-def _pixel_format(name: str | None) -> PixelFormat | None:
-    try:
-        return None if name is None else find_pixel_format(name)
-    except FormatError as error:
-        raise UsageError(str(error)) from None

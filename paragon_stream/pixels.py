@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from paragon_stream.errors import FormatError
+from paragon_stream.errors import FormatError, UsageError
 
 
 class Family(StrEnum):
@@ -185,6 +185,14 @@ def pixel_format(name: str) -> PixelFormat:
     if found is None:
         raise FormatError(f"pixel format {name} is not supported")
     return found
+
+
+def requested_pixel_format(name: str | None) -> PixelFormat | None:
+    """The format that a user asked for, if any; UsageError where there is none such."""
+    try:
+        return None if name is None else pixel_format(name)
+    except FormatError as error:
+        raise UsageError(str(error)) from None
 
 
 def planar_like(
