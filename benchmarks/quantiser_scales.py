@@ -1,6 +1,6 @@
 """Fits the tables that put every codec's quantiser on H.264's scale, by equal decoding error.
 
-    scripts/python benchmarks/quantiser_scales.py [--shared ../shared] [--clips 12]
+    scripts/python benchmarks/quantiser_scales.py --data FOLDER [--clips 12]
 
 Clips are pans over training crops (half of them with grain, a quarter with a still half), never evaluation
 data. Each is encoded by H.264 on a ladder of qualities, which gives its curve of quantiser over error; then
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import REPOSITORY, machine, write_results
+from common import machine, write_results
 from numpy.typing import NDArray
 
 from paragon_stream.frame import ColorRange, Matrix
 from paragon_stream.media.quantisers.scale import LOGARITHMIC, Scale
-from paragon_stream.media.roundtrip import Decoded, Encoding, round_trip
+from paragon_stream.media.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
 from paragon_stream.train.data import list_sources, read_picture
 from paragon_stream.train.planes import Planes, to_planes
 from paragon_stream.train.resample import shrink
@@ -40,11 +40,10 @@ TINY = 1e-3
 WINDOW = 384
 """Side of what is seen of a crop, in pixels; clips are half as large."""
 LADDER = (4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44)
-QUIET = "log-level=none:pools=1:frame-threads=1"
 
 
 def _x265(crf: int, preset: str) -> Encoding:
-    options = {"crf": str(crf), "preset": preset, "x265-params": QUIET}
+    options = {"crf": str(crf), "preset": preset, "x265-params": QUIET_X265}
     return Encoding(encoder="libx265", options=options)
 
 
@@ -163,13 +162,13 @@ def fit(scale: Scale, points: Sequence[Point]) -> tuple[list[float], list[float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser.add_argument("--data", type=Path, required=True, help="a folder of good pictures")
     parser.add_argument("--clips", type=int, default=12)
     options = parser.parse_args()
     head = machine()
     sources = [
-        *list_sources(options.shared / "train", "val"),
-        *list_sources(options.shared / "train", "train"),
+        *list_sources(options.data, "val"),
+        *list_sources(options.data, "train"),
     ]
     points: dict[Scale, list[Point]] = {scale: [] for scale in (Scale.BITS, *ENCODINGS)}
     kept: list[str] = []

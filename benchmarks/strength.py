@@ -28,8 +28,8 @@ from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.planes import copy_to_frame
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
-from paragon_stream.media.roundtrip import Encoding
-from paragon_stream.train.clips import QUIET_X265, Clip, read_clip, shrunk
+from paragon_stream.media.roundtrip import QUIET_X265, Encoding
+from paragon_stream.train.clips import Clip, read_clip, shrunk
 from paragon_stream.train.planes import Planes
 from paragon_stream.upscaler import Upscaler
 

@@ -27,6 +27,9 @@ DECODERS = {
 }
 """Encoders that a round trip knows, and FFmpeg's decoder of what they write."""
 
+QUIET_X265 = "log-level=none:pools=1:frame-threads=1"
+"""x265's own parameters in memory: no chatter, no threads beside the caller's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:

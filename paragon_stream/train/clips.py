@@ -15,12 +15,10 @@ from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.containers import is_video_name
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
-from paragon_stream.media.roundtrip import DECODERS, Encoding
+from paragon_stream.media.roundtrip import DECODERS, QUIET_X265, Encoding
 from paragon_stream.train.data import SUFFIXES
 from paragon_stream.train.planes import Planes
 from paragon_stream.train.resample import shrink
-
-QUIET_X265 = "log-level=none:pools=1:frame-threads=1"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from paragon_stream.frame import ColorRange, Matrix
 from paragon_stream.media.quantisers.scale import strength_of
-from paragon_stream.media.roundtrip import Decoded, Encoding, round_trip
+from paragon_stream.media.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
 from paragon_stream.train.planes import Planes, to_planes
 from paragon_stream.train.resample import shrink, to_codes
 
@@ -190,11 +190,10 @@ class ClipDegradation:
             preset = str(rng.choice(["veryfast", "fast", "medium", "slow"]))
             options = {"crf": f"{crf:.1f}", "preset": preset}
         elif encoder == "libx265":
-            quiet = "log-level=none:pools=1:frame-threads=1"
             options = {
                 "crf": f"{crf:.1f}",
                 "preset": str(rng.choice(["veryfast", "fast"])),
-                "x265-params": quiet,
+                "x265-params": QUIET_X265,
             }
         elif encoder in ("mpeg2video", "mpeg4"):
             quantiser = str(round(2 * 2 ** (3.2 * share)))

@@ -17,8 +17,8 @@ from paragon_stream.media.quantisers.bits import BitReader, HeaderError
 from paragon_stream.media.quantisers.hevc import HevcHeaders
 from paragon_stream.media.quantisers.meter import Origin, Reading
 from paragon_stream.media.quantisers.scale import TABLES, Scale, on_h264_scale, strength_of
+from paragon_stream.media.roundtrip import QUIET_X265
 
-QUIET = "log-level=none:pools=1:frame-threads=1"
 EVEN = "ipratio=1:pbratio=1"
 
 
@@ -35,7 +35,7 @@ def raw(path: Path) -> list[float | None]:
 
 def x265(**params: object) -> dict[str, str]:
     settings = ":".join(f"{name.replace('_', '-')}={value}" for name, value in params.items())
-    return {"x265-params": f"{QUIET}:{EVEN}:aq-mode=0:cutree=0:{settings}", "preset": "fast"}
+    return {"x265-params": f"{QUIET_X265}:{EVEN}:aq-mode=0:cutree=0:{settings}", "preset": "fast"}
 
 
 @pytest.mark.parametrize(("pix_fmt", "offset"), [("yuv420p", 0), ("yuv420p10le", 12), ("yuv444p", 0)])
@@ -138,7 +138,7 @@ def test_other_codecs_are_estimated_and_more_bits_mean_less_loss(tmp_path: Path)
 
 @pytest.mark.parametrize("codec", ["libx265", "libsvtav1"])
 def test_damaged_headers_give_nothing_or_a_number(tmp_path: Path, codec: str) -> None:
-    options = {"x265-params": QUIET} if codec == "libx265" else {"preset": "10", "svtav1-params": "lp=1"}
+    options = {"x265-params": QUIET_X265} if codec == "libx265" else {"preset": "10", "svtav1-params": "lp=1"}
     clip = make_clip(tmp_path / "clip.mkv", codec=codec, options=options, frames=6)
     reader = HevcHeaders if codec == "libx265" else Av1Headers
     with av.open(str(clip)) as container:

@@ -21,14 +21,14 @@ from paragon_stream.media.prepare import SourceOptions, prepare
 from paragon_stream.media.probe import probe
 from paragon_stream.media.quantisers.meter import Origin, Reading
 from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.roundtrip import QUIET_X265
 from paragon_stream.media.strength import REACH, StrengthTrack
 
-QUIET = "log-level=none:pools=1:frame-threads=1"
 ENCODINGS = {
     "h264": ("mkv", "libx264", "yuv420p", {"crf": "23", "bf": "3", "g": "12"}),
     "h264 10 bits": ("mkv", "libx264", "yuv420p10le", {"crf": "23", "g": "12"}),
     "h264 slices": ("ts", "libx264", "yuv420p", {"crf": "30", "g": "12", "x264-params": "slices=4"}),
-    "hevc": ("mp4", "libx265", "yuv420p", {"crf": "25", "x265-params": f"{QUIET}:keyint=12"}),
+    "hevc": ("mp4", "libx265", "yuv420p", {"crf": "25", "x265-params": f"{QUIET_X265}:keyint=12"}),
     "mpeg2": ("ts", "mpeg2video", "yuv420p", {"b": "200000", "bf": "2", "g": "12"}),
     "mpeg4": ("mkv", "mpeg4", "yuv420p", {"b": "200000", "bf": "1", "g": "12"}),
     "vp9": ("webm", "libvpx-vp9", "yuv420p", {"crf": "35", "b": "0", "lag-in-frames": "12", "g": "12"}),
