@@ -1,6 +1,6 @@
 """Engine against engine: the frame job (planes in, planes out) and the unfolded graph (fp32 RGB in and out).
 
-    python benchmarks/engine.py [--repeats 15] [--threads 1] [--output benchmarks/results/engine.json]
+    python benchmarks/engine.py [--repeats 15] [--threads 1]
 
 Every contender runs once per round, in turn, so that a busy machine slows all of them alike; ratios are
 medians over the rounds. CPU time is the process's, wall time is there for comparison. The unfolded graph
@@ -11,19 +11,13 @@ RGB → YUV) is not counted.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from common import interleaved, machine, median_ratio, write_results
 
 from paragon_stream.checkpoint import Weights, list_shipped, load_weights
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
@@ -32,7 +26,7 @@ from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
 from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
 from paragon_stream.runtimes.quiet_openvino import ov
 
-RESULTS = Path(__file__).parent / "results"
+OURS = "frame job, OpenVINO"
 
 
 def main() -> None:
@@ -43,20 +37,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--variants", default="realtime,stream")
-    parser.add_argument("--output", type=Path, default=RESULTS / "engine.json")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
-    report: dict[str, Any] = {"machine": machine(options.threads), "size": options.size, "results": {}}
+    head, results = machine(), {}
     for variant in options.variants.split(","):
         repeats = options.repeats if variant == "realtime" else max(3, options.repeats // 3)
-        result = compare(variant, width, height, options.threads, repeats)
-        report["results"][variant] = result
-        print_table(variant, result)
-    report["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    report["load_at_end"] = os.getloadavg() if hasattr(os, "getloadavg") else None
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written to {options.output}")
+        results[variant] = compare(variant, width, height, options.threads, repeats)
+        print_table(variant, results[variant])
+    facts = {"size": options.size, "threads": options.threads, "results": results}
+    print(f"written to {write_results('engine', head, facts)}")
 
 
 def compare(variant: str, width: int, height: int, threads: int, repeats: int) -> dict[str, Any]:
@@ -67,32 +56,24 @@ def compare(variant: str, width: int, height: int, threads: int, repeats: int) -
     job = build_job(weights, FrameFormat(width=width, height=height, pixel_format=layout, color=color))
     precision, frame_job = run_frame_job(job, threads)
     contenders = {
-        "frame job, OpenVINO": frame_job,
+        OURS: frame_job,
         "unfolded, OpenVINO": run_unfolded(weights, width, height, threads, precision),
         "unfolded, ONNX Runtime": run_onnxruntime(weights, width, height, threads),
     }
-    cpu: dict[str, list[float]] = {name: [] for name in contenders}
-    wall: dict[str, list[float]] = {name: [] for name in contenders}
     for run in contenders.values():
         run()
-    for _ in range(repeats):
-        for name, run in contenders.items():
-            wall_start, cpu_start = time.perf_counter(), time.process_time()
-            run()
-            cpu[name].append(1e3 * (time.process_time() - cpu_start))
-            wall[name].append(1e3 * (time.perf_counter() - wall_start))
-    ours = "frame job, OpenVINO"
+    costs = interleaved(contenders, repeats)
+    theirs = [name for name in contenders if name != OURS]
     return {
         "weights": origin,
         "precision": precision,
         "macs_per_padded_pixel": macs(job),
         "gmacs_per_frame": macs(job) * job.padded[0] * job.padded[1] / 1e9,
-        "cpu_ms": {name: summary(values) for name, values in cpu.items()},
-        "wall_ms": {name: summary(values) for name, values in wall.items()},
-        "times_faster_cpu": {name: ratio(cpu[name], cpu[ours]) for name in contenders if name != ours},
-        "times_faster_wall": {name: ratio(wall[name], wall[ours]) for name in contenders if name != ours},
-        "raw_cpu_ms": cpu,
-        "raw_wall_ms": wall,
+        "cpu_ms": {name: milliseconds(cost.cpu for cost in each) for name, each in costs.items()},
+        "wall_ms": {name: milliseconds(cost.wall for cost in each) for name, each in costs.items()},
+        "times_faster_cpu": {name: median_ratio(costs[name], costs[OURS], "cpu") for name in theirs},
+        "times_faster_wall": {name: median_ratio(costs[name], costs[OURS], "wall") for name in theirs},
+        "raw": costs,
     }
 
 
@@ -163,28 +144,9 @@ def macs(job: FrameJob) -> int:
     return sum(conv.macs for conv in convolutions)
 
 
-def summary(values: list[float]) -> dict[str, float]:
+def milliseconds(seconds: Iterable[float]) -> dict[str, float]:
+    values = [1e3 * value for value in seconds]
     return {"median": round(statistics.median(values), 1), "minimum": round(min(values), 1)}
-
-
-def ratio(theirs: list[float], ours: list[float]) -> float:
-    """Median over the rounds of how many times longer the other took."""
-    return round(statistics.median(a / b for a, b in zip(theirs, ours, strict=True)), 3)
-
-
-def machine(threads: int) -> dict[str, Any]:
-    core = ov.Core()
-    return {
-        "cpu": core.get_property("CPU", "FULL_DEVICE_NAME"),
-        "capabilities": core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "openvino": version("openvino"),
-        "onnxruntime": version("onnxruntime"),
-        "load_at_start": os.getloadavg() if hasattr(os, "getloadavg") else None,
-    }
 
 
 def print_table(variant: str, result: dict[str, Any]) -> None:

@@ -1,21 +1,22 @@
 """Which kernel brings the network's result to the size asked for: what `framejob/resample.py` rests on.
 
-    scripts/python benchmarks/kernels.py [--shared ../shared]
+    scripts/python benchmarks/kernels.py --eval FOLDER
 
-Pictures of Set5 and Set14 are shrunk (bicubic, antialiased), enlarged by the network, and brought back to the
-size of the original by each kernel. Written to `benchmarks/results/kernels.json`: mean PSNR-Y and SSIM-Y
-against the original, and by how much a white step on black overshoots, in percent of its height.
+Pictures of Set5 and Set14 (folders of those names in FOLDER) are shrunk (bicubic, antialiased), enlarged by
+the network, and brought back to the size of the original by each kernel. Written to
+`benchmarks/results/kernels.json`: mean PSNR-Y and SSIM-Y against the original, and by how much a white step
+on black overshoots, in percent of its height.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from common import machine, write_results
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,8 +26,6 @@ from paragon_stream.upscaler import Upscaler
 
 type Doubles = NDArray[np.float64]
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULTS = REPOSITORY / "benchmarks" / "results" / "kernels.json"
 FACTORS = (Fraction(6, 5), Fraction(4, 3), Fraction(3, 2), Fraction(9, 5), Fraction(9, 4), Fraction(3))
 BORDER = 4
 
@@ -123,15 +122,15 @@ def measure(pictures: Sequence[Path], factor: Fraction) -> dict[str, dict[str, f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    folder = parser.parse_args().shared / "eval"
+    parser.add_argument("--eval", type=Path, required=True, help="a folder with Set5/ and Set14/")
+    folder = parser.parse_args().eval
     pictures = sorted([*(folder / "Set5").glob("*.png"), *(folder / "Set14").glob("*.png")])
-    results = {}
+    head, results = machine(), {}
     for factor in FACTORS:
         results[str(factor)] = measure(pictures, factor)
         for name, row in results[str(factor)].items():
             print(f"×{float(factor):.3f}  {name:24}", *(f"{value:8.4f}" for value in row.values()))
-    RESULTS.write_text(json.dumps({"pictures": len(pictures), "factors": results}, indent=2) + "\n", "utf-8")
+    write_results("kernels", head, {"pictures": len(pictures), "factors": results})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Quality of the shipped weights, measured on the shipped files through the frame job.
 
-    scripts/python benchmarks/quality.py [--shared ../shared] [--clip FILE|FOLDER]... [--frames 10]
+    scripts/python benchmarks/quality.py --eval FOLDER --clip FILE|FOLDER... [--frames 10]
 
-Pictures: Set5 and Set14 (never trained or tuned on). Video: clips (default: Big Buck Bunny, 720p), shrunk,
+Pictures: Set5 and Set14 (folders of those names; never trained or tuned on). Video: clips, shrunk,
 encoded at several levels, decoded, upscaled; at ×2 and every other scale with a `video` set. Results go to
 `benchmarks/results/quality.json`; the tables of `engines/*.md` and `engines/quality.json` (what
 `paragon-stream models` shows) are written from it by model_cards.py.
@@ -12,22 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common import REPOSITORY, machine, write_results
 from model_cards import START, card_tables, gains, label, summary, write_card
 
 from paragon_stream.checkpoint import ShippedSet, list_shipped, load_weights
-from paragon_stream.media.roundtrip import Encoding
-from paragon_stream.train.clips import QUIET_X265, find_clips, read_clip
+from paragon_stream.media.roundtrip import QUIET_X265, Encoding
+from paragon_stream.train.clips import find_clips, read_clip
 from paragon_stream.train.evaluate import evaluate
 from paragon_stream.train.evaluate_video import evaluate_video
 from paragon_stream.upscaler import Upscaler
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULTS = REPOSITORY / "benchmarks" / "results" / "quality.json"
 LEVELS: Mapping[str, Encoding | None] = {
     "clean": None,
     **{
@@ -46,10 +44,10 @@ def label_of(shipped: ShippedSet) -> str:
     return label(shipped.variant, shipped.scale, shipped.name)
 
 
-def measure_pictures(shipped: ShippedSet, shared: Path) -> dict[str, Any]:
+def measure_pictures(shipped: ShippedSet, pictures: Path) -> dict[str, Any]:
     """Set → method → measure."""
     rows: dict[str, Any] = {}
-    for folder in (shared / "eval" / "Set5", shared / "eval" / "Set14"):
+    for folder in (pictures / "Set5", pictures / "Set14"):
         if folder.is_dir():
             found = evaluate(folder, weights=shipped.path)
             rows[folder.name] = found.means()
@@ -95,26 +93,25 @@ def measure_video(sets: list[ShippedSet], scale: int, clips: list[Path], frames:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--clip", type=Path, action="append", help="a video or a folder of videos")
+    parser.add_argument("--eval", type=Path, required=True, help="a folder with Set5/ and Set14/")
+    parser.add_argument(
+        "--clip", type=Path, action="append", required=True, help="a video or a folder of videos"
+    )
     parser.add_argument("--frames", type=int, default=10, help="of every clip")
     options = parser.parse_args()
-    default_clip = options.shared / "media" / "h264_720p25_bbb_5s_aac51.mp4"
-    wanted = options.clip or ([default_clip] if default_clip.is_file() else [])
-    clips = [path for each in wanted for path in find_clips(each)]
+    clips = [path for each in options.clip for path in find_clips(each)]
     shipped = list_shipped()
+    head = machine()
     results: dict[str, Any] = {
-        "machine": platform.processor() or platform.machine(),
         "weights": {s.path.name: load_weights(s.path).sha256 for s in shipped},
-        "pictures": {label_of(s): measure_pictures(s, options.shared) for s in shipped},
+        "pictures": {label_of(s): measure_pictures(s, options.eval) for s in shipped},
         "video": [
             row
             for scale in sorted({2} | {s.scale for s in shipped if s.name == "video"})
             for row in measure_video([s for s in shipped if s.scale == scale], scale, clips, options.frames)
         ],
     }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    written = write_results("quality", head, results)
     stems = {s.path.stem: label_of(s) for s in shipped}
     SUMMARY.write_text(json.dumps(summary(stems, results), indent=1) + "\n", encoding="utf-8")
     for card in sorted((REPOSITORY / "engines").glob("*.md")):
@@ -123,7 +120,7 @@ def main() -> None:
     for name in sorted({s.name for s in shipped}):
         if not (REPOSITORY / "engines" / f"{name}.md").is_file():
             print(f"the set {name} has no card: engines/{name}.md")
-    print(RESULTS)
+    print(written)
 
 
 if __name__ == "__main__":
