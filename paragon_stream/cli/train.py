@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder of the run; resumed from if it has a state."
 )
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of good pictures (else the recipe's).")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of degraded pictures.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
-    recipe: Path, output: Path | None, device: str, threads: int | None, cache: Path | None, verbose: bool
+    recipe: Path,
+    output: Path | None,
+    data: Path | None,
+    device: str,
+    threads: int | None,
+    cache: Path | None,
+    verbose: bool,
 ) -> None:
     """Train weights as the TOML file RECIPE says."""
     try:
@@ -43,6 +50,7 @@ def command(
 
     best = train(
         recipe,
+        data=data,
         output=output,
         device=device,
         threads=threads,

@@ -24,7 +24,7 @@ from paragon_stream.train.evaluation import (
     most_different,
     open_upscaler,
 )
-from paragon_stream.train.metrics import ms_ssim_y, psnr, psnr_y, shave, ssim_y
+from paragon_stream.train.metrics import detail_db, ms_ssim_y, psnr, psnr_y, shave, ssim_y
 from paragon_stream.train.resample import enlarge, shrink, to_codes
 from paragon_stream.upscaler import Upscaler
 
@@ -34,6 +34,7 @@ MEASURES: Mapping[str, Callable[[Codes, Codes, int], float]] = {
     "ssim_y": ssim_y,
     "psnr_rgb": lambda result, truth, border: psnr(shave(result, border), shave(truth, border)),
     "ms_ssim_y": ms_ssim_y,
+    "detail_db": detail_db,
 }
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import math
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ from paragon_stream.train.optimisers import MovingAverage, learning_rate, make_o
 from paragon_stream.train.recipe import Recipe
 from paragon_stream.train.start import start_from, unit_variance_start
 from paragon_stream.train.validation import Validation
+from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +150,7 @@ class Training:
         done = (self.step - 1) % self.recipe.evaluate_every + 1
         means = {name: value / done for name, value in self.sums.items()}
         self.sums = {}
-        if scores["psnr"] > self.best:
+        if scores["psnr"] > self.best or self.recipe.keep == "last":
             self.best = scores["psnr"]
             self.save_best(shadow)
         self.log.add({"step": self.step, **means, **scores})
@@ -205,7 +204,7 @@ class Training:
 
     def save_state(self) -> None:
         """Write the state; the old one stays until the new one is complete."""
-        write_atomically(self.state(), self.folder / STATE_FILE)
+        write_state(self.state(), self.folder / STATE_FILE)
 
     def resume(self) -> None:
         """Go on from the folder's state, if there is one.
@@ -232,19 +231,13 @@ class Training:
         logger.info("resumed at step %d", self.step)
 
 
-def write_atomically(state: Mapping[str, Any], path: Path) -> None:
+def write_state(state: Mapping[str, Any], path: Path) -> None:
     """`torch.save` under the final name only when complete. Raises OutputError."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with whole_file(path) as file:
         try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(dict(state), file)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except (OSError, RuntimeError) as error:  # torch wraps a full disk in RuntimeError
-        raise OutputError(f"{path} cannot be written: {error}") from error
+            torch.save(dict(state), file)
+        except RuntimeError as error:  # so torch wraps a full disk
+            raise OutputError(f"{path} cannot be written: {error}") from error
 
 
 def keep_freed_memory() -> None:

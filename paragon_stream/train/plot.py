@@ -32,6 +32,7 @@ PANELS = (
     _Panel(title="loss", columns=("loss",)),
     _Panel(title="PSNR-Y on held-out pictures, dB", columns=("psnr",)),
     _Panel(title="gain over bicubic, dB: mean, and by strength (0 is clean)", columns=("gain",)),
+    _Panel(title="fine detail beside the truth's, dB", columns=("detail",)),
     _Panel(title="norm of the gradient", columns=("gradient",)),
     _Panel(title="discriminator", columns=("discriminator", "balance")),
 )

@@ -36,11 +36,12 @@ class NetworkRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
-    """What is trained on: `folder` of good pictures (relative to the recipe), how many degraded `stills`
-    and `clips` are made of each, patches of `patch`² LR pixels, `batch` of them a step, of which a share
-    `clip_share` comes from clips. The outer `context` LR pixels of a patch are seen but not judged."""
+    """What is trained on: `folder` of good pictures (relative to the recipe; left out where whoever trains
+    names it), how many degraded `stills` and `clips` are made of each, patches of `patch`² LR pixels, `batch`
+    of them a step, of which a share `clip_share` comes from clips. The outer `context` LR pixels of a
+    patch are seen but not judged."""
 
-    folder: str
+    folder: str = ""
     stills: int = 1
     clips: int = 0
     clip_share: float = 0.0
@@ -85,7 +86,8 @@ class AdversarialRecipe:
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A whole training. `name` is the set's; `init` a checkpoint (relative to the recipe) whose body is
-    started from instead of unit variance, whatever its scale."""
+    started from instead of unit variance, whatever its scale; `keep` says which weights are kept: those of
+    the best "psnr", or the "last", for losses that PSNR does not tell about."""
 
     name: str
     network: NetworkRecipe
@@ -99,6 +101,7 @@ class Recipe:
     adversarial: AdversarialRecipe = field(default_factory=AdversarialRecipe)
     seed: int = 0
     init: str = ""
+    keep: str = "psnr"
     evaluate_every: int = 1000
     precision: str = "fp32"
     compile: bool = False
@@ -111,6 +114,7 @@ CHOICES = {
     ("optimiser", "name"): ("soap", "adamw"),
     ("optimiser", "schedule"): ("cosine", "onecycle", "multistep"),
     ("", "precision"): ("fp32", "bf16"),
+    ("", "keep"): ("psnr", "last"),
 }
 
 

@@ -27,6 +27,7 @@ type Preparation = Callable[[str, int, int], None]
 def train(
     recipe_path: str | Path,
     *,
+    data: str | Path | None = None,
     output: str | Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
@@ -36,9 +37,10 @@ def train(
 ) -> Path:
     """Train what a recipe says; the path of the best weights (safetensors in upstream's form, with metadata).
 
-    `output` is the run's folder (default: `runs/<recipe's stem>` below the working directory); it holds
-    `state.pt` (resumed from if it is there), `log.csv` with its plot, and `best.safetensors`. Degraded
-    pictures are made once and kept below `cache` (default: `shards` beside the output).
+    `data` is the folder of good pictures, instead of the recipe's. `output` is the run's folder (default:
+    `runs/<recipe's stem>` below the working directory); it holds `state.pt` (resumed from if it is
+    there), `log.csv` with its plot, and `best.safetensors`. Degraded pictures are made once and kept
+    below `cache` (default: `shards` beside the output).
 
     Raises UsageError, InputError and CheckpointError for bad recipes, data and `init`, OutputError if
     nothing can be written, and DivergedError if the loss stops being a number.
@@ -54,19 +56,20 @@ def train(
     keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
-    pictures = (recipe_path.parent / recipe.data.folder).resolve()
+    if data is None and not recipe.data.folder:
+        raise UsageError(f"{recipe_path} names no pictures to train on: give their folder with --data")
+    pictures = (recipe_path.parent / recipe.data.folder).resolve() if data is None else Path(data)
     store = Path(cache) if cache is not None else folder.parent / "shards"
     training_set, validation_set = (
         prepare(recipe, pictures, split, store, preparing) for split in ("train", "val")
     )
-    data = recipe.data
     batches = Batches(
         training_set,
         scale=recipe.network.scale,
-        patch=data.patch,
-        batch=data.batch,
-        clip_share=data.clip_share,
-        strength_jitter=data.strength_jitter,
+        patch=recipe.data.patch,
+        batch=recipe.data.batch,
+        clip_share=recipe.data.clip_share,
+        strength_jitter=recipe.data.strength_jitter,
         seed=recipe.seed,
     )
     validation = Validation(validation_set, recipe.network.scale)

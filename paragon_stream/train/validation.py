@@ -1,4 +1,4 @@
-"""How good a network under training is, on held-out shards, as PSNR-Y; what checkpoints are picked by."""
+"""How good a network under training is, on held-out shards: PSNR-Y, and how much fine detail there is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from paragon_stream.train.degradations import softened
-from paragon_stream.train.metrics import psnr_y
+from paragon_stream.train.metrics import detail_db, psnr_y
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.planes import Picture, to_rgb
 from paragon_stream.train.resample import enlarge
@@ -39,24 +39,33 @@ class Validation:
 
     def score(self, result: Picture, truth: np.ndarray) -> float:
         """PSNR-Y of a result around [0, 1] against 8-bit truth."""
-        codes = np.clip(np.rint(result * 255), 0, 255)
-        return psnr_y(codes, truth, self.scale)
+        return psnr_y(_codes(result), truth, self.scale)
 
     @torch.no_grad()
     def __call__(self, network: TrainableNet) -> dict[str, float]:
-        """Mean PSNR-Y ("psnr"), its gain over bicubic ("gain"), and that by strength ("gain_0" …)."""
+        """Mean PSNR-Y ("psnr"), its gain over bicubic ("gain"), that by strength ("gain_0" …), and the fine
+        detail beside the truth's in dB ("detail")."""
         device = next(network.parameters()).device
-        scores = [
-            self.score(upscale(network, low, strength, device), truth)
-            for low, truth, strength in self.samples
-        ]
+        scores, details = [], []
+        for low, truth, strength in self.samples:
+            picture = upscale(network, low, strength, device)
+            scores.append(self.score(picture, truth))
+            details.append(detail_db(_codes(picture), truth, self.scale))
         gains = np.array(scores) - np.array(self.bicubic)
-        result = {"psnr": float(np.mean(scores)), "gain": float(gains.mean())}
+        result = {
+            "psnr": float(np.mean(scores)),
+            "gain": float(gains.mean()),
+            "detail": float(np.mean(details)),
+        }
         bins = np.digitize([strength for _, _, strength in self.samples], LEVELS) - 1
         for level in range(len(LEVELS) - 1):
             if (bins == level).any():
                 result[f"gain_{level}"] = float(gains[bins == level].mean())
         return result
+
+
+def _codes(picture: Picture) -> np.ndarray:
+    return np.clip(np.rint(picture * 255), 0, 255)
 
 
 @torch.no_grad()

@@ -413,3 +413,8 @@ def test_a_missing_folder_and_device_are_named(tmp_path: Path) -> None:
         train(recipe, output=tmp_path / "run")
     with pytest.raises(UsageError, match="tpu"):
         train(recipe, output=tmp_path / "run", device="tpu")
+    with pytest.raises(InputError, match="elsewhere"):
+        train(recipe, data=tmp_path / "elsewhere", output=tmp_path / "run")
+    recipe.write_text(SMOKE.replace('folder = "pictures"\n', ""), encoding="utf-8")
+    with pytest.raises(UsageError, match="--data"):
+        train(recipe, output=tmp_path / "run")
