@@ -28,6 +28,8 @@ from paragon_stream.datafiles import data_folder
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 MPV = CHECKOUT / "build" / "mpv" / "bin" / "mpv"
 SCRIPT_PATH = data_folder("filters") / "paragon.vpy"
+PLAYED = 0.4
+"""The strength of compression that the script takes in mpv: filters/README.md."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -101,7 +103,7 @@ def test_writes_what_the_file_path_writes(tmp_path: Path) -> None:
         )
         by_mpv, by_file = tmp_path / f"{codec}-mpv.mkv", tmp_path / f"{codec}-file.mkv"
         play(f"--o={by_mpv}", "--of=matroska", "--ovc=ffv1", "--no-audio", clip, user_data="wait=1")
-        paragon_stream.upscale(clip, by_file, codec="ffv1")
+        paragon_stream.upscale(clip, by_file, codec="ffv1", strength=PLAYED)
         got, wanted = _frames(by_mpv), _frames(by_file)
         assert len(got) == len(wanted) == 30
         for mine, other in zip(got, wanted, strict=True):
@@ -202,7 +204,7 @@ def test_seeks_show_the_right_frame_and_compile_nothing(tmp_path: Path, player: 
     """Were anything compiled at a seek, the frame shown would be a plainly scaled one."""
     clip = make_clip(tmp_path / "in.mkv", width=160, height=96, frames=75, options={"g": "10"})
     upscaled = tmp_path / "upscaled.mkv"
-    paragon_stream.upscale(clip, upscaled, codec="ffv1")
+    paragon_stream.upscale(clip, upscaled, codec="ffv1", strength=PLAYED)
     frames = [_luma(frame.to_ndarray(format="rgb24")) for frame in av.open(upscaled).decode(video=0)]
 
     mpv = player("--hr-seek=yes", "--loop-file=inf", clip)
