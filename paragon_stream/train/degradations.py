@@ -131,7 +131,8 @@ def softened(hr: Codes, top: int, left: int, size: tuple[int, int], sigma: float
 class ClipDegradation:
     """What clips go through: `encoders` with weights, x264's CRF range, the share of clips left
     uncompressed, of clips compressed twice, and how many of a clip's frames are kept. Of a share
-    `soften_probability` the source itself is softened (see `softened`) by a sigma from `soften`."""
+    `soften_probability` the source itself is softened (see `softened`) by a sigma from `soften`; a share
+    `restless` moves in a way that encoders cannot follow (see `pan`)."""
 
     encoders: tuple[str, ...] = ("libx264", "libx265", "mpeg2video", "libvpx-vp9", "libsvtav1")
     weights: tuple[float, ...] = (0.6, 0.16, 0.08, 0.08, 0.08)
@@ -141,10 +142,11 @@ class ClipDegradation:
     keep: int = 3
     soften: tuple[float, float] = (0.4, 1.4)
     soften_probability: float = 0.0
+    restless: float = 0.0
 
     def apply(self, picture: Codes, scale: int, window: int, rng: Rng) -> list[Frame]:
         """`keep` frames of a pan of a `window`² HR window over `picture`, shrunk (bicubic) and encoded."""
-        places = pan(picture.shape[0], picture.shape[1], window, rng)
+        places = pan(picture.shape[0], picture.shape[1], window, rng, restless=self.restless)
         matrix = Matrix.BT709 if rng.random() < 0.7 else Matrix.SMPTE170M
         range_ = ColorRange.LIMITED if rng.random() < 0.85 else ColorRange.FULL
         soften = float(rng.uniform(*self.soften)) if rng.random() < self.soften_probability else 0.0
@@ -215,10 +217,18 @@ class ClipDegradation:
         return Encoding(encoder=encoder, options=options)
 
 
-def pan(height: int, width: int, window: int, rng: Rng) -> list[tuple[int, int]]:
-    """Top left corners of a window that moves straight over a picture, by whole HR pixels."""
-    speed = rng.uniform(-10, 10, 2) * (rng.random() < 0.85)
+def pan(height: int, width: int, window: int, rng: Rng, *, restless: float = 0.0) -> list[tuple[int, int]]:
+    """Top left corners of a window that moves straight over a picture, by whole HR pixels.
+
+    With probability `restless` it jumps about instead. A straight pan is the easiest thing to predict:
+    all frames of it are as good as the first. What moves in reality is coded anew, with the quantiser of a
+    frame that is not worth much, and looks worse at the same strength.
+    """
     room = np.array([height - window, width - window], np.float64)
+    if rng.random() < restless:
+        jumps = np.rint(rng.uniform(0, 1, (CLIP_FRAMES, 2)) * room).astype(int)
+        return [(int(y), int(x)) for y, x in jumps]
+    speed = rng.uniform(-10, 10, 2) * (rng.random() < 0.85)
     travel = np.clip(speed * (CLIP_FRAMES - 1), -room, room)
     start = rng.uniform(np.maximum(0, -travel), room - np.maximum(0, travel) + 1e-9)
     path = start + np.linspace(0, 1, CLIP_FRAMES)[:, None] * travel

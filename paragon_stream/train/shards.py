@@ -34,6 +34,9 @@ from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
 
+REVISION = 2
+"""Counts changes to what degradations make of the same plan: cached shards of an earlier one are not used."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
@@ -51,7 +54,8 @@ class ShardPlan:
     @property
     def digest(self) -> str:
         """Names the folder of shards: another plan gets another folder."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        facts = {"revision": REVISION, **asdict(self)}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,11 +141,20 @@ def test_a_clean_clip_has_strength_0_and_matches_its_window() -> None:
         assert scores[0, 0] > 30
 
 
-def test_pans_stay_inside() -> None:
+@pytest.mark.parametrize("restless", [0.0, 1.0])
+def test_pans_stay_inside(restless: float) -> None:
     for seed in range(50):
-        for y, x in pan(512, 400, 384, np.random.default_rng(seed)):
+        for y, x in pan(512, 400, 384, np.random.default_rng(seed), restless=restless):
             assert 0 <= y <= 128
             assert 0 <= x <= 16
+
+
+def test_restless_pans_jump() -> None:
+    rng = np.random.default_rng(0)
+    steps = [
+        np.abs(np.diff(pan(1024, 1024, 384, rng, restless=restless), axis=0)).max() for restless in (0.0, 1.0)
+    ]
+    assert steps[0] <= 11 < 100 < steps[1]
 
 
 def test_still_degradations_are_seeded_and_do_something() -> None:
