@@ -123,6 +123,7 @@ class FakeDevice:
         self.live: list[FakeResource] = []
         self.closed = False
         self.peak_memory = 0
+        self._default = FakeResource("stream", 0, "default")
         self._copy_seconds = copy_seconds if callable(copy_seconds) else lambda bytes: copy_seconds
         self._handles = itertools.count(1)
         self._address = 1 << 32
@@ -185,6 +186,9 @@ class FakeDevice:
     def stream(self, name: str) -> FakeResource:
         self._enter("stream")
         return self._make("stream", name=name)
+
+    def default_stream(self) -> FakeResource:
+        return self._default
 
     def event(self, *, timed: bool = False) -> FakeResource:
         self._enter("event")
@@ -251,6 +255,17 @@ class FakeDevice:
 
         touches = ((memory, start, start + _extent(source), False), *_host_touch(host, target, True))
         self._queue(Operation("download", self._copy_seconds(target.nbytes), touches, begin), stream)
+
+    def move(self, source: DevicePlane, target: DevicePlane, stream: Any) -> None:
+        self._enter("move")
+        (memory, start), (other, there) = self._find(source.pointer), self._find(target.pointer)
+        rows, results = _rows(memory, start, source), _rows(other, there, target)
+        touches = (
+            (memory, start, start + _extent(source), False),
+            (other, there, there + _extent(target), True),
+        )
+        run = lambda: lambda: np.copyto(results, rows)  # noqa: E731
+        self._queue(Operation("move", self._copy_seconds(rows.size) / 8, touches, run), stream)
 
     def clear(self, pointer: int, words: int, stream: Any) -> None:
         self._enter("clear")
@@ -374,7 +389,7 @@ class FakeDevice:
 
     def _alive(self, *resources: FakeResource) -> None:
         for resource in resources:
-            if resource not in self.live:
+            if resource not in self.live and resource is not self._default:
                 self._wrong(f"{resource.kind} {resource.name} was used after its release")
 
     def _find(self, pointer: int) -> tuple[FakeResource, int]:

@@ -103,6 +103,10 @@ class CudaDevice:
         raw = _call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
         return _Handle(int(raw), raw, driver.cuStreamDestroy)
 
+    def default_stream(self) -> _Handle:
+        raw = driver.CUstream(driver.CU_STREAM_LEGACY)
+        return _Handle(int(raw), raw, None)
+
     def event(self, *, timed: bool = False) -> _Handle:
         flags = driver.CUevent_flags.CU_EVENT_BLOCKING_SYNC.value  # who waits sleeps, others need the core
         if not timed:
@@ -147,6 +151,14 @@ class CudaDevice:
         copy.srcDevice, copy.srcPitch = source.pointer, source.pitch
         copy.dstMemoryType = driver.CUmemorytype.CU_MEMORYTYPE_HOST
         copy.dstHost, copy.dstPitch = host, source.row_bytes
+        _call(driver.cuMemcpy2DAsync, copy, _raw(stream))
+
+    def move(self, source: DevicePlane, target: DevicePlane, stream: Stream) -> None:
+        assert (source.rows, source.row_bytes) == (target.rows, target.row_bytes)
+        copy = _rectangle(target)
+        copy.srcMemoryType = copy.dstMemoryType = driver.CUmemorytype.CU_MEMORYTYPE_DEVICE
+        copy.srcDevice, copy.srcPitch = source.pointer, source.pitch
+        copy.dstDevice, copy.dstPitch = target.pointer, target.pitch
         _call(driver.cuMemcpy2DAsync, copy, _raw(stream))
 
     def clear(self, pointer: int, words: int, stream: Stream) -> None:

@@ -55,6 +55,15 @@ class DevicePlane:
     rows: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class DevicePicture:
+    """A picture in device memory, made by work in the default stream, such as a decoder's."""
+
+    planes: tuple[DevicePlane, ...]
+    owner: object
+    """What keeps the memory: it may be written again once this is let go of."""
+
+
 class Resource(Protocol):
     """What `Device.release` gives back: memory, streams, events, graphs, modules."""
 
@@ -124,6 +133,10 @@ class Device(Protocol):
         """A stream that does not wait for the default stream; `name` is for people and traces."""
         ...
 
+    def default_stream(self) -> Stream:
+        """The stream of libraries that were given none, such as FFmpeg. It is not released."""
+        ...
+
     def event(self, *, timed: bool = False) -> Event:
         """An event. Only timed ones can be handed to `elapsed`; they cost a little more."""
         ...
@@ -148,6 +161,10 @@ class Device(Protocol):
 
     def download(self, source: DevicePlane, target: NDArray[Any], stream: Stream) -> None:
         """Copy rows from the device to a host array of shape (rows, …)."""
+        ...
+
+    def move(self, source: DevicePlane, target: DevicePlane, stream: Stream) -> None:
+        """Copy rows from one place on the device to another, which do not overlap."""
         ...
 
     def clear(self, pointer: int, words: int, stream: Stream) -> None:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.planes import Plane
@@ -86,6 +90,19 @@ class DeviceBound(Protocol):
 
     reruns: int
     """Frames that were computed again elsewhere, because the device's result was not finite."""
+
+    def run(
+        self, inputs: Sequence[Plane] | DevicePicture, outputs: Sequence[Plane], strength: float = 0.0
+    ) -> Completion:
+        """See `Session.run`; also of a picture that lies on the device already, which is kept until then."""
+        ...
+
+    def fetch(self, plane: DevicePlane) -> NDArray[np.uint8]:
+        """The bytes of a plane that the default stream's work makes, (rows, row_bytes). Waits for them.
+
+        Raises EngineError.
+        """
+        ...
 
     def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
         """Planes that the device copies by itself, while others go through one more copy."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.planes import Plane
@@ -23,3 +24,12 @@ def check_planes(planes: Sequence[Plane], format: FrameFormat) -> None:
                 f"plane {index} of {format} must be a C-contiguous {dtype} array of shape {shape}, "
                 f"not {plane.dtype} {plane.shape}"
             )
+
+
+def check_picture(picture: DevicePicture, format: FrameFormat) -> None:
+    """EngineError unless `picture` has the format's planes."""
+    sample = format.pixel_format.bytes_per_sample
+    wanted = [(shape[0], int(np.prod(shape[1:])) * sample) for shape in format.plane_shapes]
+    got = [(plane.rows, plane.row_bytes) for plane in picture.planes]
+    if got != wanted:
+        raise EngineError(f"{format} has planes of {wanted} rows and bytes, not {got}")

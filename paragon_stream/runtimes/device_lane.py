@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from paragon_stream.device import Device, DevicePlane, Event, Graph, Resource, Stream
+from paragon_stream.device import Device, DevicePicture, DevicePlane, Event, Graph, Resource, Stream
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
@@ -65,23 +65,30 @@ class Lane:
         words = owner.hold(device.allocate_host(2 * _WORD)).array
         self._strength = words[:_WORD].view(np.float32)
         self._status = words[_WORD:].view(np.uint32)
-        self._uploaded, self._computed, self._done = (owner.hold(device.event()) for _ in range(3))
+        events = (owner.hold(device.event()) for _ in range(4))
+        self._arrived, self._uploaded, self._computed, self._done = events
         self._graph: Graph | None = None
         self._timing: _Timing | None = None
         self._flight: Flight | None = None
 
     def start(
-        self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float, *, trace_as: str = ""
+        self,
+        inputs: Sequence[Plane] | DevicePicture,
+        outputs: Sequence[Plane],
+        strength: float,
+        *,
+        trace_as: str = "",
     ) -> Flight:
         """Queue a frame; the lane must be settled. If that fails, nothing touches the planes afterwards."""
-        staged_in = not self._owner.is_pinned(inputs)
         staged_out = not self._owner.is_pinned(outputs)
-        if staged_in:
-            for staged, plane in zip(self._staged_inputs, inputs, strict=True):
+        source = inputs
+        if not isinstance(inputs, DevicePicture) and not self._owner.is_pinned(inputs):
+            source = self._staged_inputs
+            for staged, plane in zip(source, inputs, strict=True):
                 np.copyto(staged, plane)
         self._strength[0] = strength
         try:
-            self._upload(self._staged_inputs if staged_in else inputs)
+            self._upload(source)
             self._compute()
             self._download(self._staged_outputs if staged_out else outputs)
         except BaseException:
@@ -158,16 +165,38 @@ class Lane:
             if self._timing is not None:
                 self._timing.draw(flight.name)
         if not self._program.is_healthy(int(self._status[0])):
-            self._owner.rerun(flight.inputs, flight.outputs, flight.strength)
+            inputs = flight.inputs
+            self._owner.rerun(
+                self._inputs_back() if isinstance(inputs, DevicePicture) else inputs,
+                flight.outputs,
+                flight.strength,
+            )
         elif flight.staged:
             for plane, staged in zip(flight.outputs, self._staged_outputs, strict=True):
                 np.copyto(plane, staged)
 
-    def _upload(self, planes: Sequence[Plane]) -> None:
+    def _inputs_back(self) -> tuple[Plane, ...]:
+        """The frame's input, from the device."""
+        device, stream = self._device, self._streams.download
+        with device.current():
+            for source, plane in zip(self._frame.inputs, self._staged_inputs, strict=True):
+                device.download(source, plane, stream)
+            device.record(self._done, stream)
+            device.synchronize(self._done)
+        return self._staged_inputs
+
+    def _upload(self, source: Sequence[Plane] | DevicePicture) -> None:
         device, stream = self._device, self._streams.upload
-        self._mark(0, stream)
-        for plane, target in zip(planes, self._frame.inputs, strict=True):
-            device.upload(plane, target, stream)
+        if isinstance(source, DevicePicture):
+            device.record(self._arrived, device.default_stream())
+            device.wait(self._arrived, stream)
+            self._mark(0, stream)
+            for there, target in zip(source.planes, self._frame.inputs, strict=True):
+                device.move(there, target, stream)
+        else:
+            self._mark(0, stream)
+            for plane, target in zip(source, self._frame.inputs, strict=True):
+                device.upload(plane, target, stream)
         if self._owner.job.spec.conditioned:
             device.upload(self._strength, _word(self._frame.strength), stream)
         self._mark(1, stream)
@@ -218,7 +247,7 @@ class Flight:
     def __init__(
         self,
         lane: Lane,
-        inputs: Sequence[Plane],
+        inputs: Sequence[Plane] | DevicePicture,
         outputs: Sequence[Plane],
         strength: float,
         *,

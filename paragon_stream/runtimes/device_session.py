@@ -16,15 +16,16 @@ import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from paragon_stream.device import Device, Resource
+from paragon_stream.device import Device, DevicePicture, DevicePlane, HostMemory, Resource
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes.base import Plane, Session
-from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.buffers import check_picture, check_planes
 from paragon_stream.runtimes.device_lane import Lane, Streams
 from paragon_stream.runtimes.device_program import Load
 
@@ -69,7 +70,7 @@ class DeviceSession:
         self._frames = 0
         self._closed = False
         self._lock = threading.Lock()
-        self._rerunning = threading.Lock()
+        self._rerunning, self._fetching = threading.Lock(), threading.Lock()
         self._held: list[Callable[[], None]] = []
         try:
             with device.current():
@@ -85,13 +86,20 @@ class DeviceSession:
         self.engine, self.precision = program.engine, program.precision
         upload, compute, download = (self.hold(device.stream(n)) for n in ("upload", "compute", "download"))
         self._streams = Streams(upload, compute, download)
+        self._fetches, self._fetched = self.hold(device.stream("fetch")), self.hold(device.event())
+        self._fetch_memory: HostMemory | None = None
         self._lanes = [Lane(self, device, program, self._streams) for _ in range(self.in_flight)]
         self.graphs = graphs and self._capture()
         """Whether frames are launched as CUDA graphs."""
 
-    def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
-        """See `Session.run`. Planes of `allocate_planes` are copied by the device, others by this thread."""
-        check_planes(inputs, self.job.source)
+    def run(
+        self, inputs: Sequence[Plane] | DevicePicture, outputs: Sequence[Plane], strength: float = 0.0
+    ) -> Completion:
+        """See `DeviceBound`. Planes of `allocate_planes` are copied by the device, others by this thread."""
+        if isinstance(inputs, DevicePicture):
+            check_picture(inputs, self.job.source)
+        else:
+            check_planes(inputs, self.job.source)
         check_planes(outputs, self.job.target)
         with self._lock:
             if self._closed:
@@ -121,6 +129,20 @@ class DeviceSession:
         )
         self._pinned.update(plane.ctypes.data for plane in planes)
         return planes
+
+    def fetch(self, plane: DevicePlane) -> NDArray[np.uint8]:
+        """See `DeviceBound`."""
+        size = plane.rows * plane.row_bytes
+        with self._fetching, self._device.current():
+            if self._fetch_memory is None or self._fetch_memory.array.size < size:
+                self._fetch_memory = self.hold(self._device.allocate_host(size))
+            rows = self._fetch_memory.array[:size].reshape(plane.rows, plane.row_bytes)
+            self._device.record(self._fetched, self._device.default_stream())
+            self._device.wait(self._fetched, self._fetches)
+            self._device.download(plane, rows, self._fetches)
+            self._device.record(self._fetched, self._fetches)
+            self._device.synchronize(self._fetched)
+            return rows.copy()
 
     def is_pinned(self, planes: Sequence[Plane]) -> bool:
         """Whether all of `planes` came from `allocate_planes`."""
