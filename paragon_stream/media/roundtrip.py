@@ -11,10 +11,12 @@ import numpy as np
 from av.video.frame import PictureType
 
 from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import av_errors_as
 from paragon_stream.media.planes import Plane, copy_from_frame, copy_to_frame
 from paragon_stream.media.quantisers.meter import Origin, QuantiserMeter, Reading
 from paragon_stream.media.scheduling import ordinary_scheduling
+from paragon_stream.media.strength import StrengthTrack
 
 DECODERS = {
     "libx264": "h264",
@@ -42,11 +44,13 @@ class Encoding:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A frame that came back: its planes, picture type (I, P, B …), and what is known of its quantiser."""
+    """A frame that came back: its planes, picture type (I, P, B …), what is known of its quantiser, and the
+    strength that `--strength auto` takes for it."""
 
     planes: tuple[Plane, ...]
     picture_type: str
     reading: Reading | None
+    strength: float
 
     @property
     def quantiser(self) -> float | None:
@@ -98,7 +102,8 @@ def round_trip(
     if len(decoded) != len(frames):
         raise EngineError(f"{encoding.encoder} gave back {len(decoded)} of {len(frames)} frames")
     results = []
-    for (frame, reading), source in zip(decoded, frames, strict=True):
+    strengths = _strengths(decoded, rate)
+    for (frame, reading), strength, source in zip(decoded, strengths, frames, strict=True):
         planes = tuple(np.empty_like(plane) for plane in source)
         copy_from_frame(frame, planes)
         results.append(
@@ -106,6 +111,15 @@ def round_trip(
                 planes=planes,
                 picture_type=PictureType(frame.pict_type).name,
                 reading=reading,
+                strength=strength,
             )
         )
     return results
+
+
+def _strengths(decoded: Sequence[tuple[av.VideoFrame, Reading | None]], rate: Fraction) -> list[float]:
+    """What a render of these frames would be told."""
+    readings = iter([reading for _, reading in decoded])
+    track = StrengthTrack(lambda frame: next(readings))
+    timed = ((frame, Timing(pts=n, duration=1, time_base=1 / rate)) for n, (frame, _) in enumerate(decoded))
+    return [track.at(timing.pts * timing.time_base) for _, timing in track.watch(timed)]

@@ -4,14 +4,13 @@ Stills go through blur, shrinking by a chosen kernel, sharpening, noise and JPEG
 picture, shrunk, converted to 4:2:0 and sent through a real encoder and decoder; each frame keeps its
 strength.
 
-**Strength** is the mean quantiser on H.264's 8-bit scale / 40, clipped to 0…1. Frames of other codecs get the
-strength of the H.264 encode of *the same clip* that has the same decoding error.
+**Strength** is what `--strength auto` takes for the frame (`media/strength.py`): weights learn what those
+numbers mean, whatever the codec.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paragon_stream.frame import ColorRange, Matrix
-from paragon_stream.media.quantisers.scale import strength_of
 from paragon_stream.media.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
 from paragon_stream.train.planes import Planes, to_planes
 from paragon_stream.train.resample import shrink, to_codes
@@ -29,9 +27,6 @@ type Picture = NDArray[np.float32]
 type Rng = np.random.Generator
 
 CLIP_FRAMES = 8
-_LADDER = (8, 14, 20, 26, 32, 38)
-"""x264 CRFs whose (error, quantiser) curve maps other codecs' errors to strengths."""
-
 
 # Stills: pictures are H×W×3, values 0…255.
 
@@ -168,7 +163,7 @@ class ClipDegradation:
             encoder = str(rng.choice(list(self.encoders), p=np.array(self.weights) / sum(self.weights)))
             decoded = round_trip(source, self.draw(encoder, rng))
             results = [_planes(d) for d in decoded]
-            strengths = strengths_of(source, decoded, exact=encoder == "libx264")
+            strengths = [d.strength for d in decoded]
         kept = rng.choice(len(frames), min(self.keep, len(frames)), replace=False)
         return [
             Frame(
@@ -239,33 +234,3 @@ def pan(height: int, width: int, window: int, rng: Rng, *, restless: float = 0.0
 def _planes(decoded: Decoded) -> Planes:
     y, u, v = decoded.planes
     return y, u, v  # type: ignore[return-value]  # 8-bit by the encoding's pixel format
-
-
-def _errors(source: Sequence[Planes], decoded: Sequence[Decoded]) -> NDArray[np.float64]:
-    """Mean squared error of luma, frame by frame."""
-    return np.array(
-        [
-            np.mean((s[0].astype(np.float64) - d.planes[0].astype(np.float64)) ** 2)
-            for s, d in zip(source, decoded, strict=True)
-        ]
-    )
-
-
-def strengths_of(source: Sequence[Planes], decoded: Sequence[Decoded], *, exact: bool) -> list[float]:
-    """The strength of each frame: from H.264's own quantisers (`exact`), else by equal decoding error.
-
-    For other codecs the clip is also encoded by x264 on a ladder of qualities; between its steps the
-    quantiser is interpolated over the logarithm of the error, averaged over the clip.
-    """
-    if exact and all(d.quantiser is not None for d in decoded):
-        return [strength_of(d.quantiser or 0.0) for d in decoded]
-    errors, quantisers = [], []
-    for crf in _LADDER:
-        options = {"crf": str(crf), "preset": "veryfast"}
-        rung = round_trip(source, Encoding(encoder="libx264", options=options))
-        errors.append(float(np.log(_errors(source, rung).mean() + 1e-2)))
-        quantisers.append(float(np.mean([d.quantiser or 0.0 for d in rung])))
-    order = np.argsort(errors)
-    log_errors = np.log(_errors(source, decoded) + 1e-2)
-    mapped = np.interp(log_errors, np.array(errors)[order], np.array(quantisers)[order])
-    return [strength_of(float(q)) for q in mapped]

@@ -21,7 +21,6 @@ from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import ColorSpec
 from paragon_stream.media.roundtrip import Encoding, round_trip
 from paragon_stream.train.clips import Clip, open_frames, read_clip, shrunk
-from paragon_stream.train.degradations import strengths_of
 from paragon_stream.train.evaluation import (
     CROP,
     FILTERS,
@@ -108,8 +107,7 @@ def evaluate_video(
         if encoding is not None:
             decoded = round_trip(low, encoding)
             seen = [(d.planes[0], d.planes[1], d.planes[2]) for d in decoded]  # type: ignore[misc]
-            if strength is None:
-                strengths = strengths_of(low, decoded, exact=encoding.encoder == "libx264")
+            strengths = [d.strength for d in decoded]
         if strength is not None:
             strengths = [strength] * len(low)
         rows.append(_measure(clip, level, seen, strengths, upscalers, scale))
