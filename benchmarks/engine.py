@@ -5,7 +5,8 @@
 Every contender runs once per round, in turn, so that a busy machine slows all of them alike; ratios are
 medians over the rounds. CPU time is the process's, wall time is there for comparison. The unfolded graph
 gets its input for free: what a tool that uses it needs before and after (YUV → RGB, /255, clip, round,
-RGB → YUV) is not counted.
+RGB → YUV) is not counted. The frame job of the same network at one fixed strength, without the input that
+says it, shows what following the stream costs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import numpy as np
 import onnxruntime
 from common import interleaved, machine, median_ratio, write_results
 
-from paragon_stream.checkpoint import Weights, list_shipped, load_weights
+from paragon_stream.checkpoint import Weights, load_weights
+from paragon_stream.checkpoint.export import at_strength
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
@@ -50,22 +52,25 @@ def main() -> None:
 
 def compare(variant: str, width: int, height: int, threads: int, repeats: int) -> dict[str, Any]:
     """Every contender `repeats` times, in turn."""
-    weights, origin = weights_of(variant)
+    weights = load_weights(variant=variant, scale=2)
+    plain = at_strength(weights, 0.5)
     layout = pixel_format("yuv420p")
     color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    job = build_job(weights, FrameFormat(width=width, height=height, pixel_format=layout, color=color))
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    job = build_job(weights, source)
     precision, frame_job = run_frame_job(job, threads)
     contenders = {
         OURS: frame_job,
-        "unfolded, OpenVINO": run_unfolded(weights, width, height, threads, precision),
-        "unfolded, ONNX Runtime": run_onnxruntime(weights, width, height, threads),
+        "… of one fixed strength": run_frame_job(build_job(plain, source), threads)[1],
+        "unfolded, OpenVINO": run_unfolded(plain, width, height, threads, precision),
+        "unfolded, ONNX Runtime": run_onnxruntime(plain, width, height, threads),
     }
     for run in contenders.values():
         run()
     costs = interleaved(contenders, repeats)
     theirs = [name for name in contenders if name != OURS]
     return {
-        "weights": origin,
+        "weights": f"{weights.name} {weights.sha256[:12]}",
         "precision": precision,
         "macs_per_padded_pixel": macs(job),
         "gmacs_per_frame": macs(job) * job.padded[0] * job.padded[1] / 1e9,
@@ -75,22 +80,6 @@ def compare(variant: str, width: int, height: int, threads: int, repeats: int) -
         "times_faster_wall": {name: median_ratio(costs[name], costs[OURS], "wall") for name in theirs},
         "raw": costs,
     }
-
-
-def weights_of(variant: str) -> tuple[Weights, str]:
-    """The shipped weights; where none are shipped, random ones of the same shapes: speed does not depend."""
-    if any((s.variant, s.scale, s.is_default) == (variant, 2, True) for s in list_shipped()):
-        weights = load_weights(variant=variant, scale=2)
-        return weights, f"{weights.name} {weights.sha256[:12]}"
-    spec = load_weights(variant="realtime", scale=2).spec
-    changes = {"variant": type(spec.variant)(variant), "features": 32, "groups": 2, "blocks": 3}
-    rng = np.random.default_rng(0)
-    constants = load_weights(variant="realtime", scale=2).tensors
-    tensors = {
-        name: constants[name] if name.startswith("base.") else 0.05 * rng.standard_normal(shape)
-        for name, shape in type(spec)(**{**vars(spec), **changes}).tensor_shapes().items()
-    }
-    return Weights.from_tensors(tensors, alpha=0.0), "random"
 
 
 def run_frame_job(job: FrameJob, threads: int) -> tuple[str, Callable[[], object]]:
