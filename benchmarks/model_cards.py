@@ -31,8 +31,11 @@ def of_set(results: Mapping[str, Any], name: str) -> list[str]:
 
 
 def picture_table(results: Mapping[str, Any], name: str) -> list[str]:
-    """Set5 and Set14 at every scale: the weights, bicubic, Lanczos."""
-    lines = ["| weights | set | PSNR-Y | SSIM-Y | bicubic | Lanczos |", "|---|---|---|---|---|---|"]
+    """Set5 and Set14 at every scale: the weights, bicubic (also in brackets), Lanczos."""
+    lines = [
+        "| weights | set | PSNR-Y | SSIM-Y | fine detail, dB | bicubic | Lanczos |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for key in of_set(results, name):
         for data in PICTURE_SETS:
             if data in results["pictures"][key]:
@@ -41,7 +44,8 @@ def picture_table(results: Mapping[str, Any], name: str) -> list[str]:
                 gain = model["psnr_y"] - bicubic["psnr_y"]
                 lines.append(
                     f"| {key.rsplit(' ', 1)[0]} | {data} | **{model['psnr_y']:.2f}** ({gain:+.2f}) "
-                    f"| {model['ssim_y']:.4f} | {bicubic['psnr_y']:.2f} | {lanczos['psnr_y']:.2f} |"
+                    f"| {model['ssim_y']:.4f} | {model['detail_db']:+.1f} ({bicubic['detail_db']:+.1f}) "
+                    f"| {bicubic['psnr_y']:.2f} | {lanczos['psnr_y']:.2f} |"
                 )
     return lines
 

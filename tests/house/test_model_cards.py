@@ -21,7 +21,14 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def scores(psnr: float, vmaf: float = 80.0) -> dict[str, float]:
-    return {"psnr_y": psnr, "ssim_y": 0.9, "psnr_t": psnr + 1, "vmaf": vmaf, "vmaf_neg": vmaf - 3}
+    return {
+        "psnr_y": psnr,
+        "ssim_y": 0.9,
+        "detail_db": -4.0,
+        "psnr_t": psnr + 1,
+        "vmaf": vmaf,
+        "vmaf_neg": vmaf - 3,
+    }
 
 
 def row(
@@ -65,6 +72,7 @@ def test_every_variant_and_scale_of_a_set_is_in_its_card(cards: Any) -> None:
         [" realtime ×2 ", " Set14 ", " **37.00** (+3.50) "],
         [" stream ×3 ", " Set5 ", " **37.00** (+3.50) "],
     ]
+    assert fidelity[2].endswith("| 0.9000 | -4.0 (-4.0) | 33.50 | 34.00 |")
     video = cards.card_tables(RESULTS, "video")
     assert video[2].startswith("| realtime ×2 | Set5 |")
     assert any("H.264 CRF 23" in line for line in video)
