@@ -15,6 +15,8 @@ kernel is *exactly* a pair of upstream layers (`factorise`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -68,6 +70,40 @@ class FreeTail(nn.Module):
             columns = [functional.pad(packed[:, 1 - i, 1 - j], [j, 1 - j, i, 1 - i]) for j in range(2)]
             rows.append(torch.stack(columns, 1))
         return torch.stack(rows, 1)
+
+    @torch.no_grad()
+    def load_layers(self, layers: Mapping[str, Tensor]) -> None:
+        """Become what `up` and `conv_out` (names and shapes as `factorise` gives them) compute together.
+
+        The inverse of `factorise`, by impulse response. Biases that differ from phase to phase, which one
+        value per colour cannot be, are averaged.
+        """
+        s, f, reach = self.scale, self.features, 2
+
+        def respond(x: Tensor) -> Tensor:
+            large = functional.conv2d(x, layers["up.0.weight"], layers["up.0.bias"], padding=1)
+            large = functional.pixel_shuffle(large, s)
+            return functional.conv2d(large, layers["conv_out.weight"], layers["conv_out.bias"], padding=1)
+
+        # Far enough from the edges that no padding is seen: in the middle of 4 · reach + 1 pixels.
+        side, middle = 4 * reach + 1, 2 * reach
+        silence = respond(self.weight.new_zeros(1, f, side, side))
+        impulses = self.weight.new_zeros(f, f, side, side)
+        impulses[:, :, middle, middle] = torch.eye(f).to(impulses)
+        near = slice((middle - reach) * s, (middle + reach + 1) * s)
+        answers = (respond(impulses) - silence)[..., near, near]
+        cells = answers.view(f, 3, 2 * reach + 1, s, 2 * reach + 1, s).flip(2, 4)
+        kernel = cells.permute(1, 3, 5, 0, 2, 4)
+        self.bias.copy_(
+            silence[0, :, middle * s : (middle + 1) * s, middle * s : (middle + 1) * s].mean((1, 2))
+        )
+        if s != 2:
+            self.weight.copy_(kernel.reshape(self.weight.shape))
+            return
+        packed = self.weight.view(3, 2, 2, f, 4, 4)
+        for i in range(2):
+            for j in range(2):
+                packed[:, 1 - i, 1 - j] = kernel[:, i, j, :, i : i + 4, j : j + 4]
 
     def forward(self, x: Tensor) -> Tensor:
         """N×F×H×W to N×3×sH×sW; zero padding beyond the edge."""

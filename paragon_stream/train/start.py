@@ -7,11 +7,13 @@ deviation of its output: every non-linearity is used, and every branch enters it
 1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness. See
 docs/training.md for figures.
 
-`start_from` takes everything before the tail from a trained checkpoint instead: of another scale, or to
-train further on other data. That is a better start still: features that serve one scale serve the next.
+`start_from` takes a trained checkpoint instead: to train further on other data, or, without its tail, for
+another scale. That is a better start still: features that serve one scale serve the next.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.models.blocks import LayerScale, NanoBlock, StreamBlock
 from paragon_stream.train.network import TrainableNet
 
+TAIL_KEYS = ("up.0.weight", "up.0.bias", "conv_out.weight", "conv_out.bias")
 LAYER_SCALE = {"realtime": 1.0, "stream": 0.3}
 DEPTHWISE_DEVIATION = 0.2
 TAIL_DEVIATION = 0.02
@@ -52,7 +55,9 @@ def unit_variance_start(net: TrainableNet, batch: Tensor, generator: torch.Gener
 
 @torch.no_grad()
 def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: torch.Generator) -> None:
-    """Give `net` all of `weights` but their tail, which starts from noise; `batch` as above.
+    """Give `net` all of `weights`; of another scale all but their tail, which starts from noise.
+
+    `batch` as above.
 
     Raises UsageError if they are of another variant, or conditioned where `net` is not.
     """
@@ -73,7 +78,15 @@ def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: to
     x = net.conv_mid(net.body(net.head(batch)))
     if x.std() == 0:
         raise UsageError(f"{weights.name} computes nothing; it cannot be started from")
-    _start_tail(net, x, generator)
+    if weights.spec.scale == net.scale:
+        net.tail.load_layers({key: state[key] * _gain(key, state) for key in TAIL_KEYS})
+    else:
+        _start_tail(net, x, generator)
+
+
+def _gain(key: str, state: Mapping[str, Tensor]) -> Tensor:
+    """`detail_gain` belongs to the last layer here, where it is 1 in its own place."""
+    return state["detail_gain"] if key.startswith("conv_out.") else torch.tensor(1.0)
 
 
 def _start_tail(net: TrainableNet, x: Tensor, generator: torch.Generator) -> None:

@@ -122,6 +122,10 @@ def test_a_free_tail_is_exactly_upstreams_tail(scale: int, features: int) -> Non
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
     assert float((full[inner] - free[inner]).abs().max()) < 1e-12
     assert float(free.std()) > 1  # the comparison is of something
+    again = FreeTail(features, scale).double()
+    again.load_layers(layers)
+    torch.testing.assert_close(again.kernel(), tail.kernel(), atol=1e-12, rtol=0)
+    torch.testing.assert_close(again.bias, tail.bias, atol=1e-12, rtol=0)
 
 
 def test_the_support_is_what_upstreams_layers_can_reach() -> None:

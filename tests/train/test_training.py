@@ -107,7 +107,10 @@ def test_a_start_from_a_checkpoint_keeps_its_features_at_every_scale(tmp_path: P
         with torch.no_grad():
             expected = source.conv_mid(source.body(source.head(batch)))
             torch.testing.assert_close(net.conv_mid(net.body(net.head(batch))), expected)
-            assert net.tail(expected).std() == pytest.approx(0.02, rel=0.05)
+            if scale == 2:
+                torch.testing.assert_close(net(batch), source(batch), atol=1e-5, rtol=0)
+            else:
+                assert net.tail(expected).std() == pytest.approx(0.02, rel=0.05)
     with pytest.raises(UsageError, match="stream network cannot start from best"):
         start_from(TrainableNet("stream", 2), weights, batch, torch.Generator())
 
