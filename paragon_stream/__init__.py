@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paragon_stream import models as models
-    from paragon_stream.api import RenderProgress as RenderProgress
     from paragon_stream.api import upscale as upscale
     from paragon_stream.errors import ParagonError as ParagonError
     from paragon_stream.frame import ColorSpec as ColorSpec
     from paragon_stream.images import upscale_images as upscale_images
+    from paragon_stream.render import RenderProgress as RenderProgress
     from paragon_stream.report import Report as Report
     from paragon_stream.upscaler import Upscaler as Upscaler
 
@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ColorSpec": "paragon_stream.frame",
     "ParagonError": "paragon_stream.errors",
-    "RenderProgress": "paragon_stream.api",
+    "RenderProgress": "paragon_stream.render",
     "Report": "paragon_stream.report",
     "Upscaler": "paragon_stream.upscaler",
     "upscale": "paragon_stream.api",

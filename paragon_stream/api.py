@@ -6,47 +6,29 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream import process
 from paragon_stream.checkpoint import Weights
-from paragon_stream.frame import Timing, requested_pixel_format
+from paragon_stream.frame import requested_pixel_format
 from paragon_stream.geometry import Placement
 from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.fields import parse_method
 from paragon_stream.media.images.numbering import numbering
-from paragon_stream.media.images.sequence_reader import SequenceReader, delivery_options, parse_rate
+from paragon_stream.media.images.sequence_reader import delivery_options, parse_rate
 from paragon_stream.media.images.sequence_writer import plan_sequence
 from paragon_stream.media.plan import OutputOptions, plan_output
 from paragon_stream.media.prepare import SourceOptions, open_reader, prepare
-from paragon_stream.media.reader import VideoReader
-from paragon_stream.media.sink import Sink, open_sink
+from paragon_stream.media.sink import open_sink
 from paragon_stream.media.tracks import TrackChoice, TrackList, parse_tracks
-from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress
-from paragon_stream.pipeline.slot import Slot
-from paragon_stream.pipeline.stage import Stage
 from paragon_stream.pipeline.trace import Trace
-from paragon_stream.report import ModelReport, Report, StageReport, StrengthReport
-from paragon_stream.runtimes import Flavour, Plane
+from paragon_stream.render import RenderProgress, Strengths, Upscalers, render
+from paragon_stream.report import FormatReport, ModelReport, Report, StageReport
+from paragon_stream.runtimes import Flavour
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
 
-SPARE_SLOTS = 4
-"""Slots beside those that the engine computes: one is decoded, one encoded, and one waits before either."""
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenderProgress:
-    """How far a render is. `total` and `eta` (seconds) are None where the source does not say."""
-
-    frames: int
-    total: int | None
-    fps: float
-    eta: float | None
-    bytes_out: int
 
 
 def upscale(
@@ -174,13 +156,14 @@ def upscale(
             network=(network, placement),
             flavour=Flavour.THROUGHPUT,
         ) as upscaler,
-        open_reader(info, strengths=follows) as reader,
+        Upscalers(upscaler, options, grain=info.video.grain) as upscalers,
+        open_reader(info, strengths=follows, follow=True) as reader,
     ):
-        told = _Strengths(reader if follows else None, upscaler.strength)
+        told = Strengths(reader if follows else None, upscaler.strength)
         sink = open_sink(plan, info)
         try:
-            with _traced(trace, upscaler) as spans:
-                stats = _render(reader, upscaler, sink, spans, told, on_progress)
+            with _traced(trace, upscalers) as spans:
+                stats = render(reader, upscalers, sink, spans, told, on_progress)
         except BaseException:
             sink.abort()
             warnings.add(sink.warnings)  # they say where the unfinished file is
@@ -203,10 +186,11 @@ def upscale(
             engine=session.engine,
             precision=session.precision,
             device=session.device,
-            reruns=upscaler.reruns,
+            reruns=upscalers.reruns,
             threads=threads,
             model=ModelReport.of(upscaler.weights),
             source_format=str(upscaler.source),
+            formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
             target_format=str(upscaler.target),
             codec=plan.job.encoder.name if plan.job else plan.image.kind.value if plan.image else "rawvideo",
             bytes_out=sink.bytes_written,
@@ -227,73 +211,14 @@ def _beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
     ]
 
 
-def _render(
-    reader: VideoReader | SequenceReader,
-    upscaler: Upscaler,
-    sink: Sink,
-    trace: Trace | None,
-    strengths: _Strengths,
-    on_progress: Callable[[RenderProgress], None] | None,
-) -> PipelineStats:
-    """Run every frame of `reader` through `upscaler` into `sink`, and finish the sink."""
-
-    def decode(slot: Slot[Plane]) -> bool:
-        slot.timing = reader.read_into(slot.inputs)
-        if slot.timing is not None:
-            slot.strength = strengths.of(slot.timing)
-        return slot.timing is not None
-
-    def compute(slot: Slot[Plane]) -> None:
-        slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
-
-    def encode(slot: Slot[Plane]) -> None:
-        assert slot.timing is not None
-        sink.write(slot.outputs, slot.timing)
-
-    count = upscaler.session.in_flight + SPARE_SLOTS
-    pipeline = Pipeline(
-        [Slot(*upscaler.allocate()) for _ in range(count)],
-        [
-            Stage(name="decode", work=decode),
-            Stage(name="engine", work=compute),
-            Stage(name="encode", work=encode, finish=sink.finish),
-        ],
-        trace,
-    )
-    return pipeline.run(_Meter(reader.info.video.frames, sink, on_progress) if on_progress else None)
-
-
-class _Strengths:
-    """What each frame's slot says of its compression: by the reader that is followed, or fixed."""
-
-    def __init__(self, followed: VideoReader | SequenceReader | None, fixed: float) -> None:
-        self._followed, self._fixed = followed, fixed
-        self._low, self._high, self._sum, self._count = 1.0, 0.0, 0.0, 0
-
-    def of(self, timing: Timing) -> float:
-        """For the frame that was read last. On the thread that reads."""
-        value = self._fixed if self._followed is None else self._followed.strength(timing)
-        self._low, self._high = min(self._low, value), max(self._high, value)
-        self._sum, self._count = self._sum + value, self._count + 1
-        return value
-
-    def report(self) -> StrengthReport:
-        return StrengthReport(
-            min=self._low,
-            mean=self._sum / max(1, self._count),
-            max=self._high,
-            source="as given" if self._followed is None else self._followed.strength_source,
-        )
-
-
 @contextmanager
-def _traced(path: str | Path | None, upscaler: Upscaler) -> Iterator[Trace | None]:
+def _traced(path: str | Path | None, upscalers: Upscalers) -> Iterator[Trace | None]:
     """A trace that is written to `path` at the end, also of a render that fails; None without a path."""
     if path is None:
         yield None
         return
     trace = Trace()
-    upscaler.trace(trace)
+    upscalers.trace(trace)
     try:
         yield trace
     finally:
@@ -301,26 +226,6 @@ def _traced(path: str | Path | None, upscaler: Upscaler) -> Iterator[Trace | Non
             Path(path).write_text(trace.to_json(), encoding="utf-8")
         except OSError as error:
             _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
-
-
-class _Meter:
-    """Turns the pipeline's progress into the user's: total, rate, time left, size so far."""
-
-    def __init__(self, total: int | None, sink: Sink, on_progress: Callable[[RenderProgress], None]) -> None:
-        self._total, self._sink, self._on_progress = total, sink, on_progress
-
-    def __call__(self, progress: Progress) -> None:
-        fps = progress.frames / progress.elapsed if progress.elapsed > 0 else 0.0
-        left = None if self._total is None else max(0, self._total - progress.frames)
-        self._on_progress(
-            RenderProgress(
-                frames=progress.frames,
-                total=self._total,
-                fps=fps,
-                eta=left / fps if left is not None and fps > 0 else None,
-                bytes_out=self._sink.bytes_written,
-            )
-        )
 
 
 class _Warnings:

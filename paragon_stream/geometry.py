@@ -154,11 +154,31 @@ def place(
         _check_larger(source, (width, height), (Fraction(source.width), Fraction(source.height)), wanted)
         rows, columns = _whole(source.height, height), _whole(source.width, width)
         return Placement(rows=rows, columns=columns, sample_aspect_ratio=aspect)
-    # In square pixels: stretched, never shrunk, so that no line of the picture counts less.
-    shown = max(Fraction(1), aspect) * source.width, max(Fraction(1), 1 / aspect) * source.height
+    shown = _shown(source, Fraction(1))
     box = wanted.box
     if (wanted.turns and shown[0] < shown[1]) or (not wanted.turns and turned):
         box = box[1], box[0]
+    placement = fill(source, box, fit, grain=grain)
+    columns, rows = placement.columns, placement.rows
+    seen = shown[0] * columns.length / source.width, shown[1] * rows.length / source.height
+    _check_larger(source, (columns.size, rows.size), seen, wanted)
+    return placement
+
+
+def fill(
+    source: FrameFormat,
+    box: tuple[int, int],
+    fit: Fit,
+    *,
+    aspect: Fraction = Fraction(1),
+    grain: int = 1,
+) -> Placement:
+    """Where the picture of `source` goes in `box` (columns, rows) of samples of the shape `aspect`.
+
+    It is shown in its own shape, whatever those of the samples, and may have to shrink. `grain` is that of
+    `place`.
+    """
+    shown = _shown(source, aspect)
     factors = Fraction(box[0]) / shown[0], Fraction(box[1]) / shown[1]
     inner, window = box, (Fraction(source.width), Fraction(source.height))
     if fit in (Fit.INSIDE, Fit.PAD):
@@ -169,9 +189,6 @@ def place(
     elif fit is Fit.CROP:
         factor = max(factors)
         window = window[0] * factors[0] / factor, window[1] * factors[1] / factor
-    _check_larger(
-        source, inner, (shown[0] * window[0] / source.width, shown[1] * window[1] / source.height), wanted
-    )
     axes = [
         Axis(
             begin=(side - length) / 2,
@@ -182,7 +199,14 @@ def place(
         )
         for side, length, size, whole in zip((source.width, source.height), window, inner, box, strict=True)
     ]
-    return Placement(columns=axes[0], rows=axes[1], sample_aspect_ratio=Fraction(1))
+    return Placement(columns=axes[0], rows=axes[1], sample_aspect_ratio=aspect)
+
+
+def _shown(source: FrameFormat, aspect: Fraction) -> tuple[Fraction, Fraction]:
+    """(width, height) in samples of the shape `aspect`: stretched, never shrunk, so that no line of the
+    picture counts less."""
+    relative = source.sample_aspect_ratio / aspect
+    return max(Fraction(1), relative) * source.width, max(Fraction(1), 1 / relative) * source.height
 
 
 def _check_larger(

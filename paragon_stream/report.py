@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from paragon_stream.checkpoint import Weights
+from paragon_stream.media.changes import Look
 from paragon_stream.media.info import Damage as Damage
 
 
@@ -54,6 +55,29 @@ class StrengthReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FormatReport:
+    """One format that frames of the source have."""
+
+    format: str
+    sample_aspect_ratio: str
+    seconds: float
+    """When the first of them is shown."""
+    frames: int
+    converted: int = 0
+    """How many of them were made like the first frames, instead of being upscaled as they are."""
+
+    @classmethod
+    def of(cls, look: Look) -> FormatReport:
+        return cls(
+            format=str(look.format),
+            sample_aspect_ratio=str(look.format.sample_aspect_ratio),
+            seconds=look.seconds,
+            frames=look.frames,
+            converted=look.converted,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """One render, as `paragon_stream.upscale` returns it and `--report FILE.json` stores it."""
 
@@ -73,6 +97,9 @@ class Report:
     threads: int | None
     model: ModelReport
     source_format: str
+    """Of the first frames."""
+    formats: tuple[FormatReport, ...]
+    """Of all frames, in the order in which they came."""
     target_format: str
     codec: str
     bytes_out: int

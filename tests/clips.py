@@ -251,6 +251,23 @@ def _video_stream(
     return stream
 
 
+def in_one_stream(path: str | Path, parts: Iterable[str | Path]) -> Path:
+    """The packets of the videos of `parts` in one stream of one file, as a recording that changes has them.
+
+    Their times must rise from part to part, also in decoding order: leave a gap where there are B-frames.
+    """
+    with av.open(str(path), "w") as out:
+        stream: Any = None
+        for part in parts:
+            with av.open(str(part)) as source:
+                stream = stream or out.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        packet.stream = stream
+                        out.mux(packet)
+    return Path(path)
+
+
 def _decode_time(packet: av.Packet) -> Fraction:
     stamp = packet.dts if packet.dts is not None else packet.pts or 0
     return stamp * Fraction(packet.time_base.numerator, packet.time_base.denominator)

@@ -9,7 +9,7 @@ from typing import Self
 
 import click
 
-from paragon_stream.api import RenderProgress
+from paragon_stream.render import RenderProgress
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines; the first comes at once, so that a log shows that work has begun."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
-
 from paragon_stream.errors import FormatError
 from paragon_stream.frame import (
     ChromaLocation,
@@ -18,30 +16,31 @@ from paragon_stream.frame import (
     Transfer,
     resolve_color,
 )
+from paragon_stream.media.appearance import ColorNumbers
 
 _RANGES = {1: ColorRange.LIMITED, 2: ColorRange.FULL}
 _RESERVED = (0, 3)
 """Code points of transfer and primaries that H.273 reserves; they say nothing."""
 
 
-def read_color(frame: av.VideoFrame, context: av.VideoCodecContext) -> ColorSpec:
-    """The tags of a decoded frame, or of the codec context (where container tags end up) where it has none.
+def read_color(frame: ColorNumbers, header: ColorNumbers) -> ColorSpec:
+    """The tags of a decoded frame, or of the stream's header where it has none.
 
     Raises FormatError for a matrix that H.273 defines but no frame job knows.
     """
-    matrix = frame.colorspace if frame.colorspace not in (2, 3) else context.colorspace
+    matrix = frame.matrix if frame.matrix not in (2, 3) else header.matrix
     try:
         known = Matrix(matrix if matrix != 3 else 2)
     except ValueError:
         raise FormatError(
             f"colour matrix number {matrix} is not supported; convert the source first"
         ) from None
-    location = frame.chroma_location or context.chroma_sample_location
+    location = frame.chroma_location or header.chroma_location
     return ColorSpec(
         matrix=known,
-        range=_RANGES.get(frame.color_range) or _RANGES.get(context.color_range),
-        transfer=_first_said(frame.color_trc, context.color_trc),
-        primaries=_first_said(frame.color_primaries, context.color_primaries),
+        range=_RANGES.get(frame.range) or _RANGES.get(header.range),
+        transfer=_first_said(frame.transfer, header.transfer),
+        primaries=_first_said(frame.primaries, header.primaries),
         chroma_location=ChromaLocation(location) if 0 <= location <= 6 else ChromaLocation.UNSPECIFIED,
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 
 from paragon_stream.errors import InputError
+from paragon_stream.media.aspects import AspectLog
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.info import Damage
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
@@ -58,6 +59,7 @@ class Decoder:
             "AUTO" if self._frame_threads else "SLICE" if self._threads > 1 else "NONE"
         )
         self._tail = _Tail(reorder=self._threads + 32)
+        self._aspects = AspectLog(frame_threads=self._frame_threads)
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
         """What was read, but not decoded, in search of the beginning."""
         self._failures: list[int] = []
@@ -82,11 +84,9 @@ class Decoder:
         """How hard `frame`, delivered by this decoder, was quantised; None if that is not known. Ask once."""
         return None if self._meter is None else self._meter.of(frame.opaque, frame)
 
-    @property
-    def sample_aspect_ratio(self) -> Fraction | None:
-        """Of the frames that come now, as far as the decoder knows; None where nothing says it."""
-        aspect = self._context.sample_aspect_ratio
-        return Fraction(aspect.numerator, aspect.denominator) if aspect else None
+    def aspect(self, frame: av.VideoFrame) -> Fraction | None:
+        """The shape of the samples of `frame`, delivered by this decoder; None where nothing says it."""
+        return self._aspects.of(_serial(frame))
 
     def close(self) -> None:
         # Threads still at work end here, without the GIL. PyAV frees a decoder with the GIL held and waits
@@ -126,6 +126,7 @@ class Decoder:
         for packet in chain(self._skipped_to, self._packets()):
             self._corrupt_packets += packet.is_corrupt
             self._tail.sent(packet)
+            self._aspects.sent(self._tail.latest, packet.is_keyframe)
             if self._meter is not None:
                 self._meter.sent(self._tail.latest, packet)
             if not self._delivered_any and packet.pts is not None and not packet.is_discard:
@@ -165,11 +166,14 @@ class Decoder:
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         try:
             frames: list[av.VideoFrame] = self._context.decode(packet)
-            return frames
         except AV_ERRORS as error:
             self._failures.append(self._tail.latest)
             _log.debug("a packet of %s does not decode: %s", self._path, reason(error))
-            return []
+            frames = []
+        aspect = self._context.sample_aspect_ratio
+        known = Fraction(aspect.numerator, aspect.denominator) if aspect else None
+        self._aspects.decoded(map(_serial, frames), known)
+        return frames
 
     def _delivered(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
@@ -206,6 +210,11 @@ class Decoder:
         if found:
             _log.debug("%d frames behind an error at the end of %s rescued", len(found), self._path)
         return list(found)
+
+
+def _serial(frame: av.VideoFrame) -> int:
+    """The number of the packet that `frame` was made of; -1 where the decoder lost it."""
+    return frame.opaque if isinstance(frame.opaque, int) else -1
 
 
 class _Tail:

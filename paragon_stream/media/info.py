@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.frame import FrameFormat
+from paragon_stream.media.appearance import Appearance, ColorNumbers
 from paragon_stream.media.cut import Cut
 from paragon_stream.media.fields import FieldJob, Parity
 
@@ -56,8 +57,10 @@ class VideoInfo:
     codec: str
     format: FrameFormat
     """Of the frames as shown: behind the container's crop."""
-    decoded: str = ""
-    """FFmpeg's name of the pixel format that the decoder gives; frames are converted where it is another."""
+    appearance: Appearance | None = None
+    """What the first frame says of itself; None for images."""
+    header_colors: ColorNumbers = field(default_factory=ColorNumbers)
+    """What holds where frames leave their colours open."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Columns and rows (left, top, right, bottom) of the decoded picture that the container says not to show;
     left and top are whole chroma samples."""
@@ -87,6 +90,12 @@ class VideoInfo:
     hdr: HdrMetadata | None = None
     uncarried: tuple[str, ...] = ()
     """What the first frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision" …"""
+
+    @property
+    def decoded(self) -> str:
+        """FFmpeg's name of the pixel format that the decoder gives; frames are converted where it is another
+        than the format's."""
+        return "" if self.appearance is None else self.appearance.pixel_format
 
     @property
     def turned(self) -> bool:

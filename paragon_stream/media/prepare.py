@@ -58,19 +58,24 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     return info if wanted is None else _cut(info, wanted)
 
 
-def open_reader(info: MediaInfo, *, strengths: bool = False) -> VideoReader | SequenceReader:
-    """The reader of the frames of a prepared source; see `VideoReader` for `strengths`. Raises InputError."""
-    return SequenceReader(info) if info.container == CONTAINER else VideoReader(info, strengths=strengths)
+def open_reader(
+    info: MediaInfo, *, strengths: bool = False, follow: bool = False
+) -> VideoReader | SequenceReader:
+    """The reader of the frames of a prepared source; see `VideoReader` for the options. Raises InputError."""
+    if info.container == CONTAINER:
+        return SequenceReader(info, follow=follow)
+    return VideoReader(info, strengths=strengths, follow=follow)
 
 
 def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:
     video = info.video
     cut = wanted.in_source(info.programme_start, video.time_base)
     with VideoReader(replace(info, cut=cut)) as reader:
-        first = reader.skip()
+        found = reader.first()
         end = reader.end
-    if first is None:
+    if found is None:
         raise InputError(_nothing_there(info, wanted, end))
+    first, video = found  # where the picture changes on the way, the part has its own first frame's format
     time = first.pts * first.time_base
     interval = 1 / video.shown_rate if video.shown_rate else Fraction(0)
     # In a gap of the picture the sound goes on: then the wish itself is the beginning.

@@ -13,6 +13,7 @@ from av.stream import Stream
 from paragon_stream.errors import InputError
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.media import side_data
+from paragon_stream.media.appearance import Appearance, ColorNumbers
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.color_tags import decide_color, read_color
 from paragon_stream.media.fields import Parity
@@ -128,8 +129,9 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
     rate, rate_is_sane = _frame_rate(stream)
+    header = ColorNumbers.of_header(context)
     color, guessed = decide_color(
-        read_color(frame, context),
+        read_color(ColorNumbers.of_frame(frame), header),
         format=format,
         width=width,
         height=height,
@@ -156,7 +158,8 @@ def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[
             color=color,
             sample_aspect_ratio=aspect or Fraction(1),
         ),
-        decoded=frame.format.name,
+        appearance=Appearance.of(frame, _fraction(context.sample_aspect_ratio)),
+        header_colors=header,
         crop=crop,
         guessed=guessed,
         time_base=time_base,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
@@ -12,28 +13,22 @@ from typing import Self
 import av
 
 from paragon_stream.errors import FormatError, InputError
-from paragon_stream.frame import Layout, Timing, pixel_format
+from paragon_stream.frame import FrameFormat, Layout, PixelFormat, Timing, pixel_format
+from paragon_stream.media.appearance import Appearance
 from paragon_stream.media.av_errors import av_errors_as
+from paragon_stream.media.changes import Changes, counted
 from paragon_stream.media.conform import ONE_THREAD, conformed
 from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.deinterlace import Deinterlacer, TimedFrame
-from paragon_stream.media.info import Damage, MediaInfo, StreamKind
+from paragon_stream.media.format_judge import FormatJudge
+from paragon_stream.media.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.planes import Plane, copy_from_frame
 from paragon_stream.media.seeking import decoder_at
 from paragon_stream.media.side_data import readable, uncarried_in_frames
 from paragon_stream.media.strength import REACH_SECONDS, StrengthTrack
 from paragon_stream.media.timestamps import FALLBACK_RATE, TimestampRepair
 
-_END = (None, None)
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
-
-
-@dataclass(slots=True)
-class _Change:
-    """Frames of another format than the first: since when, how many."""
-
-    seconds: float
-    frames: int = 0
 
 
 class VideoReader:
@@ -43,30 +38,37 @@ class VideoReader:
     twice. `threads` is the number of decoding threads, up to 8 of them by default.
 
     Where `info.cut` is given, the frames in it are read, exactly, and decoding begins at a key frame before.
-    A picture that changes its size or layout on the way is converted to the first frame's, in black bars
-    where its shape is another, so that the programme stays whole; `warnings` says so.
+
+    With `follow`, a picture that changes its format on the way is read in stretches of one format each: where
+    `read_into` gives None, `changes.turn` goes on (see `media.changes`). Without, all frames are converted to
+    the first one's format, in black bars where their shape is another. `warnings` says so.
 
     With `strengths`, `strength` tells how hard each frame was compressed (see `media.strength`).
 
     Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
     """
 
-    def __init__(self, info: MediaInfo, *, threads: int | None = None, strengths: bool = False) -> None:
+    def __init__(
+        self,
+        info: MediaInfo,
+        *,
+        threads: int | None = None,
+        strengths: bool = False,
+        follow: bool = False,
+    ) -> None:
         video = info.video
         self.info = info
         self.frames = 0
         """Frames read so far."""
-        self._format = video.format
-        left, top, right, bottom = video.crop
-        self._coded_size = (video.format.width + left + right, video.format.height + top + bottom)
-        self._crops = _plane_crops(info) if any(video.crop) else ()
         self._timestamps = TimestampRepair(
             video.time_base,
             video.average_rate,
             start=video.start_pts,
             trust_durations=video.durations_known,
         )
-        self._changes: dict[str, _Change] = {}
+        self._judge = FormatJudge(video)
+        self._aspects: deque[tuple[Fraction, Fraction | None]] = deque()
+        """From when on samples have which shape; more than one in the time between decoding and reading."""
         self._uncarried: set[str] = set()
         self._begin: Fraction | None = None
         self._first_pts: int | None = None
@@ -86,13 +88,15 @@ class VideoReader:
             self._decoder, decoded = decoder_at(
                 info.path, video.index, begin, threads=threads, quantisers=strengths
             )
-        timed: Iterator[TimedFrame] = ((f, self._timestamps(f.pts, f.duration)) for f in decoded)
+        timed = self._stamped(decoded, self._decoder)
         self._track = StrengthTrack(self._decoder.reading) if strengths else None
         if self._track is not None:
             timed = self._track.watch(timed)
         if video.fields is not None:
             timed = Deinterlacer(video.fields, video.average_rate).process(timed)
         self._timed = self._in_cut(timed)
+        self.changes = Changes(video.format, self._judged(self._timed), follow=follow)
+        """What the stream turns to, and how to go on there."""
         self._damage = Damage()
 
     def __enter__(self) -> Self:
@@ -108,32 +112,38 @@ class VideoReader:
         with self._lock:
             if self._decoder is not None:
                 self._damage = self._decoder.damage
-                self._timed = iter(())
+                self._timed.close()  # which lets go of the frames that are held in it
                 self._decoder.close()
                 self._decoder = None
 
     def read_into(self, planes: Sequence[Plane]) -> Timing | None:
-        """Copy the next frame into `planes` and return its timing; None after the last frame.
+        """Copy the next frame into `planes` and return its timing.
 
-        planes: C-contiguous arrays of `info.video.format.plane_shapes`, uint8 or (above 8 bits) uint16.
+        planes: C-contiguous arrays of `changes.format.plane_shapes`, uint8 or (above 8 bits) uint16.
+
+        None after the last frame and, with `follow`, before one of another format.
         """
+        wanted = self.changes.format
         shapes = tuple(plane.shape for plane in planes)
-        if shapes != self._format.plane_shapes:
-            raise ValueError(f"planes {shapes} given for frames of {self._format.plane_shapes}")
+        if shapes != wanted.plane_shapes:
+            raise ValueError(f"planes {shapes} given for frames of {wanted.plane_shapes}")
         with self._lock:
             if self._decoder is None:
                 raise InputError(f"{self.info.path} was closed while it was being read")
-            frame, timing = next(self._timed, _END)
-            if frame is None or timing is None:
+            arrival = self.changes.take()
+            if arrival is None:
                 return None
+            frame, timing = arrival.item, arrival.timing
             self._note(frame, timing)
-            copy_from_frame(self._in_first_format(frame, timing), planes, self._crops)
+            self._copy(frame, timing, arrival.look.format, planes)
             return timing
 
-    def skip(self) -> Timing | None:
-        """The timing of the next frame, which is passed over; None after the last."""
+    def first(self) -> tuple[Timing, VideoInfo] | None:
+        """The first frame, which is passed over: its timing, and the video as it were if it began there."""
         with self._lock:
-            return next(self._timed, _END)[1]
+            for frame, timing in self._timed:
+                return timing, self._judge.video_from(frame, self._appearance(frame, timing))
+            return None
 
     def strength(self, timing: Timing) -> float:
         """How hard the frame read last was compressed, 0…1; 0 unless opened with `strengths`."""
@@ -161,11 +171,7 @@ class VideoReader:
         video = self.info.video
         said = [_INTERLACED] if video.interlaced and video.fields is None else []
         said += [*_damage_sentences(self.damage), *self._timestamps.warnings]
-        said += [
-            f"the picture changes to {name} at {change.seconds:.2f} s: {_count(change.frames, 'frame')} "
-            "converted to the first frame's format"
-            for name, change in self._changes.items()
-        ]
+        said += [*self.changes.warnings, *self._judge.notes]
         said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
         if late := self._late_begin():
             said.append(late)
@@ -175,7 +181,28 @@ class VideoReader:
             said.append(short)
         return said
 
-    def _in_cut(self, timed: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+    def _stamped(self, decoded: Iterator[av.VideoFrame], decoder: Decoder) -> Iterator[TimedFrame]:
+        """The frames with their times; notes the shape of their samples."""
+        for frame in decoded:
+            timing = self._timestamps(frame.pts, frame.duration)
+            aspect = decoder.aspect(frame)
+            if not self._aspects or self._aspects[-1][1] != aspect:
+                self._aspects.append((timing.pts * timing.time_base, aspect))
+            yield frame, timing
+
+    def _appearance(self, frame: av.VideoFrame, timing: Timing) -> Appearance:
+        """Asked for in order of time."""
+        while len(self._aspects) > 1 and self._aspects[1][0] <= timing.pts * timing.time_base:
+            self._aspects.popleft()
+        return Appearance.of(frame, self._aspects[0][1])
+
+    def _judged(self, timed: Iterator[TimedFrame]) -> Iterator[tuple[av.VideoFrame, Timing, FrameFormat]]:
+        """The frames with their formats."""
+        for frame, timing in timed:
+            appearance = self._appearance(frame, timing)
+            yield frame, timing, self._judge.format_of(frame, appearance, timing.seconds)
+
+    def _in_cut(self, timed: Iterator[TimedFrame]) -> Generator[TimedFrame, None, None]:
         """The frames of `timed` that lie in the cut; notes the end where it is the source's own."""
         cut = self.info.cut
         for frame, timing in timed:
@@ -196,31 +223,24 @@ class VideoReader:
         found = uncarried_in_frames(readable([frame], self.info.video.codec))
         self._uncarried.update(set(found) - set(self.info.video.uncarried))
 
-    def _in_first_format(self, frame: av.VideoFrame, timing: Timing) -> av.VideoFrame:
-        """`frame`, scaled and converted where it is not like the first one."""
-        width, height = self._coded_size
+    def _copy(
+        self, frame: av.VideoFrame, timing: Timing, found: FrameFormat, planes: Sequence[Plane]
+    ) -> None:
+        """`frame`, of the format `found`, into planes of `changes.format`."""
+        wanted = self.changes.format
+        crops: Sequence[tuple[int, int]] = ()
+        size = wanted.width, wanted.height
+        if self._judge.is_cropped(frame):
+            crops, size = _plane_crops(wanted.pixel_format, self.info.video.crop), (frame.width, frame.height)
         name = f"{frame.width}x{frame.height} {frame.format.name}"
-        if (frame.width, frame.height) == (width, height):
-            if self._same_layout(frame.format.name):
-                return frame
-            if frame.format.name == self.info.video.decoded:
-                target = self._format.pixel_format.name
-                with av_errors_as(FormatError, f"frames of {name} cannot be converted to {target}"):
-                    return frame.reformat(format=target, threads=ONE_THREAD)
-        change = self._changes.setdefault(name, _Change(timing.seconds))
-        change.frames += 1
-        first = replace(self._format, width=width, height=height)
-        aspect = self._decoder.sample_aspect_ratio if self._decoder else None
-        with av_errors_as(FormatError, f"the picture changes to {name} at {timing.seconds:.2f} s"):
-            return conformed(frame, first, aspect or first.sample_aspect_ratio)
-
-    def _same_layout(self, name: str) -> bool:
-        if name == self._format.pixel_format.name:
-            return True
-        try:
-            return pixel_format(name) == self._format.pixel_format  # yuvj420p is stored as yuv420p
-        except FormatError:
-            return False
+        with av_errors_as(
+            FormatError, f"frames of {name}, from {timing.seconds:.2f} s on, cannot be converted"
+        ):
+            if found != wanted:
+                frame = conformed(frame, found, replace(wanted, width=size[0], height=size[1]))
+            elif not _is_layout_of(frame.format.name, wanted.pixel_format):
+                frame = frame.reformat(format=wanted.pixel_format.name, threads=ONE_THREAD)
+        copy_from_frame(frame, planes, crops)
 
     def _late_begin(self) -> str | None:
         if self._begin is None or self._first_pts is None:
@@ -246,9 +266,19 @@ class VideoReader:
         )
 
 
-def _plane_crops(info: MediaInfo) -> tuple[tuple[int, int], ...]:
+def _is_layout_of(name: str, format: PixelFormat) -> bool:
+    """Whether frames of FFmpeg's format `name` are stored as `format`."""
+    if name == format.name:
+        return True
+    try:
+        return pixel_format(name) == format  # yuvj420p is stored as yuv420p
+    except FormatError:
+        return False
+
+
+def _plane_crops(format: PixelFormat, crop: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
     """For each plane the (rows, columns) of its own grid to skip."""
-    format, (left, top, _, _) = info.video.format.pixel_format, info.video.crop
+    left, top, _, _ = crop
     sx, sy = format.subsampling
     if format.layout is Layout.PACKED:
         return ((top, left),)
@@ -262,13 +292,9 @@ def _plane_crops(info: MediaInfo) -> tuple[tuple[int, int], ...]:
 def _damage_sentences(damage: Damage) -> list[str]:
     said = []
     if damage.undecodable_packets:
-        said.append(f"{_count(damage.undecodable_packets, 'video packet')} could not be decoded")
+        said.append(f"{counted(damage.undecodable_packets, 'video packet')} could not be decoded")
     if damage.corrupt_packets:
-        said.append(f"{_count(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete")
+        said.append(f"{counted(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete")
     if damage.corrupt_frames:
-        said.append(f"{_count(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
+        said.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
     return said
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"

@@ -50,6 +50,7 @@ type Read = Callable[[av.VideoFrame], Reading | None]
 class _Seen:
     """A frame that went by. `starts_scene`: it shows something else than the one before."""
 
+    size: tuple[int, int]
     time: Fraction
     reading: Reading | None
     picture: NDArray[np.float32]
@@ -157,11 +158,14 @@ class StrengthTrack:
         # What was guessed of a damaged frame depends on the decoder's threads, so it decides no cut.
         guessed = frame.is_corrupt and previous is not None
         picture = previous.picture if previous and guessed else _small_picture(frame)
+        size = frame.width, frame.height
         return _Seen(
+            size=size,
             time=timing.pts * timing.time_base,
             reading=self._read(frame),
             picture=picture,
-            starts_scene=previous is not None and is_cut(previous.picture, picture),
+            starts_scene=previous is not None
+            and (previous.size != size or is_cut(previous.picture, picture)),
         )
 
     def _tell(self, waiting: deque[TimedFrame], seen: deque[_Seen]) -> TimedFrame:

@@ -52,6 +52,21 @@ class PipelineStats:
     stages: dict[str, StageStats]
 
 
+def in_succession(runs: Sequence[PipelineStats]) -> PipelineStats:
+    """Where the time of several runs of the same stages went, one after another."""
+    stages = {}
+    for name in runs[0].stages:
+        each = [run.stages[name] for run in runs]
+        stages[name] = StageStats(
+            frames=sum(stats.frames for stats in each),
+            dropped=sum(stats.dropped for stats in each),
+            busy=sum(stats.busy for stats in each),
+            waiting_for_input=sum(stats.waiting_for_input for stats in each),
+            waiting_for_output=sum(stats.waiting_for_output for stats in each),
+        )
+    return PipelineStats(wall=sum(run.wall for run in runs), stages=stages)
+
+
 class Pipeline[Plane]:
     """Runs `stages` over `slots`, once. Build another pipeline for another run; slots may be reused.
 
@@ -59,9 +74,16 @@ class Pipeline[Plane]:
     """
 
     def __init__(
-        self, slots: Sequence[Slot[Plane]], stages: Sequence[Stage[Plane]], trace: Trace | None = None
+        self,
+        slots: Sequence[Slot[Plane]],
+        stages: Sequence[Stage[Plane]],
+        trace: Trace | None = None,
+        *,
+        first_frame: int = 0,
     ) -> None:
         """`trace` gets a span of every stage's work on every slot, and of what is in flight between stages.
+
+        `first_frame` is the number that traces and failures give the first frame.
 
         Raises ValueError for no slots, no stages, or two stages of one name.
         """
@@ -69,6 +91,7 @@ class Pipeline[Plane]:
             raise ValueError("a pipeline needs stages, each with a name of its own")
         self.pool = SlotPool(slots)
         self.trace = trace
+        self.first_frame = first_frame
         if trace is not None:
             for stage in stages:
                 trace.track(stage.name)
@@ -136,8 +159,8 @@ class Pipeline[Plane]:
                     worker.start()
                 self._supervise(begin, interrupt, on_progress, interval)
             except BaseException as error:
-                frames = self._workers[-1].frames
-                self.failed(Failure(stage="progress", error=error, frame=frames, timing=None))
+                frame = self.first_frame + self._workers[-1].frames
+                self.failed(Failure(stage="progress", error=error, frame=frame, timing=None))
             finally:
                 self._join()
                 self._wall = perf_counter() - begin

@@ -64,7 +64,7 @@ class Failure:
     stage: str
     error: BaseException
     frame: int
-    """How many frames the stage had sent on before."""
+    """Its number: how many frames the stage had sent on before."""
     timing: Timing | None
     """That of the frame in hand; None if there was none, or it had none yet."""
 

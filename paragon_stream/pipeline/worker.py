@@ -19,6 +19,8 @@ class Supervisor[Plane](Protocol):
 
     pool: SlotPool[Plane]
     trace: Trace | None
+    first_frame: int
+    """The number of the first frame."""
 
     @property
     def stopping(self) -> bool:
@@ -93,8 +95,14 @@ class Worker[Plane](threading.Thread):
         self._outbox = outbox
         self._slot: Slot[Plane] | None = None  # the one in hand
         self._completion_seconds = 0.0
+        self._first_frame = supervisor.first_frame
         self._blame = stage.name  # whose work is being done or waited for
         self._refused = False
+
+    @property
+    def frame(self) -> int:
+        """The number of the frame in hand."""
+        return self._first_frame + self.frames
 
     @property
     def input_seconds(self) -> float:
@@ -118,7 +126,7 @@ class Worker[Plane](threading.Thread):
                     self.stage.finish()
         except BaseException as error:
             timing = None if self._slot is None else self._slot.timing
-            self._supervisor.failed(Failure(stage=self._blame, error=error, frame=self.frames, timing=timing))
+            self._supervisor.failed(Failure(stage=self._blame, error=error, frame=self.frame, timing=timing))
         finally:
             if self._slot is not None:
                 self._supervisor.take_home(self._slot)
@@ -140,7 +148,7 @@ class Worker[Plane](threading.Thread):
         if self._supervisor.stopping:
             return False
         self.begun[id(slot)] = perf_counter()
-        with self.busy, self._drawn(f"frame {self.frames}"):
+        with self.busy, self._drawn(f"frame {self.frame}"):
             wanted = self.stage.work(slot)
         if wanted is False:
             return False
@@ -174,7 +182,7 @@ class Worker[Plane](threading.Thread):
                 lane = self._pool.slots.index(slot)
                 track = f"{self._before.stage.name}, in flight, slot {lane}"
                 begun = self._before.begun[id(slot)]
-                self._supervisor.trace.add(track, f"frame {self.frames}", begun, end)
+                self._supervisor.trace.add(track, f"frame {self.frame}", begun, end)
             slot.completion = DONE
         self._blame = self.stage.name
 

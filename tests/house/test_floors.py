@@ -24,7 +24,7 @@ FLOORS = (
     ("framejob", "models"),
     ("runtimes",),
     ("upscaler", "report"),
-    ("tiles",),
+    ("tiles", "render"),
     ("api", "images", "bench", "doctor", "engines", "vapoursynth", "train"),
     ("cli",),
     ("__init__", "__main__"),

@@ -46,6 +46,10 @@ def test_another_size_of_the_same_shape_fills(tmp_path: Path) -> None:
     assert large[:, :4].std() > 2 and np.abs(large.mean() - small.mean()) < 12
 
 
+def like(frame: av.VideoFrame, aspect: Fraction = Fraction(1), **color: object) -> FrameFormat:
+    return wanted(frame.format.name, frame.width, frame.height, aspect, **color)
+
+
 def plain(width: int, height: int, name: str, value: tuple[int, ...]) -> av.VideoFrame:
     frame = av.VideoFrame(width, height, name)
     pixels = pixel_format(name)
@@ -78,7 +82,8 @@ def wanted(
 )
 def test_bars_are_black_in_every_format(name: str, value: tuple[int, ...], black: tuple[int, ...]) -> None:
     target = wanted(name, 64, 48)
-    result = conformed(plain(64, 24, name, value), target, Fraction(1))
+    frame = plain(64, 24, name, value)
+    result = conformed(frame, like(frame), target)
     assert (result.width, result.height, result.format.name) == (64, 48, name)
     for index, shape in enumerate(target.plane_shapes):
         plane = plane_array(result, index, shape, np.dtype(target.pixel_format.sample_type))
@@ -89,24 +94,30 @@ def test_bars_are_black_in_every_format(name: str, value: tuple[int, ...], black
 def test_the_shape_of_samples_counts() -> None:
     """Anamorphic PAL to 16:9 is no other shape; 4:3 PAL is."""
     target = wanted("yuv420p", 192, 108)
-    wide = conformed(plain(72, 58, "yuv420p", (180, 128, 128)), target, Fraction(64, 45))
-    narrow = conformed(plain(72, 58, "yuv420p", (180, 128, 128)), target, Fraction(16, 15))
+    frame = plain(72, 58, "yuv420p", (180, 128, 128))
+    wide = conformed(frame, like(frame, Fraction(64, 45)), target)
+    narrow = conformed(frame, like(frame, Fraction(16, 15)), target)
     corners = [int(plane_array(f, 0, (108, 192), np.dtype(np.uint8))[50, 2]) for f in (wide, narrow)]
     assert corners == [180, 16]
 
 
 def test_the_matrix_is_changed_where_it_is_known() -> None:
     frame = plain(96, 64, "yuv420p", (120, 90, 170))
-    frame.colorspace = 5
-    result = conformed(frame, wanted("yuv420p", 64, 48), Fraction(8, 9))
-    frame.colorspace = 1
-    same = conformed(frame, wanted("yuv420p", 64, 48), Fraction(8, 9))
+    bt601 = like(frame, Fraction(8, 9), matrix=Matrix.BT470BG)
+    result = conformed(frame, bt601, wanted("yuv420p", 64, 48))
+    same = conformed(frame, like(frame, Fraction(8, 9)), wanted("yuv420p", 64, 48))
     for index, shape in enumerate(((48, 64), (24, 32), (24, 32))):
         changed, kept = (
             int(plane_array(f, index, shape, np.dtype(np.uint8))[10, 16]) for f in (result, same)
         )
         assert kept == (120, 90, 170)[index]
         assert abs(changed - bt601_as_bt709(120, 90, 170)[index]) <= 2
+
+
+def test_the_range_is_changed() -> None:
+    frame = plain(96, 64, "yuv420p", (255, 128, 128))
+    result = conformed(frame, like(frame, range=ColorRange.FULL), wanted("yuv420p", 48, 32))
+    assert int(plane_array(result, 0, (32, 48), np.dtype(np.uint8))[10, 16]) == 235
 
 
 def bt601_as_bt709(y: int, u: int, v: int) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -13,16 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import av
 import numpy as np
 
 from paragon_stream.errors import FormatError, InputError, UsageError
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, Timing
+from paragon_stream.media.av_errors import av_errors_as
+from paragon_stream.media.changes import Changes
+from paragon_stream.media.conform import conformed
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, component, read_picture
 from paragon_stream.media.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.plan import OutputOptions
-from paragon_stream.media.planes import Plane
+from paragon_stream.media.planes import Plane, copy_from_frame, copy_to_frame
 
 DEFAULT_RATE = Fraction(24)
 """Frames per second of image sequences unless told otherwise: film's."""
@@ -108,10 +112,10 @@ class SequenceReader:
 
     An image's number is its time: where numbers are missing, the image before them is shown longer. Images
     are decoded ahead by a few threads. Gray images among coloured ones, and 8-bit ones among deeper, are
-    converted; others that differ from the format raise FormatError.
+    filled in; others are followed, or converted, as `VideoReader` does it.
     """
 
-    def __init__(self, info: MediaInfo) -> None:
+    def __init__(self, info: MediaInfo, *, follow: bool = False) -> None:
         found = numbering(info.path)
         if found is None:
             raise InputError(f"{info.path} names no sequence of images")
@@ -122,8 +126,7 @@ class SequenceReader:
         self._numbers = found.numbers()
         self._format = info.video.format
         self._pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="paragon-image-reader")
-        self._ahead: deque[Future[Picture]] = deque()
-        self._begun = 0
+        self.changes = Changes(self._format, self._pictures(), follow=follow, settled=1)
         self._alpha = False
         self._uncarried: set[str] = set()
         self._lock = threading.Lock()
@@ -143,29 +146,38 @@ class SequenceReader:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def read_into(self, planes: Sequence[Plane]) -> Timing | None:
-        """Put the next image into `planes`, of `info.video.format`; None after the last."""
+        """Put the next image into `planes`, of `changes.format`; None after the last, and before a change."""
         with self._lock:
             if self._closed:
                 raise InputError(f"{self.info.path} was closed while it was being read")
-            while self._begun < len(self._numbers) and len(self._ahead) < _DECODERS:
-                path = self._source.path(self._numbers[self._begun])
-                self._ahead.append(self._pool.submit(read_picture, path))
-                self._begun += 1
-            if not self._ahead:
+            arrival = self.changes.take()
+            if arrival is None:
                 return None
-            picture = self._ahead.popleft().result()
-            number = self._numbers[self.frames]
-            after = self._numbers[self.frames + 1] if self.frames + 1 < len(self._numbers) else number + 1
-            _fill(planes, picture, self._format)
+            picture, found, wanted = arrival.item, arrival.look.format, self.changes.format
+            if found == wanted:
+                _fill(planes, picture, wanted)
+            else:
+                _convert(planes, picture, found, wanted)
             self.frames += 1
-            self._alpha |= picture.format.pixel_format.has_alpha and not self._format.pixel_format.has_alpha
+            self._alpha |= picture.format.pixel_format.has_alpha and not wanted.pixel_format.has_alpha
             if picture.metadata.icc is not None:
                 self._uncarried.add("ICC profiles")
-            return Timing(
-                pts=number - self._numbers[0],
-                duration=after - number,
-                time_base=self.info.video.time_base,
+            return arrival.timing
+
+    def _pictures(self) -> Iterator[tuple[Picture, Timing, FrameFormat]]:
+        """The images in order, each with its time and the format that it is read in."""
+        ahead: deque[Future[Picture]] = deque()
+        begun = 0
+        for index, number in enumerate(self._numbers):
+            while begun < len(self._numbers) and len(ahead) < _DECODERS:
+                ahead.append(self._pool.submit(read_picture, self._source.path(self._numbers[begun])))
+                begun += 1
+            picture = ahead.popleft().result()
+            after = self._numbers[index + 1] if index + 1 < len(self._numbers) else number + 1
+            timing = Timing(
+                pts=number - self._numbers[0], duration=after - number, time_base=self.info.video.time_base
             )
+            yield picture, timing, _read_as(picture, self._format)
 
     def strength(self, timing: Timing) -> float:
         """Images tell nothing of how hard they were compressed: 0."""
@@ -177,7 +189,7 @@ class SequenceReader:
 
     @property
     def warnings(self) -> list[str]:
-        said = []
+        said = self.changes.warnings
         missing = self._numbers[-1] - self._numbers[0] + 1 - len(self._numbers)
         if missing:
             said.append(f"{missing} images are missing between others, which are shown longer")
@@ -202,17 +214,21 @@ def _richness(format: FrameFormat) -> tuple[bool, bool]:
     return format.pixel_format.family is not Family.GRAY, format.pixel_format.has_alpha
 
 
-def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> None:
-    """Put an image, upright, into planes of `wanted`: gray as RGB, 8 bits as 16, without alpha opaque."""
+def _read_as(picture: Picture, sequence: FrameFormat) -> FrameFormat:
+    """The format that the image is read in: the sequence's, in its own size, where nothing gets lost."""
     found = _format(picture)
-    have, want = found.pixel_format, wanted.pixel_format
-    same_size = (found.width, found.height) == (wanted.width, wanted.height)
+    have, want = found.pixel_format, sequence.pixel_format
     same_colors = (have.family, have.subsampling) == (want.family, want.subsampling)
     widened = have.family is Family.GRAY and want.family is Family.RGB
-    if not same_size or have.depth > want.depth or not (widened or same_colors):
-        raise FormatError(
-            f"{picture.path} is {found}, but the sequence is {wanted}: convert its images alike"
-        )
+    if have.depth <= want.depth and (widened or same_colors):
+        return replace(sequence, width=found.width, height=found.height)
+    return found
+
+
+def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> None:
+    """Put an image, upright, into planes of `wanted`: gray as RGB, 8 bits as 16, without alpha opaque."""
+    have, want = picture.format.pixel_format, wanted.pixel_format
+    widened = have.family is Family.GRAY and want.family is Family.RGB
     gain = want.peak // have.peak
     for target, held in zip(planes, want.stored, strict=True):
         view = as_stored(target, picture.metadata.orientation)
@@ -223,3 +239,14 @@ def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> Non
             elif which >= 0:
                 source = component(have, picture.planes, 0 if widened and which < 3 else which)
                 np.multiply(source, gain, out=part, casting="unsafe")
+
+
+def _convert(planes: Sequence[Plane], picture: Picture, found: FrameFormat, wanted: FrameFormat) -> None:
+    """Put an image, read as `found`, into planes of `wanted`, whatever its size and its kind of pixels."""
+    dtype = np.dtype(found.pixel_format.sample_type)
+    arrays = tuple(np.empty(shape, dtype) for shape in found.plane_shapes)
+    _fill(arrays, picture, found)
+    with av_errors_as(FormatError, f"{picture.path} cannot be made like the others, {wanted}"):
+        frame = av.VideoFrame(found.width, found.height, found.pixel_format.name)
+        copy_to_frame(arrays, frame)
+        copy_from_frame(conformed(frame, found, wanted), planes)

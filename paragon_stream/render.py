@@ -1,0 +1,224 @@
+"""Every frame of a reader through the engine into a sink: a pipeline for each stretch of one format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from paragon_stream.errors import EngineError, FormatError
+from paragon_stream.frame import FrameFormat, Timing
+from paragon_stream.geometry import Fit, fill
+from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.sink import Sink
+from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress, in_succession
+from paragon_stream.pipeline.slot import Slot
+from paragon_stream.pipeline.stage import Stage
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.report import StrengthReport
+from paragon_stream.runtimes import Flavour, Plane
+from paragon_stream.upscaler import Upscaler, UpscalerOptions
+
+SPARE_SLOTS = 4
+"""Slots beside those that the engine computes: one is decoded, one encoded, and one waits before either."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderProgress:
+    """How far a render is. `total` and `eta` (seconds) are None where the source does not say."""
+
+    frames: int
+    total: int | None
+    fps: float
+    eta: float | None
+    bytes_out: int
+
+
+class Upscalers:
+    """An upscaler for each format that a stream turns to, made when it first does, and its slots.
+
+    All have the network, the engine and the result of the first one: a picture of another size or shape is
+    fitted into the first one's, as `--to` with `--fit pad` does it (or the `--fit` that was asked for).
+    Close it, or use `with`; `first` is closed with it.
+    """
+
+    def __init__(self, first: Upscaler, options: UpscalerOptions, *, grain: int) -> None:
+        """`grain` is `geometry.place`'s."""
+        self.first = first
+        self._grain = grain
+        self._options = replace(options, engine=first.session.engine)
+        self._fit = Fit(options.fit) if options.fit in (Fit.CROP, Fit.STRETCH) else Fit.PAD
+        self._all: dict[FrameFormat, Upscaler] = {first.source: first}
+        self._slots: dict[FrameFormat, list[Slot[Plane]]] = {}
+        self._trace: Trace | None = None
+
+    def of(self, source: FrameFormat) -> Upscaler:
+        """The upscaler for frames of `source`. Raises FormatError and EngineError where there can be none."""
+        if source not in self._all:
+            target = self.first.target
+            box = target.width, target.height
+            placement = fill(source, box, self._fit, aspect=target.sample_aspect_ratio, grain=self._grain)
+            self._all[source] = made = Upscaler.for_format(
+                source,
+                self._options,
+                pixel_format=target.pixel_format,
+                color=target.color,
+                network=(self.first.weights, placement),
+                flavour=Flavour.THROUGHPUT,
+            )
+            if self._trace is not None:
+                made.trace(self._trace)
+        return self._all[source]
+
+    def slots(self, source: FrameFormat) -> list[Slot[Plane]]:
+        """Slots for frames of `source`, the same ones every time."""
+        if source not in self._slots:
+            upscaler = self.of(source)
+            count = upscaler.session.in_flight + SPARE_SLOTS
+            self._slots[source] = [Slot(*upscaler.allocate()) for _ in range(count)]
+        return self._slots[source]
+
+    def trace(self, trace: Trace) -> None:
+        """Draw what devices do into `trace`; before the first frame."""
+        self._trace = trace
+        for upscaler in self._all.values():
+            upscaler.trace(trace)
+
+    @property
+    def reruns(self) -> int:
+        """See `Upscaler.reruns`."""
+        return sum(upscaler.reruns for upscaler in self._all.values())
+
+    def close(self) -> None:
+        self._slots.clear()
+        for upscaler in self._all.values():
+            upscaler.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Strengths:
+    """What each frame's slot says of its compression: by the reader that is followed, or fixed."""
+
+    def __init__(self, followed: VideoReader | SequenceReader | None, fixed: float) -> None:
+        self._followed, self._fixed = followed, fixed
+        self._low, self._high, self._sum, self._count = 1.0, 0.0, 0.0, 0
+
+    def of(self, timing: Timing) -> float:
+        """For the frame that was read last. On the thread that reads."""
+        value = self._fixed if self._followed is None else self._followed.strength(timing)
+        self._low, self._high = min(self._low, value), max(self._high, value)
+        self._sum, self._count = self._sum + value, self._count + 1
+        return value
+
+    def report(self) -> StrengthReport:
+        return StrengthReport(
+            min=self._low,
+            mean=self._sum / max(1, self._count),
+            max=self._high,
+            source="as given" if self._followed is None else self._followed.strength_source,
+        )
+
+
+def render(
+    reader: VideoReader | SequenceReader,
+    upscalers: Upscalers,
+    sink: Sink,
+    trace: Trace | None,
+    strengths: Strengths,
+    on_progress: Callable[[RenderProgress], None] | None,
+) -> PipelineStats:
+    """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
+
+    Where the stream turns to another format, the frames on their way are finished first.
+    """
+    runs: list[PipelineStats] = []
+    meter = _Meter(reader.info.video.frames, sink, on_progress) if on_progress else None
+    format: FrameFormat | None = reader.changes.format
+    while format is not None:
+        frames = sum(run.stages["encode"].frames for run in runs)
+        stages = _stages(reader, upscalers.of(format), sink, strengths)
+        pipeline = Pipeline(upscalers.slots(format), stages, trace, first_frame=frames)
+        runs.append(pipeline.run(meter))
+        if meter is not None:
+            meter.run_ended(runs[-1])
+        format = _turned(reader, upscalers)
+    return in_succession(runs)
+
+
+def _turned(reader: VideoReader | SequenceReader, upscalers: Upscalers) -> FrameFormat | None:
+    """The format in which the stream goes on, whose upscaler is there; None at its end."""
+    format = reader.changes.turn()
+    if format is None:
+        return None
+    try:
+        upscalers.slots(format)
+    except (FormatError, EngineError) as error:
+        _log.warning("frames of %s are converted, not followed: %s", format, error)
+        return reader.changes.refuse(str(error))
+    return format
+
+
+def _stages(
+    reader: VideoReader | SequenceReader, upscaler: Upscaler, sink: Sink, strengths: Strengths
+) -> list[Stage[Plane]]:
+    def decode(slot: Slot[Plane]) -> bool:
+        slot.timing = reader.read_into(slot.inputs)
+        if slot.timing is not None:
+            slot.strength = strengths.of(slot.timing)
+        return slot.timing is not None
+
+    def compute(slot: Slot[Plane]) -> None:
+        slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
+
+    def encode(slot: Slot[Plane]) -> None:
+        assert slot.timing is not None
+        sink.write(slot.outputs, slot.timing)
+
+    def finish() -> None:
+        if reader.changes.ended:
+            sink.finish()
+
+    return [
+        Stage(name="decode", work=decode),
+        Stage(name="engine", work=compute),
+        Stage(name="encode", work=encode, finish=finish),
+    ]
+
+
+class _Meter:
+    """Turns the pipelines' progress into the user's: total, rate, time left, size so far."""
+
+    def __init__(self, total: int | None, sink: Sink, on_progress: Callable[[RenderProgress], None]) -> None:
+        self._total, self._sink, self._on_progress = total, sink, on_progress
+        self._frames, self._seconds = 0, 0.0
+
+    def run_ended(self, run: PipelineStats) -> None:
+        """What comes now comes on top of `run`."""
+        self._frames += run.stages["encode"].frames
+        self._seconds += run.wall
+
+    def __call__(self, progress: Progress) -> None:
+        frames, seconds = self._frames + progress.frames, self._seconds + progress.elapsed
+        fps = frames / seconds if seconds > 0 else 0.0
+        left = None if self._total is None else max(0, self._total - frames)
+        self._on_progress(
+            RenderProgress(
+                frames=frames,
+                total=self._total,
+                fps=fps,
+                eta=left / fps if left is not None and fps > 0 else None,
+                bytes_out=self._sink.bytes_written,
+            )
+        )
