@@ -17,6 +17,7 @@ from training_material import drawn_picture, write_pictures  # noqa: E402
 import paragon_stream.models as models  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.errors import CheckpointError, InputError, UsageError  # noqa: E402
+from paragon_stream.train.adversarial import Adversary  # noqa: E402
 from paragon_stream.train.batches import Batches, frame_patch  # noqa: E402
 from paragon_stream.train.data import list_sources, read_picture  # noqa: E402
 from paragon_stream.train.degradations import ClipDegradation  # noqa: E402
@@ -353,6 +354,23 @@ def test_a_killed_training_goes_on_to_the_identical_state(tmp_path: Path, advers
     if adversarial:
         rows = list(csv.DictReader(logs[0].splitlines()))
         assert 0 <= float(rows[-1]["balance"]) <= 1
+
+
+def test_the_adversary_tells_soft_pictures_from_sharp_ones() -> None:
+    """With the weight of R1 that recipes have unless they say otherwise."""
+    torch.manual_seed(0)
+    adversary = Adversary(
+        AdversarialRecipe(weight=0.1, start=0, features=8, widths=(1, 2)), torch.device("cpu")
+    )
+    balance = []
+    for step in range(60):
+        sharp = torch.rand(4, 3, 24, 24)
+        soft = torch.nn.functional.avg_pool2d(sharp, 3, 1, 1)
+        balance.append(adversary.discriminator_step(soft, sharp, step)["balance"])
+    assert np.mean(balance[-10:]) > 0.8
+    with torch.no_grad():
+        assert float(adversary.generator_loss(soft, sharp, 0)) == 0
+        assert float(adversary.generator_loss(soft, sharp, 2000)) > 0.1
 
 
 def test_a_state_of_another_recipe_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
