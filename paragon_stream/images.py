@@ -22,6 +22,7 @@ from paragon_stream.media.images.kinds import (
     Storage,
     check_size,
     is_image_name,
+    is_other_picture,
     kind_for,
     storage,
     turned,
@@ -35,6 +36,8 @@ from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import UpscalerOptions, choose_network
 
+_NAMED = 8
+"""Files that a warning names."""
 _PAD_GRAIN = 4
 """Pictures in bars begin and end on whole chroma samples, however an image kind subsamples."""
 
@@ -143,6 +146,9 @@ def upscale_images(
         grain=_PAD_GRAIN if parse_fit(fit, size) is Fit.PAD else 1,
     )
     pairs, batch = plan_images(source, destination)
+    passed_over = _passed_over(source)
+    for sentence in passed_over:
+        (on_warning or _log.warning)(sentence)
     # With a size to reach, each picture has its own scale; that there is one at all is known at once.
     network = load_weights(
         weights, variant=variant, scale=scale, alpha=alpha, factor=Fraction(1) if size else None
@@ -181,6 +187,7 @@ def upscale_images(
             threads=threads,
             model=ModelReport.of(network),
             peak_rss_bytes=process.peak_rss(),
+            warnings=tuple(passed_over),
         )
 
 
@@ -237,6 +244,20 @@ def _expanded(source: str | Path) -> list[Path]:
             raise InputError(f"no file is called {source}")
         return found
     return [path]
+
+
+def _passed_over(source: str | Path | Sequence[str | Path]) -> list[str]:
+    """A sentence for each folder that holds pictures of kinds that are not read."""
+    said = []
+    for each in map(Path, [source] if isinstance(source, str | Path) else source):
+        names = sorted(p.name for p in each.iterdir() if is_other_picture(p)) if each.is_dir() else []
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            said.append(
+                f"not read in {each}, where only PNG, JPEG, WebP, TIFF and BMP are: "
+                f"{', '.join(names[:_NAMED])}{more}"
+            )
+    return said
 
 
 def _one(

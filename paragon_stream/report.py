@@ -141,6 +141,8 @@ class ImagesReport:
     threads: int | None
     model: ModelReport
     peak_rss_bytes: int
+    warnings: tuple[str, ...] = ()
+    """About the batch as a whole."""
 
     @property
     def failed(self) -> tuple[ImageResult, ...]:

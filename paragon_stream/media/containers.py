@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.images.kinds import is_image_name
 
 
 class Cover(Enum):
@@ -164,6 +165,10 @@ def container_for(destination: Path) -> Container:
     for container in CONTAINERS:
         if suffix in container.suffixes:
             return container
+    if is_image_name(destination):
+        raise UsageError(
+            f"{destination.name} is one image, but a video has many: number them, as in frame_%06d{suffix}"
+        )
     known = ", ".join(s for container in CONTAINERS for s in container.suffixes) + ", .y4m"
     what = (
         f"the suffix {suffix} of {destination.name!r}"

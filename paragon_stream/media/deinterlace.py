@@ -21,7 +21,10 @@ type TimedFrame = tuple[av.VideoFrame, Timing]
 _FILM_GROUP = (5, 4)
 """Frames in, frames out: NTSC's telecine makes five frames of four film pictures."""
 _IN_EIGHT_BITS = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuvj420p", "yuvj422p", "gray")
-"""What FFmpeg's fieldmatch takes; it would convert everything else to these."""
+"""What FFmpeg's fieldmatch takes; it would convert everything else to these.
+
+Its option `ppsrc` (8-bit twins decide, deeper frames are put together) overwrites the heap in FFmpeg 9.0.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +65,10 @@ class Deinterlacer:
     def _begin(self, frame: av.VideoFrame, time_base: Fraction) -> None:
         job, name = self._job, frame.format.name
         if job.film and name not in _IN_EIGHT_BITS:
-            raise FormatError(f"--ivtc works on 8-bit planar video, not on {name}")
+            raise FormatError(
+                f"--ivtc does not work on {name} video: FFmpeg's fieldmatch takes only 8-bit planar YUV"
+                " and gray; --deinterlace takes every depth"
+            )
         self._kind = (frame.width, frame.height, name)
         self._film = _FilmClock(self._rate) if job.film else None
         _log.debug("%s of %dx%d %s", job, *self._kind)

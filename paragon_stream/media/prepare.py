@@ -10,7 +10,9 @@ from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.cut import Cut, Range
 from paragon_stream.media.field_choice import treat_fields
 from paragon_stream.media.fields import Deinterlace
+from paragon_stream.media.images.kinds import is_image_name
 from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.images.picture import further_pictures
 from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.probe import probe
@@ -54,6 +56,8 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     wanted = options.range
     rough = None if wanted is None else wanted.in_source(info.programme_start, info.video.time_base)
     treated, hints = treat_fields(replace(info, cut=rough), options.deinterlace, options.idet, options.ivtc)
+    if is_image_name(info.path) and (further := further_pictures(info.path)):
+        hints = (*hints, f"{info.path.name}: only the first picture is read, not {further}")
     info = replace(info, video=treated, hints=hints)
     return info if wanted is None else _cut(info, wanted)
 

@@ -59,6 +59,17 @@ def is_image_name(path: str | Path) -> bool:
     return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
+_OTHER_SUFFIXES = (
+    *(".gif", ".apng", ".mpo", ".avif", ".heic", ".heif", ".jxl", ".jp2", ".j2k", ".exr", ".hdr", ".dpx"),
+    *(".tga", ".psd", ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".dng", ".svg", ".ico"),
+)
+
+
+def is_other_picture(path: Path) -> bool:
+    """Whether the suffix of `path` is that of a picture of a kind that is not read."""
+    return path.suffix.lower() in _OTHER_SUFFIXES
+
+
 def kind_for(path: Path) -> ImageKind:
     """The kind that the suffix of `path` names. Raises UsageError listing the known ones."""
     for kind, suffixes in _SUFFIXES.items():

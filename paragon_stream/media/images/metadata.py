@@ -28,11 +28,19 @@ _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_SEGMENT = 65_533
 
 
+_ANIMATED = (
+    "is an animation, not a still image: make a video of it (out.mkv), or numbered images (out_%04d.png)"
+)
+_MPF_MARK = b"MPF\0"
+"""CIPA DC-007: further pictures behind the first one, of other views, sizes or exposures."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
     """`exif` is a TIFF structure, as in JPEG's APP1 behind its mark. `orientation` is Exif's, 1 to 8.
 
-    `lossless` tells lossless WebP from lossy. `uncarried` names what is left behind.
+    `lossless` tells lossless WebP from lossy. `uncarried` names what is left behind, `further` what pictures
+    the file holds beside the first.
     """
 
     icc: bytes | None = None
@@ -41,6 +49,7 @@ class Metadata:
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     lossless: bool = False
     uncarried: tuple[str, ...] = ()
+    further: str = ""
 
 
 def read_metadata(kind: ImageKind, data: bytes, path: Path) -> Metadata:
@@ -86,7 +95,7 @@ def embed(kind: ImageKind, data: bytes, metadata: Metadata, size: tuple[int, int
 
 def not_embedded(kind: ImageKind, metadata: Metadata) -> tuple[str, ...]:
     """What of `metadata` a file of `kind` will not say, in words."""
-    lost = list(metadata.uncarried)
+    lost = [*([metadata.further] if metadata.further else []), *metadata.uncarried]
     if kind is ImageKind.BMP:
         lost += [name for name, there in (("ICC profile", metadata.icc), ("Exif", metadata.exif)) if there]
     if kind is ImageKind.JPEG and metadata.exif and len(metadata.exif) + len(_EXIF_MARK) > _MAX_SEGMENT:
@@ -110,7 +119,7 @@ def _read_png(data: bytes, path: Path) -> Metadata:
     carried, uncarried = [], []
     for name, body in _png_chunks(data):
         if name == b"acTL":
-            raise InputError(f"{path} is an animation, not a still image")
+            raise InputError(f"{path} {_ANIMATED}")
         if name == b"iCCP":
             icc = zlib.decompress(bytes(body).split(b"\0", 1)[1][1:])
         elif name == b"eXIf":
@@ -176,6 +185,7 @@ def _read_jpeg(data: bytes, path: Path) -> Metadata:
     blob: bytes | None = None
     profile: dict[int, bytes] = {}
     uncarried = []
+    further = ""
     for marker, start, end in _segments(data):
         body = data[start:end]
         if marker == 0xE1 and body.startswith(_EXIF_MARK) and blob is None:
@@ -184,6 +194,8 @@ def _read_jpeg(data: bytes, path: Path) -> Metadata:
             uncarried.append("XMP")
         elif marker == 0xE2 and body.startswith(_ICC_MARK):
             profile[body[12]] = body[14:]
+        elif marker == 0xE2 and body.startswith(_MPF_MARK):
+            further = "the further pictures behind the first"
         elif marker == 0xED:
             uncarried.append("IPTC")
         elif marker == 0xFE:
@@ -192,7 +204,11 @@ def _read_jpeg(data: bytes, path: Path) -> Metadata:
             raise FormatError(f"{path} is a CMYK picture; convert it to RGB first")
     icc = b"".join(profile[number] for number in sorted(profile)) or None
     return Metadata(
-        icc=icc, exif=blob, orientation=exif.orientation(blob), uncarried=tuple(dict.fromkeys(uncarried))
+        icc=icc,
+        exif=blob,
+        orientation=exif.orientation(blob),
+        uncarried=tuple(dict.fromkeys(uncarried)),
+        further=further,
     )
 
 
@@ -231,7 +247,7 @@ def _read_webp(data: bytes, path: Path) -> Metadata:
     lossless, uncarried = False, []
     for name, body in _riff_chunks(data):
         if name in (b"ANIM", b"ANMF"):
-            raise InputError(f"{path} is an animation, not a still image")
+            raise InputError(f"{path} {_ANIMATED}")
         if name == b"ICCP":
             icc = bytes(body)
         elif name == b"EXIF":
@@ -281,7 +297,10 @@ def _read_tiff(data: bytes, path: Path) -> Metadata:
     if found.photometric in (5, 8, 9, 10):
         name = "CMYK" if found.photometric == 5 else "Lab"
         raise FormatError(f"{path} is a {name} picture; convert it to RGB first")
-    lost = ["XMP"] * found.has_xmp + [f"the other {found.pages - 1} pages"] * (found.pages > 1)
     return Metadata(
-        icc=found.icc, exif=found.exif, orientation=exif.orientation(found.exif), uncarried=tuple(lost)
+        icc=found.icc,
+        exif=found.exif,
+        orientation=exif.orientation(found.exif),
+        uncarried=("XMP",) if found.has_xmp else (),
+        further=f"the other {found.pages - 1} pages" if found.pages > 1 else "",
     )

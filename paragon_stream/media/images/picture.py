@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.errors import FormatError, InputError
+from paragon_stream.errors import FormatError, InputError, ParagonError
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, PixelFormat, pixel_format, without_alpha
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.images.kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of
@@ -86,6 +86,16 @@ def read_picture(path: Path) -> Picture:
     color = SRGB if pixels.family is Family.RGB else WEBP_LOSSY if kind is ImageKind.WEBP else JFIF
     format = FrameFormat(width=frame.width, height=frame.height, pixel_format=pixels, color=color)
     return Picture(path=path, kind=kind, format=format, planes=planes, metadata=metadata)
+
+
+def further_pictures(path: Path) -> str:
+    """What else an image file holds than its first picture, in words: "the other 5 pages"; "" for nothing."""
+    try:
+        data = path.read_bytes()
+        kind = kind_of(data[:16])
+        return read_metadata(kind, data, path).further if kind else ""
+    except (OSError, ParagonError):
+        return ""  # reading the pixels says what is wrong with it
 
 
 def _decode(kind: ImageKind, data: bytes, path: Path) -> av.VideoFrame:

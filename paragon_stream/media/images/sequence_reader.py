@@ -162,6 +162,8 @@ class SequenceReader:
             self._alpha |= picture.format.pixel_format.has_alpha and not wanted.pixel_format.has_alpha
             if picture.metadata.icc is not None:
                 self._uncarried.add("ICC profiles")
+            if picture.metadata.further:
+                self._uncarried.add(picture.metadata.further)
             return arrival.timing
 
     def _pictures(self) -> Iterator[tuple[Picture, Timing, FrameFormat]]:
