@@ -18,6 +18,7 @@ from paragon_stream.media.fields import parse_method
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.sequence_reader import delivery_options, parse_rate
 from paragon_stream.media.images.sequence_writer import plan_sequence
+from paragon_stream.media.nvdec import HwAccel, parse_hwaccel, with_decoder
 from paragon_stream.media.plan import OutputOptions, plan_output
 from paragon_stream.media.prepare import SourceOptions, open_reader, prepare
 from paragon_stream.media.sink import open_sink
@@ -25,7 +26,7 @@ from paragon_stream.media.tracks import TrackChoice, TrackList, parse_tracks
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.render import RenderProgress, Strengths, Upscalers, render
 from paragon_stream.report import FormatReport, ModelReport, Report, StageReport
-from paragon_stream.runtimes import Flavour
+from paragon_stream.runtimes import Flavour, gpu_of
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def upscale(
     deinterlace: str = SourceOptions.deinterlace,
     idet: bool = SourceOptions.idet,
     ivtc: bool = SourceOptions.ivtc,
+    hwaccel: str = HwAccel.AUTO,
     overwrite: bool = OutputOptions.overwrite,
     strict: bool = OutputOptions.strict,
     trace: str | Path | None = None,
@@ -89,6 +91,9 @@ def upscale(
 
     A numbered name such as "frame_%06d.png" stands for a sequence of images, as `source` (`fps` frames per
     second, 24 by default, beginning with the lowest number there is) and as `destination`.
+
+    `hwaccel` says what decodes: "none" is the CPU; "cuda" an NVIDIA GPU, where it gives the CPU's samples;
+    "auto" the latter where the engine runs on one. The report's `decoder` tells.
 
     `destination` "-" writes y4m to standard output. The final name appears when the output is complete.
     `trace` is a file to write: what every stage did when, for ui.perfetto.dev.
@@ -136,6 +141,7 @@ def upscale(
         idet=idet,
         ivtc=ivtc,
     )
+    accelerator = parse_hwaccel(hwaccel)
     info = prepare(source, source_options)
     images = numbering(destination)
     network, placement = choose_network(
@@ -145,8 +151,9 @@ def upscale(
         plan = plan_sequence(info, images, placement, output_options)
     else:
         plan = plan_output(info, destination, placement, delivery_options(info, output_options, destination))
+    info, told_of_decoder = with_decoder(info, accelerator, gpu_of(options.engine, options.device))
     follows = network.spec.conditioned and parse_strength(strength) is None
-    warnings.add([*info.hints, *plan.warnings, *_beyond_the_network(network, placement)])
+    warnings.add([*info.hints, *plan.warnings, *told_of_decoder, *_beyond_the_network(network, placement)])
     with (
         Upscaler.for_format(
             info.video.format,
@@ -157,7 +164,7 @@ def upscale(
             flavour=Flavour.THROUGHPUT,
         ) as upscaler,
         Upscalers(upscaler, options, grain=info.video.grain) as upscalers,
-        open_reader(info, strengths=follows, follow=True) as reader,
+        open_reader(info, strengths=follows, follow=True, fetch=upscaler.fetch) as reader,
     ):
         told = Strengths(reader if follows else None, upscaler.strength)
         sink = open_sink(plan, info)
@@ -183,6 +190,7 @@ def upscale(
                 name: StageReport(busy=stage.busy, waiting=stage.waiting_for_input + stage.waiting_for_output)
                 for name, stage in stats.stages.items()
             },
+            decoder=reader.decoder,
             engine=session.engine,
             precision=session.precision,
             device=session.device,

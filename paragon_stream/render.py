@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError, FormatError
 from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.geometry import Fit, fill
@@ -176,11 +177,12 @@ def _stages(
     def decode(slot: Slot[Plane]) -> bool:
         slot.timing = reader.read_into(slot.inputs)
         if slot.timing is not None:
-            slot.strength = strengths.of(slot.timing)
+            slot.strength, slot.picture = strengths.of(slot.timing), reader.picture
         return slot.timing is not None
 
     def compute(slot: Slot[Plane]) -> None:
-        slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
+        inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
+        slot.completion = upscaler.run(inputs, slot.outputs, slot.strength)
 
     def encode(slot: Slot[Plane]) -> None:
         assert slot.timing is not None

@@ -89,6 +89,8 @@ class Report:
     cpu_seconds: float
     fps: float
     stages: dict[str, StageReport]
+    decoder: str
+    """FFmpeg's decoder and where it ran: "h264 on cuda:0"."""
     engine: str
     precision: str
     device: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights, load_weights
-from paragon_stream.errors import FormatError, UsageError
+from paragon_stream.device import DevicePicture, DevicePlane
+from paragon_stream.errors import EngineError, FormatError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, Layout, PixelFormat, resolve_color
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
@@ -230,12 +231,22 @@ class Upscaler:
 
     def run(
         self,
-        inputs: Sequence[NDArray[Any]],
+        inputs: Sequence[NDArray[Any]] | DevicePicture,
         outputs: Sequence[NDArray[Any]],
         strength: float | None = None,
     ) -> Completion:
-        """Start on one frame, in buffers the caller owns; see `Session.run`."""
-        return self.session.run(inputs, outputs, self.strength if strength is None else strength)
+        """Start on one frame, in buffers the caller owns; see `Session.run`, and `fetch` for pictures."""
+        told = self.strength if strength is None else strength
+        if not isinstance(inputs, DevicePicture):
+            return self.session.run(inputs, outputs, told)
+        if not isinstance(self.session, DeviceBound):
+            raise EngineError(f"the engine {self.session.engine} takes no pictures of a GPU")
+        return self.session.run(inputs, outputs, told)
+
+    @property
+    def fetch(self) -> Callable[[DevicePlane], NDArray[np.uint8]] | None:
+        """What looks at pictures in the memory of the engine's GPU; None where `run` takes none."""
+        return self.session.fetch if isinstance(self.session, DeviceBound) else None
 
     def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
         """Planes of `source` and of `target`, where `run` moves them fastest; they last until `close`."""

@@ -43,6 +43,9 @@ class _MainCommand(click.Command):
     "--pix-fmt", metavar="F", help="Output pixel format, such as yuv420p10le (default: the source's)."
 )
 @click.option("-x", "encoder", multiple=True, metavar="KEY=VALUE", help="Further encoder option; repeatable.")
+@click.option(
+    "--hwaccel", metavar="HOW", help="What decodes: auto (default: the engine's GPU, if any), none or cuda."
+)
 @click.option("--fps", metavar="R", help="Rate of a sequence of images in (default 24), as 24000/1001.")
 @click.option("--start", metavar="TIME", help="Begin here: seconds or h:mm:ss.xxx from the beginning.")
 @click.option("--duration", metavar="TIME", help="Render so much.")

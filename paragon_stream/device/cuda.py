@@ -73,6 +73,11 @@ class CudaDevice:
             raise EngineError(f"there is no device cuda:{ordinal}; this machine has {count}, counted from 0")
         self._device = _call(driver.cuDeviceGet, ordinal)
         self.info = _info(self._device, ordinal)
+        _, active = _call(driver.cuDevicePrimaryCtxGetState, self._device)
+        if not active:  # else another library has chosen already
+            # FFmpeg decodes in a primary context with this flag only; and who waits for a GPU shall sleep.
+            blocking = driver.CUctx_flags.CU_CTX_SCHED_BLOCKING_SYNC
+            _call(driver.cuDevicePrimaryCtxSetFlags, self._device, blocking)
         self._context: Any = _call(driver.cuDevicePrimaryCtxRetain, self._device)
 
     @contextmanager

@@ -22,7 +22,7 @@ class AspectLog:
     """
 
     def __init__(self, *, frame_threads: bool) -> None:
-        self._frame_threads = frame_threads
+        self.frame_threads = frame_threads
         self._keys: deque[int] = deque(maxlen=_KEPT)
         self._since: deque[tuple[int, Fraction | None]] = deque(maxlen=_KEPT)
         self._sent = self._delivered = -1
@@ -47,7 +47,7 @@ class AspectLog:
         return self._since[0][1] if self._since else None
 
     def _begin(self) -> int:
-        if not self._frame_threads:
+        if not self.frame_threads:
             return self._sent
         if self._delivered < 0:
             self._since.clear()  # the header's word, before the decoder's

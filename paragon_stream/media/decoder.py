@@ -7,16 +7,20 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
+from av.container import InputContainer
 
 from paragon_stream.errors import InputError
 from paragon_stream.media.aspects import AspectLog
 from paragon_stream.media.av_errors import AV_ERRORS, reason
-from paragon_stream.media.info import Damage
+from paragon_stream.media.info import Damage, Gpu
+from paragon_stream.media.nvdec import open_on_gpu
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 from paragon_stream.media.source import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.timestamps import DISCONTINUITY_SECONDS
@@ -30,34 +34,56 @@ _MAX_READ_FAILURES = 16
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeftGpu:
+    """Why the GPU decodes no more, and behind how many frames of its own."""
+
+    reason: str
+    frames: int
+
+
 class Decoder:
     """Iterates over `av.VideoFrame`s in presentation order.
 
     What does not decode is counted and skipped. Frames may be flagged corrupt: parts of them were guessed.
     With `quantisers`, `reading` tells how hard each frame was quantised; H.264 then decodes without frame
     threads. Not thread-safe. Raises InputError on opening, or when the device fails under the file.
+
+    With `gpu` frames are decoded there, and semi-planar. At the first packet that it does not decode, and
+    at the first sign of damage, the CPU takes over from the last key frame, with planar frames: none is lost
+    and none comes twice (unless there was no key frame in `_Tail`'s many packets).
     """
 
     def __init__(
-        self, path: Path, index: int, *, threads: int | None = None, quantisers: bool = False
+        self,
+        path: Path,
+        index: int,
+        *,
+        threads: int | None = None,
+        quantisers: bool = False,
+        gpu: Gpu | None = None,
     ) -> None:
         self._path, self._index = path, index
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
-        self._container = open_source(path)
+        self._gpu: Gpu | None = None
+        """What decodes now; None is the CPU."""
+        self._again: InputContainer | None = None
+        """The file a second time, whose decoder took over from the GPU's."""
+        self.left_gpu: LeftGpu | None = None
+        """Set once the CPU decodes instead of the GPU."""
+        self._seen_already: set[object] = set()
+        """Serial numbers of packets whose frames the GPU delivered, and the CPU may give again."""
+        self._frames = 0
+        self._container, self._stream, self._context = self._opened(gpu)
         self._size = path.stat().st_size
-        self._stream = video_stream(self._container, index)
         for stream in self._container.streams:
             if stream.index != index:
                 stream.discard = av.stream.Discard.all
-        self._context = decoding_context(self._stream)
-        self._context.thread_count = self._threads
         self._context.copy_opaque = True
-        self._meter = QuantiserMeter(self._context) if quantisers else None
-        slices_only = self._meter is not None and self._meter.wants_whole_frames
-        self._frame_threads = self._threads > 1 and not slices_only
-        self._context.thread_type = (
-            "AUTO" if self._frame_threads else "SLICE" if self._threads > 1 else "NONE"
-        )
+        self._meter = QuantiserMeter(self._context, on_gpu=self._gpu is not None) if quantisers else None
+        self._frame_threads = False
+        if self._gpu is None:
+            self._use_threads()
         self._tail = _Tail(reorder=self._threads + 32)
         self._aspects = AspectLog(frame_threads=self._frame_threads)
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
@@ -70,6 +96,34 @@ class Decoder:
         self.gave_up: str | None = None
         """Why the rest of the file could not be read, if it could not."""
         self._delivered_any = False
+
+    def _opened(self, gpu: Gpu | None) -> tuple[InputContainer, av.VideoStream, Any]:
+        """The file, its video stream and what decodes it: `gpu`, or else the CPU."""
+        if gpu is not None:
+            try:
+                opened = open_on_gpu(self._path, self._index, gpu)
+            except AV_ERRORS as error:
+                self._leave_gpu(f"cuda:{gpu.number} cannot be used: {reason(error)}")
+            else:
+                self._gpu = gpu
+                return opened
+        container = open_source(self._path)
+        stream = video_stream(container, self._index)
+        return container, stream, decoding_context(stream)
+
+    def _use_threads(self) -> None:
+        """As many as there shall be, in a context of the CPU that is not open yet."""
+        slices_only = self._meter is not None and self._meter.wants_whole_frames
+        self._frame_threads = self._threads > 1 and not slices_only
+        self._context.thread_count = self._threads
+        self._context.thread_type = (
+            "AUTO" if self._frame_threads else "SLICE" if self._threads > 1 else "NONE"
+        )
+
+    @property
+    def name(self) -> str:
+        """What decodes now, FFmpeg's decoder and where it runs: "h264 on cuda:0"."""
+        return f"{self._context.codec.name} on {self._gpu or 'the CPU'}"
 
     @property
     def damage(self) -> Damage:
@@ -93,6 +147,8 @@ class Decoder:
         # for threads that need it to drop their frames' `opaque`: a deadlock when a reader stopped early.
         self._context.flush_buffers()
         self._container.close()
+        if self._again is not None:
+            self._again.close()
 
     def skip_to(self, position: Fraction) -> bool:
         """Go on behind the last key frame shown before `position` (seconds of the source's timestamps).
@@ -164,20 +220,61 @@ class Decoder:
             raise InputError(f"reading {self._path} failed: {reason(error)}") from error
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
+        if self._gpu is not None:
+            return self._decode_on_gpu(packet)
         try:
             frames: list[av.VideoFrame] = self._context.decode(packet)
         except AV_ERRORS as error:
             self._failures.append(self._tail.latest)
             _log.debug("a packet of %s does not decode: %s", self._path, reason(error))
             frames = []
+        return self._with_aspects(frames)
+
+    def _with_aspects(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        """`frames`, which were decoded just now; notes the shape of their samples."""
         aspect = self._context.sample_aspect_ratio
         known = Fraction(aspect.numerator, aspect.denominator) if aspect else None
         self._aspects.decoded(map(_serial, frames), known)
         return frames
 
+    def _decode_on_gpu(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
+        # What hardware makes of damage is its own affair, and it does not tell.
+        trouble = "a packet is damaged" if packet is not None and packet.is_corrupt else ""
+        frames: list[av.VideoFrame] = []
+        if not trouble:
+            try:
+                frames = self._context.decode(packet)
+            except AV_ERRORS as error:
+                trouble = reason(error)
+            else:
+                trouble = next(filter(None, map(_not_for_gpu, frames)), "")
+        if not trouble:
+            return self._with_aspects(frames)
+        self._leave_gpu(trouble)
+        frames = self._owed_by_gpu()
+        return frames if packet is not None else frames + self._decode(None)
+
+    def _owed_by_gpu(self) -> list[av.VideoFrame]:
+        """Let the CPU decode from the last key frame on; what it gives at once."""
+        self._gpu = None
+        self._again = open_source(self._path)
+        self._context = decoding_context(video_stream(self._again, self._index))
+        self._context.copy_opaque = True
+        self._use_threads()
+        self._aspects.frame_threads = self._frame_threads
+        self._seen_already = self._tail.with_frames()
+        return [frame for packet in self._tail.packets for frame in self._decode(packet)]
+
+    def _leave_gpu(self, why: str) -> None:
+        self.left_gpu = LeftGpu(reason=why, frames=self._frames)
+        _log.info("%s is decoded on the CPU from frame %d on: %s", self._path, self._frames, why)
+
     def _delivered(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
+            if frame.opaque in self._seen_already:
+                continue
             self._delivered_any = True
+            self._frames += 1
             self._corrupt_frames += frame.is_corrupt
             self._tail.delivered(frame)
             yield frame
@@ -215,6 +312,17 @@ class Decoder:
 def _serial(frame: av.VideoFrame) -> int:
     """The number of the packet that `frame` was made of; -1 where the decoder lost it."""
     return frame.opaque if isinstance(frame.opaque, int) else -1
+
+
+def _not_for_gpu(frame: av.VideoFrame) -> str:
+    """Why the CPU shall decode `frame` instead; "" where it need not."""
+    return (
+        "a frame is damaged"
+        if frame.is_corrupt
+        else "a frame is interlaced"
+        if frame.interlaced_frame
+        else ""
+    )
 
 
 class _Tail:
@@ -268,6 +376,10 @@ class _Tail:
     def delivered(self, frame: av.VideoFrame) -> None:
         self._delivered.append(frame.opaque)
 
+    def with_frames(self) -> set[object]:
+        """Serial numbers of packets that gave a frame."""
+        return set(self._delivered)
+
     def missing(self) -> set[object]:
         """Serial numbers of packets that gave no frame."""
-        return {packet.opaque for packet in self.packets} - set(self._delivered)
+        return {packet.opaque for packet in self.packets} - self.with_frames()

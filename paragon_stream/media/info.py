@@ -50,6 +50,17 @@ class HdrMetadata:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """An NVIDIA GPU that decodes, by its number. Frames stay in its memory if `resident`."""
+
+    number: int
+    resident: bool = False
+
+    def __str__(self) -> str:
+        return f"cuda:{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoInfo:
     """The video stream that is upscaled. `format.color` is resolved; `guessed` names what was untagged."""
 
@@ -61,6 +72,8 @@ class VideoInfo:
     """What the first frame says of itself; None for images."""
     header_colors: ColorNumbers = field(default_factory=ColorNumbers)
     """What holds where frames leave their colours open."""
+    gpu: Gpu | None = None
+    """What decodes it, to frames of `format`, which then is semi-planar; None is the CPU."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Columns and rows (left, top, right, bottom) of the decoded picture that the container says not to show;
     left and top are whole chroma samples."""

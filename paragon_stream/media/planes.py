@@ -62,6 +62,21 @@ def copy_from_frame(
         np.copyto(bytes_out, source[top : top + target.shape[0], start : start + row_bytes])
 
 
+def copy_interleaved(
+    frame: av.VideoFrame, planes: Sequence[Plane], crop: Sequence[tuple[int, int]] = (), *, shift: int
+) -> None:
+    """Copy a planar 4:2:0 `frame` into the two `planes` of a semi-planar format (NV12, P010).
+
+    `shift` is by how many bits that format's samples are moved up; `crop` as in `copy_from_frame`.
+    """
+    for component in range(3):
+        target = planes[0] if component == 0 else planes[1][..., component - 1]
+        top, left = crop[min(component, 1)] if crop else (0, 0)
+        rows, columns = target.shape
+        source = plane_array(frame, component, (top + rows, left + columns), target.dtype)[top:, left:]
+        np.left_shift(source, shift, out=target)
+
+
 def copy_to_frame(planes: Sequence[Plane], frame: av.VideoFrame) -> None:
     """Copy `planes`, of the frame's sample type, into `frame`."""
     for index, source in enumerate(planes):

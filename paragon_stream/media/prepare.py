@@ -17,6 +17,7 @@ from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReade
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.strength import Fetch
 from paragon_stream.media.tracks import video_index
 
 
@@ -63,12 +64,12 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
 
 
 def open_reader(
-    info: MediaInfo, *, strengths: bool = False, follow: bool = False
+    info: MediaInfo, *, strengths: bool = False, follow: bool = False, fetch: Fetch | None = None
 ) -> VideoReader | SequenceReader:
     """The reader of the frames of a prepared source; see `VideoReader` for the options. Raises InputError."""
     if info.container == CONTAINER:
         return SequenceReader(info, follow=follow)
-    return VideoReader(info, strengths=strengths, follow=follow)
+    return VideoReader(info, strengths=strengths, follow=follow, fetch=fetch)
 
 
 def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:

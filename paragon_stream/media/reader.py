@@ -12,6 +12,7 @@ from typing import Self
 
 import av
 
+from paragon_stream.device import DevicePicture
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import FrameFormat, Layout, PixelFormat, Timing, pixel_format
 from paragon_stream.media.appearance import Appearance
@@ -22,10 +23,11 @@ from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.format_judge import FormatJudge
 from paragon_stream.media.info import Damage, MediaInfo, StreamKind, VideoInfo
-from paragon_stream.media.planes import Plane, copy_from_frame
+from paragon_stream.media.nvdec import hand_over, is_on_gpu, layout_of, on_host
+from paragon_stream.media.planes import Plane
 from paragon_stream.media.seeking import decoder_at
 from paragon_stream.media.side_data import readable, uncarried_in_frames
-from paragon_stream.media.strength import REACH_SECONDS, StrengthTrack
+from paragon_stream.media.strength import REACH_SECONDS, Fetch, StrengthTrack
 from paragon_stream.media.timestamps import FALLBACK_RATE, TimestampRepair
 
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
@@ -45,6 +47,8 @@ class VideoReader:
 
     With `strengths`, `strength` tells how hard each frame was compressed (see `media.strength`).
 
+    Where `info.video.gpu` decodes, `fetch` lets frames stay in its memory: see `picture`.
+
     Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
     """
 
@@ -55,11 +59,15 @@ class VideoReader:
         threads: int | None = None,
         strengths: bool = False,
         follow: bool = False,
+        fetch: Fetch | None = None,
     ) -> None:
         video = info.video
+        gpu = None if video.gpu is None else replace(video.gpu, resident=fetch is not None)
         self.info = info
         self.frames = 0
         """Frames read so far."""
+        self.picture: DevicePicture | None = None
+        """The frame read last, if it lies in a GPU's memory; nothing was copied into the planes then."""
         self._timestamps = TimestampRepair(
             video.time_base,
             video.average_rate,
@@ -82,14 +90,15 @@ class VideoReader:
             # A range may begin with a frame's second field, which is made with the help of the frame before.
             begin -= 1 / (video.average_rate or FALLBACK_RATE)
         if begin is None or begin <= (video.start_pts or 0) * video.time_base:
-            self._decoder = Decoder(info.path, video.index, threads=threads, quantisers=strengths)
+            self._decoder = Decoder(info.path, video.index, threads=threads, quantisers=strengths, gpu=gpu)
             decoded = iter(self._decoder)
         else:
             self._decoder, decoded = decoder_at(
-                info.path, video.index, begin, threads=threads, quantisers=strengths
+                info.path, video.index, begin, threads=threads, quantisers=strengths, gpu=gpu
             )
+        self._decoders = [self._decoder.name]
         timed = self._stamped(decoded, self._decoder)
-        self._track = StrengthTrack(self._decoder.reading) if strengths else None
+        self._track = StrengthTrack(self._decoder.reading, fetch=fetch) if strengths else None
         if self._track is not None:
             timed = self._track.watch(timed)
         if video.fields is not None:
@@ -117,7 +126,7 @@ class VideoReader:
                 self._decoder = None
 
     def read_into(self, planes: Sequence[Plane]) -> Timing | None:
-        """Copy the next frame into `planes` and return its timing.
+        """Copy the next frame into `planes` and return its timing; see also `picture`.
 
         planes: C-contiguous arrays of `changes.format.plane_shapes`, uint8 or (above 8 bits) uint16.
 
@@ -155,6 +164,11 @@ class VideoReader:
         return "" if self._track is None else self._track.source
 
     @property
+    def decoder(self) -> str:
+        """What decoded the frames so far: "h264 on cuda:0, from frame 240 on h264 on the CPU"."""
+        return ", ".join(self._decoders)
+
+    @property
     def end(self) -> Fraction | None:
         """Until when the last frame decoded so far is shown, in seconds, whether in the cut or not."""
         return self._end
@@ -172,6 +186,8 @@ class VideoReader:
         said = [_INTERLACED] if video.interlaced and video.fields is None else []
         said += [*_damage_sentences(self.damage), *self._timestamps.warnings]
         said += [*self.changes.warnings, *self._judge.notes]
+        if len(self._decoders) > 1:
+            said.append(f"the GPU did not decode all of the video: {self.decoder}")
         said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
         if late := self._late_begin():
             said.append(late)
@@ -185,16 +201,31 @@ class VideoReader:
         """The frames with their times; notes the shape of their samples."""
         for frame in decoded:
             timing = self._timestamps(frame.pts, frame.duration)
+            frame = self._where_wanted(frame)
+            if decoder.left_gpu is not None and len(self._decoders) == 1:
+                self._decoders.append(
+                    f"from frame {decoder.left_gpu.frames} on {decoder.name} ({decoder.left_gpu.reason})"
+                )
             aspect = decoder.aspect(frame)
             if not self._aspects or self._aspects[-1][1] != aspect:
                 self._aspects.append((timing.pts * timing.time_base, aspect))
             yield frame, timing
 
+    def _where_wanted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """`frame`, on the host if it is not like the first: only the first one's session is on its GPU."""
+        first = self.info.video.appearance
+        like = frame.width, frame.height, layout_of(frame, self.info.video)
+        if not is_on_gpu(frame) or (first and like == (first.width, first.height, first.pixel_format)):
+            return frame
+        with av_errors_as(FormatError, f"a frame of {frame.width}x{frame.height} stays on the GPU"):
+            return on_host(frame)
+
     def _appearance(self, frame: av.VideoFrame, timing: Timing) -> Appearance:
         """Asked for in order of time."""
         while len(self._aspects) > 1 and self._aspects[1][0] <= timing.pts * timing.time_base:
             self._aspects.popleft()
-        return Appearance.of(frame, self._aspects[0][1])
+        found = Appearance.of(frame, self._aspects[0][1])
+        return replace(found, pixel_format=layout_of(frame, self.info.video))
 
     def _judged(self, timed: Iterator[TimedFrame]) -> Iterator[tuple[av.VideoFrame, Timing, FrameFormat]]:
         """The frames with their formats."""
@@ -232,15 +263,17 @@ class VideoReader:
         size = wanted.width, wanted.height
         if self._judge.is_cropped(frame):
             crops, size = _plane_crops(wanted.pixel_format, self.info.video.crop), (frame.width, frame.height)
-        name = f"{frame.width}x{frame.height} {frame.format.name}"
+        layout = layout_of(frame, self.info.video)
+        name = f"{frame.width}x{frame.height} {layout}"
         with av_errors_as(
             FormatError, f"frames of {name}, from {timing.seconds:.2f} s on, cannot be converted"
         ):
             if found != wanted:
+                frame = on_host(frame) if is_on_gpu(frame) else frame
                 frame = conformed(frame, found, replace(wanted, width=size[0], height=size[1]))
-            elif not _is_layout_of(frame.format.name, wanted.pixel_format):
+            elif not _is_layout_of(layout, wanted.pixel_format):
                 frame = frame.reformat(format=wanted.pixel_format.name, threads=ONE_THREAD)
-        copy_from_frame(frame, planes, crops)
+        self.picture = hand_over(frame, planes, crops, wanted.pixel_format)
 
     def _late_begin(self) -> str | None:
         if self._begin is None or self._first_pts is None:

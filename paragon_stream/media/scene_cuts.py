@@ -19,7 +19,16 @@ def small_picture(plane: NDArray[Any], peak: int) -> NDArray[np.float32]:
     Every fourth row is looked at: it is a matter of brightness, not of detail. Planes that are smaller than
     that give fewer means.
     """
-    rows = plane[:: max(1, min(4, plane.shape[0] // _ROWS))]
+    return means(plane[:: row_step(plane.shape[0])], peak)
+
+
+def row_step(rows: int) -> int:
+    """From one row that `small_picture` looks at to the next, in a plane of so many."""
+    return max(1, min(4, rows // _ROWS))
+
+
+def means(rows: NDArray[Any], peak: int) -> NDArray[np.float32]:
+    """`small_picture` of a plane's rows that it looks at."""
     height, width = max(1, rows.shape[0] // _ROWS), max(1, rows.shape[1] // _COLUMNS)
     down, across = min(_ROWS, rows.shape[0]), min(_COLUMNS, rows.shape[1])
     cells = rows[: down * height, : across * width].reshape(down, height, across, -1)

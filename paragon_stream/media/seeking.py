@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 
 from paragon_stream.media.decoder import Decoder
+from paragon_stream.media.info import Gpu
 
 _FURTHER_BACK = (0, 4, 30)
 """Seconds: where a key frame did not do (pictures before it are missing, or refresh takes a while), an
@@ -20,17 +21,23 @@ _log = logging.getLogger(__name__)
 
 
 def decoder_at(
-    path: Path, index: int, begin: Fraction, *, threads: int | None = None, quantisers: bool = False
+    path: Path,
+    index: int,
+    begin: Fraction,
+    *,
+    threads: int | None = None,
+    quantisers: bool = False,
+    gpu: Gpu | None = None,
 ) -> tuple[Decoder, Iterator[av.VideoFrame]]:
     """A decoder of video stream `index` and its frames from some time before `begin` on.
 
     `begin` is in seconds of the source's timestamps. The first frame lies before it and is sound, so every
     later one decodes as it would from the start of the file; at least one is a predecessor for filters that
-    look back. Where that cannot be had the frames come from the start. `threads` and `quantisers` are
-    `Decoder`'s. Raises InputError.
+    look back. Where that cannot be had the frames come from the start. `threads`, `quantisers` and
+    `gpu` are `Decoder`'s. Raises InputError.
     """
     for further in _FURTHER_BACK:
-        decoder = Decoder(path, index, threads=threads, quantisers=quantisers)
+        decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu)
         if decoder.skip_to(begin - further):
             frames = iter(decoder)
             first = next(frames, None)
@@ -40,5 +47,5 @@ def decoder_at(
                     _log.debug("decoding of %s begins at %.3f s", path, float(shown))
                     return decoder, chain([first], frames)
         decoder.close()
-    decoder = Decoder(path, index, threads=threads, quantisers=quantisers)
+    decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu)
     return decoder, iter(decoder)

@@ -19,13 +19,15 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.frame import Timing
+from paragon_stream.device import DevicePlane
+from paragon_stream.frame import PIXEL_FORMATS, Timing
 from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.nvdec import is_on_gpu
 from paragon_stream.media.planes import plane_view
 from paragon_stream.media.quantisers.meter import Origin, Reading
 from paragon_stream.media.quantisers.scale import strength_of
-from paragon_stream.media.scene_cuts import is_cut, small_picture
+from paragon_stream.media.scene_cuts import is_cut, means, row_step, small_picture
 
 REACH = 8
 """Frames."""
@@ -44,6 +46,8 @@ _NAMES = {
 
 type TimedFrame = tuple[av.VideoFrame, Timing]
 type Read = Callable[[av.VideoFrame], Reading | None]
+type Fetch = Callable[[DevicePlane], NDArray[np.uint8]]
+"""Brings rows of a picture in device memory to the host: (rows, row_bytes)."""
 
 
 @dataclass(slots=True)
@@ -115,11 +119,12 @@ def in_words(origins: Counter[Origin]) -> str:
 class StrengthTrack:
     """Puts strengths beside a stream of frames: `watch` passes them on unchanged, `at` tells.
 
-    `read` gives a frame's quantiser (`Decoder.reading`). With `causal` no frame is waited for.
+    `read` gives a frame's quantiser (`Decoder.reading`), `fetch` looks at frames that are on a GPU. With
+    `causal` no frame is waited for.
     """
 
-    def __init__(self, read: Read, *, causal: bool = False) -> None:
-        self._read = read
+    def __init__(self, read: Read, *, causal: bool = False, fetch: Fetch | None = None) -> None:
+        self._read, self._fetch = read, fetch
         self._back, self._ahead = (2 * REACH, 0) if causal else (REACH, REACH)
         self._reach = REACH_SECONDS * (2 if causal else 1)
         self._told: deque[tuple[Fraction, float]] = deque()
@@ -157,7 +162,7 @@ class StrengthTrack:
     def _look(self, frame: av.VideoFrame, timing: Timing, previous: _Seen | None) -> _Seen:
         # What was guessed of a damaged frame depends on the decoder's threads, so it decides no cut.
         guessed = frame.is_corrupt and previous is not None
-        picture = previous.picture if previous and guessed else _small_picture(frame)
+        picture = previous.picture if previous and guessed else _small_picture(frame, self._fetch)
         size = frame.width, frame.height
         return _Seen(
             size=size,
@@ -193,10 +198,22 @@ class StrengthTrack:
         return mean_quantiser([each.reading for each in around if each.reading is not None])
 
 
-def _small_picture(frame: av.VideoFrame) -> NDArray[np.float32]:
-    format = frame.format
-    depth = format.components[0].bits
+def _small_picture(frame: av.VideoFrame, fetch: Fetch | None) -> NDArray[np.float32]:
+    format = frame.sw_format if is_on_gpu(frame) else frame.format
+    assert format is not None
+    depth, known = format.components[0].bits, PIXEL_FORMATS.get(format.name)
     dtype = np.dtype(np.uint8 if depth <= 8 else np.uint16)
+    peak = (1 << depth) - 1 << (known.shift if known else 0)
     row_bytes = frame.width * (dtype.itemsize if format.is_planar else format.padded_bits_per_pixel // 8)
-    rows = plane_view(frame, 0)[:, : row_bytes // dtype.itemsize * dtype.itemsize]
-    return small_picture(rows.view(dtype), (1 << depth) - 1)
+    row_bytes = row_bytes // dtype.itemsize * dtype.itemsize
+    if not is_on_gpu(frame):
+        return small_picture(plane_view(frame, 0)[:, :row_bytes].view(dtype), peak)
+    assert fetch is not None
+    luma, step = frame.planes[0], row_step(frame.height)
+    rows = DevicePlane(
+        pointer=luma.buffer_ptr,
+        pitch=step * luma.line_size,
+        row_bytes=row_bytes,
+        rows=-(-frame.height // step),
+    )
+    return means(fetch(rows).view(dtype), peak)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import re
 import sys
 from typing import NamedTuple
 
@@ -76,6 +77,18 @@ def installed_engines() -> tuple[str, ...]:
         for name, entry in _RUNTIMES.items()
         if entry.package and _is_installed(entry.package) and (has_gpu or not entry.on_gpu)
     )
+
+
+def gpu_of(engine: str, device: str | None) -> int | None:
+    """The number of the GPU that an engine runs on, as far as it can be told before; None for a CPU."""
+    on_gpu = engine in _RUNTIMES and _RUNTIMES[engine].on_gpu
+    named = re.fullmatch(r"cuda(?::(\d+))?", device or "")
+    if device is not None and named is None:
+        return None
+    if not on_gpu and not (engine == "auto" or named):
+        return None
+    number = int(named[1] or 0) if named else 0
+    return number if number < len(find_gpus()[0]) else None
 
 
 def _automatic() -> Runtime:

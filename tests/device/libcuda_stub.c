@@ -1,4 +1,5 @@
-/* A libcuda.so.1 without a GPU, so that CudaDevice's calls go through the real cuda-bindings in tests.
+/* A libcuda.so.1 without a GPU, so that CudaDevice's calls go through the real cuda-bindings in tests, and FFmpeg's
+ * hardware frames (with libnvcuvid_stub.c) through FFmpeg.
  *
  * Device memory is host memory, everything runs when it is queued. It knows one kernel, "double" (see
  * device_material.py), captures memsets and launches into graphs, and counts what is alive: at exit it prints the
@@ -36,7 +37,8 @@ Result cuDeviceGet(int *d, int ordinal) { *d = ordinal + 40; return OK; }
 Result cuDeviceGetName(char *name, int length, int d) { snprintf(name, length, "Stub %d", d - 40); return OK; }
 Result cuDeviceTotalMem(size_t *bytes, int d) { *bytes = (size_t)8 << 30; return OK; }
 Result cuDeviceGetAttribute(int *value, int which, int d) {
-    *value = which == 75 ? 8 : which == 76 ? 6 : which == 16 ? 28 : -1; /* sm_86, 28 multiprocessors */
+    *value = which == 75 ? 8 : which == 76 ? 6 : which == 16 ? 28 : which == 14 ? 512 : -1;
+    /* sm_86, 28 multiprocessors, textures begin at multiples of 512 bytes */
     return OK;
 }
 Result cuGetErrorName(Result r, const char **name) { *name = "CUDA_ERROR_OF_THE_STUB"; return OK; }
@@ -45,8 +47,18 @@ Result cuGetErrorString(Result r, const char **text) {
           : r == NOT_FOUND ? "named symbol not found" : "invalid argument";
     return OK;
 }
-Result cuDevicePrimaryCtxRetain(void **context, int d) { alive++; *context = (void *)(uintptr_t)(d + 1000); return OK; }
-Result cuDevicePrimaryCtxRelease(int d) { alive--; return OK; }
+static int retained[2];
+static unsigned context_flags[2];
+Result cuDevicePrimaryCtxRetain(void **context, int d) {
+    alive++; retained[d - 40]++; *context = (void *)(uintptr_t)(d + 1000);
+    return OK;
+}
+Result cuDevicePrimaryCtxRelease(int d) { alive--; retained[d - 40]--; return OK; }
+Result cuDevicePrimaryCtxGetState(int d, unsigned *flags, int *active) {
+    *flags = context_flags[d - 40]; *active = retained[d - 40] > 0;
+    return OK;
+}
+Result cuDevicePrimaryCtxSetFlags(int d, unsigned flags) { context_flags[d - 40] = flags; return OK; }
 Result cuCtxPushCurrent(void *c) { if ((uintptr_t)c < 1040) return INVALID_VALUE; depth++; return OK; }
 Result cuCtxPopCurrent(void **c) { NEED_CONTEXT; depth--; if (c) *c = (void *)1040; return OK; }
 Result cuMemGetInfo(size_t *free_, size_t *total) { NEED_CONTEXT; *free_ = LIMIT - used; *total = LIMIT; return OK; }
@@ -83,10 +95,14 @@ Result cuEventCreate(void **e, unsigned flags) {
     return OK;
 }
 Result cuEventDestroy(void *e) { NEED_CONTEXT; return gone(e); }
-static int is(const void *p, char magic) { return p && *(const char *)p == magic; }
+static int is(const void *p, char magic) {
+    if (magic == 's' && (uintptr_t)p <= 1) return 1; /* the default stream, without a name and as CU_STREAM_LEGACY */
+    return p && *(const char *)p == magic;
+}
+static int captures(const void *s) { return (uintptr_t)s > 1 && ((const Stream *)s)->capture; }
 Result cuEventRecord(void *e, void *s) {
     NEED_CONTEXT;
-    if (!is(e, 'e') || !is(s, 's') || ((Stream *)s)->capture) return BAD_HANDLE;
+    if (!is(e, 'e') || !is(s, 's') || captures(s)) return BAD_HANDLE;
     ((Event *)e)->time = now += 1; ((Event *)e)->recorded = 1;
     return OK;
 }
@@ -116,7 +132,7 @@ typedef struct {
 Result cuMemcpy2DAsync(const Rectangle *r, void *s) {
     NEED_CONTEXT;
     if (!is(s, 's') || r->from_x || r->from_y || r->to_x || r->to_y) return BAD_HANDLE;
-    if (!((r->from_type == 1 && r->to_type == 2) || (r->from_type == 2 && r->to_type == 1))) return INVALID_VALUE;
+    if (r->from_type < 1 || r->from_type > 2 || r->to_type < 1 || r->to_type > 2) return INVALID_VALUE;
     const char *from = r->from_type == 1 ? r->from_host : (const char *)r->from_device;
     char *to = r->to_type == 1 ? r->to_host : (char *)r->to_device;
     for (size_t y = 0; y < r->height; y++) memcpy(to + y * r->to_pitch, from + y * r->from_pitch, r->width);
@@ -144,7 +160,7 @@ static void run(const Node *n) {
 }
 static Result queue(void *s, const Node *node) {
     if (!is(s, 's')) return BAD_HANDLE;
-    Graph *capture = ((Stream *)s)->capture;
+    Graph *capture = captures(s) ? ((Stream *)s)->capture : 0;
     if (!capture) run(node);
     else if (capture->count < 64) capture->nodes[capture->count++] = *node;
     return OK;
@@ -210,3 +226,29 @@ Result cuGetProcAddress_v2(const char *name, void **address, int version, uint64
     if (status) *status = *address ? 0 : 1;
     return *address ? OK : NOT_FOUND;
 }
+
+/* What FFmpeg asks for beside that, by these very names. */
+Result cuMemAllocPitch(Pointer *p, size_t *pitch, size_t width, size_t height, unsigned element) {
+    *pitch = (width + 511) / 512 * 512;
+    return cuMemAlloc(p, *pitch * height);
+}
+Result cuMemcpy2D(const Rectangle *r) { return cuMemcpy2DAsync(r, 0); }
+Result cuStreamSynchronize(void *s) { NEED_CONTEXT; return is(s, 's') ? OK : BAD_HANDLE; }
+Result cuCtxGetDevice(int *d) { NEED_CONTEXT; *d = 40; return OK; }
+Result cuDeviceComputeCapability(int *major, int *minor, int d) { *major = 8; *minor = 6; return OK; }
+
+#define ALIAS(name) __typeof__(name) name##_v2 __attribute__((alias(#name)));
+ALIAS(cuCtxPushCurrent) ALIAS(cuCtxPopCurrent) ALIAS(cuMemAlloc) ALIAS(cuMemAllocPitch) ALIAS(cuMemFree)
+ALIAS(cuMemcpy2D) ALIAS(cuMemcpy2DAsync) ALIAS(cuMemcpyHtoDAsync) ALIAS(cuMemcpyDtoHAsync)
+ALIAS(cuStreamDestroy) ALIAS(cuEventDestroy)
+
+#define REFUSED(name) Result name(void) { return 801; }
+REFUSED(cuArray3DCreate_v2) REFUSED(cuArrayCreate_v2) REFUSED(cuArrayDestroy) REFUSED(cuCtxCreate_v2)
+REFUSED(cuCtxDestroy_v2) REFUSED(cuCtxGetCurrent) REFUSED(cuCtxSetLimit) REFUSED(cuDevicePrimaryCtxReset)
+REFUSED(cuEventQuery) REFUSED(cuGLGetDevices_v2) REFUSED(cuGraphicsGLRegisterImage) REFUSED(cuGraphicsMapResources)
+REFUSED(cuGraphicsResourceGetMappedPointer_v2) REFUSED(cuGraphicsSubResourceGetMappedArray)
+REFUSED(cuGraphicsUnmapResources) REFUSED(cuGraphicsUnregisterResource) REFUSED(cuLinkAddData) REFUSED(cuLinkComplete)
+REFUSED(cuLinkCreate) REFUSED(cuLinkDestroy) REFUSED(cuMemAllocManaged) REFUSED(cuMemcpy) REFUSED(cuMemcpyAsync)
+REFUSED(cuMemcpyDtoDAsync_v2) REFUSED(cuMemcpyDtoD_v2) REFUSED(cuMemcpyDtoH_v2) REFUSED(cuMemcpyHtoD_v2)
+REFUSED(cuMemsetD8Async) REFUSED(cuModuleGetGlobal) REFUSED(cuStreamAddCallback) REFUSED(cuStreamQuery)
+REFUSED(cuTexObjectCreate) REFUSED(cuTexObjectDestroy)

@@ -181,6 +181,10 @@ class SequenceReader:
             )
             yield picture, timing, _read_as(picture, self._format)
 
+    picture = None
+    """See `VideoReader`."""
+    decoder = "images on the CPU"
+
     def strength(self, timing: Timing) -> float:
         """Images tell nothing of how hard they were compressed: 0."""
         return 0.0

@@ -11,8 +11,10 @@ import av
 
 from paragon_stream.media.quantisers.av1 import Av1Headers
 from paragon_stream.media.quantisers.exported import EXPORT_QUANTISERS, exported_quantiser
+from paragon_stream.media.quantisers.h264 import H264Headers
 from paragon_stream.media.quantisers.hevc import HevcHeaders
 from paragon_stream.media.quantisers.scale import Scale, on_h264_scale
+from paragon_stream.media.quantisers.vp9 import Vp9Headers
 
 _EXPORTED = {
     "h264": Scale.H264,
@@ -68,7 +70,9 @@ class QuantiserMeter:
     of it carry; `of` gives a frame's reading.
     """
 
-    def __init__(self, codec: av.VideoCodecContext) -> None:
+    def __init__(self, codec: av.VideoCodecContext, *, on_gpu: bool = False) -> None:
+        """GPUs export nothing, so with `on_gpu` headers are read for H.264 and VP9, too: the quantiser of
+        slices and frames, around which an encoder may have varied that of blocks."""
         name = codec.codec.canonical_name
         self._clean = name in _MEZZANINE or (codec.codec.lossless and not codec.codec.lossy)
         self._exported = _EXPORTED.get(name)
@@ -83,8 +87,13 @@ class QuantiserMeter:
                 self._headers, self._scale = HevcHeaders(codec.extradata), Scale.HEVC
             case "av1":
                 self._headers, self._scale = Av1Headers(codec.extradata), Scale.AV1
-        codec.options = {**codec.options, **EXPORT_QUANTISERS}
-        self.wants_whole_frames = name == "h264"
+            case "h264" if on_gpu:
+                self._headers, self._exported = H264Headers(codec.extradata), None
+            case "vp9" if on_gpu:
+                self._headers, self._exported = Vp9Headers(), None
+        if self._exported is not None:
+            codec.options = {**codec.options, **EXPORT_QUANTISERS}
+        self.wants_whole_frames = name == "h264" and self._exported is not None
         """Whether the decoder must not use frame threads; see `exported`."""
 
     def sent(self, key: object, packet: av.Packet[av.VideoStream]) -> None:
