@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -14,17 +13,13 @@ from paragon_stream.errors import FormatError
 from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import av_errors_as
 from paragon_stream.media.fields import Deinterlace, FieldJob
+from paragon_stream.media.film import FIELDMATCH, DeepMatcher, FilmClock, eight_bit_twin, match_options
 from paragon_stream.media.timestamps import FALLBACK_RATE
 
 type TimedFrame = tuple[av.VideoFrame, Timing]
 
-_FILM_GROUP = (5, 4)
-"""Frames in, frames out: NTSC's telecine makes five frames of four film pictures."""
 _IN_EIGHT_BITS = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuvj420p", "yuvj422p", "gray")
-"""What FFmpeg's fieldmatch takes; it would convert everything else to these.
-
-Its option `ppsrc` (8-bit twins decide, deeper frames are put together) overwrites the heap in FFmpeg 9.0.
-"""
+"""What FFmpeg's fieldmatch takes; it would convert everything else to these."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +34,8 @@ class Deinterlacer:
         self._job, self._rate = job, rate or FALLBACK_RATE
         self._graph: Graph | None = None
         self._kind: tuple[int, int, str] | None = None
-        self._film: _FilmClock | None = None
+        self._film: FilmClock | None = None
+        self._matcher: DeepMatcher | None = None
         self.frames = 0
         """Frames that came out of the filters."""
 
@@ -58,21 +54,24 @@ class Deinterlacer:
             if self._film is not None:
                 self._film.enters(timing)
             frame.pts, frame.time_base, frame.opaque = timing.pts, timing.time_base, timing
-            self._graph.vpush(frame)
-            yield from self._filtered()
+            for whole in [frame] if self._matcher is None else self._matcher.push(frame):
+                self._graph.vpush(whole)
+                yield from self._filtered()
         yield from self._end()
 
     def _begin(self, frame: av.VideoFrame, time_base: Fraction) -> None:
         job, name = self._job, frame.format.name
-        if job.film and name not in _IN_EIGHT_BITS:
+        twin = eight_bit_twin(name) if job.film and name not in _IN_EIGHT_BITS else None
+        if job.film and twin is None and name not in _IN_EIGHT_BITS:
             raise FormatError(
-                f"--ivtc does not work on {name} video: FFmpeg's fieldmatch takes only 8-bit planar YUV"
-                " and gray; --deinterlace takes every depth"
+                f"--ivtc does not work on {name} video: it takes YUV 4:2:0, 4:2:2 and 4:4:4 without alpha,"
+                " and gray; --deinterlace takes everything"
             )
         self._kind = (frame.width, frame.height, name)
-        self._film = _FilmClock(self._rate) if job.film else None
+        self._film = FilmClock(self._rate) if job.film else None
         _log.debug("%s of %dx%d %s", job, *self._kind)
         with av_errors_as(FormatError, f"{job} of {name} video"):
+            self._matcher = None if twin is None else DeepMatcher(job, frame, twin)
             self._graph = graph = Graph()
             chain = [
                 graph.add(
@@ -82,6 +81,8 @@ class Deinterlacer:
                 )
             ]
             for filter, options in _filters(job):
+                if self._matcher is not None and filter == FIELDMATCH:
+                    continue
                 chain.append(graph.add(filter, **options))
             chain += [graph.add("format", name), graph.add("buffersink")]
             graph.link_nodes(*chain)
@@ -89,6 +90,9 @@ class Deinterlacer:
 
     def _end(self) -> Iterator[TimedFrame]:
         if self._graph is not None:
+            for whole in () if self._matcher is None else self._matcher.push(None):
+                self._graph.vpush(whole)
+                yield from self._filtered()
             self._graph.vpush(None)
             yield from self._filtered()
             self._graph = None
@@ -121,7 +125,7 @@ def _filters(job: FieldJob) -> list[tuple[str, dict[str, str]]]:
     if job.film:
         # What still combs (edits, video among the film) is deinterlaced; fieldmatch flags it.
         return [
-            ("fieldmatch", {"order": job.parity.value, "combmatch": "full"}),
+            (FIELDMATCH, match_options(job)),
             ("bwdif", {"mode": "send_frame", "deint": "interlaced"}),
             ("decimate", {}),
         ]
@@ -129,41 +133,3 @@ def _filters(job: FieldJob) -> list[tuple[str, dict[str, str]]]:
         return [("yadif", {"mode": "send_frame", "parity": job.parity.value, "deint": deint})]
     mode = "send_field" if job.method is Deinterlace.BWDIF_2X else "send_frame"
     return [("bwdif", {"mode": mode, "parity": job.parity.value, "deint": deint})]
-
-
-class _FilmClock:
-    """Times of film pictures. FFmpeg's decimate counts frames, so that after a gap its times are wrong.
-
-    The four pictures of a group share the time of its five frames equally, from the first one's pts on.
-    """
-
-    def __init__(self, rate: Fraction) -> None:
-        self._rate = rate
-        self._entered: deque[Timing] = deque()
-        self._left = 0
-
-    def enters(self, timing: Timing) -> None:
-        self._entered.append(timing)
-
-    def leaves(self) -> Timing:
-        """The time of the next picture; its group has entered, but for the last one of a stream."""
-        frames, pictures = _FILM_GROUP
-        first = self._entered[0]
-        nominal = frames / (self._rate * first.time_base)
-        span = nominal
-        if len(self._entered) > frames:
-            measured = Fraction(self._entered[frames].pts - first.pts)
-            if measured < 2 * nominal:  # else there is a gap in the group
-                span = measured
-        fine = first.time_base / pictures
-        timing = Timing(
-            pts=first.pts * pictures + round(self._left * span),
-            duration=round(span),
-            time_base=fine,
-        )
-        self._left += 1
-        if self._left == pictures:
-            self._left = 0
-            for _ in range(min(frames, len(self._entered) - 1)):
-                self._entered.popleft()
-        return timing

@@ -64,7 +64,7 @@ def _job(video: VideoInfo, wish: Deinterlace, seen: FieldStatistics | None, ivtc
     if seen is not None and seen.interlaced:
         parity = seen.parity
     if ivtc:
-        return FieldJob(film=True, parity=parity)
+        return FieldJob(film=True, parity=parity, only_flagged=False)  # careless encoders set no flags
     if wish is Deinterlace.OFF:
         return None
     if wish is not Deinterlace.AUTO:

@@ -218,8 +218,6 @@ def test_ten_bits_stay_ten_bits(tmp_path: Path) -> None:
     values = frames[4][1][0]
     assert error(frames[4][1], picture(8, np.uint16)) < 12
     assert np.count_nonzero(values % 4) > values.size / 4
-    with pytest.raises(FormatError, match="--ivtc does not work on yuv420p10le video.* only 8-bit"):
-        read(clip, ivtc=True)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -251,18 +249,19 @@ def test_a_range_of_fields(tmp_path: Path, name: str, codec: str, flags: dict[st
             assert error(planes, expected) == 0
 
 
-def telecined(count: int) -> list[Picture]:
+def telecined(count: int, pix_fmt: str = "yuv420p") -> list[Picture]:
     """`count` film pictures as interlaced frames, by FFmpeg's own 3:2 pulldown, top field first."""
+    dtype = np.uint8 if pix_fmt == "yuv420p" else np.uint16
     graph = Graph()
     rate = Fraction(24000, 1001)
     buffer = graph.add(
-        "buffer", f"video_size={WIDTH}x{HEIGHT}:pix_fmt=yuv420p:time_base={1 / rate}:frame_rate={rate}"
+        "buffer", f"video_size={WIDTH}x{HEIGHT}:pix_fmt={pix_fmt}:time_base={1 / rate}:frame_rate={rate}"
     )
     graph.link_nodes(buffer, graph.add("telecine", first_field="top", pattern="32"), graph.add("buffersink"))
     graph.configure()
     made = []
     for index in range(count + 1):
-        frame = make_frame(picture(2 * index % 24), "yuv420p") if index < count else None
+        frame = make_frame(picture(2 * index % 24, dtype), pix_fmt) if index < count else None
         if frame is not None:
             frame.pts, frame.time_base = index, 1 / rate
         graph.vpush(frame)
@@ -286,6 +285,38 @@ def test_telecine_is_noticed_and_undone(tmp_path: Path) -> None:
         assert error(planes, picture(2 * index % 24)) < 1
     assert times(film) == [index * Fraction(1001, 24000) for index in range(48)]
     assert prepare(clip, SourceOptions(ivtc=True)).video.shown_rate == Fraction(24000, 1001)
+
+
+def test_deep_film(tmp_path: Path) -> None:
+    """Ten bits: every film picture comes back as it was, to the last bit."""
+    frames = telecined(24, "yuv420p10le")
+    options: dict[str, Any] = {"codec": "ffv1", "header": 2, "pix_fmt": "yuv420p10le"}
+    clip = write(tmp_path / "in.mkv", frames, order=Parity.TOP, rate=NTSC, **options)
+    film, warnings = read(clip, ivtc=True)
+    assert warnings == [] and len(film) == 24
+    for index, (_, planes) in enumerate(film):
+        assert error(planes, picture(2 * index % 24, np.uint16)) == 0
+    assert np.count_nonzero(film[5][1][0] % 4) > film[5][1][0].size / 4
+    green = tuple(np.full((HEIGHT, WIDTH), code, np.uint16) for code in (800, 240, 240))
+    rgb = write(tmp_path / "rgb.mkv", [green] * 3, codec="ffv1", rate=NTSC, pix_fmt="gbrp10le")
+    with pytest.raises(FormatError, match="--ivtc does not work on gbrp10le video: it takes YUV"):
+        read(rgb, ivtc=True)
+
+
+def test_deep_film_with_video_in_it(tmp_path: Path) -> None:
+    """What combs between two films is deinterlaced, as it is in eight bits."""
+    film = telecined(48)
+    frames = [*film[:18], *interlaced(9, True), *film[33:]]
+    deep = [tuple(plane.astype(np.uint16) * 4 for plane in frame) for frame in frames]
+    results = []
+    for name, pictures, pix_fmt in (("a", frames, "yuv420p"), ("b", deep, "yuv420p10le")):
+        options: dict[str, Any] = {"codec": "ffv1", "header": 2, "pix_fmt": pix_fmt}
+        clip = write(tmp_path / f"{name}.mkv", pictures, order=Parity.TOP, rate=NTSC, **options)
+        results.append(read(clip, ivtc=True)[0])
+    assert times(results[0]) == times(results[1]) and len(results[0]) > 40
+    for (_, eight), (_, ten) in zip(*results, strict=True):
+        assert error(tuple(plane / 4 for plane in ten), eight) < 0.5
+        assert combing(eight) < 1.5
 
 
 def test_a_gap_in_film_stays_a_gap(tmp_path: Path) -> None:
@@ -317,6 +348,9 @@ def test_telecine_in_frames_flagged_as_progressive_is_noticed(tmp_path: Path) ->
     clip = write(tmp_path / "in.mp4", telecined(48), rate=NTSC)
     frames, warnings = read(clip)
     assert len(frames) == 60 and any("3:2 cadence" in warning for warning in warnings)
+    film, warnings = read(clip, ivtc=True)
+    assert not warnings and len(film) == 48
+    assert all(error(planes, picture(2 * n % 24)) < 1 for n, (_, planes) in enumerate(film))
     plain = write(tmp_path / "plain.mp4", [picture(2 * i % 24) for i in range(60)], rate=NTSC)
     assert read(plain)[1] == []
 
