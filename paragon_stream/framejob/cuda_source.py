@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.components import BaseTerm, InputPlane, OutputPlane
@@ -17,8 +18,15 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Detail, Tail
 from paragon_stream.framejob.taps import FilterBank
 
-CELLS_Y = 16
-"""Rows of cells that a block of the kernel `head` makes; few, so that Turing's shared memory holds them."""
+FEATURES = {Variant.REALTIME: 16, Variant.STREAM: 32}
+"""Of the networks that there are kernels for."""
+
+LEAD = {16: 0, 32: 4}
+"""By features: columns of a map before the first; a strip's context reaches back into them."""
+
+CELLS_Y = {16: 16, 32: 7}
+"""By features: rows of cells that a block of the kernel `head` makes; few, so that Turing's shared memory
+holds them, and that of consumer cards (100 KiB) two blocks of them."""
 
 _GELU_RANGE = 3.875
 _GELU = (-0.050964, 0.092468, -0.054504, -0.0065956, 0.022507, -0.0074158, -0.0011663, 0.00069427)
@@ -36,11 +44,25 @@ def source_unit(format: FrameFormat) -> float:
     return float(2.0 ** (1 - format.pixel_format.depth))
 
 
+def program_text(job: FrameJob, tail: Tail) -> str:
+    """The whole translation unit; EngineError where the kernels have no way to do the job."""
+    blocks = ("gelu", "realtime") if job.spec.variant is Variant.REALTIME else ("stream",)
+    names = ("features", "source", *blocks, "body", "head")
+    return "\n".join(
+        [kernel_text("simt.cuh"), preamble(job, tail), *(kernel_text(f"{name}.cuh") for name in names)]
+    )
+
+
 def preamble(job: FrameJob, tail: Tail) -> str:
     """Constants, tables and the groups of planes; EngineError where the kernels have no way to do the job."""
-    blocks = len(job.blocks)
+    realtime = job.spec.variant is Variant.REALTIME
+    features = job.spec.features
+    blocks = len(job.blocks) if realtime else 0
     lines = [
-        f"constexpr int BLOCKS = {blocks};",
+        f"constexpr int FEATURES = {features};",
+        f"typedef uint{features // 8} Pairs;  // what a lane has of a pixel",
+        f"constexpr int LEAD = {LEAD[features]};",
+        f"constexpr int BLOCKS = {blocks};  // that `body` computes",
         f"constexpr int SPOILED = {blocks + 1};  // pixels at each end of a slice",
         "constexpr int SLICE = 128 - 2 * SPOILED;",
         f"constexpr bool CONDITIONED = {_truth(job.spec.conditioned)};",
@@ -48,8 +70,8 @@ def preamble(job: FrameJob, tail: Tail) -> str:
         f"constexpr int TAIL_ROWS = {tail.conv.weight.shape[2]};",
         f"constexpr int TAIL_COLUMNS = {tail.conv.weight.shape[3]};",
         f"constexpr int TAIL_TILES = {len(tail.conv.weight) // 8};",
-        f"constexpr int CELLS_Y = {CELLS_Y};",
-        *gelu_constants(),
+        f"constexpr int CELLS_Y = {CELLS_Y[features]};",
+        *(gelu_constants() if realtime else ()),
         *_format("SOURCE", "Source", "source", job.source),
         f"constexpr int SOURCE_COMPONENTS = {len(job.inputs)};",
         f"constexpr float SOURCE_CENTRE = {_float(job.centre)};",

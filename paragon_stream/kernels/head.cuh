@@ -1,8 +1,9 @@
 // The end of the network and the way back to planes: features → conv_mid → tail → + base path → codes. The tail's
 // outputs are samples of the target in cells: for every source pixel a block of samples of each component.
 //
-// A block of threads makes CELLS_X × CELLS_Y cells, of which there are features for all, also beyond the picture. Each warp owns 16 columns and goes down the rows; every row of
-// features is read once and multiplied into all output rows that it is part of.
+// A block of threads makes CELLS_X × CELLS_Y cells; there is memory for the features of all, also beyond the picture.
+// Each warp owns 16 columns and goes down the rows; every row of features is read once and multiplied into all
+// output rows that it is part of.
 
 constexpr int HEAD_WARPS = 4;
 constexpr int MID_WIDTH = 16 * HEAD_WARPS;
@@ -11,35 +12,36 @@ constexpr int MID_ROWS = CELLS_Y + TAIL_ROWS - 1;
 constexpr int CELL_PITCH = 8 * TAIL_TILES + 1;  // odd: no two cells in one bank
 
 // Offsets into the weights, in uint4.
-constexpr int MID_BIAS = 288;   // [t]: channels 2t, 2t+1, 2t+8, 2t+9 in fp32
-constexpr int TAIL_BIAS = 292;  // [tile][t]: 2 channels in fp32
-constexpr int TAIL = TAIL_BIAS + 2 * TAIL_TILES;  // [row][column][tile][lane]: uint2
+// conv_mid's taps are [row][column][inputs / 16][outputs / 16][lane].
+constexpr int MID_BIAS = 288 * STEPS * STEPS;     // [outputs / 16][t]: channels 2t, 2t+1, 2t+8, 2t+9 in fp32
+constexpr int TAIL_BIAS = MID_BIAS + 4 * STEPS;   // [tile][t]: 2 channels in fp32
+constexpr int TAIL = TAIL_BIAS + 2 * TAIL_TILES;  // [row][column][inputs / 16][tile][lane]: uint2
+constexpr int TAIL_TAPS = TAIL_ROWS * TAIL_COLUMNS * STEPS * TAIL_TILES;
+constexpr bool TAIL_IS_HELD = 2 * TAIL_TAPS + 4 * TAIL_ROWS * TAIL_TILES <= 160;  // else it comes through the cache
 
 DEVICE int clamp_index(int value, int last) { return value < 0 ? 0 : value > last ? last : value; }
 
-// Where pixel x of a row of conv_mid's results has its channels 8·half …, in 16 bytes: laid out so that eight
+// Where pixel x of a row of conv_mid's results has its channels 8·n …, in 16 bytes: laid out so that eight
 // neighbouring pixels lie in 32 banks.
-DEVICE int place_of(int x, int half) { return 2 * x + (half ^ (x >> 2 & 1)); }
+DEVICE int place_in_mid(int x, int n) { return PAIRS * x + (n ^ (x * PAIRS / 8 & (PAIRS - 1))); }
 
-// conv_mid for the columns of this warp: `rows` rows of `mid`, [row][MID_WIDTH] pixels. `features` begins at this
-// block's first pixel; `half` is how far its second channels are from the first.
-DEVICE void run_mid(uint4* mid, const unsigned* features, const uint4* weights, int half, int columns, int rows,
-                    int warp, int lane) {
+// 16 of conv_mid's outputs, from 16·o on, for the columns of this warp: `rows` rows of `mid`, [row][MID_WIDTH] pixels.
+// `features` begins at this block's first row, its first pixel is in `first_column`.
+DEVICE void run_mid(uint4* mid, const Pairs* features, const uint4* weights, int first_column, int columns, int rows,
+                    int o, int warp, int lane) {
     const int t = lane % 4, group = lane / 4;
-    uint4 taps[9];
+    uint4 taps[9][STEPS];
 #pragma unroll
-    for (int i = 0; i < 9; ++i) taps[i] = weights[32 * i + lane];
-    const uint4 bias_bits = weights[MID_BIAS + t];
+    for (int i = 0; i < 9 * STEPS; ++i) taps[i / STEPS][i % STEPS] = weights[32 * (STEPS * i + o) + lane];
+    const uint4 bias_bits = weights[MID_BIAS + 4 * o + t];
     const float bias[4] = {as_float(bias_bits.x), as_float(bias_bits.y), as_float(bias_bits.z), as_float(bias_bits.w)};
-    const unsigned* low = features + (16 * warp + group) * 4 + t;
-    const unsigned* high = low + half;
-    unsigned* out[2][2];
+    int at[3];  // where the pixels are that the taps of a column multiply; eight pixels on it is the same
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
+    for (int dx = 0; dx < 3; ++dx) at[dx] = 4 * place_of(first_column + 16 * warp + group + dx) + t;
+    unsigned* out[2];
 #pragma unroll
-        for (int n = 0; n < 2; ++n)
-            out[h][n] = reinterpret_cast<unsigned*>(mid + place_of(16 * warp + group + 8 * h, n)) + t;
-    }
+    for (int n = 0; n < 2; ++n)
+        out[n] = reinterpret_cast<unsigned*>(mid + place_in_mid(16 * warp + group, 2 * o + n)) + t;
     float sums[3][2][4];  // [rows below this one that it still lacks]
 #pragma unroll
     for (int i = 0; i < 24; ++i) sums[i / 8][i / 4 % 2][i % 4] = 0.f;
@@ -56,22 +58,27 @@ DEVICE void run_mid(uint4* mid, const unsigned* features, const uint4* weights, 
         }
 #pragma unroll
         for (int dx = 0; dx < 3; ++dx) {
-            half2 a[4] = {low[4 * dx], low[4 * dx + 32], high[4 * dx], high[4 * dx + 32]};
+            half2 near[PAIRS], far[PAIRS];  // rows group and group + 8 of the left operand
+            take(near, features[at[dx]]);
+            take(far, features[at[dx] + 32]);
 #pragma unroll
-            for (int dy = 0; dy < 3; ++dy) {
-                uint4 tap = taps[3 * dy + dx];
-                multiply_add(sums[2 - dy][0], a, make_uint2(tap.x, tap.y));
-                multiply_add(sums[2 - dy][1], a, make_uint2(tap.z, tap.w));
+            for (int k = 0; k < STEPS; ++k) {
+                half2 a[4] = {near[2 * k], far[2 * k], near[2 * k + 1], far[2 * k + 1]};
+#pragma unroll
+                for (int dy = 0; dy < 3; ++dy) {
+                    uint4 tap = taps[3 * dy + dx][k];
+                    multiply_add(sums[2 - dy][0], a, make_uint2(tap.x, tap.y));
+                    multiply_add(sums[2 - dy][1], a, make_uint2(tap.z, tap.w));
+                }
             }
         }
-        low += columns * 4;
-        high += columns * 4;
+        features += columns * 4;
         if (row < 2) continue;
 #pragma unroll
         for (int n = 0; n < 2; ++n) {
 #pragma unroll
             for (int h = 0; h < 2; ++h)
-                out[h][n][(row - 2) * MID_WIDTH * 8] = pack(sums[0][n][2 * h], sums[0][n][2 * h + 1]);
+                out[n][((row - 2) * MID_WIDTH + 8 * h) * 4 * PAIRS] = pack(sums[0][n][2 * h], sums[0][n][2 * h + 1]);
         }
     }
 }
@@ -222,20 +229,20 @@ struct Columns {
 };
 
 KERNEL(head, 32 * HEAD_WARPS, 2)
-(const u8* plane0, const u8* plane1, const u8* plane2, u8* out0, u8* out1, u8* out2, const unsigned* features,
+(const u8* plane0, const u8* plane1, const u8* plane2, u8* out0, u8* out1, u8* out2, const Pairs* features,
  const uint4* weights, unsigned* status, int pitch0, int pitch1, int pitch2, int out_pitch0, int out_pitch1,
  int out_pitch2, int width, int height, int columns, int cells_x, int cells_y) {
     SHARED_MEMORY(shared);
     uint4* mid = shared;
     const int lane = thread_index() % 32, warp = thread_index() / 32, t = lane % 4, group = lane / 4;
-    float* cells = reinterpret_cast<float*>(mid + MID_ROWS * MID_WIDTH * 2) + warp * 16 * CELL_PITCH;
+    float* cells = reinterpret_cast<float*>(mid + MID_ROWS * MID_WIDTH * PAIRS) + warp * 16 * CELL_PITCH;
     const int first_x = block_x() * CELLS_X, first_y = block_y() * CELLS_Y;
     const int count_y = cells_y - first_y < CELLS_Y ? cells_y - first_y : CELLS_Y;
     const int count_x = cells_x - first_x < CELLS_X ? cells_x - first_x : CELLS_X;
     if (16 * warp < count_x + TAIL_COLUMNS - 1) {
-        const int half = (cells_y + TAIL_ROWS + 1) * columns * 4;
-        const unsigned* first = features + (first_y * columns + first_x) * 4;
-        run_mid(mid, first, weights, half, columns, count_y + TAIL_ROWS - 1, warp, lane);
+        const Pairs* first = features + first_y * columns * 4;
+        for (int o = 0; o < STEPS; ++o)
+            run_mid(mid, first, weights, LEAD + first_x, columns, count_y + TAIL_ROWS - 1, o, warp, lane);
     }
     sync_block();
     if (16 * warp >= count_x) return;
@@ -251,11 +258,10 @@ KERNEL(head, 32 * HEAD_WARPS, 2)
     columns_##G.start(planes, pitches, outs, out_pitches, width, height, first_x + 16 * warp, count_x - 16 * warp, first_y, lane);
     EACH_GROUP_OF_PLANES
 #undef EACH_GROUP
-    const uint2* tail = reinterpret_cast<const uint2*>(weights + TAIL);
-    uint2 taps[TAIL_ROWS][TAIL_COLUMNS][TAIL_TILES];
+    const uint2* tail = reinterpret_cast<const uint2*>(weights + TAIL) + lane;
+    uint2 held[TAIL_IS_HELD ? TAIL_TAPS : 1];
 #pragma unroll
-    for (int i = 0; i < TAIL_ROWS * TAIL_COLUMNS * TAIL_TILES; ++i)
-        taps[i / (TAIL_COLUMNS * TAIL_TILES)][i / TAIL_TILES % TAIL_COLUMNS][i % TAIL_TILES] = tail[32 * i + lane];
+    for (int i = 0; TAIL_IS_HELD && i < TAIL_TAPS; ++i) held[i] = tail[32 * i];
     const float* bias = reinterpret_cast<const float*>(weights + TAIL_BIAS);
     float sums[TAIL_ROWS][TAIL_TILES][4];  // [rows below this one that it still lacks]
 #pragma unroll
@@ -270,15 +276,21 @@ KERNEL(head, 32 * HEAD_WARPS, 2)
                 sums[TAIL_ROWS - 1][n][i] = bias[8 * n + 2 * t + i % 2];
             }
         }
-        const uint4* pixels = mid + row * MID_WIDTH * 2;
+        const uint4* pixels = mid + row * MID_WIDTH * PAIRS;
 #pragma unroll
         for (int dx = 0; dx < TAIL_COLUMNS; ++dx) {
-            half2 a[4];
-            load_matrices(a, pixels + place_of(pointed + dx, lane / 16));
 #pragma unroll
-            for (int dy = 0; dy < TAIL_ROWS; ++dy) {
+            for (int k = 0; k < STEPS; ++k) {
+                half2 a[4];
+                load_matrices(a, pixels + place_in_mid(pointed + dx, 2 * k + lane / 16));
 #pragma unroll
-                for (int n = 0; n < TAIL_TILES; ++n) multiply_add(sums[TAIL_ROWS - 1 - dy][n], a, taps[dy][dx][n]);
+                for (int dy = 0; dy < TAIL_ROWS; ++dy) {
+#pragma unroll
+                    for (int n = 0; n < TAIL_TILES; ++n) {
+                        const int i = ((dy * TAIL_COLUMNS + dx) * STEPS + k) * TAIL_TILES + n;
+                        multiply_add(sums[TAIL_ROWS - 1 - dy][n], a, TAIL_IS_HELD ? held[i] : tail[32 * i]);
+                    }
+                }
             }
         }
         if (row < TAIL_ROWS - 1) continue;

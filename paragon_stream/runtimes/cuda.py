@@ -70,9 +70,9 @@ class KernelProgram:
         self._device = device
         self._launches = program.launches
         module = hold(device.load(code))
+        shared = {launch.kernel: launch.shared_bytes for launch in program.launches}
         self._kernels = {
-            launch.kernel: device.kernel(module, launch.kernel, shared_bytes=launch.shared_bytes)
-            for launch in program.launches
+            name: device.kernel(module, name, shared_bytes=size) for name, size in shared.items()
         }
         self._buffers = {
             BufferKind.WORKSPACE: [hold(device.allocate(size)).handle for size in program.workspaces],

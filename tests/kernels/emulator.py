@@ -67,7 +67,8 @@ def host_source(program: CudaProgram) -> str:
     device = kernel_text("simt.cuh")
     assert program.source.startswith(device)
     kernels = program.source.removeprefix(device)
-    return f'#include "host_simt.h"\n{kernels}\n#include "host_launch.h"\n'
+    names = " ".join(f"EACH({name})" for name in sorted({launch.kernel for launch in program.launches}))
+    return f'#include "host_simt.h"\n{kernels}\n#define EACH_KERNEL {names}\n#include "host_launch.h"\n'
 
 
 class Guarded:

@@ -4,17 +4,20 @@ memory, whose kernels are the real ones, run by the emulator."""
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pytest
 from emulator import build, host_source
 from fake_device import FakeDevice, FakeKernel
+from kernel_material import stream_weights
 from network_reference import random_spec, random_weights
 
+from paragon_stream.checkpoint import Weights
 from paragon_stream.device import Device
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.framejob.cuda_program import Buffer, BufferKind, CudaProgram, Launch
+from paragon_stream.framejob.cuda_program import Argument, Buffer, BufferKind, CudaProgram, Int
 from paragon_stream.framejob.emit_cuda import emit_cuda
 from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
 from paragon_stream.runtimes.cuda import KernelProgram
@@ -24,17 +27,19 @@ from paragon_stream.runtimes.device_program import Hold
 WRITTEN = (BufferKind.WORKSPACE, BufferKind.OUTPUT, BufferKind.STATUS)
 
 
-def emulated(program: CudaProgram, launch: Launch) -> FakeKernel:
-    """`launch` of `program`: the machine says which kernel runs, the program over which grid."""
+def emulated(program: CudaProgram, kernel: str) -> FakeKernel:
+    """The kernel over the grid of that of the program's launches which has these sizes."""
     library = build(host_source(program))
+    launches = {sizes(launch.args): launch for launch in program.launches if launch.kernel == kernel}
 
     def run(*arguments: np.ndarray | np.int32) -> None:
+        launch = launches[tuple(int(each) for each in arguments if isinstance(each, np.int32))]
         words = [each.ctypes.data if isinstance(each, np.ndarray) else int(each) for each in arguments]
-        sizes = (*launch.grid[:2], launch.block[0], launch.shared_bytes)
+        shape = (*launch.grid[:2], launch.block[0], launch.shared_bytes)
         pointers = (ctypes.c_uint64 * len(words))(*words)
-        assert library.launch(launch.kernel.encode(), *sizes, 0, 0xFF, pointers) is None
+        assert library.launch(kernel.encode(), *shape, 0, 0xFF, pointers) is None
 
-    places = [(i, each) for i, each in enumerate(launch.args) if isinstance(each, Buffer)]
+    places = [(i, a) for i, a in enumerate(next(iter(launches.values())).args) if isinstance(a, Buffer)]
     return FakeKernel(
         run,
         reads=tuple(i for i, each in places if each.kind is not BufferKind.OUTPUT),
@@ -42,11 +47,17 @@ def emulated(program: CudaProgram, launch: Launch) -> FakeKernel:
     )
 
 
+def sizes(arguments: Sequence[Argument]) -> tuple[int, ...]:
+    return tuple(each.value for each in arguments if isinstance(each, Int))
+
+
 def loader(job: FrameJob) -> Callable[[Device, Hold], KernelProgram]:
     def load(device: Device, hold: Hold) -> KernelProgram:
         program = emit_cuda(job, multiprocessors=1)
         assert isinstance(device, FakeDevice)
-        device.kernels = {launch.kernel: emulated(program, launch) for launch in program.launches}
+        device.kernels = {
+            name: emulated(program, name) for name in {each.kernel for each in program.launches}
+        }
         return KernelProgram(program, b"", device, hold)
 
     return load
@@ -56,11 +67,19 @@ def cpu(job: FrameJob) -> Session:
     return runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32, threads=1))
 
 
-def test_frames_through_the_engine() -> None:
+@pytest.mark.parametrize(
+    ("weights", "width", "height"),
+    [
+        (random_weights(random_spec(conditioned=True, alpha=0.0)), 36, 22),
+        (stream_weights(depth=1, conditioned=True), 8, 4),
+    ],
+    ids=["realtime", "stream"],
+)
+def test_frames_through_the_engine(weights: Weights, width: int, height: int) -> None:
     layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=36, height=22)
-    source = FrameFormat(width=36, height=22, pixel_format=layout, color=color)
-    job = build_job(random_weights(random_spec(conditioned=True, alpha=0.0)), source)
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    job = build_job(weights, source)
     device = FakeDevice()
     session = compile_on_device(job, lambda: device, loader, cpu)
     reference = cpu(job)

@@ -1,58 +1,22 @@
-"""The CUDA kernels, run on the CPU from their own source, against the plain float64 reference."""
+"""Realtime's CUDA kernels, run on the CPU from their own source, against the plain float64 reference."""
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from emulator import BACKWARD, FORWARD, SHUFFLED, run_program
 from frame_reference import reference_frame, rounded
+from kernel_material import assert_close, frame_format, noise, weights
 from network_reference import random_spec, random_weights
-from numpy.typing import NDArray
 
-from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
-from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.frame import pixel_format
+from paragon_stream.framejob import build_job
 from paragon_stream.framejob.cuda_program import BufferKind
 from paragon_stream.framejob.emit_cuda import emit_cuda
 from paragon_stream.geometry import Fit, parse_size, place
-
-
-@functools.cache
-def weights(scale: int = 2, alpha: float = 0.0, conditioned: bool = False) -> Weights:
-    return random_weights(random_spec("realtime", scale, alpha=alpha, conditioned=conditioned))
-
-
-def frame_format(name: str, width: int, height: int) -> FrameFormat:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
-
-
-def noise(format: FrameFormat) -> tuple[NDArray, ...]:
-    rng = np.random.default_rng(0)
-    planes = allocate_planes(format)
-    for plane in planes:
-        plane[:] = rng.integers(0, format.pixel_format.peak + 1, plane.shape) << format.pixel_format.shift
-    return planes
-
-
-def assert_close(network: Weights, job: FrameJob, strength: float = 0.0, **options: object) -> None:
-    """At least 60 dB and at most one code value away, or what 16-bit arithmetic has to spare above 10 bit."""
-    planes = noise(job.source)
-    result = run_program(emit_cuda(job, multiprocessors=1, **options), planes, strength)  # type: ignore[arg-type]
-    expected = rounded(reference_frame(network, job.source, job.target, planes, strength), job.target)
-    pixels = job.target.pixel_format
-    assert result.status == 0
-    for plane, wanted in zip(result.outputs, expected, strict=True):
-        difference = np.abs((plane >> pixels.shift).astype(int) - wanted)
-        psnr = 10 * np.log10(pixels.peak**2 / max(float(np.mean(difference**2)), 1e-9))
-        assert psnr >= 65, f"{job}: {psnr:.1f} dB"
-        assert difference.max() <= max(1, 1 << pixels.depth >> 13), f"{job}: {difference.max()} codes"
-
 
 QUICK = [
     ("yuv420p", 66, 35, 2, 0.0),  # several tiles, slices and segments; odd height
@@ -163,7 +127,7 @@ def test_source_is_the_same_for_all_sizes_and_weights() -> None:
 @pytest.mark.parametrize(
     ("variant", "scale", "name", "says"),
     [
-        ("stream", 2, "yuv420p", "realtime networks only"),
+        ("stream", 3, "yuv420p", "chroma samples do not fit"),
         ("realtime", 3, "yuv420p", "chroma samples do not fit"),
         ("realtime", 2, "yuv411p", "chroma samples do not fit"),
     ],
@@ -172,6 +136,20 @@ def test_what_the_kernels_cannot_do(variant: str, scale: int, name: str, says: s
     network = random_weights(random_spec(variant, scale, alpha=0.0))
     with pytest.raises(EngineError, match=says):
         emit_cuda(build_job(network, frame_format(name, 32, 16)))
+
+
+@pytest.mark.parametrize(
+    ("variant", "changed", "says"),
+    [
+        ("realtime", {"features": 24}, "16 features of realtime"),
+        ("stream", {"features": 64}, "32 features of stream"),
+        ("realtime", {"blocks": 1}, "2 or 3 blocks"),
+    ],
+)
+def test_networks_without_kernels(variant: str, changed: dict[str, int], says: str) -> None:
+    network = random_weights(replace(random_spec(variant, alpha=0.0), **changed))
+    with pytest.raises(EngineError, match=says):
+        emit_cuda(build_job(network, frame_format("yuv420p", 32, 16)))
 
 
 def test_other_families_sizes_and_alpha_are_refused() -> None:

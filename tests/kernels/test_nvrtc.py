@@ -25,11 +25,11 @@ SHARED_LIMITS = {
 """Most KiB that a block may have (CUDA C++ Programming Guide, compute capabilities)."""
 
 
-def program(name: str = "yuv420p") -> CudaProgram:
+def program(name: str = "yuv420p", variant: str = "realtime") -> CudaProgram:
     layout = pixel_format(name)
     color = resolve_color(ColorSpec(), format=layout, width=1920, height=1080)
     source = FrameFormat(width=1920, height=1080, pixel_format=layout, color=color)
-    return emit_cuda(build_job(random_weights(random_spec(alpha=0.0)), source))
+    return emit_cuda(build_job(random_weights(random_spec(variant, alpha=0.0)), source))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,12 +42,21 @@ def compiler() -> None:
         raise
 
 
-@pytest.mark.parametrize("architecture", SHARED_LIMITS)
-def test_no_spills_anywhere(architecture: str) -> None:
-    made = program()
+@pytest.mark.parametrize(
+    ("variant", "architecture"),
+    [
+        *(("realtime", each) for each in SHARED_LIMITS),
+        *(
+            pytest.param("stream", each, marks=[] if each in ("sm_75", "sm_90") else pytest.mark.slow)
+            for each in SHARED_LIMITS
+        ),
+    ],
+)
+def test_no_spills_anywhere(variant: str, architecture: str) -> None:
+    made = program(variant=variant)
     code, log = compile_source(made.source, architecture)
     assert code.startswith(b"\x7fELF")
-    for launch in made.launches:
+    for launch in {each.kernel: each for each in made.launches}.values():
         told = log[log.index(f"entry function '{launch.kernel}'") :]
         spills = re.search(
             r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", told
@@ -62,8 +71,9 @@ def test_no_spills_anywhere(architecture: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["p010le", "yuv422p10le", "yuv444p16le", "rgb24", "gray"])
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90", "sm_120"])
-def test_no_spills_in_other_formats(architecture: str, name: str) -> None:
-    assert "0 bytes spill stores" in (log := compile_source(program(name).source, architecture)[1])
+@pytest.mark.parametrize("variant", ["realtime", "stream"])
+def test_no_spills_in_other_formats(variant: str, architecture: str, name: str) -> None:
+    assert "0 bytes spill stores" in (log := compile_source(program(name, variant).source, architecture)[1])
     assert not re.search(r"[1-9]\d* bytes spill", log)
 
 
