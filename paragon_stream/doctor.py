@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from paragon_stream.device import DeviceInfo
 from paragon_stream.device.discovery import find_gpus
 from paragon_stream.errors import ParagonError
-from paragon_stream.media.abilities import GPU_DECODERS, GPU_ENCODERS, decodes, encodes, versions
+from paragon_stream.media.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
@@ -42,7 +42,7 @@ def examine() -> list[Finding]:
         *_machine(),
         *_gpu(gpus, reason),
         *_tensorrt(bool(gpus)),
-        *_ffmpeg(bool(gpus)),
+        *_ffmpeg(gpus),
         *_cpu_engines(),
         *_playback(),
     ]
@@ -87,18 +87,17 @@ def _tensorrt(has_gpu: bool) -> Iterator[Finding]:
     yield _package("tensorrt", "tensorrt", "tensorrt", needed=f"an engine for all NVIDIA GPUs{useful}")
 
 
-def _ffmpeg(has_gpu: bool) -> Iterator[Finding]:
+def _ffmpeg(gpus: list[DeviceInfo]) -> Iterator[Finding]:
     found = versions()
     libraries = ", ".join(f"{name} {version}" for name, version in found.items() if name.startswith("lib"))
     yield Finding(topic="FFmpeg", ok=True, what=f"{found['FFmpeg']} in PyAV {found['PyAV']} ({libraries})")
-    for topic, names, probe, whose in (
-        ("NVENC", GPU_ENCODERS, encodes, "encoders"),
-        ("NVDEC", GPU_DECODERS, decodes, "decoders"),
-    ):
-        working = [name for name in names if probe(name)]
-        missing = "this GPU has none, or its driver is too old" if has_gpu else "needs an NVIDIA GPU"
-        what = ", ".join(working) if working else f"no {whose}: {missing}"
-        yield Finding(topic=topic, ok=bool(working), what=what)
+    missing = "this GPU has none, or its driver is too old" if gpus else "needs an NVIDIA GPU"
+    encoders = [name for name in GPU_ENCODERS if encodes(name)]
+    what = f"{', '.join(encoders)} (--codec nvenc)" if encoders else f"no encoders: {missing}"
+    yield Finding(topic="NVENC", ok=bool(encoders), what=what)
+    decoders = [] if not gpus else decodes_on_gpu(gpus[0].ordinal)
+    what = f"{', '.join(decoders)} (--hwaccel)" if decoders else f"no decoders: {missing}"
+    yield Finding(topic="NVDEC", ok=bool(decoders), what=what)
 
 
 def _cpu_engines() -> Iterator[Finding]:

@@ -34,7 +34,11 @@ class _MainCommand(click.Command):
 @click.argument("source", metavar="INPUT")
 @click.argument("destination", metavar="OUTPUT")
 @network_options
-@click.option("--codec", metavar="NAME", help="Video encoder (default: libx264; libx265 above 8 bit).")
+@click.option(
+    "--codec",
+    metavar="NAME",
+    help="Video encoder (default: libx264; libx265 above 8 bit). nvenc: the same codec by an NVIDIA GPU.",
+)
 @click.option(
     "--crf", type=float, metavar="N", help="Constant quality (default: 17 for libx264, 18 for libx265)."
 )

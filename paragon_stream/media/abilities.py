@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
+from typing import Any
 
 import av
 import av.error
 from av.video.codeccontext import VideoCodecContext
 
+from paragon_stream.media.info import Gpu
+from paragon_stream.media.nvdec import decoder_on_gpu
+
+_ENCODERS = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "vp8": "libvpx",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+}
+"""What makes a picture of each codec that GPUs decode."""
+
 GPU_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
-GPU_DECODERS = ("h264_cuvid", "hevc_cuvid", "av1_cuvid", "vp9_cuvid")
 
 
 def versions() -> dict[str, str]:
@@ -31,10 +44,27 @@ def encodes(name: str) -> bool:
     return True
 
 
-def decodes(name: str) -> bool:
-    """Whether the video decoder called `name` is there and opens."""
+def decodes_on_gpu(number: int) -> list[str]:
+    """The codecs that a GPU decodes, tried with a picture of each; those of `nvdec.CODECS`."""
     try:
-        av.CodecContext.create(name, "r").open()
+        decoder_on_gpu("h264", Gpu(number=number))
+    except (av.error.FFmpegError, ValueError, OSError):
+        return []
+    return [codec for codec, encoder in _ENCODERS.items() if _decodes(codec, encoder, number)]
+
+
+def _decodes(codec: str, encoder: str, number: int) -> bool:
+    os.environ.setdefault("SVT_LOG", "1")  # its banner goes to stderr otherwise
+    try:
+        context: Any = av.VideoCodecContext.create(encoder, "w")
+        context.options = {"x265-params": "log-level=none"} if encoder == "libx265" else {}
+        context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"
+        context.time_base = Fraction(1, 25)
+        picture = av.VideoFrame(256, 256, "yuv420p")
+        picture.pts = 0
+        packets = [*context.encode(picture), *context.encode(None)]
+        decoder = decoder_on_gpu(codec, Gpu(number=number))
+        frames = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
     except (av.error.FFmpegError, ValueError, OSError):
         return False
-    return True
+    return bool(frames) and frames[0].format.name == "nv12"

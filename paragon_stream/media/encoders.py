@@ -157,6 +157,9 @@ ENCODERS = (
     ),
 )
 
+NVENC = "nvenc"
+"""Stands for the one of NVIDIA's encoders that makes the codec which would be chosen without it."""
+
 # Formats that an encoder lists and its decoders do not give back.
 _NOT_REALLY = {"libx265": ("yuva420p", "yuva420p10le")}
 
@@ -174,6 +177,17 @@ def find_encoder(name: str) -> Encoder:
         known = ", ".join(encoder.name for encoder in ENCODERS)
         raise UsageError(f"unknown codec {name!r}: choose one of {known}, or any FFmpeg video encoder")
     return Encoder(name=found.name, codec=found.canonical_name)
+
+
+def nvenc_like(other: Encoder) -> Encoder:
+    """NVIDIA's encoder of the same codec as `other`. Raises UsageError where they have none."""
+    name = f"{other.codec}_{NVENC}"
+    known = [encoder.name for encoder in ENCODERS if encoder.name.endswith(NVENC)]
+    if name not in known:
+        raise UsageError(
+            f"NVIDIA's encoders make no {other.codec}, which this file would get: choose {' or '.join(known)}"
+        )
+    return find_encoder(name)
 
 
 @cache

@@ -24,7 +24,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.frame import Layout, PixelFormat, pixel_format
 from paragon_stream.media.info import Gpu, MediaInfo, VideoInfo
 from paragon_stream.media.planes import Plane, copy_from_frame, copy_interleaved
-from paragon_stream.media.source import video_stream
+from paragon_stream.media.source import open_source, video_stream
 
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
 """By FFmpeg's names. MPEG-2 and MPEG-4 leave rounding to the decoder, and cost a CPU next to nothing."""
@@ -133,29 +133,47 @@ def _number(info: MediaInfo) -> int:
     return info.video.gpu.number if info.video.gpu else 0
 
 
+def decoder_on_gpu(codec: str, gpu: Gpu) -> Any:
+    """A context that decodes `codec` there. Raises what PyAV raises."""
+    context: Any = av.VideoCodecContext.create(codec, "r", _accelerator(gpu))
+    # PyAV has set it to "cuda", which FFmpeg's AV1 takes for a sign that the GPU is set up already.
+    context.pix_fmt = "yuv420p"
+    return context
+
+
+def _accelerator(gpu: Gpu) -> HWAccel:
+    """What FFmpeg is told: nothing falls back to the CPU in secret.
+
+    It works in the primary context, as all of this package, so that frames can be handed over where they are.
+    """
+    return HWAccel(
+        "cuda",
+        str(gpu.number),
+        allow_software_fallback=False,
+        options={"primary_ctx": "1"},
+        is_hw_owned=gpu.resident,
+    )
+
+
 def open_on_gpu(path: Path, index: int, gpu: Gpu) -> tuple[InputContainer, av.VideoStream, Any]:
     """A file, its video stream and a context on the GPU that decodes it.
 
     Raises what PyAV raises: without driver or GPU, or for codecs that FFmpeg decodes on the CPU only.
     """
-    # In the primary context, as all of this package's work, so that frames can be handed over where they are.
-    settings = HWAccel(
-        "cuda",
-        str(gpu.number),
-        allow_software_fallback=False,  # with one thread; `Decoder` falls back with all of them
-        options={"primary_ctx": "1"},
-        is_hw_owned=gpu.resident,
-    )
-    container = av.open(str(path), "r", hwaccel=settings)
+    container = open_source(path)
     try:
         stream = video_stream(container, index)
-        context: Any = stream.codec_context
-        own = _OWN_DECODERS.get(context.codec.canonical_name)
+        theirs: Any = stream.codec_context
+        own = _OWN_DECODERS.get(theirs.codec.canonical_name)
         if own is not None:
-            extradata, size = context.extradata, (context.width, context.height)
-            context = av.VideoCodecContext.create(own, "r", settings)
-            context.extradata = extradata
-            context.width, context.height = size
+            context: Any = decoder_on_gpu(own, gpu)
+            context.extradata = theirs.extradata
+            context.width, context.height = theirs.width, theirs.height
+        else:  # with all that the container says of it
+            container.close()
+            container = av.open(str(path), "r", hwaccel=_accelerator(gpu))
+            stream = video_stream(container, index)
+            context = stream.codec_context
         if not context.is_hwaccel:
             raise ValueError(f"FFmpeg does not decode {context.name} on a GPU")
         context.thread_type, context.thread_count = "NONE", 1

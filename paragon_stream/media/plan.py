@@ -33,12 +33,14 @@ from paragon_stream.media.companions import (
 )
 from paragon_stream.media.containers import CRASH_SAFE_MP4, Container, container_for
 from paragon_stream.media.encoders import (
+    NVENC,
     Encoder,
     EncoderJob,
     check_pixel_format,
     encoder_settings,
     find_encoder,
     hdr_parameters,
+    nvenc_like,
     try_open,
 )
 from paragon_stream.media.images.kinds import Storage
@@ -63,7 +65,7 @@ class OutputOptions:
     """What a user may ask of the output. None means the default for the source and the container."""
 
     codec: str | None = None
-    """An encoder or a codec: "libx265", "hevc"."""
+    """An encoder or a codec: "libx265", "hevc"; "nvenc" is a GPU's encoder for the codec of the default."""
     crf: float | None = None
     preset: str | None = None
     pixel_format: PixelFormat | None = None
@@ -217,7 +219,11 @@ def _choose(container: Container, source: PixelFormat, options: OutputOptions) -
             " of such conversions only RGB to YUV is offered"
         )
     if options.codec is not None:
-        encoder = find_encoder(options.codec)
+        if options.codec.lower() == NVENC:
+            default, _ = _choose(container, source, replace(options, codec=None))
+            encoder = nvenc_like(default)
+        else:
+            encoder = find_encoder(options.codec)
         pixels = wanted or encoder.closest(source) or encoder.closest(without_alpha(source))
         check_pixel_format(encoder, pixels or source)
         return encoder, pixels or source

@@ -24,6 +24,7 @@ from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.device.cuda import CudaDevice
 from paragon_stream.frame import pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes
+from paragon_stream.media.abilities import decodes_on_gpu
 from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.info import Gpu
 from paragon_stream.media.nvdec import decoded_on_gpu, hand_over, is_on_gpu, on_host
@@ -316,6 +317,32 @@ def renders(path: Path) -> None:
     assert same(results["openvino", "cuda"], results["openvino", "none"])
 
 
+def _any_picture() -> Any:
+    """A hardware that decodes everything to what it finds; kept by whoever needs it."""
+    painted = _DECODE(lambda *arguments: 1)
+    ctypes.c_void_p.in_dll(_NVDEC, "nvdec_stub_decode").value = ctypes.cast(painted, ctypes.c_void_p).value
+    return painted
+
+
+def av1(path: Path) -> None:
+    """NVDEC gets tiles, which no decoder here takes alone: times are compared, not samples."""
+    painted = _any_picture()
+    with decoder(path, None) as opened:
+        expected = [frame.pts for frame in opened]
+    with decoder(path, _RESIDENT) as opened:
+        got = [(frame.pts, is_on_gpu(frame)) for frame in opened]
+        assert painted and opened.left_gpu is None and opened.name == "av1 on cuda:0", opened.left_gpu
+    assert got == [(pts, True) for pts in expected] and len(got) == 12
+
+
+def abilities() -> None:
+    """What doctor tells: each codec is tried with a picture."""
+    painted = _any_picture()
+    assert painted and decodes_on_gpu(0) == ["h264", "hevc", "vp8", "vp9", "av1"]
+    number("supported").value = 0
+    assert decodes_on_gpu(0) == [] and decodes_on_gpu(7) == []
+
+
 def all_of(path: Path) -> None:
     frames(path)
     sessions(path)
@@ -330,6 +357,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "everywhere":
         failures(Path(sys.argv[2]), dict.fromkeys((_RESIDENT, _COPIED), range(12)))
     else:
-        for name in sys.argv[1:]:
+        for name in sys.argv[2:]:
             all_of(Path(name))
-        renders(Path(sys.argv[1]))
+        renders(Path(sys.argv[2]))
+        av1(Path(sys.argv[1]))
+        abilities()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from clips import make_clip
 
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
@@ -37,6 +38,33 @@ def test_ten_bits_go_as_p010(name: str) -> None:
     encoder = find_encoder(name)
     assert encoder.closest(pixel_format("yuv420p")).name == "yuv420p"
     assert encoder.closest(pixel_format("yuv420p10le")).name == "p010le"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pix_fmt", "chosen"),
+    [
+        ("mkv", "yuv420p", "h264_nvenc"),
+        ("mp4", "yuv420p10le", "hevc_nvenc"),
+        ("mkv", "yuv444p", "h264_nvenc"),
+        ("webm", "yuv420p", "av1_nvenc"),
+    ],
+)
+def test_nvenc_is_the_codec_of_the_default(
+    suffix: str, pix_fmt: str, chosen: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never another family, which players may not know; and never unless asked for."""
+    if encodes(chosen):
+        pytest.skip("this machine has NVENC")
+    clip = make_clip(tmp_path / "clip.mkv", frames=2, pix_fmt=pix_fmt)
+    out = tmp_path / f"out.{suffix}"
+    assert run([str(clip), str(out), "--engine", "null", "--codec", "nvenc"]) == 2
+    assert f"{chosen} cannot encode" in capsys.readouterr().err
+
+
+def test_nvenc_makes_no_codec_with_transparency(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", codec="ffv1", frames=2, pix_fmt="yuva420p")
+    assert run([str(clip), str(tmp_path / "out.mkv"), "--engine", "null", "--codec", "nvenc"]) == 2
+    assert "make no ffv1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", NAMES)
