@@ -18,6 +18,10 @@ from torch.nn import functional
 from paragon_stream.models.munet import MUNet
 from paragon_stream.train.recipe import AdversarialRecipe
 
+CLIP = 1.0
+"""Norm of the discriminator's gradient. Its first second derivatives are enormous, and one such step in
+Adam's second moment stops all learning for hundreds."""
+
 
 class Adversary:
     """The discriminator, its optimiser, and the weight's ramp."""
@@ -25,9 +29,9 @@ class Adversary:
     def __init__(self, recipe: AdversarialRecipe, device: torch.device) -> None:
         self.recipe = recipe
         self.net = MUNet(recipe.features, recipe.widths).to(device).to(memory_format=torch.channels_last)
-        learning = [p for p in self.net.parameters() if p.requires_grad]  # not the fixed taps
+        self.learning = [p for p in self.net.parameters() if p.requires_grad]  # not the fixed taps
         self.optimiser = torch.optim.AdamW(
-            learning,
+            self.learning,
             lr=recipe.lr,
             betas=(0.0, 0.99),
             weight_decay=0.0,
@@ -63,6 +67,7 @@ class Adversary:
             total = loss + 0.5 * self.recipe.r1 * self.recipe.r1_every * penalty / pixels
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.learning, CLIP)
         self.optimiser.step()
         return {
             "discriminator": float(loss.detach()),

@@ -71,9 +71,8 @@ class AdversarialRecipe:
     """Relativistic loss with R1, weight ramped up from 0 between steps `start` and `start + ramp`; off at
     weight 0.
 
-    `r1` is the weight of R1 and R2, taken every `r1_every` steps. The logits are many and their gradients add
-    up: the discriminator learns nothing where `r1` is much above 1e-5. `features` and `widths` are the
-    MUNet discriminator's.
+    `r1` is the weight of R1 and R2, taken every `r1_every` steps. `features` and `widths` are the MUNet
+    discriminator's.
     """
 
     weight: float = 0.0
@@ -81,7 +80,7 @@ class AdversarialRecipe:
     ramp: int = 2000
     lr: float = 2e-4
     r1: float = 1e-5
-    r1_every: int = 8
+    r1_every: int = 4
     features: int = 32
     widths: tuple[int, ...] = (1, 2, 2)
 
