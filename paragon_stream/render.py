@@ -45,7 +45,7 @@ class Upscalers:
 
     All have the network, the engine and the result of the first one: a picture of another size or shape is
     fitted into the first one's, as `--to` with `--fit pad` does it (or the `--fit` that was asked for).
-    Close it, or use `with`; `first` is closed with it.
+    Close it, or use `with`; `first` stays its owner's.
     """
 
     def __init__(self, first: Upscaler, options: UpscalerOptions, *, grain: int) -> None:
@@ -98,7 +98,8 @@ class Upscalers:
     def close(self) -> None:
         self._slots.clear()
         for upscaler in self._all.values():
-            upscaler.close()
+            if upscaler is not self.first:
+                upscaler.close()
 
     def __enter__(self) -> Self:
         return self

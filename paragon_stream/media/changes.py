@@ -37,7 +37,7 @@ class Look:
     """How many of them were made like the first frames of the stream."""
     followed: bool = False
     refused: str = ""
-    """Why they are not followed any more."""
+    """Why they are not followed, or not any more."""
 
 
 class Arrival[Item](NamedTuple):
@@ -69,7 +69,8 @@ class Changes[Item]:
         self._settled = settled
         self._first = Look(format=first, followed=True)
         self._looks = {first: self._first}
-        self._left = MAX_FORMATS - 1 if follow else 0
+        self._follow = follow
+        self._left = MAX_FORMATS - 1
         """How many more formats may be followed."""
         self._arrivals = self._arranged(source)
         self._waiting: Arrival[Item] | None = None
@@ -157,7 +158,9 @@ class Changes[Item]:
         yield from (each._replace(lasts=False) for each in held)
 
     def _may_follow(self, look: Look) -> bool:
-        return not look.refused and (look.followed or self._left > 0)
+        if self._follow and not look.followed and not self._left:
+            look.refused = f"{MAX_FORMATS} formats are followed"
+        return not look.refused and (look.followed or self._follow)
 
 
 def counted(number: int, name: str) -> str:

@@ -73,6 +73,9 @@ def test_no_more_formats_than_the_limit() -> None:
     assert [width for width, _ in stretches] == [*range(1, MAX_FORMATS + 1), 1, 2]
     assert sum(len(numbers) for _, numbers in stretches) == len(widths) + SETTLED
     assert len(stream.warnings) == 7 and "4 more formats: 12 frames" in stream.warnings[-1]
+    assert stream.warnings[3].endswith(
+        "3 frames converted to the first frame's format (4 formats are followed)"
+    )
 
 
 def test_a_reader_of_one_format() -> None:
