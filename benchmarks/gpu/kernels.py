@@ -11,6 +11,7 @@ and from these and the grid the warp instructions of a frame, 1080p → 2160p: w
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import shutil
 import subprocess
@@ -46,28 +47,30 @@ MULTIPROCESSORS = 132  # of an H100 or H200: decides how rows are dealt out
 
 def main() -> None:
     head = machine()
-    program = make_program("yuv420p")
     results: dict[str, Any] = {"size": [WIDTH, HEIGHT], "scale": 2, "multiprocessors": MULTIPROCESSORS}
-    results["yuv420p"] = {each: facts(program, each) for each in ARCHITECTURES}
-    for name in FORMATS:
-        results[name] = {"sm_90": facts(make_program(name), "sm_90")}
+    for variant in ("realtime", "stream"):
+        program = make_program(variant, "yuv420p")
+        found: dict[str, Any] = {"yuv420p": {each: facts(program, each) for each in ARCHITECTURES}}
+        for name in FORMATS:
+            found[name] = {"sm_90": facts(make_program(variant, name), "sm_90")}
+        results[variant] = found
     print(write_results("gpu_kernels", head, results))
 
 
-def make_program(name: str) -> CudaProgram:
+def make_program(variant: str, name: str) -> CudaProgram:
     layout = pixel_format(name)
     color = resolve_color(ColorSpec(), format=layout, width=WIDTH, height=HEIGHT)
     source = FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=layout, color=color)
-    job: FrameJob = build_job(load_weights(None, variant="realtime", scale=2), source)
+    job: FrameJob = build_job(load_weights(None, variant=variant, scale=2), source)
     return emit_cuda(job, multiprocessors=MULTIPROCESSORS)
 
 
 def facts(program: CudaProgram, architecture: str) -> dict[str, Any]:
-    """Of both kernels."""
+    """Of all kernels."""
     code, log = compile_source(program.source, architecture)
     loops = disassembled_loops(code)
     found: dict[str, Any] = {"cubin_bytes": len(code)}
-    for launch in program.launches:
+    for launch in {each.kernel: each for each in program.launches}.values():
         told = log[log.index(f"entry function '{launch.kernel}'") :]
         registers = int(re.search(r"Used (\d+) registers", told)[1])  # type: ignore[index]
         spills = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", told)
@@ -78,8 +81,13 @@ def facts(program: CudaProgram, architecture: str) -> dict[str, Any]:
             "warps_per_multiprocessor": resident_warps(launch, registers, architecture),
         }
         if loops:
-            found[launch.kernel]["loops"] = loops[launch.kernel]
-            found[launch.kernel]["warp_instructions_per_frame"] = instructions(launch, loops[launch.kernel])
+            own = loops[launch.kernel]
+            rows = row_instructions(program, launch.kernel, own, products=2 if architecture == "sm_75" else 1)
+            found[launch.kernel] |= {
+                "loops": own,
+                "row_instructions": {name: round(count) for name, count in rows.items()},
+                "warp_instructions_per_frame": instructions(program, launch.kernel, rows),
+            }
     return found
 
 
@@ -93,7 +101,7 @@ def resident_warps(launch: Launch, registers: int, architecture: str) -> int:
 
 
 def disassembled_loops(code: bytes) -> dict[str, list[dict[str, int]]]:
-    """By kernel: the instructions of each inner loop that has matrix products. Empty without nvdisasm."""
+    """By kernel: the instructions of each loop over halves or matrices; empty without nvdisasm."""
     tool = nvdisasm()
     if tool is None:
         return {}
@@ -119,7 +127,7 @@ def inner_loops(lines: list[str]) -> list[dict[str, int]]:
             continue
         inside = [each for each in lines[start : index + 1] if each and not each.startswith(".L_")]
         counts = Counter(re.sub(r"^@!?U?P\w+\s+", "", each).split()[0].split(".")[0] for each in inside)
-        if counts["HMMA"]:
+        if counts["HMMA"] or counts["HFMA2"] > 50:
             loops.append({"all": len(inside), **dict(counts.most_common(16))})
     return loops
 
@@ -132,17 +140,44 @@ def nvdisasm() -> str | None:
     return shutil.which("nvdisasm")
 
 
-def instructions(launch: Launch, loops: list[dict[str, int]]) -> int:
-    """Of the inner loops, of all warps, in a frame."""
-    blocks, warps = int(np.prod(launch.grid)), launch.block[0] // 32
-    sizes = [each.value for each in launch.args if isinstance(each, Int)]
-    if launch.kernel == "body":
-        return blocks * warps * (sizes[-1] + 6) * max(loop["all"] for loop in loops)
-    # conv_mid's loops load from global memory (18 products a row), the tail's from shared memory. The last
-    # rows of cells may be fewer: an upper bound.
-    mid = min(loop["all"] * 18 / loop["HMMA"] for loop in loops if "LDSM" not in loop)
-    tail = max(loop["all"] for loop in loops if "LDSM" in loop)
-    return round(blocks * warps * (22 * mid + 20 * tail))
+def row_instructions(
+    program: CudaProgram, kernel: str, loops: list[dict[str, int]], *, products: int
+) -> dict[str, float]:
+    """Of one warp, for each row that it goes through; `products` instructions make one 16×8×16."""
+    whole = max(loop["all"] for loop in loops)
+    if kernel == "body":
+        return {"row": whole}
+    if kernel == "block":
+        # The loop over the rows of near and far goes round three times, and is listed once.
+        mix = next(loop["all"] for loop in loops if not loop.get("HMMA"))
+        return {"row": whole + 2 * mix}
+    # conv_mid's loops load from global memory, the tail's from shared memory; conv_mid's is unrolled.
+    steps = constant(program, "FEATURES") // 16
+    mid = min(loop["all"] * 18 * steps * products / loop["HMMA"] for loop in loops if "LDSM" not in loop)
+    return {"mid": mid * steps, "tail": max(loop["all"] for loop in loops if "LDSM" in loop)}
+
+
+def instructions(program: CudaProgram, kernel: str, rows: dict[str, float]) -> int:
+    """Of the loops over rows, of all warps, in a frame."""
+    total = 0.0
+    for launch in program.launches:
+        if launch.kernel != kernel:
+            continue
+        warps = int(np.prod(launch.grid)) * launch.block[0] // 32
+        sizes = [each.value for each in launch.args if isinstance(each, Int)]
+        if kernel == "body":
+            total += warps * (sizes[-1] + 2 * constant(program, "BLOCKS")) * rows["row"]
+        elif kernel == "block":
+            _, height, strips, segment = sizes
+            total += strips * (height + 2 * math.ceil(height / segment)) * rows["row"]
+        else:  # the last rows of cells may be fewer: an upper bound
+            tail = constant(program, "CELLS_Y") + constant(program, "TAIL_ROWS") - 1
+            total += warps * ((tail + 2) * rows["mid"] + tail * rows["tail"])
+    return round(total)
+
+
+def constant(program: CudaProgram, name: str) -> int:
+    return int(re.search(rf"constexpr int {name} = (\d+)", program.source)[1])  # type: ignore[index]
 
 
 if __name__ == "__main__":
