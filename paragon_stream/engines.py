@@ -10,6 +10,7 @@ from paragon_stream.device.discovery import find_gpus
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import build_job
+from paragon_stream.framejob.dynamic_onnx import SizeRange
 from paragon_stream.runtimes import Precision, runtime
 from paragon_stream.runtimes.device_engine import ordinal_of
 from paragon_stream.runtimes.disk_cache import DiskCache, Entry
@@ -36,10 +37,12 @@ def build_engine(
     height: int,
     pixel_format_name: str = "yuv420p",
     sm: int | None = None,
+    sizes: SizeRange | None = None,
     on_progress: Callable[[str, float], None] | None = None,
 ) -> BuiltEngine:
     """Build the TensorRT engine for frames of one size, so that nobody waits for it later.
 
+    With `sizes` it is one for all of them; `width` and `height` then are the best.
     `sm` is a GPU's compute capability without its dot, for engines that shall run elsewhere; the default is
     the GPU that `options.device` names. Raises UsageError for engines other than TensorRT's, and EngineError.
     """
@@ -63,7 +66,7 @@ def build_engine(
         if on_progress is not None:
             on_progress(phase, part)
 
-    _, facts = engine(chosen.trt, job, Precision(options.precision), target, listen)
+    _, facts = engine(chosen.trt, job, Precision(options.precision), target, listen, sizes=sizes)
     return BuiltEngine(path=ENGINES.path(facts), facts=facts, found=not told)
 
 

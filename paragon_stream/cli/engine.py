@@ -17,24 +17,44 @@ def command() -> None:
 
 @command.command()
 @network_options
-@click.option("--size", type=SIZE, required=True, help="Size of the source frames.")
+@click.option("--size", type=SIZE, help="Size of the source frames.")
+@click.option(
+    "--sizes",
+    type=SIZE,
+    nargs=3,
+    metavar="LEAST BEST MOST",
+    help="Instead: one engine for all sizes from LEAST to MOST, fastest at BEST.",
+)
 @click.option("--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Their pixel format.")
 @click.option(
     "--sm", type=int, metavar="N", help="Build for GPUs of this kind, as 89 (default: the GPU that is here)."
 )
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def build(
-    size: tuple[int, int], pix_fmt: str, sm: int | None, verbose: bool, engine: str | None, **options: Any
+    size: tuple[int, int] | None,
+    sizes: tuple[tuple[int, int], ...],
+    pix_fmt: str,
+    sm: int | None,
+    verbose: bool,
+    engine: str | None,
+    **options: Any,
 ) -> None:
-    """Build the engine for frames of one size. With --sm no GPU is needed (engine tensorrt-rtx only)."""
+    """Build the engine for frames of one size, or of many. With --sm no GPU is needed (tensorrt-rtx only)."""
     from paragon_stream.engines import build_engine
+    from paragon_stream.framejob.dynamic_onnx import SizeRange
     from paragon_stream.upscaler import UpscalerOptions
+
+    if bool(size) == bool(sizes):
+        raise click.UsageError("give either --size or --sizes")
+    several = SizeRange(least=sizes[0], best=sizes[1], most=sizes[2]) if sizes else None
+    width, height = size or sizes[1]
 
     begin = time.perf_counter()
     entry = build_engine(
         UpscalerOptions(engine=engine or "tensorrt-rtx", **given(**options)),
-        width=size[0],
-        height=size[1],
+        width=width,
+        height=height,
+        sizes=several,
         pixel_format_name=pix_fmt,
         sm=sm,
         on_progress=_Lines(),

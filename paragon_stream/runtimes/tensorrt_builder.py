@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from paragon_stream.device import DeviceInfo
 from paragon_stream.errors import EngineError
+from paragon_stream.framejob.dynamic_onnx import SizeRange, emit_dynamic_onnx
 from paragon_stream.framejob.emit_onnx import GraphTypes, emit_onnx
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 ENGINES = DiskCache(default_cache_folder("tensorrt"), ".engine")
 TIMINGS = DiskCache(default_cache_folder("tensorrt"), ".timings")
+
+_SIZES = "sizes"
+"""The fact that an engine for many sizes has."""
 
 COMPUTE_CAPABILITIES = (75, 80, 86, 89, 120)
 """What TensorRT-RTX builds for without a GPU of that kind."""
@@ -55,40 +59,92 @@ def graph_types(precision: Precision) -> GraphTypes:
 
 
 def engine(
-    trt: Any, job: FrameJob, precision: Precision, target: Target, on_progress: OnProgress | None = None
+    trt: Any,
+    job: FrameJob,
+    precision: Precision,
+    target: Target,
+    on_progress: OnProgress | None = None,
+    *,
+    sizes: SizeRange | None = None,
 ) -> tuple[bytes, Mapping[str, str]]:
     """The serialised engine of `job`, from the cache or built now, and the facts it is kept under.
 
-    Raises EngineError for what TensorRT refuses.
+    With `sizes` it is one for all of them. Without, one that was built for many sizes is taken where there is
+    none for the job's own. Raises EngineError for what TensorRT refuses.
     """
     types = graph_types(precision)
-    graph = emit_onnx(job, types=types).SerializeToString(deterministic=True)
-    library = library_of(trt)
-    facts = {
-        "library": library,
-        "job": str(job),
-        "weights": job.weights_name,
-        "graph": hashlib.sha256(graph).hexdigest(),
-        "precision": "fp16" if types.half else "fp32",
-        **target.facts,
-    }
-    kept = ENGINES.get({**facts, **Target(sm=target.sm).facts}) if _is_portable(trt) else None
-    if kept is not None:  # built ahead of time
-        return kept, {**facts, **Target(sm=target.sm).facts}
+    graph, facts = _graph_and_facts(trt, job, types, target, sizes)
+    library = facts["library"]
+    if _is_portable(trt):
+        ahead = {**facts, **Target(sm=target.sm).facts}
+        if (kept := ENGINES.get(ahead)) is not None:
+            return kept, ahead
+    if sizes is None and not ENGINES.path(facts).exists():
+        wider = _for_many_sizes(trt, job, types, target)
+        if wider is not None:
+            return wider
 
     def make() -> bytes:
-        logger.warning("building a %s engine for %s; it is kept for the next time", library, job)
-        return build(trt, graph, types, target, on_progress)
+        logger.warning("building a %s engine for %s; it is kept for the next time", library, facts["job"])
+        return build(trt, graph, types, target, on_progress, sizes.shapes(job, types) if sizes else None)
 
     content, found = ENGINES.get_or_make(facts, make)
     logger.info("%s engine %s", library, "from the cache" if found else "built")
     return content, facts
 
 
+def _graph_and_facts(
+    trt: Any, job: FrameJob, types: GraphTypes, target: Target, sizes: SizeRange | None
+) -> tuple[bytes, dict[str, str]]:
+    """What the engine is built from, and what it is kept under."""
+    model = emit_onnx(job, types=types) if sizes is None else emit_dynamic_onnx(job, sizes, types)
+    graph = model.SerializeToString(deterministic=True)
+    facts = {
+        "library": library_of(trt),
+        "job": str(job),
+        "weights": job.weights_name,
+        "graph": hashlib.sha256(graph).hexdigest(),
+        "precision": "fp16" if types.half else "fp32",
+        **target.facts,
+    }
+    if sizes is not None:
+        layouts = f"{job.source.pixel_format.name} → {job.target.pixel_format.name}"
+        facts |= {"job": f"{sizes}: {layouts}, {job.spec}", _SIZES: str(sizes)}
+    return graph, facts
+
+
+def _for_many_sizes(
+    trt: Any, job: FrameJob, types: GraphTypes, target: Target
+) -> tuple[bytes, Mapping[str, str]] | None:
+    """An engine that was built for a range of sizes which the job's is in."""
+    size = job.source.width, job.source.height
+    for entry in ENGINES.entries():
+        if _SIZES not in entry.facts:
+            continue
+        sizes = SizeRange.parse(entry.facts[_SIZES])
+        for kind in (target, Target(sm=target.sm)):
+            if not sizes.serves(job) or any(entry.facts.get(k) != v for k, v in kind.facts.items()):
+                continue
+            _, facts = _graph_and_facts(trt, job, types, kind, sizes)
+            content = ENGINES.get(facts)
+            if content is not None:
+                logger.info("%s engine for %s serves %dx%d", facts["library"], sizes, *size)
+                return content, facts
+    return None
+
+
 def build(
-    trt: Any, graph: bytes, types: GraphTypes, target: Target, on_progress: OnProgress | None = None
+    trt: Any,
+    graph: bytes,
+    types: GraphTypes,
+    target: Target,
+    on_progress: OnProgress | None = None,
+    shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
 ) -> bytes:
-    """Build the engine of an ONNX graph, without any cache of engines. Raises EngineError."""
+    """Build the engine of an ONNX graph, without any cache of engines. Raises EngineError.
+
+    `shapes` are the smallest, the best and the largest of each input of a graph for many sizes.
+    """
     messages = Messages(trt)
     builder = trt.Builder(messages.logger)
     strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -101,6 +157,11 @@ def build(
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means fp32: base path and filters
     config.max_aux_streams = 0  # all in the stream that is captured
+    if shapes is not None:
+        profile = builder.create_optimization_profile()
+        for name, (least, best, most) in shapes.items():
+            profile.set_shape(name, tuple(least), tuple(best), tuple(most))
+        config.add_optimization_profile(profile)
     monitor = _progress_monitor(trt, on_progress) if on_progress else None
     if monitor is not None:
         config.progress_monitor = monitor

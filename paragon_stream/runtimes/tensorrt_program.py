@@ -12,12 +12,18 @@ import numpy as np
 from paragon_stream.device import Device, DevicePlane, Stream
 from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.emit_onnx import GUARD_OUTPUT, STRENGTH_INPUT, input_names, output_names
+from paragon_stream.framejob.emit_onnx import (
+    GUARD_OUTPUT,
+    STRENGTH_INPUT,
+    graph_shapes,
+    input_names,
+    output_names,
+)
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision
 from paragon_stream.runtimes.device_program import DeviceFrame, Hold
 from paragon_stream.runtimes.disk_cache import DiskCache, default_cache_folder
-from paragon_stream.runtimes.tensorrt_builder import Messages, library_of
+from paragon_stream.runtimes.tensorrt_builder import Messages, graph_types, library_of
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +69,12 @@ class TensorRtProgram:
         if self._context is None:
             raise self._refusal("run", EngineError)
         size = int(self._engine.device_memory_size_v2)
+        names, shapes = input_names(job.source), graph_shapes(job.source, graph_types(precision))
+        if -1 in tuple(self._engine.get_tensor_shape(names[0])):  # an engine for many sizes
+            for tensor, shape in zip(names, shapes, strict=True):
+                if not self._context.set_input_shape(tensor, shape):
+                    raise self._refusal(f"take frames of {job.source} in", EngineError)
+            size = int(self._context.update_device_memory_size_for_shapes())
         if size:
             self._context.set_device_memory(hold(device.allocate(size)).handle, size)
 

@@ -101,3 +101,13 @@ def test_building_for_another_machine(cache: DiskCache) -> None:
     assert "was there already" in CliRunner().invoke(engine_command.command, arguments).output
     (entry,) = cache.entries()
     assert entry.facts["gpu"] == "sm_89" and "yuv420p10le" in entry.facts["job"]
+    many = ["build", "--sizes", "64x48", "96x64", "128x96", "--sm", "89"]
+    third = CliRunner().invoke(engine_command.command, many)
+    assert third.exit_code == 0 and "64x48 96x64 128x96: yuv420p" in third.output, third.output
+    inside = CliRunner().invoke(engine_command.command, ["build", "--size", "80x50", "--sm", "89"])
+    assert "was there already" in inside.output
+
+
+def test_one_size_or_many(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["engine", "build"]) == 2
+    assert "either --size or --sizes" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from network_reference import random_spec, random_weights
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, build_job
+from paragon_stream.framejob.dynamic_onnx import SizeRange
 from paragon_stream.framejob.emit_onnx import GraphTypes, emit_onnx
 from paragon_stream.runtimes import Precision, tensorrt_builder
 from paragon_stream.runtimes.disk_cache import DiskCache
@@ -94,6 +96,30 @@ def test_what_cannot_be_built_says_why(trt: Any) -> None:
         build(trt, graph, types, Target(sm=90))
     with pytest.raises(EngineError, match="bf16"):
         graph_types(Precision.BF16)
+
+
+@pytest.mark.parametrize(("name", "variant"), [("yuv420p", "realtime"), ("p010le", "stream")])
+def test_one_engine_for_many_sizes(
+    trt: Any, cache: DiskCache, name: str, variant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Built once, it is taken for every size in its range; others get one of their own."""
+    job = make_job(name, variant)
+    sizes = SizeRange(least=(160, 90), best=(320, 180), most=(640, 360))
+    first, facts = engine(trt, job, Precision.AUTO, Target(sm=89), sizes=sizes)
+    for size in ((160, 90), (322, 200), (640, 360)):
+        content, used = engine(trt, job.resized(*size), Precision.AUTO, Target(sm=89))
+        assert (content, used) == (first, facts)
+    assert len(cache.entries()) == 1 and "160x90 320x180 640x360" in facts["job"]
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        for size in ((642, 360), (321, 180)):  # too large, odd
+            content, used = engine(trt, job.resized(*size), Precision.AUTO, Target(sm=89))
+            assert content != first and "sizes" not in used
+    assert caplog.text.count("building") == 2
+    other = Target(sm=75)
+    assert engine(trt, job, Precision.AUTO, other)[1]["gpu"] == "sm_75"
+    with pytest.raises(EngineError, match="multiples of 2x2"):
+        engine(trt, job, Precision.AUTO, Target(sm=89), sizes=replace(sizes, least=(161, 90)))
 
 
 def test_engines_are_kept(trt: Any, cache: DiskCache, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,13 @@ from fake_device import FakeDevice
 
 from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob import FrameJob, allocate_planes
-from paragon_stream.framejob.emit_onnx import GUARD_OUTPUT, STRENGTH_INPUT, input_names, output_names
+from paragon_stream.framejob.emit_onnx import (
+    GUARD_OUTPUT,
+    STRENGTH_INPUT,
+    graph_shapes,
+    input_names,
+    output_names,
+)
 from paragon_stream.runtimes import Precision, tensorrt_builder, tensorrt_program, tensorrt_runtime
 from paragon_stream.runtimes.device_session import DeviceSession
 from paragon_stream.runtimes.disk_cache import DiskCache
@@ -43,6 +49,7 @@ class StandIn:
     def __init__(self, device: FakeDevice, job: FrameJob, guard: Callable[[], float] = lambda: 12.5) -> None:
         self.device, self.job, self.guard = device, job, guard
         self.contexts: list[Any] = []
+        self.many_sizes = False
 
     def Runtime(self, logger: Any) -> Any:  # noqa: N802  # TensorRT's name
         def deserialize(content: bytes) -> Any:
@@ -52,7 +59,11 @@ class StandIn:
             if content != ENGINE:
                 logger.log(1, "the engine plan file is not compatible")
                 return None
-            return SimpleNamespace(create_execution_context=self._context, device_memory_size_v2=4096)
+            return SimpleNamespace(
+                create_execution_context=self._context,
+                device_memory_size_v2=4096 if not self.many_sizes else 1 << 40,
+                get_tensor_shape=lambda name: (1, 1, -1, -1) if self.many_sizes else (1, 1, 48, 64),
+            )
 
         return SimpleNamespace(deserialize_cuda_engine=deserialize)
 
@@ -67,6 +78,16 @@ class Context:
         self._library = library
         self._addresses: dict[str, int] = {}
         self._memory = 0
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self._shapes[name] = shape
+        return shape[2] <= 64
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        job = self._library.job
+        assert self._shapes == dict(zip(input_names(job.source), graph_shapes(job.source), strict=True))
+        return 4096
 
     def set_device_memory(self, address: int, size: int) -> None:
         assert size == 4096
@@ -123,6 +144,7 @@ def open_session(
     """A session whose engines come from `builds["made"]`, one after the other."""
     device = FakeDevice({"double": doubling_with_guard(guard)})
     library = StandIn(device, job, guard)
+    library.many_sizes = builds.get("many_sizes", False)
     told: list[str] = []
     made = iter(builds.get("made", [ENGINE]))
 
@@ -152,6 +174,19 @@ def test_frames_go_through(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert all(map(np.array_equal, result, doubled(planes, 0.25)))
         assert (session.engine, session.precision, session.reruns) == ("tensorrt", Precision.FP16, 0)
         session.close()
+
+
+def test_an_engine_for_many_sizes_is_told_the_frames_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And gets as much memory as they need, not as the largest of its sizes."""
+    job = make_job()
+    session, device, _ = open_session(job, monkeypatch, many_sizes=True)
+    (planes,), outputs = make_frames(job, 1), allocate_planes(job.target)
+    with clean(device):
+        session.run(planes, outputs).wait()
+        assert all(map(np.array_equal, outputs, doubled(planes)))
+        session.close()
+    with pytest.raises(EngineError, match="cannot take frames of 64x96"):
+        open_session(make_job(64, 96), monkeypatch, many_sizes=True, made=[ENGINE, ENGINE])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
