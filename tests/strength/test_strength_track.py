@@ -123,8 +123,8 @@ def test_fields_have_the_strength_of_their_frame(tmp_path: Path, method: Deinter
 TICK = Fraction(1, 24)
 
 
-def flat(number: int, level: int) -> av.VideoFrame:
-    frame = make_frame(tuple(np.full_like(plane, level) for plane in scene(0, 32, 16)), "yuv420p")
+def flat(number: int, level: int, width: int = 32) -> av.VideoFrame:
+    frame = make_frame(tuple(np.full_like(plane, level) for plane in scene(0, width, 16)), "yuv420p")
     frame.opaque = number
     return frame
 
@@ -134,6 +134,7 @@ def told(
     *,
     levels: Sequence[int] | None = None,
     times: Sequence[int] | None = None,
+    widths: Sequence[int] | None = None,
     causal: bool = False,
     origin: Origin = Origin.DECODER,
 ) -> list[float]:
@@ -147,7 +148,7 @@ def told(
         for number in range(len(quantisers)):
             pts = times[number] if times else number
             yield (
-                flat(number, levels[number] if levels else 90),
+                flat(number, levels[number] if levels else 90, widths[number] if widths else 32),
                 Timing(pts=pts, duration=1, time_base=TICK),
             )
 
@@ -178,6 +179,11 @@ def test_scene_cuts_break_the_window() -> None:
     assert told(quantisers, levels=[40] * 15 + [120] * 15) == pytest.approx(quantisers)
     blurred = told(quantisers)
     assert 12 < blurred[14] < blurred[15] < 30
+
+
+def test_another_size_breaks_the_window() -> None:
+    quantisers = [12.0] * 5 + [30.0] * 5
+    assert told(quantisers, widths=[32] * 5 + [64] * 5) == pytest.approx(quantisers)
 
 
 def test_time_breaks_the_window() -> None:
