@@ -4,8 +4,8 @@
 //
 // Each warp goes down a strip of its own and waits for nobody. Its rows are 32 pixels as in body.cuh, of which
 // the gate spoils one at each end; 28 in between are stored, so that strips begin where places repeat. The 128
-// expanded channels are four chunks, 16 of `a` with the 16 of `b` that they are multiplied by, so that nothing
-// but the gate's open sums is kept for all of them. x comes through the cache, which holds the seven rows of it.
+// expanded channels are eight chunks, 8 of `a` with the 8 of `b` that they are multiplied by, so that nothing but
+// the gate's open sums is kept for all of them. x comes through the cache, which holds the seven rows of it.
 
 constexpr int STRIP_WARPS = 4;
 constexpr int STRIP = 28;
