@@ -6,8 +6,9 @@
 
 For every engine that can run here and every size: frames a second of decoding alone, of the engine alone
 (`paragon-stream bench`, buffers in the host's memory) and of the pipeline of both, whose bar is 0.95 of the
-slower. A trace of each pipeline (stages, and the device's upload, compute and download) is written beside the
-results, for ui.perfetto.dev and `scripts/draw_trace.py`. Without a GPU it runs too: --engines openvino.
+slower; with the video decoded by the CPU and, where it can, by the engine's GPU (`--hwaccel`). A trace of
+each pipeline (stages, and the device's upload, compute and download) is written beside the results, for
+ui.perfetto.dev and `scripts/draw_trace.py`. Without a GPU it runs too: --engines openvino.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -32,15 +34,19 @@ import numpy as np  # noqa: E402
 from common import RESULTS, machine, write_results  # noqa: E402
 
 from paragon_stream.bench import bench  # noqa: E402
+from paragon_stream.device import DevicePicture, DevicePlane  # noqa: E402
 from paragon_stream.doctor import examine  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
+from paragon_stream.frame import pixel_format  # noqa: E402
 from paragon_stream.framejob import allocate_planes  # noqa: E402
+from paragon_stream.media.info import MediaInfo  # noqa: E402
+from paragon_stream.media.nvdec import HwAccel, with_decoder  # noqa: E402
 from paragon_stream.media.prepare import SourceOptions, open_reader, prepare  # noqa: E402
 from paragon_stream.pipeline.pipeline import Pipeline  # noqa: E402
 from paragon_stream.pipeline.slot import Slot  # noqa: E402
 from paragon_stream.pipeline.stage import Stage  # noqa: E402
 from paragon_stream.pipeline.trace import Trace  # noqa: E402
-from paragon_stream.runtimes import Flavour, installed_engines  # noqa: E402
+from paragon_stream.runtimes import Flavour, gpu_of, installed_engines  # noqa: E402
 from paragon_stream.upscaler import Upscaler, UpscalerOptions  # noqa: E402
 
 SPARE_SLOTS = 4
@@ -79,13 +85,9 @@ def main() -> int:
             for variant in options.variants:
                 for engine in engines:
                     chosen = UpscalerOptions(variant=variant, engine=engine, device=options.device)
-                    row = {"size": size, "variant": variant, "engine": engine}
-                    try:
-                        row |= measure(clip, chosen, width, height, options.frames)
-                    except ParagonError as error:
-                        row["failed"] = str(error)
-                    rows.append(row)
-                    print(row, flush=True)
+                    for row in measured(clip, chosen, width, height, options.frames):
+                        rows.append({"size": size, "variant": variant, "engine": engine, **row})
+                        print(rows[-1], flush=True)
     findings = [asdict(finding) for finding in examine()]
     path = write_results("gpu_pipeline", head, {"doctor": findings, "rows": rows})
     print(path)
@@ -113,46 +115,61 @@ def make_clip(path: Path, width: int, height: int, frames: int) -> Path:
     return path
 
 
-def measure(clip: Path, options: UpscalerOptions, width: int, height: int, frames: int) -> dict[str, Any]:
-    decode = decode_fps(clip)
-    alone = bench(options, width=width, height=height, frames=frames)
-    chain = pipeline_fps(clip, options, f"gpu_trace_{width}x{height}_{options.variant}_{options.engine}")
-    return {
-        "decode_fps": decode,
-        "engine_fps": alone.fps,
-        "engine_latency_ms": alone.latency_ms,
-        "start_seconds": alone.compile_seconds,
-        "device": alone.device,
-        **chain,
-        "of_the_slowest_part": chain["pipeline_fps"] / min(decode, alone.fps),
-        "vspipe_fps": vspipe_fps(options, width, height, frames),
-    }
+def measured(
+    clip: Path, options: UpscalerOptions, width: int, height: int, frames: int
+) -> Iterator[dict[str, Any]]:
+    """A row for each decoder."""
+    try:
+        alone = bench(options, width=width, height=height, frames=frames)
+        facts = {
+            "engine_fps": alone.fps,
+            "engine_latency_ms": alone.latency_ms,
+            "start_seconds": alone.compile_seconds,
+            "device": alone.device,
+            "vspipe_fps": vspipe_fps(options, width, height, frames),
+        }
+        on_cpu = prepare(clip, SourceOptions())
+        on_gpu, _ = with_decoder(on_cpu, HwAccel.AUTO, gpu_of(options.engine, options.device))
+        for info in (on_cpu,) if on_gpu is on_cpu else (on_cpu, on_gpu):
+            name = f"gpu_trace_{width}x{height}_{options.variant}_{options.engine}_{info.video.gpu or 'cpu'}"
+            decode = decode_fps(info)
+            chain = pipeline_fps(info, options, name.replace(":", ""))
+            part = chain["pipeline_fps"] / min(decode, alone.fps)
+            yield {"decode_fps": decode, **facts, **chain, "of_the_slowest_part": part}
+    except ParagonError as error:
+        yield {"failed": str(error)}
 
 
-def decode_fps(clip: Path) -> float:
-    info = prepare(clip, SourceOptions())
+def decode_fps(info: MediaInfo) -> float:
+    """Into host planes on the CPU; on a GPU frames stay there."""
     planes, count, begin = allocate_planes(info.video.format), 0, time.perf_counter()
-    with open_reader(info) as reader:
+    with open_reader(info, fetch=not_needed) as reader:
         while reader.read_into(planes) is not None:
             count += 1
     return count / (time.perf_counter() - begin)
 
 
-def pipeline_fps(clip: Path, options: UpscalerOptions, trace_name: str) -> dict[str, Any]:
+def not_needed(plane: DevicePlane) -> Any:
+    raise AssertionError("no strengths are asked for, so no frame is looked at")
+
+
+def pipeline_fps(info: MediaInfo, options: UpscalerOptions, trace_name: str) -> dict[str, Any]:
     """Decode → engine → dropped, as a file is rendered; and how busy each stage and stream was."""
-    info = prepare(clip, SourceOptions())
     trace = Trace()
     with (
-        Upscaler.for_format(info.video.format, options, flavour=Flavour.THROUGHPUT) as upscaler,
-        open_reader(info) as reader,
+        Upscaler.for_format(
+            info.video.format, options, pixel_format=pixel_format("yuv420p"), flavour=Flavour.THROUGHPUT
+        ) as upscaler,
+        open_reader(info, fetch=upscaler.fetch) as reader,
     ):
 
         def decode(slot: Slot) -> bool:
-            slot.timing = reader.read_into(slot.inputs)
+            slot.timing, slot.picture = reader.read_into(slot.inputs), reader.picture
             return slot.timing is not None
 
         def compute(slot: Slot) -> None:
-            slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
+            inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
+            slot.completion = upscaler.run(inputs, slot.outputs, slot.strength)
 
         upscaler.trace(trace)
         stages = [
@@ -162,7 +179,7 @@ def pipeline_fps(clip: Path, options: UpscalerOptions, trace_name: str) -> dict[
         ]
         slots = [Slot(*upscaler.allocate()) for _ in range(upscaler.session.in_flight + SPARE_SLOTS)]
         stats = Pipeline(slots, stages, trace).run()
-        reruns = upscaler.reruns
+        reruns, decoder = upscaler.reruns, reader.decoder
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{trace_name}.json").write_text(trace.to_json())
     busy: dict[str, float] = {}
@@ -173,6 +190,7 @@ def pipeline_fps(clip: Path, options: UpscalerOptions, trace_name: str) -> dict[
         "pipeline_fps": stats.stages["drop"].frames / stats.wall,
         "busy": {track: seconds / stats.wall for track, seconds in busy.items()},
         "reruns": reruns,
+        "decoder": decoder,
     }
 
 
