@@ -37,6 +37,7 @@ def random_spec(
         blocks=3,
         alpha=alpha,
         conditioned=conditioned,
+        product_limit=2.0 if stream and generation == "p2head" else math.inf,  # so that some are held
     )
 
 
@@ -58,6 +59,8 @@ def random_weights(spec: NetworkSpec, seed: int = 0) -> Weights:
             value = rng.standard_normal(shape) / math.sqrt(math.prod(shape[1:]))
         tensors[name] = np.array(value, dtype=np.float32)
     metadata = {"upsampler_alpha": str(spec.alpha), "generation": spec.generation.value}
+    if math.isfinite(spec.product_limit):
+        metadata["product_limit"] = str(spec.product_limit)
     return Weights.from_tensors(tensors, metadata=metadata, name=f"random {spec.variant} x{spec.scale}")
 
 
@@ -123,6 +126,7 @@ def network(weights: Weights, x: Array, *, strength: float = 0.0) -> Array:
                 near, far = layer(f"{p}.dw1", f), layer(f"{p}.dw3", f, dilation=3)
                 u = layer(f"{p}.fuse", np.concatenate([near, far]))
                 first, second = np.split(layer(f"{p}.gate", layer(f"{p}.proj", u)), 2)
-                f = f + gamma * layer(f"{p}.out", first * second)
+                limit = spec.product_limit
+                f = f + gamma * layer(f"{p}.out", np.clip(first * second, -limit, limit))
     detail = layer("conv_out", pixel_shuffle(layer("up.0", layer("conv_mid", f)), spec.scale))
     return magic_kernel(x, spec.scale, spec.alpha) + detail * tensors["detail_gain"]

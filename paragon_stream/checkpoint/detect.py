@@ -60,6 +60,7 @@ def detect(tensors: Tensors, metadata: Mapping[str, str], *, alpha: float | None
         blocks=blocks,
         alpha=0.0,
         conditioned=STRENGTH_TENSOR in tensors,
+        product_limit=_product_limit(metadata),
     )
     _check_tensors(tensors, spec)
     _check_base_taps(tensors)
@@ -142,6 +143,19 @@ def _check_claims(metadata: Mapping[str, str], spec: NetworkSpec) -> None:
     told = metadata.get("scale", "")
     if told and told != str(spec.scale):
         raise CheckpointError(f"it says to be ×{told}, but tensor up.0.weight makes it ×{spec.scale}")
+
+
+def _product_limit(metadata: Mapping[str, str]) -> float:
+    told = metadata.get("product_limit")
+    if told is None:
+        return math.inf
+    try:
+        limit = float(told)
+    except ValueError:
+        limit = math.nan
+    if not limit > 0:
+        raise CheckpointError(f"its product_limit is {told!r}, which is no limit")
+    return limit
 
 
 def _alpha(metadata: Mapping[str, str], alpha: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,15 @@ MAGIC_BLUR = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 STRENGTH_TENSOR = "strength.conv_in.bias"
 """Slope of conv_in's bias over the strength; only conditioned weights have it."""
+
+
+SAFE_PRODUCT = 16.0
+"""What our Stream weights hold their products to, and say so in their metadata (`product_limit`).
+
+Six products on top of each other have the degree 64: on one-pixel grids and noise of full contrast their
+features reach 10⁹ without a limit, and nothing is left of the picture. Pictures stay far below. The limit of
+upstream, ±65504, is there for fp16 and is of no help.
+"""
 
 
 class Generation(StrEnum):
@@ -36,7 +46,8 @@ class NetworkSpec:
 
     `features` is the number of channels of the body, which has `groups` × `blocks` residual blocks. `alpha`
     is the share of the half-band filter in the base path, which no tensor tells. `conditioned` weights take
-    the strength of the source's compression as a second input.
+    the strength of the source's compression as a second input. `product_limit` is what Stream's products
+    a ⊙ b are held to (see SAFE_PRODUCT); infinite where the file says nothing.
     """
 
     generation: Generation
@@ -47,6 +58,7 @@ class NetworkSpec:
     blocks: int
     alpha: float
     conditioned: bool = False
+    product_limit: float = math.inf
 
     @property
     def has_layer_scale(self) -> bool:

@@ -65,6 +65,8 @@ def preamble(job: FrameJob, tail: Tail) -> str:
         f"constexpr int BLOCKS = {blocks};  // that `body` computes",
         f"constexpr int SPOILED = {blocks + 1};  // pixels at each end of a slice",
         "constexpr int SLICE = 128 - 2 * SPOILED;",
+        f"constexpr half2 PRODUCT_LIMIT = {_half2(job.spec.product_limit)};",
+        f"constexpr half2 MINUS_PRODUCT_LIMIT = {_half2(-job.spec.product_limit)};",
         f"constexpr bool CONDITIONED = {_truth(job.spec.conditioned)};",
         f"constexpr int SCALE = {job.scale};",
         f"constexpr int TAIL_ROWS = {tail.conv.weight.shape[2]};",

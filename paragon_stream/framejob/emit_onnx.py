@@ -9,6 +9,7 @@ TensorRT computes in the types that the graph says and has no 16-bit integers, h
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -183,7 +184,10 @@ def _residual(graph: OnnxGraph, x: str, block: Block) -> str:
         graph.conv(graph.conv(seen, expand, "expand"), gate, "gate")
         for expand, gate in zip(block.expand, block.gate, strict=True)
     ]
-    return graph.conv(graph.node("Mul", gated), block.project, "project")
+    product = graph.node("Mul", gated)
+    if math.isfinite(block.limit):
+        product = graph.clipped(product, block.limit)
+    return graph.conv(product, block.project, "project")
 
 
 def _upsample(graph: OnnxGraph, job: FrameJob, plane: InputPlane, value: str) -> str:

@@ -53,8 +53,8 @@ class StreamBlock:
     """`x + project(a ⊙ b)` with u = from_near(near(x)) + from_far(far(x)), a and b each gate(expand(u)).
 
     Upstream concatenates where this adds, and splits where this has two of everything: the same sums, without
-    copies of the widest maps. It also clamps a ⊙ b to ±65504 for the sake of fp16; no trained network comes
-    near, and bf16 needs none.
+    copies of the widest maps. a ⊙ b is held to ±`limit` where that is finite; upstream's own ±65504 is for
+    the sake of fp16 and left out.
     """
 
     near: Conv
@@ -63,6 +63,7 @@ class StreamBlock:
     from_far: Conv
     expand: tuple[Conv, Conv]
     gate: tuple[Conv, Conv]
+    limit: float
     project: Conv
 
 
@@ -111,6 +112,7 @@ def fold_block(tensors: Tensors, spec: NetworkSpec, group: int, index: int) -> B
         ),
         expand=_halves(expand, groups=1),
         gate=_halves(gate, groups=2 * f),
+        limit=spec.product_limit,
         project=layer("out", gain=gamma),
     )
 

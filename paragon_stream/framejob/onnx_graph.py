@@ -74,6 +74,11 @@ class OnnxGraph:
         """What convolutions have made, as float."""
         return self.to_float(value) if self.is_half else value
 
+    def clipped(self, value: str, limit: float) -> str:
+        """A value of the convolutions' type, held to ±`limit`."""
+        low, high = (self.constant(bound, self._conv_type) for bound in (-limit, limit))
+        return self.node("Clip", [value, low, high])
+
     def add(self, a: str, b: str) -> str:
         return self.node("Add", [a, b])
 

@@ -52,8 +52,7 @@ def _block(graph: OnnxGraph, weights: Weights, prefix: str, x: str) -> str:
         wide = layer("gate", layer("proj", layer("fuse", seen)))
         half = 2 * spec.features
         gated = graph.node("Mul", [graph.channels(wide, 0, half), graph.channels(wide, half, 2 * half)])
-        limits = graph.constant(-65504.0), graph.constant(65504.0)
-        y = layer("out", graph.node("Clip", [gated, *limits]))
+        y = layer("out", graph.clipped(gated, min(spec.product_limit, 65504.0)))
     if spec.has_layer_scale:
         y = graph.scale(y, weights.tensors[f"{prefix}.scale.gamma"])
     return graph.add(x, y)

@@ -6,7 +6,7 @@
 
 DEVICE half2 gelu2(half2 x) {
     half2 t = add2(abs2(x), GELU_MINUS_HALF_RANGE);
-    t = min2(t, GELU_HALF_RANGE);
+    t = min2(GELU_HALF_RANGE, t);
     half2 bump = GELU_7;
     bump = fma2(bump, t, GELU_6);
     bump = fma2(bump, t, GELU_5);
@@ -15,5 +15,5 @@ DEVICE half2 gelu2(half2 x) {
     bump = fma2(bump, t, GELU_2);
     bump = fma2(bump, t, GELU_1);
     bump = fma2(bump, t, GELU_0);
-    return add2(max2(x, 0u), bump);
+    return add2(max2(0u, x), bump);
 }

@@ -62,16 +62,17 @@ DEVICE half2 abs2(half2 a) {
     return result;
 }
 
+// Where `b` is no number, neither are these: what has gone wrong must be seen at the end.
 #if __CUDA_ARCH__ >= 800
 DEVICE half2 min2(half2 a, half2 b) {
     half2 result;
-    asm("min.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+    asm("min.NaN.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
     return result;
 }
 
 DEVICE half2 max2(half2 a, half2 b) {
     half2 result;
-    asm("max.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+    asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
     return result;
 }
 #else
@@ -86,8 +87,8 @@ DEVICE half2 min2(half2 a, half2 b) {
     return (a & mask) | (b & ~mask);
 }
 DEVICE half2 max2(half2 a, half2 b) {
-    unsigned mask = less2(a, b);
-    return (b & mask) | (a & ~mask);
+    unsigned mask = less2(b, a);
+    return (a & mask) | (b & ~mask);
 }
 #endif
 

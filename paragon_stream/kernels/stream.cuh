@@ -109,7 +109,8 @@ DEVICE void run_chunk(half2 (&gated)[4], half2 (&open)[2][4][2], const half2 (&u
     const uint2* bias = reinterpret_cast<const uint2*>(weights + GATE_BIAS) + 4 * chunk + lane % 4;
     add_three_rows(done, open, wide, gate, *bias);
 #pragma unroll
-    for (int p = 0; p < 4; ++p) gated[p] = fma2(done[p][0], done[p][1], 0u);
+    for (int p = 0; p < 4; ++p)
+        gated[p] = max2(MINUS_PRODUCT_LIMIT, min2(PRODUCT_LIMIT, fma2(done[p][0], done[p][1], 0u)));
 }
 
 // in, out: maps of `columns` columns; row 0 and column LEAD of `out` are row 4 and column LEAD + 4 of `in`, as the

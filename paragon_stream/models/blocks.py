@@ -5,6 +5,8 @@ Attribute names are upstream's, so that state-dict keys match theirs.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -81,13 +83,17 @@ class NanoBlock(nn.Module):
 
 
 class StreamBlock(nn.Module):
-    """Stream's block: two depthwise reaches, then the product of two gated halves; added to its input."""
+    """Stream's block: two depthwise reaches, then the product of two gated halves; added to its input.
+
+    `limit` is what products are held to: upstream's unless it is set (see `hold_products`).
+    """
 
     RADIUS = 4
     FP16_LIMIT = 65504.0
 
     def __init__(self, features: int, *, gamma: bool) -> None:
         super().__init__()
+        self.limit = self.FP16_LIMIT if gamma else math.inf  # generations before 11 have no clamp
         self.dw1 = nn.Conv2d(features, features, 3, padding=1, groups=features)
         self.dw3 = nn.Conv2d(features, features, 3, padding=3, dilation=3, groups=features)
         self.fuse = nn.Conv2d(2 * features, features, 1)
@@ -101,10 +107,17 @@ class StreamBlock(nn.Module):
         u = self.fuse(torch.cat([self.dw1(x), self.dw3(x)], 1))
         a, b = self.gate(self.proj(u)).chunk(2, 1)
         p: Tensor = a.float() * b.float()
-        if isinstance(self.scale, LayerScale):  # generations before 11 have neither factor nor clamp
-            p = p.clamp(-self.FP16_LIMIT, self.FP16_LIMIT)
+        if math.isfinite(self.limit):
+            p = p.clamp(-self.limit, self.limit)
         return p.to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         branch: Tensor = self.scale(self.out(self.product(x)))
         return x + branch
+
+
+def hold_products(body: nn.Module, limit: float) -> None:
+    """Hold the products of all Stream blocks in `body` to ±`limit`, where that is less than upstream's."""
+    for block in body.modules():
+        if isinstance(block, StreamBlock):
+            block.limit = min(block.limit, limit)

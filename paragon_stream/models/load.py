@@ -13,6 +13,7 @@ from torch import Tensor
 from paragon_stream.checkpoint import NetworkSpec, Weights, load_weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import CheckpointError, UsageError
+from paragon_stream.models.blocks import hold_products
 from paragon_stream.models.release import Border, ReleaseNet
 
 
@@ -89,5 +90,6 @@ def _build(spec: NetworkSpec, border: Border) -> ReleaseNet:
         gamma=spec.has_layer_scale,
         border=border,
     )
+    hold_products(net.body, spec.product_limit)
     net.spec = spec
     return net

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from paragon_stream.checkpoint import Weights, save_weights
+from paragon_stream.checkpoint.spec import SAFE_PRODUCT
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
 from paragon_stream.train.adversarial import Adversary
 from paragon_stream.train.batches import Batch, Batches
@@ -186,6 +187,8 @@ class Training:
             "step": str(self.step),
             "validation_psnr_y": f"{self.best:.3f}",
         }
+        if recipe.network.variant == "stream":
+            metadata["product_limit"] = f"{SAFE_PRODUCT:g}"
         tensors = {key: value.numpy() for key, value in network.release_state().items()}
         save_weights(self.folder / BEST_FILE, tensors, metadata)
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
-from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
+from paragon_stream.checkpoint.spec import SAFE_PRODUCT, STRENGTH_TENSOR
+from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock, hold_products
 from paragon_stream.models.release import BLOCKS, SIZES, make_body
 from paragon_stream.models.tail import FreeTail, factorise
 
@@ -35,6 +35,7 @@ class TrainableNet(nn.Module):
         self.conv_in = nn.Conv2d(3, features, 3, padding=1)
         self.slope = nn.Parameter(torch.zeros(features)) if conditioned else None
         self.body = make_body(variant, features, groups, blocks, gamma=True)
+        hold_products(self.body, SAFE_PRODUCT)
         self.conv_mid = nn.Conv2d(features, features, 3, padding=1)
         self.tail = FreeTail(features, scale)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,15 @@ def test_every_network_of_the_release_line(variant: str, scale: int, generation:
 def test_conditioned() -> None:
     assert random_weights(random_spec(conditioned=True)).spec.conditioned
     assert not random_weights(random_spec()).spec.conditioned
+
+
+def test_the_limit_of_products_comes_from_metadata() -> None:
+    tensors = random_weights(random_spec("stream")).tensors
+    assert detect(tensors, {}, alpha=0).product_limit == math.inf
+    assert detect(tensors, {"product_limit": "16"}, alpha=0).product_limit == 16
+    for wrong in ("much", "0", "-16", "nan"):
+        with pytest.raises(CheckpointError, match=f"product_limit is '{wrong}'"):
+            detect(tensors, {"product_limit": wrong}, alpha=0)
 
 
 def test_generation_without_metadata() -> None:

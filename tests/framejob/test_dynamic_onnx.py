@@ -34,6 +34,11 @@ def outputs(model, job, planes):
     return session.run(None, feed)
 
 
+def codes(plane: np.ndarray, deep: bool) -> np.ndarray:
+    """Samples, of which deep ones lie in two bytes."""
+    return plane.astype(int) @ [1, 256] if deep else plane.astype(int)
+
+
 @pytest.mark.parametrize(
     ("name", "variant", "scale"),
     [
@@ -58,7 +63,11 @@ def test_every_size_gives_what_its_own_graph_gives(name: str, variant: str, scal
         ours = outputs(model, sized, planes)
         theirs = outputs(emit_onnx(sized, types=TYPES), sized, planes)
         assert [each.shape for each in ours] == [each.shape for each in theirs]
-        assert all(map(np.array_equal, ours[:-1], theirs[:-1])), size
+        deep = source.pixel_format.depth > 8
+        for mine, other in zip(ours[:-1], theirs[:-1], strict=True):
+            difference = np.abs(codes(mine, deep) - codes(other, deep))
+            assert difference.max() <= 1, size
+            assert np.count_nonzero(difference) <= 1e-3 * difference.size, size  # sums in another order
 
 
 def test_what_cannot_serve_many_sizes_is_refused() -> None:

@@ -130,8 +130,12 @@ DEVICE half2 fma2(half2 a, half2 b, half2 c) {
 DEVICE half2 add2(half2 a, half2 b) { return halves(double(low(a)) + low(b), double(high(a)) + high(b)); }
 DEVICE half2 abs2(half2 a) { return a & 0x7fff7fffu; }
 // The number where one of two is not a number, as PTX has it.
-DEVICE half2 min2(half2 a, half2 b) { return halves(std::fmin(low(a), low(b)), std::fmin(high(a), high(b))); }
-DEVICE half2 max2(half2 a, half2 b) { return halves(std::fmax(low(a), low(b)), std::fmax(high(a), high(b))); }
+DEVICE half2 min2(half2 a, half2 b) {
+    return halves(low(a) < low(b) ? low(a) : low(b), high(a) < high(b) ? high(a) : high(b));
+}
+DEVICE half2 max2(half2 a, half2 b) {
+    return halves(low(b) < low(a) ? low(a) : low(b), high(b) < high(a) ? high(a) : high(b));
+}
 
 DEVICE void load_matrices(half2 (&a)[4], const void* row) {
     Deposit own{}, all[32];

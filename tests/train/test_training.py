@@ -16,7 +16,9 @@ from training_material import drawn_picture, write_pictures  # noqa: E402
 
 import paragon_stream.models as models  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
+from paragon_stream.checkpoint.spec import SAFE_PRODUCT  # noqa: E402
 from paragon_stream.errors import CheckpointError, InputError, UsageError  # noqa: E402
+from paragon_stream.models.blocks import hold_products  # noqa: E402
 from paragon_stream.train.adversarial import Adversary  # noqa: E402
 from paragon_stream.train.batches import Batches, frame_patch  # noqa: E402
 from paragon_stream.train.data import list_sources, read_picture  # noqa: E402
@@ -213,6 +215,7 @@ def test_what_is_saved_computes_what_was_trained(variant: str, scale: int, tmp_p
     for strength in (0.0, 0.37):
         saved = models.load(net.release_state(), alpha=alpha, strength=strength, border="replicate")
         assert saved.spec.conditioned
+        hold_products(saved.body, SAFE_PRODUCT)  # a file's metadata says so
         with torch.no_grad():
             result = saved(low)[0].permute(1, 2, 0).numpy()
         expected = upscale(net, picture, strength, torch.device("cpu"))
