@@ -190,7 +190,8 @@ class TestReadyMadeScript:
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_memory_is_flat_over_10000_frames(environment, script) -> None:
-    """glibc's heap spreads by some MB in the first thousands of frames; then nothing may grow."""
+    """glibc's heap spreads by steps of some MB, on a busy machine for thousands of frames; if but every tenth
+    result stayed, it would be 18 MB."""
     path = script(
         "clip = vs.core.std.BlankClip(format=vs.YUV420P8, width=96, height=64, length=10000, keep=True)\n"
         "paragon.upscale(clip).set_output()\n"
@@ -210,4 +211,4 @@ def test_memory_is_flat_over_10000_frames(environment, script) -> None:
     process.stdout.close()
     assert process.wait(60) == 0
     print(f"resident MB: { {frames: size >> 20 for frames, size in resident.items()} }")
-    assert resident[9990] < 1.02 * resident[5000]
+    assert resident[9990] - resident[5000] < 4990 * frame_bytes / 12
