@@ -1,6 +1,6 @@
 """Runs every clip of a folder through the tool, reads the results back, and writes docs/media.md.
 
-    scripts/python scripts/make_media_table.py [--folder ../shared/media] [--duration 0.2] [--only NAME …]
+    scripts/python scripts/make_media_table.py --folder FOLDER [--duration 0.2] [--only NAME …]
 
 The folder has a `manifest.tsv` whose first columns are the file, its size and what is odd about it. Each clip
 is rendered by the command line, as a user would, with the default network; a clip that is refused is named
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, default=ROOT.parent / "shared" / "media")
+    parser.add_argument("--folder", type=Path, required=True, help="clips and their manifest.tsv")
     parser.add_argument("--duration", type=float, default=0.2, help="seconds of each clip")
     parser.add_argument("--only", nargs="*", help="some clips; prints the rows and writes nothing")
     parser.add_argument(

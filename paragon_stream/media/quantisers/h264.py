@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paragon_stream.media.quantisers.bits import BitReader, HeaderError
-from paragon_stream.media.quantisers.nal import payload, units
+from paragon_stream.media.quantisers.nal import ParameterSets, payload, sized_units, units
 
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
 _PARTITION_A = 2
@@ -49,22 +49,19 @@ class H264Headers:
     """Reads one stream, packet by packet in coded order. `extradata` is the container's header."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        self._sequences: dict[int, _Sequence] = {}
-        self._pictures: dict[int, _Picture] = {}
+        self._sets = ParameterSets(header=1, sequence=(_SPS, _read_sequence), picture=(_PPS, _read_picture))
         self._length_size = 0
         if extradata and extradata[0] == 1 and len(extradata) > 6:  # avcC (ISO/IEC 14496-15, 5.3.3.1)
             self._length_size = (extradata[4] & 3) + 1
             at = 5
             for mask in (31, 255):
                 count = extradata[at] & mask if at < len(extradata) else 0
-                at += 1
-                for _ in range(count):
-                    size = int.from_bytes(extradata[at : at + 2])
-                    self._parameters(extradata[at + 2 : at + 2 + size])
-                    at += 2 + size
+                found, at = sized_units(extradata, at + 1, count)
+                for unit in found:
+                    self._sets.take(_kind(unit), unit)
         elif extradata:
             for unit in units(extradata, 0):
-                self._parameters(unit)
+                self._sets.take(_kind(unit), unit)
 
     def quantiser(self, packet: bytes) -> float | None:
         """Mean of the slices' quantisers of the picture in `packet`; None where they cannot be read.
@@ -73,7 +70,7 @@ class H264Headers:
         """
         found: list[int] = []
         for unit in units(packet, self._length_size):
-            kind = unit[0] & 31 if unit else 0
+            kind = _kind(unit)
             if kind in (_SLICE, _PARTITION_A, _IDR):
                 try:
                     header = payload(unit, header=1, limit=_MOST_OF_A_SLICE_HEADER)
@@ -81,27 +78,15 @@ class H264Headers:
                 except (HeaderError, KeyError):
                     continue
             else:
-                self._parameters(unit)
+                self._sets.take(kind, unit)
         return max(0.0, sum(found) / len(found)) if found else None
-
-    def _parameters(self, unit: bytes) -> None:
-        kind = unit[0] & 31 if unit else 0
-        try:
-            if kind == _SPS:
-                number, sequence = _read_sequence(BitReader(payload(unit, header=1)))
-                self._sequences[number] = sequence
-            elif kind == _PPS:
-                number, picture = _read_picture(BitReader(payload(unit, header=1)))
-                self._pictures[number] = picture
-        except HeaderError:
-            return
 
     def _slice(self, bits: BitReader, kind: int, *, is_reference: bool) -> int:
         """The quantiser of a slice (7.3.3)."""
         bits.unsigned()
         slice_type = bits.unsigned() % 5
-        picture = self._pictures[bits.unsigned()]
-        sequence = self._sequences[picture.sequence]
+        picture = self._sets.pictures[bits.unsigned()]
+        sequence = self._sets.sequences[picture.sequence]
         bits.skip(2 * sequence.separate_planes + sequence.number_bits)
         field = not sequence.frames_only and bits.flag()
         bits.skip(field)
@@ -124,6 +109,10 @@ class H264Headers:
         if picture.cabac and slice_type not in (_I, _SI):
             bits.unsigned()
         return picture.quantiser + bits.signed()
+
+
+def _kind(unit: bytes) -> int:
+    return unit[0] & 31 if unit else 0
 
 
 def _skip_prediction(picture: _Picture, sequence: _Sequence, bits: BitReader, slice_type: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paragon_stream.media.quantisers.bits import BitReader, HeaderError
-from paragon_stream.media.quantisers.nal import payload, units
+from paragon_stream.media.quantisers.nal import ParameterSets, payload, sized_units, units
 
 _VPS, _SPS, _PPS = 32, 33, 34
 _IRAP = range(16, 24)
@@ -58,22 +58,19 @@ class HevcHeaders:
     """Reads one stream, packet by packet in coded order. `extradata` is the container's header."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        self._sequences: dict[int, _Sequence] = {}
-        self._pictures: dict[int, _Picture] = {}
+        self._sets = ParameterSets(header=2, sequence=(_SPS, _read_sequence), picture=(_PPS, _read_picture))
         self._length_size = 0
         if extradata and extradata[0] == 1 and len(extradata) > 22:  # hvcC (ISO/IEC 14496-15, 8.3.3.1)
             self._length_size = (extradata[21] & 3) + 1
             at = 23
             for _ in range(extradata[22]):
                 count = int.from_bytes(extradata[at + 1 : at + 3])
-                at += 3
-                for _ in range(count):
-                    size = int.from_bytes(extradata[at : at + 2])
-                    self._parameters(extradata[at + 2 : at + 2 + size])
-                    at += 2 + size
+                found, at = sized_units(extradata, at + 3, count)
+                for unit in found:
+                    self._sets.take(_kind(unit), unit)
         elif extradata:
             for unit in units(extradata, 0):
-                self._parameters(unit)
+                self._sets.take(_kind(unit), unit)
 
     def quantiser(self, packet: bytes) -> float | None:
         """Mean of the slices' quantisers of the picture in `packet`; None where they cannot be read.
@@ -84,7 +81,7 @@ class HevcHeaders:
         for unit in units(packet, self._length_size):
             if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:  # another layer
                 continue
-            kind = unit[0] >> 1 & 63
+            kind = _kind(unit)
             if kind < 32:
                 try:
                     header = payload(unit, header=2, limit=_MOST_OF_A_SLICE_HEADER)
@@ -93,28 +90,16 @@ class HevcHeaders:
                     continue
                 found += [] if value is None else [value]
             else:
-                self._parameters(unit)
+                self._sets.take(kind, unit)
         return sum(found) / len(found) if found else None
-
-    def _parameters(self, unit: bytes) -> None:
-        kind = unit[0] >> 1 & 63 if unit else 0
-        try:
-            if kind == _SPS:
-                number, sequence = _read_sequence(BitReader(payload(unit, header=2)))
-                self._sequences[number] = sequence
-            elif kind == _PPS:
-                number, picture = _read_picture(BitReader(payload(unit, header=2)))
-                self._pictures[number] = picture
-        except (HeaderError, IndexError):
-            return
 
     def _slice(self, kind: int, bits: BitReader) -> float | None:
         """The quantiser of a slice (7.3.6.1); None for one that inherits it."""
         first = bits.flag()
         if kind in _IRAP:
             bits.skip(1)
-        picture = self._pictures[bits.unsigned()]
-        sequence = self._sequences[picture.sequence]
+        picture = self._sets.pictures[bits.unsigned()]
+        sequence = self._sets.sequences[picture.sequence]
         if not first:
             if picture.dependent_slices and bits.flag():
                 return None
@@ -133,6 +118,10 @@ class HevcHeaders:
             _skip_prediction(picture, sequence, bits, slice_type, usable, motion)
         quantiser = picture.quantiser + bits.signed()
         return 0.0 if picture.bypass and quantiser <= 4 else float(quantiser)
+
+
+def _kind(unit: bytes) -> int:
+    return unit[0] >> 1 & 63 if unit else 0
 
 
 def _read_references(sequence: _Sequence, bits: BitReader) -> tuple[int, bool]:
