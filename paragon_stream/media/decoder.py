@@ -7,7 +7,6 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -19,6 +18,7 @@ from av.container import InputContainer
 from paragon_stream.errors import InputError
 from paragon_stream.media.aspects import AspectLog
 from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.frame_source import LeftGpu
 from paragon_stream.media.info import Damage, Gpu
 from paragon_stream.media.nvdec import open_on_gpu
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
@@ -32,14 +32,6 @@ _MAX_READ_FAILURES = 16
 """Failed reads in a row after which the rest of a file is given up."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftGpu:
-    """Why the GPU decodes no more, and behind how many frames of its own."""
-
-    reason: str
-    frames: int
 
 
 class Decoder:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
 import av
-from av import logging as av_logging
 
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import PIXEL_FORMATS, ColorRange, Family, FrameFormat, Layout, PixelFormat
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.info import HdrMetadata
+from paragon_stream.media.overheard import overhearing
+from paragon_stream.media.planes import Plane, copy_to_frame
 from paragon_stream.media.scheduling import ordinary_scheduling
 
 
@@ -313,6 +314,17 @@ def color_numbers(format: FrameFormat) -> ColorNumbers:
     )
 
 
+def encoder_frame(planes: Sequence[Plane], format: FrameFormat) -> av.VideoFrame:
+    """A copy of `planes` for an encoder, with the tags that some (ProRes) read from the frame."""
+    frame = av.VideoFrame(format.width, format.height, format.pixel_format.name)
+    copy_to_frame(planes, frame)
+    colors = color_numbers(format)
+    frame.color_range, frame.colorspace = colors.range, colors.matrix
+    frame.color_trc, frame.color_primaries = colors.transfer, colors.primaries
+    frame.chroma_location = colors.chroma_location
+    return frame
+
+
 def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
     """Tell an encoder context that is not open yet everything it has to know."""
     fmt, colors = job.format, color_numbers(job.format)
@@ -341,35 +353,20 @@ def try_open(job: EncoderJob) -> None:
     encoder = job.encoder
     context: Any = av.VideoCodecContext.create(encoder.name, "w")
     configure(context, job)
-    level, skip_repeated = av_logging.get_level(), av_logging.get_skip_repeated()
-    av_logging.set_level(av_logging.WARNING)
-    av_logging.set_skip_repeated(False)  # or a second refusal for the same reason would have none
     try:
-        with ordinary_scheduling(), av_logging.Capture() as log:
+        with ordinary_scheduling(), overhearing() as heard:
             context.open()
     except AV_ERRORS as error:
-        words = _complaints(log) or [reason(error)]
+        words = heard.lines or [reason(error)]
         given = " with " + " ".join(f"{k}={v}" for k, v in job.settings.items()) if job.settings else ""
         raise UsageError(f"{encoder.name} cannot encode {job.format}{given}: {'; '.join(words)}") from error
-    finally:
-        av_logging.set_level(level)
-        av_logging.set_skip_repeated(skip_repeated)
     if context.options:
         raise UsageError(unknown_option(encoder.name, next(iter(context.options))))
-    if ignored := [line for line in _complaints(log) if _IGNORED.search(line)]:
+    if ignored := [line for line in heard.lines if _IGNORED.search(line)]:
         raise UsageError(f"{encoder.name}: {'; '.join(ignored)}")
 
 
 _IGNORED = re.compile(r"(?i)error parsing option|unknown option|invalid value")
-
-
-def _complaints(log: Iterable[tuple[int, str, str]]) -> list[str]:
-    """What the encoder said, one line each; its dumps of whole configurations left out."""
-    lines = [
-        re.sub(r" \(repeated \d+ more times\)$", "", message).strip().rstrip(".") for _, _, message in log
-    ]
-    wanted = [line for line in lines if line and "\n" not in line]
-    return list(dict.fromkeys(wanted))[:3]
 
 
 @cache

@@ -45,7 +45,7 @@ def treat_fields(
         if ivtc:
             return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
         hints = (_SOFT,)
-    job = _job(video, wish, seen, ivtc)
+    job = field_job(video, wish, seen, ivtc)
     if job is None:
         return video, hints
     if video.interlaced or not job.only_flagged:
@@ -59,7 +59,10 @@ def _is_near_ntsc(info: MediaInfo) -> bool:
     return rate is not None and round(rate) in _FILM_RATES
 
 
-def _job(video: VideoInfo, wish: Deinterlace, seen: FieldStatistics | None, ivtc: bool) -> FieldJob | None:
+def field_job(
+    video: VideoInfo, wish: Deinterlace, seen: FieldStatistics | None = None, ivtc: bool = False
+) -> FieldJob | None:
+    """What is done about the fields of `video`, by the wish, its flags and what was `seen`; None: nothing."""
     parity = Parity.AUTO if video.flagged_frames else video.parity
     if seen is not None and seen.interlaced:
         parity = seen.parity

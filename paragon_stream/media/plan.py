@@ -149,7 +149,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     check_destination(path, info.path, overwrite=options.overwrite)
     source, video = info.video.format.pixel_format, info.video
     encoder, pixels = _choose(container, source, options)
-    target = _target(video, placement, pixels)
+    target = target_format(video, placement, pixels)
     rate = video.shown_rate or FALLBACK_RATE
     job = EncoderJob(
         encoder=encoder,
@@ -258,7 +258,7 @@ def _convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
     return wanted.family is source.family or (source.family, wanted.family) == (Family.RGB, Family.YUV)
 
 
-def _target(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
+def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
     """The source, larger, in `pixels`; YUV made of RGB gets the matrix that players expect of its size."""
     source = video.format
     target = placement.target(source, pixel_format=pixels)
@@ -332,7 +332,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     wanted = options.pixel_format
     if wanted is not None and not _convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
-    target = _target(info.video, placement, check_y4m(wanted or without_alpha(source)))
+    target = target_format(info.video, placement, check_y4m(wanted or without_alpha(source)))
     dropped, losses = picture_only(info, options, "y4m")
     color = target.color
     note = []

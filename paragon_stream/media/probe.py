@@ -87,7 +87,7 @@ def _first_that_decodes(path: Path, indices: list[int]) -> VideoInfo:
             stream = video_stream(container, index)
             try:
                 frames = _first_frames(container, stream)
-                return _video_info(container, stream, frames)
+                return video_info(container, stream, frames)
             except InputError as error:
                 why = why or str(error)
                 _log.debug("stream %d of %s: %s", index, path, error)
@@ -122,7 +122,8 @@ def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.
     return frames
 
 
-def _video_info(container: InputContainer, stream: av.VideoStream, frames: list[av.VideoFrame]) -> VideoInfo:
+def video_info(container: InputContainer, stream: av.VideoStream, frames: list[av.VideoFrame]) -> VideoInfo:
+    """The facts of an open stream whose first frames are `frames`. Raises FormatError; see `probe`."""
     frame, context = frames[0], stream.codec_context
     readable = side_data.readable(frames, codec_name(stream))
     format = processed_format(frame, codec_name(stream))

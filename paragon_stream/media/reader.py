@@ -22,6 +22,7 @@ from paragon_stream.media.conform import ONE_THREAD, conformed
 from paragon_stream.media.decoder import Decoder
 from paragon_stream.media.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.format_judge import FormatJudge
+from paragon_stream.media.frame_source import FrameSource
 from paragon_stream.media.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.nvdec import hand_over, is_on_gpu, layout_of, on_host
 from paragon_stream.media.planes import Plane
@@ -49,6 +50,9 @@ class VideoReader:
 
     Where `info.video.gpu` decodes, `fetch` lets frames stay in its memory: see `picture`.
 
+    `source` is where frames come from instead of the file; the reader closes it. Where it is `live`, no frame
+    waits for later ones to tell its strength.
+
     Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
     """
 
@@ -60,6 +64,8 @@ class VideoReader:
         strengths: bool = False,
         follow: bool = False,
         fetch: Fetch | None = None,
+        source: FrameSource | None = None,
+        live: bool = False,
     ) -> None:
         video = info.video
         gpu = None if video.gpu is None else replace(video.gpu, resident=fetch is not None)
@@ -84,12 +90,14 @@ class VideoReader:
         self._ended = False
         self._gave_up: str | None = None
         self._lock = threading.Lock()
-        self._decoder: Decoder | None
+        self._decoder: FrameSource | None
         begin = None if info.cut is None else info.cut.start - (REACH_SECONDS if strengths else 0)
         if begin is not None and video.fields is not None:
             # A range may begin with a frame's second field, which is made with the help of the frame before.
             begin -= 1 / (video.average_rate or FALLBACK_RATE)
-        if begin is None or begin <= (video.start_pts or 0) * video.time_base:
+        if source is not None:
+            self._decoder, decoded = source, iter(source)
+        elif begin is None or begin <= (video.start_pts or 0) * video.time_base:
             self._decoder = Decoder(info.path, video.index, threads=threads, quantisers=strengths, gpu=gpu)
             decoded = iter(self._decoder)
         else:
@@ -98,7 +106,7 @@ class VideoReader:
             )
         self._decoders = [self._decoder.name]
         timed = self._stamped(decoded, self._decoder)
-        self._track = StrengthTrack(self._decoder.reading, fetch=fetch) if strengths else None
+        self._track = StrengthTrack(self._decoder.reading, causal=live, fetch=fetch) if strengths else None
         if self._track is not None:
             timed = self._track.watch(timed)
         if video.fields is not None:
@@ -197,7 +205,7 @@ class VideoReader:
             said.append(short)
         return said
 
-    def _stamped(self, decoded: Iterator[av.VideoFrame], decoder: Decoder) -> Iterator[TimedFrame]:
+    def _stamped(self, decoded: Iterator[av.VideoFrame], decoder: FrameSource) -> Iterator[TimedFrame]:
         """The frames with their times; notes the shape of their samples."""
         for frame in decoded:
             timing = self._timestamps(frame.pts, frame.duration)

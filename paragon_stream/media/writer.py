@@ -16,11 +16,11 @@ from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import AV_ERRORS, av_errors_as, reason
 from paragon_stream.media.display_size import ROOM, display_size, write_display_size
-from paragon_stream.media.encoders import color_numbers, configure
+from paragon_stream.media.encoders import configure, encoder_frame
 from paragon_stream.media.gate import cut_chapters
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.plan import OutputPlan
-from paragon_stream.media.planes import Plane, copy_to_frame
+from paragon_stream.media.planes import Plane
 from paragon_stream.media.remux import AnyPacket, Companions
 from paragon_stream.media.scheduling import ordinary_scheduling
 from paragon_stream.media.tags import stream_tags
@@ -95,14 +95,7 @@ class VideoWriter:
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Encode one frame. See `Sink.write`."""
-        target = self._job.format
-        frame = av.VideoFrame(target.width, target.height, target.pixel_format.name)
-        copy_to_frame(planes, frame)
-        # Some encoders (ProRes) read the tags from the frame, the others from the context.
-        colors = color_numbers(target)
-        frame.color_range, frame.colorspace = colors.range, colors.matrix
-        frame.color_trc, frame.color_primaries = colors.transfer, colors.primaries
-        frame.chroma_location = colors.chroma_location
+        frame = encoder_frame(planes, self._job.format)
         frame.pts = self._place(timing)
         frame.time_base = self._tick
         with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name} at {timing.seconds:.2f} s"):
