@@ -13,13 +13,12 @@ import numpy as np
 from paragon_stream import process
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
-from paragon_stream.framejob import allocate_planes
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
 
-IN_FLIGHT = 3
-"""Frames handed to the engine before the first is waited for, as the file pipeline does."""
+SPARE_SLOTS = 2
+"""Slots beside those that the engine computes, so that it never waits for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +61,9 @@ def bench(
     begin = time.perf_counter()
     with Upscaler.for_format(source, options) as up:
         compiled = time.perf_counter() - begin
-        slots = [(_synthetic_planes(source, seed), allocate_planes(up.target)) for seed in range(IN_FLIGHT)]
-        for inputs, outputs in slots:
+        slots = [up.allocate() for _ in range(up.session.in_flight + SPARE_SLOTS)]
+        for seed, (inputs, outputs) in enumerate(slots):
+            _paint(inputs, source.pixel_format.peak, seed)
             up.run(inputs, outputs).wait()  # the first runs pay for lazy set-up
         latencies = []
         for _ in range(min(frames, 10)):
@@ -73,11 +73,11 @@ def bench(
         start, start_cpu = time.perf_counter(), process.cpu_seconds()
         pending: deque[Completion] = deque()
         for n in range(frames):
-            if len(pending) == IN_FLIGHT:
+            if len(pending) == len(slots):
                 pending.popleft().wait()
                 if on_progress is not None:
                     on_progress(n)
-            pending.append(up.run(*slots[n % IN_FLIGHT]))
+            pending.append(up.run(*slots[n % len(slots)]))
         while pending:
             pending.popleft().wait()
         wall, cpu = time.perf_counter() - start, process.cpu_seconds() - start_cpu
@@ -98,12 +98,10 @@ def bench(
         )
 
 
-def _synthetic_planes(format: FrameFormat, seed: int) -> tuple[Plane, ...]:
-    """Planes half gradient, half noise: no value is special to any engine."""
+def _paint(planes: tuple[Plane, ...], peak: int, seed: int) -> None:
+    """Half gradient, half noise: no value is special to any engine."""
     rng = np.random.default_rng(seed)
-    planes = allocate_planes(format)
     for plane in planes:
-        rows = np.linspace(0, format.pixel_format.peak / 2, plane.shape[0])
-        noise = rng.integers(0, format.pixel_format.peak // 2 + 1, plane.shape)
+        rows = np.linspace(0, peak / 2, plane.shape[0])
+        noise = rng.integers(0, peak // 2 + 1, plane.shape)
         plane[...] = (noise + rows.reshape(-1, *[1] * (plane.ndim - 1))).astype(plane.dtype)
-    return planes

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paragon_stream.device import DeviceInfo
-from paragon_stream.device.discovery import find_gpus
+from paragon_stream.device.discovery import OLDEST, find_gpus
 from paragon_stream.errors import ParagonError
 from paragon_stream.media.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
 
@@ -56,9 +56,11 @@ def _machine() -> Iterator[Finding]:
 def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
     if gpus:
         for gpu in gpus:
-            enough = gpu.sm >= 75
+            enough = gpu.sm >= OLDEST
             told = "" if enough else "; too old: compute capability 7.5 is needed"
             yield Finding(topic="GPU", ok=enough, what=f"{gpu}{told}")
+        if sum(gpu.sm >= OLDEST for gpu in gpus) > 1:
+            yield Finding(topic="GPUs", ok=True, what="--device cuda:all deals the frames out to all of them")
         version = gpus[0].driver
         is_new = int(version.split(".")[0]) >= _CUDA
         told = "" if is_new else f", which is older than the compiler's {_CUDA}"
@@ -95,9 +97,10 @@ def _ffmpeg(gpus: list[DeviceInfo]) -> Iterator[Finding]:
     encoders = [name for name in GPU_ENCODERS if encodes(name)]
     what = f"{', '.join(encoders)} (--codec nvenc)" if encoders else f"no encoders: {missing}"
     yield Finding(topic="NVENC", ok=bool(encoders), what=what)
-    decoders = [] if not gpus else decodes_on_gpu(gpus[0].ordinal)
-    what = f"{', '.join(decoders)} (--hwaccel)" if decoders else f"no decoders: {missing}"
-    yield Finding(topic="NVDEC", ok=bool(decoders), what=what)
+    each = {f"cuda:{gpu.ordinal}: ": decodes_on_gpu(gpu.ordinal) for gpu in gpus} or {"": []}
+    for place, decoders in each.items():
+        what = f"{', '.join(decoders)} (--hwaccel)" if decoders else f"no decoders: {missing}"
+        yield Finding(topic="NVDEC", ok=bool(decoders), what=place + what)
 
 
 def _cpu_engines() -> Iterator[Finding]:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paragon_stream.device.discovery import find_gpus
+from paragon_stream.device.discovery import find_gpus, ordinals
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.dynamic_onnx import SizeRange
 from paragon_stream.runtimes import Precision, runtime
-from paragon_stream.runtimes.device_engine import ordinal_of
 from paragon_stream.runtimes.disk_cache import DiskCache, Entry
 from paragon_stream.runtimes.nvrtc import cubin_cache
 from paragon_stream.runtimes.tensorrt_builder import ENGINES, TIMINGS, Target, engine
@@ -86,7 +85,9 @@ def _caches() -> tuple[DiskCache, ...]:
 
 def _here(options: UpscalerOptions) -> Target:
     gpus, reason = find_gpus()
-    number = ordinal_of(options.device)
+    number, *others = ordinals(options.device)
+    if others:
+        raise UsageError(f"engines are built for one GPU after another: name one of {options.device}")
     if number >= len(gpus):
         why = reason or f"this machine has {len(gpus)}"
         raise EngineError(f"there is no GPU cuda:{number} to build for ({why}); --sm N names a kind of GPU")

@@ -22,7 +22,7 @@ from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, 
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
-from paragon_stream.runtimes.base import DeviceBound, Plane
+from paragon_stream.runtimes.base import DeviceBound, Plane, TakesPictures
 
 type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
 """An H×W×C array for packed formats, a tuple of planes for all others."""
@@ -37,7 +37,8 @@ class UpscalerOptions:
     `weights` is a path or the name of a shipped set; None takes the default set of the variant and scale.
     `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. `alpha`
     overrides the base path's sharpening; None takes what the weights' metadata say. `device` is "cpu" or
-    "cuda:N"; None leaves it to the engine: the first GPU, for those that need one.
+    "cuda:N"; None leaves it to the engine: the first GPU, for those that need one. Frames are dealt out to
+    several GPUs where `device` names them: "cuda:0,cuda:1", or "cuda:all".
 
     `to` asks for a size ("1080p", "1920x1080") or a factor ("1.5"), `fit` says how a picture of another shape
     gets it (`paragon_stream.geometry`). Without `scale`, the smallest shipped network that is enough runs.
@@ -239,14 +240,14 @@ class Upscaler:
         told = self.strength if strength is None else strength
         if not isinstance(inputs, DevicePicture):
             return self.session.run(inputs, outputs, told)
-        if not isinstance(self.session, DeviceBound):
+        if not isinstance(self.session, TakesPictures):
             raise EngineError(f"the engine {self.session.engine} takes no pictures of a GPU")
         return self.session.run(inputs, outputs, told)
 
     @property
     def fetch(self) -> Callable[[DevicePlane], NDArray[np.uint8]] | None:
         """What looks at pictures in the memory of the engine's GPU; None where `run` takes none."""
-        return self.session.fetch if isinstance(self.session, DeviceBound) else None
+        return self.session.fetch if isinstance(self.session, TakesPictures) else None
 
     def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
         """Planes of `source` and of `target`, where `run` moves them fastest; they last until `close`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
+from threading import active_count
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,11 @@ from fake_device import FakeDevice, FakeKernel
 from network_reference import random_spec, random_weights
 
 from paragon_stream.device import Device, Stream
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import ColorSpec, FrameFormat, Timing, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.pipeline.slot import DONE, Completion
+from paragon_stream.pipeline.pipeline import Pipeline
+from paragon_stream.pipeline.slot import DONE, Completion, Slot
+from paragon_stream.pipeline.stage import Stage
 from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.device_program import DeviceFrame, Hold
 from paragon_stream.runtimes.device_session import DeviceSession
@@ -140,6 +144,53 @@ def open_session(job: FrameJob, device: FakeDevice, **options: Any) -> DeviceSes
     device.kernels.setdefault("double", DOUBLE)
     options.setdefault("second_opinion", lambda: CpuDoubling(job))
     return DeviceSession(job, device, lambda *where: DoublingProgram(job, *where), **options)
+
+
+def render_with(session: Any, *, stop_at: int | None = None, count: int = 30) -> list[int]:
+    """Frames through a real pipeline; each carries its number, which the encoder's side checks.
+
+    Returns the numbers, and closes the session.
+    """
+    job = session.job
+    seen: list[int] = []
+    numbers = iter(range(count))
+
+    def decode(slot: Slot) -> bool:
+        number = next(numbers, None)
+        if number is None:
+            return False
+        for plane in slot.inputs:
+            plane[:] = number
+        slot.timing = Timing(pts=number, duration=1, time_base=Fraction(1, 25))
+        return True
+
+    def compute(slot: Slot) -> None:
+        slot.completion = session.run(slot.inputs, slot.outputs, slot.strength)
+
+    def encode(slot: Slot) -> None:
+        assert all((plane == slot.timing.pts).all() for plane in slot.outputs)
+        seen.append(slot.timing.pts)
+        if len(seen) == stop_at:
+            pipeline.cancel()
+
+    slots = [
+        Slot(session.allocate_planes(job.source), session.allocate_planes(job.target))
+        for _ in range(session.in_flight + 4)
+    ]
+    stages = [
+        Stage(name="decode", work=decode),
+        Stage(name="engine", work=compute),
+        Stage(name="encode", work=encode),
+    ]
+    pipeline = Pipeline(slots, stages)
+    before = active_count()
+    try:
+        pipeline.run()
+    finally:
+        assert active_count() == before
+        assert pipeline.pool.home == len(slots)
+        session.close()
+    return seen
 
 
 @contextmanager

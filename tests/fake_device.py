@@ -89,11 +89,25 @@ class Span:
     end: float
 
 
+class FakeHost:
+    """What devices of one machine share: the host's memory, its clocks, and numbers for everything."""
+
+    def __init__(self) -> None:
+        self.handles = itertools.count(1)
+        self.memory: list[FakeResource] = []
+        self.clock: Clock = {}
+        self.time: dict[int, float] = {}
+        """Each host thread has a clock of its own, which the events it waits for push on."""
+        self.failed = False
+        """Whether any device has, whose work nobody can wait for then."""
+
+
 class FakeDevice:
     """See `Device`. `calls` are the names of all calls; the one numbered `fail_at` raises EngineError.
 
-    `broken_after` makes every later call but `release` and `close` fail too, as a lost device does. Copies
-    take `copy_seconds` (a number per copy, or a function of the bytes), kernels what they say.
+    `broken_after` makes every later call but `release` and `close` fail too and drops what was queued, as a lost
+    device does. Copies take `copy_seconds` (a number per copy, or a function of the bytes), kernels what they
+    say. Devices of one machine have the same `host`.
     """
 
     def __init__(
@@ -105,10 +119,12 @@ class FakeDevice:
         broken_after: bool = False,
         copy_seconds: float | Callable[[int], float] = 1.0,
         refuses: frozenset[str] = frozenset(),
+        host: FakeHost | None = None,
+        ordinal: int = 0,
     ) -> None:
         self.info = DeviceInfo(
             name="Fake GPU",
-            ordinal=0,
+            ordinal=ordinal,
             compute_capability=(8, 9),
             memory=1 << 30,
             multiprocessors=16,
@@ -125,10 +141,8 @@ class FakeDevice:
         self.peak_memory = 0
         self._default = FakeResource("stream", 0, "default")
         self._copy_seconds = copy_seconds if callable(copy_seconds) else lambda bytes: copy_seconds
-        self._handles = itertools.count(1)
+        self.host = host or FakeHost()
         self._address = 1 << 32
-        self._host: Clock = {}
-        self._host_time: dict[int, float] = {}
         self._pending: list[tuple[int, int, Callable[[], None]]] = []
         self._error: EngineError | None = None
         self._failed = False
@@ -181,6 +195,7 @@ class FakeDevice:
         self._enter("allocate_host")
         made = self._make("host", size=size, array=np.zeros(size, np.uint8))
         made.handle = made.array.ctypes.data
+        self.host.memory.append(made)
         return made
 
     def stream(self, name: str) -> FakeResource:
@@ -212,9 +227,11 @@ class FakeDevice:
             if resource not in self.live:
                 self._wrong(f"{resource.kind} {resource.name} was released twice")
             for access in resource.accesses:
-                if not self._happened(access, self._host) and not self._failed:
+                if not self._happened(access, self.host.clock) and not self.host.failed:
                     self._wrong(f"{resource.kind} was released while {access.what} may use it")
             self.live.remove(resource)
+            if resource in self.host.memory:
+                self.host.memory.remove(resource)
 
     # Queued things.
 
@@ -344,10 +361,10 @@ class FakeDevice:
                 except EngineError as error:
                     self._error = self._error or error
             self._pending = left
-            _merge(self._host, event.clock)
-            self._host_time[threading.get_ident()] = max(self._now, event.time)
-            for resource in self.live:
-                resource.accesses = [a for a in resource.accesses if not self._happened(a, self._host)]
+            _merge(self.host.clock, event.clock)
+            self.host.time[threading.get_ident()] = max(self._now, event.time)
+            for resource in (*self.live, *self.host.memory):
+                resource.accesses = [a for a in resource.accesses if not self._happened(a, self.host.clock)]
             if self._error is not None:
                 raise self._error
 
@@ -357,6 +374,11 @@ class FakeDevice:
             raise EngineError("CUDA: invalid resource handle (an event without timing)")
         return float(end.time - start.time)
 
+    def has_happened(self, event: Any) -> bool:
+        self._enter("has_happened")
+        self._alive(event)
+        return bool(event.time <= self._now)
+
     def close(self) -> None:
         self.calls.append("close")
         self.closed = True
@@ -365,8 +387,7 @@ class FakeDevice:
 
     @property
     def _now(self) -> float:
-        """Each host thread has a clock of its own, which the events it waits for push on."""
-        return self._host_time.get(threading.get_ident(), 0.0)
+        return self.host.time.get(threading.get_ident(), 0.0)
 
     def _enter(self, kind: str) -> None:
         with self._lock:
@@ -378,18 +399,27 @@ class FakeDevice:
                 self._wrong(f"{kind} was called outside current()")
             lost = self.broken_after and self._failed and kind != "release"
             if number == self.fail_at or lost or kind in self.refuses:
-                self._failed = True
+                self._failed = self.host.failed = True
+                if self.broken_after:
+                    self._abort()
                 raise EngineError(f"CUDA: injected failure at call {number} ({kind})")
+
+    def _abort(self) -> None:
+        """A lost device does nothing any more, not even what was queued."""
+        self._pending.clear()
+        mine = {each.handle for each in self.live if each.kind == "stream"}
+        for resource in (*self.live, *self.host.memory):
+            resource.accesses = [access for access in resource.accesses if access.stream not in mine]
 
     def _make(self, kind: str, **facts: Any) -> FakeResource:
         with self._lock:
-            made = FakeResource(kind, next(self._handles), **facts)
+            made = FakeResource(kind, next(self.host.handles), **facts)
             self.live.append(made)
             return made
 
     def _alive(self, *resources: FakeResource) -> None:
         for resource in resources:
-            if resource not in self.live and resource is not self._default:
+            if resource not in (*self.live, *self.host.memory, self._default):
                 self._wrong(f"{resource.kind} {resource.name} was used after its release")
 
     def _find(self, pointer: int) -> tuple[FakeResource, int]:
@@ -401,8 +431,8 @@ class FakeDevice:
 
     def _pinned(self, array: NDArray[Any]) -> FakeResource:
         address = array.ctypes.data
-        for each in self.live:
-            if each.kind == "host" and each.handle <= address <= each.handle + each.size - array.nbytes:
+        for each in self.host.memory:
+            if each.handle <= address <= each.handle + each.size - array.nbytes:
                 return each
         self._wrong("pageable memory was handed to an asynchronous copy")
         raise AssertionError
@@ -413,7 +443,7 @@ class FakeDevice:
             stream.recorded.append(operation)
             return
         with self._lock:
-            _merge(stream.clock, self._host)
+            _merge(stream.clock, self.host.clock)
             number = stream.clock.get(stream.handle, 0) + 1
             stream.clock[stream.handle] = number
             what = f"{operation.name} in stream {stream.name}"

@@ -54,7 +54,11 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             ),
             click.option("--precision", metavar="P", help="auto (default), fp32, bf16 or fp16."),
             click.option("--threads", type=int, metavar="N", help="Engine threads (default: all cores)."),
-            click.option("--device", metavar="D", help="cpu or cuda:N (default: the engine's own)."),
+            click.option(
+                "--device",
+                metavar="D",
+                help="cpu, cuda:N, several as cuda:0,cuda:1, or cuda:all (default: the engine's own).",
+            ),
         ]
     ):
         function = option(function)
@@ -66,12 +70,12 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def parse_encoder_options(values: tuple[str, ...]) -> dict[str, str]:
-    """The `KEY=VALUE` pairs of `-x`; raises click.BadParameter for anything else."""
+def parse_encoder_options(values: tuple[str, ...], name: str = "-x") -> dict[str, str]:
+    """The `KEY=VALUE` pairs of the option `name`; raises click.BadParameter for anything else."""
     options: dict[str, str] = {}
     for value in values:
         key, equals, setting = value.partition("=")
         if not (key and equals):
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint="-x")
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint=name)
         options[key] = setting
     return options

@@ -212,6 +212,13 @@ class CudaDevice:
     def elapsed(self, start: Event, end: Event) -> float:
         return float(_call(driver.cuEventElapsedTime, _raw(start), _raw(end))) / 1000
 
+    def has_happened(self, event: Event) -> bool:
+        answer = driver.cuEventQuery(_raw(event))
+        if answer[0] == driver.CUresult.CUDA_ERROR_NOT_READY:
+            return False
+        _call(lambda: answer)
+        return True
+
     def close(self) -> None:
         if self._context is not None:
             self._context = None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 from paragon_stream.device.interface import DeviceInfo
-from paragon_stream.errors import EngineError
+from paragon_stream.errors import EngineError, UsageError
+
+OLDEST = 75
+"""Compute capability 7.5, without its dot: the first GPUs that the engines on GPUs can use."""
 
 
 def find_gpus() -> tuple[list[DeviceInfo], str]:
@@ -24,3 +28,20 @@ def find_gpus() -> tuple[list[DeviceInfo], str]:
     except EngineError as error:
         return [], str(error)
     return found, "" if found else "the driver finds no GPU"
+
+
+def ordinals(device: str | None) -> tuple[int, ...]:
+    """The numbers of the GPUs that `device` names: "cuda:1", "cuda:0,cuda:2"; "cuda" and None are the first.
+
+    "cuda:all" are all that are not too old, at least one number. Raises UsageError for anything else.
+    """
+    name = device or "cuda"
+    if name == "cuda:all":
+        return tuple(gpu.ordinal for gpu in find_gpus()[0] if gpu.sm >= OLDEST) or (0,)
+    named = [re.fullmatch(r"cuda(?::(\d+))?", each.strip()) for each in name.split(",")]
+    numbers = tuple(int(each[1] or 0) for each in named if each)
+    if len(numbers) < len(named):
+        raise UsageError(f"there is no GPU called {device}; choose cuda:N, cuda:N,cuda:M or cuda:all")
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(f"{device} names a GPU twice")
+    return numbers

@@ -200,7 +200,7 @@ class Device(Protocol):
 
     def launch_graph(self, graph: Graph, stream: Stream) -> None: ...
 
-    # The only two calls that make the host wait, or look back.
+    # What the host asks: the first call waits, the others do not.
 
     def synchronize(self, event: Event) -> None:
         """Wait until `event` has happened. Raises EngineError if anything before it went wrong."""
@@ -208,6 +208,10 @@ class Device(Protocol):
 
     def elapsed(self, start: Event, end: Event) -> float:
         """Seconds between two timed events that have happened."""
+        ...
+
+    def has_happened(self, event: Event) -> bool:
+        """Whether `event` has, as recorded last. Raises EngineError if anything before it went wrong."""
         ...
 
     def close(self) -> None:

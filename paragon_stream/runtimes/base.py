@@ -45,8 +45,8 @@ class Flavour(StrEnum):
 class SessionOptions:
     """How to compile. `threads` = None takes all cores.
 
-    `device` is "cpu" or "cuda:N"; None leaves it to the engine: the first GPU for those that need one, else
-    the CPU.
+    `device` is "cpu", "cuda:N", or several GPUs (`device.discovery.ordinals`); None leaves it to the engine:
+    the first GPU for those that need one, else the CPU.
     """
 
     precision: Precision = Precision.AUTO
@@ -63,10 +63,13 @@ class Session(Protocol):
     """Name of the runtime, as given to `--engine`."""
     precision: Precision
     """What the body really computes in: never AUTO."""
-    device: str
-    """What it runs on, in words: "CPU: AMD EPYC …"."""
     in_flight: int
     """Frames that may be computed at once; a caller with fewer slots wastes threads."""
+
+    @property
+    def device(self) -> str:
+        """What it runs on, in words: "CPU: AMD EPYC …"."""
+        ...
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
         """Begin to upscale one frame from `inputs` into `outputs`; blocks while `in_flight` others run.
@@ -88,8 +91,23 @@ class Session(Protocol):
 class DeviceBound(Protocol):
     """What sessions on a device offer beside the contract."""
 
-    reruns: int
-    """Frames that were computed again elsewhere, because the device's result was not finite."""
+    @property
+    def reruns(self) -> int:
+        """Frames that were computed again elsewhere, because the device's result was not finite."""
+        ...
+
+    def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
+        """Planes that the device copies by itself, while others go through one more copy."""
+        ...
+
+    def trace(self, trace: Trace) -> None:
+        """Draw each frame's upload, compute and download from now on. Before the first frame."""
+        ...
+
+
+@runtime_checkable
+class TakesPictures(Protocol):
+    """What sessions on one device offer beside the contract: frames that are there stay there."""
 
     def run(
         self, inputs: Sequence[Plane] | DevicePicture, outputs: Sequence[Plane], strength: float = 0.0
@@ -102,14 +120,6 @@ class DeviceBound(Protocol):
 
         Raises EngineError.
         """
-        ...
-
-    def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
-        """Planes that the device copies by itself, while others go through one more copy."""
-        ...
-
-    def trace(self, trace: Trace) -> None:
-        """Draw each frame's upload, compute and download from now on."""
         ...
 
 

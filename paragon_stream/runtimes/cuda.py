@@ -7,19 +7,17 @@ import logging
 import numpy as np
 
 from paragon_stream.device import Argument, Device, DevicePlane, Stream
+from paragon_stream.device.discovery import OLDEST
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.cuda_program import Buffer, BufferKind, CudaProgram, Launch
 from paragon_stream.framejob.emit_cuda import emit_cuda
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
-from paragon_stream.runtimes.device_engine import compile_on_device, open_device
+from paragon_stream.runtimes.device_engine import compile_on_gpus
 from paragon_stream.runtimes.device_program import DeviceFrame, DeviceProgram, Hold, Load
 from paragon_stream.runtimes.nvrtc import cubin
 
 logger = logging.getLogger(__name__)
-
-_OLDEST = 75
-"""Compute capability 7.5: the first with the matrix instructions that the kernels are made of."""
 
 
 class CudaRuntime:
@@ -29,7 +27,7 @@ class CudaRuntime:
         """Raises EngineError without a GPU, for another precision than fp16, and for jobs without kernels."""
         if options.precision not in (Precision.AUTO, Precision.FP16):
             raise EngineError(f"the engine cuda computes in fp16, not in {options.precision}")
-        return compile_on_device(job, lambda: open_device(options), _loader)
+        return compile_on_gpus(job, options, _loader)
 
 
 def refusal(job: FrameJob) -> str:
@@ -44,7 +42,7 @@ def refusal(job: FrameJob) -> str:
 def _loader(job: FrameJob) -> Load:
     def load(device: Device, hold: Hold) -> DeviceProgram:
         info = device.info
-        if info.sm < _OLDEST:
+        if info.sm < OLDEST:  # no matrix instructions
             raise EngineError(f"{info} is too old for the engine cuda, which needs compute capability 7.5")
         program = emit_cuda(job, multiprocessors=info.multiprocessors)
         code = cubin(program, f"sm_{info.sm}").code

@@ -1,38 +1,32 @@
-"""What all engines on a GPU do alike: which GPU, tiles where memory is short, the check at the start."""
+"""What all engines on GPUs do alike: which GPUs, tiles where memory is short, the check at the start."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from paragon_stream.device import Device
-from paragon_stream.errors import DeviceMemoryError, EngineError, UsageError
+from paragon_stream.device.discovery import ordinals
+from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
 from paragon_stream.runtimes.device_program import Load
 from paragon_stream.runtimes.device_session import DeviceSession
+from paragon_stream.runtimes.device_team import DeviceTeam
 from paragon_stream.runtimes.self_check import check_engine
 from paragon_stream.runtimes.tiles import TiledSession, tile_size
 
 logger = logging.getLogger(__name__)
 
 
-def open_device(options: SessionOptions) -> Device:
-    """The CUDA device that `options` name. Raises UsageError for no device's name, EngineError without it."""
+def open_device(ordinal: int) -> Device:
+    """The CUDA device of that number. Raises EngineError without it."""
     try:
         from paragon_stream.device.cuda import CudaDevice
     except ImportError as error:
         raise EngineError(f"the package cuda-bindings is missing: {error}") from error
-    return CudaDevice(ordinal_of(options.device))
-
-
-def ordinal_of(device: str | None) -> int:
-    """The number in "cuda:1"; "cuda" and None are the first. Raises UsageError."""
-    match = re.fullmatch(r"cuda(?::(\d+))?", device or "cuda")
-    if match is None:
-        raise UsageError(f"there is no GPU called {device}; choose cuda or cuda:N")
-    return int(match[1] or 0)
+    return CudaDevice(ordinal)
 
 
 def cpu_reference(job: FrameJob) -> Session:
@@ -40,6 +34,44 @@ def cpu_reference(job: FrameJob) -> Session:
     from paragon_stream.runtimes.openvino import RUNTIME
 
     return RUNTIME.compile(job, SessionOptions(precision=Precision.FP32))
+
+
+def compile_on_gpus(job: FrameJob, options: SessionOptions, load_for: Callable[[FrameJob], Load]) -> Session:
+    """A session of `job` on the GPU that `options` name, or on all of them.
+
+    Raises UsageError for no GPU's name, and EngineError: see `compile_on_device` and `DeviceTeam`.
+    """
+    openers = [partial(open_device, ordinal) for ordinal in ordinals(options.device)]
+    return compile_on_devices(job, openers, load_for)
+
+
+def compile_on_devices(
+    job: FrameJob,
+    openers: Sequence[Callable[[], Device]],
+    load_for: Callable[[FrameJob], Load],
+    reference: Callable[[FrameJob], Session] = cpu_reference,
+    *,
+    graphs: bool = True,
+) -> Session:
+    """`compile_on_device` for each of `openers`, as one session.
+
+    A device that computes in tiles works alone or not at all: others would wait for it.
+    """
+    sessions: list[Session] = []
+    try:
+        for opener in openers:
+            sessions.append(compile_on_device(job, opener, load_for, reference, graphs=graphs))
+        whole = [session for session in sessions if isinstance(session, DeviceSession)]
+        kept: Sequence[Session] = whole or sessions[:1]
+        for session in [session for session in sessions if session not in kept]:
+            logger.warning("%s is not used: whole frames do not fit into its memory", session.device)
+            sessions.remove(session)
+            session.close()
+        return DeviceTeam(whole) if len(whole) > 1 else kept[0]
+    except BaseException:
+        for session in sessions:
+            session.close()
+        raise
 
 
 def compile_on_device(

@@ -7,18 +7,17 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Protocol
 
 import numpy as np
 
-from paragon_stream.device import Device, DevicePicture, DevicePlane, Event, Graph, Resource, Stream
+from paragon_stream.device import Device, DevicePicture, DevicePlane, Graph, Resource, Stream
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
-from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes.base import Plane
 from paragon_stream.runtimes.device_program import DeviceFrame, DeviceProgram
+from paragon_stream.runtimes.device_timing import Clock, Spans, Timing
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,7 @@ class Owner(Protocol):
     def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]: ...
     def is_pinned(self, planes: Sequence[Plane]) -> bool: ...
     def rerun(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> None: ...
+    def timed(self, name: str, spans: Spans) -> None: ...
 
 
 class Lane:
@@ -68,7 +68,7 @@ class Lane:
         events = (owner.hold(device.event()) for _ in range(4))
         self._arrived, self._uploaded, self._computed, self._done = events
         self._graph: Graph | None = None
-        self._timing: _Timing | None = None
+        self._timing: Timing | None = None
         self._flight: Flight | None = None
 
     def start(
@@ -77,7 +77,7 @@ class Lane:
         outputs: Sequence[Plane],
         strength: float,
         *,
-        trace_as: str = "",
+        name: str = "",
     ) -> Flight:
         """Queue a frame; the lane must be settled. If that fails, nothing touches the planes afterwards."""
         staged_out = not self._owner.is_pinned(outputs)
@@ -94,7 +94,7 @@ class Lane:
         except BaseException:
             self.drain()
             raise
-        self._flight = Flight(self, inputs, outputs, strength, staged=staged_out, name=trace_as)
+        self._flight = Flight(self, inputs, outputs, strength, staged=staged_out, name=name)
         return self._flight
 
     def settle(self) -> None:
@@ -102,6 +102,12 @@ class Lane:
         if self._flight is not None:
             self._flight.settle()
             self._flight = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the device still works on the frame that is here. Raises EngineError for a broken one."""
+        flight = self._flight
+        return flight is not None and not flight.is_settled and not self._device.has_happened(self._done)
 
     def drain(self) -> None:
         """Wait until nothing of this device touches anything, as far as it still answers."""
@@ -150,9 +156,9 @@ class Lane:
         self._device.synchronize(self._done)
         return [plane.copy() for plane in self._staged_outputs]
 
-    def trace(self, trace: Trace) -> None:
-        """Draw this lane's frames from now on."""
-        self._timing = _Timing(self._owner, self._device, trace, self._streams)
+    def time(self, clock: Clock) -> None:
+        """Tell the owner from now on when the device did what."""
+        self._timing = Timing(self._owner, self._device, clock)
 
     def finish(self, flight: Flight) -> None:
         """Wait for the frame and bring its result home. Called once per frame, outside `current()`."""
@@ -163,7 +169,7 @@ class Lane:
                 self.drain()
                 raise
             if self._timing is not None:
-                self._timing.draw(flight.name)
+                self._owner.timed(flight.name, self._timing.spans())
         if not self._program.is_healthy(int(self._status[0])):
             inputs = flight.inputs
             self._owner.rerun(
@@ -262,6 +268,10 @@ class Flight:
         self._error: Exception | None = None
         self._lock = threading.Lock()
 
+    @property
+    def is_settled(self) -> bool:
+        return self._lane is None
+
     def settle(self) -> None:
         """Wait until the frame is done, for better or worse."""
         with self._lock:
@@ -277,23 +287,6 @@ class Flight:
         self.settle()
         if self._error is not None:
             raise self._error
-
-
-class _Timing:
-    """Timed events around a lane's work in each stream, and where they are drawn."""
-
-    def __init__(self, owner: Owner, device: Device, trace: Trace, streams: Streams) -> None:
-        self._device, self._trace = device, trace
-        self.marks: list[Event] = [owner.hold(device.event(timed=True)) for _ in range(6)]
-        self._start = owner.hold(device.event(timed=True))
-        device.record(self._start, streams.compute)
-        device.synchronize(self._start)
-        self._started = perf_counter()
-
-    def draw(self, name: str) -> None:
-        times = [self._started + self._device.elapsed(self._start, mark) for mark in self.marks]
-        for index, track in enumerate(("upload", "compute", "download")):
-            self._trace.add(track, name, times[2 * index], times[2 * index + 1])
 
 
 def _word(address: int) -> DevicePlane:

@@ -28,11 +28,15 @@ from paragon_stream.runtimes.base import Plane, Session
 from paragon_stream.runtimes.buffers import check_picture, check_planes
 from paragon_stream.runtimes.device_lane import Lane, Streams
 from paragon_stream.runtimes.device_program import Load
+from paragon_stream.runtimes.device_timing import STREAMS, Clock, Spans
 
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 4
 """One frame in each stream, and one more so that no stream waits for the host."""
+
+_PACE_WEIGHT = 0.2
+"""Of the latest frame in `DeviceSession.pace`: a clock that throttles shows within ten frames."""
 
 _ALIGNMENT = 256
 """Bytes: where planes begin in page-locked memory, as device memory does."""
@@ -60,8 +64,14 @@ class DeviceSession:
         self.job = job
         self.in_flight = in_flight
         self.device = str(device.info)
+        self.place = f"cuda:{device.info.ordinal}"
         self.reruns = 0
         """Frames that were computed again because the device's result was not finite."""
+        self.pace = 0.0
+        """Seconds that the busiest stream needs for a frame, of late; 0 unless frames are timed."""
+        self._trace: Trace | None = None
+        self._track_prefix = ""
+        self._clock: Clock | None = None
         self._device = device
         self._second_opinion = second_opinion
         self._second: Session | None = None
@@ -93,9 +103,17 @@ class DeviceSession:
         """Whether frames are launched as CUDA graphs."""
 
     def run(
-        self, inputs: Sequence[Plane] | DevicePicture, outputs: Sequence[Plane], strength: float = 0.0
+        self,
+        inputs: Sequence[Plane] | DevicePicture,
+        outputs: Sequence[Plane],
+        strength: float = 0.0,
+        *,
+        number: int | None = None,
     ) -> Completion:
-        """See `DeviceBound`. Planes of `allocate_planes` are copied by the device, others by this thread."""
+        """See `TakesPictures`. Planes of `allocate_planes` are copied by the device, others by this thread.
+
+        `number` is what traces call the frame; by default they are counted.
+        """
         if isinstance(inputs, DevicePicture):
             check_picture(inputs, self.job.source)
         else:
@@ -107,7 +125,8 @@ class DeviceSession:
             lane = self._lanes[self._next]
             lane.settle()  # back-pressure: waits for the frame that was here before
             with self._device.current():
-                flight = lane.start(inputs, outputs, strength, trace_as=f"frame {self._frames}")
+                name = f"frame {self._frames if number is None else number}"
+                flight = lane.start(inputs, outputs, strength, name=name)
             self._next = (self._next + 1) % len(self._lanes)
             self._frames += 1
             return flight
@@ -127,11 +146,15 @@ class DeviceSession:
             memory[start : start + size].view(sample).reshape(shape)
             for start, size, shape in zip(starts, sizes, shapes, strict=False)
         )
-        self._pinned.update(plane.ctypes.data for plane in planes)
+        self.adopt_planes(planes)
         return planes
 
+    def adopt_planes(self, planes: Sequence[Plane]) -> None:
+        """Treat page-locked `planes` of another device's session as this one's own."""
+        self._pinned.update(plane.ctypes.data for plane in planes)
+
     def fetch(self, plane: DevicePlane) -> NDArray[np.uint8]:
-        """See `DeviceBound`."""
+        """See `TakesPictures`."""
         size = plane.rows * plane.row_bytes
         with self._fetching, self._device.current():
             if self._fetch_memory is None or self._fetch_memory.array.size < size:
@@ -145,7 +168,7 @@ class DeviceSession:
             return rows.copy()
 
     def is_pinned(self, planes: Sequence[Plane]) -> bool:
-        """Whether all of `planes` came from `allocate_planes`."""
+        """Whether all of `planes` came from `allocate_planes` or `adopt_planes`."""
         return all(plane.ctypes.data in self._pinned for plane in planes)
 
     def hold[R: Resource](self, resource: R) -> R:
@@ -164,11 +187,33 @@ class DeviceSession:
             self.reruns += 1
             self._second.run(inputs, outputs, strength).wait()
 
-    def trace(self, trace: Trace) -> None:
-        """From now on draw each frame's upload, compute and download into `trace`. Before the first frame."""
+    @property
+    def unfinished(self) -> int:
+        """Frames that the device still works on. Raises EngineError for a broken one."""
+        with self._device.current():
+            return sum(lane.is_busy for lane in self._lanes)
+
+    def time(self) -> None:
+        """Keep `pace` from now on."""
         with self._lock, self._device.current():
-            for lane in self._lanes:
-                lane.trace(trace)
+            if self._clock is None:
+                self._clock = Clock(self, self._device, self._streams.compute)
+                for lane in self._lanes:
+                    lane.settle()
+                    lane.time(self._clock)
+
+    def trace(self, trace: Trace, prefix: str = "") -> None:
+        """See `DeviceBound`; `prefix` is put before the tracks' names."""
+        self.time()
+        self._trace, self._track_prefix, self._frames = trace, prefix, 0
+
+    def timed(self, name: str, spans: Spans) -> None:
+        """A lane tells when the device did what with the frame called `name`."""
+        seconds = max(end - begin for begin, end in spans)
+        self.pace += (seconds - self.pace) * (_PACE_WEIGHT if self.pace else 1.0)
+        if self._trace is not None:
+            for stream, (begin, end) in zip(STREAMS, spans, strict=True):
+                self._trace.add(self._track_prefix + stream, name, begin, end)
 
     def close(self) -> None:
         with self._lock:

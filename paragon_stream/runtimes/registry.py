@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-import re
 import sys
 from typing import NamedTuple
 
-from paragon_stream.device.discovery import find_gpus
+from paragon_stream.device.discovery import find_gpus, ordinals
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOptions
@@ -80,14 +79,14 @@ def installed_engines() -> tuple[str, ...]:
 
 
 def gpu_of(engine: str, device: str | None) -> int | None:
-    """The number of the GPU that an engine runs on, as far as it can be told before; None for a CPU."""
+    """The number of the GPU, or the first, that an engine runs on, as far as it is known; None for a CPU."""
     on_gpu = engine in _RUNTIMES and _RUNTIMES[engine].on_gpu
-    named = re.fullmatch(r"cuda(?::(\d+))?", device or "")
-    if device is not None and named is None:
+    if device is None and not on_gpu and engine != "auto":
         return None
-    if not on_gpu and not (engine == "auto" or named):
+    try:
+        number = ordinals(device)[0]
+    except UsageError:  # the CPU, or what the engine will refuse
         return None
-    number = int(named[1] or 0) if named else 0
     return number if number < len(find_gpus()[0]) else None
 
 

@@ -9,7 +9,7 @@ from paragon_stream.device import Device
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
-from paragon_stream.runtimes.device_engine import compile_on_device, open_device
+from paragon_stream.runtimes.device_engine import compile_on_gpus
 from paragon_stream.runtimes.device_program import DeviceProgram, Hold, Load
 from paragon_stream.runtimes.tensorrt_builder import ENGINES, Target, engine, graph_types
 from paragon_stream.runtimes.tensorrt_program import TensorRtProgram, UnloadableError
@@ -28,9 +28,7 @@ class TensorRtRuntime:
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError without a GPU, for bf16, and for what TensorRT refuses."""
         graph_types(options.precision)  # before anything is opened
-        return compile_on_device(
-            job, lambda: open_device(options), lambda fitting: self.loader(fitting, options.precision)
-        )
+        return compile_on_gpus(job, options, lambda fitting: self.loader(fitting, options.precision))
 
     def loader(self, job: FrameJob, precision: Precision) -> Load:
         """How the program of `job` comes to be on a device."""

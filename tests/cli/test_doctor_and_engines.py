@@ -55,6 +55,12 @@ def test_gpus_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert new.ok and "cuda:1: RTX 4090 (sm_89, 24 GiB)" in new.what
     (driver,) = (finding for finding in doctor.examine() if finding.topic == "driver")
     assert not driver.ok and "580" in driver.remedy
+    third = replace(NEW, ordinal=2)
+    monkeypatch.setattr(doctor, "find_gpus", lambda: ([OLD, NEW, third], ""))
+    (several,) = (finding for finding in doctor.examine() if finding.topic == "GPUs")
+    assert "--device cuda:all" in several.what
+    decoders = [finding.what[:7] for finding in doctor.examine() if finding.topic == "NVDEC"]
+    assert decoders == ["cuda:0:", "cuda:1:", "cuda:2:"]
     monkeypatch.setattr(doctor, "find_gpus", lambda: ([replace(NEW, driver="13.1")], ""))
     (driver,) = (finding for finding in doctor.examine() if finding.topic == "driver")
     assert driver.ok and not driver.remedy

@@ -12,6 +12,7 @@ from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes.device_session import DeviceSession
+from paragon_stream.runtimes.device_team import DeviceTeam
 
 
 def facts() -> None:
@@ -49,6 +50,29 @@ def sessions() -> None:
             session.close()
 
 
+def team() -> None:
+    job = make_job(70, 38, "yuv420p")
+    team = DeviceTeam(
+        [
+            DeviceSession(
+                job,
+                CudaDevice(ordinal),
+                lambda *where: DoublingProgram(job, *where),
+                second_opinion=lambda: CpuDoubling(job),
+            )
+            for ordinal in range(2)
+        ]
+    )
+    inputs, outputs = team.allocate_planes(job.source), team.allocate_planes(job.target)
+    for planes in make_frames(job, 6):
+        for mine, theirs in zip(inputs, planes, strict=True):
+            mine[:] = theirs
+        team.run(inputs, outputs).wait()
+        assert all(map(np.array_equal, outputs, doubled(planes)))
+    assert "Stub 0" in team.device and "Stub 1" in team.device, team.device
+    team.close()
+
+
 def errors() -> None:
     device = CudaDevice()
     expect(EngineError, r"CUDA: invalid device context", lambda: device.allocate(64))
@@ -58,6 +82,7 @@ def errors() -> None:
         expect(EngineError, "named symbol not found", lambda: device.kernel(module, "nothing"))
         device.kernel(module, "double", shared_bytes=96 << 10)
         untimed = device.event()
+        assert device.has_happened(untimed)
         expect(EngineError, "invalid argument", lambda: device.elapsed(untimed, untimed))
         for resource in (module, untimed):
             device.release(resource)

@@ -110,6 +110,7 @@ Result cuStreamWaitEvent(void *s, void *e, unsigned flags) {
     NEED_CONTEXT; return is(e, 'e') && is(s, 's') && !flags ? OK : BAD_HANDLE;
 }
 Result cuEventSynchronize(void *e) { NEED_CONTEXT; return is(e, 'e') ? OK : BAD_HANDLE; }
+Result cuEventQuery(void *e) { NEED_CONTEXT; return is(e, 'e') ? OK : BAD_HANDLE; }
 Result cuEventElapsedTime(float *ms, void *a, void *b) {
     NEED_CONTEXT;
     Event *x = a, *y = b;
@@ -245,7 +246,7 @@ ALIAS(cuStreamDestroy) ALIAS(cuEventDestroy)
 #define REFUSED(name) Result name(void) { return 801; }
 REFUSED(cuArray3DCreate_v2) REFUSED(cuArrayCreate_v2) REFUSED(cuArrayDestroy) REFUSED(cuCtxCreate_v2)
 REFUSED(cuCtxDestroy_v2) REFUSED(cuCtxGetCurrent) REFUSED(cuCtxSetLimit) REFUSED(cuDevicePrimaryCtxReset)
-REFUSED(cuEventQuery) REFUSED(cuGLGetDevices_v2) REFUSED(cuGraphicsGLRegisterImage) REFUSED(cuGraphicsMapResources)
+REFUSED(cuGLGetDevices_v2) REFUSED(cuGraphicsGLRegisterImage) REFUSED(cuGraphicsMapResources)
 REFUSED(cuGraphicsResourceGetMappedPointer_v2) REFUSED(cuGraphicsSubResourceGetMappedArray)
 REFUSED(cuGraphicsUnmapResources) REFUSED(cuGraphicsUnregisterResource) REFUSED(cuLinkAddData) REFUSED(cuLinkComplete)
 REFUSED(cuLinkCreate) REFUSED(cuLinkDestroy) REFUSED(cuMemAllocManaged) REFUSED(cuMemcpy) REFUSED(cuMemcpyAsync)

@@ -22,6 +22,7 @@ from paragon_stream import upscaler
 from paragon_stream.api import upscale
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.device.cuda import CudaDevice
+from paragon_stream.device.discovery import ordinals
 from paragon_stream.frame import pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.media.abilities import decodes_on_gpu
@@ -34,6 +35,7 @@ from paragon_stream.media.quantisers.meter import Origin
 from paragon_stream.media.strength import StrengthTrack
 from paragon_stream.runtimes import SessionOptions
 from paragon_stream.runtimes.device_session import DeviceSession
+from paragon_stream.runtimes.device_team import DeviceTeam
 
 _NVDEC = ctypes.CDLL("libnvcuvid.so.1")
 _DECODE = ctypes.CFUNCTYPE(
@@ -267,13 +269,17 @@ def renders(path: Path) -> None:
     class OnStub:
         name = "stub"
 
-        def compile(self, job: FrameJob, options: SessionOptions) -> DeviceSession:
-            return DeviceSession(
-                job,
-                CudaDevice(0),
-                lambda *where: DoublingProgram(job, *where),
-                second_opinion=lambda: CpuDoubling(job),
-            )
+        def compile(self, job: FrameJob, options: SessionOptions) -> DeviceSession | DeviceTeam:
+            sessions = [
+                DeviceSession(
+                    job,
+                    CudaDevice(ordinal),
+                    lambda *where: DoublingProgram(job, *where),
+                    second_opinion=lambda: CpuDoubling(job),
+                )
+                for ordinal in ordinals(options.device)
+            ]
+            return DeviceTeam(sessions) if len(sessions) > 1 else sessions[0]
 
     uploads: list[int] = []
     upload = CudaDevice.upload
@@ -305,7 +311,15 @@ def renders(path: Path) -> None:
                 assert sum(size > 1 for size in uploads[before:]) <= 4 * 3 * 2
             else:
                 assert ", from frame " in told and any("did not decode all" in w for w in report.warnings)
-    number("fail_at").value = -1
+        number("fail_at").value = -1
+        Painter(path)
+        number("decoded").value, before = 0, len(uploads)
+        out = path.with_name(f"{path.stem}.two.mkv")
+        report = upscale(path, out, engine="cuda", device="cuda:1,cuda:0", pix_fmt="nv12", **lossless)
+        results["two", -1] = pictures(out, None)
+        # The first one decodes, and its frames come to the host for both.
+        assert report.decoder.endswith("on cuda:1") and len(uploads) - before > 2 * 12
+        assert "cuda:0: Stub 0" in report.device and "cuda:1: Stub 1" in report.device, report.device
     for hwaccel in ("none", "cuda"):
         Painter(path)
         out = path.with_name(f"{path.stem}.cpu-{hwaccel}.mkv")
@@ -314,6 +328,7 @@ def renders(path: Path) -> None:
         results["openvino", hwaccel] = pictures(out, None)
     assert same(results["auto", -1], results["none", -1])
     assert same(results["auto", 15], results["none", -1])
+    assert same(results["two", -1], results["none", -1])
     assert same(results["openvino", "cuda"], results["openvino", "none"])
 
 

@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("body", ["facts", "sessions", "errors"])
+@pytest.mark.parametrize("body", ["facts", "sessions", "team", "errors"])
 def test_on_the_stub(on_stub, body: str) -> None:
     on_stub("cuda_on_stub.py", body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from device_material import clean, make_frames, make_job
 from fake_device import FakeDevice, FakeKernel
 
-from paragon_stream.device import Device, Stream
+from paragon_stream.device import Device, Stream, discovery
+from paragon_stream.device.discovery import ordinals
 from paragon_stream.errors import DeviceMemoryError, EngineError, UsageError
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
-from paragon_stream.runtimes.device_engine import compile_on_device, ordinal_of
+from paragon_stream.runtimes.device_engine import compile_on_device
 from paragon_stream.runtimes.device_program import DeviceFrame, Hold
 
 type Planes = list[np.ndarray]
@@ -206,12 +208,29 @@ def test_far_too_little_memory_is_said() -> None:
             pass
 
 
-@pytest.mark.parametrize(("name", "number"), [(None, 0), ("cuda", 0), ("cuda:3", 3)])
-def test_which_gpu(name: str | None, number: int) -> None:
-    assert ordinal_of(name) == number
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [(None, (0,)), ("cuda", (0,)), ("cuda:3", (3,)), ("cuda:2,cuda:0", (2, 0)), ("cuda, cuda:1", (0, 1))],
+)
+def test_which_gpus(name: str | None, numbers: tuple[int, ...]) -> None:
+    assert ordinals(name) == numbers
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "cpu"])
+def test_all_gpus_but_old_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = FakeDevice(ordinal=1).info
+    old = replace(new, ordinal=0, compute_capability=(6, 1))
+    monkeypatch.setattr(discovery, "find_gpus", lambda: ([old, new, replace(new, ordinal=2)], ""))
+    assert ordinals("cuda:all") == (1, 2)
+    monkeypatch.setattr(discovery, "find_gpus", lambda: ([], "none"))
+    assert ordinals("cuda:all") == (0,)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "cpu", "cuda:0,cpu", "cuda:0,", "cuda:0,1"])
 def test_no_gpu_of_that_name(name: str) -> None:
     with pytest.raises(UsageError, match="there is no GPU called"):
-        ordinal_of(name)
+        ordinals(name)
+
+
+def test_no_gpu_twice() -> None:
+    with pytest.raises(UsageError, match="names a GPU twice"):
+        ordinals("cuda,cuda:0")

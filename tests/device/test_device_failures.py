@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from fractions import Fraction
 
 import numpy as np
 import pytest
-from device_material import DOUBLE, clean, doubled, make_frames, make_job, open_session
+from device_material import DOUBLE, clean, doubled, make_frames, make_job, open_session, render_with
 from fake_device import FakeDevice, FakeKernel
 
 from paragon_stream.errors import DeviceMemoryError, EngineError, Interrupted
-from paragon_stream.frame import Timing
 from paragon_stream.framejob import FrameJob
-from paragon_stream.pipeline.pipeline import Pipeline
-from paragon_stream.pipeline.slot import Slot
-from paragon_stream.pipeline.stage import Stage
 
 FRAMES = 6
 
@@ -112,48 +106,7 @@ def test_out_of_memory_holds_nothing() -> None:
 
 
 def render(device: FakeDevice, *, stop_at: int | None = None, count: int = 30) -> list[int]:
-    """Frames through a real pipeline; each carries its number, which the encoder's side checks."""
-    job = make_job()
-    session = open_session(job, device)
-    seen: list[int] = []
-    numbers = iter(range(count))
-
-    def decode(slot: Slot) -> bool:
-        number = next(numbers, None)
-        if number is None:
-            return False
-        for plane in slot.inputs:
-            plane[:] = number
-        slot.timing = Timing(pts=number, duration=1, time_base=Fraction(1, 25))
-        return True
-
-    def compute(slot: Slot) -> None:
-        slot.completion = session.run(slot.inputs, slot.outputs, slot.strength)
-
-    def encode(slot: Slot) -> None:
-        assert all((plane == slot.timing.pts).all() for plane in slot.outputs)
-        seen.append(slot.timing.pts)
-        if len(seen) == stop_at:
-            pipeline.cancel()
-
-    slots = [
-        Slot(session.allocate_planes(job.source), session.allocate_planes(job.target))
-        for _ in range(session.in_flight + 4)
-    ]
-    stages = [
-        Stage(name="decode", work=decode),
-        Stage(name="engine", work=compute),
-        Stage(name="encode", work=encode),
-    ]
-    pipeline = Pipeline(slots, stages)
-    before = threading.active_count()
-    try:
-        pipeline.run()
-    finally:
-        assert threading.active_count() == before
-        assert pipeline.pool.home == len(slots)
-        session.close()
-    return seen
+    return render_with(open_session(make_job(), device), stop_at=stop_at, count=count)
 
 
 def test_through_the_pipeline_in_order() -> None:
