@@ -51,12 +51,13 @@ def charbonnier(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
     return per_sample((difference(result, truth, chroma).square() + 1e-6).sqrt())
 
 
-def log_l2(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
-    """Logarithm of the squared error: PSNR itself, so easy and hard pictures count alike.
+PSNR_CEILING = 47.0
+"""dB beyond which a better patch counts for ever less: flat ones would decide everything else."""
 
-    A floor (40 dB) keeps flat patches from dominating.
-    """
-    return torch.log(l2(result, truth, chroma) + 1e-4)
+
+def psnr(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+    """Logarithm of the squared error, PSNR itself up to sign and scale: easy and hard patches count alike."""
+    return torch.log(l2(result, truth, chroma) + 10 ** (-PSNR_CEILING / 10))
 
 
 def colour(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
@@ -110,7 +111,7 @@ TERMS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "l1": l1,
     "l2": l2,
     "charbonnier": charbonnier,
-    "log_l2": log_l2,
+    "psnr": psnr,
     "ms_ssim": ms_ssim,
     "focal_frequency": focal_frequency,
     "colour": colour,

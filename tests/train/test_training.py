@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -238,6 +239,14 @@ def test_every_loss_is_least_at_the_truth_and_points_towards_it(term: str) -> No
     assert torch.isfinite(gradient).all()
     step = 1e-3 * gradient / gradient.abs().max()
     assert float(loss((wrong - step).detach(), truth)) < float(far.detach())
+
+
+@pytest.mark.parametrize(("decibels", "below"), [(20.0, 0.01), (35.0, 0.3)])
+def test_the_psnr_loss_is_psnr_below_its_ceiling(decibels: float, below: float) -> None:
+    truth = torch.full((3, 3, 16, 16), 0.5)
+    result = truth + 10 ** (-decibels / 20)
+    told = -10 / math.log(10) * float(Loss({"psnr": 1.0})(result, truth))
+    assert decibels - below < told < decibels
 
 
 def test_an_unknown_loss_is_refused() -> None:
