@@ -8,7 +8,13 @@ from pathlib import Path
 
 from paragon_stream.device.discovery import find_gpus, ordinals
 from paragon_stream.errors import EngineError, UsageError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import (
+    ColorSpec,
+    FrameFormat,
+    pixel_format,
+    requested_pixel_format,
+    resolve_color,
+)
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.dynamic_onnx import SizeRange
 from paragon_stream.runtimes import Precision, runtime
@@ -35,13 +41,17 @@ def build_engine(
     width: int,
     height: int,
     pixel_format_name: str = "yuv420p",
+    output_pixel_format_name: str | None = None,
+    color: ColorSpec | None = None,
     sm: int | None = None,
     sizes: SizeRange | None = None,
     on_progress: Callable[[str, float], None] | None = None,
 ) -> BuiltEngine:
     """Build the TensorRT engine for frames of one size, so that nobody waits for it later.
 
-    With `sizes` it is one for all of them; `width` and `height` then are the best.
+    With `sizes` it is one for all of them; `width` and `height` then are the best. What `color` leaves open
+    is guessed from the size, as for streams that do not say: an engine has one matrix, range and chroma
+    location inside. The result has the source's pixel format unless `output_pixel_format_name` is another.
     `sm` is a GPU's compute capability without its dot, for engines that shall run elsewhere; the default is
     the GPU that `options.device` names. Raises UsageError for engines other than TensorRT's, and EngineError.
     """
@@ -53,11 +63,18 @@ def build_engine(
     if sm is not None and chosen.name != "tensorrt-rtx":
         raise UsageError("tensorrt builds for the GPU that is here; only tensorrt-rtx builds for others")
     layout = pixel_format(pixel_format_name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    resolved = resolve_color(
+        color or ColorSpec(),
+        format=layout,
+        width=width,
+        height=height,
+        full_range_name=pixel_format_name.startswith("yuvj"),
+    )
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
     weights, placement = choose_network(source, options)
-    job = build_job(weights, source, placement=placement)
-    target = Target(sm=sm) if sm is not None else _here(options)
+    target = requested_pixel_format(output_pixel_format_name)
+    job = build_job(weights, source, pixel_format=target, placement=placement)
+    gpu = Target(sm=sm) if sm is not None else _here(options)
     told: list[str] = []
 
     def listen(phase: str, part: float) -> None:
@@ -65,7 +82,7 @@ def build_engine(
         if on_progress is not None:
             on_progress(phase, part)
 
-    _, facts = engine(chosen.trt, job, Precision(options.precision), target, listen, sizes=sizes)
+    _, facts = engine(chosen.trt, job, Precision(options.precision), gpu, listen, sizes=sizes)
     return BuiltEngine(path=ENGINES.path(facts), facts=facts, found=not told)
 
 

@@ -9,6 +9,8 @@ import click
 
 from paragon_stream.cli.options import SIZE, given, network_options
 
+_MATRICES = {"bt709": "BT709", "bt601": "SMPTE170M", "bt2020": "BT2020_NCL"}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
@@ -25,7 +27,30 @@ def command() -> None:
     metavar="LEAST BEST MOST",
     help="Instead: one engine for all sizes from LEAST to MOST, fastest at BEST.",
 )
-@click.option("--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Their pixel format.")
+@click.option(
+    "--pix-fmt",
+    default="yuv420p",
+    show_default=True,
+    metavar="F",
+    help="Their pixel format; nv12 and p010le are what GPUs decode to.",
+)
+@click.option("--out-pix-fmt", metavar="F", help="That of the result (default: the same).")
+@click.option(
+    "--matrix",
+    type=click.Choice([*_MATRICES]),
+    help="Their colour matrix (default: by the size, bt601 below 1280 columns and up to 576 rows).",
+)
+@click.option(
+    "--range",
+    "range_",
+    type=click.Choice(["limited", "full"]),
+    help="Their range (default: limited; RGB full).",
+)
+@click.option(
+    "--chroma",
+    type=click.Choice(["left", "center", "topleft"]),
+    help="Where their chroma samples are (default: left).",
+)
 @click.option(
     "--sm", type=int, metavar="N", help="Build for GPUs of this kind, as 89 (default: the GPU that is here)."
 )
@@ -34,6 +59,10 @@ def build(
     size: tuple[int, int] | None,
     sizes: tuple[tuple[int, int], ...],
     pix_fmt: str,
+    out_pix_fmt: str | None,
+    matrix: str | None,
+    range_: str | None,
+    chroma: str | None,
     sm: int | None,
     verbose: bool,
     engine: str | None,
@@ -41,6 +70,7 @@ def build(
 ) -> None:
     """Build the engine for frames of one size, or of many. With --sm no GPU is needed (tensorrt-rtx only)."""
     from paragon_stream.engines import build_engine
+    from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, Matrix
     from paragon_stream.framejob.dynamic_onnx import SizeRange
     from paragon_stream.upscaler import UpscalerOptions
 
@@ -56,6 +86,12 @@ def build(
         height=height,
         sizes=several,
         pixel_format_name=pix_fmt,
+        output_pixel_format_name=out_pix_fmt,
+        color=ColorSpec(
+            matrix=Matrix[_MATRICES[matrix]] if matrix else Matrix.UNSPECIFIED,
+            range=ColorRange(range_) if range_ else None,
+            chroma_location=ChromaLocation[(chroma or "unspecified").upper()],
+        ),
         sm=sm,
         on_progress=_Lines(),
     )

@@ -110,6 +110,15 @@ def test_building_for_another_machine(cache: DiskCache) -> None:
     many = ["build", "--sizes", "64x48", "96x64", "128x96", "--sm", "89"]
     third = CliRunner().invoke(engine_command.command, many)
     assert third.exit_code == 0 and "64x48 96x64 128x96: yuv420p" in third.output, third.output
+    decoded = ["build", "--size", "64x48", "--sm", "89", "--pix-fmt", "nv12", "--out-pix-fmt", "yuv420p"]
+    for extra, answer in (
+        ([], "built in"),
+        (["--matrix", "bt601", "--range", "limited", "--chroma", "left"], "was there already"),
+        (["--matrix", "bt709"], "built in"),
+        (["--range", "full"], "built in"),
+        (["--chroma", "topleft"], "built in"),
+    ):
+        assert answer in CliRunner().invoke(engine_command.command, [*decoded, *extra]).output, extra
     inside = CliRunner().invoke(engine_command.command, ["build", "--size", "80x50", "--sm", "89"])
     assert "was there already" in inside.output
 
