@@ -2,6 +2,7 @@
 
     paragon_stream.upscale("in.mkv", "out.mkv", variant="realtime")     # file to file
     paragon_stream.upscale_images("photo.png", "big.png")               # still images
+    paragon_stream.live("screen")                                       # as it comes, into a window
     paragon_stream.Upscaler(width=960, height=540)                      # planes in, planes out
 
 Names are imported when they are first used, so that importing the package costs nothing.
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from paragon_stream.errors import ParagonError as ParagonError
     from paragon_stream.frame import ColorSpec as ColorSpec
     from paragon_stream.images import upscale_images as upscale_images
+    from paragon_stream.live_session import LiveProgress as LiveProgress
+    from paragon_stream.livestream import live as live
     from paragon_stream.render import RenderProgress as RenderProgress
+    from paragon_stream.report import LiveReport as LiveReport
     from paragon_stream.report import Report as Report
     from paragon_stream.upscaler import Upscaler as Upscaler
 
@@ -25,10 +29,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ColorSpec": "paragon_stream.frame",
+    "LiveProgress": "paragon_stream.live_session",
+    "LiveReport": "paragon_stream.report",
     "ParagonError": "paragon_stream.errors",
     "RenderProgress": "paragon_stream.render",
     "Report": "paragon_stream.report",
     "Upscaler": "paragon_stream.upscaler",
+    "live": "paragon_stream.livestream",
     "upscale": "paragon_stream.api",
     "upscale_images": "paragon_stream.images",
 }

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream import process
-from paragon_stream.checkpoint import Weights
 from paragon_stream.frame import requested_pixel_format
-from paragon_stream.geometry import Placement
 from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.fields import parse_method
 from paragon_stream.media.images.numbering import numbering
@@ -23,13 +19,18 @@ from paragon_stream.media.plan import OutputOptions, plan_output
 from paragon_stream.media.prepare import SourceOptions, open_reader, prepare
 from paragon_stream.media.sink import open_sink
 from paragon_stream.media.tracks import TrackChoice, TrackList, parse_tracks
-from paragon_stream.pipeline.trace import Trace
-from paragon_stream.render import RenderProgress, Strengths, Upscalers, render
-from paragon_stream.report import FormatReport, ModelReport, Report, StageReport
+from paragon_stream.render import (
+    RenderProgress,
+    Strengths,
+    Upscalers,
+    beyond_the_network,
+    render,
+    results_on_gpu,
+    traced,
+)
+from paragon_stream.report import FormatReport, ModelReport, Report, StageReport, Warnings
 from paragon_stream.runtimes import Flavour, gpu_of
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
-
-_log = logging.getLogger(__name__)
 
 
 def upscale(
@@ -103,7 +104,7 @@ def upscale(
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
     """
     begin_wall, begin_cpu = time.perf_counter(), process.cpu_seconds()
-    warnings = _Warnings(on_warning)
+    warnings = Warnings(on_warning)
     options = UpscalerOptions(
         variant=variant,
         scale=scale,
@@ -153,7 +154,7 @@ def upscale(
         plan = plan_output(info, destination, placement, delivery_options(info, output_options, destination))
     info, told_of_decoder = with_decoder(info, accelerator, gpu_of(options.engine, options.device))
     follows = network.spec.conditioned and parse_strength(strength) is None
-    warnings.add([*info.hints, *plan.warnings, *told_of_decoder, *_beyond_the_network(network, placement)])
+    warnings.add([*info.hints, *plan.warnings, *told_of_decoder, *beyond_the_network(network, placement)])
     with (
         Upscaler.for_format(
             info.video.format,
@@ -167,10 +168,11 @@ def upscale(
         open_reader(info, strengths=follows, follow=True, fetch=upscaler.fetch) as reader,
     ):
         told = Strengths(reader if follows else None, upscaler.strength)
-        sink = open_sink(plan, info)
+        results = results_on_gpu(upscaler, plan)
+        sink = open_sink(plan, info, results)
         try:
-            with _traced(trace, upscalers) as spans:
-                stats = render(reader, upscalers, sink, spans, told, on_progress)
+            with traced(trace, upscalers) as spans:
+                stats = render(reader, upscalers, sink, spans, told, on_progress, results)
         except BaseException:
             sink.abort()
             warnings.add(sink.warnings)  # they say where the unfinished file is
@@ -186,10 +188,7 @@ def upscale(
             wall_seconds=time.perf_counter() - begin_wall,
             cpu_seconds=process.cpu_seconds() - begin_cpu,
             fps=reader.frames / stats.wall,
-            stages={
-                name: StageReport(busy=stage.busy, waiting=stage.waiting_for_input + stage.waiting_for_output)
-                for name, stage in stats.stages.items()
-            },
+            stages=StageReport.of(stats),
             decoder=reader.decoder,
             engine=session.engine,
             precision=session.precision,
@@ -201,50 +200,10 @@ def upscale(
             formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
             target_format=str(upscaler.target),
             codec=plan.job.encoder.name if plan.job else plan.image.kind.value if plan.image else "rawvideo",
+            results_in=f"cuda:{results.ordinal}" if results else "host",
             bytes_out=sink.bytes_written,
             peak_rss_bytes=process.peak_rss(),
             strength=told.report() if network.spec.conditioned else None,
             damage=reader.damage,
             warnings=tuple(warnings.said),
         )
-
-
-def _beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
-    """What to say where no network enlarges as much as was asked for."""
-    scale, factor = weights.spec.scale, float(placement.factor)
-    if factor <= scale * 1.01:  # the rounding to even sides aside
-        return []
-    return [
-        f"the network enlarges {scale} times; the rest of the way to {factor:.3g} times is plain resampling"
-    ]
-
-
-@contextmanager
-def _traced(path: str | Path | None, upscalers: Upscalers) -> Iterator[Trace | None]:
-    """A trace that is written to `path` at the end, also of a render that fails; None without a path."""
-    if path is None:
-        yield None
-        return
-    trace = Trace()
-    upscalers.trace(trace)
-    try:
-        yield trace
-    finally:
-        try:
-            Path(path).write_text(trace.to_json(), encoding="utf-8")
-        except OSError as error:
-            _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
-
-
-class _Warnings:
-    """Collects warnings for the report and passes each on once, as soon as it is known."""
-
-    def __init__(self, on_warning: Callable[[str], None] | None) -> None:
-        self.said: list[str] = []
-        self._on_warning = on_warning or _log.warning
-
-    def add(self, sentences: Sequence[str]) -> None:
-        for sentence in sentences:
-            if sentence not in self.said:
-                self.said.append(sentence)
-                self._on_warning(sentence)

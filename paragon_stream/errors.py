@@ -7,6 +7,7 @@ are mapped to one of these at the single module that imports the library.
     ├── UsageError              exit code 2: the request makes no sense (unknown variant, engine, codec …)
     ├── InputError              the source cannot be read, or holds nothing to upscale
     ├── OutputError             the destination cannot be written
+    │   └── ConsumerGone        the program that read the output has left
     ├── LossError               `strict` was asked for and something would be lost
     ├── FormatError             a pixel format, colour space or size that cannot be processed
     ├── CheckpointError         weights that are missing, damaged, or not what they are said to be
@@ -38,6 +39,10 @@ class InputError(ParagonError):
 
 class OutputError(ParagonError):
     """The destination cannot be written, exists already, or the encoder refused."""
+
+
+class ConsumerGone(OutputError):
+    """The program at the other end of a pipe has left: a window was closed, a pipeline was ended."""
 
 
 class LossError(ParagonError):

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
+from paragon_stream.checkpoint import Weights
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError, FormatError
 from paragon_stream.frame import FrameFormat, Timing
-from paragon_stream.geometry import Fit, fill
+from paragon_stream.geometry import Fit, Placement, fill
+from paragon_stream.media.device_frames import DeviceFrames, fits
 from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.media.plan import OutputPlan
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.media.sink import Sink
+from paragon_stream.media.writer import VideoWriter
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress, in_succession
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
@@ -48,9 +54,12 @@ class Upscalers:
     Close it, or use `with`; `first` stays its owner's.
     """
 
-    def __init__(self, first: Upscaler, options: UpscalerOptions, *, grain: int) -> None:
-        """`grain` is `geometry.place`'s."""
+    def __init__(
+        self, first: Upscaler, options: UpscalerOptions, *, grain: int, flavour: Flavour = Flavour.THROUGHPUT
+    ) -> None:
+        """`grain` is `geometry.place`'s, `flavour` that of `first`."""
         self.first = first
+        self._flavour = flavour
         self._grain = grain
         self._options = replace(options, engine=first.session.engine)
         self._fit = Fit(options.fit) if options.fit in (Fit.CROP, Fit.STRETCH) else Fit.PAD
@@ -70,7 +79,7 @@ class Upscalers:
                 pixel_format=target.pixel_format,
                 color=target.color,
                 network=(self.first.weights, placement),
-                flavour=Flavour.THROUGHPUT,
+                flavour=self._flavour,
             )
             if self._trace is not None:
                 made.trace(self._trace)
@@ -110,6 +119,53 @@ class Upscalers:
         self.close()
 
 
+@contextmanager
+def traced(path: str | Path | None, upscalers: Upscalers) -> Iterator[Trace | None]:
+    """A trace that is written to `path` at the end, also of a render that fails; None without a path."""
+    if path is None:
+        yield None
+        return
+    trace = Trace()
+    upscalers.trace(trace)
+    try:
+        yield trace
+    finally:
+        try:
+            Path(path).write_text(trace.to_json(), encoding="utf-8")
+        except OSError as error:
+            _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
+
+
+def beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
+    """What to say where no network enlarges as much as was asked for."""
+    scale, factor = weights.spec.scale, float(placement.factor)
+    if factor <= scale * 1.01:  # the rounding to even sides aside
+        return []
+    return [
+        f"the network enlarges {scale} times; the rest of the way to {factor:.3g} times is plain resampling"
+    ]
+
+
+def results_on_gpu(upscaler: Upscaler, plan: OutputPlan) -> DeviceFrames | None:
+    """Room on the engine's GPU for results that `plan`'s encoder takes from there; None where it takes them
+    from the host."""
+    room = upscaler.device_results
+    if plan.job is None or not fits(upscaler.target, plan.job.encoder):
+        return None
+    if room is None:
+        _log.info("%s gets its frames from the host: the engine is not on one GPU", plan.job.encoder.name)
+        return None
+    ordinal, make = room
+    in_flight = upscaler.session.in_flight + SPARE_SLOTS
+    try:
+        results = DeviceFrames(upscaler.target, ordinal, make, in_flight=in_flight)
+    except EngineError as error:
+        _log.warning("%s gets its frames from the host: %s", plan.job.encoder.name, error)
+        return None
+    _log.info("%s gets its frames from the memory of cuda:%d", plan.job.encoder.name, ordinal)
+    return results
+
+
 class Strengths:
     """What each frame's slot says of its compression: by the reader that is followed, or fixed."""
 
@@ -140,19 +196,47 @@ def render(
     trace: Trace | None,
     strengths: Strengths,
     on_progress: Callable[[RenderProgress], None] | None,
+    results: DeviceFrames | None = None,
 ) -> PipelineStats:
     """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
 
+    `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs.
     Where the stream turns to another format, the frames on their way are finished first.
     """
-    runs: list[PipelineStats] = []
     meter = _Meter(reader.info.video.frames, sink, on_progress) if on_progress else None
+    return run_stretches(
+        reader, upscalers, lambda upscaler: _stages(reader, upscaler, sink, strengths, results), trace, meter
+    )
+
+
+class Meter(Protocol):
+    """Whom `run_stretches` tells how far it is."""
+
+    def __call__(self, progress: Progress) -> None:
+        """See `Pipeline.run`."""
+        ...
+
+    def run_ended(self, run: PipelineStats) -> None:
+        """What comes now comes on top of `run`."""
+        ...
+
+
+def run_stretches(
+    reader: VideoReader | SequenceReader,
+    upscalers: Upscalers,
+    stages: Callable[[Upscaler], list[Stage[Plane]]],
+    trace: Trace | None,
+    meter: Meter | None,
+    interval: float = 0.5,
+) -> PipelineStats:
+    """A pipeline of `stages` for each stretch of one format, until `reader` ends. `interval` is that of the
+    meter, in seconds."""
+    runs: list[PipelineStats] = []
     format: FrameFormat | None = reader.changes.format
     while format is not None:
-        frames = sum(run.stages["encode"].frames for run in runs)
-        stages = _stages(reader, upscalers.of(format), sink, strengths)
-        pipeline = Pipeline(upscalers.slots(format), stages, trace, first_frame=frames)
-        runs.append(pipeline.run(meter))
+        frames = sum(next(reversed(run.stages.values())).frames for run in runs)
+        pipeline = Pipeline(upscalers.slots(format), stages(upscalers.of(format)), trace, first_frame=frames)
+        runs.append(pipeline.run(meter, interval))
         if meter is not None:
             meter.run_ended(runs[-1])
         format = _turned(reader, upscalers)
@@ -173,8 +257,14 @@ def _turned(reader: VideoReader | SequenceReader, upscalers: Upscalers) -> Frame
 
 
 def _stages(
-    reader: VideoReader | SequenceReader, upscaler: Upscaler, sink: Sink, strengths: Strengths
+    reader: VideoReader | SequenceReader,
+    upscaler: Upscaler,
+    sink: Sink,
+    strengths: Strengths,
+    results: DeviceFrames | None,
 ) -> list[Stage[Plane]]:
+    there = results if upscaler.device_results is not None else None
+
     def decode(slot: Slot[Plane]) -> bool:
         slot.timing = reader.read_into(slot.inputs)
         if slot.timing is not None:
@@ -183,11 +273,16 @@ def _stages(
 
     def compute(slot: Slot[Plane]) -> None:
         inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
-        slot.completion = upscaler.run(inputs, slot.outputs, slot.strength)
+        slot.result = result = there.take() if there is not None else None
+        slot.completion = upscaler.run(inputs, result or slot.outputs, slot.strength)
 
     def encode(slot: Slot[Plane]) -> None:
         assert slot.timing is not None
-        sink.write(slot.outputs, slot.timing)
+        if isinstance(slot.result, DevicePicture):
+            assert isinstance(sink, VideoWriter), "no other sink has `results`"
+            sink.write(slot.result, slot.timing)
+        else:
+            sink.write(slot.outputs, slot.timing)
 
     def finish() -> None:
         if reader.changes.ended:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Self
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.media.changes import Look
 from paragon_stream.media.info import Damage as Damage
+from paragon_stream.pipeline.latency import LatencyMeter
+from paragon_stream.pipeline.pipeline import PipelineStats
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +23,14 @@ class StageReport:
 
     busy: float
     waiting: float
+
+    @classmethod
+    def of(cls, stats: PipelineStats) -> dict[str, Self]:
+        """Every stage of a pipeline, in order of flow."""
+        return {
+            name: cls(busy=stage.busy, waiting=stage.waiting_for_input + stage.waiting_for_output)
+            for name, stage in stats.stages.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +119,79 @@ class Report:
     """Of all frames, in the order in which they came."""
     target_format: str
     codec: str
+    results_in: str = "host"
+    """Whose memory the encoder took frames from: "host", or "cuda:0"."""
     bytes_out: int
     peak_rss_bytes: int
     strength: StrengthReport | None = None
     """None where the weights are not conditioned on it."""
     damage: Damage = field(default_factory=Damage)
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The report as indented JSON, with a newline at the end."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyReport:
+    """How old frames were when they had been delivered: seconds since they had been captured."""
+
+    median: float
+    percentile_95: float
+    maximum: float
+
+    @classmethod
+    def of(cls, meter: LatencyMeter) -> LatencyReport:
+        return cls(
+            median=round(meter.quantile(0.5), 6),
+            percentile_95=round(meter.quantile(0.95), 6),
+            maximum=round(meter.maximum, 6),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveReport:
+    """One live session, as `paragon_stream.live` returns it and `--report FILE.json` stores it."""
+
+    source: str
+    destination: str
+    ended: str
+    """Why it is over, in words."""
+    failure: str | None
+    """`ended`, if the source broke off and did not come back."""
+    seconds: float
+    """From the first frame that could be taken to the last that was delivered."""
+    frames_in: int
+    frames_out: int
+    dropped_before_engine: int
+    """Captured, and given up for a newer one."""
+    dropped_before_output: int
+    """Computed, and given up for a newer one because the output was busy."""
+    fps_in: float
+    fps_out: float
+    latency: LatencyReport
+    reconnects: int
+    stages: dict[str, StageReport]
+    decoder: str
+    engine: str
+    precision: str
+    device: str
+    threads: int | None
+    model: ModelReport
+    source_format: str
+    formats: tuple[FormatReport, ...]
+    target_format: str
+    codec: str
+    sound: str | None
+    """The codec of the sound in the output; None where there is none."""
+    bytes_out: int
+    cpu_seconds: float
+    peak_rss_bytes: int
+    strength: StrengthReport | None = None
+    damage: Damage = field(default_factory=Damage)
+    events: tuple[str, ...] = ()
+    """What happened on the way, in order."""
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> str:
@@ -125,6 +208,8 @@ class ImageResult:
     error: str = ""
     source_format: str = ""
     target_format: str = ""
+    strength: float | None = None
+    """What the weights were told of its compression; None for those that are told nothing."""
     seconds: float = 0.0
     bytes_out: int = 0
     warnings: tuple[str, ...] = ()
@@ -153,3 +238,17 @@ class ImagesReport:
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+class Warnings:
+    """Collects warnings for the report and passes each on once, as soon as it is known."""
+
+    def __init__(self, on_warning: Callable[[str], None] | None) -> None:
+        self.said: list[str] = []
+        self._on_warning = on_warning or _log.warning
+
+    def add(self, sentences: Sequence[str]) -> None:
+        for sentence in sentences:
+            if sentence not in self.said:
+                self.said.append(sentence)
+                self._on_warning(sentence)

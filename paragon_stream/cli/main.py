@@ -18,6 +18,7 @@ import click
 from paragon_stream.errors import Interrupted, ParagonError, UsageError
 
 COMMANDS = {
+    "live": ("paragon_stream.cli.live", "Upscale a screen, a capture device or a stream as it comes."),
     "probe": ("paragon_stream.cli.probe", "What is in a file, and what would be done with each stream."),
     "models": ("paragon_stream.cli.models", "Shipped weights and their quality; `models export`."),
     "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import click
 
+from paragon_stream.live_session import LiveProgress
 from paragon_stream.render import RenderProgress
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines; the first comes at once, so that a log shows that work has begun."""
 
 
-class ProgressDisplay:
-    """Shows `RenderProgress` as it comes; use as a context manager around the render."""
+class ProgressDisplay[Told: (RenderProgress, LiveProgress)]:
+    """Shows progress as it comes, put in words by `line`; use as a context manager around the work."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, line: Callable[[Told], str], *, quiet: bool = False) -> None:
+        self._line: Callable[[Told], str] = line
         self._quiet = quiet
         self._bar = None if quiet or not sys.stderr.isatty() else _Bar()
         self._next_line = 0.0
 
-    def __call__(self, progress: RenderProgress) -> None:
+    def __call__(self, progress: Told) -> None:
         if self._bar is not None:
-            self._bar.show(progress)
+            self._bar.show(self._line(progress), progress)
         elif not self._quiet and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + PLAIN_INTERVAL
-            click.echo(_line(progress), err=True)
+            click.echo(self._line(progress), err=True)
 
     def __enter__(self) -> Self:
         return self
@@ -57,11 +60,24 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def _line(progress: RenderProgress) -> str:
+def render_line(progress: RenderProgress) -> str:
+    """How far a render is."""
     total = f"/{progress.total}" if progress.total else ""
     parts = [f"frame {progress.frames}{total}", f"{progress.fps:.1f} fps", size(progress.bytes_out)]
     if progress.eta is not None:
         parts.append(f"{clock(progress.eta)} left")
+    return ", ".join(parts)
+
+
+def live_line(progress: LiveProgress) -> str:
+    """How a live session is doing."""
+    parts = [
+        f"{clock(progress.seconds)}",
+        f"{progress.fps_in:.1f} fps in, {progress.fps_out:.1f} out",
+        f"{progress.dropped} dropped",
+        f"latency {progress.latency * 1000:.0f} ms",
+        size(progress.bytes_out),
+    ]
     return ", ".join(parts)
 
 
@@ -82,9 +98,13 @@ class _Bar:
         self._task = self._progress.add_task("starting", total=None)
         self._progress.start()
 
-    def show(self, progress: RenderProgress) -> None:
+    def show(self, line: str, progress: RenderProgress | LiveProgress) -> None:
+        if isinstance(progress, LiveProgress):
+            self._progress.columns = self._progress.columns[-1:]  # it has no end to come nearer to
+            self._progress.update(self._task, description=line)
+            return
         total = max(progress.total, progress.frames) if progress.total else None
-        self._progress.update(self._task, total=total, completed=progress.frames, description=_line(progress))
+        self._progress.update(self._task, total=total, completed=progress.frames, description=line)
 
     def stop(self) -> None:
         self._progress.stop()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from paragon_stream import __version__
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import given, network_options, parse_encoder_options
-from paragon_stream.errors import OutputError
-
-if TYPE_CHECKING:
-    from paragon_stream.report import ImagesReport, Report
 
 
 class _MainCommand(click.Command):
@@ -103,11 +99,11 @@ def command(
     """
     from paragon_stream.api import upscale
     from paragon_stream.cli.images import run_images, summarise
-    from paragon_stream.cli.progress import ProgressDisplay, clock, size
+    from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, size
+    from paragon_stream.cli.reports import check_report, write_report
     from paragon_stream.images import is_images
 
-    if report is not None and not report.absolute().parent.is_dir():
-        raise OutputError(f"the report cannot be written: {report.absolute().parent} is no folder")
+    check_report(report)
     if is_images(source, destination):
         images = run_images(
             source,
@@ -118,10 +114,10 @@ def command(
             strict=strict,
             quiet=quiet,
         )
-        _write_report(images, report)
+        write_report(images, report)
         summarise(images, quiet=quiet)
         return
-    with ProgressDisplay(quiet=quiet) as display:
+    with ProgressDisplay(render_line, quiet=quiet) as display:
         result = upscale(
             source,
             destination,
@@ -132,19 +128,10 @@ def command(
             on_warning=lambda text: click.echo(f"warning: {text}", err=True),
             **given(**options),
         )
-    _write_report(result, report)
+    write_report(result, report)
     if not quiet:
         click.echo(
             f"{result.destination}: {result.target_format}, {result.frames_out} frames in "
             f"{clock(result.wall_seconds)} ({result.fps:.1f} fps), {size(result.bytes_out)}",
             err=True,
         )
-
-
-def _write_report(result: Report | ImagesReport, path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(result.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"the report cannot be written to {path}: {error.strerror}") from error

@@ -6,6 +6,8 @@ stream if its first packet is damaged. Here a damaged packet costs no more than 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ class AdtsFilter:
 
     def __call__(self, packet: Any) -> Any:
         """The packet without its header, timestamps kept; None if the filter holds it back."""
+        pts, dts, duration = packet.pts, packet.dts, packet.duration  # the filter takes the packet's insides
+        unit, is_keyframe = packet.time_base, packet.is_keyframe
         made = self._filter.filter(packet)
         if not made:
             return None
@@ -34,8 +38,8 @@ class AdtsFilter:
             return made[0]
         # Matroska's muxer would take the configuration for a change, and write its tracks a second time.
         bare: Any = av.Packet(bytes(made[0]))
-        bare.pts, bare.dts, bare.duration = packet.pts, packet.dts, packet.duration
-        bare.time_base, bare.is_keyframe = packet.time_base, packet.is_keyframe
+        bare.pts, bare.dts, bare.duration = pts, dts, duration
+        bare.time_base, bare.is_keyframe = unit, is_keyframe
         return bare
 
 
@@ -54,16 +58,19 @@ def audio_config(path: Path, index: int) -> bytes | None:
     """The AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of stream `index`, from its first sound packet."""
     with open_source(path) as source:
         stream = source.streams[index]
-        strip = BitStreamFilterContext("aac_adtstoasc", in_stream=stream)
-        for count, packet in enumerate(source.demux(stream)):
-            if count > _LOOK_AT:
-                break
-            if not packet.size:
-                continue
-            try:
-                made = strip.filter(packet)
-            except AV_ERRORS:
-                continue
-            if made and made[0].has_sidedata("new_extradata"):
-                return bytes(made[0].get_sidedata("new_extradata"))
+        return config_of(islice(source.demux(stream), _LOOK_AT), stream)
+
+
+def config_of(packets: Iterable[Any], stream: Any) -> bytes | None:
+    """The same, from `packets` of `stream`; None if none of them is sound."""
+    strip = BitStreamFilterContext("aac_adtstoasc", in_stream=stream)
+    for packet in packets:
+        if not packet.size:
+            continue
+        try:
+            made = strip.filter(packet)
+        except AV_ERRORS:
+            continue
+        if made and made[0].has_sidedata("new_extradata"):
+            return bytes(made[0].get_sidedata("new_extradata"))
     return None

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable
 from fractions import Fraction
 
+import av
+
 _KEPT = 64
 """Changes, and key frames that are still to be seen: more than any decoder holds back."""
 
@@ -53,3 +55,8 @@ class AspectLog:
             self._since.clear()  # the header's word, before the decoder's
             return -1
         return next((key for key in self._keys if key > self._delivered), self._delivered + 1)
+
+
+def packet_serial(frame: av.VideoFrame) -> int:
+    """The number of the packet that `frame` was made of; -1 where the decoder lost it."""
+    return frame.opaque if isinstance(frame.opaque, int) else -1

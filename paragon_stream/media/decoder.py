@@ -16,7 +16,7 @@ import av
 from av.container import InputContainer
 
 from paragon_stream.errors import InputError
-from paragon_stream.media.aspects import AspectLog
+from paragon_stream.media.aspects import AspectLog, packet_serial
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.frame_source import LeftGpu
 from paragon_stream.media.info import Damage, Gpu
@@ -132,7 +132,7 @@ class Decoder:
 
     def aspect(self, frame: av.VideoFrame) -> Fraction | None:
         """The shape of the samples of `frame`, delivered by this decoder; None where nothing says it."""
-        return self._aspects.of(_serial(frame))
+        return self._aspects.of(packet_serial(frame))
 
     def close(self) -> None:
         # Threads still at work end here, without the GIL. PyAV frees a decoder with the GIL held and waits
@@ -226,7 +226,7 @@ class Decoder:
         """`frames`, which were decoded just now; notes the shape of their samples."""
         aspect = self._context.sample_aspect_ratio
         known = Fraction(aspect.numerator, aspect.denominator) if aspect else None
-        self._aspects.decoded(map(_serial, frames), known)
+        self._aspects.decoded(map(packet_serial, frames), known)
         return frames
 
     def _decode_on_gpu(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
@@ -299,11 +299,6 @@ class Decoder:
         if found:
             _log.debug("%d frames behind an error at the end of %s rescued", len(found), self._path)
         return list(found)
-
-
-def _serial(frame: av.VideoFrame) -> int:
-    """The number of the packet that `frame` was made of; -1 where the decoder lost it."""
-    return frame.opaque if isinstance(frame.opaque, int) else -1
 
 
 def _not_for_gpu(frame: av.VideoFrame) -> str:

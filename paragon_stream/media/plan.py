@@ -213,7 +213,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
 def _choose(container: Container, source: PixelFormat, options: OutputOptions) -> tuple[Encoder, PixelFormat]:
     """The encoder and the format of its frames: what was asked for, else what loses nothing of `source`."""
     wanted = options.pixel_format
-    if wanted is not None and not _convertible(source, wanted):
+    if wanted is not None and not convertible(source, wanted):
         raise UsageError(
             f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family} ({source.name}):"
             " of such conversions only RGB to YUV is offered"
@@ -254,7 +254,7 @@ def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
     return dict.fromkeys([*likes, without_alpha(source)])
 
 
-def _convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
+def convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
     return wanted.family is source.family or (source.family, wanted.family) == (Family.RGB, Family.YUV)
 
 
@@ -330,7 +330,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
         check_destination(path, info.path, overwrite=options.overwrite)
     source = info.video.format.pixel_format
     wanted = options.pixel_format
-    if wanted is not None and not _convertible(source, wanted):
+    if wanted is not None and not convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
     target = target_format(info.video, placement, check_y4m(wanted or without_alpha(source)))
     dropped, losses = picture_only(info, options, "y4m")

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import ConsumerGone, OutputError, UsageError
 from paragon_stream.frame import (
     PIXEL_FORMATS,
     ChromaLocation,
@@ -27,6 +27,7 @@ from paragon_stream.frame import (
     Timing,
 )
 from paragon_stream.media.av_errors import reason
+from paragon_stream.media.outpipe import OutPipe
 from paragon_stream.media.planes import Plane
 from paragon_stream.media.workdir import WorkDir
 
@@ -87,7 +88,7 @@ class Y4mWriter:
         rate: Fraction,
         *,
         work: WorkDir | None = None,
-        pipe: BinaryIO | None = None,
+        pipe: BinaryIO | OutPipe | None = None,
     ) -> None:
         """`work` for a file; without it `pipe`, by default standard output, which is not closed."""
         self.warnings: list[str] = []
@@ -104,7 +105,7 @@ class Y4mWriter:
         self._held: list[bytes] | None = None
         self._ended = False
         try:
-            self._file: BinaryIO = work.file.open("wb") if work else pipe or sys.stdout.buffer
+            self._file: BinaryIO | OutPipe = work.file.open("wb") if work else pipe or sys.stdout.buffer
         except OSError as error:
             raise OutputError(f"cannot write {self._where}: {reason(error)}") from error
         self._put(header(format, rate))
@@ -173,6 +174,6 @@ class Y4mWriter:
         try:
             action()  # type: ignore[operator]
         except BrokenPipeError:
-            raise OutputError("the program that reads the y4m stream has closed it") from None
+            raise ConsumerGone("the program that reads the y4m stream has closed it") from None
         except (OSError, ValueError) as error:
             raise OutputError(f"cannot write {self._where}: {reason(error)}") from error

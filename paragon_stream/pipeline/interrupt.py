@@ -17,8 +17,13 @@ class HeldInterrupt:
     """
 
     def __init__(self) -> None:
-        self.pending = False
+        self.count = 0
+        """How often Ctrl-C has come."""
         self._holds = False
+
+    @property
+    def pending(self) -> bool:
+        return self.count > 0
 
     def __enter__(self) -> HeldInterrupt:
         in_main = threading.current_thread() is threading.main_thread()
@@ -34,4 +39,4 @@ class HeldInterrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.pending = True
+        self.count += 1

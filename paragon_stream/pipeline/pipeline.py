@@ -209,8 +209,9 @@ class Pipeline[Plane]:
         return all(worker.ended for worker in self._workers)
 
     def _channel_after(self, stage: Stage[Plane]) -> Channel[Slot[Plane]]:
-        """Half of the slots may wait between two stages; behind a live source only the newest frame may."""
-        return Channel(1 if stage.overflow is Overflow.DROP_OLDEST else max(1, len(self.pool.slots) // 2))
+        """See `Stage.room`."""
+        usual = 1 if stage.overflow is Overflow.DROP_OLDEST else max(1, len(self.pool.slots) // 2)
+        return Channel(stage.room or usual)
 
     def _stop(self) -> None:
         """Make every stage end after the slot in its hands."""

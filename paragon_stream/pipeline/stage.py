@@ -39,6 +39,8 @@ class Stage[Plane]:
     work: Callable[[Slot[Plane]], bool | None]
     finish: Callable[[], None] | None = None
     overflow: Overflow = Overflow.WAIT
+    room: int | None = None
+    """Slots that may wait behind it. None: the newest one behind a live stage, elsewhere half of all."""
 
 
 @dataclass(frozen=True, kw_only=True)

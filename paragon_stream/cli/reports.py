@@ -1,0 +1,28 @@
+"""The option `--report`, which several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from paragon_stream.errors import OutputError
+
+
+class _Report(Protocol):
+    def to_json(self) -> str: ...
+
+
+def check_report(path: Path | None) -> None:
+    """Raise OutputError, before any work, where a report could not be written."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise OutputError(f"the report cannot be written: {path.absolute().parent} is no folder")
+
+
+def write_report(result: _Report, path: Path | None) -> None:
+    """Write it to `path`, if there is one. Raises OutputError."""
+    if path is None:
+        return
+    try:
+        path.write_text(result.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the report cannot be written to {path}: {error.strerror}") from error

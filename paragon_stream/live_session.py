@@ -1,0 +1,259 @@
+"""A live session at work: what its three stages do, and what is told about it meanwhile.
+
+The same pipeline as a file's, but behind the first two stages a channel that never waits: where the next one
+is busy, the frame that waits there gives way to the newer one. So nothing queues up. How old a frame can be
+when it has been delivered is bounded by what was begun before it: the rest of one frame's computing, its own,
+the rest of one frame's delivery, its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from paragon_stream.errors import ConsumerGone
+from paragon_stream.media.live.feed import LiveFeed
+from paragon_stream.media.live.writer import LiveWriter, LiveY4mWriter
+from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.y4m import Y4mWriter
+from paragon_stream.pipeline.interrupt import HeldInterrupt
+from paragon_stream.pipeline.latency import LatencyMeter
+from paragon_stream.pipeline.pipeline import PipelineStats, Progress
+from paragon_stream.pipeline.slot import Completion, Slot
+from paragon_stream.pipeline.stage import Overflow, Stage
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.render import Strengths
+from paragon_stream.report import Warnings
+from paragon_stream.runtimes import Plane
+from paragon_stream.upscaler import Upscaler
+
+TICK = 0.1
+"""Seconds between two looks at Ctrl-C and `stop`."""
+_TELL = 0.5
+"""Seconds between two reports of progress."""
+_WINDOW = 4.0
+"""Seconds that rates are measured over."""
+_GRACE = 3.0
+"""Seconds after the stop that a slow reader of the output has."""
+_LOST, _FEW = 0.1, 8
+"""The part of frames, and their number, that may be lost before the machine counts as too slow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveProgress:
+    """How a live session is doing. Rates are those of the last seconds."""
+
+    seconds: float
+    frames_in: int
+    frames_out: int
+    dropped: int
+    fps_in: float
+    fps_out: float
+    latency: float
+    """Seconds from capture to delivery of the latest frame."""
+    bytes_out: int
+
+
+class Stopping:
+    """Whether the user wants to stop, and since when."""
+
+    def __init__(self, interrupt: HeldInterrupt, stop: threading.Event | None) -> None:
+        self._interrupt, self._stop = interrupt, stop
+        self.since: float | None = None
+
+    def __bool__(self) -> bool:
+        asked = self._interrupt.pending or (self._stop is not None and self._stop.is_set())
+        if asked and self.since is None:
+            self.since = perf_counter()
+        return asked
+
+    @property
+    def urgent(self) -> bool:
+        """Whether that was a while ago, or asked for twice."""
+        return bool(self) and (self._interrupt.count > 1 or perf_counter() - (self.since or 0) > _GRACE)
+
+
+class LiveSession:
+    """The work of the three stages, and the counts."""
+
+    def __init__(
+        self,
+        feed: LiveFeed,
+        reader: VideoReader,
+        sink: LiveWriter | Y4mWriter,
+        strengths: Strengths,
+        trace: Trace | None,
+        stopping: Stopping,
+    ) -> None:
+        self.feed, self.sink, self.stopping = feed, sink, stopping
+        self.latency = LatencyMeter()
+        self.captured = self.computed = self.delivered = 0
+        self.gone: str | None = None
+        """What the reader of the output did, if it left."""
+        self._reader, self._strengths, self._trace = reader, strengths, trace
+
+    @property
+    def frames_in(self) -> int:
+        return self.captured + self.feed.dropped
+
+    @property
+    def ended(self) -> str:
+        """Why it is over."""
+        if self.gone is not None:
+            return self.gone
+        if self.feed.gave_up is not None:
+            return self.feed.gave_up
+        return "stopped on request" if self.stopping else self.feed.finished
+
+    def stages(self, upscaler: Upscaler) -> list[Stage[Plane]]:
+        """Those of frames of one format."""
+        computing: deque[Completion] = deque()
+
+        def capture(slot: Slot[Plane]) -> bool:
+            slot.timing = self._reader.read_into(slot.inputs)
+            if slot.timing is None:
+                return False
+            slot.strength = self._strengths.of(slot.timing)
+            self.captured += 1
+            return True
+
+        def compute(slot: Slot[Plane]) -> None:
+            slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
+            computing.append(slot.completion)
+            # Only who can be computed at once is taken: a frame that waited in here would grow old.
+            if len(computing) >= upscaler.session.in_flight:
+                computing.popleft().wait()
+            self.computed += 1
+
+        def deliver(slot: Slot[Plane]) -> bool:
+            assert slot.timing is not None
+            try:
+                self.sink.write(slot.outputs, slot.timing)
+            except ConsumerGone as left:
+                self.gone = str(left)
+                self.feed.stop()
+                return False
+            now, begin = perf_counter(), self.feed.arrival(slot.timing)
+            self.latency.add(now - begin)
+            if self._trace is not None:
+                self._trace.add("capture to delivery", f"frame {self.delivered}", begin, now)
+            self.delivered += 1
+            return True
+
+        def finish() -> None:
+            if self._reader.changes.ended or self.gone is not None:
+                self.sink.finish()
+
+        newest = Overflow.DROP_OLDEST
+        return [
+            Stage(name="capture", work=capture, overflow=newest),
+            Stage(
+                name="engine", work=self._or_stop(compute), overflow=newest, room=upscaler.session.in_flight
+            ),
+            Stage(name="deliver", work=self._or_stop(deliver), finish=finish),
+        ]
+
+    def _or_stop(self, work: Callable[[Slot[Plane]], bool | None]) -> Callable[[Slot[Plane]], bool | None]:
+        """`work`; where it fails, the source ends as well: the first stage may be waiting for it for ever."""
+
+        def guarded(slot: Slot[Plane]) -> bool | None:
+            try:
+                return work(slot)
+            except BaseException:
+                self.feed.stop()
+                raise
+
+        return guarded
+
+
+class LiveMeter:
+    """On the main thread, ten times a second: looks whether to stop, tells progress, events and slowness."""
+
+    def __init__(
+        self,
+        session: LiveSession,
+        on_progress: Callable[[LiveProgress], None] | None,
+        events: Warnings,
+    ) -> None:
+        self._session, self._events = session, events
+        self._on_progress = on_progress
+        self._begin = perf_counter()
+        self._due = self._begin
+        self._seen: deque[tuple[float, int, int, int]] = deque()
+        """When how many frames had come, been computed, been delivered; of the last seconds."""
+        self._told_slow = False
+
+    def __call__(self, progress: Progress) -> None:
+        try:
+            self._look()
+        except BaseException:
+            self._session.feed.stop()
+            raise
+
+    def _look(self) -> None:
+        session, now = self._session, perf_counter()
+        if session.stopping:
+            session.feed.stop()
+            if session.stopping.urgent and isinstance(session.sink, (LiveWriter, LiveY4mWriter)):
+                session.sink.give_up()
+        self.tell_events()
+        self._seen.append((now, session.frames_in, session.computed, session.delivered))
+        while now - self._seen[0][0] > _WINDOW:
+            self._seen.popleft()
+        if not self._told_slow and now - self._begin > 1.5 * _WINDOW and not session.stopping:
+            self._tell_if_slow()
+        if self._on_progress is not None and now >= self._due:
+            self._due = now + _TELL
+            self._on_progress(self._progress(now))
+
+    def run_ended(self, run: PipelineStats) -> None:
+        """Counts go on by themselves."""
+
+    def tell_events(self) -> None:
+        """Pass on what the capturing thread has to tell."""
+        events = self._session.feed.events
+        while events:
+            self._events.add([events.popleft()])
+
+    def _rates(self) -> tuple[float, float, float]:
+        """Frames a second: captured, computed, delivered."""
+        first, last = self._seen[0], self._seen[-1]
+        seconds = max(last[0] - first[0], 1e-9)
+        came, computed, delivered = ((b - a) / seconds for a, b in zip(first[1:], last[1:], strict=True))
+        return came, computed, delivered
+
+    def _progress(self, now: float) -> LiveProgress:
+        session = self._session
+        came, _, delivered = self._rates()
+        return LiveProgress(
+            seconds=now - self._begin,
+            frames_in=session.frames_in,
+            frames_out=session.delivered,
+            dropped=max(0, session.frames_in - session.delivered),
+            fps_in=came,
+            fps_out=delivered,
+            latency=session.latency.latest,
+            bytes_out=session.sink.bytes_written,
+        )
+
+    def _tell_if_slow(self) -> None:
+        came, computed, delivered = self._rates()
+        lost = (came - delivered) * _WINDOW
+        if delivered >= (1 - _LOST) * came or lost < _FEW:
+            return
+        self._told_slow = True
+        rest = "the others are dropped, so that it stays live"
+        if computed > (1 + _LOST) * delivered:
+            what = (
+                f"the output takes {delivered:.1f} of {came:.1f} frames a second; {rest}:"
+                " a quicker --preset, a lower --bitrate or --codec nvenc would help"
+            )
+        else:
+            what = (
+                f"this machine upscales {computed:.1f} of {came:.1f} frames a second; {rest}:"
+                " a smaller picture (--region, --input-size), a lower --fps or a GPU would help"
+            )
+        self._events.add([what])

@@ -1,0 +1,234 @@
+"""`live()`: a screen, a device or a stream, upscaled as it comes; source, upscaler and sink put together."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream import process
+from paragon_stream.frame import requested_pixel_format
+from paragon_stream.live_session import TICK, LiveMeter, LiveProgress, LiveSession, Stopping
+from paragon_stream.media.cut import TimeLike, parse_time
+from paragon_stream.media.field_choice import field_job
+from paragon_stream.media.fields import Deinterlace, parse_method
+from paragon_stream.media.images.sequence_reader import parse_rate
+from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.live.feed import LiveFeed
+from paragon_stream.media.live.plan import LiveOutputOptions, parse_bitrate, plan_live
+from paragon_stream.media.live.source import TIMEOUT, CaptureOptions, find_source
+from paragon_stream.media.live.writer import LiveWriter, open_live_sink
+from paragon_stream.media.reader import VideoReader
+from paragon_stream.pipeline.interrupt import HeldInterrupt
+from paragon_stream.render import Strengths, Upscalers, beyond_the_network, run_stretches, traced
+from paragon_stream.report import (
+    FormatReport,
+    LatencyReport,
+    LiveReport,
+    ModelReport,
+    StageReport,
+    Warnings,
+)
+from paragon_stream.runtimes import Flavour
+from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
+
+
+def live(
+    source: str | Path = "screen",
+    destination: str | Path | None = None,
+    *,
+    variant: str | None = UpscalerOptions.variant,
+    scale: int | None = UpscalerOptions.scale,
+    weights: str | Path | None = UpscalerOptions.weights,
+    alpha: float | None = UpscalerOptions.alpha,
+    engine: str = UpscalerOptions.engine,
+    precision: str = UpscalerOptions.precision,
+    threads: int | None = UpscalerOptions.threads,
+    device: str | None = UpscalerOptions.device,
+    to: str | float | None = UpscalerOptions.to,
+    fit: str | None = UpscalerOptions.fit,
+    strength: str | float | None = UpscalerOptions.strength,
+    input_format: str | None = CaptureOptions.format,
+    input_size: str | None = CaptureOptions.size,
+    input_pix_fmt: str | None = CaptureOptions.pixel_format,
+    input_options: Mapping[str, str] | None = None,
+    region: str | None = CaptureOptions.region,
+    fps: str | float | Fraction | None = None,
+    cursor: bool = CaptureOptions.cursor,
+    listen: bool = CaptureOptions.listen,
+    paced: bool | None = CaptureOptions.paced,
+    reconnect: float | None = CaptureOptions.reconnect,
+    timeout: float = TIMEOUT,
+    duration: TimeLike | None = None,
+    deinterlace: str = Deinterlace.AUTO,
+    sound: bool = True,
+    format: str | None = LiveOutputOptions.format,
+    codec: str | None = LiveOutputOptions.codec,
+    bitrate: str | float | None = None,
+    crf: float | None = LiveOutputOptions.crf,
+    preset: str | None = LiveOutputOptions.preset,
+    pix_fmt: str | None = None,
+    encoder_options: Mapping[str, str] | None = None,
+    player: str | None = None,
+    overwrite: bool = LiveOutputOptions.overwrite,
+    trace: str | Path | None = None,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[LiveProgress], None] | None = None,
+    on_event: Callable[[str], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> LiveReport:
+    """Upscale a live source as it comes: what cannot be computed in time is dropped, the newest frame wins.
+
+    `source` is "screen" or an X display (":0.0"), a capture device ("/dev/video0", "camera"), the address of
+    a stream ("rtmp://…", "rtsp://…", "udp://…", "https://….m3u8"), "-" for standard input, or a file, which
+    then plays at its own pace. See `media.live.source` for `input_format` to `timeout`.
+
+    `destination` None shows a window (an mpv, named by `player`), "-" writes y4m (or `format` "nut", "mkv",
+    "ts", "flv") to standard output, an address streams ("rtmp://…", "udp://…", "tcp://…"), anything else is
+    a file. Encoders are set to give every frame back at once; see `media.live.plan`.
+
+    The session lasts until the source ends, `duration` (seconds of the source) is over, the window or the
+    pipe is closed, Ctrl-C comes or `stop` is set, and then the output is finished properly. A source that
+    broke off is tried again for `reconnect` seconds; one that did not come back is the report's `failure`.
+
+    `on_progress` and `on_event` (a sentence about what happened) are called on this thread. Raises a
+    `ParagonError`, and KeyboardInterrupt for a stop before the first picture had come.
+    """
+    warnings, events = Warnings(on_warning), Warnings(on_event)
+    options = UpscalerOptions(
+        variant=variant,
+        scale=scale,
+        weights=weights,
+        alpha=alpha,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        device=device,
+        to=to,
+        fit=fit,
+        strength=strength,
+    )
+    capture = CaptureOptions(
+        format=input_format,
+        size=input_size,
+        region=region,
+        rate=parse_rate(fps),
+        pixel_format=input_pix_fmt,
+        cursor=cursor,
+        listen=listen,
+        paced=paced,
+        options=dict(input_options or {}),
+        reconnect=reconnect,
+        timeout=timeout,
+    )
+    output = LiveOutputOptions(
+        format=format,
+        codec=codec,
+        bitrate=parse_bitrate(bitrate),
+        crf=crf,
+        preset=preset,
+        pixel_format=requested_pixel_format(pix_fmt),
+        encoder_options=dict(encoder_options or {}),
+        overwrite=overwrite,
+    )
+    wish = parse_method(deinterlace)
+    feed = LiveFeed(
+        find_source(str(source), capture, sys.platform),
+        quantisers=parse_strength(strength) is None,
+        sound=sound,
+        duration=None if duration is None else parse_time(duration, "--duration"),
+    )
+    with HeldInterrupt() as interrupt:
+        stopping = Stopping(interrupt, stop)
+        try:
+            info = _opened(feed, stopping, wish)
+            network, placement = choose_network(
+                info.video.format, options, grain=info.video.grain, turned=info.video.turned
+            )
+            plan = plan_live(info, None if destination is None else str(destination), placement, output)
+            follows = network.spec.conditioned and parse_strength(strength) is None
+            warnings.add([*info.hints, *beyond_the_network(network, placement)])
+            sink = open_live_sink(
+                plan, feed.connection, feed.sound, player=player, title=f"{feed.source.name} – paragon-stream"
+            )
+            try:
+                feed.begin()
+                with (
+                    Upscaler.for_format(
+                        info.video.format,
+                        options,
+                        pixel_format=plan.target.pixel_format,
+                        color=plan.target.color,
+                        network=(network, placement),
+                    ) as upscaler,
+                    Upscalers(
+                        upscaler, options, grain=info.video.grain, flavour=Flavour.LATENCY
+                    ) as upscalers,
+                    VideoReader(info, strengths=follows, follow=True, source=feed, live=True) as reader,
+                    traced(trace, upscalers) as spans,
+                ):
+                    told = Strengths(reader if follows else None, upscaler.strength)
+                    session = LiveSession(feed, reader, sink, told, spans, stopping)
+                    meter = LiveMeter(session, on_progress, events)
+                    upscalers.slots(info.video.format)
+                    feed.forget()
+                    stats = run_stretches(reader, upscalers, session.stages, spans, meter, TICK)
+                    meter.tell_events()
+                    ran = upscaler.session
+            except BaseException:
+                sink.abort()
+                warnings.add(sink.warnings)
+                raise
+        finally:
+            feed.stop()
+    warnings.add([*reader.warnings, *sink.warnings])
+    return LiveReport(
+        source=feed.source.name,
+        destination=plan.name,
+        ended=session.ended,
+        failure=feed.gave_up,
+        seconds=round(stats.wall, 3),
+        frames_in=session.frames_in,
+        frames_out=session.delivered,
+        dropped_before_engine=feed.dropped + stats.stages["capture"].dropped,
+        dropped_before_output=stats.stages["engine"].dropped,
+        fps_in=session.frames_in / stats.wall,
+        fps_out=session.delivered / stats.wall,
+        latency=LatencyReport.of(session.latency),
+        reconnects=feed.reconnects,
+        stages=StageReport.of(stats),
+        decoder=feed.name,
+        engine=ran.engine,
+        precision=ran.precision,
+        device=ran.device,
+        threads=threads,
+        model=ModelReport.of(upscaler.weights),
+        source_format=str(upscaler.source),
+        formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
+        target_format=str(upscaler.target),
+        codec=plan.codec,
+        sound=sink.sound.codec if isinstance(sink, LiveWriter) and sink.sound is not None else None,
+        bytes_out=sink.bytes_written,
+        cpu_seconds=process.cpu_seconds(),
+        peak_rss_bytes=process.peak_rss(),
+        strength=told.report() if network.spec.conditioned else None,
+        damage=reader.damage,
+        events=tuple(events.said),
+        warnings=tuple(warnings.said),
+    )
+
+
+def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace) -> MediaInfo:
+    """The facts of the source, once its first pictures are there."""
+    feed.start()
+    while not feed.ready(TICK):
+        if stopping:
+            raise KeyboardInterrupt
+    info = feed.info()
+    video = info.video
+    if wish is Deinterlace.AUTO and not video.interlaced:
+        return info  # deinterlacing would hold every frame back by one, in case that it were interlaced
+    return replace(info, video=replace(video, fields=field_job(video, wish)))

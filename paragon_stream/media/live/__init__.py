@@ -1,0 +1,1 @@
+"""Live sources and outputs: screens, capture devices, network streams, pipes, a player's window."""

@@ -1,0 +1,247 @@
+"""A live source, opened: what is in it, and its pictures and sound as they come."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Discard
+
+from paragon_stream.errors import InputError
+from paragon_stream.media import side_data
+from paragon_stream.media.aspects import AspectLog, packet_serial
+from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.decoder import MAX_THREADS
+from paragon_stream.media.info import Damage, MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.live.source import Kind, LiveSource
+from paragon_stream.media.overheard import overhearing
+from paragon_stream.media.probe import video_info
+from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
+from paragon_stream.media.source import decoding_context, open_source
+from paragon_stream.media.streams import describe_stream
+
+_LOOK_AT = 4
+"""Frames that are looked at: captions, and flags of fields, may be absent from the very first."""
+_MAX_PACKETS = 3000
+"""Packets read in search of the first frame."""
+_IN_PIECES = ("hls", "dash")
+"""Demuxers whose streams come in pieces of seconds, each at once."""
+
+
+@dataclass(slots=True)
+class Picture:
+    """A decoded frame and what was known of it when it was decoded. `stamp` is the source's, in seconds."""
+
+    frame: av.VideoFrame
+    stamp: Fraction | None
+    reading: Reading | None
+    aspect: Fraction | None
+
+
+@dataclass(slots=True)
+class Sound:
+    """A packet of sound. `unit` is seconds per tick of its stamps."""
+
+    packet: Any
+    unit: Fraction
+
+
+class Connection:
+    """One opening of `source`. Used from one thread.
+
+    Raises InputError if it cannot be opened, has no video, or none that decodes; FormatError for video that
+    cannot be processed. With `quantisers`, pictures carry how hard they were compressed.
+    """
+
+    def __init__(self, source: LiveSource, *, quantisers: bool, sound: bool, patience: float | None) -> None:
+        """`patience`: seconds that opening may take; None waits for ever."""
+        self.source = source
+        self._container = _opened(source, patience)
+        try:
+            self._video = self._first_of("video")
+            self.sound = self._first_of("audio") if sound else None
+            if self._video is None:
+                raise InputError(f"{source.name} has no video")
+            self._unit = _fraction(self._video.time_base)
+            side_data.refuse_dolby_vision_5(self._video.codec_context)
+            self._context = decoding_context(self._video)
+            self._context.copy_opaque = True
+            self._meter = QuantiserMeter(self._context) if quantisers else None
+            threads = min(MAX_THREADS, os.cpu_count() or 1)
+            # Threads that take a frame each would hold back as many frames as there are of them.
+            self._context.thread_type, self._context.thread_count = (
+                "SLICE" if threads > 1 else "NONE",
+                threads,
+            )
+            self._aspects = AspectLog(frame_threads=False)
+            self._serial = -1
+            self._undecodable = self._corrupt_packets = self._corrupt_frames = 0
+            for stream in self._container.streams:
+                if stream is not self._video and stream is not self.sound:
+                    stream.discard = Discard.all
+            self._items = self._demuxed()
+            self._seen: list[Picture | Sound] = []
+            self.first_sound: bytes | None = None
+            """The first packet of sound, if one came before the first pictures."""
+            self.video = self._look()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __iter__(self) -> Iterator[Picture | Sound]:
+        """Everything, from the first picture on. Raises what PyAV raises where the source breaks off."""
+        seen, self._seen = self._seen, []
+        yield from seen
+        yield from self._items
+
+    @property
+    def paced(self) -> bool:
+        """Whether frames come faster than they are to be shown, and have to wait for their time."""
+        if self.source.paced is not None:
+            return self.source.paced
+        ends = bool(self._container.duration and self._container.duration > 0)
+        return ends or self._container.format.name in _IN_PIECES
+
+    @property
+    def decoder(self) -> str:
+        return f"{self._context.codec.name} on the CPU"
+
+    @property
+    def damage(self) -> Damage:
+        """What was wrong so far."""
+        return Damage(
+            undecodable_packets=self._undecodable,
+            corrupt_packets=self._corrupt_packets,
+            corrupt_frames=self._corrupt_frames,
+        )
+
+    def info(self) -> MediaInfo:
+        """The source's facts, as a reader wants them."""
+        return MediaInfo(
+            path=Path(self.source.name),
+            container=self._container.format.name,
+            streams=tuple(describe_stream(stream) for stream in self._container.streams),
+            video=self.video,
+            seekable=False,
+        )
+
+    def close(self) -> None:
+        self._context.flush_buffers()  # see `Decoder.close`
+        self._container.close()
+
+    def _first_of(self, type: str) -> Any:
+        """The stream of that type that players choose."""
+        fitting = [
+            stream
+            for stream in self._container.streams
+            if stream.type == type
+            and stream.codec_context is not None
+            and describe_stream(stream).kind is not StreamKind.COVER
+        ]
+        fitting.sort(key=lambda stream: "default" not in describe_stream(stream).dispositions)
+        return fitting[0] if fitting else None
+
+    def _look(self) -> VideoInfo:
+        """Decode the first frames, which stay at hand."""
+        wanted = 1 if self.source.kind is Kind.SCREEN else _LOOK_AT
+        frames: list[av.VideoFrame] = []
+        failure: BaseException | None = None
+        try:
+            for count, item in enumerate(self._items):
+                if isinstance(item, Picture):
+                    frames.append(item.frame)
+                elif self.first_sound is None:
+                    self.first_sound = bytes(item.packet)
+                self._seen.append(item)
+                if len(frames) >= wanted or count > _MAX_PACKETS:
+                    break
+        except AV_ERRORS as error:
+            failure = error
+        if not frames:
+            because = f": {reason(failure)}" if failure else ""
+            raise InputError(f"no frame of the video in {self.source.name} can be decoded{because}")
+        return video_info(self._container, self._video, frames)
+
+    def _demuxed(self) -> Iterator[Picture | Sound]:
+        wanted = [self._video] if self.sound is None else [self._video, self.sound]
+        for packet in self._container.demux(*wanted):
+            if packet.stream is self.sound:
+                if packet.size:
+                    yield Sound(packet, _fraction(packet.time_base))
+            elif packet.size:
+                yield from self._pictures(packet)
+        yield from self._pictures(None)
+
+    def _pictures(self, packet: Any) -> Iterator[Picture]:
+        if packet is not None:
+            self._serial += 1
+            packet.opaque = self._serial
+            self._corrupt_packets += packet.is_corrupt
+            self._aspects.sent(self._serial, packet.is_keyframe)
+            if self._meter is not None:
+                self._meter.sent(self._serial, packet)
+        try:
+            frames = self._context.decode(packet)
+        except AV_ERRORS:
+            self._undecodable += 1
+            return
+        aspect = self._context.sample_aspect_ratio
+        self._aspects.decoded(map(packet_serial, frames), _fraction(aspect) if aspect else None)
+        for frame in frames:
+            self._corrupt_frames += frame.is_corrupt
+            yield Picture(
+                frame=frame,
+                stamp=None if frame.pts is None else frame.pts * self._unit,
+                reading=None if self._meter is None else self._meter.of(frame.opaque, frame),
+                aspect=self._aspects.of(packet_serial(frame)),
+            )
+
+
+def _opened(source: LiveSource, patience: float | None) -> InputContainer:
+    if source.kind is Kind.FILE and source.format is None and not source.options:
+        return open_source(source.url)
+    limits = (patience, source.timeout) if source.kind is Kind.NETWORK else None
+    with overhearing(av.logging.ERROR) as heard:
+        try:
+            return av.open(
+                source.url,
+                "r",
+                format=source.format,
+                options=dict(source.options),
+                timeout=limits,
+            )
+        except AV_ERRORS as error:
+            failure = error
+    raise InputError(_explanation(source, failure, heard.lines)) from failure
+
+
+def _explanation(source: LiveSource, error: BaseException, said: list[str]) -> str:
+    name, number = source.name, getattr(error, "errno", None)
+    why = "; ".join(said) or reason(error)
+    if source.kind is Kind.SCREEN:
+        where = "the screen" if not source.url or source.format != "x11grab" else f"the screen {source.url}"
+        hint = " (is an X server running, and DISPLAY set?)" if "open display" in why else ""
+        return f"{where} cannot be captured: {why}{hint}"
+    if source.kind is Kind.DEVICE:
+        if number == errno.ENOENT:
+            return f"there is no device {source.url}"
+        if number in (errno.EACCES, errno.EPERM):
+            return f"no permission to use {source.url}: on Linux its group, mostly video, may"
+        if number == errno.EBUSY:
+            return f"{source.url} is in use by another program"
+    if isinstance(error, av.error.ExitError):
+        return f"{name} does not answer: nothing came for {source.timeout:g} s"
+    if isinstance(error, (ValueError, av.error.InvalidDataError)) and source.format is not None and not said:
+        return f"{name} cannot be opened as {source.format}: {reason(error)}"
+    return f"{name} cannot be opened: {reason(error) if source.kind is Kind.NETWORK else why}"
+
+
+def _fraction(value: Any) -> Fraction:
+    return Fraction(value.numerator, value.denominator)

@@ -1,0 +1,277 @@
+"""The thread that captures: it reads and decodes as fast as the source delivers, whatever goes on elsewhere.
+
+It blocks in FFmpeg, where nothing can wake it; so it is a thread of its own that nobody waits for, and what
+others wait for is its queue, which `stop` ends at once. It never waits itself for those who take pictures:
+the queue gives up its oldest.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from time import perf_counter
+
+import av
+
+from paragon_stream.errors import ParagonError
+from paragon_stream.frame import Timing
+from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.frame_source import LeftGpu
+from paragon_stream.media.info import Damage, MediaInfo
+from paragon_stream.media.live.clock import LiveClock, Pacer
+from paragon_stream.media.live.connection import Connection, Picture, Sound
+from paragon_stream.media.live.soundqueue import SoundQueue
+from paragon_stream.media.live.source import Kind, LiveSource
+from paragon_stream.media.quantisers.meter import Reading
+from paragon_stream.pipeline.channel import Channel
+
+_WAITING = 4
+"""Pictures that may wait for the pipeline, which takes each one at once and drops by itself."""
+_REMEMBERED = 256
+"""Arrivals whose latency can be told: more than are ever under way."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+"""Seconds between two attempts to reach a source again: twice as long each time."""
+
+_log = logging.getLogger(__name__)
+
+
+class LiveFeed:
+    """A `FrameSource` of the pictures of a live source, over its interruptions. `stop` and `close` it.
+
+    `open` it, plan what becomes of it, `begin`: until then the source waits. With `quantisers` pictures carry
+    how hard they were compressed, with `sound` the first sound goes into `sound`. `duration` (seconds) ends
+    it by itself.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        *,
+        quantisers: bool = False,
+        sound: bool = True,
+        duration: Fraction | None = None,
+    ) -> None:
+        self.source = source
+        self.left_gpu: LeftGpu | None = None
+        self.first_pts: int | None = None
+        self.gave_up: str | None = None
+        """What broke off and did not come back; None where the source ended, or was stopped."""
+        self.finished = "the source has ended"
+        """Why there is nothing more to come, unless it was stopped or gave up."""
+        self.events: deque[str] = deque()
+        """Sentences about what happened, oldest first; whoever tells them takes them out."""
+        self.pictures = 0
+        """How many have come since `begin`."""
+        self.reconnects = 0
+        self.sound = SoundQueue()
+        self._quantisers, self._wants_sound, self._duration = quantisers, sound, duration
+        self._channel: Channel[tuple[Picture, Timing]] = Channel(_WAITING)
+        self._dropped = 0
+        self._now: Picture | None = None
+        self._arrivals: deque[tuple[Fraction, float]] = deque(maxlen=_REMEMBERED)
+        self._clock = LiveClock()
+        self._unit = Fraction(1, 1_000_000)
+        self._begin: Fraction | None = None
+        self._counts = False
+        self._opened, self._begun, self._stopped = threading.Event(), threading.Event(), threading.Event()
+        self._failure: BaseException | None = None
+        self._connection: Connection | None = None
+        self._past_damage = Damage()
+        self._name = ""
+        self._thread = threading.Thread(target=self._live, name="paragon-source", daemon=True)
+
+    # ------------------------------------------------------------------------ for the thread that owns it
+
+    def start(self) -> None:
+        """Begin to open the source; `ready` tells when that is done."""
+        self._thread.start()
+
+    def ready(self, seconds: float) -> bool:
+        """Wait so long for the first pictures; True once they are there. Raises what opening raised."""
+        if not self._opened.wait(seconds):
+            return False
+        if self._failure is not None:
+            raise self._failure
+        return True
+
+    @property
+    def connection(self) -> Connection:
+        """The first one, between `ready` and `begin`."""
+        assert self._connection is not None
+        return self._connection
+
+    def info(self) -> MediaInfo:
+        """The facts of the source. Between `ready` and `begin`."""
+        return self.connection.info()
+
+    def begin(self) -> None:
+        """Let the source go on."""
+        self._begun.set()
+
+    def forget(self) -> None:
+        """Drop what has come so far, from before anybody could take it; `duration` counts from now on."""
+        while len(self._channel):
+            self._channel.get()
+        self._dropped = self.pictures = 0
+        self._counts = True
+
+    def stop(self) -> None:
+        """End the stream, after the pictures that wait now. From any thread, also twice."""
+        self._stopped.set()
+        self._begun.set()
+        self._channel.close()
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that nobody took in time, before the pipeline."""
+        return self._dropped
+
+    def arrival(self, timing: Timing) -> float:
+        """When the picture of `timing` had been captured, seconds of `perf_counter`."""
+        time = timing.pts * timing.time_base
+        return next((wall for stamp, wall in reversed(self._arrivals) if stamp <= time), self._arrivals[0][1])
+
+    # -------------------------------------------------------------------------------- as a FrameSource
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def damage(self) -> Damage:
+        now = Damage() if self._connection is None else self._connection.damage
+        past = self._past_damage
+        return Damage(
+            undecodable_packets=past.undecodable_packets + now.undecodable_packets,
+            corrupt_packets=past.corrupt_packets + now.corrupt_packets,
+            corrupt_frames=past.corrupt_frames + now.corrupt_frames,
+        )
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        while (item := self._channel.get()) is not None:
+            self._now, timing = item
+            self._now.frame.pts = timing.pts
+            yield self._now.frame
+
+    def reading(self, frame: av.VideoFrame) -> Reading | None:
+        return None if self._now is None else self._now.reading
+
+    def aspect(self, frame: av.VideoFrame) -> Fraction | None:
+        return None if self._now is None else self._now.aspect
+
+    def close(self) -> None:
+        self.stop()
+
+    # ---------------------------------------------------------------------------------- on the thread
+
+    def _live(self) -> None:
+        try:
+            self._connection = connection = self._connect(None if self.source.listen else self.source.timeout)
+            self._unit, self._name = connection.video.time_base, connection.decoder
+            self._opened.set()
+            self._begun.wait()
+            while self._drain():
+                pass
+        except BaseException as error:
+            self._failure = error
+            self.gave_up = str(error) or type(error).__name__
+            _log.debug("the source's thread ends", exc_info=error)
+        finally:
+            self._disconnect()
+            self._opened.set()
+            self._channel.close()
+
+    def _connect(self, patience: float | None) -> Connection:
+        return Connection(
+            self.source, quantisers=self._quantisers, sound=self._wants_sound, patience=patience
+        )
+
+    def _disconnect(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            self._past_damage, self._connection = self.damage, None
+            connection.close()
+
+    def _drain(self) -> bool:
+        """Everything of one connection. False: that was the last one."""
+        connection, why = self.connection, ""
+        pacer = Pacer() if connection.paced else None
+        try:
+            for item in connection:
+                if self._stopped.is_set():
+                    return False
+                if isinstance(item, Sound):
+                    self.sound.put(item, self._clock.shift)
+                elif not self._deliver(item, pacer):
+                    return False
+        except AV_ERRORS as error:
+            why = self._in_words(error)
+        if self._stopped.is_set():
+            return False
+        self._disconnect()
+        return self._again(why)
+
+    def _deliver(self, picture: Picture, pacer: Pacer | None) -> bool:
+        time = self._clock.place(picture.stamp, perf_counter())
+        wait = 0.0 if pacer is None else pacer.wait(time, perf_counter())
+        if wait and self._stopped.wait(wait):
+            return False
+        if self._counts and self._begin is None:
+            self._begin = time
+        if self._duration is not None and self._begin is not None and time - self._begin >= self._duration:
+            self.finished = "the duration is over"
+            return False
+        timing = Timing(pts=round(time / self._unit), duration=0, time_base=self._unit)
+        now = perf_counter()
+        self._arrivals.append((timing.pts * self._unit, now))
+        self.pictures += 1
+        try:
+            _, dropped = self._channel.put_latest((picture, timing))
+        except RuntimeError:  # stopped meanwhile
+            return False
+        self._dropped += dropped is not None
+        return True
+
+    def _in_words(self, error: BaseException) -> str:
+        """Why the source broke off; "" if that is how a stream of its kind ends."""
+        if self.source.kind is Kind.NETWORK and getattr(error, "errno", None) == errno.EIO:
+            return ""  # of RTMP: the sender has left
+        if isinstance(error, av.error.ExitError):
+            return f"nothing came for {self.source.timeout:g} s"
+        return reason(error)
+
+    def _again(self, why: str) -> bool:
+        """Try to reach the source once more, for as long as was asked for. False where that is over."""
+        source = self.source
+        what = f"{source.name} broke off ({why})" if why else f"{source.name} has ended"
+        if not source.reconnect:
+            # A pipe or a file ends; a device that stops has been pulled out.
+            self.gave_up = None if not why and source.kind in (Kind.PIPE, Kind.FILE, Kind.NETWORK) else what
+            return False
+        self.events.append(f"{what}: trying again for {source.reconnect:g} s")
+        begin, pause = perf_counter(), _FIRST_PAUSE
+        last = ""
+        while (left := source.reconnect - (perf_counter() - begin)) > 0 and not self._stopped.is_set():
+            try:
+                self._connection = self._connect(left if source.listen else min(left, source.timeout))
+            except (ParagonError, *AV_ERRORS) as error:
+                last = str(error)
+                _log.info("%s", last)
+                if self._stopped.wait(min(pause, max(0.0, left))):
+                    break
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            self._clock.interrupted()
+            self.reconnects += 1
+            self.events.append(f"{source.name} is back after {perf_counter() - begin:.1f} s")
+            return True
+        if not self._stopped.is_set():
+            said = f"; {last}" if last and why else ""
+            self.gave_up = (
+                f"{what} and did not come back within {source.reconnect:g} s{said}" if why else None
+            )
+        return False

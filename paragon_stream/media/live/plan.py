@@ -1,0 +1,291 @@
+"""Where a live session goes and how it is encoded on the way, decided before the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream.errors import UsageError
+from paragon_stream.frame import Family, FrameFormat, Layout, PixelFormat, pixel_format, without_alpha
+from paragon_stream.geometry import Placement
+from paragon_stream.media.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
+from paragon_stream.media.encoders import (
+    NVENC,
+    Encoder,
+    EncoderJob,
+    check_pixel_format,
+    encoder_settings,
+    find_encoder,
+    nvenc_like,
+    try_open,
+)
+from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.live.names import shown_name
+from paragon_stream.media.plan import FALLBACK_RATE, convertible, target_format
+from paragon_stream.media.trial import check_video
+from paragon_stream.media.workdir import check_destination
+from paragon_stream.media.y4m import check_y4m
+
+KEY_SECONDS = 2
+"""Between two key frames: what streaming services ask for."""
+BITS_PER_PIXEL = Fraction(1, 10)
+"""Of the default bit rate of streams: 6.2 Mbit/s for 1080p at 30 frames a second."""
+
+FLV = Container(
+    name="flv",
+    muxer="flv",
+    suffixes=(".flv",),
+    encoders=("libx264",),
+    tick=Fraction(1, 1000),
+    options={"flvflags": "no_duration_filesize"},
+)
+NUT = Container(name="nut", muxer="nut", suffixes=(".nut",), encoders=("rawvideo",), tick=Fraction(1, 90_000))
+_RTSP = replace(TS, name="rtsp", muxer="rtsp", suffixes=(), options={"rtsp_transport": "tcp"})
+_RTP = replace(TS, name="rtp", muxer="rtp_mpegts", suffixes=())
+
+_BY_FORMAT = {"nut": NUT, "mkv": MKV, "ts": TS, "flv": FLV}
+_BY_SCHEME = {
+    "rtmp": FLV,
+    "rtmps": FLV,
+    "rtsp": _RTSP,
+    "rtp": _RTP,
+    "udp": TS,
+    "tcp": TS,
+    "http": TS,
+    "https": TS,
+}
+_AT_ONCE = {"flush_packets": "1", "max_interleave_delta": "1"}
+"""Packets leave as soon as they are there: two streams wait for each other for a microsecond at most."""
+_OWN = {"mpegts": {"pes_payload_size": "0"}, "matroska": {"cluster_time_limit": "1000"}}
+"""Sound in small packets; no more than a second lost to a power cut."""
+
+_WITHOUT_DELAY: dict[str, dict[str, str]] = {
+    "libx264": {"tune": "zerolatency", "forced-idr": "1"},
+    "libx265": {"tune": "zerolatency", "forced-idr": "1"},
+    "libsvtav1": {"svtav1-params": "pred-struct=1:lookahead=0"},
+    "libvpx-vp9": {"deadline": "realtime", "lag-in-frames": "0"},
+    **{
+        f"{codec}_{NVENC}": {"tune": "ll", "zerolatency": "1", "delay": "0", "bf": "0", "forced-idr": "1"}
+        for codec in ("h264", "hevc", "av1")
+    },
+}
+"""What makes each encoder give back every frame at once."""
+_PRESETS = {
+    "libx264": "veryfast",
+    "libx265": "superfast",
+    "libsvtav1": "11",
+    "libvpx-vp9": "8",
+    **{f"{codec}_{NVENC}": "p4" for codec in ("h264", "hevc", "av1")},
+}
+_CRF = {"libx264": 20.0, "libx265": 22.0}
+
+
+class Where(Enum):
+    """Kinds of destinations."""
+
+    WINDOW = "a window"
+    STDOUT = "standard output"
+    NETWORK = "the network"
+    FILE = "a file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOutputOptions:
+    """What a user may ask of the output. None means the default for the destination."""
+
+    format: str | None = None
+    """"y4m", "nut", "mkv", "ts", "flv"."""
+    codec: str | None = None
+    bitrate: int | None = None
+    """Bits a second."""
+    crf: float | None = None
+    preset: str | None = None
+    pixel_format: PixelFormat | None = None
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePlan:
+    """Everything that is decided. `container` and `job` are None for y4m; `name` is fit to be shown."""
+
+    where: Where
+    name: str
+    url: str
+    target: FrameFormat
+    rate: Fraction
+    container: Container | None = None
+    job: EncoderJob | None = None
+    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    overwrite: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        return Path(self.url).absolute() if self.where is Where.FILE else None
+
+    @property
+    def codec(self) -> str:
+        return "rawvideo" if self.job is None else self.job.encoder.name
+
+
+def parse_bitrate(text: str | float | None) -> int | None:
+    """ "6M", "3500k" or bits a second. Raises UsageError."""
+    if text is None:
+        return None
+    said = str(text).strip().lower()
+    unit = {"k": 1_000, "m": 1_000_000}.get(said[-1:], 1)
+    try:
+        bits = round(float(said[:-1] if unit > 1 else said) * unit)
+    except ValueError:
+        bits = 0
+    if bits < 1000:
+        raise UsageError(f"{text!r} is no bit rate: give 6M or 3500k")
+    return bits
+
+
+def plan_live(
+    info: MediaInfo, destination: str | None, placement: Placement, options: LiveOutputOptions
+) -> LivePlan:
+    """Decide how the video of `info`, enlarged by `placement`, gets to `destination`: None is a window.
+
+    Raises UsageError for what cannot be meant, OutputError for a file that cannot be written.
+    """
+    where, container = _destination(destination, options.format)
+    raw = container is None or container is NUT
+    given = (options.codec, options.crf, options.preset, options.bitrate)
+    if raw and (any(each is not None for each in given) or options.encoder_options):
+        what = "a window" if where is Where.WINDOW else "y4m" if container is None else "nut"
+        raise UsageError(
+            f"{what} gets raw video: leave --codec, --bitrate, --crf, --preset and -x out, or choose --format"
+        )
+    if where is Where.FILE:
+        check_destination(Path(str(destination)).absolute(), None, overwrite=options.overwrite)
+    video = info.video
+    encoder = _encoder(container, options)
+    pixels = _pixels(video.format.pixel_format, encoder, options.pixel_format, raw=raw, y4m=container is None)
+    target = target_format(video, placement, pixels)
+    rate = video.shown_rate or FALLBACK_RATE
+    plan = LivePlan(
+        where=where,
+        name=where.value if where in (Where.WINDOW, Where.STDOUT) else shown_name(str(destination)),
+        url=str(destination or ""),
+        target=target,
+        rate=rate,
+        container=container,
+        overwrite=options.overwrite,
+    )
+    if container is None or encoder is None:
+        return plan
+    settings = {} if raw else _settings(encoder, target, rate, options, streamed=where is not Where.FILE)
+    job = EncoderJob(
+        encoder=encoder,
+        format=target,
+        tick=container.video_tick(video.shown_time_base),
+        rate=rate,
+        settings=settings,
+    )
+    if not raw:
+        try_open(job)
+        if container not in (_RTSP, _RTP):
+            check_video(container, job)
+    return replace(plan, job=job, muxer_options=_muxer_options(container))
+
+
+def _destination(destination: str | None, format: str | None) -> tuple[Where, Container | None]:
+    """Its kind and its container; None is y4m."""
+    if format is not None and format != "y4m" and format not in _BY_FORMAT:
+        raise UsageError(f"unknown format {format!r}: choose one of y4m, {', '.join(_BY_FORMAT)}")
+    chosen = None if format is None else _BY_FORMAT.get(format)
+    if destination is None:
+        if format not in (None, "nut"):
+            raise UsageError(f"a window gets raw video: --format {format} needs an output")
+        return Where.WINDOW, NUT
+    if destination == "-":
+        return Where.STDOUT, chosen
+    if "://" in destination:
+        scheme = destination.partition("://")[0].lower()
+        if format == "y4m":
+            raise UsageError("y4m goes to standard output or a file, not over the network")
+        if chosen is None and scheme not in _BY_SCHEME:
+            raise UsageError(
+                f"{scheme}:// is no output: choose one of {', '.join(f'{each}://' for each in _BY_SCHEME)}"
+            )
+        return Where.NETWORK, chosen or _BY_SCHEME[scheme]
+    path = Path(destination)
+    if format == "y4m" or (format is None and path.suffix.lower() == ".y4m"):
+        return Where.FILE, None
+    if chosen is not None:
+        return Where.FILE, chosen
+    for container in (FLV, NUT):
+        if path.suffix.lower() in container.suffixes:
+            return Where.FILE, container
+    found = container_for(path)
+    if found not in (MKV, MP4, MOV, TS):
+        raise UsageError(
+            f"a live session is written to .mkv, .ts, .mp4, .mov, .flv, .nut or .y4m, not {path.name}"
+        )
+    return Where.FILE, found
+
+
+def _encoder(container: Container | None, options: LiveOutputOptions) -> Encoder | None:
+    if container is None:
+        return None
+    default = find_encoder("rawvideo" if container is NUT else "libx264")
+    if options.codec is None:
+        return default
+    return nvenc_like(default) if options.codec.lower() == NVENC else find_encoder(options.codec)
+
+
+def _pixels(
+    source: PixelFormat, encoder: Encoder | None, wanted: PixelFormat | None, *, raw: bool, y4m: bool
+) -> PixelFormat:
+    """Encoded: 8-bit 4:2:0, which every service and player takes. Raw: what the source has."""
+    if wanted is not None and not convertible(source, wanted):
+        raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
+    family = Family.YUV if source.family is Family.RGB else source.family
+    plain = pixel_format("gray" if family is Family.GRAY else "yuv420p")
+    if y4m:
+        return check_y4m(wanted or (without_alpha(source) if source.family is not Family.RGB else plain))
+    if raw:
+        return wanted or without_alpha(source)
+    assert encoder is not None
+    if wanted is None:
+        wanted = plain
+        if plain.name not in encoder.pixel_formats:
+            fitting = encoder.closest(plain) or encoder.closest(without_alpha(source))
+            wanted = fitting if fitting is not None and fitting.layout is not Layout.PACKED else plain
+    check_pixel_format(encoder, wanted)
+    return wanted
+
+
+def _settings(
+    encoder: Encoder, target: FrameFormat, rate: Fraction, options: LiveOutputOptions, *, streamed: bool
+) -> dict[str, str]:
+    """Without delay, with key frames at hand; for streams at a steady bit rate, for files at one quality."""
+    if options.crf is not None and options.bitrate is not None:
+        raise UsageError("--crf is a quality and --bitrate a size: choose one of them")
+    bits = options.bitrate
+    if bits is None and streamed and options.crf is None:
+        bits = round(target.width * target.height * rate * BITS_PER_PIXEL)
+    extra = {"g": str(max(1, round(KEY_SECONDS * rate))), **_WITHOUT_DELAY.get(encoder.name, {})}
+    if bits is not None:
+        extra |= {"b": str(bits), "maxrate": str(bits), "bufsize": str(bits)}
+        if encoder.name.endswith(NVENC):
+            extra["rc"] = "cbr"
+    return encoder_settings(
+        encoder,
+        crf=options.crf if options.crf is not None or bits is not None else _CRF.get(encoder.name),
+        preset=options.preset or _PRESETS.get(encoder.name),
+        extra={**extra, **options.encoder_options},
+        threads=None,
+        hdr=None,
+        format=target.pixel_format,
+    )
+
+
+def _muxer_options(container: Container) -> dict[str, str]:
+    options = {**container.options, **_AT_ONCE, **_OWN.get(container.muxer, {})}
+    return options | CRASH_SAFE_MP4 if container in (MP4, MOV) else options

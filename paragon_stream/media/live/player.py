@@ -1,0 +1,125 @@
+"""The window: an mpv that shows what comes through a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from paragon_stream.errors import OutputError
+from paragon_stream.frame import ChromaLocation, ColorRange, Family, FrameFormat, Matrix, Primaries, Transfer
+from paragon_stream.media.av_errors import reason
+from paragon_stream.media.outpipe import OutPipe
+
+_CLOSE_SECONDS = 3.0
+_MATRICES: dict[int, str] = {
+    Matrix.BT709: "bt.709",
+    Matrix.BT470BG: "bt.601",
+    Matrix.SMPTE170M: "bt.601",
+    Matrix.SMPTE240M: "smpte-240m",
+    Matrix.BT2020_NCL: "bt.2020-ncl",
+}
+_PRIMARIES: dict[int, str] = {
+    Primaries.BT709: "bt.709",
+    Primaries.BT470BG: "bt.601-625",
+    Primaries.SMPTE170M: "bt.601-525",
+    Primaries.BT2020: "bt.2020",
+}
+_GAMMAS: dict[int, str] = {Transfer.PQ: "pq", Transfer.HLG: "hlg"}
+_LOCATIONS = {
+    ChromaLocation.LEFT: "mpeg2/4/h264",
+    ChromaLocation.CENTER: "mpeg1/jpeg",
+    ChromaLocation.TOPLEFT: "uhd",
+}
+"""Numbers of H.273 in the words of mpv's filter `format`."""
+
+
+def find_player(wanted: str | None) -> str:
+    """The program: `wanted`, or mpv where it is installed. Raises OutputError."""
+    found = shutil.which(wanted or "mpv")
+    if found is None:
+        missing = f"{wanted} is not there" if wanted else "mpv, which shows the window, is not installed"
+        raise OutputError(
+            f"{missing}: install mpv (https://mpv.io), name it with --player, or name an output"
+        )
+    return found
+
+
+def player_arguments(format: FrameFormat, *, title: str, sound: bool) -> list[str]:
+    """What mpv is told: to show every frame at once, without sound even before its time, and its colours."""
+    arguments = [
+        "--profile=low-latency",
+        "--cache=no",
+        "--demuxer=lavf",
+        "--demuxer-lavf-format=nut",
+        "--demuxer-lavf-probesize=32",
+        "--no-input-terminal",
+        "--msg-level=all=error",
+        "--force-window=yes",
+        "--keep-open=no",
+        "--idle=no",
+        f"--title={title}",
+    ]
+    if not sound:
+        arguments.append("--untimed")
+    if format.pixel_format.family is Family.YUV:
+        arguments.append(f"--vf=format={_colors(format)}")
+    return [*arguments, "-"]
+
+
+def _colors(format: FrameFormat) -> str:
+    """NUT does not say what its code values mean."""
+    color = format.color
+    said = {
+        "colormatrix": _MATRICES.get(color.matrix, "auto"),
+        "colorlevels": "full" if color.range is ColorRange.FULL else "limited",
+        "primaries": _PRIMARIES.get(color.primaries, "auto"),
+        "gamma": _GAMMAS.get(color.transfer, "auto"),
+        "chroma-location": _LOCATIONS.get(color.chroma_location, "unknown"),
+    }
+    return ":".join(f"{key}={value}" for key, value in said.items())
+
+
+class Player:
+    """A running player. Write NUT into `pipe`; `close` it.
+
+    Raises OutputError if it cannot be started.
+    """
+
+    def __init__(self, program: str, arguments: Sequence[str]) -> None:
+        self._name = Path(program).name
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                [program, *arguments], stdin=subprocess.PIPE, stdout=self._said, stderr=subprocess.STDOUT
+            )
+        except OSError as error:
+            self._said.close()
+            raise OutputError(f"{program} cannot be started: {reason(error)}") from error
+        assert self._process.stdin is not None
+        self.pipe = OutPipe(self._process.stdin)
+
+    def close(self, *, gone: bool) -> str:
+        """End it; if it is `gone` by itself, why it failed, else "" (closing the window is no failure)."""
+        self.pipe.close()
+        with contextlib.suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_CLOSE_SECONDS)
+            self._process.kill()
+            self._process.wait()
+        self._said.seek(0)
+        words = [line.strip() for line in self._said if line.strip()]
+        self._said.close()
+        code = self._process.returncode
+        if not gone or code in (0, 4) or code < 0:  # 4: quit by a signal
+            return ""
+        return f"{self._name} failed with exit code {code}" + (f": {words[-1]}" if words else "")

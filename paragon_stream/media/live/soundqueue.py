@@ -1,0 +1,58 @@
+"""Sound on its way from the thread that captures to the one that writes."""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+from typing import Any
+
+from paragon_stream.media.live.connection import Sound
+
+_MOST_PACKETS = 4000
+"""Over a minute of AAC. What is older has missed its picture by far."""
+
+
+class SoundQueue:
+    """Packets with their times on the live clock, in seconds. Where nobody takes them, the oldest go.
+
+    One thread puts, another takes; a deque needs no lock for that.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        """Whether anybody will take it."""
+        self._packets: deque[tuple[Fraction, Any]] = deque(maxlen=_MOST_PACKETS)
+        self._sounds_like: tuple[object, ...] | None = None
+        self.refused = 0
+        """Packets of another kind than the first, which came after an interruption."""
+
+    def put(self, sound: Sound, shift: Fraction) -> None:
+        """Add a packet whose stamps are moved by `shift` seconds."""
+        if not self.wanted:
+            return
+        packet = sound.packet
+        kind = _kind(packet.stream)
+        if self._sounds_like is None:
+            self._sounds_like = kind
+        if kind != self._sounds_like:
+            self.refused += 1
+            return
+        ticks = round(shift / sound.unit)
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            return
+        packet.pts = stamp + ticks if packet.pts is None else packet.pts + ticks
+        packet.dts = stamp + ticks
+        self._packets.append((packet.dts * sound.unit, packet))
+
+    def take(self, until: Fraction) -> list[Any]:
+        """The packets up to `until` seconds, in order."""
+        due = []
+        while self._packets and self._packets[0][0] <= until:
+            due.append(self._packets.popleft()[1])
+        return due
+
+
+def _kind(stream: Any) -> tuple[object, ...]:
+    context = stream.codec_context
+    return context.codec.canonical_name, context.sample_rate, context.layout.nb_channels

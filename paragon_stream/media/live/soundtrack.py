@@ -1,0 +1,97 @@
+"""The sound of a live source on its way into the output: copied where the container takes it, else AAC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from paragon_stream.media.adts import AdtsFilter, config_of, has_adts
+from paragon_stream.media.audio import AudioConverter
+from paragon_stream.media.av_errors import AV_ERRORS
+from paragon_stream.media.containers import TS, Container
+from paragon_stream.media.live.soundqueue import SoundQueue
+from paragon_stream.media.timestamps import rescale
+from paragon_stream.media.trial import add_copy, refusal
+
+
+class SoundTrack:
+    """One output stream of sound. `template` is the source's, of which `sample` was the first packet."""
+
+    def __init__(
+        self, out: Any, template: Any, queue: SoundQueue, container: Container, sample: bytes | None
+    ) -> None:
+        """Adds the stream to `out`. Raises what PyAV raises."""
+        self._queue = queue
+        self._unit = _fraction(template.time_base)
+        self._last: int | None = None
+        self.failed = 0
+        """Packets that could not be decoded or written."""
+        self._strip: AdtsFilter | None = None
+        self._converter: AudioConverter | None = None
+        config = None
+        bare = has_adts(template) and container.muxer not in (TS.muxer, "rtp_mpegts")
+        if bare and sample is not None:
+            config = config_of([av.Packet(sample)], template)
+        copied = refusal(container, template, sample) is None and (config is not None or not bare)
+        if copied:
+            self._target = add_copy(out, template)
+            if bare:
+                self._strip = AdtsFilter(template)
+                self._target.codec_context.extradata = config
+        else:
+            self._target = out.add_stream(container.audio_encoder)
+            self._converter = AudioConverter(template, self._target)
+        self.codec = f"{template.codec_context.codec.canonical_name}" if copied else container.audio_encoder
+        self.copied = copied
+        queue.wanted = True
+
+    @property
+    def index(self) -> int:
+        """Of the output stream."""
+        return int(self._target.index)
+
+    def take(self, until: Fraction, shift: Fraction) -> Iterator[Any]:
+        """Packets up to `until` seconds of the source's clock, ready to be muxed, `shift` seconds earlier."""
+        for packet in self._queue.take(until):
+            try:
+                made = self._made(packet)
+            except AV_ERRORS:
+                self.failed += 1
+                continue
+            unit = self._unit if self._converter is None else self._converter.unit
+            for each in made:
+                if self._addressed(each, unit, shift):
+                    yield each
+
+    def flush(self, shift: Fraction) -> Iterator[Any]:
+        """What the encoder still holds."""
+        if self._converter is not None:
+            for packet in self._converter.flush():
+                if self._addressed(packet, self._converter.unit, shift):
+                    yield packet
+
+    def _made(self, packet: Any) -> list[Any]:
+        if self._converter is not None:
+            return self._converter.convert(packet)
+        bare = packet if self._strip is None else self._strip(packet)
+        return [] if bare is None else [bare]
+
+    def _addressed(self, packet: Any, unit: Fraction, shift: Fraction) -> bool:
+        """Give `packet` its stream and times. False for one from before the picture, or out of order."""
+        target = _fraction(self._target.time_base)
+        start = packet.dts if packet.dts is not None else packet.pts
+        stamp = rescale(start, unit, shift, target)
+        if stamp < 0 or (self._last is not None and stamp <= self._last):
+            return False
+        self._last = stamp
+        packet.duration = rescale(packet.duration or 0, unit, Fraction(0), target)
+        packet.stream, packet.time_base = self._target, target
+        packet.pts = packet.dts = stamp
+        return True
+
+
+def _fraction(value: Any) -> Fraction:
+    return Fraction(value.numerator, value.denominator)

@@ -1,0 +1,242 @@
+"""What a live source is called, and what FFmpeg is told to open it.
+
+| said | is |
+|---|---|
+| `screen`, `:0.0` | the screen: x11grab, on Windows gdigrab, on macOS avfoundation |
+| `/dev/video0`, `camera`, `camera:1`, `video=NAME` | a capture device: v4l2, dshow, avfoundation |
+| `rtmp://…`, `rtsp://…`, `udp://…`, `http://….m3u8` | a network stream |
+| `-` | standard input |
+| anything else | a file, played at its own pace, or a named pipe |
+
+Only the X11 screen, streams, pipes and files have been tried; the devices are mapped by FFmpeg's manuals.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream.errors import UsageError
+from paragon_stream.media.live.names import shown_name
+
+SCREEN_RATE = 30
+"""Frames a second that a screen is captured with unless told otherwise."""
+TIMEOUT = 10.0
+"""Seconds without a byte after which a network source counts as broken off."""
+RECONNECT = 30.0
+"""Seconds that a network source that broke off is tried again."""
+
+_DISPLAY = re.compile(r"[\w.-]*:\d+(\.\d+)?$")
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_REGION = re.compile(r"(?P<width>\d+)x(?P<height>\d+)(?:\+(?P<x>\d+)\+(?P<y>\d+))?$")
+_LISTENERS = ("rtmp", "tcp", "http")
+_LOOK_MICROSECONDS = "1000000"
+"""How much of a stream FFmpeg reads before it says what is in it: its 5 s are long to wait for a picture."""
+
+
+class Kind(Enum):
+    """Sorts of sources, in a user's words."""
+
+    SCREEN = "screen"
+    DEVICE = "capture device"
+    NETWORK = "network stream"
+    PIPE = "pipe"
+    FILE = "file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A part of a screen, pixels."""
+
+    width: int
+    height: int
+    x: int = 0
+    y: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """WxH or WxH+X+Y. Raises UsageError."""
+        match = _REGION.match(text)
+        if match is None or not int(match["width"]) or not int(match["height"]):
+            raise UsageError(f"{text!r} is no region: give WIDTHxHEIGHT+X+Y, such as 1280x720+0+0")
+        return cls(**{name: int(value) for name, value in match.groupdict(default="0").items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions:
+    """What a user may ask of a live source. None leaves it to the source."""
+
+    format: str | None = None
+    """FFmpeg's demuxer, where it cannot be told from the stream."""
+    size: str | None = None
+    """"1280x720", of a device or of raw video."""
+    region: str | None = None
+    """"1280x720+0+0", of a screen."""
+    rate: Fraction | None = None
+    pixel_format: str | None = None
+    cursor: bool = True
+    """Whether a screen is captured with the mouse pointer."""
+    listen: bool = False
+    """Wait for a sender to connect, instead of connecting."""
+    paced: bool | None = None
+    """Whether frames wait for their time; None: of files, and of streams that come in pieces (HLS, DASH)."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further options of FFmpeg's demuxer or protocol."""
+    reconnect: float | None = None
+    """Seconds that a source that broke off is tried again, 0: not at all; None: RECONNECT for the network."""
+    timeout: float = TIMEOUT
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveSource:
+    """What is opened. `url` and `format` are FFmpeg's; `name` is fit to be shown."""
+
+    name: str
+    kind: Kind
+    url: str
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    paced: bool | None = None
+    listen: bool = False
+    timeout: float = TIMEOUT
+    reconnect: float = 0.0
+
+
+def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
+    """What `said` means on `platform` (`sys.platform`). Opens nothing.
+
+    Raises UsageError for options that a source of this kind does not have.
+    """
+    scheme = _URL.match(said)
+    if said == "camera" or said.startswith(("camera:", "/dev/video", "video=")):
+        kind = Kind.DEVICE
+    elif said == "screen" or _DISPLAY.match(said):
+        kind = Kind.SCREEN
+    elif scheme:
+        kind = Kind.NETWORK
+    elif said == "-" or _is_fifo(said):
+        kind = Kind.PIPE
+    else:
+        kind = Kind.FILE
+    _check(said, kind, wanted, scheme["scheme"].lower() if scheme else "")
+    url, format, options = {
+        Kind.SCREEN: _screen,
+        Kind.DEVICE: _device,
+        Kind.NETWORK: _network,
+        Kind.PIPE: _stream,
+        Kind.FILE: _stream,
+    }[kind](said, wanted, platform)
+    reconnect = wanted.reconnect
+    if reconnect is None:
+        reconnect = RECONNECT if kind is Kind.NETWORK else 0.0
+    return LiveSource(
+        name={"-": "standard input"}.get(said, shown_name(said)),
+        kind=kind,
+        url=url,
+        format=wanted.format or format,
+        options={**options, **wanted.options},
+        paced=False if kind in (Kind.SCREEN, Kind.DEVICE) else wanted.paced,
+        listen=wanted.listen,
+        timeout=wanted.timeout,
+        reconnect=reconnect,
+    )
+
+
+def _is_fifo(said: str) -> bool:
+    try:
+        return stat.S_ISFIFO(Path(said).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _check(said: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> None:
+    name = shown_name(said)
+    if wanted.region is not None and kind is not Kind.SCREEN:
+        raise UsageError(f"--region is for screens: {name} is a {kind.value}")
+    if not wanted.cursor and kind is not Kind.SCREEN:
+        raise UsageError(f"--no-cursor is for screens: {name} is a {kind.value}")
+    if wanted.listen and scheme not in _LISTENERS:
+        raise UsageError(f"--listen is for {', '.join(f'{each}://' for each in _LISTENERS)}; not for {name}")
+    raw = wanted.format is not None
+    if kind not in (Kind.SCREEN, Kind.DEVICE) and not raw:
+        for value, option in (
+            (wanted.size, "--input-size"),
+            (wanted.rate, "--fps"),
+            (wanted.pixel_format, "--input-pix-fmt"),
+        ):
+            if value is not None:
+                raise UsageError(f"{option} is for screens, devices and raw video (--input-format rawvideo)")
+    if wanted.size is not None and kind is Kind.SCREEN:
+        raise UsageError("--input-size is for devices: of a screen, --region WxH+X+Y is captured")
+    if wanted.size is not None:
+        Region.parse(wanted.size)
+    if wanted.reconnect is not None and wanted.reconnect < 0:
+        raise UsageError(f"--reconnect takes seconds, 0 for not at all: not {wanted.reconnect:g}")
+    if wanted.timeout <= 0:
+        raise UsageError(f"--timeout takes seconds, more than 0: not {wanted.timeout:g}")
+
+
+def _given(**options: object) -> dict[str, str]:
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
+def _screen(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
+    region = None if wanted.region is None else Region.parse(wanted.region)
+    size = None if region is None else f"{region.width}x{region.height}"
+    options = _given(framerate=wanted.rate or SCREEN_RATE)
+    if platform == "win32":
+        options |= _given(video_size=size, draw_mouse=int(wanted.cursor))
+        if region is not None:
+            options |= _given(offset_x=region.x, offset_y=region.y)
+        return "desktop", "gdigrab", options
+    if platform == "darwin":
+        if region is not None:
+            raise UsageError("--region is not there on macOS: avfoundation captures whole screens")
+        return "Capture screen 0:none", "avfoundation", options | _given(capture_cursor=int(wanted.cursor))
+    options |= _given(video_size=size, draw_mouse=int(wanted.cursor))
+    # All that there is to know stands in the header, so nothing need be read, and kept waiting, to find out.
+    options |= {"probesize": "32", "analyzeduration": "0"}
+    if region is not None:
+        options |= _given(grab_x=region.x, grab_y=region.y)
+    return "" if said == "screen" else said, "x11grab", options
+
+
+def _device(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
+    options = _given(video_size=wanted.size, framerate=wanted.rate)
+    number = said.partition(":")[2] or "0"
+    if platform == "win32":
+        if not said.startswith("video="):
+            raise UsageError(f"on Windows a device is named as in video=NAME, not {said}")
+        return said, "dshow", options | _given(pixel_format=wanted.pixel_format, rtbufsize="64M")
+    if platform == "darwin":
+        name = said.removeprefix("video=") if said.startswith("video=") else number
+        return f"{name}:none", "avfoundation", options | _given(pixel_format=wanted.pixel_format)
+    if said.startswith("video="):
+        raise UsageError(f"on Linux a device is named as in /dev/video0, not {said}")
+    path = said if said.startswith("/dev/") else f"/dev/video{number}"
+    return path, "v4l2", options | _given(input_format=wanted.pixel_format)
+
+
+def _network(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
+    scheme = said.partition("://")[0].lower()
+    options = {"analyzeduration": _LOOK_MICROSECONDS}
+    if wanted.listen:
+        options["listen"] = "1"
+    if scheme == "rtsp":
+        options["rtsp_transport"] = "tcp"  # over UDP, FFmpeg's default, every lost packet is seen
+    if scheme == "udp":
+        options["overrun_nonfatal"] = "1"
+    return said, None, options | _raw(wanted)
+
+
+def _stream(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
+    return "pipe:0" if said == "-" else said, None, _raw(wanted)
+
+
+def _raw(wanted: CaptureOptions) -> dict[str, str]:
+    return _given(video_size=wanted.size, framerate=wanted.rate, pixel_format=wanted.pixel_format)

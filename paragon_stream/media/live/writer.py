@@ -1,0 +1,242 @@
+"""The sink of a live session: every frame leaves at once, sound beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+
+from paragon_stream.errors import ConsumerGone, OutputError
+from paragon_stream.frame import Timing
+from paragon_stream.media.av_errors import AV_ERRORS, reason
+from paragon_stream.media.encoders import configure, encoder_frame
+from paragon_stream.media.live.connection import Connection
+from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
+from paragon_stream.media.live.player import Player, find_player, player_arguments
+from paragon_stream.media.live.soundqueue import SoundQueue
+from paragon_stream.media.live.soundtrack import SoundTrack
+from paragon_stream.media.outpipe import OutPipe
+from paragon_stream.media.overheard import overhearing
+from paragon_stream.media.planes import Plane
+from paragon_stream.media.scheduling import ordinary_scheduling
+from paragon_stream.media.timestamps import rescale
+from paragon_stream.media.workdir import WorkDir
+from paragon_stream.media.y4m import Y4mWriter
+
+_PATIENCE = 10.0
+"""Seconds that a server may take for a packet before it counts as gone."""
+_BUFFER = 1 << 20
+_INTRA = 1
+"""AVPictureType."""
+
+
+class LiveWriter:
+    """Carries out a `LivePlan` that has a container. A `Sink`; times begin at 0 with the first picture.
+
+    Raises OutputError where the output cannot be opened or fails, ConsumerGone where a pipe's reader left.
+    """
+
+    def __init__(
+        self,
+        plan: LivePlan,
+        connection: Connection | None = None,
+        queue: SoundQueue | None = None,
+        *,
+        player: str | None = None,
+        title: str = "paragon-stream",
+    ) -> None:
+        """The sound of `connection`, if it has any, is taken from `queue`. `player` shows windows."""
+        assert plan.container and plan.job, "a plan with a container"
+        self.warnings: list[str] = []
+        self.bytes_written = 0
+        self.kept: Path | None = None
+        """The unfinished file, after `abort`."""
+        self._plan, self._job, self._container = plan, plan.job, plan.container
+        self._what = f"cannot write to {plan.name}"
+        self._shift: Fraction | None = None
+        self._last_pts: int | None = None
+        self._last_key: int | None = None
+        self._ended = self._gone = False
+        self._work: WorkDir | None = None
+        self._pipe: OutPipe | None = None
+        self._player: Player | None = None
+        self._out: Any = None
+        self.sound: SoundTrack | None = None
+        template = None if connection is None else connection.sound
+        try:
+            target = self._destination(player, title, sound=template is not None)
+            with overhearing() as heard, self._errors(heard.lines):
+                self._out = av.open(
+                    target,
+                    "w",
+                    format=self._container.muxer,
+                    container_options=dict(plan.muxer_options),
+                    buffer_size=_BUFFER,
+                    timeout=_PATIENCE if plan.where is Where.NETWORK else None,
+                )
+                self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
+                configure(self._video.codec_context, self._job)
+                self._video.time_base = self._job.tick
+                if connection is not None and template is not None and queue is not None:
+                    sample = connection.first_sound
+                    self.sound = SoundTrack(self._out, template, queue, self._container, sample)
+                with ordinary_scheduling():
+                    self._out.start_encoding()
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
+        """Encode one frame and send it off, with the sound up to its time. See `Sink.write`."""
+        time = timing.pts * timing.time_base
+        self._shift = time if self._shift is None else self._shift
+        frame = encoder_frame(planes, self._job.format)
+        pts = rescale(timing.pts, timing.time_base, self._shift, self._job.tick)
+        if self._last_pts is not None:
+            pts = max(pts, self._last_pts + 1)
+        self._last_pts = frame.pts = pts
+        frame.time_base = self._job.tick
+        # Counted in time: where frames are dropped, so many frames are no measure of it.
+        if self._last_key is None or (pts - self._last_key) * self._job.tick >= KEY_SECONDS:
+            self._last_key, frame.pict_type = pts, _INTRA
+        with self._errors():
+            packets = self._video.encode(frame)
+            if self.sound is not None:
+                self._mux(self.sound.take(time, self._shift))
+            self._mux(packets)
+
+    def finish(self) -> None:
+        """End the output properly; a file gets its name. After the reader has left: close what is there."""
+        if self._ended:
+            return
+        try:
+            if self._gone:
+                with contextlib.suppress(*AV_ERRORS):
+                    self._out.close()
+            else:
+                with contextlib.suppress(ConsumerGone), self._errors():
+                    self._mux(self._video.encode(None))
+                    if self.sound is not None:
+                        self._mux(self.sound.flush(self._shift or Fraction(0)))
+                    self._out.close()
+        except BaseException:
+            self.abort()
+            raise
+        self._ended = True
+        self._close_pipe()
+        if self._work is not None:
+            self.bytes_written = self._work.file.stat().st_size
+            self._work.promote()
+
+    def abort(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._out is not None:
+            with contextlib.suppress(*AV_ERRORS):
+                self._out.close()
+        with contextlib.suppress(OutputError):
+            self._close_pipe()
+        if self._work is not None:
+            if self._last_pts is None:
+                self._work.discard()
+            else:
+                self.kept = self._work.keep()
+                self.warnings.append(f"kept what was written before the stop: {self.kept}")
+
+    def give_up(self) -> None:
+        """End a write that waits for a slow reader. From any thread."""
+        if self._pipe is not None:
+            self._pipe.give_up()
+
+    def _destination(self, player: str | None, title: str, *, sound: bool) -> str | OutPipe:
+        plan = self._plan
+        if plan.where is Where.WINDOW:
+            arguments = player_arguments(plan.target, title=title, sound=sound)
+            self._player = Player(find_player(player), arguments)
+            self._pipe = self._player.pipe
+            return self._pipe
+        if plan.where is Where.STDOUT:
+            self._pipe = OutPipe(sys.stdout.buffer)
+            return self._pipe
+        if plan.path is not None:
+            self._work = WorkDir(plan.path, overwrite=plan.overwrite)
+            if self._work.notice:
+                self.warnings.append(self._work.notice)
+            return str(self._work.file)
+        return plan.url
+
+    def _mux(self, packets: Iterable[Any]) -> None:
+        for packet in packets:
+            size = packet.size
+            self._out.mux_one(packet)
+            self.bytes_written += size
+
+    @contextlib.contextmanager
+    def _errors(self, said: Sequence[str] = ()) -> Any:
+        try:
+            yield
+        except BrokenPipeError as error:
+            if self._pipe is not None:
+                self._gone = True
+                raise ConsumerGone(f"{self._plan.name} was closed") from None
+            raise OutputError(f"{self._plan.name} broke off: it takes no more") from error
+        except AV_ERRORS as error:
+            if isinstance(error, av.error.ExitError):
+                raise OutputError(f"{self._plan.name} took nothing for {_PATIENCE:g} s") from error
+            why = reason(error) if self._plan.where is Where.NETWORK or not said else "; ".join(said)
+            raise OutputError(f"{self._what}: {why}") from error
+
+    def _close_pipe(self) -> None:
+        """Raises OutputError if the player failed by itself."""
+        if self._player is not None:
+            player, self._player = self._player, None
+            if why := player.close(gone=self._gone):
+                raise OutputError(why)
+        elif self._pipe is not None:
+            self._pipe.close()
+
+
+class LiveY4mWriter(Y4mWriter):
+    """y4m on standard output, whose reader may be slow."""
+
+    def __init__(self, plan: LivePlan) -> None:
+        self._pipe = OutPipe(sys.stdout.buffer)
+        super().__init__(plan.target, plan.rate, pipe=self._pipe)
+
+    def finish(self) -> None:
+        super().finish()
+        self._pipe.close()
+
+    def abort(self) -> None:
+        super().abort()
+        self._pipe.close()
+
+    def give_up(self) -> None:
+        """See `LiveWriter`."""
+        self._pipe.give_up()
+
+
+def open_live_sink(
+    plan: LivePlan, connection: Connection | None, queue: SoundQueue | None, *, player: str | None, title: str
+) -> LiveWriter | Y4mWriter:
+    """The sink that carries out `plan`. Raises OutputError."""
+    if plan.container is not None:
+        return LiveWriter(plan, connection, queue, player=player, title=title)
+    if plan.path is not None:
+        return Y4mWriter(plan.target, plan.rate, work=WorkDir(plan.path, overwrite=plan.overwrite))
+    return LiveY4mWriter(plan)

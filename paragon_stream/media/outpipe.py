@@ -1,0 +1,63 @@
+"""The writing end of a pipe whose reader may be slow, or leave."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import threading
+from typing import IO
+
+_LOOK = 0.1
+"""Seconds between two looks at whether a write that waits shall be given up."""
+
+
+class OutPipe:
+    """Writes to `file` as a file object does; `give_up`, from any thread, ends a write that waits.
+
+    Whatever is written then, or when the reader has left, raises BrokenPipeError. Where the file is no pipe
+    of the system's, or the system is Windows, a write that waits cannot be ended.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._given_up = threading.Event()
+        self._descriptor: int | None = None
+        file.flush()
+        try:
+            descriptor = file.fileno()
+        except (OSError, io.UnsupportedOperation):
+            return
+        if os.name == "posix" and os.get_blocking(descriptor):
+            self._descriptor = descriptor
+            os.set_blocking(descriptor, False)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """All of `data`. Raises BrokenPipeError, OSError."""
+        if self._given_up.is_set():
+            raise BrokenPipeError("given up")
+        if self._descriptor is None:
+            return self._file.write(data)
+        left = memoryview(data).cast("B")
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:
+                if self._given_up.is_set():
+                    raise BrokenPipeError("given up") from None
+                select.select([], [self._descriptor], [], _LOOK)
+        return len(data)
+
+    def flush(self) -> None:
+        if self._descriptor is None:
+            self._file.flush()
+
+    def give_up(self) -> None:
+        """Write nothing any more."""
+        self._given_up.set()
+
+    def close(self) -> None:
+        """Leave the file as it was found, and open."""
+        if self._descriptor is not None:
+            os.set_blocking(self._descriptor, True)
+            self._descriptor = None

@@ -1,0 +1,33 @@
+"""How long frames were under way, as a histogram: a session of days takes no more memory than a short one."""
+
+from __future__ import annotations
+
+_STEP = 0.001
+"""Seconds to a bin."""
+_BINS = 20_000
+
+
+class LatencyMeter:
+    """Counts latencies in bins of a millisecond; what is longer than 20 s counts as that."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.maximum = 0.0
+        """Seconds, exact."""
+        self.latest = 0.0
+        self._bins = [0] * _BINS
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.latest = seconds
+        self.maximum = max(self.maximum, seconds)
+        self._bins[min(_BINS - 1, max(0, int(seconds / _STEP)))] += 1
+
+    def quantile(self, part: float) -> float:
+        """Seconds that `part` (0…1) of all frames took at most, rounded up to milliseconds."""
+        wanted, seen = part * self.count, 0
+        for number, count in enumerate(self._bins):
+            seen += count
+            if count and seen >= wanted:
+                return min((number + 1) * _STEP, self.maximum)
+        return 0.0

@@ -1,0 +1,134 @@
+"""For tests of live sessions: a source whose frames are sent one by one, an engine with a gate, ports."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+import pytest
+
+from paragon_stream.errors import EngineError
+from paragon_stream.livestream import live
+from paragon_stream.pipeline.slot import DONE, Completion
+from paragon_stream.report import LiveReport
+from paragon_stream.runtimes.null import NullSession
+
+WIDTH, HEIGHT = 32, 16
+OPENING = 4
+"""Frames that a session looks at before it begins."""
+PATIENCE = 60.0
+
+
+class FramePipe:
+    """Grey y4m frames into a named pipe; a frame's number is its luma."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb", buffering=0)
+        self._file.write(b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420mpeg2\n" % (WIDTH, HEIGHT))
+
+    def send(self, *numbers: int) -> None:
+        for number in numbers:
+            luma = bytes([number]) * (WIDTH * HEIGHT)
+            self._file.write(b"FRAME\n" + luma + b"\x80" * (WIDTH * HEIGHT // 2))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Gate:
+    """Stands in for an engine: it copies a frame's number, and waits at the numbers in `closed`."""
+
+    def __init__(self, *closed: int) -> None:
+        self.closed = set(closed)
+        self.broken: int | None = None
+        """The number at which it fails."""
+        self.arrived = threading.Event()
+        self._open = threading.Event()
+        self.computed: list[int] = []
+
+    def open(self) -> None:
+        self._open.set()
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def run(
+            session: NullSession, inputs: Sequence[Any], outputs: Sequence[Any], strength: float
+        ) -> Completion:
+            number = int(inputs[0].flat[0])
+            if number in self.closed:
+                self.arrived.set()
+                assert self._open.wait(PATIENCE)
+            if number == self.broken:
+                raise EngineError("on purpose")
+            self.computed.append(number)
+            for plane, value in zip(outputs, (number, 128, 128), strict=True):
+                plane[:] = value
+            return DONE
+
+        monkeypatch.setattr(NullSession, "run", run)
+
+
+class Running:
+    """A session in a thread of its own; what it told so far."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.begun = threading.Event()
+        self.stop = threading.Event()
+        self.frames_in = self.frames_out = 0
+        self.events: list[str] = []
+        self.report: LiveReport | None = None
+        self.error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, args=(arguments, options), daemon=True)
+        self._thread.start()
+
+    def _run(self, arguments: Any, options: Any) -> None:
+        try:
+            self.report = live(
+                *arguments, on_progress=self._note, on_event=self._event, stop=self.stop, **options
+            )
+        except BaseException as error:
+            self.error = error
+        with self._changed:
+            self._changed.notify_all()
+
+    def _note(self, progress: Any) -> None:
+        with self._changed:
+            self.frames_in, self.frames_out = progress.frames_in, progress.frames_out
+            self._changed.notify_all()
+        self.begun.set()
+
+    def _event(self, sentence: str) -> None:
+        with self._changed:
+            self.events.append(sentence)
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[Running], bool]) -> None:
+        with self._changed:
+            reached = self._changed.wait_for(lambda: condition(self) or not self._thread.is_alive(), PATIENCE)
+            assert reached and condition(self), (self.error, self.frames_in, self.frames_out, self.events)
+
+    def result(self) -> LiveReport:
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        assert self.report is not None
+        return self.report
+
+
+def numbers(path: Path) -> list[int]:
+    """The luma of every frame of a file."""
+    with av.open(str(path)) as container:
+        return [int(np.frombuffer(frame.planes[0], np.uint8)[0]) for frame in container.decode(video=0)]
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that nobody uses now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

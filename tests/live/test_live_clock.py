@@ -1,0 +1,69 @@
+"""One timeline over interruptions and jumps, and the pace of what comes early."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from paragon_stream.media.live.clock import JUMP_SECONDS, LiveClock, Pacer
+from paragon_stream.pipeline.latency import LatencyMeter
+
+
+def test_a_sources_own_stamps_stay() -> None:
+    clock = LiveClock()
+    stamps = [Fraction(n, 30) + 100 for n in range(10)]
+    assert [clock.place(stamp, 5 + n / 29) for n, stamp in enumerate(stamps)] == stamps
+    assert clock.shift == 0
+
+
+def test_frames_without_a_stamp_are_placed_by_their_arrival() -> None:
+    clock = LiveClock()
+    assert [clock.place(None, wall) for wall in (7.0, 7.5, 7.75)] == [0, Fraction(1, 2), Fraction(3, 4)]
+
+
+def test_after_an_interruption_the_picture_goes_on_where_it_would_be() -> None:
+    clock = LiveClock()
+    clock.place(Fraction(10), 50.0)
+    clock.interrupted()
+    assert clock.place(Fraction(3), 54.0) == 14
+    assert clock.shift == 11  # which moves the sound as well
+    assert clock.place(Fraction(4), 55.0) == 15
+
+
+@pytest.mark.parametrize("jump", [-3600, -JUMP_SECONDS - 1, JUMP_SECONDS + 1, 95443])
+def test_a_jump_of_the_sources_clock_is_taken_out(jump: int) -> None:
+    clock = LiveClock()
+    clock.place(Fraction(100), 0.0)
+    assert clock.place(Fraction(101) + jump, 1.0) == 101
+    assert clock.place(Fraction(102) + jump, 2.0) == 102
+
+
+def test_times_rise_whatever_the_stamps_do() -> None:
+    clock = LiveClock()
+    placed = [clock.place(Fraction(stamp), 0.1 * n) for n, stamp in enumerate((5, 5, 4, 6))]
+    assert placed == sorted(set(placed))
+    assert placed[-1] == 6
+
+
+def test_paced_frames_wait_for_their_time_and_late_ones_do_not() -> None:
+    pacer = Pacer()
+    assert pacer.wait(Fraction(10), 100.0) == 0
+    assert pacer.wait(Fraction(11), 100.25) == 0.75
+    assert pacer.wait(Fraction(12), 102.25) == 0  # a bit late: the pace stays
+    assert pacer.wait(Fraction(13), 102.25) == 0.75
+    assert pacer.wait(Fraction(14), 110.0) == 0  # far too late: the pace begins anew
+    assert pacer.wait(Fraction(15), 110.5) == 0.5
+
+
+def test_latencies() -> None:
+    meter = LatencyMeter()
+    assert meter.quantile(0.5) == 0
+    for milliseconds in range(1, 101):
+        meter.add(milliseconds / 1000 - 0.0005)
+    assert meter.quantile(0.5) == pytest.approx(0.050)
+    assert meter.quantile(0.95) == pytest.approx(0.095)
+    assert meter.maximum == pytest.approx(0.0995)
+    meter.add(1000)
+    assert meter.quantile(1) == 20
+    assert (meter.maximum, meter.count) == (1000, 101)

@@ -1,0 +1,179 @@
+"""What a session does with frames that come faster than they are computed, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import pytest
+from live_material import OPENING, FramePipe, Gate, Running, numbers
+
+import paragon_stream
+from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's"),
+]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "source")
+    return tmp_path / "source"
+
+
+type Begin = Callable[..., tuple[Running, FramePipe]]
+
+
+@pytest.fixture
+def begin(source: Path) -> Iterator[Begin]:
+    """Begins a session on `source`: it takes frames now, through the pipe."""
+    opened: list[tuple[Running, FramePipe]] = []
+
+    def start(*arguments: object, **options: object) -> tuple[Running, FramePipe]:
+        session = Running(source, *arguments, engine="null", **options)
+        opened.append((session, FramePipe(source)))
+        opened[-1][1].send(*range(1, 1 + OPENING))
+        assert session.begun.wait(60), session.error
+        return opened[-1]
+
+    yield start
+    for session, pipe in opened:
+        session.stop.set()
+        pipe.close()
+
+
+def test_the_newest_frame_wins(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(10)
+    gate.install(monkeypatch)
+    session, pipe = begin(tmp_path / "out.nut")
+    before = session.frames_in
+    pipe.send(10)
+    assert gate.arrived.wait(60)
+    pipe.send(*range(11, 40))
+    session.wait_for(lambda now: now.frames_in >= before + 30)
+    gate.open()
+    session.wait_for(lambda now: gate.computed[-1:] == [39])
+    pipe.close()
+    report = session.result()
+    assert gate.computed[-2:] == [10, 39]
+    assert numbers(tmp_path / "out.nut")[-1] == 39
+    assert report.dropped_before_engine >= 28
+    assert report.frames_in == report.frames_out + report.dropped_before_engine + report.dropped_before_output
+    assert report.ended == "the source has ended"
+    assert report.failure is None
+    assert 0 < report.latency.median <= report.latency.percentile_95 <= report.latency.maximum
+
+
+def test_times_are_the_sources(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(100)
+    gate.install(monkeypatch)
+    session, pipe = begin(tmp_path / "out.nut")
+    pipe.send(*range(1 + OPENING, 101))
+    assert gate.arrived.wait(60)
+    pipe.send(*range(101, 111))
+    session.wait_for(lambda now: now.frames_in >= 10)
+    gate.open()
+    session.wait_for(lambda now: gate.computed[-1:] == [110])
+    pipe.send(111)
+    pipe.close()
+    session.result()
+    with av.open(str(tmp_path / "out.nut")) as container:
+        shown = [(int(bytes(frame.planes[0])[0]), frame.time) for frame in container.decode(video=0)]
+    (first, origin), *others = shown
+    assert {number: time - origin for number, time in others} == pytest.approx(
+        {number: (number - first) / 25 for number, _ in others}
+    )
+    assert shown[-1][0] == 111
+
+
+def test_stopping_is_a_normal_end(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Gate().install(monkeypatch)
+    session, pipe = begin(tmp_path / "out.mkv", trace=tmp_path / "trace.json")
+    pipe.send(*range(20, 30))
+    session.wait_for(lambda now: now.frames_in >= 10)
+    session.stop.set()
+    report = session.result()
+    pipe.close()
+    assert report.ended == "stopped on request"
+    assert report.codec == "libx264"
+    assert len(numbers(tmp_path / "out.mkv")) == report.frames_out
+    assert not (tmp_path / "out.mkv.paragon").exists()
+    tracks = {
+        event["cat"]
+        for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"][1:]
+        if "cat" in event
+    }
+    assert {"capture", "engine", "deliver", "capture to delivery"} <= tracks
+
+
+def test_stopping_before_the_first_frame(source: Path, tmp_path: Path) -> None:
+    session = Running(source, tmp_path / "out.mkv", engine="null")
+    session.stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        session.result()
+    assert not list(tmp_path.glob("out*"))
+    FramePipe(source).close()  # lets the thread go that waits in the system
+
+
+def test_an_engine_that_fails_keeps_what_was_written(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    gate.broken = 50
+    gate.install(monkeypatch)
+    session, pipe = begin(tmp_path / "out.mkv")
+    pipe.send(20)
+    session.wait_for(lambda now: now.frames_out >= 1)
+    pipe.send(50)
+    with pytest.raises(EngineError, match="on purpose"):
+        session.result()
+    pipe.close()
+    assert not (tmp_path / "out.mkv").exists()
+    assert 20 in numbers(tmp_path / "out.mkv.paragon" / "out.mkv")
+
+
+def test_duration(tmp_path: Path) -> None:
+    report = paragon_stream.live(
+        Path(__file__).parents[2] / "examples" / "sample.mkv", tmp_path / "out.mkv", engine="null", duration=1
+    )
+    assert report.ended == "the duration is over"
+    assert 15 <= report.frames_in <= 25
+    assert report.sound == "aac"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"destination": "out.webm"}, UsageError, "a live session is written to"),
+        ({"destination": "gopher://host"}, UsageError, "is no output"),
+        ({"destination": "-", "codec": "libx264"}, UsageError, "raw video"),
+        ({"destination": "out.mkv", "crf": 20, "bitrate": "1M"}, UsageError, "choose one of them"),
+        ({"destination": "out.mkv", "bitrate": "lots"}, UsageError, "no bit rate"),
+        ({"destination": "out.mkv", "format": "avi"}, UsageError, "unknown format"),
+        ({"destination": "udp://127.0.0.1:9", "format": "y4m"}, UsageError, "not over the network"),
+        ({"destination": None, "format": "mkv"}, UsageError, "needs an output"),
+        ({"destination": None, "player": "no-such-player"}, OutputError, "no-such-player is not there"),
+        ({"source": "nothing.mkv", "destination": "out.mkv"}, InputError, "nothing.mkv"),
+        ({"source": "tcp://127.0.0.1:1", "destination": "out.mkv"}, InputError, "refused"),
+        ({"source": ":987", "destination": "out.mkv"}, InputError, "open display"),
+        ({"source": "/dev/video987", "destination": "out.mkv"}, InputError, "no device /dev/video987"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    options: dict[str, object],
+    error: type[Exception],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sample = Path(__file__).parents[2] / "examples" / "sample.mkv"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=sentence) as caught:
+        paragon_stream.live(**{"source": sample, "engine": "null", **options})
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,102 @@
+"""What sources are called, what FFmpeg is told, and what is refused before anything is opened."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from paragon_stream.errors import UsageError
+from paragon_stream.media.live.names import shown_name
+from paragon_stream.media.live.source import CaptureOptions, Kind, find_source
+
+
+@pytest.mark.parametrize(
+    ("said", "platform", "kind", "url", "format"),
+    [
+        ("screen", "linux", Kind.SCREEN, "", "x11grab"),
+        (":0.0", "linux", Kind.SCREEN, ":0.0", "x11grab"),
+        ("host:1", "linux", Kind.SCREEN, "host:1", "x11grab"),
+        ("screen", "win32", Kind.SCREEN, "desktop", "gdigrab"),
+        ("screen", "darwin", Kind.SCREEN, "Capture screen 0:none", "avfoundation"),
+        ("/dev/video2", "linux", Kind.DEVICE, "/dev/video2", "v4l2"),
+        ("camera", "linux", Kind.DEVICE, "/dev/video0", "v4l2"),
+        ("camera:1", "linux", Kind.DEVICE, "/dev/video1", "v4l2"),
+        ("video=USB Camera", "win32", Kind.DEVICE, "video=USB Camera", "dshow"),
+        ("camera", "darwin", Kind.DEVICE, "0:none", "avfoundation"),
+        ("rtmp://host/app/key", "linux", Kind.NETWORK, "rtmp://host/app/key", None),
+        ("https://host/live.m3u8", "linux", Kind.NETWORK, "https://host/live.m3u8", None),
+        ("-", "linux", Kind.PIPE, "pipe:0", None),
+        ("film.mkv", "linux", Kind.FILE, "film.mkv", None),
+    ],
+)
+def test_names(said: str, platform: str, kind: Kind, url: str, format: str | None) -> None:
+    source = find_source(said, CaptureOptions(), platform)
+    assert (source.kind, source.url, source.format) == (kind, url, format)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_a_named_pipe_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert find_source(str(tmp_path / "pipe"), CaptureOptions(), "linux").kind is Kind.PIPE
+
+
+def test_a_region_of_the_screen() -> None:
+    wanted = CaptureOptions(region="640x360+10+20", rate=Fraction(60), cursor=False)
+    told = find_source("screen", wanted, "linux").options
+    assert told["video_size"] == "640x360"
+    assert (told["grab_x"], told["grab_y"], told["framerate"], told["draw_mouse"]) == ("10", "20", "60", "0")
+    told = find_source("screen", wanted, "win32").options
+    assert (told["offset_x"], told["offset_y"]) == ("10", "20")
+
+
+def test_a_device_is_asked_for_a_format() -> None:
+    wanted = CaptureOptions(size="1280x720", rate=Fraction(60), pixel_format="mjpeg", options={"x": "y"})
+    told = find_source("camera", wanted, "linux").options
+    assert told == {"video_size": "1280x720", "framerate": "60", "input_format": "mjpeg", "x": "y"}
+
+
+def test_only_the_network_is_tried_again_unasked() -> None:
+    assert find_source("udp://host:1", CaptureOptions(), "linux").reconnect > 0
+    assert find_source("udp://host:1", CaptureOptions(reconnect=0), "linux").reconnect == 0
+    assert find_source("camera", CaptureOptions(), "linux").reconnect == 0
+    assert find_source("camera", CaptureOptions(reconnect=5), "linux").reconnect == 5
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "sentence"),
+    [
+        ("film.mkv", CaptureOptions(region="10x10"), "--region is for screens"),
+        ("screen", CaptureOptions(region="10x"), "no region"),
+        ("screen", CaptureOptions(region="0x10+0+0"), "no region"),
+        ("screen", CaptureOptions(size="10x10"), "--region"),
+        ("camera", CaptureOptions(cursor=False), "--no-cursor is for screens"),
+        ("camera", CaptureOptions(size="big"), "no region"),
+        ("rtmp://host/app", CaptureOptions(rate=Fraction(30)), "--fps is for screens"),
+        ("film.mkv", CaptureOptions(listen=True), "--listen is for"),
+        ("rtsp://host/", CaptureOptions(listen=True), "--listen is for"),
+        ("udp://host:1", CaptureOptions(reconnect=-1), "--reconnect"),
+        ("udp://host:1", CaptureOptions(timeout=0), "--timeout"),
+        ("video=Camera", CaptureOptions(), "on Linux"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(said: str, wanted: CaptureOptions, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        find_source(said, wanted, "linux")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtmp://live.host/app/stream_key_1", "rtmp://live.host/app/…"),
+        ("rtmps://live.host:443/app/key?token=1", "rtmps://live.host:443/app/…"),
+        ("rtsp://user:word@10.0.0.1/stream", "rtsp://…@10.0.0.1/stream"),
+        ("https://host/live.m3u8?token=secret", "https://host/live.m3u8?…"),
+        ("udp://127.0.0.1:1234", "udp://127.0.0.1:1234"),
+        ("what?.mkv", "what?.mkv"),
+    ],
+)
+def test_names_are_shown_without_their_secrets(url: str, shown: str) -> None:
+    assert shown_name(url) == shown
