@@ -36,8 +36,8 @@ _TELL = 0.5
 """Seconds between two reports of progress."""
 _WINDOW = 4.0
 """Seconds that rates are measured over."""
-_GRACE = 3.0
-"""Seconds after the stop that a slow reader of the output has."""
+_GRACE, _LONG_GRACE = 3.0, 10.0
+"""Seconds that a slow reader of the output has for the last frames: after a stop, after the source's end."""
 _LOST, _FEW = 0.1, 8
 """The part of frames, and their number, that may be lost before the machine counts as too slow."""
 
@@ -58,22 +58,18 @@ class LiveProgress:
 
 
 class Stopping:
-    """Whether the user wants to stop, and since when."""
+    """Whether the user wants to stop."""
 
     def __init__(self, interrupt: HeldInterrupt, stop: threading.Event | None) -> None:
         self._interrupt, self._stop = interrupt, stop
-        self.since: float | None = None
 
     def __bool__(self) -> bool:
-        asked = self._interrupt.pending or (self._stop is not None and self._stop.is_set())
-        if asked and self.since is None:
-            self.since = perf_counter()
-        return asked
+        return self._interrupt.pending or (self._stop is not None and self._stop.is_set())
 
     @property
     def urgent(self) -> bool:
-        """Whether that was a while ago, or asked for twice."""
-        return bool(self) and (self._interrupt.count > 1 or perf_counter() - (self.since or 0) > _GRACE)
+        """Whether that was asked for twice."""
+        return self._interrupt.count > 1
 
 
 class LiveSession:
@@ -185,6 +181,7 @@ class LiveMeter:
         self._seen: deque[tuple[float, int, int, int]] = deque()
         """When how many frames had come, been computed, been delivered; of the last seconds."""
         self._told_slow = False
+        self._over_since: float | None = None
 
     def __call__(self, progress: Progress) -> None:
         try:
@@ -197,7 +194,10 @@ class LiveMeter:
         session, now = self._session, perf_counter()
         if session.stopping:
             session.feed.stop()
-            if session.stopping.urgent and isinstance(session.sink, (LiveWriter, LiveY4mWriter)):
+        if session.feed.over:
+            self._over_since = now if self._over_since is None else self._over_since
+            waited = now - self._over_since > (_GRACE if session.stopping else _LONG_GRACE)
+            if (waited or session.stopping.urgent) and isinstance(session.sink, (LiveWriter, LiveY4mWriter)):
                 session.sink.give_up()
         self.tell_events()
         self._seen.append((now, session.frames_in, session.computed, session.delivered))

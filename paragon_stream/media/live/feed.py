@@ -126,6 +126,11 @@ class LiveFeed:
         self._channel.close()
 
     @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._stopped.is_set() or not self._thread.is_alive()
+
+    @property
     def dropped(self) -> int:
         """Pictures that nobody took in time, before the pipeline."""
         return self._dropped

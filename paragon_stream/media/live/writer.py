@@ -88,6 +88,10 @@ class LiveWriter:
                     self.sound = SoundTrack(self._out, template, queue, self._container, sample)
                 with ordinary_scheduling():
                     self._out.start_encoding()
+        except ConsumerGone:
+            self._close_pipe()  # a player that could not even begin says why
+            self.abort()
+            raise
         except BaseException:
             self.abort()
             raise

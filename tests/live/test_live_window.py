@@ -1,0 +1,98 @@
+"""The window: what a player gets, and how a session ends with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from live_material import numbers
+
+import paragon_stream
+from paragon_stream.errors import OutputError
+from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format
+from paragon_stream.media.live.player import player_arguments
+
+REPOSITORY = Path(__file__).parents[2]
+SAMPLE = REPOSITORY / "examples" / "sample.mkv"
+BUILT = REPOSITORY / "build" / "mpv" / "bin" / "mpv"
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(os.name == "nt", reason="the players of these tests are shell scripts"),
+]
+
+
+def player(folder: Path, script: str) -> Path:
+    """A program that is a shell script."""
+    path = folder / "player"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_player_gets_the_frames_at_once_with_their_colours(tmp_path: Path) -> None:
+    program = player(tmp_path, f'printf "%s\\n" "$@" > "{tmp_path}/told"; cat > "{tmp_path}/shown.nut"')
+    report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(program))
+    assert len(numbers(tmp_path / "shown.nut")) == report.frames_out > 0
+    assert (report.destination, report.codec, report.sound) == ("a window", "rawvideo", "aac")
+    told = (tmp_path / "told").read_text().splitlines()
+    assert "--profile=low-latency" in told
+    assert "--untimed" not in told  # there is sound to keep step with
+    assert any(word.startswith("--vf=format=colormatrix=bt.709:colorlevels=limited") for word in told)
+    assert told[-1] == "-"
+
+
+def test_closing_the_window_ends_the_session(tmp_path: Path) -> None:
+    program = player(tmp_path, "head -c 300000 > /dev/null; exit 0")
+    report = paragon_stream.live(SAMPLE, engine="null", player=str(program), paced=True)
+    assert report.ended == "a window was closed"
+    assert report.failure is None
+    assert report.frames_out < 100
+
+
+def test_a_player_that_fails_says_why(tmp_path: Path) -> None:
+    program = player(tmp_path, "echo cannot open the display >&2; exit 1")
+    with pytest.raises(OutputError, match="player failed with exit code 1: cannot open the display"):
+        paragon_stream.live(SAMPLE, engine="null", player=str(program))
+
+
+def test_a_player_that_takes_nothing_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paragon_stream.live_session._LONG_GRACE", 0.2)
+    monkeypatch.setattr("paragon_stream.media.live.player._CLOSE_SECONDS", 0.2)
+    program = player(tmp_path, "exec sleep 1000")
+    report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(program))
+    assert report.frames_in >= 15
+    assert report.frames_out < report.frames_in
+
+
+@pytest.mark.parametrize(
+    ("name", "color", "words"),
+    [
+        ("yuv420p", ColorSpec(matrix=Matrix.SMPTE170M, range=ColorRange.FULL), "bt.601:colorlevels=full"),
+        ("yuv420p10le", ColorSpec(matrix=Matrix.BT2020_NCL, transfer=16), "bt.2020-ncl"),
+        ("bgr0", ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL), ""),
+    ],
+)
+def test_colours_in_the_players_words(name: str, color: ColorSpec, words: str) -> None:
+    format = FrameFormat(width=64, height=48, pixel_format=pixel_format(name), color=color)
+    filters = [word for word in player_arguments(format, title="", sound=False) if word.startswith("--vf")]
+    assert words in "".join(filters)
+    assert bool(filters) == bool(words)
+
+
+@pytest.mark.skipif(
+    not (BUILT.exists() or shutil.which("mpv")), reason="no mpv: install it, or scripts/build_mpv build/mpv"
+)
+def test_a_real_mpv_plays_it_to_the_end(tmp_path: Path) -> None:
+    mpv = BUILT if BUILT.exists() else shutil.which("mpv")
+    report_file = tmp_path / "mpv.log"
+    program = player(
+        tmp_path, f'exec "{mpv}" --no-config --vo=null --ao=null --log-file="{report_file}" "$@"'
+    )
+    report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(program))
+    log = report_file.read_text(errors="replace")
+    assert report.ended == "the duration is over"
+    assert "960x540 yuv420p" in log
+    assert "End of file" in log or "EOF" in log or "finished playback" in log.lower(), log[-2000:]
