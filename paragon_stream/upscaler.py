@@ -233,12 +233,15 @@ class Upscaler:
     def run(
         self,
         inputs: Sequence[NDArray[Any]] | DevicePicture,
-        outputs: Sequence[NDArray[Any]],
+        outputs: Sequence[NDArray[Any]] | DevicePicture,
         strength: float | None = None,
     ) -> Completion:
-        """Start on one frame, in buffers the caller owns; see `Session.run`, and `fetch` for pictures."""
+        """Start on one frame, in buffers the caller owns; see `Session.run`.
+
+        Pictures in the memory of a GPU are taken where there is `fetch`, or `device_results`.
+        """
         told = self.strength if strength is None else strength
-        if not isinstance(inputs, DevicePicture):
+        if not isinstance(inputs, DevicePicture) and not isinstance(outputs, DevicePicture):
             return self.session.run(inputs, outputs, told)
         if not isinstance(self.session, TakesPictures):
             raise EngineError(f"the engine {self.session.engine} takes no pictures of a GPU")
@@ -248,6 +251,14 @@ class Upscaler:
     def fetch(self) -> Callable[[DevicePlane], NDArray[np.uint8]] | None:
         """What looks at pictures in the memory of the engine's GPU; None where `run` takes none."""
         return self.session.fetch if isinstance(self.session, TakesPictures) else None
+
+    @property
+    def device_results(self) -> tuple[int, Callable[[], DevicePicture]] | None:
+        """The GPU's number, and what makes room for results there; None where `run` takes none."""
+        session = self.session
+        if not isinstance(session, TakesPictures):
+            return None
+        return session.ordinal, lambda: session.allocate_picture(self.target)
 
     def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
         """Planes of `source` and of `target`, where `run` moves them fastest; they last until `close`."""

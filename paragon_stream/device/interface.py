@@ -57,11 +57,11 @@ class DevicePlane:
 
 @dataclass(frozen=True, kw_only=True)
 class DevicePicture:
-    """A picture in device memory, made by work in the default stream, such as a decoder's."""
+    """A picture in device memory: a decoder's, made by work in the default stream, or one to be written."""
 
     planes: tuple[DevicePlane, ...]
     owner: object
-    """What keeps the memory: it may be written again once this is let go of."""
+    """What keeps the memory: a decoder's may be written again once this is let go of."""
 
 
 class Resource(Protocol):

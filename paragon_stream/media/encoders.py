@@ -71,7 +71,8 @@ class Encoder:
             and (fmt.subsampling == source.subsampling or fmt.family is not Family.YUV)
             and fmt.depth >= source.depth
         ]
-        return min(better, key=lambda fmt: (fmt.depth, fmt.layout is not Layout.PLANAR), default=None)
+        first = Layout.SEMIPLANAR if self.name.endswith(NVENC) else Layout.PLANAR  # NVIDIA's converts others
+        return min(better, key=lambda fmt: (fmt.depth, fmt.layout is not first), default=None)
 
 
 _X26X_PRESETS = (

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from paragon_stream.frame import Timing
+from paragon_stream.media.device_frames import DeviceFrames
 from paragon_stream.media.images.sequence_writer import SequenceWriter
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.plan import OutputPlan
@@ -78,10 +79,10 @@ class NullSink:
         return None
 
 
-def open_sink(plan: OutputPlan, info: MediaInfo) -> Sink:
-    """The sink that carries out `plan`. Raises OutputError."""
+def open_sink(plan: OutputPlan, info: MediaInfo, results: DeviceFrames | None = None) -> Sink:
+    """The sink that carries out `plan`; a file's may be given pictures of `results`. Raises OutputError."""
     if plan.container is not None:
-        return VideoWriter(plan, info)
+        return VideoWriter(plan, info, results)
     if plan.image is not None:
         return SequenceWriter(plan, info)
     work = WorkDir(plan.destination, overwrite=plan.options.overwrite) if plan.destination else None

@@ -12,9 +12,11 @@ from typing import Any, Self
 
 import av
 
+from paragon_stream.device import DevicePicture
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import AV_ERRORS, av_errors_as, reason
+from paragon_stream.media.device_frames import DeviceFrames
 from paragon_stream.media.display_size import ROOM, display_size, write_display_size
 from paragon_stream.media.encoders import configure, encoder_frame
 from paragon_stream.media.gate import cut_chapters
@@ -51,7 +53,8 @@ class VideoWriter:
     Raises OutputError if the destination cannot be written or another run is writing it.
     """
 
-    def __init__(self, plan: OutputPlan, info: MediaInfo) -> None:
+    def __init__(self, plan: OutputPlan, info: MediaInfo, results: DeviceFrames | None = None) -> None:
+        """With `results`, frames are pictures of those: the encoder takes them from the GPU's memory."""
         assert plan.destination and plan.container and plan.job, "a plan for a file"
         self.warnings: list[str] = []
         self.bytes_written = 0
@@ -60,6 +63,7 @@ class VideoWriter:
         self._plan, self._job, self._container = plan, plan.job, plan.container
         self._what = f"cannot write {plan.destination}"
         self._tick = self._job.tick
+        self._results = results
         self._last_pts: int | None = None
         self._moved = 0
         self._durations: dict[int, int] = {}
@@ -93,13 +97,14 @@ class VideoWriter:
     ) -> None:
         self.abort()
 
-    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
-        """Encode one frame. See `Sink.write`."""
-        frame = encoder_frame(planes, self._job.format)
+    def write(self, planes: Sequence[Plane] | DevicePicture, timing: Timing) -> None:
+        """Encode one frame. See `Sink.write`; a picture is kept until the encoder is done with it."""
+        with av_errors_as(OutputError, self._what):
+            frame = self._frame_of(planes)
         frame.pts = self._place(timing)
         frame.time_base = self._tick
         with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name} at {timing.seconds:.2f} s"):
-            packets = self._video.encode(frame)
+            packets = self._encode(frame)
         self._mux_video(packets)
 
     def finish(self) -> None:
@@ -109,7 +114,7 @@ class VideoWriter:
         """
         try:
             with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name}"):
-                packets = self._video.encode(None)
+                packets = self._encode(None)
             if self._first_dts is None and len(packets) < _REORDERED:
                 for packet in packets:
                     packet.dts = packet.pts
@@ -181,12 +186,34 @@ class VideoWriter:
             if info.cut is not None:
                 chapters = cut_chapters(chapters, info.cut)
             self._out.set_chapters(_shifted(chapters, plan.shift))
+        if self._results is None:
+            self._begin_file()
+
+    def _begin_file(self) -> None:
         with ordinary_scheduling():
             self._out.start_encoding()
+
+    def _frame_of(self, planes: Sequence[Plane] | DevicePicture) -> av.VideoFrame:
+        if not isinstance(planes, DevicePicture):
+            return encoder_frame(planes, self._job.format)
+        assert self._results is not None, "pictures come from there"
+        return self._results.frame(planes)
+
+    def _encode(self, frame: av.VideoFrame | None) -> list[AnyPacket]:
+        """What the encoder has to say to `frame`, or at the end. Raises what PyAV raises.
+
+        An encoder that takes frames of a GPU is opened by the first of them, which tells it which GPU.
+        """
+        packets: list[AnyPacket] = self._video.encode(frame)
+        if self._results is not None and not self._pictures:
+            self._begin_file()  # once; afterwards it does nothing
+        return packets
 
     def _add_video(self, info: MediaInfo) -> None:
         self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
         configure(self._video.codec_context, self._job)
+        if self._results is not None:
+            self._video.codec_context.pix_fmt = "cuda"
         self._video.time_base = self._tick
         if info.video.fields is not None or not info.video.interlaced:
             self._video.codec_context.field_order = _PROGRESSIVE

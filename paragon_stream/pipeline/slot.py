@@ -44,6 +44,8 @@ class Slot[Plane]:
     strength: float = 0.0
     picture: object | None = None
     """The frame where it is, if that is in a GPU's memory; `inputs` are not filled then."""
+    result: object | None = None
+    """The result where it is, if that is in a GPU's memory; `outputs` are not filled then."""
     completion: Completion = DONE
 
 
@@ -87,7 +89,8 @@ class SlotPool[Plane]:
         with self._changed:
             if slot not in self.slots or slot in self._home:
                 raise ValueError("a slot came home that was not out")
-            slot.timing, slot.strength, slot.picture, slot.completion = None, 0.0, None, DONE
+            slot.timing, slot.strength, slot.completion = None, 0.0, DONE
+            slot.picture = slot.result = None
             self._home.append(slot)
             self._changed.notify_all()
 

@@ -109,10 +109,24 @@ class DeviceBound(Protocol):
 class TakesPictures(Protocol):
     """What sessions on one device offer beside the contract: frames that are there stay there."""
 
+    ordinal: int
+    """Which device: cuda:`ordinal`."""
+
     def run(
-        self, inputs: Sequence[Plane] | DevicePicture, outputs: Sequence[Plane], strength: float = 0.0
+        self,
+        inputs: Sequence[Plane] | DevicePicture,
+        outputs: Sequence[Plane] | DevicePicture,
+        strength: float = 0.0,
     ) -> Completion:
-        """See `Session.run`; also of a picture that lies on the device already, which is kept until then."""
+        """See `Session.run`; also of a picture that lies on the device already, which is kept until then, and
+        into one of `allocate_picture`."""
+        ...
+
+    def allocate_picture(self, format: FrameFormat) -> DevicePicture:
+        """Device memory for a result: planes of one pitch, each beginning where the one before ends.
+
+        It lasts until the session is closed. Raises DeviceMemoryError.
+        """
         ...
 
     def fetch(self, plane: DevicePlane) -> NDArray[np.uint8]:

@@ -74,13 +74,13 @@ class Lane:
     def start(
         self,
         inputs: Sequence[Plane] | DevicePicture,
-        outputs: Sequence[Plane],
+        outputs: Sequence[Plane] | DevicePicture,
         strength: float,
         *,
         name: str = "",
     ) -> Flight:
         """Queue a frame; the lane must be settled. If that fails, nothing touches the planes afterwards."""
-        staged_out = not self._owner.is_pinned(outputs)
+        staged_out = not isinstance(outputs, DevicePicture) and not self._owner.is_pinned(outputs)
         source = inputs
         if not isinstance(inputs, DevicePicture) and not self._owner.is_pinned(inputs):
             source = self._staged_inputs
@@ -171,13 +171,15 @@ class Lane:
             if self._timing is not None:
                 self._owner.timed(flight.name, self._timing.spans())
         if not self._program.is_healthy(int(self._status[0])):
-            inputs = flight.inputs
+            inputs, outputs = flight.inputs, flight.outputs
+            result = self._staged_outputs if isinstance(outputs, DevicePicture) else outputs
             self._owner.rerun(
-                self._inputs_back() if isinstance(inputs, DevicePicture) else inputs,
-                flight.outputs,
-                flight.strength,
+                self._inputs_back() if isinstance(inputs, DevicePicture) else inputs, result, flight.strength
             )
+            if isinstance(outputs, DevicePicture):
+                self._result_there(outputs)
         elif flight.staged:
+            assert not isinstance(flight.outputs, DevicePicture)
             for plane, staged in zip(flight.outputs, self._staged_outputs, strict=True):
                 np.copyto(plane, staged)
 
@@ -190,6 +192,15 @@ class Lane:
             device.record(self._done, stream)
             device.synchronize(self._done)
         return self._staged_inputs
+
+    def _result_there(self, picture: DevicePicture) -> None:
+        """The staged result, to the device."""
+        device, stream = self._device, self._streams.upload
+        with device.current():
+            for staged, target in zip(self._staged_outputs, picture.planes, strict=True):
+                device.upload(staged, target, stream)
+            device.record(self._done, stream)
+            device.synchronize(self._done)
 
     def _upload(self, source: Sequence[Plane] | DevicePicture) -> None:
         device, stream = self._device, self._streams.upload
@@ -223,12 +234,16 @@ class Lane:
         self._device.clear(self._frame.status, 1, self._streams.compute)
         self._program.enqueue(self._frame, self._streams.compute)
 
-    def _download(self, planes: Sequence[Plane]) -> None:
+    def _download(self, target: Sequence[Plane] | DevicePicture) -> None:
         device, stream = self._device, self._streams.download
         device.wait(self._computed, stream)
         self._mark(4, stream)
-        for plane, source in zip(planes, self._frame.outputs, strict=True):
-            device.download(source, plane, stream)
+        if isinstance(target, DevicePicture):
+            for source, there in zip(self._frame.outputs, target.planes, strict=True):
+                device.move(source, there, stream)
+        else:
+            for source, plane in zip(self._frame.outputs, target, strict=True):
+                device.download(source, plane, stream)
         device.download(_word(self._frame.status), self._status, stream)
         self._mark(5, stream)
         device.record(self._done, stream)
@@ -254,7 +269,7 @@ class Flight:
         self,
         lane: Lane,
         inputs: Sequence[Plane] | DevicePicture,
-        outputs: Sequence[Plane],
+        outputs: Sequence[Plane] | DevicePicture,
         strength: float,
         *,
         staged: bool,

@@ -64,7 +64,7 @@ class DeviceSession:
         self.job = job
         self.in_flight = in_flight
         self.device = str(device.info)
-        self.place = f"cuda:{device.info.ordinal}"
+        self.ordinal = device.info.ordinal
         self.reruns = 0
         """Frames that were computed again because the device's result was not finite."""
         self.pace = 0.0
@@ -105,7 +105,7 @@ class DeviceSession:
     def run(
         self,
         inputs: Sequence[Plane] | DevicePicture,
-        outputs: Sequence[Plane],
+        outputs: Sequence[Plane] | DevicePicture,
         strength: float = 0.0,
         *,
         number: int | None = None,
@@ -118,7 +118,10 @@ class DeviceSession:
             check_picture(inputs, self.job.source)
         else:
             check_planes(inputs, self.job.source)
-        check_planes(outputs, self.job.target)
+        if isinstance(outputs, DevicePicture):
+            check_picture(outputs, self.job.target)
+        else:
+            check_planes(outputs, self.job.target)
         with self._lock:
             if self._closed:
                 raise EngineError("the session is closed")
@@ -148,6 +151,20 @@ class DeviceSession:
         )
         self.adopt_planes(planes)
         return planes
+
+    def allocate_picture(self, format: FrameFormat) -> DevicePicture:
+        """See `TakesPictures`."""
+        sample = format.pixel_format.bytes_per_sample
+        sizes = [(shape[0], int(np.prod(shape[1:])) * sample) for shape in format.plane_shapes]
+        pitch = -(-max(row_bytes for _, row_bytes in sizes) // _ALIGNMENT) * _ALIGNMENT
+        with self._device.current():
+            memory = self.hold(self._device.allocate(pitch * sum(rows for rows, _ in sizes)))
+        starts = np.cumsum([0, *(rows * pitch for rows, _ in sizes)]).tolist()
+        planes = tuple(
+            DevicePlane(pointer=memory.handle + start, pitch=pitch, row_bytes=row_bytes, rows=rows)
+            for start, (rows, row_bytes) in zip(starts, sizes, strict=False)
+        )
+        return DevicePicture(planes=planes, owner=memory)
 
     def adopt_planes(self, planes: Sequence[Plane]) -> None:
         """Treat page-locked `planes` of another device's session as this one's own."""

@@ -121,7 +121,7 @@ class DeviceTeam:
     def trace(self, trace: Trace) -> None:
         """See `DeviceBound`; the tracks are called by their GPUs."""
         for member in self._members:
-            member.session.trace(trace, prefix=f"{member.session.place} ")
+            member.session.trace(trace, prefix=f"cuda:{member.session.ordinal} ")
 
     def close(self) -> None:
         with self._lock:
@@ -154,7 +154,7 @@ class DeviceTeam:
     def _lose(self, member: _Member, frame: _Frame, error: EngineError) -> None:
         if member.lost_at is None:
             member.lost_at = frame.number
-            rest = ", ".join(each.session.place for each in self._working)
+            rest = ", ".join(f"cuda:{each.session.ordinal}" for each in self._working)
             logger.warning(
                 "%s failed at frame %d (%s); it gets no more frames%s",
                 member.session.device,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from device_material import CpuDoubling, DoublingProgram, doubled, make_job
 
-from paragon_stream import upscaler
+from paragon_stream import render, upscaler
 from paragon_stream.api import upscale
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.device.cuda import CudaDevice
@@ -27,12 +28,14 @@ from paragon_stream.frame import pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.media.abilities import decodes_on_gpu
 from paragon_stream.media.decoder import Decoder
+from paragon_stream.media.device_frames import DeviceFrames
 from paragon_stream.media.info import Gpu
 from paragon_stream.media.nvdec import decoded_on_gpu, hand_over, is_on_gpu, on_host
 from paragon_stream.media.planes import copy_interleaved
 from paragon_stream.media.probe import probe
 from paragon_stream.media.quantisers.meter import Origin
 from paragon_stream.media.strength import StrengthTrack
+from paragon_stream.media.writer import VideoWriter
 from paragon_stream.runtimes import SessionOptions
 from paragon_stream.runtimes.device_session import DeviceSession
 from paragon_stream.runtimes.device_team import DeviceTeam
@@ -320,6 +323,7 @@ def renders(path: Path) -> None:
         # The first one decodes, and its frames come to the host for both.
         assert report.decoder.endswith("on cuda:1") and len(uploads) - before > 2 * 12
         assert "cuda:0: Stub 0" in report.device and "cuda:1: Stub 1" in report.device, report.device
+    results["encoded there", -1] = encoded_there(path, OnStub, lossless)
     for hwaccel in ("none", "cuda"):
         Painter(path)
         out = path.with_name(f"{path.stem}.cpu-{hwaccel}.mkv")
@@ -329,7 +333,54 @@ def renders(path: Path) -> None:
     assert same(results["auto", -1], results["none", -1])
     assert same(results["auto", 15], results["none", -1])
     assert same(results["two", -1], results["none", -1])
+    assert same(results["encoded there", -1], results["none", -1])
     assert same(results["openvino", "cuda"], results["openvino", "none"])
+
+
+def encoded_there(path: Path, runtime: Any, lossless: dict[str, Any]) -> list:
+    """A render whose frames stay on the GPU until the encoder has them, which is libx264 in NVENC's place: it
+    gets copies, and keeps some frames for a while as NVENC does. What it decodes to."""
+    kept: deque[av.VideoFrame] = deque(maxlen=7)
+    encode, downloads, download = VideoWriter._encode, [], CudaDevice.download
+
+    def in_place_of_nvenc(self: VideoWriter, frame: av.VideoFrame | None) -> Any:
+        self._video.codec_context.is_open or setattr(self._video.codec_context, "pix_fmt", "nv12")
+        if frame is None:
+            kept.clear()
+            return encode(self, None)
+        luma, chroma = frame.planes
+        assert is_on_gpu(frame) and chroma.line_size == luma.line_size
+        assert (
+            chroma.buffer_ptr == luma.buffer_ptr + luma.line_size * frame.height
+        )  # NVENC is told of one address
+        kept.append(frame)
+        copied = on_host(frame)
+        copied.pts, copied.time_base = frame.pts, frame.time_base
+        return encode(self, copied)
+
+    def counting(self: CudaDevice, source: Any, target: Any, stream: Any) -> None:
+        downloads.append(target.size)
+        download(self, source, target, stream)
+
+    made: list[DeviceFrames] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(upscaler, "runtime", lambda name: runtime())
+        patched.setattr(render, "fits", lambda format, encoder: format.pixel_format.name == "nv12")
+        patched.setattr(
+            render, "DeviceFrames", lambda *a, **k: made.append(DeviceFrames(*a, **k)) or made[-1]
+        )
+        patched.setattr(VideoWriter, "_encode", in_place_of_nvenc)
+        patched.setattr(CudaDevice, "download", counting)
+        Painter(path)
+        number("decoded").value = 0
+        out = path.with_name(f"{path.stem}.there.mkv")
+        report = upscale(path, out, engine="cuda", pix_fmt="nv12", **lossless)
+    assert report.results_in == report.decoder[-6:] == "cuda:0" and report.frames_out == 12
+    # What comes to the host are the lanes' trials of their graphs, some rows of the source, and statuses.
+    assert sum(size > 10_000 for size in downloads) == 4 * 3 * 2, downloads
+    frames = made[0]
+    assert len(frames._free) == frames.made <= 4 + 4 + 8, "every picture came back"
+    return pictures(out, None)
 
 
 def _any_picture() -> Any:

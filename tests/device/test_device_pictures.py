@@ -206,3 +206,47 @@ def test_pictures_of_another_size_are_refused() -> None:
             session.run(decoder.decode(planes), session.allocate_planes(job.target))
         decoder.close()
         session.close()
+
+
+@pytest.mark.parametrize("name", ["nv12", "p010le"])
+def test_results_stay_on_the_device(name: str) -> None:
+    job, device = make_job(70, 38, name), FakeDevice()
+    with clean(device):
+        session = open_session(job, device)
+        frames = make_frames(job, 6)
+        pictures = [session.allocate_picture(job.target) for _ in frames]
+        luma, chroma = pictures[0].planes
+        assert chroma.pointer == luma.pointer + luma.pitch * luma.rows and chroma.pitch == luma.pitch
+        before = device.calls.count("download")
+        for done in [session.run(f, p) for f, p in zip(frames, pictures, strict=True)]:
+            done.wait()
+        assert device.calls.count("download") - before == len(frames), "each frame's status, nothing else"
+        for planes, picture in zip(frames, pictures, strict=True):
+            assert all(map(np.array_equal, on_host(session, picture, job), doubled(planes)))
+        session.close()
+
+
+def test_results_of_nan_are_computed_again_and_put_there() -> None:
+    def nan(source, target, strength, status, *rest) -> None:
+        DOUBLE.run(source, target, strength, status, *rest)
+        status[0] = 1
+
+    job, device = (
+        make_job(70, 38, "nv12"),
+        FakeDevice({"double": FakeKernel(nan, DOUBLE.reads, DOUBLE.writes)}),
+    )
+    with clean(device):
+        session = open_session(job, device, graphs=False)
+        (planes,), picture = make_frames(job, 1), session.allocate_picture(job.target)
+        session.run(planes, picture).wait()
+        assert session.reruns == 1
+        assert all(map(np.array_equal, on_host(session, picture, job), doubled(planes)))
+        session.close()
+
+
+def on_host(session, picture: DevicePicture, job) -> list[np.ndarray]:
+    dtype = np.dtype(job.target.pixel_format.sample_type)
+    return [
+        session.fetch(plane).view(dtype).reshape(shape)
+        for plane, shape in zip(picture.planes, job.target.plane_shapes, strict=True)
+    ]

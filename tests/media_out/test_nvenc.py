@@ -34,9 +34,9 @@ def test_constant_quality_is_theirs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ten_bits_go_as_p010(name: str) -> None:
+def test_chroma_goes_interleaved(name: str) -> None:
     encoder = find_encoder(name)
-    assert encoder.closest(pixel_format("yuv420p")).name == "yuv420p"
+    assert encoder.closest(pixel_format("yuv420p")).name == "nv12"
     assert encoder.closest(pixel_format("yuv420p10le")).name == "p010le"
 
 
