@@ -105,9 +105,9 @@ class FakeHost:
 class FakeDevice:
     """See `Device`. `calls` are the names of all calls; the one numbered `fail_at` raises EngineError.
 
-    `broken_after` makes every later call but `release` and `close` fail too and drops what was queued, as a lost
-    device does. Copies take `copy_seconds` (a number per copy, or a function of the bytes), kernels what they
-    say. Devices of one machine have the same `host`.
+    `broken_after` makes every later call but `release` and `close` fail too and drops what was queued, as a
+    lost device does. Copies take `copy_seconds` (a number per copy, or a function of the bytes), kernels what
+    they say. Devices of one machine have the same `host`.
     """
 
     def __init__(
