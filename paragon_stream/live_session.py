@@ -26,7 +26,6 @@ from paragon_stream.pipeline.slot import Completion, Slot
 from paragon_stream.pipeline.stage import Overflow, Stage
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.render import Strengths
-from paragon_stream.report import Warnings
 from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler
 
@@ -96,12 +95,19 @@ class LiveSession:
         return self.captured + self.feed.dropped
 
     @property
+    def failure(self) -> str | None:
+        """Why it did not come to a proper end."""
+        if self.feed.gave_up is None and not self.delivered and not self.stopping and self.gone is None:
+            return f"{self.feed.source.name} ended before a picture could be upscaled"
+        return self.feed.gave_up
+
+    @property
     def ended(self) -> str:
         """Why it is over."""
         if self.gone is not None:
             return self.gone
-        if self.feed.gave_up is not None:
-            return self.feed.gave_up
+        if self.failure is not None:
+            return self.failure
         return "stopped on request" if self.stopping else self.feed.finished
 
     def stages(self, upscaler: Upscaler) -> list[Stage[Plane]]:
@@ -172,9 +178,9 @@ class LiveMeter:
         self,
         session: LiveSession,
         on_progress: Callable[[LiveProgress], None] | None,
-        events: Warnings,
+        on_event: Callable[[str], None],
     ) -> None:
-        self._session, self._events = session, events
+        self._session, self._on_event = session, on_event
         self._on_progress = on_progress
         self._begin = perf_counter()
         self._due = self._begin
@@ -216,7 +222,7 @@ class LiveMeter:
         """Pass on what the capturing thread has to tell."""
         events = self._session.feed.events
         while events:
-            self._events.add([events.popleft()])
+            self._on_event(events.popleft())
 
     def _rates(self) -> tuple[float, float, float]:
         """Frames a second: captured, computed, delivered."""
@@ -256,4 +262,4 @@ class LiveMeter:
                 f"this machine upscales {computed:.1f} of {came:.1f} frames a second; {rest}:"
                 " a smaller picture (--region, --input-size), a lower --fps or a GPU would help"
             )
-        self._events.add([what])
+        self._on_event(what)

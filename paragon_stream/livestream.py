@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ from paragon_stream.report import (
 )
 from paragon_stream.runtimes import Flavour
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
+
+_log = logging.getLogger(__name__)
 
 
 def live(
@@ -97,7 +100,13 @@ def live(
     `on_progress` and `on_event` (a sentence about what happened) are called on this thread. Raises a
     `ParagonError`, and KeyboardInterrupt for a stop before the first picture had come.
     """
-    warnings, events = Warnings(on_warning), Warnings(on_event)
+    warnings = Warnings(on_warning)
+    events: list[str] = []
+
+    def tell(sentence: str) -> None:
+        events.append(sentence)
+        (on_event or _log.info)(sentence)
+
     options = UpscalerOptions(
         variant=variant,
         scale=scale,
@@ -144,7 +153,7 @@ def live(
     with HeldInterrupt() as interrupt:
         stopping = Stopping(interrupt, stop)
         try:
-            info = _opened(feed, stopping, wish)
+            info = _opened(feed, stopping, wish, tell)
             network, placement = choose_network(
                 info.video.format, options, grain=info.video.grain, turned=info.video.turned
             )
@@ -172,7 +181,7 @@ def live(
                 ):
                     told = Strengths(reader if follows else None, upscaler.strength)
                     session = LiveSession(feed, reader, sink, told, spans, stopping)
-                    meter = LiveMeter(session, on_progress, events)
+                    meter = LiveMeter(session, on_progress, tell)
                     upscalers.slots(info.video.format)
                     feed.forget()
                     stats = run_stretches(reader, upscalers, session.stages, spans, meter, TICK)
@@ -189,7 +198,7 @@ def live(
         source=feed.source.name,
         destination=plan.name,
         ended=session.ended,
-        failure=feed.gave_up,
+        failure=session.failure,
         seconds=round(stats.wall, 3),
         frames_in=session.frames_in,
         frames_out=session.delivered,
@@ -216,15 +225,17 @@ def live(
         peak_rss_bytes=process.peak_rss(),
         strength=told.report() if network.spec.conditioned else None,
         damage=reader.damage,
-        events=tuple(events.said),
+        events=tuple(events),
         warnings=tuple(warnings.said),
     )
 
 
-def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace) -> MediaInfo:
+def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace, tell: Callable[[str], None]) -> MediaInfo:
     """The facts of the source, once its first pictures are there."""
     feed.start()
     while not feed.ready(TICK):
+        while feed.events:
+            tell(feed.events.popleft())
         if stopping:
             raise KeyboardInterrupt
     info = feed.info()

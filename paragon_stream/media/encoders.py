@@ -209,6 +209,8 @@ class EncoderJob:
     rate: Fraction
     settings: Mapping[str, str]
     threads: int | None = None
+    sliced: bool = False
+    """Threads share every frame, instead of holding back one each: live."""
 
 
 def encoder_settings(
@@ -338,7 +340,7 @@ def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
     context.color_trc, context.color_primaries = colors.transfer, colors.primaries
     context.chroma_sample_location = colors.chroma_location
     # PyAV's default, slices only, makes x264 cut every frame into slices: worse pictures, less speed.
-    context.thread_type = "AUTO"
+    context.thread_type = "SLICE" if job.sliced else "AUTO"
     context.thread_count = job.threads or 0
     context.options = dict(job.settings)
     if job.encoder.name == "libsvtav1":

@@ -17,7 +17,7 @@ from time import perf_counter
 
 import av
 
-from paragon_stream.errors import ParagonError
+from paragon_stream.errors import InputError, ParagonError
 from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.frame_source import LeftGpu
@@ -35,6 +35,9 @@ _REMEMBERED = 256
 """Arrivals whose latency can be told: more than are ever under way."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 """Seconds between two attempts to reach a source again: twice as long each time."""
+
+_NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+"""Errors that say that there is no listening at an address."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,10 +116,15 @@ class LiveFeed:
         self._begun.set()
 
     def forget(self) -> None:
-        """Drop what has come so far, from before anybody could take it; `duration` counts from now on."""
-        while len(self._channel):
+        """Drop what has come so far but the newest, from before anybody could take it.
+
+        Counts, latencies and `duration` begin here.
+        """
+        while len(self._channel) > 1:
             self._channel.get()
         self._dropped = self.pictures = 0
+        if self._arrivals:
+            self._arrivals.append((self._arrivals[-1][0], perf_counter()))
         self._counts = True
 
     def stop(self) -> None:
@@ -175,7 +183,7 @@ class LiveFeed:
 
     def _live(self) -> None:
         try:
-            self._connection = connection = self._connect(None if self.source.listen else self.source.timeout)
+            self._connection = connection = self._first_connection()
             self._unit, self._name = connection.video.time_base, connection.decoder
             self._opened.set()
             self._begun.wait()
@@ -189,6 +197,19 @@ class LiveFeed:
             self._disconnect()
             self._opened.set()
             self._channel.close()
+
+    def _first_connection(self) -> Connection:
+        """Who listens is not put off by somebody who leaves at once."""
+        while True:
+            try:
+                return self._connect(None if self.source.listen else self.source.timeout)
+            except InputError as error:
+                cause = error.__cause__
+                refused = isinstance(cause, OSError) and cause.errno in _NO_PLACE
+                if not self.source.listen or refused or self._stopped.is_set():
+                    raise
+                self.events.append(f"{error}: listening again")
+                self._stopped.wait(_FIRST_PAUSE)
 
     def _connect(self, patience: float | None) -> Connection:
         return Connection(

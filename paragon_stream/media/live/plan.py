@@ -40,6 +40,7 @@ FLV = Container(
     suffixes=(".flv",),
     encoders=("libx264",),
     tick=Fraction(1, 1000),
+    codecs=frozenset({"h264", "hevc", "av1", "aac", "mp3"}),  # FFmpeg takes more, streaming services do not
     options={"flvflags": "no_duration_filesize"},
 )
 NUT = Container(name="nut", muxer="nut", suffixes=(".nut",), encoders=("rawvideo",), tick=Fraction(1, 90_000))
@@ -186,6 +187,7 @@ def plan_live(
         tick=container.video_tick(video.shown_time_base),
         rate=rate,
         settings=settings,
+        sliced=True,
     )
     if not raw:
         try_open(job)

@@ -62,6 +62,8 @@ class LiveWriter:
         self._shift: Fraction | None = None
         self._last_pts: int | None = None
         self._last_key: int | None = None
+        self._inside = self._held = 0
+        """Frames in the encoder: now, and at most."""
         self._ended = self._gone = False
         self._work: WorkDir | None = None
         self._pipe: OutPipe | None = None
@@ -119,6 +121,8 @@ class LiveWriter:
             self._last_key, frame.pict_type = pts, _INTRA
         with self._errors():
             packets = self._video.encode(frame)
+            self._inside += 1 - len(packets)
+            self._held = max(self._held, self._inside)
             if self.sound is not None:
                 self._mux(self.sound.take(time, self._shift))
             self._mux(packets)
@@ -140,7 +144,13 @@ class LiveWriter:
         except BaseException:
             self.abort()
             raise
+        if self._last_pts is None:
+            self.abort()  # a file without a picture is none
+            return
         self._ended = True
+        if self._held:
+            name = self._job.encoder.name
+            self.warnings.append(f"{name} held {self._held} frames back, which adds so much to the latency")
         self._close_pipe()
         if self._work is not None:
             self.bytes_written = self._work.file.stat().st_size

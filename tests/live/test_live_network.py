@@ -1,0 +1,257 @@
+"""Streams over the loopback, between real sockets and processes: sound, interruptions, ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from clips import make_clip
+from live_material import Running, free_port
+
+import paragon_stream
+from paragon_stream.errors import OutputError
+
+REPOSITORY = Path(__file__).parents[2]
+SAMPLE = REPOSITORY / "examples" / "sample.mkv"
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "paragon_stream", "live", *map(str, arguments)]
+
+
+def streams(path: Path) -> dict[str, list[tuple[float, int]]]:
+    """For each kind of stream the time and size of its packets."""
+    found: dict[str, list[tuple[float, int]]] = {}
+    with av.open(str(path)) as container:
+        for packet in container.demux():
+            if packet.size and packet.pts is not None:
+                found.setdefault(packet.stream.type, []).append(
+                    (float(packet.pts * packet.time_base), packet.size)
+                )
+    return found
+
+
+def test_from_process_to_process_by_rtmp(tmp_path: Path) -> None:
+    """One sends the sample as a streamer would, the other takes it and records; sound goes all the way."""
+    address = f"rtmp://127.0.0.1:{free_port()}/live/secret"
+    receiver = subprocess.Popen(
+        command(address, tmp_path / "out.mkv", "--listen", "--engine", "null", "--reconnect", 0),
+        cwd=REPOSITORY, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    report = None
+    for _ in range(100):
+        try:
+            report = paragon_stream.live(SAMPLE, address, engine="null", duration=3)
+            break
+        except OutputError:  # it does not listen yet
+            assert receiver.poll() is None, receiver.communicate()
+            time.sleep(0.2)
+    assert report is not None
+    _, said = receiver.communicate(timeout=60)
+    assert receiver.returncode == 0, said
+    assert "secret" not in said
+    assert "the source has ended" in said
+    assert (report.codec, report.sound) == ("libx264", "aac")
+    packets = streams(tmp_path / "out.mkv")
+    assert len(packets["video"]) > 20
+    assert packets["video"][0][0] == 0
+    # The sound runs beside the picture to its end.
+    assert 0 <= packets["audio"][0][0] < 0.2
+    assert abs(packets["audio"][-1][0] - packets["video"][-1][0]) < 0.3
+
+
+class Server:
+    """Sends `data` to everyone who connects, `rate` bytes a second, then hangs up."""
+
+    def __init__(self, *parts: bytes, rate: int) -> None:
+        self.parts, self.rate = parts, rate
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "tcp://{}:{}".format(*self.listener.getsockname())
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        for part in self.parts:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                for at in range(0, len(part), self.rate // 20):
+                    try:
+                        connection.sendall(part[at : at + self.rate // 20])
+                    except OSError:
+                        break
+                    time.sleep(0.05)
+
+    def close(self) -> None:
+        self.listener.close()
+
+
+def test_a_source_that_comes_back_goes_on(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.ts", frames=40, audio="aac")
+    data = clip.read_bytes()
+    server = Server(data, data, rate=len(data))
+    session = Running(server.address, tmp_path / "out.mkv", engine="null", reconnect=20, paced=True)
+    session.wait_for(lambda now: any("is back after" in event for event in now.events))
+    before = session.frames_out
+    session.wait_for(lambda now: now.frames_out >= before + 5)
+    session.wait_for(lambda now: sum("trying again" in event for event in now.events) == 2)
+    server.close()
+    session.stop.set()
+    report = session.result()
+    assert report.reconnects == 1
+    assert report.ended == "stopped on request"
+    assert any("has ended: trying again for 20 s" in event for event in report.events)
+    for kind, packets in streams(tmp_path / "out.mkv").items():
+        times = [time for time, _ in packets]
+        assert times == sorted(set(times)), kind
+        assert times[-1] > 40 / 25 + 0.5, kind  # the second time is behind the first, not on it
+
+
+def test_a_source_that_does_not_come_back(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.ts", frames=20)
+    server = Server(clip.read_bytes(), rate=200_000)
+    report = paragon_stream.live(server.address, tmp_path / "out.mkv", engine="null", reconnect=0)
+    server.close()
+    assert report.ended == "the source has ended"
+    assert report.failure is None
+    assert streams(tmp_path / "out.mkv")["video"]
+
+
+def test_a_source_that_falls_silent_is_told(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.ts", frames=20)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = "tcp://{}:{}".format(*listener.getsockname())
+        session = Running(address, tmp_path / "out.mkv", engine="null", reconnect=0.1, timeout=1)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(clip.read_bytes())
+            report = session.result()
+    assert report.failure is not None
+    assert "nothing came for 1 s" in report.failure
+    assert any("trying again for 0.1 s" in event for event in report.events)
+    assert streams(tmp_path / "out.mkv")["video"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "audio", "sound"),
+    [(".mkv", "aac", "aac"), (".flv", "aac", "aac"), (".ts", "mp2", "mp2"), (".flv", "flac", "aac")],
+)
+def test_sound_is_copied_or_made_aac(tmp_path: Path, suffix: str, audio: str, sound: str) -> None:
+    source = ".ts" if audio == "aac" else ".mkv"  # AAC with headers that only transport streams want
+    clip = make_clip(tmp_path / f"in{source}", frames=12, audio=audio)
+    report = paragon_stream.live(clip, tmp_path / f"out{suffix}", engine="null")
+    assert report.sound == sound
+    packets = streams(tmp_path / f"out{suffix}")
+    assert len(packets["audio"]) >= 5
+    assert report.warnings == ()
+    if audio == sound:
+        sizes = [size for _, size in packets["audio"]]
+        original = [size for _, size in streams(clip)["audio"]]
+        stripped = 7 if source == ".ts" and suffix != ".ts" else 0
+        assert "".join(chr(n) for n in sizes) in "".join(chr(n - stripped) for n in original)
+
+
+def test_by_udp(tmp_path: Path) -> None:
+    address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    session = Running(address, tmp_path / "out.mkv", engine="null", timeout=15)
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48, frames=50)
+    for _ in range(20):
+        paragon_stream.live(clip, address, engine="null", duration=1)
+        if session.frames_out:
+            break
+    session.stop.set()
+    report = session.result()
+    assert report.frames_out > 0, report
+    assert len(streams(tmp_path / "out.mkv")["video"]) == report.frames_out
+
+
+def test_a_picture_that_changes_its_size(tmp_path: Path) -> None:
+    first = make_clip(tmp_path / "a.ts", width=64, height=48, frames=25).read_bytes()
+    second = make_clip(tmp_path / "b.ts", width=96, height=64, frames=25).read_bytes()
+    server = Server(first + second, rate=len(first + second) // 2)
+    report = paragon_stream.live(server.address, tmp_path / "out.mkv", engine="null", reconnect=0, paced=True)
+    server.close()
+    assert [look.format for look in report.formats] == ["64x48 yuv420p", "96x64 yuv420p"]
+    assert report.target_format == "128x96 yuv420p"
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert {(frame.width, frame.height) for frame in container.decode(video=0)} == {(128, 96)}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_a_normal_end(tmp_path: Path, end: signal.Signals) -> None:
+    process = subprocess.Popen(
+        command(SAMPLE, tmp_path / "out.mkv", "--engine", "null"),
+        cwd=REPOSITORY, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    partial = tmp_path / "out.mkv.paragon" / "out.mkv"
+    assert process.stderr is not None
+    process.stderr.readline()  # the first progress
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size > 2000):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(end)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "stopped on request" in said
+    assert streams(tmp_path / "out.mkv")["video"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_while_nobody_answers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = "tcp://{}:{}".format(*listener.getsockname())
+        process = subprocess.Popen(
+            command(address, tmp_path / "out.mkv", "--engine", "null", "--timeout", 1000),
+            cwd=REPOSITORY, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        connection, _ = listener.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert not list(tmp_path.iterdir())
+
+
+def test_through_pipes(tmp_path: Path) -> None:
+    """y4m out of one process into another, which ends when its reader has seen enough."""
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48, frames=100, rate=Fraction(25))
+    first = subprocess.Popen(
+        command(clip, "-", "--engine", "null", "--quiet"),
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    second = subprocess.Popen(
+        command("-", "-", "--engine", "null", "--format", "nut"),
+        cwd=REPOSITORY, stdin=first.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert first.stdout is not None and second.stdout is not None
+    first.stdout.close()
+    assert second.stdout.read(30_000).startswith(b"nut/multimedia container")
+    second.stdout.close()
+    assert second.stderr is not None
+    said = second.stderr.read().decode()
+    assert second.wait(60) == 0, said
+    assert "standard output was closed" in said
+    second.stderr.close()
+    assert first.wait(60) == 0, _said(first)
+    _said(first)
+
+
+def _said(process: Any) -> str:
+    with process.stderr:
+        return str(process.stderr.read())
