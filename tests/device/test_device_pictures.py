@@ -11,8 +11,10 @@ from device_material import DOUBLE, CpuDoubling, clean, doubled, make_frames, ma
 from fake_device import FakeDevice, FakeKernel, FakeResource, Misuse
 
 from paragon_stream.device import DevicePicture, DevicePlane
+from paragon_stream.device.discovery import find_gpus
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob import FrameJob, allocate_planes
+from paragon_stream.media.device_frames import DeviceFrames
 
 PITCH = 256
 
@@ -242,6 +244,16 @@ def test_results_of_nan_are_computed_again_and_put_there() -> None:
         assert session.reruns == 1
         assert all(map(np.array_equal, on_host(session, picture, job), doubled(planes)))
         session.close()
+
+
+@pytest.mark.skipif(bool(find_gpus()[0]), reason="this machine has a GPU")
+def test_where_ffmpeg_cannot_use_the_gpu_that_is_said() -> None:
+    job, lent = make_job(64, 48, "nv12"), np.zeros((144, 256), np.uint8)
+    luma = DevicePlane(pointer=lent.ctypes.data, pitch=256, row_bytes=128, rows=96)
+    chroma = DevicePlane(pointer=lent.ctypes.data + 96 * 256, pitch=256, row_bytes=128, rows=48)
+    picture = DevicePicture(planes=(luma, chroma), owner=lent)
+    with pytest.raises(EngineError, match="FFmpeg takes no frames from cuda:0"):
+        DeviceFrames(job.target, 0, lambda: picture, in_flight=1)
 
 
 def on_host(session, picture: DevicePicture, job) -> list[np.ndarray]:
