@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import signal
 import socket
@@ -255,3 +257,37 @@ def test_through_pipes(tmp_path: Path) -> None:
 def _said(process: Any) -> str:
     with process.stderr:
         return str(process.stderr.read())
+
+
+def test_pieces_are_played_at_their_own_pace(tmp_path: Path) -> None:
+    """HLS: a second's pictures come at once, and none of them is dropped for that."""
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48, frames=50, audio="aac")
+    folder = tmp_path / "www"
+    folder.mkdir()
+    with av.open(str(clip)) as source:
+        options = {"hls_time": "1", "hls_list_size": "0"}
+        with av.open(str(folder / "live.m3u8"), "w", format="hls", options=options) as target:
+            pairs = {each.index: target.add_stream_from_template(each) for each in source.streams}
+            for packet in source.demux():
+                if packet.size:
+                    packet.stream = pairs[packet.stream.index]
+                    target.mux(packet)
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}/live.m3u8?token=secret"
+            report = paragon_stream.live(address, tmp_path / "out.mkv", engine="null", reconnect=0)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert report.source.endswith("live.m3u8?…")
+    assert report.sound == "aac"
+    assert report.frames_out > 30  # unpaced it would be one or two of each piece
+    assert report.seconds > 1
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None:
+        return None

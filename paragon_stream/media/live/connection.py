@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,8 @@ class Connection:
             path=Path(self.source.name),
             container=self._container.format.name,
             streams=tuple(describe_stream(stream) for stream in self._container.streams),
-            video=self.video,
+            # How long a header says it is means nothing here: the session may end at any time.
+            video=replace(self.video, duration=None, frames=None),
             seekable=False,
         )
 

@@ -1,0 +1,86 @@
+"""What a session tells meanwhile, on a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from paragon_stream.live_session import LiveMeter, LiveProgress
+from paragon_stream.pipeline.latency import LatencyMeter
+from paragon_stream.pipeline.pipeline import Progress
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("paragon_stream.live_session.perf_counter", clock)
+    return clock
+
+
+def session() -> Any:
+    """A session's counts, without a session."""
+    return SimpleNamespace(
+        stopping=False,
+        feed=SimpleNamespace(over=False, events=deque(), stop=lambda: None),
+        sink=SimpleNamespace(bytes_written=0),
+        latency=LatencyMeter(),
+        frames_in=0,
+        computed=0,
+        delivered=0,
+    )
+
+
+def run(
+    clock: Clock, seconds: float, came: float, computed: float, delivered: float
+) -> tuple[list[str], list[LiveProgress]]:
+    """Let so many frames a second come, be computed and be delivered; what was told."""
+    counts = session()
+    told: list[str] = []
+    shown: list[LiveProgress] = []
+    meter = LiveMeter(counts, shown.append, told.append)
+    begin = clock.now
+    while clock.now - begin < seconds:
+        clock.now += 0.1
+        passed = clock.now - begin
+        counts.frames_in, counts.computed, counts.delivered = (
+            int(passed * rate) for rate in (came, computed, delivered)
+        )
+        meter(Progress(frames=counts.delivered, elapsed=passed, timing=None))
+    return told, shown
+
+
+def test_a_machine_that_keeps_up_says_nothing(clock: Clock) -> None:
+    told, shown = run(clock, 20, 30, 30, 30)
+    assert told == []
+    assert (round(shown[-1].fps_in), round(shown[-1].fps_out), shown[-1].dropped) == (30, 30, 0)
+    assert 30 <= len(shown) <= 42  # two a second
+
+
+def test_a_slow_machine_says_so_once(clock: Clock) -> None:
+    told, shown = run(clock, 60, 30, 10, 10)
+    assert len(told) == 1
+    assert told[0].startswith("this machine upscales 10.")
+    assert "of 30." in told[0] or "of 29." in told[0]
+    assert "a GPU would help" in told[0]
+    assert shown[-1].dropped > 1000
+
+
+def test_a_slow_output_is_told_apart(clock: Clock) -> None:
+    told, _ = run(clock, 60, 30, 30, 10)
+    assert len(told) == 1
+    assert told[0].startswith("the output takes ")
+    assert "--preset" in told[0]
+
+
+def test_a_stalled_source_is_no_slow_machine(clock: Clock) -> None:
+    assert run(clock, 60, 1.5, 1, 1)[0] == []
