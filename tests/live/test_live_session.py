@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,6 +145,12 @@ def test_duration(tmp_path: Path) -> None:
     assert report.ended == "the duration is over"
     assert 15 <= report.frames_in <= 25
     assert report.sound == "aac"
+
+
+def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
+    clip = shutil.copy(Path(__file__).parents[2] / "examples" / "sample.mkv", tmp_path / "clip.mkv")
+    with pytest.raises(UsageError, match="would replace the input"):
+        paragon_stream.live(clip, clip, engine="null", overwrite=True)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def plan_live(
             f"{what} gets raw video: leave --codec, --bitrate, --crf, --preset and -x out, or choose --format"
         )
     if where is Where.FILE:
-        check_destination(Path(str(destination)).absolute(), None, overwrite=options.overwrite)
+        check_destination(Path(str(destination)).absolute(), info.path, overwrite=options.overwrite)
     video = info.video
     encoder = _encoder(container, options)
     pixels = _pixels(video.format.pixel_format, encoder, options.pixel_format, raw=raw, y4m=container is None)
