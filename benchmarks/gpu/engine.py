@@ -30,6 +30,7 @@ from common import machine, write_results  # noqa: E402
 
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.device import Device, DevicePlane, Resource  # noqa: E402
+from paragon_stream.device.discovery import ordinals  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job  # noqa: E402
@@ -48,6 +49,7 @@ FORMATS = (
 OTHER_SCALES = (("yuv444p", 3), ("yuv420p", 4))
 VARIANTS = ("realtime", "stream")
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080)}
+TORCH = "torch.compile, network alone"
 SMALL = (333, 187)  # odd, and no multiple of any tile
 
 
@@ -64,7 +66,7 @@ def main() -> int:
     try:
         from paragon_stream.runtimes.device_engine import open_device
 
-        device = open_device(SessionOptions(device=options.device))
+        device = open_device(ordinals(options.device)[0])
     except ParagonError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -81,9 +83,7 @@ def main() -> int:
             with device.current():
                 contestants = kernel_contestants(device, job)
             if not options.no_torch and importlib.util.find_spec("torch"):
-                contestants["torch.compile, network alone"] = torch_contestant(
-                    options.device, variant, width, height
-                )
+                contestants[TORCH] = torch_contestant(options.device, variant, width, height)
             print(f"{variant} {name}:")
             found[name] = summary(contestants, options.rounds, frames)
         results[variant] = found

@@ -41,6 +41,7 @@ ARCHITECTURES = {
 }  # fmt: skip
 """KiB of shared memory of a multiprocessor and of a block at most, and threads that it holds."""
 FORMATS = ("p010le", "yuv422p", "yuv444p", "rgb24", "gray")  # beside yuv420p, for one architecture
+LARGER = (("yuv420p", 4), ("yuv444p", 4), ("rgb24", 4), ("yuv444p", 3))
 WIDTH, HEIGHT = 1920, 1080
 MULTIPROCESSORS = 132  # of an H100 or H200: decides how rows are dealt out
 
@@ -53,15 +54,18 @@ def main() -> None:
         found: dict[str, Any] = {"yuv420p": {each: facts(program, each) for each in ARCHITECTURES}}
         for name in FORMATS:
             found[name] = {"sm_90": facts(make_program(variant, name), "sm_90")}
+        for name, scale in LARGER:
+            enlarged = make_program(variant, name, scale)
+            found[f"{name} x{scale}"] = {each: facts(enlarged, each) for each in ARCHITECTURES}
         results[variant] = found
     print(write_results("gpu_kernels", head, results))
 
 
-def make_program(variant: str, name: str) -> CudaProgram:
+def make_program(variant: str, name: str, scale: int = 2) -> CudaProgram:
     layout = pixel_format(name)
     color = resolve_color(ColorSpec(), format=layout, width=WIDTH, height=HEIGHT)
     source = FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=layout, color=color)
-    job: FrameJob = build_job(load_weights(None, variant=variant, scale=2), source)
+    job: FrameJob = build_job(load_weights(None, variant=variant, scale=scale), source)
     return emit_cuda(job, multiprocessors=MULTIPROCESSORS)
 
 
@@ -128,7 +132,9 @@ def inner_loops(lines: list[str]) -> list[dict[str, int]]:
         inside = [each for each in lines[start : index + 1] if each and not each.startswith(".L_")]
         counts = Counter(re.sub(r"^@!?U?P\w+\s+", "", each).split()[0].split(".")[0] for each in inside)
         if counts["HMMA"] or counts["HFMA2"] > 50:
-            loops.append({"all": len(inside), **dict(counts.most_common(16))})
+            # Rows are told by what reads matrices from shared memory, however few of those there are.
+            told = dict(counts.most_common(16)) | {name: counts[name] for name in ("LDSM",) if counts[name]}
+            loops.append({"all": len(inside), **told})
     return loops
 
 

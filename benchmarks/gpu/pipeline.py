@@ -8,7 +8,9 @@ For every engine that can run here and every size: frames a second of decoding a
 (`paragon-stream bench`, buffers in the host's memory) and of the pipeline of both, whose bar is 0.95 of the
 slower; with the video decoded by the CPU and, where it can, by the engine's GPU (`--hwaccel`). A trace of
 each pipeline (stages, and the device's upload, compute and download) is written beside the results, for
-ui.perfetto.dev and `scripts/draw_trace.py`. Without a GPU it runs too: --engines openvino.
+ui.perfetto.dev and `scripts/draw_trace.py`. Whole renders with NVENC, where there is one, say whether frames
+stayed on the GPU. With several GPUs each row is measured on the first and on all of them. Without a GPU it
+runs too: --engines openvino.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +36,10 @@ import av  # noqa: E402
 import numpy as np  # noqa: E402
 from common import RESULTS, machine, write_results  # noqa: E402
 
+from paragon_stream.api import upscale  # noqa: E402
 from paragon_stream.bench import bench  # noqa: E402
 from paragon_stream.device import DevicePicture, DevicePlane  # noqa: E402
+from paragon_stream.device.discovery import find_gpus  # noqa: E402
 from paragon_stream.doctor import examine  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
 from paragon_stream.frame import pixel_format  # noqa: E402
@@ -74,6 +79,7 @@ def main() -> int:
     options = parser.parse_args()
     on_gpu = [name for name in installed_engines() if name in ("cuda", "tensorrt", "tensorrt-rtx")]
     engines = options.engines or on_gpu
+    several = options.device is None and len(find_gpus()[0]) > 1
     if not engines:
         print("no engine can use a GPU here; `paragon-stream doctor` says why (--engines names others)")
         return 1
@@ -83,11 +89,13 @@ def main() -> int:
             width, height = map(int, size.split("x"))
             clip = make_clip(Path(folder) / f"{size}.mp4", width, height, options.frames)
             for variant in options.variants:
-                for engine in engines:
-                    chosen = UpscalerOptions(variant=variant, engine=engine, device=options.device)
+                for engine, device in product(engines, (None, "cuda:all") if several else (options.device,)):
+                    chosen = UpscalerOptions(variant=variant, engine=engine, device=device)
                     for row in measured(clip, chosen, width, height, options.frames):
                         rows.append({"size": size, "variant": variant, "engine": engine, **row})
                         print(rows[-1], flush=True)
+                    rows.append({"size": size, "variant": variant, "engine": engine, **encoded(clip, chosen)})
+                    print(rows[-1], flush=True)
     findings = [asdict(finding) for finding in examine()]
     path = write_results("gpu_pipeline", head, {"doctor": findings, "rows": rows})
     print(path)
@@ -138,6 +146,27 @@ def measured(
             yield {"decode_fps": decode, **facts, **chain, "of_the_slowest_part": part}
     except ParagonError as error:
         yield {"failed": str(error)}
+
+
+def encoded(clip: Path, options: UpscalerOptions) -> dict[str, Any]:
+    """A whole render into a file by NVENC, of H.264 and of HEVC; why not, where that cannot be."""
+    found: dict[str, Any] = {}
+    for codec in ("h264_nvenc", "hevc_nvenc"):
+        try:
+            report = upscale(
+                clip,
+                clip.with_name(f"{codec}.mkv"),
+                variant=options.variant,
+                engine=options.engine,
+                device=options.device,
+                codec=codec,
+                overwrite=True,
+            )
+            busy = {name: stage.busy / report.wall_seconds for name, stage in report.stages.items()}
+            found[codec] = {"fps": report.fps, "results_in": report.results_in, "busy": busy}
+        except ParagonError as error:
+            found[codec] = {"failed": str(error)}
+    return {"render": found}
 
 
 def decode_fps(info: MediaInfo) -> float:

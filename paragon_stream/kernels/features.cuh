@@ -28,11 +28,13 @@ DEVICE uint2 joined(const half2 (&pairs)[2]) { return make_uint2(pairs[0], pairs
 DEVICE uint4 joined(const half2 (&pairs)[4]) { return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]); }
 
 // One row of a depthwise 3×3 convolution for the lane's four pixels and N pairs of channels. `pixels` begins
-// DILATION pixels before the four; `weights` are [column][t], N half2 each.
+// DILATION pixels before the four; `weights` are [column][t], N half2 each. In Stream the column in the middle comes
+// last: its tap is the largest mostly, and sums in fp16 are the more exact the longer they stay small.
 template <int DILATION, int N, class Vector>
 DEVICE void add_row(half2 (&sums)[4][N], half2 (*pixels)[N], const Vector* weights) {
 #pragma unroll
-    for (int dx = 0; dx < 3; ++dx) {
+    for (int i = 0; i < 3; ++i) {
+        const int dx = FEATURES == 16 ? i : i == 2 ? 1 : 2 * i;
         half2 weight[N];
         take(weight, weights[4 * dx]);
 #pragma unroll

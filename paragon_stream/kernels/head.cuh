@@ -84,13 +84,12 @@ DEVICE void run_mid(uint4* mid, const Pairs* features, const uint4* weights, int
 }
 
 // One column of samples of the target, of the components that group G stands for (they share size and filters):
-// where its detail is, and the base path's horizontal filter over the source.
+// where its detail is, and where the base path's horizontal filter reads the source.
 template <class G>
 struct Column {
     const u8* plane;
     int pitch, last_row;
     int offsets[G::COLUMN_TAPS];  // bytes from the start of a row
-    int weights[G::FILTERS][G::COLUMN_TAPS];
     u8* out;  // null: no sample of the picture
     int out_pitch, last_y;
     int detail;  // index into the warp's cells
@@ -100,13 +99,16 @@ struct Column {
 
 DEVICE int floor_divide(int value, int by) { return (value >= 0 ? value : value - by + 1) / by; }
 
+// The base path's horizontal filters at one phase.
 template <class G>
-DEVICE void start_column(Column<G>& column, int number, const u8* const (&planes)[3], const int (&pitches)[3],
+struct RowFilter {
+    int weights[G::FILTERS][G::COLUMN_TAPS];
+};
+
+template <class G>
+DEVICE void start_column(Column<G>& column, RowFilter<G>& filter, int component, int place, bool used, const u8* const (&planes)[3], const int (&pitches)[3],
                          u8* const (&outs)[3], const int (&out_pitches)[3], int width, int height, int first_cell, int cells) {
-    constexpr int count = G::COMPONENTS * 16 * G::BLOCK_X;
-    const int index = number < count ? number : count - 1;
-    const int component = G::COMPONENT + index / (16 * G::BLOCK_X);
-    const int place = index % (16 * G::BLOCK_X), cell = place / G::BLOCK_X;
+    const int cell = place / G::BLOCK_X;
     const int x = (first_cell + cell) * G::BLOCK_X + place % G::BLOCK_X - G::LEAD_X;
     const int size = (width * SCALE + G::FACTOR_X - 1) / G::FACTOR_X;
     const int base = floor_divide(x, G::PHASES_X), phase = x - base * G::PHASES_X;
@@ -128,16 +130,16 @@ DEVICE void start_column(Column<G>& column, int number, const u8* const (&planes
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) {
 #pragma unroll
-        for (int k = 0; k < G::COLUMN_TAPS; ++k) column.weights[f][k] = G::column_weight(f, phase, k);
+        for (int k = 0; k < G::COLUMN_TAPS; ++k) filter.weights[f][k] = G::column_weight(f, phase, k);
     }
-    if (number >= count || cell >= cells || x < 0 || x >= size) column.out = nullptr;
+    if (!used || cell >= cells || x < 0 || x >= size) column.out = nullptr;
     column.detail = cell * CELL_PITCH + G::CHANNEL + (component - G::COMPONENT) * G::BLOCK_Y * G::BLOCK_X + place % G::BLOCK_X;
     column.pads = TARGET_PADDING >= 0 && component == 0;
 }
 
 // The base path's horizontal filters at this column, over a row of the source.
 template <class G>
-DEVICE void filter_row(float (&result)[G::FILTERS], const Column<G>& column, int row) {
+DEVICE void filter_row(float (&result)[G::FILTERS], const Column<G>& column, const RowFilter<G>& filter, int row) {
     const unsigned start = clamp_index(row, column.last_row) * column.pitch;
     int sums[G::FILTERS];
 #pragma unroll
@@ -146,16 +148,16 @@ DEVICE void filter_row(float (&result)[G::FILTERS], const Column<G>& column, int
     for (int k = 0; k < G::COLUMN_TAPS; ++k) {
         int code = *reinterpret_cast<const SourceSample*>(column.plane + (start + column.offsets[k])) >> SOURCE_SHIFT;
 #pragma unroll
-        for (int f = 0; f < G::FILTERS; ++f) sums[f] += code * column.weights[f][k];
+        for (int f = 0; f < G::FILTERS; ++f) sums[f] += code * filter.weights[f][k];
     }
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) result[f] = static_cast<float>(sums[f]);
 }
 
 template <class G>
-DEVICE void keep_row(Column<G>& column, int row) {
+DEVICE void keep_row(Column<G>& column, const RowFilter<G>& filter, int row) {
     float filtered[G::FILTERS];
-    filter_row(filtered, column, row);
+    filter_row(filtered, column, filter, row);
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) {
 #pragma unroll
@@ -171,23 +173,23 @@ DEVICE int phase_of(int y) {
 }
 
 template <class G>
-DEVICE void keep_first_rows(Column<G>& column, int first_cell) {
+DEVICE void keep_first_rows(Column<G>& column, const RowFilter<G>& filter, int first_cell) {
     const int y = first_cell * G::BLOCK_Y - G::LEAD_Y;
     // Phase 0 is where finish_cells takes a row more.
     const int base = floor_divide(y, G::PHASES_Y) - (phase_of<G>(y) == 0 ? 1 : 0);
-    for (int k = 0; k < G::ROW_TAPS; ++k) keep_row(column, base + G::FIRST_ROW + k);
+    for (int k = 0; k < G::ROW_TAPS; ++k) keep_row(column, filter, base + G::FIRST_ROW + k);
 }
 
 // Base + detail → codes, for the samples of one row of cells. True if all of them were numbers.
 template <class G>
-DEVICE bool finish_cells(Column<G>& column, const float* cells, int row) {
+DEVICE bool finish_cells(Column<G>& column, const RowFilter<G>& filter, const float* cells, int row) {
     constexpr bool even = G::BLOCK_Y % G::PHASES_Y == 0;  // then the phases are known here
     bool good = true;
 #pragma unroll
     for (int a = 0; a < G::BLOCK_Y; ++a) {
         const int y = row * G::BLOCK_Y + a - G::LEAD_Y;
         const int phase = even ? (a - G::LEAD_Y + G::BLOCK_Y) % G::PHASES_Y : phase_of<G>(y);
-        if (phase == 0) keep_row(column, floor_divide(y, G::PHASES_Y) + G::FIRST_ROW + G::ROW_TAPS - 1);
+        if (phase == 0) keep_row(column, filter, floor_divide(y, G::PHASES_Y) + G::FIRST_ROW + G::ROW_TAPS - 1);
         float value = cells[column.detail + a * G::BLOCK_X] + G::OFFSET;
 #pragma unroll
         for (int f = 0; f < G::FILTERS; ++f) {
@@ -208,22 +210,32 @@ DEVICE bool finish_cells(Column<G>& column, const float* cells, int row) {
 // All columns of group G that this lane makes.
 template <class G>
 struct Columns {
-    static constexpr int COUNT = (G::COMPONENTS * 16 * G::BLOCK_X + 31) / 32;
+    static constexpr int EACH = 16 * G::BLOCK_X, NUMBER = G::COMPONENTS * EACH;  // of a component, of the warp
+    static constexpr int COUNT = (NUMBER + 31) / 32;
+    // A lane's columns are 32 apart: where phases repeat that often, one filter does for all of them.
+    static constexpr bool ONE_PHASE = 32 % G::PHASES_X == 0 && EACH % G::PHASES_X == 0;
     Column<G> column[COUNT];
+    RowFilter<G> filter[ONE_PHASE ? 1 : COUNT];
 
     DEVICE_METHOD void start(const u8* const (&planes)[3], const int (&pitches)[3], u8* const (&outs)[3],
                              const int (&out_pitches)[3], int width, int height, int first_cell, int cells, int first_row, int lane) {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
-            start_column(column[i], 32 * i + lane, planes, pitches, outs, out_pitches, width, height, first_cell, cells);
-            keep_first_rows(column[i], first_row);
+            // Where a lane's column is of one component whatever the lane, that is a constant here.
+            const int number = 32 * i + lane, index = number < NUMBER ? number : NUMBER - 1;
+            const int component = EACH % 32 == 0 ? 32 * i / EACH : index / EACH;
+            const int place = EACH % 32 == 0 ? 32 * i % EACH + lane : index % EACH;
+            RowFilter<G> own;
+            start_column(column[i], own, G::COMPONENT + component, place, number < NUMBER, planes, pitches, outs, out_pitches, width, height, first_cell, cells);
+            if (!ONE_PHASE || i == 0) filter[i] = own;
+            keep_first_rows(column[i], filter[ONE_PHASE ? 0 : i], first_row);
         }
     }
 
     DEVICE_METHOD bool finish(const float* cells, int row) {
         bool good = true;
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i) good = finish_cells(column[i], cells, row) && good;
+        for (int i = 0; i < COUNT; ++i) good = finish_cells(column[i], filter[ONE_PHASE ? 0 : i], cells, row) && good;
         return good;
     }
 };

@@ -50,7 +50,8 @@ DEVICE void run_mix(half2 (&u)[2][2][4], const Places& row, int pitch, const uin
     for (int i = 0; i < 32; ++i) sums[i / 16][i / 4 % 4][i % 4] = 0u;
     // No unrolling: else the compiler reads so much ahead that it runs out of registers.
 #pragma unroll 1
-    for (int dy = 0; dy < 3; ++dy) {
+    for (int i = 0; i < 3; ++i) {
+        const int dy = i == 2 ? 1 : 2 * i;  // the row in the middle last, as add_row does it
         half2 far[10][4], near[6][4];  // from three pixels before the four, and from one
         read_pixels<-1, 8>(far, row, 3 * dy * pitch);
         add_row<3>(sums[1], far, weights + FAR + 12 * dy + t);
