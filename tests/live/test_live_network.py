@@ -194,7 +194,7 @@ def test_a_picture_that_changes_its_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_is_a_normal_end(tmp_path: Path, end: signal.Signals) -> None:
     process = subprocess.Popen(
         command(SAMPLE, tmp_path / "out.mkv", "--engine", "null"),
