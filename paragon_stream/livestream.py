@@ -20,7 +20,7 @@ from paragon_stream.media.images.sequence_reader import parse_rate
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.plan import LiveOutputOptions, parse_bitrate, plan_live
-from paragon_stream.media.live.source import TIMEOUT, CaptureOptions, find_source
+from paragon_stream.media.live.source import TIMEOUT, CaptureOptions, Kind, find_source
 from paragon_stream.media.live.writer import LiveWriter, open_live_sink
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.pipeline.interrupt import HeldInterrupt
@@ -164,7 +164,8 @@ def live(
                 plan, feed.connection, feed.sound, player=player, title=f"{feed.source.name} – paragon-stream"
             )
             try:
-                feed.begin()
+                if feed.source.kind is not Kind.FILE:  # a file waits until there is somebody to see it
+                    feed.begin()
                 with (
                     Upscaler.for_format(
                         info.video.format,
@@ -184,6 +185,7 @@ def live(
                     meter = LiveMeter(session, on_progress, tell)
                     upscalers.slots(info.video.format)
                     feed.forget()
+                    feed.begin()
                     stats = run_stretches(reader, upscalers, session.stages, spans, meter, TICK)
                     meter.tell_events()
                     ran = upscaler.session
