@@ -159,7 +159,7 @@ def live(
             )
             plan = plan_live(info, None if destination is None else str(destination), placement, output)
             follows = network.spec.conditioned and parse_strength(strength) is None
-            warnings.add([*info.hints, *beyond_the_network(network, placement)])
+            warnings.add([*info.hints, *plan.warnings, *beyond_the_network(network, placement)])
             sink = open_live_sink(
                 plan, feed.connection, feed.sound, player=player, title=f"{feed.source.name} – paragon-stream"
             )

@@ -43,9 +43,7 @@ from paragon_stream.errors import InputError
 @click.option("--duration", metavar="TIME", help="Stop after so much of the source.")
 @click.option("--deinterlace", metavar="HOW", help="auto (by flags), off, bwdif, bwdif-2x or yadif.")
 @click.option("--no-audio", "sound", flag_value=False, default=None, help="Leave the sound out.")
-@click.option(
-    "--format", metavar="NAME", help="Of the output: y4m, nut, mkv, ts, flv (default: by name)."
-)
+@click.option("--format", metavar="NAME", help="Of the output: y4m, nut, mkv, ts, flv (default: by name).")
 @click.option("--codec", metavar="NAME", help="Video encoder (default: libx264). nvenc: an NVIDIA GPU's.")
 @click.option("--bitrate", metavar="B", help="As 6M (default of streams: 0.1 bits a pixel).")
 @click.option("--crf", type=float, metavar="N", help="Constant quality (default of files: 20).")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
+from clips import make_clip
 from live_material import OPENING, FramePipe, Gate, Running, numbers
 
 import paragon_stream
@@ -145,6 +146,14 @@ def test_duration(tmp_path: Path) -> None:
     assert report.ended == "the duration is over"
     assert 15 <= report.frames_in <= 25
     assert report.sound == "aac"
+
+
+def test_lost_depth_is_told(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48, codec="libx265", pix_fmt="yuv420p10le")
+    report = paragon_stream.live(clip, tmp_path / "out.mkv", engine="null")
+    assert any("10 bits become 8" in warning for warning in report.warnings)
+    report = paragon_stream.live(clip, tmp_path / "out.nut", engine="null")
+    assert (report.target_format, report.warnings) == ("128x96 yuv420p10le", ())
 
 
 def test_the_source_is_not_overwritten(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ class LivePlan:
     job: EncoderJob | None = None
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
+    warnings: tuple[str, ...] = ()
+    """Sentences that a user should hear."""
 
     @property
     def path(self) -> Path | None:
@@ -193,7 +195,11 @@ def plan_live(
         try_open(job)
         if container not in (_RTSP, _RTP):
             check_video(container, job)
-    return replace(plan, job=job, muxer_options=_muxer_options(container))
+    lost = video.format.pixel_format.depth - pixels.depth
+    said = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
+    hint = "--codec libx265 --pix-fmt yuv420p10le keeps 10"
+    warnings = (f"{said}: {hint}",) if lost > 0 and options.pixel_format is None else ()
+    return replace(plan, job=job, muxer_options=_muxer_options(container), warnings=warnings)
 
 
 def _destination(destination: str | None, format: str | None) -> tuple[Where, Container | None]:

@@ -27,8 +27,7 @@ class SoundTrack:
         self._queue = queue
         self._unit = _fraction(template.time_base)
         self._last: int | None = None
-        self.failed = 0
-        """Packets that could not be decoded or written."""
+        self._failed = 0
         self._strip: AdtsFilter | None = None
         self._converter: AudioConverter | None = None
         config = None
@@ -53,13 +52,18 @@ class SoundTrack:
         """Of the output stream."""
         return int(self._target.index)
 
+    @property
+    def lost(self) -> int:
+        """Packets that could not be decoded, or were of another kind than the first after an interruption."""
+        return self._failed + self._queue.refused
+
     def take(self, until: Fraction, shift: Fraction) -> Iterator[Any]:
         """Packets up to `until` seconds of the source's clock, ready to be muxed, `shift` seconds earlier."""
         for packet in self._queue.take(until):
             try:
                 made = self._made(packet)
             except AV_ERRORS:
-                self.failed += 1
+                self._failed += 1
                 continue
             unit = self._unit if self._converter is None else self._converter.unit
             for each in made:
