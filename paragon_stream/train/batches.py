@@ -14,6 +14,7 @@ from torch import Tensor
 
 from paragon_stream.errors import InputError
 from paragon_stream.train.degradations import Frame, softened
+from paragon_stream.train.patterns import draw_pattern
 from paragon_stream.train.planes import to_rgb
 from paragon_stream.train.shards import Shard
 
@@ -33,7 +34,7 @@ class Batch:
 class Batches:
     """Random patches, flipped and transposed at random.
 
-    `clip_share` of the patches comes from clips, the rest from stills.
+    `clip_share` of the patches comes from clips, the rest from stills; `patterns` of all are drawn instead.
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class Batches:
         batch: int,
         clip_share: float = 0.0,
         strength_jitter: float = 0.0,
+        patterns: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.shards = shards
         self.scale, self.patch, self.batch = scale, patch, batch
-        self.clip_share, self.jitter, self.seed = clip_share, strength_jitter, seed
+        self.clip_share, self.jitter, self.patterns, self.seed = clip_share, strength_jitter, patterns, seed
         for shard in shards:
             lr_sides = [*shard.rgb.shape[1:3]] if len(shard.rgb) else []
             lr_sides += [side for frame in shard.frames[:1] for side in frame.planes[0].shape]
@@ -61,9 +63,7 @@ class Batches:
         rng = np.random.default_rng([self.seed, step])
         lows, highs, strengths = [], [], []
         for _ in range(self.batch):
-            shard = self.shards[rng.integers(len(self.shards))]
-            from_clip = rng.random() < self.clip_share
-            low, high, strength = self._clip(shard, rng) if from_clip else self._still(shard, rng)
+            low, high, strength = self._sample(rng)
             turn = int(rng.integers(8))
             lows.append(_turn(low, turn))
             highs.append(_turn(high, turn))
@@ -83,6 +83,13 @@ class Batches:
                 if step + 1 < stop:
                     coming = pool.submit(self, step + 1)
                 yield batch
+
+    def _sample(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+        """A patch, what it should become, and its strength."""
+        if self.patterns and rng.random() < self.patterns:
+            return *draw_pattern(self.patch, self.scale, rng), float(rng.random())
+        shard = self.shards[rng.integers(len(self.shards))]
+        return self._clip(shard, rng) if rng.random() < self.clip_share else self._still(shard, rng)
 
     def _still(
         self, shard: Shard, rng: np.random.Generator

@@ -38,8 +38,8 @@ class NetworkRecipe:
 class DataRecipe:
     """What is trained on: `folder` of good pictures (relative to the recipe; left out where whoever trains
     names it), how many degraded `stills` and `clips` are made of each, patches of `patch`² LR pixels, `batch`
-    of them a step, of which a share `clip_share` comes from clips. The outer `context` LR pixels of a
-    patch are seen but not judged."""
+    of them a step, of which a share `clip_share` comes from clips, and a share `patterns` is drawn
+    (`train.patterns`). The outer `context` LR pixels of a patch are seen but not judged."""
 
     folder: str = ""
     stills: int = 1
@@ -50,6 +50,7 @@ class DataRecipe:
     batch: int = 16
     context: int = 4
     strength_jitter: float = 0.02
+    patterns: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,5 +223,7 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
     if data.stills < 1 and data.clips < 1:
         raise UsageError("[data] needs stills or clips")
+    if not 0 <= data.patterns < 1:
+        raise UsageError(f"[data] patterns is a share of the patches, not {data.patterns}")
     if not 0 <= data.clip_share <= 1 or (data.clip_share > 0) != (data.clips > 0):
         raise UsageError("[data] clip_share must be in 0…1, and above 0 exactly if there are clips")

@@ -70,6 +70,7 @@ def train(
         batch=recipe.data.batch,
         clip_share=recipe.data.clip_share,
         strength_jitter=recipe.data.strength_jitter,
+        patterns=recipe.data.patterns,
         seed=recipe.seed,
     )
     validation = Validation(validation_set, recipe.network.scale)
