@@ -56,7 +56,7 @@ def main() -> None:
             found[name] = {"sm_90": facts(make_program(variant, name), "sm_90")}
         for name, scale in LARGER:
             enlarged = make_program(variant, name, scale)
-            found[f"{name} x{scale}"] = {each: facts(enlarged, each) for each in ARCHITECTURES}
+            found[f"{name} x{scale}"] = {each: brief(facts(enlarged, each)) for each in ARCHITECTURES}
         results[variant] = found
     print(write_results("gpu_kernels", head, results))
 
@@ -93,6 +93,14 @@ def facts(program: CudaProgram, architecture: str) -> dict[str, Any]:
                 "warp_instructions_per_frame": instructions(program, launch.kernel, rows),
             }
     return found
+
+
+def brief(found: dict[str, Any]) -> dict[str, Any]:
+    """Without the loops' instructions, by kind."""
+    return {
+        name: {key: fact for key, fact in each.items() if key != "loops"} if isinstance(each, dict) else each
+        for name, each in found.items()
+    }
 
 
 def resident_warps(launch: Launch, registers: int, architecture: str) -> int:
