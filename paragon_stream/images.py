@@ -34,7 +34,7 @@ from paragon_stream.media.images.picture import Picture, read_picture
 from paragon_stream.media.workdir import check_destination
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
-from paragon_stream.upscaler import UpscalerOptions, choose_network
+from paragon_stream.upscaler import UpscalerOptions, choose_network, parse_strength
 
 _NAMED = 8
 """Files that a warning names."""
@@ -112,7 +112,8 @@ def upscale_images(
     "FOLDER/*.png", where they keep all but the suffix. The suffix decides the kind of file.
 
     `to` and `fit` are those of `upscale`; an image that is as large already fails, the others are done.
-    Images count as clean unless `strength` says how hard they were compressed.
+    Unless `strength` says it, JPEG's quantisation tables tell how hard each was compressed; others count as
+    clean.
 
     Gray stays gray, 16 bit stays 16 bit and JPEG's chroma its subsampling, wherever the new kind can hold
     them. ICC profile and Exif are carried over. The orientation is applied: the result is upright. Alpha is
@@ -276,6 +277,8 @@ def _one(
         check_destination(target.absolute(), path, overwrite=wishes.overwrite)
         picture = read_picture(path)
         turn = picture.metadata.orientation
+        asked = parse_strength(options.strength)
+        strength = picture.strength if asked is None else asked
         network = choose_network(picture.format, options, grain=wishes.grain, turned=swaps_sides(turn))
         height, width = network[1].rows.total, network[1].columns.total
         if swaps_sides(turn):
@@ -302,6 +305,7 @@ def _one(
             how.color,
             [as_stored(array, turn) for array in canvas.planes],
             on_tile,
+            strength=strength,
         )
         pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
         size = write_file(target, pieces, overwrite=wishes.overwrite)
@@ -314,6 +318,7 @@ def _one(
         destination=str(target),
         source_format=str(picture.format),
         target_format=f"{width}x{height} {how.stored}",
+        strength=strength if network[0].spec.conditioned else None,
         seconds=time.perf_counter() - begin,
         bytes_out=size,
         warnings=tuple(losses),

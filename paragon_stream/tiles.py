@@ -19,7 +19,7 @@ from paragon_stream.framejob import FrameJob, build_job
 from paragon_stream.geometry import Placement
 from paragon_stream.runtimes import Flavour, Session
 from paragon_stream.runtimes.tiles import Tiling
-from paragon_stream.upscaler import UpscalerOptions, compile_job, parse_strength
+from paragon_stream.upscaler import UpscalerOptions, compile_job
 
 type Array = NDArray[Any]
 type Network = tuple[Weights, Placement]
@@ -57,15 +57,17 @@ class PictureUpscaler:
         color: ColorSpec,
         outputs: Sequence[Array],
         on_tile: Callable[[int, int], None] | None = None,
+        *,
+        strength: float = 0.0,
     ) -> None:
         """Upscale `planes`, of `source`, into `outputs`, of `pixel_format` and `color`.
 
-        Arrays may have any strides and byte order. `on_tile` hears how many tiles of how many are done.
+        `strength` says how hard the picture was compressed. Arrays may have any strides and byte order.
+        `on_tile` hears how many tiles of how many are done.
         """
         weights, placement = network
         job = build_job(weights, source, pixel_format=pixel_format, color=color, placement=placement)
         tiling = Tiling(job, side(source.height, self._tile), side(source.width, self._tile))
-        strength = parse_strength(self._options.strength) or 0.0
         tiling.run(self._session(tiling.tile), planes, outputs, strength, on_tile)
 
     @property

@@ -21,6 +21,8 @@ from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.images.kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of
 from paragon_stream.media.images.metadata import Metadata, read_metadata
 from paragon_stream.media.planes import plane_array
+from paragon_stream.media.quantisers.jpeg import JpegHeaders
+from paragon_stream.media.quantisers.scale import Scale, on_h264_scale, strength_of
 
 type Array = NDArray[Any]
 
@@ -58,6 +60,8 @@ class Picture:
     format: FrameFormat
     planes: tuple[Array, ...]
     metadata: Metadata
+    strength: float
+    """How hard it was compressed, 0…1: told by JPEG's tables; other kinds count as clean."""
 
 
 def read_picture(path: Path) -> Picture:
@@ -85,7 +89,15 @@ def read_picture(path: Path) -> Picture:
         pixels, planes = without_alpha(pixels), planes[:3]
     color = SRGB if pixels.family is Family.RGB else WEBP_LOSSY if kind is ImageKind.WEBP else JFIF
     format = FrameFormat(width=frame.width, height=frame.height, pixel_format=pixels, color=color)
-    return Picture(path=path, kind=kind, format=format, planes=planes, metadata=metadata)
+    step = JpegHeaders().quantiser(data) if kind is ImageKind.JPEG else None
+    return Picture(
+        path=path,
+        kind=kind,
+        format=format,
+        planes=planes,
+        metadata=metadata,
+        strength=strength_of(on_h264_scale(Scale.JPEG, step)) if step else 0.0,
+    )
 
 
 def further_pictures(path: Path) -> str:

@@ -128,6 +128,7 @@ class SequenceReader:
         self._pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="paragon-image-reader")
         self.changes = Changes(self._format, self._pictures(), follow=follow, settled=1)
         self._alpha = False
+        self._strength = 0.0
         self._uncarried: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -159,6 +160,7 @@ class SequenceReader:
             else:
                 _convert(planes, picture, found, wanted)
             self.frames += 1
+            self._strength = picture.strength
             self._alpha |= picture.format.pixel_format.has_alpha and not wanted.pixel_format.has_alpha
             if picture.metadata.icc is not None:
                 self._uncarried.add("ICC profiles")
@@ -186,12 +188,12 @@ class SequenceReader:
     decoder = "images on the CPU"
 
     def strength(self, timing: Timing) -> float:
-        """Images tell nothing of how hard they were compressed: 0."""
-        return 0.0
+        """How hard the image that was read last, at `timing`, was compressed."""
+        return self._strength
 
     @property
     def strength_source(self) -> str:
-        return "images count as clean"
+        return "read from JPEG's tables; other images count as clean"
 
     @property
     def warnings(self) -> list[str]:

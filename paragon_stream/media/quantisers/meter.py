@@ -13,6 +13,7 @@ from paragon_stream.media.quantisers.av1 import Av1Headers
 from paragon_stream.media.quantisers.exported import EXPORT_QUANTISERS, exported_quantiser
 from paragon_stream.media.quantisers.h264 import H264Headers
 from paragon_stream.media.quantisers.hevc import HevcHeaders
+from paragon_stream.media.quantisers.jpeg import JpegHeaders
 from paragon_stream.media.quantisers.scale import Scale, on_h264_scale
 from paragon_stream.media.quantisers.vp9 import Vp9Headers
 
@@ -87,6 +88,8 @@ class QuantiserMeter:
                 self._headers, self._scale = HevcHeaders(codec.extradata), Scale.HEVC
             case "av1":
                 self._headers, self._scale = Av1Headers(codec.extradata), Scale.AV1
+            case "mjpeg":
+                self._headers, self._scale = JpegHeaders(), Scale.JPEG
             case "h264" if on_gpu:
                 self._headers, self._exported = H264Headers(codec.extradata), None
             case "vp9" if on_gpu:

@@ -1,7 +1,7 @@
 """Every codec's quantiser on one scale: H.264's at 8 bits (0…51, the step doubles every 6), and the strength.
 
-Two codecs count as equally hard where they decode with the same error. The tables were fitted to that on
-encodes of the same clips: `benchmarks/quantiser_scales.py` makes them again.
+Two codecs count as equally hard where weights that are told the same strength do best. The tables were fitted
+to that on encodes of the same clips: `benchmarks/quantiser_scales.py` makes them again.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Scale(StrEnum):
     """Index, 0…255."""
     AV1 = "AV1"
     """Index, 0…255."""
+    JPEG = "JPEG"
+    """Mean step size of luma's low frequencies."""
     BITS = "coded bits"
     """Bits per pixel of a frame, where the codec tells no quantiser: an estimate."""
     INTRA_BITS = "coded bits of intra frames"
@@ -40,34 +42,38 @@ class Scale(StrEnum):
 
 TABLES: dict[Scale, tuple[tuple[float, ...], tuple[float, ...]]] = {
     Scale.H264: ((0, 51), (0, 51)),
-    Scale.BITS: ((-7.0, -5.57, -4.14, -2.71, -1.28, 0.15, 1.58), (48.3, 32.7, 18.0, 14.8, 14.1, 14.1, 9.0)),
+    Scale.BITS: ((-6.58, -5.57, -4.57, -3.56, -2.55, -1.55, -0.54), (38.2, 30.4, 22.6, 16.0, 10.2, 5.0, 0.2)),
     Scale.HEVC: (
-        (0.0, 12.77, 18.15, 23.53, 28.91, 34.29, 39.67, 45.05, 51.0),
-        (0.0, 9.6, 14.2, 18.0, 22.0, 27.5, 33.2, 38.4, 44.1),
+        (0.0, 12.71, 18.1, 23.49, 28.88, 34.27, 39.66, 45.05, 51.0),
+        (0.0, 4.0, 9.4, 14.6, 19.8, 24.8, 29.8, 35.2, 41.2),
     ),
-    Scale.MPEG2: ((1.0, 1.83, 2.65, 3.48, 4.3, 5.13, 5.95), (13.0, 17.4, 22.5, 28.3, 33.4, 37.8, 41.7)),
-    Scale.MPEG4: ((1.0, 1.83, 2.65, 3.48, 4.3, 5.13, 5.95), (13.4, 18.4, 23.6, 29.4, 34.5, 39.1, 43.2)),
+    Scale.MPEG2: ((1.0, 1.83, 2.65, 3.48, 4.3, 5.13, 5.95), (16.0, 20.8, 25.8, 31.2, 37.0, 43.0, 49.0)),
+    Scale.MPEG4: ((1.0, 1.83, 2.65, 3.48, 4.3, 5.13, 5.95), (12.0, 17.0, 22.2, 27.4, 32.6, 37.6, 42.6)),
     Scale.VP9: (
         (0.0, 12.4, 48.26, 84.12, 119.98, 155.83, 191.69, 227.55, 255.0),
-        (0.0, 10.4, 18.0, 21.2, 24.7, 28.7, 33.4, 38.7, 42.7),
+        (0.0, 8.6, 14.6, 20.2, 25.4, 30.2, 35.0, 39.8, 43.5),
     ),
     Scale.AV1: (
-        (0.0, 31.6, 62.16, 92.72, 123.28, 153.84, 184.39, 214.95, 255.0),
-        (0.0, 15.4, 18.8, 21.2, 23.3, 26.3, 29.5, 33.1, 37.9),
+        (0.0, 31.35, 61.85, 92.35, 122.85, 153.35, 183.85, 214.35, 255.0),
+        (0.0, 12.0, 16.2, 20.2, 23.8, 26.8, 29.4, 32.0, 35.5),
+    ),
+    Scale.JPEG: (
+        (0.0, 2.38, 3.06, 3.74, 4.41, 5.09, 5.77, 6.45, 8.0),
+        (0.0, 24.0, 28.4, 33.6, 38.6, 43.4, 48.2, 53.0, 63.9),
     ),
     Scale.INTRA_BITS: (
-        (-2.12, -1.54, -0.96, -0.38, 0.2, 0.78, 1.36),
-        (43.2, 39.8, 34.6, 28.8, 23.9, 21.2, 21.2),
+        (-2.14, -1.59, -1.04, -0.49, 0.06, 0.61, 1.16),
+        (48.2, 43.6, 39.0, 34.2, 29.2, 24.2, 19.0),
     ),
 }
 """Codec's numbers (rising) and H.264's; straight lines between, constant outside."""
 
-LOGARITHMIC = (Scale.MPEG2, Scale.MPEG4, Scale.BITS, Scale.INTRA_BITS)
+LOGARITHMIC = (Scale.MPEG2, Scale.MPEG4, Scale.JPEG, Scale.BITS, Scale.INTRA_BITS)
 """Scales whose table holds the logarithm to base 2 of the codec's numbers."""
 
 
 def on_h264_scale(scale: Scale, value: float) -> float:
-    """H.264's quantiser with the same decoding error as the codec's own `value`. 0 (lossless) stays 0."""
+    """H.264's quantiser that asks for the same strength as the codec's own `value`. 0 (lossless) stays 0."""
     if value <= 0:
         return 0.0
     codec, h264 = TABLES[scale]
