@@ -120,7 +120,7 @@ def test_nothing_moves(location: ChromaLocation) -> None:
         for axis in (0, 1):
             places = np.arange(weight.shape[axis]) * step + sited[axis]
             centre = (weight.sum(axis=1 - axis) * places).sum() / weight.sum()
-            # So much is the weights' own; a wrong siting or phase moves planes by a quarter of a sample or more.
+            # So much is the weights' own; a wrong siting or phase moves planes by a quarter of a sample.
             assert abs(centre - wanted[axis]) < 0.06 * step, (index, axis, centre, wanted[axis])
 
 
