@@ -125,13 +125,14 @@ def make_clip(name: str, picture: NDArray[np.uint8], seed: int) -> Clip:
         seen = picture[y : y + WINDOW, x : x + WINDOW].copy()
         if still:
             seen[:, : WINDOW // 2] = picture[:WINDOW, : WINDOW // 2]
-        for pixels, planes in ((seen / 255, clip.truth), (shrink(seen.astype(np.float32), 2) / 255, None)):
-            converted = to_planes(np.clip(pixels, 0, 1).astype(np.float32), Matrix.BT709, ColorRange.LIMITED)
-            if planes is None:
-                clip.frames.append(converted)
-            else:
-                planes.append(converted[0].astype(np.float64))
+        clip.frames.append(_video(shrink(seen.astype(np.float32), 2)))
+        clip.truth.append(_video(seen)[0].astype(np.float64))
     return clip
+
+
+def _video(codes: NDArray[np.generic]) -> Planes:
+    """RGB on the 0…255 scale as planes."""
+    return to_planes(np.clip(codes / 255, 0, 1).astype(np.float32), Matrix.BT709, ColorRange.LIMITED)
 
 
 def place(scale: Scale, decoded: Sequence[Decoded]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.options import given, network_options, parse_encoder_options
+from paragon_stream.cli.reports import check_report, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
 
 
@@ -52,15 +53,8 @@ from paragon_stream.errors import InputError
 @click.option("-x", "encoder", multiple=True, metavar="KEY=VALUE", help="Further encoder option; repeatable.")
 @click.option("--player", metavar="PROGRAM", help="The mpv that shows the window (default: mpv).")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
-)
-@click.option(
-    "--trace",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.json",
-    help="Write what every stage did when, for ui.perfetto.dev.",
-)
+@report_option
+@trace_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary; events and errors only.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
@@ -83,7 +77,6 @@ def command(
     for standard output. Ctrl-C ends the session; what has been written is complete.
     """
     from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, size
-    from paragon_stream.cli.reports import check_report, write_report
     from paragon_stream.livestream import live
 
     check_report(report)

@@ -1,11 +1,23 @@
-"""The option `--report`, which several commands have."""
+"""What commands write beside their output: the options `--report` and `--trace`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Protocol
 
+import click
+
 from paragon_stream.errors import OutputError
+
+report_option = click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
+)
+trace_option = click.option(
+    "--trace",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.json",
+    help="Write what every stage did when, for ui.perfetto.dev.",
+)
 
 
 class _Report(Protocol):

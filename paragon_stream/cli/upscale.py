@@ -10,6 +10,7 @@ import click
 from paragon_stream import __version__
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import given, network_options, parse_encoder_options
+from paragon_stream.cli.reports import check_report, report_option, trace_option, write_report
 
 
 class _MainCommand(click.Command):
@@ -67,15 +68,8 @@ class _MainCommand(click.Command):
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--strict", is_flag=True, help="Stop before rendering if anything could not be carried over.")
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
-)
-@click.option(
-    "--trace",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.json",
-    help="Write what every stage did when, for ui.perfetto.dev.",
-)
+@report_option
+@trace_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 @click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")
@@ -100,7 +94,6 @@ def command(
     from paragon_stream.api import upscale
     from paragon_stream.cli.images import run_images, summarise
     from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, size
-    from paragon_stream.cli.reports import check_report, write_report
     from paragon_stream.images import is_images
 
     check_report(report)
