@@ -34,7 +34,7 @@ from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
 
-REVISION = 2
+REVISION = 3
 """Counts changes to what degradations make of the same plan: cached shards of an earlier one are not used."""
 
 
