@@ -59,7 +59,7 @@ def _same_file(a: Path, b: Path) -> bool:
 
 
 class WorkDir:
-    """The work folder of one output, locked from construction until `promote`, `discard` or `keep`.
+    """The work folder of one output, locked from construction until `promote`, `abandon` or `discard`.
 
     Raises OutputError if another run holds it or it cannot be made. `notice` tells of a replaced leftover.
     """
@@ -103,10 +103,13 @@ class WorkDir:
         with contextlib.suppress(OSError):
             self.folder.rmdir()  # stays if the user put something there
 
-    def keep(self) -> Path:
-        """Leave the unfinished file where it is; return its path."""
+    def abandon(self, *, worth_keeping: bool) -> str | None:
+        """Stop without a result. A file that is `worth_keeping` stays, and the sentence says where."""
+        if not worth_keeping:
+            self.discard()
+            return None
         self._release()
-        return self.file
+        return f"kept what was written before the stop: {self.file}"
 
     def _acquire(self) -> BinaryIO:
         path = self.folder / _LOCK

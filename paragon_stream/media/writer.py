@@ -6,7 +6,6 @@ import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,8 +46,8 @@ class VideoWriter:
     """The sink for files: `plan` carried out.
 
     The file grows in `OUT.paragon/` and gets its final name in `finish`. After `abort` what has been written
-    stays there, closed properly so that it plays, and `kept` says where; if no picture was in it yet, nothing
-    stays. Leaving a `with` block without `finish` aborts.
+    stays there, closed properly so that it plays, and a warning says where; if no picture was in it yet,
+    nothing stays. Leaving a `with` block without `finish` aborts.
 
     Raises OutputError if the destination cannot be written or another run is writing it.
     """
@@ -58,8 +57,6 @@ class VideoWriter:
         assert plan.destination and plan.container and plan.job, "a plan for a file"
         self.warnings: list[str] = []
         self.bytes_written = 0
-        self.kept: Path | None = None
-        """The unfinished file, after `abort`."""
         self._plan, self._job, self._container = plan, plan.job, plan.container
         self._what = f"cannot write {plan.destination}"
         self._tick = self._job.tick
@@ -153,10 +150,8 @@ class VideoWriter:
         if self._pictures:
             with contextlib.suppress(OutputError):
                 self._write_aspect()
-            self.kept = self._work.keep()
-            self.warnings.append(f"kept what was rendered before the stop: {self.kept}")
-        else:
-            self._work.discard()
+        if kept := self._work.abandon(worth_keeping=self._pictures > 0):
+            self.warnings.append(kept)
 
     # ---------------------------------------------------------------------------------- opening
 

@@ -11,7 +11,6 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -93,8 +92,6 @@ class Y4mWriter:
         """`work` for a file; without it `pipe`, by default standard output, which is not closed."""
         self.warnings: list[str] = []
         self.bytes_written = 0
-        self.kept: Path | None = None
-        """The unfinished file, after `abort`."""
         self._rate = rate
         self._work = work
         self._where = str(work.destination) if work else "standard output"
@@ -146,11 +143,8 @@ class Y4mWriter:
             return
         with contextlib.suppress(OSError):
             self._file.close()
-        if self._frames:
-            self.kept = self._work.keep()
-            self.warnings.append(f"kept what was rendered before the stop: {self.kept}")
-        else:
-            self._work.discard()
+        if kept := self._work.abandon(worth_keeping=self._frames > 0):
+            self.warnings.append(kept)
 
     def __enter__(self) -> Self:
         return self

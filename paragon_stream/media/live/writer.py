@@ -6,7 +6,6 @@ import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,8 +54,6 @@ class LiveWriter:
         assert plan.container and plan.job, "a plan with a container"
         self.warnings: list[str] = []
         self.bytes_written = 0
-        self.kept: Path | None = None
-        """The unfinished file, after `abort`."""
         self._plan, self._job, self._container = plan, plan.job, plan.container
         self._what = f"cannot write to {plan.name}"
         self._shift: Fraction | None = None
@@ -167,12 +164,8 @@ class LiveWriter:
                 self._out.close()
         with contextlib.suppress(OutputError):
             self._close_pipe()
-        if self._work is not None:
-            if self._last_pts is None:
-                self._work.discard()
-            else:
-                self.kept = self._work.keep()
-                self.warnings.append(f"kept what was written before the stop: {self.kept}")
+        if self._work is not None and (kept := self._work.abandon(worth_keeping=self._last_pts is not None)):
+            self.warnings.append(kept)
 
     def give_up(self) -> None:
         """End a write that waits for a slow reader. From any thread."""
