@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
-from paragon_stream.errors import ConsumerGone
+from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.media.live.feed import LiveFeed
+from paragon_stream.media.live.sink import LiveSink, SteadyWriter
 from paragon_stream.media.live.writer import LiveWriter, LiveY4mWriter
 from paragon_stream.media.reader import VideoReader
-from paragon_stream.media.y4m import Y4mWriter
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.pipeline.latency import LatencyMeter
 from paragon_stream.pipeline.pipeline import PipelineStats, Progress
@@ -78,7 +78,7 @@ class LiveSession:
         self,
         feed: LiveFeed,
         reader: VideoReader,
-        sink: LiveWriter | Y4mWriter,
+        sink: LiveSink,
         strengths: Strengths,
         trace: Trace | None,
         stopping: Stopping,
@@ -86,6 +86,8 @@ class LiveSession:
         self.feed, self.sink, self.stopping = feed, sink, stopping
         self.latency = LatencyMeter()
         self.captured = self.computed = self.delivered = 0
+        self.lost = 0
+        """Frames in whose delivery the output broke off."""
         self.gone: str | None = None
         """What the reader of the output did, if it left."""
         self._reader, self._strengths, self._trace = reader, strengths, trace
@@ -138,6 +140,9 @@ class LiveSession:
                 self.gone = str(left)
                 self.feed.stop()
                 return False
+            except OutputError as broke:
+                self.lost += 1  # when the output is back, this frame is too old for it
+                return self._came_back(broke)
             now, begin = perf_counter(), self.feed.arrival(slot.timing)
             self.latency.add(now - begin)
             if self._trace is not None:
@@ -157,6 +162,15 @@ class LiveSession:
             ),
             Stage(name="deliver", work=self._or_stop(deliver), finish=finish),
         ]
+
+    def _came_back(self, broke: OutputError) -> bool:
+        """Wait until the output that `broke` off goes on. False: the user stopped meanwhile. Else raises."""
+        if not isinstance(self.sink, SteadyWriter):
+            raise broke
+        back = self.sink.reopen(broke)
+        if not back and not self.stopping:
+            raise broke  # and the source has ended before it was back
+        return back
 
     def _or_stop(self, work: Callable[[Slot[Plane]], bool | None]) -> Callable[[Slot[Plane]], bool | None]:
         """`work`; where it fails, the source ends as well: the first stage may be waiting for it for ever."""
@@ -203,8 +217,12 @@ class LiveMeter:
         if session.feed.over:
             self._over_since = now if self._over_since is None else self._over_since
             waited = now - self._over_since > (_GRACE if session.stopping else _LONG_GRACE)
-            if (waited or session.stopping.urgent) and isinstance(session.sink, (LiveWriter, LiveY4mWriter)):
-                session.sink.give_up()
+            waited |= session.stopping.urgent
+            sink = session.sink
+            if isinstance(sink, SteadyWriter):
+                waited |= sink.away  # there is nothing more to try it for
+            if waited and isinstance(sink, (LiveWriter, LiveY4mWriter, SteadyWriter)):
+                sink.give_up()
         self.tell_events()
         self._seen.append((now, session.frames_in, session.computed, session.delivered))
         while now - self._seen[0][0] > _WINDOW:
@@ -219,10 +237,14 @@ class LiveMeter:
         """Counts go on by themselves."""
 
     def tell_events(self) -> None:
-        """Pass on what the capturing thread has to tell."""
-        events = self._session.feed.events
-        while events:
-            self._on_event(events.popleft())
+        """Pass on what the threads of source and output have to tell."""
+        session = self._session
+        told = [session.feed.events]
+        if isinstance(session.sink, SteadyWriter):
+            told.append(session.sink.events)
+        for events in told:
+            while events:
+                self._on_event(events.popleft())
 
     def _rates(self) -> tuple[float, float, float]:
         """Frames a second: captured, computed, delivered."""

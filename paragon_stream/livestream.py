@@ -20,8 +20,10 @@ from paragon_stream.media.images.sequence_reader import parse_rate
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.plan import LiveOutputOptions, parse_bitrate, plan_live
-from paragon_stream.media.live.source import TIMEOUT, CaptureOptions, Kind, find_source
-from paragon_stream.media.live.writer import LiveWriter, open_live_sink
+from paragon_stream.media.live.sink import LiveSink, SteadyWriter, open_live_sink
+from paragon_stream.media.live.soundtrack import SoundSource
+from paragon_stream.media.live.source import RECONNECT, TIMEOUT, CaptureOptions, Kind, find_source
+from paragon_stream.media.live.writer import LiveWriter
 from paragon_stream.media.reader import VideoReader
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.render import Strengths, Upscalers, beyond_the_network, run_stretches, traced
@@ -96,6 +98,7 @@ def live(
     The session lasts until the source ends, `duration` (seconds of the source) is over, the window or the
     pipe is closed, Ctrl-C comes or `stop` is set, and then the output is finished properly. A source that
     broke off is tried again for `reconnect` seconds; one that did not come back is the report's `failure`.
+    So is a server that takes the output; if it does not come back, OutputError is raised.
 
     `on_progress` and `on_event` (a sentence about what happened) are called on this thread. Raises a
     `ParagonError`, and KeyboardInterrupt for a stop before the first picture had come.
@@ -161,7 +164,11 @@ def live(
             follows = network.spec.conditioned and parse_strength(strength) is None
             warnings.add([*info.hints, *plan.warnings, *beyond_the_network(network, placement)])
             sink = open_live_sink(
-                plan, feed.connection, feed.sound, player=player, title=f"{feed.source.name} – paragon-stream"
+                plan,
+                SoundSource.of(feed.connection, feed.sound),
+                player=player,
+                title=f"{feed.source.name} – paragon-stream",
+                reconnect=RECONNECT if reconnect is None else reconnect,
             )
             try:
                 if feed.source.kind is not Kind.FILE:  # a file waits until there is somebody to see it
@@ -205,11 +212,12 @@ def live(
         frames_in=session.frames_in,
         frames_out=session.delivered,
         dropped_before_engine=feed.dropped + stats.stages["capture"].dropped,
-        dropped_before_output=stats.stages["engine"].dropped,
+        dropped_before_output=stats.stages["engine"].dropped + session.lost,
         fps_in=session.frames_in / stats.wall,
         fps_out=session.delivered / stats.wall,
         latency=LatencyReport.of(session.latency),
         reconnects=feed.reconnects,
+        output_reconnects=sink.reconnects if isinstance(sink, SteadyWriter) else 0,
         stages=StageReport.of(stats),
         decoder=feed.name,
         engine=ran.engine,
@@ -221,7 +229,7 @@ def live(
         formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
         target_format=str(upscaler.target),
         codec=plan.codec,
-        sound=sink.sound.codec if isinstance(sink, LiveWriter) and sink.sound is not None else None,
+        sound=_sound_codec(sink),
         bytes_out=sink.bytes_written,
         cpu_seconds=process.cpu_seconds(),
         peak_rss_bytes=process.peak_rss(),
@@ -245,3 +253,7 @@ def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace, tell: Callabl
     if wish is Deinterlace.AUTO and not video.interlaced:
         return info  # deinterlacing would hold every frame back by one, in case that it were interlaced
     return replace(info, video=replace(video, fields=field_job(video, wish)))
+
+
+def _sound_codec(sink: LiveSink) -> str | None:
+    return sink.sound_codec if isinstance(sink, (LiveWriter, SteadyWriter)) else None

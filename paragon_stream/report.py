@@ -172,6 +172,9 @@ class LiveReport:
     fps_out: float
     latency: LatencyReport
     reconnects: int
+    """How often the source came back after it had broken off."""
+    output_reconnects: int
+    """How often a server that takes the output did."""
     stages: dict[str, StageReport]
     decoder: str
     engine: str

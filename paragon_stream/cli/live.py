@@ -38,7 +38,10 @@ from paragon_stream.errors import InputError
     help="Play at the stream's own pace (default: of files, HLS, DASH), or take frames as they come.",
 )
 @click.option(
-    "--reconnect", type=float, metavar="S", help="Try a broken source so long (default: 30; 0: do not)."
+    "--reconnect",
+    type=float,
+    metavar="S",
+    help="Try a broken stream, in or out, so long (default: 30; 0: not).",
 )
 @click.option("--timeout", type=float, metavar="S", help="Silence that means broken (default: 10).")
 @click.option("--duration", metavar="TIME", help="Stop after so much of the source.")

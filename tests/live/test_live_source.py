@@ -63,6 +63,7 @@ def test_only_the_network_is_tried_again_unasked() -> None:
     assert find_source("udp://host:1", CaptureOptions(reconnect=0), "linux").reconnect == 0
     assert find_source("camera", CaptureOptions(), "linux").reconnect == 0
     assert find_source("camera", CaptureOptions(reconnect=5), "linux").reconnect == 5
+    assert find_source("film.mkv", CaptureOptions(reconnect=5), "linux").reconnect == 0
 
 
 @pytest.mark.parametrize(

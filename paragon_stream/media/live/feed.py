@@ -22,6 +22,7 @@ from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.frame_source import LeftGpu
 from paragon_stream.media.info import Damage, MediaInfo
+from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
 from paragon_stream.media.live.clock import LiveClock, Pacer
 from paragon_stream.media.live.connection import Connection, Picture, Sound
 from paragon_stream.media.live.soundqueue import SoundQueue
@@ -33,9 +34,6 @@ _WAITING = 4
 """Pictures that may wait for the pipeline, which takes each one at once and drops by itself."""
 _REMEMBERED = 256
 """Arrivals whose latency can be told: more than are ever under way."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between two attempts to reach a source again: twice as long each time."""
-
 _NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 """Errors that say that there is no listening at an address."""
 
@@ -209,7 +207,7 @@ class LiveFeed:
                 if not self.source.listen or refused or self._stopped.is_set():
                     raise
                 self.events.append(f"{error}: listening again")
-                self._stopped.wait(_FIRST_PAUSE)
+                self._stopped.wait(FIRST_PAUSE)
 
     def _connect(self, patience: float | None) -> Connection:
         return Connection(
@@ -279,21 +277,18 @@ class LiveFeed:
             self.gave_up = None if not why and source.kind in (Kind.PIPE, Kind.FILE, Kind.NETWORK) else what
             return False
         self.events.append(f"{what}: trying again for {source.reconnect:g} s")
-        begin, pause = perf_counter(), _FIRST_PAUSE
-        last = ""
-        while (left := source.reconnect - (perf_counter() - begin)) > 0 and not self._stopped.is_set():
+        attempts, left, last = Attempts(source.reconnect), source.reconnect, ""
+        while left:
             try:
                 self._connection = self._connect(left if source.listen else min(left, source.timeout))
             except (ParagonError, *AV_ERRORS) as error:
                 last = str(error)
                 _log.info("%s", last)
-                if self._stopped.wait(min(pause, max(0.0, left))):
-                    break
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                left = attempts.wait(self._stopped)
                 continue
             self._clock.interrupted()
             self.reconnects += 1
-            self.events.append(f"{source.name} is back after {perf_counter() - begin:.1f} s")
+            self.events.append(f"{source.name} is back after {attempts.passed:.1f} s")
             return True
         if not self._stopped.is_set():
             said = f"; {last}" if last and why else ""

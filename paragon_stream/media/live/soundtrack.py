@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 import av
 
@@ -12,18 +14,38 @@ from paragon_stream.media.adts import AdtsFilter, config_of, has_adts
 from paragon_stream.media.audio import AudioConverter
 from paragon_stream.media.av_errors import AV_ERRORS
 from paragon_stream.media.containers import TS, Container
+from paragon_stream.media.live.connection import Connection
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.timestamps import rescale
 from paragon_stream.media.trial import add_copy, refusal
 
 
-class SoundTrack:
-    """One output stream of sound. `template` is the source's, of which `sample` was the first packet."""
+@dataclass(frozen=True, kw_only=True)
+class SoundSource:
+    """Where sound comes from, and what an output must know of it; also once the source has gone."""
 
-    def __init__(
-        self, out: Any, template: Any, queue: SoundQueue, container: Container, sample: bytes | None
-    ) -> None:
+    queue: SoundQueue
+    template: Any
+    """A stream like the source's."""
+    sample: bytes | None
+    """Its first packet."""
+
+    @classmethod
+    def of(cls, connection: Connection, queue: SoundQueue) -> Self | None:
+        """That of `connection`; None if it has no sound. Between `ready` and `begin` of its feed."""
+        if connection.sound is None:
+            return None
+        # A stream lives as long as its container, and connections are closed by another thread.
+        template = add_copy(av.open(io.BytesIO(), "w", format="null"), connection.sound)
+        return cls(queue=queue, template=template, sample=connection.first_sound)
+
+
+class SoundTrack:
+    """One output stream of sound."""
+
+    def __init__(self, out: Any, source: SoundSource, container: Container) -> None:
         """Adds the stream to `out`. Raises what PyAV raises."""
+        queue, template, sample = source.queue, source.template, source.sample
         self._queue = queue
         self._unit = _fraction(template.time_base)
         self._last: int | None = None

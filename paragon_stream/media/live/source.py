@@ -88,7 +88,8 @@ class CaptureOptions:
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options of FFmpeg's demuxer or protocol."""
     reconnect: float | None = None
-    """Seconds that a source that broke off is tried again, 0: not at all; None: RECONNECT for the network."""
+    """Seconds that a source that broke off is tried again, 0: not at all; None: RECONNECT for the network.
+    Never of files and pipes."""
     timeout: float = TIMEOUT
 
 
@@ -134,6 +135,8 @@ def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
     reconnect = wanted.reconnect
     if reconnect is None:
         reconnect = RECONNECT if kind is Kind.NETWORK else 0.0
+    elif kind in (Kind.FILE, Kind.PIPE):
+        reconnect = 0.0  # meant for the output: these have an end
     return LiveSource(
         name={"-": "standard input"}.get(said, shown_name(said)),
         kind=kind,

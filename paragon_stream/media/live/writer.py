@@ -15,11 +15,9 @@ from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.encoders import configure, encoder_frame
-from paragon_stream.media.live.connection import Connection
 from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
 from paragon_stream.media.live.player import Player, find_player, player_arguments
-from paragon_stream.media.live.soundqueue import SoundQueue
-from paragon_stream.media.live.soundtrack import SoundTrack
+from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
 from paragon_stream.media.outpipe import OutPipe
 from paragon_stream.media.overheard import overhearing
 from paragon_stream.media.planes import Plane
@@ -28,8 +26,8 @@ from paragon_stream.media.timestamps import rescale
 from paragon_stream.media.workdir import WorkDir
 from paragon_stream.media.y4m import Y4mWriter
 
-_PATIENCE = 10.0
-"""Seconds that a server may take for a packet before it counts as gone."""
+PATIENCE = 10.0
+"""Seconds that a server may take to answer, or for a packet, before it counts as gone."""
 _BUFFER = 1 << 20
 _INTRA = 1
 """AVPictureType."""
@@ -44,13 +42,13 @@ class LiveWriter:
     def __init__(
         self,
         plan: LivePlan,
-        connection: Connection | None = None,
-        queue: SoundQueue | None = None,
+        sound: SoundSource | None = None,
         *,
         player: str | None = None,
         title: str = "paragon-stream",
+        patience: float = PATIENCE,
     ) -> None:
-        """The sound of `connection`, if it has any, is taken from `queue`. `player` shows windows."""
+        """`player` shows windows. A server may take `patience` seconds to answer."""
         assert plan.container and plan.job, "a plan with a container"
         self.warnings: list[str] = []
         self.bytes_written = 0
@@ -62,14 +60,15 @@ class LiveWriter:
         self._inside = self._held = 0
         """Frames in the encoder: now, and at most."""
         self._ended = self._gone = False
+        self.broke = False
+        """Whether what failed is the way to the server."""
         self._work: WorkDir | None = None
         self._pipe: OutPipe | None = None
         self._player: Player | None = None
         self._out: Any = None
         self.sound: SoundTrack | None = None
-        template = None if connection is None else connection.sound
         try:
-            target = self._destination(player, title, sound=template is not None)
+            target = self._destination(player, title, sound=sound is not None)
             with overhearing() as heard, self._errors(heard.lines):
                 self._out = av.open(
                     target,
@@ -77,14 +76,13 @@ class LiveWriter:
                     format=self._container.muxer,
                     container_options=dict(plan.muxer_options),
                     buffer_size=_BUFFER,
-                    timeout=_PATIENCE if plan.where is Where.NETWORK else None,
+                    timeout=(patience, PATIENCE) if plan.where is Where.NETWORK else None,
                 )
                 self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
                 configure(self._video.codec_context, self._job)
                 self._video.time_base = self._job.tick
-                if connection is not None and template is not None and queue is not None:
-                    sample = connection.first_sound
-                    self.sound = SoundTrack(self._out, template, queue, self._container, sample)
+                if sound is not None:
+                    self.sound = SoundTrack(self._out, sound, self._container)
                 with ordinary_scheduling():
                     self._out.start_encoding()
         except ConsumerGone:
@@ -167,6 +165,11 @@ class LiveWriter:
         if self._work is not None and (kept := self._work.abandon(worth_keeping=self._last_pts is not None)):
             self.warnings.append(kept)
 
+    @property
+    def sound_codec(self) -> str | None:
+        """The codec of the sound in the output; None where there is none."""
+        return None if self.sound is None else self.sound.codec
+
     def give_up(self) -> None:
         """End a write that waits for a slow reader. From any thread."""
         if self._pipe is not None:
@@ -192,7 +195,11 @@ class LiveWriter:
     def _mux(self, packets: Iterable[Any]) -> None:
         for packet in packets:
             size = packet.size
-            self._out.mux_one(packet)
+            try:
+                self._out.mux_one(packet)
+            except AV_ERRORS:
+                self.broke = self._plan.where is Where.NETWORK
+                raise
             self.bytes_written += size
 
     @contextlib.contextmanager
@@ -203,12 +210,19 @@ class LiveWriter:
             if self._pipe is not None:
                 self._gone = True
                 raise ConsumerGone(f"{self._plan.name} was closed") from None
-            raise OutputError(f"{self._plan.name} broke off: it takes no more") from error
+            raise self._failure(error, said) from error
         except AV_ERRORS as error:
-            if isinstance(error, av.error.ExitError):
-                raise OutputError(f"{self._plan.name} took nothing for {_PATIENCE:g} s") from error
-            why = reason(error) if self._plan.where is Where.NETWORK or not said else "; ".join(said)
-            raise OutputError(f"{self._what}: {why}") from error
+            raise self._failure(error, said) from error
+
+    def _failure(self, error: BaseException, said: Sequence[str]) -> OutputError:
+        slow = isinstance(error, av.error.ExitError)
+        if self.broke:
+            why = f"it took nothing for {PATIENCE:g} s" if slow else reason(error)
+            return OutputError(f"{self._plan.name} broke off ({why})")
+        if slow:
+            return OutputError(f"{self._plan.name} does not answer")
+        why = reason(error) if self._plan.where is Where.NETWORK or not said else "; ".join(said)
+        return OutputError(f"{self._what}: {why}")
 
     def _close_pipe(self) -> None:
         """Raises OutputError if the player failed by itself."""
@@ -238,14 +252,3 @@ class LiveY4mWriter(Y4mWriter):
     def give_up(self) -> None:
         """See `LiveWriter`."""
         self._pipe.give_up()
-
-
-def open_live_sink(
-    plan: LivePlan, connection: Connection | None, queue: SoundQueue | None, *, player: str | None, title: str
-) -> LiveWriter | Y4mWriter:
-    """The sink that carries out `plan`. Raises OutputError."""
-    if plan.container is not None:
-        return LiveWriter(plan, connection, queue, player=player, title=title)
-    if plan.path is not None:
-        return Y4mWriter(plan.target, plan.rate, work=WorkDir(plan.path, overwrite=plan.overwrite))
-    return LiveY4mWriter(plan)
