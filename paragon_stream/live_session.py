@@ -97,6 +97,11 @@ class LiveSession:
         return self.captured + self.feed.dropped
 
     @property
+    def output_away(self) -> bool:
+        """Whether a server that broke off is being tried again just now."""
+        return isinstance(self.sink, SteadyWriter) and self.sink.away
+
+    @property
     def failure(self) -> str | None:
         """Why it did not come to a proper end."""
         if self.feed.gave_up is None and not self.delivered and not self.stopping and self.gone is None:
@@ -196,8 +201,9 @@ class LiveMeter:
     ) -> None:
         self._session, self._on_event = session, on_event
         self._on_progress = on_progress
-        self._begin = perf_counter()
-        self._due = self._begin
+        self._begin = self._due = perf_counter()
+        self._steady_since = self._begin
+        """When what is measured began to tell of the machine."""
         self._seen: deque[tuple[float, int, int, int]] = deque()
         """When how many frames had come, been computed, been delivered; of the last seconds."""
         self._told_slow = False
@@ -217,17 +223,16 @@ class LiveMeter:
         if session.feed.over:
             self._over_since = now if self._over_since is None else self._over_since
             waited = now - self._over_since > (_GRACE if session.stopping else _LONG_GRACE)
-            waited |= session.stopping.urgent
-            sink = session.sink
-            if isinstance(sink, SteadyWriter):
-                waited |= sink.away  # there is nothing more to try it for
-            if waited and isinstance(sink, (LiveWriter, LiveY4mWriter, SteadyWriter)):
-                sink.give_up()
+            waited |= session.stopping.urgent or session.output_away  # there is nothing more to try it for
+            if waited and isinstance(session.sink, (LiveWriter, LiveY4mWriter, SteadyWriter)):
+                session.sink.give_up()
         self.tell_events()
         self._seen.append((now, session.frames_in, session.computed, session.delivered))
         while now - self._seen[0][0] > _WINDOW:
             self._seen.popleft()
-        if not self._told_slow and now - self._begin > 1.5 * _WINDOW and not session.stopping:
+        if session.output_away:
+            self._steady_since = now
+        if not self._told_slow and now - self._steady_since > 1.5 * _WINDOW and not session.stopping:
             self._tell_if_slow()
         if self._on_progress is not None and now >= self._due:
             self._due = now + _TELL

@@ -31,6 +31,7 @@ def session() -> Any:
     """A session's counts, without a session."""
     return SimpleNamespace(
         stopping=False,
+        output_away=False,
         feed=SimpleNamespace(over=False, events=deque(), stop=lambda: None),
         sink=SimpleNamespace(bytes_written=0),
         latency=LatencyMeter(),
@@ -41,10 +42,11 @@ def session() -> Any:
 
 
 def run(
-    clock: Clock, seconds: float, came: float, computed: float, delivered: float
+    clock: Clock, seconds: float, came: float, computed: float, delivered: float, *, away: bool = False
 ) -> tuple[list[str], list[LiveProgress]]:
     """Let so many frames a second come, be computed and be delivered; what was told."""
     counts = session()
+    counts.output_away = away
     told: list[str] = []
     shown: list[LiveProgress] = []
     meter = LiveMeter(counts, shown.append, told.append)
@@ -80,6 +82,10 @@ def test_a_slow_output_is_told_apart(clock: Clock) -> None:
     assert len(told) == 1
     assert told[0].startswith("the output takes ")
     assert "--preset" in told[0]
+
+
+def test_an_output_that_is_away_is_not_slow(clock: Clock) -> None:
+    assert run(clock, 60, 30, 1, 0, away=True)[0] == []
 
 
 def test_a_stalled_source_is_no_slow_machine(clock: Clock) -> None:
