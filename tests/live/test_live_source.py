@@ -53,9 +53,10 @@ def test_a_region_of_the_screen() -> None:
 
 
 def test_a_device_is_asked_for_a_format() -> None:
-    wanted = CaptureOptions(size="1280x720", rate=Fraction(60), pixel_format="mjpeg", options={"x": "y"})
+    options = {"standard": "PAL"}
+    wanted = CaptureOptions(size="1280x720", rate=Fraction(60), pixel_format="mjpeg", options=options)
     told = find_source("camera", wanted, "linux").options
-    assert told == {"video_size": "1280x720", "framerate": "60", "input_format": "mjpeg", "x": "y"}
+    assert told == {"video_size": "1280x720", "framerate": "60", "input_format": "mjpeg", **options}
 
 
 def test_only_the_network_is_tried_again_unasked() -> None:
@@ -86,6 +87,23 @@ def test_only_the_network_is_tried_again_unasked() -> None:
 def test_what_makes_no_sense_is_refused(said: str, wanted: CaptureOptions, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         find_source(said, wanted, "linux")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="FFmpeg's list of options is out of reach there")
+def test_options_that_ffmpeg_does_not_have() -> None:
+    names = (
+        "rtsp_transport",
+        "user_agent",
+        "overrun_nonfatal",
+        "probesize",
+        "draw_mouse",
+        "listen",
+        "tls_verify",
+    )
+    for name in names:  # of a demuxer, of protocols, of all formats, of a device
+        find_source("rtsp://host/", CaptureOptions(options={name: "1"}), "linux")
+    with pytest.raises(UsageError, match=r"--input-option rtsp_transports: .* did you mean rtsp_transport"):
+        find_source("rtsp://host/", CaptureOptions(options={"rtsp_transports": "tcp"}), "linux")
 
 
 @pytest.mark.parametrize(

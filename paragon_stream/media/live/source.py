@@ -22,6 +22,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.live.input_options import check_input_options
 from paragon_stream.media.live.names import shown_name
 
 SCREEN_RATE = 30
@@ -178,6 +179,7 @@ def _check(said: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> None:
         raise UsageError("--input-size is for devices: of a screen, --region WxH+X+Y is captured")
     if wanted.size is not None:
         Region.parse(wanted.size)
+    check_input_options(wanted.options)
     if wanted.reconnect is not None and wanted.reconnect < 0:
         raise UsageError(f"--reconnect takes seconds, 0 for not at all: not {wanted.reconnect:g}")
     if wanted.timeout <= 0:

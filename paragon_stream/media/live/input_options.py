@@ -1,0 +1,60 @@
+"""Which options FFmpeg's demuxers, devices and protocols have.
+
+FFmpeg passes over options that nobody knows, PyAV does not say so, and shows no list of them either. So
+FFmpeg is asked through the library that PyAV has loaded: a class lists its options and its children.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import difflib
+from collections.abc import Iterable
+from functools import cache
+
+from av.container import core
+
+from paragon_stream.errors import UsageError
+
+_Pointer = ctypes.c_void_p
+_ALIKE = 0.75
+"""From which likeness on a name may be what was meant."""
+
+
+def check_input_options(names: Iterable[str]) -> None:
+    """Raise UsageError for a name that is no option of FFmpeg's."""
+    known = _known()
+    for name in names:
+        if known and name not in known:
+            like = difflib.get_close_matches(name, known, 1, _ALIKE)
+            hint = f"; did you mean {like[0]}?" if like else ""
+            raise UsageError(f"--input-option {name}: FFmpeg's inputs have no such option{hint}")
+
+
+@cache
+def _known() -> frozenset[str]:
+    """The names of all options of FFmpeg's formats and protocols; empty where it cannot be asked."""
+    try:
+        # Windows does not find names in libraries behind the one that is asked.
+        library = ctypes.CDLL(core.__file__)
+        root, options, children = (
+            library.avformat_get_class,
+            library.av_opt_next,
+            library.av_opt_child_class_iterate,
+        )
+    except (OSError, AttributeError):
+        return frozenset()
+    root.restype = options.restype = children.restype = _Pointer
+    options.argtypes, children.argtypes = (_Pointer, _Pointer), (_Pointer, _Pointer)
+    found: set[str] = set()
+    classes: list[int] = [root()]
+    while classes:
+        of = classes.pop()
+        instance = _Pointer(of)  # an object begins with the address of its class
+        option = None
+        while option := options(ctypes.byref(instance), option):
+            # An AVOption begins with its name.
+            found.add(ctypes.cast(option, ctypes.POINTER(ctypes.c_char_p))[0].decode())
+        state = _Pointer()
+        while child := children(of, ctypes.byref(state)):
+            classes.append(child)
+    return frozenset(found)
