@@ -15,6 +15,7 @@ from live_material import OPENING, FramePipe, Gate, Running, numbers
 
 import paragon_stream
 from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
+from paragon_stream.media.probe import probe
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -154,6 +155,17 @@ def test_lost_depth_is_told(tmp_path: Path) -> None:
     assert any("10 bits become 8" in warning for warning in report.warnings)
     report = paragon_stream.live(clip, tmp_path / "out.nut", engine="null")
     assert (report.target_format, report.warnings) == ("128x96 yuv420p10le", ())
+
+
+def test_turned_pictures_stay_turned(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", width=64, height=48, rotation=90)
+    for name in ("out.mkv", "out.mp4"):
+        report = paragon_stream.live(clip, tmp_path / name, engine="null")
+        assert probe(tmp_path / name).video.display_matrix == probe(clip).video.display_matrix
+        assert report.warnings == ()
+    for name in ("out.ts", "out.flv", "out.y4m"):
+        report = paragon_stream.live(clip, tmp_path / name, engine="null")
+        assert any("cannot store the rotation" in warning for warning in report.warnings)
 
 
 def test_the_source_is_not_overwritten(tmp_path: Path) -> None:

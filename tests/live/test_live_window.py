@@ -82,6 +82,25 @@ def test_colours_in_the_players_words(name: str, color: ColorSpec, words: str) -
     assert bool(filters) == bool(words)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        ((0, 1, 0, -1, 0, 0, 0, 0, 1), ["--video-rotate=90"]),  # right goes down: a quarter clockwise
+        ((-1, 0, 0, 0, -1, 0, 0, 0, 1), ["--video-rotate=180"]),
+        ((0, -1, 0, 1, 0, 0, 0, 0, 1), ["--video-rotate=270"]),
+        ((-1, 0, 0, 0, 1, 0, 0, 0, 1), ["--video-rotate=0", "hflip"]),
+        ((1, 0, 0, 0, -1, 0, 0, 0, 1), ["--video-rotate=180", "hflip"]),  # upside down
+        (None, []),
+    ],
+)
+def test_turned_pictures_are_shown_upright(matrix: tuple[int, ...] | None, words: list[str]) -> None:
+    format = FrameFormat(width=64, height=48, pixel_format=pixel_format("yuv420p"), color=ColorSpec())
+    told = player_arguments(format, title="", sound=False, matrix=matrix)
+    found = [word for word in told if word.startswith("--video-rotate")]
+    found += ["hflip" for word in told if word.startswith("--vf=") and word.endswith(",hflip")]
+    assert found == words
+
+
 @pytest.mark.skipif(
     not (BUILT.exists() or shutil.which("mpv")), reason="no mpv: install it, or scripts/build_mpv build/mpv"
 )

@@ -41,9 +41,17 @@ FLV = Container(
     encoders=("libx264",),
     tick=Fraction(1, 1000),
     codecs=frozenset({"h264", "hevc", "av1", "aac", "mp3"}),  # FFmpeg takes more, streaming services do not
+    rotation=False,
     options={"flvflags": "no_duration_filesize"},
 )
-NUT = Container(name="nut", muxer="nut", suffixes=(".nut",), encoders=("rawvideo",), tick=Fraction(1, 90_000))
+NUT = Container(
+    name="nut",
+    muxer="nut",
+    suffixes=(".nut",),
+    encoders=("rawvideo",),
+    tick=Fraction(1, 90_000),
+    rotation=False,
+)
 _RTSP = replace(TS, name="rtsp", muxer="rtsp", suffixes=(), options={"rtsp_transport": "tcp"})
 _RTP = replace(TS, name="rtp", muxer="rtp_mpegts", suffixes=())
 
@@ -121,6 +129,8 @@ class LivePlan:
     container: Container | None = None
     job: EncoderJob | None = None
     muxer_options: Mapping[str, str] = field(default_factory=dict)
+    display_matrix: tuple[int, ...] | None = None
+    """How the picture is shown turned, where the container or the window can do that; see `VideoInfo`."""
     overwrite: bool = False
     warnings: tuple[str, ...] = ()
     """Sentences that a user should hear."""
@@ -171,6 +181,11 @@ def plan_live(
     pixels = _pixels(video.format.pixel_format, encoder, options.pixel_format, raw=raw, y4m=container is None)
     target = target_format(video, placement, pixels)
     rate = video.shown_rate or FALLBACK_RATE
+    warnings = []
+    matrix = video.display_matrix
+    turns = where is Where.WINDOW or (container is not None and container.rotation)
+    if matrix is not None and not turns:
+        warnings.append(f"{container.name if container else 'y4m'} cannot store the rotation of the video")
     plan = LivePlan(
         where=where,
         name=where.value if where in (Where.WINDOW, Where.STDOUT) else shown_name(str(destination)),
@@ -178,7 +193,9 @@ def plan_live(
         target=target,
         rate=rate,
         container=container,
+        display_matrix=matrix if turns else None,
         overwrite=options.overwrite,
+        warnings=tuple(warnings),
     )
     if container is None or encoder is None:
         return plan
@@ -196,10 +213,10 @@ def plan_live(
         if container not in (_RTSP, _RTP):
             check_video(container, job)
     lost = video.format.pixel_format.depth - pixels.depth
-    said = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
-    hint = "--codec libx265 --pix-fmt yuv420p10le keeps 10"
-    warnings = (f"{said}: {hint}",) if lost > 0 and options.pixel_format is None else ()
-    return replace(plan, job=job, muxer_options=_muxer_options(container), warnings=warnings)
+    if lost > 0 and options.pixel_format is None:
+        said = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
+        warnings.append(f"{said}: --codec libx265 --pix-fmt yuv420p10le keeps 10")
+    return replace(plan, job=job, muxer_options=_muxer_options(container), warnings=tuple(warnings))
 
 
 def _destination(destination: str | None, format: str | None) -> tuple[Where, Container | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import subprocess
 import tempfile
@@ -48,8 +49,11 @@ def find_player(wanted: str | None) -> str:
     return found
 
 
-def player_arguments(format: FrameFormat, *, title: str, sound: bool) -> list[str]:
-    """What mpv is told: to show every frame at once, without sound even before its time, and its colours."""
+def player_arguments(
+    format: FrameFormat, *, title: str, sound: bool, matrix: Sequence[int] | None = None
+) -> list[str]:
+    """What mpv is told: to show every frame at once, without sound even before its time, its colours, and
+    how it is turned (the display `matrix`)."""
     arguments = [
         "--profile=low-latency",
         "--cache=no",
@@ -65,9 +69,25 @@ def player_arguments(format: FrameFormat, *, title: str, sound: bool) -> list[st
     ]
     if not sound:
         arguments.append("--untimed")
-    if format.pixel_format.family is Family.YUV:
-        arguments.append(f"--vf=format={_colors(format)}")
+    filters = [f"format={_colors(format)}"] if format.pixel_format.family is Family.YUV else []
+    if matrix is not None:
+        mirrored, degrees = _turn(matrix)
+        filters += ["hflip"] if mirrored else []
+        arguments.append(f"--video-rotate={degrees}")
+    if filters:
+        arguments.append(f"--vf={','.join(filters)}")
     return [*arguments, "-"]
+
+
+def _turn(matrix: Sequence[int]) -> tuple[bool, int]:
+    """A display matrix as players do it: whether it is mirrored left to right, then degrees clockwise.
+
+    Rows of the matrix are where one pixel to the right, and one down, goes (libavutil/display.h).
+    """
+    (right_x, right_y), (down_x, down_y) = matrix[0:2], matrix[3:5]
+    mirrored = right_x * down_y - right_y * down_x < 0
+    angle = math.degrees(math.atan2(right_y, right_x)) + (180 if mirrored else 0)
+    return mirrored, round(angle) % 360
 
 
 def _colors(format: FrameFormat) -> str:

@@ -81,6 +81,8 @@ class LiveWriter:
                 self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
                 configure(self._video.codec_context, self._job)
                 self._video.time_base = self._job.tick
+                if plan.display_matrix is not None and self._container.rotation:
+                    self._video.set_display_matrix(plan.display_matrix)
                 if sound is not None:
                     self.sound = SoundTrack(self._out, sound, self._container)
                 with ordinary_scheduling():
@@ -178,7 +180,7 @@ class LiveWriter:
     def _destination(self, player: str | None, title: str, *, sound: bool) -> str | OutPipe:
         plan = self._plan
         if plan.where is Where.WINDOW:
-            arguments = player_arguments(plan.target, title=title, sound=sound)
+            arguments = player_arguments(plan.target, title=title, sound=sound, matrix=plan.display_matrix)
             self._player = Player(find_player(player), arguments)
             self._pipe = self._player.pipe
             return self._pipe
