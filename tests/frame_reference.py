@@ -8,11 +8,12 @@ another size than the network makes, each plane is resampled on its own grid bef
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from network_reference import magic_kernel, network
+from network_reference import Picture, magic_kernel, network
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant, Weights
@@ -21,8 +22,11 @@ from paragon_stream.geometry import Axis, Placement
 
 type Array = NDArray[np.float64]
 
-MARGINS = {Variant.REALTIME: 16, Variant.STREAM: 40}
-"""Luma samples of replicated edge: more than the network sees (7 and 28), whole chroma samples at 4:1."""
+MARGINS = {Variant.REALTIME: 16, Variant.STREAM: 40, Variant.PHOTO: 8, Variant.PRO: 8}
+"""Luma samples of replicated edge: more than convolutions see (7 and 28), whole chroma samples at 4:1.
+
+Attention sees further; there the margin is by definition the convolutions' reach in whole windows (of 4).
+"""
 
 
 def reference_frame(
@@ -37,8 +41,11 @@ def reference_frame(
     scale = weights.spec.scale
     margin = MARGINS[weights.spec.variant]
     components = _unpack(source, planes)
-    grid = _luma_grid(source, components, margin)
-    big = network(weights, _to_rgb(source, grid), strength=strength)
+    grid = _luma_grid(source, components, margin, weights.spec.window or 1)
+    middle = {component: np.array([[2.0 ** (source.pixel_format.depth - 1)]]) for component in range(3)}
+    gray = _to_rgb(source, middle)[:, 0, 0]  # frame jobs centre their codes, so 0 is the middle code
+    picture = Picture(margin, margin, source.height, source.width, gray) if weights.spec.window else None
+    big = network(weights, _to_rgb(source, grid), strength=strength, picture=picture)
     large = replace(target, width=source.width * scale, height=source.height * scale)
     colors = _from_rgb(large, big)
     if target.pixel_format.has_alpha:
@@ -72,11 +79,14 @@ def _offsets(format: FrameFormat) -> tuple[tuple[int, Fraction], tuple[int, Frac
     return (down, location.vertical * (down - 1)), (across, location.horizontal * (across - 1))
 
 
-def _luma_grid(format: FrameFormat, components: dict[int, Array], margin: int) -> dict[int, Array]:
-    """Replicated components on the luma grid, `margin` samples more on every side (up to a whole cell)."""
+def _luma_grid(
+    format: FrameFormat, components: dict[int, Array], margin: int, window: int
+) -> dict[int, Array]:
+    """Replicated components on the luma grid, `margin` samples more on every side (up to whole cells)."""
     rows, columns = _offsets(format)
-    height = 2 * margin + -(-format.height // rows[0]) * rows[0]
-    width = 2 * margin + -(-format.width // columns[0]) * columns[0]
+    down, across = math.lcm(rows[0], window), math.lcm(columns[0], window)
+    height = 2 * margin + -(-format.height // down) * down
+    width = 2 * margin + -(-format.width // across) * across
     result = {}
     for component, plane in components.items():
         chroma = component in (1, 2) and format.pixel_format.family is Family.YUV

@@ -6,7 +6,8 @@ Slow and simple on purpose: it is what the folded frame job is held against. It 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ def random_spec(
     generation: str = "p2head",
     conditioned: bool = False,
 ) -> NetworkSpec:
-    stream = variant == "stream"
+    """Realtime and Stream as published; Photo and Pro small, with windows of 4 pixels."""
+    stream, attends = variant == "stream", variant in ("photo", "pro")
     return NetworkSpec(
         generation=Generation(generation),
         variant=Variant(variant),
@@ -38,6 +40,8 @@ def random_spec(
         alpha=alpha,
         conditioned=conditioned,
         product_limit=2.0 if stream and generation == "p2head" else math.inf,  # so that some are held
+        window=4 if attends else 0,
+        tokens=7 if variant == "pro" else 0,
     )
 
 
@@ -53,12 +57,16 @@ def random_weights(spec: NetworkSpec, seed: int = 0) -> Weights:
             value = np.array(0.05)
         elif name.endswith("gamma"):
             value = rng.uniform(0.1, 0.5, shape)
+        elif "norm" in name and name.endswith("scale"):
+            value = rng.uniform(0.5, 1.5, shape)
         elif name.endswith("bias"):
             value = 0.1 * rng.standard_normal(shape)
         else:
             value = rng.standard_normal(shape) / math.sqrt(math.prod(shape[1:]))
         tensors[name] = np.array(value, dtype=np.float32)
     metadata = {"upsampler_alpha": str(spec.alpha), "generation": spec.generation.value}
+    if spec.window:
+        metadata["window_size"] = str(spec.window)
     if math.isfinite(spec.product_limit):
         metadata["product_limit"] = str(spec.product_limit)
     return Weights.from_tensors(tensors, metadata=metadata, name=f"random {spec.variant} x{spec.scale}")
@@ -105,28 +113,151 @@ def depthwise(x: Array, weight: Array) -> Array:
     return np.concatenate([conv(x[i : i + 1], weight[i : i + 1]) for i in range(len(x))])
 
 
-def network(weights: Weights, x: Array, *, strength: float = 0.0) -> Array:
-    """Upstream's answer to RGB x (3, H, W): zero padding everywhere, unclamped."""
+@dataclass(frozen=True)
+class Picture:
+    """Where the picture is on a map that has a margin around it, which no attention leads across.
+
+    Upstream's own function has none: there shifted windows take in the opposite edge. `around` is the colour
+    that conv_in finds beyond the map: windows carry a trace of it across the margin.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    around: Array
+
+
+def network(weights: Weights, x: Array, *, strength: float = 0.0, picture: Picture | None = None) -> Array:
+    """Upstream's answer to RGB x (3, H, W): zero padding everywhere, unclamped.
+
+    With a `picture` in x, which then is whole windows: what frame jobs make of the attention at the edges.
+    """
     spec = weights.spec
     tensors: Mapping[str, Array] = {name: np.float64(value) for name, value in weights.tensors.items()}
 
     def layer(name: str, x: Array, *, dilation: int = 1) -> Array:
         return conv(x, tensors[f"{name}.weight"], tensors[f"{name}.bias"], dilation=dilation)
 
-    f = layer("conv_in", x)
+    f = layer("conv_in", x) if picture is None else _on_colour(layer, x, picture.around)
     if spec.conditioned:
         f = f + strength * tensors["strength.conv_in.bias"][:, None, None]
     for g in range(spec.groups):
         for b in range(spec.blocks):
-            p = f"body.{g}.blocks.{b}"
-            gamma = tensors[f"{p}.scale.gamma"][0] if spec.has_layer_scale else 1.0
-            if spec.variant is Variant.REALTIME:
-                f = f + gamma * layer(f"{p}.conv2", gelu(layer(f"{p}.dw", layer(f"{p}.conv1", f))))
-            else:
-                near, far = layer(f"{p}.dw1", f), layer(f"{p}.dw3", f, dilation=3)
-                u = layer(f"{p}.fuse", np.concatenate([near, far]))
-                first, second = np.split(layer(f"{p}.gate", layer(f"{p}.proj", u)), 2)
-                limit = spec.product_limit
-                f = f + gamma * layer(f"{p}.out", np.clip(first * second, -limit, limit))
+            part = {
+                name.removeprefix(f"body.{g}.blocks.{b}."): value
+                for name, value in tensors.items()
+                if name.startswith(f"body.{g}.blocks.{b}.")
+            }
+            shifted = (g * spec.blocks + b) % 2 == 1
+            f = BLOCKS[spec.variant](spec, part, f, shifted, picture)
     detail = layer("conv_out", pixel_shuffle(layer("up.0", layer("conv_mid", f)), spec.scale))
     return magic_kernel(x, spec.scale, spec.alpha) + detail * tensors["detail_gain"]
+
+
+def _on_colour(layer: Callable[..., Array], x: Array, around: Array) -> Array:
+    """conv_in of a map that is surrounded by one colour."""
+    wide = np.tile(around[:, None, None], (1, x.shape[1] + 2, x.shape[2] + 2))
+    wide[:, 1:-1, 1:-1] = x
+    return layer("conv_in", wide)[:, 1:-1, 1:-1]
+
+
+type Part = Mapping[str, Array]
+
+
+def _conv(part: Part, name: str, x: Array, *, dilation: int = 1) -> Array:
+    return conv(x, part[f"{name}.weight"], part[f"{name}.bias"], dilation=dilation)
+
+
+def _widened(part: Part, x: Array) -> Array:
+    return _conv(part, "conv2", gelu(_conv(part, "dw", _conv(part, "conv1", x))))
+
+
+def realtime_block(spec: NetworkSpec, part: Part, x: Array, _: bool, __: Picture | None) -> Array:
+    return x + (part["scale.gamma"][0] if spec.has_layer_scale else 1.0) * _widened(part, x)
+
+
+def stream_block(spec: NetworkSpec, part: Part, x: Array, _: bool, __: Picture | None) -> Array:
+    near, far = _conv(part, "dw1", x), _conv(part, "dw3", x, dilation=3)
+    u = _conv(part, "fuse", np.concatenate([near, far]))
+    first, second = np.split(_conv(part, "gate", _conv(part, "proj", u)), 2)
+    product = np.clip(first * second, -spec.product_limit, spec.product_limit)
+    return x + (part["scale.gamma"][0] if spec.has_layer_scale else 1.0) * _conv(part, "out", product)
+
+
+def photo_block(spec: NetworkSpec, part: Part, x: Array, shifted: bool, picture: Picture | None) -> Array:
+    gamma = part["scale.gamma"][0]
+    x = x + gamma * _widened(part, channel_norm(part, "norm", x))
+    seen = channel_norm(part, "attn_norm", x)
+    return x + gamma * window_attention(part, "attn", seen, spec.window, shifted, picture)
+
+
+def pro_block(spec: NetworkSpec, part: Part, x: Array, shifted: bool, picture: Picture | None) -> Array:
+    x = x + part["scale1.gamma"][0] * _widened(part, channel_norm(part, "norm1", x))
+    inside = x
+    if picture is not None:
+        bottom, right = picture.top + picture.height, picture.left + picture.width
+        inside = x[:, picture.top : bottom, picture.left : right]
+    mean = inside.mean((1, 2))
+    factors = part["channel_attn.fc.2.weight"] @ gelu(part["channel_attn.fc.0.weight"] @ mean)
+    x = x + part["scale2.gamma"][0] * x / (1 + np.exp(-factors))[:, None, None]
+    seen = channel_norm(part, "norm3", x)
+    x = x + part["scale3.gamma"][0] * window_attention(
+        part, "window_attn", seen, spec.window, shifted, picture
+    )
+    seen = channel_norm(part, "norm4", x).reshape(len(x), -1).T
+    tokens = part["token_ca.token_dict"][0]
+    query, key = _linear(part, "token_ca.q_proj", seen), _linear(part, "token_ca.k_proj", tokens)
+    read = softmax(query @ key.T / 4) @ _linear(part, "token_ca.v_proj", tokens)
+    return x + part["scale4.gamma"][0] * _linear(part, "token_ca.out_proj", read).T.reshape(x.shape)
+
+
+BLOCKS = {
+    Variant.REALTIME: realtime_block,
+    Variant.STREAM: stream_block,
+    Variant.PHOTO: photo_block,
+    Variant.PRO: pro_block,
+}
+
+
+def _linear(part: Part, name: str, rows: Array) -> Array:
+    return rows @ part[f"{name}.weight"].T + part[f"{name}.bias"]
+
+
+def softmax(scores: Array) -> Array:
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def channel_norm(part: Part, name: str, x: Array) -> Array:
+    return part[f"{name}.scale"] * x / np.sqrt((x**2).mean(0) + 1e-6) + part[f"{name}.bias"]
+
+
+def window_attention(
+    part: Part, name: str, x: Array, window: int, shifted: bool, picture: Picture | None
+) -> Array:
+    """One window after the other, one head after the other."""
+    _, height, width = x.shape
+    shift = window // 2 if shifted else 0
+    if picture is None:
+        x = np.pad(x, ((0, 0), (0, -height % window), (0, -width % window)))
+        x = np.roll(x, (-shift, -shift), (1, 2))
+        first, rows, columns = 0, x.shape[1], x.shape[2]
+    else:
+        first, rows, columns = shift, height - window + shift, width - window + shift
+        rows, columns = (height, width) if not shift else (rows, columns)
+    result = np.zeros_like(x)
+    for top in range(first, rows, window):
+        for left in range(first, columns, window):
+            tokens = x[:, top : top + window, left : left + window].reshape(len(x), -1).T
+            parts = np.split(_linear(part, f"{name}.qkv", tokens), 3, axis=1)
+            query, key, value = (np.split(each, 4, axis=1) for each in parts)
+            heads = [
+                softmax(q @ k.T / math.sqrt(len(x) / 4)) @ v
+                for q, k, v in zip(query, key, value, strict=True)
+            ]
+            mixed = _linear(part, f"{name}.proj", np.concatenate(heads, axis=1))
+            result[:, top : top + window, left : left + window] = mixed.T.reshape(len(x), window, window)
+    if picture is None:
+        result = np.roll(result, (shift, shift), (1, 2))
+    return result[:, :height, :width]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -10,14 +11,18 @@ import numpy as np
 
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import (
+    HEADS,
     MAGIC_BLUR,
     MAGIC_SHARPEN,
     STRENGTH_TENSOR,
+    USUAL_WINDOW,
     Generation,
     NetworkSpec,
     Variant,
 )
 from paragon_stream.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
 
 _SCALES = (2, 3, 4, 8)
 
@@ -27,7 +32,6 @@ _MARKS: tuple[tuple[str, str], ...] = (
     # First match wins; patterns are searched in every tensor name.
     (r"^down_blocks\.", "a MUNet discriminator"),
     (r"^body\.0\.td", "ParagonSR2 Pro of the first version 11"),
-    (r"\.token_ca\.token_dict$", "ParagonSR2 Pro"),
     (r"\.gated_conv\.|\.router2\.", "ParagonSR2 Ultimate"),
     (r"^base\.(blur|sharp)\.", _RELEASE_LINE),
     (r"^base_upsampler\.", "ParagonSR2 of generations 6 to 8"),
@@ -39,20 +43,27 @@ _MARKS: tuple[tuple[str, str], ...] = (
 )
 
 
-def detect(tensors: Tensors, metadata: Mapping[str, str], *, alpha: float | None = None) -> NetworkSpec:
+def detect(
+    tensors: Tensors,
+    metadata: Mapping[str, str],
+    *,
+    alpha: float | None = None,
+    window_size: int | None = None,
+) -> NetworkSpec:
     """The network that `tensors` are the state dict of.
 
     `alpha` overrules `metadata["upsampler_alpha"]`; one of them must be there, because no tensor tells it.
+    So does `window_size` with `metadata["window_size"]`; where neither tells it of a network that has
+    attention, it is 16, and a warning says so.
     Raises CheckpointError naming the first missing, unexpected or misshapen tensor, a network of another
     kind by its name, or the fact that nothing tells.
     """
     _refuse_other_networks(tensors)
     features = _size(tensors, "conv_in.weight", 0)
     groups, blocks = _body_size(tensors)
-    variant = Variant.STREAM if any(".dw3." in name for name in tensors) else Variant.REALTIME
-    layer_scales = any(name.endswith(".scale.gamma") for name in tensors)
+    variant = _variant(tensors)
     spec = NetworkSpec(
-        generation=_generation(metadata, layer_scales),
+        generation=_generation(metadata, variant, tensors),
         variant=variant,
         scale=_scale(_size(tensors, "up.0.weight", 0), features),
         features=features,
@@ -61,6 +72,8 @@ def detect(tensors: Tensors, metadata: Mapping[str, str], *, alpha: float | None
         alpha=0.0,
         conditioned=STRENGTH_TENSOR in tensors,
         product_limit=_product_limit(metadata),
+        window=_window(tensors, metadata, window_size, features),
+        tokens=_size(tensors, "body.0.blocks.0.token_ca.token_dict", 1) if variant is Variant.PRO else 0,
     )
     _check_tensors(tensors, spec)
     _check_base_taps(tensors)
@@ -75,8 +88,6 @@ def _refuse_other_networks(names: Iterable[str]) -> None:
             continue
         if what != _RELEASE_LINE:
             raise CheckpointError(f"it is {what}, not supported by the frame job yet")
-        if any(re.search(r"\.blocks\.\d+\.norm\.scale$", name) for name in names):
-            raise CheckpointError("it is ParagonSR2 Photo, not supported by the frame job yet")
         return
     raise CheckpointError("its tensors are those of no known network")
 
@@ -105,15 +116,54 @@ def _scale(channels: int, features: int) -> int:
     return scale
 
 
-def _generation(metadata: Mapping[str, str], layer_scales: bool) -> Generation:
+def _variant(names: Iterable[str]) -> Variant:
+    marks = {
+        ".token_ca.token_dict": Variant.PRO,
+        ".norm.scale": Variant.PHOTO,
+        ".dw3.weight": Variant.STREAM,
+    }
+    found = {variant for name in names for mark, variant in marks.items() if name.endswith(mark)}
+    return min(found, key=list(marks.values()).index, default=Variant.REALTIME)
+
+
+def _generation(metadata: Mapping[str, str], variant: Variant, names: Iterable[str]) -> Generation:
     told = metadata.get("generation", "")
-    possible = (Generation.HEAD, Generation.V11) if layer_scales else (Generation.V10, Generation.V9)
+    layer_scales = any(name.endswith(".scale.gamma") for name in names)
+    match variant:
+        case Variant.PHOTO:
+            possible, shown = tuple(reversed(Generation)), "Photo's"
+        case Variant.PRO:
+            possible, shown = (Generation.HEAD, Generation.V11), "Pro's"
+        case _ if layer_scales:
+            possible, shown = (Generation.HEAD, Generation.V11), "with scale.gamma"
+        case _:
+            possible, shown = (Generation.V10, Generation.V9), "without scale.gamma"
     if told and told not in list(Generation):
         raise CheckpointError(f"it says to be of generation {told}, not supported by the frame job yet")
     if told and told not in possible:
-        with_or_without = "with" if layer_scales else "without"
-        raise CheckpointError(f"it says to be {told}, but its blocks are {with_or_without} scale.gamma")
+        raise CheckpointError(f"it says to be {told}, but its blocks are {shown}")
     return Generation(told) if told else possible[0]
+
+
+def _window(names: Iterable[str], metadata: Mapping[str, str], window_size: int | None, features: int) -> int:
+    """The side of the attention windows; 0 if there is no attention."""
+    if not any(name.endswith("attn.qkv.weight") for name in names):
+        if window_size is not None:
+            raise CheckpointError("it has no window attention, so no window_size")
+        return 0
+    if features % HEADS:
+        raise CheckpointError(f"its {features} features cannot be shared by {HEADS} heads of attention")
+    told = metadata.get("window_size")
+    if window_size is None and told is None:
+        logger.warning("nothing tells the size of its attention windows; %d is taken", USUAL_WINDOW)
+        return USUAL_WINDOW
+    try:
+        size = int(told or 0) if window_size is None else window_size
+    except ValueError:
+        size = 0
+    if not 2 <= size <= 128:
+        raise CheckpointError(f"its window_size is {told if window_size is None else size}, which is none")
+    return size
 
 
 def _check_tensors(tensors: Tensors, spec: NetworkSpec) -> None:

@@ -6,6 +6,15 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from paragon_stream.checkpoint.block_shapes import (
+    Shapes,
+    conv,
+    photo_block,
+    pro_block,
+    realtime_block,
+    stream_block,
+)
+
 MAGIC_SHARPEN = (-1 / 32, 0.0, 9 / 32, 16 / 32, 9 / 32, 0.0, -1 / 32)
 """h7: the half-band filter that the base path blends in by alpha."""
 
@@ -25,9 +34,16 @@ the limit costs Stream ×2 0.02 dB on Set14. Upstream's, ±65504, is there for f
 """
 
 
+HEADS = 4
+"""Of window attention, in every variant that has it."""
+
+USUAL_WINDOW = 16
+"""Side of the attention windows of the published Photo and Pro; the first Pro of version 11 had 8."""
+
+
 class Generation(StrEnum):
     """Generations of ParagonSR2 that a frame job can be made from. All compute the same function of their
-    tensors; V9 and V10 lack the layer scales (which then are 1)."""
+    tensors; Realtime and Stream of V9 and V10 lack the layer scales (which then are 1)."""
 
     V9 = "p2v9"
     V10 = "p2v10"
@@ -38,6 +54,8 @@ class Generation(StrEnum):
 class Variant(StrEnum):
     REALTIME = "realtime"
     STREAM = "stream"
+    PHOTO = "photo"
+    PRO = "pro"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +65,9 @@ class NetworkSpec:
     `features` is the number of channels of the body, which has `groups` × `blocks` residual blocks. `alpha`
     is the share of the half-band filter in the base path, which no tensor tells. `conditioned` weights take
     the strength of the source's compression as a second input. `product_limit` is what Stream's products
-    a ⊙ b are held to (see SAFE_PRODUCT); infinite where the file says nothing.
+    a ⊙ b are held to (see SAFE_PRODUCT); infinite where the file says nothing. `window` is the side of
+    the squares, in pixels of the source, within which Photo and Pro attend; no tensor tells it. 0: none does
+    (Realtime, Stream, a Photo exported without attention). `tokens` is the size of Pro's dictionaries.
     """
 
     generation: Generation
@@ -59,9 +79,12 @@ class NetworkSpec:
     alpha: float
     conditioned: bool = False
     product_limit: float = math.inf
+    window: int = 0
+    tokens: int = 0
 
     @property
     def has_layer_scale(self) -> bool:
+        """Whether Realtime's and Stream's blocks have one; Photo's and Pro's always do."""
         return self.generation in (Generation.V11, Generation.HEAD)
 
     @property
@@ -69,43 +92,86 @@ class NetworkSpec:
         """Number of residual blocks."""
         return self.groups * self.blocks
 
+    @property
+    def radius(self) -> int:
+        """LR pixels that convolutions alone let an output pixel see to each side.
+
+        conv_in 1, conv_mid 1, tail 2, and per block 1 or, for Stream, 3 + 1 (dilated, then gate).
+        """
+        return 4 + self.depth * (4 if self.variant is Variant.STREAM else 1)
+
+    @property
+    def reach(self) -> int:
+        """LR pixels to each side that an output pixel depends on, as far as fp32 can tell.
+
+        Attention reaches half a window further with every block, but what comes from far is one pixel among
+        hundreds each time: beyond two windows it is lost in the rounding of the sums. (Photo with random
+        weights: a tile with 16 pixels of context is 81 dB from the whole frame, with 32 it is 123 dB, with
+        64 149 dB, with 96 150 dB.) Pro's means over the frame are left out: see `sees_whole_frame`.
+        """
+        return self.radius + 2 * self.window
+
+    @property
+    def sees_whole_frame(self) -> bool:
+        """Whether every output pixel depends on the mean of all: then tiles are only nearly the frame."""
+        return self.variant is Variant.PRO
+
     def __str__(self) -> str:
         return (
             f"{self.variant} ×{self.scale} ({self.generation}, {self.features} features, {self.depth} blocks)"
         )
 
-    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+    def tensor_shapes(self) -> Shapes:
         """Name and shape of every tensor that the state dict has, and of no other."""
         f, s = self.features, self.scale
-        shapes: dict[str, tuple[int, ...]] = {"detail_gain": ()}
+        shapes: Shapes = {"detail_gain": ()}
         for name, taps in (("sharp", 7), ("blur", 5)):
             shapes[f"base.{name}.kernel"] = (taps,)
             shapes[f"base.{name}.h.weight"] = (3, 1, 1, taps)
             shapes[f"base.{name}.v.weight"] = (3, 1, taps, 1)
-        shapes |= _conv("conv_in", f, 3, 3)
+        shapes |= conv("conv_in", f, 3, 3)
+        block = self._block_shapes()
         for group in range(self.groups):
-            for block in range(self.blocks):
-                prefix = f"body.{group}.blocks.{block}"
-                if self.variant is Variant.REALTIME:
-                    shapes |= _conv(f"{prefix}.conv1", 2 * f, f, 1)
-                    shapes |= _conv(f"{prefix}.dw", 2 * f, 1, 3)
-                    shapes |= _conv(f"{prefix}.conv2", f, 2 * f, 1)
-                else:
-                    shapes |= _conv(f"{prefix}.dw1", f, 1, 3)
-                    shapes |= _conv(f"{prefix}.dw3", f, 1, 3)
-                    shapes |= _conv(f"{prefix}.fuse", f, 2 * f, 1)
-                    shapes |= _conv(f"{prefix}.proj", 4 * f, f, 1)
-                    shapes |= _conv(f"{prefix}.gate", 4 * f, 1, 3)
-                    shapes |= _conv(f"{prefix}.out", f, 2 * f, 1)
-                if self.has_layer_scale:
-                    shapes[f"{prefix}.scale.gamma"] = (1, f, 1, 1)
-        shapes |= _conv("conv_mid", f, f, 3)
-        shapes |= _conv("up.0", f * s * s, f, 3)
-        shapes |= _conv("conv_out", 3, f, 3)
+            for index in range(self.blocks):
+                shapes |= {f"body.{group}.blocks.{index}.{name}": shape for name, shape in block.items()}
+        shapes |= conv("conv_mid", f, f, 3)
+        shapes |= conv("up.0", f * s * s, f, 3)
+        shapes |= conv("conv_out", 3, f, 3)
         if self.conditioned:
             shapes[STRENGTH_TENSOR] = (f,)
         return shapes
 
+    def _block_shapes(self) -> Shapes:
+        match self.variant:
+            case Variant.REALTIME:
+                return realtime_block(self.features, scaled=self.has_layer_scale)
+            case Variant.STREAM:
+                return stream_block(self.features, scaled=self.has_layer_scale)
+            case Variant.PHOTO:
+                return photo_block(self.features, attends=bool(self.window))
+            case Variant.PRO:
+                return pro_block(self.features, self.tokens)
 
-def _conv(name: str, outputs: int, inputs: int, kernel: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
+
+def published(
+    variant: str, scale: int, *, alpha: float = 0.0, generation: Generation = Generation.HEAD
+) -> NetworkSpec:
+    """The network that upstream calls `variant`."""
+    kind = Variant(variant)
+    features, groups, blocks = {
+        Variant.REALTIME: (16, 1, 3),
+        Variant.STREAM: (32, 2, 3),
+        Variant.PHOTO: (64, 4, 4),
+        Variant.PRO: (64, 6, 6),
+    }[kind]
+    return NetworkSpec(
+        generation=generation,
+        variant=kind,
+        scale=scale,
+        features=features,
+        groups=groups,
+        blocks=blocks,
+        alpha=alpha,
+        window=USUAL_WINDOW if kind in (Variant.PHOTO, Variant.PRO) else 0,
+        tokens=64 if kind is Variant.PRO else 0,
+    )

@@ -54,13 +54,15 @@ class Weights:
         tensors: Mapping[str, NDArray[np.floating]],
         *,
         alpha: float | None = None,
+        window_size: int | None = None,
         metadata: Mapping[str, str] | None = None,
         name: str = "unnamed",
     ) -> Weights:
         """Check a state dict that is already in memory. Raises CheckpointError."""
         plain = {key: np.asarray(value, dtype=np.float32) for key, value in tensors.items()}
         metadata = dict(metadata or {})
-        return cls(spec=detect(plain, metadata, alpha=alpha), tensors=plain, name=name, metadata=metadata)
+        spec = detect(plain, metadata, alpha=alpha, window_size=window_size)
+        return cls(spec=spec, tensors=plain, name=name, metadata=metadata)
 
 
 def load_weights(
@@ -69,13 +71,14 @@ def load_weights(
     variant: str | None = None,
     scale: int | None = None,
     alpha: float | None = None,
+    window_size: int | None = None,
     factor: Fraction | None = None,
 ) -> Weights:
     """Weights from a file, from the shipped set of that name, or (None) from the default shipped set.
 
     `variant` and `scale` choose among the shipped sets (default realtime ×2); a file must agree with them
     where they are given. Without a `scale`, `factor` (how much the picture shall be enlarged) chooses it: the
-    smallest that is enough, else the largest there is. `alpha` overrules the file's metadata.
+    smallest that is enough, else the largest there is. `alpha` and `window_size` overrule the metadata.
 
     Raises UsageError if nothing of that name is shipped or the file is of another variant or scale, and
     CheckpointError if the file cannot be read or is not exactly the state dict of a known network.
@@ -92,7 +95,7 @@ def load_weights(
         path, name = shipped.path, shipped.name
     else:
         name = path.stem
-    found = _load_file(path, name=name, alpha=alpha)
+    found = _load_file(path, name=name, alpha=alpha, window_size=window_size)
     if variant not in (None, found.spec.variant) or scale not in (None, found.spec.scale):
         wanted = " ".join(filter(None, (variant or "", f"×{scale}" if scale else "")))
         raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was asked for")
@@ -109,14 +112,14 @@ def _as_path(weights: str | Path | None) -> Path | None:
     return path if looks_like_path else None
 
 
-def _load_file(path: Path, *, name: str, alpha: float | None) -> Weights:
+def _load_file(path: Path, *, name: str, alpha: float | None, window_size: int | None) -> Weights:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"weights {path}: {error.strerror or error}") from error
     try:
         tensors, metadata = read_checkpoint(data)
-        spec = detect(tensors, metadata, alpha=alpha)
+        spec = detect(tensors, metadata, alpha=alpha, window_size=window_size)
     except CheckpointError as error:
         raise CheckpointError(f"weights {path}: {error}") from error
     return Weights(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.framejob.fold import Conv, Doubles, RealtimeBlock, StreamBlock
+from paragon_stream.framejob.conv import Conv, Doubles
+from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Tail
 
@@ -82,7 +83,8 @@ def _constants(job: FrameJob) -> list[Doubles]:
     """
     constants = [np.zeros(job.spec.features)]
     for block in job.blocks:
-        constants.append(constants[-1] + block.project.bias)
+        if isinstance(block, RealtimeBlock | StreamBlock):  # there are no kernels for others
+            constants.append(constants[-1] + block.project.bias)
     return constants
 
 

@@ -9,7 +9,6 @@ TensorRT computes in the types that the graph says and has no 16-bit integers, h
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.body_onnx import Region, add_step
 from paragon_stream.framejob.components import ALPHA, BaseTerm, InputPlane, OutputPlane
-from paragon_stream.framejob.fold import Block, RealtimeBlock
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.onnx_graph import OnnxGraph
 from paragon_stream.framejob.resample import Table
@@ -42,6 +41,9 @@ class GraphTypes:
     """Resampling filters are convolutions in fp32: a few large operations instead of many small ones."""
     guard: bool = False
     """A further output `guard`, fp32 [1]: finite unless the network computed NaN or infinity somewhere."""
+    windows: int = 0
+    """How many windows of attention are computed at once, for runtimes that keep all their scores in memory;
+    0: all."""
 
 
 PLAIN = GraphTypes()
@@ -84,7 +86,7 @@ def emit_onnx(job: FrameJob, *, lanes: int = 16, types: GraphTypes = PLAIN) -> o
         for component, plane in job.all_inputs.items()
     }
     tail = job.tail(lanes)
-    packed = graph.conv(_body(graph, job, padded), tail.conv, "tail")
+    packed = graph.conv(_body(graph, job, padded, types), tail.conv, "tail")
     finished = {
         plane.component: _finish(graph, job, plane, _detail(graph, job, packed, plane, detail), padded)
         for plane, detail in zip(job.outputs, tail.details, strict=True)
@@ -154,7 +156,7 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
             graph.output(value, name, _sample_type(target), shape)
 
 
-def _body(graph: OnnxGraph, job: FrameJob, padded: dict[int, str]) -> str:
+def _body(graph: OnnxGraph, job: FrameJob, padded: dict[int, str], types: GraphTypes) -> str:
     """Everything up to conv_mid, on the padded luma grid."""
     parts = [_upsample(graph, job, plane, padded[plane.component]) for plane in job.inputs]
     first = job.first
@@ -168,26 +170,10 @@ def _body(graph: OnnxGraph, job: FrameJob, padded: dict[int, str]) -> str:
         strength = graph.input(STRENGTH_INPUT, TensorProto.FLOAT, [1])
         parts.append(graph.node("Expand", [strength, graph.constant([1, 1, *job.padded], np.int64)]))
     x = graph.conv(graph.narrowed(graph.concat(parts)), first, "first")
-    for block in job.blocks:
-        x = graph.add(x, _residual(graph, x, block))
+    region = Region(job.margin, job.margin, job.source.height, job.source.width, job.padded)
+    for step in job.blocks:
+        x = add_step(graph, x, step, region, windows=types.windows)
     return graph.conv(x, job.mid, "mid")
-
-
-def _residual(graph: OnnxGraph, x: str, block: Block) -> str:
-    if isinstance(block, RealtimeBlock):
-        wide = graph.conv(graph.conv(x, block.expand, "expand"), block.depthwise, "depthwise")
-        return graph.conv(graph.node("Gelu", [wide]), block.project, "project")
-    near = graph.conv(graph.conv(x, block.near, "near"), block.from_near, "from_near")
-    far = graph.conv(graph.conv(x, block.far, "far"), block.from_far, "from_far")
-    seen = graph.add(near, far)
-    gated = [
-        graph.conv(graph.conv(seen, expand, "expand"), gate, "gate")
-        for expand, gate in zip(block.expand, block.gate, strict=True)
-    ]
-    product = graph.node("Mul", gated)
-    if math.isfinite(block.limit):
-        product = graph.clipped(product, block.limit)
-    return graph.conv(product, block.project, "project")
 
 
 def _upsample(graph: OnnxGraph, job: FrameJob, plane: InputPlane, value: str) -> str:

@@ -11,27 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
-from torch import Tensor
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from paragon_stream.errors import EngineError
-from paragon_stream.framejob.emit_onnx import emit_onnx
+from paragon_stream.framejob.body_onnx import ATTENTION
+from paragon_stream.framejob.emit_onnx import GraphTypes, emit_onnx
 from paragon_stream.framejob.job import FrameJob
 
 type Operation = Callable[..., Tensor]
 
-_TAIL = "tail"
-"""How `emit_onnx` labels the last convolution of the network; what follows it is in fp32."""
-_TYPES = {
-    TensorProto.UINT8: torch.uint8,
-    TensorProto.UINT16: torch.uint16,
-    TensorProto.FLOAT: torch.float32,
-}
-
 _SIMPLE: dict[str, Operation] = {
+    "Abs": torch.abs,
     "Add": torch.add,
     "Mul": torch.mul,
+    "Div": torch.div,
+    "Sqrt": torch.sqrt,
+    "Sigmoid": torch.sigmoid,
     "Round": torch.round,
     "Clip": torch.clamp,
     "Gelu": functional.gelu,
@@ -39,125 +36,156 @@ _SIMPLE: dict[str, Operation] = {
 
 
 def emit_torch(
-    job: FrameJob, *, device: torch.device | str = "cpu", body: torch.dtype = torch.float32
-) -> TorchFrameJob:
-    """`job` on `device`. The network's convolutions compute in `body`; base path, last addition and rounding
-    in fp32 whatever it is.
+    job: FrameJob,
+    *,
+    device: torch.device | str = "cpu",
+    body: torch.dtype = torch.float32,
+    guard: bool = False,
+) -> fx.GraphModule:
+    """`job` on `device`. The network's body computes in `body`; base path, last addition and rounding in fp32
+    whatever it is.
+
+    Call it with the tensors of the graph's inputs, in its order (planes, then the strength of conditioned
+    weights), for a tuple of its outputs (planes, then the guard, see `GraphTypes`). Nothing in it depends on
+    the values of tensors, so that it can be compiled and captured; results that nothing needs any more are
+    dropped.
 
     Raises EngineError for an operation that has no form here.
     """
-    return TorchFrameJob(job, torch.device(device), body)
+    types = GraphTypes(half=body is not torch.float32, guard=guard)
+    return _Translation(emit_onnx(job, types=types).graph, body).module.to(device)
 
 
-class TorchFrameJob:
-    """Call it with tensors by the names and shapes of the graph; gives the outputs by name.
+class _Translation:
+    """One ONNX graph becoming a torch module, whose buffers are the graph's constants."""
 
-    Intermediate results are dropped as soon as nothing needs them.
-    """
-
-    def __init__(self, job: FrameJob, device: torch.device, body: torch.dtype) -> None:
-        graph = emit_onnx(job).graph
-        arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-        self._outputs = [each.name for each in graph.output]
-        self._constants = {
-            name: torch.tensor(array, device=device)
-            for name, array in arrays.items()
-            if array.dtype.kind == "f"
+    def __init__(self, onnx_graph: GraphProto, body: torch.dtype) -> None:
+        self._arrays = {each.name: numpy_helper.to_array(each) for each in onnx_graph.initializer}
+        self._types = {
+            TensorProto.UINT8: torch.uint8,
+            TensorProto.UINT16: torch.uint16,
+            TensorProto.FLOAT: torch.float32,
+            TensorProto.FLOAT16: body,
         }
-        self._steps: list[tuple[Operation, tuple[str, ...], str]] = []
-        in_body = True
-        for node in graph.node:
-            if node.op_type == "Conv":
-                dtype = body if in_body else torch.float32
-                in_body &= not node.name.startswith(_TAIL)
-                operation = _conv(node, arrays, device, dtype, torch.float32 if not in_body else dtype)
-                values = (node.input[0],)
+        self._body = body
+        self._graph = fx.Graph()
+        self._tracer = fx.proxy.GraphAppendingTracer(self._graph)
+        self._root = nn.Module()
+        self._values: dict[str, Any] = {}
+        self._attended: dict[str, tuple[Any, ...]] = {}
+        for each in onnx_graph.input:
+            self._values[each.name] = self._proxy(self._graph.placeholder(each.name))
+        for node in onnx_graph.node:
+            if ATTENTION in node.name:
+                self._attend(node)
             else:
-                operation = _operation(node, arrays, device)
-                values = tuple(name for name in node.input if name in self._constants or name not in arrays)
-            self._steps.append((operation, values, node.output[0]))
-        self._dropped_after = _last_uses(self._steps, {*self._constants, *self._outputs})
+                operation = self._operation(node)
+                self._values[node.output[0]] = operation(*self._read(node))
+        self._graph.output(tuple(self._values[each.name].node for each in onnx_graph.output))
+        self.module = fx.GraphModule(self._root, self._graph)
 
-    def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        known = {**self._constants, **inputs}
-        with torch.inference_mode():
-            for (operation, values, name), dropped in zip(self._steps, self._dropped_after, strict=True):
-                known[name] = operation(*[known[value] for value in values])
-                for each in dropped:
-                    del known[each]
-        return {name: known[name] for name in self._outputs}
+    def _proxy(self, node: fx.Node) -> Any:
+        return fx.Proxy(node, self._tracer)
+
+    def _read(self, node: NodeProto) -> list[Any]:
+        """The tensors that `node` reads. Its integers are constants, bound in `_operation`."""
+        names = (name for name in node.input if name)
+        return [self._value(n) for n in names if n not in self._arrays or self._arrays[n].dtype.kind == "f"]
+
+    def _value(self, name: str) -> Any:
+        if name not in self._values:
+            array = self._arrays[name]
+            dtype = self._body if array.dtype == np.float16 else torch.float32
+            self._root.register_buffer(name, torch.tensor(array, dtype=dtype))
+            self._values[name] = self._proxy(self._graph.get_attr(name))
+        return self._values[name]
+
+    def _attend(self, node: NodeProto) -> None:
+        """Product, softmax and product are one operation of torch's, which keeps no scores."""
+        first, second = node.input[0], node.input[-1]
+        result = node.output[0]
+        if node.op_type == "Softmax":
+            self._attended[result] = self._attended[first]
+        elif first in self._attended:
+            query, key = self._attended[first]
+            key = key.transpose(-1, -2)
+            self._values[result] = functional.scaled_dot_product_attention(
+                query, key, self._values[second], scale=1.0
+            )
+        else:
+            self._attended[result] = self._values[first], self._values[second]
+
+    def _operation(self, node: NodeProto) -> Operation:
+        """What `node` does, on the tensors that it reads."""
+        facts = _attributes(node)
+        integers = _integers(node, self._arrays)
+        match node.op_type:
+            case "Conv":
+                return _conv(facts)
+            case "Cast":
+                dtype = self._types[facts["to"]]
+                return lambda x: x.to(dtype)
+            case "Concat":
+                return lambda *parts: torch.cat(parts, facts["axis"])
+            case "Expand":
+                return lambda x: x.expand(integers[0])
+            case "Reshape":
+                return lambda x: x.reshape(integers[0])
+            case "Transpose":
+                return lambda x: x.permute(facts["perm"])
+            case "Softmax":
+                return lambda x: torch.softmax(x, facts["axis"])
+            case "ReduceMean":
+                return lambda x: x.mean(integers[0], keepdim=True)
+            case "ReduceSum":
+                return lambda x: x.sum()
+            case "DepthToSpace" if facts["mode"] == b"CRD":
+                return lambda x: functional.pixel_shuffle(x, facts["blocksize"])
+            case "Pad" if facts["mode"] == b"edge":
+                *_, top, left, _, _, bottom, right = integers[0]
+                return lambda x: functional.pad(x, (left, right, top, bottom), "replicate")
+            case "Pad" if facts["mode"] == b"constant":
+                *_, top, left, _, _, bottom, right = integers[0]
+                filling = float(self._arrays[node.input[2]])
+                return lambda x, _: functional.pad(x, (left, right, top, bottom), value=filling)
+            case "Gather":
+                places = f"places_{node.name}"
+                self._root.register_buffer(places, torch.tensor(integers[0]))
+                held = self._proxy(self._graph.get_attr(places))
+                return lambda x: x.index_select(facts["axis"], held)
+            case "Slice":
+                starts, ends, axes, steps = integers
+                parts = {
+                    a: slice(start, end, step)
+                    for a, start, end, step in zip(axes, starts, ends, steps, strict=True)
+                }
+                index = tuple(parts.get(axis, slice(None)) for axis in range(4))
+                return lambda x: x[index]
+            case kind if kind in _SIMPLE:
+                return _SIMPLE[kind]
+        raise EngineError(f"torch cannot run {node.op_type} of the frame job")
 
 
-def _last_uses(steps: list[tuple[Operation, tuple[str, ...], str]], kept: set[str]) -> list[list[str]]:
-    """For every step the values that no later one reads."""
-    seen, dropped = set(kept), []
-    for _, values, name in reversed(steps):
-        dropped.append([each for each in dict.fromkeys((*values, name)) if each not in seen])
-        seen.update(values)
-    return dropped[::-1]
-
-
-def _conv(
-    node: NodeProto,
-    arrays: Mapping[str, NDArray[Any]],
-    device: torch.device,
-    dtype: torch.dtype,
-    result: torch.dtype,
-) -> Operation:
-    facts = _attributes(node)
-    weight, bias = (torch.tensor(arrays[name], device=device, dtype=dtype) for name in node.input[1:])
-    top, left, bottom, right = facts["pads"]
-    stride, dilation, groups = tuple(facts["strides"]), tuple(facts["dilations"]), facts["group"]
+def _conv(facts: Mapping[str, Any]) -> Operation:
+    top, left, bottom, right = facts.get("pads", (0, 0, 0, 0))
+    stride, dilation = tuple(facts.get("strides", (1, 1))), tuple(facts.get("dilations", (1, 1)))
+    groups = facts.get("group", 1)
     even = (top, left) == (bottom, right)
 
-    def conv(x: Tensor) -> Tensor:
-        x = x.to(dtype)
+    def conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if not even:
             x = functional.pad(x, (left, right, top, bottom))
-        padding = (top, left) if even else 0
-        return functional.conv2d(x, weight, bias, stride, padding, dilation, groups).to(result)
+        return functional.conv2d(x, weight, bias, stride, (top, left) if even else 0, dilation, groups)
 
     return conv
 
 
-def _operation(node: NodeProto, arrays: Mapping[str, NDArray[Any]], device: torch.device) -> Operation:
-    """What `node` does, on the tensors that it reads; its integer inputs are constants, bound here."""
-    facts = _attributes(node)
-    integers = [
+def _integers(node: NodeProto, arrays: Mapping[str, NDArray[Any]]) -> list[list[int]]:
+    return [
         [int(n) for n in np.atleast_1d(arrays[name])]
         for name in node.input
         if name in arrays and arrays[name].dtype.kind == "i"
     ]
-    match node.op_type:
-        case "Cast":
-            return lambda x: x.to(_TYPES[facts["to"]])
-        case "Add" | "Mul" | "Round" | "Clip" | "Gelu":
-            return _SIMPLE[node.op_type]
-        case "Concat":
-            return lambda *parts: torch.cat(parts, facts["axis"])
-        case "Expand":
-            return lambda x: x.expand(integers[0])
-        case "Reshape":
-            return lambda x: x.reshape(integers[0])
-        case "Transpose":
-            return lambda x: x.permute(facts["perm"])
-        case "DepthToSpace" if facts["mode"] == b"CRD":
-            return lambda x: functional.pixel_shuffle(x, facts["blocksize"])
-        case "Pad" if facts["mode"] == b"edge":
-            *_, top, left, _, _, bottom, right = integers[0]
-            return lambda x: functional.pad(x, (left, right, top, bottom), "replicate")
-        case "Pad" if facts["mode"] == b"constant":
-            *_, top, left, _, _, bottom, right = integers[0]
-            filling = float(arrays[node.input[2]])
-            return lambda x, _: functional.pad(x, (left, right, top, bottom), value=filling)
-        case "Gather":
-            places = torch.tensor(integers[0], device=device)
-            return lambda x: x.index_select(facts["axis"], places)
-        case "Slice":
-            parts = {axis: slice(start, end, step) for start, end, axis, step in zip(*integers, strict=True)}
-            index = tuple(parts.get(axis, slice(None)) for axis in range(4))
-            return lambda x: x[index]
-    raise EngineError(f"torch cannot run {node.op_type} of the frame job")
 
 
 def _attributes(node: NodeProto) -> dict[str, Any]:

@@ -9,43 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, NetworkSpec, Variant
 from paragon_stream.framejob.color import ColorMap
-
-type Floats = NDArray[np.float32]
-type Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conv:
-    """A convolution: `weight` (outputs, inputs / groups, kernel rows, kernel columns), `bias` (outputs).
-
-    Rows and columns of zeros around the input: `pads` = (top, left, bottom, right).
-    """
-
-    weight: Floats
-    bias: Floats
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    stride: tuple[int, int] = (1, 1)
-    dilation: int = 1
-    groups: int = 1
-
-    @property
-    def macs(self) -> int:
-        """Multiplications per output position."""
-        return self.weight.size
+from paragon_stream.framejob.conv import Conv, Doubles, double, folded
+from paragon_stream.framejob.fold_attention import (
+    ChannelGain,
+    TokenAttention,
+    WindowAttention,
+    fold_channel_gain,
+    fold_token_attention,
+    fold_window_attention,
+    take_norm,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealtimeBlock:
-    """`x + project(GELU(depthwise(expand(x))))`."""
+    """`x + project(GELU(depthwise(expand(x))))`, or `expand(norm(x))`: see `fold_attention`."""
 
     expand: Conv
     depthwise: Conv
     project: Conv
+    on_norm: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +54,8 @@ class StreamBlock:
     project: Conv
 
 
-type Block = RealtimeBlock | StreamBlock
+type Block = RealtimeBlock | StreamBlock | WindowAttention | ChannelGain | TokenAttention
+"""What is added to the features: one step of the body."""
 
 
 def fold_input(tensors: Tensors, colors: ColorMap) -> Conv:
@@ -82,38 +70,80 @@ def fold_input(tensors: Tensors, colors: ColorMap) -> Conv:
     return folded(on_codes, bias, pads=(1, 1, 1, 1))
 
 
-def fold_block(tensors: Tensors, spec: NetworkSpec, group: int, index: int) -> Block:
-    """One residual block, its layer scale inside the last 1×1."""
-    prefix = f"body.{group}.blocks.{index}"
+def fold_blocks(tensors: Tensors, spec: NetworkSpec) -> tuple[Block, ...]:
+    """The body. A block of Photo is two steps, one of Pro four."""
+    steps: list[Block] = []
+    for number in range(spec.depth):
+        prefix = f"body.{number // spec.blocks}.blocks.{number % spec.blocks}."
+        part = {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+        steps += _fold_block(part, spec, shifted=number % 2 == 1)
+    return tuple(steps)
 
-    def layer(
-        name: str, *, pad: int = 0, dilation: int = 1, groups: int = 1, gain: Doubles | None = None
-    ) -> Conv:
-        weight, bias = double(tensors[f"{prefix}.{name}.weight"]), double(tensors[f"{prefix}.{name}.bias"])
-        if gain is not None:
-            weight, bias = weight * gain[:, None, None, None], bias * gain
-        return folded(weight, bias, pads=(pad,) * 4, dilation=dilation, groups=groups)
 
-    gamma = double(tensors[f"{prefix}.scale.gamma"]).reshape(-1) if spec.has_layer_scale else None
-    f = spec.features
-    if spec.variant is Variant.REALTIME:
-        return RealtimeBlock(
-            expand=layer("conv1"),
-            depthwise=layer("dw", pad=1, groups=2 * f),
-            project=layer("conv2", gain=gamma),
-        )
-    fuse, expand, gate = layer("fuse"), layer("proj"), layer("gate", pad=1, groups=4 * f)
+def _fold_block(part: Tensors, spec: NetworkSpec, *, shifted: bool) -> list[Block]:
+    f, w = spec.features, spec.window
+    match spec.variant:
+        case Variant.REALTIME:
+            return [_widening(part, f, gain=_gain(part, "scale"))]
+        case Variant.STREAM:
+            return [_stream(part, f, spec.product_limit)]
+        case Variant.PHOTO:
+            gain = _gain(part, "scale")
+            steps: list[Block] = [_widening(part, f, gain=gain, norm="norm")]
+            if w:
+                steps.append(fold_window_attention(part, "attn", "attn_norm", w, shifted=shifted, gain=gain))
+            return steps
+        case Variant.PRO:
+            return [
+                _widening(part, f, gain=_gain(part, "scale1"), norm="norm1"),
+                fold_channel_gain(part, gain=_gain(part, "scale2")),
+                fold_window_attention(
+                    part, "window_attn", "norm3", w, shifted=shifted, gain=_gain(part, "scale3")
+                ),
+                fold_token_attention(part, "norm4", gain=_gain(part, "scale4")),
+            ]
+
+
+def _gain(part: Tensors, name: str) -> Doubles:
+    """A layer scale; 1 for the generations that have none."""
+    return double(part[f"{name}.gamma"]).reshape(-1) if f"{name}.gamma" in part else np.ones(1)
+
+
+def _layer(
+    part: Tensors, name: str, *, pad: int = 0, dilation: int = 1, groups: int = 1, gain: Doubles | None = None
+) -> Conv:
+    weight, bias = double(part[f"{name}.weight"]), double(part[f"{name}.bias"])
+    if gain is not None:
+        weight, bias = weight * gain[:, None, None, None], bias * gain
+    return folded(weight, bias, pads=(pad,) * 4, dilation=dilation, groups=groups)
+
+
+def _widening(part: Tensors, f: int, *, gain: Doubles, norm: str = "") -> RealtimeBlock:
+    weight, bias = double(part["conv1.weight"]), double(part["conv1.bias"])
+    if norm:
+        weight, bias = take_norm(weight, bias, part, norm)
+    return RealtimeBlock(
+        expand=folded(weight, bias),
+        depthwise=_layer(part, "dw", pad=1, groups=2 * f),
+        project=_layer(part, "conv2", gain=gain),
+        on_norm=bool(norm),
+    )
+
+
+def _stream(part: Tensors, f: int, limit: float) -> StreamBlock:
+    fuse, expand = _layer(part, "fuse"), _layer(part, "proj")
+    gate = _layer(part, "gate", pad=1, groups=4 * f)
     return StreamBlock(
-        near=layer("dw1", pad=1, groups=f),
-        far=layer("dw3", pad=3, dilation=3, groups=f),
+        near=_layer(part, "dw1", pad=1, groups=f),
+        far=_layer(part, "dw3", pad=3, dilation=3, groups=f),
         from_near=replace(fuse, weight=np.ascontiguousarray(fuse.weight[:, :f])),
         from_far=replace(
             fuse, weight=np.ascontiguousarray(fuse.weight[:, f:]), bias=np.zeros_like(fuse.bias)
         ),
         expand=_halves(expand, groups=1),
         gate=_halves(gate, groups=2 * f),
-        limit=spec.product_limit,
-        project=layer("out", gain=gamma),
+        limit=limit,
+        project=_layer(part, "out", gain=_gain(part, "scale")),
     )
 
 
@@ -128,27 +158,3 @@ def _halves(conv: Conv, *, groups: int) -> tuple[Conv, Conv]:
 
 def fold_mid(tensors: Tensors) -> Conv:
     return folded(double(tensors["conv_mid.weight"]), double(tensors["conv_mid.bias"]), pads=(1, 1, 1, 1))
-
-
-def double(tensor: Floats) -> Doubles:
-    return tensor.astype(np.float64)
-
-
-def folded(
-    weight: Doubles,
-    bias: Doubles,
-    *,
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
-    stride: tuple[int, int] = (1, 1),
-    dilation: int = 1,
-    groups: int = 1,
-) -> Conv:
-    """The convolution in fp32, which is as exact as any runtime computes."""
-    return Conv(
-        weight=np.ascontiguousarray(weight, np.float32),
-        bias=np.ascontiguousarray(bias, np.float32),
-        pads=pads,
-        stride=stride,
-        dilation=dilation,
-        groups=groups,
-    )

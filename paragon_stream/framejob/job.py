@@ -31,9 +31,13 @@ from paragon_stream.framejob.components import (
     plain_output,
     plane_size,
 )
-from paragon_stream.framejob.fold import Block, Conv, Doubles
+from paragon_stream.framejob.conv import Conv, Doubles
+from paragon_stream.framejob.fold import Block
 from paragon_stream.framejob.tail import Pair, Tail, arrange_tail, collapse_tail
 from paragon_stream.geometry import Placement, enlarged
+
+_MAPS = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 10, Variant.PRO: 10}
+"""Feature maps (of as many channels as the body has) that are alive at once, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +55,9 @@ class FrameJob:
     spec: NetworkSpec
     weights_name: str
     weights_sha256: str
-    radius: int
-    """LR samples of context that an output sample can depend on, on each side."""
     margin: int
-    """Replicated luma samples around the picture: the radius, rounded up to keep every grid aligned."""
+    """Replicated luma samples around the picture: the convolutions' radius, rounded up to keep every grid
+    aligned, windows of attention among them."""
     cell: Pair[int]
     """Luma samples after which all grids repeat: what a tile's origin must be a multiple of."""
     padded: Pair[int]
@@ -65,6 +68,7 @@ class FrameJob:
     """By canonical component."""
     first: Conv
     blocks: tuple[Block, ...]
+    """The steps of the body."""
     mid: Conv
     tail_weight: Doubles
     """The collapsed tail: see `collapse_tail`."""
@@ -93,7 +97,8 @@ class FrameJob:
             for each, factor in zip(plane.resampling, plane.factor, strict=True)
         )
         whole = math.lcm(2, *self.cell)
-        return self.margin + math.ceil(reach / whole) * whole
+        network = max(self.margin, math.ceil(self.spec.reach / whole) * whole)
+        return network + math.ceil(reach / whole) * whole
 
     def resized(self, width: int, height: int) -> FrameJob:
         """The same job for frames, or tiles of them, of another size: up to the resampling and the bars.
@@ -142,9 +147,7 @@ class FrameJob:
     @property
     def working_set(self) -> int:
         """Bytes of fp32 feature maps that are alive at once while one frame is computed, at most."""
-        f = self.spec.features
-        maps = 6 * f if self.spec.variant is Variant.REALTIME else 7 * f
-        return 4 * maps * self.padded[0] * self.padded[1]
+        return 4 * _MAPS[self.spec.variant] * self.spec.features * self.padded[0] * self.padded[1]
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}, {self.spec}"
@@ -176,9 +179,8 @@ def build_job(
         _check(format)
     source_colors, target_colors = color_map(source), color_map(target)
 
-    radius = _radius(spec)
-    cell = _cell(source.pixel_format, target.pixel_format, spec.scale)
-    margin = math.ceil(radius / math.lcm(2, *cell)) * math.lcm(2, *cell)
+    cell = _cell(source.pixel_format, target.pixel_format, spec)
+    margin = math.ceil(spec.radius / math.lcm(2, *cell)) * math.lcm(2, *cell)
     padded = _padded(source, margin, cell)
     inputs = tuple(input_plane(source, component, margin, padded) for component in colors(source))
     mix = target_colors.from_rgb @ source_colors.to_rgb
@@ -191,18 +193,13 @@ def build_job(
         spec=spec,
         weights_name=weights.name,
         weights_sha256=weights.sha256,
-        radius=radius,
         margin=margin,
         cell=cell,
         padded=padded,
         centre=source_colors.centre,
         inputs=inputs,
         first=fold.fold_input(weights.tensors, source_colors),
-        blocks=tuple(
-            fold.fold_block(weights.tensors, spec, group, index)
-            for group in range(spec.groups)
-            for index in range(spec.blocks)
-        ),
+        blocks=fold.fold_blocks(weights.tensors, spec),
         mid=fold.fold_mid(weights.tensors),
         tail_weight=tail_weight,
         tail_bias=tail_bias,
@@ -259,18 +256,13 @@ def _check(format: FrameFormat) -> None:
     check_chroma_location(format)
 
 
-def _radius(spec: NetworkSpec) -> int:
-    """conv_in 1, conv_mid 1, tail 2, and per block 1 (Realtime) or 3 + 1 (Stream: dilated, then gate)."""
-    per_block = 1 if spec.variant is Variant.REALTIME else 4
-    return 4 + spec.depth * per_block
-
-
-def _cell(source: PixelFormat, target: PixelFormat, scale: int) -> Pair[int]:
-    """Luma samples per period: whole chroma samples of the source and, scaled, of the target."""
+def _cell(source: PixelFormat, target: PixelFormat, spec: NetworkSpec) -> Pair[int]:
+    """Luma samples per period: whole windows, and chroma samples of the source and, scaled, of the target."""
 
     def along(axis: int) -> int:
         factor = 1 << target.subsampling[axis]
-        return math.lcm(1 << source.subsampling[axis], factor // math.gcd(factor, scale))
+        chroma = factor // math.gcd(factor, spec.scale)
+        return math.lcm(1 << source.subsampling[axis], chroma, spec.window or 1)
 
     return along(1), along(0)
 

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from paragon_stream.framejob.fold import Conv
+from paragon_stream.framejob.conv import Conv
 
 OPSET = 20  # the first with Gelu
 _IR_VERSION = 10  # what readers of opset 20 know
@@ -60,6 +60,11 @@ class OnnxGraph:
 
     def to_float(self, value: str) -> str:
         return self.node("Cast", [value], to=TensorProto.FLOAT)
+
+    @property
+    def conv_type(self) -> type[np.generic]:
+        """What convolutions compute in."""
+        return self._conv_type
 
     @property
     def is_half(self) -> bool:
@@ -112,9 +117,15 @@ class OnnxGraph:
 
     def pad_with(self, value: str, rows: tuple[int, int], columns: tuple[int, int], filling: float) -> str:
         """Samples of the value `filling` around."""
+        return self._pad(value, rows, columns, self.constant(filling))
+
+    def pad_zeros(self, value: str, rows: tuple[int, int], columns: tuple[int, int]) -> str:
+        """Zeros around features, which are of the convolutions' type."""
+        return self._pad(value, rows, columns, self.constant(0, self._conv_type))
+
+    def _pad(self, value: str, rows: tuple[int, int], columns: tuple[int, int], filling: str) -> str:
         amounts = [0, 0, rows[0], columns[0], 0, 0, rows[1], columns[1]]
-        inputs = [value, self.constant(amounts, np.int64), self.constant(filling)]
-        return self.node("Pad", inputs, mode="constant")
+        return self.node("Pad", [value, self.constant(amounts, np.int64), filling], mode="constant")
 
     def transpose(self, value: str, order: Sequence[int]) -> str:
         return self.node("Transpose", [value], perm=list(order))

@@ -14,7 +14,7 @@ import numpy as np
 
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.framejob.color import ColorMap
-from paragon_stream.framejob.fold import Conv, Doubles, double, folded
+from paragon_stream.framejob.conv import Conv, Doubles, double, folded
 from paragon_stream.framejob.taps import FilterBank
 
 type Pair[T] = tuple[T, T]

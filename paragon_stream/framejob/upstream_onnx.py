@@ -12,12 +12,18 @@ from onnx import TensorProto
 
 from paragon_stream.checkpoint import Variant, Weights
 from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN
-from paragon_stream.framejob.fold import Conv
+from paragon_stream.errors import UsageError
+from paragon_stream.framejob.conv import Conv
 from paragon_stream.framejob.onnx_graph import OnnxGraph
 
 
 def emit_upstream_onnx(weights: Weights, width: int, height: int) -> onnx.ModelProto:
-    """`in` fp32 [1, 3, height, width], `out` fp32 [1, 3, scale·height, scale·width]; both 0…1, unclamped."""
+    """`in` fp32 [1, 3, height, width], `out` fp32 [1, 3, scale·height, scale·width]; both 0…1, unclamped.
+
+    Raises UsageError for the variants with attention, which `models` has.
+    """
+    if weights.spec.variant not in (Variant.REALTIME, Variant.STREAM):
+        raise UsageError(f"there is no unfolded graph of {weights.spec.variant}")
     spec, graph = weights.spec, OnnxGraph("upstream")
     image = graph.input("in", TensorProto.FLOAT, [1, 3, height, width])
     x = _layer(graph, weights, "conv_in", image)

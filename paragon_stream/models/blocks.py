@@ -68,8 +68,6 @@ class MagicKernelBase(nn.Module):
 class NanoBlock(nn.Module):
     """Realtime's block: widen, depthwise 3×3, GELU (exact), narrow; added to its input."""
 
-    RADIUS = 1
-
     def __init__(self, features: int, *, gamma: bool) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(features, 2 * features, 1)
@@ -88,7 +86,6 @@ class StreamBlock(nn.Module):
     `limit` is what products are held to: upstream's unless it is set (see `hold_products`).
     """
 
-    RADIUS = 4
     FP16_LIMIT = 65504.0
 
     def __init__(self, features: int, *, gamma: bool) -> None:

@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paragon_stream.checkpoint import NetworkSpec, Weights, load_weights
+from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import CheckpointError, UsageError
-from paragon_stream.models.blocks import hold_products
 from paragon_stream.models.release import Border, ReleaseNet
 
 
@@ -32,23 +31,20 @@ def load(
 
     `source` is a file, the name of a shipped set, or a state dict (torch tensors or numpy arrays).
     `generation`, `variant` and `scale` are facts to hold the checkpoint to (or to choose the shipped set
-    by); `alpha` is needed where its metadata does not tell. The module takes N×3×H×W RGB in [0, 1], any
-    float dtype, and reproduces upstream exactly, zero padding included; `border="replicate"` repeats the
-    picture's edge instead, as frame jobs do. Weights conditioned on the strength of compression become
-    the plain network at `strength` (0…1). `window_size` belongs to attention variants, none of which is
-    built here yet.
+    by); `alpha` is needed where its metadata does not tell, `window_size` for Photo and Pro where it does not
+    and the published 16 is wrong. The module takes N×3×H×W RGB in [0, 1], any float dtype, and reproduces
+    upstream exactly, zero padding included; `border="replicate"` repeats the picture's edge instead, as frame
+    jobs do. Weights conditioned on the strength of compression become the plain network at `strength` (0…1).
 
     Raises CheckpointError for tensors that are missing, unexpected or misshapen, or facts that disagree, and
     UsageError for options that make no sense.
     """
-    if window_size is not None:
-        raise UsageError("window_size is for attention variants; realtime and stream have none")
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength} is outside 0…1")
     if isinstance(source, Mapping):
-        weights = _from_state(source, generation=generation, alpha=alpha)
+        weights = _from_state(source, generation=generation, alpha=alpha, window_size=window_size)
     else:
-        weights = load_weights(source, variant=variant, scale=scale, alpha=alpha)
+        weights = load_weights(source, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
     spec = weights.spec
     for what, wanted, found in (
         ("generation", generation, spec.generation),
@@ -57,7 +53,7 @@ def load(
     ):
         if wanted is not None and wanted != found:
             raise CheckpointError(f"the {what} is {found}, not {wanted}")
-    net = _build(spec, border)
+    net = ReleaseNet(spec, border=border)
     state = {key: torch.tensor(value) for key, value in weights.tensors.items()}
     slope = state.pop(STRENGTH_TENSOR, None)
     if slope is not None:
@@ -69,27 +65,15 @@ def load(
 
 
 def _from_state(
-    state: Mapping[str, Tensor | NDArray[np.floating]], *, generation: str | None, alpha: float | None
+    state: Mapping[str, Tensor | NDArray[np.floating]],
+    *,
+    generation: str | None,
+    alpha: float | None,
+    window_size: int | None,
 ) -> Weights:
     tensors = {
         key: value.detach().cpu().float().numpy() if isinstance(value, Tensor) else value
         for key, value in state.items()
     }
     metadata = {"generation": generation} if generation else {}
-    return Weights.from_tensors(tensors, alpha=alpha, metadata=metadata)
-
-
-def _build(spec: NetworkSpec, border: Border) -> ReleaseNet:
-    net = ReleaseNet(
-        spec.variant,
-        spec.scale,
-        alpha=spec.alpha,
-        features=spec.features,
-        groups=spec.groups,
-        blocks=spec.blocks,
-        gamma=spec.has_layer_scale,
-        border=border,
-    )
-    hold_products(net.body, spec.product_limit)
-    net.spec = spec
-    return net
+    return Weights.from_tensors(tensors, alpha=alpha, window_size=window_size, metadata=metadata)

@@ -7,19 +7,18 @@ State-dict keys are upstream's, and so is the function: zero padding in every la
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from paragon_stream.checkpoint import NetworkSpec
-from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
+from paragon_stream.checkpoint import NetworkSpec, Variant
+from paragon_stream.models.attention import ChannelAttention, PhotoBlock, ProBlock, WindowAttention
+from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock, hold_products
 
 Border = Literal["zero", "replicate"]
-BLOCKS: dict[str, type[NanoBlock] | type[StreamBlock]] = {"realtime": NanoBlock, "stream": StreamBlock}
-SIZES = {"realtime": (16, 1, 3), "stream": (32, 2, 3)}
-"""Features, groups and blocks per group of the published variants."""
 
 
 class Group(nn.Module):
@@ -34,46 +33,48 @@ class Group(nn.Module):
         return out
 
 
-def make_body(variant: str, features: int, groups: int, blocks: int, *, gamma: bool) -> nn.Sequential:
-    """The non-linear part of `variant`: `groups` groups of `blocks` blocks on `features` channels."""
-    block = BLOCKS[variant]
-    return nn.Sequential(
-        *(Group([block(features, gamma=gamma) for _ in range(blocks)]) for _ in range(groups))
+def make_body(spec: NetworkSpec) -> nn.Sequential:
+    """The non-linear part of a network: groups of residual blocks."""
+    body = nn.Sequential(
+        *(
+            Group([_block(spec, group * spec.blocks + index) for index in range(spec.blocks)])
+            for group in range(spec.groups)
+        )
     )
+    hold_products(body, spec.product_limit)
+    return body
+
+
+def _block(spec: NetworkSpec, number: int) -> nn.Module:
+    shifted = number % 2 == 1
+    match spec.variant:
+        case Variant.REALTIME:
+            return NanoBlock(spec.features, gamma=spec.has_layer_scale)
+        case Variant.STREAM:
+            return StreamBlock(spec.features, gamma=spec.has_layer_scale)
+        case Variant.PHOTO:
+            return PhotoBlock(spec.features, spec.window, shifted=shifted)
+        case Variant.PRO:
+            return ProBlock(spec.features, spec.window, spec.tokens, shifted=shifted)
 
 
 class ReleaseNet(nn.Module):
     """One network of the release line: N×3×H×W RGB in [0, 1] to N×3×sH×sW, not clamped.
 
     `border` = "zero" is upstream's function, which darkens the picture's edge; "replicate" repeats the edge
-    pixels by the receptive radius, runs, and crops: the function that frame jobs compute. `gamma` is False
-    for p2v9 and p2v10, which have no LayerScale. `spec` is set by `paragon_stream.models.load`.
+    pixels by the receptive radius (whole windows of attention), runs, and crops: the function that frame jobs
+    compute.
     """
 
-    spec: NetworkSpec
-
-    def __init__(
-        self,
-        variant: str,
-        scale: int,
-        *,
-        alpha: float = 0.0,
-        features: int | None = None,
-        groups: int | None = None,
-        blocks: int | None = None,
-        gamma: bool = True,
-        border: Border = "zero",
-    ) -> None:
+    def __init__(self, spec: NetworkSpec, *, border: Border = "zero") -> None:
         super().__init__()
-        f, g, b = SIZES[variant]
-        f, g, b = features or f, groups or g, blocks or b
+        f, scale = spec.features, spec.scale
+        self.spec = spec
         self.border = border
-        self.scale = scale
-        self.radius = 1 + g * b * BLOCKS[variant].RADIUS + 1 + 2
-        self.detail_gain = nn.Parameter(torch.tensor(0.05 if variant == "realtime" else 0.1))
-        self.base = MagicKernelBase(scale, alpha)
+        self.detail_gain = nn.Parameter(torch.tensor(0.05 if spec.variant is Variant.REALTIME else 0.1))
+        self.base = MagicKernelBase(scale, spec.alpha)
         self.conv_in = nn.Conv2d(3, f, 3, padding=1)
-        self.body = make_body(variant, f, g, b, gamma=gamma)
+        self.body = make_body(spec)
         self.conv_mid = nn.Conv2d(f, f, 3, padding=1)
         self.up = nn.Sequential(nn.Conv2d(f, f * scale * scale, 3, padding=1), nn.PixelShuffle(scale))
         self.conv_out = nn.Conv2d(f, 3, 3, padding=1)
@@ -85,14 +86,38 @@ class ReleaseNet(nn.Module):
 
         `prev_feat`, the tap of the frame before, is blended in with weight `alpha` (upstream's video mode).
         """
-        if self.border == "replicate":
-            x = functional.pad(x, [self.radius] * 4, mode="replicate")
+        height, width = x.shape[2:]
+        margin = self._margin()
+        if margin:
+            x = self._extended(x, margin)
         feat = self.conv_in(x)
         if prev_feat is not None:
             feat = (1 - alpha) * feat + alpha * prev_feat
+        self._tell_blocks(margin, height, width)
         detail = self.conv_out(self.up(self.conv_mid(self.body(feat))))
         y = self.base(x) + detail * self.detail_gain
-        if self.border == "replicate":
-            cut = self.radius * self.scale
-            y = y[..., cut:-cut, cut:-cut]
+        if margin:
+            top = margin * self.spec.scale
+            y = y[..., top : top + height * self.spec.scale, top : top + width * self.spec.scale]
         return (y, feat) if feature_tap else y
+
+    def _margin(self) -> int:
+        """Replicated pixels on every side; 0 for upstream's function."""
+        if self.border == "zero":
+            return 0
+        whole = self.spec.window or 1
+        return math.ceil(self.spec.radius / whole) * whole
+
+    def _extended(self, x: Tensor, margin: int) -> Tensor:
+        """The picture with its margin, and as much more below and to the right as makes whole windows."""
+        whole = self.spec.window or 1
+        down, across = (-side % whole for side in x.shape[2:])
+        return functional.pad(x, [margin, margin + across, margin, margin + down], mode="replicate")
+
+    def _tell_blocks(self, margin: int, height: int, width: int) -> None:
+        """What blocks that see more than a neighbourhood need to know of the border."""
+        for module in self.body.modules():
+            if isinstance(module, WindowAttention):
+                module.wraps = margin == 0
+            elif isinstance(module, ChannelAttention):
+                module.border, module.size = margin, (height, width)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
 from typing import Protocol
 
 from paragon_stream.device import Device, DevicePlane, Resource, Stream
+from paragon_stream.frame import FrameFormat
 from paragon_stream.runtimes.base import Precision
 
 
@@ -43,6 +46,18 @@ class DeviceProgram(Protocol):
     def close(self) -> None:
         """Let go of everything but what was given to `Hold`, which is given back afterwards."""
         ...
+
+
+def tight_pitches(format: FrameFormat) -> tuple[int, ...]:
+    """For libraries that know no gaps between rows: bytes from row to row of each plane."""
+    sample = format.pixel_format.bytes_per_sample
+    return tuple(math.prod(shape[1:]) * sample for shape in format.plane_shapes)
+
+
+def guard_is_finite(status: int) -> bool:
+    """Whether a status word that holds a graph's guard, an fp32, tells of a healthy frame."""
+    (guard,) = struct.unpack("<f", struct.pack("<I", status))
+    return math.isfinite(guard)
 
 
 class Hold(Protocol):

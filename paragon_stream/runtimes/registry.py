@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from paragon_stream.device.discovery import find_gpus, ordinals
@@ -81,7 +82,7 @@ def installed_engines() -> tuple[str, ...]:
 def gpu_of(engine: str, device: str | None) -> int | None:
     """The number of the GPU, or the first, that an engine runs on, as far as it is known; None for a CPU."""
     on_gpu = engine in _RUNTIMES and _RUNTIMES[engine].on_gpu
-    if device is None and not on_gpu and engine != "auto":
+    if device is None and not on_gpu and engine not in ("auto", "torch"):
         return None
     try:
         number = ordinals(device)[0]
@@ -99,32 +100,50 @@ def _automatic() -> Runtime:
     if not _is_installed("cuda.bindings.nvrtc"):
         logger.info("engine: openvino; %s would need the package nvidia-cuda-nvrtc", gpus[0])
         return runtime("openvino")
-    return AutomaticRuntime(runtime("cuda"), runtime("openvino"))
+    return AutomaticRuntime(runtime("cuda"), runtime("openvino"), torch_on_gpu)
+
+
+def torch_on_gpu() -> Runtime | None:
+    """The engine `torch`, where it is installed and can use a GPU."""
+    if not _is_installed("torch"):
+        return None
+    engine = runtime("torch")
+    return engine if importlib.import_module("torch").cuda.is_available() else None
 
 
 class AutomaticRuntime:
-    """The engine `cuda` where it has kernels for the job and the CPU is not asked for, else the CPU's."""
+    """The engine `cuda` where it has kernels for the job, else torch on the GPU, else the CPU's engine."""
 
     name = "auto"
 
-    def __init__(self, gpu: Runtime, cpu: Runtime) -> None:
-        self._gpu, self._cpu = gpu, cpu
+    def __init__(self, gpu: Runtime, cpu: Runtime, find_other: Callable[[], Runtime | None]) -> None:
+        """`find_other` is asked only when it is needed: torch takes seconds to load."""
+        self._gpu, self._cpu, self._find_other = gpu, cpu, find_other
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError. A GPU that fails is not replaced by a CPU that would take hours."""
         from paragon_stream.runtimes.cuda import refusal
 
         if options.device == "cpu":
-            reason = "the device cpu is asked for"
-        elif options.precision not in (Precision.AUTO, Precision.FP16):
-            reason = f"the engine cuda does not compute in {options.precision}"
-        else:
-            reason = refusal(job)
-        if reason:
-            logger.warning("engine: %s on the CPU, although there is a GPU: %s", self._cpu.name, reason)
+            logger.info("engine: %s, because the device cpu is asked for", self._cpu.name)
             return self._cpu.compile(job, options)
-        logger.info("engine: cuda, the fastest for a GPU")
-        return self._gpu.compile(job, options)
+        if options.precision in (Precision.AUTO, Precision.FP16):
+            reason = refusal(job)
+        else:
+            reason = f"the engine cuda does not compute in {options.precision}"
+        if not reason:
+            logger.info("engine: cuda, the fastest for a GPU")
+            return self._gpu.compile(job, options)
+        other = self._find_other()
+        if other is not None:
+            logger.info("engine: %s on the GPU; %s", other.name, reason)
+            return other.compile(job, options)
+        logger.warning(
+            "engine: %s on the CPU, although there is a GPU: %s (torch could: pip install torch)",
+            self._cpu.name,
+            reason,
+        )
+        return self._cpu.compile(job, options)
 
 
 def _is_installed(package: str) -> bool:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
-import struct
 from typing import Any
-
-import numpy as np
 
 from paragon_stream.device import Device, DevicePlane, Stream
 from paragon_stream.errors import DeviceMemoryError, EngineError
-from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.emit_onnx import (
     GUARD_OUTPUT,
     STRENGTH_INPUT,
@@ -21,7 +16,7 @@ from paragon_stream.framejob.emit_onnx import (
 )
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision
-from paragon_stream.runtimes.device_program import DeviceFrame, Hold
+from paragon_stream.runtimes.device_program import DeviceFrame, Hold, guard_is_finite, tight_pitches
 from paragon_stream.runtimes.disk_cache import DiskCache, default_cache_folder
 from paragon_stream.runtimes.tensorrt_builder import Messages, graph_types, library_of
 
@@ -52,7 +47,7 @@ class TensorRtProgram:
     ) -> None:
         """`content` is the serialised engine. Raises UnloadableError, EngineError, DeviceMemoryError."""
         self.engine, self.precision = name, precision
-        self.input_pitches, self.output_pitches = _pitches(job.source), _pitches(job.target)
+        self.input_pitches, self.output_pitches = tight_pitches(job.source), tight_pitches(job.target)
         self._job = job
         self._messages = Messages(trt)
         self._runtime = trt.Runtime(self._messages.logger)
@@ -88,8 +83,7 @@ class TensorRtProgram:
             raise EngineError(f"TensorRT failed to start a frame: {self._messages.last}")
 
     def is_healthy(self, status: int) -> bool:
-        (guard,) = struct.unpack("<f", struct.pack("<I", status))
-        return math.isfinite(guard)
+        return guard_is_finite(status)
 
     def close(self) -> None:
         if self._kernels is not None:
@@ -120,9 +114,3 @@ class TensorRtProgram:
     def _bind(self, names: tuple[str, ...], planes: tuple[DevicePlane, ...]) -> None:
         for name, plane in zip(names, planes, strict=True):
             self._context.set_tensor_address(name, plane.pointer)
-
-
-def _pitches(format: FrameFormat) -> tuple[int, ...]:
-    """TensorRT knows no gaps between rows."""
-    sample = format.pixel_format.bytes_per_sample
-    return tuple(int(np.prod(shape[1:])) * sample for shape in format.plane_shapes)

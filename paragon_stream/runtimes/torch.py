@@ -1,6 +1,7 @@
-"""torch, for machines and devices that it knows and the others do not. Needs the extra `torch`.
+"""torch: on a GPU for what our own kernels cannot do, on the CPU for comparison. Needs the extra `torch`.
 
-Frames run one after another; `run` returns when the samples are there.
+On the CPU frames run one after another, and `run` returns when the samples are there; for GPUs see
+torch_program.py.
 """
 
 from __future__ import annotations
@@ -11,43 +12,54 @@ from collections.abc import Sequence
 
 import torch
 
-from paragon_stream.errors import EngineError, UsageError
-from paragon_stream.framejob.emit_onnx import STRENGTH_INPUT, input_names, output_names, tensor_shapes
-from paragon_stream.framejob.emit_torch import TorchFrameJob, emit_torch
+from paragon_stream.device.discovery import ordinals
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.emit_onnx import tensor_shapes
+from paragon_stream.framejob.emit_torch import emit_torch
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.cpu import cores, in_words
+from paragon_stream.runtimes.device_engine import compile_on_gpus
 from paragon_stream.runtimes.engine_errors import engine_errors
 from paragon_stream.runtimes.tiles import in_tiles_if_large
+from paragon_stream.runtimes.torch_program import load_on_gpu
 
 logger = logging.getLogger(__name__)
 
-_BODIES = {
-    Precision.FP32: torch.float32,
-    Precision.BF16: torch.bfloat16,
-    Precision.FP16: torch.float16,
-}
-
 
 class TorchRuntime:
-    """Frame jobs on the CPU in fp32, or on a CUDA device in fp16 (unless told otherwise)."""
+    """Frame jobs in fp16 (unless told otherwise) on GPUs that torch can use, in fp32 on the CPU."""
 
     name = "torch"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError for a device that is not there and for 16 bits on the CPU, UsageError for a
-        device that torch has no name for."""
-        device = _device(options.device or "cpu")
-        precision = _precision(device, options.precision)
+        """Without a device it is the first GPU, else the CPU.
+
+        Raises EngineError for a GPU that torch cannot use and for 16 bits on the CPU, UsageError for no
+        device's name.
+        """
+        has_gpu = torch.cuda.is_available()
+        if options.device == "cpu" or (options.device is None and not has_gpu):
+            return self._compile_on_cpu(job, options)
+        ordinals(options.device)  # before torch's lack of GPUs is: a wrong name
+        if not has_gpu:
+            raise EngineError(f"torch {torch.__version__} can use no GPU on this machine")
+        precision = Precision.FP16 if options.precision is Precision.AUTO else options.precision
+        return compile_on_gpus(job, options, lambda fitting: load_on_gpu(fitting, precision))
+
+    def _compile_on_cpu(self, job: FrameJob, options: SessionOptions) -> Session:
+        if options.precision not in (Precision.AUTO, Precision.FP32):
+            raise EngineError(f"the engine torch computes in fp32 on CPUs, not in {options.precision}")
 
         def compile_whole(job: FrameJob) -> Session:
             with engine_errors(f"torch cannot compile {job}"):
-                return TorchSession(job, device, precision, options.threads or cores())
+                return TorchSession(job, options.threads or cores())
 
         session = in_tiles_if_large(job, compile_whole)
-        logger.info("engine: torch %s, %s, %s", torch.__version__, precision, session.device)
+        logger.info("engine: torch %s, fp32, %s", torch.__version__, session.device)
         return session
 
 
@@ -55,37 +67,30 @@ class TorchSession:
     """See `Session`."""
 
     engine = "torch"
+    precision = Precision.FP32
     in_flight = 1
 
-    def __init__(self, job: FrameJob, device: torch.device, precision: Precision, threads: int) -> None:
+    def __init__(self, job: FrameJob, threads: int) -> None:
         self.job = job
-        self.precision = precision
-        self.device = (
-            in_words(threads) if device.type == "cpu" else f"CUDA: {torch.cuda.get_device_name(device)}"
-        )
-        self._device, self._threads = device, threads
-        self._program: TorchFrameJob | None = emit_torch(job, device=device, body=_BODIES[precision])
+        self.device = in_words(threads)
+        self._threads = threads
+        self._program: torch.fx.GraphModule | None = emit_torch(job)
         self._lock = threading.Lock()
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
         """See `Session.run`; everything is done when it returns."""
         check_planes(inputs, self.job.source)
         check_planes(outputs, self.job.target)
-        source, target = self.job.source, self.job.target
-        with self._lock, engine_errors("torch failed on a frame"):
+        with self._lock, engine_errors("torch failed on a frame"), torch.inference_mode():
             if self._program is None:
                 raise EngineError("the session is closed")
             if torch.get_num_threads() != self._threads:
                 torch.set_num_threads(self._threads)  # a setting of the process, not of the session
-            given = {
-                name: torch.from_numpy(plane).view(shape).to(self._device)
-                for name, plane, shape in zip(input_names(source), inputs, tensor_shapes(source), strict=True)
-            }
+            given = _tensors(inputs, self.job.source)
             if self.job.spec.conditioned:
-                given[STRENGTH_INPUT] = torch.tensor([strength], device=self._device)
-            results = self._program(given)
-            for name, plane, shape in zip(output_names(target), outputs, tensor_shapes(target), strict=True):
-                torch.from_numpy(plane).view(shape).copy_(results[name])
+                given.append(torch.tensor([strength]))
+            for there, result in zip(_tensors(outputs, self.job.target), self._program(*given), strict=True):
+                there.copy_(result)
         return DONE
 
     def close(self) -> None:
@@ -93,27 +98,12 @@ class TorchSession:
             self._program = None
 
 
-def _device(name: str) -> torch.device:
-    """Raises UsageError for no device's name, EngineError for one that this machine lacks."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"there is no device {name} for the engine torch; choose cpu or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineError(
-            f"torch {torch.__version__} finds no {name}; CUDA devices here: {torch.cuda.device_count()}"
-        )
-    return device
-
-
-def _precision(device: torch.device, wanted: Precision) -> Precision:
-    if device.type == "cuda":
-        return Precision.FP16 if wanted is Precision.AUTO else wanted
-    if wanted in (Precision.BF16, Precision.FP16):
-        raise EngineError(f"the engine torch computes in fp32 on CPUs, not in {wanted}")
-    return Precision.FP32
+def _tensors(planes: Sequence[Plane], format: FrameFormat) -> list[torch.Tensor]:
+    """The planes themselves, in the shapes of the graph."""
+    return [
+        torch.from_numpy(plane).view(shape)
+        for plane, shape in zip(planes, tensor_shapes(format), strict=True)
+    ]
 
 
 RUNTIME = TorchRuntime()

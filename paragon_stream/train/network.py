@@ -12,12 +12,14 @@ feature: the same as one more, constant input plane, without its cost.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from paragon_stream.checkpoint.spec import SAFE_PRODUCT, STRENGTH_TENSOR
-from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock, hold_products
-from paragon_stream.models.release import BLOCKS, SIZES, make_body
+from paragon_stream.checkpoint.spec import SAFE_PRODUCT, STRENGTH_TENSOR, published
+from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
+from paragon_stream.models.release import make_body
 from paragon_stream.models.tail import FreeTail, factorise
 
 
@@ -27,15 +29,15 @@ class TrainableNet(nn.Module):
 
     def __init__(self, variant: str, scale: int, *, conditioned: bool = False, alpha: float = 0.0) -> None:
         super().__init__()
-        features, groups, blocks = SIZES[variant]
+        spec = replace(published(variant, scale, alpha=alpha), product_limit=SAFE_PRODUCT)
+        features = spec.features
         self.variant = variant
         self.scale = scale
-        self.radius = 1 + groups * blocks * BLOCKS[variant].RADIUS + 1 + 2
+        self.radius = spec.radius
         self.base = MagicKernelBase(scale, alpha)
         self.conv_in = nn.Conv2d(3, features, 3, padding=1)
         self.slope = nn.Parameter(torch.zeros(features)) if conditioned else None
-        self.body = make_body(variant, features, groups, blocks, gamma=True)
-        hold_products(self.body, SAFE_PRODUCT)
+        self.body = make_body(spec)
         self.conv_mid = nn.Conv2d(features, features, 3, padding=1)
         self.tail = FreeTail(features, scale)
 

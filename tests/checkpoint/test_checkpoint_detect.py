@@ -18,12 +18,41 @@ from paragon_stream.errors import CheckpointError
 GAMMA = "body.0.blocks.1.scale.gamma"
 
 
-@pytest.mark.parametrize("variant", ["realtime", "stream"])
+@pytest.mark.parametrize("variant", ["realtime", "stream", "photo"])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("generation", ["p2v9", "p2v10", "p2v11", "p2head"])
 def test_every_network_of_the_release_line(variant: str, scale: int, generation: str) -> None:
     spec = random_spec(variant, scale, generation=generation)
     assert random_weights(spec).spec == spec
+
+
+@pytest.mark.parametrize("generation", ["p2v11", "p2head"])
+def test_pro(generation: str) -> None:
+    spec = random_spec("pro", generation=generation)
+    assert random_weights(spec).spec == spec
+    with pytest.raises(CheckpointError, match=r"p2v10, but its blocks are Pro's"):
+        detect(random_weights(spec).tensors, {"generation": "p2v10"}, alpha=0)
+
+
+def test_the_window_of_attention_comes_from_metadata_or_the_caller(caplog: pytest.LogCaptureFixture) -> None:
+    tensors = random_weights(random_spec("photo")).tensors
+    assert detect(tensors, {"window_size": "8"}, alpha=0).window == 8
+    assert detect(tensors, {"window_size": "8"}, alpha=0, window_size=12).window == 12
+    assert not caplog.records
+    assert detect(tensors, {}, alpha=0).window == 16
+    assert "nothing tells the size of its attention windows; 16 is taken" in caplog.text
+    for wrong in ("wide", "0", "1000"):
+        with pytest.raises(CheckpointError, match=f"window_size is {wrong}, which is none"):
+            detect(tensors, {"window_size": wrong}, alpha=0)
+    with pytest.raises(CheckpointError, match="no window attention"):
+        detect(random_weights(random_spec()).tensors, {}, alpha=0, window_size=8)
+
+
+def test_photo_exported_without_attention() -> None:
+    tensors = random_weights(random_spec("photo")).tensors
+    bare = {name: value for name, value in tensors.items() if ".attn" not in name}
+    spec = detect(bare, {}, alpha=0)
+    assert (spec.variant, spec.window, spec.reach) == ("photo", 0, spec.radius)
 
 
 def test_conditioned() -> None:
@@ -129,6 +158,7 @@ def test_networks_of_other_kinds_are_refused_by_name(shared: Path) -> None:
         "p2v5": "generation 5",
         "p2v0": "generation 0",
         "munet": "MUNet",
+        "p2v11atd": "Pro of the first version 11",
         "paragonsr-": "ParagonSR (version 1)",
     }
     recognised = set()
@@ -148,7 +178,8 @@ def test_networks_of_other_kinds_are_refused_by_name(shared: Path) -> None:
             tensors[key] = np.zeros(size if np.prod(size) < 1e6 else (1,), np.float32)
         variant = path.name.split("_")[1].removesuffix(".tsv")
         generation = path.name.split("_")[0]
-        if generation in (*Generation, "p2v11atd", "p2dev") and variant in list(Variant):
+        known = generation in (*Generation, "p2v11atd", "p2dev") and variant in list(Variant)
+        if known and (generation, variant) != ("p2v11atd", "pro"):
             for part, taps in (("sharp", 7), ("blur", 5)):
                 from network_reference import H5, H7
 
@@ -168,6 +199,10 @@ def test_networks_of_other_kinds_are_refused_by_name(shared: Path) -> None:
         ("p2head", "stream"),
         ("p2v9", "realtime"),
         ("p2v10", "stream"),
+        ("p2v9", "photo"),
+        ("p2head", "photo"),
+        ("p2v11", "pro"),
+        ("p2head", "pro"),
     } <= recognised
 
 

@@ -11,7 +11,7 @@ from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.framejob import emit_onnx as emitter
-from paragon_stream.framejob.emit_onnx import input_names, output_names, tensor_shapes
+from paragon_stream.framejob.emit_onnx import tensor_shapes
 
 torch = pytest.importorskip("torch")
 
@@ -25,19 +25,17 @@ def compute(name: str, body: object, variant: str = "realtime") -> list[np.ndarr
     source = FrameFormat(width=34, height=22, pixel_format=layout, color=color)
     job = build_job(random_weights(random_spec(variant)), source)
     rng = np.random.default_rng(0)
-    given = {}
-    for name, plane, shape in zip(
-        input_names(source), allocate_planes(source), tensor_shapes(source), strict=True
-    ):
+    given = []
+    for plane, shape in zip(allocate_planes(source), tensor_shapes(source), strict=True):
         plane[:] = rng.integers(0, layout.peak + 1, plane.shape)
-        given[name] = torch.from_numpy(plane.reshape(shape))
-    results = emit_torch(job, body=body)(given)
-    assert tuple(results) == output_names(job.target)
-    return [result.numpy().astype(int) for result in results.values()]
+        given.append(torch.from_numpy(plane.reshape(shape)))
+    with torch.inference_mode():
+        results = emit_torch(job, body=body)(*given)
+    return [result.numpy().astype(int) for result in results]
 
 
 @pytest.mark.parametrize(("body", "allowed"), [("float16", 0.05), ("bfloat16", 0.25)])
-@pytest.mark.parametrize("variant", ["realtime", "stream"])
+@pytest.mark.parametrize("variant", ["realtime", "stream", "photo", "pro"])
 def test_a_body_in_16_bits_changes_little(body: str, allowed: float, variant: str) -> None:
     """The detail alone suffers, in proportion; the base path, ten bits deep, would show every other loss."""
     exact = compute("yuv420p10le", torch.float32, variant)
@@ -50,11 +48,11 @@ def test_a_body_in_16_bits_changes_little(body: str, allowed: float, variant: st
 def test_unknown_operations_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from paragon_stream.framejob import emit_torch as module
 
-    def emit_and_spoil(job: object) -> onnx.ModelProto:
-        model = emitter.emit_onnx(job)
-        model.graph.node[-2].op_type = "Softmax"
+    def emit_and_spoil(job: object, types: object) -> onnx.ModelProto:
+        model = emitter.emit_onnx(job, types=types)
+        model.graph.node[-2].op_type = "Einsum"
         return model
 
     monkeypatch.setattr(module, "emit_onnx", emit_and_spoil)
-    with pytest.raises(EngineError, match="torch cannot run Softmax"):
+    with pytest.raises(EngineError, match="torch cannot run Einsum"):
         compute("yuv420p", torch.float32)

@@ -119,6 +119,18 @@ def test_stream(scale: int, name: str) -> None:
     assert_exact(network, job, noise(job.source))
 
 
+@pytest.mark.parametrize("variant", ["photo", "pro"])
+@pytest.mark.parametrize(
+    ("scale", "name"), [(2, "yuv420p"), (2, "yuv411p"), (2, "rgb24"), (3, "yuv420p"), (4, "yuv420p10le")]
+)
+def test_attention(variant: str, scale: int, name: str) -> None:
+    """Sizes that are no whole windows; both grids of windows."""
+    network = weights(variant, scale)
+    job = build_job(network, frame_format(name, 21, 18))
+    assert job.margin == 8 and job.padded == (36, 40)
+    assert_exact(network, job, noise(job.source))
+
+
 @pytest.mark.parametrize(
     ("location", "name", "scale"),
     [

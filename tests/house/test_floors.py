@@ -47,7 +47,7 @@ HOMES = {
     "simplejpeg": ("media",),
     "tensorrt": ("runtimes.tensorrt",),
     "tensorrt_rtx": ("runtimes.tensorrt_rtx",),
-    "torch": ("models", "train", "framejob.emit_torch", "runtimes.torch"),
+    "torch": ("models", "train", "framejob.emit_torch", "runtimes.torch", "runtimes.torch_program"),
     "vapoursynth": ("vapoursynth",),
     "yaml": ("checkpoint",),
 }

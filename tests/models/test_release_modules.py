@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ torch = pytest.importorskip("torch")
 from safetensors import safe_open  # noqa: E402
 
 import paragon_stream.models as models  # noqa: E402
+from paragon_stream.checkpoint import Generation  # noqa: E402
+from paragon_stream.checkpoint.spec import published  # noqa: E402
 from paragon_stream.errors import CheckpointError  # noqa: E402
 from paragon_stream.models.release import ReleaseNet  # noqa: E402
 from paragon_stream.models.tail import FreeTail, factorise, support  # noqa: E402
@@ -22,6 +25,8 @@ GOLDENS = [
     "p2head_realtime_x4",
     "p2head_stream_x2",
     "p2head_stream_x4",
+    "p2head_redphoto32_ws16_x2",
+    "p2head_redpro32_ws16_x2",
     "p2v10_realtime_x2",
     "p2v9_realtime_x2",
     "p2v9_stream_x2",
@@ -74,19 +79,25 @@ def test_video_mode_is_reproduced(golden: Golden) -> None:
         assert_answers(out, golden.answers["out_video_a35"])
 
 
-@pytest.mark.parametrize("variant", ["realtime", "stream"])
-@pytest.mark.parametrize("generation", ["p2v9", "p2v10", "p2v11", "p2head"])
+@pytest.mark.parametrize(
+    ("generation", "variant"),
+    [
+        *itertools.product(["p2v9", "p2v10", "p2v11", "p2head"], ["realtime", "stream", "photo"]),
+        ("p2v11", "pro"),
+        ("p2head", "pro"),
+    ],
+)
 def test_keys_and_shapes_are_upstreams(variant: str, generation: str, shared: Path) -> None:
     lines = (shared / "reference" / "keys" / f"{generation}_{variant}_x2.tsv").read_text().splitlines()[1:]
     expected = {line.split("\t")[0]: line.split("\t")[1] for line in lines}
-    net = ReleaseNet(variant, 2, gamma=generation in ("p2v11", "p2head"))
+    net = ReleaseNet(published(variant, 2, generation=Generation(generation)))
     assert {key: str(tuple(value.shape)) for key, value in net.state_dict().items()} == expected
 
 
-@pytest.mark.parametrize("variant", ["realtime", "stream"])
+@pytest.mark.parametrize("variant", ["realtime", "stream", "photo", "pro"])
 def test_replicated_border_shows_no_edge_on_a_constant_picture(variant: str) -> None:
     torch.manual_seed(1)
-    net = ReleaseNet(variant, 2, border="replicate")
+    net = ReleaseNet(published(variant, 2), border="replicate")
     with torch.no_grad():
         out = net(torch.full((1, 3, 12, 14), 0.75))
     assert out.shape == (1, 3, 24, 28)
@@ -96,7 +107,7 @@ def test_replicated_border_shows_no_edge_on_a_constant_picture(variant: str) -> 
 
 def test_replicated_border_equals_a_crop_of_a_padded_picture() -> None:
     torch.manual_seed(2)
-    net = ReleaseNet("realtime", 2, alpha=0.3)
+    net = ReleaseNet(published("realtime", 2, alpha=0.3))
     picture = torch.rand(1, 3, 20, 22)
     with torch.no_grad():
         wide = net(torch.nn.functional.pad(picture, [16] * 4, mode="replicate"))[..., 32:-32, 32:-32]
@@ -147,7 +158,7 @@ def test_too_few_features_cannot_be_factorised() -> None:
 
 
 def test_loading_is_strict() -> None:
-    state = dict(ReleaseNet("realtime", 2).state_dict())
+    state = dict(ReleaseNet(published("realtime", 2)).state_dict())
     with pytest.raises(CheckpointError, match="alpha"):
         models.load(state)
     missing = {k: v for k, v in state.items() if k != "conv_mid.bias"}
@@ -161,7 +172,7 @@ def test_loading_is_strict() -> None:
 
 def test_conditioned_weights_become_a_plain_module_at_any_strength(tmp_path: Path) -> None:
     torch.manual_seed(4)
-    net = ReleaseNet("realtime", 2)
+    net = ReleaseNet(published("realtime", 2))
     slope = torch.randn(16)
     state = dict(net.state_dict()) | {"strength.conv_in.bias": slope}
     half = models.load(state, alpha=0.0, strength=0.5)
@@ -174,7 +185,7 @@ def test_conditioned_weights_become_a_plain_module_at_any_strength(tmp_path: Pat
 
 
 def test_the_numpy_spec_and_the_module_agree() -> None:
-    net = ReleaseNet("stream", 3)
+    net = ReleaseNet(published("stream", 3))
     loaded = models.load({k: v.numpy() for k, v in net.state_dict().items()}, alpha=0.0)
     expected = loaded.spec.tensor_shapes()
     assert {k: tuple(v.shape) for k, v in loaded.state_dict().items()} == expected

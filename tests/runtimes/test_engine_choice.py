@@ -37,8 +37,11 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_gpus", lambda: ([GPU], ""))
 
 
-def choose(job: FrameJob, *, fails: bool = False, **options: Any) -> str:
-    automatic = registry.AutomaticRuntime(Recorder("cuda", fails), Recorder("openvino"))
+def choose(job: FrameJob, *, fails: bool = False, has_torch: bool = False, **options: Any) -> str:
+    def find_other() -> Recorder | None:
+        return Recorder("torch") if has_torch else None
+
+    automatic = registry.AutomaticRuntime(Recorder("cuda", fails), Recorder("openvino"), find_other)
     return str(automatic.compile(job, SessionOptions(**options)))
 
 
@@ -59,35 +62,47 @@ def test_with_a_gpu_it_is_used() -> None:
     assert choose(make_job()) == choose(make_job(), device="cuda:1") == "cuda"
 
 
+@pytest.mark.parametrize("has_torch", [False, True])
+def test_the_cpu_where_it_is_asked_for(has_torch: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "paragon_stream"):
+        assert choose(make_job(), device="cpu", has_torch=has_torch) == "openvino"
+    assert "the device cpu is asked for" in caplog.text
+
+
+def photo_job() -> FrameJob:
+    return build_job(random_weights(random_spec("photo")), make_job().source)
+
+
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("job", "options", "words"),
     [
-        ({"device": "cpu"}, "the device cpu is asked for"),
-        ({"precision": Precision.FP32}, "does not compute in fp32"),
+        (make_job(), {"precision": Precision.FP32}, "does not compute in fp32"),
+        (photo_job(), {}, "computes realtime and stream networks, not photo"),
     ],
 )
-def test_what_is_asked_for_comes_first(
-    options: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
+def test_what_there_are_no_kernels_for_is_torchs_or_the_cpus_loudly(
+    job: FrameJob, options: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, "paragon_stream"):
-        assert choose(make_job(), **options) == "openvino"
+    with caplog.at_level(logging.INFO, "paragon_stream"):
+        assert choose(job, has_torch=True, **options) == "torch"
     assert words in caplog.text
-
-
-def test_networks_without_kernels_go_to_the_cpu_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    small = make_job()
-    job = build_job(random_weights(random_spec("stream", scale=3)), small.source)
-    if not registry_refuses(job):
-        pytest.skip("there are kernels for this network")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     with caplog.at_level(logging.WARNING, "paragon_stream"):
-        assert choose(job) == "openvino"
+        assert choose(job, **options) == "openvino"
     assert "on the CPU, although there is a GPU" in caplog.text
+    assert "torch could: pip install torch" in caplog.text
 
 
-def registry_refuses(job: FrameJob) -> str:
-    from paragon_stream.runtimes.cuda import refusal
+def test_torch_is_taken_only_where_it_can_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not registry._is_installed("torch"):
+        assert registry.torch_on_gpu() is None
+        return
+    import torch
 
-    return refusal(job)
+    for has_gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
+        other = registry.torch_on_gpu()
+        assert (other.name if other else "") == ("torch" if has_gpu else "")
 
 
 def test_a_gpu_that_fails_is_not_replaced_by_a_cpu() -> None:

@@ -1,0 +1,161 @@
+"""The blocks of Photo and Pro: normalisation, attention within windows, and what Pro has beside it.
+
+Attribute names are upstream's, so that state-dict keys match theirs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from paragon_stream.checkpoint.block_shapes import QUERY
+from paragon_stream.checkpoint.spec import HEADS
+from paragon_stream.models.blocks import LayerScale
+
+
+class ChannelNorm(nn.Module):
+    """Each pixel's features over their root mean square, times `scale`, plus `bias`. N×C×H×W."""
+
+    EPSILON = 1e-6
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(features, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(features, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        root = (x.float().square().mean(1, keepdim=True) + self.EPSILON).sqrt().to(x.dtype)
+        return self.scale * x / root + self.bias
+
+
+class WindowAttention(nn.Module):
+    """Attention of four heads among the pixels of each `window` × `window` square of N×C×H×W features.
+
+    `shifted`: the squares begin half a window aside. As upstream computes it, without masks: the map is
+    filled up with zeros below and to the right, and shifted windows take in the opposite edge. With `wraps`
+    off they do not: shifted windows lie inside the map, and the half window around them is left as it is
+    (what frame jobs compute, within their margin). The map must then be whole windows.
+    """
+
+    def __init__(self, features: int, window: int, *, shifted: bool) -> None:
+        super().__init__()
+        self.window = window
+        self.shift = window // 2 if shifted else 0
+        self.wraps = True
+        self.qkv = nn.Linear(features, 3 * features)
+        self.proj = nn.Linear(features, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        w, shift = self.window, self.shift
+        height, width = x.shape[2:]
+        if not self.wraps:
+            after = (w - shift) % w
+            inside = x[..., shift : height - after, shift : width - after] if shift else x
+            return functional.pad(self._attend(inside), [shift, after, shift, after] if shift else [0] * 4)
+        x = functional.pad(x, [0, -width % w, 0, -height % w])
+        x = self._attend(x.roll((-shift, -shift), (2, 3))).roll((shift, shift), (2, 3))
+        return x[..., :height, :width]
+
+    def _attend(self, x: Tensor) -> Tensor:
+        n, features, height, width = x.shape
+        w, each = self.window, features // HEADS
+        rows, columns = height // w, width // w
+        tokens = x.view(n, features, rows, w, columns, w).permute(0, 2, 4, 3, 5, 1)
+        qkv = self.qkv(tokens.reshape(n * rows * columns, w * w, features))
+        q, k, v = qkv.view(-1, w * w, 3, HEADS, each).permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(q, k, v)
+        mixed = self.proj(seen.transpose(1, 2).reshape(-1, w * w, features))
+        map = mixed.view(n, rows, columns, w, w, features).permute(0, 5, 1, 3, 2, 4)
+        return map.reshape(n, features, height, width)
+
+
+class PhotoBlock(nn.Module):
+    """Realtime's block on normalised features, then window attention; one layer scale for both."""
+
+    def __init__(self, features: int, window: int, *, shifted: bool) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(features)
+        self.conv1 = nn.Conv2d(features, 2 * features, 1)
+        self.dw = nn.Conv2d(2 * features, 2 * features, 3, padding=1, groups=2 * features)
+        self.conv2 = nn.Conv2d(2 * features, features, 1)
+        self.scale = LayerScale(features)
+        self.attn: WindowAttention | None = None
+        if window:
+            self.attn_norm = ChannelNorm(features)
+            self.attn = WindowAttention(features, window, shifted=shifted)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch: Tensor = self.conv2(functional.gelu(self.dw(self.conv1(self.norm(x)))))
+        x = x + self.scale(branch)
+        if self.attn is not None:
+            x = x + self.scale(self.attn(self.attn_norm(x)))
+        return x
+
+
+class ChannelAttention(nn.Module):
+    """Features times a factor per channel, 0…1, made from their means over the picture."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        squeezed = features // 16
+        self.fc = nn.Sequential(
+            nn.Linear(features, squeezed, bias=False), nn.GELU(), nn.Linear(squeezed, features, bias=False)
+        )
+        self.border = 0
+        """Pixels on every side that are no part of the picture: their values are left out of the means."""
+        self.size: tuple[int, int] | None = None
+        """Rows and columns of the picture within that border; None: up to the map's end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        picture = x[..., self.border :, self.border :]
+        if self.size is not None:
+            picture = picture[..., : self.size[0], : self.size[1]]
+        factors: Tensor = self.fc(picture.mean((2, 3))).sigmoid()
+        return x * factors[..., None, None]
+
+
+class TokenAttention(nn.Module):
+    """Every pixel attends to a learned dictionary of `tokens` entries."""
+
+    def __init__(self, features: int, tokens: int) -> None:
+        super().__init__()
+        self.token_dict = nn.Parameter(0.02 * torch.randn(1, tokens, features))
+        self.q_proj = nn.Linear(features, QUERY)
+        self.k_proj = nn.Linear(features, QUERY)
+        self.v_proj = nn.Linear(features, features)
+        self.out_proj = nn.Linear(features, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = x.flatten(2).transpose(1, 2)
+        scores = self.q_proj(pixels) @ self.k_proj(self.token_dict).transpose(1, 2) / QUERY**0.5
+        read: Tensor = self.out_proj(scores.softmax(-1) @ self.v_proj(self.token_dict))
+        return read.transpose(1, 2).reshape(x.shape)
+
+
+class ProBlock(nn.Module):
+    """Four branches, each added with a layer scale of its own: Realtime's block on normalised features,
+    channel attention, window attention, the dictionary."""
+
+    def __init__(self, features: int, window: int, tokens: int, *, shifted: bool) -> None:
+        super().__init__()
+        self.norm1 = ChannelNorm(features)
+        self.conv1 = nn.Conv2d(features, 2 * features, 1)
+        self.dw = nn.Conv2d(2 * features, 2 * features, 3, padding=1, groups=2 * features)
+        self.conv2 = nn.Conv2d(2 * features, features, 1)
+        self.scale1 = LayerScale(features)
+        self.channel_attn = ChannelAttention(features)
+        self.scale2 = LayerScale(features)
+        self.norm3 = ChannelNorm(features)
+        self.window_attn = WindowAttention(features, window, shifted=shifted)
+        self.scale3 = LayerScale(features)
+        self.norm4 = ChannelNorm(features)
+        self.token_ca = TokenAttention(features, tokens)
+        self.scale4 = LayerScale(features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.scale1(self.conv2(functional.gelu(self.dw(self.conv1(self.norm1(x))))))
+        x = x + self.scale2(self.channel_attn(x))
+        x = x + self.scale3(self.window_attn(self.norm3(x)))
+        branch: Tensor = self.scale4(self.token_ca(self.norm4(x)))
+        return x + branch
