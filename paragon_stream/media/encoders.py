@@ -57,22 +57,24 @@ class Encoder:
         """The formats it takes that frame jobs can make, by FFmpeg name."""
         return _pixel_formats(self.name)
 
-    def closest(self, source: PixelFormat) -> PixelFormat | None:
+    def closest(self, source: PixelFormat, *, finer: bool = False) -> PixelFormat | None:
         """The format it takes that is `source`, or the nearest one that loses nothing of it; None if none.
 
-        Nothing lost means: the same family, subsampling and alpha, and at least the same depth. What has
-        alpha may be packed: many encoders take RGBA in no other way. Planes of their own come first.
+        Nothing lost means: the same family, subsampling (with `finer`: or more chroma) and alpha, and at
+        least the same depth. What has alpha may be packed: many encoders take RGBA in no other way.
         """
+        sx, sy = source.subsampling
         better = [
             fmt
             for fmt in (PIXEL_FORMATS[name] for name in self.pixel_formats)
             if (fmt.layout is not Layout.PACKED or source.has_alpha)
             and (fmt.family, fmt.has_alpha) == (source.family, source.has_alpha)
-            and (fmt.subsampling == source.subsampling or fmt.family is not Family.YUV)
+            and (finer or fmt.subsampling == (sx, sy))
+            and (fmt.subsampling[0] <= sx and fmt.subsampling[1] <= sy)
             and fmt.depth >= source.depth
         ]
         first = Layout.SEMIPLANAR if self.name.endswith(NVENC) else Layout.PLANAR  # NVIDIA's converts others
-        return min(better, key=lambda fmt: (fmt.depth, fmt.layout is not first), default=None)
+        return min(better, key=lambda f: (-sum(f.subsampling), f.depth, f.layout is not first), default=None)
 
 
 _X26X_PRESETS = (
@@ -389,10 +391,10 @@ def check_pixel_format(encoder: Encoder, format: PixelFormat) -> None:
     """Raise UsageError, with what to choose instead, if `encoder` does not take `format`."""
     if format.name in encoder.pixel_formats:
         return
-    nearest = encoder.closest(format)
+    nearest = encoder.closest(format) or encoder.closest(format, finer=True)
     if nearest is not None:
         hint = f"--pix-fmt {nearest.name} loses nothing"
     else:
         others = [e.name for e in ENCODERS if format.name in e.pixel_formats]
-        hint = f"{' and '.join(others)} do" if others else f"it takes {', '.join(encoder.pixel_formats)}"
+        hint = f"{', '.join(others)} do" if others else f"it takes {', '.join(encoder.pixel_formats)}"
     raise UsageError(f"{encoder.name} does not take {format.name}: {hint}")

@@ -224,9 +224,11 @@ def _choose(container: Container, source: PixelFormat, options: OutputOptions) -
             encoder = nvenc_like(default)
         else:
             encoder = find_encoder(options.codec)
-        pixels = wanted or encoder.closest(source) or encoder.closest(without_alpha(source))
-        check_pixel_format(encoder, pixels or source)
-        return encoder, pixels or source
+        likes = (source, without_alpha(source))
+        nearest = (encoder.closest(like, finer=finer) for like in likes for finer in (False, True))
+        pixels = wanted or next(filter(None, nearest), source)
+        check_pixel_format(encoder, pixels)
+        return encoder, pixels
     candidates = [find_encoder(name) for name in container.encoders]
     for like in _acceptable(source):
         for encoder in candidates:

@@ -70,6 +70,22 @@ def test_default_encoder_keeps_depth_and_subsampling(
     assert had.family != "yuv" or has.subsampling == had.subsampling
 
 
+@pytest.mark.parametrize(
+    ("source", "encoder", "format"),
+    [
+        ("yuv420p", "prores", "yuv422p10le"),
+        ("yuva420p", "prores", "yuva444p10le"),
+        ("yuv411p", "libx264", "yuv422p"),
+        ("yuv420p9le", "libx265", "yuv420p10le"),
+    ],
+)
+def test_a_chosen_encoder_gets_the_nearest_format_that_loses_nothing(
+    clip: MediaInfo, tmp_path: Path, source: str, encoder: str, format: str
+) -> None:
+    plan = planned(with_format(clip, source), "out.mov", tmp_path, codec=encoder)
+    assert plan.target.pixel_format.name == format
+
+
 def test_defaults_of_quality(clip: MediaInfo, tmp_path: Path) -> None:
     job = planned(clip, "a.mkv", tmp_path).job
     assert job is not None and job.settings["crf"] == "17" and job.settings["preset"] == "medium"
