@@ -31,6 +31,7 @@ from paragon_stream.media.images.metadata import not_embedded
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, read_picture
+from paragon_stream.media.source import check_local
 from paragon_stream.media.workdir import check_destination
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
@@ -65,7 +66,7 @@ class _Wishes:
 
 
 def is_images(source: str | Path, destination: str | Path) -> bool:
-    """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to an image.
+    """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to no video.
 
     A numbered name such as frame_%06d.png stands for a video, which is `upscale`'s.
     """
@@ -76,10 +77,7 @@ def is_images(source: str | Path, destination: str | Path) -> bool:
         return True
     if not path.exists() and glob.has_magic(str(source)):
         return True
-    to_images = (
-        is_image_name(destination) or Path(destination).is_dir() or str(destination).endswith(("/", "\\"))
-    )
-    return is_image_name(path) and to_images
+    return is_image_name(path) and not is_video_name(Path(destination)) and str(destination) != "-"
 
 
 def upscale_images(
@@ -90,6 +88,7 @@ def upscale_images(
     scale: int | None = UpscalerOptions.scale,
     weights: str | Path | None = UpscalerOptions.weights,
     alpha: float | None = UpscalerOptions.alpha,
+    window_size: int | None = UpscalerOptions.window_size,
     engine: str = UpscalerOptions.engine,
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
@@ -130,6 +129,7 @@ def upscale_images(
         scale=scale,
         weights=weights,
         alpha=alpha,
+        window_size=window_size,
         engine=engine,
         precision=precision,
         threads=threads,
@@ -152,7 +152,12 @@ def upscale_images(
         (on_warning or _log.warning)(sentence)
     # With a size to reach, each picture has its own scale; that there is one at all is known at once.
     network = load_weights(
-        weights, variant=variant, scale=scale, alpha=alpha, factor=Fraction(1) if size else None
+        weights,
+        variant=variant,
+        scale=scale,
+        alpha=alpha,
+        window_size=window_size,
+        factor=Fraction(1) if size else None,
     )
     results: list[ImageResult] = []
     with PictureUpscaler(options) as upscaler:
@@ -233,16 +238,21 @@ def plan_images(
 
 
 def _expanded(source: str | Path) -> list[Path]:
+    check_local(source)
     path = Path(source)
     if path.is_dir():
         found = sorted(each for each in path.iterdir() if is_image_name(each) and each.is_file())
         if not found:
-            raise InputError(f"the folder {path} holds no PNG, JPEG, WebP, TIFF or BMP image")
+            one_by_one = any(map(is_video_name, path.iterdir()))
+            hint = "; its videos are upscaled one by one, by their names" if one_by_one else ""
+            raise InputError(f"the folder {path} holds no PNG, JPEG, WebP, TIFF or BMP image{hint}")
         return found
     if not path.exists() and glob.has_magic(str(source)):
         found = sorted(Path(each) for each in glob.glob(str(source)) if Path(each).is_file())  # noqa: PTH207
         if not found:
             raise InputError(f"no file is called {source}")
+        if all(map(is_video_name, found)):
+            raise UsageError(f"{source} are videos: they are upscaled one by one, by their names")
         return found
     return [path]
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.options import given, network_options, parse_encoder_options
-from paragon_stream.cli.reports import check_report, report_option, trace_option, write_report
+from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
 
 
@@ -82,7 +82,7 @@ def command(
     from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, size
     from paragon_stream.livestream import live
 
-    check_report(report)
+    check_reports(report, options["trace"])
     with ProgressDisplay(live_line, quiet=quiet) as display:
         result = live(
             source,

@@ -24,10 +24,11 @@ class _Report(Protocol):
     def to_json(self) -> str: ...
 
 
-def check_report(path: Path | None) -> None:
-    """Raise OutputError, before any work, where a report could not be written."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise OutputError(f"the report cannot be written: {path.absolute().parent} is no folder")
+def check_reports(report: Path | None, trace: Path | None) -> None:
+    """Raise OutputError, before any work, where a report or a trace could not be written."""
+    for what, path in (("report", report), ("trace", trace)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise OutputError(f"the {what} cannot be written: {path.absolute().parent} is no folder")
 
 
 def write_report(result: _Report, path: Path | None) -> None:

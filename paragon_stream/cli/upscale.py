@@ -10,7 +10,7 @@ import click
 from paragon_stream import __version__
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import given, network_options, parse_encoder_options
-from paragon_stream.cli.reports import check_report, report_option, trace_option, write_report
+from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 
 
 class _MainCommand(click.Command):
@@ -96,7 +96,7 @@ def command(
     from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, size
     from paragon_stream.images import is_images
 
-    check_report(report)
+    check_reports(report, options["trace"])
     if is_images(source, destination):
         images = run_images(
             source,

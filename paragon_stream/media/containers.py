@@ -161,6 +161,8 @@ CONTAINERS = (MKV, MP4, MOV, WEBM, TS)
 
 def container_for(destination: Path) -> Container:
     """The container that the suffix of `destination` names. Raises UsageError listing the known ones."""
+    if destination.is_dir():
+        raise UsageError(f"{destination} is a folder: give the output a file name")
     suffix = destination.suffix.lower()
     for container in CONTAINERS:
         if suffix in container.suffixes:

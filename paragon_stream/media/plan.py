@@ -226,9 +226,9 @@ def _choose(container: Container, source: PixelFormat, options: OutputOptions) -
             encoder = find_encoder(options.codec)
         likes = (source, without_alpha(source))
         nearest = (encoder.closest(like, finer=finer) for like in likes for finer in (False, True))
-        pixels = wanted or next(filter(None, nearest), source)
-        check_pixel_format(encoder, pixels)
-        return encoder, pixels
+        chosen = wanted or next(filter(None, nearest), source)
+        check_pixel_format(encoder, chosen)
+        return encoder, chosen
     candidates = [find_encoder(name) for name in container.encoders]
     for like in _acceptable(source):
         for encoder in candidates:

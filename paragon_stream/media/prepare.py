@@ -17,6 +17,7 @@ from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReade
 from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.probe import probe
 from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.source import check_local
 from paragon_stream.media.strength import Fetch
 from paragon_stream.media.tracks import video_index
 
@@ -45,6 +46,7 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     frame: `info.cut` begins with it. Raises what `probe` raises, and InputError for a range that holds no
     frame.
     """
+    check_local(path)
     sequence = numbering(path)
     if sequence is not None:
         if options.range or options.video:

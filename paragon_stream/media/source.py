@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from paragon_stream.errors import InputError
+from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.av_errors import AV_ERRORS, reason
 
 _HEAD = 1 << 20
@@ -18,6 +18,14 @@ _HEAD = 1 << 20
 
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
 """FFmpeg shows any *.txt as a terminal screen, and any *.bin as text art."""
+
+
+def check_local(said: str | Path) -> None:
+    """Raise UsageError if `said` can be read only once: an address, or standard input."""
+    scheme, address, _ = str(said).partition("://")
+    if address or scheme == "-":
+        what = f"an address ({scheme}://…)" if address else "standard input"
+        raise UsageError(f"{what} cannot be read like a file: save it first, or use `paragon-stream live`")
 
 
 def open_source(path: str | Path) -> InputContainer:

@@ -62,6 +62,22 @@ def test_source_that_is_no_video(refused: Refusal, tmp_path: Path) -> None:
         assert word in refused(tmp_path / name, out, code=1)
 
 
+def test_source_that_is_no_file(refused: Refusal, clip: Path, tmp_path: Path) -> None:
+    for said in ("https://example.org/film.mkv", "-"):
+        assert "`paragon-stream live`" in refused(said, tmp_path / "out.mkv", code=2)
+    assert "`paragon-stream live`" in refused("https://example.org/a.png", tmp_path / "b.png", code=2)
+    assert "one by one" in refused(clip.parent, tmp_path / "larger", code=1)
+    assert "one by one" in refused(clip.parent / "*.mkv", tmp_path / "larger", code=2)
+
+
+@pytest.mark.parametrize("option", ["--report", "--trace"])
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    refused: Refusal, clip: Path, tmp_path: Path, option: str
+) -> None:
+    said = refused(clip, tmp_path / "out.mkv", option, tmp_path / "nowhere" / "file.json", code=1)
+    assert f"the {option[2:]} cannot be written" in said
+
+
 def test_destination_that_cannot_be_written(refused: Refusal, clip: Path, tmp_path: Path) -> None:
     existing = tmp_path / "existing.mkv"
     existing.write_bytes(b"precious")
@@ -70,7 +86,7 @@ def test_destination_that_cannot_be_written(refused: Refusal, clip: Path, tmp_pa
     assert "--overwrite" in refused(clip, existing, code=1)
     assert existing.read_bytes() == b"precious"
     assert "folder" in refused(clip, tmp_path / "nowhere" / "out.mkv", code=1)
-    refused(clip, tmp_path, code=2)
+    assert "is a folder: give the output a file name" in refused(clip, tmp_path, code=2)
     assert "same" in refused(copy, copy, "--overwrite", code=2)
     assert ".xyz" in refused(clip, tmp_path / "out.xyz", code=2)
     assert copy.read_bytes() == clip.read_bytes()

@@ -104,6 +104,9 @@ def test_who_is_asked(tmp_path: Path) -> None:
     assert is_images(image, tmp_path / "b.JPG")
     assert is_images(image, tmp_path)
     assert is_images(odd, tmp_path / "b.png")
+    assert is_images(image, "larger")
+    assert is_images(image, "out.gif")  # which is then refused with the kinds that can be written
+    assert not is_images(image, "-")
     assert not is_images(image, "out.mkv")
     assert not is_images("in_%04d.png", "out_%04d.png")
     assert not is_images("clip.mkv", "out_%04d.png")
