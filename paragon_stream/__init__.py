@@ -51,3 +51,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """What has not been used yet is there all the same: for those who look around, and for completion."""
+    return sorted({*globals(), *__all__})

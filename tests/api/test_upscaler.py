@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from clips import scene
 
+import paragon_stream
 from paragon_stream import ColorSpec, Upscaler
 from paragon_stream.errors import CheckpointError, FormatError, UsageError
 from paragon_stream.frame import Matrix, pixel_format
@@ -103,3 +104,9 @@ def test_wrong_options_are_refused_in_words(
 ) -> None:
     with pytest.raises(error, match=word):
         Upscaler(**{"width": 48, "height": 32, **options})  # type: ignore[arg-type]
+
+
+def test_names_can_be_found_by_looking_around() -> None:
+    found = dir(paragon_stream)
+    assert {"upscale", "upscale_images", "live", "Upscaler", "__version__"} <= set(found)
+    assert all(getattr(paragon_stream, name) is not None for name in paragon_stream.__all__)
