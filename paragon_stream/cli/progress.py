@@ -11,6 +11,7 @@ from typing import Self
 import click
 
 from paragon_stream.live_session import LiveProgress
+from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.render import RenderProgress
 
 PLAIN_INTERVAL = 10.0
@@ -96,7 +97,11 @@ class _Bar:
             transient=True,
         )
         self._task = self._progress.add_task("starting", total=None)
-        self._progress.start()
+        with HeldInterrupt() as interrupt:  # half begun, it would leave the terminal without a cursor
+            self._progress.start()
+        if interrupt.pending:
+            self._progress.stop()
+            raise KeyboardInterrupt
 
     def show(self, line: str, progress: RenderProgress | LiveProgress) -> None:
         if isinstance(progress, LiveProgress):

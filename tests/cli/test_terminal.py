@@ -1,0 +1,43 @@
+"""What is left of the progress display on a terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
+@pytest.mark.timeout(60)
+def test_the_cursor_is_back_after_ctrl_c_at_the_very_beginning(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "paragon_stream", "examples/sample.mkv", str(tmp_path / "out.mkv")],
+        cwd=REPOSITORY,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    said = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        try:
+            while more := terminal.read(4096):
+                if not said:
+                    process.send_signal(signal.SIGINT)  # the display begins just now
+                said += more
+        except OSError:  # what Linux says when the other end has been closed
+            pass
+    assert process.wait(30) == 130, said
+    assert said.startswith(HIDE)
+    assert said.rindex(SHOW) > said.rindex(HIDE)
+    assert b"interrupted" in said
+    assert not list(tmp_path.iterdir())
