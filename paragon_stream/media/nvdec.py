@@ -24,7 +24,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.frame import Layout, PixelFormat, pixel_format
 from paragon_stream.media.info import Gpu, MediaInfo, VideoInfo
 from paragon_stream.media.planes import Plane, copy_from_frame, copy_interleaved
-from paragon_stream.media.source import open_source, video_stream
+from paragon_stream.media.source import ffmpeg_name, open_source, video_stream
 
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
 """By FFmpeg's names. MPEG-2 and MPEG-4 leave rounding to the decoder, and cost a CPU next to nothing."""
@@ -171,7 +171,7 @@ def open_on_gpu(path: Path, index: int, gpu: Gpu) -> tuple[InputContainer, av.Vi
             context.width, context.height = theirs.width, theirs.height
         else:  # with all that the container says of it
             container.close()
-            container = av.open(str(path), "r", hwaccel=_accelerator(gpu))
+            container = av.open(ffmpeg_name(path), "r", hwaccel=_accelerator(gpu))
             stream = video_stream(container, index)
             context = stream.codec_context
         if not context.is_hwaccel:

@@ -28,6 +28,11 @@ def check_local(said: str | Path) -> None:
         raise UsageError(f"{what} cannot be read like a file: save it first, or use `paragon-stream live`")
 
 
+def ffmpeg_name(path: Path) -> str:
+    """`path` as FFmpeg takes it for a file, and not "Movie: The Sequel.mkv" for a protocol."""
+    return str(path.absolute())
+
+
 def open_source(path: str | Path) -> InputContainer:
     """The demuxer of a regular file. The caller closes it.
 
@@ -50,7 +55,7 @@ def open_source(path: str | Path) -> InputContainer:
     if not head:
         raise InputError(f"{path} is empty")
     try:
-        container = av.open(str(path), "r")
+        container = av.open(ffmpeg_name(path), "r")
     except AV_ERRORS as error:
         raise InputError(_explanation(path, head, error)) from error
     if container.format.name in _TEXT_ART:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -206,3 +207,17 @@ def test_a_file_called_like_a_command(
     assert len(read_frames(tmp_path / "out.mkv")) == 2
     assert run(["probe", "./probe"]) == 0
     assert "h264" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize(
+    "name", ["Movie: The Sequel.mkv", "Show %d.mkv", "[Group] Show - 01 [1080p].mkv", "?.mkv"]
+)
+def test_any_name_is_a_files_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Not a protocol's, a numbering's or a pattern's."""
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / name, frames=5)
+    out = f"upscaled {name}"
+    assert paragon_stream.upscale(name, out, engine="null").frames_out == 5
+    assert paragon_stream.live(name, f"live {name}", engine="null").frames_out > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, out, f"live {name}"])

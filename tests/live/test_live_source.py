@@ -29,7 +29,7 @@ from paragon_stream.media.live.source import CaptureOptions, Kind, find_source
         ("rtmp://host/app/key", "linux", Kind.NETWORK, "rtmp://host/app/key", None),
         ("https://host/live.m3u8", "linux", Kind.NETWORK, "https://host/live.m3u8", None),
         ("-", "linux", Kind.PIPE, "pipe:0", None),
-        ("film.mkv", "linux", Kind.FILE, "film.mkv", None),
+        ("film.mkv", "linux", Kind.FILE, str(Path("film.mkv").absolute()), None),
     ],
 )
 def test_names(said: str, platform: str, kind: Kind, url: str, format: str | None) -> None:

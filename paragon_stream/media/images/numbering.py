@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.containers import is_video_name
 
 _PLACE = re.compile(r"%0?(\d*)d")
 
@@ -38,13 +39,13 @@ class Numbering:
 
 
 def numbering(path: str | Path) -> Numbering | None:
-    """The numbering that the name of `path` describes; None for an ordinary name, or an existing file's.
+    """The numbering that the name of `path` describes; None for a video's name, or an existing file's.
 
     Raises UsageError for more than one number in the name.
     """
     path = Path(path)
     places = list(_PLACE.finditer(path.name))
-    if not places or path.exists():
+    if not places or path.exists() or is_video_name(path):
         return None
     if len(places) > 1:
         raise UsageError(f"{path} has {len(places)} numbers; a sequence has one")

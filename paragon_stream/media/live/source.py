@@ -24,6 +24,7 @@ from pathlib import Path
 from paragon_stream.errors import UsageError
 from paragon_stream.media.live.input_options import check_input_options
 from paragon_stream.media.live.names import shown_name
+from paragon_stream.media.source import ffmpeg_name
 
 SCREEN_RATE = 30
 """Frames a second that a screen is captured with unless told otherwise."""
@@ -240,7 +241,7 @@ def _network(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, Non
 
 
 def _stream(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
-    return "pipe:0" if said == "-" else said, None, _raw(wanted)
+    return "pipe:0" if said == "-" else ffmpeg_name(Path(said)), None, _raw(wanted)
 
 
 def _raw(wanted: CaptureOptions) -> dict[str, str]:
