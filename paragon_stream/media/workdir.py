@@ -75,25 +75,26 @@ class WorkDir:
             self.notice = f"replaced {self.file}, left behind by an unfinished run"
             self._try(self.file.unlink, "remove")
 
-    def promote(self) -> None:
-        """Give the finished file its final name, in one step, and remove the folder.
+    def promote(self) -> int:
+        """Give the finished file its final name, in one step, and remove the folder; its size, bytes.
 
         Raises OutputError, and keeps the file in the folder, if that fails or the name was taken meanwhile.
         """
         try:
             _sync(self.file)
+            size = self.file.stat().st_size
             if self.destination.exists() and not self.overwrite:
                 raise OutputError(
                     f"{self.destination} appeared during the render: the result is kept as {self.file}"
                 )
             self.file.replace(self.destination)
         except OSError as error:
-            raise OutputError(
-                f"cannot write {self.destination}: {reason(error)}; the result is kept as {self.file}"
-            ) from error
+            kept = f"the result is kept as {self.file}" if self.file.exists() else f"{self.file} is gone"
+            raise OutputError(f"cannot write {self.destination}: {reason(error)}; {kept}") from error
         finally:
             self._release()
         self.discard()
+        return size
 
     def discard(self) -> None:
         """Remove the folder with everything that this run put there."""

@@ -129,13 +129,12 @@ class VideoWriter:
         self._close_source()
         self._ended = True
         self._write_aspect()
-        self.bytes_written = self._work.file.stat().st_size
         if self._moved:
             self.warnings.append(
                 f"{self._moved} frames were closer together than {self._container.name} can tell apart"
                 " and were shown one tick later"
             )
-        self._work.promote()
+        self.bytes_written = self._work.promote()
 
     def abort(self) -> None:
         """See `Sink.abort`: closes what has been written, and keeps it if it has pictures."""

@@ -152,8 +152,7 @@ class LiveWriter:
             self.warnings.append(f"{lost} packets of sound could not be written")
         self._close_pipe()
         if self._work is not None:
-            self.bytes_written = self._work.file.stat().st_size
-            self._work.promote()
+            self.bytes_written = self._work.promote()
 
     def abort(self) -> None:
         if self._ended:
