@@ -88,6 +88,7 @@ def upscale_images(
     scale: int | None = UpscalerOptions.scale,
     weights: str | Path | None = UpscalerOptions.weights,
     alpha: float | None = UpscalerOptions.alpha,
+    window_size: int | None = UpscalerOptions.window_size,
     engine: str = UpscalerOptions.engine,
     precision: str = UpscalerOptions.precision,
     threads: int | None = UpscalerOptions.threads,
@@ -128,6 +129,7 @@ def upscale_images(
         scale=scale,
         weights=weights,
         alpha=alpha,
+        window_size=window_size,
         engine=engine,
         precision=precision,
         threads=threads,
@@ -154,6 +156,7 @@ def upscale_images(
         variant=variant,
         scale=scale,
         alpha=alpha,
+        window_size=window_size,
         factor=Fraction(1) if size else None,
     )
     results: list[ImageResult] = []

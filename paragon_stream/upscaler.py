@@ -36,7 +36,8 @@ class UpscalerOptions:
 
     `weights` is a path or the name of a shipped set; None takes the default set of the variant and scale.
     `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. `alpha`
-    overrides the base path's sharpening; None takes what the weights' metadata say. `device` is "cpu" or
+    overrides the base path's sharpening and `window_size` the side of Photo's and Pro's windows of attention
+    (source pixels); None takes what the weights' metadata say. `device` is "cpu" or
     "cuda:N"; None leaves it to the engine: the first GPU, for those that need one. Frames are dealt out to
     several GPUs where `device` names them: "cuda:0,cuda:1", or "cuda:all".
 
@@ -51,6 +52,7 @@ class UpscalerOptions:
     scale: int | None = None
     weights: str | Path | None = None
     alpha: float | None = None
+    window_size: int | None = None
     engine: str = "auto"
     precision: str = Precision.AUTO
     threads: int | None = None
@@ -88,6 +90,7 @@ def choose_network(
         variant=options.variant,
         scale=options.scale,
         alpha=options.alpha,
+        window_size=options.window_size,
         factor=placement.factor if placement else None,
     )
     if parse_strength(options.strength) is not None and not weights.spec.conditioned:
@@ -141,6 +144,7 @@ class Upscaler:
         scale: int | None = UpscalerOptions.scale,
         weights: str | Path | None = UpscalerOptions.weights,
         alpha: float | None = UpscalerOptions.alpha,
+        window_size: int | None = UpscalerOptions.window_size,
         engine: str = UpscalerOptions.engine,
         precision: str = UpscalerOptions.precision,
         threads: int | None = UpscalerOptions.threads,
@@ -167,6 +171,7 @@ class Upscaler:
             scale=scale,
             weights=weights,
             alpha=alpha,
+            window_size=window_size,
             engine=engine,
             precision=precision,
             threads=threads,

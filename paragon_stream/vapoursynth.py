@@ -64,6 +64,7 @@ def upscale(
     precision: str = "auto",
     weights: str | Path | None = None,
     alpha: float | None = None,
+    window_size: int | None = None,
     prefetch: int | None = None,
     wait: bool = True,
     to: str | float | None = None,
@@ -85,7 +86,7 @@ def upscale(
     whose size would be wrong, is dropped. Weights that are conditioned on the strength of compression take
     it from `_ParagonStrength` (0…1), and `strength` where that is absent.
 
-    `weights` is a path or the name of a shipped set, `alpha` overrides the sharpening that the weights'
+    `weights` is a path or the name of a shipped set, `alpha` and `window_size` override what the weights'
     metadata say. `prefetch` is how many frames may be in flight at once (default: as many as the core has
     threads); the host decides how many of them it asks for. Sessions are shared by the whole process, so
     reloading a script compiles nothing again.
@@ -105,6 +106,7 @@ def upscale(
             scale=scale,
             weights=weights,
             alpha=alpha,
+            window_size=window_size,
             to=to,
             fit=fit,
             engine=engine,

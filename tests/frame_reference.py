@@ -22,10 +22,10 @@ from paragon_stream.geometry import Axis, Placement
 
 type Array = NDArray[np.float64]
 
-MARGINS = {Variant.REALTIME: 16, Variant.STREAM: 40, Variant.PHOTO: 8, Variant.PRO: 8}
+MARGINS = {Variant.REALTIME: 16, Variant.STREAM: 40, Variant.PHOTO: 12, Variant.PRO: 12}
 """Luma samples of replicated edge: more than convolutions see (7 and 28), whole chroma samples at 4:1.
 
-Attention sees further; there the margin is by definition the convolutions' reach in whole windows (of 4).
+Attention sees further; there the margin is by definition the convolutions' reach and one window (of 4).
 """
 
 

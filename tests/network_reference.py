@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Generation, NetworkSpec, Variant, Weights
+from paragon_stream.checkpoint.untrained import untrained
 
 type Array = NDArray[np.float64]
 
@@ -47,28 +48,7 @@ def random_spec(
 
 def random_weights(spec: NetworkSpec, seed: int = 0) -> Weights:
     """Well-conditioned weights: unit gain through the layers, detail of some ten code values."""
-    rng = np.random.default_rng(seed)
-    tensors: dict[str, NDArray[np.float32]] = {}
-    for name, shape in spec.tensor_shapes().items():
-        if name.startswith("base."):
-            taps = H7 if ".sharp." in name else H5
-            value = np.tile(taps, (shape[0] if len(shape) == 4 else 1, 1)).reshape(shape)
-        elif name == "detail_gain":
-            value = np.array(0.05)
-        elif name.endswith("gamma"):
-            value = rng.uniform(0.1, 0.5, shape)
-        elif "norm" in name and name.endswith("scale"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif name.endswith("bias"):
-            value = 0.1 * rng.standard_normal(shape)
-        else:
-            value = rng.standard_normal(shape) / math.sqrt(math.prod(shape[1:]))
-        tensors[name] = np.array(value, dtype=np.float32)
-    metadata = {"upsampler_alpha": str(spec.alpha), "generation": spec.generation.value}
-    if spec.window:
-        metadata["window_size"] = str(spec.window)
-    if math.isfinite(spec.product_limit):
-        metadata["product_limit"] = str(spec.product_limit)
+    tensors, metadata = untrained(spec, seed)
     return Weights.from_tensors(tensors, metadata=metadata, name=f"random {spec.variant} x{spec.scale}")
 
 

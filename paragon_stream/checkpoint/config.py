@@ -14,16 +14,18 @@ from typing import Any
 
 import yaml
 
-from paragon_stream.checkpoint.spec import Variant
+from paragon_stream.checkpoint.spec import USUAL_WINDOW, Variant
 from paragon_stream.errors import InputError, UsageError
 
 TYPES = {
     "paragonsr2_realtime": (Variant.REALTIME, 0.3),
     "paragonsr2_stream": (Variant.STREAM, 0.0),
+    "paragonsr2_photo": (Variant.PHOTO, 0.4),
+    "paragonsr2_pro": (Variant.PRO, 0.4),
 }
 """Upstream's name of a network → variant, and the alpha that upstream takes where the file says none."""
 
-NOT_YET = ("paragonsr2_photo", "paragonsr2_pro", "paragonsr2_ultimate")
+NOT_YET = ("paragonsr2_ultimate",)
 
 WITHOUT_EFFECT = (
     "attention_mode",
@@ -31,10 +33,9 @@ WITHOUT_EFFECT = (
     "export_safe",
     "gradient_checkpointing",
     "use_content_aware",
-    "window_size",
 )
-"""Options of these types that upstream takes and that change nothing about a trained realtime or stream:
-starting values, other variants' parts, how training spends memory."""
+"""Options of these types that upstream takes and that change nothing about a trained network: starting
+values, how training spends memory, what the tensors tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,19 @@ class NetworkConfig:
     variant: Variant
     scale: int | None
     alpha: float
+    window_size: int | None = None
+    """Of photo and pro only."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it tells, by the names of the options that it stands for."""
+        all_facts = {
+            "variant": str(self.variant),
+            "scale": self.scale,
+            "alpha": self.alpha,
+            "window_size": self.window_size,
+        }
+        return {name: value for name, value in all_facts.items() if value is not None}
 
 
 def read_network_config(path: Path) -> NetworkConfig:
@@ -74,7 +88,7 @@ def _network(content: Any) -> NetworkConfig:
         raise UsageError(f"network_g is of the type {kind}, not supported yet")
     if name not in TYPES:
         raise UsageError(f"network_g has the type {kind!r}; known: {', '.join(TYPES)}")
-    known = ("type", "scale", "upsampler_alpha", *WITHOUT_EFFECT)
+    known = ("type", "scale", "upsampler_alpha", "window_size", *WITHOUT_EFFECT)
     for key in network:
         if key not in known:
             raise UsageError(f"network_g has the unknown option {key}; known: {', '.join(known)}")
@@ -86,4 +100,10 @@ def _network(content: Any) -> NetworkConfig:
     alpha = network.get("upsampler_alpha", usual_alpha)
     if type(alpha) not in (int, float):
         raise UsageError(f"upsampler_alpha is {alpha!r}, which is no number")
-    return NetworkConfig(variant=variant, scale=scales[0] if scales else None, alpha=float(alpha))
+    attends = variant in (Variant.PHOTO, Variant.PRO)
+    window = network.get("window_size", USUAL_WINDOW) if attends else None
+    if window is not None and type(window) is not int:
+        raise UsageError(f"window_size is {window!r}, which is no whole number")
+    return NetworkConfig(
+        variant=variant, scale=scales[0] if scales else None, alpha=float(alpha), window_size=window
+    )

@@ -30,6 +30,8 @@ def at_strength(weights: Weights, strength: float) -> Weights:
         "upsampler_alpha": f"{spec.alpha:g}",
         "name": name,
     }
+    if spec.window:
+        facts["window_size"] = str(spec.window)
     return Weights.from_tensors(tensors, metadata={**unsaid, **weights.metadata, **facts}, name=name)
 
 

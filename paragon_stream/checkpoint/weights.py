@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from paragon_stream.checkpoint.detect import detect
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
 from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped, scale_for
-from paragon_stream.checkpoint.spec import NetworkSpec, Variant
+from paragon_stream.checkpoint.spec import NetworkSpec, Variant, published
+from paragon_stream.checkpoint.untrained import UNTRAINED, untrained
 from paragon_stream.errors import CheckpointError, UsageError
 from paragon_stream.wholefile import whole_file
 
@@ -78,7 +79,8 @@ def load_weights(
 
     `variant` and `scale` choose among the shipped sets (default realtime ×2); a file must agree with them
     where they are given. Without a `scale`, `factor` (how much the picture shall be enlarged) chooses it: the
-    smallest that is enough, else the largest there is. `alpha` and `window_size` overrule the metadata.
+    smallest that is enough, else the largest there is. `alpha` and `window_size` overrule the metadata. The
+    set "untrained" is random numbers, of any variant: for measuring speed.
 
     Raises UsageError if nothing of that name is shipped or the file is of another variant or scale, and
     CheckpointError if the file cannot be read or is not exactly the state dict of a known network.
@@ -86,6 +88,8 @@ def load_weights(
     if variant is not None and variant not in list(Variant):
         raise UsageError(f"there is no variant {variant}; choose from {', '.join(Variant)}")
     path = _as_path(weights)
+    if weights == UNTRAINED:
+        return _untrained(variant or "realtime", scale or 2, alpha=alpha, window_size=window_size)
     if path is None:
         wanted_set, family = None if weights is None else str(weights), variant or "realtime"
         wanted_scale = scale or (2 if factor is None else scale_for(factor, wanted_set, variant=family))
@@ -101,6 +105,12 @@ def load_weights(
         raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was asked for")
     logger.info("weights: %s, %s, sha256 %s", found.name, found.spec, found.sha256[:12])
     return found
+
+
+def _untrained(variant: str, scale: int, *, alpha: float | None, window_size: int | None) -> Weights:
+    logger.warning("untrained weights are random numbers: for measuring speed, not for pictures")
+    tensors, metadata = untrained(published(variant, scale, alpha=alpha or 0.0))
+    return Weights.from_tensors(tensors, metadata=metadata, window_size=window_size, name=UNTRAINED)
 
 
 def _as_path(weights: str | Path | None) -> Path | None:
@@ -154,7 +164,8 @@ def save_weights(
         raise UsageError(f"the metadata of saved weights lacks {', '.join(absent)}")
     plain = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}
     plain = {name: value.reshape(np.shape(tensors[name])) for name, value in plain.items()}
-    detect(plain, metadata)
+    if detect(plain, metadata).window and "window_size" not in metadata:
+        raise UsageError("the metadata of saved weights lacks window_size")
     data = safetensors.numpy.save(plain, metadata=dict(metadata))
     with whole_file(path) as file:
         file.write(data)

@@ -15,13 +15,11 @@ def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path 
     from paragon_stream.checkpoint import read_network_config
 
     found = read_network_config(path)
-    facts = {"variant": str(found.variant), "scale": found.scale, "alpha": found.alpha}
-    told = {name: value for name, value in facts.items() if value is not None}
-    context.default_map = {**(context.default_map or {}), **told}
+    context.default_map = {**(context.default_map or {}), **found.facts}
 
 
 def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """`--config FILE.yml`: variant, scale and alpha from a traiNNer-redux file."""
+    """`--config FILE.yml`: what a traiNNer-redux file tells of the network."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -29,5 +27,5 @@ def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         is_eager=True,
         expose_value=False,
         callback=_as_defaults,
-        help="traiNNer-redux file that tells variant, scale and alpha.",
+        help="traiNNer-redux file that tells variant, scale, alpha and window size.",
     )(function)

@@ -21,9 +21,10 @@ DEFAULT_FRAMES = 24
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--data", type=click.Path(path_type=Path), help="HR pictures or videos: a file or a folder.")
 @click.option("--weights", metavar="NAME|FILE", help="A shipped set or a file; default: the default set.")
-@click.option("--variant", metavar="V", help="realtime or stream.")
+@click.option("--variant", metavar="V", help="realtime, stream, photo or pro.")
 @click.option("--scale", type=int, metavar="S")
 @click.option("--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it.")
+@click.option("--window-size", type=int, metavar="N", help="Window of attention, where the file lacks it.")
 @config_option
 @click.option("--degradation", default="bicubic", show_default=True, metavar="D", help="How LR is made.")
 @click.option(
@@ -98,9 +99,13 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
 def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
     from paragon_stream.train.evaluate_video import compare_files
 
-    idle = [name for name in ("weights", "variant", "scale", "alpha") if options[name] is not None]
+    idle = [
+        name for name in ("weights", "variant", "scale", "alpha", "window_size") if options[name] is not None
+    ]
     if idle or options["encode"]:
-        raise UsageError(f"--{(idle or ['encode'])[0]} says nothing about two finished videos")
+        raise UsageError(
+            f"--{(idle or ['encode'])[0].replace('_', '-')} says nothing about two finished videos"
+        )
     _say_if_vmaf_is_absent()
     return compare_files(reference, result, frames=options["frames"])
 

@@ -18,6 +18,7 @@ _OPTIONS = (
     "scale",
     "weights",
     "alpha",
+    "window_size",
     "engine",
     "precision",
     "threads",

@@ -32,7 +32,9 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """The options that choose a network and an engine."""
     for option in reversed(
         [
-            click.option("--variant", metavar="NAME", help="Network: realtime (default) or stream."),
+            click.option(
+                "--variant", metavar="NAME", help="Network: realtime (default), stream, photo or pro."
+            ),
             click.option("--scale", type=int, metavar="N", help="Factor of the network (default 2)."),
             click.option(
                 "--to", metavar="SIZE", help="Size of the result: 1080p, 1920x1080, or a factor such as 1.5."
@@ -41,6 +43,12 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             click.option("--weights", metavar="NAME|FILE", help="A shipped set or a checkpoint file."),
             click.option(
                 "--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it."
+            ),
+            click.option(
+                "--window-size",
+                type=int,
+                metavar="N",
+                help="Window of attention of photo and pro, where the file lacks it (else 16).",
             ),
             click.option(
                 "--strength",

@@ -36,7 +36,7 @@ from paragon_stream.framejob.fold import Block
 from paragon_stream.framejob.tail import Pair, Tail, arrange_tail, collapse_tail
 from paragon_stream.geometry import Placement, enlarged
 
-_MAPS = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 10, Variant.PRO: 10}
+_MAPS = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 16, Variant.PRO: 16}
 """Feature maps (of as many channels as the body has) that are alive at once, at most."""
 
 
@@ -56,8 +56,8 @@ class FrameJob:
     weights_name: str
     weights_sha256: str
     margin: int
-    """Replicated luma samples around the picture: the convolutions' radius, rounded up to keep every grid
-    aligned, windows of attention among them."""
+    """Replicated luma samples around the picture: the network's, rounded up to keep every grid aligned,
+    windows of attention among them."""
     cell: Pair[int]
     """Luma samples after which all grids repeat: what a tile's origin must be a multiple of."""
     padded: Pair[int]
@@ -180,7 +180,7 @@ def build_job(
     source_colors, target_colors = color_map(source), color_map(target)
 
     cell = _cell(source.pixel_format, target.pixel_format, spec)
-    margin = math.ceil(spec.radius / math.lcm(2, *cell)) * math.lcm(2, *cell)
+    margin = math.ceil(spec.margin / math.lcm(2, *cell)) * math.lcm(2, *cell)
     padded = _padded(source, margin, cell)
     inputs = tuple(input_plane(source, component, margin, padded) for component in colors(source))
     mix = target_colors.from_rgb @ source_colors.to_rgb

@@ -106,7 +106,7 @@ class ReleaseNet(nn.Module):
         if self.border == "zero":
             return 0
         whole = self.spec.window or 1
-        return math.ceil(self.spec.radius / whole) * whole
+        return math.ceil(self.spec.margin / whole) * whole
 
     def _extended(self, x: Tensor, margin: int) -> Tensor:
         """The picture with its margin, and as much more below and to the right as makes whole windows."""

@@ -98,8 +98,9 @@ def _by_tiles(
 ) -> list[NDArray[np.int32]]:
     """The CPU's result where it was computed, -1 elsewhere."""
     side = max(_TILE, 2 * job.context) + 2 * job.context
-    rows = side if job.source.height > 2 * side else job.source.height
-    columns = side if job.source.width > 2 * side else job.source.width
+    whole = job.spec.sees_whole_frame  # then tiles would be another picture
+    rows = side if job.source.height > 2 * side and not whole else job.source.height
+    columns = side if job.source.width > 2 * side and not whole else job.source.width
     tiling = Tiling(job, rows, columns)
     last = len(tiling) - 1
     corners_and_middle = {0, tiling.across - 1, last // 2, last - tiling.across + 1, last}

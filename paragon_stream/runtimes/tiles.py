@@ -1,9 +1,10 @@
 """Frames too large to be computed at once, in tiles.
 
-A tile whose origin lies on all grids and which has the margin as context gives the samples that the whole
-frame would give, so seams do not exist (up to the order of sums: a value half-way between two codes may be
-rounded either way). Where a job brings its result to another size, tiles give unrounded samples, and each
-part of the target is resampled from them here, by the tables that the whole frame's graph has.
+A tile whose origin lies on all grids and which has the job's context gives the samples that the whole frame
+would give, so seams do not exist (up to the order of sums: a value half-way between two codes may be rounded
+either way). Pro is the exception: it sees means over the frame, and in tiles those of each tile. Where a job
+brings its result to another size, tiles give unrounded samples, and each part of the target is resampled from
+them here, by the tables that the whole frame's graph has.
 """
 
 from __future__ import annotations
@@ -173,6 +174,8 @@ class TiledSession:
         self.device = self._session.device
         self.in_flight = 1
         self._lock = threading.Lock()
+        if job.spec.sees_whole_frame:
+            logger.warning("%s sees the mean of each tile instead of the frame's", job.spec.variant)
         logger.info("%s is computed in %d tiles of %d×%d", job.source, len(self._tiling), columns, rows)
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:

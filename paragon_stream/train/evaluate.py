@@ -45,6 +45,7 @@ def evaluate(
     variant: str | None = None,
     scale: int | None = None,
     alpha: float | None = None,
+    window_size: int | None = None,
     degradation: str = "bicubic",
     engine: str = "auto",
     precision: str = "fp32",
@@ -53,15 +54,15 @@ def evaluate(
 ) -> Evaluation:
     """Measure weights on a picture, or on every picture of a folder, through the frame job.
 
-    `weights`, `variant`, `scale` and `alpha` choose as in `upscale`; `degradation` is one of DEGRADATIONS.
-    `strength` is what conditioned weights are told.
+    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`; `degradation` is one of
+    DEGRADATIONS. `strength` is what conditioned weights are told.
 
     Raises InputError if there are no usable pictures, UsageError for unknown names, and what `load_weights`
     and `Upscaler` raise.
     """
     check_degradation(degradation)
     paths = _pictures(Path(data))
-    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
     factor = found.spec.scale
     upscalers: dict[tuple[int, int], Upscaler] = {}
     measured = []

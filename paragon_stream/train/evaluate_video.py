@@ -45,6 +45,7 @@ def evaluate_videos(
     variant: str | None = None,
     scale: int | None = None,
     alpha: float | None = None,
+    window_size: int | None = None,
     degradation: str = "bicubic",
     engine: str = "auto",
     precision: str = "fp32",
@@ -53,12 +54,12 @@ def evaluate_videos(
 ) -> Evaluation:
     """Measure weights on the first `frames` frames of every clip, at every level of compression.
 
-    `weights`, `variant`, `scale` and `alpha` choose as in `upscale`. `strength` is what conditioned weights
-    are told; None takes each frame's.
+    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`. `strength` is what
+    conditioned weights are told; None takes each frame's.
 
     Raises what `read_clip`, `load_weights`, `Upscaler` and `round_trip` raise.
     """
-    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
     factor = found.spec.scale
     rows: list[Measured] = []
     used = None

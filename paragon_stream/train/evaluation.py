@@ -88,6 +88,7 @@ def open_upscaler(
         color=color,
         weights=weights.path,
         alpha=weights.spec.alpha,
+        window_size=weights.spec.window or None,
         engine=engine,
         precision=precision,
     )

@@ -189,6 +189,8 @@ class Training:
         }
         if recipe.network.variant == "stream":
             metadata["product_limit"] = f"{SAFE_PRODUCT:g}"
+        if network.spec.window:
+            metadata["window_size"] = str(network.spec.window)
         tensors = {key: value.numpy() for key, value in network.release_state().items()}
         save_weights(self.folder / BEST_FILE, tensors, metadata)
 

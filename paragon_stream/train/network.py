@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT, STRENGTH_TENSOR, published
+from paragon_stream.models.attention import PhotoBlock, WindowAttention
 from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
 from paragon_stream.models.release import make_body
 from paragon_stream.models.tail import FreeTail, factorise
@@ -25,12 +26,13 @@ from paragon_stream.models.tail import FreeTail, factorise
 
 class TrainableNet(nn.Module):
     """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of
-    loss."""
+    loss. With attention H and W must be whole windows."""
 
     def __init__(self, variant: str, scale: int, *, conditioned: bool = False, alpha: float = 0.0) -> None:
         super().__init__()
         spec = replace(published(variant, scale, alpha=alpha), product_limit=SAFE_PRODUCT)
         features = spec.features
+        self.spec = spec
         self.variant = variant
         self.scale = scale
         self.radius = spec.radius
@@ -38,12 +40,15 @@ class TrainableNet(nn.Module):
         self.conv_in = nn.Conv2d(3, features, 3, padding=1)
         self.slope = nn.Parameter(torch.zeros(features)) if conditioned else None
         self.body = make_body(spec)
+        for module in self.body.modules():
+            if isinstance(module, WindowAttention):
+                module.wraps = False  # as frame jobs compute
         self.conv_mid = nn.Conv2d(features, features, 3, padding=1)
         self.tail = FreeTail(features, scale)
 
     @property
-    def blocks(self) -> list[NanoBlock | StreamBlock]:
-        return [m for m in self.body.modules() if isinstance(m, NanoBlock | StreamBlock)]
+    def blocks(self) -> list[NanoBlock | StreamBlock | PhotoBlock]:
+        return [m for m in self.body.modules() if isinstance(m, NanoBlock | StreamBlock | PhotoBlock)]
 
     def head(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
         """Features after `conv_in`."""

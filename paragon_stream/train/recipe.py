@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paragon_stream.checkpoint import read_network_config
+from paragon_stream.checkpoint.spec import USUAL_WINDOW
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.train.degradations import ClipDegradation, StillDegradation
 
@@ -112,7 +113,7 @@ class Recipe:
 
 
 CHOICES = {
-    ("network", "variant"): ("realtime", "stream"),
+    ("network", "variant"): ("realtime", "stream", "photo"),
     ("network", "scale"): (2, 3, 4),
     ("optimiser", "name"): ("soap", "adamw"),
     ("optimiser", "schedule"): ("cosine", "onecycle", "multistep"),
@@ -152,8 +153,7 @@ def _take_config(table: dict[str, Any], folder: Path) -> str:
         return ""
     name = network.pop("config")
     found = read_network_config(folder / name)
-    facts = {"variant": str(found.variant), "scale": found.scale, "alpha": found.alpha}
-    told = {key: value for key, value in facts.items() if value is not None}
+    told = {key: value for key, value in found.facts.items() if key != "window_size"}
     for key, value in told.items():
         if network.setdefault(key, value) != value:
             raise UsageError(f"[network] {key} = {network[key]!r}, but {name} says {value!r}")
@@ -221,6 +221,8 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"{name} must be at least 1, not {number}")
     if data.patch % 2 or data.patch <= 2 * data.context:
         raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
+    if recipe.network.variant == "photo" and data.patch % USUAL_WINDOW:
+        raise UsageError(f"patch must be a multiple of photo's windows of {USUAL_WINDOW}, not {data.patch}")
     if data.stills < 1 and data.clips < 1:
         raise UsageError("[data] needs stills or clips")
     if not 0 <= data.patterns < 1:

@@ -4,7 +4,8 @@ From framework defaults these networks sit at the best *linear* filter for thous
 activations are so small that GELU is linear there, and in Stream the product of two small features is
 nothing. So one real batch goes through, layer by layer, and each layer's weights are divided by the
 deviation of its output: every non-linearity is used, and every branch enters its residual with deviation
-1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness. See
+1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness; but
+Photo's do not: its norms would make features of the rounding errors in flat parts of the picture. See
 docs/training.md for figures.
 
 `start_from` takes a trained checkpoint instead: to train further on other data, or, without its tail, for
@@ -21,11 +22,12 @@ from torch import Tensor, nn
 from paragon_stream.checkpoint import Weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import UsageError
+from paragon_stream.models.attention import PhotoBlock
 from paragon_stream.models.blocks import LayerScale, NanoBlock, StreamBlock
 from paragon_stream.train.network import TrainableNet
 
 TAIL_KEYS = ("up.0.weight", "up.0.bias", "conv_out.weight", "conv_out.bias")
-LAYER_SCALE = {"realtime": 1.0, "stream": 0.3}
+LAYER_SCALE = {"realtime": 1.0, "stream": 0.3, "photo": 0.3}
 DEPTHWISE_DEVIATION = 0.2
 TAIL_DEVIATION = 0.02
 
@@ -37,18 +39,22 @@ def unit_variance_start(net: TrainableNet, batch: Tensor, generator: torch.Gener
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             module.bias.zero_()
     gaussian = torch.randn(net.conv_in.weight.shape, generator=generator)
-    net.conv_in.weight.copy_(gaussian - gaussian.mean((2, 3), keepdim=True))
+    if net.variant != "photo":
+        gaussian -= gaussian.mean((2, 3), keepdim=True)
+    net.conv_in.weight.copy_(gaussian)
     if net.slope is not None:
         net.slope.zero_()
     x = _normalise(net.conv_in, batch - 0.5)
     for block in net.blocks:
         if isinstance(block.scale, LayerScale):
             block.scale.gamma.fill_(LAYER_SCALE[net.variant])
-        x = (
-            _start_nano(block, x, generator)
-            if isinstance(block, NanoBlock)
-            else _start_stream(block, x, generator)
-        )
+        match block:
+            case NanoBlock():
+                x = x + block.scale(_start_widened(block, x, generator))
+            case StreamBlock():
+                x = _start_stream(block, x, generator)
+            case PhotoBlock():
+                x = _start_photo(block, x, generator)
     nn.init.normal_(net.conv_mid.weight, generator=generator)
     _start_tail(net, _normalise(net.conv_mid, x), generator)
 
@@ -96,13 +102,28 @@ def _start_tail(net: TrainableNet, x: Tensor, generator: torch.Generator) -> Non
     net.tail.weight.mul_(TAIL_DEVIATION / net.tail(x).std())
 
 
-def _start_nano(block: NanoBlock, x: Tensor, generator: torch.Generator) -> Tensor:
+def _start_widened(block: NanoBlock | PhotoBlock, x: Tensor, generator: torch.Generator) -> Tensor:
+    """What Realtime's three layers then make of `x`."""
     nn.init.orthogonal_(block.conv1.weight, generator=generator)
     nn.init.orthogonal_(block.conv2.weight, generator=generator)
     _depthwise(block.dw, generator)
     z = _normalise(block.dw, _normalise(block.conv1, x))
-    branch: Tensor = block.scale(_normalise(block.conv2, nn.functional.gelu(z)))
-    return x + branch
+    return _normalise(block.conv2, nn.functional.gelu(z))
+
+
+def _start_photo(block: PhotoBlock, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Attention starts with queries and keys of deviation 1: far from even weights, far from a single one."""
+    x = x + block.scale(_start_widened(block, block.norm(x), generator))
+    if block.attn is not None:
+        for part in block.attn.qkv.weight.chunk(3, 0):
+            nn.init.orthogonal_(part, generator=generator)
+        nn.init.orthogonal_(block.attn.proj.weight, generator=generator)
+        block.attn.qkv.bias.zero_()
+        block.attn.proj.bias.zero_()
+        seen = block.attn_norm(x)
+        block.attn.proj.weight.div_(block.attn(seen).std() + 1e-8)
+        x = x + block.scale(block.attn(seen))
+    return x
 
 
 def _start_stream(block: StreamBlock, x: Tensor, generator: torch.Generator) -> Tensor:

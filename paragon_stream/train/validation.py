@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -72,9 +73,13 @@ def _codes(picture: Picture) -> np.ndarray:
 def upscale(network: nn.Module, low: Picture, strength: float, device: torch.device) -> Picture:
     """One H×W×3 picture through a network under training, edges replicated as frame jobs do."""
     assert isinstance(network, TrainableNet)
-    margin = network.radius + 1
+    whole = network.spec.window or 1
+    margin = math.ceil((network.spec.margin + 1) / whole) * whole
+    height, width = low.shape[:2]
     x = torch.from_numpy(low).permute(2, 0, 1)[None].to(device, torch.float32)
-    x = functional.pad(x, [margin] * 4, mode="replicate").contiguous(memory_format=torch.channels_last)
+    sides = [margin, margin + -width % whole, margin, margin + -height % whole]
+    x = functional.pad(x, sides, mode="replicate").contiguous(memory_format=torch.channels_last)
     y = network(x, torch.tensor([strength], device=device))
-    cut = margin * network.scale
-    return np.asarray(y[0, :, cut:-cut, cut:-cut].permute(1, 2, 0).cpu().numpy())
+    s, cut = network.scale, margin * network.scale
+    inside = y[0, :, cut : cut + s * height, cut : cut + s * width]
+    return np.asarray(inside.permute(1, 2, 0).cpu().numpy())

@@ -47,11 +47,21 @@ def test_what_is_left_out_is_upstreams_default(tmp_path: Path) -> None:
     assert read_network_config(write(tmp_path, text)).scale == 4
 
 
+def test_windows_are_for_networks_with_attention(tmp_path: Path) -> None:
+    photo = write(tmp_path, "network_g: {type: paragonsr2_photo, window_size: 8, attention_mode: flex}")
+    assert read_network_config(photo).facts == {"variant": "photo", "alpha": 0.4, "window_size": 8}
+    usual = read_network_config(write(tmp_path, "network_g: {type: paragonsr2_pro}"))
+    assert (usual.variant, usual.window_size) == ("pro", 16)
+    stream = write(tmp_path, "network_g: {type: paragonsr2_stream, window_size: 8}")
+    assert read_network_config(stream).window_size is None
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("network_g:", "network_d:", "no section network_g"),
-        ("paragonsr2_stream", "paragonsr2_photo", "not supported yet"),
+        ("paragonsr2_stream", "paragonsr2_ultimate", "not supported yet"),
+        ("type: paragonsr2_stream", "type: paragonsr2_pro\n  window_size: 8.5", "no whole number"),
         ("paragonsr2_stream", "esrgan", "'esrgan'; known: paragonsr2_realtime, paragonsr2_stream"),
         ("upsampler_alpha", "upsample_alpha", "unknown option upsample_alpha"),
         ("0.25", "sharp", "upsampler_alpha is 'sharp'"),

@@ -138,3 +138,23 @@ def test_installed_layout_is_preferred(tmp_path: Path, monkeypatch: pytest.Monke
     assert shipped_module.engines_folder() == tmp_path / "engines"
     (tmp_path / "package" / "_data" / "engines").mkdir(parents=True)
     assert shipped_module.engines_folder() == tmp_path / "package" / "_data" / "engines"
+
+
+@pytest.mark.parametrize("variant", ["realtime", "stream", "photo", "pro"])
+def test_untrained_weights_are_of_any_network_and_say_so(
+    variant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = load_weights("untrained", variant=variant, scale=3)
+    assert (made.spec.variant, made.spec.scale, made.name) == (variant, 3, "untrained")
+    assert made.spec.window == (16 if variant in ("photo", "pro") else 0)
+    assert "for measuring speed, not for pictures" in caplog.text
+
+
+def test_saved_attention_says_its_window(tmp_path: Path) -> None:
+    photo = load_weights("untrained", variant="photo")
+    facts = METADATA | {"variant": "photo"}
+    with pytest.raises(UsageError, match="lacks window_size"):
+        save_weights(tmp_path / "photo.safetensors", photo.tensors, facts)
+    save_weights(tmp_path / "photo.safetensors", photo.tensors, facts | {"window_size": "8"})
+    assert load_weights(tmp_path / "photo.safetensors").spec.window == 8
+    assert load_weights(tmp_path / "photo.safetensors", window_size=32).spec.window == 32

@@ -127,7 +127,7 @@ def test_attention(variant: str, scale: int, name: str) -> None:
     """Sizes that are no whole windows; both grids of windows."""
     network = weights(variant, scale)
     job = build_job(network, frame_format(name, 21, 18))
-    assert job.margin == 8 and job.padded == (36, 40)
+    assert job.margin == 12 and job.padded == (44, 48)
     assert_exact(network, job, noise(job.source))
 
 

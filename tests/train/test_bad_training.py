@@ -78,7 +78,7 @@ def test_a_full_disk_stops_the_training_and_harms_no_checkpoint(tmp_path: Path, 
 def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 2, size=96)
     sources, plan = list_sources(tmp_path / "pictures", "train"), ShardPlan(scale=2)
-    with full_disk(1000), pytest.raises(OutputError, match="shard"):
+    with full_disk(1000), pytest.raises(OutputError, match="cannot be written"):
         list(shards(sources, plan, tmp_path / "cache"))
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
     assert len(list(shards(sources, plan, tmp_path / "cache"))) == 2
@@ -129,7 +129,7 @@ batch = 2
     [
         (RECIPE_TEXT, 1, "pictures is no folder"),
         (RECIPE_TEXT.replace("steps", "step"), 2, "unknown key step;"),
-        (RECIPE_TEXT.replace("realtime", "photo"), 2, "realtime, stream"),
+        (RECIPE_TEXT.replace("realtime", "pro"), 2, "realtime, stream, photo"),
         ("name =", 2, "no valid TOML"),
     ],
 )

@@ -201,14 +201,14 @@ def test_the_start_gets_stream_beyond_the_best_linear_filter(shared: Path, tmp_p
 # What is saved
 
 
-@pytest.mark.parametrize("variant", ["realtime", "stream"])
+@pytest.mark.parametrize("variant", ["realtime", "stream", "photo"])
 @pytest.mark.parametrize("scale", [2, 3])
 def test_what_is_saved_computes_what_was_trained(variant: str, scale: int, tmp_path: Path) -> None:
     torch.manual_seed(1)
     alpha = 0.3 if scale == 2 else 0.0
     net = TrainableNet(variant, scale, conditioned=True, alpha=alpha)
     low = torch.rand(1, 3, 24, 26)
-    unit_variance_start(net, low, torch.Generator().manual_seed(2))
+    unit_variance_start(net, torch.rand(1, 3, 32, 32), torch.Generator().manual_seed(2))
     with torch.no_grad():
         net.slope.copy_(torch.randn(net.slope.shape))
         net.tail.bias.copy_(torch.tensor([0.1, -0.2, 0.3]))
@@ -220,7 +220,8 @@ def test_what_is_saved_computes_what_was_trained(variant: str, scale: int, tmp_p
         with torch.no_grad():
             result = saved(low)[0].permute(1, 2, 0).numpy()
         expected = upscale(net, picture, strength, torch.device("cpu"))
-        np.testing.assert_allclose(result, expected, atol=2e-5)
+        # Here conv_in finds gray beyond the margin, there black: of that windows of attention carry a trace.
+        np.testing.assert_allclose(result, expected, atol=2e-5 if variant != "photo" else 1e-3)
 
 
 # Parts
