@@ -8,9 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream import process
+from paragon_stream.errors import UsageError
 from paragon_stream.frame import requested_pixel_format
 from paragon_stream.media.cut import TimeLike, parse_range
 from paragon_stream.media.fields import parse_method
+from paragon_stream.media.images.kinds import is_image_name
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.sequence_reader import delivery_options, parse_rate
 from paragon_stream.media.images.sequence_writer import plan_sequence
@@ -145,8 +147,10 @@ def upscale(
         ivtc=ivtc,
     )
     accelerator = parse_hwaccel(hwaccel)
-    info = prepare(source, source_options)
     images = numbering(destination)
+    if is_image_name(source) and is_image_name(destination) and not (images or numbering(source)):
+        raise UsageError(f"{source} and {destination} are pictures: they are for upscale_images()")
+    info = prepare(source, source_options)
     network, placement = choose_network(
         info.video.format, options, grain=1 if images else info.video.grain, turned=info.video.turned
     )

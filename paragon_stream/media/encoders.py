@@ -259,7 +259,7 @@ def encoder_settings(
         own_list.append(f"{encoder.threads}={threads}")
     if hdr is not None:
         own_list += hdr_parameters(encoder, hdr)
-    settings |= extra
+    settings |= {key: str(value) for key, value in extra.items()}  # Python callers give numbers as well
     if encoder.parameters:
         joined = ":".join(filter(None, [*own_list, extra.get(encoder.parameters, "")]))
         settings.pop(encoder.parameters, None)

@@ -9,14 +9,19 @@ import threading
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import safetensors.numpy
 from clips import make_clip
+from PIL import Image
 
+import paragon_stream
 from paragon_stream.checkpoint import list_shipped
 from paragon_stream.cli.main import run
+from paragon_stream.errors import UsageError
 
 type Refusal = Callable[..., str]
 
@@ -184,3 +189,17 @@ def test_a_reader_that_leaves(tmp_path: Path) -> None:
         assert running.wait(timeout=60) == 1
     lines = [line for line in errors.splitlines() if not line.startswith("warning:")]
     assert lines == ["paragon-stream: the program that reads the y4m stream has closed it"]
+
+
+def test_pictures_are_another_functions(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "in.png")
+    with pytest.raises(UsageError, match=r"upscale_images\(\)"):
+        paragon_stream.upscale(tmp_path / "in.png", tmp_path / "out.png")
+
+
+def test_encoder_options_may_be_numbers(clip: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"g": 2}
+    paragon_stream.upscale(clip, tmp_path / "out.mkv", engine="null", encoder_options=options)
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        keys = [packet.is_keyframe for packet in file.demux(video=0) if packet.size]
+    assert keys.count(True) == len(keys) // 2
