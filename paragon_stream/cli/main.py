@@ -7,6 +7,7 @@ file of the same name is given as `./probe`. Commands are imported when they run
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     A request to terminate is treated like Ctrl-C: threads are joined and the output is left in a known state.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an arrow, or a film's title, in a code page without it
     code = run(list(sys.argv[1:] if arguments is None else arguments))
     try:
         sys.stdout.flush()

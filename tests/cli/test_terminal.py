@@ -1,4 +1,4 @@
-"""What is left of the progress display on a terminal."""
+"""Terminals, and what stands in for them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clips import make_clip
 
 REPOSITORY = Path(__file__).parents[2]
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
@@ -41,3 +42,16 @@ def test_the_cursor_is_back_after_ctrl_c_at_the_very_beginning(tmp_path: Path) -
     assert said.rindex(SHOW) > said.rindex(HIDE)
     assert b"interrupted" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_code_page_lacks_is_replaced(tmp_path: Path) -> None:
+    """Windows writes files and pipes in one of these."""
+    clip = make_clip(tmp_path / "in.mkv", frames=2, audio="aac", titles=["", "日本語"])
+    done = subprocess.run(
+        [sys.executable, "-m", "paragon_stream", "probe", str(clip)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"???" in done.stdout
