@@ -5,9 +5,9 @@
     python benchmarks/gpu/everything.py       # half an hour; --quick: minutes
 
 Says first what is missing and how to get it; goes on with what is there. Runs `kernels.py` (what the
-compiler makes of the kernels), `engine.py` (are they right, how fast, against torch.compile) and
-`pipeline.py` (decode → engine → NVENC, traces, VapourSynth), each of which writes JSON into
-`benchmarks/results/`, and prints what the bars of this project ask for. Please send the JSON. Without a GPU:
+compiler makes of the kernels), `engine.py` (are they right, how fast, against torch.compile),
+`pipeline.py` (decode → engine → NVENC, traces, VapourSynth) and `../attention.py` (photo and pro by
+torch), each of which writes JSON into `benchmarks/results/`, and prints what the bars of this project ask for. Please send the JSON. Without a GPU:
 --engines openvino runs the pipeline's part.
 """
 
@@ -55,6 +55,8 @@ def main() -> int:
     run("kernels.py")
     run("engine.py", *device, *(["--rounds", "3", "--frames", "50"] if options.quick else []))
     run("pipeline.py", *device, *quick, *engines)
+    attention = ["--size", "960x540", "--frames", "10" if options.quick else "50", "--name", "gpu_attention"]
+    run("../attention.py", "--engines", "torch", "--device", options.device or "cuda", *attention)
     new = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in RESULTS.glob("gpu_*.json")

@@ -52,6 +52,7 @@ from paragon_stream.pipeline.slot import Slot  # noqa: E402
 from paragon_stream.pipeline.stage import Stage  # noqa: E402
 from paragon_stream.pipeline.trace import Trace  # noqa: E402
 from paragon_stream.runtimes import Flavour, gpu_of, installed_engines  # noqa: E402
+from paragon_stream.runtimes.registry import torch_on_gpu  # noqa: E402
 from paragon_stream.upscaler import Upscaler, UpscalerOptions  # noqa: E402
 
 SPARE_SLOTS = 4
@@ -78,6 +79,8 @@ def main() -> int:
     parser.add_argument("--device", default=None, help="cuda or cuda:N")
     options = parser.parse_args()
     on_gpu = [name for name in installed_engines() if name in ("cuda", "tensorrt", "tensorrt-rtx")]
+    if on_gpu and torch_on_gpu() is not None:
+        on_gpu.append("torch")
     engines = options.engines or on_gpu
     several = options.device is None and len(find_gpus()[0]) > 1
     if not engines:

@@ -4,9 +4,9 @@ From framework defaults these networks sit at the best *linear* filter for thous
 activations are so small that GELU is linear there, and in Stream the product of two small features is
 nothing. So one real batch goes through, layer by layer, and each layer's weights are divided by the
 deviation of its output: every non-linearity is used, and every branch enters its residual with deviation
-1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness; but
-Photo's do not: its norms would make features of the rounding errors in flat parts of the picture. See
-docs/training.md for figures.
+1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness; Photo's
+have biases beside them: its norms would make features of the rounding errors in flat parts of the picture,
+where otherwise everything is 0. See docs/training.md for figures.
 
 `start_from` takes a trained checkpoint instead: to train further on other data, or, without its tail, for
 another scale. That is a better start still: features that serve one scale serve the next.
@@ -28,6 +28,7 @@ from paragon_stream.train.network import TrainableNet
 
 TAIL_KEYS = ("up.0.weight", "up.0.bias", "conv_out.weight", "conv_out.bias")
 LAYER_SCALE = {"realtime": 1.0, "stream": 0.3, "photo": 0.3}
+PHOTO_BIAS = 0.5
 DEPTHWISE_DEVIATION = 0.2
 TAIL_DEVIATION = 0.02
 
@@ -39,12 +40,13 @@ def unit_variance_start(net: TrainableNet, batch: Tensor, generator: torch.Gener
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             module.bias.zero_()
     gaussian = torch.randn(net.conv_in.weight.shape, generator=generator)
-    if net.variant != "photo":
-        gaussian -= gaussian.mean((2, 3), keepdim=True)
-    net.conv_in.weight.copy_(gaussian)
+    net.conv_in.weight.copy_(gaussian - gaussian.mean((2, 3), keepdim=True))
     if net.slope is not None:
         net.slope.zero_()
     x = _normalise(net.conv_in, batch - 0.5)
+    if net.variant == "photo":
+        net.conv_in.bias.normal_(std=PHOTO_BIAS, generator=generator)
+        x = x + net.conv_in.bias.view(-1, 1, 1)
     for block in net.blocks:
         if isinstance(block.scale, LayerScale):
             block.scale.gamma.fill_(LAYER_SCALE[net.variant])

@@ -72,6 +72,14 @@ def test_builds_for_every_generation(trt: Any, sm: int, name: str, variant: str)
     assert "Building engine" in heard
 
 
+@pytest.mark.parametrize("variant", ["photo", "pro"])
+@pytest.mark.parametrize("precision", [Precision.AUTO, Precision.FP32])
+def test_attention(trt: Any, variant: str, precision: Precision) -> None:
+    types = graph_types(precision)
+    graph = emit_onnx(make_job("yuv420p", variant), types=types).SerializeToString()
+    assert len(build(trt, graph, types, Target(sm=89))) > 10_000
+
+
 @pytest.mark.parametrize("name", ["rgb24", "p010le", "gray"])
 def test_other_formats(trt: Any, name: str) -> None:
     types = graph_types(Precision.FP32)
