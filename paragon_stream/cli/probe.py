@@ -44,6 +44,7 @@ def command(
     from paragon_stream.media.images.sequence_reader import CONTAINER
     from paragon_stream.media.plan import OutputOptions, plan_output
     from paragon_stream.media.prepare import SourceOptions, prepare
+    from paragon_stream.media.side_data import turn
     from paragon_stream.media.strength import measure_strength
 
     size = parse_size(to)
@@ -74,6 +75,11 @@ def command(
     click.echo(f"{info.path}: {info.container}, {_seconds(info.duration)}, {info.chapters} chapters")
     click.echo(f"  video: {video.codec}, {video.format}, {rate} fps, SAR {video.format.sample_aspect_ratio}")
     click.echo(f"  colour: {_color(info.video)}")
+    if video.hdr is not None:
+        click.echo(f"  HDR10: {_hdr(video.hdr)}")
+    if video.display_matrix is not None:
+        mirrored, degrees = turn(video.display_matrix)
+        click.echo(f"  shown {'mirrored, then ' if mirrored else ''}turned by {degrees} degrees clockwise")
     if compression is not None:
         click.echo(f"  compression: {compression}")
     if video.interlaced:
@@ -103,6 +109,12 @@ def _planned_destination(source: Path, suffix: str) -> Path:
 
 def _seconds(duration: float | None) -> str:
     return "unknown duration" if duration is None else f"{duration:.2f} s"
+
+
+def _hdr(hdr: Any) -> str:
+    light = hdr.content_light and f"MaxCLL {hdr.content_light[0]}, MaxFALL {hdr.content_light[1]}"
+    display = hdr.mastering_display and f"mastering display {hdr.mastering_display}"
+    return ", ".join(filter(None, (light, display)))
 
 
 def _color(video: Any) -> str:

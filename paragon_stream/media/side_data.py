@@ -6,6 +6,7 @@ are native-endian C structs that FFmpeg promises not to reorder.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
 
@@ -50,6 +51,17 @@ def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -
         return None
     matrix = struct.unpack_from("=9i", data)
     return None if matrix == _IDENTITY or not any(matrix[:6]) else matrix
+
+
+def turn(matrix: Sequence[int]) -> tuple[bool, int]:
+    """A display matrix as players do it: whether it is mirrored left to right, then degrees clockwise.
+
+    Rows of the matrix are where one pixel to the right, and one down, goes (libavutil/display.h).
+    """
+    (right_x, right_y), (down_x, down_y) = matrix[0:2], matrix[3:5]
+    mirrored = right_x * down_y - right_y * down_x < 0
+    angle = math.degrees(math.atan2(right_y, right_x)) + (180 if mirrored else 0)
+    return mirrored, round(angle) % 360
 
 
 def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> HdrMetadata | None:

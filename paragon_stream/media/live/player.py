@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import ChromaLocation, ColorRange, Family, FrameFormat, Matrix, Primaries, Transfer
+from paragon_stream.media import side_data
 from paragon_stream.media.av_errors import reason
 from paragon_stream.media.outpipe import OutPipe
 
@@ -71,23 +71,12 @@ def player_arguments(
         arguments.append("--untimed")
     filters = [f"format={_colors(format)}"] if format.pixel_format.family is Family.YUV else []
     if matrix is not None:
-        mirrored, degrees = _turn(matrix)
+        mirrored, degrees = side_data.turn(matrix)
         filters += ["hflip"] if mirrored else []
         arguments.append(f"--video-rotate={degrees}")
     if filters:
         arguments.append(f"--vf={','.join(filters)}")
     return [*arguments, "-"]
-
-
-def _turn(matrix: Sequence[int]) -> tuple[bool, int]:
-    """A display matrix as players do it: whether it is mirrored left to right, then degrees clockwise.
-
-    Rows of the matrix are where one pixel to the right, and one down, goes (libavutil/display.h).
-    """
-    (right_x, right_y), (down_x, down_y) = matrix[0:2], matrix[3:5]
-    mirrored = right_x * down_y - right_y * down_x < 0
-    angle = math.degrees(math.atan2(right_y, right_x)) + (180 if mirrored else 0)
-    return mirrored, round(angle) % 360
 
 
 def _colors(format: FrameFormat) -> str:
