@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from paragon_stream.cli.options import given, network_options, parse_encoder_options
+from paragon_stream.cli.options import check_standard_output, given, network_options, parse_encoder_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
 
@@ -83,6 +83,7 @@ def command(
     from paragon_stream.livestream import live
 
     check_reports(report, options["trace"])
+    check_standard_output(destination)
     with ProgressDisplay(live_line, quiet=quiet) as display:
         result = live(
             source,

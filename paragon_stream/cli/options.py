@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from paragon_stream.cli.config_option import config_option
+from paragon_stream.errors import UsageError
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -87,3 +89,9 @@ def parse_encoder_options(values: tuple[str, ...], name: str = "-x") -> dict[str
             raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint=name)
         options[key] = setting
     return options
+
+
+def check_standard_output(destination: str | None) -> None:
+    """Raise UsageError before raw video fills a terminal."""
+    if destination == "-" and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal: lead it into a program, as in - | x265 --y4m …")

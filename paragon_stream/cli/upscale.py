@@ -9,7 +9,7 @@ import click
 
 from paragon_stream import __version__
 from paragon_stream.cli.main import COMMANDS
-from paragon_stream.cli.options import given, network_options, parse_encoder_options
+from paragon_stream.cli.options import check_standard_output, given, network_options, parse_encoder_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 
 
@@ -97,6 +97,7 @@ def command(
     from paragon_stream.images import is_images
 
     check_reports(report, options["trace"])
+    check_standard_output(destination)
     if is_images(source, destination):
         images = run_images(
             source,

@@ -55,3 +55,22 @@ def test_what_a_code_page_lacks_is_replaced(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"???" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
+@pytest.mark.parametrize("command", [[], ["live"]])
+def test_raw_video_does_not_fill_a_terminal(command: list[str]) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "paragon_stream", *command, "examples/sample.mkv", "-"],
+        cwd=REPOSITORY,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 2
+    assert b"standard output is a terminal" in done.stderr
