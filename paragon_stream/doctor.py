@@ -112,7 +112,7 @@ def _cpu_engines() -> Iterator[Finding]:
     except (ParagonError, ImportError) as error:
         yield Finding(topic="OpenVINO", ok=False, what=str(error), remedy=f"{_PIP} openvino")
     yield _package("ONNX Runtime", "onnxruntime", "onnxruntime", needed="another engine for CPUs")
-    yield _package("torch", "torch", "torch", needed="training, and another engine")
+    yield _package("torch", "torch", "torch", needed="training, and on a GPU what cuda lacks")
 
 
 def _playback() -> Iterator[Finding]:

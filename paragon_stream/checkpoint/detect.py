@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def detect(
 
     `alpha` overrules `metadata["upsampler_alpha"]`; one of them must be there, because no tensor tells it.
     So does `window_size` with `metadata["window_size"]`; where neither tells it of a network that has
-    attention, it is 16, and a warning says so.
+    attention, it is 16; for Pro, of which there was one with 8, a warning says so.
     Raises CheckpointError naming the first missing, unexpected or misshapen tensor, a network of another
     kind by its name, or the fact that nothing tells.
     """
@@ -72,13 +73,13 @@ def detect(
         alpha=0.0,
         conditioned=STRENGTH_TENSOR in tensors,
         product_limit=_product_limit(metadata),
-        window=_window(tensors, metadata, window_size, features),
+        window=USUAL_WINDOW if _attends(tensors) else 0,
         tokens=_size(tensors, "body.0.blocks.0.token_ca.token_dict", 1) if variant is Variant.PRO else 0,
     )
     _check_tensors(tensors, spec)
     _check_base_taps(tensors)
     _check_claims(metadata, spec)
-    return NetworkSpec(**{**vars(spec), "alpha": _alpha(metadata, alpha)})
+    return replace(spec, alpha=_alpha(metadata, alpha), window=_window(spec, metadata, window_size))
 
 
 def _refuse_other_networks(names: Iterable[str]) -> None:
@@ -145,24 +146,30 @@ def _generation(metadata: Mapping[str, str], variant: Variant, names: Iterable[s
     return Generation(told) if told else possible[0]
 
 
-def _window(names: Iterable[str], metadata: Mapping[str, str], window_size: int | None, features: int) -> int:
+def _attends(names: Iterable[str]) -> bool:
+    return any(name.endswith("attn.qkv.weight") for name in names)
+
+
+def _window(spec: NetworkSpec, metadata: Mapping[str, str], window_size: int | None) -> int:
     """The side of the attention windows; 0 if there is no attention."""
-    if not any(name.endswith("attn.qkv.weight") for name in names):
+    if not spec.window:
         if window_size is not None:
             raise CheckpointError("it has no window attention, so no window_size")
         return 0
-    if features % HEADS:
-        raise CheckpointError(f"its {features} features cannot be shared by {HEADS} heads of attention")
+    if spec.features % HEADS:
+        raise CheckpointError(f"its {spec.features} features cannot be shared by {HEADS} heads of attention")
     told = metadata.get("window_size")
     if window_size is None and told is None:
-        logger.warning("nothing tells the size of its attention windows; %d is taken", USUAL_WINDOW)
-        return USUAL_WINDOW
+        level = logging.WARNING if spec.variant is Variant.PRO else logging.INFO
+        logger.log(level, "nothing tells the size of its attention windows; %d is taken", spec.window)
+        return spec.window
     try:
         size = int(told or 0) if window_size is None else window_size
     except ValueError:
         size = 0
     if not 2 <= size <= 128:
-        raise CheckpointError(f"its window_size is {told if window_size is None else size}, which is none")
+        given = told if window_size is None else window_size
+        raise CheckpointError(f"its window_size is {given}; windows have 2 to 128 pixels a side")
     return size
 
 
@@ -212,7 +219,7 @@ def _alpha(metadata: Mapping[str, str], alpha: float | None) -> float:
     told = metadata.get("upsampler_alpha")
     if alpha is None and told is None:
         raise CheckpointError(
-            "nothing in it tells its alpha; give it (upstream's published recipes train with 0)"
+            "nothing in it tells its alpha: give --alpha (0 in upstream's published recipes)"
         )
     try:
         value = float(told or 0) if alpha is None else float(alpha)

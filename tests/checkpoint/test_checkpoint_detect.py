@@ -35,14 +35,15 @@ def test_pro(generation: str) -> None:
 
 
 def test_the_window_of_attention_comes_from_metadata_or_the_caller(caplog: pytest.LogCaptureFixture) -> None:
-    tensors = random_weights(random_spec("photo")).tensors
+    tensors = random_weights(random_spec("pro")).tensors
     assert detect(tensors, {"window_size": "8"}, alpha=0).window == 8
     assert detect(tensors, {"window_size": "8"}, alpha=0, window_size=12).window == 12
-    assert not caplog.records
+    assert detect(random_weights(random_spec("photo")).tensors, {}, alpha=0).window == 16
+    assert not caplog.records  # every published photo has 16
     assert detect(tensors, {}, alpha=0).window == 16
     assert "nothing tells the size of its attention windows; 16 is taken" in caplog.text
     for wrong in ("wide", "0", "1000"):
-        with pytest.raises(CheckpointError, match=f"window_size is {wrong}, which is none"):
+        with pytest.raises(CheckpointError, match=f"window_size is {wrong}; windows have 2 to 128"):
             detect(tensors, {"window_size": wrong}, alpha=0)
     with pytest.raises(CheckpointError, match="no window attention"):
         detect(random_weights(random_spec()).tensors, {}, alpha=0, window_size=8)
