@@ -110,7 +110,7 @@ class WorkDir:
             self.discard()
             return None
         self._release()
-        return f"kept what was written before the stop: {self.file}"
+        return f"kept what was written before the stop, until another run replaces it: {self.file}"
 
     def _acquire(self) -> BinaryIO:
         path = self.folder / _LOCK
