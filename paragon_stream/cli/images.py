@@ -63,7 +63,8 @@ def summarise(report: ImagesReport, *, quiet: bool) -> None:
     """The last line of a batch. Raises ParagonError where images failed, hence exit code 1."""
     failed, count = len(report.failed), len(report.images)
     if failed:
-        raise ParagonError(f"{failed} of {count} images failed, see above; the others are done")
+        rest = "; the others are done" if failed < count else ""
+        raise ParagonError(f"{failed} of {count} images failed, see above{rest}")
     if not quiet and count > 1:
         click.echo(f"{count} images in {clock(report.wall_seconds)}", err=True)
 

@@ -157,6 +157,12 @@ def test_lost_depth_is_told(tmp_path: Path) -> None:
     assert (report.target_format, report.warnings) == ("128x96 yuv420p10le", ())
 
 
+def test_an_encoder_without_4_2_0_gets_more_chroma(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48)
+    report = paragon_stream.live(clip, tmp_path / "out.mov", engine="null", codec="prores")
+    assert report.target_format == "128x96 yuv422p10le"
+
+
 def test_turned_pictures_stay_turned(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", width=64, height=48, rotation=90)
     for name in ("out.mkv", "out.mp4"):
@@ -188,6 +194,7 @@ def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
         ({"destination": None, "player": "no-such-player"}, OutputError, "no-such-player is not there"),
         ({"source": "nothing.mkv", "destination": "out.mkv"}, InputError, "nothing.mkv"),
         ({"source": "tcp://127.0.0.1:1", "destination": "out.mkv"}, InputError, "refused"),
+        ({"source": "gopherx://host", "destination": "out.mkv"}, InputError, "has no gopherx; let another"),
         ({"source": ":987", "destination": "out.mkv"}, InputError, "open display"),
         ({"source": "/dev/video987", "destination": "out.mkv"}, InputError, "no device /dev/video987"),
     ],

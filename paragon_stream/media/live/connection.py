@@ -237,6 +237,9 @@ def _explanation(source: LiveSource, error: BaseException, said: list[str]) -> s
             return f"no permission to use {source.url}: on Linux its group, mostly video, may"
         if number == errno.EBUSY:
             return f"{source.url} is in use by another program"
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        scheme = source.url.partition("://")[0]
+        return f"{name} cannot be opened: PyAV's FFmpeg has no {scheme}; let another program write to a pipe"
     if isinstance(error, av.error.ExitError):
         return f"{name} does not answer: nothing came for {source.timeout:g} s"
     if isinstance(error, (ValueError, av.error.InvalidDataError)) and source.format is not None and not said:

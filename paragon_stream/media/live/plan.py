@@ -280,7 +280,7 @@ def _pixels(
     if wanted is None:
         wanted = plain
         if plain.name not in encoder.pixel_formats:
-            fitting = encoder.closest(plain) or encoder.closest(without_alpha(source))
+            fitting = encoder.closest(plain, finer=True) or encoder.closest(without_alpha(source), finer=True)
             wanted = fitting if fitting is not None and fitting.layout is not Layout.PACKED else plain
     check_pixel_format(encoder, wanted)
     return wanted
