@@ -161,12 +161,12 @@ CONTAINERS = (MKV, MP4, MOV, WEBM, TS)
 
 def container_for(destination: Path) -> Container:
     """The container that the suffix of `destination` names. Raises UsageError listing the known ones."""
-    if destination.is_dir():
-        raise UsageError(f"{destination} is a folder: give the output a file name")
     suffix = destination.suffix.lower()
     for container in CONTAINERS:
         if suffix in container.suffixes:
             return container
+    if destination.is_dir():
+        raise UsageError(f"{destination} is a folder: give the output a file name")
     if is_image_name(destination):
         raise UsageError(
             f"{destination.name} is one image, but a video has many: number them, as in frame_%06d{suffix}"
