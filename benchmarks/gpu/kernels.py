@@ -5,7 +5,8 @@
 
 Written to `benchmarks/results/gpu_kernels.json`: registers, spills, shared memory, warps that a
 multiprocessor holds; with nvdisasm (the package, or on the PATH) also the instructions of each inner loop,
-and from these and the grid the warp instructions of a frame, 1080p → 2160p: work, no measurement of time.
+and from these and the grid the warp instructions of a frame of 1080p: work, no measurement of time. yuv420p
+×2 is compiled for all architectures, other formats at ×2 for one, ×3 and ×4 for all.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ ARCHITECTURES = {
 }  # fmt: skip
 """KiB of shared memory of a multiprocessor and of a block at most, and threads that it holds."""
 FORMATS = ("p010le", "yuv422p", "yuv444p", "rgb24", "gray")  # beside yuv420p, for one architecture
-LARGER = (("yuv420p", 4), ("yuv444p", 4), ("rgb24", 4), ("yuv444p", 3))
+LARGER = (
+    ("yuv444p", 3), ("rgb24", 3), ("gray", 3),
+    ("yuv420p", 4), ("yuv422p", 4), ("yuv444p", 4), ("rgb24", 4), ("gray", 4),
+)  # fmt: skip
 WIDTH, HEIGHT = 1920, 1080
 MULTIPROCESSORS = 132  # of an H100 or H200: decides how rows are dealt out
 
@@ -56,7 +60,9 @@ def main() -> None:
             found[name] = {"sm_90": facts(make_program(variant, name), "sm_90")}
         for name, scale in LARGER:
             enlarged = make_program(variant, name, scale)
-            found[f"{name} x{scale}"] = {each: brief(facts(enlarged, each)) for each in ARCHITECTURES}
+            found[f"{name} x{scale}"] = {"passes": passes(enlarged)} | {
+                each: brief(facts(enlarged, each)) for each in ARCHITECTURES
+            }
         results[variant] = found
     print(write_results("gpu_kernels", head, results))
 
@@ -168,7 +174,10 @@ def row_instructions(
     # conv_mid's loops load from global memory, the tail's from shared memory; conv_mid's is unrolled.
     steps = constant(program, "FEATURES") // 16
     mid = min(loop["all"] * 18 * steps * products / loop["HMMA"] for loop in loops if "LDSM" not in loop)
-    return {"mid": mid * steps, "tail": max(loop["all"] for loop in loops if "LDSM" in loop)}
+    # One loop for each pass, as those of the formats here all hold their taps.
+    tails = [loop["all"] for loop in loops if "LDSM" in loop]
+    assert len(tails) == passes(program)
+    return {"mid": mid * steps, "tail": sum(tails)}
 
 
 def instructions(program: CudaProgram, kernel: str, rows: dict[str, float]) -> int:
@@ -188,6 +197,11 @@ def instructions(program: CudaProgram, kernel: str, rows: dict[str, float]) -> i
             tail = constant(program, "CELLS_Y") + constant(program, "TAIL_ROWS") - 1
             total += warps * ((tail + 2) * rows["mid"] + tail * rows["tail"])
     return round(total)
+
+
+def passes(program: CudaProgram) -> int:
+    """How often `head` goes down the rows of its cells: each time for other planes."""
+    return re.search(r"#define EACH_PASS (.*)", program.source)[1].count("PASS(")  # type: ignore[index]
 
 
 def constant(program: CudaProgram, name: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
@@ -13,9 +13,10 @@ import numpy as np
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.components import BaseTerm, InputPlane, OutputPlane
+from paragon_stream.framejob.components import BaseTerm, InputPlane
+from paragon_stream.framejob.cuda_passes import TILE, Member, Pass, joint_reach
 from paragon_stream.framejob.job import FrameJob
-from paragon_stream.framejob.tail import Detail, Tail
+from paragon_stream.framejob.tail import Tail
 from paragon_stream.framejob.taps import FilterBank
 
 FEATURES = {Variant.REALTIME: 16, Variant.STREAM: 32}
@@ -44,17 +45,24 @@ def source_unit(format: FrameFormat) -> float:
     return float(2.0 ** (1 - format.pixel_format.depth))
 
 
-def program_text(job: FrameJob, tail: Tail) -> str:
+def program_text(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
     """The whole translation unit; EngineError where the kernels have no way to do the job."""
     blocks = ("gelu", "realtime") if job.spec.variant is Variant.REALTIME else ("stream",)
     names = ("features", "source", *blocks, "body", "head")
     return "\n".join(
-        [kernel_text("simt.cuh"), preamble(job, tail), *(kernel_text(f"{name}.cuh") for name in names)]
+        [
+            kernel_text("simt.cuh"),
+            preamble(job, tail, passes),
+            *(kernel_text(f"{name}.cuh") for name in names),
+        ]
     )
 
 
-def preamble(job: FrameJob, tail: Tail) -> str:
-    """Constants, tables and the groups of planes; EngineError where the kernels have no way to do the job."""
+def preamble(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
+    """Constants, tables, and the passes with their groups of planes.
+
+    EngineError where the kernels have no way to do the job.
+    """
     realtime = job.spec.variant is Variant.REALTIME
     features = job.spec.features
     blocks = len(job.blocks) if realtime else 0
@@ -71,7 +79,7 @@ def preamble(job: FrameJob, tail: Tail) -> str:
         f"constexpr int SCALE = {job.scale};",
         f"constexpr int TAIL_ROWS = {tail.conv.weight.shape[2]};",
         f"constexpr int TAIL_COLUMNS = {tail.conv.weight.shape[3]};",
-        f"constexpr int TAIL_TILES = {len(tail.conv.weight) // 8};",
+        f"constexpr int TAIL_TILES = {len(tail.conv.weight) // TILE};",
         f"constexpr int CELLS_Y = {CELLS_Y[features]};",
         *(gelu_constants() if realtime else ()),
         *_format("SOURCE", "Source", "source", job.source),
@@ -83,11 +91,15 @@ def preamble(job: FrameJob, tail: Tail) -> str:
         *_chroma_up(job.inputs),
         *_format("TARGET", "Target", "target", job.target),
     ]
-    groups = _groups(job, tail)
-    for index, members in enumerate(groups):
-        lines += _group(job, f"Group{index}", members)
-    names = " ".join(f"EACH_GROUP(Group{index})" for index in range(len(groups)))
-    return "\n".join([*lines, f"#define EACH_GROUP_OF_PLANES {names}", ""])
+    lines.append(f"constexpr int PASS_TILES = {max(each.tiles for each in passes)};")
+    calls = []
+    for p, each in enumerate(passes):
+        names = [f"Group{p}_{g}" for g in range(len(each.groups))]
+        for name, members in zip(names, each.groups, strict=True):
+            lines += _group(job, name, members, each.first_tile)
+        facts = (str(each.first_tile), str(each.tiles), _truth(each.holds_taps))
+        calls.append(f"PASS({', '.join((*facts, *names))})")
+    return "\n".join([*lines, f"#define EACH_PASS {' '.join(calls)}", ""])
 
 
 def _truth(value: bool) -> str:
@@ -172,48 +184,16 @@ def _chroma_up(inputs: tuple[InputPlane, ...]) -> list[str]:
     return lines
 
 
-def _groups(job: FrameJob, tail: Tail) -> list[list[tuple[OutputPlane, Detail]]]:
-    """Neighbouring planes with the same size, cells and filters: one set of columns serves them."""
-    groups: list[list[tuple[OutputPlane, Detail]]] = []
-    for plane, detail in zip(job.outputs, tail.details, strict=True):
-        if detail.down is not None:
-            raise EngineError(
-                f"the cuda engine cannot make {job.target.pixel_format.name} at ×{job.scale}: "
-                "chroma samples do not fit the network's cells; take another pixel format or engine openvino"
-            )
-        if len(plane.base) != 1 or plane.base[0].plane != plane.component:
-            raise EngineError(
-                f"the cuda engine cannot turn {job.source.pixel_format.name} into "
-                f"{job.target.pixel_format.name} of other colour; keep the family or take engine openvino"
-            )
-        if groups and _alike(groups[-1][0], (plane, detail)):
-            groups[-1].append((plane, detail))
-        else:
-            groups.append([(plane, detail)])
-    return groups
-
-
-def _alike(one: tuple[OutputPlane, Detail], other: tuple[OutputPlane, Detail]) -> bool:
-    (a, first), (b, second) = one, other
-    return (
-        a.factor == b.factor
-        and (first.block, first.lead) == (second.block, second.lead)
-        and math.isclose(a.offset, b.offset)
-        and math.isclose(a.base[0].gain, b.base[0].gain)
-        and a.base[0].filters == b.base[0].filters
-    )
-
-
-def _group(job: FrameJob, name: str, members: list[tuple[OutputPlane, Detail]]) -> list[str]:
+def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: int) -> list[str]:
     plane, detail = members[0]
     term = plane.base[0]
     rows, columns = [rows for _, rows, _ in term.filters], [columns for *_, columns in term.filters]
     unit = _unit(columns)
-    (first_row, row_taps), (first_column, column_taps) = _reach(rows), _reach(columns)
+    (first_row, row_taps), (first_column, column_taps) = joint_reach(rows), joint_reach(columns)
     facts = {
         "COMPONENT": plane.component,
         "COMPONENTS": len(members),
-        "CHANNEL": detail.channels[0],
+        "CHANNEL": detail.channels[0] - TILE * first_tile,
         "BLOCK_Y": detail.block[0],
         "BLOCK_X": detail.block[1],
         "LEAD_Y": detail.lead[0],
@@ -264,12 +244,6 @@ def _table(
             choice = " : ".join([*(f"phase == {p} ? {v}" for p, v in enumerate(others)), last])
             lines.append(f"        if (f == {f} && k == {k}) return {choice};")
     return [*lines, "        return 0;", "    }"]
-
-
-def _reach(banks: list[FilterBank]) -> tuple[int, int]:
-    """First offset and number of taps that hold all banks."""
-    low = min(bank.reach[0] for bank in banks)
-    return low, max(bank.reach[1] for bank in banks) - low + 1
 
 
 def _level(term: BaseTerm) -> float:

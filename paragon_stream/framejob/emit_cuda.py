@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.cuda_passes import TILE, Pass, tail_passes
 from paragon_stream.framejob.cuda_program import Buffer, BufferKind, CudaProgram, Int, Launch, PlaneLayout
 from paragon_stream.framejob.cuda_source import CELLS_Y, FEATURES, LEAD, program_text, source_unit
 from paragon_stream.framejob.cuda_weights import block_weights, body_weights, head_weights
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Tail
 
-_TILE_OUTPUTS = 8  # columns of a tensor-core product
 _BODY_WARPS = _HEAD_WARPS = _STRIP_WARPS = 4
 _RESIDENT = 2  # blocks of `body`, or of `block`, that the registers of a multiprocessor hold
 _MID_WIDTH = 16 * _HEAD_WARPS
@@ -41,7 +41,8 @@ def emit_cuda(
     from row to row, by array) say otherwise. Raises EngineError for jobs that the kernels cannot do.
     """
     _check(job)
-    tail = job.tail(_TILE_OUTPUTS)
+    tail = job.tail(TILE)
+    passes = tail_passes(job, tail)
     inputs = _layouts(job.source, input_pitches)
     outputs = _layouts(job.target, output_pitches)
     grid = _Grid(job, tail)
@@ -49,11 +50,11 @@ def emit_cuda(
     blocks = block_weights(job)
     resident = multiprocessors * _RESIDENT
     return CudaProgram(
-        source=program_text(job, tail),
+        source=program_text(job, tail, passes),
         launches=(
             _body(job, grid, inputs, len(body), resident),
             *(_block(grid, index, len(weights), resident) for index, weights in enumerate(blocks)),
-            _head(job, tail, grid, inputs, outputs),
+            _head(job, tail, passes, grid, inputs, outputs),
         ),
         constants=(body, head, *blocks),
         workspaces=(grid.map_bytes,) * min(2, 1 + len(blocks)),
@@ -208,12 +209,17 @@ def _segment(rows: int, slices: int, overhead: int, resident: int) -> int:
 
 
 def _head(
-    job: FrameJob, tail: Tail, grid: _Grid, inputs: Sequence[PlaneLayout], outputs: Sequence[PlaneLayout]
+    job: FrameJob,
+    tail: Tail,
+    passes: Sequence[Pass],
+    grid: _Grid,
+    inputs: Sequence[PlaneLayout],
+    outputs: Sequence[PlaneLayout],
 ) -> Launch:
     tail_rows = tail.conv.weight.shape[2]
     features = job.spec.features
     mid_bytes = _MID_WIDTH * (CELLS_Y[features] + tail_rows - 1) * 2 * features
-    cell_bytes = 4 * 16 * (len(tail.conv.weight) + 1) * _HEAD_WARPS
+    cell_bytes = 4 * 16 * (TILE * max(each.tiles for each in passes) + 1) * _HEAD_WARPS
     sources, source_pitches = _three(BufferKind.INPUT, inputs)
     targets, target_pitches = _three(BufferKind.OUTPUT, outputs)
     sizes = (job.source.width, job.source.height, grid.pitch, grid.cells[1], grid.cells[0])

@@ -3,21 +3,20 @@
 //
 // A block of threads makes CELLS_X × CELLS_Y cells; there is memory for the features of all, also beyond the picture.
 // Each warp owns 16 columns and goes down the rows; every row of features is read once and multiplied into all
-// output rows that it is part of.
+// output rows that it is part of. Where a thread lacks the registers for all components of the target, it goes down
+// the rows of conv_mid's results several times, once for each pass (framejob/cuda_passes.py).
 
 constexpr int HEAD_WARPS = 4;
 constexpr int MID_WIDTH = 16 * HEAD_WARPS;
 constexpr int CELLS_X = MID_WIDTH - TAIL_COLUMNS + 1;
 constexpr int MID_ROWS = CELLS_Y + TAIL_ROWS - 1;
-constexpr int CELL_PITCH = 8 * TAIL_TILES + 1;  // odd: no two cells in one bank
+constexpr int CELL_PITCH = 8 * PASS_TILES + 1;  // of the largest pass; odd: no two cells in one bank
 
 // Offsets into the weights, in uint4.
 // conv_mid's taps are [row][column][inputs / 16][outputs / 16][lane].
 constexpr int MID_BIAS = 288 * STEPS * STEPS;     // [outputs / 16][t]: channels 2t, 2t+1, 2t+8, 2t+9 in fp32
 constexpr int TAIL_BIAS = MID_BIAS + 4 * STEPS;   // [tile][t]: 2 channels in fp32
 constexpr int TAIL = TAIL_BIAS + 2 * TAIL_TILES;  // [row][column][inputs / 16][tile][lane]: uint2
-constexpr int TAIL_TAPS = TAIL_ROWS * TAIL_COLUMNS * STEPS * TAIL_TILES;
-constexpr bool TAIL_IS_HELD = 2 * TAIL_TAPS + 4 * TAIL_ROWS * TAIL_TILES <= 160;  // else it comes through the cache
 
 DEVICE int clamp_index(int value, int last) { return value < 0 ? 0 : value > last ? last : value; }
 
@@ -45,7 +44,7 @@ DEVICE void run_mid(uint4* mid, const Pairs* features, const uint4* weights, int
     float sums[3][2][4];  // [rows below this one that it still lacks]
 #pragma unroll
     for (int i = 0; i < 24; ++i) sums[i / 8][i / 4 % 2][i % 4] = 0.f;
-#pragma unroll 3
+#pragma unroll(STEPS == 1 ? 4 : 1)
     for (int row = 0; row < rows + 2; ++row) {
 #pragma unroll
         for (int n = 0; n < 2; ++n) {
@@ -65,7 +64,7 @@ DEVICE void run_mid(uint4* mid, const Pairs* features, const uint4* weights, int
             for (int k = 0; k < STEPS; ++k) {
                 half2 a[4] = {near[2 * k], far[2 * k], near[2 * k + 1], far[2 * k + 1]};
 #pragma unroll
-                for (int dy = 0; dy < 3; ++dy) {
+                for (int dy = 2; dy >= 0; --dy) {  // then sums move on where they are added to
                     uint4 tap = taps[3 * dy + dx][k];
                     multiply_add(sums[2 - dy][0], a, make_uint2(tap.x, tap.y));
                     multiply_add(sums[2 - dy][1], a, make_uint2(tap.z, tap.w));
@@ -82,6 +81,20 @@ DEVICE void run_mid(uint4* mid, const Pairs* features, const uint4* weights, int
         }
     }
 }
+
+// The planes, by array.
+struct Frame {
+    const u8* planes[3];
+    int pitches[3];
+    u8* outs[3];
+    int out_pitches[3];
+    int width, height;  // of the source
+};
+
+// The cells of a warp.
+struct Cells {
+    int first_x, count_x, first_y, count_y;
+};
 
 // One column of samples of the target, of the components that group G stands for (they share size and filters):
 // where its detail is, and where the base path's horizontal filter reads the source.
@@ -106,34 +119,35 @@ struct RowFilter {
 };
 
 template <class G>
-DEVICE void start_column(Column<G>& column, RowFilter<G>& filter, int component, int place, bool used, const u8* const (&planes)[3], const int (&pitches)[3],
-                         u8* const (&outs)[3], const int (&out_pitches)[3], int width, int height, int first_cell, int cells) {
+DEVICE void start_column(Column<G>& column, RowFilter<G>& filter, int component, int place, bool used,
+                         const Frame& frame, const Cells& own) {
     const int cell = place / G::BLOCK_X;
-    const int x = (first_cell + cell) * G::BLOCK_X + place % G::BLOCK_X - G::LEAD_X;
-    const int size = (width * SCALE + G::FACTOR_X - 1) / G::FACTOR_X;
+    const int x = (own.first_x + cell) * G::BLOCK_X + place % G::BLOCK_X - G::LEAD_X;
+    const int size = (frame.width * SCALE + G::FACTOR_X - 1) / G::FACTOR_X;
     const int base = floor_divide(x, G::PHASES_X), phase = x - base * G::PHASES_X;
 #pragma unroll
     for (int c = G::COMPONENT; c < G::COMPONENT + G::COMPONENTS; ++c) {
         if (c != component) continue;
-        const int bytes = sizeof(SourceSample), last = (width - 1) >> source_log_x(c);
-        column.plane = planes[source_array(c)] + source_offset(c) * bytes;
-        column.pitch = pitches[source_array(c)];
-        column.last_row = (height - 1) >> source_log_y(c);
+        const int bytes = sizeof(SourceSample), last = (frame.width - 1) >> source_log_x(c);
+        column.plane = frame.planes[source_array(c)] + source_offset(c) * bytes;
+        column.pitch = frame.pitches[source_array(c)];
+        column.last_row = (frame.height - 1) >> source_log_y(c);
 #pragma unroll
         for (int k = 0; k < G::COLUMN_TAPS; ++k)
             column.offsets[k] = clamp_index(base * G::STEP_X + G::FIRST_COLUMN + k, last) * source_stride(c) * bytes;
         const int out_bytes = sizeof(TargetSample);
-        column.out = outs[target_array(c)] + (x * target_stride(c) + target_offset(c)) * out_bytes;
-        column.out_pitch = out_pitches[target_array(c)];
-        column.last_y = (height * SCALE + G::FACTOR_Y - 1) / G::FACTOR_Y - 1;
+        column.out = frame.outs[target_array(c)] + (x * target_stride(c) + target_offset(c)) * out_bytes;
+        column.out_pitch = frame.out_pitches[target_array(c)];
+        column.last_y = (frame.height * SCALE + G::FACTOR_Y - 1) / G::FACTOR_Y - 1;
     }
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) {
 #pragma unroll
         for (int k = 0; k < G::COLUMN_TAPS; ++k) filter.weights[f][k] = G::column_weight(f, phase, k);
     }
-    if (!used || cell >= cells || x < 0 || x >= size) column.out = nullptr;
-    column.detail = cell * CELL_PITCH + G::CHANNEL + (component - G::COMPONENT) * G::BLOCK_Y * G::BLOCK_X + place % G::BLOCK_X;
+    if (!used || cell >= own.count_x || x < 0 || x >= size) column.out = nullptr;
+    const int channel = G::CHANNEL + (component - G::COMPONENT) * G::BLOCK_Y * G::BLOCK_X;
+    column.detail = cell * CELL_PITCH + channel + place % G::BLOCK_X;
     column.pads = TARGET_PADDING >= 0 && component == 0;
 }
 
@@ -217,18 +231,17 @@ struct Columns {
     Column<G> column[COUNT];
     RowFilter<G> filter[ONE_PHASE ? 1 : COUNT];
 
-    DEVICE_METHOD void start(const u8* const (&planes)[3], const int (&pitches)[3], u8* const (&outs)[3],
-                             const int (&out_pitches)[3], int width, int height, int first_cell, int cells, int first_row, int lane) {
+    DEVICE_METHOD void start(const Frame& frame, const Cells& own, int lane) {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
             // Where a lane's column is of one component whatever the lane, that is a constant here.
             const int number = 32 * i + lane, index = number < NUMBER ? number : NUMBER - 1;
             const int component = EACH % 32 == 0 ? 32 * i / EACH : index / EACH;
             const int place = EACH % 32 == 0 ? 32 * i % EACH + lane : index % EACH;
-            RowFilter<G> own;
-            start_column(column[i], own, G::COMPONENT + component, place, number < NUMBER, planes, pitches, outs, out_pitches, width, height, first_cell, cells);
-            if (!ONE_PHASE || i == 0) filter[i] = own;
-            keep_first_rows(column[i], filter[ONE_PHASE ? 0 : i], first_row);
+            RowFilter<G> its_filter;
+            start_column(column[i], its_filter, G::COMPONENT + component, place, number < NUMBER, frame, own);
+            if (!ONE_PHASE || i == 0) filter[i] = its_filter;
+            keep_first_rows(column[i], filter[ONE_PHASE ? 0 : i], own.first_y);
         }
     }
 
@@ -240,13 +253,85 @@ struct Columns {
     }
 };
 
+// Those of all groups of a pass.
+template <class... Groups>
+struct AllColumns : Columns<Groups>... {};
+
+// A pass: the samples of the planes that the Groups stand for. It computes TILES of the tail's tiles. `cells` is
+// memory of this warp for a row of cells; `good` becomes false where a sample was no number.
+template <int FIRST_TILE, int TILES, bool HOLDS_TAPS, class... Groups>
+DEVICE void run_tail(bool& good, const Frame& frame, const Cells& own, const uint4* mid, float* cells,
+                     const uint4* weights, int pointed, int lane) {
+    constexpr int TAPS = TAIL_ROWS * TAIL_COLUMNS * STEPS * TILES;
+    const int t = lane % 4, group = lane / 4;
+    AllColumns<Groups...> columns;
+    (columns.Columns<Groups>::start(frame, own, lane), ...);
+    const float* its_bias = reinterpret_cast<const float*>(weights + TAIL_BIAS) + 8 * FIRST_TILE + 2 * t;
+    float bias[TILES][2];
+#pragma unroll
+    for (int i = 0; i < 2 * TILES; ++i) bias[i / 2][i % 2] = its_bias[8 * (i / 2) + i % 2];
+    const uint2* tail = reinterpret_cast<const uint2*>(weights + TAIL) + 32 * FIRST_TILE + lane;
+    uint2 held[HOLDS_TAPS ? TAPS : 1];
+#pragma unroll
+    for (int i = 0; HOLDS_TAPS && i < TAPS; ++i) held[i] = tail[32 * (i / TILES * TAIL_TILES + i % TILES)];
+    // Where in a row the pixels are that the taps of a column multiply, in bytes.
+    const auto place = [=](int dx, int k) { return 16 * place_in_mid(pointed + dx, 2 * k + lane / 16); };
+    int places[TAIL_COLUMNS][STEPS];
+#pragma unroll
+    for (int i = 0; i < TAIL_COLUMNS * STEPS; ++i) places[i / STEPS][i % STEPS] = place(i / STEPS, i % STEPS);
+    float sums[TAIL_ROWS][TILES][4];  // [rows below this one that it still lacks]
+#pragma unroll
+    for (int i = 0; i < TAIL_ROWS * TILES * 4; ++i) sums[i / (4 * TILES)][i / 4 % TILES][i % 4] = 0.f;
+#pragma unroll 1
+    for (int row = 0; row < own.count_y + TAIL_ROWS - 1; ++row) {
+#pragma unroll
+        for (int n = 0; n < TILES; ++n) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+#pragma unroll
+                for (int lacks = 0; lacks + 1 < TAIL_ROWS; ++lacks) sums[lacks][n][i] = sums[lacks + 1][n][i];
+                sums[TAIL_ROWS - 1][n][i] = bias[n][i % 2];
+            }
+        }
+        const u8* pixels = reinterpret_cast<const u8*>(mid + row * MID_WIDTH * PAIRS);
+        // Taps that are not held come a column at a time: else the compiler reads ahead more than it has room for.
+#pragma unroll(HOLDS_TAPS ? TAIL_COLUMNS : 1)
+        for (int dx = 0; dx < TAIL_COLUMNS; ++dx) {
+#pragma unroll
+            for (int k = 0; k < STEPS; ++k) {
+                half2 a[4];
+                load_matrices(a, pixels + (HOLDS_TAPS ? places[dx][k] : place(dx, k)));
+#pragma unroll
+                for (int dy = TAIL_ROWS - 1; dy >= 0; --dy) {  // then sums move on where they are added to
+#pragma unroll
+                    for (int n = 0; n < TILES; ++n) {
+                        const int step = (dy * TAIL_COLUMNS + dx) * STEPS + k;
+                        multiply_add(sums[TAIL_ROWS - 1 - dy][n], a,
+                                     HOLDS_TAPS ? held[step * TILES + n] : tail[32 * (step * TAIL_TILES + n)]);
+                    }
+                }
+            }
+        }
+        if (row < TAIL_ROWS - 1) continue;
+#pragma unroll
+        for (int n = 0; n < TILES; ++n) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) cells[(group + i / 2 * 8) * CELL_PITCH + 8 * n + 2 * t + i % 2] = sums[0][n][i];
+        }
+        sync_warp();
+        const int made = own.first_y + row - (TAIL_ROWS - 1);
+        ((good = columns.Columns<Groups>::finish(cells, made) && good), ...);
+        sync_warp();
+    }
+}
+
 KERNEL(head, 32 * HEAD_WARPS, 2)
 (const u8* plane0, const u8* plane1, const u8* plane2, u8* out0, u8* out1, u8* out2, const Pairs* features,
  const uint4* weights, unsigned* status, int pitch0, int pitch1, int pitch2, int out_pitch0, int out_pitch1,
  int out_pitch2, int width, int height, int columns, int cells_x, int cells_y) {
     SHARED_MEMORY(shared);
     uint4* mid = shared;
-    const int lane = thread_index() % 32, warp = thread_index() / 32, t = lane % 4, group = lane / 4;
+    const int lane = thread_index() % 32, warp = thread_index() / 32;
     float* cells = reinterpret_cast<float*>(mid + MID_ROWS * MID_WIDTH * PAIRS) + warp * 16 * CELL_PITCH;
     const int first_x = block_x() * CELLS_X, first_y = block_y() * CELLS_Y;
     const int count_y = cells_y - first_y < CELLS_Y ? cells_y - first_y : CELLS_Y;
@@ -259,63 +344,15 @@ KERNEL(head, 32 * HEAD_WARPS, 2)
     sync_block();
     if (16 * warp >= count_x) return;
 
-    const u8* planes[3] = {plane0, plane1, plane2};
-    const int pitches[3] = {pitch0, pitch1, pitch2};
-    u8* outs[3] = {out0, out1, out2};
-    const int out_pitches[3] = {out_pitch0, out_pitch1, out_pitch2};
+    const Frame frame = {{plane0, plane1, plane2}, {pitch0, pitch1, pitch2}, {out0, out1, out2},
+                         {out_pitch0, out_pitch1, out_pitch2}, width, height};
+    const Cells own = {first_x + 16 * warp, count_x - 16 * warp, first_y, count_y};
     // The row of the left operand that this lane points at; cells beyond the last repeat it, and are not stored.
     const int pointed = clamp_index(16 * warp + lane % 16, count_x - 1);
     bool good = true;
-#define EACH_GROUP(G) Columns<G> columns_##G; \
-    columns_##G.start(planes, pitches, outs, out_pitches, width, height, first_x + 16 * warp, count_x - 16 * warp, first_y, lane);
-    EACH_GROUP_OF_PLANES
-#undef EACH_GROUP
-    const uint2* tail = reinterpret_cast<const uint2*>(weights + TAIL) + lane;
-    uint2 held[TAIL_IS_HELD ? TAIL_TAPS : 1];
-#pragma unroll
-    for (int i = 0; TAIL_IS_HELD && i < TAIL_TAPS; ++i) held[i] = tail[32 * i];
-    const float* bias = reinterpret_cast<const float*>(weights + TAIL_BIAS);
-    float sums[TAIL_ROWS][TAIL_TILES][4];  // [rows below this one that it still lacks]
-#pragma unroll
-    for (int i = 0; i < TAIL_ROWS * TAIL_TILES * 4; ++i) sums[i / (4 * TAIL_TILES)][i / 4 % TAIL_TILES][i % 4] = 0.f;
-    for (int row = 0; row < count_y + TAIL_ROWS - 1; ++row) {
-#pragma unroll
-        for (int n = 0; n < TAIL_TILES; ++n) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-#pragma unroll
-                for (int lacks = 0; lacks + 1 < TAIL_ROWS; ++lacks) sums[lacks][n][i] = sums[lacks + 1][n][i];
-                sums[TAIL_ROWS - 1][n][i] = bias[8 * n + 2 * t + i % 2];
-            }
-        }
-        const uint4* pixels = mid + row * MID_WIDTH * PAIRS;
-#pragma unroll
-        for (int dx = 0; dx < TAIL_COLUMNS; ++dx) {
-#pragma unroll
-            for (int k = 0; k < STEPS; ++k) {
-                half2 a[4];
-                load_matrices(a, pixels + place_in_mid(pointed + dx, 2 * k + lane / 16));
-#pragma unroll
-                for (int dy = 0; dy < TAIL_ROWS; ++dy) {
-#pragma unroll
-                    for (int n = 0; n < TAIL_TILES; ++n) {
-                        const int i = ((dy * TAIL_COLUMNS + dx) * STEPS + k) * TAIL_TILES + n;
-                        multiply_add(sums[TAIL_ROWS - 1 - dy][n], a, TAIL_IS_HELD ? held[i] : tail[32 * i]);
-                    }
-                }
-            }
-        }
-        if (row < TAIL_ROWS - 1) continue;
-#pragma unroll
-        for (int n = 0; n < TAIL_TILES; ++n) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) cells[(group + i / 2 * 8) * CELL_PITCH + 8 * n + 2 * t + i % 2] = sums[0][n][i];
-        }
-        sync_warp();
-#define EACH_GROUP(G) good = columns_##G.finish(cells, first_y + row - (TAIL_ROWS - 1)) && good;
-        EACH_GROUP_OF_PLANES
-#undef EACH_GROUP
-        sync_warp();
-    }
+    // What passes compute alike is not kept from one to the next: that would take the registers again.
+#define PASS(...) run_tail<__VA_ARGS__>(good, frame, own, mid, cells, weights, pointed, renewed(lane));
+    EACH_PASS
+#undef PASS
     if (!good) raise_flag(status);
 }

@@ -25,6 +25,12 @@ DEVICE void sync_warp() { __syncwarp(); }
 DEVICE unsigned from_below(unsigned value, int count) { return __shfl_up_sync(~0u, value, count); }
 DEVICE unsigned from_above(unsigned value, int count) { return __shfl_down_sync(~0u, value, count); }
 
+// `value`, of which the compiler knows nothing: what depends on it is computed anew, not kept from before.
+DEVICE int renewed(int value) {
+    asm volatile("" : "+r"(value));
+    return value;
+}
+
 DEVICE void raise_flag(unsigned* flag) { atomicOr(flag, 1u); }
 
 DEVICE float as_float(unsigned bits) { return __uint_as_float(bits); }

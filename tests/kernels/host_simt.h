@@ -105,6 +105,8 @@ static unsigned from_lane(unsigned value, int distance, const char* name) {
 DEVICE unsigned from_below(unsigned value, int count) { return from_lane(value, -count, "from_below"); }
 DEVICE unsigned from_above(unsigned value, int count) { return from_lane(value, count, "from_above"); }
 
+DEVICE int renewed(int value) { return value; }
+
 DEVICE void raise_flag(unsigned* flag) { *flag |= 1u; }
 DEVICE float as_float(unsigned bits) {
     float value;

@@ -25,11 +25,13 @@ SHARED_LIMITS = {
 """Most KiB that a block may have (CUDA C++ Programming Guide, compute capabilities)."""
 
 
-def program(name: str = "yuv420p", variant: str = "realtime") -> CudaProgram:
+def program(
+    name: str = "yuv420p", variant: str = "realtime", scale: int = 2, alpha: float = 0.0
+) -> CudaProgram:
     layout = pixel_format(name)
     color = resolve_color(ColorSpec(), format=layout, width=1920, height=1080)
     source = FrameFormat(width=1920, height=1080, pixel_format=layout, color=color)
-    return emit_cuda(build_job(random_weights(random_spec(variant, alpha=0.0)), source))
+    return emit_cuda(build_job(random_weights(random_spec(variant, scale, alpha=alpha)), source))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,12 +71,24 @@ def test_no_spills_anywhere(variant: str, architecture: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["p010le", "yuv422p10le", "yuv444p16le", "rgb24", "gray"])
+@pytest.mark.parametrize(
+    ("scale", "name"),
+    [
+        *((2, name) for name in ("p010le", "yuv422p10le", "yuv444p16le", "rgb24", "gray")),
+        *((3, name) for name in ("yuv444p", "rgb24", "gray12le")),
+        *((4, name) for name in ("yuv420p", "yuv422p", "yuv410p", "yuv444p", "bgr0", "gray")),
+    ],
+)
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90", "sm_120"])
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
-def test_no_spills_in_other_formats(variant: str, architecture: str, name: str) -> None:
-    assert "0 bytes spill stores" in (log := compile_source(program(name, variant).source, architecture)[1])
-    assert not re.search(r"[1-9]\d* bytes spill", log)
+def test_no_spills_in_other_formats_and_scales(
+    variant: str, architecture: str, scale: int, name: str
+) -> None:
+    """Nor with a second filter in the base path, which no shipped set has."""
+    for alpha in (0.0, 0.3):
+        log = compile_source(program(name, variant, scale, alpha).source, architecture)[1]
+        assert "0 bytes spill stores" in log
+        assert not re.search(r"[1-9]\d* bytes spill", log)
 
 
 def test_compiled_once(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def test_a_frame_of_several_strips() -> None:
         ("yuv444p", 13, 10, 3, 0.0),
         ("yuv420p", 13, 10, 4, 0.0),
         ("gbrp", 13, 10, 4, 0.0),
+        ("yuv410p", 20, 12, 4, 0.0),
+        ("bgr0", 21, 9, 4, 0.3),
     ],
 )
 def test_formats(name: str, width: int, height: int, scale: int, alpha: float) -> None:
