@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from paragon_stream.render import (
     traced,
 )
 from paragon_stream.report import FormatReport, ModelReport, Report, StageReport, Warnings
+from paragon_stream.resume import identity_of, pass_over
 from paragon_stream.runtimes import Flavour, gpu_of
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
 
@@ -71,6 +73,7 @@ def upscale(
     ivtc: bool = SourceOptions.ivtc,
     hwaccel: str = HwAccel.AUTO,
     overwrite: bool = OutputOptions.overwrite,
+    resume: bool = OutputOptions.resume,
     strict: bool = OutputOptions.strict,
     trace: str | Path | None = None,
     on_progress: Callable[[RenderProgress], None] | None = None,
@@ -99,7 +102,9 @@ def upscale(
     `hwaccel` says what decodes: "none" is the CPU; "cuda" an NVIDIA GPU, where it gives the CPU's samples;
     "auto" the latter where the engine runs on one. The report's `decoder` tells.
 
-    `destination` "-" writes y4m to standard output. The final name appears when the output is complete.
+    `destination` "-" writes y4m to standard output. The final name appears when the output is complete. What
+    an interrupted render has written stays in `DESTINATION.paragon/`: the same call with `resume` goes on
+    with it (on any engine), with `overwrite` it begins anew, and without either it is refused.
     `trace` is a file to write: what every stage did when, for ui.perfetto.dev.
 
     `on_progress` is called on this thread a few times a second, `on_warning` with one sentence for everything
@@ -136,6 +141,7 @@ def upscale(
             add=tuple(Path(path) for path in add),
         ),
         overwrite=overwrite,
+        resume=resume,
         strict=strict,
     )
     source_options = SourceOptions(
@@ -158,6 +164,7 @@ def upscale(
         plan = plan_sequence(info, images, placement, output_options)
     else:
         plan = plan_output(info, destination, placement, delivery_options(info, output_options, destination))
+    plan = replace(plan, identity=identity_of(info, source_options, network, placement, plan, strength))
     info, told_of_decoder = with_decoder(info, accelerator, gpu_of(options.engine, options.device))
     follows = network.spec.conditioned and parse_strength(strength) is None
     warnings.add([*info.hints, *plan.warnings, *told_of_decoder, *beyond_the_network(network, placement)])
@@ -177,8 +184,9 @@ def upscale(
         results = results_on_gpu(upscaler, plan)
         sink = open_sink(plan, info, results)
         try:
+            done = pass_over(reader, upscalers, sink, told, on_progress)
             with traced(trace, upscalers) as spans:
-                stats = render(reader, upscalers, sink, spans, told, on_progress, results)
+                stats = render(reader, upscalers, sink, spans, told, on_progress, results, done)
         except BaseException:
             sink.abort()
             warnings.add(sink.warnings)  # they say where the unfinished file is
@@ -190,10 +198,11 @@ def upscale(
             source=str(info.path),
             destination=str(plan.destination or "-"),
             frames_in=reader.frames,
-            frames_out=stats.stages["encode"].frames,
+            frames_out=done + stats.stages["encode"].frames,
+            resumed_at=done,
             wall_seconds=time.perf_counter() - begin_wall,
             cpu_seconds=process.cpu_seconds() - begin_cpu,
-            fps=reader.frames / stats.wall,
+            fps=(reader.frames - done) / stats.wall,
             stages=StageReport.of(stats),
             decoder=reader.decoder,
             engine=session.engine,

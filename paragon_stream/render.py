@@ -197,15 +197,22 @@ def render(
     strengths: Strengths,
     on_progress: Callable[[RenderProgress], None] | None,
     results: DeviceFrames | None = None,
+    done: int = 0,
 ) -> PipelineStats:
     """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
 
-    `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs.
+    `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs. `done` frames have
+    been read already.
     Where the stream turns to another format, the frames on their way are finished first.
     """
-    meter = _Meter(reader.info.video.frames, sink, on_progress) if on_progress else None
+    meter = _Meter(reader.info.video.frames, sink, on_progress, done) if on_progress else None
     return run_stretches(
-        reader, upscalers, lambda upscaler: _stages(reader, upscaler, sink, strengths, results), trace, meter
+        reader,
+        upscalers,
+        lambda upscaler: _stages(reader, upscaler, sink, strengths, results),
+        trace,
+        meter,
+        first_frame=done,
     )
 
 
@@ -228,22 +235,23 @@ def run_stretches(
     trace: Trace | None,
     meter: Meter | None,
     interval: float = 0.5,
+    first_frame: int = 0,
 ) -> PipelineStats:
     """A pipeline of `stages` for each stretch of one format, until `reader` ends. `interval` is that of the
-    meter, in seconds."""
+    meter, in seconds; `first_frame` the number of the first."""
     runs: list[PipelineStats] = []
     format: FrameFormat | None = reader.changes.format
     while format is not None:
-        frames = sum(next(reversed(run.stages.values())).frames for run in runs)
+        frames = first_frame + sum(next(reversed(run.stages.values())).frames for run in runs)
         pipeline = Pipeline(upscalers.slots(format), stages(upscalers.of(format)), trace, first_frame=frames)
         runs.append(pipeline.run(meter, interval))
         if meter is not None:
             meter.run_ended(runs[-1])
-        format = _turned(reader, upscalers)
+        format = turned(reader, upscalers)
     return in_succession(runs)
 
 
-def _turned(reader: VideoReader | SequenceReader, upscalers: Upscalers) -> FrameFormat | None:
+def turned(reader: VideoReader | SequenceReader, upscalers: Upscalers) -> FrameFormat | None:
     """The format in which the stream goes on, whose upscaler is there; None at its end."""
     format = reader.changes.turn()
     if format is None:
@@ -298,9 +306,11 @@ def _stages(
 class _Meter:
     """Turns the pipelines' progress into the user's: total, rate, time left, size so far."""
 
-    def __init__(self, total: int | None, sink: Sink, on_progress: Callable[[RenderProgress], None]) -> None:
+    def __init__(
+        self, total: int | None, sink: Sink, on_progress: Callable[[RenderProgress], None], done: int
+    ) -> None:
         self._total, self._sink, self._on_progress = total, sink, on_progress
-        self._frames, self._seconds = 0, 0.0
+        self._done, self._frames, self._seconds = done, 0, 0.0
 
     def run_ended(self, run: PipelineStats) -> None:
         """What comes now comes on top of `run`."""
@@ -310,10 +320,10 @@ class _Meter:
     def __call__(self, progress: Progress) -> None:
         frames, seconds = self._frames + progress.frames, self._seconds + progress.elapsed
         fps = frames / seconds if seconds > 0 else 0.0
-        left = None if self._total is None else max(0, self._total - frames)
+        left = None if self._total is None else max(0, self._total - self._done - frames)
         self._on_progress(
             RenderProgress(
-                frames=frames,
+                frames=self._done + frames,
                 total=self._total,
                 fps=fps,
                 eta=left / fps if left is not None and fps > 0 else None,

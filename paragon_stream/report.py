@@ -100,6 +100,8 @@ class Report:
     destination: str
     frames_in: int
     frames_out: int
+    resumed_at: int = 0
+    """Frames at the beginning that an earlier run had done."""
     wall_seconds: float
     cpu_seconds: float
     fps: float

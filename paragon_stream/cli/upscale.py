@@ -67,6 +67,9 @@ class _MainCommand(click.Command):
     "--add", multiple=True, metavar="FILE", help="Sound or subtitles to add: film.eng.srt; repeatable."
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.option(
+    "--resume", is_flag=True, default=None, help="Go on with an interrupted run of the same render."
+)
 @click.option("--strict", is_flag=True, help="Stop before rendering if anything could not be carried over.")
 @report_option
 @trace_option

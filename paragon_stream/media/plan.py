@@ -76,6 +76,8 @@ class OutputOptions:
     overwrite: bool = False
     tracks: TrackChoice = field(default_factory=TrackChoice)
     """What goes with the video."""
+    resume: bool = False
+    """Go on with what an interrupted run of the same render left behind; begin, where there is nothing."""
     strict: bool = False
     """Raise LossError where something would be lost, instead of warning."""
 
@@ -101,6 +103,8 @@ class OutputPlan:
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     file_tags: Mapping[str, str] = field(default_factory=dict)
     shift: Fraction = Fraction(0)
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """What tells this render from another, for `resume`; empty where it cannot be gone on with."""
     losses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

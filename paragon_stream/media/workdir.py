@@ -2,14 +2,18 @@
 
 The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when it is finished. A lock in the
 folder, held through the operating system and so released even by a killed process, keeps two runs apart. A
-folder without a live lock is what an earlier run left behind: the next run replaces it and says so.
+folder without a live lock is what an earlier run left behind. A render says in `job.json` what it renders:
+the same render goes on with what is there if it is asked to, and does not replace it unasked. Anything else
+is replaced, with a notice.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +22,8 @@ from paragon_stream.media.av_errors import reason
 
 _log = logging.getLogger(__name__)
 _LOCK = "lock"
+_RECORD = "job.json"
+_BEFORE = "before"
 
 
 def work_folder(destination: Path) -> Path:
@@ -61,19 +67,71 @@ def _same_file(a: Path, b: Path) -> bool:
 class WorkDir:
     """The work folder of one output, locked from construction until `promote`, `abandon` or `discard`.
 
-    Raises OutputError if another run holds it or it cannot be made. `notice` tells of a replaced leftover.
+    `identity` tells one render from another, for those that can be gone on with. `before` is then the file
+    of the earlier run, if there is one and `resume` asks for it. `notice` tells of a replaced leftover.
+
+    Raises OutputError if another run holds the folder or it cannot be made, if what is there to `resume` is
+    of another render, and, without `resume` and `overwrite`, if it is of this one.
     """
 
-    def __init__(self, destination: Path, *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        destination: Path,
+        *,
+        overwrite: bool,
+        identity: Mapping[str, str] | None = None,
+        resume: bool = False,
+    ) -> None:
         self.destination = destination
         self.overwrite = overwrite
         self.folder = work_folder(destination)
         self.file = self.folder / destination.name
         self.notice: str | None = None
+        self.before: Path | None = None
+        self._earlier = self.folder / (_BEFORE + destination.suffix)
+        self._record = self.folder / _RECORD
+        self._can_resume = bool(identity)
         self._lock = self._acquire()
+        try:
+            self._take_over(dict(identity or {}), resume)
+        except BaseException:
+            self._release()
+            raise
+
+    def _take_over(self, identity: dict[str, str], resume: bool) -> None:
+        """Settle what becomes of the files of an earlier run."""
+        left = [path for path in (self.file, self._earlier) if path.exists()]
+        known = self._known()
+        if left and resume:
+            if known != identity:
+                other = sorted(key for key in known if known.get(key) != identity.get(key))
+                what = f"has another {', '.join(other)}" if other else "cannot be gone on with"
+                raise OutputError(
+                    f"the unfinished {left[0]} {what}: give the command that it is of, or begin anew without "
+                    "--resume"
+                )
+            longest = max(left, key=lambda path: path.stat().st_size)
+            if longest != self._earlier:
+                self._try(lambda: longest.replace(self._earlier), "go on with")
+            self.before = self._earlier
+        elif left and identity and known == identity and not self.overwrite:
+            raise OutputError(f"{left[0]} is unfinished: --resume goes on with it, --overwrite begins anew")
+        elif left:
+            self.notice = f"replaced {left[0]}, left behind by an unfinished run"
+            self._earlier.unlink(missing_ok=True)
         if self.file.exists():
-            self.notice = f"replaced {self.file}, left behind by an unfinished run"
             self._try(self.file.unlink, "remove")
+        if identity:
+            text = json.dumps(identity, indent=1, ensure_ascii=False)
+            self._try(lambda: self._record.write_text(text, encoding="utf-8"), "write")
+
+    def _known(self) -> dict[str, str]:
+        """What the earlier run rendered; empty if nobody knows."""
+        try:
+            found = json.loads(self._record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def promote(self) -> int:
         """Give the finished file its final name, in one step, and remove the folder; its size, bytes.
@@ -98,19 +156,23 @@ class WorkDir:
 
     def discard(self) -> None:
         """Remove the folder with everything that this run put there."""
-        with contextlib.suppress(OSError):
-            self.file.unlink(missing_ok=True)
+        for path in (self.file, self._earlier, self._record):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
         self._release()
         with contextlib.suppress(OSError):
             self.folder.rmdir()  # stays if the user put something there
 
     def abandon(self, *, worth_keeping: bool) -> str | None:
-        """Stop without a result. A file that is `worth_keeping` stays, and the sentence says where."""
-        if not worth_keeping:
+        """Stop without a result. A file that is `worth_keeping` stays, and the sentence says where; so does
+        that of the run before."""
+        if not worth_keeping and self.before is None:
             self.discard()
             return None
         self._release()
-        return f"kept what was written before the stop, until another run replaces it: {self.file}"
+        kept = self.file if worth_keeping else self.before
+        then = "--resume goes on with it" if self._can_resume else "until another run replaces it"
+        return f"kept what was written before the stop, {then}: {kept}"
 
     def _acquire(self) -> BinaryIO:
         path = self.folder / _LOCK

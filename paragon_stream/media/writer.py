@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from paragon_stream.media.remux import AnyPacket, Companions
 from paragon_stream.media.scheduling import ordinary_scheduling
 from paragon_stream.media.tags import stream_tags
 from paragon_stream.media.timestamps import FALLBACK_RATE, rescale
+from paragon_stream.media.unfinished import Unfinished
 from paragon_stream.media.workdir import WorkDir
 
 AHEAD = Fraction(1)
@@ -76,15 +78,43 @@ class VideoWriter:
         """Files that were added to the source."""
         self._out: Any = None
         self._video: Any = None
-        self._work = WorkDir(plan.destination, overwrite=plan.options.overwrite)
+        self._unfinished: Unfinished | None = None
+        self._last_dts: int | None = None
+        self._work = WorkDir(
+            plan.destination,
+            overwrite=plan.options.overwrite,
+            identity=plan.identity,
+            resume=plan.options.resume,
+        )
         if self._work.notice:
             self.warnings.append(self._work.notice)
         try:
             with av_errors_as(OutputError, self._what):
                 self._open(info)
+                self._unfinished = self._earlier_pictures()
         except BaseException:
             self.abort()
             raise
+
+    @property
+    def done(self) -> int:
+        """Frames at the beginning that an earlier run has written: they are to be `pass_over`, not written."""
+        return self._unfinished.frames if self._unfinished is not None else 0
+
+    @property
+    def earlier(self) -> Path | None:
+        """The file of that run."""
+        return self._work.before
+
+    def pass_over(self, timing: Timing) -> None:
+        """The next frame is one of those that are `done`. Raises OutputError if it is not."""
+        assert self._unfinished is not None, "there is an earlier run"
+        with av_errors_as(OutputError, self._what):
+            pts = self._place(timing)
+            packets = list(self._unfinished.packets(pts, self._durations[pts], self._tick))
+        for packet in packets:
+            packet.stream = self._video
+        self._mux_video(packets)
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +213,9 @@ class VideoWriter:
         if self._results is None:
             self._begin_file()
 
+    def _earlier_pictures(self) -> Unfinished | None:
+        return Unfinished(self._work.before, self._video.index) if self._work.before else None
+
     def _begin_file(self) -> None:
         with ordinary_scheduling():
             self._out.start_encoding()
@@ -261,6 +294,11 @@ class VideoWriter:
     def _mux_video(self, packets: Iterable[AnyPacket]) -> None:
         for packet in packets:
             packet.duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
+            if self._unfinished is not None and packet.dts is not None:
+                # A second encoder begins where the first one's decode times have not ended everywhere.
+                if self._last_dts is not None:
+                    packet.dts = max(packet.dts, self._last_dts + 1)
+                self._last_dts = packet.dts
             if self._first_dts is None:
                 self._first_dts = packet.dts
             if self._waiting is not None:
@@ -313,6 +351,8 @@ class VideoWriter:
         self.bytes_written += size
 
     def _close_source(self) -> None:
+        if self._unfinished is not None:
+            self._unfinished.close()
         for companions in self._all_companions():
             self.warnings += companions.warnings
             companions.close()

@@ -27,7 +27,7 @@ FLOORS = (
     ("runtimes",),
     ("upscaler", "report"),
     ("tiles", "render"),
-    ("live_session",),
+    ("live_session", "resume"),
     ("api", "livestream", "images", "bench", "doctor", "engines", "vapoursynth", "train"),
     ("cli",),
     ("__init__", "__main__"),

@@ -1,0 +1,246 @@
+"""`--resume`: what an interrupted render has done is not done again, and nothing of the result differs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from clips import make_clip, packets, read_frames
+
+import paragon_stream
+from paragon_stream.cli.main import run
+from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.media.writer import VideoWriter
+
+FRAMES = 90
+LOSSLESS: dict[str, Any] = {"codec": "ffv1", "encoder_options": {"g": "5"}}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two times a second there is a key frame; sound, subtitles, chapters beside it."""
+    path = tmp_path_factory.mktemp("resume") / "in.mkv"
+    return make_clip(path, frames=FRAMES, audio="aac", subtitles="subrip", chapters=2)
+
+
+def upscale(source: Path, out: Path, **options: Any) -> paragon_stream.Report:
+    return paragon_stream.upscale(source, out, precision="fp32", threads=1, **options)
+
+
+def kill_at(source: Path, out: Path, frame: int, **options: Any) -> None:
+    """Render in a process that is killed when it has `frame` frames; some of them only in its memory."""
+    script = f"""
+        import os, signal
+        import paragon_stream
+        from paragon_stream.media.writer import VideoWriter
+        written, write = [], VideoWriter.write
+        def counting(self, planes, timing):
+            if len(written) == {frame}:
+                os.kill(os.getpid(), signal.SIGKILL)
+            written.append(timing)
+            write(self, planes, timing)
+        VideoWriter.write = counting
+        paragon_stream.upscale({str(source)!r}, {str(out)!r}, precision="fp32", threads=1, **{options!r})
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120, cwd=Path.cwd())
+    assert ended.returncode == -signal.SIGKILL and not out.exists()
+
+
+def break_at(
+    monkeypatch: pytest.MonkeyPatch, source: Path, out: Path, frame: int, **options: Any
+) -> pytest.ExceptionInfo[BaseException]:
+    """A render that fails after so many frames of its own; what it has is closed properly."""
+    write, count = VideoWriter.write, itertools.count()
+
+    def failing(self: VideoWriter, planes: Any, timing: Any) -> None:
+        if next(count) == frame:
+            raise OutputError("the power is gone")
+        write(self, planes, timing)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "write", failing)
+        with pytest.raises(OutputError, match="power is gone") as caught:
+            upscale(source, out, **options)
+    return caught
+
+
+def assert_same(found: Path, expected: Path) -> None:
+    """The same pictures at the same times, and the same packets of everything else."""
+    for (pts, planes), (time, wanted) in zip(read_frames(found), read_frames(expected), strict=True):
+        assert pts == time
+        for a, b in zip(planes, wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert_same_companions(found, expected)
+
+
+def assert_same_companions(found: Path, expected: Path) -> None:
+    with av.open(str(expected)) as file:
+        others = [stream.index for stream in file.streams if stream.type != "video"]
+        chapters = file.chapters()
+    for index in others:
+        assert packets(found, index) == packets(expected, index)
+    with av.open(str(found)) as file:
+        assert file.chapters() == chapters
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_killed_render_is_gone_on_with_to_the_bit(clip: Path, tmp_path: Path) -> None:
+    out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    kill_at(clip, out, 70, **LOSSLESS)
+    report = upscale(clip, out, resume=True, **LOSSLESS)
+    assert 20 <= report.resumed_at <= 65 and report.frames_out == FRAMES
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+    upscale(clip, whole, **LOSSLESS)
+    assert_same(out, whole)
+
+
+CODECS = [
+    ("mkv", "libx264", {"g": "12"}),
+    ("mp4", "libx264", {"g": "12"}),
+    ("mkv", "libx265", {"x265-params": "keyint=12:open-gop=1"}),
+    ("mp4", "libx265", {"x265-params": "keyint=12:open-gop=1"}),
+    ("webm", "libvpx-vp9", {"g": "12"}),
+    ("mov", "prores_ks", {}),
+    ("ts", "libx264", {"g": "12"}),
+]
+
+
+@pytest.mark.parametrize(("suffix", "codec", "options"), CODECS)
+def test_codecs_with_their_reordering(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path, suffix: str, codec: str, options: dict
+) -> None:
+    """The second part comes from another encoder: the same pictures at the same times, to the eye."""
+    wish: dict[str, Any] = {"codec": codec, "encoder_options": options}
+    if codec == "prores_ks":
+        wish["pix_fmt"] = "yuv422p10le"
+    out, whole = tmp_path / f"out.{suffix}", tmp_path / f"whole.{suffix}"
+    break_at(monkeypatch, clip, out, 70, **wish)
+    report = upscale(clip, out, resume=True, **wish)
+    assert report.resumed_at >= 12  # x265 holds some forty back
+    upscale(clip, whole, **wish)
+    found, expected = read_frames(out), read_frames(whole)
+    assert [pts for pts, _ in found] == [pts for pts, _ in expected] and len(found) == FRAMES
+    for number, ((_, planes), (_, wanted)) in enumerate(zip(found, expected, strict=True)):
+        error = np.mean((planes[0].astype(float) - wanted[0]) ** 2)
+        assert error < 25 * (16 if codec == "prores_ks" else 1), number
+        assert error == 0 or number >= report.resumed_at
+    if suffix != "ts":  # whose sound is packed otherwise with the pictures
+        assert_same_companions(out, whole)
+    with av.open(str(out)) as file:
+        stamps = [packet.dts for packet in file.demux(video=0) if packet.dts is not None]
+    assert all(a < b for a, b in itertools.pairwise(stamps))
+
+
+def test_stopped_twice(monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path) -> None:
+    out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    break_at(monkeypatch, clip, out, 40, **LOSSLESS)
+    break_at(monkeypatch, clip, out, 30, resume=True, **LOSSLESS)
+    report = upscale(clip, out, resume=True, **LOSSLESS)
+    assert report.resumed_at >= 60
+    upscale(clip, whole, **LOSSLESS)
+    assert_same(out, whole)
+
+
+def test_stopped_again_before_it_came_further(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    """What the first run has done is not lost by a second that only began."""
+    out = tmp_path / "out.mkv"
+    break_at(monkeypatch, clip, out, 60, **LOSSLESS)
+    pass_over, count = VideoWriter.pass_over, itertools.count()
+
+    def failing(self: VideoWriter, timing: Any) -> None:
+        if next(count) == 10:
+            raise OutputError("the power is gone")
+        pass_over(self, timing)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "pass_over", failing)
+        with pytest.raises(OutputError, match="power is gone"):
+            upscale(clip, out, resume=True, **LOSSLESS)
+    assert upscale(clip, out, resume=True, **LOSSLESS).resumed_at >= 50
+
+
+def test_variable_frame_rates_and_offsets_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    times = [n * 40 + (n % 7) * 5 + 500 for n in range(50)]
+    source = make_clip(tmp_path / "in.mkv", frames=50, pts=times, time_base=Fraction(1, 1000))
+    out, whole = tmp_path / "out.mp4", tmp_path / "whole.mp4"
+    wish = {"codec": "libx264", "encoder_options": {"g": "8"}}
+    break_at(monkeypatch, source, out, 35, **wish)
+    assert upscale(source, out, resume=True, **wish).resumed_at >= 16
+    upscale(source, whole, **wish)
+    assert [pts for pts, _ in read_frames(out)] == [pts for pts, _ in read_frames(whole)]
+
+
+def test_nothing_unfinished_is_replaced_unasked(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mkv"
+    told: list[str] = []
+    break_at(monkeypatch, clip, out, 30, on_warning=told.append, **LOSSLESS)
+    left = tmp_path / "out.mkv.paragon" / "out.mkv"
+    assert any(f"--resume goes on with it: {left}" in text for text in told)
+    before = left.read_bytes()
+    with pytest.raises(OutputError, match="is unfinished: --resume goes on with it, --overwrite begins anew"):
+        upscale(clip, out, **LOSSLESS)
+    with pytest.raises(OutputError, match="has another encoder"):
+        upscale(clip, out, resume=True, codec="libx264")
+    with pytest.raises(OutputError, match="has another weights"):
+        upscale(clip, out, resume=True, weights="fidelity", **LOSSLESS)
+    assert left.read_bytes() == before
+    report = upscale(clip, out, overwrite=True, **LOSSLESS)
+    assert report.resumed_at == 0 and len(read_frames(out)) == FRAMES
+
+
+def test_another_render_replaces_it_with_a_notice(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mkv"
+    break_at(monkeypatch, clip, out, 30, **LOSSLESS)
+    report = upscale(clip, out, weights="fidelity", duration=1)
+    assert any("left behind by an unfinished run" in text for text in report.warnings)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
+def test_a_source_that_has_changed(monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    source.write_bytes(clip.read_bytes())
+    break_at(monkeypatch, source, out, 60, **LOSSLESS)
+    os.utime(source, ns=(1, 1))
+    with pytest.raises(OutputError, match="has another source"):
+        upscale(source, out, resume=True, **LOSSLESS)
+
+
+def test_from_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.mkv"
+    command = [str(clip), str(out), "--codec=ffv1", "-x", "g=5", "--precision=fp32", "--threads=1"]
+    break_at(monkeypatch, clip, out, 40, **LOSSLESS)
+    assert run(command) == 1
+    assert run([*command, "--resume"]) == 0
+    assert "90 frames in" in capsys.readouterr().err
+    assert run([*command, "--resume"]) == 1  # it is there now
+    assert run([*command[2:], "--resume", str(clip), str(tmp_path / "new.mkv")]) == 0  # nothing to go on with
+    assert run([str(clip), str(tmp_path / "out.y4m"), "--resume"]) == 2
+    assert "--resume goes on with video files" in capsys.readouterr().err
+
+
+def test_a_leftover_that_cannot_be_read(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out.mkv"
+    break_at(monkeypatch, clip, out, 30, **LOSSLESS)
+    (tmp_path / "out.mkv.paragon" / "out.mkv").write_bytes(b"half a film")
+    with pytest.raises(OutputError, match=r"before\.mkv cannot be read"):
+        upscale(clip, out, resume=True, **LOSSLESS)
+    with pytest.raises(UsageError, match="y4m and images"):
+        upscale(clip, tmp_path / "out.y4m", resume=True)
