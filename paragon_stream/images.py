@@ -99,6 +99,7 @@ def upscale_images(
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     strict: bool = False,
     on_progress: Callable[[ImageProgress], None] | None = None,
     on_image: Callable[[ImageResult], None] | None = None,
@@ -119,7 +120,8 @@ def upscale_images(
     resampled by the base path alone. JPEG and WebP are written in quality 95 unless `encoder_options` say
     otherwise ("quality", WebP's "lossless": "1"); WebP that was lossless stays so.
 
-    An image appears under its name when it is complete. In a batch an image that fails does not stop the
+    An image appears under its name when it is complete. With `resume`, those that are there are left as they
+    are, whatever they are of. In a batch an image that fails does not stop the
     others: its result says why. A single file's failure is raised, as is KeyboardInterrupt; so are a
     UsageError and an unknown network, at once. With `strict`, losses are failures.
     """
@@ -147,6 +149,8 @@ def upscale_images(
         grain=_PAD_GRAIN if parse_fit(fit, size) is Fit.PAD else 1,
     )
     pairs, batch = plan_images(source, destination)
+    missing = [(path, target) for path, target in pairs if not (resume and target.is_file())]
+    left, pairs = len(pairs) - len(missing), missing
     passed_over = _passed_over(source)
     for sentence in passed_over:
         (on_warning or _log.warning)(sentence)
@@ -185,6 +189,7 @@ def upscale_images(
         session = upscaler.used
         return ImagesReport(
             images=tuple(results),
+            left=left,
             wall_seconds=time.perf_counter() - begin_wall,
             cpu_seconds=process.cpu_seconds() - begin_cpu,
             engine=session.engine if session else "",

@@ -225,6 +225,8 @@ class ImagesReport:
     """A batch of images, as `paragon_stream.upscale_images` returns it and `--report FILE.json` stores it."""
 
     images: tuple[ImageResult, ...]
+    left: int = 0
+    """Images that were there already, and left as they are."""
     wall_seconds: float
     cpu_seconds: float
     engine: str

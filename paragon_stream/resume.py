@@ -37,11 +37,11 @@ def identity_of(
 ) -> dict[str, str]:
     """What must be the same for a render to be gone on with. Engine and device may change.
 
-    Raises UsageError for `--resume` into anything but a video file.
+    Raises UsageError for `--resume` into a sequence of images or y4m.
     """
     if plan.job is None:
         if plan.options.resume:
-            raise UsageError("--resume goes on with video files; y4m and images begin anew")
+            raise UsageError("--resume goes on with video files; y4m and sequences of images begin anew")
         return {}
     try:
         status = info.path.stat()

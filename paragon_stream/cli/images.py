@@ -27,6 +27,7 @@ _OPTIONS = (
     "fit",
     "strength",
     "pix_fmt",
+    "resume",
 )
 """Options of the main form that mean something for images, beside those every form has."""
 
@@ -65,8 +66,9 @@ def summarise(report: ImagesReport, *, quiet: bool) -> None:
     if failed:
         rest = "; the others are done" if failed < count else ""
         raise ParagonError(f"{failed} of {count} images failed, see above{rest}")
-    if not quiet and count > 1:
-        click.echo(f"{count} images in {clock(report.wall_seconds)}", err=True)
+    if not quiet and (count > 1 or report.left):
+        left = f"; {report.left} were there already" if report.left else ""
+        click.echo(f"{count} images in {clock(report.wall_seconds)}{left}", err=True)
 
 
 class _Lines:

@@ -68,7 +68,10 @@ class _MainCommand(click.Command):
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option(
-    "--resume", is_flag=True, default=None, help="Go on with an interrupted run of the same render."
+    "--resume",
+    is_flag=True,
+    default=None,
+    help="Go on with an interrupted run; of pictures, make the missing ones.",
 )
 @click.option("--strict", is_flag=True, help="Stop before rendering if anything could not be carried over.")
 @report_option

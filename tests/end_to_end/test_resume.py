@@ -242,5 +242,5 @@ def test_a_leftover_that_cannot_be_read(clip: Path, tmp_path: Path, monkeypatch:
     (tmp_path / "out.mkv.paragon" / "out.mkv").write_bytes(b"half a film")
     with pytest.raises(OutputError, match=r"before\.mkv cannot be read"):
         upscale(clip, out, resume=True, **LOSSLESS)
-    with pytest.raises(UsageError, match="y4m and images"):
+    with pytest.raises(UsageError, match="y4m and sequences of images"):
         upscale(clip, tmp_path / "out.y4m", resume=True)

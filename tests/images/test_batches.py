@@ -15,7 +15,7 @@ from image_files import pattern, read, save
 from PIL import Image
 
 from paragon_stream.cli.main import run
-from paragon_stream.images import is_images, plan_images
+from paragon_stream.images import is_images, plan_images, upscale_images
 
 
 @pytest.fixture
@@ -138,3 +138,19 @@ def test_interrupted(tmp_path: Path) -> None:
     assert not list(out.glob(".*"))
     for path in out.iterdir():
         read(path)
+
+
+def test_a_batch_is_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is there is left as it is, whatever it is."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    for name in ("a", "b", "c"):
+        save(folder / f"{name}.png", Image.fromarray(pattern(24, 16)))
+    (out / "b.png").write_bytes(b"mine")
+    assert run([str(folder), str(out), "--resume"]) == 0
+    assert "2 images in" in (said := capsys.readouterr().err) and "1 were there already" in said
+    assert (out / "b.png").read_bytes() == b"mine"
+    assert {path.name for path in out.iterdir()} == {"a.png", "b.png", "c.png"}
+    report = upscale_images(folder, out, resume=True)
+    assert (report.images, report.left) == ((), 3)
