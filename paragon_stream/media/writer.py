@@ -98,7 +98,7 @@ class VideoWriter:
 
     @property
     def done(self) -> int:
-        """Frames at the beginning that an earlier run has written: they are to be `pass_over`, not written."""
+        """Frames that an earlier run has written: they go to `pass_over` instead of `write`."""
         return self._unfinished.frames if self._unfinished is not None else 0
 
     @property
