@@ -25,7 +25,7 @@ type Member = tuple[OutputPlane, Detail]
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One way down the rows of a tile, for some of the target's planes."""
+    """Once down the rows of a warp's cells, for some of the target's planes."""
 
     groups: tuple[tuple[Member, ...], ...]
     """Neighbouring planes with the same size, cells and filters: one set of columns serves them."""
