@@ -6,9 +6,9 @@
 
 Says first what is missing and how to get it; goes on with what is there. Runs `kernels.py` (what the
 compiler makes of the kernels), `engine.py` (are they right, how fast, against torch.compile),
-`pipeline.py` (decode → engine → NVENC, traces, VapourSynth) and `../attention.py` (photo and pro by
-torch), each of which writes JSON into `benchmarks/results/`, and prints what the bars of this project ask for. Please send the JSON. Without a GPU:
---engines openvino runs the pipeline's part.
+`pipeline.py` (decode → engine → NVENC, traces, VapourSynth) and `../attention.py` (photo and pro by torch),
+each of which writes JSON into `benchmarks/results/`, and prints what the bars of this project ask for.
+Please send the JSON. Without a GPU: --engines openvino runs the pipeline's part.
 """
 
 from __future__ import annotations
