@@ -15,10 +15,9 @@ from typing import Any
 import av
 
 from paragon_stream.errors import OutputError
-from paragon_stream.media.av_errors import AV_ERRORS
+from paragon_stream.media.av_errors import AV_ERRORS, reason
 from paragon_stream.media.quantisers.nal import units
-
-type AnyPacket = av.Packet[Any]
+from paragon_stream.media.remux import AnyPacket
 
 _START = b"\0\0\0\1"
 _LENGTH_SIZE = {"h264": 4, "hevc": 21}
@@ -28,7 +27,8 @@ _LENGTH_SIZE = {"h264": 4, "hevc": 21}
 class Unfinished:
     """The whole pictures at the beginning of the video stream `index` of the file `path`.
 
-    Raises OutputError if there is no such stream. `frames` is how many they are; it may be 0.
+    `frames` is how many they are; it may be 0. Raises OutputError if the file cannot be read or has no such
+    stream.
     """
 
     def __init__(self, path: Path, index: int) -> None:
@@ -36,11 +36,11 @@ class Unfinished:
         try:
             self._file = av.open(str(path))
         except AV_ERRORS as error:
-            raise OutputError(f"the unfinished {path} cannot be read: {error}; begin anew") from error
+            raise OutputError(f"the unfinished {path} cannot be read: {reason(error)}") from error
         self._stream: Any = next((s for s in self._file.streams.video if s.index == index), None)
         if not self._stream:
             self._file.close()
-            raise OutputError(f"the unfinished {path} has no video yet: begin anew")
+            raise OutputError(f"the unfinished {path} has no video yet")
         self._time_base = Fraction(self._stream.time_base.numerator, self._stream.time_base.denominator)
         self._length_size = _length_size(self._stream.codec_context)
         shown = self._whole()

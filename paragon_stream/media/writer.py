@@ -214,7 +214,14 @@ class VideoWriter:
             self._begin_file()
 
     def _earlier_pictures(self) -> Unfinished | None:
-        return Unfinished(self._work.before, self._video.index) if self._work.before else None
+        """What an earlier run has written; None, with a warning, if nothing of it can be read."""
+        if self._work.before is None:
+            return None
+        try:
+            return Unfinished(self._work.before, self._video.index)
+        except OutputError as error:  # a run that was killed at its beginning
+            self.warnings.append(f"begun anew: {error}")
+            return None
 
     def _begin_file(self) -> None:
         with ordinary_scheduling():

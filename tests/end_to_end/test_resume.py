@@ -236,11 +236,16 @@ def test_from_the_command_line(
     assert "--resume goes on with video files" in capsys.readouterr().err
 
 
-def test_a_leftover_that_cannot_be_read(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leftover_of_which_nothing_can_be_read(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a run that was killed at its beginning."""
     out = tmp_path / "out.mkv"
     break_at(monkeypatch, clip, out, 30, **LOSSLESS)
     (tmp_path / "out.mkv.paragon" / "out.mkv").write_bytes(b"half a film")
-    with pytest.raises(OutputError, match=r"before\.mkv cannot be read"):
-        upscale(clip, out, resume=True, **LOSSLESS)
+    report = upscale(clip, out, resume=True, **LOSSLESS)
+    assert report.resumed_at == 0 and len(read_frames(out)) == FRAMES
+    assert any("begun anew" in text and "cannot be read" in text for text in report.warnings)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
     with pytest.raises(UsageError, match="y4m and sequences of images"):
         upscale(clip, tmp_path / "out.y4m", resume=True)
