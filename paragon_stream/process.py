@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from pathlib import Path
 
 
 def cpu_seconds() -> float:
@@ -15,10 +17,23 @@ def peak_rss() -> int:
     """Largest resident set so far, in bytes."""
     if sys.platform == "win32":
         return _windows_peak_working_set()
+    if sys.platform == "linux" and (peak := _linux_high_water_mark()):
+        return peak
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def _linux_high_water_mark() -> int:
+    """VmHWM of proc(5); 0 where there is none. `getrusage` counts what the process was before `exec` as well:
+    a small program started by a large one would look as large."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+    return 1024 * int(found[1]) if found else 0
 
 
 def _windows_peak_working_set() -> int:
