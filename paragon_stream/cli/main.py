@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 import click
@@ -33,6 +34,9 @@ COMMANDS = {
 
 _MAIN = "paragon_stream.cli.upscale"
 
+_OURS = "paragon-"
+"""How our threads' names begin."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -48,6 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError:  # the reader of a pipe has left; Python would complain once more at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or 1
+    if any(thread.daemon and thread.name.startswith(_OURS) for thread in threading.enumerate()):
+        # FFmpeg does not let go of it: a source that does not answer. It would come back into an interpreter
+        # that is being taken down, and crash now and then.
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 
