@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from paragon_stream.checkpoint.block_shapes import QUERY
 from paragon_stream.checkpoint.spec import HEADS
-from paragon_stream.models.blocks import LayerScale
+from paragon_stream.models.blocks import LayerScale, WideningBlock
 
 
 class ChannelNorm(nn.Module):
@@ -70,15 +70,12 @@ class WindowAttention(nn.Module):
         return map.reshape(n, features, height, width)
 
 
-class PhotoBlock(nn.Module):
+class PhotoBlock(WideningBlock):
     """Realtime's block on normalised features, then window attention; one layer scale for both."""
 
     def __init__(self, features: int, window: int, *, shifted: bool) -> None:
-        super().__init__()
+        super().__init__(features)
         self.norm = ChannelNorm(features)
-        self.conv1 = nn.Conv2d(features, 2 * features, 1)
-        self.dw = nn.Conv2d(2 * features, 2 * features, 3, padding=1, groups=2 * features)
-        self.conv2 = nn.Conv2d(2 * features, features, 1)
         self.scale = LayerScale(features)
         self.attn: WindowAttention | None = None
         if window:
@@ -86,8 +83,7 @@ class PhotoBlock(nn.Module):
             self.attn = WindowAttention(features, window, shifted=shifted)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch: Tensor = self.conv2(functional.gelu(self.dw(self.conv1(self.norm(x)))))
-        x = x + self.scale(branch)
+        x = x + self.scale(self.widened(self.norm(x)))
         if self.attn is not None:
             x = x + self.scale(self.attn(self.attn_norm(x)))
         return x
@@ -133,16 +129,13 @@ class TokenAttention(nn.Module):
         return read.transpose(1, 2).reshape(x.shape)
 
 
-class ProBlock(nn.Module):
+class ProBlock(WideningBlock):
     """Four branches, each added with a layer scale of its own: Realtime's block on normalised features,
     channel attention, window attention, the dictionary."""
 
     def __init__(self, features: int, window: int, tokens: int, *, shifted: bool) -> None:
-        super().__init__()
+        super().__init__(features)
         self.norm1 = ChannelNorm(features)
-        self.conv1 = nn.Conv2d(features, 2 * features, 1)
-        self.dw = nn.Conv2d(2 * features, 2 * features, 3, padding=1, groups=2 * features)
-        self.conv2 = nn.Conv2d(2 * features, features, 1)
         self.scale1 = LayerScale(features)
         self.channel_attn = ChannelAttention(features)
         self.scale2 = LayerScale(features)
@@ -154,7 +147,7 @@ class ProBlock(nn.Module):
         self.scale4 = LayerScale(features)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.scale1(self.conv2(functional.gelu(self.dw(self.conv1(self.norm1(x))))))
+        x = x + self.scale1(self.widened(self.norm1(x)))
         x = x + self.scale2(self.channel_attn(x))
         x = x + self.scale3(self.window_attn(self.norm3(x)))
         branch: Tensor = self.scale4(self.token_ca(self.norm4(x)))

@@ -65,18 +65,30 @@ class MagicKernelBase(nn.Module):
         return out
 
 
-class NanoBlock(nn.Module):
-    """Realtime's block: widen, depthwise 3×3, GELU (exact), narrow; added to its input."""
+class WideningBlock(nn.Module):
+    """Common to Realtime's, Photo's and Pro's blocks: widen, depthwise 3×3, GELU (exact), narrow."""
 
-    def __init__(self, features: int, *, gamma: bool) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(features, 2 * features, 1)
         self.dw = nn.Conv2d(2 * features, 2 * features, 3, padding=1, groups=2 * features)
         self.conv2 = nn.Conv2d(2 * features, features, 1)
+
+    def widened(self, x: Tensor) -> Tensor:
+        """The branch, before its layer scale."""
+        out: Tensor = self.conv2(functional.gelu(self.dw(self.conv1(x))))
+        return out
+
+
+class NanoBlock(WideningBlock):
+    """Realtime's block: the widened branch, added to its input."""
+
+    def __init__(self, features: int, *, gamma: bool) -> None:
+        super().__init__(features)
         self.scale: nn.Module = LayerScale(features) if gamma else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        branch: Tensor = self.scale(self.conv2(functional.gelu(self.dw(self.conv1(x)))))
+        branch: Tensor = self.scale(self.widened(x))
         return x + branch
 
 

@@ -58,6 +58,13 @@ def _block(spec: NetworkSpec, number: int) -> nn.Module:
             return ProBlock(spec.features, spec.window, spec.tokens, shifted=shifted)
 
 
+def extended(x: Tensor, margin: int, whole: int) -> Tensor:
+    """N×C×H×W with `margin` replicated pixels on every side, and as many more below and to the right as make
+    multiples of `whole`, if `margin` is one."""
+    down, across = (-side % whole for side in x.shape[2:])
+    return functional.pad(x, [margin, margin + across, margin, margin + down], mode="replicate")
+
+
 class ReleaseNet(nn.Module):
     """One network of the release line: N×3×H×W RGB in [0, 1] to N×3×sH×sW, not clamped.
 
@@ -89,7 +96,7 @@ class ReleaseNet(nn.Module):
         height, width = x.shape[2:]
         margin = self._margin()
         if margin:
-            x = self._extended(x, margin)
+            x = extended(x, margin, self.spec.window or 1)
         feat = self.conv_in(x)
         if prev_feat is not None:
             feat = (1 - alpha) * feat + alpha * prev_feat
@@ -107,12 +114,6 @@ class ReleaseNet(nn.Module):
             return 0
         whole = self.spec.window or 1
         return math.ceil(self.spec.margin / whole) * whole
-
-    def _extended(self, x: Tensor, margin: int) -> Tensor:
-        """The picture with its margin, and as much more below and to the right as makes whole windows."""
-        whole = self.spec.window or 1
-        down, across = (-side % whole for side in x.shape[2:])
-        return functional.pad(x, [margin, margin + across, margin, margin + down], mode="replicate")
 
     def _tell_blocks(self, margin: int, height: int, width: int) -> None:
         """What blocks that see more than a neighbourhood need to know of the border."""

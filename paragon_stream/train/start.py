@@ -23,7 +23,7 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import UsageError
 from paragon_stream.models.attention import PhotoBlock
-from paragon_stream.models.blocks import LayerScale, NanoBlock, StreamBlock
+from paragon_stream.models.blocks import LayerScale, NanoBlock, StreamBlock, WideningBlock
 from paragon_stream.train.network import TrainableNet
 
 TAIL_KEYS = ("up.0.weight", "up.0.bias", "conv_out.weight", "conv_out.bias")
@@ -104,7 +104,7 @@ def _start_tail(net: TrainableNet, x: Tensor, generator: torch.Generator) -> Non
     net.tail.weight.mul_(TAIL_DEVIATION / net.tail(x).std())
 
 
-def _start_widened(block: NanoBlock | PhotoBlock, x: Tensor, generator: torch.Generator) -> Tensor:
+def _start_widened(block: WideningBlock, x: Tensor, generator: torch.Generator) -> Tensor:
     """What Realtime's three layers then make of `x`."""
     nn.init.orthogonal_(block.conv1.weight, generator=generator)
     nn.init.orthogonal_(block.conv2.weight, generator=generator)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
+from paragon_stream.models.release import extended
 from paragon_stream.train.degradations import softened
 from paragon_stream.train.metrics import detail_db, psnr_y
 from paragon_stream.train.network import TrainableNet
@@ -77,8 +77,7 @@ def upscale(network: nn.Module, low: Picture, strength: float, device: torch.dev
     margin = math.ceil((network.spec.margin + 1) / whole) * whole
     height, width = low.shape[:2]
     x = torch.from_numpy(low).permute(2, 0, 1)[None].to(device, torch.float32)
-    sides = [margin, margin + -width % whole, margin, margin + -height % whole]
-    x = functional.pad(x, sides, mode="replicate").contiguous(memory_format=torch.channels_last)
+    x = extended(x, margin, whole).contiguous(memory_format=torch.channels_last)
     y = network(x, torch.tensor([strength], device=device))
     s, cut = network.scale, margin * network.scale
     inside = y[0, :, cut : cut + s * height, cut : cut + s * width]
