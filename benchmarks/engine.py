@@ -25,7 +25,7 @@ from paragon_stream.checkpoint.export import at_strength
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.conv import Conv
-from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
+from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
 from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
 from paragon_stream.runtimes.quiet_openvino import ov
 

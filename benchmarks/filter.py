@@ -42,7 +42,7 @@ from paragon_stream.frame import (
     pixel_format,
 )
 from paragon_stream.framejob import allocate_planes, build_job
-from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
+from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
 from paragon_stream.runtimes import Flavour, SessionOptions, runtime
 
 WIDTH, HEIGHT, FPS = 960, 540, 24

@@ -28,7 +28,7 @@ from onnxruntime import quantization  # noqa: E402
 
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job  # noqa: E402
-from paragon_stream.framejob.emit_onnx import (  # noqa: E402
+from paragon_stream.framejob.onnx.emit import (  # noqa: E402
     STRENGTH_INPUT,
     GraphTypes,
     emit_onnx,

@@ -20,8 +20,8 @@ from common import machine, write_results
 from numpy.typing import NDArray
 from PIL import Image
 
-from paragon_stream.train.metrics import psnr_y, ssim_y
-from paragon_stream.train.resample import resize
+from paragon_stream.train.data.resample import resize
+from paragon_stream.train.measure.metrics import psnr_y, ssim_y
 from paragon_stream.upscaler import Upscaler
 
 type Doubles = NDArray[np.float64]

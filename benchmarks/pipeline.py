@@ -36,10 +36,10 @@ from paragon_stream import upscale
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import Timing
 from paragon_stream.framejob import allocate_planes
-from paragon_stream.media.info import MediaInfo
-from paragon_stream.media.plan import OutputOptions, OutputPlan, plan_output
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.output.plan import OutputOptions, OutputPlan, plan_output
 from paragon_stream.media.sink import open_sink
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes import Flavour
@@ -136,7 +136,7 @@ class NaiveChain:
     def __init__(self, out: Path) -> None:
         import onnxruntime
 
-        from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
+        from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
 
         video = probe(SAMPLE).video
         weights = load_weights(None, variant="realtime", scale=SCALE)

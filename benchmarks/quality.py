@@ -20,10 +20,10 @@ from common import REPOSITORY, machine, write_results
 from model_cards import START, card_tables, gains, label, summary, write_card
 
 from paragon_stream.checkpoint import ShippedSet, list_shipped, load_weights
-from paragon_stream.media.roundtrip import QUIET_X265, Encoding
-from paragon_stream.train.clips import find_clips, read_clip
-from paragon_stream.train.evaluate import evaluate
-from paragon_stream.train.evaluate_video import evaluate_video
+from paragon_stream.media.measure.roundtrip import QUIET_X265, Encoding
+from paragon_stream.train.data.clips import find_clips, read_clip
+from paragon_stream.train.measure.evaluate import evaluate
+from paragon_stream.train.measure.evaluate_video import evaluate_video
 from paragon_stream.upscaler import Upscaler
 
 LEVELS: Mapping[str, Encoding | None] = {

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import ColorRange, ColorSpec, Matrix
+from paragon_stream.media.measure.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
 from paragon_stream.media.quantisers.scale import LOGARITHMIC, QUANTISER_OF_STRENGTH_1, Scale, strength_of
-from paragon_stream.media.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
-from paragon_stream.train.data import list_sources, read_picture
-from paragon_stream.train.degradations import softened
-from paragon_stream.train.planes import Planes, to_planes
-from paragon_stream.train.resample import shrink
+from paragon_stream.train.data.degradations import softened
+from paragon_stream.train.data.images import list_sources, read_picture
+from paragon_stream.train.data.planes import Planes, to_planes
+from paragon_stream.train.data.resample import shrink
 from paragon_stream.upscaler import Upscaler
 
 FRAMES = 20

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.framejob import allocate_planes
-from paragon_stream.media.planes import copy_to_frame
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
-from paragon_stream.media.roundtrip import QUIET_X265, Encoding
-from paragon_stream.train.clips import Clip, read_clip, shrunk
-from paragon_stream.train.planes import Planes
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.ffmpeg.planes import copy_to_frame
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.measure.roundtrip import QUIET_X265, Encoding
+from paragon_stream.train.data.clips import Clip, read_clip, shrunk
+from paragon_stream.train.data.planes import Planes
 from paragon_stream.upscaler import Upscaler
 
 GRID = tuple(round(0.1 * step, 1) for step in range(11))

@@ -11,17 +11,17 @@ from pathlib import Path
 from paragon_stream import process
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import requested_pixel_format
-from paragon_stream.media.cut import TimeLike, parse_range
-from paragon_stream.media.fields import parse_method
-from paragon_stream.media.images.kinds import is_image_name
+from paragon_stream.media.decode.decoder_choice import HwAccel, parse_hwaccel, with_decoder
+from paragon_stream.media.facts.cut import TimeLike, parse_range
+from paragon_stream.media.facts.fields import parse_method
+from paragon_stream.media.facts.image_kinds import is_image_name
+from paragon_stream.media.facts.tracks import TrackChoice, TrackList, parse_tracks
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.sequence_reader import delivery_options, parse_rate
 from paragon_stream.media.images.sequence_writer import plan_sequence
-from paragon_stream.media.nvdec import HwAccel, parse_hwaccel, with_decoder
-from paragon_stream.media.plan import OutputOptions, plan_output
+from paragon_stream.media.output.plan import OutputOptions, plan_output
 from paragon_stream.media.prepare import SourceOptions, open_reader, prepare
 from paragon_stream.media.sink import open_sink
-from paragon_stream.media.tracks import TrackChoice, TrackList, parse_tracks
 from paragon_stream.render import (
     RenderProgress,
     Strengths,
@@ -86,7 +86,7 @@ def upscale(
     `fit` "crop" fills the box and cuts off what sticks out, "pad" adds bars, "stretch" fills it out of shape.
 
     `strength` says how hard the source was compressed, for weights that are conditioned on it: 0 (clean) to
-    1, or "auto" (the default), which follows the stream's own quantisers: see `media.strength`.
+    1, or "auto" (the default), which follows the stream's own quantisers: see `media.frames.strength`.
 
     `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
     or "h:mm:ss.xxx". `deinterlace` is auto (frames flagged as interlaced), off, bwdif, bwdif-2x (double rate)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from paragon_stream.device import DeviceInfo
 from paragon_stream.device.discovery import OLDEST, find_gpus
 from paragon_stream.errors import ParagonError
-from paragon_stream.media.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
+from paragon_stream.media.decode.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13

@@ -16,13 +16,13 @@ from paragon_stream.frame import (
     resolve_color,
 )
 from paragon_stream.framejob import build_job
-from paragon_stream.framejob.dynamic_onnx import SizeRange
+from paragon_stream.framejob.onnx.dynamic import SizeRange
 from paragon_stream.runtimes import Precision, runtime
 from paragon_stream.runtimes.disk_cache import DiskCache, Entry
-from paragon_stream.runtimes.nvrtc import cubin_cache
-from paragon_stream.runtimes.tensorrt_builder import ENGINES, TIMINGS, Target, engine
-from paragon_stream.runtimes.tensorrt_program import COMPILED
-from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
+from paragon_stream.runtimes.gpu.nvrtc import cubin_cache
+from paragon_stream.runtimes.gpu.tensorrt_builder import ENGINES, TIMINGS, Target, engine
+from paragon_stream.runtimes.gpu.tensorrt_program import COMPILED
+from paragon_stream.runtimes.gpu.tensorrt_runtime import TensorRtRuntime
 from paragon_stream.upscaler import UpscalerOptions, choose_network
 
 

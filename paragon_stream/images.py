@@ -15,9 +15,9 @@ from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.errors import InputError, LossError, ParagonError, UsageError
 from paragon_stream.frame import PixelFormat, requested_pixel_format
 from paragon_stream.geometry import Fit, parse_fit, parse_size
-from paragon_stream.media.containers import is_video_name
-from paragon_stream.media.images.canvas import Canvas, write_file
-from paragon_stream.media.images.kinds import (
+from paragon_stream.media.encode.workdir import check_destination
+from paragon_stream.media.facts.containers import is_video_name
+from paragon_stream.media.facts.image_kinds import (
     ImageKind,
     Storage,
     check_size,
@@ -27,12 +27,12 @@ from paragon_stream.media.images.kinds import (
     storage,
     turned,
 )
+from paragon_stream.media.facts.source import check_local
+from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import not_embedded
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, read_picture
-from paragon_stream.media.source import check_local
-from paragon_stream.media.workdir import check_destination
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import UpscalerOptions, choose_network, parse_strength

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from paragon_stream.errors import ConsumerGone, OutputError
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.sink import LiveSink, SteadyWriter
 from paragon_stream.media.live.writer import LiveWriter, LiveY4mWriter
-from paragon_stream.media.reader import VideoReader
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.pipeline.latency import LatencyMeter
 from paragon_stream.pipeline.pipeline import PipelineStats, Progress

@@ -13,18 +13,18 @@ from pathlib import Path
 from paragon_stream import process
 from paragon_stream.frame import requested_pixel_format
 from paragon_stream.live_session import TICK, LiveMeter, LiveProgress, LiveSession, Stopping
-from paragon_stream.media.cut import TimeLike, parse_time
-from paragon_stream.media.field_choice import field_job
-from paragon_stream.media.fields import Deinterlace, parse_method
+from paragon_stream.media.facts.cut import TimeLike, parse_time
+from paragon_stream.media.facts.fields import Deinterlace, parse_method
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.frames.field_choice import field_job
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.images.sequence_reader import parse_rate
-from paragon_stream.media.info import MediaInfo
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.plan import LiveOutputOptions, parse_bitrate, plan_live
 from paragon_stream.media.live.sink import LiveSink, SteadyWriter, open_live_sink
 from paragon_stream.media.live.soundtrack import SoundSource
 from paragon_stream.media.live.source import RECONNECT, TIMEOUT, CaptureOptions, Kind, find_source
 from paragon_stream.media.live.writer import LiveWriter
-from paragon_stream.media.reader import VideoReader
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.render import Strengths, Upscalers, beyond_the_network, run_stretches, traced
 from paragon_stream.report import (

@@ -15,12 +15,12 @@ from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError, FormatError
 from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.geometry import Fit, Placement, fill
-from paragon_stream.media.device_frames import DeviceFrames, fits
+from paragon_stream.media.encode.device_frames import DeviceFrames, fits
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.images.sequence_reader import SequenceReader
-from paragon_stream.media.plan import OutputPlan
-from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.output.plan import OutputPlan
+from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.media.sink import Sink
-from paragon_stream.media.writer import VideoWriter
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress, in_succession
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.media.changes import Look
-from paragon_stream.media.info import Damage as Damage
+from paragon_stream.media.facts.info import Damage as Damage
+from paragon_stream.media.frames.changes import Look
 from paragon_stream.pipeline.latency import LatencyMeter
 from paragon_stream.pipeline.pipeline import PipelineStats
 

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.geometry import Placement
-from paragon_stream.media.abilities import versions
+from paragon_stream.media.decode.abilities import versions
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.images.sequence_reader import SequenceReader
-from paragon_stream.media.info import MediaInfo
-from paragon_stream.media.plan import OutputPlan
+from paragon_stream.media.output.plan import OutputPlan
+from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.media.prepare import SourceOptions
-from paragon_stream.media.reader import VideoReader
 from paragon_stream.media.sink import Sink
-from paragon_stream.media.writer import VideoWriter
 from paragon_stream.render import RenderProgress, Strengths, Upscalers, turned
 
 _TOLD_EVERY = 0.5

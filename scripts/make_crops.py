@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from paragon_stream import Upscaler
-from paragon_stream.train.resample import enlarge, shrink, to_codes
+from paragon_stream.train.data.resample import enlarge, shrink, to_codes
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE, GAP, LABEL = 112, 4, 16

@@ -19,8 +19,8 @@ from paragon_stream.pipeline.pipeline import Pipeline
 from paragon_stream.pipeline.slot import DONE, Completion, Slot
 from paragon_stream.pipeline.stage import Stage
 from paragon_stream.runtimes import Precision
-from paragon_stream.runtimes.device_program import DeviceFrame, Hold
-from paragon_stream.runtimes.device_session import DeviceSession
+from paragon_stream.runtimes.gpu.program import DeviceFrame, Hold
+from paragon_stream.runtimes.gpu.session import DeviceSession
 
 type Planes = tuple[np.ndarray, ...]
 

@@ -28,8 +28,8 @@ from emulator import Run, run_program  # noqa: E402
 from paragon_stream.checkpoint import ShippedSet, list_shipped, load_weights  # noqa: E402
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat, pixel_format, resolve_color  # noqa: E402
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job  # noqa: E402
-from paragon_stream.framejob.cuda_source import FEATURES  # noqa: E402
-from paragon_stream.framejob.emit_cuda import emit_cuda  # noqa: E402
+from paragon_stream.framejob.cuda.emit import emit_cuda  # noqa: E402
+from paragon_stream.framejob.cuda.source import FEATURES  # noqa: E402
 from paragon_stream.runtimes import Precision, SessionOptions, runtime  # noqa: E402
 from paragon_stream.runtimes.self_check import synthetic_frame  # noqa: E402
 

@@ -34,12 +34,12 @@ from paragon_stream.device.discovery import ordinals  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job  # noqa: E402
-from paragon_stream.framejob.cuda_program import CudaProgram  # noqa: E402
-from paragon_stream.framejob.emit_cuda import emit_cuda  # noqa: E402
+from paragon_stream.framejob.cuda.emit import emit_cuda  # noqa: E402
+from paragon_stream.framejob.cuda.program import CudaProgram  # noqa: E402
 from paragon_stream.runtimes import Precision, SessionOptions, runtime  # noqa: E402
 from paragon_stream.runtimes.cuda import KernelProgram  # noqa: E402
-from paragon_stream.runtimes.device_program import DeviceFrame  # noqa: E402
-from paragon_stream.runtimes.nvrtc import cubin  # noqa: E402
+from paragon_stream.runtimes.gpu.nvrtc import cubin  # noqa: E402
+from paragon_stream.runtimes.gpu.program import DeviceFrame  # noqa: E402
 from paragon_stream.runtimes.self_check import synthetic_frame  # noqa: E402
 
 FORMATS = (
@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--no-torch", action="store_true")
     options = parser.parse_args()
     try:
-        from paragon_stream.runtimes.device_engine import open_device
+        from paragon_stream.runtimes.gpu.engine import open_device
 
         device = open_device(ordinals(options.device)[0])
     except ParagonError as error:

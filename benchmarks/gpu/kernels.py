@@ -32,9 +32,9 @@ from common import machine, write_results  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
 from paragon_stream.framejob import FrameJob, build_job  # noqa: E402
-from paragon_stream.framejob.cuda_program import CudaProgram, Int, Launch  # noqa: E402
-from paragon_stream.framejob.emit_cuda import emit_cuda  # noqa: E402
-from paragon_stream.runtimes.nvrtc import compile_source  # noqa: E402
+from paragon_stream.framejob.cuda.emit import emit_cuda  # noqa: E402
+from paragon_stream.framejob.cuda.program import CudaProgram, Int, Launch  # noqa: E402
+from paragon_stream.runtimes.gpu.nvrtc import compile_source  # noqa: E402
 
 ARCHITECTURES = {
     "sm_75": (64, 64, 1024), "sm_80": (164, 163, 2048), "sm_86": (100, 99, 1536), "sm_89": (100, 99, 1536),

@@ -44,8 +44,8 @@ from paragon_stream.doctor import examine  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
 from paragon_stream.frame import pixel_format  # noqa: E402
 from paragon_stream.framejob import allocate_planes  # noqa: E402
-from paragon_stream.media.info import MediaInfo  # noqa: E402
-from paragon_stream.media.nvdec import HwAccel, with_decoder  # noqa: E402
+from paragon_stream.media.decode.nvdec import HwAccel, with_decoder  # noqa: E402
+from paragon_stream.media.facts.info import MediaInfo  # noqa: E402
 from paragon_stream.media.prepare import SourceOptions, open_reader, prepare  # noqa: E402
 from paragon_stream.pipeline.pipeline import Pipeline  # noqa: E402
 from paragon_stream.pipeline.slot import Slot  # noqa: E402

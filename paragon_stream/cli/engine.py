@@ -71,7 +71,7 @@ def build(
     """Build the engine for frames of one size, or of many. With --sm no GPU is needed (tensorrt-rtx only)."""
     from paragon_stream.engines import build_engine
     from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, Matrix
-    from paragon_stream.framejob.dynamic_onnx import SizeRange
+    from paragon_stream.framejob.onnx.dynamic import SizeRange
     from paragon_stream.upscaler import UpscalerOptions
 
     if bool(size) == bool(sizes):

@@ -13,7 +13,7 @@ from paragon_stream.cli.options import given
 from paragon_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from paragon_stream.train.evaluation import Evaluation
+    from paragon_stream.train.measure.evaluation import Evaluation
 
 DEFAULT_FRAMES = 24
 
@@ -59,7 +59,7 @@ def command(
     --reference and --result two finished videos are compared.
     """
     try:
-        from paragon_stream.train.page import write_report
+        from paragon_stream.train.measure.page import write_report
     except ModuleNotFoundError as error:
         if error.name != "PIL":
             raise
@@ -77,9 +77,9 @@ def command(
 
 
 def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
-    from paragon_stream.train.clips import find_clips, parse_levels
-    from paragon_stream.train.evaluate import evaluate
-    from paragon_stream.train.evaluate_video import evaluate_videos
+    from paragon_stream.train.data.clips import find_clips, parse_levels
+    from paragon_stream.train.measure.evaluate import evaluate
+    from paragon_stream.train.measure.evaluate_video import evaluate_videos
     from paragon_stream.upscaler import parse_strength
 
     assert data is not None
@@ -97,7 +97,7 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
 
 
 def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
-    from paragon_stream.train.evaluate_video import compare_files
+    from paragon_stream.train.measure.evaluate_video import compare_files
 
     idle = [
         name for name in ("weights", "variant", "scale", "alpha", "window_size") if options[name] is not None
@@ -111,7 +111,7 @@ def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
 
 
 def _say_if_vmaf_is_absent() -> None:
-    from paragon_stream.media.vmaf import vmaf_available
+    from paragon_stream.media.measure.vmaf import vmaf_available
 
     if not vmaf_available():
         click.echo("VMAF is not measured: this build of PyAV lacks the filter libvmaf", err=True)

@@ -41,11 +41,11 @@ def command(
 ) -> None:
     """Show what is in FILE, and what would be done with each stream. Writes nothing."""
     from paragon_stream.geometry import parse_fit, parse_size, place
+    from paragon_stream.media.facts.side_data import turn
+    from paragon_stream.media.frames.strength import measure_strength
     from paragon_stream.media.images.sequence_reader import CONTAINER
-    from paragon_stream.media.plan import OutputOptions, plan_output
+    from paragon_stream.media.output.plan import OutputOptions, plan_output
     from paragon_stream.media.prepare import SourceOptions, prepare
-    from paragon_stream.media.side_data import turn
-    from paragon_stream.media.strength import measure_strength
 
     size = parse_size(to)
     wanted_fit = parse_fit(fit, size)

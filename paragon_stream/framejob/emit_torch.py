@@ -16,9 +16,9 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from paragon_stream.errors import EngineError
-from paragon_stream.framejob.body_onnx import ATTENTION
-from paragon_stream.framejob.emit_onnx import GraphTypes, emit_onnx
 from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.onnx.body import ATTENTION
+from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
 
 type Operation = Callable[..., Tensor]
 

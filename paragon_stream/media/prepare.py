@@ -7,19 +7,19 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.media.cut import Cut, Range
-from paragon_stream.media.field_choice import treat_fields
-from paragon_stream.media.fields import Deinterlace
-from paragon_stream.media.images.kinds import is_image_name
+from paragon_stream.media.facts.cut import Cut, Range
+from paragon_stream.media.facts.fields import Deinterlace
+from paragon_stream.media.facts.image_kinds import is_image_name
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.facts.source import check_local
+from paragon_stream.media.facts.tracks import video_index
+from paragon_stream.media.frames.field_choice import treat_fields
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.frames.strength import Fetch
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.picture import further_pictures
 from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
-from paragon_stream.media.info import MediaInfo
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
-from paragon_stream.media.source import check_local
-from paragon_stream.media.strength import Fetch
-from paragon_stream.media.tracks import video_index
 
 
 @dataclass(frozen=True, kw_only=True)

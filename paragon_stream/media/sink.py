@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from paragon_stream.frame import Timing
-from paragon_stream.media.device_frames import DeviceFrames
+from paragon_stream.media.encode.device_frames import DeviceFrames
+from paragon_stream.media.encode.workdir import WorkDir
+from paragon_stream.media.encode.y4m import Y4mWriter
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.images.sequence_writer import SequenceWriter
-from paragon_stream.media.info import MediaInfo
-from paragon_stream.media.plan import OutputPlan
-from paragon_stream.media.planes import Plane
-from paragon_stream.media.workdir import WorkDir
-from paragon_stream.media.writer import VideoWriter
-from paragon_stream.media.y4m import Y4mWriter
+from paragon_stream.media.output.plan import OutputPlan
+from paragon_stream.media.output.writer import VideoWriter
 
 
 class Sink(Protocol):

@@ -9,13 +9,13 @@ import numpy as np
 from paragon_stream.device import Argument, Device, DevicePlane, Stream
 from paragon_stream.device.discovery import OLDEST
 from paragon_stream.errors import EngineError
-from paragon_stream.framejob.cuda_program import Buffer, BufferKind, CudaProgram, Launch
-from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.framejob.cuda.emit import emit_cuda
+from paragon_stream.framejob.cuda.program import Buffer, BufferKind, CudaProgram, Launch
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
-from paragon_stream.runtimes.device_engine import compile_on_gpus
-from paragon_stream.runtimes.device_program import DeviceFrame, DeviceProgram, Hold, Load
-from paragon_stream.runtimes.nvrtc import cubin
+from paragon_stream.runtimes.gpu.engine import compile_on_gpus
+from paragon_stream.runtimes.gpu.nvrtc import cubin
+from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram, Hold, Load
 
 logger = logging.getLogger(__name__)
 

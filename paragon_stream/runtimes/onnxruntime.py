@@ -13,7 +13,8 @@ import numpy as np
 import onnxruntime as ort
 
 from paragon_stream.errors import EngineError
-from paragon_stream.framejob.emit_onnx import (
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.onnx.emit import (
     STRENGTH_INPUT,
     GraphTypes,
     emit_onnx,
@@ -21,7 +22,6 @@ from paragon_stream.framejob.emit_onnx import (
     output_names,
     tensor_shapes,
 )
-from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes

@@ -10,14 +10,14 @@ import numpy as np
 
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
-from paragon_stream.framejob.emit_onnx import (
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.onnx.emit import (
     STRENGTH_INPUT,
     emit_onnx,
     input_names,
     output_names,
     tensor_shapes,
 )
-from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes import tiles
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Session, SessionOptions

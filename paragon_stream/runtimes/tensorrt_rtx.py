@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import tensorrt_rtx
 
-from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
+from paragon_stream.runtimes.gpu.tensorrt_runtime import TensorRtRuntime
 
 RUNTIME = TensorRtRuntime("tensorrt-rtx", tensorrt_rtx)

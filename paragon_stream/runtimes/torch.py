@@ -15,17 +15,17 @@ import torch
 from paragon_stream.device.discovery import ordinals
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.emit_onnx import tensor_shapes
 from paragon_stream.framejob.emit_torch import emit_torch
 from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.onnx.emit import tensor_shapes
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.cpu import cores, in_words
-from paragon_stream.runtimes.device_engine import compile_on_gpus
 from paragon_stream.runtimes.engine_errors import engine_errors
+from paragon_stream.runtimes.gpu.engine import compile_on_gpus
+from paragon_stream.runtimes.gpu.torch_program import load_on_gpu
 from paragon_stream.runtimes.tiles import in_tiles_if_large
-from paragon_stream.runtimes.torch_program import load_on_gpu
 
 logger = logging.getLogger(__name__)
 

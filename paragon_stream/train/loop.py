@@ -22,7 +22,7 @@ from paragon_stream.checkpoint import Weights, save_weights
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
 from paragon_stream.train.adversarial import Adversary
-from paragon_stream.train.batches import Batch, Batches
+from paragon_stream.train.data.batches import Batch, Batches
 from paragon_stream.train.depthwise import speed_up
 from paragon_stream.train.log import Log
 from paragon_stream.train.losses import Loss

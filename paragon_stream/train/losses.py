@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paragon_stream.errors import UsageError
-from paragon_stream.train.metrics import MS_SSIM_WEIGHTS
+from paragon_stream.train.measure.metrics import MS_SSIM_WEIGHTS
 
 LUMA = (0.299, 0.587, 0.114)
 """BT.601's, which PSNR-Y is measured with."""

@@ -17,7 +17,7 @@ from typing import Any
 from paragon_stream.checkpoint import read_network_config
 from paragon_stream.checkpoint.spec import USUAL_WINDOW
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.train.degradations import ClipDegradation, StillDegradation
+from paragon_stream.train.data.degradations import ClipDegradation, StillDegradation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class DataRecipe:
     """What is trained on: `folder` of good pictures (relative to the recipe; left out where whoever trains
     names it), how many degraded `stills` and `clips` are made of each, patches of `patch`² LR pixels, `batch`
     of them a step, of which a share `clip_share` comes from clips, and a share `patterns` is drawn
-    (`train.patterns`). The outer `context` LR pixels of a patch are seen but not judged."""
+    (`train.data.patterns`). The outer `context` LR pixels of a patch are seen but not judged."""
 
     folder: str = ""
     stills: int = 1

@@ -11,11 +11,11 @@ import torch
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import OutputError, UsageError
-from paragon_stream.train.batches import Batches
-from paragon_stream.train.data import list_sources
+from paragon_stream.train.data.batches import Batches
+from paragon_stream.train.data.images import list_sources
+from paragon_stream.train.data.shards import Shard, ShardPlan, shards
 from paragon_stream.train.loop import BEST_FILE, Report, Training, keep_freed_memory
 from paragon_stream.train.recipe import Recipe, read_recipe
-from paragon_stream.train.shards import Shard, ShardPlan, shards
 from paragon_stream.train.validation import Validation
 
 logger = logging.getLogger(__name__)

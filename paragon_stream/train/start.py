@@ -45,6 +45,7 @@ def unit_variance_start(net: TrainableNet, batch: Tensor, generator: torch.Gener
         net.slope.zero_()
     x = _normalise(net.conv_in, batch - 0.5)
     if net.variant == "photo":
+        assert net.conv_in.bias is not None
         net.conv_in.bias.normal_(std=PHOTO_BIAS, generator=generator)
         x = x + net.conv_in.bias.view(-1, 1, 1)
     for block in net.blocks:
@@ -78,6 +79,7 @@ def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: to
     for key, parameter in net.named_parameters():
         if key.startswith(("conv_in.", "body.", "conv_mid.")):
             parameter.copy_(state[key])
+    assert net.conv_in.bias is not None
     net.conv_in.bias += 0.5 * net.conv_in.weight.sum((1, 2, 3))  # the input is centred here
     if STRENGTH_TENSOR in state:
         if net.slope is None:

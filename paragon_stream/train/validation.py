@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from paragon_stream.models.release import extended
-from paragon_stream.train.degradations import softened
-from paragon_stream.train.metrics import detail_db, psnr_y
+from paragon_stream.train.data.degradations import softened
+from paragon_stream.train.data.planes import Picture, to_rgb
+from paragon_stream.train.data.resample import enlarge
+from paragon_stream.train.data.shards import Shard
+from paragon_stream.train.measure.metrics import detail_db, psnr_y
 from paragon_stream.train.network import TrainableNet
-from paragon_stream.train.planes import Picture, to_rgb
-from paragon_stream.train.resample import enlarge
-from paragon_stream.train.shards import Shard
 
 LEVELS = (0.0, 0.01, 0.45, 0.65, 0.85, 1.01)
 """Edges of the strength bins that are reported; the first is clean."""

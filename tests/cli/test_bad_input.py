@@ -172,7 +172,7 @@ def test_internal_errors_are_one_line_too(
     def broken(self: object, planes: object) -> None:
         raise ZeroDivisionError("an engine of straw")
 
-    monkeypatch.setattr("paragon_stream.media.reader.VideoReader.read_into", broken)
+    monkeypatch.setattr("paragon_stream.media.frames.reader.VideoReader.read_into", broken)
     assert run([str(clip), str(tmp_path / "out.mkv")]) == 1
     assert not [t.name for t in threading.enumerate() if t.name.startswith("paragon")]
 

@@ -16,8 +16,8 @@ from paragon_stream.cli import doctor as doctor_command
 from paragon_stream.cli import engine as engine_command
 from paragon_stream.cli.main import run
 from paragon_stream.device import DeviceInfo
-from paragon_stream.runtimes import tensorrt_builder
 from paragon_stream.runtimes.disk_cache import DiskCache
+from paragon_stream.runtimes.gpu import tensorrt_builder
 
 OLD = DeviceInfo(
     name="GTX 1080", ordinal=0, compute_capability=(6, 1), memory=8 << 30, multiprocessors=20, driver="12.8"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import paragon_stream
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.checkpoint.weights import save_weights
-from paragon_stream.media.probe import probe
+from paragon_stream.media.facts.probe import probe
 
 
 class Case(NamedTuple):

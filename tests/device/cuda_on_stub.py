@@ -11,8 +11,8 @@ from paragon_stream.device.cuda import CudaDevice, device_infos
 from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.pipeline.trace import Trace
-from paragon_stream.runtimes.device_session import DeviceSession
-from paragon_stream.runtimes.device_team import DeviceTeam
+from paragon_stream.runtimes.gpu.session import DeviceSession
+from paragon_stream.runtimes.gpu.team import DeviceTeam
 
 
 def facts() -> None:

@@ -26,19 +26,20 @@ from paragon_stream.device.cuda import CudaDevice
 from paragon_stream.device.discovery import ordinals
 from paragon_stream.frame import pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes
-from paragon_stream.media.abilities import decodes_on_gpu
-from paragon_stream.media.decoder import Decoder
-from paragon_stream.media.device_frames import DeviceFrames
-from paragon_stream.media.info import Gpu
-from paragon_stream.media.nvdec import decoded_on_gpu, hand_over, is_on_gpu, on_host
-from paragon_stream.media.planes import copy_interleaved
-from paragon_stream.media.probe import probe
+from paragon_stream.media.decode.abilities import decodes_on_gpu
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.decode.decoder_choice import decoded_on_gpu
+from paragon_stream.media.decode.nvdec import hand_over, is_on_gpu, on_host
+from paragon_stream.media.encode.device_frames import DeviceFrames
+from paragon_stream.media.facts.info import Gpu
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.ffmpeg.planes import copy_interleaved
+from paragon_stream.media.frames.strength import StrengthTrack
+from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.media.quantisers.meter import Origin
-from paragon_stream.media.strength import StrengthTrack
-from paragon_stream.media.writer import VideoWriter
 from paragon_stream.runtimes import SessionOptions
-from paragon_stream.runtimes.device_session import DeviceSession
-from paragon_stream.runtimes.device_team import DeviceTeam
+from paragon_stream.runtimes.gpu.session import DeviceSession
+from paragon_stream.runtimes.gpu.team import DeviceTeam
 
 _NVDEC = ctypes.CDLL("libnvcuvid.so.1")
 _DECODE = ctypes.CFUNCTYPE(

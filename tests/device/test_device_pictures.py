@@ -14,7 +14,7 @@ from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.device.discovery import find_gpus
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob import FrameJob, allocate_planes
-from paragon_stream.media.device_frames import DeviceFrames
+from paragon_stream.media.encode.device_frames import DeviceFrames
 
 PITCH = 256
 
@@ -130,7 +130,7 @@ def test_host_planes_and_device_pictures_take_turns() -> None:
 
 def test_a_picture_is_kept_until_it_was_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """So the tests above can fail: a flight that lets go at once lets the decoder paint over the picture."""
-    from paragon_stream.runtimes.device_lane import Flight
+    from paragon_stream.runtimes.gpu.lane import Flight
 
     original = Flight.__init__
 

@@ -25,8 +25,8 @@ from paragon_stream.errors import EngineError, Interrupted
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes.base import DeviceBound, TakesPictures
-from paragon_stream.runtimes.device_engine import compile_on_devices
-from paragon_stream.runtimes.device_team import DeviceTeam
+from paragon_stream.runtimes.gpu.engine import compile_on_devices
+from paragon_stream.runtimes.gpu.team import DeviceTeam
 from paragon_stream.runtimes.tiles import TiledSession
 
 

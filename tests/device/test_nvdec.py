@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from clips import make_clip
 
-from paragon_stream.media.roundtrip import QUIET_X265
+from paragon_stream.media.measure.roundtrip import QUIET_X265
 
 VP9 = {"lag-in-frames": "0", "auto-alt-ref": "0", "qmin": "30", "qmax": "30", "b": "500000"}
 X264 = {"bf": "0", "qp": "26", "g": "6", "x264-params": "aq-mode=0:ipratio=1"}

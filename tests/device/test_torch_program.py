@@ -15,13 +15,13 @@ from network_reference import random_spec, random_weights
 from paragon_stream.errors import DeviceMemoryError, EngineError, UsageError
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.runtimes import Precision, SessionOptions, runtime
-from paragon_stream.runtimes.device_program import Load
+from paragon_stream.runtimes.gpu.program import Load
 
 torch = pytest.importorskip("torch")
 
-from paragon_stream.runtimes.device_engine import compile_on_device  # noqa: E402
-from paragon_stream.runtimes.device_session import DeviceSession  # noqa: E402
-from paragon_stream.runtimes.torch_program import TorchProgram  # noqa: E402
+from paragon_stream.runtimes.gpu.engine import compile_on_device  # noqa: E402
+from paragon_stream.runtimes.gpu.session import DeviceSession  # noqa: E402
+from paragon_stream.runtimes.gpu.torch_program import TorchProgram  # noqa: E402
 
 
 class FakePlace:
@@ -132,7 +132,7 @@ def test_a_compiler_that_fails_is_done_without(
 
 
 def test_a_lack_of_memory_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from paragon_stream.runtimes import torch_program
+    from paragon_stream.runtimes.gpu import torch_program
 
     def emit(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

@@ -14,9 +14,9 @@ from PIL import Image
 
 from paragon_stream import upscale
 from paragon_stream.errors import LossError, UsageError
-from paragon_stream.media.decoder import Decoder
-from paragon_stream.media.planes import plane_array
-from paragon_stream.media.probe import probe
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.ffmpeg.planes import plane_array
 
 WIDTH, HEIGHT, FRAMES = 48, 32, 3
 

@@ -15,8 +15,8 @@ from clips import BT709, Planes, Tags, in_one_stream, make_clip, read_frames
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import EngineError
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.prepare import SourceOptions, prepare
-from paragon_stream.media.reader import VideoReader
 from paragon_stream.upscaler import Upscaler
 
 LOSSLESS = {"codec": "ffv1", "weights": "fidelity", "precision": "fp32"}

@@ -13,9 +13,9 @@ import pytest
 from clips import frame_planes, make_clip
 
 import paragon_stream
-from paragon_stream.media.info import Damage
+from paragon_stream.media.facts.info import Damage
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.prepare import SourceOptions, prepare
-from paragon_stream.media.reader import VideoReader
 
 FRAMES = 11
 TIMELESS = ("h264", "h265", "hevc")

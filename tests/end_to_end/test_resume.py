@@ -20,7 +20,7 @@ from clips import make_clip, packets, read_frames
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import OutputError, UsageError
-from paragon_stream.media.writer import VideoWriter
+from paragon_stream.media.output.writer import VideoWriter
 
 FRAMES = 90
 LOSSLESS: dict[str, Any] = {"codec": "ffv1", "encoder_options": {"g": "5"}}
@@ -42,7 +42,7 @@ def kill_at(source: Path, out: Path, frame: int, **options: Any) -> None:
     script = f"""
         import os, signal
         import paragon_stream
-        from paragon_stream.media.writer import VideoWriter
+        from paragon_stream.media.output.writer import VideoWriter
         written, write = [], VideoWriter.write
         def counting(self, planes, timing):
             if len(written) == {frame}:

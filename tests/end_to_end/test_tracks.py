@@ -16,8 +16,8 @@ from clips import make_clip, packet_facts, packets, read_frames
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.media.cut import parse_range
-from paragon_stream.media.languages import language_code, same_language
+from paragon_stream.media.facts.cut import parse_range
+from paragon_stream.media.facts.languages import language_code, same_language
 from paragon_stream.media.prepare import SourceOptions, prepare
 
 FAST = {"engine": "null", "preset": "ultrafast"}

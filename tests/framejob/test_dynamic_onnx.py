@@ -12,8 +12,8 @@ from network_reference import random_spec, random_weights
 
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob import build_job
-from paragon_stream.framejob.dynamic_onnx import SizeRange, emit_dynamic_onnx
-from paragon_stream.framejob.emit_onnx import (
+from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
+from paragon_stream.framejob.onnx.emit import (
     STRENGTH_INPUT,
     GraphTypes,
     emit_onnx,

@@ -20,7 +20,7 @@ from paragon_stream.frame import (
     resolve_color,
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.framejob.emit_onnx import emit_onnx, input_names, output_names, tensor_shapes
+from paragon_stream.framejob.onnx.emit import emit_onnx, input_names, output_names, tensor_shapes
 
 CASES = [
     ("yuv420p", "realtime", 2, 8),

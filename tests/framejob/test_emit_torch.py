@@ -10,8 +10,8 @@ from network_reference import random_spec, random_weights
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import allocate_planes, build_job
-from paragon_stream.framejob import emit_onnx as emitter
-from paragon_stream.framejob.emit_onnx import tensor_shapes
+from paragon_stream.framejob.onnx import emit as emitter
+from paragon_stream.framejob.onnx.emit import tensor_shapes
 
 torch = pytest.importorskip("torch")
 

@@ -13,7 +13,7 @@ import safetensors.numpy
 from network_reference import network, random_spec, random_weights
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.framejob.upstream_onnx import emit_upstream_onnx
+from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
 
 GOLDEN = [
     "p2head_realtime_x2",

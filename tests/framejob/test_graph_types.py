@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.framejob.emit_onnx import (
+from paragon_stream.framejob.onnx.emit import (
     GUARD_OUTPUT,
     GraphTypes,
     emit_onnx,

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from paragon_stream import Upscaler, upscale_images
 from paragon_stream.errors import FormatError, InputError, LossError, OutputError, UsageError
-from paragon_stream.media.images.kinds import JFIF, SRGB
+from paragon_stream.media.facts.image_kinds import JFIF, SRGB
 
 LOSSLESS_SUFFIXES = [".png", ".tif", ".bmp"]
 

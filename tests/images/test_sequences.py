@@ -20,7 +20,7 @@ from paragon_stream import ColorSpec, Upscaler, upscale
 from paragon_stream.errors import InputError, OutputError, ParagonError, UsageError
 from paragon_stream.frame import ChromaLocation, ColorRange, Matrix
 from paragon_stream.framejob import allocate_planes
-from paragon_stream.media.images.kinds import SRGB
+from paragon_stream.media.facts.image_kinds import SRGB
 from paragon_stream.upscaler import UpscalerOptions
 
 BT709_SPEC = ColorSpec(

@@ -10,7 +10,7 @@ from paragon_stream import Upscaler
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import PIXEL_FORMATS, FrameFormat
 from paragon_stream.geometry import enlarged, parse_size, place
-from paragon_stream.media.images.kinds import JFIF, SRGB
+from paragon_stream.media.facts.image_kinds import JFIF, SRGB
 from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import UpscalerOptions
 

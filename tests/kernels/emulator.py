@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from paragon_stream.framejob.cuda_program import BufferKind, CudaProgram, Int
-from paragon_stream.framejob.cuda_source import kernel_text
+from paragon_stream.framejob.cuda.program import BufferKind, CudaProgram, Int
+from paragon_stream.framejob.cuda.source import kernel_text
 
 HERE = Path(__file__).parent
 GUARD = 4096

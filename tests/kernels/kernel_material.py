@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from paragon_stream.checkpoint import Weights
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes
-from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.framejob.cuda.emit import emit_cuda
 
 
 @functools.cache

@@ -17,12 +17,12 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.device import Device
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.framejob.cuda_program import Argument, Buffer, BufferKind, CudaProgram, Int
-from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.framejob.cuda.emit import emit_cuda
+from paragon_stream.framejob.cuda.program import Argument, Buffer, BufferKind, CudaProgram, Int
 from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
 from paragon_stream.runtimes.cuda import KernelProgram
-from paragon_stream.runtimes.device_engine import compile_on_device
-from paragon_stream.runtimes.device_program import Hold
+from paragon_stream.runtimes.gpu.engine import compile_on_device
+from paragon_stream.runtimes.gpu.program import Hold
 
 WRITTEN = (BufferKind.WORKSPACE, BufferKind.OUTPUT, BufferKind.STATUS)
 

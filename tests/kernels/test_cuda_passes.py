@@ -9,7 +9,7 @@ from kernel_material import frame_format
 from network_reference import random_spec, random_weights
 
 from paragon_stream.framejob import build_job
-from paragon_stream.framejob.cuda_passes import TILE, Pass, tail_passes
+from paragon_stream.framejob.cuda.passes import TILE, Pass, tail_passes
 
 
 def passes_of(variant: str, scale: int, name: str, alpha: float = 0.0) -> tuple[Pass, ...]:

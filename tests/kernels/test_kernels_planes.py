@@ -14,8 +14,8 @@ from network_reference import random_spec, random_weights
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import pixel_format
 from paragon_stream.framejob import build_job
-from paragon_stream.framejob.cuda_program import BufferKind
-from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.framejob.cuda.emit import emit_cuda
+from paragon_stream.framejob.cuda.program import BufferKind
 from paragon_stream.geometry import Fit, parse_size, place
 
 QUICK = [

@@ -12,10 +12,10 @@ from network_reference import random_spec, random_weights
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import build_job
-from paragon_stream.framejob.cuda_program import CudaProgram
-from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.framejob.cuda.emit import emit_cuda
+from paragon_stream.framejob.cuda.program import CudaProgram
 from paragon_stream.runtimes.disk_cache import DiskCache
-from paragon_stream.runtimes.nvrtc import compile_source, cubin
+from paragon_stream.runtimes.gpu.nvrtc import compile_source, cubin
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the package cuda-bindings is not installed")
 

@@ -9,8 +9,8 @@ import numpy as np
 from emulator import build
 from numpy.typing import NDArray
 
-from paragon_stream.framejob.cuda_source import gelu_constants, kernel_text
-from paragon_stream.framejob.cuda_weights import fragments
+from paragon_stream.framejob.cuda.source import gelu_constants, kernel_text
+from paragon_stream.framejob.cuda.weights import fragments
 
 HARNESS = """
 #include "host_simt.h"

@@ -15,7 +15,7 @@ from kernel_material import assert_close, frame_format, noise, stream_weights
 from network_reference import random_spec, random_weights
 
 from paragon_stream.framejob import build_job
-from paragon_stream.framejob.emit_cuda import emit_cuda
+from paragon_stream.framejob.cuda.emit import emit_cuda
 
 CONDITIONED = stream_weights(conditioned=True)
 

@@ -15,7 +15,7 @@ from live_material import OPENING, FramePipe, Gate, Running, numbers
 
 import paragon_stream
 from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
-from paragon_stream.media.probe import probe
+from paragon_stream.media.facts.probe import probe
 
 pytestmark = [
     pytest.mark.timeout(120),

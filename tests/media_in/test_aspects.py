@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from clips import in_one_stream, make_clip
 
-from paragon_stream.media.aspects import AspectLog
-from paragon_stream.media.decoder import Decoder
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.decode.sample_aspects import AspectLog
 
 WIDE, NARROW = Fraction(4, 3), Fraction(1)
 

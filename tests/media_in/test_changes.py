@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from paragon_stream.frame import FrameFormat, Timing, pixel_format
-from paragon_stream.media.changes import MAX_FORMATS, SETTLED, Changes
+from paragon_stream.media.frames.changes import MAX_FORMATS, SETTLED, Changes
 
 
 def size(width: int) -> FrameFormat:

@@ -12,8 +12,8 @@ from clips import make_clip
 from test_reader import read_all
 
 from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format
-from paragon_stream.media.conform import conformed
-from paragon_stream.media.planes import plane_array
+from paragon_stream.media.decode.conform import conformed
+from paragon_stream.media.ffmpeg.planes import plane_array
 
 
 def glued(tmp_path: Path, *sizes: tuple[int, int]) -> Path:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 import paragon_stream
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import Timing
-from paragon_stream.media.cut import parse_range
-from paragon_stream.media.fields import Deinterlace, Parity, parse_method
+from paragon_stream.media.facts.cut import parse_range
+from paragon_stream.media.facts.fields import Deinterlace, Parity, parse_method
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.prepare import SourceOptions, prepare
-from paragon_stream.media.reader import VideoReader
 
 WIDTH, HEIGHT = 96, 64
 NTSC = Fraction(30000, 1001)

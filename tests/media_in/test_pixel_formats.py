@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 import paragon_stream
 from paragon_stream.errors import FormatError
 from paragon_stream.frame import ColorRange
-from paragon_stream.media.pixel_formats import processed_format
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.ffmpeg.pixel_formats import processed_format
+from paragon_stream.media.frames.reader import VideoReader
 
 WIDTH, HEIGHT = 48, 32
 

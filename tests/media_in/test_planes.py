@@ -6,7 +6,7 @@ import pytest
 from clips import frame_planes, make_frame, scene
 
 from paragon_stream.frame import PIXEL_FORMATS, pixel_format
-from paragon_stream.media.planes import copy_from_frame, copy_to_frame, plane_view
+from paragon_stream.media.ffmpeg.planes import copy_from_frame, copy_to_frame, plane_view
 
 
 def empty_planes(name: str, width: int, height: int) -> list[np.ndarray]:

@@ -10,8 +10,8 @@ from clips import BT709, Tags, make_clip
 
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import ChromaLocation, ColorRange, Matrix
-from paragon_stream.media.info import HdrMetadata, StreamKind
-from paragon_stream.media.probe import probe
+from paragon_stream.media.facts.info import HdrMetadata, StreamKind
+from paragon_stream.media.facts.probe import probe
 
 RATE = Fraction(24000, 1001)
 

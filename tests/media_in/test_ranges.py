@@ -14,12 +14,12 @@ from clips import make_clip
 from test_shared_media import FILES, REFUSED
 
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.media.cut import Range, parse_range, parse_time
-from paragon_stream.media.fields import Deinterlace
-from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.facts.cut import Range, parse_range, parse_time
+from paragon_stream.media.facts.fields import Deinterlace
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.prepare import SourceOptions, prepare
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
 
 type Shown = list[tuple[Fraction, bytes]]
 """Time in seconds and a hash of the planes, of every frame."""

@@ -21,9 +21,9 @@ from clips import (
 
 from paragon_stream.errors import InputError
 from paragon_stream.frame import Timing
-from paragon_stream.media.info import Damage
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.facts.info import Damage
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.frames.reader import VideoReader
 
 
 def read_all(path: Path, threads: int | None = None) -> tuple[list[tuple[Timing, Planes]], VideoReader]:

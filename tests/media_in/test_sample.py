@@ -7,8 +7,8 @@ from pathlib import Path
 
 from clips import packets, read_frames
 
-from paragon_stream.media.info import StreamKind
-from paragon_stream.media.probe import probe
+from paragon_stream.media.facts.info import StreamKind
+from paragon_stream.media.facts.probe import probe
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sample.mkv"
 

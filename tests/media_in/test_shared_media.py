@@ -12,8 +12,8 @@ from clips import frame_planes
 
 from paragon_stream.errors import InputError
 from paragon_stream.frame import ColorRange, Matrix
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.frames.reader import VideoReader
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "media"
 FILES = sorted(path.name for path in FOLDER.glob("*.*") if path.suffix != ".tsv")

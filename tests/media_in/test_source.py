@@ -11,8 +11,8 @@ from clip_damage import text_file, truncated
 from clips import jpeg, make_clip
 
 from paragon_stream.errors import InputError, ParagonError
-from paragon_stream.media.probe import probe
-from paragon_stream.media.source import open_source
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.facts.source import open_source
 
 
 def complaint(path: Path) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paragon_stream.media.timestamps import TimestampRepair
+from paragon_stream.media.decode.timestamps import TimestampRepair
 
 MS = Fraction(1, 1000)
 

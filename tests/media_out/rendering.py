@@ -15,10 +15,10 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from paragon_stream.frame import FrameFormat, Timing
-from paragon_stream.media.info import MediaInfo
-from paragon_stream.media.plan import OutputOptions, OutputPlan, plan_output
-from paragon_stream.media.probe import probe
-from paragon_stream.media.reader import VideoReader
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.output.plan import OutputOptions, OutputPlan, plan_output
 from paragon_stream.media.sink import Sink, open_sink
 
 FAST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12", "libvpx-vp9": "8"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rendering import decoded_pts, render
 
 from paragon_stream.errors import LossError
-from paragon_stream.media.companions import Action
+from paragon_stream.media.output.stream_plans import Action
 
 RATE = 48_000
 

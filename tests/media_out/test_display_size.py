@@ -11,8 +11,8 @@ import pytest
 from clips import make_clip, packets
 from rendering import decoded_pts, frames_of, main_video, render, sink_for
 
-from paragon_stream.media.display_size import display_size, write_display_size
-from paragon_stream.media.probe import probe
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.output.display_size import display_size, write_display_size
 
 
 @pytest.mark.parametrize(

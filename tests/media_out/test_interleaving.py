@@ -15,8 +15,8 @@ from clips import make_clip, packets
 from rendering import render, sink_for, tracks
 
 from paragon_stream.frame import Timing
-from paragon_stream.media import remux
-from paragon_stream.media.writer import VideoWriter
+from paragon_stream.media.output import remux
+from paragon_stream.media.output.writer import VideoWriter
 
 MS = Fraction(1, 1000)
 SECONDS = 20

@@ -10,8 +10,8 @@ from clips import make_clip
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import pixel_format
-from paragon_stream.media.abilities import encodes
-from paragon_stream.media.encoders import encoder_settings, find_encoder
+from paragon_stream.media.decode.abilities import encodes
+from paragon_stream.media.encode.encoders import encoder_settings, find_encoder
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sample.mkv"
 NAMES = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")

@@ -11,13 +11,13 @@ from clips import make_clip
 
 from paragon_stream.errors import LossError, OutputError, ParagonError, UsageError
 from paragon_stream.frame import pixel_format
-from paragon_stream.media.abilities import encodes
-from paragon_stream.media.companions import Action
-from paragon_stream.media.containers import CONTAINERS, container_for
-from paragon_stream.media.encoders import ENCODERS, find_encoder
-from paragon_stream.media.info import HdrMetadata, MediaInfo
-from paragon_stream.media.plan import OutputOptions, OutputPlan, plan_output
-from paragon_stream.media.probe import probe
+from paragon_stream.media.decode.abilities import encodes
+from paragon_stream.media.encode.encoders import ENCODERS, find_encoder
+from paragon_stream.media.facts.containers import CONTAINERS, container_for
+from paragon_stream.media.facts.info import HdrMetadata, MediaInfo
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.output.plan import OutputOptions, OutputPlan, plan_output
+from paragon_stream.media.output.stream_plans import Action
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from clips import Tags, jpeg, make_clip, packets, read_frames
 from rendering import main_video, render, tracks
 
-from paragon_stream.media.companions import Action
-from paragon_stream.media.probe import probe
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.output.stream_plans import Action
 
 FONT = b"\0\1\0\0" + bytes(range(256)) * 3
 RICH = {

@@ -13,9 +13,9 @@ import pytest
 from rendering import decoded_pts, render, tracks
 
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.media.companions import Action
-from paragon_stream.media.info import StreamKind
-from paragon_stream.media.probe import probe
+from paragon_stream.media.facts.info import StreamKind
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.output.stream_plans import Action
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "media"
 CLIPS = sorted(p.name for p in FOLDER.glob("*") if p.suffix not in (".tsv", ".srt")) or ["none"]

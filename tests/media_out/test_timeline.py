@@ -10,7 +10,7 @@ import pytest
 from clips import make_clip, packet_facts
 
 import paragon_stream
-from paragon_stream.media.timeline import Timeline
+from paragon_stream.media.output.timeline import Timeline
 
 OPTIONS = {"options": {"g": "12", "bf": "2"}, "audio": "mp2"}
 

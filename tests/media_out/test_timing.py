@@ -14,7 +14,7 @@ from clips import make_clip, packet_facts
 from rendering import decoded_pts, main_video, render, sink_for, tracks
 
 from paragon_stream.frame import Timing
-from paragon_stream.media.timestamps import rescale
+from paragon_stream.media.decode.timestamps import rescale
 
 MS = Fraction(1, 1000)
 VFR = [0, 33, 67, 100, 300, 341, 350, 351, 500, 1200, 1233, 3000]

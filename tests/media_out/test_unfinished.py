@@ -20,10 +20,10 @@ from rendering import decodable, decoded_pts, fast, frames_of, render, sink_for,
 
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.frame import Timing
-from paragon_stream.media.plan import plan_output
-from paragon_stream.media.probe import probe
+from paragon_stream.media.encode.workdir import WorkDir
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.output.plan import plan_output
 from paragon_stream.media.sink import NullSink, open_sink
-from paragon_stream.media.workdir import WorkDir
 
 FRAMES = 60
 HERE = Path(__file__).resolve()

@@ -19,9 +19,9 @@ from rendering import render
 
 from paragon_stream.errors import LossError, OutputError, UsageError
 from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, FrameFormat, Timing, pixel_format
-from paragon_stream.media.plan import OutputOptions, plan_output
-from paragon_stream.media.probe import probe
-from paragon_stream.media.y4m import Y4mWriter, header
+from paragon_stream.media.encode.y4m import Y4mWriter, header
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.output.plan import OutputOptions, plan_output
 
 HERE = Path(__file__).resolve()
 MS = Fraction(1, 1000)

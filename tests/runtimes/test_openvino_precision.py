@@ -17,7 +17,7 @@ from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import allocate_planes, build_job
-from paragon_stream.framejob.emit_onnx import emit_onnx
+from paragon_stream.framejob.onnx.emit import emit_onnx
 from paragon_stream.runtimes import Precision, SessionOptions
 from paragon_stream.runtimes import openvino as module
 from paragon_stream.runtimes.openvino import RUNTIME

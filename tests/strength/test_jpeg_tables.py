@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from paragon_stream import upscale_images
+from paragon_stream.media.measure.roundtrip import Encoding, round_trip
 from paragon_stream.media.quantisers.jpeg import JpegHeaders
 from paragon_stream.media.quantisers.meter import Origin
-from paragon_stream.media.roundtrip import Encoding, round_trip
 
 # In Pillow's tables rows are written one after another; low frequencies are those above the diagonal.
 LOW_IS_3 = [90 if not (y or x) else 3 if y + x < 6 else 200 for y in range(8) for x in range(8)]

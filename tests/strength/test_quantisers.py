@@ -11,13 +11,13 @@ import av
 import pytest
 from clips import make_clip
 
-from paragon_stream.media.decoder import Decoder
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.measure.roundtrip import QUIET_X265
 from paragon_stream.media.quantisers.av1 import Av1Headers
 from paragon_stream.media.quantisers.bits import BitReader, HeaderError
 from paragon_stream.media.quantisers.hevc import HevcHeaders
 from paragon_stream.media.quantisers.meter import Origin, Reading
 from paragon_stream.media.quantisers.scale import TABLES, Scale, on_h264_scale, strength_of
-from paragon_stream.media.roundtrip import QUIET_X265
 
 EVEN = "ipratio=1:pbratio=1"
 

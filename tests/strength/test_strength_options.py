@@ -63,8 +63,8 @@ def test_auto_follows_the_stream_and_the_report_says_so(tmp_path: Path, conditio
 def test_every_frame_is_upscaled_at_its_own_strength(tmp_path: Path, conditioned: Path) -> None:
     """What comes out of a render is what `Upscaler` gives for each frame and its strength."""
     from paragon_stream.framejob import allocate_planes
-    from paragon_stream.media.probe import probe
-    from paragon_stream.media.reader import VideoReader
+    from paragon_stream.media.facts.probe import probe
+    from paragon_stream.media.frames.reader import VideoReader
 
     info = probe(clip(tmp_path, options={"crf": "28", "bf": "2", "g": "5"}))
     upscale(info.path, tmp_path / "out.mkv", weights=conditioned, precision="fp32", **LOSSLESS)
@@ -159,7 +159,7 @@ def test_probe_tells_the_strength(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_probe_decodes_few_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from paragon_stream.media.decoder import Decoder
+    from paragon_stream.media.decode.decoder import Decoder
 
     asked = []
     plain = Decoder.reading

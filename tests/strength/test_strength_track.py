@@ -14,15 +14,15 @@ from clips import make_clip, make_frame, scene
 
 from paragon_stream.frame import Timing
 from paragon_stream.framejob import allocate_planes
-from paragon_stream.media.cut import Cut
-from paragon_stream.media.fields import Deinterlace, FieldJob
-from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.facts.cut import Cut
+from paragon_stream.media.facts.fields import Deinterlace, FieldJob
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.frames.strength import REACH, StrengthTrack
+from paragon_stream.media.measure.roundtrip import QUIET_X265
 from paragon_stream.media.prepare import SourceOptions, prepare
-from paragon_stream.media.probe import probe
 from paragon_stream.media.quantisers.meter import Origin, Reading
-from paragon_stream.media.reader import VideoReader
-from paragon_stream.media.roundtrip import QUIET_X265
-from paragon_stream.media.strength import REACH, StrengthTrack
 
 ENCODINGS = {
     "h264": ("mkv", "libx264", "yuv420p", {"crf": "23", "bf": "3", "g": "12"}),
@@ -75,7 +75,7 @@ def test_a_part_has_the_strengths_of_the_whole(tmp_path: Path, name: str, start:
 
 
 def _range(start: str, duration: str | None = None):
-    from paragon_stream.media.cut import parse_range
+    from paragon_stream.media.facts.cut import parse_range
 
     return parse_range(start, duration, None)
 

@@ -17,12 +17,12 @@ from training_material import drawn_picture, write_pictures  # noqa: E402
 import paragon_stream.cli.main as cli  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.errors import InputError, OutputError  # noqa: E402
-from paragon_stream.train.batches import Batches  # noqa: E402
-from paragon_stream.train.data import list_sources  # noqa: E402
+from paragon_stream.train.data.batches import Batches  # noqa: E402
+from paragon_stream.train.data.images import list_sources  # noqa: E402
+from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
+from paragon_stream.train.data.shards import Shard, ShardPlan, read_shard, shards  # noqa: E402
 from paragon_stream.train.loop import BEST_FILE, STATE_FILE, Progress, Training  # noqa: E402
 from paragon_stream.train.recipe import DataRecipe, NetworkRecipe, Recipe  # noqa: E402
-from paragon_stream.train.resample import shrink, to_codes  # noqa: E402
-from paragon_stream.train.shards import Shard, ShardPlan, read_shard, shards  # noqa: E402
 from paragon_stream.train.validation import Validation  # noqa: E402
 
 RECIPE = Recipe(

@@ -14,18 +14,18 @@ from training_material import drawn_picture, write_pictures
 
 from paragon_stream.errors import EngineError, InputError, UsageError
 from paragon_stream.frame import ColorRange, Matrix
-from paragon_stream.media.roundtrip import DECODERS, Encoding, round_trip
-from paragon_stream.train.data import list_sources, read_picture
-from paragon_stream.train.degradations import (
+from paragon_stream.media.measure.roundtrip import DECODERS, Encoding, round_trip
+from paragon_stream.train.data.degradations import (
     ClipDegradation,
     StillDegradation,
     pan,
     softened,
 )
-from paragon_stream.train.metrics import psnr, psnr_y, ssim_y
-from paragon_stream.train.planes import to_planes, to_rgb
-from paragon_stream.train.resample import KERNELS, enlarge, resize, shrink, to_codes
-from paragon_stream.train.shards import ShardPlan, read_shard, shards
+from paragon_stream.train.data.images import list_sources, read_picture
+from paragon_stream.train.data.planes import to_planes, to_rgb
+from paragon_stream.train.data.resample import KERNELS, enlarge, resize, shrink, to_codes
+from paragon_stream.train.data.shards import ShardPlan, read_shard, shards
+from paragon_stream.train.measure.metrics import psnr, psnr_y, ssim_y
 
 
 def test_bicubic_is_matlabs() -> None:

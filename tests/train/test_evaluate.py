@@ -15,10 +15,10 @@ from training_material import drawn_picture, write_pictures
 
 from paragon_stream.cli.eval import command
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.train.evaluate import MEASURES, evaluate
-from paragon_stream.train.metrics import psnr_y
-from paragon_stream.train.page import write_report
-from paragon_stream.train.resample import enlarge, shrink, to_codes
+from paragon_stream.train.data.resample import enlarge, shrink, to_codes
+from paragon_stream.train.measure.evaluate import MEASURES, evaluate
+from paragon_stream.train.measure.metrics import psnr_y
+from paragon_stream.train.measure.page import write_report
 
 
 @pytest.fixture

@@ -15,18 +15,18 @@ from clips import make_clip
 from training_material import drawn_picture
 
 import paragon_stream.cli.main as cli
-import paragon_stream.train.video_meter as video_meter
+import paragon_stream.train.measure.video_meter as video_meter
 from paragon_stream.cli.eval import command
 from paragon_stream.errors import EngineError, FormatError, InputError, UsageError
 from paragon_stream.frame import ColorRange, ColorSpec, Matrix
-from paragon_stream.media import vmaf
-from paragon_stream.media.roundtrip import Encoding
-from paragon_stream.media.vmaf import Vmaf
-from paragon_stream.train.clips import Clip, find_clips, parse_levels, read_clip
-from paragon_stream.train.degradations import gaussian_blur
-from paragon_stream.train.evaluate_video import compare_files, evaluate_video
-from paragon_stream.train.planes import to_planes
-from paragon_stream.train.video_meter import IDENTICAL, VideoMeter, video_measures
+from paragon_stream.media.measure import vmaf
+from paragon_stream.media.measure.roundtrip import Encoding
+from paragon_stream.media.measure.vmaf import Vmaf
+from paragon_stream.train.data.clips import Clip, find_clips, parse_levels, read_clip
+from paragon_stream.train.data.degradations import gaussian_blur
+from paragon_stream.train.data.planes import to_planes
+from paragon_stream.train.measure.evaluate_video import compare_files, evaluate_video
+from paragon_stream.train.measure.video_meter import IDENTICAL, VideoMeter, video_measures
 from paragon_stream.upscaler import Upscaler
 
 

@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from paragon_stream.train.batches import Batches
-from paragon_stream.train.patterns import draw_pattern
-from paragon_stream.train.shards import Shard
+from paragon_stream.train.data.batches import Batches
+from paragon_stream.train.data.patterns import draw_pattern
+from paragon_stream.train.data.shards import Shard
 
 SIZE, SCALE = 24, 2
 

@@ -21,15 +21,17 @@ from paragon_stream.checkpoint.spec import SAFE_PRODUCT  # noqa: E402
 from paragon_stream.errors import CheckpointError, InputError, UsageError  # noqa: E402
 from paragon_stream.models.blocks import hold_products  # noqa: E402
 from paragon_stream.train.adversarial import Adversary  # noqa: E402
-from paragon_stream.train.batches import Batches, frame_patch  # noqa: E402
-from paragon_stream.train.data import list_sources, read_picture  # noqa: E402
-from paragon_stream.train.degradations import ClipDegradation  # noqa: E402
+from paragon_stream.train.data.batches import Batches, frame_patch  # noqa: E402
+from paragon_stream.train.data.degradations import ClipDegradation  # noqa: E402
+from paragon_stream.train.data.images import list_sources, read_picture  # noqa: E402
+from paragon_stream.train.data.planes import to_rgb  # noqa: E402
+from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
+from paragon_stream.train.data.shards import Shard  # noqa: E402
 from paragon_stream.train.depthwise import speed_up  # noqa: E402
 from paragon_stream.train.loop import STATE_FILE, DivergedError, Training  # noqa: E402
 from paragon_stream.train.losses import TERMS, Loss  # noqa: E402
 from paragon_stream.train.network import TrainableNet  # noqa: E402
 from paragon_stream.train.optimisers import learning_rate  # noqa: E402
-from paragon_stream.train.planes import to_rgb  # noqa: E402
 from paragon_stream.train.recipe import (  # noqa: E402
     AdversarialRecipe,
     DataRecipe,
@@ -37,9 +39,7 @@ from paragon_stream.train.recipe import (  # noqa: E402
     OptimiserRecipe,
     Recipe,
 )
-from paragon_stream.train.resample import shrink, to_codes  # noqa: E402
 from paragon_stream.train.run import train  # noqa: E402
-from paragon_stream.train.shards import Shard  # noqa: E402
 from paragon_stream.train.soap import SOAP  # noqa: E402
 from paragon_stream.train.start import start_from, unit_variance_start  # noqa: E402
 from paragon_stream.train.validation import Validation, upscale  # noqa: E402

@@ -16,11 +16,12 @@ from network_reference import random_spec, random_weights
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, build_job
-from paragon_stream.framejob.dynamic_onnx import SizeRange
-from paragon_stream.framejob.emit_onnx import GraphTypes, emit_onnx
-from paragon_stream.runtimes import Precision, tensorrt_builder
+from paragon_stream.framejob.onnx.dynamic import SizeRange
+from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
+from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.disk_cache import DiskCache
-from paragon_stream.runtimes.tensorrt_builder import (
+from paragon_stream.runtimes.gpu import tensorrt_builder
+from paragon_stream.runtimes.gpu.tensorrt_builder import (
     COMPUTE_CAPABILITIES,
     Target,
     build,

@@ -18,17 +18,18 @@ from fake_device import FakeDevice
 
 from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob import FrameJob, allocate_planes
-from paragon_stream.framejob.emit_onnx import (
+from paragon_stream.framejob.onnx.emit import (
     GUARD_OUTPUT,
     STRENGTH_INPUT,
     graph_shapes,
     input_names,
     output_names,
 )
-from paragon_stream.runtimes import Precision, tensorrt_builder, tensorrt_program, tensorrt_runtime
-from paragon_stream.runtimes.device_session import DeviceSession
+from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.disk_cache import DiskCache
-from paragon_stream.runtimes.tensorrt_runtime import TensorRtRuntime
+from paragon_stream.runtimes.gpu import tensorrt_builder, tensorrt_program, tensorrt_runtime
+from paragon_stream.runtimes.gpu.session import DeviceSession
+from paragon_stream.runtimes.gpu.tensorrt_runtime import TensorRtRuntime
 
 ENGINE = b"an engine"
 TOO_LARGE = b"an engine for another card"

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.frame import ColorRange, Family
-from paragon_stream.media.av_errors import AV_ERRORS, av_errors_as, reason
-from paragon_stream.media.encoders import find_encoder, unknown_option
-from paragon_stream.media.images.kinds import ImageKind, Storage
+from paragon_stream.media.encode.encoders import find_encoder, unknown_option
+from paragon_stream.media.facts.image_kinds import ImageKind, Storage
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as, reason
+from paragon_stream.media.ffmpeg.planes import plane_array
 from paragon_stream.media.images.metadata import Metadata, embed
-from paragon_stream.media.planes import plane_array
 from paragon_stream.wholefile import whole_file
 
 type Array = NDArray[Any]

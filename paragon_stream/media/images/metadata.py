@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paragon_stream.errors import FormatError, InputError
+from paragon_stream.media.facts.image_kinds import ImageKind
 from paragon_stream.media.images import exif, tiff
-from paragon_stream.media.images.kinds import ImageKind
 
 type Bytes = bytes | memoryview
 

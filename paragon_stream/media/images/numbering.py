@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
-from paragon_stream.media.containers import is_video_name
+from paragon_stream.media.facts.containers import is_video_name
 
 _PLACE = re.compile(r"%0?(\d*)d")
 

@@ -18,15 +18,15 @@ import numpy as np
 
 from paragon_stream.errors import FormatError, InputError, UsageError
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, Timing
-from paragon_stream.media.av_errors import av_errors_as
-from paragon_stream.media.changes import Changes
-from paragon_stream.media.conform import conformed
+from paragon_stream.media.decode.conform import conformed
+from paragon_stream.media.facts.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
+from paragon_stream.media.ffmpeg.errors import av_errors_as
+from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_to_frame
+from paragon_stream.media.frames.changes import Changes
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, component, read_picture
-from paragon_stream.media.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
-from paragon_stream.media.plan import OutputOptions
-from paragon_stream.media.planes import Plane, copy_from_frame, copy_to_frame
+from paragon_stream.media.output.plan import OutputOptions
 
 DEFAULT_RATE = Fraction(24)
 """Frames per second of image sequences unless told otherwise: film's."""

@@ -18,15 +18,15 @@ import numpy as np
 from paragon_stream.errors import LossError, OutputError, UsageError
 from paragon_stream.frame import Timing
 from paragon_stream.geometry import Placement
-from paragon_stream.media.av_errors import reason
+from paragon_stream.media.facts.image_kinds import check_size, kind_for, storage
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.images.canvas import Canvas, write_file
-from paragon_stream.media.images.kinds import check_size, kind_for, storage
 from paragon_stream.media.images.metadata import Metadata
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.sequence_reader import CONTAINER
-from paragon_stream.media.info import MediaInfo
-from paragon_stream.media.plan import FALLBACK_RATE, OutputOptions, OutputPlan, picture_only
-from paragon_stream.media.planes import Plane
+from paragon_stream.media.output.plan import FALLBACK_RATE, OutputOptions, OutputPlan, picture_only
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 

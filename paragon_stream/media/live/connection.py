@@ -15,17 +15,17 @@ from av.container import InputContainer
 from av.stream import Discard
 
 from paragon_stream.errors import InputError
-from paragon_stream.media import side_data
-from paragon_stream.media.aspects import AspectLog, packet_serial
-from paragon_stream.media.av_errors import AV_ERRORS, reason
-from paragon_stream.media.decoder import MAX_THREADS
-from paragon_stream.media.info import Damage, MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.decode.decoder import MAX_THREADS
+from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
+from paragon_stream.media.facts import side_data
+from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.probe import video_info
+from paragon_stream.media.facts.source import decoding_context, open_source
+from paragon_stream.media.facts.streams import describe_stream
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.log import overhearing
 from paragon_stream.media.live.source import Kind, LiveSource
-from paragon_stream.media.overheard import overhearing
-from paragon_stream.media.probe import video_info
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
-from paragon_stream.media.source import decoding_context, open_source
-from paragon_stream.media.streams import describe_stream
 
 _LOOK_AT = 4
 """Frames that are looked at: captions, and flags of fields, may be absent from the very first."""

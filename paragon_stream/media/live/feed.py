@@ -19,9 +19,9 @@ import av
 
 from paragon_stream.errors import InputError, ParagonError
 from paragon_stream.frame import Timing
-from paragon_stream.media.av_errors import AV_ERRORS, reason
-from paragon_stream.media.frame_source import LeftGpu
-from paragon_stream.media.info import Damage, MediaInfo
+from paragon_stream.media.decode.frame_source import LeftGpu
+from paragon_stream.media.facts.info import Damage, MediaInfo
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
 from paragon_stream.media.live.clock import LiveClock, Pacer
 from paragon_stream.media.live.connection import Connection, Picture, Sound

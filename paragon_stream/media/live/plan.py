@@ -11,8 +11,7 @@ from pathlib import Path
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import Family, FrameFormat, Layout, PixelFormat, pixel_format, without_alpha
 from paragon_stream.geometry import Placement
-from paragon_stream.media.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
-from paragon_stream.media.encoders import (
+from paragon_stream.media.encode.encoders import (
     NVENC,
     Encoder,
     EncoderJob,
@@ -22,12 +21,13 @@ from paragon_stream.media.encoders import (
     nvenc_like,
     try_open,
 )
-from paragon_stream.media.info import MediaInfo
+from paragon_stream.media.encode.workdir import check_destination
+from paragon_stream.media.encode.y4m import check_y4m
+from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
+from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.live.names import shown_name
-from paragon_stream.media.plan import FALLBACK_RATE, convertible, target_format
-from paragon_stream.media.trial import check_video
-from paragon_stream.media.workdir import check_destination
-from paragon_stream.media.y4m import check_y4m
+from paragon_stream.media.output.plan import FALLBACK_RATE, convertible, target_format
+from paragon_stream.media.output.trial_muxing import check_video
 
 KEY_SECONDS = 2
 """Between two key frames: what streaming services ask for."""

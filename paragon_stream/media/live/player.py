@@ -11,9 +11,9 @@ from pathlib import Path
 
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import ChromaLocation, ColorRange, Family, FrameFormat, Matrix, Primaries, Transfer
-from paragon_stream.media import side_data
-from paragon_stream.media.av_errors import reason
-from paragon_stream.media.outpipe import OutPipe
+from paragon_stream.media.encode.outpipe import OutPipe
+from paragon_stream.media.facts import side_data
+from paragon_stream.media.ffmpeg.errors import reason
 
 _CLOSE_SECONDS = 3.0
 _MATRICES: dict[int, str] = {

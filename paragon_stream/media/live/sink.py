@@ -10,13 +10,13 @@ from time import perf_counter
 
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
+from paragon_stream.media.encode.workdir import WorkDir
+from paragon_stream.media.encode.y4m import Y4mWriter
+from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.live.attempts import Attempts
 from paragon_stream.media.live.plan import LivePlan, Where
 from paragon_stream.media.live.soundtrack import SoundSource
 from paragon_stream.media.live.writer import PATIENCE, LiveWriter, LiveY4mWriter
-from paragon_stream.media.planes import Plane
-from paragon_stream.media.workdir import WorkDir
-from paragon_stream.media.y4m import Y4mWriter
 
 _SETTLED = 10.0
 """Seconds that a stream must have gone on for another end to count as another interruption: a server that

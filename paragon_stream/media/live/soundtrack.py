@@ -10,14 +10,14 @@ from typing import Any, Self
 
 import av
 
-from paragon_stream.media.adts import AdtsFilter, config_of, has_adts
-from paragon_stream.media.audio import AudioConverter
-from paragon_stream.media.av_errors import AV_ERRORS
-from paragon_stream.media.containers import TS, Container
+from paragon_stream.media.decode.timestamps import rescale
+from paragon_stream.media.facts.containers import TS, Container
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.live.connection import Connection
 from paragon_stream.media.live.soundqueue import SoundQueue
-from paragon_stream.media.timestamps import rescale
-from paragon_stream.media.trial import add_copy, refusal
+from paragon_stream.media.output.adts import AdtsFilter, config_of, has_adts
+from paragon_stream.media.output.audio import AudioConverter
+from paragon_stream.media.output.trial_muxing import add_copy, refusal
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.facts.source import ffmpeg_name
 from paragon_stream.media.live.input_options import check_input_options
 from paragon_stream.media.live.names import shown_name
-from paragon_stream.media.source import ffmpeg_name
 
 SCREEN_RATE = 30
 """Frames a second that a screen is captured with unless told otherwise."""

@@ -13,18 +13,18 @@ import av
 
 from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.frame import Timing
-from paragon_stream.media.av_errors import AV_ERRORS, reason
-from paragon_stream.media.encoders import configure, encoder_frame
+from paragon_stream.media.decode.timestamps import rescale
+from paragon_stream.media.encode.encoders import configure, encoder_frame
+from paragon_stream.media.encode.outpipe import OutPipe
+from paragon_stream.media.encode.workdir import WorkDir
+from paragon_stream.media.encode.y4m import Y4mWriter
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.log import overhearing
+from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
 from paragon_stream.media.live.player import Player, find_player, player_arguments
 from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
-from paragon_stream.media.outpipe import OutPipe
-from paragon_stream.media.overheard import overhearing
-from paragon_stream.media.planes import Plane
-from paragon_stream.media.scheduling import ordinary_scheduling
-from paragon_stream.media.timestamps import rescale
-from paragon_stream.media.workdir import WorkDir
-from paragon_stream.media.y4m import Y4mWriter
 
 PATIENCE = 10.0
 """Seconds that a server may take to answer, or for a packet, before it counts as gone."""

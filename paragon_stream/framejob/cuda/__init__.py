@@ -1,0 +1,1 @@
+"""Frame jobs as CUDA source for our own kernels."""

@@ -1,0 +1,254 @@
+"""The facts of a frame job that the CUDA kernels take as constants, as the head of their source text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from paragon_stream.checkpoint import Variant
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.components import BaseTerm, InputPlane
+from paragon_stream.framejob.cuda.passes import TILE, Member, Pass, joint_reach
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.tail import Tail
+from paragon_stream.framejob.taps import FilterBank
+
+FEATURES = {Variant.REALTIME: 16, Variant.STREAM: 32}
+"""Of the networks that there are kernels for."""
+
+LEAD = {16: 0, 32: 4}
+"""By features: columns of a map before the first; a strip's context reaches back into them."""
+
+CELLS_Y = {16: 16, 32: 7}
+"""By features: rows of cells that a block of the kernel `head` makes; few, so that Turing's shared memory
+holds them, and that of consumer cards (100 KiB) two blocks of them."""
+
+_GELU_RANGE = 3.875
+_GELU = (-0.050964, 0.092468, -0.054504, -0.0065956, 0.022507, -0.0074158, -0.0011663, 0.00069427)
+"""Minus the bump of kernels/gelu.cuh, by powers of t - range / 2."""
+
+
+@cache
+def kernel_text(name: str) -> str:
+    """One of the files in paragon_stream/kernels."""
+    return (files("paragon_stream") / "kernels" / name).read_text(encoding="utf-8")
+
+
+def source_unit(format: FrameFormat) -> float:
+    """What centred codes are multiplied by, so that they lie in -1…1 whatever the depth."""
+    return float(2.0 ** (1 - format.pixel_format.depth))
+
+
+def program_text(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
+    """The whole translation unit; EngineError where the kernels have no way to do the job."""
+    blocks = ("gelu", "realtime") if job.spec.variant is Variant.REALTIME else ("stream",)
+    names = ("features", "source", *blocks, "body", "head")
+    return "\n".join(
+        [
+            kernel_text("simt.cuh"),
+            preamble(job, tail, passes),
+            *(kernel_text(f"{name}.cuh") for name in names),
+        ]
+    )
+
+
+def preamble(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
+    """Constants, tables, and the passes with their groups of planes.
+
+    EngineError where the kernels have no way to do the job.
+    """
+    realtime = job.spec.variant is Variant.REALTIME
+    features = job.spec.features
+    blocks = len(job.blocks) if realtime else 0
+    lines = [
+        f"constexpr int FEATURES = {features};",
+        f"typedef uint{features // 8} Pairs;  // what a lane has of a pixel",
+        f"constexpr int LEAD = {LEAD[features]};",
+        f"constexpr int BLOCKS = {blocks};  // that `body` computes",
+        f"constexpr int SPOILED = {blocks + 1};  // pixels at each end of a slice",
+        "constexpr int SLICE = 128 - 2 * SPOILED;",
+        f"constexpr half2 PRODUCT_LIMIT = {_half2(job.spec.product_limit)};",
+        f"constexpr half2 MINUS_PRODUCT_LIMIT = {_half2(-job.spec.product_limit)};",
+        f"constexpr bool CONDITIONED = {_truth(job.spec.conditioned)};",
+        f"constexpr int SCALE = {job.scale};",
+        f"constexpr int TAIL_ROWS = {tail.conv.weight.shape[2]};",
+        f"constexpr int TAIL_COLUMNS = {tail.conv.weight.shape[3]};",
+        f"constexpr int TAIL_TILES = {len(tail.conv.weight) // TILE};",
+        f"constexpr int CELLS_Y = {CELLS_Y[features]};",
+        *(gelu_constants() if realtime else ()),
+        *_format("SOURCE", "Source", "source", job.source),
+        f"constexpr int SOURCE_COMPONENTS = {len(job.inputs)};",
+        f"constexpr float SOURCE_CENTRE = {_float(job.centre)};",
+        f"constexpr float SOURCE_UNIT = {_float(source_unit(job.source))};",
+        *_switch("source_log_y", [int(math.log2(plane.factor[0])) for plane in job.inputs]),
+        *_switch("source_log_x", [int(math.log2(plane.factor[1])) for plane in job.inputs]),
+        *_chroma_up(job.inputs),
+        *_format("TARGET", "Target", "target", job.target),
+    ]
+    lines.append(f"constexpr int PASS_TILES = {max(each.tiles for each in passes)};")
+    calls = []
+    for p, each in enumerate(passes):
+        names = [f"Group{p}_{g}" for g in range(len(each.groups))]
+        for name, members in zip(names, each.groups, strict=True):
+            lines += _group(job, name, members, each.first_tile)
+        facts = (str(each.first_tile), str(each.tiles), _truth(each.holds_taps))
+        calls.append(f"PASS({', '.join((*facts, *names))})")
+    return "\n".join([*lines, f"#define EACH_PASS {' '.join(calls)}", ""])
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _float(value: float) -> str:
+    return f"{float(np.float32(value))!r}f"
+
+
+def _half2(value: float) -> str:
+    bits = int(np.float16(value).view(np.uint16))
+    return f"0x{bits * 0x10001:08x}u"
+
+
+def gelu_constants() -> list[str]:
+    """What kernels/gelu.cuh computes with."""
+    named = {f"GELU_{k}": value for k, value in enumerate(_GELU)}
+    named |= {"GELU_HALF_RANGE": _GELU_RANGE / 2, "GELU_MINUS_HALF_RANGE": -_GELU_RANGE / 2}
+    return [f"constexpr half2 {name} = {_half2(value)};" for name, value in named.items()]
+
+
+def _switch(name: str, values: Iterable[int], parameters: str = "int c", selector: str = "c") -> list[str]:
+    """A function from a small number to a small number: chosen by comparisons, so never a load."""
+    *others, last = values
+    choice = " : ".join([*(f"{selector} == {i} ? {value}" for i, value in enumerate(others)), str(last)])
+    return [f"DEVICE constexpr int {name}({parameters}) {{ return {choice}; }}"]
+
+
+def _format(upper: str, camel: str, lower: str, format: FrameFormat) -> list[str]:
+    """Where a format's samples lie, by component: array, samples from pixel to pixel, place in the pixel."""
+    pixels = format.pixel_format
+    places: dict[int, tuple[int, int, int]] = {}
+    position = 0
+    for array, shape in enumerate(format.plane_shapes):
+        stride = shape[2] if len(shape) == 3 else 1
+        for offset in range(stride):
+            places[pixels.order[position]] = (array, stride, offset)
+            position += 1
+    components = [places[c] for c in sorted(places) if c >= 0]
+    return [
+        f"typedef {'u8' if pixels.bytes_per_sample == 1 else 'u16'} {camel}Sample;",
+        f"constexpr int {upper}_SHIFT = {pixels.shift};",
+        f"constexpr int {upper}_PEAK = {pixels.peak};",
+        f"constexpr int {upper}_PADDING = {places[-1][2] if -1 in places else -1};",
+        *_switch(f"{lower}_array", [place[0] for place in components]),
+        *_switch(f"{lower}_stride", [place[1] for place in components]),
+        *_switch(f"{lower}_offset", [place[2] for place in components]),
+    ]
+
+
+def _unit(banks: Iterable[FilterBank]) -> int:
+    """The common denominator of all taps."""
+    return math.lcm(
+        *(Fraction(w).denominator for bank in banks for taps in bank.phases for w in taps.values())
+    )
+
+
+def _chroma_up(inputs: tuple[InputPlane, ...]) -> list[str]:
+    """up_row and up_column: (first tap's offset, its weight, the next one's), in units of 1 / UP_UNIT."""
+    unit = _unit(bank for plane in inputs for bank in plane.up)
+    lines = [f"constexpr int UP_UNIT = {unit};"]
+    for axis, name in enumerate(("row", "column")):
+        chroma = inputs[-1]
+        table: list[list[int]] = [[], [], []]
+        for taps in chroma.up[axis].phases:
+            start = min(taps)
+            table[0].append(start)
+            table[1].append(int(taps[start] * unit))
+            table[2].append(int(taps.get(start + 1, 0) * unit))
+        for part, values in enumerate(table):
+            # `&` of a negative coordinate counts phases from the sample before it, as floor division does.
+            lines += _switch(f"up_{name}_{part}", values, "int place", f"(place & {len(values) - 1})")
+        plain = f"source_log_{'yx'[axis]}(c) == 0"
+        lines.append(
+            f"DEVICE int up_{name}(int c, int place, int part) {{\n"
+            f"    if ({plain}) return part == 1 ? 1 : 0;\n"
+            f"    if (part == 0) return up_{name}_0(place);\n"
+            f"    return part == 1 ? up_{name}_1(place) : up_{name}_2(place);\n"
+            "}"
+        )
+    return lines
+
+
+def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: int) -> list[str]:
+    plane, detail = members[0]
+    term = plane.base[0]
+    rows, columns = [rows for _, rows, _ in term.filters], [columns for *_, columns in term.filters]
+    unit = _unit(columns)
+    (first_row, row_taps), (first_column, column_taps) = joint_reach(rows), joint_reach(columns)
+    facts = {
+        "COMPONENT": plane.component,
+        "COMPONENTS": len(members),
+        "CHANNEL": detail.channels[0] - TILE * first_tile,
+        "BLOCK_Y": detail.block[0],
+        "BLOCK_X": detail.block[1],
+        "LEAD_Y": detail.lead[0],
+        "LEAD_X": detail.lead[1],
+        "FACTOR_Y": plane.factor[0],
+        "FACTOR_X": plane.factor[1],
+        "FILTERS": len(term.filters),
+        "PHASES_Y": len(rows[0].phases),
+        "PHASES_X": len(columns[0].phases),
+        "STEP_X": columns[0].step,
+        "FIRST_ROW": first_row,
+        "ROW_TAPS": row_taps,
+        "FIRST_COLUMN": first_column,
+        "COLUMN_TAPS": column_taps,
+    }
+    if rows[0].step != 1:
+        raise EngineError(f"the cuda engine has no filter for {job.source} to {job.target}")
+    if job.source.pixel_format.peak * unit >= 1 << 31:
+        raise EngineError("the cuda engine's base path has no room for these filters at this depth")
+    # Rounded, so that one text serves all matrices: what colour adds is 0 but for the last bits.
+    offset = round(plane.offset - _level(term) * job.centre, 6) + 0.0
+
+    def row_weight(f: int, phase: int, k: int) -> str:
+        tap = term.gain * term.filters[f][0] * rows[f].phases[phase].get(first_row + k, Fraction(0)) / unit
+        return _float(tap)
+
+    def column_weight(f: int, phase: int, k: int) -> str:
+        return str(int(columns[f].phases[phase].get(first_column + k, Fraction(0)) * unit))
+
+    return [
+        f"struct {name} {{",
+        *(f"    static constexpr int {key} = {value};" for key, value in facts.items()),
+        f"    static constexpr float OFFSET = {_float(offset)};",
+        *_table("float", "row_weight", facts["PHASES_Y"], row_taps, len(term.filters), row_weight),
+        *_table("int", "column_weight", facts["PHASES_X"], column_taps, len(term.filters), column_weight),
+        "};",
+    ]
+
+
+def _table(
+    kind: str, name: str, phases: int, taps: int, filters: int, value: Callable[[int, int, int], str]
+) -> list[str]:
+    """A table as nested choices, which the compiler resolves wherever it knows the indices."""
+    lines = [f"    DEVICE_METHOD static {kind} {name}(int f, int phase, int k) {{"]
+    for f in range(filters):
+        for k in range(taps):
+            *others, last = [value(f, phase, k) for phase in range(phases)]
+            choice = " : ".join([*(f"phase == {p} ? {v}" for p, v in enumerate(others)), last])
+            lines.append(f"        if (f == {f} && k == {k}) return {choice};")
+    return [*lines, "        return 0;", "    }"]
+
+
+def _level(term: BaseTerm) -> float:
+    """What the base path makes of a constant 1: its gain, as all filters keep constants."""
+    return term.gain * sum(
+        weight * float(sum(rows.phases[0].values())) * float(sum(columns.phases[0].values()))
+        for weight, rows, columns in term.filters
+    )

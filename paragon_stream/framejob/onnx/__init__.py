@@ -1,0 +1,1 @@
+"""Frame jobs as ONNX graphs."""

@@ -1,0 +1,164 @@
+"""One ONNX graph for frames of many sizes, made of graphs for three.
+
+A job's graph for another size has the same nodes; what differs are whole numbers (where slices end, shapes)
+that grow in step with the frame. So three graphs tell everything: one at a size, one that is a period wider,
+one that is a period higher. The numbers that differ become sums over the input's own shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from paragon_stream.errors import EngineError
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx, graph_shapes, input_names
+
+type Size = tuple[int, int]
+"""Width, height."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeRange:
+    """Sizes of source frames, from `least` to `most` in both directions; `best` is what to be fastest at."""
+
+    least: Size
+    best: Size
+    most: Size
+
+    def __str__(self) -> str:
+        return " ".join(f"{width}x{height}" for width, height in (self.least, self.best, self.most))
+
+    @classmethod
+    def parse(cls, text: str) -> SizeRange:
+        """What `str` has made."""
+        least, best, most = (tuple(map(int, each.split("x"))) for each in text.split())
+        return cls(least=(least[0], least[1]), best=(best[0], best[1]), most=(most[0], most[1]))
+
+    def admits(self, size: Size) -> bool:
+        return all(low <= side <= high for low, side, high in zip(self.least, size, self.most, strict=True))
+
+    def serves(self, job: FrameJob) -> bool:
+        """Whether a graph for these sizes can compute `job`."""
+        across, down = _period(job)
+        width, height = job.source.width, job.source.height
+        plain = not job.resamples and not any(plane.has_bars for plane in job.outputs)
+        return plain and width % across == height % down == 0 and self.admits((width, height))
+
+    def check(self, job: FrameJob) -> None:
+        """Raises EngineError where no graph of `job` serves them: odd sizes, `--to`, the wrong order."""
+        across, down = _period(job)
+        if job.resamples or any(plane.has_bars for plane in job.outputs):
+            raise EngineError("an engine for many sizes enlarges by the network's scale, to no other size")
+        if not (self.admits(self.best) and all(a <= b for a, b in zip(self.least, self.most, strict=True))):
+            raise EngineError(f"of the sizes {self}, the second must lie between the others")
+        for width, height in (self.least, self.best, self.most):
+            if width % across or height % down:
+                raise EngineError(
+                    f"an engine for many sizes takes multiples of {across}x{down}, not {width}x{height}"
+                )
+
+    def shapes(self, job: FrameJob, types: GraphTypes) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """For each input plane its smallest, best and largest shape."""
+        each = [graph_shapes(job.resized(*size).source, types) for size in (self.least, self.best, self.most)]
+        return dict(zip(input_names(job.source), zip(*each, strict=True), strict=True))
+
+
+def emit_dynamic_onnx(job: FrameJob, sizes: SizeRange, types: GraphTypes) -> onnx.ModelProto:
+    """The graph of `job` for all sizes of whole periods (two samples, or a cell if that is more).
+
+    It computes what `emit_onnx` computes for each; the text depends on `sizes.best` alone of the sizes.
+    Raises EngineError for jobs that depend on their size in more than numbers; see also `SizeRange.check`.
+    """
+    sizes.check(job)
+    width, height = sizes.best
+    across, down = _period(job)
+    three = [
+        emit_onnx(job.resized(*size), types=types)
+        for size in ((width, height), (width + across, height), (width, height + down))
+    ]
+    here = three[0].graph
+    axes = (2, 3) if len(job.source.pixel_format.stored[0]) == 1 else (1, 2)
+    counts = _Counts(input_names(job.source)[0], axes, (across, down), (width // across, height // down))
+    for nodes in zip(*(model.graph.node for model in three), strict=True):
+        for place in range(len(nodes[0].input)):
+            values = [_constant(model, node.input[place]) for model, node in zip(three, nodes, strict=True)]
+            if any(each is None for each in values):
+                continue  # what another node has made
+            if not all(np.array_equal(values[0], each) for each in values):
+                nodes[0].input[place] = counts.number(*values)
+    used = {name for node in here.node for name in node.input}
+    kept = [each for each in here.initializer if each.name in used]
+    nodes_first = [*counts.nodes, *here.node]
+    del here.node[:], here.initializer[:]
+    here.node.extend(nodes_first)
+    here.initializer.extend([*kept, *counts.constants])
+    for mine, *others in zip(*(_values(model) for model in three), strict=True):
+        for axis, dimension in enumerate(mine.type.tensor_type.shape.dim):
+            if any(each.type.tensor_type.shape.dim[axis] != dimension for each in others):
+                dimension.Clear()
+                dimension.dim_param = f"{mine.name}_{axis}"
+    return three[0]
+
+
+def _period(job: FrameJob) -> Size:
+    """Columns and rows in which frames may grow."""
+    return max(2, job.cell[1]), max(2, job.cell[0])
+
+
+def _values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
+    yield from model.graph.input
+    yield from model.graph.output
+
+
+def _constant(model: onnx.ModelProto, name: str) -> Any:
+    """The array called `name`; None if it is none of the graph's constants."""
+    for each in model.graph.initializer:
+        if each.name == name:
+            return numpy_helper.to_array(each)
+    return None
+
+
+class _Counts:
+    """Numbers that depend on the size of the input, as nodes."""
+
+    def __init__(self, source: str, axes: Sequence[int], period: Size, here: Size) -> None:
+        """`axes` are those of rows and columns of `source`; `here` how many periods the first graph has."""
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._here = here
+        self._known: dict[tuple[bytes, ...], str] = {}
+        shape = self._node("Shape", [source])
+        self._counts = [
+            self._node("Div", [self._node("Gather", [shape, self._constant(axis)]), self._constant(step)])
+            for axis, step in zip(reversed(axes), period, strict=True)
+        ]
+
+    def number(self, now: Any, wider: Any, higher: Any) -> str:
+        """The value that these are of the three graphs."""
+        if now.dtype != np.int64:
+            raise EngineError("this frame job depends on its size: an engine for many sizes is not possible")
+        key = now.tobytes(), wider.tobytes(), higher.tobytes()
+        if key not in self._known:
+            steps = wider - now, higher - now
+            total = self._constant(now - self._here[0] * steps[0] - self._here[1] * steps[1])
+            for count, step in zip(self._counts, steps, strict=True):
+                if step.any():
+                    total = self._node("Add", [total, self._node("Mul", [count, self._constant(step)])])
+            self._known[key] = total
+        return self._known[key]
+
+    def _constant(self, value: Any) -> str:
+        name = f"size_constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, np.int64), name))
+        return name
+
+    def _node(self, kind: str, inputs: Sequence[str]) -> str:
+        result = f"size_{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [result], name=result))
+        return result

@@ -1,0 +1,70 @@
+"""What FFmpeg's libraries can do on this very machine, found out by trying."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+from av.video.codeccontext import VideoCodecContext
+
+from paragon_stream.media.decode.nvdec import decoder_on_gpu
+from paragon_stream.media.facts.info import Gpu
+
+_ENCODERS = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "vp8": "libvpx",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+}
+"""What makes a picture of each codec that GPUs decode."""
+
+GPU_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
+
+
+def versions() -> dict[str, str]:
+    """PyAV, FFmpeg and its libraries, by name."""
+    libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
+    return {"PyAV": av.__version__, "FFmpeg": av.ffmpeg_version_info, **libraries}
+
+
+def encodes(name: str) -> bool:
+    """Whether the video encoder called `name` is there and opens: those on a GPU do with their GPU only."""
+    try:
+        context = av.CodecContext.create(name, "w")
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"
+        context.time_base = Fraction(1, 25)
+        context.open()
+    except (av.error.FFmpegError, ValueError, OSError):
+        return False
+    return True
+
+
+def decodes_on_gpu(number: int) -> list[str]:
+    """The codecs that a GPU decodes, tried with a picture of each; those of `nvdec.CODECS`."""
+    try:
+        decoder_on_gpu("h264", Gpu(number=number))
+    except (av.error.FFmpegError, ValueError, OSError):
+        return []
+    return [codec for codec, encoder in _ENCODERS.items() if _decodes(codec, encoder, number)]
+
+
+def _decodes(codec: str, encoder: str, number: int) -> bool:
+    os.environ.setdefault("SVT_LOG", "1")  # its banner goes to stderr otherwise
+    try:
+        context: Any = av.VideoCodecContext.create(encoder, "w")
+        context.options = {"x265-params": "log-level=none"} if encoder == "libx265" else {}
+        context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"
+        context.time_base = Fraction(1, 25)
+        picture = av.VideoFrame(256, 256, "yuv420p")
+        picture.pts = 0
+        packets = [*context.encode(picture), *context.encode(None)]
+        decoder = decoder_on_gpu(codec, Gpu(number=number))
+        frames = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
+    except (av.error.FFmpegError, ValueError, OSError):
+        return False
+    return bool(frames) and frames[0].format.name == "nv12"

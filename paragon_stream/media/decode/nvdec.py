@@ -1,0 +1,126 @@
+"""Decoding on an NVIDIA GPU (NVDEC), through FFmpeg: how it is opened and where its frames lie."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+
+from paragon_stream.device import DevicePicture, DevicePlane
+from paragon_stream.frame import Layout, PixelFormat
+from paragon_stream.media.facts.info import Gpu, VideoInfo
+from paragon_stream.media.facts.source import ffmpeg_name, open_source, video_stream
+from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_interleaved
+
+SEMI_PLANAR = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
+"""What the CPU's decoder gives, and the GPU's."""
+
+_OWN_DECODERS = {"av1": "av1"}
+"""FFmpeg prefers decoders for these that know no GPU."""
+
+_log = logging.getLogger(__name__)
+
+
+def decoder_on_gpu(codec: str, gpu: Gpu) -> Any:
+    """A context that decodes `codec` there. Raises what PyAV raises."""
+    context: Any = av.VideoCodecContext.create(codec, "r", _accelerator(gpu))
+    # PyAV has set it to "cuda", which FFmpeg's AV1 takes for a sign that the GPU is set up already.
+    context.pix_fmt = "yuv420p"
+    return context
+
+
+def _accelerator(gpu: Gpu) -> HWAccel:
+    """What FFmpeg is told: nothing falls back to the CPU in secret.
+
+    It works in the primary context, as all of this package, so that frames can be handed over where they are.
+    """
+    return HWAccel(
+        "cuda",
+        str(gpu.number),
+        allow_software_fallback=False,
+        options={"primary_ctx": "1"},
+        is_hw_owned=gpu.resident,
+    )
+
+
+def open_on_gpu(path: Path, index: int, gpu: Gpu) -> tuple[InputContainer, av.VideoStream, Any]:
+    """A file, its video stream and a context on the GPU that decodes it.
+
+    Raises what PyAV raises: without driver or GPU, or for codecs that FFmpeg decodes on the CPU only.
+    """
+    container = open_source(path)
+    try:
+        stream = video_stream(container, index)
+        theirs: Any = stream.codec_context
+        own = _OWN_DECODERS.get(theirs.codec.canonical_name)
+        if own is not None:
+            context: Any = decoder_on_gpu(own, gpu)
+            context.extradata = theirs.extradata
+            context.width, context.height = theirs.width, theirs.height
+        else:  # with all that the container says of it
+            container.close()
+            container = av.open(ffmpeg_name(path), "r", hwaccel=_accelerator(gpu))
+            stream = video_stream(container, index)
+            context = stream.codec_context
+        if not context.is_hwaccel:
+            raise ValueError(f"FFmpeg does not decode {context.name} on a GPU")
+        context.thread_type, context.thread_count = "NONE", 1
+    except BaseException:
+        container.close()
+        raise
+    return container, stream, context
+
+
+def is_on_gpu(frame: av.VideoFrame) -> bool:
+    """Whether the frame's planes are device memory."""
+    return bool(frame.format.name == "cuda")
+
+
+def on_host(frame: av.VideoFrame) -> av.VideoFrame:
+    """A frame of the GPU, copied to the host. Raises what PyAV raises."""
+    assert frame.sw_format is not None
+    return frame.reformat(format=frame.sw_format.name, threads=1)
+
+
+def layout_of(frame: av.VideoFrame, video: VideoInfo) -> str:
+    """FFmpeg's name of the format that `hand_over` makes of `frame`."""
+    if is_on_gpu(frame):
+        assert frame.sw_format is not None
+        return frame.sw_format.name
+    return SEMI_PLANAR.get(frame.format.name, frame.format.name) if video.gpu else frame.format.name
+
+
+def hand_over(
+    frame: av.VideoFrame, planes: Sequence[Plane], crop: Sequence[tuple[int, int]], format: PixelFormat
+) -> DevicePicture | None:
+    """Copy `frame` into `planes` of `format`, its `layout_of`; of one of a GPU tell instead where it is.
+
+    `crop` as in `copy_from_frame`.
+    """
+    if is_on_gpu(frame):
+        return _picture_of(frame, planes, crop)
+    if format.layout is Layout.SEMIPLANAR and frame.format.name in SEMI_PLANAR:
+        copy_interleaved(frame, planes, crop, shift=format.shift)
+    else:
+        copy_from_frame(frame, planes, crop)
+    return None
+
+
+def _picture_of(
+    frame: av.VideoFrame, planes: Sequence[Plane], crop: Sequence[tuple[int, int]]
+) -> DevicePicture:
+    """The part of a frame of the GPU that would be copied into `planes`, where it is."""
+    described = []
+    for index, like in enumerate(planes):
+        top, left = crop[index] if crop else (0, 0)
+        plane, row_bytes = frame.planes[index], like.nbytes // like.shape[0]
+        start = plane.buffer_ptr + top * plane.line_size + left * (row_bytes // like.shape[1])
+        described.append(
+            DevicePlane(pointer=start, pitch=plane.line_size, row_bytes=row_bytes, rows=like.shape[0])
+        )
+    return DevicePicture(planes=tuple(described), owner=frame)

@@ -1,0 +1,51 @@
+"""A decoder that begins in the middle, with the same frames as one that begins at the start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.facts.info import Gpu
+
+_FURTHER_BACK = (0, 4, 30)
+"""Seconds: where a key frame did not do (pictures before it are missing, or refresh takes a while), an
+earlier one is tried, and at last the beginning of the file."""
+
+_log = logging.getLogger(__name__)
+
+
+def decoder_at(
+    path: Path,
+    index: int,
+    begin: Fraction,
+    *,
+    threads: int | None = None,
+    quantisers: bool = False,
+    gpu: Gpu | None = None,
+) -> tuple[Decoder, Iterator[av.VideoFrame]]:
+    """A decoder of video stream `index` and its frames from some time before `begin` on.
+
+    `begin` is in seconds of the source's timestamps. The first frame lies before it and is sound, so every
+    later one decodes as it would from the start of the file; at least one is a predecessor for filters that
+    look back. Where that cannot be had the frames come from the start. `threads`, `quantisers` and
+    `gpu` are `Decoder`'s. Raises InputError.
+    """
+    for further in _FURTHER_BACK:
+        decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu)
+        if decoder.skip_to(begin - further):
+            frames = iter(decoder)
+            first = next(frames, None)
+            if first is not None and first.pts is not None and not first.is_corrupt:
+                shown = first.pts * Fraction(first.time_base.numerator, first.time_base.denominator)
+                if shown < begin:
+                    _log.debug("decoding of %s begins at %.3f s", path, float(shown))
+                    return decoder, chain([first], frames)
+        decoder.close()
+    decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu)
+    return decoder, iter(decoder)

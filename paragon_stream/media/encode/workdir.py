@@ -1,0 +1,244 @@
+"""`OUT.paragon/`: where an output lives until it is complete.
+
+The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when it is finished. A lock in the
+folder, held through the operating system and so released even by a killed process, keeps two runs apart. A
+folder without a live lock is what an earlier run left behind. A render says in `job.json` what it renders:
+the same render goes on with what is there if it is asked to, and does not replace it unasked. Anything else
+is replaced, with a notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.media.ffmpeg.errors import reason
+
+_log = logging.getLogger(__name__)
+_LOCK = "lock"
+_RECORD = "job.json"
+_BEFORE = "before"
+
+
+def work_folder(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".paragon")
+
+
+def check_destination(destination: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Refuse what can be refused before any work.
+
+    Raises UsageError if `destination` is the source, and OutputError if it exists (without `overwrite`), is
+    not a file, or its folder is missing or cannot be written.
+    """
+    folder = destination.parent
+    if source is not None:
+        for taken in (destination, work_folder(destination) / destination.name):
+            if _same_file(taken, source):
+                raise UsageError(f"the output {destination} would replace the input: choose another name")
+    if destination.is_dir():
+        raise OutputError(f"{destination} is a folder: give the output a file name")
+    if not folder.exists():
+        raise OutputError(f"cannot write {destination}: the folder {folder} does not exist")
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {destination}: {folder} is not a folder")
+    if destination.exists():
+        if not destination.is_file():
+            raise OutputError(f"cannot write {destination}: it is not an ordinary file")
+        if not overwrite:
+            raise OutputError(f"{destination} exists already: use --overwrite to replace it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {destination}: the folder {folder} is read-only")
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    """Whether both exist and are one file, by whatever name: links and letter case included."""
+    try:
+        return a.samefile(b)
+    except OSError:
+        return False
+
+
+class WorkDir:
+    """The work folder of one output, locked from construction until `promote`, `abandon` or `discard`.
+
+    `identity` tells one render from another, for those that can be gone on with. `before` is then the file
+    of the earlier run, if there is one and `resume` asks for it. `notice` tells of a replaced leftover.
+
+    Raises OutputError if another run holds the folder or it cannot be made, if what is there to `resume` is
+    of another render, and, without `resume` and `overwrite`, if it is of this one.
+    """
+
+    def __init__(
+        self,
+        destination: Path,
+        *,
+        overwrite: bool,
+        identity: Mapping[str, str] | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.destination = destination
+        self.overwrite = overwrite
+        self.folder = work_folder(destination)
+        self.file = self.folder / destination.name
+        self.notice: str | None = None
+        self.before: Path | None = None
+        self._earlier = self.folder / (_BEFORE + destination.suffix)
+        self._record = self.folder / _RECORD
+        self._can_resume = bool(identity)
+        self._lock = self._acquire()
+        try:
+            self._take_over(dict(identity or {}), resume)
+        except BaseException:
+            self._release()
+            raise
+
+    def _take_over(self, identity: dict[str, str], resume: bool) -> None:
+        """Settle what becomes of the files of an earlier run."""
+        left = [path for path in (self.file, self._earlier) if path.exists()]
+        known = self._known()
+        if left and resume:
+            if known != identity:
+                other = sorted(key for key in known if known.get(key) != identity.get(key))
+                what = f"has another {', '.join(other)}" if other else "cannot be gone on with"
+                raise OutputError(
+                    f"the unfinished {left[0]} {what}: give the command that it is of, or begin anew without "
+                    "--resume"
+                )
+            longest = max(left, key=lambda path: path.stat().st_size)
+            if longest != self._earlier:
+                self._try(lambda: longest.replace(self._earlier), "go on with")
+            self.before = self._earlier
+        elif left and identity and known == identity and not self.overwrite:
+            raise OutputError(f"{left[0]} is unfinished: --resume goes on with it, --overwrite begins anew")
+        elif left:
+            self.notice = f"replaced {left[0]}, left behind by an unfinished run"
+            self._earlier.unlink(missing_ok=True)
+        if self.file.exists():
+            self._try(self.file.unlink, "remove")
+        if identity:
+            text = json.dumps(identity, indent=1, ensure_ascii=False)
+            self._try(lambda: self._record.write_text(text, encoding="utf-8"), "write")
+
+    def _known(self) -> dict[str, str]:
+        """What the earlier run rendered; empty if nobody knows."""
+        try:
+            found = json.loads(self._record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def promote(self) -> int:
+        """Give the finished file its final name, in one step, and remove the folder; its size, bytes.
+
+        Raises OutputError, and keeps the file in the folder, if that fails or the name was taken meanwhile.
+        """
+        try:
+            _sync(self.file)
+            size = self.file.stat().st_size
+            if self.destination.exists() and not self.overwrite:
+                raise OutputError(
+                    f"{self.destination} appeared during the render: the result is kept as {self.file}"
+                )
+            self.file.replace(self.destination)
+        except OSError as error:
+            kept = f"the result is kept as {self.file}" if self.file.exists() else f"{self.file} is gone"
+            raise OutputError(f"cannot write {self.destination}: {reason(error)}; {kept}") from error
+        finally:
+            self._release()
+        self.discard()
+        return size
+
+    def discard(self) -> None:
+        """Remove the folder with everything that this run put there."""
+        for path in (self.file, self._earlier, self._record):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        self._release()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()  # stays if the user put something there
+
+    def abandon(self, *, worth_keeping: bool) -> str | None:
+        """Stop without a result. A file that is `worth_keeping` stays, and the sentence says where; so does
+        that of the run before."""
+        if not worth_keeping and self.before is None:
+            self.discard()
+            return None
+        self._release()
+        kept = self.file if worth_keeping else self.before
+        then = "--resume goes on with it" if self._can_resume else "until another run replaces it"
+        return f"kept what was written before the stop, {then}: {kept}"
+
+    def _acquire(self) -> BinaryIO:
+        path = self.folder / _LOCK
+        for _ in range(3):
+            self._try(lambda: self.folder.mkdir(exist_ok=True), "make the work folder for")
+            try:
+                handle = path.open("a+b")
+            except FileNotFoundError:
+                continue  # the run that held it finished between the two steps
+            except OSError as error:
+                raise OutputError(f"cannot write {self.destination}: {reason(error)}") from error
+            if not _lock(handle):
+                handle.close()
+                raise OutputError(f"another run is writing {self.destination} right now (see {self.folder})")
+            if _still_there(handle, path):
+                return handle
+            handle.close()
+        raise OutputError(f"cannot lock {self.folder}: other runs keep taking and leaving it")
+
+    def _release(self) -> None:
+        if self._lock.closed:
+            return
+        path = self.folder / _LOCK
+        if os.name == "nt":  # Windows cannot remove an open file, POSIX must not remove an unlocked one
+            self._lock.close()
+        with contextlib.suppress(OSError):
+            path.unlink()
+        self._lock.close()
+
+    def _try(self, action: object, verb: str) -> None:
+        try:
+            action()  # type: ignore[operator]
+        except OSError as error:
+            raise OutputError(f"cannot {verb} {self.destination}: {reason(error)}") from error
+
+
+def _lock(handle: BinaryIO) -> bool:
+    """Take an exclusive lock that ends with the process; False if somebody else has it.
+
+    On file systems without locks the run goes on unprotected, with a note in the log.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        _log.warning("no lock on %s (%s): do not start a second run on it", handle.name, reason(error))
+    return True
+
+
+def _still_there(handle: BinaryIO, path: Path) -> bool:
+    """Whether the locked file is still the one in the folder, not one that its owner has just removed."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    """Have the bytes on the disk before the name: a crash must not leave a complete name on half a file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

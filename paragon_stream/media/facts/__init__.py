@@ -1,0 +1,1 @@
+"""What a file is: its streams, tags, colours, fields, tracks, and the containers there are."""

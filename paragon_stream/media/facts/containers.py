@@ -1,0 +1,185 @@
+"""The containers that can be written, and what each of them can and cannot hold.
+
+What FFmpeg's muxers refuse is asked of the muxers themselves, before a render (`trial.py`). Here stand the
+facts that they do not tell: streams that they accept and no player could read back, and the conventions of
+each container.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream.errors import UsageError
+from paragon_stream.media.facts.image_kinds import is_image_name
+
+
+class Cover(Enum):
+    """How a container keeps cover art."""
+
+    STREAM = "a stream of one picture"
+    ATTACHMENT = "an attached file"
+    NONE = "not at all"
+
+
+class Tags(Enum):
+    """Which tags of a file a container keeps."""
+
+    ALL = "any"
+    KNOWN = "those with a place of their own"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One output container. `name` is what users call it, `muxer` what FFmpeg calls it.
+
+    `tick` is the unit that the container stores video timestamps in; None where it adopts the source's.
+    `text_codec` is the subtitle codec that foreign text subtitles are converted to, "" if there is none.
+    `audio_encoder` is what sound is encoded with that cannot be copied.
+    `codecs`, where given, lists all FFmpeg codecs that players find in it; the muxer accepts more.
+    `encoders` are the encoders to choose from by default, the preferred one first.
+    """
+
+    name: str
+    muxer: str
+    suffixes: tuple[str, ...]
+    encoders: tuple[str, ...]
+    tick: Fraction | None = None
+    text_codec: str = ""
+    audio_encoder: str = "aac"
+    cover: Cover = Cover.NONE
+    attachments: bool = False
+    chapters: bool = True
+    tags: Tags = Tags.ALL
+    track_titles: bool = True
+    rotation: bool = True
+    stores_sample_aspect: bool = True
+    """False where PyAV cannot tell the muxer: for codecs that do not say it, see `display_size.py`."""
+    durations_are_decode_steps: bool = False
+    """A packet lasts until the decode time of the next one; only the last duration is stored as given."""
+    strict_decode_order: bool = True
+    """Whether decode times of audio and video must rise; in Matroska's coarse ticks they may stand still."""
+    codecs: frozenset[str] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def video_tick(self, source: Fraction) -> Fraction:
+        """The time base of the written video, for video whose timestamps count in `source` seconds.
+
+        Containers without a fixed tick get one of at most 1/10000 s that `source` is a multiple of, so that
+        no timestamp is rounded; a source tick too fine for them becomes 1/90000 s.
+        """
+        if self.tick is not None:
+            return self.tick
+        scale = source.denominator
+        while scale < 10_000:
+            scale *= 2
+        return Fraction(1, scale) if scale <= 1_000_000_000 else Fraction(1, 90_000)
+
+
+# Copied streams are handed over in order already; FFmpeg's own queue need not wait long for sparse subtitles.
+_INTERLEAVE = {"max_interleave_delta": "1000000"}
+
+# While it is being written the file is a fragmented one, playable up to the last fragment if the process is
+# killed; the end turns it into an ordinary one, in place. `delay_moov` keeps edit lists, hence start offsets.
+# Fragments end before key frames only: FFmpeg then knows how long the last pictures of each are shown.
+CRASH_SAFE_MP4 = {"movflags": "+hybrid_fragmented+delay_moov+frag_keyframe", "min_frag_duration": "1000000"}
+
+_MPEG_TS_CODECS = frozenset(
+    {
+        *("mpeg1video", "mpeg2video", "mpeg4", "h264", "hevc", "vvc", "cavs", "dirac", "vc1"),
+        *("mp1", "mp2", "mp3", "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "opus", "s302m"),
+        *("pcm_bluray", "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle"),
+        *("timed_id3", "klv", "scte_35"),
+    }
+)
+
+MKV = Container(
+    name="mkv",
+    muxer="matroska",
+    suffixes=(".mkv",),
+    encoders=("libx264", "libx265", "ffv1"),
+    tick=Fraction(1, 1000),
+    text_codec="subrip",
+    cover=Cover.ATTACHMENT,
+    attachments=True,
+    stores_sample_aspect=False,
+    strict_decode_order=False,
+    options=_INTERLEAVE,
+)
+MP4 = Container(
+    name="mp4",
+    muxer="mp4",
+    suffixes=(".mp4", ".m4v"),
+    encoders=("libx264", "libx265"),
+    text_codec="mov_text",
+    cover=Cover.STREAM,
+    durations_are_decode_steps=True,
+    tags=Tags.KNOWN,
+    options=_INTERLEAVE,
+)
+MOV = Container(
+    name="mov",
+    muxer="mov",
+    suffixes=(".mov", ".qt"),
+    encoders=("libx264", "libx265", "prores_ks"),
+    text_codec="mov_text",
+    durations_are_decode_steps=True,
+    tags=Tags.KNOWN,
+    options=_INTERLEAVE,
+)
+WEBM = Container(
+    name="webm",
+    muxer="webm",
+    suffixes=(".webm",),
+    encoders=("libsvtav1", "libvpx-vp9"),
+    tick=Fraction(1, 1000),
+    text_codec="webvtt",
+    audio_encoder="libopus",
+    stores_sample_aspect=False,
+    strict_decode_order=False,
+    options=_INTERLEAVE,
+)
+TS = Container(
+    name="ts",
+    muxer="mpegts",
+    suffixes=(".ts", ".mts", ".m2ts"),
+    encoders=("libx264", "libx265"),
+    tick=Fraction(1, 90_000),
+    chapters=False,
+    tags=Tags.NONE,
+    track_titles=False,
+    rotation=False,
+    codecs=_MPEG_TS_CODECS,
+    options=_INTERLEAVE,
+)
+CONTAINERS = (MKV, MP4, MOV, WEBM, TS)
+
+
+def container_for(destination: Path) -> Container:
+    """The container that the suffix of `destination` names. Raises UsageError listing the known ones."""
+    suffix = destination.suffix.lower()
+    for container in CONTAINERS:
+        if suffix in container.suffixes:
+            return container
+    if destination.is_dir():
+        raise UsageError(f"{destination} is a folder: give the output a file name")
+    if is_image_name(destination):
+        raise UsageError(
+            f"{destination.name} is one image, but a video has many: number them, as in frame_%06d{suffix}"
+        )
+    known = ", ".join(s for container in CONTAINERS for s in container.suffixes) + ", .y4m"
+    what = (
+        f"the suffix {suffix} of {destination.name!r}"
+        if suffix
+        else f"{destination.name!r} has no suffix and"
+    )
+    raise UsageError(f"{what} names no container that can be written: choose one of {known}, or - for y4m")
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether the suffix of `path` is that of a video that can be written."""
+    return path.suffix.lower() in {".y4m", *(suffix for each in CONTAINERS for suffix in each.suffixes)}

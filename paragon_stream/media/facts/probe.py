@@ -1,0 +1,249 @@
+"""What is in a file: headers read and the first frames decoded, everything that a render must know."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+
+from paragon_stream.errors import InputError
+from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
+from paragon_stream.media.facts import side_data
+from paragon_stream.media.facts.appearance import Appearance, ColorNumbers
+from paragon_stream.media.facts.color_tags import decide_color, read_color
+from paragon_stream.media.facts.fields import Parity
+from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
+from paragon_stream.media.facts.streams import codec_name, describe_stream
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, processed_format
+
+_LOOK_AT = 4
+"""Frames decoded: captions and dynamic metadata may be absent from the very first."""
+_MAX_PACKETS = 3000
+"""Packets read in search of the first frame: a minute of video."""
+_FIELD_ORDERS = {2: Parity.TOP, 3: Parity.BOTTOM, 4: Parity.BOTTOM, 5: Parity.TOP}
+"""AVFieldOrder: TT, BB, TB (coded top, shown bottom first), BT; the header's word."""
+_FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores", "av1", "vp8", "vp9")
+"""Codecs whose frames tell themselves whether they are interlaced, and are believed more than a header."""
+_MAX_SANE_RATE = 300
+"""Frames per second; average rates above are artefacts of 1 ms time bases and of DV."""
+
+_log = logging.getLogger(__name__)
+
+
+def probe(path: str | Path, *, video: int | None = None) -> MediaInfo:
+    """Read the facts of a media file and choose the video stream to upscale.
+
+    The main video is the stream with container index `video`, or else the first that gives frames, streams
+    with the default disposition first; cover pictures are never it. Colour that is untagged is decided here,
+    once (`VideoInfo.guessed`).
+
+    Raises InputError: the file cannot be opened (see `open_source`), has no video, or none that decodes.
+    Raises FormatError: a pixel format, matrix or Dolby Vision profile that cannot be processed faithfully.
+    """
+    path = Path(path)
+    with open_source(path) as container:
+        streams = tuple(describe_stream(stream) for stream in container.streams)
+        if video is None:
+            candidates = [s for s in streams if s.kind is StreamKind.VIDEO and s.codec and s.copyable]
+            candidates.sort(key=lambda s: ("default" not in s.dispositions, s.index))
+            if not candidates:
+                raise InputError(_no_video(path, {s.kind for s in streams}))
+            indices = [s.index for s in candidates]
+        else:
+            indices = [video_stream(container, video).index]
+        chapters = len(container.chapters())
+        duration = _container_seconds(container)
+        start_time = (container.start_time or 0) / 1_000_000
+        name = container.format.name
+    chosen = _first_that_decodes(path, indices)
+    return MediaInfo(
+        path=path,
+        container=name,
+        streams=streams,
+        video=chosen,
+        chapters=chapters,
+        duration=duration,
+        start_time=start_time,
+    )
+
+
+def _no_video(path: Path, kinds: set[StreamKind]) -> str:
+    if StreamKind.COVER in kinds:
+        return f"{path} has no video, only a cover picture"
+    held = sorted(kinds & {StreamKind.AUDIO, StreamKind.SUBTITLE})
+    return f"{path} has no video stream" + (f", only {' and '.join(held)}" if held else "")
+
+
+def _first_that_decodes(path: Path, indices: list[int]) -> VideoInfo:
+    why = ""
+    for index in indices:
+        with open_source(path) as container:
+            stream = video_stream(container, index)
+            try:
+                frames = _first_frames(container, stream)
+                return video_info(container, stream, frames)
+            except InputError as error:
+                why = why or str(error)
+                _log.debug("stream %d of %s: %s", index, path, error)
+    raise InputError(why)
+
+
+def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.VideoFrame]:
+    """Up to `_LOOK_AT` frames, at least one. Raises InputError if none comes."""
+    side_data.refuse_dolby_vision_5(stream.codec_context)
+    context = decoding_context(stream)
+    name = container.name
+    frames: list[av.VideoFrame] = []
+    failure: BaseException | None = None
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = av.stream.Discard.all
+    try:
+        for count, packet in enumerate(container.demux(stream)):
+            if packet.has_sidedata("encryption_info"):
+                raise InputError(f"{name} is encrypted (DRM) and cannot be decoded")
+            try:
+                frames += context.decode(packet)
+            except AV_ERRORS as error:
+                failure = error
+            if len(frames) >= _LOOK_AT or count > _MAX_PACKETS:
+                break
+    except AV_ERRORS as error:
+        failure = error
+    if not frames:
+        because = f": {reason(failure)}" if failure else ""
+        raise InputError(f"no frame of the video in {name} can be decoded{because}")
+    return frames
+
+
+def video_info(container: InputContainer, stream: av.VideoStream, frames: list[av.VideoFrame]) -> VideoInfo:
+    """The facts of an open stream whose first frames are `frames`. Raises FormatError; see `probe`."""
+    frame, context = frames[0], stream.codec_context
+    readable = side_data.readable(frames, codec_name(stream))
+    format = processed_format(frame, codec_name(stream))
+    crop = _usable_crop(side_data.container_crop(context), frame, format)
+    width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
+    rate, rate_is_sane = _frame_rate(stream)
+    header = ColorNumbers.of_header(context)
+    color, guessed = decide_color(
+        read_color(ColorNumbers.of_frame(frame), header),
+        format=format,
+        width=width,
+        height=height,
+        full_range_name=full_range_by_name(frame.format.name),
+        frame_rate=rate,
+        codec=codec_name(stream),
+    )
+    if guessed:
+        _log.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
+    aspect = _fraction(stream.sample_aspect_ratio)
+    time_base = _fraction(stream.time_base) or Fraction(1, 1000)
+    start = stream.start_time if frame.pts is None else frame.pts
+    duration = _duration(container, stream, float((start or 0) * time_base))
+    flagged = any(frame.interlaced_frame for frame in frames)
+    in_band = codec_name(stream) in _FRAMES_SAY_IT
+    from_header = _FIELD_ORDERS.get(context.field_order, Parity.AUTO)
+    return VideoInfo(
+        index=stream.index,
+        codec=codec_name(stream),
+        format=FrameFormat(
+            width=width,
+            height=height,
+            pixel_format=format,
+            color=color,
+            sample_aspect_ratio=aspect or Fraction(1),
+        ),
+        appearance=Appearance.of(frame, _fraction(context.sample_aspect_ratio)),
+        header_colors=header,
+        crop=crop,
+        guessed=guessed,
+        time_base=time_base,
+        average_rate=rate,
+        durations_known=rate_is_sane,
+        start_pts=start,
+        duration=duration,
+        frames=_frame_count(stream, duration or _container_seconds(container), rate),
+        interlaced=flagged or (from_header is not Parity.AUTO and not in_band),
+        flagged_frames=flagged or in_band,
+        parity=from_header,
+        display_matrix=side_data.display_matrix(context, readable[0] if readable else None),
+        hdr=side_data.hdr_metadata(context, readable[0] if readable else None),
+        uncarried=tuple(
+            sorted({*side_data.uncarried_in_frames(readable), *side_data.uncarried_in_stream(context)})
+        ),
+    )
+
+
+def _in_words(color: ColorSpec) -> str:
+    return (
+        f"matrix {color.matrix.name}, range {color.range}, transfer {color.transfer}, "
+        f"primaries {color.primaries}, chroma location {color.chroma_location.name}"
+    )
+
+
+def _usable_crop(
+    crop: tuple[int, int, int, int], frame: av.VideoFrame, format: PixelFormat
+) -> tuple[int, int, int, int]:
+    """`crop` with left and top on whole chroma samples; nothing where it leaves no picture."""
+    left, top, right, bottom = crop
+    if left + right >= frame.width or top + bottom >= frame.height:
+        return 0, 0, 0, 0
+    sx, sy = format.subsampling
+    return left >> sx << sx, top >> sy << sy, right, bottom
+
+
+def _frame_rate(stream: av.VideoStream) -> tuple[Fraction | None, bool]:
+    """The average rate if it can be true, else FFmpeg's guess; and whether it was the average."""
+    average, guess = _fraction(stream.average_rate), _fraction(stream.guessed_rate)
+    if average and (average <= _MAX_SANE_RATE or average == guess):
+        return average, True
+    return (guess if guess and guess <= _MAX_SANE_RATE else None), False
+
+
+def _duration(container: InputContainer, stream: Stream, start: float) -> float | None:
+    """Seconds from the first frame, at `start`, by the stream's own header or Matroska's tag; None without.
+
+    Matroska's tag gives the time of the end; the container's duration may be that of longer sound.
+    """
+    if "matroska" not in container.format.name:
+        if not stream.duration:
+            return None
+        unit = float(_fraction(stream.time_base) or 0)
+        begin = start if stream.start_time is None else stream.start_time * unit
+        return max(0.0, stream.duration * unit - max(0.0, start - begin)) or None  # less what does not decode
+    tag = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
+    end = _clock_seconds(tag)
+    return end - start if end is not None and end > start else end
+
+
+def _container_seconds(container: InputContainer) -> float | None:
+    return None if container.duration is None else container.duration / 1_000_000
+
+
+def _clock_seconds(clock: str) -> float | None:
+    """ "01:02:03.5" in seconds; None for anything else."""
+    try:
+        hours, minutes, seconds = (float(part) for part in clock.split(":"))
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _frame_count(stream: Stream, duration: float | None, rate: Fraction | None) -> int | None:
+    """The header's count, unless it counts only a part (fragmented MP4); else duration times rate."""
+    tag = next((value for key, value in stream.metadata.items() if key.startswith("NUMBER_OF_FRAMES")), "")
+    counted = stream.frames or (int(tag) if tag.isdecimal() else 0)
+    expected = round(duration * rate) if duration and rate else 0
+    return (counted if counted * 2 >= expected else expected) or None
+
+
+def _fraction(value: object) -> Fraction | None:
+    """An AVRational as a Fraction; None for 0/0, n/0 and 0."""
+    numerator, denominator = getattr(value, "numerator", 0), getattr(value, "denominator", 0)
+    return Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else None

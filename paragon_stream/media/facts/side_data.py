@@ -1,0 +1,145 @@
+"""FFmpeg's binary side data of a video stream, read into plain facts.
+
+Layouts are those of FFmpeg's headers display.h, mastering_display_metadata.h, dovi_meta.h and defs.h; all
+are native-endian C structs that FFmpeg promises not to reorder.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+
+import av
+from av.sidedata.sidedata import Type
+
+from paragon_stream.errors import FormatError
+from paragon_stream.media.facts.info import HdrMetadata
+
+_IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+
+_UNCARRIED_FRAMES = {
+    Type.A53_CC: "closed captions",
+    Type.DYNAMIC_HDR_PLUS: "HDR10+",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
+    Type.DOVI_RPU_BUFFER: "Dolby Vision",
+    Type.DOVI_METADATA: "Dolby Vision",
+    Type.STEREO3D: "stereo 3D packing",
+    Type.SPHERICAL: "spherical projection",
+}
+_UNCARRIED_STREAMS = {
+    "dovi_conf": "Dolby Vision",
+    "dynamic_hdr10_plus": "HDR10+",
+    "a53_cc": "closed captions",
+    "stereo_3d": "stereo 3D packing",
+    "spherical": "spherical projection",
+}
+
+
+def readable(frames: Sequence[av.VideoFrame], codec: str) -> Sequence[av.VideoFrame]:
+    """The frames whose side data may be looked at: none of PNG's.
+
+    PyAV 19 frees the metadata of side data twice, which ends the process; only PNG's ICC profiles have any.
+    """
+    return () if codec in ("png", "apng") else frames
+
+
+def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[int, ...] | None:
+    """Nine fixed-point integers (16.16, the last of each row 2.30); None where the picture is upright."""
+    data = context.coded_side_data.get("display_matrix") or _frame_data(frame, Type.DISPLAYMATRIX)
+    if data is None or len(data) < 36:
+        return None
+    matrix = struct.unpack_from("=9i", data)
+    return None if matrix == _IDENTITY or not any(matrix[:6]) else matrix
+
+
+def turn(matrix: Sequence[int]) -> tuple[bool, int]:
+    """A display matrix as players do it: whether it is mirrored left to right, then degrees clockwise.
+
+    Rows of the matrix are where one pixel to the right, and one down, goes (libavutil/display.h).
+    """
+    (right_x, right_y), (down_x, down_y) = matrix[0:2], matrix[3:5]
+    mirrored = right_x * down_y - right_y * down_x < 0
+    angle = math.degrees(math.atan2(right_y, right_x)) + (180 if mirrored else 0)
+    return mirrored, round(angle) % 360
+
+
+def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> HdrMetadata | None:
+    """HDR10 static metadata of the frame, or else of the container; None where there is neither kind."""
+    stream = context.coded_side_data
+    mastering = _frame_data(frame, Type.MASTERING_DISPLAY_METADATA) or stream.get(
+        "mastering_display_metadata"
+    )
+    light = _frame_data(frame, Type.CONTENT_LIGHT_LEVEL) or stream.get("content_light_level")
+    display = _mastering_display(mastering) if mastering else None
+    levels = struct.unpack_from("=2I", light) if light and len(light) >= 8 else None
+    if levels == (0, 0):
+        levels = None  # both "unknown"
+    if display is None and levels is None:
+        return None
+    return HdrMetadata(mastering_display=display, content_light=levels)
+
+
+def _mastering_display(data: bytes) -> str | None:
+    """AVMasteringDisplayMetadata: ten rationals (R, G, B, white x, y; min, max luminance), two flags."""
+    if len(data) < 88:
+        return None
+    numbers = struct.unpack_from("=22i", data)
+    has_primaries, has_luminance = numbers[20:22]
+    if not (has_primaries and has_luminance) or 0 in numbers[1:20:2]:
+        return None
+    values = [numbers[i] / numbers[i + 1] for i in range(0, 20, 2)]
+    red, green, blue, white = [
+        (round(values[i] * 50000), round(values[i + 1] * 50000)) for i in range(0, 8, 2)
+    ]
+    dark, bright = round(values[8] * 10000), round(values[9] * 10000)
+    points = "".join(
+        f"{name}({x},{y})"
+        for name, (x, y) in zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
+    )
+    return f"{points}L({bright},{dark})"
+
+
+def container_crop(context: av.VideoCodecContext) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) rows and columns that the container says not to show; mostly zeros."""
+    data = context.coded_side_data.get("frame_cropping")
+    if not data or len(data) < 16:
+        return 0, 0, 0, 0
+    top, bottom, left, right = struct.unpack_from("=4I", data)
+    return left, top, right, bottom
+
+
+def uncarried_in_frames(frames: Iterable[av.VideoFrame]) -> tuple[str, ...]:
+    """What the frames carry that cannot be written again, in words."""
+    found = {
+        _UNCARRIED_FRAMES[kind] for frame in frames for kind in frame.side_data if kind in _UNCARRIED_FRAMES
+    }
+    return tuple(sorted(found))
+
+
+def uncarried_in_stream(context: av.VideoCodecContext) -> tuple[str, ...]:
+    """The same of the stream's header."""
+    return tuple(
+        sorted({_UNCARRIED_STREAMS[key] for key in context.coded_side_data if key in _UNCARRIED_STREAMS})
+    )
+
+
+def refuse_dolby_vision_5(context: av.VideoCodecContext) -> None:
+    """Raise FormatError for Dolby Vision whose base layer is IPT-PQ-c2: profile 5, and 10 with no other look.
+
+    Its code values are not R'G'B' under any matrix; without the RPU the colours are wrong.
+    """
+    record = context.coded_side_data.get("dovi_conf")
+    if not record or len(record) < 8:
+        return
+    profile, compatibility = record[2], record[7]
+    if profile == 5 or (profile in (10, 20) and compatibility == 0):
+        raise FormatError(
+            f"the video is Dolby Vision profile {profile}, whose base layer has no standard colours; "
+            "convert it to HDR10 first"
+        )
+
+
+def _frame_data(frame: av.VideoFrame | None, kind: Type) -> bytes | None:
+    found = None if frame is None else frame.side_data.get(kind)
+    return None if found is None else bytes(found)

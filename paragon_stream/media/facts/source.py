@@ -1,0 +1,135 @@
+"""Opening a file for reading, with a clear sentence for everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+
+_HEAD = 1 << 20
+"""Bytes at the start of a file that are looked at to explain why it does not open."""
+
+
+_TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
+"""FFmpeg shows any *.txt as a terminal screen, and any *.bin as text art."""
+
+
+def check_local(said: str | Path) -> None:
+    """Raise UsageError if `said` can be read only once: an address, or standard input."""
+    scheme, address, _ = str(said).partition("://")
+    if address or scheme == "-":
+        what = f"an address ({scheme}://…)" if address else "standard input"
+        raise UsageError(f"{what} cannot be read like a file: save it first, or use `paragon-stream live`")
+
+
+def ffmpeg_name(path: Path) -> str:
+    """`path` as FFmpeg takes it for a file, and not "Movie: The Sequel.mkv" for a protocol."""
+    return str(path.absolute())
+
+
+def open_source(path: str | Path) -> InputContainer:
+    """The demuxer of a regular file. The caller closes it.
+
+    Raises InputError: missing, unreadable, a folder, no regular file, empty, text, cut off before its index,
+    encrypted, or in no format that FFmpeg knows.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{path} is a folder, not a video file")
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path} is a device or a pipe; only regular files can be read")
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {reason(error)}") from error
+    if not head:
+        raise InputError(f"{path} is empty")
+    try:
+        container = av.open(ffmpeg_name(path), "r")
+    except AV_ERRORS as error:
+        raise InputError(_explanation(path, head, error)) from error
+    if container.format.name in _TEXT_ART:
+        container.close()
+        what = "a text file, not a video" if _looks_like_text(head) else "not a media file"
+        raise InputError(f"{path} is {what}")
+    return container
+
+
+def has_index(container: InputContainer) -> bool:
+    """Whether times are found by an index, hence rightly whatever the timestamps around them do."""
+    return bool(set(container.format.name.split(",")) & {"mov", "matroska"})
+
+
+def video_stream(container: InputContainer, index: int) -> av.VideoStream:
+    """The video stream with container index `index`. Raises InputError if it is none or has no decoder."""
+    found = container.streams[index] if 0 <= index < len(container.streams) else None
+    if not isinstance(found, av.VideoStream) or found.codec_context is None:
+        raise InputError(f"stream {index} of {container.name} is not a video stream that can be decoded")
+    return found
+
+
+def decoding_context(stream: av.VideoStream) -> Any:
+    """What decodes the packets of `stream`: its own context, but libvpx for VP8 and VP9 with alpha.
+
+    WebM keeps alpha in an encoding of its own beside each frame, where only libvpx's decoders look.
+    """
+    name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
+    tags = {key.casefold(): value for key, value in stream.metadata.items()}
+    if name is None or tags.get("alpha_mode") != "1":
+        return stream.codec_context
+    context: Any = av.VideoCodecContext.create(name, "r")
+    context.extradata = stream.codec_context.extradata
+    context.width, context.height = stream.codec_context.width, stream.codec_context.height
+    return context
+
+
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def _explanation(path: Path, head: bytes, error: BaseException) -> str:
+    """Why FFmpeg may have refused `path`, whose first bytes are `head`."""
+    if _looks_like_text(head):
+        return f"{path} is a text file, not a video"
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"moof", b"styp", b"wide", b"free"):
+        if b"encv" in head or b"pssh" in head:
+            return f"{path} is encrypted (DRM) and cannot be decoded"
+        if not {b"moov", b"moof"} & _boxes(path):
+            return f"{path} has no index (no moov box): the recording or download was cut off before its end"
+        return f"{path} is a damaged MP4 or MOV file: {reason(error)}"
+    return f"{path} is not a media file, or is damaged at its start: {reason(error)}"
+
+
+def _looks_like_text(head: bytes) -> bool:
+    try:
+        text = head[:4096].decode("utf-8", errors="strict" if len(head) < 4096 else "ignore")
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\n\r\t\f\ufeff" for character in text)
+
+
+def _boxes(path: Path) -> set[bytes]:
+    """The types of the top-level boxes of an ISO media file (ISO/IEC 14496-12, 4.2)."""
+    found: set[bytes] = set()
+    with path.open("rb") as file:
+        for _ in range(100_000):  # fragments; bounded, whatever the file says
+            header = file.read(16)
+            if len(header) < 8:
+                break
+            size = int.from_bytes(header[:4])
+            found.add(header[4:8])
+            if size == 1:
+                size = int.from_bytes(header[8:16])
+            if size < 8:
+                break
+            file.seek(size - len(header), 1)
+    return found

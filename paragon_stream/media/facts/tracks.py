@@ -1,0 +1,123 @@
+"""Which streams of the source a user wants in the output, and what comes from other files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.media.facts.info import StreamInfo, StreamKind
+from paragon_stream.media.facts.languages import language_code, same_language
+from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.facts.streams import describe_stream
+
+_OPTIONS = {StreamKind.AUDIO: "--audio", StreamKind.SUBTITLE: "--subs", StreamKind.VIDEO: "--video"}
+_FLAGS = {"forced": "forced", "sdh": "hearing_impaired", "cc": "hearing_impaired", "default": "default"}
+"""What file names say of a track, and FFmpeg's word for it."""
+
+type TrackList = str | Sequence[int | str] | None
+"""Numbers counted from 1, and languages: "1,3", "eng,jpn", [2]. None is all, an empty one none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackChoice:
+    """What goes with the upscaled video. Lists hold numbers (among the streams of that kind, from 1) and
+    languages; None is all of them."""
+
+    audio: tuple[str, ...] | None = None
+    subtitles: tuple[str, ...] | None = None
+    attachments: bool = True
+    chapters: bool = True
+    add: tuple[Path, ...] = ()
+    """Files whose sound and subtitles become further tracks."""
+
+
+def parse_tracks(value: TrackList) -> tuple[str, ...] | None:
+    """A list as users write it."""
+    if value is None or value == "all":
+        return None
+    items = value.split(",") if isinstance(value, str) else value
+    return tuple(str(item).strip() for item in items if str(item).strip() and item != "none")
+
+
+def unwanted(streams: Sequence[StreamInfo], choice: TrackChoice) -> set[int]:
+    """Container indices of the streams that `choice` leaves out. Raises UsageError for what is not there."""
+    out = {s.index for s in streams if s.kind is StreamKind.ATTACHMENT and not choice.attachments}
+    for kind, wanted in ((StreamKind.AUDIO, choice.audio), (StreamKind.SUBTITLE, choice.subtitles)):
+        if wanted is not None:
+            of_kind = [s for s in streams if s.kind is kind]
+            kept = {s.index for item in wanted for s in _matching(of_kind, item, kind)}
+            out |= {s.index for s in of_kind} - kept
+    return out
+
+
+def video_index(path: Path, number: int) -> int:
+    """Container index of the `number`-th video, from 1. Raises UsageError; what `open_source` raises."""
+    with open_source(path) as container:
+        videos = [s for s in map(describe_stream, container.streams) if s.kind is StreamKind.VIDEO]
+    return _matching(videos, str(number), StreamKind.VIDEO)[0].index
+
+
+def added_streams(path: Path) -> tuple[StreamInfo, ...]:
+    """The sound and subtitles of an added file, with the language and role that its name tells.
+
+    "film.eng.forced.srt" is English and forced; what the file itself says counts more. Raises InputError.
+    """
+    with open_source(path) as container:
+        streams = [describe_stream(stream) for stream in container.streams]
+    found = [
+        s for s in streams if s.kind in (StreamKind.AUDIO, StreamKind.SUBTITLE) and s.copyable and s.codec
+    ]
+    if not found:
+        raise InputError(f"{path} has neither sound nor subtitles to add")
+    _check_encoding(path, found)
+    language, flags = _from_name(path)
+    return tuple(
+        replace(
+            stream,
+            language=stream.language or language,
+            dispositions=tuple(dict.fromkeys((*stream.dispositions, *flags))),
+        )
+        for stream in found
+    )
+
+
+def _from_name(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Language and dispositions from the words between the dots before the suffix, the last ones first."""
+    flags: list[str] = []
+    for word in reversed(path.stem.split(".")[1:]):
+        if word.lower() in _FLAGS:
+            flags.append(_FLAGS[word.lower()])
+        elif code := language_code(word):
+            return code, tuple(flags)
+        else:
+            break
+    return "", tuple(flags)
+
+
+def _check_encoding(path: Path, streams: Sequence[StreamInfo]) -> None:
+    """Refuse text that would arrive garbled: FFmpeg takes UTF-8 and, with a mark, UTF-16."""
+    if any(s.kind is not StreamKind.SUBTITLE for s in streams) or path.stat().st_size > 64 << 20:
+        return
+    data = path.read_bytes()
+    if b"\0" in data[:4096] or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path} is not in UTF-8: convert it first (iconv -f CP1252 -t UTF-8, if it is Western European)"
+        ) from None
+
+
+def _matching(streams: Sequence[StreamInfo], item: str, kind: StreamKind) -> list[StreamInfo]:
+    if item.isdecimal():
+        number = int(item)
+        found = [streams[number - 1]] if 1 <= number <= len(streams) else []
+    else:
+        found = [s for s in streams if same_language(s.language or "und", item)]
+    if not found:
+        there = ", ".join(f"{n} {s.language or 'und'}" for n, s in enumerate(streams, 1)) or "none"
+        raise UsageError(f"{_OPTIONS[kind]} {item} is not in the source, which has: {there}")
+    return found

@@ -1,0 +1,1 @@
+"""How FFmpeg is spoken to: its errors, its log, its planes and pixel formats."""

@@ -1,0 +1,1 @@
+"""Decoded frames to the planes of frame jobs: fields, film, changes of format, strengths."""

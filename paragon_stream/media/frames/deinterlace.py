@@ -1,0 +1,141 @@
+"""Progressive frames out of interlaced ones, by FFmpeg's filters, with exact times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.filter import Graph
+
+from paragon_stream.errors import FormatError
+from paragon_stream.frame import Timing
+from paragon_stream.media.decode.timestamps import FALLBACK_RATE
+from paragon_stream.media.facts.fields import Deinterlace, FieldJob
+from paragon_stream.media.ffmpeg.errors import av_errors_as
+from paragon_stream.media.frames.inverse_telecine import (
+    FIELDMATCH,
+    DeepMatcher,
+    FilmClock,
+    eight_bit_twin,
+    match_options,
+)
+
+type TimedFrame = tuple[av.VideoFrame, Timing]
+
+_IN_EIGHT_BITS = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuvj420p", "yuvj422p", "gray")
+"""What FFmpeg's fieldmatch takes; it would convert everything else to these."""
+
+_log = logging.getLogger(__name__)
+
+
+class Deinterlacer:
+    """Runs frames through the filters that `job` asks for. Use `process` once.
+
+    rate: nominal frames per second of the source; None where unknown.
+    """
+
+    def __init__(self, job: FieldJob, rate: Fraction | None) -> None:
+        self._job, self._rate = job, rate or FALLBACK_RATE
+        self._graph: Graph | None = None
+        self._kind: tuple[int, int, str] | None = None
+        self._film: FilmClock | None = None
+        self._matcher: DeepMatcher | None = None
+        self.frames = 0
+        """Frames that came out of the filters."""
+
+    def process(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+        """The frames as they are shown, in order. Raises FormatError for pictures that no filter takes."""
+        for frame, timing in frames:
+            kind = (frame.width, frame.height, frame.format.name)
+            if self._graph is not None and kind != self._kind:
+                yield from self._end()
+            if self._graph is None:
+                if self._job.only_flagged and not frame.interlaced_frame:
+                    yield frame, timing
+                    continue
+                self._begin(frame, timing.time_base)
+            assert self._graph is not None
+            if self._film is not None:
+                self._film.enters(timing)
+            frame.pts, frame.time_base, frame.opaque = timing.pts, timing.time_base, timing
+            for whole in [frame] if self._matcher is None else self._matcher.push(frame):
+                self._graph.vpush(whole)
+                yield from self._filtered()
+        yield from self._end()
+
+    def _begin(self, frame: av.VideoFrame, time_base: Fraction) -> None:
+        job, name = self._job, frame.format.name
+        twin = eight_bit_twin(name) if job.film and name not in _IN_EIGHT_BITS else None
+        if job.film and twin is None and name not in _IN_EIGHT_BITS:
+            raise FormatError(
+                f"--ivtc does not work on {name} video: it takes YUV 4:2:0, 4:2:2 and 4:4:4 without alpha,"
+                " and gray; --deinterlace takes everything"
+            )
+        self._kind = (frame.width, frame.height, name)
+        self._film = FilmClock(self._rate) if job.film else None
+        _log.debug("%s of %dx%d %s", job, *self._kind)
+        with av_errors_as(FormatError, f"{job} of {name} video"):
+            self._matcher = None if twin is None else DeepMatcher(job, frame, twin)
+            self._graph = graph = Graph()
+            chain = [
+                graph.add(
+                    "buffer",
+                    f"video_size={frame.width}x{frame.height}:pix_fmt={name}:time_base={time_base}"
+                    f":frame_rate={self._rate}",
+                )
+            ]
+            for filter, options in _filters(job):
+                if self._matcher is not None and filter == FIELDMATCH:
+                    continue
+                chain.append(graph.add(filter, **options))
+            chain += [graph.add("format", name), graph.add("buffersink")]
+            graph.link_nodes(*chain)
+            graph.configure()
+
+    def _end(self) -> Iterator[TimedFrame]:
+        if self._graph is not None:
+            for whole in () if self._matcher is None else self._matcher.push(None):
+                self._graph.vpush(whole)
+                yield from self._filtered()
+            self._graph.vpush(None)
+            yield from self._filtered()
+            self._graph = None
+
+    def _filtered(self) -> Iterator[TimedFrame]:
+        assert self._graph is not None
+        while True:
+            try:
+                frame = self._graph.vpull()
+            except (BlockingIOError, EOFError):
+                return
+            self.frames += 1
+            yield frame, self._timing(frame)
+
+    def _timing(self, frame: av.VideoFrame) -> Timing:
+        if self._film is not None:
+            return self._film.leaves()
+        source = frame.opaque
+        assert isinstance(source, Timing)
+        if self._job.method is not Deinterlace.BWDIF_2X:
+            return source
+        assert frame.pts is not None
+        half = source.time_base / 2
+        pts = frame.pts * Fraction(frame.time_base.numerator, frame.time_base.denominator) / half
+        return Timing(pts=int(pts), duration=source.duration, time_base=half)
+
+
+def _filters(job: FieldJob) -> list[tuple[str, dict[str, str]]]:
+    deint = "interlaced" if job.only_flagged else "all"
+    if job.film:
+        # What still combs (edits, video among the film) is deinterlaced; fieldmatch flags it.
+        return [
+            (FIELDMATCH, match_options(job)),
+            ("bwdif", {"mode": "send_frame", "deint": "interlaced"}),
+            ("decimate", {}),
+        ]
+    if job.method is Deinterlace.YADIF:
+        return [("yadif", {"mode": "send_frame", "parity": job.parity.value, "deint": deint})]
+    mode = "send_field" if job.method is Deinterlace.BWDIF_2X else "send_frame"
+    return [("bwdif", {"mode": mode, "parity": job.parity.value, "deint": deint})]

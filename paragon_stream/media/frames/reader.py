@@ -1,0 +1,341 @@
+"""The video of a file, frame by frame, straight into the planes that the engine reads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+import av
+
+from paragon_stream.device import DevicePicture
+from paragon_stream.errors import FormatError, InputError
+from paragon_stream.frame import FrameFormat, Layout, PixelFormat, Timing, pixel_format
+from paragon_stream.media.decode.conform import ONE_THREAD, conformed
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.decode.frame_source import FrameSource
+from paragon_stream.media.decode.nvdec import hand_over, is_on_gpu, layout_of, on_host
+from paragon_stream.media.decode.seeking import decoder_at
+from paragon_stream.media.decode.timestamps import FALLBACK_RATE, TimestampRepair
+from paragon_stream.media.facts.appearance import Appearance
+from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.side_data import readable, uncarried_in_frames
+from paragon_stream.media.ffmpeg.errors import av_errors_as
+from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.media.frames.changes import Changes, counted
+from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
+from paragon_stream.media.frames.format_judge import FormatJudge
+from paragon_stream.media.frames.strength import REACH_SECONDS, Fetch, StrengthTrack
+
+_INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
+
+
+class VideoReader:
+    """Decodes the video stream that `info` chose, in presentation order, with repaired timestamps.
+
+    One thread reads; `close` may come from any thread, waits for a frame that is being read, and may come
+    twice. `threads` is the number of decoding threads, up to 8 of them by default.
+
+    Where `info.cut` is given, the frames in it are read, exactly, and decoding begins at a key frame before.
+
+    With `follow`, a picture that changes its format on the way is read in stretches of one format each: where
+    `read_into` gives None, `changes.turn` goes on (see `media.frames.changes`). Without, all frames are
+    converted to the first one's format, in black bars where their shape is another. `warnings` says so.
+
+    With `strengths`, `strength` tells how hard each frame was compressed (see `media.frames.strength`).
+
+    Where `info.video.gpu` decodes, `fetch` lets frames stay in its memory: see `picture`.
+
+    `source` is where frames come from instead of the file; the reader closes it. Where it is `live`, no frame
+    waits for later ones to tell its strength.
+
+    Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
+    """
+
+    def __init__(
+        self,
+        info: MediaInfo,
+        *,
+        threads: int | None = None,
+        strengths: bool = False,
+        follow: bool = False,
+        fetch: Fetch | None = None,
+        source: FrameSource | None = None,
+        live: bool = False,
+    ) -> None:
+        video = info.video
+        gpu = None if video.gpu is None else replace(video.gpu, resident=fetch is not None)
+        self.info = info
+        self.frames = 0
+        """Frames read so far."""
+        self.picture: DevicePicture | None = None
+        """The frame read last, if it lies in a GPU's memory; nothing was copied into the planes then."""
+        self._timestamps = TimestampRepair(
+            video.time_base,
+            video.average_rate,
+            start=video.start_pts,
+            trust_durations=video.durations_known,
+        )
+        self._judge = FormatJudge(video)
+        self._aspects: deque[tuple[Fraction, Fraction | None]] = deque()
+        """From when on samples have which shape; more than one in the time between decoding and reading."""
+        self._uncarried: set[str] = set()
+        self._begin: Fraction | None = None
+        self._first_pts: int | None = None
+        self._end: Fraction | None = None
+        self._ended = False
+        self._gave_up: str | None = None
+        self._lock = threading.Lock()
+        self._decoder: FrameSource | None
+        begin = None if info.cut is None else info.cut.start - (REACH_SECONDS if strengths else 0)
+        if begin is not None and video.fields is not None:
+            # A range may begin with a frame's second field, which is made with the help of the frame before.
+            begin -= 1 / (video.average_rate or FALLBACK_RATE)
+        if source is not None:
+            self._decoder, decoded = source, iter(source)
+        elif begin is None or begin <= (video.start_pts or 0) * video.time_base:
+            self._decoder = Decoder(info.path, video.index, threads=threads, quantisers=strengths, gpu=gpu)
+            decoded = iter(self._decoder)
+        else:
+            self._decoder, decoded = decoder_at(
+                info.path, video.index, begin, threads=threads, quantisers=strengths, gpu=gpu
+            )
+        self._decoders = [self._decoder.name]
+        timed = self._stamped(decoded, self._decoder)
+        self._track = StrengthTrack(self._decoder.reading, causal=live, fetch=fetch) if strengths else None
+        if self._track is not None:
+            timed = self._track.watch(timed)
+        if video.fields is not None:
+            timed = Deinterlacer(video.fields, video.average_rate).process(timed)
+        self._timed = self._in_cut(timed)
+        self.changes = Changes(video.format, self._judged(self._timed), follow=follow)
+        """What the stream turns to, and how to go on there."""
+        self._damage = Damage()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file and the decoder back. `damage` and `warnings` stay readable."""
+        with self._lock:
+            if self._decoder is not None:
+                self._damage = self._decoder.damage
+                self._timed.close()  # which lets go of the frames that are held in it
+                self._decoder.close()
+                self._decoder = None
+
+    def read_into(self, planes: Sequence[Plane]) -> Timing | None:
+        """Copy the next frame into `planes` and return its timing; see also `picture`.
+
+        planes: C-contiguous arrays of `changes.format.plane_shapes`, uint8 or (above 8 bits) uint16.
+
+        None after the last frame and, with `follow`, before one of another format.
+        """
+        wanted = self.changes.format
+        shapes = tuple(plane.shape for plane in planes)
+        if shapes != wanted.plane_shapes:
+            raise ValueError(f"planes {shapes} given for frames of {wanted.plane_shapes}")
+        with self._lock:
+            if self._decoder is None:
+                raise InputError(f"{self.info.path} was closed while it was being read")
+            arrival = self.changes.take()
+            if arrival is None:
+                return None
+            frame, timing = arrival.item, arrival.timing
+            self._note(frame, timing)
+            self._copy(frame, timing, arrival.look.format, planes)
+            return timing
+
+    def first(self) -> tuple[Timing, VideoInfo] | None:
+        """The first frame, which is passed over: its timing, and the video as it were if it began there."""
+        with self._lock:
+            for frame, timing in self._timed:
+                return timing, self._judge.video_from(frame, self._appearance(frame, timing))
+            return None
+
+    def strength(self, timing: Timing) -> float:
+        """How hard the frame read last was compressed, 0…1; 0 unless opened with `strengths`."""
+        return 0.0 if self._track is None else self._track.at(timing.pts * timing.time_base)
+
+    @property
+    def strength_source(self) -> str:
+        """How the strengths so far are known, in words."""
+        return "" if self._track is None else self._track.source
+
+    @property
+    def decoder(self) -> str:
+        """What decoded the frames so far: "h264 on cuda:0, from frame 240 on h264 on the CPU"."""
+        return ", ".join(self._decoders)
+
+    @property
+    def end(self) -> Fraction | None:
+        """Until when the last frame decoded so far is shown, in seconds, whether in the cut or not."""
+        return self._end
+
+    @property
+    def damage(self) -> Damage:
+        """What was wrong with the packets and frames so far."""
+        decoder = self._decoder
+        return self._damage if decoder is None else decoder.damage
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each kind of trouble so far; complete after the last frame."""
+        video = self.info.video
+        said = [_INTERLACED] if video.interlaced and video.fields is None else []
+        said += [*_damage_sentences(self.damage), *self._timestamps.warnings]
+        said += [*self.changes.warnings, *self._judge.notes]
+        if len(self._decoders) > 1:
+            said.append(f"the GPU did not decode all of the video: {self.decoder}")
+        said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
+        if late := self._late_begin():
+            said.append(late)
+        if self._gave_up:
+            said.append(f"the rest of the file cannot be read: {self._gave_up}")
+        if self._ended and (short := self._early_end()):
+            said.append(short)
+        return said
+
+    def _stamped(self, decoded: Iterator[av.VideoFrame], decoder: FrameSource) -> Iterator[TimedFrame]:
+        """The frames with their times; notes the shape of their samples."""
+        for frame in decoded:
+            timing = self._timestamps(frame.pts, frame.duration)
+            frame = self._where_wanted(frame)
+            if decoder.left_gpu is not None and len(self._decoders) == 1:
+                self._decoders.append(
+                    f"from frame {decoder.left_gpu.frames} on {decoder.name} ({decoder.left_gpu.reason})"
+                )
+            aspect = decoder.aspect(frame)
+            if not self._aspects or self._aspects[-1][1] != aspect:
+                self._aspects.append((timing.pts * timing.time_base, aspect))
+            yield frame, timing
+
+    def _where_wanted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """`frame`, on the host if it is not like the first: only the first one's session is on its GPU."""
+        first = self.info.video.appearance
+        like = frame.width, frame.height, layout_of(frame, self.info.video)
+        if not is_on_gpu(frame) or (first and like == (first.width, first.height, first.pixel_format)):
+            return frame
+        with av_errors_as(FormatError, f"a frame of {frame.width}x{frame.height} stays on the GPU"):
+            return on_host(frame)
+
+    def _appearance(self, frame: av.VideoFrame, timing: Timing) -> Appearance:
+        """Asked for in order of time."""
+        while len(self._aspects) > 1 and self._aspects[1][0] <= timing.pts * timing.time_base:
+            self._aspects.popleft()
+        found = Appearance.of(frame, self._aspects[0][1])
+        return replace(found, pixel_format=layout_of(frame, self.info.video))
+
+    def _judged(self, timed: Iterator[TimedFrame]) -> Iterator[tuple[av.VideoFrame, Timing, FrameFormat]]:
+        """The frames with their formats."""
+        for frame, timing in timed:
+            appearance = self._appearance(frame, timing)
+            yield frame, timing, self._judge.format_of(frame, appearance, timing.seconds)
+
+    def _in_cut(self, timed: Iterator[TimedFrame]) -> Generator[TimedFrame, None, None]:
+        """The frames of `timed` that lie in the cut; notes the end where it is the source's own."""
+        cut = self.info.cut
+        for frame, timing in timed:
+            time = timing.pts * timing.time_base
+            if cut is not None and cut.is_past(time):
+                return
+            self._end = (timing.pts + timing.duration) * timing.time_base
+            if cut is None or time in cut:
+                yield frame, timing
+        self._ended = True
+        self._gave_up = self._decoder.gave_up if self._decoder else None
+
+    def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
+        self.frames += 1
+        if self._begin is None:
+            self._begin = timing.pts * timing.time_base
+            self._first_pts = self._decoder.first_pts if self._decoder and not self.info.cut else None
+        found = uncarried_in_frames(readable([frame], self.info.video.codec))
+        self._uncarried.update(set(found) - set(self.info.video.uncarried))
+
+    def _copy(
+        self, frame: av.VideoFrame, timing: Timing, found: FrameFormat, planes: Sequence[Plane]
+    ) -> None:
+        """`frame`, of the format `found`, into planes of `changes.format`."""
+        wanted = self.changes.format
+        crops: Sequence[tuple[int, int]] = ()
+        size = wanted.width, wanted.height
+        if self._judge.is_cropped(frame):
+            crops, size = _plane_crops(wanted.pixel_format, self.info.video.crop), (frame.width, frame.height)
+        layout = layout_of(frame, self.info.video)
+        name = f"{frame.width}x{frame.height} {layout}"
+        with av_errors_as(
+            FormatError, f"frames of {name}, from {timing.seconds:.2f} s on, cannot be converted"
+        ):
+            if found != wanted:
+                frame = on_host(frame) if is_on_gpu(frame) else frame
+                frame = conformed(frame, found, replace(wanted, width=size[0], height=size[1]))
+            elif not _is_layout_of(layout, wanted.pixel_format):
+                frame = frame.reformat(format=wanted.pixel_format.name, threads=ONE_THREAD)
+        self.picture = hand_over(frame, planes, crops, wanted.pixel_format)
+
+    def _late_begin(self) -> str | None:
+        if self._begin is None or self._first_pts is None:
+            return None
+        lost = float(self._begin - self._first_pts * self.info.video.time_base)
+        if lost <= 0.25:
+            return None
+        return f"the first {lost:.2f} s of the video do not decode: no key frame comes before that"
+
+    def _early_end(self) -> str | None:
+        video = self.info.video
+        length = video.duration
+        if length is None and not any(stream.kind is StreamKind.AUDIO for stream in self.info.streams):
+            length = self.info.duration
+        if length is None or self._end is None:
+            return None
+        announced = length + float((video.start_pts or 0) * video.time_base)
+        if announced - float(self._end) <= max(1.0, 0.05 * length):
+            return None
+        return (
+            f"the video ends at {float(self._end):.2f} s although its header announces {announced:.2f} s: "
+            "the file was probably cut off"
+        )
+
+
+def _is_layout_of(name: str, format: PixelFormat) -> bool:
+    """Whether frames of FFmpeg's format `name` are stored as `format`."""
+    if name == format.name:
+        return True
+    try:
+        return pixel_format(name) == format  # yuvj420p is stored as yuv420p
+    except FormatError:
+        return False
+
+
+def _plane_crops(format: PixelFormat, crop: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
+    """For each plane the (rows, columns) of its own grid to skip."""
+    left, top, _, _ = crop
+    sx, sy = format.subsampling
+    if format.layout is Layout.PACKED:
+        return ((top, left),)
+    if format.layout is Layout.SEMIPLANAR:
+        return (top, left), (top >> sy, left >> sx)
+    return tuple(
+        (top >> sy, left >> sx) if component in (1, 2) else (top, left) for component in format.order
+    )
+
+
+def _damage_sentences(damage: Damage) -> list[str]:
+    said = []
+    if damage.undecodable_packets:
+        said.append(f"{counted(damage.undecodable_packets, 'video packet')} could not be decoded")
+    if damage.corrupt_packets:
+        said.append(f"{counted(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete")
+    if damage.corrupt_frames:
+        said.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
+    return said

@@ -1,0 +1,1 @@
+"""Pictures through codecs and metrics: VMAF, and round trips for training and tests."""

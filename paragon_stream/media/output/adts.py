@@ -1,0 +1,76 @@
+"""AAC out of transport streams: ADTS headers taken off, as MP4 and Matroska want it.
+
+FFmpeg's muxers do this by themselves, but not when they write crash-safe MP4, and they give up the whole
+stream if its first packet is damaged. Here a damaged packet costs no more than itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+from av.bitstream import BitStreamFilterContext
+
+from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+
+_LOOK_AT = 500
+"""Packets read in search of a sound one."""
+
+
+class AdtsFilter:
+    """Takes the header off each packet of one AAC stream. Raises what PyAV raises for damaged packets."""
+
+    def __init__(self, template: Any) -> None:
+        self._filter = BitStreamFilterContext("aac_adtstoasc", in_stream=template)
+
+    def __call__(self, packet: Any) -> Any:
+        """The packet without its header, timestamps kept; None if the filter holds it back."""
+        pts, dts, duration = packet.pts, packet.dts, packet.duration  # the filter takes the packet's insides
+        unit, is_keyframe = packet.time_base, packet.is_keyframe
+        made = self._filter.filter(packet)
+        if not made:
+            return None
+        if not made[0].has_sidedata("new_extradata"):
+            return made[0]
+        # Matroska's muxer would take the configuration for a change, and write its tracks a second time.
+        bare: Any = av.Packet(bytes(made[0]))
+        bare.pts, bare.dts, bare.duration = pts, dts, duration
+        bare.time_base, bare.is_keyframe = unit, is_keyframe
+        return bare
+
+
+def has_adts(template: Any) -> bool:
+    """Whether a stream of a source is AAC with ADTS headers: without a configuration of its own."""
+    context = template.codec_context
+    return (
+        template.type == "audio"
+        and context is not None
+        and context.codec.canonical_name == "aac"
+        and not context.extradata
+    )
+
+
+def audio_config(path: Path, index: int) -> bytes | None:
+    """The AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of stream `index`, from its first sound packet."""
+    with open_source(path) as source:
+        stream = source.streams[index]
+        return config_of(islice(source.demux(stream), _LOOK_AT), stream)
+
+
+def config_of(packets: Iterable[Any], stream: Any) -> bytes | None:
+    """The same, from `packets` of `stream`; None if none of them is sound."""
+    strip = BitStreamFilterContext("aac_adtstoasc", in_stream=stream)
+    for packet in packets:
+        if not packet.size:
+            continue
+        try:
+            made = strip.filter(packet)
+        except AV_ERRORS:
+            continue
+        if made and made[0].has_sidedata("new_extradata"):
+            return bytes(made[0].get_sidedata("new_extradata"))
+    return None

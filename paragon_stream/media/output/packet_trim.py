@@ -1,0 +1,83 @@
+"""Packets of a copied stream that belong to a cut of the programme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from paragon_stream.media.facts.cut import Cut
+from paragon_stream.media.facts.info import StreamKind
+
+
+class Gate:
+    """Lets the packets of one stream through that `cut` keeps; `unit` is seconds per tick of their stamps.
+
+    Sound, data: packets that begin in the cut. Video: those from its first key frame on. Subtitles: all that
+    are shown during the cut, with the time outside taken off; where they have no length of their own
+    (bitmaps, which stay until the next one), the last one before the cut is what is shown at its start.
+    """
+
+    def __init__(self, kind: StreamKind, cut: Cut, unit: Fraction) -> None:
+        self._kind, self._cut, self._unit = kind, cut, unit
+        self._saw_key = False
+        self._standing: list[Any] = []
+        """Packets of the last bitmap before the cut; several where a bitmap comes in segments."""
+
+    def admit(self, packet: Any) -> Sequence[Any]:
+        """What becomes of `packet`: nothing, itself, or with it what has stood since before the cut."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            return ()
+        time = stamp * self._unit
+        if self._kind is StreamKind.SUBTITLE:
+            return self._subtitle(packet, stamp, time)
+        if self._kind in (StreamKind.VIDEO, StreamKind.COVER):
+            self._saw_key = self._saw_key or (bool(packet.is_keyframe) and time in self._cut)
+            return (packet,) if self._saw_key and time in self._cut else ()
+        return (packet,) if time in self._cut else ()
+
+    def rest(self) -> Sequence[Any]:
+        """What stood before the cut, if nothing came in it."""
+        standing, self._standing = self._standing, []
+        for packet in standing:
+            packet.pts = packet.dts = math.ceil(self._cut.start / self._unit)
+        return standing
+
+    def _subtitle(self, packet: Any, stamp: int, time: Fraction) -> Sequence[Any]:
+        cut = self._cut
+        if cut.is_past(time):
+            return self.rest()
+        if not packet.duration or packet.duration < 0:
+            if time >= cut.start:
+                return (*self.rest(), packet)
+            if self._standing and (self._standing[-1].pts or self._standing[-1].dts) != stamp:
+                self._standing.clear()
+            self._standing.append(packet)
+            return ()
+        end = stamp + packet.duration
+        if end * self._unit <= cut.start:
+            return ()
+        begin = max(stamp, math.ceil(cut.start / self._unit))
+        if cut.end is not None:
+            end = min(end, math.ceil(cut.end / self._unit))
+        if end <= begin:
+            return ()
+        if begin != stamp:
+            packet.pts = packet.dts = begin
+        packet.duration = end - begin
+        return (packet,)
+
+
+def cut_chapters(chapters: Sequence[Any], cut: Cut) -> list[Any]:
+    """The chapters (as PyAV has them) that `cut` touches, with the time outside taken off."""
+    kept = []
+    for chapter in chapters:
+        unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)
+        start, end = chapter["start"], chapter["end"]
+        first = max(start, math.ceil(cut.start / unit))
+        last = end if cut.end is None else min(end, math.ceil(cut.end / unit))
+        if first < last:
+            kept.append({**chapter, "start": first, "end": last})
+    return kept

@@ -1,0 +1,358 @@
+"""What will be written, decided before the first frame is rendered.
+
+`plan_output` looks at the source, the destination and the wishes, asks FFmpeg's encoders and muxers what they
+would refuse, and settles the container, the encoder and its settings, the format of the frames, and what
+becomes of every other stream. What cannot be carried over is known by then, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream.errors import LossError, UsageError
+from paragon_stream.frame import (
+    ColorSpec,
+    Family,
+    FrameFormat,
+    PixelFormat,
+    planar_like,
+    resolve_color,
+    without_alpha,
+)
+from paragon_stream.geometry import Placement, enlarged
+from paragon_stream.media.encode.encoders import (
+    NVENC,
+    Encoder,
+    EncoderJob,
+    check_pixel_format,
+    encoder_settings,
+    find_encoder,
+    hdr_parameters,
+    nvenc_like,
+    try_open,
+)
+from paragon_stream.media.encode.workdir import check_destination
+from paragon_stream.media.encode.y4m import check_y4m
+from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container, container_for
+from paragon_stream.media.facts.image_kinds import Storage
+from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.tracks import TrackChoice, unwanted
+from paragon_stream.media.output.stream_plans import (
+    Action,
+    AddedFile,
+    StreamPlan,
+    dropped_stream,
+    plan_companions,
+    time_shift,
+)
+from paragon_stream.media.output.trial_muxing import check_video, lost_tags
+
+FALLBACK_RATE = Fraction(25)
+"""Frames per second that the encoder is told where the source does not say."""
+
+_STDOUT = "-"
+
+_ALPHA_LOST = (
+    "{} stores no transparency, which is dropped; ffv1 (.mkv), prores_ks (.mov), libvpx-vp9 (.webm) keep it"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What a user may ask of the output. None means the default for the source and the container."""
+
+    codec: str | None = None
+    """An encoder or a codec: "libx265", "hevc"; "nvenc" is a GPU's encoder for the codec of the default."""
+    crf: float | None = None
+    preset: str | None = None
+    pixel_format: PixelFormat | None = None
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    """FFmpeg options of the encoder, as -x KEY=VALUE gives them."""
+    threads: int | None = None
+    """Of the encoder."""
+    overwrite: bool = False
+    tracks: TrackChoice = field(default_factory=TrackChoice)
+    """What goes with the video."""
+    resume: bool = False
+    """Go on with what an interrupted run of the same render left behind; begin, where there is nothing."""
+    strict: bool = False
+    """Raise LossError where something would be lost, instead of warning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputPlan:
+    """Everything that is decided. `destination` is None for standard output.
+
+    `container` and `job` are None for y4m and images, which have neither; `image` is how images are stored.
+    `losses` are sentences about what cannot be carried over, `warnings` those and everything else a user
+    should hear. `shift` (seconds) is taken off every timestamp.
+    """
+
+    destination: Path | None
+    target: FrameFormat
+    rate: Fraction
+    options: OutputOptions
+    container: Container | None = None
+    job: EncoderJob | None = None
+    image: Storage | None = None
+    streams: tuple[StreamPlan, ...] = ()
+    added: tuple[AddedFile, ...] = ()
+    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    file_tags: Mapping[str, str] = field(default_factory=dict)
+    shift: Fraction = Fraction(0)
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """What tells this render from another, for `resume`; empty where it cannot be gone on with."""
+    losses: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def describe(self) -> tuple[str, ...]:
+        """One line for the video, then one for every other stream."""
+        if self.image is not None:
+            video = f"video: {self.target} as {self.image.kind.value} images"
+        elif self.job is None:
+            video = f"video: {self.target} as y4m, {self.rate} frames per second"
+        else:
+            settings = " ".join(f"{key}={value}" for key, value in self.job.settings.items())
+            video = f"video: {self.target}, {self.job.encoder.name} {settings}".rstrip()
+        added = (f"{file.path.name}: {stream}" for file in self.added for stream in file.streams)
+        return (video, *(str(stream) for stream in self.streams), *added)
+
+
+def plan_output(
+    info: MediaInfo, destination: Path | str, size: int | Placement, options: OutputOptions | None = None
+) -> OutputPlan:
+    """Decide how `info`'s video, enlarged, and its companions are written to `destination`. `size` says how
+    large it becomes: a whole factor, or a placement.
+
+    `destination` "-" is y4m on standard output; elsewhere the suffix names the container. Nothing is written.
+
+    Raises UsageError for what cannot be meant (unknown suffix, codec, option; a pixel format the encoder does
+    not take; the source as destination), OutputError for a destination that cannot be written or exists,
+    LossError for losses under `strict`.
+    """
+    options = options or OutputOptions()
+    placement = enlarged(info.video.format, size) if isinstance(size, int) else size
+    path = None if str(destination) == _STDOUT else Path(destination).absolute()
+    if path is None or path.suffix.lower() == ".y4m":
+        plan = _y4m_plan(info, path, placement, options)
+    else:
+        plan = _file_plan(info, path, placement, options)
+    if options.strict and plan.losses:
+        raise LossError("--strict: " + "; ".join(plan.losses))
+    return plan
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: OutputOptions) -> OutputPlan:
+    container = container_for(path)
+    check_destination(path, info.path, overwrite=options.overwrite)
+    source, video = info.video.format.pixel_format, info.video
+    encoder, pixels = _choose(container, source, options)
+    target = target_format(video, placement, pixels)
+    rate = video.shown_rate or FALLBACK_RATE
+    job = EncoderJob(
+        encoder=encoder,
+        format=target,
+        tick=container.video_tick(video.shown_time_base),
+        rate=rate,
+        settings=encoder_settings(
+            encoder,
+            crf=options.crf,
+            preset=options.preset,
+            extra=options.encoder_options,
+            threads=options.threads,
+            hdr=video.hdr,
+            format=pixels,
+        ),
+        threads=options.threads,
+    )
+    try_open(job)
+    check_video(container, job)
+
+    companions = plan_companions(info, container, options.tracks)
+    streams, chapters, source_tags = companions.streams, companions.chapters, companions.tags
+    added = companions.added
+    every = (*streams, *(stream for file in added for stream in file.streams))
+    losses = [str(stream) for stream in every if stream.loss]
+    losses += _video_losses(video, container, encoder)
+    if source.has_alpha and not pixels.has_alpha:
+        losses.append(_ALPHA_LOST.format(encoder.name))
+    elif options.pixel_format is None and pixels.depth < source.depth:
+        losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
+    if chapters and not container.chapters:
+        losses.append(f"{container.name} has no chapters: {chapters} dropped")
+    muxer_options = _muxer_options(container, streams, chapters)
+    gone = lost_tags(container, source_tags, muxer_options)
+    if gone and container.name == "mov":
+        # QuickTime's free-form tags hold any key, but fewer players look there: only where they are needed.
+        freely = {**muxer_options, "movflags": muxer_options.get("movflags", "") + "+use_metadata_tags"}
+        still_gone = lost_tags(container, source_tags, freely)
+        if len(still_gone) < len(gone):
+            muxer_options, gone = freely, still_gone
+    if gone:
+        losses.append(f"{container.name} has no place for the tags {', '.join(gone)}")
+
+    return OutputPlan(
+        destination=path,
+        target=target,
+        rate=rate,
+        options=options,
+        container=container,
+        job=job,
+        streams=streams,
+        added=added,
+        muxer_options=muxer_options,
+        file_tags={key: value for key, value in source_tags.items() if key not in gone},
+        shift=time_shift(info),
+        losses=tuple(losses),
+        warnings=tuple(losses),
+    )
+
+
+def _choose(container: Container, source: PixelFormat, options: OutputOptions) -> tuple[Encoder, PixelFormat]:
+    """The encoder and the format of its frames: what was asked for, else what loses nothing of `source`."""
+    wanted = options.pixel_format
+    if wanted is not None and not convertible(source, wanted):
+        raise UsageError(
+            f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family} ({source.name}):"
+            " of such conversions only RGB to YUV is offered"
+        )
+    if options.codec is not None:
+        if options.codec.lower() == NVENC:
+            default, _ = _choose(container, source, replace(options, codec=None))
+            encoder = nvenc_like(default)
+        else:
+            encoder = find_encoder(options.codec)
+        likes = (source, without_alpha(source))
+        nearest = (encoder.closest(like, finer=finer) for like in likes for finer in (False, True))
+        chosen = wanted or next(filter(None, nearest), source)
+        check_pixel_format(encoder, chosen)
+        return encoder, chosen
+    candidates = [find_encoder(name) for name in container.encoders]
+    for like in _acceptable(source):
+        for encoder in candidates:
+            deep = (wanted or source).depth > 8
+            if encoder.name == "libx264" and deep:
+                continue  # players decode 10-bit HEVC in hardware, 10-bit H.264 hardly any
+            if wanted is not None:
+                if wanted.name in encoder.pixel_formats:
+                    return encoder, wanted
+            elif (pixels := encoder.closest(like)) is not None:
+                return encoder, pixels
+    names = " nor ".join(encoder.name for encoder in candidates)
+    what = (wanted or source).name
+    raise UsageError(
+        f"neither {names} takes {what} in {container.name}: write to .mkv, or choose --codec or --pix-fmt"
+    )
+
+
+def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
+    """What an encoder shall hold all of, best first: the source; it in 10 bits, which is what FFmpeg's ProRes
+    with alpha has at best (and decodes to 12); its colours alone."""
+    likes = [source]
+    if source.has_alpha and source.depth > 10 and (ten := planar_like(source, depth=10)) is not None:
+        likes.append(ten)
+    return dict.fromkeys([*likes, without_alpha(source)])
+
+
+def convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
+    return wanted.family is source.family or (source.family, wanted.family) == (Family.RGB, Family.YUV)
+
+
+def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
+    """The source, larger, in `pixels`; YUV made of RGB gets the matrix that players expect of its size."""
+    source = video.format
+    target = placement.target(source, pixel_format=pixels)
+    if pixels.family is source.pixel_format.family:
+        return target
+    tagged = {
+        name: getattr(source.color, name) for name in ("transfer", "primaries") if name not in video.guessed
+    }
+    color = resolve_color(ColorSpec(**tagged), format=pixels, width=target.width, height=target.height)
+    return replace(target, color=color)
+
+
+def _muxer_options(container: Container, streams: tuple[StreamPlan, ...], chapters: int) -> dict[str, str]:
+    """The container's own options; MP4 and MOV crash-safe where FFmpeg still ends up with a flawless file.
+
+    It does not where there is more than pictures and sound: a cover leaves an empty track behind, chapters
+    become unreadable as a track, and subtitles may shift at the borders of fragments.
+    """
+    options = dict(container.options)
+    if container.name in ("mp4", "mov") and not chapters:
+        kept = {s.stream.kind for s in streams if s.action is not Action.DROP}
+        if kept <= {StreamKind.AUDIO, StreamKind.VIDEO}:
+            options |= CRASH_SAFE_MP4
+    return options
+
+
+def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
+    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried]
+    if video.hdr is not None and not hdr_parameters(encoder, video.hdr):
+        losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
+    if video.display_matrix is not None and not container.rotation:
+        losses.append(f"{container.name} cannot store the rotation of the video")
+    return losses
+
+
+# --------------------------------------------------------------------------------------------- y4m
+
+
+def picture_only(
+    info: MediaInfo, options: OutputOptions, name: str, *, alpha: bool = False
+) -> tuple[tuple[StreamPlan, ...], list[str]]:
+    """The streams that are dropped, and all losses, where the output, `name`, holds nothing but frames (with
+    their `alpha`).
+
+    Raises UsageError for files that shall be added.
+    """
+    if options.tracks.add:
+        raise UsageError(f"{name} holds only the picture: leave --add out")
+    left_out = {info.video.index, *unwanted(info.streams, options.tracks)}
+    others = [s for s in info.streams if s.index not in left_out]
+    dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
+    losses = [str(stream) for stream in dropped]
+    losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
+    if info.chapters and options.tracks.chapters:
+        losses.append(f"{name} has no chapters: {info.chapters} dropped")
+    if info.video.display_matrix is not None:
+        losses.append(f"{name} cannot store the rotation of the video")
+    if info.video.format.pixel_format.has_alpha and not alpha:
+        losses.append(f"{name} holds no transparency: it is dropped")
+    if info.video.hdr is not None:
+        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
+    return dropped, losses
+
+
+def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options: OutputOptions) -> OutputPlan:
+    if options.codec or options.crf is not None or options.preset or options.encoder_options:
+        raise UsageError("y4m is not encoded: leave --codec, --crf, --preset and -x out")
+    if path is not None:
+        check_destination(path, info.path, overwrite=options.overwrite)
+    source = info.video.format.pixel_format
+    wanted = options.pixel_format
+    if wanted is not None and not convertible(source, wanted):
+        raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
+    target = target_format(info.video, placement, check_y4m(wanted or without_alpha(source)))
+    dropped, losses = picture_only(info, options, "y4m")
+    color = target.color
+    note = []
+    if target.pixel_format.family is Family.YUV:
+        note = [
+            "y4m does not say which colours it holds: tell the encoder matrix"
+            f" {int(color.matrix)}, transfer {int(color.transfer)}, primaries {int(color.primaries)} (H.273)"
+        ]
+    return OutputPlan(
+        destination=path,
+        target=target,
+        rate=info.video.shown_rate or FALLBACK_RATE,
+        options=options,
+        streams=dropped,
+        losses=tuple(losses),
+        warnings=(*losses, *note),
+    )

@@ -1,0 +1,391 @@
+"""Everything but the upscaled video: copied packets, converted texts and sound, attached files.
+
+A second demuxer reads the source beside the decoder's, pulled by the writer: packets are handed out up to the
+time that the video has reached, so they never run ahead of it and nothing piles up. In a badly interleaved
+source the packets that are due may stand behind others that are not; up to `HOLD_BYTES` of those are held.
+Beyond that what is due comes late, in the order of the source; nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.stream import Discard, Disposition
+
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, rescale
+from paragon_stream.media.facts.containers import Container
+from paragon_stream.media.facts.cut import Cut
+from paragon_stream.media.facts.info import StreamKind
+from paragon_stream.media.facts.source import has_index, open_source
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.output.adts import AdtsFilter, audio_config, has_adts
+from paragon_stream.media.output.audio import AudioConverter
+from paragon_stream.media.output.packet_trim import Gate
+from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
+from paragon_stream.media.output.subtitles import TextConverter
+from paragon_stream.media.output.tags import stream_tags
+from paragon_stream.media.output.timeline import Timeline
+from paragon_stream.media.output.trial_muxing import add_copy
+
+HOLD_BYTES = 32 << 20
+_RUN_UP = 5
+"""Seconds that a cut's first packets may stand before the key frame of their time."""
+_MAX_EARLY = 2000
+"""Packets kept while the video has not made the jump in time that another stream has made."""
+_SUBTITLES_LATE = 2
+"""Seconds that a subtitle may stand behind the sound and pictures of its time."""
+
+type AnyPacket = av.Packet[Any]
+
+
+@dataclass(slots=True)
+class _Route:
+    """One source stream's way into the output."""
+
+    plan: StreamPlan
+    unit: Fraction
+    """Of the source's timestamps, seconds."""
+    target: Any
+    """The output stream."""
+    converter: AudioConverter | TextConverter | None = None
+    held: deque[tuple[Fraction, AnyPacket]] = field(default_factory=deque)
+    """Packets read and not taken yet, with their decode times in seconds."""
+    dense: bool = False
+    """Audio and video have a packet every moment; subtitles do not, so their absence says nothing."""
+    reached: Fraction | None = None
+    """Up to where the source has been read, seconds."""
+    step: int = 0
+    """The least distance of two decode times that the muxer accepts, ticks."""
+    strip: AdtsFilter | None = None
+    """For AAC with headers that the container does not want."""
+    last_dts: int | None = None
+    repaired: int = 0
+    failed: int = 0
+    why_failed: str = ""
+    lag: Fraction = Fraction(0)
+    """What it is moved by, seconds, because its timestamps jumped back and the video's did not."""
+    gate: Gate | None = None
+    """Keeps what lies outside a cut out."""
+
+
+class Companions:
+    """The streams of the source that go with the video. Open it, `add` each to the output, then `take`.
+
+    Raises InputError if the source cannot be opened again, and what PyAV raises from `add`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        plans: Sequence[StreamPlan],
+        video: int | None,
+        shift: Fraction,
+        cut: Cut | None = None,
+        interval: Fraction = Fraction(1, 25),
+    ) -> None:
+        self._plans = {plan.stream.index: plan for plan in plans}
+        self._shift = shift
+        self._cut = cut
+        self._video = video
+        self._source = open_source(path)
+        self._routes: dict[int, _Route] = {}
+        self._covers = 0
+        self._packets: Iterator[AnyPacket] | None = None
+        self._ended = False
+        self._video_reached: Fraction | None = None
+        self._timeline = Timeline(interval)
+        self._early: list[AnyPacket] = []
+        """Packets of a recording that the video has not reached: it will tell how far they are moved."""
+        self._settling = False
+        self._held_bytes = 0
+        self._trouble: str | None = None
+        self.refused = 0
+        """Packets that the muxer refused afterwards, without saying which."""
+
+    @property
+    def source(self) -> Any:
+        """The open demuxer, for tags and chapters."""
+        return self._source
+
+    def close(self) -> None:
+        self._packets = None
+        self._source.close()
+
+    def add(self, index: int, out: Any, container: Container) -> None:
+        """Make the output stream for source stream `index`, if it has one."""
+        plan = self._plans[index]
+        template = self._source.streams[index]
+        if plan.action is Action.ATTACH:
+            self._attach(template, out)
+            return
+        if plan.action is Action.COPY:
+            target = add_copy(out, template)
+            converter: AudioConverter | TextConverter | None = None
+        elif plan.action is Action.CONVERT:
+            target = out.add_stream(plan.codec)
+            kind = AudioConverter if template.type == "audio" else TextConverter
+            converter = kind(template, target)
+        else:
+            return
+        target.metadata.clear()
+        target.metadata.update(stream_tags(template.metadata, muxer=container.muxer))
+        cover = template.disposition & Disposition.attached_pic
+        if plan.stream.language:
+            target.metadata["language"] = plan.stream.language  # an added file's name may tell it
+        flags = Disposition(0)
+        for name in plan.stream.dispositions:
+            flags |= Disposition[name]
+        target.disposition = cover or flags  # MP4 knows covers by that one flag alone
+        strip = None
+        if plan.action is Action.COPY and has_adts(template) and container.name != "ts":
+            strip = AdtsFilter(template)
+            target.codec_context.extradata = audio_config(Path(self._source.name), index)
+        dense = template.type in ("audio", "video") and not cover
+        self._routes[index] = _Route(
+            plan=plan,
+            unit=_fraction(template.time_base),
+            target=target,
+            converter=converter,
+            dense=dense,
+            step=int(dense and container.strict_decode_order),
+            strip=strip,
+            gate=Gate(plan.stream.kind, self._cut, _fraction(template.time_base)) if self._cut else None,
+        )
+
+    def take(self, until: Fraction | None) -> Iterator[AnyPacket]:
+        """Packets due by `until` seconds of the output, all that remain for None, ready to be muxed.
+
+        They come in order of decode time, with timestamps in the output stream's units.
+        """
+        limit = None if until is None else until + self._shift
+        while True:
+            self._read(limit)
+            due = [r for r in self._routes.values() if r.held and (limit is None or r.held[0][0] <= limit)]
+            if not due:
+                return
+            route = min(due, key=lambda route: route.held[0][0])
+            _, packet = route.held.popleft()
+            self._held_bytes -= packet.size
+            yield from self._finished(route, packet)
+
+    def flush(self) -> Iterator[AnyPacket]:
+        """What converters still hold, after everything has been taken."""
+        for route in self._routes.values():
+            if route.converter is not None:
+                for packet in route.converter.flush():
+                    yield self._addressed(route, packet, route.converter.unit)
+
+    def failed(self, packet: AnyPacket, error: BaseException) -> bool:
+        """Note that the muxer refused `packet`, if it is one of these; return whether it is."""
+        for route in self._routes.values():
+            if route.target.index == packet.stream_index:
+                route.failed += 1
+                route.why_failed = reason(error)
+                return True
+        return False
+
+    @property
+    def warnings(self) -> list[str]:
+        """What went wrong, one sentence for each stream and kind of trouble."""
+        said = [self._trouble] if self._trouble else []
+        if self.refused:
+            said.append(f"{self.refused} damaged packets of the copied streams could not be written")
+        for route in self._routes.values():
+            name = stream_label(route.plan.stream)
+            if route.failed:
+                said.append(f"{route.failed} packets of {name} could not be written: {route.why_failed}")
+            if route.repaired:
+                said.append(f"{route.repaired} packets of {name} had timestamps that run backwards; repaired")
+        return said
+
+    def _read(self, limit: Fraction | None) -> None:
+        """Read on until every dense stream has passed `limit`, the source ends, or enough is held."""
+        if self._packets is None:
+            self._packets = self._demux()
+        while not self._ended and self._held_bytes < HOLD_BYTES and self._wants_more(limit):
+            packet = None if self._is_past_cut() else next(self._packets, None)
+            if packet is None:
+                self._ended = True
+                self._hold_early(settling=True)
+                for route in self._routes.values():
+                    for standing in route.gate.rest() if route.gate else ():
+                        self._keep(route, standing)
+            else:
+                self._hold(packet)
+
+    def _is_past_cut(self) -> bool:
+        """Whether all streams that never pause have been read to the end of the cut, and a bit further."""
+        if self._cut is None or self._cut.end is None:
+            return False
+        return all(t is not None and self._cut.is_past(t - _SUBTITLES_LATE) for t in self._reached())
+
+    def _wants_more(self, limit: Fraction | None) -> bool:
+        if limit is None or not self._routes:
+            return bool(self._routes)
+        return any(time is None or time <= limit for time in self._reached())
+
+    def _reached(self) -> list[Fraction | None]:
+        """How far the streams that never pause have been read; all of them in a file without video."""
+        if self._video is None:
+            return [route.reached for route in self._routes.values()]
+        return [route.reached for route in self._routes.values() if route.dense] + [self._video_reached]
+
+    def _demux(self) -> Iterator[AnyPacket]:
+        for stream in self._source.streams:
+            if stream.index != self._video and stream.index not in self._routes:
+                stream.discard = Discard.all
+        try:
+            self._seek_to_cut()
+            yield from self._source.demux()
+        except AV_ERRORS as error:
+            self._trouble = f"the source could not be read to its end: {reason(error)}"
+
+    def _seek_to_cut(self) -> None:
+        """Leave out what lies before the cut, where that is safe: a subtitle may have begun long before."""
+        kinds = {route.plan.stream.kind for route in self._routes.values()}
+        if self._cut and StreamKind.SUBTITLE not in kinds and has_index(self._source):
+            self._source.seek(max(0, round((self._cut.start - _RUN_UP) * 1_000_000)))
+
+    def _hold(self, packet: AnyPacket) -> None:
+        index = packet.stream.index
+        route = self._routes.get(index)
+        if route is None:
+            if index == self._video:
+                self._video_passes(packet)
+            return
+        if packet.size == 0:
+            return  # the end of the stream, or nothing to copy
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            route.reached = route.reached or self._shift
+        else:
+            shift = self._timeline.shift(stamp * route.unit) + route.lag
+            time = stamp * route.unit + shift
+            back = route.reached - time if route.dense and route.reached is not None else Fraction(0)
+            if not self._settling and (back > DISCONTINUITY_SECONDS or self._has_early(index)):
+                self._early.append(packet)
+                if len(self._early) >= _MAX_EARLY:
+                    self._hold_early(settling=True)
+                return
+            if back > DISCONTINUITY_SECONDS:
+                route.lag += back  # its own jump: the video has none
+                shift, time = shift + back, time + back
+            _move(packet, round(shift / route.unit))
+            route.reached = time
+        for admitted in (packet,) if route.gate is None else route.gate.admit(packet):
+            self._keep(route, admitted)
+
+    def _video_passes(self, packet: AnyPacket) -> None:
+        unit = _fraction(packet.time_base)
+        if packet.pts is not None and self._timeline.video_passes(packet.pts * unit, packet.is_keyframe):
+            self._hold_early(settling=False)
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is not None:
+            self._video_reached = stamp * unit + self._timeline.latest_shift
+
+    def _has_early(self, index: int) -> bool:
+        return any(packet.stream.index == index for packet in self._early)
+
+    def _hold_early(self, *, settling: bool) -> None:
+        """Take what waited; `settling` waits no longer for the video."""
+        early, self._early = self._early, []
+        self._settling = settling
+        for packet in early:
+            self._hold(packet)
+        self._settling = False
+
+    def _keep(self, route: _Route, packet: AnyPacket) -> None:
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        time = stamp * route.unit if stamp is not None else route.reached or self._shift
+        route.held.append((time, packet))
+        self._held_bytes += packet.size
+
+    def _finished(self, route: _Route, packet: AnyPacket) -> Iterator[AnyPacket]:
+        if route.converter is None:
+            bare = self._without_header(route, packet)
+            if bare is not None:
+                yield self._addressed(route, bare, route.unit)
+            return
+        try:
+            made = route.converter.convert(packet)
+        except AV_ERRORS as error:
+            route.failed += 1
+            route.why_failed = reason(error)
+            return
+        for each in made:
+            yield self._addressed(route, each, route.converter.unit)
+
+    def _without_header(self, route: _Route, packet: AnyPacket) -> AnyPacket | None:
+        if route.strip is None:
+            return packet
+        try:
+            return route.strip(packet)  # type: ignore[no-any-return]
+        except AV_ERRORS as error:
+            route.failed += 1
+            route.why_failed = reason(error)
+            return None
+
+    def _addressed(self, route: _Route, packet: AnyPacket, unit: Fraction) -> AnyPacket:
+        """`packet` with its output stream and times: each rounded once, decode times rising."""
+        target = _fraction(route.target.time_base)
+        dts, pts, duration = packet.dts, packet.pts, packet.duration or 0
+        start = pts if pts is not None else dts
+        packet.stream = route.target
+        packet.time_base = target
+        if start is not None and duration:
+            end = rescale(start + duration, unit, self._shift, target)
+            packet.duration = max(0, end - rescale(start, unit, self._shift, target))
+        if pts is not None:
+            packet.pts = rescale(pts, unit, self._shift, target)
+        if dts is not None:
+            packet.dts = rescale(dts, unit, self._shift, target)
+            least = None if route.last_dts is None else route.last_dts + route.step
+            if least is not None and packet.dts < least:
+                packet.dts = least
+                route.repaired += 1
+            if packet.pts is not None and packet.pts < packet.dts:
+                packet.pts = packet.dts
+            route.last_dts = packet.dts
+        return packet
+
+    def _attach(self, template: Any, out: Any) -> None:
+        """Put a font or a cover into the output's header."""
+        tags = template.metadata
+        if template.type == "attachment":
+            name, mimetype, data = template.name or "unnamed", template.mimetype or "", template.data
+        else:
+            kind = "png" if template.codec_context.codec.canonical_name == "png" else "jpeg"
+            suffix = {"png": "png", "jpeg": "jpg"}[kind]
+            self._covers += 1
+            number = f"_{self._covers}" if self._covers > 1 else ""
+            name = tags.get("filename") or f"cover{number}.{suffix}"
+            mimetype = tags.get("mimetype") or f"image/{kind}"
+            data = _picture(Path(self._source.name), template.index)
+        stream = out.add_attachment(name, mimetype, data)
+        if tags.get("title"):
+            stream.metadata["title"] = tags["title"]
+
+
+def _move(packet: AnyPacket, ticks: int) -> None:
+    if ticks:
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+
+
+def _picture(path: Path, index: int) -> bytes:
+    """The bytes of an attached picture; read through a demuxer of its own, whose position does not matter."""
+    with open_source(path) as source:
+        for packet in source.demux(source.streams[index]):
+            if packet.size:
+                return bytes(packet)
+    return b""
+
+
+def _fraction(value: Any) -> Fraction:
+    return Fraction(value.numerator, value.denominator)

@@ -1,0 +1,201 @@
+"""What becomes of every stream but the upscaled one, decided before a render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from paragon_stream.media.facts.containers import Container, Cover
+from paragon_stream.media.facts.cut import Cut
+from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
+from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.facts.tracks import TrackChoice, added_streams, unwanted
+from paragon_stream.media.output.packet_trim import cut_chapters
+from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
+from paragon_stream.media.output.tags import file_tags
+from paragon_stream.media.output.trial_muxing import first_packets, refusal
+
+_CLOCK_FROM_ANYWHERE = ("mpegts", "mpeg", "flv", "asf")
+"""Sources whose first timestamp is wherever the recording began: the output begins at 0 instead."""
+
+
+class Action(Enum):
+    """What becomes of a stream that is not the upscaled one."""
+
+    COPY = "copied"
+    ATTACH = "kept as an attached file"
+    CONVERT = "converted"
+    REBUILD = "written anew"
+    DROP = "dropped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamPlan:
+    """The fate of one stream. `reason` says why it is not simply copied; `loss` whether that loses something.
+
+    `codec` is what it is in the output.
+    """
+
+    stream: StreamInfo
+    action: Action
+    codec: str = ""
+    reason: str = ""
+    loss: bool = False
+
+    def __str__(self) -> str:
+        to = f" to {self.codec}" if self.action is Action.CONVERT else ""
+        because = f": {self.reason}" if self.reason else ""
+        return f"{stream_label(self.stream)} {self.action.value}{to}{because}"
+
+
+def stream_label(stream: StreamInfo) -> str:
+    """Which stream, in a user's words: "audio stream 2 (jpn, flac)"."""
+    facts = ", ".join(filter(None, (stream.language, stream.codec or "unknown codec", stream.title)))
+    kind = {StreamKind.COVER: "cover picture", StreamKind.ATTACHMENT: "attachment"}.get(
+        stream.kind, f"{stream.kind} stream"
+    )
+    return f"{kind} {stream.index} ({stream.detail if stream.kind is StreamKind.ATTACHMENT else facts})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedFile:
+    """Another file whose streams go into the output.
+
+    `shift` (seconds) is taken off its timestamps; `cut` is the part of it that is wanted, on its own clock.
+    """
+
+    path: Path
+    streams: tuple[StreamPlan, ...]
+    shift: Fraction
+    cut: Cut | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompanionPlan:
+    """The fate of every stream but the upscaled one, how many chapters there will be, and the file's tags."""
+
+    streams: tuple[StreamPlan, ...] = ()
+    added: tuple[AddedFile, ...] = ()
+    chapters: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan_companions(info: MediaInfo, container: Container, choice: TrackChoice) -> CompanionPlan:
+    """Decide about them. Raises UsageError for tracks that are not there, InputError for added files."""
+    left_out = unwanted(info.streams, choice)
+    added = tuple(_added(path, info, container) for path in choice.add)
+    if not info.seekable:
+        reason = "the source can be read only once"
+        dropped = [dropped_stream(s, reason) for s in info.streams if s.index != info.video.index]
+        return CompanionPlan(streams=tuple(dropped), added=added)
+    with open_source(info.path) as source:
+        samples = first_packets(source) if len(info.streams) > 1 else {}
+        plans = []
+        for stream in info.streams:
+            template = source.streams[stream.index]
+            if stream.index == info.video.index:
+                continue
+            if stream.index in left_out:
+                plans.append(StreamPlan(stream=stream, action=Action.DROP, reason="not asked for"))
+            elif _is_chapter_track(stream, template, info):
+                action, reason = (
+                    (Action.REBUILD, "it holds the chapters")
+                    if choice.chapters
+                    else (Action.DROP, "not asked for")
+                )
+                plans.append(StreamPlan(stream=stream, action=action, reason=reason))
+            else:
+                plans.append(_fate(stream, template, samples.get(stream.index), container))
+        chapters = source.chapters() if choice.chapters else []
+        if info.cut is not None:
+            chapters = cut_chapters(chapters, info.cut)
+        return CompanionPlan(
+            streams=tuple(plans), added=added, chapters=len(chapters), tags=file_tags(source.metadata)
+        )
+
+
+def time_shift(info: MediaInfo) -> Fraction:
+    """Seconds taken off every timestamp of the source."""
+    if info.cut is not None:
+        return info.cut.start
+    return _clock_start(info.container, Fraction(round(info.start_time * 1_000_000), 1_000_000))
+
+
+def _clock_start(container: str, start: Fraction) -> Fraction:
+    return start if set(container.split(",")) & set(_CLOCK_FROM_ANYWHERE) else Fraction(0)
+
+
+def _added(path: Path, info: MediaInfo, container: Container) -> AddedFile:
+    """Times in an added file count from the beginning of the programme."""
+    streams = added_streams(path)
+    with open_source(path) as source:
+        samples = first_packets(source)
+        plans = tuple(
+            _fate(stream, source.streams[stream.index], samples.get(stream.index), container)
+            for stream in streams
+        )
+        begin = Fraction(source.start_time or 0, 1_000_000)
+        clock = _clock_start(source.format.name, begin) - info.programme_start
+    cut, end = info.cut, info.cut.end if info.cut else None
+    return AddedFile(
+        path=path,
+        streams=plans,
+        shift=time_shift(info) + clock,
+        cut=cut and Cut(start=cut.start + clock, end=None if end is None else end + clock),
+    )
+
+
+def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Container) -> StreamPlan:
+    if stream.kind is StreamKind.ATTACHMENT:
+        if container.attachments:
+            return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
+        return dropped_stream(stream, f"{container.name} holds no attached files")
+    if stream.kind is StreamKind.COVER and container.cover is Cover.ATTACHMENT:
+        return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
+    if stream.kind is StreamKind.COVER and container.cover is Cover.NONE:
+        return dropped_stream(stream, f"{container.name} holds no cover pictures")
+    why_not = refusal(container, template, sample)
+    if why_not is None:
+        return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
+    if stream.kind is StreamKind.SUBTITLE and stream.codec in TEXT_CODECS and container.text_codec:
+        plain = stream.codec in PLAIN_CODECS
+        return StreamPlan(
+            stream=stream,
+            action=Action.CONVERT,
+            codec=container.text_codec,
+            reason="" if plain else "fonts, positions and effects are lost",
+            loss=not plain,
+        )
+    if stream.kind is StreamKind.AUDIO and not _says_how_it_sounds(template):
+        return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
+    if stream.kind is StreamKind.AUDIO and stream.copyable:
+        return StreamPlan(
+            stream=stream, action=Action.CONVERT, codec=container.audio_encoder, reason=why_not, loss=True
+        )
+    return dropped_stream(stream, why_not)
+
+
+def _says_how_it_sounds(template: Any) -> bool:
+    context = template.codec_context
+    return context is None or bool(context.sample_rate and context.layout.nb_channels)
+
+
+def _is_chapter_track(stream: StreamInfo, template: Any, info: MediaInfo) -> bool:
+    """Whether this is the text track that MP4 and MOV keep chapter titles in; FFmpeg shows it as data."""
+    handler = template.metadata.get("handler_name", "")
+    return (
+        stream.kind is StreamKind.DATA
+        and stream.codec in ("bin_data", "")
+        and info.chapters > 0
+        and "mov" in info.container.split(",")
+        and any(word in handler for word in ("Subtitle", "Text", "Chapter"))
+    )
+
+
+def dropped_stream(stream: StreamInfo, reason: str) -> StreamPlan:
+    """A stream that is lost."""
+    return StreamPlan(stream=stream, action=Action.DROP, reason=reason, loss=True)

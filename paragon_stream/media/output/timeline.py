@@ -1,0 +1,53 @@
+"""One clock for all streams of a source whose timestamps start over: recordings glued together.
+
+The reader moves the video behind such a jump so that it follows without a gap (`timestamps.py`). Sound and
+subtitles are moved by the same amount here, judged by the packets of the video that pass by.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+
+
+class Timeline:
+    """Follows the video's packets, in the order of the file, and tells how far others are to be moved.
+
+    interval: seconds between two frames at the nominal rate.
+    """
+
+    def __init__(self, interval: Fraction) -> None:
+        self._interval = interval
+        self._shifts = [Fraction(0)]
+        """What stamps of the first, second … recording are moved by, seconds."""
+        self._latest: Fraction | None = None
+        """The latest presentation time of the video so far, moved."""
+
+    @property
+    def latest_shift(self) -> Fraction:
+        return self._shifts[-1]
+
+    def video_passes(self, time: Fraction, is_key: bool) -> bool:
+        """Note a packet of the video, stamped `time` (seconds); True if a recording begins there."""
+        moved = time + self._shifts[-1]
+        if self._latest is None:
+            self._latest = moved
+            return False
+        begins = is_key and self._latest - moved > DISCONTINUITY_SECONDS
+        if begins:
+            self._shifts.append(self._latest + self._interval - time)
+            moved = self._latest + self._interval
+        self._latest = max(self._latest, moved)
+        return begins
+
+    def shift(self, time: Fraction) -> Fraction:
+        """What a packet of another stream, stamped `time`, is moved by.
+
+        Streams pass a jump one after the other: of the last two recordings it belongs to the one that puts it
+        nearer to the video.
+        """
+        latest = self._latest
+        if latest is None or len(self._shifts) == 1:
+            return self._shifts[-1]
+        return min(self._shifts[-2:], key=lambda shift: abs(time + shift - latest))

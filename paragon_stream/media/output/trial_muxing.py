@@ -1,0 +1,113 @@
+"""Asking FFmpeg's muxers, before a render, what they would refuse after it: by writing scratch headers."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import av
+
+from paragon_stream.errors import UsageError
+from paragon_stream.media.encode.encoders import EncoderJob, configure
+from paragon_stream.media.facts.containers import Container, Tags
+from paragon_stream.media.facts.streams import codec_name
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.output.adts import has_adts
+
+_log = logging.getLogger(__name__)
+
+
+def add_copy(out: Any, template: Any) -> Any:
+    """Add a stream to `out` for packets copied from `template`."""
+    stream = out.add_stream_from_template(template, opaque=True)
+    context = stream.codec_context
+    if template.type == "audio" and context.layout.name in _LAYOUTS:
+        # Matroska says how many channels there are, not which. MP4 wants to know for PCM.
+        context.layout = _LAYOUTS[context.layout.name]
+    return stream
+
+
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
+
+
+def first_packets(source: Any) -> dict[int, bytes]:
+    """The payload of the first packet of each stream, as far as it comes early in the open `source`."""
+    found: dict[int, bytes] = {}
+    read = 0
+    try:
+        for packet in source.demux():
+            if packet.size and packet.stream.index not in found:
+                found[packet.stream.index] = bytes(packet)
+            read += packet.size
+            if read > _LOOK_AT or len(found) == len(source.streams):
+                break
+    except AV_ERRORS as error:
+        _log.debug("looking for first packets: %s", reason(error))
+    return found
+
+
+_LOOK_AT = 8 << 20
+"""Bytes of packets read in search of the first of every stream."""
+
+
+def refusal(container: Container, template: Any, sample: bytes | None) -> str | None:
+    """Why `container` cannot hold packets copied from `template`; None if it can.
+
+    `template` is a stream of an open source; nothing is read from it. `sample` is a packet of it: some muxers
+    complain only when they have seen one, or at the end.
+    """
+    name = codec_name(template)
+    if not name and template.type != "data":
+        return "FFmpeg does not know its codec"
+    if container.codecs is not None and name not in container.codecs:
+        return f"{container.name} cannot hold {name or 'its data'}"
+    try:
+        with _scratch(container) as scratch:
+            stream = add_copy(scratch, template)
+            scratch.start_encoding()
+            if sample is not None and not (has_adts(template) and container.codecs is None):
+                packet: Any = av.Packet(sample)
+                packet.stream, packet.time_base = stream, stream.time_base
+                packet.pts = packet.dts = 0
+                packet.duration, packet.is_keyframe = 1, True
+                scratch.mux_one(packet)
+    except AV_ERRORS:
+        return f"{container.name} cannot hold {name or 'its data'}"
+    return None
+
+
+def check_video(container: Container, job: EncoderJob) -> None:
+    """Raise UsageError if `container` cannot hold what `job`'s encoder makes."""
+    try:
+        with _scratch(container) as scratch:
+            stream = scratch.add_stream(job.encoder.name, rate=job.rate)
+            configure(stream.codec_context, job)
+            scratch.start_encoding()
+    except AV_ERRORS as error:
+        better = " or ".join(container.encoders)
+        raise UsageError(
+            f"{container.name} cannot hold {job.encoder.codec} video: choose {better}"
+        ) from error
+
+
+def lost_tags(container: Container, tags: Mapping[str, str], options: Mapping[str, str]) -> list[str]:
+    """The keys of `tags` that do not come back from a file of this kind written with muxer `options`."""
+    if not tags or container.tags is Tags.ALL:
+        return []
+    if container.tags is Tags.NONE:
+        return sorted(tags)
+    file = io.BytesIO()
+    with av.open(file, "w", format=container.muxer, container_options=dict(options)) as scratch:
+        scratch.add_mux_stream("mjpeg", width=16, height=16)
+        scratch.metadata.update(tags)
+        scratch.start_encoding()
+    file.seek(0)
+    with av.open(file, format=container.muxer) as back:
+        kept = {key.casefold() for key in back.metadata}
+    return sorted(key for key in tags if key.casefold() not in kept)
+
+
+def _scratch(container: Container) -> Any:
+    return av.open(io.BytesIO(), "w", format=container.muxer, container_options=dict(container.options))

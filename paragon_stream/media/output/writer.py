@@ -1,0 +1,382 @@
+"""A video file: frames are encoded, everything else of the source is muxed beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+
+from paragon_stream.device import DevicePicture
+from paragon_stream.errors import OutputError
+from paragon_stream.frame import Timing
+from paragon_stream.media.decode.timestamps import FALLBACK_RATE, rescale
+from paragon_stream.media.encode.device_frames import DeviceFrames
+from paragon_stream.media.encode.encoders import configure, encoder_frame
+from paragon_stream.media.encode.workdir import WorkDir
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as, reason
+from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
+from paragon_stream.media.output.display_size import ROOM, display_size, write_display_size
+from paragon_stream.media.output.packet_trim import cut_chapters
+from paragon_stream.media.output.plan import OutputPlan
+from paragon_stream.media.output.remux import AnyPacket, Companions
+from paragon_stream.media.output.tags import stream_tags
+from paragon_stream.media.output.unfinished import Unfinished
+
+AHEAD = Fraction(1)
+"""Seconds that copied packets are handed to the muxer before the picture they go with: when a fragment of MP4
+ends, it takes the last durations from what is queued."""
+
+_PROGRESSIVE = 1
+"""AVFieldOrder."""
+
+_log = logging.getLogger(__name__)
+
+
+_REORDERED = 3
+"""Pictures that a stream must have for any to be reordered. Of fewer x265 makes decode times up."""
+
+
+class VideoWriter:
+    """The sink for files: `plan` carried out.
+
+    The file grows in `OUT.paragon/` and gets its final name in `finish`. After `abort` what has been written
+    stays there, closed properly so that it plays, and a warning says where; if no picture was in it yet,
+    nothing stays. Leaving a `with` block without `finish` aborts.
+
+    Raises OutputError if the destination cannot be written or another run is writing it.
+    """
+
+    def __init__(self, plan: OutputPlan, info: MediaInfo, results: DeviceFrames | None = None) -> None:
+        """With `results`, frames are pictures of those: the encoder takes them from the GPU's memory."""
+        assert plan.destination and plan.container and plan.job, "a plan for a file"
+        self.warnings: list[str] = []
+        self.bytes_written = 0
+        self._plan, self._job, self._container = plan, plan.job, plan.container
+        self._what = f"cannot write {plan.destination}"
+        self._tick = self._job.tick
+        self._results = results
+        self._last_pts: int | None = None
+        self._moved = 0
+        self._durations: dict[int, int] = {}
+        self._first_dts: int | None = None
+        self._begin: int | None = None
+        self._end = 0
+        self._waiting: AnyPacket | None = None
+        self._pictures = 0
+        self._ended = False
+        self._name = ""
+        self._companions: Companions | None = None
+        self._added: list[Companions] = []
+        """Files that were added to the source."""
+        self._out: Any = None
+        self._video: Any = None
+        self._unfinished: Unfinished | None = None
+        self._last_dts: int | None = None
+        self._work = WorkDir(
+            plan.destination,
+            overwrite=plan.options.overwrite,
+            identity=plan.identity,
+            resume=plan.options.resume,
+        )
+        if self._work.notice:
+            self.warnings.append(self._work.notice)
+        try:
+            with av_errors_as(OutputError, self._what):
+                self._open(info)
+                self._unfinished = self._earlier_pictures()
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def done(self) -> int:
+        """Frames that an earlier run has written: they go to `pass_over` instead of `write`."""
+        return self._unfinished.frames if self._unfinished is not None else 0
+
+    @property
+    def earlier(self) -> Path | None:
+        """The file of that run."""
+        return self._work.before
+
+    def pass_over(self, timing: Timing) -> None:
+        """The next frame is one of those that are `done`. Raises OutputError if it is not."""
+        assert self._unfinished is not None, "there is an earlier run"
+        with av_errors_as(OutputError, self._what):
+            pts = self._place(timing)
+            packets = list(self._unfinished.packets(pts, self._durations[pts], self._tick))
+        for packet in packets:
+            packet.stream = self._video
+        self._mux_video(packets)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def write(self, planes: Sequence[Plane] | DevicePicture, timing: Timing) -> None:
+        """Encode one frame. See `Sink.write`; a picture is kept until the encoder is done with it."""
+        with av_errors_as(OutputError, self._what):
+            frame = self._frame_of(planes)
+        frame.pts = self._place(timing)
+        frame.time_base = self._tick
+        with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name} at {timing.seconds:.2f} s"):
+            packets = self._encode(frame)
+        self._mux_video(packets)
+
+    def finish(self) -> None:
+        """Flush the encoder, write what remains of the other streams, close the file, give it its name.
+
+        Raises OutputError; what was written is then kept in the work folder.
+        """
+        try:
+            with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name}"):
+                packets = self._encode(None)
+            if self._first_dts is None and len(packets) < _REORDERED:
+                for packet in packets:
+                    packet.dts = packet.pts
+            self._mux_video(packets)
+            if self._waiting is not None:
+                self._mux_last(self._waiting)
+            for companions in self._all_companions():
+                self._mux_companions(companions.take(None))
+                self._mux_companions(companions.flush())
+            with av_errors_as(OutputError, self._what):
+                self._out.close()
+        except BaseException:
+            self.abort()
+            raise
+        self._close_source()
+        self._ended = True
+        self._write_aspect()
+        if self._moved:
+            self.warnings.append(
+                f"{self._moved} frames were closer together than {self._container.name} can tell apart"
+                " and were shown one tick later"
+            )
+        self.bytes_written = self._work.promote()
+
+    def abort(self) -> None:
+        """See `Sink.abort`: closes what has been written, and keeps it if it has pictures."""
+        if self._ended:
+            return
+        self._ended = True
+        self._close_source()
+        if self._out is not None:
+            with contextlib.suppress(*AV_ERRORS):
+                self._out.close()  # writes the index, so that what is there can be played
+        self._video = self._out = None
+        if self._pictures:
+            with contextlib.suppress(OutputError):
+                self._write_aspect()
+        if kept := self._work.abandon(worth_keeping=self._pictures > 0):
+            self.warnings.append(kept)
+
+    # ---------------------------------------------------------------------------------- opening
+
+    def _open(self, info: MediaInfo) -> None:
+        plan = self._plan
+        options = dict(plan.muxer_options)
+        self._out = av.open(
+            str(self._work.file), "w", format=self._container.muxer, container_options=options
+        )
+        if info.seekable:
+            interval = 1 / (info.video.average_rate or FALLBACK_RATE)
+            self._companions = Companions(
+                info.path, plan.streams, info.video.index, plan.shift, info.cut, interval
+            )
+        for stream in info.streams:
+            if stream.index == info.video.index:
+                self._add_video(info)
+            elif self._companions is not None:
+                self._companions.add(stream.index, self._out, self._container)
+        for file in plan.added:
+            self._added.append(Companions(file.path, file.streams, None, file.shift, file.cut))
+            for added in file.streams:
+                self._added[-1].add(added.stream.index, self._out, self._container)
+        self._out.metadata.update(plan.file_tags)
+        if self._companions is not None and self._container.chapters and plan.options.tracks.chapters:
+            chapters = self._companions.source.chapters()
+            if info.cut is not None:
+                chapters = cut_chapters(chapters, info.cut)
+            self._out.set_chapters(_shifted(chapters, plan.shift))
+        if self._results is None:
+            self._begin_file()
+
+    def _earlier_pictures(self) -> Unfinished | None:
+        """What an earlier run has written; None, with a warning, if nothing of it can be read."""
+        if self._work.before is None:
+            return None
+        try:
+            return Unfinished(self._work.before, self._video.index)
+        except OutputError as error:  # a run that was killed at its beginning
+            self.warnings.append(f"begun anew: {error}")
+            return None
+
+    def _begin_file(self) -> None:
+        with ordinary_scheduling():
+            self._out.start_encoding()
+
+    def _frame_of(self, planes: Sequence[Plane] | DevicePicture) -> av.VideoFrame:
+        if not isinstance(planes, DevicePicture):
+            return encoder_frame(planes, self._job.format)
+        assert self._results is not None, "pictures come from there"
+        return self._results.frame(planes)
+
+    def _encode(self, frame: av.VideoFrame | None) -> list[AnyPacket]:
+        """What the encoder has to say to `frame`, or at the end. Raises what PyAV raises.
+
+        An encoder that takes frames of a GPU is opened by the first of them, which tells it which GPU.
+        """
+        packets: list[AnyPacket] = self._video.encode(frame)
+        if self._results is not None and not self._pictures:
+            self._begin_file()  # once; afterwards it does nothing
+        return packets
+
+    def _add_video(self, info: MediaInfo) -> None:
+        self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)
+        configure(self._video.codec_context, self._job)
+        if self._results is not None:
+            self._video.codec_context.pix_fmt = "cuda"
+        self._video.time_base = self._tick
+        if info.video.fields is not None or not info.video.interlaced:
+            self._video.codec_context.field_order = _PROGRESSIVE
+        if self._job.encoder.codec == "hevc" and self._container.name in ("mp4", "mov"):
+            self._video.codec_context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
+        if info.video.display_matrix is not None and self._container.rotation:
+            self._video.set_display_matrix(info.video.display_matrix)
+        if self._companions is not None:
+            source = self._companions.source.streams[info.video.index]
+            tags = stream_tags(source.metadata, muxer=self._container.muxer)
+            # The muxer says itself whether there is alpha; as a tag it would hide that.
+            self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
+            self._video.disposition = source.disposition
+        if self._aspect_by_hand:
+            self._name = self._video.metadata.get("title", "")
+            self._video.metadata["title"] = self._name + ROOM
+
+    @property
+    def _aspect_by_hand(self) -> bool:
+        """Whether neither codec nor muxer stores the sample aspect ratio."""
+        stored = self._container.stores_sample_aspect or self._job.encoder.carries_sample_aspect
+        return not stored and self._job.format.sample_aspect_ratio != 1
+
+    def _write_aspect(self) -> None:
+        if self._aspect_by_hand:
+            target = self._job.format
+            size = display_size(target.width, target.height, target.sample_aspect_ratio)
+            with av_errors_as(OutputError, self._what):
+                write_display_size(self._work.file, self._name, *size)
+
+    # ----------------------------------------------------------------------------------- timing
+
+    def _place(self, timing: Timing) -> int:
+        """The frame's pts in output ticks, rounded once; later than the one before, whatever the rounding."""
+        pts = rescale(timing.pts, timing.time_base, self._plan.shift, self._tick)
+        if self._last_pts is not None and pts <= self._last_pts:
+            pts = self._last_pts + 1
+            self._moved += 1
+        self._last_pts = pts
+        if timing.duration > 0:
+            end = rescale(timing.pts + timing.duration, timing.time_base, self._plan.shift, self._tick)
+        else:
+            end = pts + round(1 / (self._job.rate * self._tick))
+        self._durations[pts] = max(1, end - pts)
+        self._begin = pts if self._begin is None else self._begin
+        self._end = max(self._end, end)
+        return pts
+
+    # ----------------------------------------------------------------------------------- muxing
+
+    def _mux_video(self, packets: Iterable[AnyPacket]) -> None:
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
+            if self._unfinished is not None and packet.dts is not None:
+                # A second encoder begins where the first one's decode times have not ended everywhere.
+                if self._last_dts is not None:
+                    packet.dts = max(packet.dts, self._last_dts + 1)
+                self._last_dts = packet.dts
+            if self._first_dts is None:
+                self._first_dts = packet.dts
+            if self._waiting is not None:
+                self._lasts_until(self._waiting, packet)
+                self._mux_picture(self._waiting)
+            self._waiting = packet
+
+    def _lasts_until(self, packet: AnyPacket, following: AnyPacket) -> None:
+        """MP4 wants decode steps for durations: a fragment that ends here has nothing else to go by."""
+        start, end = packet.dts, following.dts
+        if self._container.durations_are_decode_steps and start is not None and end is not None:
+            packet.duration = end - start
+
+    def _mux_last(self, packet: AnyPacket) -> None:
+        """MP4 gets its length from decode times, which end before the last picture does: make up for it."""
+        self._waiting = None
+        if self._container.durations_are_decode_steps and packet.dts is not None:
+            shown = self._end - (self._begin or 0)
+            packet.duration = max(1, shown - (packet.dts - (self._first_dts or 0)))
+        self._mux_picture(packet)
+
+    def _mux_picture(self, packet: AnyPacket) -> None:
+        stamp = packet.dts if packet.dts is not None else packet.pts or 0
+        for companions in self._all_companions():
+            self._mux_companions(companions.take(stamp * self._tick + AHEAD))
+        self._mux(packet)
+        self._pictures += 1
+
+    def _mux_companions(self, packets: Iterable[AnyPacket]) -> None:
+        for packet in packets:
+            self._mux(packet)
+
+    def _mux(self, packet: AnyPacket) -> None:
+        """Hand a packet to the muxer.
+
+        FFmpeg queues packets to interleave them, so an error may be about one handed over before. Pictures
+        come from an encoder and are sound; copied packets may not be, and cost no more than themselves.
+        """
+        size = packet.size
+        try:
+            self._out.mux_one(packet)
+        except AV_ERRORS as error:
+            # A muxer's plain "-1" for a malformed packet looks like EPERM; an open file gives no such error.
+            disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
+            everyone = self._all_companions()
+            if disk or not everyone:
+                raise OutputError(f"{self._what}: {reason(error)}") from error
+            if not any(companions.failed(packet, error) for companions in everyone):
+                everyone[0].refused += 1
+        self.bytes_written += size
+
+    def _close_source(self) -> None:
+        if self._unfinished is not None:
+            self._unfinished.close()
+        for companions in self._all_companions():
+            self.warnings += companions.warnings
+            companions.close()
+        self._companions, self._added = None, []
+
+    def _all_companions(self) -> list[Companions]:
+        """Those of the source, then those of added files."""
+        return ([self._companions] if self._companions is not None else []) + self._added
+
+
+def _shifted(chapters: list[Any], shift: Fraction) -> list[Any]:
+    """The chapters, `shift` seconds earlier, none before 0."""
+    if not shift:
+        return chapters
+    moved = []
+    for chapter in chapters:
+        unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)
+        start, end = (max(0, rescale(chapter[key], unit, shift, unit)) for key in ("start", "end"))
+        moved.append({**chapter, "start": start, "end": end})
+    return moved

@@ -1,0 +1,272 @@
+"""Sessions on an accelerator: upload, compute and download in streams of their own, chained by events.
+
+    upload    │ 0 │ 1 │ 2 │ 3 │
+    compute       │  0  │  1  │  2  │  3  │
+    download            │ 0 │   │ 1 │   │ 2 │
+
+The host only queues; the one wait per frame is that of whoever needs the result. Everything that a frame
+touches on the device belongs to a lane (device_lane.py), of which there are as many as frames in flight.
+Nothing is allocated after the session is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.device import Device, DevicePicture, DevicePlane, HostMemory, Resource
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.pipeline.slot import Completion
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.runtimes.base import Plane, Session
+from paragon_stream.runtimes.buffers import check_picture, check_planes
+from paragon_stream.runtimes.gpu.lane import Lane, Streams
+from paragon_stream.runtimes.gpu.program import Load
+from paragon_stream.runtimes.gpu.timing import STREAMS, Clock, Spans
+
+logger = logging.getLogger(__name__)
+
+IN_FLIGHT = 4
+"""One frame in each stream, and one more so that no stream waits for the host."""
+
+_PACE_WEIGHT = 0.2
+"""Of the latest frame in `DeviceSession.pace`: a clock that throttles shows within ten frames."""
+
+_ALIGNMENT = 256
+"""Bytes: where planes begin in page-locked memory, as device memory does."""
+
+
+class DeviceSession:
+    """See `Session`."""
+
+    def __init__(
+        self,
+        job: FrameJob,
+        device: Device,
+        load: Load,
+        *,
+        second_opinion: Callable[[], Session],
+        in_flight: int = IN_FLIGHT,
+        graphs: bool = True,
+    ) -> None:
+        """`load` makes the program, inside `device.current()`; the session closes it, and `device`.
+
+        `second_opinion` compiles the job for frames that the device computed to NaN; it is called when the
+        first of them turns up. Without `graphs` the host launches every kernel itself. Raises EngineError
+        (DeviceMemoryError where memory is short), and then holds nothing.
+        """
+        self.job = job
+        self.in_flight = in_flight
+        self.device = str(device.info)
+        self.ordinal = device.info.ordinal
+        self.reruns = 0
+        """Frames that were computed again because the device's result was not finite."""
+        self.pace = 0.0
+        """Seconds that the busiest stream needs for a frame, of late; 0 unless frames are timed."""
+        self._trace: Trace | None = None
+        self._track_prefix = ""
+        self._clock: Clock | None = None
+        self._device = device
+        self._second_opinion = second_opinion
+        self._second: Session | None = None
+        self._pinned: set[int] = set()
+        self._next = 0
+        self._frames = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self._rerunning, self._fetching = threading.Lock(), threading.Lock()
+        self._held: list[Callable[[], None]] = []
+        try:
+            with device.current():
+                self._open(load, graphs)
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self, load: Load, graphs: bool) -> None:
+        device = self._device
+        program = load(device, self.hold)
+        self._held.append(program.close)
+        self.engine, self.precision = program.engine, program.precision
+        upload, compute, download = (self.hold(device.stream(n)) for n in ("upload", "compute", "download"))
+        self._streams = Streams(upload, compute, download)
+        self._fetches, self._fetched = self.hold(device.stream("fetch")), self.hold(device.event())
+        self._fetch_memory: HostMemory | None = None
+        self._lanes = [Lane(self, device, program, self._streams) for _ in range(self.in_flight)]
+        self.graphs = graphs and self._capture()
+        """Whether frames are launched as CUDA graphs."""
+
+    def run(
+        self,
+        inputs: Sequence[Plane] | DevicePicture,
+        outputs: Sequence[Plane] | DevicePicture,
+        strength: float = 0.0,
+        *,
+        number: int | None = None,
+    ) -> Completion:
+        """See `TakesPictures`. Planes of `allocate_planes` are copied by the device, others by this thread.
+
+        `number` is what traces call the frame; by default they are counted.
+        """
+        if isinstance(inputs, DevicePicture):
+            check_picture(inputs, self.job.source)
+        else:
+            check_planes(inputs, self.job.source)
+        if isinstance(outputs, DevicePicture):
+            check_picture(outputs, self.job.target)
+        else:
+            check_planes(outputs, self.job.target)
+        with self._lock:
+            if self._closed:
+                raise EngineError("the session is closed")
+            lane = self._lanes[self._next]
+            lane.settle()  # back-pressure: waits for the frame that was here before
+            with self._device.current():
+                name = f"frame {self._frames if number is None else number}"
+                flight = lane.start(inputs, outputs, strength, name=name)
+            self._next = (self._next + 1) % len(self._lanes)
+            self._frames += 1
+            return flight
+
+    def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
+        """Planes of `format` in page-locked memory; they are gone when the session is closed.
+
+        Raises DeviceMemoryError.
+        """
+        shapes = format.plane_shapes
+        sample = np.dtype({1: np.uint8, 2: np.uint16, 4: np.float32}[format.pixel_format.bytes_per_sample])
+        sizes = [int(np.prod(shape)) * sample.itemsize for shape in shapes]
+        starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]).tolist()
+        with self._device.current():
+            memory = self.hold(self._device.allocate_host(starts[-1])).array
+        planes = tuple(
+            memory[start : start + size].view(sample).reshape(shape)
+            for start, size, shape in zip(starts, sizes, shapes, strict=False)
+        )
+        self.adopt_planes(planes)
+        return planes
+
+    def allocate_picture(self, format: FrameFormat) -> DevicePicture:
+        """See `TakesPictures`."""
+        sample = format.pixel_format.bytes_per_sample
+        sizes = [(shape[0], int(np.prod(shape[1:])) * sample) for shape in format.plane_shapes]
+        pitch = -(-max(row_bytes for _, row_bytes in sizes) // _ALIGNMENT) * _ALIGNMENT
+        with self._device.current():
+            memory = self.hold(self._device.allocate(pitch * sum(rows for rows, _ in sizes)))
+        starts = np.cumsum([0, *(rows * pitch for rows, _ in sizes)]).tolist()
+        planes = tuple(
+            DevicePlane(pointer=memory.handle + start, pitch=pitch, row_bytes=row_bytes, rows=rows)
+            for start, (rows, row_bytes) in zip(starts, sizes, strict=False)
+        )
+        return DevicePicture(planes=planes, owner=memory)
+
+    def adopt_planes(self, planes: Sequence[Plane]) -> None:
+        """Treat page-locked `planes` of another device's session as this one's own."""
+        self._pinned.update(plane.ctypes.data for plane in planes)
+
+    def fetch(self, plane: DevicePlane) -> NDArray[np.uint8]:
+        """See `TakesPictures`."""
+        size = plane.rows * plane.row_bytes
+        with self._fetching, self._device.current():
+            if self._fetch_memory is None or self._fetch_memory.array.size < size:
+                self._fetch_memory = self.hold(self._device.allocate_host(size))
+            rows = self._fetch_memory.array[:size].reshape(plane.rows, plane.row_bytes)
+            self._device.record(self._fetched, self._device.default_stream())
+            self._device.wait(self._fetched, self._fetches)
+            self._device.download(plane, rows, self._fetches)
+            self._device.record(self._fetched, self._fetches)
+            self._device.synchronize(self._fetched)
+            return rows.copy()
+
+    def is_pinned(self, planes: Sequence[Plane]) -> bool:
+        """Whether all of `planes` came from `allocate_planes` or `adopt_planes`."""
+        return all(plane.ctypes.data in self._pinned for plane in planes)
+
+    def hold[R: Resource](self, resource: R) -> R:
+        """Give `resource` back at the end, whatever happens."""
+        self._held.append(lambda: self._device.release(resource))
+        return resource
+
+    def rerun(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> None:
+        """Compute a frame elsewhere, because the device's result was not finite."""
+        with self._rerunning:
+            if self._second is None:
+                logger.warning(
+                    "%s computed NaN or infinity; such frames are computed again in fp32", self.device
+                )
+                self._second = self._second_opinion()
+            self.reruns += 1
+            self._second.run(inputs, outputs, strength).wait()
+
+    @property
+    def unfinished(self) -> int:
+        """Frames that the device still works on. Raises EngineError for a broken one."""
+        with self._device.current():
+            return sum(lane.is_busy for lane in self._lanes)
+
+    def time(self) -> None:
+        """Keep `pace` from now on."""
+        with self._lock, self._device.current():
+            if self._clock is None:
+                self._clock = Clock(self, self._device, self._streams.compute)
+                for lane in self._lanes:
+                    lane.settle()
+                    lane.time(self._clock)
+
+    def trace(self, trace: Trace, prefix: str = "") -> None:
+        """See `DeviceBound`; `prefix` is put before the tracks' names."""
+        self.time()
+        self._trace, self._track_prefix, self._frames = trace, prefix, 0
+
+    def timed(self, name: str, spans: Spans) -> None:
+        """A lane tells when the device did what with the frame called `name`."""
+        seconds = max(end - begin for begin, end in spans)
+        self.pace += (seconds - self.pace) * (_PACE_WEIGHT if self.pace else 1.0)
+        if self._trace is not None:
+            for stream, (begin, end) in zip(STREAMS, spans, strict=True):
+                self._trace.add(self._track_prefix + stream, name, begin, end)
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for lane in self._lanes:
+                    lane.settle()
+                if self._second is not None:
+                    self._second.close()
+                self._release()
+
+    def _capture(self) -> bool:
+        """Capture every lane's work as a graph, and see that the graphs give what direct launches give."""
+        try:
+            for lane in self._lanes:
+                lane.adopt_graph()
+        except EngineError as error:
+            logger.warning("CUDA graphs are not used, kernels are launched one by one: %s", error)
+            for lane in self._lanes:
+                lane.drain()
+                lane.forget_graph()
+            # A failed capture leaves its stream unusable.
+            self._streams.compute = self.hold(self._device.stream("compute"))
+            return False
+        return True
+
+    def _release(self) -> None:
+        """Give everything back, the latest first; what a broken device refuses to take is logged."""
+        while self._held:
+            give_back = self._held.pop()
+            try:
+                with self._device.current():
+                    give_back()
+            except EngineError as error:
+                logger.warning("while the engine was closed: %s", error)
+        try:
+            self._device.close()
+        except EngineError as error:
+            logger.warning("while the engine was closed: %s", error)

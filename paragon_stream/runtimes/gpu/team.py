@@ -1,0 +1,211 @@
+"""Several GPUs on one stream: each frame goes to the one that will be done with it first.
+
+Which GPU that is, is a guess (frames that it still has, times the seconds of a frame), and never a matter of
+right or wrong: all GPUs compute the same samples, which is looked at before the first frame, and whoever runs
+frames keeps their order by waiting for their completions in turn. A GPU that is so slow that the fastest
+would have done its frames and one more meanwhile gets none: in order, the others would wait for it.
+
+A GPU that fails gets no more frames. Those that it had are computed again by the others; they are told of in
+the log and by `device`. When the last one fails, that is the error.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.planes import allocate_planes
+from paragon_stream.pipeline.slot import Completion
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.runtimes.base import Plane
+from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.gpu.session import DeviceSession
+from paragon_stream.runtimes.self_check import synthetic_frame
+
+logger = logging.getLogger(__name__)
+
+MOST_BETWEEN = 1 / 255
+"""The largest difference between two GPUs at any sample, as a part of the peak: what rounding makes."""
+
+
+@dataclass
+class _Member:
+    session: DeviceSession
+    frames: int = 0
+    """How many it was given and did not fail at."""
+    lost_at: int | None = None
+    """The frame at which it failed."""
+
+    @property
+    def until_done(self) -> float:
+        """Seconds until it would have done one frame more; 0 where it does not even answer that."""
+        try:
+            return (self.session.unfinished + 1) * self.session.pace
+        except EngineError:
+            return 0.0
+
+    def __str__(self) -> str:
+        frames = f", {self.frames} frames" if self.frames else ""
+        lost = "" if self.lost_at is None else f", failed at frame {self.lost_at}"
+        return f"{self.session.device}{frames}{lost}"
+
+
+@dataclass(frozen=True)
+class _Frame:
+    number: int
+    inputs: Sequence[Plane]
+    outputs: Sequence[Plane]
+    strength: float
+
+
+class DeviceTeam:
+    """See `Session`, `DeviceBound`. Takes no pictures in the memory of one GPU: the others need them too."""
+
+    def __init__(self, sessions: Sequence[DeviceSession]) -> None:
+        """`sessions` of the same job and engine are closed with the team, but not if this fails.
+
+        Raises EngineError if they compute different samples, and what they raise.
+        """
+        first = sessions[0]
+        self.job, self.engine, self.precision = first.job, first.engine, first.precision
+        self.in_flight = sum(session.in_flight for session in sessions)
+        self._members = [_Member(session) for session in sessions]
+        self._frames = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        for session in sessions:
+            session.time()
+        _compare(sessions)
+
+    @property
+    def device(self) -> str:
+        """All GPUs, how many frames each was given, and which failed."""
+        return "; ".join(map(str, self._members))
+
+    @property
+    def reruns(self) -> int:
+        return sum(member.session.reruns for member in self._members)
+
+    def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
+        """See `Session.run`."""
+        check_planes(inputs, self.job.source)
+        check_planes(outputs, self.job.target)
+        with self._lock:
+            frame = _Frame(self._frames, inputs, outputs, strength)
+            self._frames += 1
+            return _Dealt(self, frame, *self._start(frame))
+
+    def again(self, frame: _Frame, failed: _Member, error: EngineError) -> tuple[_Member, Completion]:
+        """Start `frame` elsewhere. Raises `error` if there is no other GPU left."""
+        with self._lock:
+            failed.frames -= 1
+            self._lose(failed, frame, error)
+            if self._closed or not self._working:
+                raise error
+            return self._start(frame)
+
+    def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
+        """See `DeviceBound`: what one GPU has page-locked, all of them copy by themselves."""
+        first, *others = (member.session for member in self._members)
+        planes = first.allocate_planes(format)
+        for session in others:
+            session.adopt_planes(planes)
+        return planes
+
+    def trace(self, trace: Trace) -> None:
+        """See `DeviceBound`; the tracks are called by their GPUs."""
+        for member in self._members:
+            member.session.trace(trace, prefix=f"cuda:{member.session.ordinal} ")
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for member in self._members:
+                member.session.close()
+
+    @property
+    def _working(self) -> list[_Member]:
+        return [member for member in self._members if member.lost_at is None]
+
+    def _start(self, frame: _Frame) -> tuple[_Member, Completion]:
+        if self._closed:
+            raise EngineError("the session is closed")
+        while True:
+            working = self._working
+            if not working:
+                raise EngineError(f"all GPUs have failed: {self.device}")
+            member = min(working, key=lambda each: each.until_done)
+            try:
+                started = member.session.run(frame.inputs, frame.outputs, frame.strength, number=frame.number)
+            except EngineError as error:
+                self._lose(member, frame, error)
+                if not self._working:
+                    raise
+                continue
+            member.frames += 1
+            return member, started
+
+    def _lose(self, member: _Member, frame: _Frame, error: EngineError) -> None:
+        if member.lost_at is None:
+            member.lost_at = frame.number
+            rest = ", ".join(f"cuda:{each.session.ordinal}" for each in self._working)
+            logger.warning(
+                "%s failed at frame %d (%s); it gets no more frames%s",
+                member.session.device,
+                frame.number,
+                error,
+                f": {rest} will do them" if rest else "",
+            )
+
+
+class _Dealt:
+    """The completion of one frame, wherever it is computed in the end."""
+
+    def __init__(self, team: DeviceTeam, frame: _Frame, member: _Member, started: Completion) -> None:
+        self._team, self._frame, self._member, self._started = team, frame, member, started
+        self._error: EngineError | None = None
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Raises EngineError if the last GPU failed, here and whenever it is asked again."""
+        with self._lock:
+            while self._error is None:
+                try:
+                    return self._started.wait()
+                except EngineError as error:
+                    try:
+                        self._member, self._started = self._team.again(self._frame, self._member, error)
+                    except EngineError as last:
+                        self._error = last
+            raise self._error
+
+
+def _compare(sessions: Sequence[DeviceSession]) -> None:
+    """Does the same frame give the same samples everywhere? Also paces every session.
+
+    GPUs of different kinds may add in another order, so that a sample is rounded the other way: a warning.
+    Raises EngineError for more than that.
+    """
+    first = sessions[0]
+    pixels = first.job.target.pixel_format
+    inputs = synthetic_frame(first.job.source)
+    results = []
+    for session in sessions:
+        outputs = allocate_planes(session.job.target)
+        session.run(inputs, outputs, 0.5).wait()
+        results.append(outputs)
+    for session, result in zip(sessions[1:], results[1:], strict=True):
+        pairs = zip(result, results[0], strict=True)
+        most = max(int(np.abs(plane.astype(np.int64) - other).max()) for plane, other in pairs)
+        most >>= pixels.shift
+        between = f"{first.device} and {session.device} compute samples that differ by up to {most} codes"
+        if most > MOST_BETWEEN * pixels.peak:
+            raise EngineError(f"{between}: they cannot work on one video")
+        if most:
+            logger.warning("%s: the result depends on which frame went where", between)

@@ -1,0 +1,116 @@
+"""TensorRT engines in a device session."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from paragon_stream.device import Device, DevicePlane, Stream
+from paragon_stream.errors import DeviceMemoryError, EngineError
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.onnx.emit import (
+    GUARD_OUTPUT,
+    STRENGTH_INPUT,
+    graph_shapes,
+    input_names,
+    output_names,
+)
+from paragon_stream.runtimes.base import Precision
+from paragon_stream.runtimes.disk_cache import DiskCache, default_cache_folder
+from paragon_stream.runtimes.gpu.program import DeviceFrame, Hold, guard_is_finite, tight_pitches
+from paragon_stream.runtimes.gpu.tensorrt_builder import Messages, graph_types, library_of
+
+logger = logging.getLogger(__name__)
+
+COMPILED = DiskCache(default_cache_folder("tensorrt"), ".kernels")
+"""What TensorRT-RTX compiles when an engine is loaded."""
+
+
+class UnloadableError(EngineError):
+    """An engine that TensorRT does not take: of another version, for another GPU, damaged."""
+
+
+class TensorRtProgram:
+    """See `DeviceProgram`. The status word is the graph's guard, an fp32."""
+
+    slack = 0
+
+    def __init__(
+        self,
+        trt: Any,
+        name: str,
+        job: FrameJob,
+        precision: Precision,
+        content: bytes,
+        device: Device,
+        hold: Hold,
+    ) -> None:
+        """`content` is the serialised engine. Raises UnloadableError, EngineError, DeviceMemoryError."""
+        self.engine, self.precision = name, precision
+        self.input_pitches, self.output_pitches = tight_pitches(job.source), tight_pitches(job.target)
+        self._job = job
+        self._messages = Messages(trt)
+        self._runtime = trt.Runtime(self._messages.logger)
+        self._engine = self._runtime.deserialize_cuda_engine(content)
+        if self._engine is None:
+            raise self._refusal("load", UnloadableError)
+        self._kernels: Any = None
+        self._kernel_facts = {
+            "library": library_of(trt),
+            "gpu": str(device.info),
+            "driver": device.info.driver,
+        }
+        self._context = self._make_context(trt)
+        if self._context is None:
+            raise self._refusal("run", EngineError)
+        size = int(self._engine.device_memory_size_v2)
+        names, shapes = input_names(job.source), graph_shapes(job.source, graph_types(precision))
+        if -1 in tuple(self._engine.get_tensor_shape(names[0])):  # an engine for many sizes
+            for tensor, shape in zip(names, shapes, strict=True):
+                if not self._context.set_input_shape(tensor, shape):
+                    raise self._refusal(f"take frames of {job.source} in", EngineError)
+            size = int(self._context.update_device_memory_size_for_shapes())
+        if size:
+            self._context.set_device_memory(hold(device.allocate(size)).handle, size)
+
+    def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
+        self._bind(input_names(self._job.source), frame.inputs)
+        self._bind(output_names(self._job.target), frame.outputs)
+        if self._job.spec.conditioned:
+            self._context.set_tensor_address(STRENGTH_INPUT, frame.strength)
+        self._context.set_tensor_address(GUARD_OUTPUT, frame.status)
+        if not self._context.execute_async_v3(stream.handle):
+            raise EngineError(f"TensorRT failed to start a frame: {self._messages.last}")
+
+    def is_healthy(self, status: int) -> bool:
+        return guard_is_finite(status)
+
+    def close(self) -> None:
+        if self._kernels is not None:
+            COMPILED.put(self._kernel_facts, bytes(self._kernels.serialize()))
+        # In this order: each needs the one after it.
+        self._context = self._kernels = self._engine = self._runtime = None
+
+    def _make_context(self, trt: Any) -> Any:
+        """A context whose memory is ours to give."""
+        ours = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not hasattr(trt, "IRuntimeCache"):
+            return self._engine.create_execution_context(ours)
+        config = self._engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(ours)
+        self._kernels = config.create_runtime_cache()
+        known = COMPILED.get(self._kernel_facts)
+        if known is not None and not self._kernels.deserialize(known):
+            logger.warning("TensorRT does not take its compiled kernels back; it compiles them anew")
+        config.set_runtime_cache(self._kernels)
+        return self._engine.create_execution_context(config)
+
+    def _refusal(self, what: str, otherwise: type[EngineError]) -> EngineError:
+        """TensorRT tells a lack of memory in its log only."""
+        told = self._messages.last
+        is_short = "outofmemory" in told.lower().replace(" ", "")
+        return (DeviceMemoryError if is_short else otherwise)(f"TensorRT cannot {what} the engine: {told}")
+
+    def _bind(self, names: tuple[str, ...], planes: tuple[DevicePlane, ...]) -> None:
+        for name, plane in zip(names, planes, strict=True):
+            self._context.set_tensor_address(name, plane.pointer)

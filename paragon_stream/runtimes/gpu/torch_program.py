@@ -1,0 +1,177 @@
+"""torch in a device session: what our own kernels cannot do, on a GPU.
+
+Upload, streams, graphs, the guard and the check at the start are the session's; torch only computes, in the
+stream and the context that it is given.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from paragon_stream.device import Device, DevicePlane, Stream
+from paragon_stream.errors import DeviceMemoryError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.emit_torch import emit_torch
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.onnx.emit import tensor_shapes
+from paragon_stream.runtimes.base import Precision
+from paragon_stream.runtimes.engine_errors import engine_errors
+from paragon_stream.runtimes.gpu.program import (
+    DeviceFrame,
+    DeviceProgram,
+    Hold,
+    Load,
+    guard_is_finite,
+    tight_pitches,
+)
+
+logger = logging.getLogger(__name__)
+
+BODIES = {
+    Precision.FP32: torch.float32,
+    Precision.BF16: torch.bfloat16,
+    Precision.FP16: torch.float16,
+}
+
+
+class Place(Protocol):
+    """Where torch computes."""
+
+    device: torch.device
+
+    def bytes_at(self, pointer: int, size: int) -> Tensor:
+        """Device memory as uint8 of shape [size], which stays whose it is."""
+        ...
+
+    def queue(self, work: Callable[[], None], stream: Stream) -> None:
+        """Let `work` put what it does into `stream`, with memory that nobody else gets."""
+        ...
+
+
+class TorchProgram:
+    """See `DeviceProgram`. The status word is the graph's guard, an fp32."""
+
+    engine = "torch"
+    slack = 0
+
+    def __init__(self, job: FrameJob, precision: Precision, place: Place, *, compiles: bool) -> None:
+        """`compiles`: by torch.compile, where that works. Raises EngineError, DeviceMemoryError."""
+        self.precision = precision
+        self.input_pitches, self.output_pitches = tight_pitches(job.source), tight_pitches(job.target)
+        self._job, self._place = job, place
+        with _torch_errors(f"torch cannot compile {job}"):
+            self._plain = emit_torch(job, device=place.device, body=BODIES[precision], guard=True)
+            self._program: Callable[..., Sequence[Tensor]] = self._plain
+            if compiles:
+                self._program = torch.compile(self._plain, dynamic=False, fullgraph=True)
+        self._is_tried = not compiles
+
+    def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
+        source, target = self._job.source, self._job.target
+
+        def work() -> None:
+            given = self._tensors(frame.inputs, source)
+            if self._job.spec.conditioned:
+                given.append(self._place.bytes_at(frame.strength, 4).view(torch.float32))
+            *made, guard = self._compute(given)
+            status = self._place.bytes_at(frame.status, 4).view(torch.float32)
+            for there, result in zip(
+                (*self._tensors(frame.outputs, target), status), (*made, guard), strict=True
+            ):
+                there.copy_(result)
+
+        with _torch_errors("torch failed to start a frame"):
+            self._place.queue(work, stream)
+
+    def is_healthy(self, status: int) -> bool:
+        return guard_is_finite(status)
+
+    def close(self) -> None:
+        del self._program, self._plain
+
+    def _compute(self, given: list[Tensor]) -> Sequence[Tensor]:
+        if self._is_tried:
+            return self._program(*given)
+        self._is_tried = True
+        logger.info("torch compiles %s, which takes a minute or two", self._job)
+        try:
+            return self._program(*given)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # no Triton, no C compiler, a defect of either: torch has no tree of them
+            reason = str(error).strip().partition("\n")[0]
+            logger.warning("torch.compile failed, so each operation is one of torch's own: %s", reason)
+            self._program = self._plain
+            return self._program(*given)
+
+    def _tensors(self, planes: Sequence[DevicePlane], format: FrameFormat) -> list[Tensor]:
+        dtype = torch.uint8 if format.pixel_format.bytes_per_sample == 1 else torch.uint16
+        return [
+            self._place.bytes_at(plane.pointer, plane.rows * plane.pitch).view(dtype).view(shape)
+            for plane, shape in zip(planes, tensor_shapes(format), strict=True)
+        ]
+
+
+class CudaPlace:
+    """A GPU, in the primary context, which torch uses too. See `Place`."""
+
+    def __init__(self, ordinal: int) -> None:
+        self.device = torch.device("cuda", ordinal)
+        self._pool = torch.cuda.MemPool()
+
+    def bytes_at(self, pointer: int, size: int) -> Tensor:
+        return torch.as_tensor(_Memory(pointer, size), device=self.device)
+
+    def queue(self, work: Callable[[], None], stream: Stream) -> None:
+        ours = torch.cuda.ExternalStream(stream.handle, device=self.device)
+        # All lanes compute in one stream, so they may share what a graph has been given; a pool of its own
+        # keeps torch from lending it to others.
+        contexts: list[AbstractContextManager[Any]] = [
+            torch.inference_mode(),
+            torch.cuda.device(self.device),
+            torch.cuda.stream(ours),
+            torch.cuda.use_mem_pool(self._pool, self.device),
+        ]
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            work()
+
+
+class _Memory:
+    """Device memory for torch, by the CUDA array interface, version 3."""
+
+    def __init__(self, pointer: int, size: int) -> None:
+        self.__cuda_array_interface__ = {
+            "shape": (size,),
+            "typestr": "|u1",
+            "data": (pointer, False),
+            "strides": None,
+            "version": 3,
+        }
+
+
+def load_on_gpu(job: FrameJob, precision: Precision) -> Load:
+    """How the program of `job` comes to be on a GPU."""
+
+    def load(device: Device, hold: Hold) -> DeviceProgram:
+        del hold  # torch keeps its own memory
+        return TorchProgram(job, precision, CudaPlace(device.info.ordinal), compiles=True)
+
+    return load
+
+
+@contextmanager
+def _torch_errors(doing: str) -> Iterator[None]:
+    """torch's exceptions as ours; its lack of memory as a lack of memory."""
+    with engine_errors(doing):
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise DeviceMemoryError(f"{doing}: the GPU's memory is full") from error

@@ -1,0 +1,1 @@
+"""Training data: images, degradations, encoded clips, batches."""

@@ -1,0 +1,141 @@
+"""Batches from shards. A batch is a function of (seed, step) alone, so a resumed training sees what it
+would have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from paragon_stream.errors import InputError
+from paragon_stream.train.data.degradations import Frame, softened
+from paragon_stream.train.data.patterns import draw_pattern
+from paragon_stream.train.data.planes import to_rgb
+from paragon_stream.train.data.shards import Shard
+
+CHROMA_MARGIN = 2
+"""LR pixels around a patch that chroma interpolation looks at (rounded up to whole chroma samples)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """N×3×L×L LR patches, their N×3×sL×sL truth, both RGB around [0, 1], and N strengths."""
+
+    lr: Tensor
+    hr: Tensor
+    strength: Tensor
+
+
+class Batches:
+    """Random patches, flipped and transposed at random.
+
+    `clip_share` of the patches comes from clips, the rest from stills; `patterns` of all are drawn instead.
+    """
+
+    def __init__(
+        self,
+        shards: list[Shard],
+        *,
+        scale: int,
+        patch: int,
+        batch: int,
+        clip_share: float = 0.0,
+        strength_jitter: float = 0.0,
+        patterns: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.shards = shards
+        self.scale, self.patch, self.batch = scale, patch, batch
+        self.clip_share, self.jitter, self.patterns, self.seed = clip_share, strength_jitter, patterns, seed
+        for shard in shards:
+            lr_sides = [*shard.rgb.shape[1:3]] if len(shard.rgb) else []
+            lr_sides += [side for frame in shard.frames[:1] for side in frame.planes[0].shape]
+            if lr_sides and min(lr_sides) < patch:
+                raise InputError(f"a picture gives only {min(lr_sides)} LR pixels; the patch is {patch}")
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step."""
+        rng = np.random.default_rng([self.seed, step])
+        lows, highs, strengths = [], [], []
+        for _ in range(self.batch):
+            low, high, strength = self._sample(rng)
+            turn = int(rng.integers(8))
+            lows.append(_turn(low, turn))
+            highs.append(_turn(high, turn))
+            strengths.append(strength)
+        return Batch(
+            lr=_tensor(np.stack(lows)),
+            hr=_tensor(np.stack(highs)) / 255,
+            strength=torch.tensor(strengths, dtype=torch.float32),
+        )
+
+    def stream(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps start … stop - 1, the next one always being prepared in another thread."""
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self, start)
+            for step in range(start, stop):
+                batch = coming.result()
+                if step + 1 < stop:
+                    coming = pool.submit(self, step + 1)
+                yield batch
+
+    def _sample(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+        """A patch, what it should become, and its strength."""
+        if self.patterns and rng.random() < self.patterns:
+            return *draw_pattern(self.patch, self.scale, rng), float(rng.random())
+        shard = self.shards[rng.integers(len(self.shards))]
+        return self._clip(shard, rng) if rng.random() < self.clip_share else self._still(shard, rng)
+
+    def _still(
+        self, shard: Shard, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+        s, size = self.scale, self.patch
+        lr = shard.rgb[rng.integers(len(shard.rgb))]
+        y, x = (int(rng.integers(side - size + 1)) for side in lr.shape[:2])
+        low = lr[y : y + size, x : x + size].astype(np.float32) / np.float32(255)
+        return low, shard.hr[s * y : s * (y + size), s * x : s * (x + size)], 0.0
+
+    def _clip(
+        self, shard: Shard, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+        s, size = self.scale, self.patch
+        frame = shard.frames[rng.integers(len(shard.frames))]
+        height, width = frame.planes[0].shape
+        y, x = (2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width))
+        top, left = frame.top + s * y, frame.left + s * x
+        high = softened(shard.hr, top, left, (s * size, s * size), frame.soften)
+        strength = frame.strength
+        if strength > 0:  # what the decoder tells at run time is not exact either
+            strength = float(np.clip(strength + rng.normal(0, self.jitter), 0, 1))
+        return frame_patch(frame, y, x, size), high, strength
+
+
+def frame_patch(frame: Frame, y: int, x: int, size: int) -> NDArray[np.float32]:
+    """RGB of a `size`² window of a frame (all even), chroma interpolated across the window's edge."""
+    height, width = frame.planes[0].shape
+    m = CHROMA_MARGIN
+    y0, x0 = max(0, y - m), max(0, x - m)
+    y1, x1 = min(height, y + size + m), min(width, x + size + m)
+    luma = frame.planes[0][y0:y1, x0:x1]
+    blue, red = (plane[y0 // 2 : y1 // 2, x0 // 2 : x1 // 2] for plane in frame.planes[1:])
+    rgb = to_rgb((luma, blue, red), frame.matrix, frame.range)
+    return rgb[y - y0 : y - y0 + size, x - x0 : x - x0 + size]
+
+
+def _turn[T: np.generic](picture: NDArray[T], turn: int) -> NDArray[T]:
+    """One of the eight flips and transpositions."""
+    if turn & 1:
+        picture = picture[::-1]
+    if turn & 2:
+        picture = picture[:, ::-1]
+    return picture.swapaxes(0, 1) if turn & 4 else picture
+
+
+def _tensor(pictures: NDArray[np.generic]) -> Tensor:
+    """N×H×W×C to N×C×H×W float32, stored channels last."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float()

@@ -1,0 +1,236 @@
+"""How a good picture becomes a bad one: seeded, composable, and with the codecs' own artefacts.
+
+Stills go through blur, shrinking by a chosen kernel, sharpening, noise and JPEG. Clips are pans over one
+picture, shrunk, converted to 4:2:0 and sent through a real encoder and decoder; each frame keeps its
+strength.
+
+**Strength** is what `--strength auto` takes for the frame (`media/frames/strength.py`): weights learn what
+those numbers mean, whatever the codec.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from paragon_stream.frame import ColorRange, Matrix
+from paragon_stream.media.measure.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
+from paragon_stream.train.data.planes import Planes, to_planes
+from paragon_stream.train.data.resample import shrink, to_codes
+
+type Codes = NDArray[np.uint8]
+type Picture = NDArray[np.float32]
+type Rng = np.random.Generator
+
+CLIP_FRAMES = 8
+
+# Stills: pictures are H×W×3, values 0…255.
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillDegradation:
+    """Ranges and probabilities of what happens to a still; the defaults do nothing but shrink (bicubic).
+
+    `blur` is a Gaussian's sigma in HR pixels, `sharpen` the weight of an unsharp mask at LR, `noise` a
+    deviation in code values, `jpeg` a quality; each a (low, high) range drawn from uniformly, applied
+    with its probability.
+    """
+
+    kernels: tuple[str, ...] = ("bicubic",)
+    blur: tuple[float, float] = (0.2, 0.8)
+    blur_probability: float = 0.0
+    sharpen: tuple[float, float] = (0.2, 0.8)
+    sharpen_probability: float = 0.0
+    noise: tuple[float, float] = (0.5, 4.0)
+    noise_probability: float = 0.0
+    jpeg: tuple[int, int] = (60, 95)
+    jpeg_probability: float = 0.0
+
+    def apply(self, picture: Codes, scale: int, rng: Rng) -> Codes:
+        """The LR picture that a HR one of even multiples of `scale` becomes."""
+        hr = picture.astype(np.float32)
+        if rng.random() < self.blur_probability:
+            hr = gaussian_blur(hr, rng.uniform(*self.blur))
+        lr = shrink(hr, scale, str(rng.choice(list(self.kernels))))
+        if rng.random() < self.sharpen_probability:
+            lr = lr + np.float32(rng.uniform(*self.sharpen)) * (lr - gaussian_blur(lr, 1.0))
+        if rng.random() < self.noise_probability:
+            lr = lr + rng.normal(0, rng.uniform(*self.noise), lr.shape).astype(np.float32)
+        codes = to_codes(lr)
+        if rng.random() < self.jpeg_probability:
+            codes = jpeg(codes, int(rng.integers(self.jpeg[0], self.jpeg[1] + 1)))
+        return codes
+
+
+def gaussian_blur(picture: Picture, sigma: float) -> Picture:
+    """Separable Gaussian, edges replicated."""
+    reach = max(1, int(np.ceil(3 * sigma)))
+    taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    taps = (taps / taps.sum()).astype(np.float32)
+    for axis in (0, 1):
+        pad = [(reach, reach) if a == axis else (0, 0) for a in range(picture.ndim)]
+        wide = np.pad(picture, pad, mode="edge")
+        size = picture.shape[axis]
+        picture = sum(
+            (w * np.take(wide, range(k, k + size), axis) for k, w in enumerate(taps)),
+            start=np.zeros_like(picture),
+        )
+    return picture
+
+
+def jpeg(codes: Codes, quality: int) -> Codes:
+    """Through JPEG (4:2:0) and back."""
+    stream = io.BytesIO()
+    Image.fromarray(codes).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(stream).convert("RGB"))
+
+
+# Clips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One LR frame of a clip: planes, what their codes mean, where its HR window begins, how hard it was
+    hit, and by how much its source was softened (`soften`, sigma in HR pixels)."""
+
+    planes: Planes
+    matrix: Matrix
+    range: ColorRange
+    top: int
+    left: int
+    strength: float
+    soften: float = 0.0
+
+
+def softened(hr: Codes, top: int, left: int, size: tuple[int, int], sigma: float) -> Codes:
+    """A window of `hr` as it is in the picture softened by a Gaussian of `sigma` HR pixels (0: as it is).
+
+    It is the *truth* that is soft: most video is softer than the pictures we train on, and weights that
+    saw only sharp ones sharpen what should stay soft.
+    """
+    height, width = size
+    if sigma == 0:
+        return hr[top : top + height, left : left + width]
+    reach = int(np.ceil(3 * sigma))
+    y, x = max(0, top - reach), max(0, left - reach)
+    around = hr[y : top + height + reach, x : left + width + reach]
+    soft = gaussian_blur(around.astype(np.float32), sigma)
+    return to_codes(soft[top - y : top - y + height, left - x : left - x + width])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipDegradation:
+    """What clips go through: `encoders` with weights, x264's CRF range, the share of clips left
+    uncompressed, of clips compressed twice, and how many of a clip's frames are kept. Of a share
+    `soften_probability` the source itself is softened (see `softened`) by a sigma from `soften`; a share
+    `restless` moves in a way that encoders cannot follow (see `pan`)."""
+
+    encoders: tuple[str, ...] = ("libx264", "libx265", "mpeg2video", "libvpx-vp9", "libsvtav1")
+    weights: tuple[float, ...] = (0.6, 0.16, 0.08, 0.08, 0.08)
+    crf: tuple[float, float] = (10.0, 35.0)
+    clean: float = 0.2
+    twice: float = 0.08
+    keep: int = 3
+    soften: tuple[float, float] = (0.4, 1.4)
+    soften_probability: float = 0.0
+    restless: float = 0.0
+
+    def apply(self, picture: Codes, scale: int, window: int, rng: Rng) -> list[Frame]:
+        """`keep` frames of a pan of a `window`² HR window over `picture`, shrunk (bicubic) and encoded."""
+        places = pan(picture.shape[0], picture.shape[1], window, rng, restless=self.restless)
+        matrix = Matrix.BT709 if rng.random() < 0.7 else Matrix.SMPTE170M
+        range_ = ColorRange.LIMITED if rng.random() < 0.85 else ColorRange.FULL
+        soften = float(rng.uniform(*self.soften)) if rng.random() < self.soften_probability else 0.0
+        hr = softened(picture, 0, 0, picture.shape[:2], soften).astype(np.float32)  # type: ignore[arg-type]
+        frames = [
+            to_planes(
+                np.clip(shrink(hr[y : y + window, x : x + window], scale) / np.float32(255), 0, 1),
+                matrix,
+                range_,
+            )
+            for y, x in places
+        ]
+        if rng.random() < self.clean:
+            results, strengths = frames, [0.0] * len(frames)
+        else:
+            source = frames
+            if rng.random() < self.twice:
+                source = [_planes(d) for d in round_trip(frames, self.draw("libx264", rng))]
+            encoder = str(rng.choice(list(self.encoders), p=np.array(self.weights) / sum(self.weights)))
+            decoded = round_trip(source, self.draw(encoder, rng))
+            results = [_planes(d) for d in decoded]
+            strengths = [d.strength for d in decoded]
+        kept = rng.choice(len(frames), min(self.keep, len(frames)), replace=False)
+        return [
+            Frame(
+                planes=results[i],
+                matrix=matrix,
+                range=range_,
+                top=places[i][0],
+                left=places[i][1],
+                strength=strengths[i],
+                soften=soften,
+            )
+            for i in sorted(kept)
+        ]
+
+    def draw(self, encoder: str, rng: Rng) -> Encoding:
+        """Random quality and preset for an encoder."""
+        low, high = self.crf
+        crf = rng.uniform(low, high)
+        share = (crf - low) / max(high - low, 1e-9)
+        if encoder == "libx264":
+            preset = str(rng.choice(["veryfast", "fast", "medium", "slow"]))
+            options = {"crf": f"{crf:.1f}", "preset": preset}
+        elif encoder == "libx265":
+            options = {
+                "crf": f"{crf:.1f}",
+                "preset": str(rng.choice(["veryfast", "fast"])),
+                "x265-params": QUIET_X265,
+            }
+        elif encoder in ("mpeg2video", "mpeg4"):
+            quantiser = str(round(2 * 2 ** (3.2 * share)))
+            # Fixed by its bounds, under a bit rate that never binds: through PyAV `qscale` has no effect.
+            options = {"qmin": quantiser, "qmax": quantiser, "b": "200M"}
+        elif encoder == "libvpx-vp9":
+            options = {
+                "crf": f"{15 + 38 * share:.0f}",
+                "b": "0",
+                "deadline": "realtime",
+                "cpu-used": str(rng.integers(4, 8)),
+            }
+        else:
+            options = {
+                "crf": f"{15 + 40 * share:.0f}",
+                "preset": str(rng.integers(8, 12)),
+                "svtav1-params": "lp=1",
+            }
+        return Encoding(encoder=encoder, options=options)
+
+
+def pan(height: int, width: int, window: int, rng: Rng, *, restless: float = 0.0) -> list[tuple[int, int]]:
+    """Top left corners of a window that moves straight over a picture, by whole HR pixels.
+
+    With probability `restless` it jumps about instead. A straight pan is the easiest thing to predict:
+    all frames of it are as good as the first. What moves in reality is coded anew, with the quantiser of a
+    frame that is not worth much, and looks worse at the same strength.
+    """
+    room = np.array([height - window, width - window], np.float64)
+    if rng.random() < restless:
+        jumps = np.rint(rng.uniform(0, 1, (CLIP_FRAMES, 2)) * room).astype(int)
+        return [(int(y), int(x)) for y, x in jumps]
+    speed = rng.uniform(-10, 10, 2) * (rng.random() < 0.85)
+    travel = np.clip(speed * (CLIP_FRAMES - 1), -room, room)
+    start = rng.uniform(np.maximum(0, -travel), room - np.maximum(0, travel) + 1e-9)
+    path = start + np.linspace(0, 1, CLIP_FRAMES)[:, None] * travel
+    path = np.clip(np.rint(path), 0, room).astype(int)
+    return [(int(y), int(x)) for y, x in path]
+
+
+def _planes(decoded: Decoded) -> Planes:
+    y, u, v = decoded.planes
+    return y, u, v  # type: ignore[return-value]  # 8-bit by the encoding's pixel format

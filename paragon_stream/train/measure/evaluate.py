@@ -1,0 +1,141 @@
+"""Measuring weights: pictures are shrunk, upscaled by the shipped frame job, and compared with the originals.
+
+The literature's convention: MATLAB's bicubic to 8-bit RGB, PSNR and SSIM on luma, a border of `scale` pixels
+left out. Every result is compared with bicubic, Lanczos and MagicKernel on the same input. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.train.data.images import SUFFIXES
+from paragon_stream.train.data.resample import enlarge, shrink, to_codes
+from paragon_stream.train.measure.evaluation import (
+    CROP,
+    FILTERS,
+    Codes,
+    Evaluation,
+    Measured,
+    most_different,
+    open_upscaler,
+)
+from paragon_stream.train.measure.metrics import detail_db, ms_ssim_y, psnr, psnr_y, shave, ssim_y
+from paragon_stream.upscaler import Upscaler
+
+DEGRADATIONS = ("bicubic", "lanczos", "area", "magic")
+MEASURES: Mapping[str, Callable[[Codes, Codes, int], float]] = {
+    "psnr_y": psnr_y,
+    "ssim_y": ssim_y,
+    "psnr_rgb": lambda result, truth, border: psnr(shave(result, border), shave(truth, border)),
+    "ms_ssim_y": ms_ssim_y,
+    "detail_db": detail_db,
+}
+
+
+def evaluate(
+    data: str | Path,
+    *,
+    weights: str | Path | None = None,
+    variant: str | None = None,
+    scale: int | None = None,
+    alpha: float | None = None,
+    window_size: int | None = None,
+    degradation: str = "bicubic",
+    engine: str = "auto",
+    precision: str = "fp32",
+    strength: float = 0.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Measure weights on a picture, or on every picture of a folder, through the frame job.
+
+    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`; `degradation` is one of
+    DEGRADATIONS. `strength` is what conditioned weights are told.
+
+    Raises InputError if there are no usable pictures, UsageError for unknown names, and what `load_weights`
+    and `Upscaler` raise.
+    """
+    check_degradation(degradation)
+    paths = _pictures(Path(data))
+    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
+    factor = found.spec.scale
+    upscalers: dict[tuple[int, int], Upscaler] = {}
+    measured = []
+    try:
+        for index, path in enumerate(paths):
+            truth = _read(path)
+            truth = truth[: truth.shape[0] // factor * factor, : truth.shape[1] // factor * factor]
+            low = to_codes(shrink(truth.astype(np.float32), factor, degradation))
+            size = low.shape[1], low.shape[0]
+            if size not in upscalers:
+                upscalers[size] = open_upscaler(
+                    found, size, format="rgb24", engine=engine, precision=precision
+                )
+            result = _upscaled(upscalers[size], low, strength)
+            measured.append(_measure(path.name, degradation, low, result, truth, factor))
+            progress(index + 1, len(paths))
+        some = next(iter(upscalers.values()))
+        return Evaluation(
+            weights=f"{found.spec.variant} {found.name}",
+            measures=tuple(MEASURES),
+            rows=tuple(measured),
+            scale=factor,
+            sha256=found.sha256,
+            engine=some.session.engine,
+            precision=str(some.session.precision),
+        )
+    finally:
+        for upscaler in upscalers.values():
+            upscaler.close()
+
+
+def check_degradation(name: str) -> None:
+    """Raises UsageError unless `name` is one of DEGRADATIONS."""
+    if name not in DEGRADATIONS:
+        raise UsageError(f"no degradation is called {name}; choose from {', '.join(DEGRADATIONS)}")
+
+
+def _upscaled(upscaler: Upscaler, low: Codes, strength: float) -> Codes:
+    result = upscaler(low, strength=strength) if strength else upscaler(low)
+    assert isinstance(result, np.ndarray)
+    return result
+
+
+def _measure(name: str, level: str, low: Codes, result: Codes, truth: Codes, scale: int) -> Measured:
+    results = {"model": result}
+    results |= {kernel: to_codes(enlarge(low.astype(np.float32), scale, kernel)) for kernel in FILTERS}
+    scores = {
+        method: {measure: function(picture, truth, scale) for measure, function in MEASURES.items()}
+        for method, picture in results.items()
+    }
+    y, x = most_different(result, results["bicubic"])
+    place = slice(y, y + CROP), slice(x, x + CROP)
+    crops = {"original": truth[place], **{method: picture[place] for method, picture in results.items()}}
+    return Measured(name=name, level=level, scores=scores, crops=crops)
+
+
+def _pictures(data: Path) -> list[Path]:
+    if data.is_file():
+        return [data]
+    if not data.is_dir():
+        raise InputError(f"{data} is no picture and no folder of pictures")
+    found = sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"{data} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def _read(path: Path) -> Codes:
+    try:
+        with Image.open(path) as image:
+            picture = np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a picture: {error}") from error
+    if min(picture.shape[:2]) < 48:
+        raise InputError(f"{path} is {picture.shape[1]}x{picture.shape[0]}; at least 48 pixels are needed")
+    return picture

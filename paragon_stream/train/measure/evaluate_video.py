@@ -1,0 +1,217 @@
+"""Measuring on video: clips are shrunk, encoded, decoded, upscaled by the frame job, and compared with the
+originals; or a finished file is compared with its reference.
+
+Luma is compared (`train.measure.video_meter` says how). Filters see the same decoded frames. Conditioned
+weights are told each frame's strength: H.264's from the decoder, other codecs' from the decoding error
+(what `--strength auto` estimates at run time).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice, zip_longest
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.errors import FormatError, InputError
+from paragon_stream.frame import ColorSpec
+from paragon_stream.media.measure.roundtrip import Encoding, round_trip
+from paragon_stream.train.data.clips import Clip, open_frames, read_clip, shrunk
+from paragon_stream.train.data.planes import Planes, to_rgb
+from paragon_stream.train.data.resample import enlarge
+from paragon_stream.train.measure.evaluation import (
+    CROP,
+    FILTERS,
+    Codes,
+    Evaluation,
+    Measured,
+    most_different,
+    open_upscaler,
+)
+from paragon_stream.train.measure.video_meter import VideoMeter, video_measures
+from paragon_stream.upscaler import Upscaler
+
+
+def evaluate_videos(
+    paths: Sequence[Path],
+    levels: Mapping[str, Encoding | None],
+    *,
+    frames: int = 24,
+    weights: str | Path | None = None,
+    variant: str | None = None,
+    scale: int | None = None,
+    alpha: float | None = None,
+    window_size: int | None = None,
+    degradation: str = "bicubic",
+    engine: str = "auto",
+    precision: str = "fp32",
+    strength: float | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Measure weights on the first `frames` frames of every clip, at every level of compression.
+
+    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`. `strength` is what
+    conditioned weights are told; None takes each frame's.
+
+    Raises what `read_clip`, `load_weights`, `Upscaler` and `round_trip` raise.
+    """
+    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
+    factor = found.spec.scale
+    rows: list[Measured] = []
+    used = None
+    for done, path in enumerate(paths):
+        clip = read_clip(path, frames=frames, scale=factor)
+        height, width = (side // factor for side in clip.frames[0][0].shape)
+        with open_upscaler(
+            found, (width, height), format="yuv420p", color=clip.color, engine=engine, precision=precision
+        ) as upscaler:
+            rows += evaluate_video(
+                clip, levels, {"model": upscaler}, factor, degradation=degradation, strength=strength
+            )
+            used = upscaler.session
+        progress(done + 1, len(paths))
+    if used is None:
+        raise InputError("there are no clips to measure on")
+    return Evaluation(
+        weights=f"{found.spec.variant} {found.name}",
+        measures=video_measures(),
+        rows=tuple(rows),
+        scale=factor,
+        sha256=found.sha256,
+        engine=used.engine,
+        precision=str(used.precision),
+    )
+
+
+def evaluate_video(
+    clip: Clip,
+    levels: Mapping[str, Encoding | None],
+    upscalers: Mapping[str, Upscaler],
+    scale: int,
+    *,
+    degradation: str = "bicubic",
+    strength: float | None = None,
+) -> list[Measured]:
+    """Score every upscaler (opened for the LR size and the clip's colour) and FILTERS at every level.
+
+    `levels` maps names to encodings, None being no compression.
+    """
+    low = shrunk(clip, scale, degradation)
+    rows = []
+    for level, encoding in levels.items():
+        seen: Sequence[Planes] = low
+        strengths = [0.0] * len(low)
+        if encoding is not None:
+            decoded = round_trip(low, encoding)
+            seen = [(d.planes[0], d.planes[1], d.planes[2]) for d in decoded]  # type: ignore[misc]
+            strengths = [d.strength for d in decoded]
+        if strength is not None:
+            strengths = [strength] * len(low)
+        rows.append(_measure(clip, level, seen, strengths, upscalers, scale))
+    return rows
+
+
+def _measure(
+    clip: Clip,
+    level: str,
+    seen: Sequence[Planes],
+    strengths: Sequence[float],
+    upscalers: Mapping[str, Upscaler],
+    scale: int,
+) -> Measured:
+    shown = len(seen) // 2
+    crops: dict[str, Codes] = {}
+    with ExitStack() as stack:
+        meters = {name: stack.enter_context(VideoMeter()) for name in (*upscalers, *FILTERS)}
+        for index, (planes, truth, strength) in enumerate(zip(seen, clip.frames, strengths, strict=True)):
+            results = _upscaled(planes, upscalers, strength)
+            for kernel in FILTERS:
+                results[kernel] = (_enlarged(planes[0], scale, kernel), *planes[1:])
+            for name, result in results.items():
+                meters[name].add(result[0], truth[0])
+            if index == shown:
+                for kernel in FILTERS:
+                    y, *chroma = results[kernel]
+                    results[kernel] = (y, *(_enlarged(plane, scale, kernel) for plane in chroma))
+                crops = _crops({"original": truth, **results}, clip.color)
+        scores = {name: meter.scores() for name, meter in meters.items()}
+    return Measured(
+        name=clip.name, level=level, strength=float(np.mean(strengths)), scores=scores, crops=crops
+    )
+
+
+def _upscaled(
+    planes: Planes, upscalers: Mapping[str, Upscaler], strength: float
+) -> dict[str, tuple[NDArray[np.uint8], ...]]:
+    """One frame by every network; conditioned weights are run at the strength, others without."""
+    results = {}
+    for name, upscaler in upscalers.items():
+        told = strength if upscaler.weights.spec.conditioned else 0.0
+        result = upscaler(planes, strength=told)
+        assert isinstance(result, tuple)
+        results[name] = result
+    return results
+
+
+def _enlarged(plane: NDArray[np.uint8], scale: int, kernel: str) -> NDArray[np.uint8]:
+    large = enlarge(plane.astype(np.float32), scale, kernel)
+    return np.clip(np.rint(large), 0, 255).astype(np.uint8)
+
+
+def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], color: ColorSpec) -> dict[str, Codes]:
+    """The same place of every 4:2:0 picture as RGB: where the first two after the original differ most."""
+    _, first, second, *_ = pictures.values()
+    y, x = (place // 2 * 2 for place in most_different(first[0], second[0]))
+    place = slice(y, y + CROP), slice(x, x + CROP)
+    half = slice(y // 2, (y + CROP) // 2), slice(x // 2, (x + CROP) // 2)
+    assert color.range is not None, "read_clip's colour is resolved"
+    crops = {}
+    for name, (luma, blue, red) in pictures.items():
+        rgb = to_rgb((luma[place], blue[half], red[half]), color.matrix, color.range)
+        crops[name] = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
+    return crops
+
+
+def compare_files(reference: Path, result: Path, *, frames: int | None = None) -> Evaluation:
+    """Measure the video `result` against `reference`, of the same size and number of frames, in order.
+
+    Only the first `frames` are compared where that is given. The crop shows the worst frame, where it
+    differs most.
+
+    Raises FormatError for formats that cannot be compared, InputError if one file has fewer frames, and what
+    the reader raises.
+    """
+    (truth_format, truths), (format, results) = (open_frames(path) for path in (reference, result))
+    for what, a, b in (
+        ("size", (format.width, format.height), (truth_format.width, truth_format.height)),
+        ("range", format.color.range, truth_format.color.range),
+    ):
+        if a != b:
+            raise FormatError(f"{result} and {reference} differ in {what}: {a} and {b}")
+    worst, crops = -1.0, {}
+    with VideoMeter() as meter:
+        pairs = zip_longest(truths, results)
+        for index, (original, made) in enumerate(islice(pairs, frames)):
+            if original is None or made is None:
+                shorter = reference if original is None else result
+                raise InputError(f"{shorter} ends after {index} frames, the other does not; see --frames")
+            meter.add(made[0], original[0])
+            if meter.last_error > worst:
+                worst = meter.last_error
+                crops = _gray_crops(original[0], made[0])
+        scores = {"result": meter.scores()}
+    row = Measured(name=result.name, level=f"against {reference.name}", scores=scores, crops=crops)
+    return Evaluation(weights=result.name, measures=video_measures(), rows=(row,))
+
+
+def _gray_crops(original: NDArray[np.float32], made: NDArray[np.float32]) -> dict[str, Codes]:
+    y, x = most_different(original, made)
+    place = slice(y, y + CROP), slice(x, x + CROP)
+    return {
+        name: np.clip(np.rint(luma[place]), 0, 255).astype(np.uint8)
+        for name, luma in (("original", original), ("result", made))
+    }
