@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.runtimes import installed_engines
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def scheduling() -> Iterator[None]:
+    """No test leaves real-time threads behind: clips made with SVT-AV1 by root would starve the machine."""
+    with ordinary_scheduling():
+        yield
 
 
 @pytest.fixture(scope="session")
