@@ -19,6 +19,7 @@ from paragon_stream.errors import InputError
 from paragon_stream.media.decode.frame_source import LeftGpu
 from paragon_stream.media.decode.nvdec import open_on_gpu
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
+from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.info import Damage, Gpu
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
@@ -38,8 +39,8 @@ class Decoder:
     """Iterates over `av.VideoFrame`s in presentation order.
 
     What does not decode is counted and skipped. Frames may be flagged corrupt: parts of them were guessed.
-    With `quantisers`, `reading` tells how hard each frame was quantised; H.264 then decodes without frame
-    threads. Not thread-safe. Raises InputError on opening, or when the device fails under the file.
+    With `quantisers`, `reading` tells how hard each frame was quantised; H.264 then decodes in one thread
+    (see `threads`). Not thread-safe. Raises InputError on opening, or when the device fails under the file.
 
     With `gpu` frames are decoded there, and semi-planar. At the first packet that it does not decode, and
     at the first sign of damage, the CPU takes over from the last key frame, with planar frames: none is lost
@@ -105,12 +106,11 @@ class Decoder:
 
     def _use_threads(self) -> None:
         """As many as there shall be, in a context of the CPU that is not open yet."""
-        slices_only = self._meter is not None and self._meter.wants_whole_frames
-        self._frame_threads = self._threads > 1 and not slices_only
-        self._context.thread_count = self._threads
-        self._context.thread_type = (
-            "AUTO" if self._frame_threads else "SLICE" if self._threads > 1 else "NONE"
-        )
+        alone = self._meter is not None and self._meter.wants_whole_frames
+        shared = threading_for(self._context.codec.canonical_name, self._threads, one_at_a_time=alone)
+        self._frame_threads = shared is Threading.FRAMES
+        self._context.thread_type = shared.value
+        self._context.thread_count = 1 if shared is Threading.NONE else self._threads
 
     @property
     def name(self) -> str:

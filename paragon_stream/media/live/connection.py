@@ -17,6 +17,7 @@ from av.stream import Discard
 from paragon_stream.errors import InputError
 from paragon_stream.media.decode.decoder import MAX_THREADS
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
+from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.facts import side_data
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.probe import video_info
@@ -76,10 +77,9 @@ class Connection:
             self._meter = QuantiserMeter(self._context) if quantisers else None
             threads = min(MAX_THREADS, os.cpu_count() or 1)
             # Threads that take a frame each would hold back as many frames as there are of them.
-            self._context.thread_type, self._context.thread_count = (
-                "SLICE" if threads > 1 else "NONE",
-                threads,
-            )
+            shared = threading_for(self._context.codec.canonical_name, threads, one_at_a_time=True)
+            self._context.thread_type = shared.value
+            self._context.thread_count = 1 if shared is Threading.NONE else threads
             self._aspects = AspectLog(frame_threads=False)
             self._serial = -1
             self._undecodable = self._corrupt_packets = self._corrupt_frames = 0

@@ -1,0 +1,94 @@
+"""What stands in for the lost parts of damaged frames: what FFmpeg conceals them with, never green holes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clip_damage import ts_packets_lost
+from clips import make_clip
+
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.live.connection import Connection, Picture
+from paragon_stream.media.live.source import CaptureOptions, find_source
+from paragon_stream.media.measure.roundtrip import QUIET_X265
+
+CLIPS = {
+    "h264": ("libx264", "yuv420p", {"g": "10"}),
+    "h264 slices": ("libx264", "yuv420p", {"g": "10", "x264-params": "slices=4"}),
+    "h264 fields": ("libx264", "yuv420p", {"g": "10", "x264-params": "tff=1:interlaced=1"}),
+    "h264 10 bits": ("libx264", "yuv420p10le", {"g": "10"}),
+    "hevc": ("libx265", "yuv420p", {"x265-params": f"{QUIET_X265}:keyint=10:wpp=1"}),
+    "mpeg2": ("mpeg2video", "yuv420p", {"g": "10", "b": "1000000"}),
+}
+
+
+@pytest.fixture(params=CLIPS)
+def lossy(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A transport stream that lost every fortieth packet."""
+    codec, pix_fmt, options = CLIPS[request.param]
+    whole = make_clip(
+        tmp_path / "whole.ts",
+        codec=codec,
+        pix_fmt=pix_fmt,
+        options={**options, "crf": "16"} if codec.startswith("libx") else options,
+        frames=40,
+        width=320,
+        height=192,
+    )
+    return ts_packets_lost(whole, tmp_path / "lossy.ts", share=0.025, seed=3)
+
+
+def green(frames: Iterable[av.VideoFrame]) -> float:
+    """The share of samples whose chroma is what an empty plane holds; the clips have none."""
+    shares = []
+    for frame in frames:
+        planes = frame.reformat(format="yuv420p").to_ndarray()[frame.height :].reshape(2, -1)
+        shares.append((planes < 16).all(axis=0).mean())
+    assert len(shares) > 20
+    return float(np.mean(shares))
+
+
+def plain(path: Path) -> list[av.VideoFrame]:
+    """All frames, as FFmpeg decodes them in one thread."""
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
+        return list(source.decode(stream))
+
+
+def of_a_file(path: Path, *, threads: int, quantisers: bool) -> list[av.VideoFrame]:
+    decoder = Decoder(path, 0, threads=threads, quantisers=quantisers)
+    frames = list(decoder)
+    assert decoder.damage.corrupt_packets
+    decoder.close()
+    return frames
+
+
+def of_a_live_source(path: Path) -> list[av.VideoFrame]:
+    source = find_source(str(path), CaptureOptions(), "linux")
+    connection = Connection(source, quantisers=True, sound=False, patience=None)
+    frames = [item.frame for item in connection if isinstance(item, Picture)]
+    connection.close()
+    return frames
+
+
+def test_lost_packets_leave_no_holes(lossy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    expected = green(plain(lossy))
+    for threads in (1, 4):
+        for quantisers in (False, True):
+            found = green(of_a_file(lossy, threads=threads, quantisers=quantisers))
+            assert found <= expected + 0.002, (threads, quantisers)
+    assert green(of_a_live_source(lossy)) <= expected + 0.002
+
+
+def test_a_recording_that_lost_packets(shared: Path) -> None:
+    clip = shared / "media" / "broken_ts_2pct_packets_lost.ts"
+    for quantisers in (False, True):
+        assert green(of_a_file(clip, threads=8, quantisers=quantisers)) < 0.001
+    assert green(of_a_live_source(clip)) < 0.001
