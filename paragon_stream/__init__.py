@@ -15,26 +15,58 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paragon_stream import models as models
     from paragon_stream.api import upscale as upscale
+    from paragon_stream.errors import CheckpointError as CheckpointError
+    from paragon_stream.errors import ConsumerGone as ConsumerGone
+    from paragon_stream.errors import DeviceMemoryError as DeviceMemoryError
+    from paragon_stream.errors import EngineError as EngineError
+    from paragon_stream.errors import FormatError as FormatError
+    from paragon_stream.errors import InputError as InputError
+    from paragon_stream.errors import Interrupted as Interrupted
+    from paragon_stream.errors import LossError as LossError
+    from paragon_stream.errors import OutputError as OutputError
     from paragon_stream.errors import ParagonError as ParagonError
+    from paragon_stream.errors import UsageError as UsageError
     from paragon_stream.frame import ColorSpec as ColorSpec
     from paragon_stream.images import upscale_images as upscale_images
     from paragon_stream.live_session import LiveProgress as LiveProgress
     from paragon_stream.livestream import live as live
     from paragon_stream.render import RenderProgress as RenderProgress
+    from paragon_stream.report import Damage as Damage
+    from paragon_stream.report import FormatReport as FormatReport
+    from paragon_stream.report import LatencyReport as LatencyReport
     from paragon_stream.report import LiveReport as LiveReport
+    from paragon_stream.report import ModelReport as ModelReport
     from paragon_stream.report import Report as Report
+    from paragon_stream.report import StageReport as StageReport
+    from paragon_stream.report import StrengthReport as StrengthReport
     from paragon_stream.upscaler import Upscaler as Upscaler
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CheckpointError": "paragon_stream.errors",
     "ColorSpec": "paragon_stream.frame",
+    "ConsumerGone": "paragon_stream.errors",
+    "Damage": "paragon_stream.report",
+    "DeviceMemoryError": "paragon_stream.errors",
+    "EngineError": "paragon_stream.errors",
+    "FormatError": "paragon_stream.errors",
+    "FormatReport": "paragon_stream.report",
+    "InputError": "paragon_stream.errors",
+    "Interrupted": "paragon_stream.errors",
+    "LatencyReport": "paragon_stream.report",
     "LiveProgress": "paragon_stream.live_session",
     "LiveReport": "paragon_stream.report",
+    "LossError": "paragon_stream.errors",
+    "ModelReport": "paragon_stream.report",
+    "OutputError": "paragon_stream.errors",
     "ParagonError": "paragon_stream.errors",
     "RenderProgress": "paragon_stream.render",
     "Report": "paragon_stream.report",
+    "StageReport": "paragon_stream.report",
+    "StrengthReport": "paragon_stream.report",
     "Upscaler": "paragon_stream.upscaler",
+    "UsageError": "paragon_stream.errors",
     "live": "paragon_stream.livestream",
     "upscale": "paragon_stream.api",
     "upscale_images": "paragon_stream.images",

@@ -119,7 +119,7 @@ def _playback() -> Iterator[Finding]:
     yield _package("VapourSynth", "vapoursynth", "vapoursynth", needed="the filter")
     for program, needed, remedy in (
         ("vspipe", "scripts on the command line", f"{_PIP} vapoursynth"),
-        ("mpv", "playback; with VapourSynth inside, see filters/README.md", "install mpv from your system"),
+        ("mpv", "playback; with VapourSynth inside, see docs/mpv.md", "install mpv from your system"),
     ):
         path = shutil.which(program)
         yield Finding(

@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 MPV = CHECKOUT / "build" / "mpv" / "bin" / "mpv"
 SCRIPT_PATH = data_folder("filters") / "paragon.vpy"
 PLAYED = 0.4
-"""The strength of compression that the script takes in mpv: filters/README.md."""
+"""The strength of compression that the script takes in mpv: docs/mpv.md."""
 
 pytestmark = [
     pytest.mark.slow,

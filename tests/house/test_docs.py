@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import yaml
+
+import paragon_stream
+from paragon_stream.cli.main import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -47,3 +52,54 @@ def test_pictures_are_well_formed(picture: Path) -> None:
     assert root.find("{http://www.w3.org/2000/svg}title") is not None, (
         "readers who cannot see it need its title"
     )
+
+
+def pages(entry: object) -> list[str]:
+    """The files of a piece of mkdocs.yml's `nav`."""
+    if isinstance(entry, str):
+        return [entry]
+    return [page for part in (entry.values() if isinstance(entry, dict) else entry) for page in pages(part)]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (REPOSITORY / "mkdocs.yml").read_text("utf-8")
+    listed = pages(yaml.safe_load(text)["nav"])
+    there = [str(path.relative_to(REPOSITORY / "docs")) for path in (REPOSITORY / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted(there), "add new pages of docs/ to `nav` in mkdocs.yml"
+
+
+def test_every_command_is_on_the_page_of_options() -> None:
+    text = (REPOSITORY / "docs" / "options.md").read_text("utf-8")
+    assert [name for name, (module, _) in COMMANDS.items() if f":module: {module}\n" not in text] == []
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (REPOSITORY / "docs" / "api.md").read_text("utf-8")
+    errors = {name for name in paragon_stream.__all__ if is_error(name)}
+    names = set(paragon_stream.__all__) - errors - {"__version__"}
+    assert {name for name in names if f"::: paragon_stream.{name}\n" not in text} == set()
+    assert "::: paragon_stream.errors\n" in text
+
+
+def is_error(name: str) -> bool:
+    found = getattr(paragon_stream, name)
+    return isinstance(found, type) and issubclass(found, Exception)
+
+
+def said_by_the_program() -> str:
+    """All text literals of the package, and the fixed parts of its formatted ones."""
+    literals = (
+        node.value
+        for path in (REPOSITORY / "paragon_stream").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    return "\n".join(literals)
+
+
+def test_the_messages_of_the_troubleshooting_page_exist() -> None:
+    text = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+    said = said_by_the_program()
+    assert len(messages) > 10
+    assert [message for message in messages if message not in said] == []
