@@ -10,7 +10,6 @@ import importlib
 import io
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 import click
 
 from paragon_stream.errors import Interrupted, ParagonError, UsageError
+from paragon_stream.pipeline.interrupt import raise_on_requests
 
 COMMANDS = {
     "live": ("paragon_stream.cli.live", "Upscale a screen, a capture device or a stream as it comes."),
@@ -41,9 +41,9 @@ _OURS = "paragon-"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
-    A request to terminate is treated like Ctrl-C: threads are joined and the output is left in a known state.
+    SIGTERM and SIGHUP are treated like Ctrl-C: threads are joined and the output is left in a known state.
     """
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    raise_on_requests()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an arrow, or a film's title, in a code page without it
     code = run(list(sys.argv[1:] if arguments is None else arguments))

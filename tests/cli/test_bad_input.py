@@ -149,16 +149,23 @@ def test_report_that_cannot_be_written_is_refused_before_rendering(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("name", "background"),
+    [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True), ("SIGHUP", False), ("SIGHUP", True)],
+)
+def test_interruption(tmp_path: Path, name: str, background: bool) -> None:
+    """In the background as a script's `command &` is: with SIGINT ignored."""
     source = make_clip(tmp_path / "in.mkv", width=320, height=240, frames=400)
     out = tmp_path / "out.mkv"
     out.write_bytes(b"precious")
     command = [sys.executable, "-m", "paragon_stream", str(source), str(out), "--overwrite"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if background else []
+    with subprocess.Popen([*shell, *command], stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         assert "frame" in running.stderr.readline()
-        running.send_signal(number)
+        if background:
+            running.send_signal(signal.SIGINT)  # ignored, as it was when the program began
+        running.send_signal(getattr(signal, name))
         _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert errors.splitlines()[-1].startswith("paragon-stream: interrupted")
