@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from paragon_stream.images import upscale_images as upscale_images
     from paragon_stream.live_session import LiveProgress as LiveProgress
     from paragon_stream.livestream import live as live
-    from paragon_stream.render import RenderProgress as RenderProgress
+    from paragon_stream.render.plan import RenderPlan as RenderPlan
+    from paragon_stream.render.plan import plan_render as plan_render
+    from paragon_stream.render.progress import RenderProgress as RenderProgress
+    from paragon_stream.render.request import RenderRequest as RenderRequest
+    from paragon_stream.render.run import run as run
     from paragon_stream.report import Damage as Damage
     from paragon_stream.report import FormatReport as FormatReport
     from paragon_stream.report import LatencyReport as LatencyReport
@@ -61,13 +65,17 @@ _HOMES = {
     "ModelReport": "paragon_stream.report",
     "OutputError": "paragon_stream.errors",
     "ParagonError": "paragon_stream.errors",
-    "RenderProgress": "paragon_stream.render",
+    "RenderPlan": "paragon_stream.render.plan",
+    "RenderProgress": "paragon_stream.render.progress",
+    "RenderRequest": "paragon_stream.render.request",
     "Report": "paragon_stream.report",
     "StageReport": "paragon_stream.report",
     "StrengthReport": "paragon_stream.report",
     "Upscaler": "paragon_stream.upscaler",
     "UsageError": "paragon_stream.errors",
     "live": "paragon_stream.livestream",
+    "plan_render": "paragon_stream.render.plan",
+    "run": "paragon_stream.render.run",
     "upscale": "paragon_stream.api",
     "upscale_images": "paragon_stream.images",
 }

@@ -25,7 +25,7 @@ from paragon_stream.pipeline.pipeline import PipelineStats, Progress
 from paragon_stream.pipeline.slot import Completion, Slot
 from paragon_stream.pipeline.stage import Overflow, Stage
 from paragon_stream.pipeline.trace import Trace
-from paragon_stream.render import Strengths
+from paragon_stream.render.strengths import Strengths
 from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler
 

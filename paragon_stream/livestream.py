@@ -26,7 +26,11 @@ from paragon_stream.media.live.soundtrack import SoundSource
 from paragon_stream.media.live.source import RECONNECT, TIMEOUT, CaptureOptions, Kind, find_source
 from paragon_stream.media.live.writer import LiveWriter
 from paragon_stream.pipeline.interrupt import HeldInterrupt
-from paragon_stream.render import Strengths, Upscalers, beyond_the_network, run_stretches, traced
+from paragon_stream.render.plan import beyond_the_network
+from paragon_stream.render.strengths import Strengths
+from paragon_stream.render.stretches import run_stretches
+from paragon_stream.render.tracing import traced
+from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.report import (
     FormatReport,
     LatencyReport,

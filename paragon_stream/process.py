@@ -13,6 +13,22 @@ def cpu_seconds() -> float:
     return time.process_time()
 
 
+class Usage:
+    """Time used since this was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), cpu_seconds()
+
+    @property
+    def wall_seconds(self) -> float:
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads, user and system."""
+        return cpu_seconds() - self._cpu
+
+
 def peak_rss() -> int:
     """Largest resident set so far, in bytes."""
     if sys.platform == "win32":

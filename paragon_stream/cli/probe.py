@@ -23,7 +23,7 @@ from paragon_stream.cli.options import given
     metavar="SUFFIX",
     help="Container to plan for.",
 )
-@click.option("--scale", type=int, default=2, show_default=True, metavar="N", help="Factor to plan for.")
+@click.option("--scale", type=int, metavar="N", help="Factor to plan for (default 2).")
 @click.option("--to", metavar="SIZE", help="Size to plan for, instead of a factor: 1080p.")
 @click.option("--fit", metavar="HOW", help="Into that size: inside (default), crop, pad or stretch.")
 @click.option("--codec", metavar="NAME", help="Video encoder to plan for.")
@@ -32,7 +32,7 @@ from paragon_stream.cli.options import given
 def command(
     source: str,
     suffix: str,
-    scale: int,
+    scale: int | None,
     to: str | None,
     fit: str | None,
     codec: str | None,
@@ -40,25 +40,17 @@ def command(
     verbose: bool,
 ) -> None:
     """Show what is in FILE, and what would be done with each stream. Writes nothing."""
-    from paragon_stream.geometry import parse_fit, parse_size, place
     from paragon_stream.media.facts.side_data import turn
     from paragon_stream.media.frames.strength import measure_strength
     from paragon_stream.media.images.sequence_reader import CONTAINER
-    from paragon_stream.media.output.plan import OutputOptions, plan_output
-    from paragon_stream.media.prepare import SourceOptions, prepare
+    from paragon_stream.render.plan import plan_render
+    from paragon_stream.render.request import RenderRequest
 
-    size = parse_size(to)
-    wanted_fit = parse_fit(fit, size)
-    info = prepare(source, SourceOptions())
+    planned = _planned_destination(Path(source), suffix)
+    wanted = given(scale=scale, to=to, fit=fit, codec=codec)
+    plan = plan_render(RenderRequest(source=source, destination=planned, overwrite=True, **wanted))
+    info = plan.source
     compression = None if info.container == CONTAINER else measure_strength(info)
-    planned = _planned_destination(info.path, suffix)
-    shown = info.video
-    enlargement = (
-        scale
-        if size is None
-        else place(shown.format, size, wanted_fit, grain=shown.grain, turned=shown.turned)
-    )
-    plan = plan_output(info, planned, enlargement, OutputOptions(**given(codec=codec), overwrite=True))
     if as_json:
         facts = asdict(info)
         facts["compression"] = None if compression is None else asdict(compression)
@@ -66,7 +58,7 @@ def command(
             "container": suffix,
             "streams": plan.describe(),
             "losses": plan.losses,
-            "warnings": (*info.hints, *plan.warnings),
+            "warnings": plan.warnings,
         }
         click.echo(json.dumps(facts, indent=2, default=str, ensure_ascii=False))
         return
@@ -98,7 +90,7 @@ def command(
     click.echo(f"would become ({planned.suffix}):")
     for line in plan.describe():
         click.echo(f"  {line}")
-    for warning in (*info.hints, *plan.warnings):
+    for warning in plan.warnings:
         click.echo(f"  warning: {warning}")
 
 

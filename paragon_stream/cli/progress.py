@@ -12,7 +12,7 @@ import click
 
 from paragon_stream.live_session import LiveProgress
 from paragon_stream.pipeline.interrupt import HeldInterrupt
-from paragon_stream.render import RenderProgress
+from paragon_stream.render.progress import RenderProgress
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines; the first comes at once, so that a log shows that work has begun."""

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from device_material import CpuDoubling, DoublingProgram, doubled, make_job
 
-from paragon_stream import render, upscaler
+from paragon_stream import upscaler
 from paragon_stream.api import upscale
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.device.cuda import CudaDevice
@@ -37,6 +37,7 @@ from paragon_stream.media.ffmpeg.planes import copy_interleaved
 from paragon_stream.media.frames.strength import StrengthTrack
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.media.quantisers.meter import Origin
+from paragon_stream.render import device_results
 from paragon_stream.runtimes import SessionOptions
 from paragon_stream.runtimes.gpu.session import DeviceSession
 from paragon_stream.runtimes.gpu.team import DeviceTeam
@@ -366,9 +367,9 @@ def encoded_there(path: Path, runtime: Any, lossless: dict[str, Any]) -> list:
     made: list[DeviceFrames] = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(upscaler, "runtime", lambda name: runtime())
-        patched.setattr(render, "fits", lambda format, encoder: format.pixel_format.name == "nv12")
+        patched.setattr(device_results, "fits", lambda format, encoder: format.pixel_format.name == "nv12")
         patched.setattr(
-            render, "DeviceFrames", lambda *a, **k: made.append(DeviceFrames(*a, **k)) or made[-1]
+            device_results, "DeviceFrames", lambda *a, **k: made.append(DeviceFrames(*a, **k)) or made[-1]
         )
         patched.setattr(VideoWriter, "_encode", in_place_of_nvenc)
         patched.setattr(CudaDevice, "download", counting)

@@ -28,7 +28,7 @@ FLOORS = (
     ("runtimes",),
     ("upscaler", "report"),
     ("tiles", "render"),
-    ("live_session", "resume"),
+    ("live_session",),
     ("api", "livestream", "images", "bench", "doctor", "engines", "vapoursynth", "train"),
     ("cli",),
     ("__init__", "__main__"),

@@ -105,10 +105,10 @@ class WorkDir:
         if left and resume:
             if known != identity:
                 other = sorted(key for key in known if known.get(key) != identity.get(key))
-                what = f"has another {', '.join(other)}" if other else "cannot be gone on with"
+                what = f"was made with different {', '.join(other)}" if other else "cannot be resumed"
                 raise OutputError(
-                    f"the unfinished {left[0]} {what}: give the command that it is of, or begin anew without "
-                    "--resume"
+                    f"the unfinished {left[0]} {what}: repeat the command that it was made with, "
+                    "or start over without --resume"
                 )
             longest = max(left, key=lambda path: path.stat().st_size)
             if longest != self._earlier:

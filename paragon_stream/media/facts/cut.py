@@ -14,9 +14,10 @@ from fractions import Fraction
 from paragon_stream.errors import UsageError
 
 type TimeLike = str | int | float | Fraction
-"""Seconds, or "h:mm:ss.xxx" and "mm:ss"."""
+"""Seconds, also as "1001/30", or "h:mm:ss.xxx" and "mm:ss"."""
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
+_RATIO = re.compile(r"\d+/0*[1-9]\d*")
 _ROUNDING = Fraction(1, 2000)
 """Seconds: what a time that was rounded or cut to milliseconds may be off."""
 
@@ -77,9 +78,12 @@ def parse_range(start: TimeLike | None, duration: TimeLike | None, end: TimeLike
 
 def parse_time(value: TimeLike, name: str = "time") -> Fraction:
     """`value` in seconds, exactly. Raises UsageError naming `name`."""
-    match = _CLOCK.fullmatch(str(value).strip()) if not isinstance(value, Fraction) else None
     if isinstance(value, Fraction) and value >= 0:
         return value
+    text = str(value).strip()
+    if _RATIO.fullmatch(text):
+        return Fraction(text)
+    match = _CLOCK.fullmatch(text)
     if match is None and isinstance(value, int | float) and 0 <= value < 1e9:
         return Fraction(value)  # 1e-05 and the like
     if match is None:

@@ -104,9 +104,16 @@ class OutputPlan:
     file_tags: Mapping[str, str] = field(default_factory=dict)
     shift: Fraction = Fraction(0)
     identity: Mapping[str, str] = field(default_factory=dict)
-    """What tells this render from another, for `resume`; empty where it cannot be gone on with."""
+    """What makes this render another, for `resume`; empty where it cannot be resumed."""
     losses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def codec(self) -> str:
+        """What frames are stored as: an encoder's name, an image kind, or "rawvideo"."""
+        if self.image is not None:
+            return self.image.kind.value
+        return self.job.encoder.name if self.job else "rawvideo"
 
     def describe(self) -> tuple[str, ...]:
         """One line for the video, then one for every other stream."""

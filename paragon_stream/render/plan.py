@@ -1,0 +1,108 @@
+"""The plan of a render: everything that is decided before the first frame, from a request and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from paragon_stream.checkpoint import Weights
+from paragon_stream.errors import UsageError
+from paragon_stream.geometry import Placement
+from paragon_stream.media.decode.decoder_choice import parse_hwaccel
+from paragon_stream.media.facts.image_kinds import is_image_name
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.images.sequence_reader import delivery_options
+from paragon_stream.media.images.sequence_writer import plan_sequence
+from paragon_stream.media.output.plan import OutputPlan, plan_output
+from paragon_stream.media.prepare import prepare
+from paragon_stream.render.identity import identity_of
+from paragon_stream.render.request import RenderRequest
+from paragon_stream.upscaler import choose_network, parse_strength
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderPlan:
+    """What a render will do. `run` does it.
+
+    What machines decide differently is not in it: the engine's device, and what decodes. So a plan made on
+    one machine is that of every other one that has the files.
+    """
+
+    request: RenderRequest
+    source: MediaInfo
+    """What will be read: the file, its video, the part of it, the treatment of fields."""
+    weights: Weights
+    """The network that will run."""
+    placement: Placement
+    """How large the result is, and where the picture goes in it."""
+    output: OutputPlan
+    """What will be written, and what becomes of each stream."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Equal for two renders that give the same file; see `identity_of`."""
+        return self.output.identity
+
+    @property
+    def follows_strength(self) -> bool:
+        """Whether the strength of compression is measured for every frame: conditioned weights want it."""
+        return self.weights.spec.conditioned and parse_strength(self.request.strength) is None
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """A sentence for everything that cannot be carried over."""
+        return self.output.losses
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for everything that a user should hear before the render: the losses, and what was
+        guessed."""
+        return (*self.source.hints, *self.output.warnings, *beyond_the_network(self.weights, self.placement))
+
+    def describe(self) -> tuple[str, ...]:
+        """A line for the video, then one for each other stream."""
+        return self.output.describe()
+
+
+def plan_render(request: RenderRequest) -> RenderPlan:
+    """Decide how `request` is rendered. Files are read; nothing is written.
+
+    Raises UsageError for wishes that mean nothing or contradict each other, InputError for sources that
+    cannot be read, CheckpointError for weights, FormatError for pictures that cannot be processed or are as
+    large as asked for already, OutputError for a destination that cannot be written or is there already, and
+    LossError for losses under `strict`.
+    """
+    reading, writing = request.reading, request.writing
+    parse_hwaccel(request.hwaccel)
+    source, destination = request.source, request.destination
+    images = numbering(destination)
+    if is_image_name(source) and is_image_name(destination) and not (images or numbering(source)):
+        raise UsageError(f"{source} and {destination} are pictures: they are for upscale_images()")
+    info = prepare(source, reading)
+    video = info.video
+    weights, placement = choose_network(
+        video.format, request, grain=1 if images else video.grain, turned=video.turned
+    )
+    if images is not None:
+        output = plan_sequence(info, images, placement, writing)
+    else:
+        output = plan_output(info, destination, placement, delivery_options(info, writing, destination))
+    identity = identity_of(info, weights, placement, request, output)
+    return RenderPlan(
+        request=request,
+        source=info,
+        weights=weights,
+        placement=placement,
+        output=replace(output, identity=identity),
+    )
+
+
+def beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
+    """A sentence where the network enlarges less than was asked for; empty elsewhere."""
+    scale, factor = weights.spec.scale, float(placement.factor)
+    if factor <= scale * 1.01:  # sides are rounded to even ones
+        return []
+    return [
+        f"the network enlarges {scale} times; the rest of the way to {factor:.3g} times is plain resampling"
+    ]

@@ -1,0 +1,98 @@
+"""`run()`: a plan carried out, from the source's first frame to the final name of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from paragon_stream import process
+from paragon_stream.media.decode.decoder_choice import parse_hwaccel, with_decoder
+from paragon_stream.media.prepare import open_reader
+from paragon_stream.media.sink import open_sink
+from paragon_stream.render.device_results import results_on_gpu
+from paragon_stream.render.plan import RenderPlan
+from paragon_stream.render.progress import OnProgress
+from paragon_stream.render.resume import pass_over
+from paragon_stream.render.strengths import Strengths
+from paragon_stream.render.stretches import render
+from paragon_stream.render.tracing import traced
+from paragon_stream.render.upscalers import Upscalers
+from paragon_stream.report import FormatReport, ModelReport, Report, StageReport, Warnings
+from paragon_stream.runtimes import Flavour, gpu_of
+from paragon_stream.upscaler import Upscaler
+
+
+def run(
+    plan: RenderPlan,
+    *,
+    trace: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+    on_warning: Callable[[str], None] | None = None,
+    usage: process.Usage | None = None,
+) -> Report:
+    """Render what `plan` says. `usage` is what the report counts time from, by default this call.
+
+    Arguments, results and errors are those of `api.upscale`, but for what planning has found out. Raises
+    KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
+    """
+    usage = usage or process.Usage()
+    request, output, options = plan.request, plan.output, plan.request.network
+    warnings = Warnings(on_warning)
+    info, decoder_warnings = with_decoder(
+        plan.source, parse_hwaccel(request.hwaccel), gpu_of(options.engine, options.device)
+    )
+    warnings.add([*plan.warnings, *decoder_warnings])
+    with (
+        Upscaler.for_format(
+            info.video.format,
+            options,
+            pixel_format=output.target.pixel_format,
+            color=output.target.color,
+            network=(plan.weights, plan.placement),
+            flavour=Flavour.THROUGHPUT,
+        ) as upscaler,
+        Upscalers(upscaler, options, grain=info.video.grain) as upscalers,
+        open_reader(info, strengths=plan.follows_strength, follow=True, fetch=upscaler.fetch) as reader,
+    ):
+        strengths = Strengths(reader if plan.follows_strength else None, upscaler.strength)
+        results = results_on_gpu(upscaler, output)
+        sink = open_sink(output, info, results)
+        try:
+            done = pass_over(reader, upscalers, sink, strengths, on_progress)
+            with traced(trace, upscalers) as spans:
+                stats = render(reader, upscalers, sink, spans, strengths, on_progress, results, done)
+        except BaseException:
+            sink.abort()
+            warnings.add(sink.warnings)  # they say where the unfinished file is
+            raise
+        warnings.add(reader.warnings)
+        warnings.add(sink.warnings)
+        session = upscaler.session
+        return Report(
+            source=str(info.path),
+            destination=str(output.destination or "-"),
+            frames_in=reader.frames,
+            frames_out=done + stats.stages["encode"].frames,
+            resumed_at=done,
+            wall_seconds=usage.wall_seconds,
+            cpu_seconds=usage.cpu_seconds,
+            fps=(reader.frames - done) / stats.wall,
+            stages=StageReport.of(stats),
+            decoder=reader.decoder,
+            engine=session.engine,
+            precision=session.precision,
+            device=session.device,
+            reruns=upscalers.reruns,
+            threads=options.threads,
+            model=ModelReport.of(upscaler.weights),
+            source_format=str(upscaler.source),
+            formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
+            target_format=str(upscaler.target),
+            codec=output.codec,
+            results_in=f"cuda:{results.ordinal}" if results else "host",
+            bytes_out=sink.bytes_written,
+            peak_rss_bytes=process.peak_rss(),
+            strength=strengths.report() if plan.weights.spec.conditioned else None,
+            damage=reader.damage,
+            warnings=tuple(warnings.said),
+        )

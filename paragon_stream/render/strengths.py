@@ -1,0 +1,31 @@
+"""The strength of compression of every frame of a render."""
+
+from __future__ import annotations
+
+from paragon_stream.frame import Timing
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.report import StrengthReport
+
+
+class Strengths:
+    """What each frame's slot says of its compression: by the reader that is followed, or fixed."""
+
+    def __init__(self, followed: VideoReader | SequenceReader | None, fixed: float) -> None:
+        self._followed, self._fixed = followed, fixed
+        self._low, self._high, self._sum, self._count = 1.0, 0.0, 0.0, 0
+
+    def of(self, timing: Timing) -> float:
+        """For the frame that was read last. On the thread that reads."""
+        value = self._fixed if self._followed is None else self._followed.strength(timing)
+        self._low, self._high = min(self._low, value), max(self._high, value)
+        self._sum, self._count = self._sum + value, self._count + 1
+        return value
+
+    def report(self) -> StrengthReport:
+        return StrengthReport(
+            min=self._low,
+            mean=self._sum / max(1, self._count),
+            max=self._high,
+            source="as given" if self._followed is None else self._followed.strength_source,
+        )

@@ -1,0 +1,127 @@
+"""Every frame of a reader through the engine into a sink: a pipeline for each stretch of one format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from paragon_stream.device import DevicePicture
+from paragon_stream.errors import EngineError, FormatError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.media.encode.device_frames import DeviceFrames
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.media.output.writer import VideoWriter
+from paragon_stream.media.sink import Sink
+from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, in_succession
+from paragon_stream.pipeline.slot import Slot
+from paragon_stream.pipeline.stage import Stage
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.render.progress import Meter, OnProgress, RenderMeter
+from paragon_stream.render.strengths import Strengths
+from paragon_stream.render.upscalers import Upscalers
+from paragon_stream.runtimes import Plane
+from paragon_stream.upscaler import Upscaler
+
+_log = logging.getLogger(__name__)
+
+
+def render(
+    reader: VideoReader | SequenceReader,
+    upscalers: Upscalers,
+    sink: Sink,
+    trace: Trace | None,
+    strengths: Strengths,
+    on_progress: OnProgress | None,
+    results: DeviceFrames | None = None,
+    done: int = 0,
+) -> PipelineStats:
+    """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
+
+    `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs. `done` frames have
+    been read already. Where the stream turns to another format, the frames on their way are finished first.
+    """
+    meter = RenderMeter(reader.info.video.frames, sink, on_progress, done) if on_progress else None
+    return run_stretches(
+        reader,
+        upscalers,
+        lambda upscaler: _stages(reader, upscaler, sink, strengths, results),
+        trace,
+        meter,
+        first_frame=done,
+    )
+
+
+def run_stretches(
+    reader: VideoReader | SequenceReader,
+    upscalers: Upscalers,
+    stages: Callable[[Upscaler], list[Stage[Plane]]],
+    trace: Trace | None,
+    meter: Meter | None,
+    interval: float = 0.5,
+    first_frame: int = 0,
+) -> PipelineStats:
+    """A pipeline of `stages` for each stretch of one format, until `reader` ends. `interval` is that of the
+    meter, in seconds; `first_frame` the number of the first."""
+    runs: list[PipelineStats] = []
+    format: FrameFormat | None = reader.changes.format
+    while format is not None:
+        frames = first_frame + sum(next(reversed(run.stages.values())).frames for run in runs)
+        pipeline = Pipeline(upscalers.slots(format), stages(upscalers.of(format)), trace, first_frame=frames)
+        runs.append(pipeline.run(meter, interval))
+        if meter is not None:
+            meter.run_ended(runs[-1])
+        format = next_format(reader, upscalers)
+    return in_succession(runs)
+
+
+def next_format(reader: VideoReader | SequenceReader, upscalers: Upscalers) -> FrameFormat | None:
+    """The format in which the stream goes on, whose upscaler is there; None at its end."""
+    format = reader.changes.turn()
+    if format is None:
+        return None
+    try:
+        upscalers.slots(format)
+    except (FormatError, EngineError) as error:
+        _log.warning("frames of %s are converted, not followed: %s", format, error)
+        return reader.changes.refuse(str(error))
+    return format
+
+
+def _stages(
+    reader: VideoReader | SequenceReader,
+    upscaler: Upscaler,
+    sink: Sink,
+    strengths: Strengths,
+    results: DeviceFrames | None,
+) -> list[Stage[Plane]]:
+    there = results if upscaler.device_results is not None else None
+
+    def decode(slot: Slot[Plane]) -> bool:
+        slot.timing = reader.read_into(slot.inputs)
+        if slot.timing is not None:
+            slot.strength, slot.picture = strengths.of(slot.timing), reader.picture
+        return slot.timing is not None
+
+    def compute(slot: Slot[Plane]) -> None:
+        inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
+        slot.result = result = there.take() if there is not None else None
+        slot.completion = upscaler.run(inputs, result or slot.outputs, slot.strength)
+
+    def encode(slot: Slot[Plane]) -> None:
+        assert slot.timing is not None
+        if isinstance(slot.result, DevicePicture):
+            assert isinstance(sink, VideoWriter), "no other sink has `results`"
+            sink.write(slot.result, slot.timing)
+        else:
+            sink.write(slot.outputs, slot.timing)
+
+    def finish() -> None:
+        if reader.changes.ended:
+            sink.finish()
+
+    return [
+        Stage(name="decode", work=decode),
+        Stage(name="engine", work=compute),
+        Stage(name="encode", work=encode, finish=finish),
+    ]

@@ -1,0 +1,95 @@
+"""An upscaler for each format that a stream has on its way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from paragon_stream.frame import FrameFormat
+from paragon_stream.geometry import Fit, fill
+from paragon_stream.pipeline.slot import Slot
+from paragon_stream.pipeline.trace import Trace
+from paragon_stream.runtimes import Flavour, Plane
+from paragon_stream.upscaler import Upscaler, UpscalerOptions
+
+SPARE_SLOTS = 4
+"""Slots beside those that the engine computes: one is decoded, one encoded, and one waits before either."""
+
+
+def fit_of_changes(options: UpscalerOptions) -> Fit:
+    """How frames of another shape than the first ones are fitted into the result."""
+    return Fit(options.fit) if options.fit in (Fit.CROP, Fit.STRETCH) else Fit.PAD
+
+
+class Upscalers:
+    """An upscaler for each format that a stream turns to, made when it first does, and its slots.
+
+    All have the network, the engine and the result of the first one: a picture of another size or shape is
+    fitted into the first one's, as `--to` with `--fit pad` does it (or the `--fit` that was asked for).
+    Close it, or use `with`; `first` stays its owner's.
+    """
+
+    def __init__(
+        self, first: Upscaler, options: UpscalerOptions, *, grain: int, flavour: Flavour = Flavour.THROUGHPUT
+    ) -> None:
+        """`grain` is `geometry.place`'s, `flavour` that of `first`."""
+        self.first = first
+        self._flavour = flavour
+        self._grain = grain
+        self._options = replace(options, engine=first.session.engine)
+        self._fit = fit_of_changes(options)
+        self._all: dict[FrameFormat, Upscaler] = {first.source: first}
+        self._slots: dict[FrameFormat, list[Slot[Plane]]] = {}
+        self._trace: Trace | None = None
+
+    def of(self, source: FrameFormat) -> Upscaler:
+        """The upscaler for frames of `source`. Raises FormatError and EngineError where there can be none."""
+        if source not in self._all:
+            target = self.first.target
+            box = target.width, target.height
+            placement = fill(source, box, self._fit, aspect=target.sample_aspect_ratio, grain=self._grain)
+            self._all[source] = made = Upscaler.for_format(
+                source,
+                self._options,
+                pixel_format=target.pixel_format,
+                color=target.color,
+                network=(self.first.weights, placement),
+                flavour=self._flavour,
+            )
+            if self._trace is not None:
+                made.trace(self._trace)
+        return self._all[source]
+
+    def slots(self, source: FrameFormat) -> list[Slot[Plane]]:
+        """Slots for frames of `source`, the same ones every time."""
+        if source not in self._slots:
+            upscaler = self.of(source)
+            count = upscaler.session.in_flight + SPARE_SLOTS
+            self._slots[source] = [Slot(*upscaler.allocate()) for _ in range(count)]
+        return self._slots[source]
+
+    def trace(self, trace: Trace) -> None:
+        """Draw what devices do into `trace`; before the first frame."""
+        self._trace = trace
+        for upscaler in self._all.values():
+            upscaler.trace(trace)
+
+    @property
+    def reruns(self) -> int:
+        """See `Upscaler.reruns`."""
+        return sum(upscaler.reruns for upscaler in self._all.values())
+
+    def close(self) -> None:
+        self._slots.clear()
+        for upscaler in self._all.values():
+            if upscaler is not self.first:
+                upscaler.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,61 @@
+"""`RenderRequest` as JSON: the same request comes back, and what is not one is refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from paragon_stream.errors import UsageError
+from paragon_stream.render.request import RenderRequest
+
+FULL = RenderRequest(
+    source=Path("in.mkv"),
+    destination="out.mkv",
+    variant="stream",
+    weights=Path("w.safetensors"),
+    alpha=0.0,
+    to=1.5,
+    strength="auto",
+    crf=20,
+    encoder_options={"g": "24"},
+    fps=Fraction(24000, 1001),
+    start=Fraction(1001, 30),
+    end="1:00:00.5",
+    audio=["eng", 2],
+    subtitles=[],
+    chapters=False,
+    add=[Path("film.eng.srt")],
+    deinterlace="bwdif-2x",
+    overwrite=True,
+)
+
+
+def test_what_is_stored_means_the_same() -> None:
+    found = RenderRequest.from_json(FULL.to_json())
+    assert found.reading == FULL.reading and found.writing == FULL.writing
+    assert str(found.source) == "in.mkv" and found.destination == "out.mkv"
+    assert found.to_json() == FULL.to_json()
+    assert found.reading.rate == Fraction(24000, 1001)
+    assert found.reading.range is not None and found.reading.range.start == Fraction(1001, 30)
+    assert found.network.alpha == 0.0 and found.hwaccel == "auto"
+
+
+def test_defaults_are_not_stored() -> None:
+    text = RenderRequest(source="a.mkv", destination="b.mkv").to_json()
+    assert text.split() == ["{", '"source":', '"a.mkv",', '"destination":', '"b.mkv"', "}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a render request"),
+        ("[]", "JSON object"),
+        ('{"source": "a"}', "lacks destination"),
+        ('{"source": "a", "destination": "b", "speed": 3}', "no option speed"),
+    ],
+)
+def test_what_is_no_request_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        RenderRequest.from_json(text)
