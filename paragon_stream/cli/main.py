@@ -23,6 +23,7 @@ COMMANDS = {
     "live": ("paragon_stream.cli.live", "Upscale a screen, a capture device or a stream as it comes."),
     "probe": ("paragon_stream.cli.probe", "What is in a file, and what would be done with each stream."),
     "models": ("paragon_stream.cli.models", "Shipped weights and their quality; `models export`."),
+    "export": ("paragon_stream.cli.export", "A network as a file that other programs run."),
     "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
     "doctor": ("paragon_stream.cli.doctor", "What this machine has, what is missing, how to get it."),
     "engine": ("paragon_stream.cli.engine", "Build TensorRT engines beforehand; list and remove them."),

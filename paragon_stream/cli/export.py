@@ -1,0 +1,15 @@
+"""`paragon-stream export`: networks in forms that other programs run; each form is a command in a module."""
+
+from __future__ import annotations
+
+import click
+
+from paragon_stream.cli.export_shader import shader
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Write a network as a file that other programs run."""
+
+
+command.add_command(shader)

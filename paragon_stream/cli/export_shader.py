@@ -1,0 +1,69 @@
+"""`paragon-stream export shader`: one file that mpv and everything else built on libplacebo plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("destination", metavar="OUT.glsl", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--weights", metavar="NAME|FILE", help="A shipped set or a checkpoint file.")
+@click.option("--variant", metavar="NAME", help="Network: realtime (default).")
+@click.option("--scale", type=int, metavar="N", help="Factor of the network (default 2).")
+@click.option("--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it.")
+@click.option(
+    "--hook",
+    type=click.Choice(["luma", "rgb"]),
+    default="luma",
+    show_default=True,
+    help="What the network enlarges: luma alone, or the colours.",
+)
+@click.option(
+    "--strength",
+    type=float,
+    metavar="S",
+    help="How hard the source was compressed, 0…1, for weights that follow it (default 0.4).",
+)
+@click.option(
+    "--range",
+    "range_",
+    type=click.Choice(["limited", "full"]),
+    default="limited",
+    show_default=True,
+    help="Range of the luma of the videos that it is for.",
+)
+@click.option("--half", is_flag=True, help="Compute in 16 bits: faster on many GPUs, but Vulkan only.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.glsl if it exists.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def shader(
+    destination: Path,
+    weights: str | None,
+    variant: str | None,
+    scale: int | None,
+    alpha: float | None,
+    hook: str,
+    strength: float | None,
+    range_: str,
+    half: bool,
+    overwrite: bool,
+    verbose: bool,
+) -> None:
+    """Write a network as a user shader for mpv, libplacebo, FFmpeg and VapourSynth.
+
+    Ready-made ones are in the package's folder filters: docs/shader.md says which to take.
+    """
+    from paragon_stream.checkpoint import load_weights
+    from paragon_stream.framejob.glsl.emit import ShaderOptions, emit_shader
+    from paragon_stream.framejob.glsl.network import Hook
+    from paragon_stream.wholefile import whole_file
+
+    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+    text = emit_shader(
+        found,
+        ShaderOptions(hook=Hook(hook), strength=strength, full_range=range_ == "full", half=half),
+    )
+    with whole_file(destination, overwrite=overwrite) as file:
+        file.write(text.encode())
+    click.echo(f"{destination}: {found.name}, {found.spec}, hook {hook}, {len(text) / 1e3:.0f} kB", err=True)

@@ -1,0 +1,166 @@
+"""A network as a shader needs it: no frame size, samples of 0…1, arrays in the passes' form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Variant, Weights, at_strength
+from paragon_stream.errors import EngineError
+from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format
+from paragon_stream.framejob.conv import Conv, Doubles
+from paragon_stream.framejob.fold import RealtimeBlock
+from paragon_stream.framejob.job import FrameJob, build_job
+from paragon_stream.framejob.taps import HALF_BAND, magic_kernel
+
+_PEAK = 255.0
+_CENTRE = 128.0
+UNIT = 128.0
+"""What centred codes are divided by: a power of two, so 8-bit codes stay exact in 16-bit arithmetic."""
+
+
+class Hook(StrEnum):
+    """Which texture of the player the network replaces by an enlarged one."""
+
+    LUMA = "luma"
+    """The luma plane, before colour conversion; the player enlarges chroma itself."""
+    RGB = "rgb"
+    """R'G'B' after colour conversion, chroma enlarged by the player."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShaderNetwork:
+    """Folded arrays for samples v of 0…1, which the network sees as (255·v - 128) / 128.
+
+    `channels` is 1 or 3. `mid` is None where the tail has taken it in. `tail` holds, for the `scale`² samples
+    of a source pixel, taps on the features around it: (scale, scale, channels, features, taps, taps), the
+    first tap at `tail_first` (rows and columns alike) from the pixel; `tail_bias` (scale, scale, channels).
+    `low_pass` stands in front of the base path's enlargement (a square of taps, None where it does nothing);
+    `phases` is that enlargement: for every sample along an axis the weights of the source samples at -1, 0
+    and 1.
+    """
+
+    hook: Hook
+    scale: int
+    variant: Variant
+    features: int
+    first: Conv
+    blocks: tuple[RealtimeBlock, ...]
+    mid: Conv | None
+    tail: Doubles
+    tail_first: int
+    tail_bias: Doubles
+    low_pass: Doubles | None
+    phases: Doubles
+
+    @property
+    def channels(self) -> int:
+        return int(self.tail.shape[2])
+
+    @property
+    def reach(self) -> int:
+        """Pixels to each side of the picture, at which the tail still reads features."""
+        return max(-self.tail_first, self.tail_first + int(self.tail.shape[-1]) - 1)
+
+
+def shader_network(
+    weights: Weights, *, hook: Hook, strength: float | None = None, full_range: bool = False
+) -> ShaderNetwork:
+    """Fold `weights` for the textures of `hook`.
+
+    Conditioned weights are fixed at `strength` (0 where it is None). `full_range` is about luma alone:
+    whether its black and white are 0 and 255 instead of 16 and 235.
+
+    Raises EngineError for networks that no shader computes, UsageError for a strength that cannot be.
+    """
+    spec = weights.spec
+    if spec.variant is not Variant.REALTIME:
+        raise EngineError(f"shaders are made of realtime networks, not of {spec.variant}")
+    if spec.features % 16:
+        raise EngineError(f"shaders are made of networks with 16, 32 … features, not of {spec}")
+    if strength is not None or spec.conditioned:
+        weights = at_strength(weights, strength or 0.0)
+    job = _job(weights, hook, full_range)
+    mid, tail, first, bias = _tail(job)
+    return ShaderNetwork(
+        hook=hook,
+        scale=job.scale,
+        variant=spec.variant,
+        features=spec.features,
+        first=_on_units(job),
+        blocks=tuple(block for block in job.blocks if isinstance(block, RealtimeBlock)),
+        mid=mid,
+        tail=tail / _PEAK,
+        tail_first=first,
+        tail_bias=bias / _PEAK,
+        low_pass=_low_pass(spec.alpha),
+        phases=_phases(job.scale),
+    )
+
+
+def _job(weights: Weights, hook: Hook, full_range: bool) -> FrameJob:
+    """Of any size: nothing that a shader takes from it depends on that."""
+    if hook is Hook.LUMA:
+        pixels = pixel_format("gray")
+        color = ColorSpec(matrix=Matrix.BT709, range=ColorRange.FULL if full_range else ColorRange.LIMITED)
+    else:
+        pixels, color = pixel_format("gbrp"), ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL)
+    return build_job(weights, FrameFormat(width=64, height=64, pixel_format=pixels, color=color))
+
+
+def _on_units(job: FrameJob) -> Conv:
+    return Conv(weight=job.first.weight * np.float32(UNIT), bias=job.first.bias, pads=job.first.pads)
+
+
+def _tail(job: FrameJob) -> tuple[Conv | None, Doubles, int, Doubles]:
+    """conv_mid, the tail, its first tap, its bias.
+
+    There is nothing between conv_mid and the tail, so they can be one convolution of 6×6 taps; where that has
+    fewer multiplications (luma at ×2: 2304 instead of 3328), it is.
+    """
+    scale, features = job.scale, job.spec.features
+    components = len(job.tail_weight)
+    mid = job.mid.weight.astype(np.float64)
+    # On the job's shifted grid, sample r of a pixel is row (r + 1) mod scale of cell (r + 1) div scale.
+    cells = [divmod(r + 1, scale) for r in range(scale)]
+    taps, first = job.tail_weight, -2
+    bias = job.tail_bias
+    merged = 36 * scale**2 * components < 9 * features + 16 * scale**2 * components
+    if merged:
+        whole = np.zeros((*taps.shape[:4], 6, 6))
+        for y, x in np.ndindex(3, 3):
+            whole[..., y : y + 4, x : x + 4] += np.einsum("orqfyx,fg->orqgyx", taps, mid[:, :, y, x])
+        bias = bias + np.einsum("orqfyx,f->orq", taps, job.mid.bias.astype(np.float64))
+        taps, first = whole, -3
+    side = taps.shape[-1] + 1
+    tail = np.zeros((scale, scale, components, features, side, side))
+    tail_bias = np.zeros((scale, scale, components))
+    for r, q in np.ndindex(scale, scale):
+        (cell_y, row), (cell_x, column) = cells[r], cells[q]
+        size = taps.shape[-1]
+        tail[r, q, :, :, cell_y : cell_y + size, cell_x : cell_x + size] = taps[:, row, column]
+        tail_bias[r, q] = bias[:, row, column]
+    return (None if merged else job.mid), tail, first, tail_bias
+
+
+def _low_pass(alpha: float) -> Doubles | None:
+    """(1 - α)·identity + α·half-band, both ways: 7×7 taps, most of them 0."""
+    if not alpha:
+        return None
+    (taps,) = HALF_BAND.phases
+    row = np.array([float(taps.get(k, 0)) for k in range(-3, 4)])
+    whole = alpha * np.outer(row, row)
+    whole[3, 3] += 1 - alpha
+    return whole
+
+
+def _phases(scale: int) -> NDArray[np.float64]:
+    """(scale, 3): the weights of the source samples at -1, 0 and 1."""
+    bank = magic_kernel(scale)
+    low, high = bank.reach
+    assert low >= -1 and high <= 1 and math.isclose(sum(map(float, bank.phases[0].values())), 1)
+    return np.array([[float(taps.get(k, 0)) for k in (-1, 0, 1)] for taps in bank.phases])

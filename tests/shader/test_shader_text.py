@@ -1,0 +1,89 @@
+"""What `export shader` writes: headers that players understand, within the sizes that were promised."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.cli.export import command
+from paragon_stream.cli.main import run
+from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.framejob.glsl.emit import ShaderOptions, emit_shader
+from paragon_stream.framejob.glsl.literals import number
+from paragon_stream.framejob.glsl.network import Hook
+
+LARGEST = 130_000
+
+
+def export(*arguments: object) -> str:
+    answer = CliRunner().invoke(command, ["shader", *map(str, arguments)])
+    assert answer.exit_code == 0, (answer.output, answer.exception)
+    return answer.output
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--hook", "rgb"], ["--half"], ["--strength", "1"], ["--weights", "fidelity"]]
+)
+def test_files_are_small_and_plain(tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "out.glsl"
+    assert str(path) in export(*options, path)
+    text = path.read_bytes().decode("ascii")
+    assert len(text) <= LARGEST
+    assert "SPDX-License-Identifier: MIT" in text
+    hooks = re.findall(r"^//!HOOK (.*)$", text, re.MULTILINE)
+    saved = re.findall(r"^//!SAVE (.*)$", text, re.MULTILINE)
+    assert set(hooks) == {"MAIN" if "rgb" in options else "LUMA"}
+    assert len(hooks) == len(saved) + 1 <= 16
+    # A name that is read was written before, or is the hooked one.
+    known = set(hooks)
+    for line in text.splitlines():
+        if line.startswith("//!BIND "):
+            assert line.split()[1] in known
+        if line.startswith("//!SAVE "):
+            known.add(line.split()[1])
+
+
+def test_strength_is_in_the_file() -> None:
+    video = load_weights("video", variant="realtime", scale=2)
+    usual, weak, strong = (emit_shader(video, ShaderOptions(strength=s)) for s in (None, 0.0, 1.0))
+    assert "strength 0.4" in usual and "strength 0" in weak and "strength 1" in strong
+    assert len({usual, weak, strong}) == 3
+
+
+def test_range_concerns_luma_alone() -> None:
+    weights = load_weights("fidelity", variant="realtime", scale=2)
+    luma = [emit_shader(weights, ShaderOptions(full_range=full)) for full in (False, True)]
+    colours = [emit_shader(weights, ShaderOptions(hook=Hook.RGB, full_range=full)) for full in (False, True)]
+    assert luma[0] != luma[1] and colours[0] == colours[1]
+
+
+def test_what_cannot_be_is_said() -> None:
+    with pytest.raises(EngineError, match="photo"):
+        emit_shader(load_weights("untrained", variant="photo"), ShaderOptions())
+    with pytest.raises(UsageError, match="not conditioned"):
+        emit_shader(load_weights("fidelity", variant="realtime"), ShaderOptions(strength=0.5))
+    with pytest.raises(UsageError, match="outside"):
+        emit_shader(load_weights("video", variant="realtime"), ShaderOptions(strength=1.5))
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "out.glsl"
+    path.write_text("mine")
+    assert run(["export", "shader", str(path)]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert run(["export", "shader", str(path), "--overwrite"]) == 0
+    assert path.read_text().startswith("// ParagonSR2")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123456, ".012346"), (-0.5, "-.5"), (3, "3."), (-1e-7, "-1e-7"), (0, "0."), (1.5e9, "1.5e9")],
+)
+def test_literals(value: float, text: str) -> None:
+    assert number(value) == text
+    assert float(number(value)) == pytest.approx(value, rel=1e-4)
