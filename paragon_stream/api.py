@@ -46,6 +46,7 @@ def upscale(
     duration: TimeLike | None = None,
     end: TimeLike | None = None,
     video: int | None = SourceOptions.video,
+    probesize: str | int | None = SourceOptions.probe_size,
     audio: TrackList = None,
     subtitles: TrackList = None,
     attachments: bool = TrackChoice.attachments,
@@ -74,6 +75,9 @@ def upscale(
     `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
     or "h:mm:ss.xxx". `deinterlace` is auto (frames flagged as interlaced), off, bwdif, bwdif-2x (double rate)
     or yadif; `idet` looks at the picture instead of the flags; `ivtc` undoes telecine.
+
+    `probesize` is how much of a transport or program stream is searched for streams before the render: bytes,
+    "500M", "all"; by default the first 100 MB, and further where something is found behind them.
 
     `video` is the number of the video to upscale, from 1; `audio` and `subtitles` are lists of numbers and
     languages to keep ("1,3", "eng,jpn", [] for none); the sound and subtitles of the files in `add` become
@@ -120,6 +124,7 @@ def upscale(
         duration=duration,
         end=end,
         video=video,
+        probesize=probesize,
         audio=audio,
         subtitles=subtitles,
         attachments=attachments,

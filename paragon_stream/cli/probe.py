@@ -27,6 +27,7 @@ from paragon_stream.cli.options import given
 @click.option("--to", metavar="SIZE", help="Size to plan for, instead of a factor: 1080p.")
 @click.option("--fit", metavar="HOW", help="Into that size: inside (default), crop, pad or stretch.")
 @click.option("--codec", metavar="NAME", help="Video encoder to plan for.")
+@click.option("--probesize", metavar="SIZE", help="How much of a TS, MPEG or FLV file to search: 500M, all.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
@@ -36,6 +37,7 @@ def command(
     to: str | None,
     fit: str | None,
     codec: str | None,
+    probesize: str | None,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -47,7 +49,7 @@ def command(
     from paragon_stream.render.request import RenderRequest
 
     planned = _planned_destination(Path(source), suffix)
-    wanted = given(scale=scale, to=to, fit=fit, codec=codec)
+    wanted = given(scale=scale, to=to, fit=fit, codec=codec, probesize=probesize)
     plan = plan_render(RenderRequest(source=source, destination=planned, overwrite=True, **wanted))
     info = plan.source
     compression = None if info.container == CONTAINER else measure_strength(info)

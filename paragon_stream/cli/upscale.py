@@ -55,6 +55,11 @@ class _MainCommand(click.Command):
 @click.option("--idet", is_flag=True, default=None, help="Look for interlacing, where flags are wrong.")
 @click.option("--ivtc", is_flag=True, default=None, help="Undo telecine: film at 24 frames a second.")
 @click.option("--video", type=int, metavar="N", help="Upscale the N-th video (default: the main one).")
+@click.option(
+    "--probesize",
+    metavar="SIZE",
+    help="How much of a TS, MPEG or FLV file to search for streams: 500M, all (default: as needed).",
+)
 @click.option("--audio", metavar="LIST", help="Sound to keep: numbers from 1, or languages: 1,3 or eng,jpn.")
 @click.option("--subs", "subtitles", metavar="LIST", help="Subtitles to keep, likewise.")
 @click.option("--no-audio", "audio", flag_value="none", help="Leave all sound out.")

@@ -11,6 +11,7 @@ from paragon_stream.media.facts.cut import Cut, Range
 from paragon_stream.media.facts.fields import Deinterlace
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.facts.source import check_local
 from paragon_stream.media.facts.tracks import video_index
@@ -30,6 +31,8 @@ class SourceOptions:
     """Which of the videos, counted from 1; None is the main one."""
     range: Range | None = None
     """The part to render."""
+    probe_size: int | None = None
+    """Bytes searched for streams where the header does not list them; None is as many as necessary."""
     rate: Fraction | None = None
     """Frames per second of a sequence of images."""
     deinterlace: Deinterlace = Deinterlace.AUTO
@@ -54,8 +57,9 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
         return probe_sequence(sequence, options.rate)
     if options.rate is not None:
         raise UsageError("--fps is for sequences of images: a video brings its own times")
-    index = None if options.video is None else video_index(Path(path), options.video)
-    info = probe(path, video=index)
+    probing = settle_probing(Path(path), options.probe_size)
+    index = None if options.video is None else video_index(Path(path), options.video, probing)
+    info = probe(path, video=index, probing=probing)
     wanted = options.range
     rough = None if wanted is None else wanted.in_source(info.programme_start, info.video.time_base)
     treated, hints = treat_fields(replace(info, cut=rough), options.deinterlace, options.idet, options.ivtc)

@@ -14,6 +14,7 @@ from paragon_stream.frame import requested_pixel_format
 from paragon_stream.media.decode.decoder_choice import HwAccel
 from paragon_stream.media.facts.cut import TimeLike, parse_range
 from paragon_stream.media.facts.fields import parse_method
+from paragon_stream.media.facts.probing import parse_probe_size
 from paragon_stream.media.facts.tracks import TrackChoice, TrackList, parse_tracks
 from paragon_stream.media.images.sequence_reader import parse_rate
 from paragon_stream.media.output.plan import OutputOptions
@@ -41,6 +42,7 @@ class RenderRequest(UpscalerOptions):
     duration: TimeLike | None = None
     end: TimeLike | None = None
     video: int | None = SourceOptions.video
+    probesize: str | int | None = SourceOptions.probe_size
     audio: TrackList = None
     subtitles: TrackList = None
     attachments: bool = TrackChoice.attachments
@@ -64,6 +66,7 @@ class RenderRequest(UpscalerOptions):
         """How the source is read."""
         return SourceOptions(
             video=self.video,
+            probe_size=parse_probe_size(self.probesize),
             range=parse_range(self.start, self.duration, self.end),
             rate=parse_rate(self.fps),
             deinterlace=parse_method(self.deinterlace),

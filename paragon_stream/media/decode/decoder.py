@@ -22,6 +22,7 @@ from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
 from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.info import Damage, Gpu
+from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
@@ -55,8 +56,9 @@ class Decoder:
         threads: int | None = None,
         quantisers: bool = False,
         gpu: Gpu | None = None,
+        probing: Probing = HEADERS,
     ) -> None:
-        self._path, self._index = path, index
+        self._path, self._index, self._probing = path, index, probing
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
         self._gpu: Gpu | None = None
         """What decodes now; None is the CPU."""
@@ -94,13 +96,13 @@ class Decoder:
         """The file, its video stream and what decodes it: `gpu`, or else the CPU."""
         if gpu is not None:
             try:
-                opened = open_on_gpu(self._path, self._index, gpu)
+                opened = open_on_gpu(self._path, self._index, gpu, self._probing)
             except AV_ERRORS as error:
                 self._leave_gpu(f"cuda:{gpu.number} cannot be used: {reason(error)}")
             else:
                 self._gpu = gpu
                 return opened
-        container = open_source(self._path)
+        container = open_source(self._path, self._probing)
         stream = video_stream(container, self._index)
         return container, stream, decoding_context(stream)
 
@@ -249,7 +251,7 @@ class Decoder:
     def _owed_by_gpu(self) -> list[av.VideoFrame]:
         """Let the CPU decode from the last key frame on; what it gives at once."""
         self._gpu = None
-        self._again = open_source(self._path)
+        self._again = open_source(self._path, self._probing)
         self._context = decoding_context(video_stream(self._again, self._index))
         self._context.copy_opaque = True
         self._use_threads()
@@ -282,7 +284,7 @@ class Decoder:
         start = self._tail.first and self._tail.first + self._threads - 1
         self._failures = [serial for serial in self._failures if serial < start]
         found: deque[av.VideoFrame] = deque(maxlen=self._tail.reorder)
-        with open_source(self._path) as again:
+        with open_source(self._path, self._probing) as again:
             context = decoding_context(video_stream(again, self._index))
             context.thread_type, context.thread_count, context.copy_opaque = "NONE", 1, True
             for serial, packet in enumerate([*self._tail.packets, None], self._tail.first):

@@ -86,7 +86,7 @@ def _difference(info: MediaInfo) -> str:
     video, pictures = info.video, []
     shapes = video.format.pixel_format.plane_shapes
     for gpu in (replace(video.gpu, resident=False) if video.gpu else None, None):
-        decoder = Decoder(info.path, video.index, gpu=gpu)
+        decoder = Decoder(info.path, video.index, gpu=gpu, probing=info.probing)
         try:
             frames = list(islice(decoder, _COMPARED))
             if gpu is not None and decoder.left_gpu is not None:

@@ -14,7 +14,8 @@ from av.container import InputContainer
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.frame import Layout, PixelFormat
 from paragon_stream.media.facts.info import Gpu, VideoInfo
-from paragon_stream.media.facts.source import ffmpeg_name, open_source, video_stream
+from paragon_stream.media.facts.probing import HEADERS, Probing
+from paragon_stream.media.facts.source import open_demuxer, open_source, video_stream
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_interleaved
 
 SEMI_PLANAR = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
@@ -48,12 +49,14 @@ def _accelerator(gpu: Gpu) -> HWAccel:
     )
 
 
-def open_on_gpu(path: Path, index: int, gpu: Gpu) -> tuple[InputContainer, av.VideoStream, Any]:
+def open_on_gpu(
+    path: Path, index: int, gpu: Gpu, probing: Probing = HEADERS
+) -> tuple[InputContainer, av.VideoStream, Any]:
     """A file, its video stream and a context on the GPU that decodes it.
 
     Raises what PyAV raises: without driver or GPU, or for codecs that FFmpeg decodes on the CPU only.
     """
-    container = open_source(path)
+    container = open_source(path, probing)
     try:
         stream = video_stream(container, index)
         theirs: Any = stream.codec_context
@@ -64,7 +67,7 @@ def open_on_gpu(path: Path, index: int, gpu: Gpu) -> tuple[InputContainer, av.Vi
             context.width, context.height = theirs.width, theirs.height
         else:  # with all that the container says of it
             container.close()
-            container = av.open(ffmpeg_name(path), "r", hwaccel=_accelerator(gpu))
+            container = open_demuxer(path, probing, _accelerator(gpu))
             stream = video_stream(container, index)
             context = stream.codec_context
         if not context.is_hwaccel:

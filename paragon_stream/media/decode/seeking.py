@@ -12,6 +12,7 @@ import av
 
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.facts.info import Gpu
+from paragon_stream.media.facts.probing import HEADERS, Probing
 
 _FURTHER_BACK = (0, 4, 30)
 """Seconds: where a key frame did not do (pictures before it are missing, or refresh takes a while), an
@@ -28,16 +29,17 @@ def decoder_at(
     threads: int | None = None,
     quantisers: bool = False,
     gpu: Gpu | None = None,
+    probing: Probing = HEADERS,
 ) -> tuple[Decoder, Iterator[av.VideoFrame]]:
     """A decoder of video stream `index` and its frames from some time before `begin` on.
 
     `begin` is in seconds of the source's timestamps. The first frame lies before it and is sound, so every
     later one decodes as it would from the start of the file; at least one is a predecessor for filters that
-    look back. Where that cannot be had the frames come from the start. `threads`, `quantisers` and
-    `gpu` are `Decoder`'s. Raises InputError.
+    look back. Where that cannot be had the frames come from the start. `threads`, `quantisers`, `gpu` and
+    `probing` are `Decoder`'s. Raises InputError.
     """
     for further in _FURTHER_BACK:
-        decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu)
+        decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
         if decoder.skip_to(begin - further):
             frames = iter(decoder)
             first = next(frames, None)
@@ -47,5 +49,5 @@ def decoder_at(
                     _log.debug("decoding of %s begins at %.3f s", path, float(shown))
                     return decoder, chain([first], frames)
         decoder.close()
-    decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu)
+    decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
     return decoder, iter(decoder)

@@ -11,6 +11,7 @@ from paragon_stream.frame import FrameFormat
 from paragon_stream.media.facts.appearance import Appearance, ColorNumbers
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.fields import FieldJob, Parity
+from paragon_stream.media.facts.probing import HEADERS, Probing
 
 
 class StreamKind(StrEnum):
@@ -150,6 +151,8 @@ class MediaInfo:
     """Whether the file can be opened a second time and read from its start: true of every regular file."""
     cut: Cut | None = None
     """The part of it that is rendered; None for all of it."""
+    probing: Probing = HEADERS
+    """How every reader of this file must open it, to find the same streams under the same numbers."""
     hints: tuple[str, ...] = ()
     """Sentences about what the user might want to choose otherwise."""
 

@@ -17,6 +17,8 @@ from paragon_stream.media.facts.appearance import Appearance, ColorNumbers
 from paragon_stream.media.facts.color_tags import decide_color, read_color
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.late_streams import settle_probing
+from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
 from paragon_stream.media.facts.streams import codec_name, describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
@@ -36,18 +38,19 @@ _MAX_SANE_RATE = 300
 _log = logging.getLogger(__name__)
 
 
-def probe(path: str | Path, *, video: int | None = None) -> MediaInfo:
+def probe(path: str | Path, *, video: int | None = None, probing: Probing | None = None) -> MediaInfo:
     """Read the facts of a media file and choose the video stream to upscale.
 
     The main video is the stream with container index `video`, or else the first that gives frames, streams
     with the default disposition first; cover pictures are never it. Colour that is untagged is decided here,
-    once (`VideoInfo.guessed`).
+    once (`VideoInfo.guessed`). `probing` says how far streams are searched for; None is as far as necessary.
 
     Raises InputError: the file cannot be opened (see `open_source`), has no video, or none that decodes.
     Raises FormatError: a pixel format, matrix or Dolby Vision profile that cannot be processed faithfully.
     """
     path = Path(path)
-    with open_source(path) as container:
+    probing = probing or settle_probing(path)
+    with open_source(path, probing) as container:
         streams = tuple(describe_stream(stream) for stream in container.streams)
         if video is None:
             candidates = [s for s in streams if s.kind is StreamKind.VIDEO and s.codec and s.copyable]
@@ -61,7 +64,7 @@ def probe(path: str | Path, *, video: int | None = None) -> MediaInfo:
         duration = _container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
         name = container.format.name
-    chosen = _first_that_decodes(path, indices)
+    chosen = _first_that_decodes(path, indices, probing)
     return MediaInfo(
         path=path,
         container=name,
@@ -70,6 +73,7 @@ def probe(path: str | Path, *, video: int | None = None) -> MediaInfo:
         chapters=chapters,
         duration=duration,
         start_time=start_time,
+        probing=probing,
     )
 
 
@@ -80,10 +84,10 @@ def _no_video(path: Path, kinds: set[StreamKind]) -> str:
     return f"{path} has no video stream" + (f", only {' and '.join(held)}" if held else "")
 
 
-def _first_that_decodes(path: Path, indices: list[int]) -> VideoInfo:
+def _first_that_decodes(path: Path, indices: list[int], probing: Probing) -> VideoInfo:
     why = ""
     for index in indices:
-        with open_source(path) as container:
+        with open_source(path, probing) as container:
             stream = video_stream(container, index)
             try:
                 frames = _first_frames(container, stream)

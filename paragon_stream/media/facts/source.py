@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from paragon_stream.errors import InputError, UsageError
+from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 
 _HEAD = 1 << 20
@@ -33,8 +35,8 @@ def ffmpeg_name(path: Path) -> str:
     return str(path.absolute())
 
 
-def open_source(path: str | Path) -> InputContainer:
-    """The demuxer of a regular file. The caller closes it.
+def open_source(path: str | Path, probing: Probing = HEADERS) -> InputContainer:
+    """The demuxer of a regular file, searched for streams as `probing` says. The caller closes it.
 
     Raises InputError: missing, unreadable, a folder, no regular file, empty, text, cut off before its index,
     encrypted, or in no format that FFmpeg knows.
@@ -55,13 +57,21 @@ def open_source(path: str | Path) -> InputContainer:
     if not head:
         raise InputError(f"{path} is empty")
     try:
-        container = av.open(ffmpeg_name(path), "r")
+        container = open_demuxer(path, probing)
     except AV_ERRORS as error:
         raise InputError(_explanation(path, head, error)) from error
     if container.format.name in _TEXT_ART:
         container.close()
         what = "a text file, not a video" if _looks_like_text(head) else "not a media file"
         raise InputError(f"{path} is {what}")
+    return container
+
+
+def open_demuxer(path: Path, probing: Probing, hwaccel: HWAccel | None = None) -> InputContainer:
+    """The demuxer of `path`, whose streams `hwaccel` decodes where it is given. Raises what PyAV raises."""
+    container = av.open(ffmpeg_name(path), "r", options=probing.options, hwaccel=hwaccel)
+    if probing.rewinds:
+        container.seek(0, unsupported_byte_offset=True)
     return container
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
 from paragon_stream.media.facts.languages import language_code, same_language
+from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import describe_stream
 
@@ -52,19 +53,19 @@ def unwanted(streams: Sequence[StreamInfo], choice: TrackChoice) -> set[int]:
     return out
 
 
-def video_index(path: Path, number: int) -> int:
+def video_index(path: Path, number: int, probing: Probing = HEADERS) -> int:
     """Container index of the `number`-th video, from 1. Raises UsageError; what `open_source` raises."""
-    with open_source(path) as container:
+    with open_source(path, probing) as container:
         videos = [s for s in map(describe_stream, container.streams) if s.kind is StreamKind.VIDEO]
     return _matching(videos, str(number), StreamKind.VIDEO)[0].index
 
 
-def added_streams(path: Path) -> tuple[StreamInfo, ...]:
+def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
     """The sound and subtitles of an added file, with the language and role that its name tells.
 
     "film.eng.forced.srt" is English and forced; what the file itself says counts more. Raises InputError.
     """
-    with open_source(path) as container:
+    with open_source(path, probing) as container:
         streams = [describe_stream(stream) for stream in container.streams]
     found = [
         s for s in streams if s.kind in (StreamKind.AUDIO, StreamKind.SUBTITLE) and s.copyable and s.codec

@@ -45,7 +45,7 @@ def treat_fields(
     if seen is not None:
         _log.info("fields: %s", seen)
         video, hints = replace(video, interlaced=seen.interlaced), _hints(info, seen, ivtc)
-    if _is_near_ntsc(info) and has_pulldown_flags(info.path, video.index):
+    if _is_near_ntsc(info) and has_pulldown_flags(info):
         if ivtc:
             return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
         hints = (_SOFT,)

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
-from pathlib import Path
 
 from av.filter import Graph
 
@@ -67,9 +66,9 @@ def measure_fields(info: MediaInfo, frames: int = _LOOK_AT) -> FieldStatistics:
     video = info.video
     begin = info.cut.start if info.cut else Fraction(0)
     if begin > (video.start_pts or 0) * video.time_base:
-        decoder, decoded = decoder_at(info.path, video.index, begin)
+        decoder, decoded = decoder_at(info.path, video.index, begin, probing=info.probing)
     else:
-        decoder = Decoder(info.path, video.index)
+        decoder = Decoder(info.path, video.index, probing=info.probing)
         decoded = iter(decoder)
     verdicts: Counter[str] = Counter()
     repeated: Counter[str] = Counter()
@@ -113,15 +112,15 @@ def _count(graph: Graph, verdicts: Counter[str], repeated: Counter[str]) -> None
         repeated[frame.metadata.get("lavfi.idet.repeated.current_frame", "neither")] += 1
 
 
-def has_pulldown_flags(path: Path, index: int) -> bool:
+def has_pulldown_flags(info: MediaInfo) -> bool:
     """Whether the times of the first frames alternate between two and three fields of 59.94 a second.
 
     So look film pictures that a stream tells the player to repeat (MPEG-2's repeat_first_field): they are
     whole. Only packets are read.
     """
     stamps: list[int] = []
-    with open_source(path) as container:
-        stream = video_stream(container, index)
+    with open_source(info.path, info.probing) as container:
+        stream = video_stream(container, info.video.index)
         unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
         for packet in islice(container.demux(stream), 60):
             if packet.pts is not None:

@@ -98,11 +98,24 @@ class VideoReader:
         if source is not None:
             self._decoder, decoded = source, iter(source)
         elif begin is None or begin <= (video.start_pts or 0) * video.time_base:
-            self._decoder = Decoder(info.path, video.index, threads=threads, quantisers=strengths, gpu=gpu)
+            self._decoder = Decoder(
+                info.path,
+                video.index,
+                threads=threads,
+                quantisers=strengths,
+                gpu=gpu,
+                probing=info.probing,
+            )
             decoded = iter(self._decoder)
         else:
             self._decoder, decoded = decoder_at(
-                info.path, video.index, begin, threads=threads, quantisers=strengths, gpu=gpu
+                info.path,
+                video.index,
+                begin,
+                threads=threads,
+                quantisers=strengths,
+                gpu=gpu,
+                probing=info.probing,
             )
         self._decoders = [self._decoder.name]
         timed = self._stamped(decoded, self._decoder)

@@ -14,6 +14,7 @@ from typing import Any
 import av
 from av.bitstream import BitStreamFilterContext
 
+from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 
@@ -54,9 +55,9 @@ def has_adts(template: Any) -> bool:
     )
 
 
-def audio_config(path: Path, index: int) -> bytes | None:
+def audio_config(path: Path, index: int, probing: Probing) -> bytes | None:
     """The AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of stream `index`, from its first sound packet."""
-    with open_source(path) as source:
+    with open_source(path, probing) as source:
         stream = source.streams[index]
         return config_of(islice(source.demux(stream), _LOOK_AT), stream)
 

@@ -22,9 +22,12 @@ from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, rescal
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
+from paragon_stream.media.facts.late_streams import streams_since
+from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import has_index, open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.output.adts import AdtsFilter, audio_config, has_adts
+from paragon_stream.media.output.attachments import Attachments
 from paragon_stream.media.output.audio import AudioConverter
 from paragon_stream.media.output.packet_trim import Gate
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
@@ -68,6 +71,8 @@ class _Route:
     repaired: int = 0
     failed: int = 0
     why_failed: str = ""
+    previous: tuple[int, int] | None = None
+    """Decode time and duration of the packet read last, ticks."""
     lag: Fraction = Fraction(0)
     """What it is moved by, seconds, because its timestamps jumped back and the video's did not."""
     gate: Gate | None = None
@@ -88,14 +93,16 @@ class Companions:
         shift: Fraction,
         cut: Cut | None = None,
         interval: Fraction = Fraction(1, 25),
+        probing: Probing = HEADERS,
     ) -> None:
         self._plans = {plan.stream.index: plan for plan in plans}
         self._shift = shift
         self._cut = cut
         self._video = video
-        self._source = open_source(path)
+        self._probing = probing
+        self._source = open_source(path, probing)
         self._routes: dict[int, _Route] = {}
-        self._covers = 0
+        self._attachments = Attachments(path, probing)
         self._packets: Iterator[AnyPacket] | None = None
         self._ended = False
         self._video_reached: Fraction | None = None
@@ -105,6 +112,8 @@ class Companions:
         self._settling = False
         self._held_bytes = 0
         self._trouble: str | None = None
+        self._unseen: list[str] = []
+        """Streams that began behind what was searched for them."""
         self.refused = 0
         """Packets that the muxer refused afterwards, without saying which."""
 
@@ -122,7 +131,7 @@ class Companions:
         plan = self._plans[index]
         template = self._source.streams[index]
         if plan.action is Action.ATTACH:
-            self._attach(template, out)
+            self._attachments.attach(template, out)
             return
         if plan.action is Action.COPY:
             target = add_copy(out, template)
@@ -145,17 +154,21 @@ class Companions:
         strip = None
         if plan.action is Action.COPY and has_adts(template) and container.name != "ts":
             strip = AdtsFilter(template)
-            target.codec_context.extradata = audio_config(Path(self._source.name), index)
+            target.codec_context.extradata = audio_config(Path(self._source.name), index, self._probing)
         dense = template.type in ("audio", "video") and not cover
+        unit = _fraction(template.time_base)
+        start = template.start_time
         self._routes[index] = _Route(
             plan=plan,
-            unit=_fraction(template.time_base),
+            unit=unit,
             target=target,
             converter=converter,
             dense=dense,
             step=int(dense and container.strict_decode_order),
             strip=strip,
-            gate=Gate(plan.stream.kind, self._cut, _fraction(template.time_base)) if self._cut else None,
+            gate=Gate(plan.stream.kind, self._cut, unit) if self._cut else None,
+            # Where a stream begins late, nothing of it is to be looked for before.
+            reached=start * unit if self._probing.size and start is not None else None,
         )
 
     def take(self, until: Fraction | None) -> Iterator[AnyPacket]:
@@ -194,6 +207,11 @@ class Companions:
     def warnings(self) -> list[str]:
         """What went wrong, one sentence for each stream and kind of trouble."""
         said = [self._trouble] if self._trouble else []
+        said += [
+            f"a stream that begins late was not found in time and is missing ({words}):"
+            " render again with --probesize all"
+            for words in self._unseen
+        ]
         if self.refused:
             said.append(f"{self.refused} damaged packets of the copied streams could not be written")
         for route in self._routes.values():
@@ -212,6 +230,7 @@ class Companions:
             packet = None if self._is_past_cut() else next(self._packets, None)
             if packet is None:
                 self._ended = True
+                self._unseen = streams_since(self._source)
                 self._hold_early(settling=True)
                 for route in self._routes.values():
                     for standing in route.gate.rest() if route.gate else ():
@@ -261,6 +280,8 @@ class Companions:
             return
         if packet.size == 0:
             return  # the end of the stream, or nothing to copy
+        if route.plan.stream.kind is StreamKind.AUDIO:
+            _tell_apart(packet, route)
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
             route.reached = route.reached or self._shift
@@ -354,37 +375,22 @@ class Companions:
             route.last_dts = packet.dts
         return packet
 
-    def _attach(self, template: Any, out: Any) -> None:
-        """Put a font or a cover into the output's header."""
-        tags = template.metadata
-        if template.type == "attachment":
-            name, mimetype, data = template.name or "unnamed", template.mimetype or "", template.data
-        else:
-            kind = "png" if template.codec_context.codec.canonical_name == "png" else "jpeg"
-            suffix = {"png": "png", "jpeg": "jpg"}[kind]
-            self._covers += 1
-            number = f"_{self._covers}" if self._covers > 1 else ""
-            name = tags.get("filename") or f"cover{number}.{suffix}"
-            mimetype = tags.get("mimetype") or f"image/{kind}"
-            data = _picture(Path(self._source.name), template.index)
-        stream = out.add_attachment(name, mimetype, data)
-        if tags.get("title"):
-            stream.metadata["title"] = tags["title"]
+
+def _tell_apart(packet: AnyPacket, route: _Route) -> None:
+    """Give a packet of sound that has the stamp of the one before the time behind it.
+
+    So FFmpeg stamps the second of two packets that begin in the same piece of a program stream.
+    """
+    dts, previous = packet.dts, route.previous
+    if dts is not None and previous is not None and dts == previous[0] and packet.pts in (None, dts):
+        _move(packet, previous[1])
+    route.previous = None if packet.dts is None else (packet.dts, packet.duration or 0)
 
 
 def _move(packet: AnyPacket, ticks: int) -> None:
     if ticks:
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
-
-
-def _picture(path: Path, index: int) -> bytes:
-    """The bytes of an attached picture; read through a demuxer of its own, whose position does not matter."""
-    with open_source(path) as source:
-        for packet in source.demux(source.streams[index]):
-            if packet.size:
-                return bytes(packet)
-    return b""
 
 
 def _fraction(value: Any) -> Fraction:

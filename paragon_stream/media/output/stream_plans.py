@@ -12,6 +12,8 @@ from typing import Any
 from paragon_stream.media.facts.containers import Container, Cover
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
+from paragon_stream.media.facts.late_streams import settle_probing
+from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.tracks import TrackChoice, added_streams, unwanted
 from paragon_stream.media.output.packet_trim import cut_chapters
@@ -72,6 +74,7 @@ class AddedFile:
     streams: tuple[StreamPlan, ...]
     shift: Fraction
     cut: Cut | None
+    probing: Probing = HEADERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +95,9 @@ def plan_companions(info: MediaInfo, container: Container, choice: TrackChoice) 
         reason = "the source can be read only once"
         dropped = [dropped_stream(s, reason) for s in info.streams if s.index != info.video.index]
         return CompanionPlan(streams=tuple(dropped), added=added)
-    with open_source(info.path) as source:
-        samples = first_packets(source) if len(info.streams) > 1 else {}
+    with open_source(info.path, info.probing) as source:
+        late = bool(info.probing.size)
+        samples = first_packets(source, late=late) if len(info.streams) > 1 else {}
         plans = []
         for stream in info.streams:
             template = source.streams[stream.index]
@@ -131,9 +135,10 @@ def _clock_start(container: str, start: Fraction) -> Fraction:
 
 def _added(path: Path, info: MediaInfo, container: Container) -> AddedFile:
     """Times in an added file count from the beginning of the programme."""
-    streams = added_streams(path)
-    with open_source(path) as source:
-        samples = first_packets(source)
+    probing = settle_probing(path)
+    streams = added_streams(path, probing)
+    with open_source(path, probing) as source:
+        samples = first_packets(source, late=bool(probing.size))
         plans = tuple(
             _fate(stream, source.streams[stream.index], samples.get(stream.index), container)
             for stream in streams
@@ -146,6 +151,7 @@ def _added(path: Path, info: MediaInfo, container: Container) -> AddedFile:
         streams=plans,
         shift=time_shift(info) + clock,
         cut=cut and Cut(start=cut.start + clock, end=None if end is None else end + clock),
+        probing=probing,
     )
 
 
@@ -158,6 +164,8 @@ def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Co
         return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
     if stream.kind is StreamKind.COVER and container.cover is Cover.NONE:
         return dropped_stream(stream, f"{container.name} holds no cover pictures")
+    if stream.kind is StreamKind.AUDIO and not _says_how_it_sounds(template):
+        return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
     why_not = refusal(container, template, sample)
     if why_not is None:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
@@ -170,8 +178,6 @@ def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Co
             reason="" if plain else "fonts, positions and effects are lost",
             loss=not plain,
         )
-    if stream.kind is StreamKind.AUDIO and not _says_how_it_sounds(template):
-        return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
     if stream.kind is StreamKind.AUDIO and stream.copyable:
         return StreamPlan(
             stream=stream, action=Action.CONVERT, codec=container.audio_encoder, reason=why_not, loss=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import av
@@ -32,20 +32,31 @@ def add_copy(out: Any, template: Any) -> Any:
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 
 
-def first_packets(source: Any) -> dict[int, bytes]:
-    """The payload of the first packet of each stream, as far as it comes early in the open `source`."""
+def first_packets(source: Any, *, late: bool = False) -> dict[int, bytes]:
+    """The payload of the first packet of each stream in the open `source`, as far as it is found quickly.
+
+    With `late`, streams that begin late are looked for where they begin.
+    """
     found: dict[int, bytes] = {}
-    read = 0
     try:
-        for packet in source.demux():
-            if packet.size and packet.stream.index not in found:
-                found[packet.stream.index] = bytes(packet)
-            read += packet.size
-            if read > _LOOK_AT or len(found) == len(source.streams):
-                break
+        _note_packets(source, list(source.streams), found)
+        for stream in source.streams if late else ():
+            if stream.index not in found and stream.start_time is not None:
+                source.seek(stream.start_time, stream=stream)
+                _note_packets(source, [stream], found)
     except AV_ERRORS as error:
         _log.debug("looking for first packets: %s", reason(error))
     return found
+
+
+def _note_packets(source: Any, streams: Sequence[Any], found: dict[int, bytes]) -> None:
+    read = 0
+    for packet in source.demux(streams):
+        if packet.size and packet.stream.index not in found:
+            found[packet.stream.index] = bytes(packet)
+        read += packet.size
+        if read > _LOOK_AT or all(stream.index in found for stream in streams):
+            break
 
 
 _LOOK_AT = 8 << 20

@@ -193,7 +193,7 @@ class VideoWriter:
         if info.seekable:
             interval = 1 / (info.video.average_rate or FALLBACK_RATE)
             self._companions = Companions(
-                info.path, plan.streams, info.video.index, plan.shift, info.cut, interval
+                info.path, plan.streams, info.video.index, plan.shift, info.cut, interval, info.probing
             )
         for stream in info.streams:
             if stream.index == info.video.index:
@@ -201,7 +201,9 @@ class VideoWriter:
             elif self._companions is not None:
                 self._companions.add(stream.index, self._out, self._container)
         for file in plan.added:
-            self._added.append(Companions(file.path, file.streams, None, file.shift, file.cut))
+            self._added.append(
+                Companions(file.path, file.streams, None, file.shift, file.cut, probing=file.probing)
+            )
             for added in file.streams:
                 self._added[-1].add(added.stream.index, self._out, self._container)
         self._out.metadata.update(plan.file_tags)

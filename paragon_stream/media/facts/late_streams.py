@@ -1,0 +1,115 @@
+"""Streams that begin late: looked for before a render, and once more at its end.
+
+Most containers list their streams in a header. MPEG transport and program streams and FLV do not: a stream
+appears with its first packet, or with a new program map. Recordings and DVDs whose second sound or subtitles
+begin late are normal. All readers of a file must find the same streams under the same numbers: how far they
+search is decided once, by `settle_probing`, and kept in `MediaInfo.probing`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from paragon_stream.media.facts.probing import HEADERS, Probing
+from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.facts.streams import describe_stream
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.ffmpeg.log import overhearing
+
+_WITHOUT_LIST = frozenset({"mpegts", "mpeg", "flv"})
+"""FFmpeg's names of the containers that do not list their streams in a header."""
+_REWOUND = frozenset({"mpegts", "mpeg"})
+"""Those of them that can be read from any byte on."""
+
+DEFAULT_SIZE = 100_000_000
+"""Bytes that are searched in such containers: a minute or more of broadcasts and DVDs, 0.7 s of one core."""
+_WINDOWS = 24
+"""Places behind that where a larger file is looked at; the last is its end."""
+_WINDOW_SIZE = 1 << 20
+_LAST_WINDOW_SIZE = 8 << 20
+
+
+def settle_probing(path: Path, size: int | None = None) -> Probing:
+    """How `path` is to be opened so that all of its streams are found.
+
+    `size` is the number of bytes that the user wants searched; None looks as far as is necessary. The cost is
+    paid only where the header does not list the streams, and by later readers only where a longer search
+    finds more. Raises InputError.
+    """
+    with open_source(path) as container:
+        name = container.format.name
+        if name not in _WITHOUT_LIST:
+            return HEADERS
+        found = _facts(container)
+    length = path.stat().st_size
+    longer = Probing(size=min(size or DEFAULT_SIZE, length), rewinds=name in _REWOUND)
+    if size is not None:
+        return longer
+    with open_source(path, longer) as container:
+        further = _reaching_further(container, path, longer)
+        return HEADERS if further == longer and _facts(container) == found else further
+
+
+def streams_since(container: Any) -> list[str]:
+    """FFmpeg's words for the streams that appeared in `container` since it was opened.
+
+    PyAV itself shows only those that were there at the beginning.
+    """
+    with overhearing(av.logging.INFO):  # without this level FFmpeg lists nothing
+        listed = _LISTED.findall(container.dumps_format())
+    return [words.strip() for index, words in listed if int(index) >= len(container.streams)]
+
+
+_LISTED = re.compile(r"(?m)^ *Stream #0:(\d+)[^:]*: (.*)$")
+
+
+def _facts(container: InputContainer) -> list[tuple[int, str, str]]:
+    described = [(stream.id, describe_stream(stream)) for stream in container.streams]
+    return [(number, stream.kind, stream.detail) for number, stream in described]
+
+
+def _reaching_further(container: InputContainer, path: Path, probing: Probing) -> Probing:
+    """`probing`, with which `container` was opened, or one that reaches streams which begin behind it."""
+    length = path.stat().st_size
+    rest = length - probing.size
+    if not probing.rewinds or rest <= 0:
+        return probing
+    known = _complete(container)
+    reach = probing.size
+    with path.open("rb") as file:
+        for number in range(1, _WINDOWS + 1):
+            size = _LAST_WINDOW_SIZE if number == _WINDOWS else _WINDOW_SIZE
+            begin = max(probing.size, probing.size + rest * number // _WINDOWS - size)
+            file.seek(begin)
+            new = _stream_ids(file.read(size), container.format.name) - known
+            if new:
+                known |= new
+                reach = min(length, begin + size + _LAST_WINDOW_SIZE)
+    return Probing(size=reach, rewinds=True)
+
+
+def _complete(container: InputContainer) -> set[int]:
+    """Identifiers of the streams with packets: a map alone does not say how sound is stored."""
+    return {s.id for s in container.streams if s.type not in ("audio", "video") or _has_parameters(s)}
+
+
+def _has_parameters(stream: Any) -> bool:
+    context = stream.codec_context
+    if context is None:
+        return False
+    return bool(context.width if stream.type == "video" else context.sample_rate)
+
+
+def _stream_ids(data: bytes, format: str) -> set[int]:
+    """Identifiers of the streams in a piece of a file."""
+    try:
+        with av.open(io.BytesIO(data), "r", format=format, options={"scan_all_pmts": "1"}) as piece:
+            return _complete(piece)
+    except AV_ERRORS:
+        return set()
