@@ -17,6 +17,7 @@ from paragon_stream.device import DeviceInfo
 from paragon_stream.device.discovery import OLDEST, find_gpus
 from paragon_stream.errors import ParagonError
 from paragon_stream.media.decode.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
+from paragon_stream.native.library import kernels, missing
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
@@ -104,6 +105,14 @@ def _ffmpeg(gpus: list[DeviceInfo]) -> Iterator[Finding]:
 
 
 def _cpu_engines() -> Iterator[Finding]:
+    reason = missing()
+    forms = "" if reason else ", ".join(each.form.name for each in kernels())
+    yield Finding(
+        topic="CPU kernels",
+        ok=not reason,
+        what=f"engine native: {forms}" if forms else f"{reason}; the engine openvino works, but slower",
+        remedy=f"{sys.executable or 'python'} -m paragon_stream.native.build" if "built" in reason else "",
+    )
     try:
         from paragon_stream.runtimes.openvino import devices
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -22,6 +23,10 @@ PYTHON = VENV / "Scripts/python.exe" if os.name == "nt" else VENV / "bin/python"
 
 PIP_ZIPAPP = "https://bootstrap.pypa.io/pip/pip.pyz"
 """pip in one file, for Pythons without pip and ensurepip (Debian's python3 without python3-venv)."""
+
+
+COMPILER = "ziglang==0.17.1"
+"""A C++ compiler as a package."""
 
 
 class Failed(Exception):
@@ -79,6 +84,7 @@ def make_environment(dev: bool) -> None:
     )
     site = Path(packages.decode().strip())
     (site / "paragon-stream.pth").write_text(os.path.relpath(ROOT, site) + "\n")
+    build_kernels()
     for kind in {False, dev}:
         stamp(kind).write_bytes((ROOT / "pyproject.toml").read_bytes())
     say("ready")
@@ -91,6 +97,28 @@ def dependencies(dev: bool) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extra: list[str] = project["optional-dependencies"]["dev"] if dev else []
     return [*project["dependencies"], *extra]
+
+
+def build_kernels() -> None:
+    """Compile the CPU kernels, with a compiler that is fetched for it where there is none.
+
+    Not a failure where that cannot be done: another engine works without them.
+    """
+    if not (ROOT / "paragon_stream/native/build.py").is_file():
+        return
+    say("compiling its CPU kernels")
+    command = [PYTHON, "-P", "-m", "paragon_stream.native.build"]
+    if not works(*command, "--check"):
+        with tempfile.TemporaryDirectory() as folder:
+            say("there is no C++ compiler; fetching one for this (ziglang, 100 MB, not kept)")
+            fetch = ["install", "--quiet", "--disable-pip-version-check", "--target", folder, COMPILER]
+            if works(PYTHON, "-m", "pip", *fetch):
+                paths = os.pathsep.join([folder, str(ROOT)])
+                if subprocess.call(command, env={**os.environ, "PYTHONPATH": paths}) == 0:
+                    return
+    elif subprocess.call(command) == 0:
+        return
+    say("the CPU kernels could not be compiled; the engine openvino works without them, but slower")
 
 
 def add_pip() -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
+from paragon_stream.native import build
 from paragon_stream.runtimes import installed_engines
+
+if build.compiler() and not build.is_current():
+    build.build()  # before `installed_engines` looks
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -60,7 +60,8 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             click.option(
                 "--engine",
                 metavar="NAME",
-                help="auto (default), openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx or null.",
+                help="auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx, "
+                "null.",
             ),
             click.option("--precision", metavar="P", help="auto (default), fp32, bf16 or fp16."),
             click.option("--threads", type=int, metavar="N", help="Engine threads (default: all cores)."),

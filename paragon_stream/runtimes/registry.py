@@ -12,6 +12,7 @@ from typing import NamedTuple
 from paragon_stream.device.discovery import find_gpus, ordinals
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.framejob.job import FrameJob
+from paragon_stream.native.library import missing
 from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOptions
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class _Entry(NamedTuple):
 
 
 _RUNTIMES = {
+    "native": _Entry("paragon_stream.runtimes.native", None),
     "openvino": _Entry("paragon_stream.runtimes.openvino", "openvino"),
     "onnxruntime": _Entry("paragon_stream.runtimes.onnxruntime", "onnxruntime"),
     "torch": _Entry("paragon_stream.runtimes.torch", "torch"),
@@ -54,6 +56,8 @@ def runtime(name: str = "auto") -> Runtime:
     if name not in _RUNTIMES:
         raise UsageError(f"there is no engine {name}; choose from {', '.join(ENGINES)}")
     entry = _RUNTIMES[name]
+    if name == "native" and (reason := missing()):
+        raise EngineError(f"the engine native cannot run: {reason}")
     if entry.package is not None and not _is_installed(entry.package):
         wanted = entry.install or entry.package
         raise UsageError(
@@ -72,7 +76,8 @@ def runtime(name: str = "auto") -> Runtime:
 def installed_engines() -> tuple[str, ...]:
     """The engines whose packages are there, and their GPU; `null`, which computes nothing, left out."""
     has_gpu = bool(find_gpus()[0])
-    return tuple(
+    own = () if missing() else ("native",)
+    return *own, *(
         name
         for name, entry in _RUNTIMES.items()
         if entry.package and _is_installed(entry.package) and (has_gpu or not entry.on_gpu)
@@ -95,12 +100,27 @@ def _automatic() -> Runtime:
     """Our own kernels where there is a GPU for them, else the CPU."""
     gpus, reason = find_gpus()
     if not gpus:
-        logger.info("engine: openvino, the fastest for a CPU; no GPU is used: %s", reason)
-        return runtime("openvino")
+        logger.info("engine: one for CPUs; no GPU is used: %s", reason)
+        return CpuRuntime()
     if not _is_installed("cuda.bindings.nvrtc"):
-        logger.info("engine: openvino; %s would need the package nvidia-cuda-nvrtc", gpus[0])
-        return runtime("openvino")
-    return AutomaticRuntime(runtime("cuda"), runtime("openvino"), torch_on_gpu)
+        logger.info("engine: one for CPUs; %s would need the package nvidia-cuda-nvrtc", gpus[0])
+        return CpuRuntime()
+    return AutomaticRuntime(runtime("cuda"), CpuRuntime(), torch_on_gpu)
+
+
+class CpuRuntime:
+    """The engine `native` where it has kernels for the job and is at least as fast, else `openvino`."""
+
+    name = "auto"
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> Session:
+        """Raises EngineError."""
+        reason = missing() or importlib.import_module(_RUNTIMES["native"].module).drawback(job, options)
+        if reason:
+            logger.info("engine: openvino, because %s", reason)
+            return runtime("openvino").compile(job, options)
+        logger.info("engine: native, the fastest for this CPU")
+        return runtime("native").compile(job, options)
 
 
 def torch_on_gpu() -> Runtime | None:

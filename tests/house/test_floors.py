@@ -21,7 +21,7 @@ FLOORS = (
     ("pixels",),
     ("frame", "process", "datafiles", "wholefile"),
     ("geometry",),
-    ("device",),
+    ("device", "native"),
     ("pipeline",),
     ("media", "checkpoint"),
     ("framejob", "models"),

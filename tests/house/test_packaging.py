@@ -14,8 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from paragon_stream.native.build import compiler, library_file
+from paragon_stream.native.library import missing
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-SOURCES = ("LICENSE", "README.md", "engines", "filters", "paragon_stream", "pyproject.toml")
+SOURCES = (
+    "LICENSE", "MANIFEST.in", "README.md", "engines", "filters",
+    "paragon_stream", "pyproject.toml", "scripts", "setup.py",
+)  # fmt: skip
+KERNELS = "paragon_stream/native/lib/"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -37,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SOURCES:
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__", "lib"))
         else:
             shutil.copy2(source, tree)
     archive = build("sdist", tree, folder)
@@ -82,7 +89,7 @@ def test_no_module_and_no_data_file_is_forgotten(wheel: Path) -> None:
     expected = {
         path.relative_to(REPOSITORY).as_posix()
         for path in (REPOSITORY / "paragon_stream").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", "lib"} & {*path.parts}
     }
     for folder in ("engines", "filters"):
         expected |= {
@@ -91,7 +98,20 @@ def test_no_module_and_no_data_file_is_forgotten(wheel: Path) -> None:
             if path.is_file() and "__pycache__" not in path.parts
         }
     assert expected - packed == set()
-    assert {name for name in packed - expected if ".dist-info/" not in name} == set()
+    extra = {name for name in packed - expected if ".dist-info/" not in name}
+    assert {name for name in extra if not name.startswith(KERNELS)} == set()
+
+
+def test_the_kernels_are_compiled_for_this_system(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    """Without a compiler the wheel has none, and is for any system."""
+    packed = [name for name in zipfile.ZipFile(wheel).namelist() if name.startswith(KERNELS)]
+    if compiler() is None:
+        assert packed == [] and wheel.stem.endswith("-py3-none-any")
+        return
+    assert KERNELS + library_file().name in packed
+    assert "-py3-none-" in wheel.stem and not wheel.stem.endswith("-any")
+    code = "from paragon_stream.native.library import missing; print(repr(missing()))"
+    assert run(installed, "python", "-c", code, cwd=tmp_path).strip() == repr(missing())
 
 
 def test_the_command_runs_from_anywhere(installed: Path, tmp_path: Path) -> None:

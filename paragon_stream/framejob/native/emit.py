@@ -1,0 +1,234 @@
+"""A frame job as a program of our own kernels for CPUs: tables, weights, and what it cannot do.
+
+Nothing here runs anything; docs/cpu.md says how the kernels were designed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Variant
+from paragon_stream.errors import EngineError
+from paragon_stream.framejob.components import InputPlane, OutputPlane
+from paragon_stream.framejob.conv import Floats
+from paragon_stream.framejob.fold import RealtimeBlock
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.native.tail import PlaneTail, plane_tail
+from paragon_stream.framejob.native.weights import Packing, constant_of, packed, realtime_weights
+from paragon_stream.framejob.taps import FilterBank
+from paragon_stream.native import abi
+
+FEATURES = {Variant.REALTIME: 16}
+_MOST_BLOCKS = 8
+
+
+@dataclass(kw_only=True)
+class NativeProgram:
+    """A `Program` for the library, with all that it points at."""
+
+    job: FrameJob
+    program: abi.Program
+    inputs: tuple[InputPlane, ...]
+    """In the program's order."""
+    outputs: tuple[OutputPlane, ...]
+    step: tuple[int, int]
+    """Source pixels (rows, columns) that a task's edges must be multiples of."""
+    reach: int
+    """Source pixels on each side that are computed beside a task's own."""
+    bias: Floats
+    """conv_in's, without the strength."""
+    slope: Floats
+    """What strength 1 adds to it."""
+    kept: list[Any] = field(default_factory=list)
+    """Memory that the program points at."""
+
+    def first_bias(self, strength: float) -> Floats:
+        return np.ascontiguousarray(self.bias + np.float32(strength) * self.slope, np.float32)
+
+
+def refusal(job: FrameJob) -> str:
+    """Why there are no kernels for `job`; "" if there are."""
+    spec = job.spec
+    if spec.variant not in FEATURES:
+        return f"the engine native has no kernels for {spec.variant} networks"
+    if spec.features != FEATURES[spec.variant]:
+        return f"the engine native computes {FEATURES[spec.variant]} features of {spec.variant}, not {spec}"
+    if not 1 <= len(job.blocks) <= _MOST_BLOCKS:
+        return f"the engine native computes 1 to {_MOST_BLOCKS} blocks, not {spec}"
+    if not all(isinstance(block, RealtimeBlock) and not block.on_norm for block in job.blocks):
+        return f"the engine native has no kernels for the blocks of {spec}"
+    if job.resamples or any(plane.has_bars for plane in job.outputs):
+        return f"the engine native enlarges {job.scale} times and does not resample"
+    return ""
+
+
+def emit_native(job: FrameJob, packing: Packing) -> NativeProgram:
+    """The program of `job`, packed for a form. Raises EngineError for jobs that the kernels cannot do."""
+    if reason := refusal(job):
+        raise EngineError(reason)
+    return _Emitter(job, packing).emit()
+
+
+class _Emitter:
+    """One emission: collects what the structures point at."""
+
+    def __init__(self, job: FrameJob, packing: Packing) -> None:
+        self._job = job
+        self._packing = packing
+        self._kept: list[Any] = []
+        self._inputs = tuple(job.all_inputs.values())
+        self._outputs = tuple(job.all_outputs.values())
+
+    def emit(self) -> NativeProgram:
+        job = self._job
+        components = [plane.component for plane in job.outputs]
+        tails = {
+            component: plane_tail(job.tail_weight[index], job.tail_bias[index], job.outputs[index].down)
+            for index, component in enumerate(components)
+        }
+        blocks, missing = self._blocks()
+        missing = constant_of(job.mid, missing)
+        groups: dict[object, list[int]] = {}
+        for component, tail in tails.items():
+            groups.setdefault(tail.window, []).append(component)
+        made, places = [], {}
+        for number, members in enumerate(groups.values()):
+            channel = 0
+            for component in members:
+                places[component] = (number, channel)
+                channel += tails[component].bias.size
+            made.append(self._tail([tails[component] for component in members], missing))
+        reach = tuple(
+            tuple(max(tail.reach[side][axis] for tail in tails.values()) for side in (0, 1))
+            for axis in (0, 1)
+        )
+        seen = len(job.inputs)
+        first = job.first.weight
+        program = abi.Program(
+            width=job.source.width,
+            height=job.source.height,
+            features=job.spec.features,
+            blocks=len(job.blocks),
+            seen=seen,
+            outputs=len(self._outputs),
+            tails=len(made),
+            centre=job.centre,
+            reach=((ctypes.c_int32 * 2) * 2)(*((ctypes.c_int32 * 2)(*each) for each in reach)),
+            input=self._array(abi.Input, [self._input(plane) for plane in self._inputs]),
+            first=self._floats(packed(first[:, :seen], Packing(block=self._packing.block, channels=1))),
+            block=self._array(abi.Block, blocks),
+            mid=self._floats(packed(job.mid.weight, self._packing)),
+            tail=self._array(abi.Tail, made),
+            output=self._array(
+                abi.Output,
+                [
+                    self._output(plane, tails.get(plane.component), places.get(plane.component))
+                    for plane in self._outputs
+                ],
+            ),
+        )
+        steps = [tail.step for tail in tails.values()]
+        return NativeProgram(
+            job=job,
+            program=program,
+            inputs=self._inputs,
+            outputs=self._outputs,
+            step=(max(step[0] for step in steps), max(step[1] for step in steps)),
+            reach=max(max(each) for each in reach) + len(job.blocks) + 2,
+            bias=job.first.bias,
+            slope=first[:, seen, 1, 1] if job.spec.conditioned else np.zeros_like(job.first.bias),
+            kept=self._kept,
+        )
+
+    def _blocks(self) -> tuple[list[abi.Block], NDArray[np.float64]]:
+        own = tuple(block for block in self._job.blocks if isinstance(block, RealtimeBlock))
+        weights, missing = realtime_weights(own, self._packing)
+        made = [
+            abi.Block(
+                expand=self._floats(each.expand),
+                depthwise=self._floats(each.depthwise),
+                project=self._floats(each.project),
+            )
+            for each in weights
+        ]
+        return made, missing
+
+    def _tail(self, planes: Sequence[PlaneTail], missing: NDArray[np.float64]) -> abi.Tail:
+        """Planes that share a window, one after another."""
+        features = len(missing)
+        weight = np.concatenate([tail.weight.reshape(-1, features, *tail.taps) for tail in planes])
+        bias = np.concatenate([tail.bias.ravel() for tail in planes]) + weight.sum(axis=(2, 3)) @ missing
+        any_ = planes[0]
+        return abi.Tail(
+            outputs=len(weight),
+            first=any_.first,
+            taps=any_.taps,
+            step=any_.step,
+            weights=self._floats(packed(weight, self._packing)),
+            bias=self._floats(bias),
+        )
+
+    def _input(self, plane: InputPlane) -> abi.Input:
+        rows, columns = plane.up
+        return abi.Input(rows=self._bank(rows), columns=self._bank(columns))
+
+    def _output(
+        self, plane: OutputPlane, tail: PlaneTail | None, place: tuple[int, int] | None
+    ) -> abi.Output:
+        job = self._job
+        order = [each.component for each in self._inputs]
+        terms = [
+            abi.Term(
+                input=order.index(term.plane),
+                rows=self._bank(rows),
+                columns=self._bank(columns, weight * term.gain),
+            )
+            for term in plane.base
+            for weight, rows, columns in term.filters
+        ]
+        group, channel = place or (-1, 0)
+        return abi.Output(
+            rows=plane.size[0],
+            columns=plane.size[1],
+            offset=plane.offset,
+            peak=job.target.pixel_format.peak,
+            terms=len(terms),
+            tail=group,
+            channel=channel,
+            cell=tail.bias.shape if tail else (job.scale, job.scale),
+            lead=tail.lead if tail else (0, 0),
+            term=self._array(abi.Term, terms),
+        )
+
+    def _bank(self, bank: FilterBank, gain: float = 1.0) -> abi.Bank:
+        low, high = bank.reach
+        weights = np.zeros((len(bank.phases), high - low + 1))
+        for row, taps in zip(weights, bank.phases, strict=True):
+            for k, weight in taps.items():
+                row[k - low] = float(weight)
+        return abi.Bank(
+            step=bank.step,
+            phases=len(bank.phases),
+            first=low,
+            taps=high - low + 1,
+            weights=self._floats(gain * weights),
+        )
+
+    def _floats(self, values: NDArray[np.floating]) -> int:
+        """The address of `values` in fp32, on a cache line."""
+        lines = np.zeros(values.size + 16, np.float32)
+        start = -lines.ctypes.data % 64 // 4
+        lines[start : start + values.size] = values.ravel()
+        self._kept.append(lines)
+        return int(lines.ctypes.data) + 4 * start
+
+    def _array(self, kind: type[Any], items: Sequence[Any]) -> Any:
+        array = (kind * max(1, len(items)))(*items)
+        self._kept.append(array)
+        return array

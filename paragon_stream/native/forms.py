@@ -1,0 +1,105 @@
+"""The forms of the kernels, one per set of instructions, and which of them a processor can run."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+
+_BITS = {
+    # name: (word of `paragon_cpu`, bit)
+    "fma": (0, 12),
+    "osxsave": (0, 27),
+    "avx": (0, 28),
+    "avx2": (1, 5),
+    "avx512f": (1, 16),
+    "avx512dq": (1, 17),
+    "avx512bw": (1, 30),
+    "avx512vl": (1, 31),
+    "avx512_bf16": (4, 5),
+}
+"""Intel's manual, volume 2A, CPUID."""
+
+_YMM, _ZMM = 0b110, 0b11100110
+"""What the operating system must keep of the registers (XCR0): SSE and AVX; all parts of AVX-512 too."""
+
+_AVX2 = ("osxsave", "avx", "avx2", "fma")
+_AVX512 = (*_AVX2, "avx512f", "avx512dq", "avx512bw", "avx512vl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One compilation of `src/form.cpp`."""
+
+    name: str
+    machine: str
+    """Of processors: x86_64 or aarch64."""
+    lanes: int
+    operands: int = 1
+    """Channels in a 32-bit operand of a dense kernel: 1 in fp32, 2 in bf16."""
+    options: tuple[str, ...] = ()
+    """Instruction sets, as GCC and Clang name them."""
+    needs: tuple[str, ...] = ()
+    """Flags of the processor."""
+    registers: int = 0
+    """Bits of XCR0."""
+    maker: str = ""
+    """Whose processors alone are faster with it than with the form before; "" for everybody's."""
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """What `src/form.cpp` needs to be told."""
+        return f"-DFORM={self.name}", f"-DFORM_LANES={self.lanes}", f"-DFORM_OPERANDS={self.operands}"
+
+
+_V3 = ("-mavx2", "-mfma")
+_V4 = (*_V3, "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl")
+
+FORMS = (
+    Form(name="neon", machine="aarch64", lanes=4),
+    Form(name="avx2", machine="x86_64", lanes=8, options=_V3, needs=_AVX2, registers=_YMM),
+    Form(name="avx512", machine="x86_64", lanes=16, options=_V4, needs=_AVX512, registers=_ZMM),
+    Form(
+        name="avx512_bf16",
+        machine="x86_64",
+        lanes=16,
+        operands=2,
+        options=(*_V4, "-mavx512bf16"),
+        needs=(*_AVX512, "avx512_bf16"),
+        registers=_ZMM,
+        maker="AuthenticAMD",  # Intel's multiply bf16 vectors half as fast as fp32 ones
+    ),
+)
+"""Slowest first, for each kind of processor."""
+
+
+def machine() -> str:
+    """The kind of this machine's processor, by its usual name on Linux."""
+    name = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
+def forms_of(kind: str) -> tuple[Form, ...]:
+    """What is compiled for a kind of processor."""
+    return tuple(form for form in FORMS if form.machine == kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor:
+    """What a processor says of itself: the words of `paragon_cpu`, and the kind that it is of."""
+
+    words: tuple[int, ...]
+    machine: str
+
+    def has(self, flag: str) -> bool:
+        word, bit = _BITS[flag]
+        return bool(self.words[word] >> bit & 1)
+
+    def runs(self, form: Form) -> bool:
+        """Whether it has the form's instructions, and the operating system keeps their registers."""
+        kept = self.words[5] & form.registers == form.registers
+        return form.machine == self.machine and kept and all(map(self.has, form.needs))
+
+    def gains_by(self, form: Form) -> bool:
+        """Whether the form is faster than those before it; for a processor that runs it."""
+        maker = b"".join(word.to_bytes(4, "little") for word in self.words[6:9]).decode("ascii", "replace")
+        return form.maker in ("", maker)

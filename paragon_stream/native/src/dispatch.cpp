@@ -1,0 +1,42 @@
+// What the processor says of itself, for native/forms.py, which chooses. Compiled for any processor.
+#include "abi.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+static void cpuid(uint32_t leaf, uint32_t part, uint32_t *to) {
+    __asm__ volatile("cpuid" : "=a"(to[0]), "=b"(to[1]), "=c"(to[2]), "=d"(to[3]) : "a"(leaf), "c"(part));
+}
+#endif
+
+extern "C" EXPORTED int32_t paragon_abi(void) { return PARAGON_ABI; }
+
+// leaves: ecx of leaf 1; ebx, ecx, edx of leaf 7; eax of leaf 7.1; what the system keeps of registers (XCR0);
+// the maker's name.
+extern "C" EXPORTED void paragon_cpu(uint32_t leaves[9]) {
+    for (int i = 0; i < 9; i++) leaves[i] = 0;
+#if defined(__x86_64__) || defined(_M_X64)
+    uint32_t r[4];
+    cpuid(0, 0, r);
+    const uint32_t most = r[0];
+    leaves[6] = r[1];
+    leaves[7] = r[3];
+    leaves[8] = r[2];
+    cpuid(1, 0, r);
+    leaves[0] = r[2];
+    if (most >= 7) {
+        cpuid(7, 0, r);
+        const uint32_t parts = r[0];
+        leaves[1] = r[1];
+        leaves[2] = r[2];
+        leaves[3] = r[3];
+        if (parts >= 1) {
+            cpuid(7, 1, r);
+            leaves[4] = r[0];
+        }
+    }
+    if (leaves[0] >> 27 & 1) {  // the system lets programs read it
+        uint32_t low, high;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        leaves[5] = low;
+    }
+#endif
+}

@@ -1,0 +1,112 @@
+// Realtime: everything in one go over a strip, row by row. Each row of the source completes one row of every stage,
+// a little further up each time; only the rows that are still needed are kept.
+#pragma once
+
+#include "pointwise.h"
+#include "strip.h"
+
+enum { MOST_BLOCKS = 8 };
+
+template <class P, int F> struct Realtime {
+    enum { wide = 2 * F, width = F / P::channels };
+    static constexpr bool exact = P::channels == 1;
+
+    const Program *program;
+    const Frame *frame;
+    Strip strip;
+    Reader reader;
+    Writer<P, F> writer;
+    Ring codes, features[MOST_BLOCKS + 1], expanded[MOST_BLOCKS], mid;
+    Ring last;  // what conv_mid sees, as operands
+    float *activated, *operands;
+
+    void make(Scratch &memory, const Program *p, const Frame *f, const Task *task) {
+        program = p;
+        frame = f;
+        strip.make(p, task, p->blocks + 2);
+        const int vectors = strip.vectors;
+        reader.make(memory, p, f, strip);
+        codes.make(memory, 3, vectors, p->seen, 1);
+        for (int b = 0; b < p->blocks; b++) {
+            features[b].make(memory, 2, vectors, F, 0);
+            expanded[b].make(memory, 3, vectors, wide, 1);
+        }
+        features[p->blocks].make(memory, exact ? 3 : 1, vectors, F, 1);
+        last = features[p->blocks];
+        if (!exact) last.make(memory, 3, vectors, width, 1);
+        mid.make(memory, tail_rows(p), vectors, width, tail_halo(p));
+        activated = memory.floats(WIDE * wide * L);
+        operands = memory.floats(WIDE * F * L);
+        writer.make(memory, p, f, task, strip, mid);
+    }
+
+    void run() {
+        const int blocks = program->blocks;
+        writer.plain_samples();
+        // Block b needs `blocks + 1 - b` rows more on either side than conv_mid's results have.
+        const int end = strip.bottom + blocks + 2;
+        for (int y = strip.top - blocks - 2; y < end; y++) {
+            reader.read(y, codes.row(y));
+            wrap_ends(codes.row(y), strip.vectors, program->seen, 1);
+            for (int b = 0; b <= blocks; b++) {
+                const int at = y - 1 - b, margin = blocks + 1 - b;
+                if (at >= strip.top - margin && at < strip.bottom + margin) body_row(b, at);
+            }
+            const int at = y - 2 - blocks;
+            if (at < strip.top) continue;
+            mid_row<P, F>(program, strip.vectors, last, mid, at);
+            writer.after(at);
+        }
+    }
+
+    // Row y of the features that enter block b, or conv_mid, and what the block expands them to.
+    void body_row(int b, int y) {
+        int j = 0;
+        for (; j + WIDE <= strip.vectors; j += WIDE) some<WIDE>(b, y, j);
+        for (; j < strip.vectors; j++) some<1>(b, y, j);
+        if (b < program->blocks) {
+            wrap_ends(expanded[b].row(y), strip.vectors, wide, 1);
+        } else {
+            wrap_ends(last.row(y), strip.vectors, width, 1);
+        }
+    }
+
+    template <int NV> __attribute__((noinline)) void some(int b, int y, int j) {
+        float *to = features[b].row(y) + (int64_t)j * F * L;
+        if (b == 0) {
+            first_features<F, NV>(program, frame, codes, y, j, to);
+        } else {
+            branch<NV>(to, b - 1, y, j);
+        }
+        if (b == program->blocks) {
+            if (!exact) convert<P, NV>(last.row(y) + (int64_t)j * width * L, to, F);
+            return;
+        }
+        const float *x = to;
+        if (!exact) {
+            convert<P, NV>(operands, to, F);
+            x = operands;
+        }
+        mix<P, Exact, NV>(expanded[b].row(y) + (int64_t)j * wide * L, wide * L, x, width * L, width,
+                          (const float *)program->block[b].expand, wide);
+    }
+
+    // to = x + project(GELU(depthwise(expanded)))
+    template <int NV> METHOD void branch(float *to, int b, int y, int j) {
+        const Block &block = program->block[b];
+        const float *rows[3];
+        for (int r = 0; r < 3; r++) rows[r] = expanded[b].row(y - 1 + r) + (int64_t)j * wide * L;
+        const float *w = block.depthwise;
+        for (int c = 0; c < wide; c += 2, w += 20) {
+            V sum[2][NV];
+            depthwise<NV, 1, true>(sum[0], rows, wide, c, w);
+            depthwise<NV, 1, true>(sum[1], rows, wide, c + 1, w + 10);
+            UNROLL for (int v = 0; v < NV; v++) {
+                UNROLL for (int k = 0; k < 2; k++) sum[k][v] = exact ? gelu(sum[k][v]) : gelu_coarse(sum[k][v]);
+                P::put(activated + v * wide / P::channels * L, c, sum[0][v], sum[1][v]);
+            }
+        }
+        add_to<P, NV>(to, features[b].row(y) + (int64_t)j * F * L, activated, wide / P::channels * L,
+                      wide / P::channels, (const float *)block.project, F);
+    }
+};

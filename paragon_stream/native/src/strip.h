@@ -1,0 +1,327 @@
+// What every network has around its body: a strip of source rows comes in, cells of target samples go out.
+#pragma once
+
+#include "dense.h"
+#include "planes.h"
+
+enum { LINE = 64 };  // bytes: everything begins on a cache line
+
+// Hands out parts of the caller's scratch memory; from a null pointer it only counts.
+struct Scratch {
+    uint8_t *base;
+    int64_t used;
+
+    float *floats(int64_t count) {
+        const int64_t start = used;
+        // An odd number of lines between buffers, so that equal rows of several do not compete for one set.
+        int64_t lines = (count * 4 + LINE - 1) / LINE;
+        lines |= 1;
+        used += lines * LINE;
+        return (float *)(base + start);
+    }
+};
+
+// Rows of a feature map that are alive: row y is at y modulo their number.
+struct Ring {
+    float *rows;
+    int64_t pitch;  // words from row to row
+    int count, lead;
+
+    void make(Scratch &scratch, int number, int vectors, int width, int halo) {
+        count = number;
+        lead = halo * width * L;
+        pitch = ((int64_t)(vectors + 2 * halo + WIDE) * width * L + 2 * L) | L;  // not a multiple of a page
+        rows = scratch.floats(pitch * number);
+    }
+    float *row(int y) const { return rows + pitch * ((y + 1024 * count) % count) + lead; }
+};
+
+// The source pixels that a task needs for its target samples, and how they lie in vectors.
+struct Strip {
+    int first;    // pixel of lane 0 of vector 0
+    int vectors;  // pixel of lane l, vector j: first + l * vectors + j
+    int top, bottom;   // rows of conv_mid's results
+    int left, right;   // columns of them
+
+    // `ends`: pixels on either side that the network's body needs beyond conv_mid's results.
+    void make(const Program *program, const Task *task, int ends) {
+        int step = 1;
+        for (int t = 0; t < program->tails; t++) {
+            if (program->tail[t].step[1] > step) step = program->tail[t].step[1];
+        }
+        top = task->top - program->reach[0][0];
+        bottom = task->bottom + program->reach[0][1];
+        left = task->left - program->reach[1][0];
+        right = task->right + program->reach[1][1];
+        first = floor_div(left - ends, step) * step;
+        vectors = (right + ends - first + L - 1) / L;
+        if (vectors < 4) vectors = 4;
+        vectors = (vectors + step - 1) / step * step;
+    }
+};
+
+// Reads rows of the source into vectors.
+struct Reader {
+    const Program *program;
+    const Frame *frame;
+    int first, vectors;
+    float *plain, *scratch;
+    int64_t pitch;
+
+    void make(Scratch &memory, const Program *p, const Frame *f, const Strip &strip) {
+        program = p;
+        frame = f;
+        first = strip.first;
+        vectors = strip.vectors;
+        pitch = (int64_t)vectors * L + 64;
+        plain = memory.floats(pitch);
+        scratch = memory.floats(2 * pitch);
+    }
+    // Row `row` of the luma grid, all components, as [vector][component][lane].
+    void read(int row, float *to) const {
+        const int width = program->seen;
+        for (int c = 0; c < width; c++) {
+            input_row(frame->inputs[c], program->input[c], row, first, vectors * L, program->centre, scratch, pitch,
+                      plain);
+            for (int lane = 0; lane < L; lane++) {
+                const float *from = plain + lane * vectors;
+                float *at = to + c * L + lane;
+                for (int j = 0; j < vectors; j++) at[(int64_t)j * width * L] = from[j];
+            }
+        }
+    }
+};
+
+// Rows of conv_mid's results that the tails read at once, and vectors to either side.
+INLINE int tail_rows(const Program *program) {
+    int rows = 1;
+    for (int t = 0; t < program->tails; t++) {
+        if (program->tail[t].taps[0] > rows) rows = program->tail[t].taps[0];
+    }
+    return rows;
+}
+INLINE int tail_halo(const Program *program) {
+    int halo = 0;
+    for (int t = 0; t < program->tails; t++) {
+        const int left = -program->tail[t].first[1], right = program->tail[t].taps[1] - 1 - left;
+        if (left > halo) halo = left;
+        if (right > halo) halo = right;
+    }
+    return halo;
+}
+
+// The features of row y, vectors j ... from three rows of codes: conv_in.
+template <int F, int NV, int seen>
+INLINE void first_of(const float *bias, const float *w, const Ring &codes, int y, int j, float *to) {
+    for (int o = 0; o < F; o += BLOCK) {
+        V acc[BLOCK][NV];
+        UNROLL for (int k = 0; k < BLOCK; k++) {
+            UNROLL for (int v = 0; v < NV; v++) acc[k][v] = splat(bias[o + k]);
+        }
+        for (int r = 0; r < 3; r++) {
+            w = accumulate<Exact, BLOCK, NV>(acc, codes.row(y - 1 + r) + (int64_t)(j - 1) * seen * L, seen * L,
+                                             3 * seen, w);
+        }
+        UNROLL for (int k = 0; k < BLOCK; k++) {
+            UNROLL for (int v = 0; v < NV; v++) store(to + (v * F + o + k) * L, acc[k][v]);
+        }
+    }
+}
+template <int F, int NV>
+INLINE void first_features(const Program *program, const Frame *frame, const Ring &codes, int y, int j, float *to) {
+    if (program->seen == 1) {
+        first_of<F, NV, 1>(frame->first_bias, program->first, codes, y, j, to);
+    } else {
+        first_of<F, NV, 3>(frame->first_bias, program->first, codes, y, j, to);
+    }
+}
+
+// Row y of conv_mid's results, as operands. Its bias is in the tails'.
+template <class P, int F, int NV>
+__attribute__((noinline)) static void some_mid(const Program *program, const Ring &x, const Ring &mid, int y, int j) {
+    enum { width = F / P::channels };
+    const float *w = (const float *)program->mid;
+    for (int o = 0; o < F; o += BLOCK) {
+        V acc[BLOCK][NV] = {};
+        for (int r = 0; r < 3; r++) {
+            w = accumulate<P, BLOCK, NV>(acc, x.row(y - 1 + r) + (int64_t)(j - 1) * width * L, width * L, 3 * width, w);
+        }
+        UNROLL for (int k = 0; k < BLOCK; k += 2) {
+            UNROLL for (int v = 0; v < NV; v++) {
+                P::put(mid.row(y) + (int64_t)(j + v) * width * L, o + k, acc[k][v], acc[k + 1][v]);
+            }
+        }
+    }
+}
+template <class P, int F>
+static void mid_row(const Program *program, int vectors, const Ring &x, const Ring &mid, int y) {
+    int j = 0;
+    for (; j + WIDE <= vectors; j += WIDE) some_mid<P, F, WIDE>(program, x, mid, y, j);
+    for (; j < vectors; j++) some_mid<P, F, 1>(program, x, mid, y, j);
+    wrap_ends(mid.row(y), vectors, F / P::channels, tail_halo(program));
+}
+
+// The tail's convolutions and what follows: rows of conv_mid's results in, rows of the target out.
+template <class P, int F> struct Writer {
+    enum { width = F / P::channels };
+
+    const Program *program;
+    const Frame *frame;
+    const Task *task;
+    const Ring *mid;
+    int first, vectors;
+    float *cells, *plain, *line, *scratch;
+    int64_t plain_pitch, pitch;
+
+    void make(Scratch &memory, const Program *p, const Frame *f, const Task *t, const Strip &strip, const Ring &ring) {
+        program = p;
+        frame = f;
+        task = t;
+        mid = &ring;
+        first = strip.first;
+        vectors = strip.vectors;
+        int outputs = 1, most = 1;
+        for (int i = 0; i < p->tails; i++) {
+            if (p->tail[i].outputs > outputs) outputs = p->tail[i].outputs;
+        }
+        for (int i = 0; i < p->outputs; i++) {
+            const int cell = p->output[i].cell[1];
+            if (cell > most) most = cell;
+        }
+        plain_pitch = (int64_t)vectors * L + 16;
+        cells = memory.floats((int64_t)(vectors + 16) * outputs * L);
+        plain = memory.floats(plain_pitch);
+        pitch = (int64_t)vectors * L * most + 64;
+        line = memory.floats(pitch * most);
+        scratch = memory.floats(2 * pitch + 64);
+    }
+
+    // After row y of conv_mid's results is there: every row of cells that it completes, and its samples.
+    void after(int y) {
+        for (int t = 0; t < program->tails; t++) {
+            const Tail &tail = program->tail[t];
+            const int end = y - (tail.first[0] + tail.taps[0] - 1);  // source row of the last cell that is complete
+            if (end % tail.step[0] == 0 && end >= task->top) cells_of(t, end / tail.step[0]);
+        }
+    }
+
+    void cells_of(int t, int cell) {
+        const Tail &tail = program->tail[t];
+        const float *rows[16];
+        for (int r = 0; r < tail.taps[0]; r++) {
+            rows[r] = mid->row(cell * tail.step[0] + tail.first[0] + r) + (int64_t)tail.first[1] * width * L;
+        }
+        convolve(tail, rows);
+        for (int i = 0; i < program->outputs; i++) {
+            if (program->output[i].tail == t) samples(tail, i, cell);
+        }
+    }
+
+    void convolve(const Tail &tail, const float *const *rows) {
+        const float *weights = (const float *)tail.weights;
+        for (int o = 0; o < tail.outputs;) {
+            const int left = tail.outputs - o;
+            switch (left < BLOCK ? left : (int)BLOCK) {
+#define CASE(n)                                          \
+    case n:                                              \
+        weights = columns<n>(tail, rows, o, weights);    \
+        o += n;                                          \
+        break;
+                CASE(1)
+                CASE(2)
+                CASE(3)
+                CASE(4)
+#if FORM_LANES == 16
+                CASE(5)
+                CASE(6)
+                CASE(7)
+                CASE(8)
+#endif
+#undef CASE
+            }
+        }
+    }
+
+    template <int OB> const float *columns(const Tail &tail, const float *const *rows, int o, const float *weights) {
+        const int step = tail.step[1];
+        const float *end = weights;
+        int j = 0;
+        if (step == 1) {
+            enum { NV = vectors_beside(OB) };
+            for (; j + NV <= vectors; j += NV) end = some<OB, NV>(tail, rows, o, weights, j);
+        }
+        for (; j < vectors; j += step) end = some<OB, 1>(tail, rows, o, weights, j);
+        return end;
+    }
+
+    template <int OB, int NV>
+    METHOD const float *some(const Tail &tail, const float *const *rows, int o, const float *w, int j) {
+        V acc[OB][NV];
+        UNROLL for (int k = 0; k < OB; k++) {
+            UNROLL for (int v = 0; v < NV; v++) acc[k][v] = splat(tail.bias[o + k]);
+        }
+        for (int r = 0; r < tail.taps[0]; r++) {
+            w = accumulate<P, OB, NV>(acc, rows[r] + (int64_t)j * width * L, width * L, tail.taps[1] * width, w);
+        }
+        float *to = cells + ((int64_t)j / tail.step[1] * tail.outputs + o) * L;
+        UNROLL for (int k = 0; k < OB; k++) {
+            UNROLL for (int v = 0; v < NV; v++) store(to + ((int64_t)v * tail.outputs + k) * L, acc[k][v]);
+        }
+        return w;
+    }
+
+    // Target samples of the task along one axis: [begin, end).
+    static void span(const Output &output, int axis, int step, int first, int last, int whole, int *begin, int *end) {
+        const int size = axis ? output.columns : output.rows;
+        *begin = first * output.cell[axis] / step;
+        *end = last >= whole ? size : last * output.cell[axis] / step;
+        if (*end > size) *end = size;
+    }
+
+    void samples(const Tail &tail, int index, int cell) {
+        const Output &output = program->output[index];
+        int top, bottom, left, right;
+        span(output, 0, tail.step[0], task->top, task->bottom, program->height, &top, &bottom);
+        span(output, 1, tail.step[1], task->left, task->right, program->width, &left, &right);
+        const int across = output.cell[1], down = output.cell[0];
+        const int per_lane = vectors / tail.step[1];
+        // Cells of the strip: cell 0 of lane 0 is cell `origin` of the frame.
+        const int origin = first / tail.step[1];
+        const int first_cell = floor_div(left + output.lead[1], across);
+        const int end_cell = floor_div(right - 1 + output.lead[1], across) + 1;
+        for (int r = 0; r < down; r++) {
+            const int row = cell * down - output.lead[0] + r;
+            if (row < top || row >= bottom) continue;
+            const int begin = first_cell * across - output.lead[1];  // sample of the first cell
+            for (int q = 0; q < across; q++) {
+                const int channel = output.channel + r * across + q;
+                for (int lane = 0; lane < L; lane++) {
+                    const float *from = cells + (int64_t)channel * L + lane;
+                    float *to = plain + lane * per_lane;
+                    for (int j = 0; j < per_lane; j++) to[j] = from[(int64_t)j * tail.outputs * L];
+                }
+                const float *from = plain + first_cell - origin;
+                for (int j = 0; j < end_cell - first_cell; j++) line[j * across + q] = from[j] + output.offset;
+            }
+            float *at = line + left - begin;
+            add_base(program, frame, output, row, left, right, scratch, pitch, at);
+            write_row(at, frame->outputs[index], row, left, right - left, output.peak);
+        }
+    }
+
+    // Components that have the base path alone (alpha): every row of the task.
+    void plain_samples() {
+        for (int i = 0; i < program->outputs; i++) {
+            const Output &output = program->output[i];
+            if (output.tail >= 0) continue;
+            int top, bottom, left, right;
+            span(output, 0, 1, task->top, task->bottom, program->height, &top, &bottom);
+            span(output, 1, 1, task->left, task->right, program->width, &left, &right);
+            for (int row = top; row < bottom; row++) {
+                for (int c = 0; c < right - left; c++) line[c] = output.offset;
+                add_base(program, frame, output, row, left, right, scratch, pitch, line);
+                write_row(line, frame->outputs[i], row, left, right - left, output.peak);
+            }
+        }
+    }
+};
