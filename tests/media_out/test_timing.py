@@ -215,3 +215,62 @@ def test_rescale_rounds_to_nearest_halves_away_from_zero() -> None:
     cases = {15: 2, 14: 1, 5: 1, 4: 0, 0: 0, -4: 0, -5: -1, -14: -1, -15: -2}
     assert {t: rescale(t, tick / 10, Fraction(0), tick) for t in cases} == cases
     assert rescale(90_000, Fraction(1, 90_000), Fraction(1, 3), tick) == 667
+
+
+UNEVEN = {
+    "a gap before the last": [*range(0, 1000, 40), 400_000, 400_040],
+    "stills": [0, 520, 3520, 4000, 10_000, 10_040],
+    "a long last one": [200, 240, 280, 1500, 1540, 1541, 2541],
+    "even": list(range(0, 1001, 40)),
+}
+
+
+@pytest.mark.parametrize("company", ["", "sound", "texts"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("libx264", "mp4"),
+        ("libx264", "mov"),
+        ("libx265", "mp4"),
+        ("libx265", "mov"),
+        ("libsvtav1", "mp4"),
+        ("libvpx-vp9", "mp4"),
+        ("mpeg4", "mp4"),
+        ("prores_ks", "mov"),
+    ],
+)
+def test_the_length_is_the_end_of_the_last_picture(
+    tmp_path: Path, codec: str, suffix: str, company: str
+) -> None:
+    """B-frames of uneven length: MP4's decode times, edit list and headers must agree on the end."""
+    sound, texts = ("aac" if company == "sound" else None), ("subrip" if company == "texts" else None)
+    source = make_clip(tmp_path / "in.mkv", frames=2, audio=sound, audio_seconds=0.5, subtitles=texts)
+    for name, shown in UNEVEN.items():
+        out = tmp_path / f"{name}.{suffix}"
+        with sink_for(source, out, codec=codec) as (_, plan, sink):
+            sample = np.uint8 if plan.target.pixel_format.bytes_per_sample == 1 else np.uint16
+            planes = [np.zeros(s, sample) for s in plan.target.plane_shapes]
+            for index, (pts, following) in enumerate(itertools.pairwise(shown)):
+                planes[0][:] = 40 * index % 250
+                sink.write(planes, Timing(pts=pts, duration=following - pts, time_base=MS))
+            sink.finish()
+        assert decoded_pts(out) == [pts * MS for pts in shown[:-1]], name
+        with av.open(str(out)) as file:
+            stream = main_video(file)
+            assert stream.duration * Fraction(1, stream.time_base.denominator) == (shown[-1] - shown[0]) * MS
+            lead = shown[0] if company else 0  # with nothing else to begin, the file begins with the picture
+            length = 1000 * (shown[-1] - shown[0] + lead)
+            assert file.duration is not None and abs(file.duration - length) <= 2000, name
+        times = packet_facts(out, 0)
+        assert all(a.dts < b.dts for a, b in itertools.pairwise(times) if a.dts is not None and b.dts)
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("gap.mkv", "400.04"), ("slide.mp4", "10.04")])
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_shared_lengths(name: str, seconds: str, suffix: str, shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"out.{suffix}"
+    render(shared / "media" / "faults" / name, out)
+    with av.open(str(out)) as file:
+        stream = main_video(file)
+        assert stream.duration * stream.time_base == Fraction(seconds)
+        assert file.duration == int(Fraction(seconds) * 1_000_000)

@@ -59,8 +59,8 @@ class Container:
     rotation: bool = True
     stores_sample_aspect: bool = True
     """False where PyAV cannot tell the muxer: for codecs that do not say it, see `display_size.py`."""
-    durations_are_decode_steps: bool = False
-    """A packet lasts until the decode time of the next one; only the last duration is stored as given."""
+    length_by_decode_times: bool = False
+    """A packet lasts until the decode time of the next one, and all of them together give the length."""
     strict_decode_order: bool = True
     """Whether decode times of audio and video must rise; in Matroska's coarse ticks they may stand still."""
     codecs: frozenset[str] | None = None
@@ -117,7 +117,7 @@ MP4 = Container(
     encoders=("libx264", "libx265"),
     text_codec="mov_text",
     cover=Cover.STREAM,
-    durations_are_decode_steps=True,
+    length_by_decode_times=True,
     tags=Tags.KNOWN,
     options=_INTERLEAVE,
 )
@@ -127,7 +127,7 @@ MOV = Container(
     suffixes=(".mov", ".qt"),
     encoders=("libx264", "libx265", "prores_ks"),
     text_codec="mov_text",
-    durations_are_decode_steps=True,
+    length_by_decode_times=True,
     tags=Tags.KNOWN,
     options=_INTERLEAVE,
 )

@@ -80,6 +80,8 @@ class VideoWriter:
         self._video: Any = None
         self._unfinished: Unfinished | None = None
         self._last_dts: int | None = None
+        self._before_last: int | None = None
+        """Decode time of the packet before the one that is waiting."""
         self._work = WorkDir(
             plan.destination,
             overwrite=plan.options.overwrite,
@@ -311,22 +313,30 @@ class VideoWriter:
             if self._first_dts is None:
                 self._first_dts = packet.dts
             if self._waiting is not None:
-                self._lasts_until(self._waiting, packet)
+                self._before_last = self._waiting.dts
                 self._mux_picture(self._waiting)
             self._waiting = packet
 
-    def _lasts_until(self, packet: AnyPacket, following: AnyPacket) -> None:
-        """MP4 wants decode steps for durations: a fragment that ends here has nothing else to go by."""
-        start, end = packet.dts, following.dts
-        if self._container.durations_are_decode_steps and start is not None and end is not None:
-            packet.duration = end - start
-
     def _mux_last(self, packet: AnyPacket) -> None:
-        """MP4 gets its length from decode times, which end before the last picture does: make up for it."""
+        """The last packet in decoding order, which gives MP4 and MOV their length.
+
+        They say it twice: when the last picture ends (in the edit list, the latest pts + duration of all
+        packets), and the sum of all steps between decode times with the last packet's duration (in mdhd).
+        Players take the lesser. Both are right where this packet is decoded as long before it is shown as the
+        first one is; uneven frame times may put its decode time, that of an earlier picture, far off.
+        """
         self._waiting = None
-        if self._container.durations_are_decode_steps and packet.dts is not None:
-            shown = self._end - (self._begin or 0)
-            packet.duration = max(1, shown - (packet.dts - (self._first_dts or 0)))
+        if self._container.length_by_decode_times and packet.dts is not None and packet.pts is not None:
+            first, begin = self._first_dts or 0, self._begin or 0
+            ideal = packet.pts - (begin - first)
+            left = self._end - packet.pts
+            if packet.pts == self._last_pts:  # no other packet lasts to the end
+                least = ideal if self._before_last is None else self._before_last + 1
+                packet.dts = min(packet.pts, max(ideal, least))
+            else:
+                packet.dts = min(packet.pts, max(packet.dts, ideal))
+                left = min(left, self._end - begin + first - packet.dts)
+            packet.duration = max(1, left)
         self._mux_picture(packet)
 
     def _mux_picture(self, packet: AnyPacket) -> None:
