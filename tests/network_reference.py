@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Generation, NetworkSpec, Variant, Weights
+from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.checkpoint.untrained import untrained
 
 type Array = NDArray[np.float64]
@@ -31,7 +32,7 @@ def random_spec(
 ) -> NetworkSpec:
     """Realtime and Stream as published; Photo and Pro small, with windows of 4 pixels."""
     stream, attends = variant == "stream", variant in ("photo", "pro")
-    return NetworkSpec(
+    return ReleaseSpec(
         generation=Generation(generation),
         variant=Variant(variant),
         scale=scale,

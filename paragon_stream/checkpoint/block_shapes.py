@@ -1,44 +1,40 @@
-"""Names and shapes of the tensors of one residual block, by kind. `f` is the number of features."""
+"""Names and shapes of the tensors of one residual block of the release line. `f`: number of features."""
 
 from __future__ import annotations
 
-type Shapes = dict[str, tuple[int, ...]]
+from paragon_stream.checkpoint.shapes import Shapes, conv, layer_scale, linear
 
 QUERY = 16
 """Channels in which Pro compares a pixel with its dictionary."""
 
 
-def conv(name: str, outputs: int, inputs: int, kernel: int) -> Shapes:
-    return {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
-
-
 def realtime_block(f: int, *, scaled: bool) -> Shapes:
-    return _widened(f) | (_layer_scale("scale", f) if scaled else {})
+    return _widened(f) | (layer_scale("scale", f) if scaled else {})
 
 
 def stream_block(f: int, *, scaled: bool) -> Shapes:
     shapes = conv("dw1", f, 1, 3) | conv("dw3", f, 1, 3) | conv("fuse", f, 2 * f, 1)
     shapes |= conv("proj", 4 * f, f, 1) | conv("gate", 4 * f, 1, 3) | conv("out", f, 2 * f, 1)
-    return shapes | (_layer_scale("scale", f) if scaled else {})
+    return shapes | (layer_scale("scale", f) if scaled else {})
 
 
 def photo_block(f: int, *, attends: bool) -> Shapes:
     """One layer scale serves both halves. Exported without attention, the second is not there."""
-    shapes = _norm("norm", f) | _widened(f) | _layer_scale("scale", f)
+    shapes = _norm("norm", f) | _widened(f) | layer_scale("scale", f)
     return shapes | (_norm("attn_norm", f) | _attention("attn", f) if attends else {})
 
 
 def pro_block(f: int, tokens: int) -> Shapes:
-    shapes = _norm("norm1", f) | _widened(f) | _layer_scale("scale1", f)
+    shapes = _norm("norm1", f) | _widened(f) | layer_scale("scale1", f)
     shapes["channel_attn.fc.0.weight"] = (f // 16, f)
     shapes["channel_attn.fc.2.weight"] = (f, f // 16)
-    shapes |= _layer_scale("scale2", f)
-    shapes |= _norm("norm3", f) | _attention("window_attn", f) | _layer_scale("scale3", f)
+    shapes |= layer_scale("scale2", f)
+    shapes |= _norm("norm3", f) | _attention("window_attn", f) | layer_scale("scale3", f)
     shapes |= _norm("norm4", f)
     shapes["token_ca.token_dict"] = (1, tokens, f)
     for name, outputs in (("q_proj", QUERY), ("k_proj", QUERY), ("v_proj", f), ("out_proj", f)):
-        shapes |= _linear(f"token_ca.{name}", outputs, f)
-    return shapes | _layer_scale("scale4", f)
+        shapes |= linear(f"token_ca.{name}", outputs, f)
+    return shapes | layer_scale("scale4", f)
 
 
 def _widened(f: int) -> Shapes:
@@ -47,16 +43,8 @@ def _widened(f: int) -> Shapes:
 
 
 def _attention(name: str, f: int) -> Shapes:
-    return _linear(f"{name}.qkv", 3 * f, f) | _linear(f"{name}.proj", f, f)
-
-
-def _linear(name: str, outputs: int, inputs: int) -> Shapes:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+    return linear(f"{name}.qkv", 3 * f, f) | linear(f"{name}.proj", f, f)
 
 
 def _norm(name: str, f: int) -> Shapes:
     return {f"{name}.scale": (f, 1, 1), f"{name}.bias": (f, 1, 1)}
-
-
-def _layer_scale(name: str, f: int) -> Shapes:
-    return {f"{name}.gamma": (1, f, 1, 1)}

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
-from paragon_stream.checkpoint.block_shapes import (
-    Shapes,
-    conv,
-    photo_block,
-    pro_block,
-    realtime_block,
-    stream_block,
-)
+from paragon_stream.checkpoint.block_shapes import photo_block, pro_block, realtime_block, stream_block
+from paragon_stream.checkpoint.shapes import Shapes, conv
 
 MAGIC_SHARPEN = (-1 / 32, 0.0, 9 / 32, 16 / 32, 9 / 32, 0.0, -1 / 32)
 """h7: the half-band filter that the base path blends in by alpha."""
@@ -42,13 +37,54 @@ USUAL_WINDOW = 16
 
 
 class Generation(StrEnum):
-    """Generations of ParagonSR2 that a frame job can be made from. All compute the same function of their
-    tensors; Realtime and Stream of V9 and V10 lack the layer scales (which then are 1)."""
+    """The generations of the family, by the names of the architecture reference, oldest first.
 
+    Those from V9 on, but for the Pro of V11_ATD and the Ultimate of DEV, compute the same function of their
+    tensors (`ReleaseSpec`); Realtime and Stream of V9 and V10 lack the layer scales (which then are 1).
+    """
+
+    R0_V1 = "paragonsr-r0"
+    R1_V1 = "paragonsr-r1"
+    R2_V1 = "paragonsr-r2"
+    R3_V1 = "paragonsr-r3"
+    R4_V1 = "paragonsr-r4"
+    PS = "paragonsr-ps"
+    NC = "paragonsr-nc"
+    MK = "paragonsr-mk"
+    V0 = "p2v0"
+    R1 = "p2r1"
+    R2 = "p2r2"
+    R3 = "p2r3"
+    V1 = "p2v1"
+    V2 = "p2v2"
+    V3 = "p2v3fix"
+    V4 = "p2v4"
+    V5 = "p2v5"
+    V6 = "p2v6"
+    V7 = "p2v7"
+    V8 = "p2v8"
     V9 = "p2v9"
     V10 = "p2v10"
+    V11_ATD = "p2v11atd"
     V11 = "p2v11"
     HEAD = "p2head"
+    DEV = "p2dev"
+    MUNET_B = "munetB"
+    MUNET_C = "munetC"
+    MUNET_D = "munetD"
+    MUNET_E = "munetE"
+    MUNET_F = "munetF"
+
+
+RELEASE_LINE = (
+    Generation.V9,
+    Generation.V10,
+    Generation.V11_ATD,
+    Generation.V11,
+    Generation.HEAD,
+    Generation.DEV,
+)
+"""Generations that `ReleaseSpec` describes."""
 
 
 class Variant(StrEnum):
@@ -59,19 +95,19 @@ class Variant(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSpec:
-    """One network of the release line.
+class NetworkSpec(ABC):
+    """One network of the family; every line has its own kind.
 
-    `features` is the number of channels of the body, which has `groups` × `blocks` residual blocks. `alpha`
-    is the share of the half-band filter in the base path, which no tensor tells. `conditioned` weights take
-    the strength of the source's compression as a second input. `product_limit` is what Stream's products
-    a ⊙ b are held to (see SAFE_PRODUCT); infinite where the file says nothing. `window` is the side of
-    the squares, in pixels of the source, within which Photo and Pro attend; no tensor tells it. 0: none does
-    (Realtime, Stream, a Photo exported without attention). `tokens` is the size of Pro's dictionaries.
+    `variant` is upstream's name of the size, or the size itself where upstream has no such. `features` is the
+    number of channels of the body, which has `groups` × `blocks` residual blocks. `alpha` is the share of the
+    half-band filter in the MagicKernel, which no tensor shows. `conditioned` weights take the strength of the
+    source's compression as a second input. `product_limit` is what Stream's products a ⊙ b are held to (see
+    SAFE_PRODUCT); infinite where the file says nothing. `window` is the side of the squares, in pixels of the
+    source, in which a network attends; 0: it does not.
     """
 
     generation: Generation
-    variant: Variant
+    variant: str
     scale: int
     features: int
     groups: int
@@ -80,12 +116,20 @@ class NetworkSpec:
     conditioned: bool = False
     product_limit: float = math.inf
     window: int = 0
-    tokens: int = 0
+
+    @abstractmethod
+    def tensor_shapes(self) -> Shapes:
+        """Name and shape of every tensor that the state dict has, and of no other."""
 
     @property
-    def has_layer_scale(self) -> bool:
-        """Whether Realtime's and Stream's blocks have one; Photo's and Pro's always do."""
-        return self.generation in (Generation.V11, Generation.HEAD)
+    @abstractmethod
+    def radius(self) -> int:
+        """LR pixels that convolutions alone let an output pixel see to each side."""
+
+    @property
+    @abstractmethod
+    def sees_whole_frame(self) -> bool:
+        """Whether every output pixel depends on all pixels, through means over the frame."""
 
     @property
     def depth(self) -> int:
@@ -93,12 +137,9 @@ class NetworkSpec:
         return self.groups * self.blocks
 
     @property
-    def radius(self) -> int:
-        """LR pixels that convolutions alone let an output pixel see to each side.
-
-        conv_in 1, conv_mid 1, tail 2, and per block 1 or, for Stream, 3 + 1 (dilated, then gate).
-        """
-        return 4 + self.depth * (4 if self.variant is Variant.STREAM else 1)
+    def has_layer_scale(self) -> bool:
+        """Whether Realtime's and Stream's blocks of the release line have one."""
+        return False
 
     @property
     def margin(self) -> int:
@@ -116,22 +157,47 @@ class NetworkSpec:
         Attention reaches half a window further with every block, but what comes from far is one pixel among
         hundreds each time: beyond two windows it is lost in the rounding of the sums. (Photo with random
         weights: a tile with 16 pixels of context is 81 dB from the whole frame, with 32 it is 123 dB, with
-        64 149 dB, with 96 150 dB.) Pro's means over the frame are left out: see `sees_whole_frame`.
+        64 149 dB, with 96 150 dB.) Means over the frame are left out: see `sees_whole_frame`.
         """
         return self.radius + 2 * self.window
 
     @property
-    def sees_whole_frame(self) -> bool:
-        """Whether every output pixel depends on the mean of all: then tiles are only nearly the frame."""
-        return self.variant is Variant.PRO
+    def parameters(self) -> int:
+        """Number of values in all tensors."""
+        return sum(math.prod(shape) for shape in self.tensor_shapes().values())
 
     def __str__(self) -> str:
-        return (
-            f"{self.variant} ×{self.scale} ({self.generation}, {self.features} features, {self.depth} blocks)"
-        )
+        scale = f" ×{self.scale}" if self.scale else ""
+        return f"{self.variant}{scale} ({self.generation}, {self.features} features, {self.depth} blocks)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSpec(NetworkSpec):
+    """One network of the release line: a MagicKernel base on RGB, and a detail path without outer skips.
+
+    `window` is that of Photo and Pro (a Photo exported without attention has 0); no tensor shows it. `tokens`
+    is the size of Pro's dictionaries.
+    """
+
+    variant: Variant
+    tokens: int = 0
+
+    @property
+    def has_layer_scale(self) -> bool:
+        """Whether Realtime's and Stream's blocks have one; Photo's and Pro's always do."""
+        return self.generation not in (Generation.V9, Generation.V10)
+
+    @property
+    def radius(self) -> int:
+        """conv_in 1, conv_mid 1, tail 2, and per block 1 or, for Stream, 3 + 1 (dilated, then gate)."""
+        return 4 + self.depth * (4 if self.variant is Variant.STREAM else 1)
+
+    @property
+    def sees_whole_frame(self) -> bool:
+        """Pro does, through its channel attention: tiles are only nearly the frame."""
+        return self.variant is Variant.PRO
 
     def tensor_shapes(self) -> Shapes:
-        """Name and shape of every tensor that the state dict has, and of no other."""
         f, s = self.features, self.scale
         shapes: Shapes = {"detail_gain": ()}
         for name, taps in (("sharp", 7), ("blur", 5)):
@@ -164,8 +230,8 @@ class NetworkSpec:
 
 def published(
     variant: str, scale: int, *, alpha: float = 0.0, generation: Generation = Generation.HEAD
-) -> NetworkSpec:
-    """The network that upstream calls `variant`."""
+) -> ReleaseSpec:
+    """The network of the release line that upstream calls `variant`."""
     kind = Variant(variant)
     features, groups, blocks = {
         Variant.REALTIME: (16, 1, 3),
@@ -173,7 +239,7 @@ def published(
         Variant.PHOTO: (64, 4, 4),
         Variant.PRO: (64, 6, 6),
     }[kind]
-    return NetworkSpec(
+    return ReleaseSpec(
         generation=generation,
         variant=kind,
         scale=scale,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from paragon_stream.checkpoint.detect import detect
+from paragon_stream.checkpoint.detect import detect, identify
+from paragon_stream.checkpoint.facts import Facts
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
 from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped, scale_for
 from paragon_stream.checkpoint.spec import NetworkSpec, Variant, published
@@ -54,15 +57,17 @@ class Weights:
         cls,
         tensors: Mapping[str, NDArray[np.floating]],
         *,
-        alpha: float | None = None,
-        window_size: int | None = None,
         metadata: Mapping[str, str] | None = None,
         name: str = "unnamed",
+        **given: Any,
     ) -> Weights:
-        """Check a state dict that is already in memory. Raises CheckpointError."""
+        """Check a state dict that is already in memory; `given` facts (see `Facts`) overrule its metadata.
+
+        Raises CheckpointError.
+        """
         plain = {key: np.asarray(value, dtype=np.float32) for key, value in tensors.items()}
         metadata = dict(metadata or {})
-        spec = detect(plain, metadata, alpha=alpha, window_size=window_size)
+        spec = detect(plain, metadata, **given)
         return cls(spec=spec, tensors=plain, name=name, metadata=metadata)
 
 
@@ -73,14 +78,17 @@ def load_weights(
     scale: int | None = None,
     alpha: float | None = None,
     window_size: int | None = None,
+    generation: str | None = None,
+    attention: str | None = None,
+    use_norm: bool | None = None,
     factor: Fraction | None = None,
 ) -> Weights:
     """Weights from a file, from the shipped set of that name, or (None) from the default shipped set.
 
     `variant` and `scale` choose among the shipped sets (default realtime ×2); a file must agree with them
     where they are given. Without a `scale`, `factor` (how much the picture shall be enlarged) chooses it: the
-    smallest that is enough, else the largest there is. `alpha` and `window_size` overrule the metadata. The
-    set "untrained" is random numbers, of any variant: for measuring speed.
+    smallest that is enough, else the largest there is. The other facts (see `Facts`) overrule the metadata.
+    The set "untrained" is random numbers, of any variant: for measuring speed.
 
     Raises UsageError if nothing of that name is shipped or the file is of another variant or scale, and
     CheckpointError if the file cannot be read or is not exactly the state dict of a known network.
@@ -99,7 +107,9 @@ def load_weights(
         path, name = shipped.path, shipped.name
     else:
         name = path.stem
-    found = _load_file(path, name=name, alpha=alpha, window_size=window_size)
+    facts: dict[str, Any] = {"generation": generation, "alpha": alpha, "window_size": window_size}
+    facts |= {"attention": attention, "use_norm": use_norm}
+    found = _load_file(path, scale, name=name, **facts)
     if variant not in (None, found.spec.variant) or scale not in (None, found.spec.scale):
         wanted = " ".join(filter(None, (variant or "", f"×{scale}" if scale else "")))
         raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was asked for")
@@ -122,14 +132,17 @@ def _as_path(weights: str | Path | None) -> Path | None:
     return path if looks_like_path else None
 
 
-def _load_file(path: Path, *, name: str, alpha: float | None, window_size: int | None) -> Weights:
+def _load_file(path: Path, scale: int | None, *, name: str, **given: Any) -> Weights:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"weights {path}: {error.strerror or error}") from error
     try:
         tensors, metadata = read_checkpoint(data)
-        spec = detect(tensors, metadata, alpha=alpha, window_size=window_size)
+        found = identify(tensors, Facts.of(metadata, **given))
+        if "scale" in found.unknown:
+            given["scale"] = scale or _scale_of_name(path)
+        spec = detect(tensors, metadata, **given)
     except CheckpointError as error:
         raise CheckpointError(f"weights {path}: {error}") from error
     return Weights(
@@ -140,6 +153,16 @@ def _load_file(path: Path, *, name: str, alpha: float | None, window_size: int |
         sha256=hashlib.sha256(data).hexdigest(),
         path=path,
     )
+
+
+def _scale_of_name(path: Path) -> int | None:
+    """The scale that a file's name begins or ends with, as in 2xNet or net_x2; None if there is none."""
+    match = re.search(r"(?:^|[_-])([2348])x|x([2348])(?:[_-]|$)", path.stem, re.IGNORECASE)
+    if match is None:
+        return None
+    scale = int(match[1] or match[2])
+    logger.warning("nothing in %s says its scale; its name says ×%d, which is taken", path.name, scale)
+    return scale
 
 
 def _nothing_shipped(weights: str | Path | None, variant: str, scale: int) -> str:

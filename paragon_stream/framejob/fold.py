@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from paragon_stream.checkpoint.reader import Tensors
-from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, NetworkSpec, Variant
+from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, ReleaseSpec, Variant
 from paragon_stream.framejob.color import ColorMap
 from paragon_stream.framejob.conv import Conv, Doubles, double, folded
 from paragon_stream.framejob.fold_attention import (
@@ -70,7 +70,7 @@ def fold_input(tensors: Tensors, colors: ColorMap) -> Conv:
     return folded(on_codes, bias, pads=(1, 1, 1, 1))
 
 
-def fold_blocks(tensors: Tensors, spec: NetworkSpec) -> tuple[Block, ...]:
+def fold_blocks(tensors: Tensors, spec: ReleaseSpec) -> tuple[Block, ...]:
     """The body. A block of Photo is two steps, one of Pro four."""
     steps: list[Block] = []
     for number in range(spec.depth):
@@ -80,7 +80,7 @@ def fold_blocks(tensors: Tensors, spec: NetworkSpec) -> tuple[Block, ...]:
     return tuple(steps)
 
 
-def _fold_block(part: Tensors, spec: NetworkSpec, *, shifted: bool) -> list[Block]:
+def _fold_block(part: Tensors, spec: ReleaseSpec, *, shifted: bool) -> list[Block]:
     f, w = spec.features, spec.window
     match spec.variant:
         case Variant.REALTIME:

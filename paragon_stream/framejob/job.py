@@ -17,7 +17,8 @@ from fractions import Fraction
 import numpy as np
 
 from paragon_stream.checkpoint import NetworkSpec, Variant, Weights
-from paragon_stream.errors import FormatError
+from paragon_stream.checkpoint.spec import ReleaseSpec
+from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
 from paragon_stream.framejob.color import check_chroma_location, color_map
@@ -36,7 +37,7 @@ from paragon_stream.framejob.fold import Block
 from paragon_stream.framejob.tail import Pair, Tail, arrange_tail, collapse_tail
 from paragon_stream.geometry import Placement, enlarged
 
-_MAPS = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 16, Variant.PRO: 16}
+_MAPS: dict[str, int] = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 16, Variant.PRO: 16}
 """Feature maps (of as many channels as the body has) that are alive at once, at most."""
 
 
@@ -170,9 +171,11 @@ def build_job(
     Alpha is taken for straight, not multiplied into the colours, and is enlarged by the base path; where the
     source has none the target's is opaque, and where the target has none the source's is left out.
 
-    Raises FormatError for colour that is not resolved or not affine.
+    Raises FormatError for colour that is not resolved or not affine, UsageError for networks that have none.
     """
     spec = weights.spec
+    if not isinstance(spec, ReleaseSpec):
+        raise UsageError(f"there is no frame job of {spec} yet")
     placement = placement or enlarged(source, spec.scale)
     target = placement.target(source, pixel_format=pixel_format, color=color)
     for format in (source, target):

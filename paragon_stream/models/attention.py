@@ -11,25 +11,11 @@ from torch.nn import functional
 
 from paragon_stream.checkpoint.block_shapes import QUERY
 from paragon_stream.checkpoint.spec import HEADS
-from paragon_stream.models.blocks import LayerScale, WideningBlock
+from paragon_stream.models.blocks import WideningBlock
+from paragon_stream.models.primitives import ChannelNorm, LayerScale, Statistic, Windowed
 
 
-class ChannelNorm(nn.Module):
-    """Each pixel's features over their root mean square, times `scale`, plus `bias`. N×C×H×W."""
-
-    EPSILON = 1e-6
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(features, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(features, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        root = (x.float().square().mean(1, keepdim=True) + self.EPSILON).sqrt().to(x.dtype)
-        return self.scale * x / root + self.bias
-
-
-class WindowAttention(nn.Module):
+class WindowAttention(Windowed):
     """Attention of four heads among the pixels of each `window` × `window` square of N×C×H×W features.
 
     `shifted`: the squares begin half a window aside. As upstream computes it, without masks: the map is
@@ -42,7 +28,6 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.window = window
         self.shift = window // 2 if shifted else 0
-        self.wraps = True
         self.qkv = nn.Linear(features, 3 * features)
         self.proj = nn.Linear(features, features)
 
@@ -73,9 +58,10 @@ class WindowAttention(nn.Module):
 class PhotoBlock(WideningBlock):
     """Realtime's block on normalised features, then window attention; one layer scale for both."""
 
+    norm: ChannelNorm
+
     def __init__(self, features: int, window: int, *, shifted: bool) -> None:
-        super().__init__(features)
-        self.norm = ChannelNorm(features)
+        super().__init__(features, norm="norm")
         self.scale = LayerScale(features)
         self.attn: WindowAttention | None = None
         if window:
@@ -89,7 +75,7 @@ class PhotoBlock(WideningBlock):
         return x
 
 
-class ChannelAttention(nn.Module):
+class ChannelAttention(Statistic):
     """Features times a factor per channel, 0…1, made from their means over the picture."""
 
     def __init__(self, features: int) -> None:
@@ -98,16 +84,9 @@ class ChannelAttention(nn.Module):
         self.fc = nn.Sequential(
             nn.Linear(features, squeezed, bias=False), nn.GELU(), nn.Linear(squeezed, features, bias=False)
         )
-        self.border = 0
-        """Pixels on every side that are no part of the picture: their values are left out of the means."""
-        self.size: tuple[int, int] | None = None
-        """Rows and columns of the picture within that border; None: up to the map's end."""
 
     def forward(self, x: Tensor) -> Tensor:
-        picture = x[..., self.border :, self.border :]
-        if self.size is not None:
-            picture = picture[..., : self.size[0], : self.size[1]]
-        factors: Tensor = self.fc(picture.mean((2, 3))).sigmoid()
+        factors: Tensor = self.fc(self.picture(x).mean((2, 3))).sigmoid()
         return x * factors[..., None, None]
 
 
@@ -133,9 +112,10 @@ class ProBlock(WideningBlock):
     """Four branches, each added with a layer scale of its own: Realtime's block on normalised features,
     channel attention, window attention, the dictionary."""
 
+    norm1: ChannelNorm
+
     def __init__(self, features: int, window: int, tokens: int, *, shifted: bool) -> None:
-        super().__init__(features)
-        self.norm1 = ChannelNorm(features)
+        super().__init__(features, norm="norm1")
         self.scale1 = LayerScale(features)
         self.channel_attn = ChannelAttention(features)
         self.scale2 = LayerScale(features)

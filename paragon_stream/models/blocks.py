@@ -1,4 +1,4 @@
-"""The building blocks of the release line: base resampler, LayerScale, nano and stream blocks.
+"""The building blocks of the release line: base resampler, nano and stream blocks.
 
 Attribute names are upstream's, so that state-dict keys match theirs.
 """
@@ -12,37 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN
-
-
-class LayerScale(nn.Module):
-    """A learned factor per channel on a residual branch."""
-
-    def __init__(self, features: int, initial: float = 1e-5) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.full((1, features, 1, 1), initial))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.gamma * x
-
-
-class SeparableFilter(nn.Module):
-    """One fixed filter, applied to each of three channels along rows, then along columns; zero padding."""
-
-    def __init__(self, taps: tuple[float, ...]) -> None:
-        super().__init__()
-        size = len(taps)
-        kernel = torch.tensor(taps)
-        self.register_buffer("kernel", kernel)
-        self.h = nn.Conv2d(3, 3, (1, size), padding=(0, size // 2), groups=3, bias=False)
-        self.v = nn.Conv2d(3, 3, (size, 1), padding=(size // 2, 0), groups=3, bias=False)
-        with torch.no_grad():
-            self.h.weight.copy_(kernel.view(1, 1, 1, size).expand_as(self.h.weight))
-            self.v.weight.copy_(kernel.view(1, 1, size, 1).expand_as(self.v.weight))
-        self.requires_grad_(False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.v(self.h(x))
-        return out
+from paragon_stream.models.primitives import ChannelNorm, LayerScale, SeparableFilter
 
 
 class MagicKernelBase(nn.Module):
@@ -55,8 +25,8 @@ class MagicKernelBase(nn.Module):
         super().__init__()
         self.scale = scale
         self.alpha = alpha
-        self.sharp = SeparableFilter(MAGIC_SHARPEN)
-        self.blur = SeparableFilter(MAGIC_BLUR)
+        self.sharp = SeparableFilter(3, MAGIC_SHARPEN, axes=("h", "v"), stored="kernel")
+        self.blur = SeparableFilter(3, MAGIC_BLUR, axes=("h", "v"), stored="kernel")
 
     def forward(self, x: Tensor) -> Tensor:
         if self.alpha != 0:
@@ -66,10 +36,15 @@ class MagicKernelBase(nn.Module):
 
 
 class WideningBlock(nn.Module):
-    """Common to Realtime's, Photo's and Pro's blocks: widen, depthwise 3×3, GELU (exact), narrow."""
+    """Common to Realtime's, Photo's and Pro's blocks: widen, depthwise 3×3, GELU (exact), narrow.
 
-    def __init__(self, features: int) -> None:
+    `norm`: the name of the norm that a subclass has before it, and that comes first in state dicts.
+    """
+
+    def __init__(self, features: int, *, norm: str = "") -> None:
         super().__init__()
+        if norm:
+            self.add_module(norm, ChannelNorm(features))
         self.conv1 = nn.Conv2d(features, 2 * features, 1)
         self.dw = nn.Conv2d(2 * features, 2 * features, 3, padding=1, groups=2 * features)
         self.conv2 = nn.Conv2d(2 * features, features, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import CheckpointError, UsageError
-from paragon_stream.models.release import Border, ReleaseNet
+from paragon_stream.models.border import Border
+from paragon_stream.models.build import build
 
 
 def load(
@@ -24,36 +26,37 @@ def load(
     scale: int | None = None,
     alpha: float | None = None,
     window_size: int | None = None,
+    attention: str | None = None,
+    use_norm: bool | None = None,
     border: Border = "zero",
     strength: float = 0.0,
-) -> ReleaseNet:
-    """The network of a checkpoint as a module in eval mode, with its `NetworkSpec` as `.spec`.
+    use_checkpointing: bool = False,
+) -> Any:
+    """The network of a checkpoint as a torch module in eval mode, with its `NetworkSpec` as `.spec`.
 
     `source` is a file, the name of a shipped set, or a state dict (torch tensors or numpy arrays).
-    `generation`, `variant` and `scale` are facts to hold the checkpoint to (or to choose the shipped set
-    by); `alpha` is needed where its metadata does not tell, `window_size` for Photo and Pro where it does not
-    and the published 16 is wrong. The module takes N×3×H×W RGB in [0, 1], any float dtype, and reproduces
-    upstream exactly, zero padding included; `border="replicate"` repeats the picture's edge instead, as frame
-    jobs do. Weights conditioned on the strength of compression become the plain network at `strength` (0…1).
+    `generation` (a name of `Generation`), `variant` and `scale` are facts to hold the checkpoint to, or to
+    choose the shipped set by. They, `alpha`, `window_size`, `attention` ("local" or "efficient", generation
+    5) and `use_norm` (v1, v3, v4) are needed where neither tensors nor metadata show them and upstream's
+    default is not meant. The module takes N×3×H×W RGB in [0, 1], any float dtype, and reproduces upstream
+    exactly, zero padding included; `border="replicate"` repeats the picture's edge instead, as frame jobs do.
+    Weights conditioned on the strength of compression become the plain network at `strength` (0…1).
+    `use_checkpointing` saves memory in training. A discriminator gives N×1×H×W logits.
 
     Raises CheckpointError for tensors that are missing, unexpected or misshapen, or facts that disagree, and
     UsageError for options that make no sense.
     """
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength} is outside 0…1")
+    facts: dict[str, Any] = {"generation": generation, "alpha": alpha, "window_size": window_size}
+    facts |= {"attention": attention, "use_norm": use_norm}
     if isinstance(source, Mapping):
-        weights = _from_state(source, generation=generation, alpha=alpha, window_size=window_size)
+        weights = Weights.from_tensors(_arrays(source), scale=scale, **facts)
     else:
-        weights = load_weights(source, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
-    spec = weights.spec
-    for what, wanted, found in (
-        ("generation", generation, spec.generation),
-        ("variant", variant, spec.variant),
-        ("scale", scale, spec.scale),
-    ):
-        if wanted is not None and wanted != found:
-            raise CheckpointError(f"the {what} is {found}, not {wanted}")
-    net = ReleaseNet(spec, border=border)
+        weights = load_weights(source, variant=variant, scale=scale, **facts)
+    if variant is not None and variant != weights.spec.variant:
+        raise CheckpointError(f"the variant is {weights.spec.variant}, not {variant}")
+    net = build(weights.spec, border=border, use_checkpointing=use_checkpointing)
     state = {key: torch.tensor(value) for key, value in weights.tensors.items()}
     slope = state.pop(STRENGTH_TENSOR, None)
     if slope is not None:
@@ -64,16 +67,8 @@ def load(
     return net.eval()
 
 
-def _from_state(
-    state: Mapping[str, Tensor | NDArray[np.floating]],
-    *,
-    generation: str | None,
-    alpha: float | None,
-    window_size: int | None,
-) -> Weights:
-    tensors = {
+def _arrays(state: Mapping[str, Tensor | NDArray[np.floating]]) -> dict[str, NDArray[np.floating]]:
+    return {
         key: value.detach().cpu().float().numpy() if isinstance(value, Tensor) else value
         for key, value in state.items()
     }
-    metadata = {"generation": generation} if generation else {}
-    return Weights.from_tensors(tensors, alpha=alpha, window_size=window_size, metadata=metadata)

@@ -7,18 +7,15 @@ State-dict keys are upstream's, and so is the function: zero padding in every la
 
 from __future__ import annotations
 
-import math
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from paragon_stream.checkpoint import NetworkSpec, Variant
-from paragon_stream.models.attention import ChannelAttention, PhotoBlock, ProBlock, WindowAttention
+from paragon_stream.checkpoint import Variant
+from paragon_stream.checkpoint.spec import ReleaseSpec
+from paragon_stream.models.attention import PhotoBlock, ProBlock
 from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock, hold_products
-
-Border = Literal["zero", "replicate"]
+from paragon_stream.models.border import Border, put_border, take_border
+from paragon_stream.models.checkpointing import run_groups
 
 
 class Group(nn.Module):
@@ -33,7 +30,7 @@ class Group(nn.Module):
         return out
 
 
-def make_body(spec: NetworkSpec) -> nn.Sequential:
+def make_body(spec: ReleaseSpec) -> nn.Sequential:
     """The non-linear part of a network: groups of residual blocks."""
     body = nn.Sequential(
         *(
@@ -45,7 +42,7 @@ def make_body(spec: NetworkSpec) -> nn.Sequential:
     return body
 
 
-def _block(spec: NetworkSpec, number: int) -> nn.Module:
+def _block(spec: ReleaseSpec, number: int) -> nn.Module:
     shifted = number % 2 == 1
     match spec.variant:
         case Variant.REALTIME:
@@ -58,13 +55,6 @@ def _block(spec: NetworkSpec, number: int) -> nn.Module:
             return ProBlock(spec.features, spec.window, spec.tokens, shifted=shifted)
 
 
-def extended(x: Tensor, margin: int, whole: int) -> Tensor:
-    """N×C×H×W with `margin` replicated pixels on every side, and as many more below and to the right as make
-    multiples of `whole`, if `margin` is one."""
-    down, across = (-side % whole for side in x.shape[2:])
-    return functional.pad(x, [margin, margin + across, margin, margin + down], mode="replicate")
-
-
 class ReleaseNet(nn.Module):
     """One network of the release line: N×3×H×W RGB in [0, 1] to N×3×sH×sW, not clamped.
 
@@ -73,11 +63,14 @@ class ReleaseNet(nn.Module):
     compute.
     """
 
-    def __init__(self, spec: NetworkSpec, *, border: Border = "zero") -> None:
+    def __init__(
+        self, spec: ReleaseSpec, *, border: Border = "zero", use_checkpointing: bool = False
+    ) -> None:
         super().__init__()
         f, scale = spec.features, spec.scale
         self.spec = spec
         self.border = border
+        self.use_checkpointing = use_checkpointing
         self.detail_gain = nn.Parameter(torch.tensor(0.05 if spec.variant is Variant.REALTIME else 0.1))
         self.base = MagicKernelBase(scale, spec.alpha)
         self.conv_in = nn.Conv2d(3, f, 3, padding=1)
@@ -93,32 +86,12 @@ class ReleaseNet(nn.Module):
 
         `prev_feat`, the tap of the frame before, is blended in with weight `alpha` (upstream's video mode).
         """
-        height, width = x.shape[2:]
-        margin = self._margin()
-        if margin:
-            x = extended(x, margin, self.spec.window or 1)
+        size = (x.shape[2], x.shape[3])
+        x, margin = put_border(self, self.spec, self.border, x)
         feat = self.conv_in(x)
         if prev_feat is not None:
             feat = (1 - alpha) * feat + alpha * prev_feat
-        self._tell_blocks(margin, height, width)
-        detail = self.conv_out(self.up(self.conv_mid(self.body(feat))))
-        y = self.base(x) + detail * self.detail_gain
-        if margin:
-            top = margin * self.spec.scale
-            y = y[..., top : top + height * self.spec.scale, top : top + width * self.spec.scale]
+        body = run_groups(self.body, feat, self.use_checkpointing)
+        detail = self.conv_out(self.up(self.conv_mid(body)))
+        y = take_border(self.base(x) + detail * self.detail_gain, self.spec.scale, margin, size)
         return (y, feat) if feature_tap else y
-
-    def _margin(self) -> int:
-        """Replicated pixels on every side; 0 for upstream's function."""
-        if self.border == "zero":
-            return 0
-        whole = self.spec.window or 1
-        return math.ceil(self.spec.margin / whole) * whole
-
-    def _tell_blocks(self, margin: int, height: int, width: int) -> None:
-        """What blocks that see more than a neighbourhood need to know of the border."""
-        for module in self.body.modules():
-            if isinstance(module, WindowAttention):
-                module.wraps = margin == 0
-            elif isinstance(module, ChannelAttention):
-                module.border, module.size = margin, (height, width)

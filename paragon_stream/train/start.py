@@ -23,7 +23,8 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import UsageError
 from paragon_stream.models.attention import PhotoBlock
-from paragon_stream.models.blocks import LayerScale, NanoBlock, StreamBlock, WideningBlock
+from paragon_stream.models.blocks import NanoBlock, StreamBlock, WideningBlock
+from paragon_stream.models.primitives import LayerScale
 from paragon_stream.train.network import TrainableNet
 
 TAIL_KEYS = ("up.0.weight", "up.0.bias", "conv_out.weight", "conv_out.bias")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from paragon_stream.models.release import extended
+from paragon_stream.models.border import extended
 from paragon_stream.train.data.degradations import softened
 from paragon_stream.train.data.planes import Picture, to_rgb
 from paragon_stream.train.data.resample import enlarge

@@ -19,7 +19,7 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Tail
 from paragon_stream.framejob.taps import FilterBank
 
-FEATURES = {Variant.REALTIME: 16, Variant.STREAM: 32}
+FEATURES: dict[str, int] = {Variant.REALTIME: 16, Variant.STREAM: 32}
 """Of the networks that there are kernels for."""
 
 LEAD = {16: 0, 32: 4}
@@ -67,7 +67,7 @@ def preamble(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
     features = job.spec.features
     blocks = len(job.blocks) if realtime else 0
     lines = [
-        f"constexpr int FEATURES = {features};",
+        f"constexpr int FEATURES: dict[str, int] = {features};",
         f"typedef uint{features // 8} Pairs;  // what a lane has of a pixel",
         f"constexpr int LEAD = {LEAD[features]};",
         f"constexpr int BLOCKS = {blocks};  // that `body` computes",

@@ -1,0 +1,95 @@
+"""What is said about a checkpoint beside its tensors: by the caller, or else by its metadata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paragon_stream.errors import CheckpointError
+
+ATTENTIONS = ("local", "efficient")
+"""The two kinds of attention of generation 5, which have the same tensors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Each is None where nothing says it. The tensors overrule what they can show."""
+
+    generation: str | None = None
+    variant: str | None = None
+    scale: int | None = None
+    alpha: float | None = None
+    window_size: int | None = None
+    attention: str | None = None
+    """Of generation 5: one of ATTENTIONS."""
+    use_norm: bool | None = None
+    """Of v1, v3 and v4: whether there are norms without parameters, in the HR head (v4: behind blocks)."""
+    product_limit: float = math.inf
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str], **given: Any) -> Facts:
+        """`given` facts that are not None overrule the metadata. Raises CheckpointError for metadata that is
+        not what it should be."""
+        read = cls(
+            generation=metadata.get("generation") or None,
+            variant=metadata.get("variant") or None,
+            scale=_whole(metadata, "scale"),
+            alpha=_alpha(metadata),
+            window_size=_whole(metadata, "window_size"),
+            attention=metadata.get("attention") or None,
+            use_norm=_truth(metadata, "use_norm"),
+            product_limit=_product_limit(metadata),
+        )
+        facts = {name: getattr(read, name) for name in cls.__dataclass_fields__}
+        facts |= {name: value for name, value in given.items() if value is not None}
+        found = cls(**facts)
+        if found.attention is not None and found.attention not in ATTENTIONS:
+            raise CheckpointError(f"its attention is {found.attention!r}; known: {', '.join(ATTENTIONS)}")
+        if found.alpha is not None and not math.isfinite(found.alpha):
+            raise CheckpointError(f"its alpha is {found.alpha}")
+        if found.window_size is not None and not 2 <= found.window_size <= 128:
+            raise CheckpointError(
+                f"its window_size is {found.window_size}; windows have 2 to 128 pixels a side"
+            )
+        return found
+
+
+def _whole(metadata: Mapping[str, str], name: str) -> int | None:
+    said = metadata.get(name)
+    if not said:
+        return None
+    try:
+        return int(said)
+    except ValueError:
+        after = "; windows have 2 to 128 pixels a side" if name == "window_size" else ""
+        raise CheckpointError(f"its {name} is {said}{after or ', which is no whole number'}") from None
+
+
+def _alpha(metadata: Mapping[str, str]) -> float | None:
+    said = metadata.get("upsampler_alpha")
+    try:
+        return None if said is None else float(said)
+    except ValueError:
+        raise CheckpointError(f"its alpha is {said!r}, which is no number") from None
+
+
+def _truth(metadata: Mapping[str, str], name: str) -> bool | None:
+    said = metadata.get(name, "").lower()
+    if said not in ("", "true", "false"):
+        raise CheckpointError(f"its {name} is {said!r}, neither true nor false")
+    return said == "true" if said else None
+
+
+def _product_limit(metadata: Mapping[str, str]) -> float:
+    said = metadata.get("product_limit")
+    if said is None:
+        return math.inf
+    try:
+        limit = float(said)
+    except ValueError:
+        limit = math.nan
+    if not limit > 0:
+        raise CheckpointError(f"its product_limit is {said!r}, which is no limit")
+    return limit

@@ -1,0 +1,25 @@
+"""From a network's description to its torch module, with freshly initialised weights."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from paragon_stream.checkpoint import NetworkSpec
+from paragon_stream.checkpoint.lines.feature import FeatureSpec
+from paragon_stream.checkpoint.spec import ReleaseSpec
+from paragon_stream.models.border import Border
+from paragon_stream.models.feature import FeatureNet
+from paragon_stream.models.release import ReleaseNet
+
+
+def build(spec: NetworkSpec, *, border: Border = "zero", use_checkpointing: bool = False) -> nn.Module:
+    """The module of `spec`, in training mode, whose state dict has exactly `spec.tensor_shapes()`.
+
+    `border`: see `models.border`. `use_checkpointing`: see `models.checkpointing`.
+    """
+    match spec:
+        case ReleaseSpec():
+            return ReleaseNet(spec, border=border, use_checkpointing=use_checkpointing)
+        case FeatureSpec():
+            return FeatureNet(spec, border=border, use_checkpointing=use_checkpointing)
+    raise TypeError(f"{spec} is of no known line")

@@ -1,0 +1,89 @@
+"""Every list of upstream's tensors: recognised from names and shapes alone, and what our modules have."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paragon_stream.checkpoint.detect import identify
+from paragon_stream.checkpoint.facts import Facts
+from paragon_stream.checkpoint.lines.feature import FEATURE_LINE, published_feature
+from paragon_stream.checkpoint.spec import (
+    MAGIC_BLUR,
+    MAGIC_SHARPEN,
+    RELEASE_LINE,
+    Generation,
+    NetworkSpec,
+    published,
+)
+
+LISTS = Path(__file__).resolve().parents[3] / "shared" / "reference" / "keys"
+NAMES = sorted(path.stem for path in LISTS.glob("*_x2.tsv") if not path.stem.startswith("params"))
+
+
+def read(name: str) -> dict[str, tuple[tuple[int, ...], str, str]]:
+    """Shape, dtype and kind (param, frozen, buffer) by tensor name."""
+    rows = [line.split("\t") for line in (LISTS / f"{name}.tsv").read_text().splitlines()[1:]]
+    return {key: (ast.literal_eval(shape), dtype, kind) for key, shape, dtype, kind in rows}
+
+
+def registered(name: str) -> NetworkSpec:
+    generation, variant, _ = name.rsplit("_", 2)
+    kind = Generation(generation)
+    if kind in FEATURE_LINE:
+        return published_feature(kind, variant, 2)
+    if kind in RELEASE_LINE and (generation, variant) not in (("p2v11atd", "pro"), ("p2dev", "ultimate")):
+        return published(variant, 2, generation=kind)
+    pytest.skip("not there yet")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_upstream_registers_has_upstreams_tensors(name: str) -> None:
+    assert registered(name).tensor_shapes() == {key: shape for key, (shape, _, _) in read(name).items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modules_have_upstreams_keys_in_upstreams_order(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    from paragon_stream.models.build import build
+
+    with torch.device("meta"):
+        net = build(registered(name))
+    parameters = dict(net.named_parameters())
+
+    def kind(key: str) -> str:
+        if key not in parameters:
+            return "buffer"
+        return "param" if parameters[key].requires_grad else "frozen"
+
+    found = {
+        key: (tuple(value.shape), str(value.dtype).removeprefix("torch."), kind(key))
+        for key, value in net.state_dict().items()
+    }
+    assert list(found.items()) == list(read(name).items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_are_recognised(name: str) -> None:
+    expected = registered(name)
+    tensors = {}
+    for key, shape in expected.tensor_shapes().items():
+        taps = MAGIC_SHARPEN if ".sharp" in key else MAGIC_BLUR
+        magic = ".sharp" in key or ".blur." in key or ".resample_conv." in key
+        row = (
+            np.float32(taps).reshape(
+                [n for n in shape if n == len(taps)] and [len(taps) if n == len(taps) else 1 for n in shape]
+            )
+            if magic
+            else np.float32(0)
+        )
+        tensors[key] = np.broadcast_to(row, shape)  # without the memory of the large ones
+    facts = Facts(generation=expected.generation, scale=2, alpha=expected.alpha, use_norm=None)
+    found = identify(tensors, facts)
+    assert (found.spec, found.unknown) == (expected, ())
+    bare = identify(tensors, Facts(alpha=expected.alpha))
+    assert set(bare.unknown) <= {"scale"}
+    assert bare.spec.tensor_shapes() == expected.tensor_shapes() or "scale" in bare.unknown
