@@ -24,7 +24,7 @@ from paragon_stream.framejob.native.weights import Packing, constant_of, packed,
 from paragon_stream.framejob.taps import FilterBank
 from paragon_stream.native import abi
 
-FEATURES = {Variant.REALTIME: 16}
+FEATURES: dict[str, int] = {Variant.REALTIME: 16}
 _MOST_BLOCKS = 8
 
 
