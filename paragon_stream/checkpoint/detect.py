@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.lines.feature import recognise_feature
+from paragon_stream.checkpoint.lines.feature_networks import recognise_feature
 from paragon_stream.checkpoint.lines.release import check_base_taps, recognise_release
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import NetworkSpec

@@ -10,7 +10,8 @@ import pytest
 
 from paragon_stream.checkpoint.detect import identify
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.lines.feature import FEATURE_LINE, published_feature
+from paragon_stream.checkpoint.lines.feature import FEATURE_LINE
+from paragon_stream.checkpoint.lines.feature_networks import published_feature
 from paragon_stream.checkpoint.spec import (
     MAGIC_BLUR,
     MAGIC_SHARPEN,
