@@ -22,7 +22,7 @@ from paragon_stream.checkpoint import Weights, save_weights
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
 from paragon_stream.train.adversarial import Adversary
-from paragon_stream.train.data.batches import Batch, Batches
+from paragon_stream.train.data.batches import Batch, Batches, turned, turned_back
 from paragon_stream.train.depthwise import speed_up
 from paragon_stream.train.log import Log
 from paragon_stream.train.losses import Loss
@@ -109,16 +109,17 @@ class Training:
         """One step on one batch."""
         recipe = self.recipe
         set_learning_rate(self.optimiser, learning_rate(self.step, recipe.steps, recipe.optimiser))
-        low = batch.lr.to(self.device, memory_format=torch.channels_last)
-        truth = batch.hr.to(self.device, memory_format=torch.channels_last)
+        low = turned(batch.lr.to(self.device), batch.turn).contiguous(memory_format=torch.channels_last)
+        truth = batch.hr.to(self.device)
         strength = batch.strength.to(self.device)
+        halved = batch.halved.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            result = self.forward(low, strength)
+            result = turned_back(self.forward(low, strength), batch.turn).float()
         cut = recipe.data.context * recipe.network.scale
+        cut += cut % 2  # so that chroma of 4:2:0 stays where it is
         if cut:
             result, truth = result[..., cut:-cut, cut:-cut], truth[..., cut:-cut, cut:-cut]
-        result = result.float()
-        loss = self.loss(result, truth)
+        loss = self.loss(result, truth, halved)
         total = loss
         if self.adversary is not None:
             total = total + self.adversary.generator_loss(result, truth, self.step)
@@ -151,8 +152,9 @@ class Training:
         done = (self.step - 1) % self.recipe.evaluate_every + 1
         means = {name: value / done for name, value in self.sums.items()}
         self.sums = {}
-        if scores["psnr"] > self.best or self.recipe.keep == "last":
-            self.best = scores["psnr"]
+        score = scores["psnr" if self.recipe.keep == "last" else self.recipe.keep]
+        if score > self.best or self.recipe.keep == "last":
+            self.best = score
             self.save_best(shadow)
         self.log.add({"step": self.step, **means, **scores})
         self.save_state()

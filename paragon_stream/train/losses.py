@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,37 +17,64 @@ LUMA = (0.299, 0.587, 0.114)
 """BT.601's, which PSNR-Y is measured with."""
 
 
-def difference(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
-    """result - truth as (Y, Cb, Cr), luma as in PSNR-Y's matrix and chroma weighted by `chroma`.
+@dataclass(frozen=True, kw_only=True)
+class Chroma:
+    """How chroma counts: its `weight` beside luma, and which of the N samples are `halved`: of 4:2:0 video,
+    where only what the frame's own, smaller grid keeps of an error counts."""
 
-    Small networks gain luma by giving up chroma, which 4:2:0 video hardly carries; `chroma` = 1 keeps RGB.
+    weight: float = 1.0
+    halved: Tensor | None = None
+
+
+def planes_error(result: Tensor, truth: Tensor, halved: Tensor | None) -> Tensor:
+    """result - truth as N×3 planes (Y, Cb, Cr), luma as in PSNR-Y's matrix.
+
+    Chroma of `halved` samples goes through the frame job's filter to the grid of 4:2:0 (left-sited; even
+    sides) and is repeated, so that means over all three planes are means over their samples.
     """
-    error = result - truth
-    if chroma == 1:
-        return error
     kr, kg, kb = LUMA
     rows = [
         [kr, kg, kb],
-        [-chroma * kr / 1.772, -chroma * kg / 1.772, chroma * 0.5],
-        [chroma * 0.5, -chroma * kg / 1.402, -chroma * kb / 1.402],
+        [-kr / 1.772, -kg / 1.772, 0.5],
+        [0.5, -kg / 1.402, -kb / 1.402],
     ]
-    matrix = torch.tensor(rows, dtype=error.dtype, device=error.device).view(3, 3, 1, 1)
-    return functional.conv2d(error, matrix)
+    matrix = torch.tensor(rows, dtype=result.dtype, device=result.device).view(3, 3, 1, 1)
+    error = functional.conv2d(result - truth, matrix)
+    if halved is None or not halved.any():
+        return error
+    luma, chroma = error[:, :1], error[:, 1:]
+    taps = torch.tensor([[0.125, 0.25, 0.125]] * 2, dtype=error.dtype, device=error.device)
+    kept = functional.conv2d(
+        functional.pad(chroma, [1, 0, 0, 0], mode="replicate"), taps.expand(2, 1, 2, 3), stride=2, groups=2
+    )
+    small = functional.interpolate(kept, scale_factor=2.0, mode="nearest")
+    return torch.cat([luma, torch.where(halved.view(-1, 1, 1, 1), small, chroma)], 1)
+
+
+def difference(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
+    """result - truth as (Y, Cb, Cr), chroma weighted; plain RGB where chroma counts as in RGB (weight 1).
+
+    Small networks gain luma by giving up chroma, which 4:2:0 video hardly carries.
+    """
+    if chroma.weight == 1:
+        return result - truth
+    error = planes_error(result, truth, chroma.halved)
+    return torch.cat([error[:, :1], chroma.weight * error[:, 1:]], 1)
 
 
 def per_sample(values: Tensor) -> Tensor:
     return values.flatten(1).mean(1)
 
 
-def l1(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+def l1(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     return per_sample(difference(result, truth, chroma).abs())
 
 
-def l2(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+def l2(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     return per_sample(difference(result, truth, chroma).square())
 
 
-def charbonnier(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+def charbonnier(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     """√(error² + ε²), ε a quarter of a code value: L1, smooth at zero."""
     return per_sample((difference(result, truth, chroma).square() + 1e-6).sqrt())
 
@@ -55,17 +83,32 @@ PSNR_CEILING = 47.0
 """dB beyond which a better patch counts for ever less: flat ones would decide everything else."""
 
 
-def psnr(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+def psnr(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     """Logarithm of the squared error, PSNR itself up to sign and scale: easy and hard patches count alike."""
     return torch.log(l2(result, truth, chroma) + 10 ** (-PSNR_CEILING / 10))
 
 
-def colour(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+CHROMA_CEILING = 53.0
+"""The same for planes of chroma, which vary less: rounding to 8 bits alone is 58.9 dB."""
+
+
+def psnr_planes(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
+    """As `psnr`, of each plane by itself: a dB of Cb or of Cr counts `chroma.weight` of a dB of luma.
+
+    One logarithm of all planes leaves chroma to chance: its errors are a tenth of luma's.
+    """
+    squares = planes_error(result, truth, chroma.halved).square().mean((2, 3))
+    ceilings = torch.tensor([PSNR_CEILING, CHROMA_CEILING, CHROMA_CEILING], device=squares.device)
+    weights = torch.tensor([1.0, chroma.weight, chroma.weight], device=squares.device)
+    return (torch.log(squares + 10 ** (-ceilings / 10)) * weights).sum(1)
+
+
+def colour(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     """Consistency of local mean colours (8×8)."""
     return per_sample((functional.avg_pool2d(result, 8) - functional.avg_pool2d(truth, 8)).abs())
 
 
-def total_variation(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+def total_variation(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     """Variation that the truth does not have."""
 
     def variation(x: Tensor) -> Tensor:
@@ -76,7 +119,7 @@ def total_variation(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
     return functional.relu(variation(result) - variation(truth))
 
 
-def focal_frequency(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+def focal_frequency(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     """Squared distance of spectra, each frequency weighted by how wrong it is (Jiang et al. 2021)."""
     distance = torch.fft.fft2(result - truth, norm="ortho").abs().square()
     weight = distance.detach().sqrt()
@@ -84,7 +127,7 @@ def focal_frequency(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
     return per_sample(weight * distance)
 
 
-def ms_ssim(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
+def ms_ssim(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
     """1 - multi-scale SSIM of luma, with as many scales as the patch has room for."""
     luma = torch.tensor(LUMA, dtype=result.dtype, device=result.device).view(1, 3, 1, 1)
     a, b = functional.conv2d(result, luma), functional.conv2d(truth, luma)
@@ -107,11 +150,12 @@ def ms_ssim(result: Tensor, truth: Tensor, chroma: float) -> Tensor:
     return 1 - value
 
 
-TERMS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+TERMS: dict[str, Callable[[Tensor, Tensor, Chroma], Tensor]] = {
     "l1": l1,
     "l2": l2,
     "charbonnier": charbonnier,
     "psnr": psnr,
+    "psnr_planes": psnr_planes,
     "ms_ssim": ms_ssim,
     "focal_frequency": focal_frequency,
     "colour": colour,
@@ -120,7 +164,8 @@ TERMS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 
 class Loss(nn.Module):
-    """Σ weight · term, the mean over the batch. `chroma` is the weight of chroma errors in the pixel terms.
+    """Σ weight · term, the mean over the batch. `chroma` is the weight of chroma errors in the pixel terms;
+    `halved` as in `Chroma`.
 
     Raises UsageError for an unknown term.
     """
@@ -133,8 +178,9 @@ class Loss(nn.Module):
         self.terms = dict(terms)
         self.chroma = chroma
 
-    def forward(self, result: Tensor, truth: Tensor) -> Tensor:
+    def forward(self, result: Tensor, truth: Tensor, halved: Tensor | None = None) -> Tensor:
+        chroma = Chroma(weight=self.chroma, halved=halved)
         total = result.new_zeros(())
         for name, weight in self.terms.items():
-            total = total + weight * TERMS[name](result, truth, self.chroma).mean()
+            total = total + weight * TERMS[name](result, truth, chroma).mean()
         return total

@@ -18,6 +18,7 @@ from paragon_stream.checkpoint import read_network_config
 from paragon_stream.checkpoint.spec import USUAL_WINDOW
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.train.data.degradations import ClipDegradation, StillDegradation
+from paragon_stream.train.data.resample import KERNELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +38,11 @@ class NetworkRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
-    """What is trained on: `folder` of good pictures (relative to the recipe; left out where whoever trains
-    names it), how many degraded `stills` and `clips` are made of each, patches of `patch`² LR pixels, `batch`
-    of them a step, of which a share `clip_share` comes from clips, and a share `patterns` is drawn
-    (`train.data.patterns`). The outer `context` LR pixels of a patch are seen but not judged."""
+    """What is trained on: `folder` of good pictures (relative to the recipe; left out where `--data` names
+    it) and so many `drawings` of the project's own (`train.data.drawings`); how many degraded `stills` and
+    `clips` are made of each. A step sees `batch` patches of `patch`² LR pixels, of which a share `clip_share`
+    comes from clips and a share `patterns` is drawn (`train.data.patterns`). The outer `context` LR pixels of
+    a patch are seen but not judged."""
 
     folder: str = ""
     stills: int = 1
@@ -52,6 +54,7 @@ class DataRecipe:
     context: int = 4
     strength_jitter: float = 0.02
     patterns: float = 0.0
+    drawings: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,8 @@ class AdversarialRecipe:
 class Recipe:
     """A whole training. `name` is the set's; `init` a checkpoint (relative to the recipe) whose body is
     started from instead of unit variance, whatever its scale; `keep` says which weights are kept: those of
-    the best "psnr", or the "last", for losses that PSNR does not tell about."""
+    the best "psnr" of luma, or "psnr_planes" of luma and chroma (6 : 1 : 1), or the "last", for losses that
+    PSNR says nothing about."""
 
     name: str
     network: NetworkRecipe
@@ -118,7 +122,7 @@ CHOICES = {
     ("optimiser", "name"): ("soap", "adamw"),
     ("optimiser", "schedule"): ("cosine", "onecycle", "multistep"),
     ("", "precision"): ("fp32", "bf16"),
-    ("", "keep"): ("psnr", "last"),
+    ("", "keep"): ("psnr", "psnr_planes", "last"),
 }
 
 
@@ -214,6 +218,12 @@ def _check(recipe: Recipe) -> None:
     for term in recipe.loss:
         if term not in TERMS:
             raise UsageError(f"[loss] unknown term {term}; known: {', '.join(TERMS)}")
+    for table, kernels in (("still", recipe.still.kernels), ("clip", recipe.clip.kernels)):
+        for kernel in kernels:
+            if kernel not in KERNELS:
+                raise UsageError(f"[{table}] no kernel is called {kernel}; there are {', '.join(KERNELS)}")
+        if not kernels:
+            raise UsageError(f"[{table}] kernels must name at least one kernel")
     data = recipe.data
     positive = {"steps": recipe.steps, "batch": data.batch, "evaluate_every": recipe.evaluate_every}
     for name, number in positive.items():
@@ -223,6 +233,8 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
     if recipe.network.variant == "photo" and data.patch % USUAL_WINDOW:
         raise UsageError(f"patch must be a multiple of photo's windows of {USUAL_WINDOW}, not {data.patch}")
+    if data.drawings < 0:
+        raise UsageError(f"[data] drawings must not be negative, not {data.drawings}")
     if data.stills < 1 and data.clips < 1:
         raise UsageError("[data] needs stills or clips")
     if not 0 <= data.patterns < 1:

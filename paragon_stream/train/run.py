@@ -12,7 +12,7 @@ import torch
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.train.data.batches import Batches
-from paragon_stream.train.data.images import list_sources
+from paragon_stream.train.data.images import drawings, list_sources
 from paragon_stream.train.data.shards import Shard, ShardPlan, shards
 from paragon_stream.train.loop import BEST_FILE, Report, Training, keep_freed_memory
 from paragon_stream.train.recipe import Recipe, read_recipe
@@ -92,7 +92,7 @@ def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: 
         still=recipe.still,
         clip=recipe.clip,
     )
-    sources = list_sources(pictures, split)
+    sources = list_sources(pictures, split) + drawings(data.drawings, split)
     made = list(shards(sources, plan, cache, threads=os.cpu_count() or 1, progress=preparing))
     logger.info("%s: %d pictures of %d", split, len(made), len(sources))
     return made

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from paragon_stream.models.border import extended
 from paragon_stream.train.data.degradations import softened
-from paragon_stream.train.data.planes import Picture, to_rgb
+from paragon_stream.train.data.planes import Picture, enlarged_planes, to_rgb
 from paragon_stream.train.data.resample import enlarge
 from paragon_stream.train.data.shards import Shard
+from paragon_stream.train.losses import planes_error
 from paragon_stream.train.measure.metrics import detail_db, psnr_y
 from paragon_stream.train.network import TrainableNet
 
 LEVELS = (0.0, 0.01, 0.45, 0.65, 0.85, 1.01)
 """Edges of the strength bins that are reported; the first is clean."""
 FRAMES_PER_SHARD = 4
+HIGHEST = 80.0
+"""dB that count for no error at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """An H×W×3 LR picture around [0, 1], its 8-bit truth, the strength, and the kind of its chroma."""
+
+    low: Picture
+    truth: NDArray[np.uint8]
+    strength: float = 0.0
+    halved: bool = False
 
 
 class Validation:
@@ -27,41 +42,61 @@ class Validation:
 
     def __init__(self, shards: Sequence[Shard], scale: int) -> None:
         self.scale = scale
-        self.samples: list[tuple[Picture, np.ndarray, float]] = []
+        self.samples: list[Sample] = []
+        filtered: list[Picture] = []
         for shard in shards:
-            self.samples += [(rgb.astype(np.float32) / 255, shard.hr, 0.0) for rgb in shard.rgb[:1]]
+            for rgb in shard.rgb[:1]:
+                low = rgb.astype(np.float32) / 255
+                self.samples.append(Sample(low=low, truth=shard.hr))
+                filtered.append(enlarge(low, scale))
             every = max(1, len(shard.frames) // FRAMES_PER_SHARD)
             for frame in shard.frames[::every][:FRAMES_PER_SHARD]:
                 low = to_rgb(frame.planes, frame.matrix, frame.range)
                 size = low.shape[0] * scale, low.shape[1] * scale
                 truth = softened(shard.hr, frame.top, frame.left, size, frame.soften)
-                self.samples.append((low, truth, frame.strength))
-        self.bicubic = [self.score(enlarge(low, scale), truth) for low, truth, _ in self.samples]
+                self.samples.append(Sample(low=low, truth=truth, strength=frame.strength, halved=True))
+                planes = enlarged_planes(frame.planes, scale, "bicubic")
+                filtered.append(to_rgb(planes, frame.matrix, frame.range))
+        pairs = zip(filtered, self.samples, strict=True)
+        self.bicubic = np.array([self.planes(picture, sample) for picture, sample in pairs])
 
-    def score(self, result: Picture, truth: np.ndarray) -> float:
-        """PSNR-Y of a result around [0, 1] against 8-bit truth."""
-        return psnr_y(_codes(result), truth, self.scale)
+    def planes(self, result: Picture, sample: Sample) -> tuple[float, float, float]:
+        """PSNR of Y, Cb and Cr of a result around [0, 1]; chroma of 4:2:0 on its own grid."""
+        wanted, s = sample.truth, self.scale
+        made = torch.from_numpy(_codes(result).astype(np.float32)).permute(2, 0, 1)[None] / 255
+        truth = torch.from_numpy(wanted.astype(np.float32)).permute(2, 0, 1)[None] / 255
+        error = planes_error(made, truth, torch.tensor([sample.halved]))[..., s:-s, s:-s]
+        squares = error.double().square().mean((0, 2, 3)) + 10 ** (-HIGHEST / 10)
+        _, blue, red = (-10 * torch.log10(squares)).tolist()
+        return psnr_y(_codes(result), wanted, s), blue, red
 
     @torch.no_grad()
     def __call__(self, network: TrainableNet) -> dict[str, float]:
-        """Mean PSNR-Y ("psnr"), its gain over bicubic ("gain"), that by strength ("gain_0" …), and the fine
-        detail beside the truth's in dB ("detail")."""
+        """Mean PSNR-Y ("psnr"), mean of luma and chroma 6 : 1 : 1 ("psnr_planes"), luma's gain over bicubic
+        ("gain"), that by strength ("gain_0" …), chroma's gain in 4:2:0 ("gain_420") and elsewhere
+        ("gain_rgb"), and the fine detail beside the truth's in dB ("detail")."""
         device = next(network.parameters()).device
         scores, details = [], []
-        for low, truth, strength in self.samples:
-            picture = upscale(network, low, strength, device)
-            scores.append(self.score(picture, truth))
-            details.append(detail_db(_codes(picture), truth, self.scale))
-        gains = np.array(scores) - np.array(self.bicubic)
+        for sample in self.samples:
+            picture = upscale(network, sample.low, sample.strength, device)
+            scores.append(self.planes(picture, sample))
+            details.append(detail_db(_codes(picture), sample.truth, self.scale))
+        found = np.array(scores)
+        gains = found - self.bicubic
         result = {
-            "psnr": float(np.mean(scores)),
-            "gain": float(gains.mean()),
+            "psnr": float(found[:, 0].mean()),
+            "psnr_planes": float(found.mean(0) @ np.array([0.75, 0.125, 0.125])),
+            "gain": float(gains[:, 0].mean()),
             "detail": float(np.mean(details)),
         }
-        bins = np.digitize([strength for _, _, strength in self.samples], LEVELS) - 1
+        bins = np.digitize([sample.strength for sample in self.samples], LEVELS) - 1
         for level in range(len(LEVELS) - 1):
             if (bins == level).any():
-                result[f"gain_{level}"] = float(gains[bins == level].mean())
+                result[f"gain_{level}"] = float(gains[bins == level, 0].mean())
+        halved = np.array([sample.halved for sample in self.samples])
+        for name, kind in (("gain_420", halved), ("gain_rgb", ~halved)):
+            if kind.any():
+                result[name] = float(gains[kind, 1:].mean())
         return result
 
 

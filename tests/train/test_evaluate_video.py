@@ -18,13 +18,14 @@ import paragon_stream.cli.main as cli
 import paragon_stream.train.measure.video_meter as video_meter
 from paragon_stream.cli.eval import command
 from paragon_stream.errors import EngineError, FormatError, InputError, UsageError
-from paragon_stream.frame import ColorRange, ColorSpec, Matrix
+from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, Matrix, pixel_format
 from paragon_stream.media.measure import vmaf
 from paragon_stream.media.measure.roundtrip import Encoding
 from paragon_stream.media.measure.vmaf import Vmaf
-from paragon_stream.train.data.clips import Clip, find_clips, parse_levels, read_clip
+from paragon_stream.train.data.clips import Clip, find_clips, parse_levels, read_clip, shrunk
 from paragon_stream.train.data.degradations import gaussian_blur
 from paragon_stream.train.data.planes import to_planes
+from paragon_stream.train.data.resample import enlarge
 from paragon_stream.train.measure.evaluate_video import compare_files, evaluate_video
 from paragon_stream.train.measure.video_meter import IDENTICAL, VideoMeter, video_measures
 from paragon_stream.upscaler import Upscaler
@@ -40,7 +41,7 @@ def metered(change: object, frames: int = 4) -> dict[str, float]:
     with VideoMeter() as meter:
         for index in range(frames):
             luma = drawn_luma(index)
-            meter.add(change(luma, index), luma)  # type: ignore[operator]
+            meter.add((change(luma, index),), (luma,))  # type: ignore[operator]
         return meter.scores()
 
 
@@ -54,6 +55,42 @@ def test_temporal_consistency_forgives_what_stays_and_not_what_flickers() -> Non
     assert still["psnr_t"] == IDENTICAL
     assert flicker["psnr_t"] == pytest.approx(flicker["psnr_y"] - 10 * np.log10(2), abs=0.2)
     assert pumping["psnr_t"] == pytest.approx(20 * np.log10(255 / 8))
+
+
+def test_each_plane_of_chroma_has_its_own_psnr_and_gray_has_none() -> None:
+    y, u, v = (np.full(size, 100.0) for size in ((64, 64), (32, 32), (32, 32)))
+    with VideoMeter() as meter:
+        meter.add((y, u + 2, v - 4), (y, u, v))
+        scores = meter.scores()
+    assert scores["psnr_u"] == pytest.approx(20 * np.log10(255 / 2))
+    assert scores["psnr_v"] == pytest.approx(20 * np.log10(255 / 4))
+    assert tuple(scores) == video_measures()
+    with VideoMeter() as meter:
+        meter.add((y,), (y,))
+        assert tuple(meter.scores()) == video_measures(chroma=False)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p"])
+def test_chroma_of_every_kind_is_shrunk_and_enlarged_where_it_is_sited(pixels: str) -> None:
+    """A slope stays the same slope, so that nothing is lost by a shift."""
+    across, down = (1 << shift for shift in pixel_format(pixels).subsampling)
+    rows, columns = np.indices((64, 64), dtype=np.float32)
+    slope = 60 + columns + 2 * rows  # as left-sited 4:2:0 and 4:2:2 sample it
+    u = slope[::down, ::across] + (down - 1)
+    clip = Clip(
+        name="slope",
+        frames=((slope.astype(np.uint8), u.astype(np.uint8), u.astype(np.uint8)),),
+        color=ColorSpec(chroma_location=ChromaLocation.LEFT),
+        pixels=pixel_format(pixels),
+    )
+    ((_, small, _),) = shrunk(clip, 2)
+    inner = np.s_[6:-6, 6:-6]
+    # LR luma (i, j) lies at HR (2i + 1/2, 2j + 1/2); chroma lies between rows of it, and on columns.
+    rows, columns = np.indices(small.shape)
+    place = 60 + (2 * columns * across + 0.5) + 2 * (2 * (rows * down + (down - 1) / 2) + 0.5)
+    assert np.abs(small - place)[inner].max() <= 0.5
+    large = enlarge(small.astype(np.float32), 2, "bicubic", clip.chroma_siting)
+    assert np.abs(large - u)[12:-12, 12:-12].max() <= 0.7
 
 
 def test_vmaf_falls_with_blur_and_neg_does_not_reward_sharpening() -> None:
@@ -182,7 +219,9 @@ def test_bad_requests_are_named(clip: Path, tmp_path: Path, capsys: pytest.Captu
         read_clip(clip, frames=1, scale=2, first=9)
     wrong_folder = tmp_path / "wrong"
     wrong_folder.mkdir()
-    wrong = make_clip(wrong_folder / "444.mkv", frames=1, width=64, height=64, pix_fmt="yuv444p")
+    wrong = make_clip(
+        wrong_folder / "411.mkv", codec="ffv1", frames=1, width=64, height=64, pix_fmt="yuv411p"
+    )
     with pytest.raises(FormatError, match=r"4:2:0"):
         read_clip(wrong, frames=1, scale=2)
     (tmp_path / "wrong" / "a.png").write_bytes(b"")

@@ -19,17 +19,18 @@ import paragon_stream.models as models  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT  # noqa: E402
 from paragon_stream.errors import CheckpointError, InputError, UsageError  # noqa: E402
+from paragon_stream.frame import ColorRange, Matrix  # noqa: E402
 from paragon_stream.models.blocks import hold_products  # noqa: E402
 from paragon_stream.train.adversarial import Adversary  # noqa: E402
-from paragon_stream.train.data.batches import Batches, frame_patch  # noqa: E402
+from paragon_stream.train.data.batches import Batches, frame_patch, turned, turned_back  # noqa: E402
 from paragon_stream.train.data.degradations import ClipDegradation  # noqa: E402
 from paragon_stream.train.data.images import list_sources, read_picture  # noqa: E402
-from paragon_stream.train.data.planes import to_rgb  # noqa: E402
+from paragon_stream.train.data.planes import subsampled, to_rgb  # noqa: E402
 from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
 from paragon_stream.train.data.shards import Shard  # noqa: E402
 from paragon_stream.train.depthwise import speed_up  # noqa: E402
 from paragon_stream.train.loop import STATE_FILE, DivergedError, Training  # noqa: E402
-from paragon_stream.train.losses import TERMS, Loss  # noqa: E402
+from paragon_stream.train.losses import TERMS, Loss, planes_error  # noqa: E402
 from paragon_stream.train.network import TrainableNet  # noqa: E402
 from paragon_stream.train.optimisers import learning_rate  # noqa: E402
 from paragon_stream.train.recipe import (  # noqa: E402
@@ -240,6 +241,42 @@ def test_every_loss_is_least_at_the_truth_and_points_towards_it(term: str) -> No
     assert torch.isfinite(gradient).all()
     step = 1e-3 * gradient / gradient.abs().max()
     assert float(loss((wrong - step).detach(), truth)) < float(far.detach())
+
+
+def test_chroma_of_420_counts_as_the_frame_job_writes_it() -> None:
+    result, truth = torch.rand(2, 2, 3, 16, 24, generator=torch.Generator().manual_seed(1)).unbind(0)
+    error = planes_error(result, truth, torch.tensor([True, False]))
+    pairs = [
+        subsampled(picture[0].permute(1, 2, 0).numpy(), Matrix.SMPTE170M, ColorRange.FULL)
+        for picture in (result, truth)
+    ]
+    for plane, (a, b) in enumerate(zip(*pairs, strict=True)):
+        step = 1 if plane == 0 else 2
+        np.testing.assert_allclose(error[0, plane, ::step, ::step], (a - b) / 255, atol=1e-6)
+        assert float(error[0, plane].square().mean()) == pytest.approx(
+            np.mean((a - b) ** 2) / 255**2, rel=1e-4
+        )
+    alone = planes_error(result[1:], truth[1:], None)
+    torch.testing.assert_close(error[1:], alone)
+
+
+def test_planes_count_by_their_decibels_whatever_their_size() -> None:
+    truth = torch.full((1, 3, 16, 16), 0.5)
+    loss = Loss({"psnr_planes": 1.0}, chroma=0.5)
+    for small in (0.02, 0.01):  # halving the error of Cb alone, by half a dB of luma for each dB
+        blue = torch.tensor([0.0, -0.344136 * small, 1.772 * small]).view(1, 3, 1, 1)
+        told = float(loss(truth + 2 * blue, truth) - loss(truth + blue, truth))
+        assert told == pytest.approx(0.5 * math.log(4), abs=0.15)
+
+
+def test_a_batch_turned_and_turned_back_is_itself() -> None:
+    picture = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(2))
+    turns = [turned(picture, turn) for turn in range(8)]
+    assert all(torch.equal(turned_back(t, turn), picture) for turn, t in enumerate(turns))
+    assert len({t.contiguous().numpy().tobytes() for t in turns}) == 8
+    assert {batch.turn for batch in Batches([still(1)], scale=2, patch=32, batch=1).stream(0, 60)} == set(
+        range(8)
+    )
 
 
 @pytest.mark.parametrize(("decibels", "below"), [(20.0, 0.01), (35.0, 0.3)])

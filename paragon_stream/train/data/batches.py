@@ -24,15 +24,22 @@ CHROMA_MARGIN = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """N×3×L×L LR patches, their N×3×sL×sL truth, both RGB around [0, 1], and N strengths."""
+    """N×3×L×L LR patches, their N×3×sL×sL truth, both RGB around [0, 1], and N strengths.
+
+    `halved` marks the patches of 4:2:0 video, whose chroma is judged on its own grid. A flipped or transposed
+    patch would lose that grid. So the network sees all of `lr` in the position `turn` (see `turned`), and its
+    result is turned back before it is compared.
+    """
 
     lr: Tensor
     hr: Tensor
     strength: Tensor
+    halved: Tensor
+    turn: int = 0
 
 
 class Batches:
-    """Random patches, flipped and transposed at random.
+    """Random patches; each batch is flipped and transposed at random.
 
     `clip_share` of the patches comes from clips, the rest from stills; `patterns` of all are drawn instead.
     """
@@ -61,17 +68,13 @@ class Batches:
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
         rng = np.random.default_rng([self.seed, step])
-        lows, highs, strengths = [], [], []
-        for _ in range(self.batch):
-            low, high, strength = self._sample(rng)
-            turn = int(rng.integers(8))
-            lows.append(_turn(low, turn))
-            highs.append(_turn(high, turn))
-            strengths.append(strength)
+        samples = [self._sample(rng) for _ in range(self.batch)]
         return Batch(
-            lr=_tensor(np.stack(lows)),
-            hr=_tensor(np.stack(highs)) / 255,
-            strength=torch.tensor(strengths, dtype=torch.float32),
+            lr=_tensor(np.stack([sample.low for sample in samples])),
+            hr=_tensor(np.stack([sample.high for sample in samples])) / 255,
+            strength=torch.tensor([sample.strength for sample in samples], dtype=torch.float32),
+            halved=torch.tensor([sample.halved for sample in samples]),
+            turn=int(rng.integers(8)),
         )
 
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
@@ -84,25 +87,22 @@ class Batches:
                     coming = pool.submit(self, step + 1)
                 yield batch
 
-    def _sample(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
-        """A patch, what it should become, and its strength."""
+    def _sample(self, rng: np.random.Generator) -> _Sample:
         if self.patterns and rng.random() < self.patterns:
-            return *draw_pattern(self.patch, self.scale, rng), float(rng.random())
+            low, high = draw_pattern(self.patch, self.scale, rng)
+            return _Sample(low, high, float(rng.random()))
         shard = self.shards[rng.integers(len(self.shards))]
-        return self._clip(shard, rng) if rng.random() < self.clip_share else self._still(shard, rng)
+        share = self.clip_share if len(shard.rgb) and shard.frames else float(not len(shard.rgb))
+        return self._clip(shard, rng) if rng.random() < share else self._still(shard, rng)
 
-    def _still(
-        self, shard: Shard, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+    def _still(self, shard: Shard, rng: np.random.Generator) -> _Sample:
         s, size = self.scale, self.patch
         lr = shard.rgb[rng.integers(len(shard.rgb))]
         y, x = (int(rng.integers(side - size + 1)) for side in lr.shape[:2])
         low = lr[y : y + size, x : x + size].astype(np.float32) / np.float32(255)
-        return low, shard.hr[s * y : s * (y + size), s * x : s * (x + size)], 0.0
+        return _Sample(low, shard.hr[s * y : s * (y + size), s * x : s * (x + size)])
 
-    def _clip(
-        self, shard: Shard, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+    def _clip(self, shard: Shard, rng: np.random.Generator) -> _Sample:
         s, size = self.scale, self.patch
         frame = shard.frames[rng.integers(len(shard.frames))]
         height, width = frame.planes[0].shape
@@ -112,7 +112,17 @@ class Batches:
         strength = frame.strength
         if strength > 0:  # what the decoder tells at run time is not exact either
             strength = float(np.clip(strength + rng.normal(0, self.jitter), 0, 1))
-        return frame_patch(frame, y, x, size), high, strength
+        return _Sample(frame_patch(frame, y, x, size), high, strength, halved=True)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One patch: L×L×3 LR, around [0, 1], and sL×sL×3 truth, 8-bit codes."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.uint8]
+    strength: float = 0.0
+    halved: bool = False
 
 
 def frame_patch(frame: Frame, y: int, x: int, size: int) -> NDArray[np.float32]:
@@ -127,13 +137,18 @@ def frame_patch(frame: Frame, y: int, x: int, size: int) -> NDArray[np.float32]:
     return rgb[y - y0 : y - y0 + size, x - x0 : x - x0 + size]
 
 
-def _turn[T: np.generic](picture: NDArray[T], turn: int) -> NDArray[T]:
-    """One of the eight flips and transpositions."""
-    if turn & 1:
-        picture = picture[::-1]
-    if turn & 2:
-        picture = picture[:, ::-1]
-    return picture.swapaxes(0, 1) if turn & 4 else picture
+def turned(pictures: Tensor, turn: int) -> Tensor:
+    """N×C×H×W in one of eight positions: flipped (1: rows, 2: columns), then transposed (4)."""
+    axes = [axis for bit, axis in ((1, 2), (2, 3)) if turn & bit]
+    pictures = pictures.flip(axes) if axes else pictures
+    return pictures.transpose(2, 3) if turn & 4 else pictures
+
+
+def turned_back(pictures: Tensor, turn: int) -> Tensor:
+    """The inverse of `turned`."""
+    pictures = pictures.transpose(2, 3) if turn & 4 else pictures
+    axes = [axis for bit, axis in ((1, 2), (2, 3)) if turn & bit]
+    return pictures.flip(axes) if axes else pictures
 
 
 def _tensor(pictures: NDArray[np.generic]) -> Tensor:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError, InputError, UsageError
-from paragon_stream.frame import ColorSpec, Family, FrameFormat, Layout
+from paragon_stream.frame import (
+    ChromaLocation,
+    ColorSpec,
+    Family,
+    FrameFormat,
+    Layout,
+    PixelFormat,
+    pixel_format,
+)
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.facts.containers import is_video_name
 from paragon_stream.media.facts.probe import probe
@@ -18,27 +26,41 @@ from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.measure.roundtrip import DECODERS, QUIET_X265, Encoding
 from paragon_stream.train.data.images import SUFFIXES
 from paragon_stream.train.data.planes import Planes
-from paragon_stream.train.data.resample import shrink
+from paragon_stream.train.data.resample import shrink, siting_shift
+
+KINDS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
+"""The 8-bit formats of clips, by the subsampling of their chroma."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A few frames of a clip as 8-bit 4:2:0 planes, and what their codes mean."""
+    """A few frames of a clip as 8-bit planes of `pixels`, and what their codes mean."""
 
     name: str
     frames: tuple[Planes, ...]
     color: ColorSpec
+    pixels: PixelFormat = field(default_factory=lambda: pixel_format("yuv420p"))
+
+    @property
+    def chroma_siting(self) -> tuple[float, float]:
+        """Where chroma samples lie (rows, columns), for `train.data.resample`; left where nothing is said."""
+        location = self.color.chroma_location or ChromaLocation.LEFT
+        across, down = (1 << shift for shift in self.pixels.subsampling)
+        return siting_shift(down, float(location.vertical)), siting_shift(across, float(location.horizontal))
 
 
 def read_clip(path: str | Path, *, frames: int, scale: int, first: int = 0) -> Clip:
-    """Frames `first` … `first + frames - 1` of a 4:2:0 clip, in 8 bits, cut to multiples of 2 · scale.
+    """Frames `first` … `first + frames - 1` of a YUV clip, in 8 bits, cut to multiples of 2 · scale.
 
-    Raises FormatError for other formats, InputError if there are no such frames, and what the reader raises.
+    Raises FormatError unless chroma is that of 4:2:0, 4:2:2 or 4:4:4, InputError if there are no such frames,
+    and what the reader raises.
     """
     kept: list[Planes] = []
     format, decoded = open_frames(path)
-    if format.pixel_format.subsampling != (1, 1):
-        raise FormatError(f"{path} is {format.pixel_format.name}; clips to measure on must be 4:2:0")
+    kind = format.pixel_format
+    if kind.subsampling not in KINDS or kind.family is not Family.YUV:
+        raise FormatError(f"{path} is {kind.name}; clips to measure on must be YUV of 4:2:0, 4:2:2 or 4:4:4")
+    across, down = kind.subsampling
     height, width = (side // (2 * scale) * 2 * scale for side in (format.height, format.width))
     if min(height, width) < 48:
         raise InputError(f"{path} is {format.width}x{format.height}; at least 48 pixels are needed")
@@ -47,11 +69,12 @@ def read_clip(path: str | Path, *, frames: int, scale: int, first: int = 0) -> C
             break
         if index >= first:
             y, u, v = (np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes)
-            half = slice(height // 2), slice(width // 2)
-            kept.append((y[:height, :width].copy(), u[half].copy(), v[half].copy()))
+            part = slice(height >> down), slice(width >> across)
+            kept.append((y[:height, :width].copy(), u[part].copy(), v[part].copy()))
     if not kept:
         raise InputError(f"{path} has no frame {first}")
-    return Clip(name=Path(path).stem, frames=tuple(kept), color=format.color)
+    pixels = pixel_format(KINDS[kind.subsampling])
+    return Clip(name=Path(path).stem, frames=tuple(kept), color=format.color, pixels=pixels)
 
 
 def open_frames(path: str | Path) -> tuple[FrameFormat, Iterator[tuple[NDArray[np.float32], ...]]]:
@@ -76,13 +99,14 @@ def open_frames(path: str | Path) -> tuple[FrameFormat, Iterator[tuple[NDArray[n
 
 
 def shrunk(clip: Clip, scale: int, kernel: str = "bicubic") -> list[Planes]:
-    """The LR clip: every plane shrunk on its own grid (antialiased), rounded."""
+    """The LR clip: every plane shrunk on its own grid (antialiased), chroma where it is sited; rounded."""
+    siting = clip.chroma_siting
 
-    def plane(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        small = shrink(values.astype(np.float32), scale, kernel)
+    def plane(values: NDArray[np.uint8], siting: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.uint8]:
+        small = shrink(values.astype(np.float32), scale, kernel, siting)
         return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
-    return [(plane(y), plane(u), plane(v)) for y, u, v in clip.frames]
+    return [(plane(y), plane(u, siting), plane(v, siting)) for y, u, v in clip.frames]
 
 
 def find_clips(data: Path) -> list[Path]:

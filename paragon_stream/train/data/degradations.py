@@ -1,7 +1,7 @@
 """How a good picture becomes a bad one: seeded, composable, and with the codecs' own artefacts.
 
 Stills go through blur, shrinking by a chosen kernel, sharpening, noise and JPEG. Clips are pans over one
-picture, shrunk, converted to 4:2:0 and sent through a real encoder and decoder; each frame keeps its
+picture, converted to 4:2:0, shrunk and sent through a real encoder and decoder; each frame keeps its
 strength.
 
 **Strength** is what `--strength auto` takes for the frame (`media/frames/strength.py`): weights learn what
@@ -19,7 +19,8 @@ from PIL import Image
 
 from paragon_stream.frame import ColorRange, Matrix
 from paragon_stream.media.measure.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
-from paragon_stream.train.data.planes import Planes, to_planes
+from paragon_stream.train.data.planes import Planes, shrunk_planes, subsampled
+from paragon_stream.train.data.planes import to_codes as to_video_codes
 from paragon_stream.train.data.resample import shrink, to_codes
 
 type Codes = NDArray[np.uint8]
@@ -127,7 +128,8 @@ class ClipDegradation:
     """What clips go through: `encoders` with weights, x264's CRF range, the share of clips left
     uncompressed, of clips compressed twice, and how many of a clip's frames are kept. Of a share
     `soften_probability` the source itself is softened (see `softened`) by a sigma from `soften`; a share
-    `restless` moves in a way that encoders cannot follow (see `pan`)."""
+    `restless` moves in a way that encoders cannot follow (see `pan`). Each clip is shrunk by one of
+    `kernels`, and with `sharpen_probability` its luma is sharpened afterwards, as for stills."""
 
     encoders: tuple[str, ...] = ("libx264", "libx265", "mpeg2video", "libvpx-vp9", "libsvtav1")
     weights: tuple[float, ...] = (0.6, 0.16, 0.08, 0.08, 0.08)
@@ -138,22 +140,29 @@ class ClipDegradation:
     soften: tuple[float, float] = (0.4, 1.4)
     soften_probability: float = 0.0
     restless: float = 0.0
+    kernels: tuple[str, ...] = ("bicubic",)
+    sharpen: tuple[float, float] = (0.1, 0.5)
+    sharpen_probability: float = 0.0
 
     def apply(self, picture: Codes, scale: int, window: int, rng: Rng) -> list[Frame]:
-        """`keep` frames of a pan of a `window`² HR window over `picture`, shrunk (bicubic) and encoded."""
+        """`keep` frames of a pan of a `window`² HR window over `picture`, shrunk and encoded.
+
+        As scalers of video do it, the planes of the large 4:2:0 picture are shrunk, each on its own grid.
+        """
         places = pan(picture.shape[0], picture.shape[1], window, rng, restless=self.restless)
         matrix = Matrix.BT709 if rng.random() < 0.7 else Matrix.SMPTE170M
         range_ = ColorRange.LIMITED if rng.random() < 0.85 else ColorRange.FULL
         soften = float(rng.uniform(*self.soften)) if rng.random() < self.soften_probability else 0.0
         hr = softened(picture, 0, 0, picture.shape[:2], soften).astype(np.float32)  # type: ignore[arg-type]
-        frames = [
-            to_planes(
-                np.clip(shrink(hr[y : y + window, x : x + window], scale) / np.float32(255), 0, 1),
-                matrix,
-                range_,
-            )
-            for y, x in places
-        ]
+        kernel = str(rng.choice(list(self.kernels)))
+        sharpen = rng.uniform(*self.sharpen) if rng.random() < self.sharpen_probability else 0.0
+        frames = []
+        for y, x in places:
+            rgb = hr[y : y + window, x : x + window] / np.float32(255)
+            luma, blue, red = shrunk_planes(subsampled(rgb, matrix, range_), scale, kernel)
+            if sharpen:
+                luma = luma + np.float32(sharpen) * (luma - gaussian_blur(luma, 1.0))
+            frames.append(to_video_codes((luma, blue, red)))
         if rng.random() < self.clean:
             results, strengths = frames, [0.0] * len(frames)
         else:

@@ -12,20 +12,35 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from paragon_stream.errors import InputError
+from paragon_stream.train.data.drawings import draw_picture
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 GRID = 24
 """Sides are cut to multiples of this: every scale (2, 3, 4, 8) shrinks them to whole, and ×2…×4 to even,
 sizes."""
 SMALLEST = 96
+DRAWING_SIDE = 384
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One picture file: its name in the set, and where it lies."""
+    """One picture: its name in the set, and the file that it lies in, or the number of the drawing that it
+    is (`train.data.drawings`)."""
 
     name: str
-    path: Path
+    path: Path = Path()
+    drawing: int | None = None
+
+    def read(self) -> NDArray[np.uint8]:
+        """H×W×3 8-bit RGB of sides that are multiples of GRID. Raises InputError as `read_picture` does."""
+        return read_picture(self.path) if self.drawing is None else draw_picture(self.drawing, DRAWING_SIDE)
+
+
+def drawings(count: int, split: str) -> list[Source]:
+    """`count` drawings to train on, or a sixteenth as many (at least one, of a positive count) held out."""
+    first = {"train": 0, "val": 1_000_000}[split]
+    number = count if split == "train" else -(-count // 16)
+    return [Source(name=f"drawing {n}", drawing=n) for n in range(first, first + number)]
 
 
 def list_sources(folder: Path, split: str, *, held_out: float = 0.05) -> list[Source]:

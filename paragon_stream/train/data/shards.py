@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 from paragon_stream.errors import InputError, OutputError
 from paragon_stream.frame import ColorRange, Matrix
 from paragon_stream.train.data.degradations import ClipDegradation, Frame, StillDegradation
-from paragon_stream.train.data.images import Source, read_picture
+from paragon_stream.train.data.images import Source
 from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
 
-REVISION = 3
+REVISION = 4
 """Counts changes to what degradations make of the same plan: cached shards of an earlier one are not used."""
 
 
@@ -71,7 +71,7 @@ def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
     """Make one shard; nothing is done if it exists. Raises InputError, OutputError."""
     if target.exists():
         return
-    picture = read_picture(source.path)
+    picture = source.read()
     key = hashlib.sha256(f"{plan.digest}/{source.name}".encode()).digest()
     rng = np.random.default_rng(list(key))
     s = plan.scale

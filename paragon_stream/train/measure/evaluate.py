@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.train.data.images import SUFFIXES
-from paragon_stream.train.data.resample import enlarge, shrink, to_codes
+from paragon_stream.train.data.resample import KERNELS, enlarge, shrink, to_codes
 from paragon_stream.train.measure.evaluation import (
     CROP,
     FILTERS,
@@ -25,12 +25,22 @@ from paragon_stream.train.measure.evaluation import (
     most_different,
     open_upscaler,
 )
-from paragon_stream.train.measure.metrics import detail_db, ms_ssim_y, psnr, psnr_y, shave, ssim_y
+from paragon_stream.train.measure.metrics import (
+    detail_db,
+    ms_ssim_y,
+    psnr,
+    psnr_chroma,
+    psnr_y,
+    shave,
+    ssim_y,
+)
 from paragon_stream.upscaler import Upscaler
 
-DEGRADATIONS = ("bicubic", "lanczos", "area", "magic")
+DEGRADATIONS = tuple(KERNELS)
 MEASURES: Mapping[str, Callable[[Codes, Codes, int], float]] = {
     "psnr_y": psnr_y,
+    "psnr_cb": lambda result, truth, border: psnr_chroma(result, truth, border)[0],
+    "psnr_cr": lambda result, truth, border: psnr_chroma(result, truth, border)[1],
     "ssim_y": ssim_y,
     "psnr_rgb": lambda result, truth, border: psnr(shave(result, border), shave(truth, border)),
     "ms_ssim_y": ms_ssim_y,

@@ -1,15 +1,16 @@
 """Measuring on video: clips are shrunk, encoded, decoded, upscaled by the frame job, and compared with the
 originals; or a finished file is compared with its reference.
 
-Luma is compared (`train.measure.video_meter` says how). Filters see the same decoded frames. Conditioned
-weights are told each frame's strength: H.264's from the decoder, other codecs' from the decoding error
-(what `--strength auto` estimates at run time).
+Luma and chroma are compared plane by plane (`train.measure.video_meter` says how). Filters see the same
+decoded frames, and enlarge chroma where it is sited. Conditioned weights get each frame's strength: H.264's
+from the decoder, other codecs' from the decoding error (what `--strength auto` estimates at run time).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice, zip_longest
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import FormatError, InputError
-from paragon_stream.frame import ColorSpec
+from paragon_stream.frame import Family
 from paragon_stream.media.measure.roundtrip import Encoding, round_trip
 from paragon_stream.train.data.clips import Clip, open_frames, read_clip, shrunk
-from paragon_stream.train.data.planes import Planes, to_rgb
+from paragon_stream.train.data.planes import Planes, pixels_to_rgb
 from paragon_stream.train.data.resample import enlarge
 from paragon_stream.train.measure.evaluation import (
     CROP,
@@ -67,7 +68,12 @@ def evaluate_videos(
         clip = read_clip(path, frames=frames, scale=factor)
         height, width = (side // factor for side in clip.frames[0][0].shape)
         with open_upscaler(
-            found, (width, height), format="yuv420p", color=clip.color, engine=engine, precision=precision
+            found,
+            (width, height),
+            format=clip.pixels.name,
+            color=clip.color,
+            engine=engine,
+            precision=precision,
         ) as upscaler:
             rows += evaluate_video(
                 clip, levels, {"model": upscaler}, factor, degradation=degradation, strength=strength
@@ -106,7 +112,7 @@ def evaluate_video(
         seen: Sequence[Planes] = low
         strengths = [0.0] * len(low)
         if encoding is not None:
-            decoded = round_trip(low, encoding)
+            decoded = round_trip(low, replace(encoding, pixel_format=clip.pixels.name))
             seen = [(d.planes[0], d.planes[1], d.planes[2]) for d in decoded]  # type: ignore[misc]
             strengths = [d.strength for d in decoded]
         if strength is not None:
@@ -130,14 +136,16 @@ def _measure(
         for index, (planes, truth, strength) in enumerate(zip(seen, clip.frames, strengths, strict=True)):
             results = _upscaled(planes, upscalers, strength)
             for kernel in FILTERS:
-                results[kernel] = (_enlarged(planes[0], scale, kernel), *planes[1:])
+                y, *chroma = planes
+                siting = clip.chroma_siting
+                results[kernel] = (
+                    _enlarged(y, scale, kernel),
+                    *(_enlarged(plane, scale, kernel, siting) for plane in chroma),
+                )
             for name, result in results.items():
-                meters[name].add(result[0], truth[0])
+                meters[name].add(result, truth)
             if index == shown:
-                for kernel in FILTERS:
-                    y, *chroma = results[kernel]
-                    results[kernel] = (y, *(_enlarged(plane, scale, kernel) for plane in chroma))
-                crops = _crops({"original": truth, **results}, clip.color)
+                crops = _crops({"original": truth, **results}, clip)
         scores = {name: meter.scores() for name, meter in meters.items()}
     return Measured(
         name=clip.name, level=level, strength=float(np.mean(strengths)), scores=scores, crops=crops
@@ -157,21 +165,26 @@ def _upscaled(
     return results
 
 
-def _enlarged(plane: NDArray[np.uint8], scale: int, kernel: str) -> NDArray[np.uint8]:
-    large = enlarge(plane.astype(np.float32), scale, kernel)
+def _enlarged(
+    plane: NDArray[np.uint8], scale: int, kernel: str, siting: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.uint8]:
+    large = enlarge(plane.astype(np.float32), scale, kernel, siting)
     return np.clip(np.rint(large), 0, 255).astype(np.uint8)
 
 
-def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], color: ColorSpec) -> dict[str, Codes]:
-    """The same place of every 4:2:0 picture as RGB: where the first two after the original differ most."""
+def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], clip: Clip) -> dict[str, Codes]:
+    """The same place of every picture as RGB: where the first two after the original differ most."""
     _, first, second, *_ = pictures.values()
     y, x = (place // 2 * 2 for place in most_different(first[0], second[0]))
+    height, width = first[0].shape
     place = slice(y, y + CROP), slice(x, x + CROP)
-    half = slice(y // 2, (y + CROP) // 2), slice(x // 2, (x + CROP) // 2)
-    assert color.range is not None, "read_clip's colour is resolved"
+    assert clip.color.range is not None, "read_clip's colour is resolved"
     crops = {}
-    for name, (luma, blue, red) in pictures.items():
-        rgb = to_rgb((luma[place], blue[half], red[half]), color.matrix, color.range)
+    for name, (luma, *chroma) in pictures.items():
+        # Each chroma sample for the luma samples that it belongs to: near enough to look at, in any format.
+        repeated = [np.repeat(np.repeat(c, height // c.shape[0], 0), width // c.shape[1], 1) for c in chroma]
+        planes = luma[place], *(plane[place] for plane in repeated)
+        rgb = pixels_to_rgb(planes, clip.color.matrix, clip.color.range)
         crops[name] = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
     return crops
 
@@ -179,8 +192,8 @@ def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], color: ColorSp
 def compare_files(reference: Path, result: Path, *, frames: int | None = None) -> Evaluation:
     """Measure the video `result` against `reference`, of the same size and number of frames, in order.
 
-    Only the first `frames` are compared where that is given. The crop shows the worst frame, where it
-    differs most.
+    Chroma is compared where both have the same kind of it; only the first `frames` where that is given. The
+    crop shows the worst frame, where it differs most.
 
     Raises FormatError for formats that cannot be compared, InputError if one file has fewer frames, and what
     the reader raises.
@@ -192,6 +205,11 @@ def compare_files(reference: Path, result: Path, *, frames: int | None = None) -
     ):
         if a != b:
             raise FormatError(f"{result} and {reference} differ in {what}: {a} and {b}")
+    # Gray beside colour, or chroma of different grids: luma alone can be compared.
+    comparable = truth_format.pixel_format.subsampling == format.pixel_format.subsampling and (
+        truth_format.pixel_format.family is format.pixel_format.family
+    )
+    chroma = comparable and format.pixel_format.family is Family.YUV
     worst, crops = -1.0, {}
     with VideoMeter() as meter:
         pairs = zip_longest(truths, results)
@@ -199,13 +217,13 @@ def compare_files(reference: Path, result: Path, *, frames: int | None = None) -
             if original is None or made is None:
                 shorter = reference if original is None else result
                 raise InputError(f"{shorter} ends after {index} frames, the other does not; see --frames")
-            meter.add(made[0], original[0])
+            meter.add(made if comparable else made[:1], original if comparable else original[:1])
             if meter.last_error > worst:
                 worst = meter.last_error
                 crops = _gray_crops(original[0], made[0])
         scores = {"result": meter.scores()}
     row = Measured(name=result.name, level=f"against {reference.name}", scores=scores, crops=crops)
-    return Evaluation(weights=result.name, measures=video_measures(), rows=(row,))
+    return Evaluation(weights=result.name, measures=video_measures(chroma=chroma), rows=(row,))
 
 
 def _gray_crops(original: NDArray[np.float32], made: NDArray[np.float32]) -> dict[str, Codes]:

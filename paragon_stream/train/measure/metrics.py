@@ -1,7 +1,7 @@
 """Picture quality, in the super-resolution literature's convention.
 
-PSNR-Y and SSIM-Y: luma of 8-bit RGB by BT.601 as MATLAB's `rgb2ycbcr` computes it (16…235, not rounded),
-a border of `scale` pixels left out.
+PSNR-Y and SSIM-Y: luma of 8-bit RGB by BT.601 as MATLAB's `rgb2ycbcr` computes it (16…235, not rounded), a
+border of `scale` pixels left out. Cb and Cr likewise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 type Picture = NDArray[np.float64]
 
+IDENTICAL = 100.0
+"""dB that count for no error at all, as in x264's log."""
+
 _RGB_TO_Y = np.array([65.481, 128.553, 24.966]) / 255
+_RGB_TO_CBCR = np.array([[-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 
 
 def luma(rgb: NDArray[np.generic]) -> Picture:
@@ -32,6 +36,18 @@ def shave(picture: NDArray[np.generic], border: int) -> NDArray[np.generic]:
 def psnr_y(result: NDArray[np.generic], truth: NDArray[np.generic], border: int) -> float:
     """PSNR of luma between H×W×3 pictures with values 0…255."""
     return psnr(luma(shave(result, border)), luma(shave(truth, border)))
+
+
+def psnr_chroma(result: NDArray[np.generic], truth: NDArray[np.generic], border: int) -> tuple[float, float]:
+    """PSNR of Cb and of Cr (at most IDENTICAL dB) between H×W×3 pictures with values 0…255."""
+    error = (np.asarray(shave(result, border), np.float64) - shave(truth, border)) @ _RGB_TO_CBCR.T
+    blue, red = (float(np.mean(error[..., plane] ** 2)) for plane in range(2))
+    return _decibels(blue), _decibels(red)
+
+
+def _decibels(squared_error: float) -> float:
+    least = 255**2 / 10 ** (IDENTICAL / 10)
+    return float(10 * np.log10(255**2 / max(squared_error, least)))
 
 
 def _gaussian_valid(picture: Picture, sigma: float = 1.5, size: int = 11) -> Picture:

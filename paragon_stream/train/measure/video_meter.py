@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -9,23 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.media.measure.vmaf import MODELS, Vmaf, vmaf_available
-from paragon_stream.train.measure.metrics import shave, ssim_terms
+from paragon_stream.train.measure.metrics import IDENTICAL, shave, ssim_terms
 
 BORDER = 8
 """Pixels left out on every side, by all measures but VMAF's."""
-IDENTICAL = 100.0
-"""dB that count for no error at all, as in x264's log."""
 
 
-def video_measures() -> tuple[str, ...]:
-    """What a VideoMeter measures with this build of PyAV."""
-    return ("psnr_y", "ssim_y", "psnr_t", *(MODELS if vmaf_available() else ()))
+def video_measures(*, chroma: bool = True) -> tuple[str, ...]:
+    """What a VideoMeter measures with this build of PyAV, of frames with and without chroma."""
+    planes = ("psnr_y", "psnr_u", "psnr_v") if chroma else ("psnr_y",)
+    return (*planes, "ssim_y", "psnr_t", *(MODELS if vmaf_available() else ()))
 
 
 class VideoMeter:
-    """Scores of one method's luma planes.
+    """Scores of one method's planes.
 
-    psnr_y   PSNR from the mean squared error of all frames
+    psnr_y   PSNR from the mean squared error of all frames; psnr_u and psnr_v those of chroma's planes
     ssim_y   mean SSIM (Gaussian window of sigma 1.5)
     psnr_t   temporal consistency: PSNR of the differences of neighbouring frames, result's against
              original's. These differences are ITU-T P.910's (the picture of its "temporal information").
@@ -36,14 +36,18 @@ class VideoMeter:
 
     def __init__(self) -> None:
         self._errors: list[float] = []
+        self._chroma: list[tuple[float, ...]] = []
         self._changes: list[float] = []
         self._ssim: list[float] = []
         self._last: NDArray[np.float64] | None = None
         self._vmaf = Vmaf() if vmaf_available() else None
 
-    def add(self, result: NDArray[np.generic], truth: NDArray[np.generic]) -> None:
-        """The next frame: H×W luma of both, on the scale of 8-bit codes, rounded or not."""
+    def add(self, results: Sequence[NDArray[np.generic]], truths: Sequence[NDArray[np.generic]]) -> None:
+        """The next frame of both: luma alone, or Y, U, V, on the scale of 8-bit codes, rounded or not."""
+        result, truth = results[0], truths[0]
         inner, true_inner = (np.asarray(shave(luma, BORDER), np.float64) for luma in (result, truth))
+        pairs = zip(results[1:], truths[1:], strict=True)
+        self._chroma.append(tuple(_squared(a, b, BORDER * a.shape[0] // result.shape[0]) for a, b in pairs))
         error = inner - true_inner
         self._errors.append(float(np.mean(error**2)))
         if self._last is not None:
@@ -60,8 +64,10 @@ class VideoMeter:
 
     def scores(self) -> dict[str, float]:
         """By the names of `video_measures`; psnr_t of a single frame is psnr_y."""
+        chroma = zip(("psnr_u", "psnr_v"), zip(*self._chroma, strict=True), strict=False)
         found = {
             "psnr_y": _psnr(self._errors),
+            **{name: _psnr(errors) for name, errors in chroma},
             "ssim_y": float(np.mean(self._ssim)),
             "psnr_t": _psnr(self._changes or self._errors),
         }
@@ -77,7 +83,12 @@ class VideoMeter:
             self._vmaf.__exit__(kind, error, trace)
 
 
-def _psnr(errors: list[float]) -> float:
+def _squared(a: NDArray[np.generic], b: NDArray[np.generic], border: int) -> float:
+    inner, true_inner = (np.asarray(shave(plane, border), np.float64) for plane in (a, b))
+    return float(np.mean((inner - true_inner) ** 2))
+
+
+def _psnr(errors: Sequence[float]) -> float:
     mean = float(np.mean(errors))
     return IDENTICAL if mean == 0 else min(IDENTICAL, float(10 * np.log10(255**2 / mean)))
 
