@@ -35,6 +35,7 @@ import click
     help="Range of the luma of the videos that it is for.",
 )
 @click.option("--half", is_flag=True, help="Compute in 16 bits: faster on many GPUs, but Vulkan only.")
+@click.option("--fragment", is_flag=True, help="Without compute shaders: for macOS and old OpenGL; slower.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.glsl if it exists.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def shader(
@@ -47,6 +48,7 @@ def shader(
     strength: float | None,
     range_: str,
     half: bool,
+    fragment: bool,
     overwrite: bool,
     verbose: bool,
 ) -> None:
@@ -62,7 +64,13 @@ def shader(
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
     text = emit_shader(
         found,
-        ShaderOptions(hook=Hook(hook), strength=strength, full_range=range_ == "full", half=half),
+        ShaderOptions(
+            hook=Hook(hook),
+            strength=strength,
+            full_range=range_ == "full",
+            half=half,
+            fragment=fragment,
+        ),
     )
     with whole_file(destination, overwrite=overwrite) as file:
         file.write(text.encode())

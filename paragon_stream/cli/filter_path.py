@@ -5,10 +5,22 @@ from __future__ import annotations
 import click
 
 from paragon_stream.datafiles import data_folder
+from paragon_stream.errors import UsageError
+
+_SCRIPT = "paragon.vpy"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", default=_SCRIPT)
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
-def command(verbose: bool) -> None:
-    """Print the path of paragon.vpy, the VapourSynth script for mpv and vspipe."""
-    click.echo(data_folder("filters") / "paragon.vpy")
+def command(name: str, verbose: bool) -> None:
+    """Print the path of paragon.vpy, the VapourSynth script for mpv and vspipe, or of a ready-made shader.
+
+    NAME is the script's or a shader's file name, with or without its ending .glsl.
+    """
+    folder = data_folder("filters")
+    known = {path.name: path for path in (folder / _SCRIPT, *sorted(folder.glob("*.glsl")))}
+    found = known.get(name) or known.get(f"{name}.glsl")
+    if found is None:
+        raise UsageError(f"there is no filter {name}; choose from {', '.join(known)}")
+    click.echo(found)

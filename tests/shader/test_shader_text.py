@@ -80,6 +80,18 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, capsys: pytest.CaptureFi
     assert path.read_text().startswith("// ParagonSR2")
 
 
+def test_ready_made_shaders_are_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["filter-path", "realtime_x2_luma_fidelity"]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path.name == "realtime_x2_luma_fidelity.glsl" and path.read_text("ascii").startswith(
+        "// ParagonSR2"
+    )
+    assert run(["filter-path"]) == 0
+    assert Path(capsys.readouterr().out.strip()).name == "paragon.vpy"
+    assert run(["filter-path", "nothing"]) == 2
+    assert "realtime_x2_luma_fidelity.glsl" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0123456, ".012346"), (-0.5, "-.5"), (3, "3."), (-1e-7, "-1e-7"), (0, "0."), (1.5e9, "1.5e9")],

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from paragon_stream.framejob.conv import Conv, Doubles
+from paragon_stream.framejob.conv import Conv, Doubles, double
 from paragon_stream.framejob.fold import RealtimeBlock
 from paragon_stream.framejob.glsl.literals import matrix, number, vector
 from paragon_stream.framejob.glsl.network import ShaderNetwork
@@ -137,7 +137,7 @@ def _block(network: ShaderNetwork, block: RealtimeBlock, index: int, name: str, 
         load = [place.format(side, f" - {margin + 1}"), *_conv_in(network)]
     else:
         load = [place.format(side, ""), *_load(network, name, 0, count)]
-    expand, project = (each.weight[:, :, 0, 0].astype(np.float64) for each in (block.expand, block.project))
+    expand, project = (double(each.weight[:, :, 0, 0]) for each in (block.expand, block.project))
     text = _begin([f"shared V4 x[{count}][{side**2}], w[{_WIDE // 4}][{side**2}];"], side)
     text += _each_of_tile(side, load)
     text += _lines(1, ["barrier();"])
@@ -204,7 +204,7 @@ def _mid(network: ShaderNetwork, mid: Conv, name: str, margin: int) -> Pass:
         for y, x in np.ndindex(3, 3):
             offset = (y - 1) * side + x - 1
             place = f"centre{offset:+d}" if offset else "centre"
-            weights = mid.weight[:, 4 * first : 4 * first + 16, y, x].astype(np.float64)
+            weights = double(mid.weight[:, 4 * first : 4 * first + 16, y, x])
             inputs = [f"x[{k}][{place}]" for k in range(4)]
             text += _lines(1, [f"y{k} += {_product(weights, 4 * k, inputs)};" for k in range(count)])
     text += _store(network, [f"y{k}" for k in range(count)]) + "}\n"

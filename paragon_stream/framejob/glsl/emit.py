@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from paragon_stream import __version__
 from paragon_stream.checkpoint import Weights
 from paragon_stream.framejob.glsl.compute import compute_passes
+from paragon_stream.framejob.glsl.fragment import fragment_passes
 from paragon_stream.framejob.glsl.network import Hook, shader_network
 from paragon_stream.framejob.glsl.program import common_text, header
 
@@ -39,13 +39,15 @@ class ShaderOptions:
     """How a network becomes a shader.
 
     `strength` is what conditioned weights are fixed at; None means USUAL_STRENGTH. `full_range` says that
-    luma goes from 0 to 255, not from 16 to 235. `half` computes in 16 bits, which only Vulkan can.
+    luma goes from 0 to 255, not from 16 to 235. `half` computes in 16 bits, which only Vulkan can. `fragment`
+    does without compute shaders.
     """
 
     hook: Hook = Hook.LUMA
     strength: float | None = None
     full_range: bool = False
     half: bool = False
+    fragment: bool = False
 
 
 def emit_shader(weights: Weights, options: ShaderOptions) -> str:
@@ -61,12 +63,14 @@ def emit_shader(weights: Weights, options: ShaderOptions) -> str:
     hook = _HOOKS[options.hook]
     common = common_text(network, hook, half=options.half)
     facts = [
-        f"ParagonSR2 {network.variant} x{network.scale}, hook {hook}, made by paragon-stream {__version__}",
+        f"ParagonSR2 {network.variant} x{network.scale}, hook {hook}, made by paragon-stream",
         f"Weights: {weights.name}, sha256 {weights.sha256 or 'unknown'}"
         + (f", strength {strength:g}" if strength is not None else ""),
         *(["Computes in 16 bits: needs Vulkan"] if options.half else []),
+        *(["Fragment shaders: needs no compute shaders"] if options.fragment else []),
         *(["For luma of full range, 0 to 255"] if options.full_range and options.hook is Hook.LUMA else []),
     ]
+    make = fragment_passes if options.fragment else compute_passes
     top = textwrap.indent("\n".join([*facts, _LICENCE]), "// ", lambda line: True)
-    passes = [header(network, hook, each) + common + each.body for each in compute_passes(network, hook)]
+    passes = [header(network, hook, each) + common + each.body for each in make(network, hook)]
     return "\n".join([top.replace("// \n", "//\n"), *passes]).encode("ascii", "replace").decode("ascii")
