@@ -372,7 +372,7 @@ class FakeDevice:
         self._enter("elapsed")
         if not (start.timed and end.timed):
             raise EngineError("CUDA: invalid resource handle (an event without timing)")
-        return float(end.time - start.time)
+        return float(np.float32(1000 * (end.time - start.time))) / 1000  # what CUDA gives: float32 ms
 
     def has_happened(self, event: Any) -> bool:
         self._enter("has_happened")

@@ -99,7 +99,12 @@ class CudaDevice:
 
     def allocate_host(self, size: int) -> _HostMemory:
         # Portable: page-locked for every context, so that slots can be shared between devices.
-        pointer = int(_call(driver.cuMemHostAlloc, size, driver.CU_MEMHOSTALLOC_PORTABLE))
+        try:
+            pointer = int(_call(driver.cuMemHostAlloc, size, driver.CU_MEMHOSTALLOC_PORTABLE))
+        except DeviceMemoryError as error:  # for CUDA that is the same, but no smaller frame on the GPU helps
+            raise EngineError(
+                f"the system has no {size / 2**20:.0f} MiB of page-locked host memory: {error}"
+            ) from error
         array = np.frombuffer((ctypes.c_uint8 * size).from_address(pointer), np.uint8)
         array[:] = 0
         return _HostMemory(pointer, pointer, driver.cuMemFreeHost, array)

@@ -127,7 +127,9 @@ class Device(Protocol):
         """Uninitialised device memory of `size` > 0 bytes. Raises DeviceMemoryError."""
         ...
 
-    def allocate_host(self, size: int) -> HostMemory: ...
+    def allocate_host(self, size: int) -> HostMemory:
+        """Page-locked memory of `size` > 0 bytes. Raises EngineError where the host has too little."""
+        ...
 
     def stream(self, name: str) -> Stream:
         """A stream that does not wait for the default stream; `name` is for people and traces."""
@@ -142,7 +144,7 @@ class Device(Protocol):
         ...
 
     def load(self, image: bytes) -> Module:
-        """The kernels of a cubin."""
+        """The kernels of a cubin, or of PTX that ends with a NUL, which the driver compiles now."""
         ...
 
     def kernel(self, module: Module, name: str, *, shared_bytes: int = 0) -> Kernel:

@@ -4,7 +4,7 @@
 // A block of threads makes CELLS_X × CELLS_Y cells; there is memory for the features of all, also beyond the picture.
 // Each warp owns 16 columns and goes down the rows; every row of features is read once and multiplied into all
 // output rows that it is part of. Where a thread lacks the registers for all components of the target, it goes down
-// the rows of conv_mid's results several times, once for each pass (framejob/cuda_passes.py).
+// the rows of conv_mid's results several times, once for each pass (framejob/cuda/passes.py).
 
 constexpr int HEAD_WARPS = 4;
 constexpr int MID_WIDTH = 16 * HEAD_WARPS;

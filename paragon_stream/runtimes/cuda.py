@@ -30,22 +30,13 @@ class CudaRuntime:
         return compile_on_gpus(job, options, _loader)
 
 
-def refusal(job: FrameJob) -> str:
-    """Why there are no kernels for `job`; "" if there are."""
-    try:
-        emit_cuda(job)
-    except EngineError as error:
-        return str(error)
-    return ""
-
-
 def _loader(job: FrameJob) -> Load:
     def load(device: Device, hold: Hold) -> DeviceProgram:
         info = device.info
         if info.sm < OLDEST:  # no matrix instructions
             raise EngineError(f"{info} is too old for the engine cuda, which needs compute capability 7.5")
         program = emit_cuda(job, multiprocessors=info.multiprocessors)
-        code = cubin(program, f"sm_{info.sm}").code
+        code = cubin(program, info.sm).code
         logger.info(
             "kernels compiled for sm_%d; never verified on such a GPU by us, only here, by one frame", info.sm
         )

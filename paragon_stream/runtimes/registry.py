@@ -26,13 +26,15 @@ class _Entry(NamedTuple):
     """What pip installs for it, if that is called otherwise."""
     on_gpu: bool = False
     """Whether it needs an NVIDIA GPU."""
+    is_reference: bool = False
+    """Whether its fp32 on a CPU is what GPUs are compared with: the first of these that can do a job."""
 
 
 _RUNTIMES = {
-    "native": _Entry("paragon_stream.runtimes.native", None),
-    "openvino": _Entry("paragon_stream.runtimes.openvino", "openvino"),
-    "onnxruntime": _Entry("paragon_stream.runtimes.onnxruntime", "onnxruntime"),
-    "torch": _Entry("paragon_stream.runtimes.torch", "torch"),
+    "native": _Entry("paragon_stream.runtimes.native", None, is_reference=True),
+    "openvino": _Entry("paragon_stream.runtimes.openvino", "openvino", is_reference=True),
+    "onnxruntime": _Entry("paragon_stream.runtimes.onnxruntime", "onnxruntime", is_reference=True),
+    "torch": _Entry("paragon_stream.runtimes.torch", "torch", is_reference=True),
     "cuda": _Entry("paragon_stream.runtimes.cuda", "cuda", "cuda-bindings nvidia-cuda-nvrtc", on_gpu=True),
     "tensorrt": _Entry("paragon_stream.runtimes.tensorrt", "tensorrt", on_gpu=True),
     "tensorrt-rtx": _Entry(
@@ -71,6 +73,25 @@ def runtime(name: str = "auto") -> Runtime:
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(f"engine {name} cannot be loaded: {reason}") from error
     return made
+
+
+def cpu_reference(job: FrameJob) -> Session:
+    """`job` in fp32 on the CPU: what devices are compared with, and what computes frames that they cannot.
+
+    Raises EngineError if no engine for CPUs is installed that can compute it.
+    """
+    reasons = []
+    references = [name for name, entry in _RUNTIMES.items() if entry.is_reference]
+    # Those of other projects first: they are independent of ours.
+    for name in sorted(references, key=lambda name: _RUNTIMES[name].package is None):
+        try:
+            session = runtime(name).compile(job, SessionOptions(precision=Precision.FP32, device="cpu"))
+        except (UsageError, EngineError) as error:
+            reasons.append(f"{name}: {error}")
+        else:
+            logger.debug("the reference on the CPU: %s", name)
+            return session
+    raise EngineError(f"no engine can compute {job} on the CPU, for comparison: {'; '.join(reasons)}")
 
 
 def installed_engines() -> tuple[str, ...]:
@@ -142,7 +163,7 @@ class AutomaticRuntime:
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError. A GPU that fails is not replaced by a CPU that would take hours."""
-        from paragon_stream.runtimes.cuda import refusal
+        from paragon_stream.framejob.cuda.emit import refusal
 
         if options.device == "cpu":
             logger.info("engine: %s, because the device cpu is asked for", self._cpu.name)

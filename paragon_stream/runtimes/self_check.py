@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import Family, FrameFormat, Layout
+from paragon_stream.frame import Family, FrameFormat, Layout, PixelFormat
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.planes import Plane, allocate_planes
-from paragon_stream.runtimes.base import DeviceBound, Session
+from paragon_stream.runtimes.base import DeviceBound, Precision, Session
 from paragon_stream.runtimes.tiles import Tiling
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,12 @@ LEAST_PSNR = 42.0
 
 MOST_CODES = 8 / 255
 """The largest error allowed at any sample, as a part of the peak. 16-bit arithmetic stays below 2 / 255."""
+
+FP32_ERROR = 2.0**-19
+"""The largest mean error of a body in fp32 before rounding, as a part of the peak. With the shipped networks
+sums in another order make 2**-21 at most; TF32, with 10 bits of mantissa, 2**-18 at least."""
+
+_TIES = 3  # samples of a small picture that may be rounded the other way without meaning
 
 _TILE = 64  # luma samples, beside the context
 
@@ -38,6 +44,10 @@ class PlaneDeviation:
     name: str
     psnr: float
     largest: float
+    mean: float
+    """Mean square of the error, in codes without the shift of formats such as p010."""
+    samples: int
+    peak: int
 
 
 def check_engine(
@@ -62,7 +72,7 @@ def check_engine(
     deviations = []
     for name, got, wanted in zip(names, outputs, expected, strict=True):
         known = wanted >= 0
-        deviations.append(_deviation(name, got[known], wanted[known], pixels.peak << pixels.shift))
+        deviations.append(_deviation(name, got[known], wanted[known], pixels))
     most = MOST_CODES * (pixels.peak << pixels.shift)
     bad = [each for each in deviations if each.psnr < LEAST_PSNR or each.largest > most]
     if bad:
@@ -73,6 +83,8 @@ def check_engine(
             f"({worst.name}: {worst.psnr:.1f} dB, up to {worst.largest:.0f} codes off)"
         )
     told = ", ".join(f"{each.name} {each.psnr:.1f} dB" for each in deviations)
+    if session.precision is Precision.FP32 and not all(map(_is_fp32, deviations)):
+        logger.warning("%s computes less exactly than in fp32, as TF32 does: %s", _whose(session), told)
     logger.info("%s agrees with the CPU: %s", _whose(session), told)
     return tuple(deviations)
 
@@ -114,14 +126,26 @@ def _by_tiles(
     return expected
 
 
-def _deviation(name: str, got: NDArray[np.generic], wanted: NDArray[np.int32], peak: int) -> PlaneDeviation:
+def _deviation(
+    name: str, got: NDArray[np.generic], wanted: NDArray[np.int32], pixels: PixelFormat
+) -> PlaneDeviation:
     error = got.astype(np.float64) - wanted
-    power = float(np.mean(error**2))
+    power = float(np.mean(error**2)) / 4**pixels.shift
     return PlaneDeviation(
         name=name,
-        psnr=10 * np.log10(peak**2 / power) if power else np.inf,
+        psnr=10 * np.log10(pixels.peak**2 / power) if power else np.inf,
         largest=float(np.abs(error).max()),
+        mean=power,
+        samples=error.size,
+        peak=pixels.peak,
     )
+
+
+def _is_fp32(plane: PlaneDeviation) -> bool:
+    """Whether rounding hides nothing worse than fp32: an error of e codes moves a part e of all samples by
+    one code, and where e is large, every sample by e."""
+    allowed = FP32_ERROR * plane.peak
+    return plane.mean - _TIES / plane.samples <= max(allowed, allowed**2)
 
 
 def _diagnosis(
@@ -140,7 +164,8 @@ def _diagnosis(
     if all((plane == 0x5A).mean() > 0.5 for plane in got):
         return "the result was not written"
     if len(pairs) == 3 and pairs[1][0].shape == pairs[2][0].shape:
-        swapped = (_deviation("", pairs[a][0], pairs[b][1], peak).psnr for a, b in ((1, 2), (2, 1)))
+        pixels = format.pixel_format
+        swapped = (_deviation("", pairs[a][0], pairs[b][1], pixels).psnr for a, b in ((1, 2), (2, 1)))
         if min(swapped) > LEAST_PSNR:
             return "the second and the third plane are exchanged"
     names = [each.name for each in bad]

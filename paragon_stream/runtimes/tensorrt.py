@@ -1,4 +1,4 @@
-"""The engine `tensorrt`. See tensorrt_runtime.py."""
+"""The engine `tensorrt`. See gpu/tensorrt_runtime.py."""
 
 from __future__ import annotations
 

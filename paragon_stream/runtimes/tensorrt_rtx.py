@@ -1,4 +1,4 @@
-"""The engine `tensorrt-rtx`. See tensorrt_runtime.py."""
+"""The engine `tensorrt-rtx`. See gpu/tensorrt_runtime.py."""
 
 from __future__ import annotations
 

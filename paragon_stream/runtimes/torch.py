@@ -1,7 +1,7 @@
 """torch: on a GPU for what our own kernels cannot do, on the CPU for comparison. Needs the extra `torch`.
 
 On the CPU frames run one after another, and `run` returns when the samples are there; for GPUs see
-torch_program.py.
+gpu/torch_program.py.
 """
 
 from __future__ import annotations

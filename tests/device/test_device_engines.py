@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,6 +21,7 @@ from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
 from paragon_stream.runtimes.gpu.engine import compile_on_device
 from paragon_stream.runtimes.gpu.program import DeviceFrame, Hold
+from paragon_stream.runtimes.tiles import TiledSession
 
 type Planes = list[np.ndarray]
 
@@ -188,6 +191,63 @@ def test_too_little_memory_means_tiles(caplog: pytest.LogCaptureFixture) -> None
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(got, expected, strict=True))
     with clean(used[0]), clean(used[1]):
         session.close()
+
+
+@pytest.mark.parametrize("graphs", [True, False], ids=["while graphs are tried", "in the check"])
+def test_a_first_frame_without_memory_means_tiles(graphs: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Libraries such as torch take their memory with the first frame. What failed holds nothing meanwhile."""
+    job, left = make_job(400, 300), []
+    devices: list[JobDevice] = []
+
+    def open_device() -> JobDevice:
+        gc.collect()
+        left.append(sum(program() is not None for program in programs))
+        devices.append(JobDevice())
+        return devices[-1]
+
+    programs: list[weakref.ref[Hungry]] = []
+
+    class Hungry(FrameJobProgram):
+        def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
+            if self.job.source.width == 400:
+                raise DeviceMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            super().enqueue(frame, stream)
+
+    def load_for(fitting: FrameJob) -> Any:
+        def load(opened: Any, hold: Hold) -> Hungry:
+            opened.load_for(fitting)
+            program = Hungry(fitting, opened, hold)
+            program.job = fitting
+            programs.append(weakref.ref(program))
+            return program
+
+        return load
+
+    with caplog.at_level(logging.WARNING):
+        session = compile_on_device(job, open_device, load_for, one_thread, graphs=graphs)
+    assert isinstance(session, TiledSession) and "trying tiles" in caplog.text
+    assert "graphs are not used" not in caplog.text
+    assert left == [0] * len(devices) and len(devices) > 1
+    with clean(devices[0]), clean(devices[-1]):
+        session.close()
+
+
+def test_precision_fp32_that_is_none_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    """TF32 would pass the check for pictures by far: 66 dB."""
+
+    def tf32(planes: Planes, status: np.ndarray) -> None:
+        rng = np.random.default_rng(0)
+        for plane in planes:
+            other = rng.random(plane.shape) < 0.01  # of the samples are rounded the other way
+            plane[other] ^= 1
+
+    job = make_job(64, 48)
+    for spoil, warns in ((nothing_wrong, False), (tf32, True)):
+        device = JobDevice(spoil)
+        caplog.clear()
+        with clean(device), caplog.at_level(logging.WARNING):
+            compile_fake(job, device, graphs=False).close()
+        assert ("less exactly than in fp32, as TF32 does" in caplog.text) is warns
 
 
 def test_far_too_little_memory_is_said() -> None:

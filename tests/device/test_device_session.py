@@ -16,6 +16,7 @@ from paragon_stream.errors import EngineError
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Precision
+from paragon_stream.runtimes.gpu import timing
 
 
 def equal(got, expected) -> bool:
@@ -238,6 +239,47 @@ def test_frames_of_nan_are_computed_again(pinned: bool, caplog: pytest.LogCaptur
         assert caplog.text.count("NaN") == 1
         session.close()
     assert made[0].closed
+
+
+@pytest.mark.parametrize("hours", [1, 10])
+def test_times_are_as_fine_after_hours(hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's times are float32 milliseconds: ten hours after an event they come in steps of 2 ms."""
+    now = [0.0]
+    monkeypatch.setattr(timing, "perf_counter", lambda: now[0])
+    kernel = FakeKernel(DOUBLE.run, DOUBLE.reads, DOUBLE.writes, seconds=0.0007)
+    job, device, trace = make_job(), FakeDevice({"double": kernel}, copy_seconds=0.0003), Trace()
+    session = open_session(job, device)
+    session.trace(trace)
+    outputs = allocate_planes(job.target)
+    for planes in make_frames(job, 12):
+        now[0] += hours * 300
+        device.host.time[threading.get_ident()] = now[0]
+        session.run(planes, outputs).wait()
+    session.close()
+    assert session.pace == pytest.approx(3 * 0.0007, rel=1e-3)
+    for span in trace.spans[-3:]:
+        what = {"upload": 3 * 0.0003, "compute": 3 * 0.0007, "download": 4 * 0.0003}[span.track]
+        assert span.end - span.begin == pytest.approx(what, rel=1e-3)
+        assert now[0] <= span.begin < now[0] + 0.01
+
+
+def test_a_lane_measures_from_a_new_base_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(timing, "perf_counter", lambda: now[0])
+    job, device = make_job(), FakeDevice()
+    session = open_session(job, device, in_flight=2)
+    session.time()
+    (planes,), outputs = make_frames(job, 1), allocate_planes(job.target)
+
+    def synchronised() -> int:
+        before = device.calls.count("synchronize")
+        session.run(planes, outputs).wait()
+        return device.calls.count("synchronize") - before
+
+    assert [synchronised() for _ in range(4)] == [1] * 4
+    now[0] = timing.REBASE_SECONDS
+    assert [synchronised() for _ in range(4)] == [2, 2, 1, 1], "each lane once"
+    session.close()
 
 
 def test_traces_show_the_three_streams() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ torch = pytest.importorskip("torch")
 
 from paragon_stream.runtimes.gpu.engine import compile_on_device  # noqa: E402
 from paragon_stream.runtimes.gpu.session import DeviceSession  # noqa: E402
-from paragon_stream.runtimes.gpu.torch_program import TorchProgram  # noqa: E402
+from paragon_stream.runtimes.gpu.torch_program import CudaPlace, TorchProgram  # noqa: E402
 
 
 class FakePlace:
@@ -45,6 +47,8 @@ class FakePlace:
         self._device.launch(
             kernel, grid=(1, 1, 1), block=(1, 1, 1), shared_bytes=0, arguments=[], stream=stream
         )
+
+    def close(self) -> None: ...
 
 
 def loader(device: FakeDevice, precision: Precision = Precision.FP32) -> Callable[[FrameJob], Load]:
@@ -165,4 +169,93 @@ def test_devices_are_named_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> Non
         runtime("torch").compile(job, SessionOptions(device="cuda:0"))
     session = runtime("torch").compile(job, SessionOptions())
     assert session.device.startswith("CPU") and session.precision is Precision.FP32
+    session.close()
+
+
+class TorchsCuda:
+    """What `CudaPlace` uses of torch's CUDA, without a GPU: the pool's context manager is torch's own code,
+    what it calls below is noted. A stream that captures is the session's, not one of torch's graphs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[Any] = []
+        self.gpu, self.stream, self.capturing = 0, "torch's own", {"ours"}
+        self.pools: list[int] = []
+        memory, cuda = torch.cuda.memory, torch.cuda
+        world = self
+
+        class Pool:
+            id = (0, 7)
+
+            def __init__(self) -> None:
+                world.pools.append(world.gpu)
+
+            def __del__(self) -> None:
+                world.calls.append("the pool is gone")
+
+        def note(name: str) -> Callable[..., None]:
+            return lambda *arguments: self.calls.append((name, *arguments))
+
+        monkeypatch.setattr(memory, "_cuda_beginAllocateCurrentThreadToPool", note("begin"))
+        monkeypatch.setattr(memory, "_cuda_endAllocateToPool", note("end"))
+        monkeypatch.setattr(memory, "_cuda_releasePool", note("release"))
+        monkeypatch.setattr(cuda, "MemPool", Pool)
+        monkeypatch.setattr(cuda, "empty_cache", lambda: self.calls.append("empty_cache"))
+        monkeypatch.setattr(cuda, "is_current_stream_capturing", lambda: self.stream in self.capturing)
+        monkeypatch.setattr(cuda, "ExternalStream", lambda handle, device: handle)
+        monkeypatch.setattr(cuda, "stream", lambda stream: self.changed("stream", stream))
+        monkeypatch.setattr(cuda, "device", lambda device: self.changed("gpu", device.index))
+        monkeypatch.setattr(memory, "_get_device_index", lambda device: device.index)
+
+        def no_graph() -> Any:
+            raise RuntimeError("no CUDAGraph is capturing on the current stream")
+
+        monkeypatch.setattr(cuda.CUDAGraph, "get_currently_capturing_graph", no_graph)
+
+    @contextmanager
+    def changed(self, name: str, value: Any) -> Iterator[None]:
+        before = getattr(self, name)
+        setattr(self, name, value)
+        try:
+            yield
+        finally:
+            setattr(self, name, before)
+
+
+def test_a_captured_frame_is_put_into_the_sessions_stream_and_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch 2.14 asks for a graph of its own where the pool is entered while the current stream captures."""
+    cuda, device, seen = TorchsCuda(monkeypatch), FakeDevice(ordinal=1), []
+    with device.current():
+        place = CudaPlace(device)
+        assert cuda.pools == [1], "the pool is that of the session's GPU, not of torch's current one"
+        place.queue(lambda: seen.append((cuda.gpu, cuda.stream)), SimpleNamespace(handle="ours"))
+        assert seen == [(1, "ours")]
+        assert (cuda.gpu, cuda.stream) == (0, "torch's own")
+        assert [call[:2] for call in cuda.calls[1:]] == [("begin", 1), ("end", 1), ("release", 1)]
+        place.close()
+    assert cuda.calls[-2:] == ["the pool is gone", "empty_cache"]
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
+def test_fp32_is_ieee_and_other_torch_is_left_alone(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settings() -> list[Any]:
+        cudnn = torch.backends.cudnn
+        return [cudnn.conv.fp32_precision, cudnn.allow_tf32]
+
+    before, during = settings(), []
+    assert before == ["tf32", True], "torch's default, for convolutions"
+    device, job = FakeDevice(), make_job()
+    session = compile_on_device(job, lambda: device, loader(device, precision), on_cpu, graphs=False)
+    program = session._lanes[0]._program  # type: ignore[attr-defined]
+    plain = program._program
+
+    def noting(*given: Any) -> Any:
+        during.append(settings())
+        return plain(*given)
+
+    monkeypatch.setattr(program, "_program", noting)
+    session.run(make_frames(job, 1)[0], allocate_planes(job.target)).wait()
+    assert during == [["none", False] if precision is Precision.FP32 else before]
+    assert settings() == before
     session.close()

@@ -110,6 +110,32 @@ def test_a_gpu_that_fails_is_not_replaced_by_a_cpu() -> None:
         choose(make_job(), fails=True)
 
 
+def test_the_gpu_needs_no_engine_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is one loaded for it."""
+    gpu = Recorder("cuda")
+    monkeypatch.setattr(registry, "find_gpus", lambda: ([GPU], ""))
+    monkeypatch.setattr(registry, "_is_installed", lambda package: package != "openvino")
+    monkeypatch.setattr(registry, "runtime", lambda name: {"cuda": gpu}[name])
+    assert registry._automatic().compile(make_job(), SessionOptions()) == "cuda"
+
+
+def test_the_reference_is_the_first_engine_for_cpus_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO is not installed, or refuses the job; then the next one computes it, in fp32."""
+    pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
+    whole = registry._is_installed
+    monkeypatch.setattr(registry, "_is_installed", lambda package: package != "openvino" and whole(package))
+    session = registry.cpu_reference(make_job())
+    assert session.engine != "openvino" and session.precision is Precision.FP32
+    session.close()
+    monkeypatch.undo()
+    engines = {name: Recorder(name, fails=name != "torch") for name in registry._RUNTIMES}
+    monkeypatch.setattr(registry, "runtime", lambda name: engines[name])
+    assert registry.cpu_reference(make_job()) == "torch"
+    engines["torch"] = Recorder("torch", fails=True)
+    with pytest.raises(EngineError, match=r"no engine can compute .* openvino: the GPU fell off .*; torch: "):
+        registry.cpu_reference(make_job())
+
+
 def test_what_is_not_installed_comes_with_the_command() -> None:
     if registry._is_installed("tensorrt"):
         pytest.skip("tensorrt is installed")

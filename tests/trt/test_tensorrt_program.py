@@ -80,6 +80,7 @@ class Context:
         self._addresses: dict[str, int] = {}
         self._memory = 0
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self.refused = ""
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._shapes[name] = shape
@@ -94,8 +95,11 @@ class Context:
         assert size == 4096
         self._memory = address
 
-    def set_tensor_address(self, name: str, address: int) -> None:
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        if name == self.refused:
+            return False
         self._addresses[name] = address
+        return True
 
     def execute_async_v3(self, stream: int) -> bool:
         library = self._library
@@ -214,6 +218,26 @@ def test_a_stale_engine_is_built_again(
     with clean(device):
         session.close()
     assert told == [], "the good one is in the cache"
+
+
+@pytest.mark.parametrize("refused", ["y", "out_y", STRENGTH_INPUT, GUARD_OUTPUT])
+def test_memory_that_tensorrt_does_not_take_is_an_error(
+    refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a frame that goes where the frame before went."""
+    job = make_job(conditioned=True)
+    names = {"y": input_names(job.source)[0], "out_y": output_names(job.target)[0]}
+    session, device, _ = open_session(job, monkeypatch)
+    (planes,), outputs = make_frames(job, 1), allocate_planes(job.target)
+    with clean(device):
+        session.run(planes, outputs).wait()
+        context = session._lanes[0]._program._context  # type: ignore[attr-defined]
+        context.refused = names.get(refused, refused)
+        with pytest.raises(EngineError, match="TensorRT takes no memory for"):
+            session.run(planes, outputs)
+        context.refused = ""
+        session.run(planes, outputs).wait()
+        session.close()
 
 
 def test_too_little_memory_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,15 @@ def emit_cuda(
     )
 
 
+def refusal(job: FrameJob) -> str:
+    """Why there are no kernels for `job`; "" if there are."""
+    try:
+        emit_cuda(job)
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
 def _check(job: FrameJob) -> None:
     """EngineError for what no kernel does."""
     spec = job.spec

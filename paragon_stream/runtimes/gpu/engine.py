@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,10 +11,11 @@ from paragon_stream.device import Device
 from paragon_stream.device.discovery import ordinals
 from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob.job import FrameJob
-from paragon_stream.runtimes.base import Precision, Session, SessionOptions
+from paragon_stream.runtimes.base import Session, SessionOptions
 from paragon_stream.runtimes.gpu.program import Load
 from paragon_stream.runtimes.gpu.session import DeviceSession
 from paragon_stream.runtimes.gpu.team import DeviceTeam
+from paragon_stream.runtimes.registry import cpu_reference
 from paragon_stream.runtimes.self_check import check_engine
 from paragon_stream.runtimes.tiles import TiledSession, tile_size
 
@@ -27,13 +29,6 @@ def open_device(ordinal: int) -> Device:
     except ImportError as error:
         raise EngineError(f"the package cuda-bindings is missing: {error}") from error
     return CudaDevice(ordinal)
-
-
-def cpu_reference(job: FrameJob) -> Session:
-    """`job` in fp32 on the CPU: what devices are compared with, and what computes frames that they cannot."""
-    from paragon_stream.runtimes.openvino import RUNTIME
-
-    return RUNTIME.compile(job, SessionOptions(precision=Precision.FP32))
 
 
 def compile_on_gpus(job: FrameJob, options: SessionOptions, load_for: Callable[[FrameJob], Load]) -> Session:
@@ -89,43 +84,62 @@ def compile_on_device(
     """
 
     def compile_whole(fitting: FrameJob) -> DeviceSession:
+        load = load_for(fitting)
         return DeviceSession(
             fitting,
             open_device(),
-            load_for(fitting),
+            load,
             second_opinion=lambda: reference(fitting),
             graphs=graphs,
         )
 
-    session = _fitting(job, compile_whole)
-    try:
+    def check(session: Session) -> None:
         check_engine(session, reference)
-    except BaseException:
-        session.close()
-        raise
-    return session
+
+    return _fitting(job, compile_whole, check)
 
 
-def _fitting(job: FrameJob, compile_whole: Callable[[FrameJob], Session]) -> Session:
-    """The frame at once, or in tiles a quarter of what did not fit."""
+def _fitting(
+    job: FrameJob, compile_whole: Callable[[FrameJob], Session], check: Callable[[Session], object]
+) -> Session:
+    """A checked session of the frame at once, or in tiles a quarter of what did not fit.
+
+    The check is part of the attempt: libraries may take their memory no sooner than with the first frame.
+    """
     size, working_set = (job.source.height, job.source.width), job.working_set
-    try:
-        return compile_whole(job)
-    except DeviceMemoryError as error:
-        short = error
-    while True:
+    session, short = _attempt(lambda: compile_whole(job), check)
+    while session is None:
+        gc.collect()  # what is in a cycle with an exception that it raised would keep its memory too
         working_set //= 4
         smaller = tile_size(job, working_set)
         if smaller == size:
             tiles = f"{size[1]}×{size[0]}"
             raise DeviceMemoryError(
                 f"{job.source} does not fit into the GPU's memory, not even in tiles of {tiles}: {short}"
-            ) from short
+            )
         size = smaller
         logger.warning(
             "%s does not fit into the GPU's memory; trying tiles of %d×%d", job.source, *size[::-1]
         )
+        session, short = _attempt(partial(TiledSession, job, *size, compile_whole), check)
+    return session
+
+
+def _attempt(
+    compile_it: Callable[[], Session], check: Callable[[Session], object]
+) -> tuple[Session | None, str]:
+    """The session, or why memory was short. Raises everything else.
+
+    Only the message of a lack of memory leaves this function: the exception's traceback would keep the failed
+    session, and with it the memory that the next attempt needs.
+    """
+    try:
+        session = compile_it()
         try:
-            return TiledSession(job, *size, compile_whole)
-        except DeviceMemoryError as error:
-            short = error
+            check(session)
+        except BaseException:
+            session.close()
+            raise
+    except DeviceMemoryError as error:
+        return None, str(error)
+    return session, ""

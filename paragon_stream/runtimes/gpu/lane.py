@@ -17,7 +17,7 @@ from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Plane
 from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram
-from paragon_stream.runtimes.gpu.timing import Clock, Spans, Timing
+from paragon_stream.runtimes.gpu.timing import Spans, Timing
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ class Lane:
                 np.copyto(staged, plane)
         self._strength[0] = strength
         try:
+            if self._timing is not None:
+                self._timing.begin()
             self._upload(source)
             self._compute()
             self._download(self._staged_outputs if staged_out else outputs)
@@ -156,8 +158,8 @@ class Lane:
         self._device.synchronize(self._done)
         return [plane.copy() for plane in self._staged_outputs]
 
-    def time(self, clock: Clock) -> None:
-        """Tell the owner from now on when the device did what."""
+    def time(self, clock: Stream) -> None:
+        """Report to the owner from now on when the device did what; see `Timing` for `clock`."""
         self._timing = Timing(self._owner, self._device, clock)
 
     def finish(self, flight: Flight) -> None:

@@ -1,4 +1,4 @@
-"""CUDA C++ to machine code by NVIDIA's run-time compiler, which needs neither a GPU nor a driver."""
+"""CUDA C++ to machine code, or PTX, by NVIDIA's run-time compiler, which needs neither a GPU nor a driver."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ OPTIONS = ("--std=c++17", "--ptxas-options=-v", "--diag-suppress=177")  # 177: a
 
 @dataclass(frozen=True, kw_only=True)
 class Cubin:
-    """Machine code for one architecture. `log` is the compiler's, empty where the code was in the cache."""
+    """What `Device.load` takes. `log` is the compiler's, empty where the code was in the cache."""
 
     code: bytes
+    """Machine code; for GPUs newer than the compiler PTX, which the driver compiles."""
     log: str
     from_cache: bool
 
@@ -32,13 +33,14 @@ def cubin_cache() -> DiskCache:
     return DiskCache(default_cache_folder("kernels"), ".cubin")
 
 
-def cubin(program: CudaProgram, architecture: str, cache: DiskCache | None = None) -> Cubin:
-    """`program` compiled for `architecture` ("sm_90"), from `cache` if it is there: else that takes seconds.
+def cubin(program: CudaProgram, sm: int, cache: DiskCache | None = None) -> Cubin:
+    """`program` for GPUs of compute capability `sm` (90 is 9.0), from `cache` or compiled in some seconds.
 
     Raises EngineError if the compiler is absent, or refuses the source or the architecture.
     """
     with _nvrtc() as nvrtc:
         version = ".".join(str(part) for part in _result(nvrtc, nvrtc.nvrtcVersion()))
+    architecture = architecture_for(sm)
     facts = {
         "source": program.source,
         "architecture": architecture,
@@ -58,11 +60,30 @@ def cubin(program: CudaProgram, architecture: str, cache: DiskCache | None = Non
     return Cubin(code=code, log=log, from_cache=from_cache)
 
 
+def architecture_for(sm: int) -> str:
+    """What to compile for: "sm_90", or for a GPU that the compiler does not have the newest one before it, as
+    PTX: "compute_121". Raises EngineError without the compiler."""
+    with _nvrtc() as nvrtc:
+        known = list(_result(nvrtc, nvrtc.nvrtcGetSupportedArchs())[0])
+    older = [each for each in known if each < sm]
+    if sm in known or not older:
+        return f"sm_{sm}"
+    logger.warning(
+        "the installed compiler is older than GPUs of compute capability %d.%d; the driver compiles the "
+        "kernels from PTX for %d.%d (newer: pip install -U nvidia-cuda-nvrtc)",
+        *divmod(sm, 10),
+        *divmod(max(older), 10),
+    )
+    return f"compute_{max(older)}"
+
+
 def compile_source(source: str, architecture: str) -> tuple[bytes, str]:
-    """Machine code, and the compiler's log: registers, spills and shared memory of each kernel.
+    """Machine code for "sm_90", PTX for "compute_90"; and the compiler's log: registers, spills and shared
+    memory of each kernel, for machine code.
 
     Raises EngineError.
     """
+    is_ptx = architecture.startswith("compute_")
     options = [f"--gpu-architecture={architecture}", *OPTIONS]
     with _nvrtc() as nvrtc:
         made = _result(nvrtc, nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], []))[0]
@@ -72,7 +93,11 @@ def compile_source(source: str, architecture: str) -> tuple[bytes, str]:
             if error != nvrtc.nvrtcResult.NVRTC_SUCCESS:
                 told = [line for line in log.splitlines() if "error" in line] or [error.name]
                 raise EngineError(f"the kernels cannot be compiled for {architecture}: {told[0]}")
-            return _text(nvrtc, made, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN), log.rstrip("\0")
+            if is_ptx:
+                code = _text(nvrtc, made, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
+            else:
+                code = _text(nvrtc, made, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
+            return code, log.rstrip("\0")
         finally:
             nvrtc.nvrtcDestroyProgram(made)
 

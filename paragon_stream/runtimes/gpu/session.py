@@ -5,7 +5,7 @@
     download            │ 0 │   │ 1 │   │ 2 │
 
 The host only queues; the one wait per frame is that of whoever needs the result. Everything that a frame
-touches on the device belongs to a lane (device_lane.py), of which there are as many as frames in flight.
+touches on the device belongs to a lane (lane.py), of which there are as many as frames in flight.
 Nothing is allocated after the session is made.
 """
 
@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.device import Device, DevicePicture, DevicePlane, HostMemory, Resource
-from paragon_stream.errors import EngineError
+from paragon_stream.device import Device, DevicePicture, DevicePlane, HostMemory, Resource, Stream
+from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import Completion
@@ -28,7 +28,7 @@ from paragon_stream.runtimes.base import Plane, Session
 from paragon_stream.runtimes.buffers import check_picture, check_planes
 from paragon_stream.runtimes.gpu.lane import Lane, Streams
 from paragon_stream.runtimes.gpu.program import Load
-from paragon_stream.runtimes.gpu.timing import STREAMS, Clock, Spans
+from paragon_stream.runtimes.gpu.timing import STREAMS, Spans
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class DeviceSession:
         """Seconds that the busiest stream needs for a frame, of late; 0 unless frames are timed."""
         self._trace: Trace | None = None
         self._track_prefix = ""
-        self._clock: Clock | None = None
+        self._clock: Stream | None = None
         self._device = device
         self._second_opinion = second_opinion
         self._second: Session | None = None
@@ -214,7 +214,7 @@ class DeviceSession:
         """Keep `pace` from now on."""
         with self._lock, self._device.current():
             if self._clock is None:
-                self._clock = Clock(self, self._device, self._streams.compute)
+                self._clock = self.hold(self._device.stream("clock"))
                 for lane in self._lanes:
                     lane.settle()
                     lane.time(self._clock)
@@ -247,6 +247,8 @@ class DeviceSession:
         try:
             for lane in self._lanes:
                 lane.adopt_graph()
+        except DeviceMemoryError:
+            raise  # smaller frames may fit; without graphs the same frame would not
         except EngineError as error:
             logger.warning("CUDA graphs are not used, kernels are launched one by one: %s", error)
             for lane in self._lanes:

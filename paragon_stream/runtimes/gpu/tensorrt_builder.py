@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paragon_stream.device import DeviceInfo
-from paragon_stream.errors import EngineError
+from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
 from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
@@ -175,7 +175,7 @@ def build(
         config.set_timing_cache(timings, False)
     built = builder.build_serialized_network(network, config)
     if built is None:
-        raise EngineError(f"TensorRT could not build the engine: {messages.last}")
+        raise messages.refusal("TensorRT could not build the engine")
     if timings is not None:
         TIMINGS.put(timing_facts, bytes(timings.serialize()))
     return bytes(built)
@@ -235,6 +235,12 @@ class Messages:
                     outer.last = message
 
         self.logger = Bridge()
+
+    def refusal(self, what: str, otherwise: type[EngineError] = EngineError) -> EngineError:
+        """What to raise where a call refused: TensorRT reports a lack of memory in its log only."""
+        words = self.last.lower().replace(" ", "")
+        is_short = "outofmemory" in words or "insufficientmemory" in words
+        return (DeviceMemoryError if is_short else otherwise)(f"{what}: {self.last}")
 
 
 def _is_portable(trt: Any) -> bool:

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from paragon_stream.device import Device, DevicePlane, Stream
-from paragon_stream.errors import DeviceMemoryError, EngineError
+from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.onnx.emit import (
     GUARD_OUTPUT,
@@ -77,17 +77,20 @@ class TensorRtProgram:
         self._bind(input_names(self._job.source), frame.inputs)
         self._bind(output_names(self._job.target), frame.outputs)
         if self._job.spec.conditioned:
-            self._context.set_tensor_address(STRENGTH_INPUT, frame.strength)
-        self._context.set_tensor_address(GUARD_OUTPUT, frame.status)
+            self._bind_one(STRENGTH_INPUT, frame.strength)
+        self._bind_one(GUARD_OUTPUT, frame.status)
         if not self._context.execute_async_v3(stream.handle):
-            raise EngineError(f"TensorRT failed to start a frame: {self._messages.last}")
+            raise self._messages.refusal("TensorRT failed to start a frame")
 
     def is_healthy(self, status: int) -> bool:
         return guard_is_finite(status)
 
     def close(self) -> None:
         if self._kernels is not None:
-            COMPILED.put(self._kernel_facts, bytes(self._kernels.serialize()))
+            try:
+                COMPILED.put(self._kernel_facts, bytes(self._kernels.serialize()))
+            except Exception as error:  # whatever the binding raises; only the next start takes longer
+                logger.warning("TensorRT's compiled kernels are not kept: %s", error)
         # In this order: each needs the one after it.
         self._context = self._kernels = self._engine = self._runtime = None
 
@@ -106,11 +109,13 @@ class TensorRtProgram:
         return self._engine.create_execution_context(config)
 
     def _refusal(self, what: str, otherwise: type[EngineError]) -> EngineError:
-        """TensorRT tells a lack of memory in its log only."""
-        told = self._messages.last
-        is_short = "outofmemory" in told.lower().replace(" ", "")
-        return (DeviceMemoryError if is_short else otherwise)(f"TensorRT cannot {what} the engine: {told}")
+        return self._messages.refusal(f"TensorRT cannot {what} the engine", otherwise)
 
     def _bind(self, names: tuple[str, ...], planes: tuple[DevicePlane, ...]) -> None:
         for name, plane in zip(names, planes, strict=True):
-            self._context.set_tensor_address(name, plane.pointer)
+            self._bind_one(name, plane.pointer)
+
+    def _bind_one(self, name: str, address: int) -> None:
+        """TensorRT keeps the address that it had if it refuses this one: the frame would go elsewhere."""
+        if not self._context.set_tensor_address(name, address):
+            raise EngineError(f"TensorRT takes no memory for {name}: {self._messages.last}")

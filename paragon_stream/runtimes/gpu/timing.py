@@ -9,6 +9,10 @@ from paragon_stream.device import Device, Event, Resource, Stream
 
 STREAMS = ("upload", "compute", "download")
 
+REBASE_SECONDS = 10.0
+"""Age at which a lane's base event is recorded again. CUDA gives the time between two events as float32
+milliseconds: 1 µs fine after ten seconds, 250 µs after an hour."""
+
 type Spans = tuple[tuple[float, float], ...]
 """Begin and end of a frame's work in each of `STREAMS`, in seconds of `perf_counter`."""
 
@@ -19,25 +23,34 @@ class Holder(Protocol):
     def hold[R: Resource](self, resource: R) -> R: ...
 
 
-class Clock:
-    """A moment that the device and the host both know. Made inside `device.current()`."""
-
-    def __init__(self, holder: Holder, device: Device, stream: Stream) -> None:
-        self.start: Event = holder.hold(device.event(timed=True))
-        device.record(self.start, stream)
-        device.synchronize(self.start)
-        self.started = perf_counter()
-
-
 class Timing:
-    """The events of one lane: two in each of `STREAMS`."""
+    """The events of one lane: two in each of `STREAMS`, and a base that the host and the device both know.
 
-    def __init__(self, holder: Holder, device: Device, clock: Clock) -> None:
+    All methods are called inside `device.current()`.
+    """
+
+    def __init__(self, holder: Holder, device: Device, clock: Stream) -> None:
+        """`clock` is a stream that nothing else uses, so that its events happen when they are recorded."""
         self._device, self._clock = device, clock
         self.marks: list[Event] = [holder.hold(device.event(timed=True)) for _ in range(2 * len(STREAMS))]
+        self._base: Event = holder.hold(device.event(timed=True))
+        self._set_base()
+
+    def begin(self) -> None:
+        """Called before a frame's first mark, while no frame is in the lane."""
+        if perf_counter() - self._based >= REBASE_SECONDS:
+            self._set_base()
 
     def spans(self) -> Spans:
-        """Of the lane's latest frame, which is done."""
-        clock = self._clock
-        times = [clock.started + self._device.elapsed(clock.start, mark) for mark in self.marks]
-        return tuple(zip(times[::2], times[1::2], strict=True))
+        """Of the lane's latest frame, which is done. Durations are measured by themselves, not as differences
+        of times since the base."""
+        spans = []
+        for first, last in zip(self.marks[::2], self.marks[1::2], strict=True):
+            begin = self._based + self._device.elapsed(self._base, first)
+            spans.append((begin, begin + self._device.elapsed(first, last)))
+        return tuple(spans)
+
+    def _set_base(self) -> None:
+        self._device.record(self._base, self._clock)
+        self._device.synchronize(self._base)
+        self._based = perf_counter()

@@ -7,8 +7,9 @@ stream and the context that it is given.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -50,7 +51,11 @@ class Place(Protocol):
         ...
 
     def queue(self, work: Callable[[], None], stream: Stream) -> None:
-        """Let `work` put what it does into `stream`, with memory that nobody else gets."""
+        """Let `work` put what it does into `stream`, with memory that nothing else gets."""
+        ...
+
+    def close(self) -> None:
+        """Give back the memory that `queue` works with."""
         ...
 
 
@@ -79,7 +84,8 @@ class TorchProgram:
             given = self._tensors(frame.inputs, source)
             if self._job.spec.conditioned:
                 given.append(self._place.bytes_at(frame.strength, 4).view(torch.float32))
-            *made, guard = self._compute(given)
+            with _ieee() if self.precision is Precision.FP32 else nullcontext():
+                *made, guard = self._compute(given)
             status = self._place.bytes_at(frame.status, 4).view(torch.float32)
             for there, result in zip(
                 (*self._tensors(frame.outputs, target), status), (*made, guard), strict=True
@@ -93,7 +99,8 @@ class TorchProgram:
         return guard_is_finite(status)
 
     def close(self) -> None:
-        del self._program, self._plain
+        del self._program, self._plain  # even where a traceback keeps this object
+        self._place.close()
 
     def _compute(self, given: list[Tensor]) -> Sequence[Tensor]:
         if self._is_tried:
@@ -121,9 +128,13 @@ class TorchProgram:
 class CudaPlace:
     """A GPU, in the primary context, which torch uses too. See `Place`."""
 
-    def __init__(self, ordinal: int) -> None:
-        self.device = torch.device("cuda", ordinal)
-        self._pool = torch.cuda.MemPool()
+    def __init__(self, device: Device) -> None:
+        """Inside `device.current()`."""
+        self.device = torch.device("cuda", device.info.ordinal)
+        self._session_device = device
+        torch.cuda.empty_cache()  # what an attempt left that found too little memory
+        with torch.cuda.device(self.device):  # the pool belongs to the GPU that is torch's current one
+            self._pool = torch.cuda.MemPool()
 
     def bytes_at(self, pointer: int, size: int) -> Tensor:
         return torch.as_tensor(_Memory(pointer, size), device=self.device)
@@ -133,15 +144,21 @@ class CudaPlace:
         # All lanes compute in one stream, so they may share what a graph has been given; a pool of its own
         # keeps torch from lending it to others.
         contexts: list[AbstractContextManager[Any]] = [
+            self._session_device.current(),  # torch sets the thread's GPU, and may leave another one set
             torch.inference_mode(),
             torch.cuda.device(self.device),
-            torch.cuda.stream(ours),
+            # Before the stream: where the current stream is capturing, torch looks for a graph of its own.
             torch.cuda.use_mem_pool(self._pool, self.device),
+            torch.cuda.stream(ours),
         ]
         with ExitStack() as stack:
             for context in contexts:
                 stack.enter_context(context)
             work()
+
+    def close(self) -> None:
+        del self._pool
+        torch.cuda.empty_cache()
 
 
 class _Memory:
@@ -162,9 +179,36 @@ def load_on_gpu(job: FrameJob, precision: Precision) -> Load:
 
     def load(device: Device, hold: Hold) -> DeviceProgram:
         del hold  # torch keeps its own memory
-        return TorchProgram(job, precision, CudaPlace(device.info.ordinal), compiles=True)
+        with device.current():  # see `CudaPlace.queue`
+            return TorchProgram(job, precision, CudaPlace(device), compiles=True)
 
     return load
+
+
+_ARITHMETIC = threading.RLock()
+"""Held while a setting of torch's is changed, which is the process's."""
+
+
+@contextmanager
+def _ieee() -> Iterator[None]:
+    """Convolutions in fp32 as IEEE 754 has them. By default cuDNN rounds their operands to TF32, with 10 bits
+    of mantissa, on GPUs of compute capability 8.0 and later.
+
+    Matrix products are IEEE by default. Where the caller has chosen a precision by torch's newer settings,
+    which must not be mixed with this one, it stays: the check at the start warns if it is TF32.
+    """
+    cudnn: Any = torch.backends.cudnn
+    with _ARITHMETIC:
+        try:
+            before = cudnn.allow_tf32
+        except RuntimeError:
+            yield
+            return
+        cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            cudnn.allow_tf32 = before
 
 
 @contextmanager
