@@ -6,7 +6,7 @@ import glob
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,9 +33,12 @@ from paragon_stream.media.images.metadata import not_embedded
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, read_picture
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import called_with, described, option, part
+from paragon_stream.options.output import CautionOptions, StorageOptions
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
-from paragon_stream.upscaler import UpscalerOptions, choose_network, parse_strength
+from paragon_stream.upscaler import choose_network, parse_strength
 
 _NAMED = 8
 """Files that a warning names."""
@@ -80,31 +83,29 @@ def is_images(source: str | Path, destination: str | Path) -> bool:
     return is_image_name(path) and not is_video_name(Path(destination)) and str(destination) != "-"
 
 
-def upscale_images(
-    source: str | Path | Sequence[str | Path],
-    destination: str | Path,
-    *,
-    variant: str | None = UpscalerOptions.variant,
-    scale: int | None = UpscalerOptions.scale,
-    weights: str | Path | None = UpscalerOptions.weights,
-    alpha: float | None = UpscalerOptions.alpha,
-    window_size: int | None = UpscalerOptions.window_size,
-    engine: str = UpscalerOptions.engine,
-    precision: str = UpscalerOptions.precision,
-    threads: int | None = UpscalerOptions.threads,
-    device: str | None = UpscalerOptions.device,
-    to: str | float | None = UpscalerOptions.to,
-    fit: str | None = UpscalerOptions.fit,
-    strength: str | float | None = UpscalerOptions.strength,
-    pix_fmt: str | None = None,
-    encoder_options: Mapping[str, str] | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    strict: bool = False,
-    on_progress: Callable[[ImageProgress], None] | None = None,
-    on_image: Callable[[ImageResult], None] | None = None,
-    on_warning: Callable[[str], None] | None = None,
-) -> ImagesReport:
+@dataclass(frozen=True, kw_only=True)
+class ImagesRequest(CautionOptions, StorageOptions, UpscalerOptions):
+    """Images to upscale, as it is asked for."""
+
+    source: str | Path | Sequence[str | Path] = field(
+        kw_only=False, metadata=described("A file, a folder, a glob, or a list of them.")
+    )
+    destination: str | Path = field(kw_only=False, metadata=described("A file, a folder, or FOLDER/*.png."))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesCall(ImagesRequest):
+    """The arguments of `upscale_images`."""
+
+    on_progress: Callable[[ImageProgress], None] | None = option(None, "Called when a tile is done.")
+    on_image: Callable[[ImageResult], None] | None = option(None, "Called when an image is done, or failed.")
+    on_warning: Callable[[str], None] | None = option(
+        None, "Called with one sentence for everything that is not carried over."
+    )
+
+
+@called_with(ImagesCall)
+def upscale_images(call: ImagesCall) -> ImagesReport:
     """Upscale PNG, JPEG, WebP, TIFF and BMP images.
 
     `source` is a file, a folder (its images, not those of folders in it), a glob, or a list of them.
@@ -125,42 +126,29 @@ def upscale_images(
     others: its result says why. A single file's failure is raised, as is KeyboardInterrupt; so are a
     UsageError and an unknown network, at once. With `strict`, losses are failures.
     """
-    begin_wall, begin_cpu = time.perf_counter(), process.cpu_seconds()
-    options = UpscalerOptions(
-        variant=variant,
-        scale=scale,
-        weights=weights,
-        alpha=alpha,
-        window_size=window_size,
-        engine=engine,
-        precision=precision,
-        threads=threads,
-        device=device,
-        to=to,
-        fit=fit,
-        strength=strength,
-    )
-    size = parse_size(to)
+    usage = process.Usage()
+    options = part(call, UpscalerOptions)
+    size = parse_size(call.to)
     wishes = _Wishes(
-        pixel_format=requested_pixel_format(pix_fmt),
-        encoder_options=dict(encoder_options or {}),
-        overwrite=overwrite,
-        strict=strict,
-        grain=_PAD_GRAIN if parse_fit(fit, size) is Fit.PAD else 1,
+        pixel_format=requested_pixel_format(call.pix_fmt),
+        encoder_options=dict(call.encoder_options or {}),
+        overwrite=call.overwrite,
+        strict=call.strict,
+        grain=_PAD_GRAIN if parse_fit(call.fit, size) is Fit.PAD else 1,
     )
-    pairs, batch = plan_images(source, destination)
-    missing = [(path, target) for path, target in pairs if not (resume and target.is_file())]
+    pairs, batch = plan_images(call.source, call.destination)
+    missing = [(path, target) for path, target in pairs if not (call.resume and target.is_file())]
     left, pairs = len(pairs) - len(missing), missing
-    passed_over = _passed_over(source)
+    passed_over = _passed_over(call.source)
     for sentence in passed_over:
-        (on_warning or _log.warning)(sentence)
+        (call.on_warning or _log.warning)(sentence)
     # With a size to reach, each picture has its own scale; that there is one at all is known at once.
     network = load_weights(
-        weights,
-        variant=variant,
-        scale=scale,
-        alpha=alpha,
-        window_size=window_size,
+        call.weights,
+        variant=call.variant,
+        scale=call.scale,
+        alpha=call.alpha,
+        window_size=call.window_size,
         factor=Fraction(1) if size else None,
     )
     results: list[ImageResult] = []
@@ -168,8 +156,8 @@ def upscale_images(
         for number, (path, target) in enumerate(pairs, 1):
 
             def tell(tile: int, tiles: int, path: Path = path, number: int = number) -> None:
-                if on_progress is not None:
-                    on_progress(
+                if call.on_progress is not None:
+                    call.on_progress(
                         ImageProgress(source=path, number=number, count=len(pairs), tile=tile, tiles=tiles)
                     )
 
@@ -182,20 +170,20 @@ def upscale_images(
                     raise
                 result = ImageResult(source=str(path), destination=str(target), error=str(error))
             for warning in result.warnings:
-                (on_warning or _log.warning)(warning)
+                (call.on_warning or _log.warning)(warning)
             results.append(result)
-            if on_image is not None:
-                on_image(result)
+            if call.on_image is not None:
+                call.on_image(result)
         session = upscaler.used
         return ImagesReport(
             images=tuple(results),
             left=left,
-            wall_seconds=time.perf_counter() - begin_wall,
-            cpu_seconds=process.cpu_seconds() - begin_cpu,
+            wall_seconds=usage.wall_seconds,
+            cpu_seconds=usage.cpu_seconds,
             engine=session.engine if session else "",
             precision=session.precision if session else "",
             device=session.device if session else "",
-            threads=threads,
+            threads=call.threads,
             model=ModelReport.of(network),
             peak_rss_bytes=process.peak_rss(),
             warnings=tuple(passed_over),

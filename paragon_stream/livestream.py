@@ -5,26 +5,26 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paragon_stream import process
-from paragon_stream.frame import requested_pixel_format
 from paragon_stream.live_session import TICK, LiveMeter, LiveProgress, LiveSession, Stopping
-from paragon_stream.media.facts.cut import TimeLike, parse_time
+from paragon_stream.media.facts.cut import parse_time
 from paragon_stream.media.facts.fields import Deinterlace, parse_method
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.frames.field_choice import field_job
 from paragon_stream.media.frames.reader import VideoReader
-from paragon_stream.media.images.sequence_reader import parse_rate
 from paragon_stream.media.live.feed import LiveFeed
-from paragon_stream.media.live.plan import LiveOutputOptions, parse_bitrate, plan_live
+from paragon_stream.media.live.plan import plan_live
 from paragon_stream.media.live.sink import LiveSink, SteadyWriter, open_live_sink
 from paragon_stream.media.live.soundtrack import SoundSource
-from paragon_stream.media.live.source import RECONNECT, TIMEOUT, CaptureOptions, Kind, find_source
+from paragon_stream.media.live.source import RECONNECT, Kind, find_source
 from paragon_stream.media.live.writer import LiveWriter
+from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.render.plan import beyond_the_network
 from paragon_stream.render.strengths import Strengths
@@ -40,56 +40,44 @@ from paragon_stream.report import (
     Warnings,
 )
 from paragon_stream.runtimes import Flavour
-from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network, parse_strength
+from paragon_stream.upscaler import Upscaler, choose_network, parse_strength
 
 _log = logging.getLogger(__name__)
 
 
-def live(
-    source: str | Path = "screen",
-    destination: str | Path | None = None,
-    *,
-    variant: str | None = UpscalerOptions.variant,
-    scale: int | None = UpscalerOptions.scale,
-    weights: str | Path | None = UpscalerOptions.weights,
-    alpha: float | None = UpscalerOptions.alpha,
-    window_size: int | None = UpscalerOptions.window_size,
-    engine: str = UpscalerOptions.engine,
-    precision: str = UpscalerOptions.precision,
-    threads: int | None = UpscalerOptions.threads,
-    device: str | None = UpscalerOptions.device,
-    to: str | float | None = UpscalerOptions.to,
-    fit: str | None = UpscalerOptions.fit,
-    strength: str | float | None = UpscalerOptions.strength,
-    input_format: str | None = CaptureOptions.format,
-    input_size: str | None = CaptureOptions.size,
-    input_pix_fmt: str | None = CaptureOptions.pixel_format,
-    input_options: Mapping[str, str] | None = None,
-    region: str | None = CaptureOptions.region,
-    fps: str | float | Fraction | None = None,
-    cursor: bool = CaptureOptions.cursor,
-    listen: bool = CaptureOptions.listen,
-    paced: bool | None = CaptureOptions.paced,
-    reconnect: float | None = CaptureOptions.reconnect,
-    timeout: float = TIMEOUT,
-    duration: TimeLike | None = None,
-    deinterlace: str = Deinterlace.AUTO,
-    sound: bool = True,
-    format: str | None = LiveOutputOptions.format,
-    codec: str | None = LiveOutputOptions.codec,
-    bitrate: str | float | None = None,
-    crf: float | None = LiveOutputOptions.crf,
-    preset: str | None = LiveOutputOptions.preset,
-    pix_fmt: str | None = None,
-    encoder_options: Mapping[str, str] | None = None,
-    player: str | None = None,
-    overwrite: bool = LiveOutputOptions.overwrite,
-    trace: str | Path | None = None,
-    stop: threading.Event | None = None,
-    on_progress: Callable[[LiveProgress], None] | None = None,
-    on_event: Callable[[str], None] | None = None,
-    on_warning: Callable[[str], None] | None = None,
-) -> LiveReport:
+@dataclass(frozen=True, kw_only=True)
+class LiveRequest(LiveOutputOptions, CaptureOptions, UpscalerOptions):
+    """A live session as it is asked for: the arguments of `live`, but for what is watched while it runs."""
+
+    source: str | Path = field(
+        default="screen", kw_only=False, metadata=described('A screen, a device, an address, a file, or "-".')
+    )
+    destination: str | Path | None = field(
+        default=None, kw_only=False, metadata=described('None: a window; an address, a file, or "-".')
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveCall(LiveRequest):
+    """The arguments of `live`."""
+
+    trace: str | Path | None = option(
+        None, "A file to write: what every stage did when, for ui.perfetto.dev."
+    )
+    stop: threading.Event | None = option(None, "Ends the session when it is set.")
+    on_progress: Callable[[LiveProgress], None] | None = option(
+        None, "Called on this thread a few times a second."
+    )
+    on_event: Callable[[str], None] | None = option(
+        None, "Called on this thread with one sentence for everything that happens."
+    )
+    on_warning: Callable[[str], None] | None = option(
+        None, "Called with one sentence for everything that was guessed or is not carried over."
+    )
+
+
+@called_with(LiveCall)
+def live(call: LiveCall) -> LiveReport:
     """Upscale a live source as it comes: what cannot be computed in time is dropped, the newest frame wins.
 
     `source` is "screen" or an X display (":0.0"), a capture device ("/dev/video0", "camera"), the address of
@@ -105,76 +93,43 @@ def live(
     broke off is tried again for `reconnect` seconds; one that did not come back is the report's `failure`.
     So is a server that takes the output; if it does not come back, OutputError is raised.
 
-    `on_progress` and `on_event` (a sentence about what happened) are called on this thread. Raises a
-    `ParagonError`, and KeyboardInterrupt for a stop before the first picture had come.
+    Raises a `ParagonError`, and KeyboardInterrupt for a stop before the first picture had come.
     """
-    warnings = Warnings(on_warning)
+    usage = process.Usage()
+    warnings = Warnings(call.on_warning)
     events: list[str] = []
 
     def tell(sentence: str) -> None:
         events.append(sentence)
-        (on_event or _log.info)(sentence)
+        (call.on_event or _log.info)(sentence)
 
-    options = UpscalerOptions(
-        variant=variant,
-        scale=scale,
-        weights=weights,
-        alpha=alpha,
-        window_size=window_size,
-        engine=engine,
-        precision=precision,
-        threads=threads,
-        device=device,
-        to=to,
-        fit=fit,
-        strength=strength,
-    )
-    capture = CaptureOptions(
-        format=input_format,
-        size=input_size,
-        region=region,
-        rate=parse_rate(fps),
-        pixel_format=input_pix_fmt,
-        cursor=cursor,
-        listen=listen,
-        paced=paced,
-        options=dict(input_options or {}),
-        reconnect=reconnect,
-        timeout=timeout,
-    )
-    output = LiveOutputOptions(
-        format=format,
-        codec=codec,
-        bitrate=parse_bitrate(bitrate),
-        crf=crf,
-        preset=preset,
-        pixel_format=requested_pixel_format(pix_fmt),
-        encoder_options=dict(encoder_options or {}),
-        overwrite=overwrite,
-    )
-    wish = parse_method(deinterlace)
+    options = part(call, UpscalerOptions)
+    wish = parse_method(call.deinterlace)
+    strength = parse_strength(call.strength)
     feed = LiveFeed(
-        find_source(str(source), capture, sys.platform),
-        quantisers=parse_strength(strength) is None,
-        sound=sound,
-        duration=None if duration is None else parse_time(duration, "--duration"),
+        find_source(str(call.source), call, sys.platform),
+        quantisers=strength is None,
+        sound=call.sound,
+        duration=None if call.duration is None else parse_time(call.duration, "--duration"),
     )
     with HeldInterrupt() as interrupt:
-        stopping = Stopping(interrupt, stop)
+        stopping = Stopping(interrupt, call.stop)
         try:
             info = _opened(feed, stopping, wish, tell)
             network, placement = choose_network(
                 info.video.format, options, grain=info.video.grain, turned=info.video.turned
             )
-            plan = plan_live(info, None if destination is None else str(destination), placement, output)
-            follows = network.spec.conditioned and parse_strength(strength) is None
+            plan = plan_live(
+                info, None if call.destination is None else str(call.destination), placement, call
+            )
+            follows = network.spec.conditioned and strength is None
             warnings.add([*info.hints, *plan.warnings, *beyond_the_network(network, placement)])
             sink = open_live_sink(
                 plan,
                 SoundSource.of(feed.connection, feed.sound),
-                player=player,
+                player=call.player,
                 title=f"{feed.source.name} – paragon-stream",
-                reconnect=RECONNECT if reconnect is None else reconnect,
+                reconnect=RECONNECT if call.reconnect is None else call.reconnect,
             )
             try:
                 if feed.source.kind is not Kind.FILE:  # a file waits until there is somebody to see it
@@ -191,11 +146,11 @@ def live(
                         upscaler, options, grain=info.video.grain, flavour=Flavour.LATENCY
                     ) as upscalers,
                     VideoReader(info, strengths=follows, follow=True, source=feed, live=True) as reader,
-                    traced(trace, upscalers) as spans,
+                    traced(call.trace, upscalers) as spans,
                 ):
                     told = Strengths(reader if follows else None, upscaler.strength)
                     session = LiveSession(feed, reader, sink, told, spans, stopping)
-                    meter = LiveMeter(session, on_progress, tell)
+                    meter = LiveMeter(session, call.on_progress, tell)
                     upscalers.slots(info.video.format)
                     feed.forget()
                     feed.begin()
@@ -229,7 +184,7 @@ def live(
         engine=ran.engine,
         precision=ran.precision,
         device=ran.device,
-        threads=threads,
+        threads=call.threads,
         model=ModelReport.of(upscaler.weights),
         source_format=str(upscaler.source),
         formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
@@ -237,7 +192,7 @@ def live(
         codec=plan.codec,
         sound=_sound_codec(sink),
         bytes_out=sink.bytes_written,
-        cpu_seconds=process.cpu_seconds(),
+        cpu_seconds=usage.cpu_seconds,
         peak_rss_bytes=process.peak_rss(),
         strength=told.report() if network.spec.conditioned else None,
         damage=reader.damage,

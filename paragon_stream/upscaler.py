@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +18,8 @@ from paragon_stream.frame import ColorSpec, FrameFormat, Layout, PixelFormat, re
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, place
+from paragon_stream.options.network import UpscalerOptions as UpscalerOptions
+from paragon_stream.options.option import described, initialised_with, option, part
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
@@ -28,38 +29,6 @@ type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
 """An H×W×C array for packed formats, a tuple of planes for all others."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpscalerOptions:
-    """Which network runs, and on what. These are the defaults of every face of the project.
-
-    `weights` is a path or the name of a shipped set; None takes the default set of the variant and scale.
-    `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. `alpha`
-    overrides the base path's sharpening and `window_size` the side of Photo's and Pro's windows of attention
-    (source pixels); None takes what the weights' metadata say. `device` is "cpu" or
-    "cuda:N"; None leaves it to the engine: the first GPU, for those that need one. Frames are dealt out to
-    several GPUs where `device` names them: "cuda:0,cuda:1", or "cuda:all".
-
-    `to` asks for a size ("1080p", "1920x1080") or a factor ("1.5"), `fit` says how a picture of another shape
-    gets it (`paragon_stream.geometry`). Without `scale`, the smallest shipped network that is enough runs.
-
-    `strength` is what weights that are conditioned on it are told of the source's compression, 0 (clean) to
-    1; None or "auto" leave it to the frames: a file's follow their quantisers, others are taken as clean.
-    """
-
-    variant: str | None = None
-    scale: int | None = None
-    weights: str | Path | None = None
-    alpha: float | None = None
-    window_size: int | None = None
-    engine: str = "auto"
-    precision: str = Precision.AUTO
-    threads: int | None = None
-    device: str | None = None
-    to: str | float | None = None
-    fit: str | None = None
-    strength: str | float | None = None
 
 
 def parse_strength(value: str | float | None) -> float | None:
@@ -100,8 +69,8 @@ def choose_network(
     return weights, placement or enlarged(source, weights.spec.scale)
 
 
-def compile_job(job: FrameJob, options: UpscalerOptions, flavour: Flavour) -> Session:
-    """A session of the engine that `options` ask for. Raises UsageError and EngineError."""
+def session_options(options: UpscalerOptions, flavour: Flavour) -> SessionOptions:
+    """What `options` say to an engine. Raises UsageError."""
     try:
         precision = Precision(options.precision)
     except ValueError:
@@ -109,10 +78,25 @@ def compile_job(job: FrameJob, options: UpscalerOptions, flavour: Flavour) -> Se
         raise UsageError(f"unknown precision {options.precision!r}: choose one of {known}") from None
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"threads must be at least 1, not {options.threads}")
-    return runtime(options.engine).compile(
-        job,
-        SessionOptions(precision=precision, threads=options.threads, flavour=flavour, device=options.device),
+    return SessionOptions(
+        precision=precision, threads=options.threads, flavour=flavour, device=options.device
     )
+
+
+def compile_job(job: FrameJob, options: UpscalerOptions, flavour: Flavour) -> Session:
+    """A session of the engine that `options` ask for. Raises UsageError and EngineError."""
+    return runtime(options.engine).compile(job, session_options(options, flavour))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpscalerCall(UpscalerOptions):
+    """The arguments of `Upscaler`."""
+
+    width: int = field(metadata=described("Of the source frames, luma samples."))
+    height: int = field(metadata=described("Likewise."))
+    pixel_format: str = option("yuv420p", "FFmpeg's name of the source's pixel format.")
+    output_pixel_format: str | None = option(None, "That of the result (default: the source's).")
+    color: ColorSpec | None = option(None, "The source's colour; None, and what is unspecified, is guessed.")
 
 
 class Upscaler:
@@ -132,57 +116,24 @@ class Upscaler:
     strength: float
     """What conditioned weights are told where a call does not say it."""
 
-    def __init__(
-        self,
-        *,
-        width: int,
-        height: int,
-        pixel_format: str = "yuv420p",
-        output_pixel_format: str | None = None,
-        color: ColorSpec | None = None,
-        variant: str | None = UpscalerOptions.variant,
-        scale: int | None = UpscalerOptions.scale,
-        weights: str | Path | None = UpscalerOptions.weights,
-        alpha: float | None = UpscalerOptions.alpha,
-        window_size: int | None = UpscalerOptions.window_size,
-        engine: str = UpscalerOptions.engine,
-        precision: str = UpscalerOptions.precision,
-        threads: int | None = UpscalerOptions.threads,
-        device: str | None = UpscalerOptions.device,
-        to: str | float | None = UpscalerOptions.to,
-        fit: str | None = UpscalerOptions.fit,
-        strength: str | float | None = UpscalerOptions.strength,
-    ) -> None:
+    @initialised_with(UpscalerCall)
+    def __init__(self, call: UpscalerCall) -> None:
         """`color` may be partly unspecified; what is missing is guessed from the size, as players do.
 
-        Options are those of `UpscalerOptions`. Raises FormatError where the picture is as large as `to` asks
+        Raises FormatError where the picture is as large as `to` asks
         already.
         """
-        layout = find_pixel_format(pixel_format)
-        resolved = resolve_color(
-            color or ColorSpec(),
+        layout = find_pixel_format(call.pixel_format)
+        color = resolve_color(
+            call.color or ColorSpec(),
             format=layout,
-            width=width,
-            height=height,
-            full_range_name=pixel_format.startswith("yuvj"),
+            width=call.width,
+            height=call.height,
+            full_range_name=call.pixel_format.startswith("yuvj"),
         )
-        options = UpscalerOptions(
-            variant=variant,
-            scale=scale,
-            weights=weights,
-            alpha=alpha,
-            window_size=window_size,
-            engine=engine,
-            precision=precision,
-            threads=threads,
-            device=device,
-            to=to,
-            fit=fit,
-            strength=strength,
-        )
-        source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
-        target = find_pixel_format(output_pixel_format) if output_pixel_format else None
-        self._open(source, options, target, Flavour.LATENCY)
+        source = FrameFormat(width=call.width, height=call.height, pixel_format=layout, color=color)
+        target = find_pixel_format(call.output_pixel_format) if call.output_pixel_format else None
+        self._open(source, part(call, UpscalerOptions), target, Flavour.LATENCY)
 
     @classmethod
     def for_format(

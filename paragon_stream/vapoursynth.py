@@ -16,9 +16,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,9 +41,11 @@ from paragon_stream.frame import (
 )
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.geometry import Placement, parse_fit, parse_size, place
-from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import called_with, described, option, options_of, part
+from paragon_stream.runtimes import Flavour, SessionOptions, runtime
 from paragon_stream.runtimes.cache import SESSIONS, SessionRequest
-from paragon_stream.upscaler import UpscalerOptions, choose_network, parse_strength
+from paragon_stream.upscaler import choose_network, parse_strength, session_options
 
 MAX_PREFETCH = 32
 
@@ -56,21 +57,19 @@ _RANGES = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
 """Values of `_Range`. Its predecessor `_ColorRange` (the other way round) is kept equal to it by the core."""
 
 
-def upscale(
-    clip: vs.VideoNode,
-    variant: str = "realtime",
-    scale: int | None = None,
-    engine: str = "auto",
-    precision: str = "auto",
-    weights: str | Path | None = None,
-    alpha: float | None = None,
-    window_size: int | None = None,
-    prefetch: int | None = None,
-    wait: bool = True,
-    to: str | float | None = None,
-    fit: str | None = None,
-    strength: float = 0.0,
-) -> vs.VideoNode:
+@dataclass(frozen=True, kw_only=True)
+class FilterCall(UpscalerOptions):
+    """The arguments of `upscale`."""
+
+    clip: vs.VideoNode = field(kw_only=False, metadata=described("YUV, RGB or GRAY; of one format and size."))
+    prefetch: int | None = option(
+        None, "How many frames may be in flight at once (default: as many as the core has threads)."
+    )
+    wait: bool = option(True, "Wait for the engine to be compiled, instead of scaling plainly until then.")
+
+
+@called_with(FilterCall)
+def upscale(call: FilterCall) -> vs.VideoNode:
     """`clip`, `scale` times (by default 2) as wide and high, or of the size `to`, in the same format.
 
     `to` and `fit` are those of `paragon_stream.upscale`, but sizes are counted in the clip's samples, whose
@@ -97,44 +96,37 @@ def upscale(
     Raises vs.Error: now, for a clip, an option or weights that cannot be used; as the error of a frame, if
     its colour cannot be processed or the engine fails.
     """
+    clip = call.clip
     with _errors_as_vs():
         pixel_format = _pixel_format(clip)
-        lanes = _lanes(clip, prefetch)
+        lanes = _lanes(clip, call.prefetch)
         format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
-        wishes = UpscalerOptions(
-            variant=variant,
-            scale=scale,
-            weights=weights,
-            alpha=alpha,
-            window_size=window_size,
-            to=to,
-            fit=fit,
-            engine=engine,
-            strength=strength or None,
-        )
+        wishes = part(call, UpscalerOptions)
         network, placement = choose_network(format, wishes, grain=_grain(pixel_format))
         requests = _Requests(
             format,
             network,
             placement,
-            engine,
-            SessionOptions(
-                precision=_precision(precision),
-                flavour=Flavour.THROUGHPUT if lanes > 1 else Flavour.LATENCY,
-            ),
+            call.engine,
+            session_options(wishes, Flavour.THROUGHPUT if lanes > 1 else Flavour.LATENCY),
             Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
-            parse_strength(strength) or 0.0,
+            parse_strength(call.strength) or 0.0,
         )
-        runtime(engine)  # an unknown name is an error of this call, not of the first frame
+        runtime(call.engine)  # an unknown name is an error of this call, not of the first frame
         # And so is a format that no network can process.
         build_job(network, requests.source({}), placement=placement)
     source = clip if clip.format.sample_type == vs.INTEGER else _convert(clip, pixel_format.depth, vs.INTEGER)
     result = _upscaled(source, requests, lanes)
-    if not wait:
+    if not call.wait:
         result = _plain_until_ready(source, result, requests)
     if source is not clip:
         result = _convert(result, clip.format.bits_per_sample, vs.FLOAT)
     return result
+
+
+def options() -> dict[str, Callable[[str], Any]]:
+    """Every option of `upscale`, and what makes a value of its text: for scripts that take options."""
+    return {name: each.kind for name, each in options_of(FilterCall).items() if name != "clip"}
 
 
 def reaches(clip: vs.VideoNode, to: str | float, fit: str | None = None) -> bool:
@@ -162,13 +154,6 @@ def _errors_as_vs() -> Iterator[None]:
         yield
     except ParagonError as error:
         raise vs.Error(f"paragon.upscale: {error}") from None
-
-
-def _precision(name: str) -> Precision:
-    try:
-        return Precision(name)
-    except ValueError:
-        raise UsageError(f"unknown precision {name!r}: choose one of {', '.join(Precision)}") from None
 
 
 def _lanes(clip: vs.VideoNode, prefetch: int | None) -> int:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paragon_stream.cli.config_option import config_option
-from paragon_stream.cli.options import given
+from paragon_stream.cli.options import choices, given
 from paragon_stream.errors import UsageError
+from paragon_stream.options.network import UpscalerOptions
 
 if TYPE_CHECKING:
     from paragon_stream.train.measure.evaluation import Evaluation
@@ -20,11 +21,7 @@ DEFAULT_FRAMES = 24
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--data", type=click.Path(path_type=Path), help="HR pictures or videos: a file or a folder.")
-@click.option("--weights", metavar="NAME|FILE", help="A shipped set or a file; default: the default set.")
-@click.option("--variant", metavar="V", help="realtime, stream, photo or pro.")
-@click.option("--scale", type=int, metavar="S")
-@click.option("--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it.")
-@click.option("--window-size", type=int, metavar="N", help="Window of attention, where the file lacks it.")
+@choices(UpscalerOptions, only=("weights", "variant", "scale", "alpha", "window_size"))
 @config_option
 @click.option("--degradation", default="bicubic", show_default=True, metavar="D", help="How LR is made.")
 @click.option(
@@ -37,7 +34,7 @@ DEFAULT_FRAMES = 24
     "--frames", type=click.IntRange(min=1), metavar="N", help="Of each video (24; a pair of files: all)."
 )
 @click.option("--strength", default="auto", show_default=True, metavar="S", help="auto or 0…1.")
-@click.option("--engine", default="auto", show_default=True)
+@choices(UpscalerOptions, only=("engine",))
 @click.option("--precision", default="fp32", show_default=True)
 @click.option("--reference", type=click.Path(path_type=Path), metavar="HR", help="Compare a video with this…")
 @click.option("--result", type=click.Path(path_type=Path), metavar="SR", help="…namely this one.")

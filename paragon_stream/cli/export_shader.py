@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from paragon_stream.cli.options import choices
+from paragon_stream.options.network import UpscalerOptions
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("destination", metavar="OUT.glsl", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--weights", metavar="NAME|FILE", help="A shipped set or a checkpoint file.")
-@click.option("--variant", metavar="NAME", help="Network: realtime (default).")
-@click.option("--scale", type=int, metavar="N", help="Factor of the network (default 2).")
-@click.option("--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it.")
+@choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha"))
 @click.option(
     "--hook",
     type=click.Choice(["luma", "rgb"]),

@@ -8,28 +8,12 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.options import given
 from paragon_stream.cli.progress import clock, size
 from paragon_stream.errors import ParagonError, UsageError
-from paragon_stream.images import ImageProgress, upscale_images
+from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
+from paragon_stream.options.option import options_of
 from paragon_stream.report import ImageResult, ImagesReport
-
-_OPTIONS = (
-    "variant",
-    "scale",
-    "weights",
-    "alpha",
-    "window_size",
-    "engine",
-    "precision",
-    "threads",
-    "device",
-    "to",
-    "fit",
-    "strength",
-    "pix_fmt",
-    "resume",
-)
-"""Options of the main form that mean something for images, beside those every form has."""
 
 
 def run_images(
@@ -37,26 +21,21 @@ def run_images(
     destination: str,
     *,
     options: Mapping[str, Any],
-    encoder_options: Mapping[str, str],
-    overwrite: bool,
-    strict: bool,
     quiet: bool,
 ) -> ImagesReport:
     """Upscale images, one line each. Raises UsageError for options that only video has."""
+    known = options_of(ImagesRequest)
     for name, value in options.items():
-        if name not in _OPTIONS and value:
+        if name not in known and value is not None:
             raise UsageError(f"--{name.replace('_', '-')} is for video; {source} is for images")
     lines = _Lines(quiet=quiet)
     return upscale_images(
         source,
         destination,
-        encoder_options=encoder_options,
-        overwrite=overwrite,
-        strict=strict,
         on_progress=lines.progress,
         on_image=lines.done,
         on_warning=lines.warn,
-        **{name: options[name] for name in _OPTIONS if options.get(name) is not None},
+        **given(**{name: value for name, value in options.items() if name in known}),
     )
 
 

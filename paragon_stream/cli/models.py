@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.options import choices
+from paragon_stream.options.network import UpscalerOptions
+
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
@@ -23,8 +26,7 @@ def command(context: click.Context, as_json: bool, verbose: bool) -> None:
 @click.argument("weights", metavar="NAME|FILE")
 @click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--strength", type=float, required=True, metavar="S", help="0 (clean) to 1.")
-@click.option("--variant", metavar="V", help="Of a shipped set: realtime (default) or stream.")
-@click.option("--scale", type=int, metavar="N", help="Of a shipped set (default 2).")
+@choices(UpscalerOptions, only=("variant", "scale"))
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def export(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
 
 from paragon_stream.cli.config_option import config_option
 from paragon_stream.errors import UsageError
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import Option, Options, options_of
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -30,50 +33,66 @@ class _Size(click.ParamType[tuple[int, int]]):
 SIZE = _Size()
 
 
+def choices[**P, R](
+    kind: type[Options], *, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """The command-line options for the fields of `kind`; those not given are None, see `given`."""
+
+    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        chosen = [each for name, each in options_of(kind).items() if name not in without]
+        for each in reversed([each for each in chosen if not only or each.name in only]):
+            for made in reversed(_click_options(each)):
+                function = made(function)
+        return function
+
+    return wrap
+
+
 def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """The options that choose a network and an engine."""
-    for option in reversed(
-        [
-            click.option(
-                "--variant", metavar="NAME", help="Network: realtime (default), stream, photo or pro."
-            ),
-            click.option("--scale", type=int, metavar="N", help="Factor of the network (default 2)."),
-            click.option(
-                "--to", metavar="SIZE", help="Size of the result: 1080p, 1920x1080, or a factor such as 1.5."
-            ),
-            click.option("--fit", metavar="HOW", help="Into a size: inside (default), crop, pad or stretch."),
-            click.option("--weights", metavar="NAME|FILE", help="A shipped set or a checkpoint file."),
-            click.option(
-                "--alpha", type=float, metavar="A", help="Base sharpening, where the file lacks it."
-            ),
-            click.option(
-                "--window-size",
-                type=int,
-                metavar="N",
-                help="Window of attention of photo and pro, where the file lacks it (else 16).",
-            ),
-            click.option(
-                "--strength",
-                metavar="S",
-                help="How hard the source was compressed: auto (default) reads it off the stream; or 0…1.",
-            ),
-            click.option(
-                "--engine",
-                metavar="NAME",
-                help="auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx, "
-                "null.",
-            ),
-            click.option("--precision", metavar="P", help="auto (default), fp32, bf16 or fp16."),
-            click.option("--threads", type=int, metavar="N", help="Engine threads (default: all cores)."),
-            click.option(
-                "--device",
-                metavar="D",
-                help="cpu, cuda:N, several as cuda:0,cuda:1, or cuda:all (default: the engine's own).",
-            ),
-        ]
-    ):
-        function = option(function)
-    return config_option(function)
+    return config_option(choices(UpscalerOptions)(function))
+
+
+def _click_options(option: Option) -> list[Callable[[Any], Any]]:
+    """One option, and the flag that says no."""
+    dashed = option.name.replace("_", "-")
+    names = (option.flag or f"--{dashed}", option.name)
+    made = []
+    if option.type == "bool":
+        if not option.default:
+            made.append(click.option(*names, is_flag=True, default=None, help=option.help))
+    elif option.type == "bool | None":
+        made.append(click.option(f"--{dashed}/--not-{dashed}", option.name, default=None, help=option.help))
+    elif option.type.startswith("Mapping"):
+        parse = partial(_pairs, name=names[0])
+        made.append(
+            click.option(*names, multiple=True, callback=parse, metavar=option.metavar, help=option.help)
+        )
+    elif option.type.startswith("Sequence"):
+        made.append(
+            click.option(*names, multiple=True, callback=_several, metavar=option.metavar, help=option.help)
+        )
+    else:
+        kind = option.kind if option.kind in (int, float) else None
+        made.append(click.option(*names, type=kind, metavar=option.metavar, help=option.help))
+    if option.none[0]:
+        no = False if option.type == "bool" else "none"
+        made.append(
+            click.option(option.none[0], option.name, flag_value=no, default=None, help=option.none[1])
+        )
+    return made
+
+
+def _pairs(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...], name: str
+) -> dict[str, str] | None:
+    return parse_encoder_options(values, name) or None
+
+
+def _several(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    return values or None
 
 
 def given(**options: Any) -> dict[str, Any]:

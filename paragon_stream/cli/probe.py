@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
-from paragon_stream.cli.options import given
+from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.options.output import OutputOptions
+from paragon_stream.options.source import SourceOptions
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,23 +25,17 @@ from paragon_stream.cli.options import given
     metavar="SUFFIX",
     help="Container to plan for.",
 )
-@click.option("--scale", type=int, metavar="N", help="Factor to plan for (default 2).")
-@click.option("--to", metavar="SIZE", help="Size to plan for, instead of a factor: 1080p.")
-@click.option("--fit", metavar="HOW", help="Into that size: inside (default), crop, pad or stretch.")
-@click.option("--codec", metavar="NAME", help="Video encoder to plan for.")
-@click.option("--probesize", metavar="SIZE", help="How much of a TS, MPEG or FLV file to search: 500M, all.")
+@network_options
+@choices(SourceOptions)
+@choices(OutputOptions, without=("overwrite", "resume", "strict"))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
     source: str,
     suffix: str,
-    scale: int | None,
-    to: str | None,
-    fit: str | None,
-    codec: str | None,
-    probesize: str | None,
     as_json: bool,
     verbose: bool,
+    **options: Any,
 ) -> None:
     """Show what is in FILE, and what would be done with each stream. Writes nothing."""
     from paragon_stream.media.facts.side_data import turn
@@ -49,8 +45,7 @@ def command(
     from paragon_stream.render.request import RenderRequest
 
     planned = _planned_destination(Path(source), suffix)
-    wanted = given(scale=scale, to=to, fit=fit, codec=codec, probesize=probesize)
-    plan = plan_render(RenderRequest(source=source, destination=planned, overwrite=True, **wanted))
+    plan = plan_render(RenderRequest(source, planned, overwrite=True, **given(**options)))
     info = plan.source
     compression = None if info.container == CONTAINER else measure_strength(info)
     if as_json:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.media.facts.cut import Cut, Range
-from paragon_stream.media.facts.fields import Deinterlace
+from paragon_stream.media.facts.cut import Cut, Range, parse_range
+from paragon_stream.media.facts.fields import parse_method
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.facts.probing import parse_probe_size
+from paragon_stream.media.facts.rate import parse_rate
 from paragon_stream.media.facts.source import check_local
 from paragon_stream.media.facts.tracks import video_index
 from paragon_stream.media.frames.field_choice import treat_fields
@@ -21,25 +23,7 @@ from paragon_stream.media.frames.strength import Fetch
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.picture import further_pictures
 from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceOptions:
-    """What a user may ask of the source. None means all of it."""
-
-    video: int | None = None
-    """Which of the videos, counted from 1; None is the main one."""
-    range: Range | None = None
-    """The part to render."""
-    probe_size: int | None = None
-    """Bytes searched for streams where the header does not list them; None is as many as necessary."""
-    rate: Fraction | None = None
-    """Frames per second of a sequence of images."""
-    deinterlace: Deinterlace = Deinterlace.AUTO
-    idet: bool = False
-    """Look at the fields of the first seconds, and believe them rather than the flags."""
-    ivtc: bool = False
-    """Undo telecine."""
+from paragon_stream.options.source import SourceOptions as SourceOptions
 
 
 def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
@@ -50,19 +34,20 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     frame.
     """
     check_local(path)
+    wanted = parse_range(options.start, options.duration, options.end)
+    rate, method = parse_rate(options.fps), parse_method(options.deinterlace)
     sequence = numbering(path)
     if sequence is not None:
-        if options.range or options.video:
+        if wanted or options.video:
             raise UsageError("a sequence of images has no --start, --end, --duration and --video")
-        return probe_sequence(sequence, options.rate)
-    if options.rate is not None:
+        return probe_sequence(sequence, rate)
+    if rate is not None:
         raise UsageError("--fps is for sequences of images: a video brings its own times")
-    probing = settle_probing(Path(path), options.probe_size)
+    probing = settle_probing(Path(path), parse_probe_size(options.probesize))
     index = None if options.video is None else video_index(Path(path), options.video, probing)
     info = probe(path, video=index, probing=probing)
-    wanted = options.range
     rough = None if wanted is None else wanted.in_source(info.programme_start, info.video.time_base)
-    treated, hints = treat_fields(replace(info, cut=rough), options.deinterlace, options.idet, options.ivtc)
+    treated, hints = treat_fields(replace(info, cut=rough), method, options.idet, options.ivtc)
     if is_image_name(info.path) and (further := further_pictures(info.path)):
         hints = (*hints, f"{info.path.name}: only the first picture is read, not {further}")
     info = replace(info, video=treated, hints=hints)

@@ -40,7 +40,7 @@ def identity_of(
     video, spec = info.video, weights.spec
     strength = parse_strength(options.strength)
     settings = " ".join(f"{key}={value}" for key, value in output.job.settings.items())
-    chapters = f"chapters {output.options.tracks.chapters}"
+    chapters = f"chapters {output.options.chapters}"
     added = [f"{fingerprint(file.path)}: {', '.join(map(str, file.streams))}" for file in output.added]
     return {
         "source data": _content(info),

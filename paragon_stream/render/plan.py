@@ -16,6 +16,8 @@ from paragon_stream.media.images.sequence_reader import delivery_options
 from paragon_stream.media.images.sequence_writer import plan_sequence
 from paragon_stream.media.output.plan import OutputPlan, plan_output
 from paragon_stream.media.prepare import prepare
+from paragon_stream.options.option import part
+from paragon_stream.options.output import OutputOptions
 from paragon_stream.render.identity import identity_of
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.upscaler import choose_network, parse_strength
@@ -73,13 +75,13 @@ def plan_render(request: RenderRequest) -> RenderPlan:
     large as asked for already, OutputError for a destination that cannot be written or is there already, and
     LossError for losses under `strict`.
     """
-    reading, writing = request.reading, request.writing
     parse_hwaccel(request.hwaccel)
+    writing = part(request, OutputOptions)
     source, destination = request.source, request.destination
     images = numbering(destination)
     if is_image_name(source) and is_image_name(destination) and not (images or numbering(source)):
         raise UsageError(f"{source} and {destination} are pictures: they are for upscale_images()")
-    info = prepare(source, reading)
+    info = prepare(source, request)
     video = info.video
     weights, placement = choose_network(
         video.format, request, grain=1 if images else video.grain, turned=video.turned

@@ -16,7 +16,6 @@ from clips import make_clip, packet_facts, packets, read_frames
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.media.facts.cut import parse_range
 from paragon_stream.media.facts.languages import language_code, same_language
 from paragon_stream.media.prepare import SourceOptions, prepare
 
@@ -154,7 +153,7 @@ def test_sound_files_and_a_range(tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     found = render(clip, out, start=1, duration="0.6", add=[sound, words])
     assert found == [VIDEO, ("audio", "und"), ("audio", "fre"), ("subtitle", "und")]
-    part = prepare(clip, SourceOptions(range=parse_range(1, "0.6", None)))
+    part = prepare(clip, SourceOptions(start=1, duration="0.6"))
     assert part.cut is not None
     begin = part.cut.start - part.programme_start
     assert 1 <= begin < 1 + Fraction(1, 25)

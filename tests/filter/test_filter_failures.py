@@ -13,6 +13,8 @@ import paragon_stream.vapoursynth as paragon
 from paragon_stream.errors import EngineError
 from paragon_stream.runtimes.cache import SessionCache, compile_request
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+
 
 def _variable_format() -> vs.VideoNode:
     parts = [make_clip(vs.YUV420P8, length=1), make_clip(vs.GRAY8, length=1)]
@@ -143,3 +145,20 @@ def test_source_that_fails_reports_its_own_error() -> None:
     out = paragon.upscale(clip.std.ModifyFrame(clip, broken), engine="null")
     with pytest.raises(vs.Error, match="the disk is gone at 2"):
         planes_of(out, 2)
+
+
+@pytest.mark.parametrize("name", ["stream_x2_fidelity", "realtime_x3_fidelity"])
+def test_weights_alone_say_which_network_they_are(name: str) -> None:
+    weights = REPOSITORY / "engines" / f"{name}.safetensors"
+    clip = vs.core.std.BlankClip(width=32, height=32, format=vs.YUV420P8, length=1)
+    scale = int(name.split("_x")[1][0])
+    result = paragon.upscale(clip, weights=weights, threads=1, device="cpu", precision="fp32")
+    assert result.get_frame(0).width == 32 * scale
+
+
+def test_threads_and_devices_are_checked() -> None:
+    clip = vs.core.std.BlankClip(width=32, height=32, format=vs.YUV420P8, length=1)
+    with pytest.raises(vs.Error, match="threads must be at least 1"):
+        paragon.upscale(clip, threads=0)
+    with pytest.raises(vs.Error, match="cuda:7"):
+        paragon.upscale(clip, device="cuda:7", engine="openvino").get_frame(0)

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "paragon_stream"
 
 FLOORS = (
-    ("errors",),
+    ("errors", "options"),
     ("pixels",),
     ("frame", "process", "datafiles", "wholefile"),
     ("geometry",),
@@ -71,7 +71,17 @@ HOMES = {
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
 
 OPTIONAL = ("cuda", "tensorrt", "tensorrt_rtx", "torch")
-STDLIB_ONLY = ("errors", "pixels", "frame", "geometry", "process", "datafiles", "wholefile", "pipeline")
+STDLIB_ONLY = (
+    "errors",
+    "options",
+    "pixels",
+    "frame",
+    "geometry",
+    "process",
+    "datafiles",
+    "wholefile",
+    "pipeline",
+)
 FOREIGN = {*HOMES, "numpy", "platformdirs"}
 
 

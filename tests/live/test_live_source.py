@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ def test_a_named_pipe_is_a_pipe(tmp_path: Path) -> None:
 
 
 def test_a_region_of_the_screen() -> None:
-    wanted = CaptureOptions(region="640x360+10+20", rate=Fraction(60), cursor=False)
+    wanted = CaptureOptions(region="640x360+10+20", fps=60, cursor=False)
     told = find_source("screen", wanted, "linux").options
     assert told["video_size"] == "640x360"
     assert (told["grab_x"], told["grab_y"], told["framerate"], told["draw_mouse"]) == ("10", "20", "60", "0")
@@ -54,7 +53,7 @@ def test_a_region_of_the_screen() -> None:
 
 def test_a_device_is_asked_for_a_format() -> None:
     options = {"standard": "PAL"}
-    wanted = CaptureOptions(size="1280x720", rate=Fraction(60), pixel_format="mjpeg", options=options)
+    wanted = CaptureOptions(input_size="1280x720", fps="60", input_pix_fmt="mjpeg", input_options=options)
     told = find_source("camera", wanted, "linux").options
     assert told == {"video_size": "1280x720", "framerate": "60", "input_format": "mjpeg", **options}
 
@@ -73,10 +72,10 @@ def test_only_the_network_is_tried_again_unasked() -> None:
         ("film.mkv", CaptureOptions(region="10x10"), "--region is for screens"),
         ("screen", CaptureOptions(region="10x"), "no region"),
         ("screen", CaptureOptions(region="0x10+0+0"), "no region"),
-        ("screen", CaptureOptions(size="10x10"), "--region"),
+        ("screen", CaptureOptions(input_size="10x10"), "--region"),
         ("camera", CaptureOptions(cursor=False), "--no-cursor is for screens"),
-        ("camera", CaptureOptions(size="big"), "no region"),
-        ("rtmp://host/app", CaptureOptions(rate=Fraction(30)), "--fps is for screens"),
+        ("camera", CaptureOptions(input_size="big"), "no region"),
+        ("rtmp://host/app", CaptureOptions(fps=30), "--fps is for screens"),
         ("film.mkv", CaptureOptions(listen=True), "--listen is for"),
         ("rtsp://host/", CaptureOptions(listen=True), "--listen is for"),
         ("udp://host:1", CaptureOptions(reconnect=-1), "--reconnect"),
@@ -101,9 +100,9 @@ def test_options_that_ffmpeg_does_not_have() -> None:
         "tls_verify",
     )
     for name in names:  # of a demuxer, of protocols, of all formats, of a device
-        find_source("rtsp://host/", CaptureOptions(options={name: "1"}), "linux")
+        find_source("rtsp://host/", CaptureOptions(input_options={name: "1"}), "linux")
     with pytest.raises(UsageError, match=r"--input-option rtsp_transports: .* did you mean rtsp_transport"):
-        find_source("rtsp://host/", CaptureOptions(options={"rtsp_transports": "tcp"}), "linux")
+        find_source("rtsp://host/", CaptureOptions(input_options={"rtsp_transports": "tcp"}), "linux")
 
 
 @pytest.mark.parametrize(

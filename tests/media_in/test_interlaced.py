@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 import paragon_stream
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import Timing
-from paragon_stream.media.facts.cut import parse_range
 from paragon_stream.media.facts.fields import Deinterlace, Parity, parse_method
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.prepare import SourceOptions, prepare
@@ -240,7 +239,7 @@ def test_a_range_of_fields(tmp_path: Path, name: str, codec: str, flags: dict[st
     for method in (Deinterlace.AUTO, Deinterlace.BWDIF_2X):
         whole, _ = read(clip, deinterlace=method)
         start = times(whole)[0]
-        part, _ = read(clip, deinterlace=method, range=parse_range("0.5", "0.4", None))
+        part, _ = read(clip, deinterlace=method, start="0.5", duration="0.4")
         wanted = [
             f for f in whole if Fraction(499, 1000) <= f[0].pts * f[0].time_base - start < Fraction(899, 1000)
         ]

@@ -18,7 +18,7 @@ NAMES = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
 
 def settings(name: str, **options: object) -> dict[str, str]:
-    wanted = {"crf": None, "preset": None, "extra": {}, "threads": None, "hdr": None, **options}
+    wanted = {"crf": None, "preset": None, "extra": {}, "hdr": None, **options}
     return encoder_settings(find_encoder(name), format=pixel_format("yuv420p"), **wanted)
 
 

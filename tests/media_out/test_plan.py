@@ -89,7 +89,7 @@ def test_a_chosen_encoder_gets_the_nearest_format_that_loses_nothing(
 def test_defaults_of_quality(clip: MediaInfo, tmp_path: Path) -> None:
     job = planned(clip, "a.mkv", tmp_path).job
     assert job is not None and job.settings["crf"] == "17" and job.settings["preset"] == "medium"
-    deep = planned(clip, "a.mkv", tmp_path, pixel_format=pixel_format("yuv420p10le")).job
+    deep = planned(clip, "a.mkv", tmp_path, pix_fmt="yuv420p10le").job
     assert deep is not None and deep.encoder.name == "libx265"
     assert deep.settings["crf"] == "18" and deep.settings["preset"] == "medium"
 
@@ -101,7 +101,7 @@ def test_every_encoder_opens_with_its_defaults(clip: MediaInfo, tmp_path: Path, 
         pytest.skip("needs an NVIDIA GPU with NVENC")
     suffix = {"libsvtav1": "webm", "libvpx-vp9": "webm", "prores_ks": "mov"}.get(name, "mkv")
     source = with_format(clip, "yuv422p10le" if name == "prores_ks" else "yuv420p")
-    plan = planned(source, f"out.{suffix}", tmp_path, codec=name, threads=1)
+    plan = planned(source, f"out.{suffix}", tmp_path, codec=name)
     assert plan.job is not None and plan.job.encoder.name == name
 
 
@@ -131,9 +131,9 @@ def test_aliases_and_any_encoder_of_ffmpeg(clip: MediaInfo, tmp_path: Path) -> N
         ("out.mkv", {"codec": "libsvtav1", "encoder_options": {"svtav1-params": "nonsense=1"}}, ["nonsense"]),
         ("out.webm", {"codec": "libx264"}, ["webm", "h264", "libsvtav1"]),
         ("out.mov", {"codec": "libsvtav1"}, ["mov", "av1"]),
-        ("out.mkv", {"pixel_format": pixel_format("rgb24")}, ["rgb24", "yuv420p"]),
-        ("out.mkv", {"codec": "libx264", "pixel_format": pixel_format("yuv420p12le")}, ["yuv420p12le"]),
-        ("out.mp4", {"pixel_format": pixel_format("yuv420p16le")}, ["yuv420p16le", ".mkv"]),
+        ("out.mkv", {"pix_fmt": "rgb24"}, ["rgb24", "yuv420p"]),
+        ("out.mkv", {"codec": "libx264", "pix_fmt": "yuv420p12le"}, ["yuv420p12le"]),
+        ("out.mp4", {"pix_fmt": "yuv420p16le"}, ["yuv420p16le", ".mkv"]),
         ("out.y4m", {"codec": "libx264"}, ["y4m", "--codec"]),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -176,12 +176,11 @@ def test_own_parameters_join_those_of_the_user(clip: MediaInfo, tmp_path: Path) 
         "a.mkv",
         tmp_path,
         codec="libx265",
-        threads=1,
         encoder_options={"x265-params": "ref=2:bframes=3"},
     )
     assert plan.job is not None
     said = plan.job.settings["x265-params"].split(":")
-    assert "max-cll=1000,400" in said and "pools=1" in said and said[-2:] == ["ref=2", "bframes=3"]
+    assert "max-cll=1000,400" in said and said[-2:] == ["ref=2", "bframes=3"]
     av1 = planned(source, "a.webm", tmp_path)
     assert av1.job is not None
     assert "G(0.265,0.69)" in av1.job.settings["svtav1-params"]

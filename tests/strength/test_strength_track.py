@@ -69,15 +69,9 @@ def test_a_part_has_the_strengths_of_the_whole(tmp_path: Path, name: str, start:
     clip = encoded(tmp_path, name)
     whole = strengths(probe(clip))
     for wish in ({"start": start}, {"start": start, "duration": "0.3"}):
-        part = strengths(prepare(clip, SourceOptions(range=_range(**wish))))
+        part = strengths(prepare(clip, SourceOptions(**wish)))
         assert len(part) >= 6
         assert part == {time: whole[time] for time in part}
-
-
-def _range(start: str, duration: str | None = None):
-    from paragon_stream.media.facts.cut import parse_range
-
-    return parse_range(start, duration, None)
 
 
 def test_a_seek_in_a_long_group_of_pictures(tmp_path: Path) -> None:

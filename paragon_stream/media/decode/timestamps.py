@@ -17,12 +17,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from paragon_stream.frame import Timing
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 
 DISCONTINUITY_SECONDS = 1
 """A step back by more than this is a new beginning, by less it is disorder."""
-
-FALLBACK_RATE = Fraction(25)
-"""Frames per second, where the source says nothing at all."""
 
 
 class TimestampRepair:

@@ -33,8 +33,7 @@ class Encoder:
     `crf` is the default constant quality, `crf_range` what is accepted; None for encoders without one.
     `crf_option` is what the encoder calls it.
     `preset` is the default of the option `preset_option`; `presets` are the accepted ones, slowest last.
-    `parameters` names the option that takes the library's own KEY=VALUE:… list, `threads` the key of the
-    thread count in that list; "" where FFmpeg's own thread count is obeyed.
+    `parameters` names the option that takes the library's own KEY=VALUE:… list.
     """
 
     name: str
@@ -47,7 +46,6 @@ class Encoder:
     preset_option: str = "preset"
     presets: tuple[str, ...] = ()
     parameters: str = ""
-    threads: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     carries_sample_aspect: bool = True
     """Whether the coded stream itself says the sample aspect ratio."""
@@ -102,7 +100,6 @@ ENCODERS = (
         preset="medium",
         presets=_X26X_PRESETS,
         parameters="x265-params",
-        threads="pools",
         options={"x265-params": "log-level=none"},
     ),
     Encoder(
@@ -114,7 +111,6 @@ ENCODERS = (
         preset="6",
         presets=tuple(str(n) for n in range(13, -2, -1)),
         parameters="svtav1-params",
-        threads="lp",
         carries_sample_aspect=False,
     ),
     Encoder(
@@ -210,7 +206,6 @@ class EncoderJob:
     tick: Fraction
     rate: Fraction
     settings: Mapping[str, str]
-    threads: int | None = None
     sliced: bool = False
     """Threads share every frame, instead of holding back one each: live."""
 
@@ -221,7 +216,6 @@ def encoder_settings(
     crf: float | None,
     preset: str | None,
     extra: Mapping[str, str],
-    threads: int | None,
     hdr: HdrMetadata | None,
     format: PixelFormat,
 ) -> dict[str, str]:
@@ -255,8 +249,6 @@ def encoder_settings(
     elif encoder.name == "prores_ks":
         settings["profile"] = "4444" if format.subsampling == (0, 0) else "hq"
     own_list = [settings.get(encoder.parameters, "")] if encoder.parameters else []
-    if encoder.threads and threads is not None:
-        own_list.append(f"{encoder.threads}={threads}")
     if hdr is not None:
         own_list += hdr_parameters(encoder, hdr)
     settings |= {key: str(value) for key, value in extra.items()}  # Python callers give numbers as well
@@ -343,7 +335,7 @@ def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
     context.chroma_sample_location = colors.chroma_location
     # PyAV's default, slices only, makes x264 cut every frame into slices: worse pictures, less speed.
     context.thread_type = "SLICE" if job.sliced else "AUTO"
-    context.thread_count = job.threads or 0
+    context.thread_count = 0
     context.options = dict(job.settings)
     if job.encoder.name == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "1")  # its banner goes to stderr otherwise; errors still do

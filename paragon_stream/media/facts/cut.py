@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from paragon_stream.errors import UsageError
-
-type TimeLike = str | int | float | Fraction
-"""Seconds, also as "1001/30", or "h:mm:ss.xxx" and "mm:ss"."""
+from paragon_stream.options.source import TimeLike
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
 _RATIO = re.compile(r"\d+/0*[1-9]\d*")

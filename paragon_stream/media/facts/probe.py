@@ -23,6 +23,7 @@ from paragon_stream.media.facts.source import decoding_context, open_source, vid
 from paragon_stream.media.facts.streams import codec_name, describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, processed_format
+from paragon_stream.media.ffmpeg.rational import positive_fraction
 
 _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
@@ -146,8 +147,8 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
     )
     if guessed:
         _log.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
-    aspect = _fraction(stream.sample_aspect_ratio)
-    time_base = _fraction(stream.time_base) or Fraction(1, 1000)
+    aspect = positive_fraction(stream.sample_aspect_ratio)
+    time_base = positive_fraction(stream.time_base) or Fraction(1, 1000)
     start = stream.start_time if frame.pts is None else frame.pts
     duration = _duration(container, stream, float((start or 0) * time_base))
     flagged = any(frame.interlaced_frame for frame in frames)
@@ -163,7 +164,7 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
             color=color,
             sample_aspect_ratio=aspect or Fraction(1),
         ),
-        appearance=Appearance.of(frame, _fraction(context.sample_aspect_ratio)),
+        appearance=Appearance.of(frame, positive_fraction(context.sample_aspect_ratio)),
         header_colors=header,
         crop=crop,
         guessed=guessed,
@@ -204,7 +205,7 @@ def _usable_crop(
 
 def _frame_rate(stream: av.VideoStream) -> tuple[Fraction | None, bool]:
     """The average rate if it can be true, else FFmpeg's guess; and whether it was the average."""
-    average, guess = _fraction(stream.average_rate), _fraction(stream.guessed_rate)
+    average, guess = positive_fraction(stream.average_rate), positive_fraction(stream.guessed_rate)
     if average and (average <= _MAX_SANE_RATE or average == guess):
         return average, True
     return (guess if guess and guess <= _MAX_SANE_RATE else None), False
@@ -218,7 +219,7 @@ def _duration(container: InputContainer, stream: Stream, start: float) -> float 
     if "matroska" not in container.format.name:
         if not stream.duration:
             return None
-        unit = float(_fraction(stream.time_base) or 0)
+        unit = float(positive_fraction(stream.time_base) or 0)
         begin = start if stream.start_time is None else stream.start_time * unit
         return max(0.0, stream.duration * unit - max(0.0, start - begin)) or None  # less what does not decode
     tag = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
@@ -245,9 +246,3 @@ def _frame_count(stream: Stream, duration: float | None, rate: Fraction | None) 
     counted = stream.frames or (int(tag) if tag.isdecimal() else 0)
     expected = round(duration * rate) if duration and rate else 0
     return (counted if counted * 2 >= expected else expected) or None
-
-
-def _fraction(value: object) -> Fraction | None:
-    """An AVRational as a Fraction; None for 0/0, n/0 and 0."""
-    numerator, denominator = getattr(value, "numerator", 0), getattr(value, "denominator", 0)
-    return Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from paragon_stream.errors import InputError, UsageError
@@ -12,26 +12,11 @@ from paragon_stream.media.facts.languages import language_code, same_language
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import describe_stream
+from paragon_stream.options.output import TrackList, TrackOptions
 
 _OPTIONS = {StreamKind.AUDIO: "--audio", StreamKind.SUBTITLE: "--subs", StreamKind.VIDEO: "--video"}
 _FLAGS = {"forced": "forced", "sdh": "hearing_impaired", "cc": "hearing_impaired", "default": "default"}
 """What file names say of a track, and FFmpeg's word for it."""
-
-type TrackList = str | Sequence[int | str] | None
-"""Numbers counted from 1, and languages: "1,3", "eng,jpn", [2]. None is all, an empty one none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackChoice:
-    """What goes with the upscaled video. Lists hold numbers (among the streams of that kind, from 1) and
-    languages; None is all of them."""
-
-    audio: tuple[str, ...] | None = None
-    subtitles: tuple[str, ...] | None = None
-    attachments: bool = True
-    chapters: bool = True
-    add: tuple[Path, ...] = ()
-    """Files whose sound and subtitles become further tracks."""
 
 
 def parse_tracks(value: TrackList) -> tuple[str, ...] | None:
@@ -42,10 +27,11 @@ def parse_tracks(value: TrackList) -> tuple[str, ...] | None:
     return tuple(str(item).strip() for item in items if str(item).strip() and item != "none")
 
 
-def unwanted(streams: Sequence[StreamInfo], choice: TrackChoice) -> set[int]:
-    """Container indices of the streams that `choice` leaves out. Raises UsageError for what is not there."""
-    out = {s.index for s in streams if s.kind is StreamKind.ATTACHMENT and not choice.attachments}
-    for kind, wanted in ((StreamKind.AUDIO, choice.audio), (StreamKind.SUBTITLE, choice.subtitles)):
+def unwanted(streams: Sequence[StreamInfo], options: TrackOptions) -> set[int]:
+    """Container indices of the streams that `options` leave out. Raises UsageError for what is not there."""
+    out = {s.index for s in streams if s.kind is StreamKind.ATTACHMENT and not options.attachments}
+    lists = {StreamKind.AUDIO: options.audio, StreamKind.SUBTITLE: options.subtitles}
+    for kind, wanted in ((kind, parse_tracks(value)) for kind, value in lists.items()):
         if wanted is not None:
             of_kind = [s for s in streams if s.kind is kind]
             kept = {s.index for item in wanted for s in _matching(of_kind, item, kind)}

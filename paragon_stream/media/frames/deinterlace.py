@@ -11,8 +11,8 @@ from av.filter import Graph
 
 from paragon_stream.errors import FormatError
 from paragon_stream.frame import Timing
-from paragon_stream.media.decode.timestamps import FALLBACK_RATE
 from paragon_stream.media.facts.fields import Deinterlace, FieldJob
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.frames.inverse_telecine import (
     FIELDMATCH,

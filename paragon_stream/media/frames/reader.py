@@ -20,9 +20,10 @@ from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.frame_source import FrameSource
 from paragon_stream.media.decode.nvdec import hand_over, is_on_gpu, layout_of, on_host
 from paragon_stream.media.decode.seeking import decoder_at
-from paragon_stream.media.decode.timestamps import FALLBACK_RATE, TimestampRepair
+from paragon_stream.media.decode.timestamps import TimestampRepair
 from paragon_stream.media.facts.appearance import Appearance
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.side_data import readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane

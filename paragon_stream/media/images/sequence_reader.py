@@ -16,8 +16,8 @@ from typing import Self
 import av
 import numpy as np
 
-from paragon_stream.errors import FormatError, InputError, UsageError
-from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, Timing
+from paragon_stream.errors import FormatError, InputError
+from paragon_stream.frame import Family, FrameFormat, Timing
 from paragon_stream.media.decode.conform import conformed
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.ffmpeg.errors import av_errors_as
@@ -74,23 +74,6 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
     )
 
 
-def parse_rate(text: str | float | Fraction | None) -> Fraction | None:
-    """Frames per second from "24", 23.976 or "24000/1001"; decimals of the NTSC rates mean those exactly.
-
-    Raises UsageError for anything that is no rate.
-    """
-    if text is None:
-        return None
-    try:
-        rate = Fraction(str(text))
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"{text!r} is no frame rate: give a number such as 24 or 24000/1001") from None
-    if not 0 < rate <= 1000:
-        raise UsageError(f"a frame rate of {text} is out of range: 1/1000 to 1000")
-    ntsc = Fraction(round(rate) * 1000, 1001)
-    return ntsc if rate != ntsc and abs(rate - ntsc) < Fraction(1, 1000) else rate
-
-
 def delivery_options(info: MediaInfo, options: OutputOptions, destination: str | Path) -> OutputOptions:
     """`options`; for a video made of RGB images 4:2:0 in 8 or 10 bits unless something else is asked for.
 
@@ -99,12 +82,12 @@ def delivery_options(info: MediaInfo, options: OutputOptions, destination: str |
     """
     source = info.video.format.pixel_format
     rgb_images = info.container in (CONTAINER, *_ANIMATIONS) and source.family is Family.RGB
-    if not rgb_images or options.pixel_format or options.codec:
+    if not rgb_images or options.pix_fmt or options.codec:
         return options
     if source.has_alpha and (suffix := Path(destination).suffix.lower()) in _KEEPS_ALPHA:
         name = _KEEPS_ALPHA[suffix]
-        return replace(options, pixel_format=PIXEL_FORMATS[name] if name else None)
-    return replace(options, pixel_format=PIXEL_FORMATS["yuv420p10le" if source.depth > 8 else "yuv420p"])
+        return replace(options, pix_fmt=name)
+    return replace(options, pix_fmt="yuv420p10le" if source.depth > 8 else "yuv420p")
 
 
 class SequenceReader:

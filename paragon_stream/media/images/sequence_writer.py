@@ -16,17 +16,18 @@ from typing import Self
 import numpy as np
 
 from paragon_stream.errors import LossError, OutputError, UsageError
-from paragon_stream.frame import Timing
+from paragon_stream.frame import Timing, requested_pixel_format
 from paragon_stream.geometry import Placement
 from paragon_stream.media.facts.image_kinds import check_size, kind_for, storage
 from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import Metadata
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.sequence_reader import CONTAINER
-from paragon_stream.media.output.plan import FALLBACK_RATE, OutputOptions, OutputPlan, picture_only
+from paragon_stream.media.output.plan import OutputOptions, OutputPlan, picture_only
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 
@@ -45,8 +46,8 @@ def plan_sequence(
     kind = kind_for(destination.pattern)
     source = info.video.format
     check_size(kind, placement.columns.total, placement.rows.total)
-    lossless = options.encoder_options.get("lossless", "0") != "0"
-    how = storage(kind, source, wanted=options.pixel_format, lossless=lossless)
+    lossless = (options.encoder_options or {}).get("lossless", "0") != "0"
+    how = storage(kind, source, wanted=requested_pixel_format(options.pix_fmt), lossless=lossless)
     if destination.pattern.absolute() == info.path.absolute():
         raise UsageError(f"the output {destination.pattern} would replace the input: choose another name")
     if (there := destination.numbers()) and not options.overwrite:
@@ -131,7 +132,7 @@ class SequenceWriter:
         self._running.clear()
 
     def _save(self, canvas: Canvas, path: Path) -> None:
-        pieces = canvas.encode(self._plan.options.encoder_options, Metadata(), f"cannot write {path}")
+        pieces = canvas.encode(self._plan.options.encoder_options or {}, Metadata(), f"cannot write {path}")
         size = write_file(path, pieces, overwrite=self._plan.options.overwrite)
         with self._lock:
             self.bytes_written += size

@@ -25,6 +25,7 @@ from paragon_stream.media.facts.source import decoding_context, open_source
 from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.log import overhearing
+from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 
@@ -70,7 +71,7 @@ class Connection:
             self.sound = self._first_of("audio") if sound else None
             if self._video is None:
                 raise InputError(f"{source.name} has no video")
-            self._unit = _fraction(self._video.time_base)
+            self._unit = as_fraction(self._video.time_base)
             side_data.refuse_dolby_vision_5(self._video.codec_context)
             self._context = decoding_context(self._video)
             self._context.copy_opaque = True
@@ -175,7 +176,7 @@ class Connection:
         for packet in self._container.demux(*wanted):
             if packet.stream is self.sound:
                 if packet.size:
-                    yield Sound(packet, _fraction(packet.time_base))
+                    yield Sound(packet, as_fraction(packet.time_base))
             elif packet.size:
                 yield from self._pictures(packet)
         yield from self._pictures(None)
@@ -194,7 +195,7 @@ class Connection:
             self._undecodable += 1
             return
         aspect = self._context.sample_aspect_ratio
-        self._aspects.decoded(map(packet_serial, frames), _fraction(aspect) if aspect else None)
+        self._aspects.decoded(map(packet_serial, frames), as_fraction(aspect) if aspect else None)
         for frame in frames:
             self._corrupt_frames += frame.is_corrupt
             yield Picture(
@@ -245,7 +246,3 @@ def _explanation(source: LiveSource, error: BaseException, said: list[str]) -> s
     if isinstance(error, (ValueError, av.error.InvalidDataError)) and source.format is not None and not said:
         return f"{name} cannot be opened as {source.format}: {reason(error)}"
     return f"{name} cannot be opened: {reason(error) if source.kind is Kind.NETWORK else why}"
-
-
-def _fraction(value: Any) -> Fraction:
-    return Fraction(value.numerator, value.denominator)

@@ -9,7 +9,15 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
-from paragon_stream.frame import Family, FrameFormat, Layout, PixelFormat, pixel_format, without_alpha
+from paragon_stream.frame import (
+    Family,
+    FrameFormat,
+    Layout,
+    PixelFormat,
+    pixel_format,
+    requested_pixel_format,
+    without_alpha,
+)
 from paragon_stream.geometry import Placement
 from paragon_stream.media.encode.encoders import (
     NVENC,
@@ -25,9 +33,11 @@ from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
 from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.live.names import shown_name
-from paragon_stream.media.output.plan import FALLBACK_RATE, convertible, target_format
+from paragon_stream.media.output.plan import convertible, target_format
 from paragon_stream.media.output.trial_muxing import check_video
+from paragon_stream.options.live import LiveOutputOptions
 
 KEY_SECONDS = 2
 """Between two key frames: what streaming services ask for."""
@@ -102,22 +112,6 @@ class Where(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveOutputOptions:
-    """What a user may ask of the output. None means the default for the destination."""
-
-    format: str | None = None
-    """"y4m", "nut", "mkv", "ts", "flv"."""
-    codec: str | None = None
-    bitrate: int | None = None
-    """Bits a second."""
-    crf: float | None = None
-    preset: str | None = None
-    pixel_format: PixelFormat | None = None
-    encoder_options: Mapping[str, str] = field(default_factory=dict)
-    overwrite: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class LivePlan:
     """Everything that is decided. `container` and `job` are None for y4m; `name` is fit to be shown."""
 
@@ -178,7 +172,13 @@ def plan_live(
         check_destination(Path(str(destination)).absolute(), info.path, overwrite=options.overwrite)
     video = info.video
     encoder = _encoder(container, options)
-    pixels = _pixels(video.format.pixel_format, encoder, options.pixel_format, raw=raw, y4m=container is None)
+    pixels = _pixels(
+        video.format.pixel_format,
+        encoder,
+        requested_pixel_format(options.pix_fmt),
+        raw=raw,
+        y4m=container is None,
+    )
     target = target_format(video, placement, pixels)
     rate = video.shown_rate or FALLBACK_RATE
     warnings = []
@@ -213,7 +213,7 @@ def plan_live(
         if container not in (_RTSP, _RTP):
             check_video(container, job)
     lost = video.format.pixel_format.depth - pixels.depth
-    if lost > 0 and options.pixel_format is None:
+    if lost > 0 and options.pix_fmt is None:
         said = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
         warnings.append(f"{said}: --codec libx265 --pix-fmt yuv420p10le keeps 10")
     return replace(plan, job=job, muxer_options=_muxer_options(container), warnings=tuple(warnings))
@@ -292,7 +292,7 @@ def _settings(
     """Without delay, with key frames at hand; for streams at a steady bit rate, for files at one quality."""
     if options.crf is not None and options.bitrate is not None:
         raise UsageError("--crf is a quality and --bitrate a size: choose one of them")
-    bits = options.bitrate
+    bits = parse_bitrate(options.bitrate)
     if bits is None and streamed and options.crf is None:
         bits = round(target.width * target.height * rate * BITS_PER_PIXEL)
     extra = {"g": str(max(1, round(KEY_SECONDS * rate))), **_WITHOUT_DELAY.get(encoder.name, {})}
@@ -304,8 +304,7 @@ def _settings(
         encoder,
         crf=options.crf if options.crf is not None or bits is not None else _CRF.get(encoder.name),
         preset=options.preset or _PRESETS.get(encoder.name),
-        extra={**extra, **options.encoder_options},
-        threads=None,
+        extra={**extra, **(options.encoder_options or {})},
         hdr=None,
         format=target.pixel_format,
     )

@@ -13,6 +13,7 @@ import av
 from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.facts.containers import TS, Container
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.connection import Connection
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.output.adts import AdtsFilter, config_of, has_adts
@@ -47,7 +48,7 @@ class SoundTrack:
         """Adds the stream to `out`. Raises what PyAV raises."""
         queue, template, sample = source.queue, source.template, source.sample
         self._queue = queue
-        self._unit = _fraction(template.time_base)
+        self._unit = as_fraction(template.time_base)
         self._last: int | None = None
         self._failed = 0
         self._strip: AdtsFilter | None = None
@@ -107,7 +108,7 @@ class SoundTrack:
 
     def _addressed(self, packet: Any, unit: Fraction, shift: Fraction) -> bool:
         """Give `packet` its stream and times. False for one from before the picture, or out of order."""
-        target = _fraction(self._target.time_base)
+        target = as_fraction(self._target.time_base)
         start = packet.dts if packet.dts is not None else packet.pts
         stamp = rescale(start, unit, shift, target)
         if stamp < 0 or (self._last is not None and stamp <= self._last):
@@ -117,7 +118,3 @@ class SoundTrack:
         packet.stream, packet.time_base = self._target, target
         packet.pts = packet.dts = stamp
         return True
-
-
-def _fraction(value: Any) -> Fraction:
-    return Fraction(value.numerator, value.denominator)

@@ -18,18 +18,17 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.facts.rate import parse_rate
 from paragon_stream.media.facts.source import ffmpeg_name
 from paragon_stream.media.live.input_options import check_input_options
 from paragon_stream.media.live.names import shown_name
+from paragon_stream.options.live import TIMEOUT, CaptureOptions
 
 SCREEN_RATE = 30
 """Frames a second that a screen is captured with unless told otherwise."""
-TIMEOUT = 10.0
-"""Seconds without a byte after which a network source counts as broken off."""
 RECONNECT = 30.0
 """Seconds that a network source that broke off is tried again."""
 
@@ -67,32 +66,6 @@ class Region:
         if match is None or not int(match["width"]) or not int(match["height"]):
             raise UsageError(f"{text!r} is no region: give WIDTHxHEIGHT+X+Y, such as 1280x720+0+0")
         return cls(**{name: int(value) for name, value in match.groupdict(default="0").items()})
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaptureOptions:
-    """What a user may ask of a live source. None leaves it to the source."""
-
-    format: str | None = None
-    """FFmpeg's demuxer, where it cannot be told from the stream."""
-    size: str | None = None
-    """"1280x720", of a device or of raw video."""
-    region: str | None = None
-    """"1280x720+0+0", of a screen."""
-    rate: Fraction | None = None
-    pixel_format: str | None = None
-    cursor: bool = True
-    """Whether a screen is captured with the mouse pointer."""
-    listen: bool = False
-    """Wait for a sender to connect, instead of connecting."""
-    paced: bool | None = None
-    """Whether frames wait for their time; None: of files, and of streams that come in pieces (HLS, DASH)."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further options of FFmpeg's demuxer or protocol."""
-    reconnect: float | None = None
-    """Seconds that a source that broke off is tried again, 0: not at all; None: RECONNECT for the network.
-    Never of files and pipes."""
-    timeout: float = TIMEOUT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +116,8 @@ def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
         name={"-": "standard input"}.get(said, shown_name(said)),
         kind=kind,
         url=url,
-        format=wanted.format or format,
-        options={**options, **wanted.options},
+        format=wanted.input_format or format,
+        options={**options, **(wanted.input_options or {})},
         paced=False if kind in (Kind.SCREEN, Kind.DEVICE) else wanted.paced,
         listen=wanted.listen,
         timeout=wanted.timeout,
@@ -167,20 +140,20 @@ def _check(said: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> None:
         raise UsageError(f"--no-cursor is for screens: {name} is a {kind.value}")
     if wanted.listen and scheme not in _LISTENERS:
         raise UsageError(f"--listen is for {', '.join(f'{each}://' for each in _LISTENERS)}; not for {name}")
-    raw = wanted.format is not None
+    raw = wanted.input_format is not None
     if kind not in (Kind.SCREEN, Kind.DEVICE) and not raw:
         for value, option in (
-            (wanted.size, "--input-size"),
-            (wanted.rate, "--fps"),
-            (wanted.pixel_format, "--input-pix-fmt"),
+            (wanted.input_size, "--input-size"),
+            (wanted.fps, "--fps"),
+            (wanted.input_pix_fmt, "--input-pix-fmt"),
         ):
             if value is not None:
                 raise UsageError(f"{option} is for screens, devices and raw video (--input-format rawvideo)")
-    if wanted.size is not None and kind is Kind.SCREEN:
+    if wanted.input_size is not None and kind is Kind.SCREEN:
         raise UsageError("--input-size is for devices: of a screen, --region WxH+X+Y is captured")
-    if wanted.size is not None:
-        Region.parse(wanted.size)
-    check_input_options(wanted.options)
+    if wanted.input_size is not None:
+        Region.parse(wanted.input_size)
+    check_input_options(wanted.input_options or {})
     if wanted.reconnect is not None and wanted.reconnect < 0:
         raise UsageError(f"--reconnect takes seconds, 0 for not at all: not {wanted.reconnect:g}")
     if wanted.timeout <= 0:
@@ -194,7 +167,7 @@ def _given(**options: object) -> dict[str, str]:
 def _screen(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
     region = None if wanted.region is None else Region.parse(wanted.region)
     size = None if region is None else f"{region.width}x{region.height}"
-    options = _given(framerate=wanted.rate or SCREEN_RATE)
+    options = _given(framerate=parse_rate(wanted.fps) or SCREEN_RATE)
     if platform == "win32":
         options |= _given(video_size=size, draw_mouse=int(wanted.cursor))
         if region is not None:
@@ -213,19 +186,19 @@ def _screen(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str,
 
 
 def _device(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
-    options = _given(video_size=wanted.size, framerate=wanted.rate)
+    options = _given(video_size=wanted.input_size, framerate=parse_rate(wanted.fps))
     number = said.partition(":")[2] or "0"
     if platform == "win32":
         if not said.startswith("video="):
             raise UsageError(f"on Windows a device is named as in video=NAME, not {said}")
-        return said, "dshow", options | _given(pixel_format=wanted.pixel_format, rtbufsize="64M")
+        return said, "dshow", options | _given(pixel_format=wanted.input_pix_fmt, rtbufsize="64M")
     if platform == "darwin":
         name = said.removeprefix("video=") if said.startswith("video=") else number
-        return f"{name}:none", "avfoundation", options | _given(pixel_format=wanted.pixel_format)
+        return f"{name}:none", "avfoundation", options | _given(pixel_format=wanted.input_pix_fmt)
     if said.startswith("video="):
         raise UsageError(f"on Linux a device is named as in /dev/video0, not {said}")
     path = said if said.startswith("/dev/") else f"/dev/video{number}"
-    return path, "v4l2", options | _given(input_format=wanted.pixel_format)
+    return path, "v4l2", options | _given(input_format=wanted.input_pix_fmt)
 
 
 def _network(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
@@ -245,4 +218,6 @@ def _stream(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, None
 
 
 def _raw(wanted: CaptureOptions) -> dict[str, str]:
-    return _given(video_size=wanted.size, framerate=wanted.rate, pixel_format=wanted.pixel_format)
+    return _given(
+        video_size=wanted.input_size, framerate=parse_rate(wanted.fps), pixel_format=wanted.input_pix_fmt
+    )

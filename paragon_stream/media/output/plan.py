@@ -19,6 +19,7 @@ from paragon_stream.frame import (
     FrameFormat,
     PixelFormat,
     planar_like,
+    requested_pixel_format,
     resolve_color,
     without_alpha,
 )
@@ -39,7 +40,8 @@ from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container, container_for
 from paragon_stream.media.facts.image_kinds import Storage
 from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
-from paragon_stream.media.facts.tracks import TrackChoice, unwanted
+from paragon_stream.media.facts.rate import FALLBACK_RATE
+from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.output.stream_plans import (
     Action,
     AddedFile,
@@ -49,37 +51,13 @@ from paragon_stream.media.output.stream_plans import (
     time_shift,
 )
 from paragon_stream.media.output.trial_muxing import check_video, lost_tags
-
-FALLBACK_RATE = Fraction(25)
-"""Frames per second that the encoder is told where the source does not say."""
+from paragon_stream.options.output import OutputOptions as OutputOptions
 
 _STDOUT = "-"
 
 _ALPHA_LOST = (
     "{} stores no transparency, which is dropped; ffv1 (.mkv), prores_ks (.mov), libvpx-vp9 (.webm) keep it"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """What a user may ask of the output. None means the default for the source and the container."""
-
-    codec: str | None = None
-    """An encoder or a codec: "libx265", "hevc"; "nvenc" is a GPU's encoder for the codec of the default."""
-    crf: float | None = None
-    preset: str | None = None
-    pixel_format: PixelFormat | None = None
-    encoder_options: Mapping[str, str] = field(default_factory=dict)
-    """FFmpeg options of the encoder, as -x KEY=VALUE gives them."""
-    threads: int | None = None
-    """Of the encoder."""
-    overwrite: bool = False
-    tracks: TrackChoice = field(default_factory=TrackChoice)
-    """What goes with the video."""
-    resume: bool = False
-    """Go on with what an interrupted run of the same render left behind; begin, where there is nothing."""
-    strict: bool = False
-    """Raise LossError where something would be lost, instead of warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,17 +149,15 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
             encoder,
             crf=options.crf,
             preset=options.preset,
-            extra=options.encoder_options,
-            threads=options.threads,
+            extra=options.encoder_options or {},
             hdr=video.hdr,
             format=pixels,
         ),
-        threads=options.threads,
     )
     try_open(job)
     check_video(container, job)
 
-    companions = plan_companions(info, container, options.tracks)
+    companions = plan_companions(info, container, options)
     streams, chapters, source_tags = companions.streams, companions.chapters, companions.tags
     added = companions.added
     every = (*streams, *(stream for file in added for stream in file.streams))
@@ -189,7 +165,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     losses += _video_losses(video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
         losses.append(_ALPHA_LOST.format(encoder.name))
-    elif options.pixel_format is None and pixels.depth < source.depth:
+    elif options.pix_fmt is None and pixels.depth < source.depth:
         losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")
@@ -223,7 +199,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
 
 def _choose(container: Container, source: PixelFormat, options: OutputOptions) -> tuple[Encoder, PixelFormat]:
     """The encoder and the format of its frames: what was asked for, else what loses nothing of `source`."""
-    wanted = options.pixel_format
+    wanted = requested_pixel_format(options.pix_fmt)
     if wanted is not None and not convertible(source, wanted):
         raise UsageError(
             f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family} ({source.name}):"
@@ -318,14 +294,14 @@ def picture_only(
 
     Raises UsageError for files that shall be added.
     """
-    if options.tracks.add:
+    if options.add:
         raise UsageError(f"{name} holds only the picture: leave --add out")
-    left_out = {info.video.index, *unwanted(info.streams, options.tracks)}
+    left_out = {info.video.index, *unwanted(info.streams, options)}
     others = [s for s in info.streams if s.index not in left_out]
     dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
     losses = [str(stream) for stream in dropped]
     losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
-    if info.chapters and options.tracks.chapters:
+    if info.chapters and options.chapters:
         losses.append(f"{name} has no chapters: {info.chapters} dropped")
     if info.video.display_matrix is not None:
         losses.append(f"{name} cannot store the rotation of the video")
@@ -342,7 +318,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     if path is not None:
         check_destination(path, info.path, overwrite=options.overwrite)
     source = info.video.format.pixel_format
-    wanted = options.pixel_format
+    wanted = requested_pixel_format(options.pix_fmt)
     if wanted is not None and not convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
     target = target_format(info.video, placement, check_y4m(wanted or without_alpha(source)))

@@ -26,6 +26,7 @@ from paragon_stream.media.facts.late_streams import streams_since
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import has_index, open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.adts import AdtsFilter, audio_config, has_adts
 from paragon_stream.media.output.attachments import Attachments
 from paragon_stream.media.output.audio import AudioConverter
@@ -156,7 +157,7 @@ class Companions:
             strip = AdtsFilter(template)
             target.codec_context.extradata = audio_config(Path(self._source.name), index, self._probing)
         dense = template.type in ("audio", "video") and not cover
-        unit = _fraction(template.time_base)
+        unit = as_fraction(template.time_base)
         start = template.start_time
         self._routes[index] = _Route(
             plan=plan,
@@ -303,7 +304,7 @@ class Companions:
             self._keep(route, admitted)
 
     def _video_passes(self, packet: AnyPacket) -> None:
-        unit = _fraction(packet.time_base)
+        unit = as_fraction(packet.time_base)
         if packet.pts is not None and self._timeline.video_passes(packet.pts * unit, packet.is_keyframe):
             self._hold_early(settling=False)
         stamp = packet.dts if packet.dts is not None else packet.pts
@@ -354,7 +355,7 @@ class Companions:
 
     def _addressed(self, route: _Route, packet: AnyPacket, unit: Fraction) -> AnyPacket:
         """`packet` with its output stream and times: each rounded once, decode times rising."""
-        target = _fraction(route.target.time_base)
+        target = as_fraction(route.target.time_base)
         dts, pts, duration = packet.dts, packet.pts, packet.duration or 0
         start = pts if pts is not None else dts
         packet.stream = route.target
@@ -391,7 +392,3 @@ def _move(packet: AnyPacket, ticks: int) -> None:
     if ticks:
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
-
-
-def _fraction(value: Any) -> Fraction:
-    return Fraction(value.numerator, value.denominator)

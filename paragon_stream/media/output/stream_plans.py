@@ -15,11 +15,12 @@ from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
-from paragon_stream.media.facts.tracks import TrackChoice, added_streams, unwanted
+from paragon_stream.media.facts.tracks import added_streams, unwanted
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
 from paragon_stream.media.output.trial_muxing import first_packets, refusal
+from paragon_stream.options.output import TrackOptions
 
 _CLOCK_FROM_ANYWHERE = ("mpegts", "mpeg", "flv", "asf")
 """Sources whose first timestamp is wherever the recording began: the output begins at 0 instead."""
@@ -87,10 +88,10 @@ class CompanionPlan:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def plan_companions(info: MediaInfo, container: Container, choice: TrackChoice) -> CompanionPlan:
+def plan_companions(info: MediaInfo, container: Container, options: TrackOptions) -> CompanionPlan:
     """Decide about them. Raises UsageError for tracks that are not there, InputError for added files."""
-    left_out = unwanted(info.streams, choice)
-    added = tuple(_added(path, info, container) for path in choice.add)
+    left_out = unwanted(info.streams, options)
+    added = tuple(_added(Path(path), info, container) for path in options.add)
     if not info.seekable:
         reason = "the source can be read only once"
         dropped = [dropped_stream(s, reason) for s in info.streams if s.index != info.video.index]
@@ -108,13 +109,13 @@ def plan_companions(info: MediaInfo, container: Container, choice: TrackChoice) 
             elif _is_chapter_track(stream, template, info):
                 action, reason = (
                     (Action.REBUILD, "it holds the chapters")
-                    if choice.chapters
+                    if options.chapters
                     else (Action.DROP, "not asked for")
                 )
                 plans.append(StreamPlan(stream=stream, action=action, reason=reason))
             else:
                 plans.append(_fate(stream, template, samples.get(stream.index), container))
-        chapters = source.chapters() if choice.chapters else []
+        chapters = source.chapters() if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
         return CompanionPlan(

@@ -15,11 +15,12 @@ import av
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
-from paragon_stream.media.decode.timestamps import FALLBACK_RATE, rescale
+from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.encode.encoders import configure, encoder_frame
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as, reason
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
@@ -209,7 +210,7 @@ class VideoWriter:
             for added in file.streams:
                 self._added[-1].add(added.stream.index, self._out, self._container)
         self._out.metadata.update(plan.file_tags)
-        if self._companions is not None and self._container.chapters and plan.options.tracks.chapters:
+        if self._companions is not None and self._container.chapters and plan.options.chapters:
             chapters = self._companions.source.chapters()
             if info.cut is not None:
                 chapters = cut_chapters(chapters, info.cut)

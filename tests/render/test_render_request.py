@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.facts.cut import parse_time
+from paragon_stream.media.facts.rate import parse_rate
+from paragon_stream.media.facts.tracks import parse_tracks
 from paragon_stream.render.request import RenderRequest
 
 FULL = RenderRequest(
@@ -34,12 +37,12 @@ FULL = RenderRequest(
 
 def test_what_is_stored_means_the_same() -> None:
     found = RenderRequest.from_json(FULL.to_json())
-    assert found.reading == FULL.reading and found.writing == FULL.writing
-    assert str(found.source) == "in.mkv" and found.destination == "out.mkv"
     assert found.to_json() == FULL.to_json()
-    assert found.reading.rate == Fraction(24000, 1001)
-    assert found.reading.range is not None and found.reading.range.start == Fraction(1001, 30)
-    assert found.network.alpha == 0.0 and found.hwaccel == "auto"
+    assert str(found.source) == "in.mkv" and found.destination == "out.mkv"
+    assert parse_rate(found.fps) == FULL.fps and parse_time(found.start or 0) == FULL.start
+    assert found.encoder_options == {"g": "24"} and found.alpha == 0.0 and found.hwaccel == "auto"
+    assert parse_tracks(found.audio) == ("eng", "2") and parse_tracks(found.subtitles) == ()
+    assert found.chapters is False and list(found.add) == ["film.eng.srt"] and found.overwrite
 
 
 def test_defaults_are_not_stored() -> None:

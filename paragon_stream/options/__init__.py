@@ -1,0 +1,1 @@
+"""What users may choose: every option is one field here, and all that shows or takes options reads it."""

@@ -1,0 +1,134 @@
+"""How an option is defined once, as a field of a frozen dataclass, and found everywhere else.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        scale: int | None = option(None, "Factor of the network (default 2).", metavar="N")
+
+`called_with(Options)` turns a function that takes `Options` into one that takes its fields as keywords. Type
+checkers and editors see them (through the dataclass's constructor), `help()` shows names, types, defaults
+and sentences. The command line makes its options from `options_of`. So a new option is one new field.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, Concatenate, Protocol
+
+_KEY = "option"
+
+
+class Options(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option. `help` is one sentence; `type` is the text of its annotation."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    metavar: str = ""
+    flag: str = ""
+    """Its name on the command line, where that is not the field's: "-x"."""
+    none: tuple[str, str] = ("", "")
+    """A flag of the command line that says no (False, or "none" of a list), and its help."""
+
+    @property
+    def kind(self) -> Callable[[str], Any]:
+        """What makes a value of its text."""
+        for kind in (int, float):
+            if self.type in (kind.__name__, f"{kind.__name__} | None"):
+                return kind
+        if self.type == "bool":
+            return _truth
+        return str
+
+
+def option[T](
+    default: T, help: str, *, metavar: str = "", flag: str = "", none: tuple[str, str] = ("", "")
+) -> T:
+    """The field of an option: see `Option`. To type checkers it is the default."""
+    facts = {"help": help, "metavar": metavar, "flag": flag, "none": none}
+    found: T = field(default=default, metadata={_KEY: facts})
+    return found
+
+
+def described(help: str) -> dict[str, Any]:
+    """The `metadata` of a field that is an argument rather than an option."""
+    return {_KEY: {"help": help}}  # it has no metavar and no flag: commands name their arguments themselves
+
+
+def options_of(kind: type[Options]) -> dict[str, Option]:
+    """The options among the fields of `kind`, by name, in order of definition."""
+    return {
+        each.name: Option(
+            name=each.name,
+            type=str(each.type),
+            default=None if each.default is MISSING else each.default,
+            **each.metadata[_KEY],
+        )
+        for each in fields(kind)
+        if _KEY in each.metadata
+    }
+
+
+def part[T: Options](options: Options, kind: type[T]) -> T:
+    """The fields of `options` that `kind` has, as a `kind`."""
+    return kind(**{each.name: getattr(options, each.name) for each in fields(kind)})
+
+
+def called_with[**P, Kind, Result](
+    kind: Callable[P, Kind],
+) -> Callable[[Callable[[Kind], Result]], Callable[P, Result]]:
+    """Make a function of one dataclass a function of its fields."""
+
+    def wrap(function: Callable[[Kind], Result]) -> Callable[P, Result]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+            return function(kind(*args, **kwargs))
+
+        _show(call, function, kind)
+        return call
+
+    return wrap
+
+
+def initialised_with[**P, Kind, Self](
+    kind: Callable[P, Kind],
+) -> Callable[[Callable[[Self, Kind], None]], Callable[Concatenate[Self, P], None]]:
+    """`called_with` for `__init__`."""
+
+    def wrap(function: Callable[[Self, Kind], None]) -> Callable[Concatenate[Self, P], None]:
+        @functools.wraps(function)
+        def call(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            function(self, kind(*args, **kwargs))
+
+        _show(call, function, kind, inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY))
+        return call
+
+    return wrap
+
+
+def _show(call: Any, function: Any, kind: Any, *first: inspect.Parameter) -> None:
+    """Let `call` look as if it had been written out: signature, annotations, a sentence for each argument."""
+    parameters = [*first, *inspect.signature(kind).parameters.values()]
+    result = inspect.signature(function).return_annotation
+    call.__signature__ = inspect.Signature(parameters, return_annotation=result)
+    call.__annotations__ = {
+        each.name: each.annotation for each in parameters if each.annotation is not each.empty
+    } | {"return": result}
+    lines = [f"    {name}: {each.help}" for name, each in options_of(kind).items()]
+    call.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Args:", *lines])
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("0", "1", "no", "yes", "false", "true"):
+        raise ValueError(text)
+    return text.lower() in ("1", "yes", "true")

@@ -1,0 +1,154 @@
+"""An option is one field: signatures, help, the command line, the filter and its script follow from it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import paragon_stream
+from paragon_stream import vapoursynth as filter_
+from paragon_stream.cli.options import choices, given
+from paragon_stream.errors import UsageError
+from paragon_stream.images import ImagesRequest
+from paragon_stream.livestream import LiveRequest
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import (
+    Options,
+    called_with,
+    described,
+    initialised_with,
+    option,
+    options_of,
+    part,
+)
+from paragon_stream.render.request import RenderRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    speed: int | None = option(None, "How fast.", metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish(Base):
+    """Of every kind one."""
+
+    source: str = field(kw_only=False, metadata=described("What is read."))
+    warm: float = option(1.5, "How warm.", metavar="W")
+    words: str | float | None = option(None, "Text.", metavar="T", flag="--text")
+    dry: bool = option(False, "Dry.")
+    lid: bool = option(True, "Keep the lid.", none=("--no-lid", "No lid."))
+    paced: bool | None = option(None, "Paced or not.")
+
+
+@called_with(Wish)
+def wash(wish: Wish) -> Wish:
+    """Wash it."""
+    return wish
+
+
+def test_a_function_is_called_with_the_fields() -> None:
+    assert wash("a", speed=3, dry=True) == Wish("a", speed=3, dry=True)
+    assert part(wash("a", speed=3), Base) == Base(speed=3)
+    with pytest.raises(TypeError, match="sped"):
+        wash("a", sped=3)  # type: ignore[call-arg]
+
+
+def test_help_shows_names_types_defaults_and_sentences() -> None:
+    shown = inspect.signature(wash)
+    assert str(shown.parameters["speed"]) == "speed: 'int | None' = None"
+    assert str(shown.parameters["warm"]) == "warm: 'float' = 1.5"
+    assert shown.parameters["source"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert shown.parameters["dry"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert shown.return_annotation == "Wish"
+    assert (wash.__doc__ or "").startswith("Wash it.\n\nArgs:\n") and "    speed: How fast." in wash.__doc__
+
+
+def test_so_does_a_constructor() -> None:
+    class Machine:
+        @initialised_with(Base)
+        def __init__(self, base: Base) -> None:
+            self.base = base
+
+    assert Machine(speed=2).base == Base(speed=2)
+    assert str(inspect.signature(Machine)) == "(*, speed: 'int | None' = None) -> 'None'"
+
+
+def test_the_command_line_has_it() -> None:
+    found: dict[str, Any] = {}
+
+    @click.command()
+    @choices(Wish, without=("source",))
+    def command(**options: Any) -> None:
+        found.update(given(**options))
+
+    run = CliRunner().invoke
+    assert run(command, []).exit_code == 0 and found == {}
+    flags = ["--speed=3", "--warm=2", "--text=x", "--dry", "--no-lid", "--not-paced"]
+    assert run(command, flags).exit_code == 0
+    assert found == {"speed": 3, "warm": 2.0, "words": "x", "dry": True, "lid": False, "paced": False}
+    assert run(command, ["--speed=x"]).exit_code == 2
+    assert re.search(r"--speed N +How fast\.", run(command, ["--help"]).output)
+
+
+COMMANDS = {
+    "paragon_stream.cli.upscale": RenderRequest,
+    "paragon_stream.cli.probe": RenderRequest,
+    "paragon_stream.cli.live": LiveRequest,
+    "paragon_stream.cli.bench": UpscalerOptions,
+}
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_commands_have_every_option(module: str) -> None:
+    command = __import__(module, fromlist=["command"]).command
+    wanted = options_of(COMMANDS[module])
+    unfit = {"source", "destination"} | ({"overwrite", "resume", "strict"} if "probe" in module else set())
+    shown = {each.name: each for each in command.params if isinstance(each, click.Option) and each.help}
+    assert wanted.keys() - unfit - shown.keys() == set()
+    for name in wanted.keys() - unfit:
+        helps = {each.help for each in command.params if each.name == name and isinstance(each, click.Option)}
+        assert helps & {wanted[name].help, wanted[name].none[1]}, name
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (paragon_stream.upscale, RenderRequest),
+        (paragon_stream.upscale_images, ImagesRequest),
+        (paragon_stream.live, LiveRequest),
+        (paragon_stream.Upscaler, UpscalerOptions),
+        (filter_.upscale, UpscalerOptions),
+    ],
+)
+def test_functions_have_every_option(function: Any, kind: type[Options]) -> None:
+    shown = inspect.signature(function).parameters
+    for name, each in options_of(kind).items():
+        assert name in shown and str(shown[name].annotation) == each.type
+        assert each.default is None or shown[name].default == each.default
+        assert each.help and each.help.endswith((".", '".', ")."))
+
+
+def test_the_script_of_mpv_takes_what_the_filter_takes() -> None:
+    kinds = filter_.options()
+    assert options_of(UpscalerOptions).keys() <= kinds.keys() and "clip" not in kinds
+    assert kinds["scale"]("3") == 3 and kinds["alpha"]("0.5") == 0.5 and kinds["wait"]("0") is False
+    assert kinds["strength"]("auto") == "auto"
+    with pytest.raises(ValueError, match="x"):
+        kinds["wait"]("x")
+    script = (Path(__file__).parents[2] / "filters" / "paragon.vpy").read_text("utf-8")
+    assert "**paragon.options()" in script
+
+
+def test_wrong_options_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--hwaccel vulkan"):
+        paragon_stream.upscale(tmp_path / "a.mkv", tmp_path / "b.mkv", hwaccel="vulkan")
+    with pytest.raises(TypeError, match="speed"):
+        paragon_stream.upscale("a.mkv", "b.mkv", speed=2)  # type: ignore[call-arg]
