@@ -67,7 +67,7 @@ def preamble(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
     features = job.spec.features
     blocks = len(job.blocks) if realtime else 0
     lines = [
-        f"constexpr int FEATURES: dict[str, int] = {features};",
+        f"constexpr int FEATURES = {features};",
         f"typedef uint{features // 8} Pairs;  // what a lane has of a pixel",
         f"constexpr int LEAD = {LEAD[features]};",
         f"constexpr int BLOCKS = {blocks};  // that `body` computes",
