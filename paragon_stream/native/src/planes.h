@@ -63,27 +63,63 @@ INLINE void columns_read(const Bank &bank, int first, int end, int *from, int *t
     *to = floor_div(end - 1, bank.phases) * bank.step + bank.first + bank.taps;
 }
 
+// to[i * phases + p] = from[p * pitch + i]
+static void interleave(float *to, const float *from, int64_t pitch, int phases, int count) {
+    switch (phases) {
+        case 1:
+            memcpy(to, from, count * sizeof(float));
+            break;
+        case 2:
+            for (int i = 0; i < count; i++) {
+                to[2 * i] = from[i];
+                to[2 * i + 1] = from[pitch + i];
+            }
+            break;
+        default:
+            for (int p = 0; p < phases; p++) {
+                for (int i = 0; i < count; i++) to[i * phases + p] = from[p * pitch + i];
+            }
+    }
+}
+
 // Columns first ... end - 1 of the filter's result, horizontally; `from` begins where columns_read says.
-static void filter_columns(const float *from, const Bank &bank, int first, int end, bool add, float *to) {
+// scratch: as many floats as whole cells make.
+static void filter_columns(const float *from, const Bank &bank, int first, int end, bool add, float *scratch,
+                           float *to) {
     const int cell = floor_div(first, bank.phases);
+    const int count = floor_div(end - 1, bank.phases) + 1 - cell;
+    float *phases = scratch, *whole = scratch + (int64_t)count * bank.phases;
     for (int p = 0; p < bank.phases; p++) {
-        int column = cell * bank.phases + p;
-        const float *x = from;
-        if (column < first) {
-            column += bank.phases;
-            x += bank.step;
+        float *sum = phases + (int64_t)p * count;
+        for (int k = 0; k < bank.taps; k++) {
+            const float weight = bank.weights[p * bank.taps + k];
+            const float *x = from + k;
+            if (k == 0) {
+                if (bank.step == 1) {
+                    for (int i = 0; i < count; i++) sum[i] = weight * x[i];
+                } else {
+                    for (int i = 0; i < count; i++) sum[i] = weight * x[(int64_t)i * bank.step];
+                }
+            } else if (weight != 0) {
+                if (bank.step == 1) {
+                    for (int i = 0; i < count; i++) sum[i] += weight * x[i];
+                } else {
+                    for (int i = 0; i < count; i++) sum[i] += weight * x[(int64_t)i * bank.step];
+                }
+            }
         }
-        const float *weights = bank.weights + p * bank.taps;
-        for (; column < end; column += bank.phases, x += bank.step) {
-            float sum = add ? to[column - first] : 0;
-            for (int k = 0; k < bank.taps; k++) sum += weights[k] * x[k];
-            to[column - first] = sum;
-        }
+    }
+    interleave(whole, phases, count, bank.phases, count);
+    const float *at = whole + first - cell * bank.phases;
+    if (add) {
+        for (int i = 0; i < end - first; i++) to[i] += at[i];
+    } else {
+        memcpy(to, at, (end - first) * sizeof(float));
     }
 }
 
 // Row `row` of the luma grid, columns first ... first + count - 1, of one component.
-// scratch: three rows of the widest that is read.
+// scratch: two rows of `pitch`, and two more.
 static void input_row(const Plane &plane, const Input &input, int row, int first, int count, float centre,
                       float *scratch, int64_t pitch, float *to) {
     if (input.rows.phases == 1 && input.columns.phases == 1) {
@@ -93,7 +129,7 @@ static void input_row(const Plane &plane, const Input &input, int row, int first
     int from, end;
     columns_read(input.columns, first, first + count, &from, &end);
     filter_rows(plane, input.rows, row, from, end - from, centre, scratch, scratch + pitch);
-    filter_columns(scratch + pitch, input.columns, first, first + count, false, to);
+    filter_columns(scratch + pitch, input.columns, first, first + count, false, scratch + 2 * pitch, to);
 }
 
 // Adds the base path of row `row`, columns first ... end - 1, to `to`.
@@ -105,26 +141,30 @@ static void add_base(const Program *program, const Frame *frame, const Output &o
         columns_read(term.columns, first, end, &from, &stop);
         filter_rows(frame->inputs[term.input], term.rows, row, from, stop - from, program->centre, scratch,
                     scratch + pitch);
-        filter_columns(scratch + pitch, term.columns, first, end, true, to);
+        filter_columns(scratch + pitch, term.columns, first, end, true, scratch + 2 * pitch, to);
     }
+}
+
+// The nearest integer, half to even, of 0 ... peak; 0 for what is no number.
+INLINE int32_t rounded(float value, float peak) {
+    const float held = value > 0 ? (value < peak ? value : peak) : 0;
+    const float moved = held + 8388608.0f;  // 2^23: no room is left for fractions
+    int32_t bits;
+    memcpy(&bits, &moved, 4);
+    return bits & 0x7fffff;
 }
 
 template <typename T>
 static void write_samples(const float *from, const Plane &plane, uint8_t *row, int first, int count, float peak) {
     const int step = plane.step, shift = plane.shift;
-    T *to = (T *)row + first;
+    if (step == sizeof(T)) {
+        T *to = (T *)row + first;
+        for (int i = 0; i < count; i++) to[i] = (T)(rounded(from[i], peak) << shift);
+        return;
+    }
     for (int i = 0; i < count; i++) {
-        const float value = from[i] < 0 ? 0 : from[i] > peak ? peak : from[i];  // NaN stays: it becomes 0
-        // Adding 2^23 leaves the integer, rounded half to even, in the low bits.
-        const float moved = value + 8388608.0f;
-        int32_t bits;
-        memcpy(&bits, &moved, 4);
-        const T sample = (T)((bits & 0x7fffff) << shift);
-        if (step == sizeof(T)) {
-            to[i] = sample;
-        } else {
-            memcpy(row + (int64_t)(first + i) * step, &sample, sizeof(T));
-        }
+        const T sample = (T)(rounded(from[i], peak) << shift);
+        memcpy(row + (int64_t)(first + i) * step, &sample, sizeof(T));
     }
 }
 

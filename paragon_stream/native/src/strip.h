@@ -75,7 +75,7 @@ struct Reader {
         vectors = strip.vectors;
         pitch = (int64_t)vectors * L + 64;
         plain = memory.floats(pitch);
-        scratch = memory.floats(2 * pitch);
+        scratch = memory.floats(4 * pitch);
     }
     // Row `row` of the luma grid, all components, as [vector][component][lane].
     void read(int row, float *to) const {
@@ -83,11 +83,7 @@ struct Reader {
         for (int c = 0; c < width; c++) {
             input_row(frame->inputs[c], program->input[c], row, first, vectors * L, program->centre, scratch, pitch,
                       plain);
-            for (int lane = 0; lane < L; lane++) {
-                const float *from = plain + lane * vectors;
-                float *at = to + c * L + lane;
-                for (int j = 0; j < vectors; j++) at[(int64_t)j * width * L] = from[j];
-            }
+            from_plain(to + c * L, width * L, plain, vectors);
         }
     }
 };
@@ -190,10 +186,10 @@ template <class P, int F> struct Writer {
         }
         plain_pitch = (int64_t)vectors * L + 16;
         cells = memory.floats((int64_t)(vectors + 16) * outputs * L);
-        plain = memory.floats(plain_pitch);
+        plain = memory.floats(plain_pitch * most);
         pitch = (int64_t)vectors * L * most + 64;
         line = memory.floats(pitch * most);
-        scratch = memory.floats(2 * pitch + 64);
+        scratch = memory.floats(4 * pitch);
     }
 
     // After row y of conv_mid's results is there: every row of cells that it completes, and its samples.
@@ -295,15 +291,11 @@ template <class P, int F> struct Writer {
             const int begin = first_cell * across - output.lead[1];  // sample of the first cell
             for (int q = 0; q < across; q++) {
                 const int channel = output.channel + r * across + q;
-                for (int lane = 0; lane < L; lane++) {
-                    const float *from = cells + (int64_t)channel * L + lane;
-                    float *to = plain + lane * per_lane;
-                    for (int j = 0; j < per_lane; j++) to[j] = from[(int64_t)j * tail.outputs * L];
-                }
-                const float *from = plain + first_cell - origin;
-                for (int j = 0; j < end_cell - first_cell; j++) line[j * across + q] = from[j] + output.offset;
+                to_plain(plain + q * plain_pitch, cells + (int64_t)channel * L, tail.outputs * L, per_lane);
             }
+            interleave(line, plain + first_cell - origin, plain_pitch, across, end_cell - first_cell);
             float *at = line + left - begin;
+            for (int c = 0; c < right - left; c++) at[c] += output.offset;
             add_base(program, frame, output, row, left, right, scratch, pitch, at);
             write_row(at, frame->outputs[index], row, left, right - left, output.peak);
         }
