@@ -157,12 +157,16 @@ INLINE int32_t rounded(float value, float peak) {
 template <typename T>
 static void write_samples(const float *from, const Plane &plane, uint8_t *row, int first, int count, float peak) {
     const int step = plane.step, shift = plane.shift;
+    int i = 0;
     if (step == sizeof(T)) {
-        T *to = (T *)row + first;
-        for (int i = 0; i < count; i++) to[i] = (T)(rounded(from[i], peak) << shift);
-        return;
+        typedef T Narrow __attribute__((vector_size(sizeof(T) * L)));
+        for (; i + L <= count; i += L) {
+            const V held = smaller(larger(load_loose(from + i), V{}), splat(peak));
+            const Narrow codes = __builtin_convertvector(((VI)(held + 8388608.0f) & 0x7fffff) << shift, Narrow);
+            memcpy(row + (first + i) * sizeof(T), &codes, sizeof(codes));
+        }
     }
-    for (int i = 0; i < count; i++) {
+    for (; i < count; i++) {
         const T sample = (T)(rounded(from[i], peak) << shift);
         memcpy(row + (int64_t)(first + i) * step, &sample, sizeof(T));
     }
