@@ -107,8 +107,17 @@ class Task(Structure):
     _fields_ = (("left", c_int32), ("right", c_int32), ("top", c_int32), ("bottom", c_int32))
 
 
-_SCRATCH = ctypes.CFUNCTYPE(c_int64, POINTER(Program), POINTER(Task))
-_RUN = ctypes.CFUNCTYPE(None, POINTER(Program), POINTER(Frame), POINTER(Task), c_void_p)
+class StreamPlan(Structure):
+    _fields_ = (("map_bytes", c_int64), ("vectors", c_int32), ("passes", c_int32))
+
+
+_REALTIME = ctypes.CFUNCTYPE(c_int64, POINTER(Program), POINTER(Frame), POINTER(Task), c_void_p)
+_PLAN = ctypes.CFUNCTYPE(None, POINTER(Program), POINTER(StreamPlan))
+_ROWS = ctypes.CFUNCTYPE(None, POINTER(Program), c_int32, POINTER(Task))
+_PASS = ctypes.CFUNCTYPE(
+    c_int64, POINTER(Program), POINTER(Frame), c_int32, POINTER(Task), c_void_p, c_void_p, c_void_p
+)
+_CLOSE = ctypes.CFUNCTYPE(None, POINTER(Program), POINTER(Task), c_void_p)
 
 
 class Form(Structure):
@@ -117,6 +126,9 @@ class Form(Structure):
         ("block", c_int32),
         ("operands", c_int32),
         ("unused", c_int32),
-        ("realtime_scratch", _SCRATCH),
-        ("realtime", _RUN),
+        ("realtime", _REALTIME),
+        ("stream_plan", _PLAN),
+        ("stream_rows", _ROWS),
+        ("stream_pass", _PASS),
+        ("stream_close", _CLOSE),
     )

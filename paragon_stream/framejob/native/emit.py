@@ -17,14 +17,14 @@ from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.components import InputPlane, OutputPlane
 from paragon_stream.framejob.conv import Floats
-from paragon_stream.framejob.fold import RealtimeBlock
+from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.tail import PlaneTail, plane_tail
-from paragon_stream.framejob.native.weights import Packing, constant_of, packed, realtime_weights
+from paragon_stream.framejob.native.weights import Packing, block_weights, dense_constant, packed
 from paragon_stream.framejob.taps import FilterBank
 from paragon_stream.native import abi
 
-FEATURES: dict[str, int] = {Variant.REALTIME: 16}
+FEATURES: dict[str, int] = {Variant.REALTIME: 16, Variant.STREAM: 32}
 _MOST_BLOCKS = 8
 
 
@@ -61,7 +61,8 @@ def refusal(job: FrameJob) -> str:
         return f"the engine native computes {FEATURES[spec.variant]} features of {spec.variant}, not {spec}"
     if not 1 <= len(job.blocks) <= _MOST_BLOCKS:
         return f"the engine native computes 1 to {_MOST_BLOCKS} blocks, not {spec}"
-    if not all(isinstance(block, RealtimeBlock) and not block.on_norm for block in job.blocks):
+    kind = {Variant.REALTIME: RealtimeBlock, Variant.STREAM: StreamBlock}[spec.variant]
+    if any(not isinstance(block, kind) or getattr(block, "on_norm", False) for block in job.blocks):
         return f"the engine native has no kernels for the blocks of {spec}"
     if job.resamples or any(plane.has_bars for plane in job.outputs):
         return f"the engine native enlarges {job.scale} times and does not resample"
@@ -93,7 +94,7 @@ class _Emitter:
             for index, component in enumerate(components)
         }
         blocks, missing = self._blocks()
-        missing = constant_of(job.mid, missing)
+        missing = dense_constant(job.mid, missing)
         groups: dict[object, list[int]] = {}
         for component, tail in tails.items():
             groups.setdefault(tail.window, []).append(component)
@@ -147,13 +148,15 @@ class _Emitter:
         )
 
     def _blocks(self) -> tuple[list[abi.Block], NDArray[np.float64]]:
-        own = tuple(block for block in self._job.blocks if isinstance(block, RealtimeBlock))
-        weights, missing = realtime_weights(own, self._packing)
+        weights, missing = block_weights(self._job.blocks, self._packing)
         made = [
             abi.Block(
                 expand=self._floats(each.expand),
                 depthwise=self._floats(each.depthwise),
                 project=self._floats(each.project),
+                near_far=self._floats(each.near_far) if each.near_far is not None else None,
+                fuse=self._floats(each.fuse) if each.fuse is not None else None,
+                limit=each.limit,
             )
             for each in weights
         ]

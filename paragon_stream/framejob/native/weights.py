@@ -6,13 +6,15 @@ it. That leaves three biases: conv_in's (with the frame's strength), the depthwi
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.framejob.conv import Conv, Doubles, Floats
-from paragon_stream.framejob.fold import RealtimeBlock
+from paragon_stream.framejob.fold import Block, RealtimeBlock, StreamBlock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +26,15 @@ class Packing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealtimeWeights:
+class BlockWeights:
+    """As `Block` in native/src/abi.h; the last three are Stream's."""
+
     expand: Floats
     depthwise: Floats
     project: Floats
+    near_far: Floats | None = None
+    fuse: Floats | None = None
+    limit: float = math.inf
 
 
 def packed(weight: NDArray[np.floating], packing: Packing) -> Floats:
@@ -50,32 +57,57 @@ def rounded_to_bf16(values: Floats) -> Floats:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-def realtime_weights(
-    blocks: tuple[RealtimeBlock, ...], packing: Packing
-) -> tuple[list[RealtimeWeights], Doubles]:
-    """The blocks, and the constant per feature that their results lack."""
-    missing = np.zeros(len(blocks[0].project.bias)) if blocks else np.zeros(1)
+def block_weights(blocks: Sequence[Block], packing: Packing) -> tuple[list[BlockWeights], Doubles]:
+    """The blocks, and the constant per feature that their results lack. Raises TypeError for other blocks."""
+    missing: Doubles = np.zeros(1)
     made = []
     for block in blocks:
-        made.append(
-            RealtimeWeights(
-                expand=packed(block.expand.weight, packing),
-                depthwise=_depthwise(block.depthwise, constant_of(block.expand, missing)),
-                project=packed(block.project.weight, packing),
-            )
-        )
+        match block:
+            case RealtimeBlock():
+                made.append(_realtime(block, missing, packing))
+            case StreamBlock():
+                made.append(_stream(block, missing, packing))
+            case _:
+                raise TypeError(f"there are no kernels for {block}")
         missing = missing + block.project.bias
     return made, missing
 
 
-def constant_of(conv: Conv, missing: Doubles) -> Doubles:
-    """What a dense convolution makes of a constant input, per output."""
-    total: Doubles = conv.weight.astype(np.float64).sum(axis=(2, 3)) @ missing + conv.bias
+def _realtime(block: RealtimeBlock, missing: Doubles, packing: Packing) -> BlockWeights:
+    return BlockWeights(
+        expand=packed(block.expand.weight, packing),
+        depthwise=_with_bias(block.depthwise, dense_constant(block.expand, missing)),
+        project=packed(block.project.weight, packing),
+    )
+
+
+def _stream(block: StreamBlock, missing: Doubles, packing: Packing) -> BlockWeights:
+    mixed = dense_constant(block.from_near, _depthwise_constant(block.near, missing))
+    mixed = mixed + dense_constant(block.from_far, _depthwise_constant(block.far, missing))
+    gates = zip(block.gate, block.expand, strict=True)
+    return BlockWeights(
+        expand=packed(np.concatenate([conv.weight for conv in block.expand]), packing),
+        depthwise=np.concatenate([_with_bias(gate, dense_constant(expand, mixed)) for gate, expand in gates]),
+        project=packed(block.project.weight, packing),
+        near_far=np.concatenate([conv.weight.reshape(-1, 9) for conv in (block.near, block.far)]),
+        fuse=packed(np.concatenate([block.from_near.weight, block.from_far.weight], axis=1), packing),
+        limit=block.limit,
+    )
+
+
+def dense_constant(conv: Conv, missing: Doubles) -> Doubles:
+    """What a dense convolution makes of a constant per input, per output."""
+    inputs = np.broadcast_to(missing, conv.weight.shape[1:2])
+    total: Doubles = conv.weight.astype(np.float64).sum(axis=(2, 3)) @ inputs + conv.bias
     return total
 
 
-def _depthwise(conv: Conv, missing: Doubles) -> Floats:
-    """Per channel 9 taps and the bias."""
-    taps = conv.weight.reshape(-1, 9).astype(np.float64)
-    bias = conv.bias + taps.sum(axis=1) * missing
-    return np.concatenate([taps, bias[:, None]], axis=1).astype(np.float32)
+def _depthwise_constant(conv: Conv, missing: Doubles) -> Doubles:
+    total: Doubles = conv.weight.astype(np.float64).sum(axis=(1, 2, 3)) * missing + conv.bias
+    return total
+
+
+def _with_bias(conv: Conv, missing: Doubles) -> Floats:
+    """Per channel 9 taps, and the bias with what the taps make of `missing`."""
+    bias = _depthwise_constant(conv, missing).astype(np.float32)
+    return np.concatenate([conv.weight.reshape(-1, 9), bias[:, None]], axis=1)

@@ -101,12 +101,26 @@ typedef struct {
     int32_t left, right, top, bottom;
 } Task;
 
-// What one set of instructions offers.
+// How Stream is computed: pass 0 is conv_in, one for each block, then conv_mid and the tail.
+typedef struct {
+    int64_t map_bytes;  // of the features of a frame; two are needed
+    int32_t vectors;    // of a row of them
+    int32_t passes;
+} StreamPlan;
+
+// What one set of instructions offers. Scratch of a null pointer: only how much would be needed is said.
 typedef struct {
     int32_t lanes;        // pixels of a vector
     int32_t block;        // outputs that a dense kernel computes at once
     int32_t operands;     // channels in one 32-bit operand of a dense kernel: 1 fp32, 2 bf16
     int32_t unused;
-    int64_t (*realtime_scratch)(const Program *, const Task *);
-    void (*realtime)(const Program *, const Frame *, const Task *, void *scratch);
+    int64_t (*realtime)(const Program *, const Frame *, const Task *, void *scratch);
+    void (*stream_plan)(const Program *, StreamPlan *);
+    // All rows of a pass. Tasks of one may be computed in any order, by several threads.
+    void (*stream_rows)(const Program *, int32_t pass, Task *);
+    // A task is rows [top, bottom) and, for a block, vectors [left, right). Returns the bytes of scratch.
+    int64_t (*stream_pass)(const Program *, const Frame *, int32_t pass, const Task *, void *from, void *to,
+                           void *scratch);
+    // After a block's pass: the ends of its rows.
+    void (*stream_close)(const Program *, const Task *, void *map);
 } Form;

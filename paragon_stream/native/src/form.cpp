@@ -5,6 +5,7 @@
 
 namespace {
 #include "realtime.h"
+#include "stream.h"
 
 #if FORM_OPERANDS == 2
 typedef Paired Operands;
@@ -12,18 +13,50 @@ typedef Paired Operands;
 typedef Exact Operands;
 #endif
 
-int64_t realtime_scratch(const Program *program, const Task *task) {
-    Scratch memory = {nullptr, 0};
-    Realtime<Operands, 16> network;
-    network.make(memory, program, nullptr, task);
-    return memory.used;
-}
-
-void realtime(const Program *program, const Frame *frame, const Task *task, void *scratch) {
+int64_t realtime(const Program *program, const Frame *frame, const Task *task, void *scratch) {
     Scratch memory = {(uint8_t *)scratch, 0};
     Realtime<Operands, 16> network;
     network.make(memory, program, frame, task);
-    network.run();
+    if (scratch) network.run();
+    return memory.used;
+}
+
+typedef Stream<Operands, 32> StreamNetwork;
+
+void stream_plan(const Program *program, StreamPlan *plan) {
+    StreamNetwork network;
+    network.make(program, nullptr);
+    plan->map_bytes = network.map_bytes();
+    plan->vectors = network.strip.vectors;
+    plan->passes = program->blocks + 2;
+}
+
+// The rows of a pass, as a task's.
+void stream_rows(const Program *program, int32_t pass, Task *task) {
+    StreamNetwork network;
+    network.make(program, nullptr);
+    *task = {0, network.strip.vectors, network.first_row(pass), network.end_row(pass)};
+}
+
+int64_t stream_pass(const Program *program, const Frame *frame, int32_t pass, const Task *task, void *from, void *to,
+                    void *scratch) {
+    Scratch memory = {(uint8_t *)scratch, 0};
+    StreamNetwork network;
+    network.make(program, frame);
+    if (pass == 0) {
+        network.first_pass(memory, task, network.map(to));
+    } else if (pass <= program->blocks) {
+        network.block_pass(memory, pass - 1, task, network.map(from), network.map(to));
+    } else {
+        network.last_pass(memory, task, network.map(from));
+    }
+    return memory.used;
+}
+
+void stream_close(const Program *program, const Task *task, void *map) {
+    StreamNetwork network;
+    network.make(program, nullptr);
+    network.close_rows(network.map(map), task->top, task->bottom);
 }
 }  // namespace
 
@@ -32,6 +65,6 @@ void realtime(const Program *program, const Frame *frame, const Task *task, void
 extern "C" {
 extern EXPORTED const Form JOINED(paragon_form_, FORM);
 const Form JOINED(paragon_form_, FORM) = {
-    FORM_LANES, BLOCK, FORM_OPERANDS, 0, realtime_scratch, realtime,
+    FORM_LANES, BLOCK, FORM_OPERANDS, 0, realtime, stream_plan, stream_rows, stream_pass, stream_close,
 };
 }

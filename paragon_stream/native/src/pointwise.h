@@ -68,9 +68,9 @@ INLINE void add_to(float *to, const float *from, const float *x, int64_t pitch, 
     }
 }
 
-// fp32 channels of NV vectors as operands.
-template <class P, int NV> INLINE void convert(float *to, const float *from, int channels) {
-    for (int v = 0; v < NV; v++) {
+// fp32 channels of `count` vectors as operands.
+template <class P> INLINE void convert(float *to, const float *from, int channels, int64_t count) {
+    for (int64_t v = 0; v < count; v++) {
         for (int c = 0; c < channels; c += 2) {
             const float *pair = from + (v * channels + c) * L;
             P::put(to + v * channels / P::channels * L, c, load(pair), load(pair + L));

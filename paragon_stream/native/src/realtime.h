@@ -79,12 +79,12 @@ template <class P, int F> struct Realtime {
             branch<NV>(to, b - 1, y, j);
         }
         if (b == program->blocks) {
-            if (!exact) convert<P, NV>(last.row(y) + (int64_t)j * width * L, to, F);
+            if (!exact) convert<P>(last.row(y) + (int64_t)j * width * L, to, F, NV);
             return;
         }
         const float *x = to;
         if (!exact) {
-            convert<P, NV>(operands, to, F);
+            convert<P>(operands, to, F, NV);
             x = operands;
         }
         mix<P, Exact, NV>(expanded[b].row(y) + (int64_t)j * wide * L, wide * L, x, width * L, width,

@@ -1,0 +1,103 @@
+"""One frame on its way through the engine `native`: its planes as the kernels take them, and its completion."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.native.emit import NativeProgram
+from paragon_stream.native import abi
+from paragon_stream.runtimes.base import Plane
+
+type Stage = Sequence[Callable[[], None]]
+"""Parts of the work on a frame that may be done in any order, all of them before the next stage."""
+
+
+class NativeFrame:
+    """The structures of one frame; keeps its arrays alive."""
+
+    def __init__(
+        self, program: NativeProgram, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float
+    ) -> None:
+        job = program.job
+        bias = program.first_bias(strength)
+        came = _views(inputs, job.source, [plane.component for plane in program.inputs])
+        made = _views(outputs, job.target, [plane.component for plane in program.outputs])
+        self._kept = (inputs, outputs, bias, came, made)
+        self.frame = abi.Frame(inputs=came, outputs=made, first_bias=bias.ctypes.data)
+        pixels = job.target.pixel_format
+        for array, held in zip(outputs, pixels.stored, strict=True):
+            for position, component in enumerate(held):
+                if component not in job.all_outputs:  # padding, and alpha where the source has none
+                    part = array[..., position] if len(held) > 1 else array
+                    part[...] = pixels.peak << pixels.shift
+
+
+def _views(planes: Sequence[Plane], format: FrameFormat, components: Sequence[int]) -> Any:
+    """`Plane`s of the components, in that order."""
+    pixels = format.pixel_format
+    size = pixels.bytes_per_sample
+    found = {}
+    for array, held in zip(planes, pixels.stored, strict=True):
+        for position, component in enumerate(held):
+            found[component] = abi.Plane(
+                samples=array.ctypes.data + position * size,
+                row_bytes=array.strides[0],
+                step=len(held) * size,
+                bytes=size,
+                shift=pixels.shift,
+                rows=array.shape[0],
+                columns=array.shape[1],
+            )
+    return (abi.Plane * len(components))(*(found[component] for component in components))
+
+
+class NativeRun:
+    """The completion of one frame. Its stages follow one another; each is dealt out to the pool's threads."""
+
+    def __init__(self, pool: Executor, stages: Generator[Stage], over: Callable[[], None]) -> None:
+        """`over` is called once, when nothing of the frame is left to do, whatever came of it."""
+        self._pool = pool
+        self._stages = stages
+        self._over = over
+        self._left = 0
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+
+    def begin(self) -> None:
+        self._next()
+
+    def wait(self) -> None:
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _next(self) -> None:
+        """Deal out the next stage; called by whoever finished the one before."""
+        try:
+            if self._error:
+                self._stages.close()
+            if stage := next(self._stages, None):
+                self._left = len(stage)
+                for part in stage:
+                    self._pool.submit(self._do, part)
+                return
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+        self._over()
+
+    def _do(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except BaseException as error:
+            self._error = error
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._next()
