@@ -72,7 +72,7 @@ def _precision(chosen: Kernels) -> Precision:
 
 
 class NativeSession:
-    """See `Session`. A pool of threads works on the parts of frames, of several at once where that is wanted."""
+    """See `Session`. A pool of threads works on the parts of one frame or of several."""
 
     engine = "native"
 

@@ -1,4 +1,4 @@
-"""One frame on its way through the engine `native`: its planes as the kernels take them, and its completion."""
+"""One frame in the engine `native`: its planes as the kernels take them, and its completion."""
 
 from __future__ import annotations
 

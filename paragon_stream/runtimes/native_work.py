@@ -20,8 +20,8 @@ from paragon_stream.runtimes.native_frame import NativeFrame, Stage
 _STRIP = 512
 """Columns of Realtime that one part computes, about: its maps' rows should stay in a core's own cache."""
 
-_RANGE = 256
-"""Columns of a block of Stream that one part computes, about; the rows that it keeps have 14 times the channels."""
+_RANGE = 400
+"""Columns of a block of Stream that one part computes, about: as much of its widest maps as a cache holds."""
 
 _LEAST_BAND = 64
 """Rows below which a frame is not split further: a band of Realtime computes 14 more rows."""
@@ -78,7 +78,7 @@ class RealtimeWork:
 
 
 class StreamWork:
-    """A stage for conv_in, one for each block, one for the rest; between them two maps of the frame's features."""
+    """A stage for conv_in, one for each block, one for the rest; between them maps of the frame's features."""
 
     def __init__(self, program: NativeProgram, entry: abi.Form, threads: int, flavour: Flavour) -> None:
         self._program = program
@@ -130,7 +130,7 @@ class StreamWork:
 
 
 def _bands(height: int, columns: int, threads: int) -> int:
-    """Into how many bands to cut `height` rows of `columns` columns, so that all threads have as much to do."""
+    """Into how many bands to cut `height` rows in `columns` strips, so that all threads have as much to do."""
     bands = 1
     while columns * bands % threads and height // (bands + 1) >= _LEAST_BAND:
         bands += 1

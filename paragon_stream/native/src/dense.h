@@ -38,10 +38,14 @@ struct Paired {
 #endif
 
 #if FORM_LANES == 16
-enum { BLOCK = 8, WIDE = 3 };
+enum { BLOCK = 8 };
 #else
-enum { BLOCK = 4, WIDE = 3 };
+enum { BLOCK = 4 };
 #endif
+enum {
+    DENSE = 3,  // vectors beside BLOCK outputs
+    WIDE = 6,   // vectors that pass from a depthwise convolution to a dense one at once
+};
 
 // Vectors that are computed at once beside OB outputs: as many as registers hold.
 constexpr int vectors_beside(int outputs) {
@@ -66,6 +70,16 @@ INLINE const float *accumulate(V (&acc)[OB][NV], const float *x, int64_t pitch, 
     }
     return w;
 }
+
+// Calls work<n>(j) for groups of n vectors, together first ... end - 1: as many of `wide` as there are, then smaller.
+#define IN_GROUPS(wide, first, end, work)                    \
+    do {                                                     \
+        int j = first;                                       \
+        for (; j + wide <= (end); j += wide) work(wide);     \
+        for (; j + 3 <= (end) && wide > 3; j += 3) work(3);  \
+        for (; j + 2 <= (end); j += 2) work(2);              \
+        for (; j < (end); j++) work(1);                      \
+    } while (0)
 
 // Vectors left of the first and right of the last, `halo` of each, of a row of `width` words a vector.
 INLINE void wrap_ends(float *row, int vectors, int width, int halo) {

@@ -39,10 +39,16 @@ INLINE void depthwise(V (&sum)[NV], const float *const *rows, int width, int c, 
     }
 }
 
+// Both of these compute vectors by DENSE, where there are more.
+//
 // to[v][channel], stored as Q does = each of `outputs` sums over one vector's `count` operands.
 template <class P, class Q, int NV>
-INLINE void mix(float *to, int64_t to_pitch, const float *x, int64_t pitch, int count, const float *w,
-                  int outputs) {
+INLINE void mix(float *to, int64_t to_pitch, const float *x, int64_t pitch, int count, const float *w, int outputs) {
+    if constexpr (NV > DENSE) {
+        mix<P, Q, DENSE>(to, to_pitch, x, pitch, count, w, outputs);
+        mix<P, Q, NV - DENSE>(to + DENSE * to_pitch, to_pitch, x + DENSE * pitch, pitch, count, w, outputs);
+        return;
+    } else
     for (int o = 0; o < outputs; o += BLOCK) {
         V acc[BLOCK][NV] = {};
         w = accumulate<P, BLOCK, NV>(acc, x, pitch, count, w);
@@ -56,6 +62,12 @@ INLINE void mix(float *to, int64_t to_pitch, const float *x, int64_t pitch, int 
 template <class P, int NV>
 INLINE void add_to(float *to, const float *from, const float *x, int64_t pitch, int count, const float *w,
                    int outputs) {
+    if constexpr (NV > DENSE) {
+        add_to<P, DENSE>(to, from, x, pitch, count, w, outputs);
+        add_to<P, NV - DENSE>(to + DENSE * outputs * L, from + DENSE * outputs * L, x + DENSE * pitch, pitch, count, w,
+                              outputs);
+        return;
+    } else
     for (int o = 0; o < outputs; o += BLOCK) {
         V acc[BLOCK][NV];
         UNROLL for (int k = 0; k < BLOCK; k++) {

@@ -61,9 +61,9 @@ template <class P, int F> struct Realtime {
 
     // Row y of the features that enter block b, or conv_mid, and what the block expands them to.
     void body_row(int b, int y) {
-        int j = 0;
-        for (; j + WIDE <= strip.vectors; j += WIDE) some<WIDE>(b, y, j);
-        for (; j < strip.vectors; j++) some<1>(b, y, j);
+#define WORK(n) some<n>(b, y, j)
+        IN_GROUPS(WIDE, 0, strip.vectors, WORK);
+#undef WORK
         if (b < program->blocks) {
             wrap_ends(expanded[b].row(y), strip.vectors, wide, 1);
         } else {

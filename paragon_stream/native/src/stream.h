@@ -56,9 +56,9 @@ template <class P, int F> struct Stream {
             wrap_ends(codes.row(y), strip.vectors, program->seen, 1);
             const int at = y - 1;
             if (at < task->top) continue;
-            int j = 0;
-            for (; j + WIDE <= strip.vectors; j += WIDE) some_first<WIDE>(codes, to, at, j);
-            for (; j < strip.vectors; j++) some_first<1>(codes, to, at, j);
+#define WORK(n) some_first<n>(codes, to, at, j)
+            IN_GROUPS(DENSE, 0, strip.vectors, WORK);
+#undef WORK
             wrap_ends(to.row(at), strip.vectors, F, reach);
         }
     }
@@ -76,16 +76,16 @@ template <class P, int F> struct Stream {
         const Block &block = program->block[b];
         for (int y = task->top - 1; y <= task->bottom; y++) {
             float *row = expanded.row(y) - (int64_t)task->left * wide * L;
-            int j = task->left - 1;
-            for (; j + WIDE <= task->right + 1; j += WIDE) some_expanded<WIDE>(block, from, y, j, filtered, mixed, row);
-            for (; j < task->right + 1; j++) some_expanded<1>(block, from, y, j, filtered, mixed, row);
+#define WORK(n) some_expanded<n>(block, from, y, j, filtered, mixed, row)
+            IN_GROUPS(WIDE, task->left - 1, task->right + 1, WORK);
+#undef WORK
             const int at = y - 1;
             if (at < task->top) continue;
             const float *rows[3];
             for (int r = 0; r < 3; r++) rows[r] = expanded.row(at - 1 + r) - (int64_t)task->left * wide * L;
-            j = task->left;
-            for (; j + WIDE <= task->right; j += WIDE) some_gated<WIDE>(block, from, to, at, j, rows, filtered);
-            for (; j < task->right; j++) some_gated<1>(block, from, to, at, j, rows, filtered);
+#define WORK(n) some_gated<n>(block, from, to, at, j, rows, filtered)
+            IN_GROUPS(WIDE, task->left, task->right, WORK);
+#undef WORK
         }
     }
 

@@ -125,7 +125,10 @@ INLINE void first_of(const float *bias, const float *w, const Ring &codes, int y
 }
 template <int F, int NV>
 INLINE void first_features(const Program *program, const Frame *frame, const Ring &codes, int y, int j, float *to) {
-    if (program->seen == 1) {
+    if constexpr (NV > DENSE) {
+        first_features<F, DENSE>(program, frame, codes, y, j, to);
+        first_features<F, NV - DENSE>(program, frame, codes, y, j + DENSE, to + DENSE * F * L);
+    } else if (program->seen == 1) {
         first_of<F, NV, 1>(frame->first_bias, program->first, codes, y, j, to);
     } else {
         first_of<F, NV, 3>(frame->first_bias, program->first, codes, y, j, to);
@@ -151,9 +154,9 @@ __attribute__((noinline)) static void some_mid(const Program *program, const Rin
 }
 template <class P, int F>
 static void mid_row(const Program *program, int vectors, const Ring &x, const Ring &mid, int y) {
-    int j = 0;
-    for (; j + WIDE <= vectors; j += WIDE) some_mid<P, F, WIDE>(program, x, mid, y, j);
-    for (; j < vectors; j++) some_mid<P, F, 1>(program, x, mid, y, j);
+#define WORK(n) some_mid<P, F, n>(program, x, mid, y, j)
+    IN_GROUPS(DENSE, 0, vectors, WORK);
+#undef WORK
     wrap_ends(mid.row(y), vectors, F / P::channels, tail_halo(program));
 }
 
