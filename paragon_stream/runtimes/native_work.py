@@ -78,7 +78,7 @@ class RealtimeWork:
 
 
 class StreamWork:
-    """A stage for conv_in, one for each block, one for the rest; between them maps of the frame's features."""
+    """A stage for conv_in, one for each block, one for the rest; between them maps of all features."""
 
     def __init__(self, program: NativeProgram, entry: abi.Form, threads: int, flavour: Flavour) -> None:
         self._program = program
@@ -130,7 +130,7 @@ class StreamWork:
 
 
 def _bands(height: int, columns: int, threads: int) -> int:
-    """Into how many bands to cut `height` rows in `columns` strips, so that all threads have as much to do."""
+    """How many bands to cut `height` rows in `columns` strips into: all threads have as much to do."""
     bands = 1
     while columns * bands % threads and height // (bands + 1) >= _LEAST_BAND:
         bands += 1

@@ -61,7 +61,7 @@ def refusal(job: FrameJob) -> str:
         return f"the engine native computes {FEATURES[spec.variant]} features of {spec.variant}, not {spec}"
     if not 1 <= len(job.blocks) <= _MOST_BLOCKS:
         return f"the engine native computes 1 to {_MOST_BLOCKS} blocks, not {spec}"
-    kind = {Variant.REALTIME: RealtimeBlock, Variant.STREAM: StreamBlock}[spec.variant]
+    kind = RealtimeBlock if spec.variant == Variant.REALTIME else StreamBlock
     if any(not isinstance(block, kind) or getattr(block, "on_norm", False) for block in job.blocks):
         return f"the engine native has no kernels for the blocks of {spec}"
     if job.resamples or any(plane.has_bars for plane in job.outputs):
