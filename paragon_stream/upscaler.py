@@ -54,6 +54,7 @@ def choose_network(
     size = parse_size(options.to)
     fit = parse_fit(options.fit, size)
     placement = None if size is None else place(source, size, fit, grain=grain, turned=turned)
+    strength = parse_strength(options.strength)
     weights = load_weights(
         options.weights,
         variant=options.variant,
@@ -61,8 +62,10 @@ def choose_network(
         alpha=options.alpha,
         window_size=options.window_size,
         factor=placement.factor if placement else None,
+        # A strength that was asked for means the conditioned default, whatever the source is.
+        full_chroma=source.pixel_format.has_full_chroma and strength is None,
     )
-    if parse_strength(options.strength) is not None and not weights.spec.conditioned:
+    if strength is not None and not weights.spec.conditioned:
         raise UsageError(
             f"the weights {weights.name} are not conditioned on strength, so {options.strength} means nothing"
         )

@@ -12,6 +12,8 @@ from paragon_stream.datafiles import data_folder
 
 _NAME = re.compile(r"(?P<variant>[a-z]+)_x(?P<scale>\d+)_(?P<name>[a-z0-9-]+)\.safetensors")
 _DEFAULT_ORDER = ("video", "fidelity")
+_FULL_CHROMA_ORDER = ("fidelity", "video")
+"""For RGB and 4:4:4: `video` saw 4:2:0 alone in training, and fringes sharper chroma."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -23,7 +25,7 @@ class ShippedSet:
     name: str
     path: Path
     is_default: bool = False
-    """Whether it is what `weights=None` takes."""
+    """Whether it is what `weights=None` takes where chroma is subsampled."""
 
 
 def engines_folder() -> Path:
@@ -53,15 +55,13 @@ def list_shipped(folder: Path | None = None) -> list[ShippedSet]:
 
 
 def find_shipped(
-    name: str | None, *, variant: str, scale: int, folder: Path | None = None
+    name: str | None, *, variant: str, scale: int, full_chroma: bool = False, folder: Path | None = None
 ) -> ShippedSet | None:
-    """The set called `name`, or without a name the default one: `video`, else `fidelity`."""
-    for each in list_shipped(folder):
-        if (each.variant, each.scale) == (variant, scale) and (
-            each.is_default if name is None else each.name == name
-        ):
-            return each
-    return None
+    """The set called `name`. Without a name the default one: `video`, else `fidelity`; in the other order
+    with `full_chroma`, for sources whose chroma is not subsampled."""
+    wanted = (name,) if name is not None else _FULL_CHROMA_ORDER if full_chroma else _DEFAULT_ORDER
+    found = {s.name: s for s in list_shipped(folder) if (s.variant, s.scale) == (variant, scale)}
+    return next((found[each] for each in wanted if each in found), None)
 
 
 def scale_for(factor: Fraction, name: str | None, *, variant: str, folder: Path | None = None) -> int:

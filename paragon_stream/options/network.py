@@ -13,7 +13,8 @@ class UpscalerOptions:
     """Which network runs, how large the result is, and what computes it.
 
     `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. Without
-    `scale`, the smallest shipped network that is enough for `to` runs.
+    `scale`, the smallest shipped network that is enough for `to` runs. `weights` None is the default set:
+    `video`, but `fidelity` for RGB and 4:4:4, unless `strength` is a number.
     """
 
     variant: str | None = option(None, "Network: realtime (default), stream, photo or pro.", metavar="NAME")

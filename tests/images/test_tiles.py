@@ -27,7 +27,8 @@ def run_tiled(
     shapes = target.plane_shapes(placement.columns.total, placement.rows.total)
     outputs = [np.empty(shape, depth) for shape in shapes]
     with PictureUpscaler(OPTIONS, tile=tile) as up:
-        up.run((load_weights(None), placement), source, planes, target, color, outputs)
+        weights = load_weights(None, full_chroma=source.pixel_format.has_full_chroma)
+        up.run((weights, placement), source, planes, target, color, outputs)
     return outputs
 
 
