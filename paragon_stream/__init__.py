@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from paragon_stream.report import StageReport as StageReport
     from paragon_stream.report import StrengthReport as StrengthReport
     from paragon_stream.upscaler import Upscaler as Upscaler
+    from paragon_stream.verification.findings import Verification as Verification
+    from paragon_stream.verification.verifier import verify as verify
 
 __version__ = "0.1.0"
 
@@ -76,6 +78,8 @@ _HOMES = {
     "live": "paragon_stream.livestream",
     "plan_render": "paragon_stream.render.plan",
     "run": "paragon_stream.render.run",
+    "verify": "paragon_stream.verification.verifier",
+    "Verification": "paragon_stream.verification.findings",
     "upscale": "paragon_stream.api",
     "upscale_images": "paragon_stream.images",
 }

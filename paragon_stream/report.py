@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.media.facts.info import Damage as Damage
@@ -129,6 +129,8 @@ class Report:
     """None where the weights are not conditioned on it."""
     damage: Damage = field(default_factory=Damage)
     warnings: tuple[str, ...] = ()
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for, as `RenderRequest.to_json` stores it: `paragon-stream verify --plan` reads it."""
 
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""

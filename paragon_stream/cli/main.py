@@ -24,6 +24,7 @@ COMMANDS = {
     "probe": ("paragon_stream.cli.probe", "What is in a file, and what would be done with each stream."),
     "models": ("paragon_stream.cli.models", "Shipped weights and their quality; `models export`."),
     "export": ("paragon_stream.cli.export", "A network as a file that other programs run."),
+    "verify": ("paragon_stream.cli.verify", "Compare a render with its source: is anything lost or wrong?"),
     "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
     "doctor": ("paragon_stream.cli.doctor", "What this machine has, what is missing, how to get it."),
     "engine": ("paragon_stream.cli.engine", "Build TensorRT engines beforehand; list and remove them."),

@@ -70,6 +70,13 @@ def render_line(progress: RenderProgress) -> str:
     return ", ".join(parts)
 
 
+def comparison_line(progress: RenderProgress) -> str:
+    """How far a verification is."""
+    total = f"/{progress.total}" if progress.total else ""
+    left = "" if progress.eta is None else f", {clock(progress.eta)} left"
+    return f"compared {progress.frames}{total} frames, {progress.fps:.1f} fps{left}"
+
+
 def live_line(progress: LiveProgress) -> str:
     """How a live session is doing."""
     parts = [

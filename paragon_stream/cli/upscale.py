@@ -11,6 +11,8 @@ from paragon_stream import __version__
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
+from paragon_stream.cli.verify import verify_render
+from paragon_stream.errors import UsageError
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
@@ -37,6 +39,7 @@ class _MainCommand(click.Command):
 @choices(OutputOptions)
 @report_option
 @trace_option
+@click.option("--verify", is_flag=True, help="Compare the result with the source afterwards.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 @click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")
@@ -44,6 +47,7 @@ def command(
     source: str,
     destination: str,
     report: Path | None,
+    verify: bool,
     quiet: bool,
     verbose: bool,
     **options: Any,
@@ -62,6 +66,8 @@ def command(
 
     check_reports(report, options["trace"])
     check_standard_output(destination)
+    if verify and (is_images(source, destination) or destination == "-"):
+        raise UsageError("--verify compares video files: leave it out for pictures and pipes")
     if is_images(source, destination):
         images = run_images(
             source,
@@ -87,3 +93,5 @@ def command(
             f"{clock(result.wall_seconds)} ({result.fps:.1f} fps), {size(result.bytes_out)}",
             err=True,
         )
+    if verify:
+        verify_render(result, quiet=quiet)

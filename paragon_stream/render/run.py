@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,4 +96,5 @@ def run(
             strength=strengths.report() if plan.weights.spec.conditioned else None,
             damage=reader.damage,
             warnings=tuple(warnings.said),
+            request=json.loads(request.to_json()),
         )

@@ -29,7 +29,7 @@ FLOORS = (
     ("upscaler", "report"),
     ("tiles", "render"),
     ("live_session",),
-    ("api", "livestream", "images", "bench", "doctor", "engines", "vapoursynth", "train"),
+    ("api", "livestream", "images", "bench", "doctor", "engines", "vapoursynth", "train", "verification"),
     ("cli",),
     ("__init__", "__main__"),
 )

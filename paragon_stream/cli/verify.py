@@ -1,0 +1,81 @@
+"""`paragon-stream verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from paragon_stream.cli.reports import check_reports
+from paragon_stream.errors import OutputError, ParagonError
+
+if TYPE_CHECKING:
+    from paragon_stream.report import Report
+    from paragon_stream.verification.findings import Verification
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("source", metavar="SRC")
+@click.argument("output", metavar="OUT")
+@click.option(
+    "--plan",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="RENDER.json",
+    help="What --report wrote for the render; without it, default options are assumed.",
+)
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html|.json",
+    help="Write the result as a page or as JSON.",
+)
+@click.option("--quiet", is_flag=True, help="Print findings only.")
+def command(source: str, output: str, plan: Path | None, report: Path | None, quiet: bool) -> None:
+    """Compare OUT, a render of SRC, with SRC: frames, times, streams, tags, colours and pictures.
+
+    Exit code 0 means that nothing is wrong, 1 that something is.
+    """
+    from paragon_stream.cli.progress import ProgressDisplay, comparison_line
+    from paragon_stream.verification.verifier import verify
+
+    check_reports(report, None)
+    if report is not None and report.suffix.lower() not in (".html", ".json"):
+        raise click.UsageError(f"--report {report}: the name must end in .html or .json")
+    with ProgressDisplay(comparison_line, quiet=quiet) as display:
+        result = verify(source, output, plan=plan, on_progress=display)
+    _show(result, report, quiet=quiet)
+
+
+def verify_render(render: Report, *, quiet: bool) -> None:
+    """`--verify` behind a render. Raises `Refuted` if something is wrong."""
+    from paragon_stream.cli.progress import ProgressDisplay, comparison_line
+    from paragon_stream.verification.verifier import verify
+
+    with ProgressDisplay(comparison_line, quiet=quiet) as display:
+        result = verify(render.source, render.destination, plan=render, on_progress=display)
+    _show(result, None, quiet=quiet)
+
+
+def _show(result: Verification, report: Path | None, *, quiet: bool) -> None:
+    """Print a verification and write its report. Raises `Refuted` if something is wrong."""
+    from paragon_stream.verification.page import to_html
+
+    if report is not None:
+        text = to_html(result) if report.suffix.lower() == ".html" else result.to_json()
+        try:
+            report.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"the report cannot be written to {report}: {error.strerror}") from error
+    for finding in result.findings:
+        click.echo(str(finding))
+    if not result.ok:
+        count = len(result.findings)
+        raise Refuted(f"{result.output} is not right: {count} finding{'s' if count > 1 else ''}, see above")
+    if not quiet:
+        skipped = "".join(f"; {check} not checked: {why}" for check, why in result.skipped.items())
+        click.echo(f"{result.output}: nothing is wrong, {result.frames} frames compared{skipped}")
+
+
+class Refuted(ParagonError):
+    """A verification found something wrong; the findings have been printed."""

@@ -1,0 +1,64 @@
+"""What the output's video says of itself: size, shape of samples, rotation, colours, HDR metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paragon_stream.frame import FrameFormat
+from paragon_stream.media.facts.info import VideoInfo
+from paragon_stream.render.plan import RenderPlan
+from paragon_stream.verification.findings import Check, Finding
+
+
+def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
+    """The output's video beside what the plan says."""
+    wanted, source = plan.output.target, plan.source.video
+    has = found.format
+    if (wanted.width, wanted.height) != (has.width, has.height):
+        yield _format(f"the picture is {has.width}x{has.height}, not {wanted.width}x{wanted.height}")
+    if wanted.pixel_format.depth != has.pixel_format.depth:
+        yield _format(f"the picture has {has.pixel_format.depth} bits, not {wanted.pixel_format.depth}")
+    if wanted.pixel_format.subsampling != has.pixel_format.subsampling:
+        yield _format(f"the pixel format is {has.pixel_format.name}, not {wanted.pixel_format.name}")
+    ratio = has.sample_aspect_ratio / wanted.sample_aspect_ratio
+    if abs(float(ratio) - 1) > 0.002:
+        yield _format(
+            f"the sample aspect ratio is {has.sample_aspect_ratio}, not {wanted.sample_aspect_ratio}"
+        )
+    container = plan.output.container
+    if container is not None and container.rotation:
+        turned = source.display_matrix and source.display_matrix[:5]
+        if turned != (found.display_matrix and found.display_matrix[:5]):
+            yield _format("the rotation is not the source's")
+    if found.interlaced:
+        yield _format("the video is flagged as interlaced")
+    yield from _colours(wanted, has, found.guessed)
+    if (
+        source.hdr is not None
+        and not any("HDR10" in loss for loss in plan.losses)
+        and found.hdr != source.hdr
+    ):
+        yield Finding(check=Check.HDR, message="mastering display or content light is not the source's")
+
+
+def _colours(wanted: FrameFormat, has: FrameFormat, untagged: tuple[str, ...]) -> Iterator[Finding]:
+    for name in ("matrix", "range", "transfer", "primaries"):
+        ours, theirs = getattr(wanted.color, name), getattr(has.color, name)
+        if ours != theirs:
+            yield Finding(
+                check=Check.COLOUR_TAGS, message=f"the {name} is tagged {_of(theirs)}, not {_of(ours)}"
+            )
+        elif name in untagged:
+            yield Finding(check=Check.COLOUR_TAGS, message=f"the {name} is not tagged")
+    subsampled = any(has.pixel_format.subsampling)
+    if subsampled and wanted.color.chroma_location != has.color.chroma_location:
+        ours, theirs = wanted.color.chroma_location, has.color.chroma_location
+        yield Finding(check=Check.COLOUR_TAGS, message=f"chroma is tagged as {_of(theirs)}, not {_of(ours)}")
+
+
+def _of(value: object) -> str:
+    return str(getattr(value, "name", value)).lower()
+
+
+def _format(message: str) -> Finding:
+    return Finding(check=Check.FORMAT, message=message)

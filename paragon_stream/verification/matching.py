@@ -1,0 +1,67 @@
+"""Which frame of the output belongs to which of the source: by the time at which they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from paragon_stream.frame import FrameFormat
+from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.images.sequence_reader import SequenceReader
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded frame. `time` and `duration` are seconds on the output's clock; `duration` 0 is unknown.
+
+    The planes are those of the reader's next frame but one: copy what is to be kept.
+    """
+
+    time: Fraction
+    duration: Fraction
+    planes: Sequence[Plane]
+    format: FrameFormat
+
+
+def frames_of(reader: VideoReader | SequenceReader, shift: Fraction) -> Iterator[Frame]:
+    """The frames of a reader; `shift` (seconds) is taken off their times."""
+    format: FrameFormat | None = reader.changes.format
+    while format is not None:
+        buffers = [_allocate(format), _allocate(format)]
+        turn = 0
+        while (timing := reader.read_into(buffers[turn])) is not None:
+            unit = timing.time_base
+            yield Frame(timing.pts * unit - shift, timing.duration * unit, buffers[turn], format)
+            turn = 1 - turn
+        format = reader.changes.turn()
+
+
+def _allocate(format: FrameFormat) -> list[Plane]:
+    return [np.empty(shape, np.dtype(format.pixel_format.sample_type)) for shape in format.plane_shapes]
+
+
+@dataclass(frozen=True)
+class Match:
+    """Frames of the same time. One of them is None where the other file has none."""
+
+    source: Frame | None
+    output: Frame | None
+
+
+def matched(source: Iterator[Frame], output: Iterator[Frame], interval: Fraction) -> Iterator[Match]:
+    """Pairs of frames whose times are less than half an `interval` (seconds) apart, and those without one."""
+    ours, theirs = next(source, None), next(output, None)
+    while ours is not None or theirs is not None:
+        if ours is None or (theirs is not None and theirs.time + interval / 2 <= ours.time):
+            yield Match(None, theirs)
+            theirs = next(output, None)
+        elif theirs is None or ours.time + interval / 2 <= theirs.time:
+            yield Match(ours, None)
+            ours = next(source, None)
+        else:
+            yield Match(ours, theirs)
+            ours, theirs = next(source, None), next(output, None)

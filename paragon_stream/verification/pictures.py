@@ -1,0 +1,210 @@
+"""The pictures of an output beside those of its source, frame by frame, in bounded memory.
+
+Every frame is compared by the means of its cells (`cells`), some frames also by whole planes (`shift`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.frame import Family, FrameFormat
+from paragon_stream.geometry import Placement
+from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.verification.cells import Cells, Recoding, cell_grids, component_names, eight_bit_scale
+from paragon_stream.verification.findings import Check, Finding, PlaneFigures
+from paragon_stream.verification.shift import ShiftMeter
+
+CLIP_SHIFT, FRAME_SHIFT = 0.5, 2.0
+"""How far means may be from the source's, over the clip and in one frame. 8-bit codes."""
+_CONTRAST = 0.03
+"""How far the slope of cell means may be from 1."""
+_SHIFT = 0.12
+"""Samples of the source: half a sample of a double-size output is 0.25."""
+_CELL_ERROR = 1.5
+"""Root mean square of the cells' errors, each averaged over the clip. 8-bit codes."""
+_MOVEMENT, _CLEARLY = 0.3, 0.4
+"""Mean square difference from which on two source frames are distinct; how much better another frame must
+match."""
+_SHIFT_FRAMES = 12
+"""Frames of a clip that are compared by whole planes."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The cells of an output frame, those that it should have, and when it is shown."""
+
+    seconds: float
+    found: Cells
+    expected: Cells
+
+
+class PictureCheck:
+    """Give it each output frame with its source frame, in order; then ask for `findings`."""
+
+    def __init__(self, source: FrameFormat, target: FrameFormat, placement: Placement, frames: int) -> None:
+        """`frames` is how many there are, roughly."""
+        self._grids = cell_grids(source, target, placement)
+        self._recode = Recoding(source, target)
+        self._scale = eight_bit_scale(target)
+        self._names = component_names(target)
+        same_family = source.pixel_format.family is target.pixel_format.family
+        same_grid = source.pixel_format.subsampling == target.pixel_format.subsampling
+        same_codes = same_family and source.color == target.color
+        self._meter = (
+            ShiftMeter(source, target, placement, eight_bit_scale(source))
+            if same_grid and same_codes
+            else None
+        )
+        self._every = max(1, frames // _SHIFT_FRAMES)
+        self._yuv = target.pixel_format.family is Family.YUV
+        count = len(self._names)
+        self._errors = np.zeros(self._grids[1].means_shape, np.float64)
+        self._largest = np.zeros(count)
+        self._moments = np.zeros((count, 5))
+        """Sums over cells of x, y, x², xy and their number; x is the source, y the output."""
+        self._crossed = np.zeros((count, count))
+        """Sum of squared differences of output component (row) and source component (column)."""
+        self._window: deque[_Pair] = deque(maxlen=3)
+        self._offsets = np.zeros(3)
+        """Sums of squared differences to the source frame before, of the same time, and after it."""
+        self._wrong: dict[str, list[float]] = {}
+        """Kind of fault → the times of frames that have it."""
+        self.frames = 0
+
+    def add(self, seconds: float, source: Sequence[Plane], target: Sequence[Plane]) -> None:
+        """Planes of a source frame and of the output's frame, shown at `seconds`."""
+        expected = self._recode(self._grids[0].means(source)) * self._scale
+        found = self._grids[1].means(target) * self._scale
+        if self._meter is not None and self.frames % self._every == self._every // 2:
+            self._meter.add(source, target)
+        self.frames += 1
+        self._note(_Pair(seconds, found, expected))
+
+    def _note(self, pair: _Pair) -> None:
+        error = pair.found - pair.expected
+        self._errors += error
+        shifts = np.abs(error.mean((1, 2)))
+        self._largest = np.maximum(self._largest, shifts)
+        if (shifts > FRAME_SHIFT).any():
+            self._wrong.setdefault(self._what(pair), []).append(pair.seconds)
+        x, y = pair.expected.reshape(len(shifts), -1), pair.found.reshape(len(shifts), -1)
+        ones = np.full(len(shifts), x.shape[1])
+        self._moments += np.stack([x.sum(1), y.sum(1), (x * x).sum(1), (x * y).sum(1), ones], 1)
+        self._crossed += ((y[:, None] - x[None]) ** 2).mean(2)
+        self._window.append(pair)
+        if len(self._window) == 3:
+            self._compare_neighbours(*self._window)
+
+    def _what(self, pair: _Pair) -> str:
+        """The kind of a frame whose means are wrong."""
+        means = pair.found.mean((1, 2))
+        if self._yuv and means[1] < 60 and means[2] < 60:
+            return "green pictures that the source does not have"
+        if means[0] < 20 and pair.expected[0].mean() > 24:
+            return "black pictures that the source does not have"
+        return f"pictures whose brightness or colour differs by more than {FRAME_SHIFT:g} codes"
+
+    def _compare_neighbours(self, before: _Pair, now: _Pair, after: _Pair) -> None:
+        """Whether `now` shows the picture of the frame before or after it."""
+        distances = np.array([_distance(now.found, each.expected) for each in (before, now, after)])
+        movement = np.array([_distance(now.expected, each.expected) for each in (before, after)])
+        if movement.min() > _MOVEMENT:
+            self._offsets += distances
+        for place, kind in ((0, "before"), (2, "after")):
+            moved = movement[0 if place == 0 else 1]
+            if moved > _MOVEMENT and distances[place] < _CLEARLY * distances[1] and distances[1] > moved / 4:
+                self._wrong.setdefault(f"pictures of the frame {kind}", []).append(now.seconds)
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong with the pictures so far."""
+        if not self.frames:
+            return
+        exchanged = self._exchanged()
+        if exchanged:
+            yield Finding(check=Check.PICTURE, message=f"the planes {exchanged} are exchanged")
+        if self._is_offset(0) or self._is_offset(2):
+            way = "earlier" if self._is_offset(0) else "later"
+            yield Finding(check=Check.PICTURE, message=f"all pictures are those of one frame {way}")
+        else:
+            for kind, times in self._wrong.items():
+                count = "1 frame" if len(times) == 1 else f"{len(times)} frames"
+                yield Finding(check=Check.PICTURE, message=f"{count}: {kind}", seconds=times[0])
+        if exchanged:
+            return
+        for plane, error in zip(self.planes(), self._errors / self.frames, strict=True):
+            yield from _plane_findings(plane, error)
+
+    def planes(self) -> tuple[PlaneFigures, ...]:
+        """The figures of each plane."""
+        return tuple(
+            PlaneFigures(
+                name=name,
+                mean_shift=float(self._errors[index].mean() / max(1, self.frames)),
+                largest_shift=float(self._largest[index]),
+                contrast=_slope(self._moments[index]),
+                offset=None if self._meter is None else self._meter.shift(index),
+            )
+            for index, name in enumerate(self._names)
+        )
+
+    def _is_offset(self, place: int) -> bool:
+        """Whether the frame before (0) or after (2) matches clearly better, over the clip."""
+        return bool(self._offsets[1] > 0 and self._offsets[place] < _CLEARLY * self._offsets[1])
+
+    def _exchanged(self) -> str:
+        """Two planes of the output that match each other's source plane; empty where there are none."""
+        count, crossed = len(self._names), self._crossed / max(1, self.frames)
+        for a in range(count):
+            for b in range(a + 1, count):
+                straight, cross = crossed[a, a] + crossed[b, b], crossed[a, b] + crossed[b, a]
+                if cross < _CLEARLY * straight and straight > 4:
+                    return f"{self._names[a]} and {self._names[b]}"
+        return ""
+
+
+def _plane_findings(plane: PlaneFigures, error: NDArray[np.float64]) -> Iterator[Finding]:
+    if abs(plane.mean_shift) > CLIP_SHIFT:
+        yield Finding(
+            check=Check.PICTURE,
+            message=f"{plane.name} is {plane.mean_shift:+.2f} codes off in the mean: wrong matrix or range?",
+        )
+    if plane.contrast is not None and abs(plane.contrast - 1) > _CONTRAST:
+        yield Finding(
+            check=Check.PICTURE,
+            message=f"the contrast of {plane.name} is {plane.contrast:.3f} of the source's:"
+            " wrong range or matrix?",
+        )
+    rms = float(np.sqrt(((error - error.mean()) ** 2).mean()))
+    if rms > _CELL_ERROR:
+        yield Finding(
+            check=Check.PICTURE,
+            message=f"{plane.name} differs by {rms:.2f} codes (root mean square of cells)",
+        )
+    if plane.offset is not None and max(map(abs, plane.offset)) > _SHIFT:
+        right, down = plane.offset
+        yield Finding(
+            check=Check.PICTURE,
+            message=f"{plane.name} is shifted by {right:+.2f} samples to the right and {down:+.2f} down"
+            " (samples of the source)",
+        )
+
+
+def _distance(a: Cells, b: Cells) -> float:
+    """Mean square difference, without that of the means: fades are no movement."""
+    difference = a - b
+    difference = difference - difference.mean((1, 2), keepdims=True)
+    return float((difference * difference).mean())
+
+
+def _slope(moments: NDArray[np.float64]) -> float | None:
+    """Least-squares slope of y over x; None where x hardly varies."""
+    x, y, xx, xy, count = moments
+    variance = xx / count - (x / count) ** 2
+    if variance < 25:
+        return None
+    return float((xy / count - x * y / count**2) / variance)

@@ -1,0 +1,116 @@
+"""Whether the detail is worth it: sampled pieces beside a Lanczos enlargement encoded the same.
+
+The output and the enlargement are both shrunk to the source's size by averaging, and their luma is compared
+with the source's. A network that invents detail, or an encoder with too few bits, falls behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.frame import FrameFormat
+from paragon_stream.geometry import Axis, Placement
+from paragon_stream.media.encode.encoders import EncoderJob
+from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.media.measure.enlarge import lanczos
+from paragon_stream.media.measure.roundtrip import DECODERS, Encoding, round_trip
+from paragon_stream.verification.cells import area_weights, components
+
+ALLOWED = 1.0
+"""dB that the output may be below the Lanczos enlargement."""
+_PIECES, _LENGTH = 3, 5
+"""How many pieces, and frames in each."""
+
+
+@dataclass
+class _Piece:
+    sources: list[tuple[Plane, ...]] = field(default_factory=list)
+    outputs: list[NDArray[np.generic]] = field(default_factory=list)
+
+
+class QualitySample:
+    """Keeps a few pieces of a clip while it passes by."""
+
+    def __init__(
+        self, source: FrameFormat, target: FrameFormat, placement: Placement, job: EncoderJob, frames: int
+    ) -> None:
+        """`frames` is how many there are, roughly."""
+        self._source, self._target, self._placement, self._job = source, target, placement, job
+        last = max(0, frames - _LENGTH)
+        self._begins = sorted({last * (n + 1) // (_PIECES + 1) for n in range(_PIECES)})
+        self._pieces = [_Piece() for _ in self._begins]
+        self._frames = 0
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing can be compared; empty where it can."""
+        if self._job.encoder.name not in DECODERS:
+            return f"{self._job.encoder.name} is not encoded again for comparison"
+        if self._source.pixel_format.name != self._target.pixel_format.name:
+            return "the output has another pixel format than the source"
+        whole = all(
+            axis.begin == 0 and axis.bars == (0, 0)
+            for axis in (self._placement.rows, self._placement.columns)
+        )
+        return "" if whole else "the picture is cropped or has bars"
+
+    def add(self, source: Sequence[Plane], output: Sequence[Plane]) -> None:
+        """A frame of each."""
+        for begin, piece in zip(self._begins, self._pieces, strict=True):
+            if begin <= self._frames < begin + _LENGTH:
+                piece.sources.append(tuple(plane.copy() for plane in source))
+                piece.outputs.append(components(output, self._target)[0].copy())
+        self._frames += 1
+
+    def result(self) -> tuple[float, float] | None:
+        """PSNR of luma to the source, of the output and of the enlargement, dB; None if there is no frame."""
+        if self.refusal or not any(piece.sources for piece in self._pieces):
+            return None
+        shrink = _Shrink(self._source, self._target, self._placement)
+        ours: list[float] = []
+        theirs: list[float] = []
+        settings = {key: str(value) for key, value in self._job.settings.items()}
+        encoding = Encoding(
+            encoder=self._job.encoder.name, options=settings, pixel_format=self._target.pixel_format.name
+        )
+        for piece in self._pieces:
+            if not piece.sources:
+                continue
+            enlarged = [lanczos(planes, self._source, self._target) for planes in piece.sources]
+            decoded = round_trip(enlarged, encoding, Fraction(self._job.rate))
+            for source, output, other in zip(piece.sources, piece.outputs, decoded, strict=True):
+                luma = components(source, self._source)[0].astype(np.float32)
+                ours.append(_error(luma, shrink(output)))
+                theirs.append(_error(luma, shrink(components(other.planes, self._target)[0])))
+        peak = self._source.pixel_format.peak
+        return _psnr(ours, peak), _psnr(theirs, peak)
+
+
+class _Shrink:
+    """Luma of the target averaged over the source's samples."""
+
+    def __init__(self, source: FrameFormat, target: FrameFormat, placement: Placement) -> None:
+        self._rows = _weights(placement.rows, source.height, target.height)
+        self._columns = np.ascontiguousarray(_weights(placement.columns, source.width, target.width).T)
+
+    def __call__(self, luma: NDArray[np.generic]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._rows @ (luma.astype(np.float32) @ self._columns)
+        return result
+
+
+def _weights(axis: Axis, before: int, after: int) -> NDArray[np.float32]:
+    edges = axis.offset + (np.arange(before + 1) - float(axis.begin)) * float(axis.factor)
+    return area_weights(edges.astype(np.float64), after)
+
+
+def _error(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(np.mean((a - b) ** 2))
+
+
+def _psnr(errors: Sequence[float], peak: int) -> float:
+    return float(10 * np.log10(peak**2 / max(1e-9, float(np.mean(errors)))))

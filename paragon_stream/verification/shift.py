@@ -1,0 +1,93 @@
+"""How far the planes of an enlargement are shifted against the source's, to hundredths of a sample.
+
+Least squares over all samples (Lucas and Kanade, 1981): for a small shift s, output − source = −s · gradient.
+Detail that an enlargement adds is symmetric, so it does not move the estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.frame import FrameFormat
+from paragon_stream.geometry import Axis, Placement
+from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.verification.cells import (
+    area_weights,
+    component_names,
+    component_shapes,
+    components,
+    on_plane,
+)
+
+_MOST = 384
+"""Samples along a side of the window in the middle of the picture that is looked at."""
+_LEAST_GRADIENT = 1.0
+"""Mean square of the gradient, 8-bit codes a sample, below which the picture shows no shift."""
+
+
+class ShiftMeter:
+    """Collects frames, then estimates the shift of each component."""
+
+    def __init__(self, source: FrameFormat, target: FrameFormat, placement: Placement, scale: float) -> None:
+        """Formats of one family. `scale` turns codes of the source into 8-bit ones."""
+        self.names = component_names(source)
+        self._source, self._target, self._scale = source, target, scale
+        self._code = target.pixel_format.peak / source.pixel_format.peak
+        self._parts = [self._part(component, placement) for component in range(len(self.names))]
+        self._sums = np.zeros((len(self.names), 5))
+        """Of gx², gy², gx·gy, gx·d, gy·d for each component."""
+        self._samples = np.zeros(len(self.names))
+
+    def add(self, source: Sequence[Plane], target: Sequence[Plane]) -> None:
+        """Planes of a frame of each."""
+        pairs = zip(components(source, self._source), components(target, self._target), strict=True)
+        for index, (before, after) in enumerate(pairs):
+            (rows, columns), tall, wide = self._parts[index]
+            ours = before[rows, columns].astype(np.float32) * self._scale
+            theirs = (tall @ (after.astype(np.float32) @ wide)) * (self._scale / self._code)
+            down, right = (axis[1:-1, 1:-1] for axis in np.gradient(ours))
+            difference = (theirs - ours)[1:-1, 1:-1]
+            difference = difference - difference.mean()
+            products = (right * right, down * down, right * down, right * difference, down * difference)
+            self._sums[index] += [product.sum(dtype=np.float64) for product in products]
+            self._samples[index] += difference.size
+
+    def shift(self, component: int) -> tuple[float, float] | None:
+        """To the right and down, in samples of the source's plane; None where the picture shows none."""
+        xx, yy, xy, xd, yd = self._sums[component]
+        least = _LEAST_GRADIENT * self._samples[component]
+        determinant = xx * yy - xy * xy
+        if min(xx, yy) <= least or determinant < 0.05 * xx * yy:
+            return None
+        return float(-(yy * xd - xy * yd) / determinant), float(-(xx * yd - xy * xd) / determinant)
+
+    def _part(
+        self, component: int, placement: Placement
+    ) -> tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]]:
+        """The window of the source's plane, and what averages the target's plane over each of its samples."""
+        shapes = component_shapes(self._source)[component], component_shapes(self._target)[component]
+        slices, weights = [], []
+        for axis, way in enumerate((placement.rows, placement.columns)):
+            window = self._window(component, axis, way, shapes[0][axis])
+            slices.append(window)
+            edges = self._edges_in_target(component, axis, way, window)
+            weights.append(area_weights(edges, shapes[1][axis]))
+        return (slices[0], slices[1]), weights[0], np.ascontiguousarray(weights[1].T)
+
+    def _window(self, component: int, axis: int, way: Axis, size: int) -> slice:
+        shown = np.array([float(way.begin), float(way.begin + way.length)])
+        first, last = on_plane(shown, self._source, component, axis)
+        begin, end = max(0, int(np.ceil(first)) + 2), min(size, int(last) - 2)
+        spare = max(0, end - begin - _MOST) // 2
+        return slice(begin + spare, max(begin + spare + 1, end - spare))
+
+    def _edges_in_target(self, component: int, axis: int, way: Axis, window: slice) -> NDArray[np.float64]:
+        """The window's sample borders on the target's plane."""
+        borders = np.arange(window.start, window.stop + 1, dtype=np.float64)
+        origin = on_plane(np.array([0.0, 1.0]), self._source, component, axis)
+        luma = (borders - origin[0]) / (origin[1] - origin[0])
+        there = way.offset + (luma - float(way.begin)) * float(way.factor)
+        return on_plane(there, self._target, component, axis)

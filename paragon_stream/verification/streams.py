@@ -1,0 +1,236 @@
+"""Every stream but the upscaled one: there, described as in the source, copied bit for bit, in sync."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from paragon_stream.media.facts.containers import Container
+from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
+from paragon_stream.media.measure.packets import FileLog, PacketLog
+from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
+from paragon_stream.verification.findings import Check, Finding, in_seconds
+
+_SYNC = Fraction(3, 1000)
+"""Seconds by which a packet may be moved beside the tick of its container."""
+_CONVERTED_SYNC = Fraction(60, 1000)
+"""The same for sound that was encoded again: encoders need a run-up."""
+_JUMP = 2
+"""Seconds back in the source's times from where on times are not compared: recordings glued together."""
+_SHOWN = ("default", "forced", "hearing_impaired", "visual_impaired", "comment", "original", "dub")
+"""Dispositions that players act on."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A stream that the output should have; `log` and `attached` are the source's packets, attached file."""
+
+    plan: StreamPlan
+    shift: Fraction
+    whole: bool
+    """Whether all of its packets are wanted, and not those of a part."""
+    log: PacketLog | None = None
+    attached: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Which stream, in a user's words."""
+        return stream_label(self.plan.stream)
+
+
+class StreamCheck:
+    """Compares the streams of an output with those that the plan announced."""
+
+    def __init__(
+        self, expected: Sequence[Expected], info: MediaInfo, log: FileLog, container: Container
+    ) -> None:
+        """`info` and `log` are the output's."""
+        self._container = container
+        self._log = log
+        self._video = info.video.index
+        self._found: dict[StreamKind, list[StreamInfo]] = {}
+        for stream in info.streams:
+            if stream.index != info.video.index:
+                self._found.setdefault(stream.kind, []).append(stream)
+        self._pairs: list[tuple[Expected, StreamInfo]] = []
+        self._lost: list[Expected] = []
+        self._surplus: list[StreamInfo] = []
+        self._pair(expected)
+
+    def _pair(self, expected: Sequence[Expected]) -> None:
+        """Put streams of one kind together in their order; where one is missing, by what they are."""
+        for kind in StreamKind:
+            wanted = [each for each in expected if each.plan.stream.kind is kind]
+            found = list(self._found.get(kind, ()))
+            for position, each in enumerate(wanted):
+                rest = len(wanted) - position
+                alike = [stream for stream in found if self._is_like(each, stream)]
+                if not found or (len(found) < rest and not alike):
+                    self._lost.append(each)
+                    continue
+                chosen = alike[0] if alike and len(found) < rest else found[0]
+                found.remove(chosen)
+                self._pairs.append((each, chosen))
+            self._surplus += [stream for stream in found if not _is_chapter_track(stream)]
+
+    def _is_like(self, each: Expected, stream: StreamInfo) -> bool:
+        if each.attached is not None:
+            return self._log.attachments.get(stream.index) == each.attached
+        return stream.codec == each.plan.codec and stream.language == each.plan.stream.language
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong."""
+        for each in self._lost:
+            check = Check.ATTACHMENTS if each.plan.stream.kind is StreamKind.ATTACHMENT else Check.STREAMS
+            yield Finding(check=check, message=f"{each.label} is missing")
+        for stream in self._surplus:
+            yield Finding(check=Check.STREAMS, message=f"{stream_label(stream)} is not in the source")
+        for each, stream in self._pairs:
+            yield from self._description(each, stream)
+            if each.attached is not None:
+                yield from self._attachment(each, stream)
+            elif each.log is not None:
+                yield from self._packets(each, each.log, self._log.streams[stream.index])
+        yield from self._statistics()
+
+    def _description(self, each: Expected, stream: StreamInfo) -> Iterator[Finding]:
+        ours, theirs = each.plan.stream, stream
+        if each.plan.action is Action.COPY and ours.codec != theirs.codec:
+            yield Finding(check=Check.STREAMS, message=f"{each.label} became {theirs.codec}")
+        if ours.language and ours.language != theirs.language:
+            yield Finding(
+                check=Check.STREAMS,
+                message=f"{each.label} has the language {theirs.language or 'none'}, not {ours.language}",
+            )
+        if ours.title and self._container.track_titles and ours.title != theirs.title:
+            yield Finding(check=Check.STREAMS, message=f"{each.label} has the title {theirs.title!r}")
+        if self._container.name == "mkv":
+            flags = set(ours.dispositions) ^ set(theirs.dispositions)
+            if changed := [name for name in _SHOWN if name in flags]:
+                yield Finding(
+                    check=Check.STREAMS, message=f"{each.label}: {', '.join(changed)} is not as in the source"
+                )
+
+    def _attachment(self, each: Expected, stream: StreamInfo) -> Iterator[Finding]:
+        if self._log.attachments.get(stream.index) != each.attached:
+            yield Finding(check=Check.ATTACHMENTS, message=f"{each.label} has other contents")
+
+    def _packets(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
+        if each.plan.action is Action.CONVERT:
+            yield from self._converted(each, ours, theirs)
+            return
+        if each.plan.action is not Action.COPY or each.plan.stream.kind is StreamKind.COVER:
+            return
+        missing = Counter(ours.hashes) - Counter(theirs.hashes) if each.whole else Counter[int]()
+        extra = Counter(theirs.hashes) - Counter(ours.hashes)
+        changed = min(missing.total(), extra.total()) if each.whole else extra.total()
+        if changed:
+            place = next(n for n, value in enumerate(theirs.hashes) if value in extra)
+            yield Finding(
+                check=Check.PACKETS,
+                message=f"{changed} of {len(theirs)} packets of {each.label} differ from the source's",
+                seconds=in_seconds(theirs.time(place)),
+            )
+        if lost := missing.total() - changed:
+            yield Finding(
+                check=Check.PACKETS, message=f"{lost} of {len(ours)} packets of {each.label} are missing"
+            )
+        if each.whole and extra.total() > changed:
+            yield Finding(
+                check=Check.PACKETS,
+                message=f"{each.label} has {extra.total() - changed} packets that the source does not have",
+            )
+        yield from self._sync(each, ours, theirs)
+
+    def _converted(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
+        if len(ours) and not len(theirs):
+            yield Finding(check=Check.STREAMS, message=f"{each.label} is empty")
+        elif each.whole and each.plan.stream.kind is StreamKind.AUDIO and len(ours):
+            begins = ours.time(0), theirs.time(0)
+            if begins[0] is not None and begins[1] is not None:
+                error = begins[1] - (begins[0] - each.shift)
+                if abs(error) > _CONVERTED_SYNC:
+                    yield self._out_of_sync(each, error, begins[1])
+
+    def _sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
+        """Times of packets that are in both, as far as the source's run forwards."""
+        tolerance = _SYNC + ours.unit + theirs.unit
+        place, latest = 0, None
+        worst, where = Fraction(0), None
+        wrong = compared = 0
+        positions = {value: number for number, value in reversed(list(enumerate(ours.hashes)))}
+        for number, value in enumerate(theirs.hashes):
+            place = place if place < len(ours) and ours.hashes[place] == value else positions.get(value, -1)
+            before = ours.time(place) if place >= 0 else None
+            after = theirs.time(number)
+            place += 1
+            if before is None or after is None:
+                continue
+            if latest is not None and before < latest - _JUMP:
+                break
+            latest = before if latest is None else max(latest, before)
+            compared += 1
+            error = after - (before - each.shift)
+            if abs(error) > tolerance and (before - each.shift >= 0 or after > tolerance):
+                wrong += 1
+                if abs(error) > abs(worst):
+                    worst, where = error, after
+        if wrong > compared // 50:  # a few repaired timestamps are announced and do not shift a stream
+            yield self._out_of_sync(each, worst, where)
+
+    def _out_of_sync(self, each: Expected, error: Fraction, where: Fraction | None) -> Finding:
+        return Finding(
+            check=Check.SYNC,
+            message=f"{each.label} is {float(error) * 1000:+.0f} ms off against the picture",
+            seconds=in_seconds(where),
+        )
+
+    def _statistics(self) -> Iterator[Finding]:
+        """Statistics that writers of Matroska put into tags, where they are not true of this file."""
+        for index, log in self._log.streams.items():
+            for key, said in log.tags.items():
+                name = key.upper().partition("-")[0]
+                true = {"NUMBER_OF_FRAMES": len(log), "NUMBER_OF_BYTES": log.size}.get(name)
+                if true is not None and said.strip().isdigit() and int(said) != true:
+                    yield Finding(
+                        check=Check.TAGS,
+                        message=f"the tag {key} of stream {index} says {said}; the file has {true}",
+                    )
+
+
+def _is_chapter_track(stream: StreamInfo) -> bool:
+    """The text track in which MP4 and MOV keep the titles of chapters, which FFmpeg shows as data."""
+    return stream.kind is StreamKind.DATA and stream.codec in ("bin_data", "")
+
+
+def compare_tags(wanted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Finding]:
+    """The tags of the file that the plan carries over."""
+    by_name = {key.casefold(): value for key, value in found.items()}
+    for key, value in wanted.items():
+        other = by_name.get(key.casefold())
+        if other is None:
+            yield Finding(check=Check.TAGS, message=f"the tag {key} is missing")
+        elif other.strip() != value.strip() and key.casefold() not in ("creation_time", "date"):
+            yield Finding(check=Check.TAGS, message=f"the tag {key} is {other!r}, not {value!r}")
+
+
+def compare_chapters(
+    wanted: Sequence[tuple[Fraction, Fraction, str]], found: Sequence[tuple[Fraction, Fraction, str]]
+) -> Iterator[Finding]:
+    """Number, starts and titles of chapters; `wanted` on the output's clock."""
+    if len(wanted) != len(found):
+        yield Finding(check=Check.CHAPTERS, message=f"{len(found)} chapters, not {len(wanted)}")
+        return
+    for number, ((start, _, title), (other, _, theirs)) in enumerate(zip(wanted, found, strict=True), 1):
+        if abs(max(start, Fraction(0)) - other) > Fraction(2, 1000):
+            yield Finding(
+                check=Check.CHAPTERS,
+                message=f"chapter {number} begins {float(other - start) * 1000:+.0f} ms off",
+                seconds=in_seconds(other),
+            )
+        if title and title != theirs:
+            yield Finding(
+                check=Check.CHAPTERS, message=f"chapter {number} is called {theirs!r}, not {title!r}"
+            )

@@ -1,0 +1,63 @@
+"""The number of frames and their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from paragon_stream.verification.findings import Check, Finding, in_seconds
+from paragon_stream.verification.matching import Match
+
+
+class TimeCheck:
+    """Give it every match in order; then ask for `findings`. `tick` is the output's, in seconds."""
+
+    def __init__(self, tick: Fraction) -> None:
+        self._tolerance = tick * 3 / 2 + Fraction(1, 10_000)
+        self._missing: list[Fraction] = []
+        self._extra: list[Fraction] = []
+        self._late: list[tuple[Fraction, Fraction]] = []
+        """Time and error of frames that are shown at another time."""
+        self._last_missing = False
+        self.frames = 0
+
+    def add(self, match: Match) -> None:
+        """Note one match."""
+        source, output = match.source, match.output
+        self._last_missing = output is None
+        if source is not None and output is not None:
+            self.frames += 1
+            error = output.time - source.time
+            if abs(error) > self._tolerance:
+                self._late.append((output.time, error))
+        elif source is not None:
+            self._missing.append(source.time)
+        elif output is not None:
+            self._extra.append(output.time)
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong."""
+        if self._missing:
+            at_end = " at the end" if self._last_missing else ""
+            yield Finding(
+                check=Check.FRAMES,
+                message=f"{_frames(self._missing)} of the source missing{at_end}",
+                seconds=in_seconds(self._missing[0]),
+            )
+        if self._extra:
+            yield Finding(
+                check=Check.FRAMES,
+                message=f"{_frames(self._extra)} that the source does not have",
+                seconds=in_seconds(self._extra[0]),
+            )
+        if self._late:
+            worst = max((error for _, error in self._late), key=abs)
+            yield Finding(
+                check=Check.TIMES,
+                message=f"{_frames(self._late)} shown at another time ({float(worst) * 1000:+.1f} ms)",
+                seconds=in_seconds(self._late[0][0]),
+            )
+
+
+def _frames(times: list[Fraction] | list[tuple[Fraction, Fraction]]) -> str:
+    return "1 frame" if len(times) == 1 else f"{len(times)} frames"

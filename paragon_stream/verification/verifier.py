@@ -1,0 +1,254 @@
+"""`verify()`: an output beside its source, by the plan of the render that made it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.media.decode.timestamps import FALLBACK_RATE
+from paragon_stream.media.facts.info import MediaInfo, StreamKind
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.measure.packets import FileLog, read_packets
+from paragon_stream.media.output.packet_trim import cut_chapters
+from paragon_stream.media.output.stream_plans import Action, StreamPlan
+from paragon_stream.media.prepare import open_reader
+from paragon_stream.render.plan import RenderPlan, plan_render
+from paragon_stream.render.progress import OnProgress, RenderProgress
+from paragon_stream.render.request import RenderRequest
+from paragon_stream.report import Report
+from paragon_stream.verification.findings import Check, Finding, PlaneFigures, Verification
+from paragon_stream.verification.format import compare_format
+from paragon_stream.verification.matching import frames_of, matched
+from paragon_stream.verification.pictures import PictureCheck
+from paragon_stream.verification.quality import ALLOWED, QualitySample
+from paragon_stream.verification.streams import Expected, StreamCheck, compare_chapters, compare_tags
+from paragon_stream.verification.timing import TimeCheck
+
+
+def verify(
+    source: str | Path,
+    output: str | Path,
+    *,
+    plan: str | Path | Report | None = None,
+    on_progress: OnProgress | None = None,
+) -> Verification:
+    """Read `source` and `output` back and compare them: frames, times, streams, tags and pictures.
+
+    `plan` is the render's report, or the file that `--report` wrote: what its plan announces (streams left
+    out, sound converted, a part, deinterlacing) is right. Without it, default options are assumed.
+    `on_progress` is called twice a second.
+
+    Raises InputError where a file cannot be read at all, UsageError for a `plan` that is none, and for
+    outputs that are not video files.
+    """
+    request = _request(Path(source), Path(output), plan)
+    planned = plan_render(request)
+    return verify_plan(planned, on_progress=on_progress)
+
+
+def verify_plan(plan: RenderPlan, *, on_progress: OnProgress | None = None) -> Verification:
+    """The same for a plan that has been run. Raises InputError."""
+    output = plan.output.destination
+    if output is None or plan.output.container is None:
+        raise UsageError("only video files can be verified, not y4m and sequences of images")
+    try:
+        found = probe(output)
+    except InputError as error:
+        return _result(plan, _Pass(findings=[Finding(check=Check.DECODING, message=str(error))]), ())
+    clock = _clock(plan, found)
+    passed = _compare_frames(plan, found, clock, on_progress)
+    findings = [*compare_format(plan, found.video), *passed.findings, *_compare_streams(plan, found, clock)]
+    checks = tuple(check for check in Check if check not in passed.skipped)
+    return _result(plan, replace(passed, findings=findings), checks)
+
+
+def _request(source: Path, output: Path, plan: str | Path | Report | None) -> RenderRequest:
+    """The request that `plan` holds, or a default one, for these two files."""
+    if numbering(output):
+        raise UsageError("only video files can be verified, not sequences of images")
+    request = RenderRequest(source=source, destination=output)
+    if isinstance(plan, Report):
+        request = RenderRequest.from_json(json.dumps(plan.request))
+    elif plan is not None:
+        try:
+            report = json.loads(Path(plan).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--plan {plan} cannot be read: {error}") from None
+        if not isinstance(report, dict) or not isinstance(report.get("request"), dict):
+            raise UsageError(f"--plan {plan} is not the report of a render (see --report)")
+        request = RenderRequest.from_json(json.dumps(report["request"]))
+    return replace(
+        request, source=source, destination=output, overwrite=True, resume=False, strict=False, hwaccel="none"
+    )
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What decoding both files once has shown."""
+
+    findings: list[Finding]
+    frames: int = 0
+    planes: tuple[PlaneFigures, ...] = ()
+    quality: tuple[float, float] | None = None
+    skipped: Mapping[Check, str] = field(default_factory=dict)
+
+
+def _result(plan: RenderPlan, passed: _Pass, checks: tuple[Check, ...]) -> Verification:
+    return Verification(
+        source=str(plan.source.path),
+        output=str(plan.output.destination),
+        frames=passed.frames,
+        checks=checks,
+        skipped={str(check): why for check, why in passed.skipped.items()},
+        findings=tuple(passed.findings),
+        planes=passed.planes,
+        quality=passed.quality,
+    )
+
+
+# ------------------------------------------------------------------------------------------ frames
+
+
+def _clock(plan: RenderPlan, found: MediaInfo) -> Fraction:
+    """What is taken off the source's times for the output's, in seconds.
+
+    It is the plan's shift. A transport stream's clock starts where its muxer wants it to: there the first
+    frames are simultaneous by definition.
+    """
+    container, source, video = plan.output.container, plan.source, found.video
+    if container is None or container.name != "ts" or video.start_pts is None:
+        return plan.output.shift
+    first = source.cut.start if source.cut else (source.video.start_pts or 0) * source.video.time_base
+    return first - video.start_pts * video.time_base
+
+
+def _compare_frames(
+    plan: RenderPlan, found: MediaInfo, clock: Fraction, on_progress: OnProgress | None
+) -> _Pass:
+    output, video = plan.output, found.video
+    target = replace(
+        output.target, color=replace(output.target.color, chroma_location=video.format.color.chroma_location)
+    )
+    source = plan.source.video.format
+    expected = plan.source.video.frames
+    times = TimeCheck(video.time_base)
+    pictures = PictureCheck(source, target, plan.placement, expected or 250)
+    assert output.job is not None
+    quality = QualitySample(source, target, plan.placement, output.job, expected or 250)
+    skipped: dict[Check, str] = {}
+    other_format = changed = False
+    findings: list[Finding] = []
+    meter = _Meter(expected, on_progress)
+    with open_reader(plan.source, follow=True) as ours, open_reader(found, follow=True) as theirs:
+        interval = 1 / (plan.source.video.shown_rate or FALLBACK_RATE)
+        for match in matched(frames_of(ours, clock), frames_of(theirs, Fraction(0)), interval):
+            times.add(match)
+            meter.note(times.frames)
+            before, after = match.source, match.output
+            if before is None or after is None:
+                continue
+            if after.format.plane_shapes != target.plane_shapes:
+                other_format = True
+            elif before.format != source:
+                changed = True
+            else:
+                pictures.add(float(after.time), before.planes, after.planes)
+                quality.add(before.planes, after.planes)
+        findings += [*_damage(theirs.warnings, theirs.damage), *times.findings()]
+    if other_format:
+        skipped[Check.PICTURE] = "the output's frames have another format than planned"
+    elif changed:
+        skipped[Check.PICTURE] = "the source changes its format: only frames of the first one were compared"
+    findings += pictures.findings()
+    figures = quality.result() if not quality.refusal else None
+    if figures is None:
+        skipped[Check.QUALITY] = quality.refusal or "there are no frames"
+    elif figures[0] < figures[1] - ALLOWED:
+        findings.append(
+            Finding(
+                check=Check.QUALITY,
+                message=f"{figures[0]:.2f} dB to the source, a Lanczos enlargement has {figures[1]:.2f} dB",
+            )
+        )
+    return _Pass(findings, pictures.frames, pictures.planes(), figures, skipped)
+
+
+class _Meter:
+    """Calls `on_progress` twice a second."""
+
+    def __init__(self, total: int | None, on_progress: OnProgress | None) -> None:
+        self._total, self._on_progress = total, on_progress
+        self._begin = self._next = time.monotonic()
+
+    def note(self, frames: int) -> None:
+        now = time.monotonic()
+        if self._on_progress is None or now < self._next:
+            return
+        self._next = now + 0.5
+        fps = frames / (now - self._begin) if now > self._begin else 0.0
+        left = None if self._total is None else max(0, self._total - frames)
+        eta = left / fps if left is not None and fps > 0 else None
+        self._on_progress(RenderProgress(frames=frames, total=self._total, fps=fps, eta=eta, bytes_out=0))
+
+
+def _damage(warnings: list[str], damage: object) -> Iterator[Finding]:
+    """What went wrong while the output was decoded."""
+    counts = {name: count for name, count in vars(damage).items() if count}
+    if counts or any("cannot be read" in warning for warning in warnings):
+        yield Finding(check=Check.DECODING, message="; ".join(warnings) or f"damaged: {counts}")
+
+
+# ----------------------------------------------------------------------------------------- streams
+
+
+def _compare_streams(plan: RenderPlan, found: MediaInfo, clock: Fraction) -> list[Finding]:
+    output = plan.output
+    assert output.container is not None and output.destination is not None
+    source = read_packets(plan.source.path, bare={plan.source.video.index})
+    log = read_packets(output.destination, bare={found.video.index})
+    expected = [*_expected(output.streams, source, clock, whole=plan.source.cut is None)]
+    for added in output.added:
+        whole = added.cut is None
+        expected += _expected(
+            added.streams, read_packets(added.path), added.shift + clock - output.shift, whole=whole
+        )
+    findings = list(StreamCheck(expected, found, log, output.container).findings())
+    if log.trouble:
+        findings.append(Finding(check=Check.DECODING, message=f"the output cannot be read on: {log.trouble}"))
+    findings += compare_tags(output.file_tags, log.tags)
+    if output.container.chapters and plan.request.chapters:
+        findings += compare_chapters(_chapters(plan, source), log.chapters)
+    return findings
+
+
+def _expected(
+    plans: tuple[StreamPlan, ...], log: FileLog, shift: Fraction, *, whole: bool
+) -> Iterator[Expected]:
+    for plan in plans:
+        if plan.action in (Action.DROP, Action.REBUILD):
+            continue
+        index = plan.stream.index
+        packets = log.streams.get(index)
+        if plan.action is Action.ATTACH and plan.stream.kind is StreamKind.COVER:
+            packets = None  # an attached picture has no times
+        yield Expected(plan=plan, shift=shift, whole=whole, log=packets, attached=log.attachments.get(index))
+
+
+def _chapters(plan: RenderPlan, source: FileLog) -> list[tuple[Fraction, Fraction, str]]:
+    """The source's chapters that are in the part, on the output's clock."""
+    chapters = source.chapters
+    if plan.source.cut is not None:
+        unit = Fraction(1, 1_000_000_000)
+        as_ffmpeg = [
+            {"start": round(start / unit), "end": round(end / unit), "time_base": unit, "title": title}
+            for start, end, title in chapters
+        ]
+        kept = cut_chapters(as_ffmpeg, plan.source.cut)
+        chapters = [(each["start"] * unit, each["end"] * unit, each["title"]) for each in kept]
+    return [(start - plan.output.shift, end - plan.output.shift, title) for start, end, title in chapters]

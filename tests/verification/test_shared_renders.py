@@ -1,0 +1,35 @@
+"""Renders of odd clips pass: neither what the plan announces nor what is odd about a source is a fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import paragon_stream
+from paragon_stream.errors import ParagonError
+
+CLIPS = (
+    sorted((Path(__file__).resolve().parents[3] / "shared" / "media").glob("*.*"))
+    if (Path(__file__).resolve().parents[3] / "shared" / "media").is_dir()
+    else []
+)
+SECONDS = 0.3
+"""Of each clip."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("clip", CLIPS or [None], ids=lambda clip: clip.name if clip else "none")
+def test_a_render_of_an_odd_clip_passes(clip: Path | None, tmp_path: Path) -> None:
+    if clip is None:
+        pytest.skip("needs the developers' shared material beside the checkout")
+    if clip.suffix in (".tsv", ".srt"):
+        pytest.skip("no video")
+    output = tmp_path / "out.mkv"
+    try:
+        report = paragon_stream.upscale(clip, output, duration=SECONDS, preset=None, crf=None)
+    except ParagonError as error:
+        pytest.skip(f"not rendered: {error}")
+    result = paragon_stream.verify(clip, output, plan=report)
+    assert [str(finding) for finding in result.findings] == []
