@@ -10,9 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream.errors import InputError, UsageError
-from paragon_stream.media.decode.timestamps import FALLBACK_RATE
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
 from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.measure.packets import FileLog, read_packets
 from paragon_stream.media.output.packet_trim import cut_chapters
