@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from paragon_stream.checkpoint.facts import Facts
+from paragon_stream.checkpoint.lines.discriminator import recognise_munet
+from paragon_stream.checkpoint.lines.dual import recognise_dual
 from paragon_stream.checkpoint.lines.feature_networks import recognise_feature
+from paragon_stream.checkpoint.lines.further import recognise_further
 from paragon_stream.checkpoint.lines.release import check_base_taps, recognise_release
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import NetworkSpec
@@ -21,12 +24,16 @@ type Recogniser = Callable[[Tensors, Facts], tuple[NetworkSpec, tuple[str, ...]]
 
 _MARKS: tuple[tuple[str, Recogniser], ...] = (
     # First match wins; patterns are searched in every tensor name.
+    (r"^down_blocks\.", recognise_munet),
+    (r"^body\.0\.td$|\.gated_conv\.", recognise_further),
     (r"^base\.(blur|sharp)\.", recognise_release),
+    (r"^base_upsampler\.|^upsampler_net\.", recognise_dual),
     (r"\.transformer\.project_in(_g)?\.", recognise_feature),
 )
 
 _OPTIONS = {
     "scale": "nothing in it says its scale: give --scale (2, 3, 4 or 8)",
+    "window_size": "nothing in it says the size of its attention windows: give --window-size (usually 32)",
     "alpha": "nothing in it says its alpha: give --alpha (0 in upstream's published recipes)",
 }
 """What is asked for where it is unknown."""
@@ -62,7 +69,8 @@ def detect(tensors: Tensors, metadata: Mapping[str, str], **given: Any) -> Netwo
     """
     found = identify(tensors, Facts.of(metadata, **given))
     for fact in found.unknown:
-        raise CheckpointError(_OPTIONS[fact])
+        if fact in _OPTIONS:
+            raise CheckpointError(_OPTIONS[fact])
     return found.spec
 
 

@@ -198,20 +198,12 @@ class ReleaseSpec(NetworkSpec):
         return self.variant is Variant.PRO
 
     def tensor_shapes(self) -> Shapes:
-        f, s = self.features, self.scale
-        shapes: Shapes = {"detail_gain": ()}
-        for name, taps in (("sharp", 7), ("blur", 5)):
-            shapes[f"base.{name}.kernel"] = (taps,)
-            shapes[f"base.{name}.h.weight"] = (3, 1, 1, taps)
-            shapes[f"base.{name}.v.weight"] = (3, 1, taps, 1)
-        shapes |= conv("conv_in", f, 3, 3)
+        f = self.features
+        shapes = frame_shapes(f, self.scale)
         block = self._block_shapes()
         for group in range(self.groups):
             for index in range(self.blocks):
                 shapes |= {f"body.{group}.blocks.{index}.{name}": shape for name, shape in block.items()}
-        shapes |= conv("conv_mid", f, f, 3)
-        shapes |= conv("up.0", f * s * s, f, 3)
-        shapes |= conv("conv_out", 3, f, 3)
         if self.conditioned:
             shapes[STRENGTH_TENSOR] = (f,)
         return shapes
@@ -226,6 +218,17 @@ class ReleaseSpec(NetworkSpec):
                 return photo_block(self.features, attends=bool(self.window))
             case Variant.PRO:
                 return pro_block(self.features, self.tokens)
+
+
+def frame_shapes(f: int, s: int) -> Shapes:
+    """The tensors of the release line's frame: base path, conv_in, and from conv_mid on."""
+    shapes: Shapes = {"detail_gain": ()}
+    for name, taps in (("sharp", 7), ("blur", 5)):
+        shapes[f"base.{name}.kernel"] = (taps,)
+        shapes[f"base.{name}.h.weight"] = (3, 1, 1, taps)
+        shapes[f"base.{name}.v.weight"] = (3, 1, taps, 1)
+    shapes |= conv("conv_in", f, 3, 3) | conv("conv_mid", f, f, 3)
+    return shapes | conv("up.0", f * s * s, f, 3) | conv("conv_out", 3, f, 3)
 
 
 def published(

@@ -5,10 +5,16 @@ from __future__ import annotations
 from torch import nn
 
 from paragon_stream.checkpoint import NetworkSpec
+from paragon_stream.checkpoint.lines.discriminator import MUNetSpec
+from paragon_stream.checkpoint.lines.dual import DualSpec
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
+from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.models.border import Border
+from paragon_stream.models.dual import DualNet
 from paragon_stream.models.feature import FeatureNet
+from paragon_stream.models.further import FurtherNet
+from paragon_stream.models.munet import MUNet
 from paragon_stream.models.release import ReleaseNet
 
 
@@ -22,4 +28,10 @@ def build(spec: NetworkSpec, *, border: Border = "zero", use_checkpointing: bool
             return ReleaseNet(spec, border=border, use_checkpointing=use_checkpointing)
         case FeatureSpec():
             return FeatureNet(spec, border=border, use_checkpointing=use_checkpointing)
+        case DualSpec():
+            return DualNet(spec, border=border, use_checkpointing=use_checkpointing)
+        case MUNetSpec():
+            return MUNet(spec)
+        case CategorySpec() | UltimateSpec():
+            return FurtherNet(spec, border=border, use_checkpointing=use_checkpointing)
     raise TypeError(f"{spec} is of no known line")

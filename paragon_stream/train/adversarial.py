@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from paragon_stream.checkpoint.lines.discriminator import munet
 from paragon_stream.models.munet import MUNet
 from paragon_stream.train.recipe import AdversarialRecipe
 
@@ -28,7 +29,9 @@ class Adversary:
 
     def __init__(self, recipe: AdversarialRecipe, device: torch.device) -> None:
         self.recipe = recipe
-        self.net = MUNet(recipe.features, recipe.widths).to(device).to(memory_format=torch.channels_last)
+        self.net = (
+            MUNet(munet(recipe.features, recipe.widths)).to(device).to(memory_format=torch.channels_last)
+        )
         self.learning = [p for p in self.net.parameters() if p.requires_grad]  # not the fixed taps
         self.optimiser = torch.optim.AdamW(
             self.learning,

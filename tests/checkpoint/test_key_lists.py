@@ -10,16 +10,8 @@ import pytest
 
 from paragon_stream.checkpoint.detect import identify
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.lines.feature import FEATURE_LINE
-from paragon_stream.checkpoint.lines.feature_networks import published_feature
-from paragon_stream.checkpoint.spec import (
-    MAGIC_BLUR,
-    MAGIC_SHARPEN,
-    RELEASE_LINE,
-    Generation,
-    NetworkSpec,
-    published,
-)
+from paragon_stream.checkpoint.published import published_network
+from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN, NetworkSpec
 
 LISTS = Path(__file__).resolve().parents[3] / "shared" / "reference" / "keys"
 NAMES = sorted(path.stem for path in LISTS.glob("*_x2.tsv") if not path.stem.startswith("params"))
@@ -33,12 +25,12 @@ def read(name: str) -> dict[str, tuple[tuple[int, ...], str, str]]:
 
 def registered(name: str) -> NetworkSpec:
     generation, variant, _ = name.rsplit("_", 2)
-    kind = Generation(generation)
-    if kind in FEATURE_LINE:
-        return published_feature(kind, variant, 2)
-    if kind in RELEASE_LINE and (generation, variant) not in (("p2v11atd", "pro"), ("p2dev", "ultimate")):
-        return published(variant, 2, generation=kind)
-    pytest.skip("not there yet")
+    return published_network(generation, variant, 2)
+
+
+def test_there_are_lists_of_every_kind() -> None:
+    if LISTS.is_dir():
+        assert len(NAMES) == 137
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,9 +74,13 @@ def test_networks_are_recognised(name: str) -> None:
             else np.float32(0)
         )
         tensors[key] = np.broadcast_to(row, shape)  # without the memory of the large ones
-    facts = Facts(generation=expected.generation, scale=2, alpha=expected.alpha, use_norm=None)
+    facts = Facts(
+        generation=expected.generation,
+        scale=2,
+        alpha=expected.alpha,
+        window_size=expected.window or None,
+        attention="local",
+    )
     found = identify(tensors, facts)
     assert (found.spec, found.unknown) == (expected, ())
-    bare = identify(tensors, Facts(alpha=expected.alpha))
-    assert set(bare.unknown) <= {"scale"}
-    assert bare.spec.tensor_shapes() == expected.tensor_shapes() or "scale" in bare.unknown
+    assert set(identify(tensors, Facts()).unknown) <= {"scale", "alpha", "window_size", "attention"}
