@@ -268,11 +268,16 @@ class DualNet(nn.Module):
         d = self.conv_fuse(body) + body
         content = self.content_processor
         if self.spec.generation is Generation.V5:
-            detail = self.conv_out(self.upsampler_net(d))
+            detail = self.conv_out(self._upsampled(d))
             return detail if content is None else detail * content(x)
         if content is not None:
             d = d * content(d)
-        return self.conv_out(self.detail_upsampler(d)) * self.global_detail_gain
+        return self.conv_out(self._upsampled(d)) * self.global_detail_gain
+
+    def _upsampled(self, d: Tensor) -> Tensor:
+        v5 = self.spec.generation is Generation.V5
+        out: Tensor = self.get_submodule("upsampler_net" if v5 else "detail_upsampler")(d)
+        return out
 
     def fuse_for_release(self) -> DualNet:
         """There is nothing to fuse in this line."""

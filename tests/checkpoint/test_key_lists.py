@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from paragon_stream.checkpoint.published import published_network
 from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN, NetworkSpec
 
 LISTS = Path(__file__).resolve().parents[3] / "shared" / "reference" / "keys"
-NAMES = sorted(path.stem for path in LISTS.glob("*_x2.tsv") if not path.stem.startswith("params"))
+_LARGE = re.compile(r"(?:paragonsr|p2r|p2v[0-4]).*_(?:s|m|l|xl)_x2|.*ultimate.*")
+ALL = sorted(path.stem for path in LISTS.glob("*_x2.tsv") if not path.stem.startswith("params"))
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if _LARGE.fullmatch(name) else name for name in ALL]
+"""The large ones are made of the same blocks, only more of them."""
 
 
 def read(name: str) -> dict[str, tuple[tuple[int, ...], str, str]]:
@@ -30,7 +34,7 @@ def registered(name: str) -> NetworkSpec:
 
 def test_there_are_lists_of_every_kind() -> None:
     if LISTS.is_dir():
-        assert len(NAMES) == 137
+        assert len(ALL) == 137
 
 
 @pytest.mark.parametrize("name", NAMES)

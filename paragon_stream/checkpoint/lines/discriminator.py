@@ -50,7 +50,7 @@ class MUNetSpec(NetworkSpec):
     @property
     def radius(self) -> int:
         """Every level sees twice as far: two convolutions down, two in the middle, three up."""
-        return 2 + sum(8 * 2**level for level in range(len(self.widths))) + 4 * 2 ** len(self.widths)
+        return 2 + 12 * (1 << len(self.widths))
 
     def tensor_shapes(self) -> Shapes:
         f, channels = self.features, self.channels
