@@ -104,14 +104,21 @@ SOURCES = [
 
 
 def plain(path: Path) -> list[tuple[Fraction | None, list[Any]]]:
-    """Time in seconds and planes of every frame, by a plain loop."""
-    with av.open(str(path)) as container:
+    """Time in seconds and planes of every frame, by a plain loop.
+
+    AVI stores decode times only: no times of presentation are made up, and the last frame follows the others.
+    """
+    found: list[tuple[Fraction | None, list[Any]]] = []
+    with av.open(str(path), options={"fflags": "-genpts"}) as container:
         stream = container.streams.video[0]
         unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
-        return [
-            (None if frame.pts is None else frame.pts * unit, list(frame_planes(frame)))
-            for frame in container.decode(stream)
-        ]
+        for frame in container.decode(stream):
+            stamp = frame.dts if frame.pts is None else frame.pts
+            time = None if stamp is None else stamp * unit
+            if time is None and found and found[-1][0] is not None:
+                time = found[-1][0] + Fraction(1, 25)
+            found.append((time, list(frame_planes(frame))))
+    return found
 
 
 @pytest.mark.parametrize("case", SOURCES, ids=str)

@@ -102,7 +102,7 @@ class Decoder:
             else:
                 self._gpu = gpu
                 return opened
-        container = open_source(self._path, self._probing)
+        container = open_source(self._path, self._probing, stored_times=True)
         stream = video_stream(container, self._index)
         return container, stream, decoding_context(stream)
 
@@ -160,12 +160,13 @@ class Decoder:
             return True
         latest: int | None = None
         for packet in self._packets():
-            if packet.pts is None or packet.dts is None:
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is None or packet.dts is None:
                 return False
-            if latest is not None and (latest - packet.pts) * unit > DISCONTINUITY_SECONDS:
+            if latest is not None and (latest - stamp) * unit > DISCONTINUITY_SECONDS:
                 return False
-            latest = packet.pts if latest is None else max(latest, packet.pts)
-            if packet.is_keyframe and packet.pts * unit < position:
+            latest = stamp if latest is None else max(latest, stamp)
+            if packet.is_keyframe and stamp * unit < position:
                 self._skipped_to.clear()
             self._skipped_to.append(packet)
             if packet.dts * unit >= position:
@@ -251,7 +252,7 @@ class Decoder:
     def _owed_by_gpu(self) -> list[av.VideoFrame]:
         """Let the CPU decode from the last key frame on; what it gives at once."""
         self._gpu = None
-        self._again = open_source(self._path, self._probing)
+        self._again = open_source(self._path, self._probing, stored_times=True)
         self._context = decoding_context(video_stream(self._again, self._index))
         self._context.copy_opaque = True
         self._use_threads()
@@ -284,7 +285,7 @@ class Decoder:
         start = self._tail.first and self._tail.first + self._threads - 1
         self._failures = [serial for serial in self._failures if serial < start]
         found: deque[av.VideoFrame] = deque(maxlen=self._tail.reorder)
-        with open_source(self._path, self._probing) as again:
+        with open_source(self._path, self._probing, stored_times=True) as again:
             context = decoding_context(video_stream(again, self._index))
             context.thread_type, context.thread_count, context.copy_opaque = "NONE", 1, True
             for serial, packet in enumerate([*self._tail.packets, None], self._tail.first):

@@ -56,7 +56,7 @@ def open_on_gpu(
 
     Raises what PyAV raises: without driver or GPU, or for codecs that FFmpeg decodes on the CPU only.
     """
-    container = open_source(path, probing)
+    container = open_source(path, probing, stored_times=True)
     try:
         stream = video_stream(container, index)
         theirs: Any = stream.codec_context
@@ -67,7 +67,7 @@ def open_on_gpu(
             context.width, context.height = theirs.width, theirs.height
         else:  # with all that the container says of it
             container.close()
-            container = open_demuxer(path, probing, _accelerator(gpu))
+            container = open_demuxer(path, probing, _accelerator(gpu), stored_times=True)
             stream = video_stream(container, index)
             context = stream.codec_context
         if not context.is_hwaccel:

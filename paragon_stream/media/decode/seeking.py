@@ -43,8 +43,9 @@ def decoder_at(
         if decoder.skip_to(begin - further):
             frames = iter(decoder)
             first = next(frames, None)
-            if first is not None and first.pts is not None and not first.is_corrupt:
-                shown = first.pts * Fraction(first.time_base.numerator, first.time_base.denominator)
+            stamp = None if first is None else first.dts if first.pts is None else first.pts
+            if first is not None and stamp is not None and not first.is_corrupt:
+                shown = stamp * Fraction(first.time_base.numerator, first.time_base.denominator)
                 if shown < begin:
                     _log.debug("decoding of %s begins at %.3f s", path, float(shown))
                     return decoder, chain([first], frames)

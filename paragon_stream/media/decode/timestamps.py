@@ -2,6 +2,9 @@
 
 The rules, applied to frames in presentation order; a source without faults passes through unchanged:
 
+- **Chosen.** Where a frame has a presentation and a decode time, FFmpeg's best effort decides
+  (`AVFrame.best_effort_timestamp`): the presentation time, until more of those than of decode times have
+  failed to rise. AVI, ASF and Matroska's VFW tracks store decode times only.
 - **Kept.** A pts later than the one before is kept, whatever the distance: variable frame rates stay
   variable, gaps stay gaps, a start at 10 s or below zero stays there.
 - **Missing** (raw H.264/H.265, some AVI): the frame is shown one frame interval after the one before; in a
@@ -52,17 +55,21 @@ class TimestampRepair:
         self._anchor: int | None = None
         self._since_anchor = 0
         self._shift = 0
+        self._best = BestEffort()
+        self._by_decoding = False
+        """Whether frames have decode times only: the last ones, which no packet brings out, then have none."""
 
-    def __call__(self, pts: int | None, duration: int = 0) -> Timing:
-        """The timing of the next frame, from its stamps as decoded, in ticks."""
-        shown = self._place(pts)
+    def __call__(self, pts: int | None, duration: int = 0, dts: int | None = None) -> Timing:
+        """The timing of the next frame, from its stamps as decoded, in ticks. `dts` is its decode time."""
+        self._by_decoding = self._by_decoding or (pts is None and dts is not None)
+        shown = self._place(self._best(pts, dts))
         self._previous = shown
         believed = duration if self._trust_durations and duration > 0 else 0
         return Timing(pts=shown, duration=believed, time_base=self.time_base)
 
     def _place(self, pts: int | None) -> int:
         if pts is None:
-            self.missing += 1
+            self.missing += not self._by_decoding
             if self._anchor is None:
                 self._anchor = self._start
                 return self._start
@@ -101,6 +108,27 @@ class TimestampRepair:
                 f"the timestamps jump back {times}: the video after that was moved to follow without a gap"
             )
         return tuple(said)
+
+
+class BestEffort:
+    """FFmpeg's choice between the two stamps of a frame: `guess_correct_pts` of its decoders."""
+
+    def __init__(self) -> None:
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+        self._faulty_pts = self._faulty_dts = 0
+
+    def __call__(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp of the next frame in order of presentation; None if it has none."""
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+        if pts is not None or dts is not None:
+            self._last_pts = dts if pts is None else pts
+            self._last_dts = pts if dts is None else dts
+        good = self._faulty_pts <= self._faulty_dts
+        return pts if pts is not None and (good or dts is None) else dts
 
 
 def _frames(count: int) -> str:

@@ -88,7 +88,7 @@ def _no_video(path: Path, kinds: set[StreamKind]) -> str:
 def _first_that_decodes(path: Path, indices: list[int], probing: Probing) -> VideoInfo:
     why = ""
     for index in indices:
-        with open_source(path, probing) as container:
+        with open_source(path, probing, stored_times=True) as container:
             stream = video_stream(container, index)
             try:
                 frames = _first_frames(container, stream)
@@ -149,7 +149,8 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
         _log.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
     aspect = positive_fraction(stream.sample_aspect_ratio)
     time_base = positive_fraction(stream.time_base) or Fraction(1, 1000)
-    start = stream.start_time if frame.pts is None else frame.pts
+    first = frame.dts if frame.pts is None else frame.pts
+    start = stream.start_time if first is None else first
     duration = _duration(container, stream, float((start or 0) * time_base))
     flagged = any(frame.interlaced_frame for frame in frames)
     in_band = codec_name(stream) in _FRAMES_SAY_IT

@@ -35,8 +35,13 @@ def ffmpeg_name(path: Path) -> str:
     return str(path.absolute())
 
 
-def open_source(path: str | Path, probing: Probing = HEADERS) -> InputContainer:
+def open_source(
+    path: str | Path, probing: Probing = HEADERS, *, stored_times: bool = False
+) -> InputContainer:
     """The demuxer of a regular file, searched for streams as `probing` says. The caller closes it.
+
+    With `stored_times` packets have the presentation times that the file has, and FFmpeg derives, but none
+    that are made up from the decode times of packets to come: those are wrong where there are B-frames.
 
     Raises InputError: missing, unreadable, a folder, no regular file, empty, text, cut off before its index,
     encrypted, or in no format that FFmpeg knows.
@@ -57,7 +62,7 @@ def open_source(path: str | Path, probing: Probing = HEADERS) -> InputContainer:
     if not head:
         raise InputError(f"{path} is empty")
     try:
-        container = open_demuxer(path, probing)
+        container = open_demuxer(path, probing, stored_times=stored_times)
     except AV_ERRORS as error:
         raise InputError(_explanation(path, head, error)) from error
     if container.format.name in _TEXT_ART:
@@ -67,9 +72,14 @@ def open_source(path: str | Path, probing: Probing = HEADERS) -> InputContainer:
     return container
 
 
-def open_demuxer(path: Path, probing: Probing, hwaccel: HWAccel | None = None) -> InputContainer:
+def open_demuxer(
+    path: Path, probing: Probing, hwaccel: HWAccel | None = None, *, stored_times: bool
+) -> InputContainer:
     """The demuxer of `path`, whose streams `hwaccel` decodes where it is given. Raises what PyAV raises."""
-    container = av.open(ffmpeg_name(path), "r", options=probing.options, hwaccel=hwaccel)
+    options = probing.options
+    if stored_times:
+        options["fflags"] = options.get("fflags", "") + "-genpts"  # which PyAV sets
+    container = av.open(ffmpeg_name(path), "r", options=options, hwaccel=hwaccel)
     if probing.rewinds:
         container.seek(0, unsupported_byte_offset=True)
     return container

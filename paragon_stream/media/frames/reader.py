@@ -222,7 +222,7 @@ class VideoReader:
     def _stamped(self, decoded: Iterator[av.VideoFrame], decoder: FrameSource) -> Iterator[TimedFrame]:
         """The frames with their times; notes the shape of their samples."""
         for frame in decoded:
-            timing = self._timestamps(frame.pts, frame.duration)
+            timing = self._timestamps(frame.pts, frame.duration, frame.dts)
             frame = self._where_wanted(frame)
             if decoder.left_gpu is not None and len(self._decoders) == 1:
                 self._decoders.append(
