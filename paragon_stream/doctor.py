@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paragon_stream.device import DeviceInfo
-from paragon_stream.device.discovery import OLDEST, find_gpus
+from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus
 from paragon_stream.errors import ParagonError
 from paragon_stream.media.decode.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
 from paragon_stream.native.library import kernels, missing
@@ -42,6 +42,7 @@ def examine() -> list[Finding]:
     return [
         *_machine(),
         *_gpu(gpus, reason),
+        *_webgpu(),
         *_tensorrt(bool(gpus)),
         *_ffmpeg(gpus),
         *_cpu_engines(),
@@ -82,6 +83,17 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
             remedy="with an NVIDIA GPU: install its display driver (https://www.nvidia.com/drivers)",
         )
     yield _package("engine cuda", "nvidia-cuda-nvrtc", _CUDA_PACKAGES, needed="compiles its kernels")
+
+
+def _webgpu() -> Iterator[Finding]:
+    adapters, reason = find_adapters()
+    for each in adapters:
+        told = "" if each.is_hardware else "; for tests, not for use"
+        yield Finding(topic="WebGPU", ok=each.is_hardware, what=f"{each}{told}")
+    if not adapters:
+        wanted = "not installed" in reason
+        remedy = f"{_PIP} 'paragon-stream[gpu]'" if wanted else "install the GPU's driver, with Vulkan in it"
+        yield Finding(topic="WebGPU", ok=False, what=f"GPUs of any brand: {reason}", remedy=remedy)
 
 
 def _tensorrt(has_gpu: bool) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from paragon_stream.options.option import described, initialised_with, option, p
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
-from paragon_stream.runtimes.base import DeviceBound, Plane, TakesPictures
+from paragon_stream.runtimes.base import DeviceBound, Plane, takes_pictures
 
 type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
 """An H×W×C array for packed formats, a tuple of planes for all others."""
@@ -202,20 +202,20 @@ class Upscaler:
         told = self.strength if strength is None else strength
         if not isinstance(inputs, DevicePicture) and not isinstance(outputs, DevicePicture):
             return self.session.run(inputs, outputs, told)
-        if not isinstance(self.session, TakesPictures):
+        if not takes_pictures(self.session):
             raise EngineError(f"the engine {self.session.engine} takes no pictures of a GPU")
         return self.session.run(inputs, outputs, told)
 
     @property
     def fetch(self) -> Callable[[DevicePlane], NDArray[np.uint8]] | None:
         """What looks at pictures in the memory of the engine's GPU; None where `run` takes none."""
-        return self.session.fetch if isinstance(self.session, TakesPictures) else None
+        return self.session.fetch if takes_pictures(self.session) else None
 
     @property
     def device_results(self) -> tuple[int, Callable[[], DevicePicture]] | None:
         """The GPU's number, and what makes room for results there; None where `run` takes none."""
         session = self.session
-        if not isinstance(session, TakesPictures):
+        if not takes_pictures(session):
             return None
         return session.ordinal, lambda: session.allocate_picture(self.target)
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from functools import cache
+from typing import TYPE_CHECKING
 
 from paragon_stream.device.interface import DeviceInfo
 from paragon_stream.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from paragon_stream.device.webgpu_adapters import AdapterInfo
 
 OLDEST = 75
 """Compute capability 7.5, without its dot: the first GPUs that the engines on GPUs can use."""
@@ -28,6 +33,22 @@ def find_gpus() -> tuple[list[DeviceInfo], str]:
     except EngineError as error:
         return [], str(error)
     return found, "" if found else "the driver finds no GPU"
+
+
+@cache
+def find_adapters() -> tuple[tuple[AdapterInfo, ...], str]:
+    """The GPUs of every brand that WebGPU finds and, if there are none, why. Asked once in a process."""
+    if importlib.util.find_spec("wgpu") is None:
+        return (), "the package wgpu is not installed"
+    try:
+        from paragon_stream.device.webgpu_adapters import adapters
+
+        found = adapters()
+    except (ImportError, OSError) as error:
+        return (), f"wgpu cannot be loaded: {error}"
+    except EngineError as error:
+        return (), str(error)
+    return tuple(found), "" if found else "WebGPU finds no GPU: no driver for Vulkan, Metal or Direct3D 12"
 
 
 def ordinals(device: str | None) -> tuple[int, ...]:

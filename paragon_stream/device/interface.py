@@ -37,6 +37,11 @@ class DeviceInfo:
     driver: str
 
     @property
+    def is_cuda(self) -> bool:
+        """Whether pictures of decoders and encoders on the same GPU can be shared."""
+        return True
+
+    @property
     def sm(self) -> int:
         """The architecture's number, as in sm_89."""
         return 10 * self.compute_capability[0] + self.compute_capability[1]

@@ -39,11 +39,13 @@ class UpscalerOptions:
     )
     engine: str = option(
         "auto",
-        "auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx or null.",
+        "auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx, webgpu or null.",
         metavar="NAME",
     )
     precision: str = option("auto", "auto (default), fp32, bf16 or fp16.", metavar="P")
     threads: int | None = option(None, "Engine threads (default: all cores).", metavar="N")
     device: str | None = option(
-        None, "cpu, cuda:N, several as cuda:0,cuda:1, or cuda:all (default: the engine's own).", metavar="D"
+        None,
+        "cpu, cuda:N, several as cuda:0,cuda:1, cuda:all, or gpu:N for webgpu (default: the engine's own).",
+        metavar="D",
     )

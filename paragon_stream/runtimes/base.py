@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,8 @@ class TakesPictures(Protocol):
 
     ordinal: int
     """Which device: cuda:`ordinal`."""
+    takes_pictures: bool
+    """False where decoders and encoders cannot share the device's memory: then nothing below works."""
 
     def run(
         self,
@@ -135,6 +137,11 @@ class TakesPictures(Protocol):
         Raises EngineError.
         """
         ...
+
+
+def takes_pictures(session: Session) -> TypeGuard[TakesPictures]:
+    """Whether `session` keeps frames on a GPU that decoders and encoders share with it."""
+    return isinstance(session, TakesPictures) and session.takes_pictures
 
 
 class Runtime(Protocol):

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from paragon_stream.device.discovery import find_gpus, ordinals
+from paragon_stream.device.discovery import find_adapters, find_gpus, ordinals
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.native.library import missing
 from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOptions
+from paragon_stream.runtimes.faster import FasterRuntime
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _RUNTIMES = {
     "tensorrt-rtx": _Entry(
         "paragon_stream.runtimes.tensorrt_rtx", "tensorrt_rtx", "tensorrt-rtx", on_gpu=True
     ),
+    "webgpu": _Entry("paragon_stream.runtimes.webgpu", "wgpu"),
     "null": _Entry("paragon_stream.runtimes.null", None),
 }
 
@@ -97,11 +99,15 @@ def cpu_reference(job: FrameJob) -> Session:
 def installed_engines() -> tuple[str, ...]:
     """The engines whose packages are there, and their GPU; `null`, which computes nothing, left out."""
     has_gpu = bool(find_gpus()[0])
+    no_adapter = () if any(each.is_hardware for each in find_adapters()[0]) else ("webgpu",)
     own = () if missing() else ("native",)
     return *own, *(
         name
         for name, entry in _RUNTIMES.items()
-        if entry.package and _is_installed(entry.package) and (has_gpu or not entry.on_gpu)
+        if entry.package
+        and _is_installed(entry.package)
+        and (has_gpu or not entry.on_gpu)
+        and name not in no_adapter
     )
 
 
@@ -121,12 +127,22 @@ def _automatic() -> Runtime:
     """Our own kernels where there is a GPU for them, else the CPU."""
     gpus, reason = find_gpus()
     if not gpus:
-        logger.info("engine: one for CPUs; no GPU is used: %s", reason)
-        return CpuRuntime()
+        return _of_any_brand(reason)
     if not _is_installed("cuda.bindings.nvrtc"):
         logger.info("engine: one for CPUs; %s would need the package nvidia-cuda-nvrtc", gpus[0])
         return CpuRuntime()
     return AutomaticRuntime(runtime("cuda"), CpuRuntime(), torch_on_gpu)
+
+
+def _of_any_brand(no_cuda: str) -> Runtime:
+    """Where there is no GPU for `cuda`: WebGPU on a real one, if that is faster than the CPU."""
+    adapters, reason = find_adapters()
+    if any(each.is_hardware for each in adapters):
+        logger.info("engine: webgpu or one for CPUs; cuda is not used: %s", no_cuda)
+        return FasterRuntime(runtime("webgpu"), CpuRuntime())
+    software = "; ".join(map(str, adapters))
+    logger.info("engine: one for CPUs; no GPU is used: %s; %s", no_cuda, reason or f"only {software}")
+    return CpuRuntime()
 
 
 class CpuRuntime:

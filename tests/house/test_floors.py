@@ -66,11 +66,12 @@ HOMES = {
     "tensorrt_rtx": ("runtimes.tensorrt_rtx",),
     "torch": ("models", "train", "framejob.emit_torch", "runtimes.torch", "runtimes.gpu.torch_program"),
     "vapoursynth": ("vapoursynth",),
+    "wgpu": ("device.webgpu", "device.webgpu_adapters", "runtimes.webgpu"),
     "yaml": ("checkpoint",),
 }
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
 
-OPTIONAL = ("cuda", "tensorrt", "tensorrt_rtx", "torch")
+OPTIONAL = ("cuda", "tensorrt", "tensorrt_rtx", "torch", "wgpu")
 STDLIB_ONLY = (
     "errors",
     "options",

@@ -65,6 +65,7 @@ class DeviceSession:
         self.in_flight = in_flight
         self.device = str(device.info)
         self.ordinal = device.info.ordinal
+        self.takes_pictures = device.info.is_cuda
         self.reruns = 0
         """Frames that were computed again because the device's result was not finite."""
         self.pace = 0.0

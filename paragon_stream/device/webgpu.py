@@ -1,0 +1,390 @@
+"""A GPU of any brand through WebGPU (wgpu-py): Vulkan, Metal or Direct3D 12.
+
+WebGPU has one queue and no pointers. Streams are therefore names only, everything runs in the order in which
+it is queued; addresses are made up, each buffer having a range of them for itself. Uploads copy the host's
+memory at once. Downloads end in a buffer that the host maps, and come into the host's memory when it waits
+for the event behind them.
+
+What has to be known about wgpu 0.32, and is taken care of here:
+
+- A validation error at a submit can end the process. Sizes are checked before anything is queued.
+- Its own thread polls until the queue is empty and blocks other threads' submits meanwhile. It is stopped;
+  who waits polls without blocking (`_Polls`).
+- `map_async("READ")` submits a command buffer of its own; "READ_NOSYNC" does not.
+- Layouts made by themselves leave out what a text declares and does not use. They are read off the text.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import wgpu
+from numpy.typing import NDArray
+
+from paragon_stream.device.interface import Argument, DeviceInfo, DevicePlane, Size3
+from paragon_stream.device.webgpu_adapters import HALF, adapter_info, adapters, errors, open_adapters
+from paragon_stream.errors import DeviceMemoryError, EngineError
+
+_PAUSE = 2e-4  # seconds between two looks at whether a download has come
+_PATIENCE = 60.0  # seconds without an answer after which a GPU counts as lost
+_GAP = 1 << 20  # between the made-up addresses of two buffers
+_ALIGNMENT = 256
+_LIMITS = (
+    "max-buffer-size",
+    "max-storage-buffer-binding-size",
+    "max-compute-workgroup-storage-size",
+    "max-storage-buffers-per-shader-stage",
+)
+"""What is asked of a device up to what its adapter has; everything else stays at WebGPU's defaults."""
+
+_BINDING = re.compile(r"@group\(0\) @binding\((\d+)\) var<([a-z_, ]+)>")
+_BINDINGS = {
+    "storage, read": "read-only-storage",
+    "storage, read_write": "storage",
+    "uniform": "uniform",
+}
+"""How texts declare buffers, and what layouts call them."""
+
+
+@dataclass
+class _Token:
+    """Of one `map_async`; its callback sets `is_done`."""
+
+    is_done: bool = False
+
+    def set_done(self) -> None:
+        self.is_done = True
+
+
+class _Polls:
+    """In the place of wgpu-py's thread that polls: nothing polls but who waits."""
+
+    def __init__(self) -> None:
+        self.latest = _Token()
+
+    def get_token(self) -> _Token:
+        self.latest = _Token()
+        return self.latest
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+@dataclass(eq=False)
+class _Memory:
+    handle: int
+    size: int
+    buffer: Any
+
+
+@dataclass(eq=False)
+class _HostMemory:
+    handle: int
+    array: NDArray[np.uint8]
+
+
+@dataclass(eq=False)
+class _Stream:
+    handle: int
+    name: str
+    downloads: list[_Download] = field(default_factory=list)
+    """That no event has been recorded behind yet."""
+
+
+@dataclass(eq=False)
+class _Event:
+    handle: int
+    downloads: tuple[_Download, ...] = ()
+
+
+@dataclass(eq=False)
+class _Module:
+    handle: int
+    shader: Any
+    layout: Any
+    """Of its bindings."""
+
+
+@dataclass(eq=False)
+class _Kernel:
+    name: str
+    pipeline: Any
+    layout: Any
+    groups: dict[tuple[Argument, ...], tuple[Any, Any]] = field(default_factory=dict)
+    """By arguments: the bind group, and the buffer of its numbers."""
+
+
+@dataclass(eq=False)
+class _Download:
+    """Rows under way: from a mapped buffer to a host array, when somebody waits for them."""
+
+    buffer: Any
+    token: _Token
+    promise: Any
+    pitch: int
+    target: NDArray[Any] | None
+
+
+class WebGpuDevice:
+    """See `Device`. Graphs, kernels' shared memory and timed events there are none: see the errors."""
+
+    def __init__(self, ordinal: int = 0) -> None:
+        """Opens GPU `ordinal` of `adapters()`. Raises EngineError."""
+        found = open_adapters()
+        if ordinal >= len(found):
+            there = "; ".join(map(str, adapters())) or "WebGPU finds no GPU"
+            raise EngineError(f"there is no gpu:{ordinal}: {there}")
+        adapter = found[ordinal]
+        self.info: DeviceInfo = adapter_info(ordinal, adapter)
+        with errors("opening the GPU"):
+            self._device = adapter.request_device_sync(
+                required_features=[HALF] if HALF in adapter.features else [],
+                required_limits={name: adapter.limits[name] for name in _LIMITS},
+            )
+        self._limits = self._device.limits
+        self._device._poller.stop()
+        self._polls = self._device._poller = _Polls()
+        self._lock = threading.RLock()
+        self._encoder: Any = None
+        self._numbers, self._address = itertools.count(1), _GAP
+        self._memories: list[_Memory] = []
+        self._spare: defaultdict[int, list[Any]] = defaultdict(list)
+        """Mappable buffers that nothing comes to at the moment, by size."""
+        self._default = _Stream(next(self._numbers), "default")
+        self._closed = False
+
+    def current(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def free_memory(self) -> int:
+        """WebGPU does not say."""
+        return 1 << 62
+
+    def allocate(self, size: int) -> _Memory:
+        room = -(-size // 4) * 4
+        for name in ("max-buffer-size", "max-storage-buffer-binding-size"):
+            if room > self._limits[name]:
+                raise DeviceMemoryError(
+                    f"{self.info} binds {self._limits[name] / 2**20:.0f} MiB at most, not {room / 2**20:.0f}"
+                )
+        usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
+        with self._lock, errors("allocating memory"):
+            buffer = self._device.create_buffer(size=room, usage=usage)
+            memory = _Memory(self._address, room, buffer)
+            self._address += -(-(room + _GAP) // _ALIGNMENT) * _ALIGNMENT
+            self._memories.append(memory)
+            return memory
+
+    def allocate_host(self, size: int) -> _HostMemory:
+        """Ordinary memory: uploads copy it at once, whatever it is."""
+        array = np.zeros(size, np.uint8)
+        return _HostMemory(array.ctypes.data, array)
+
+    def stream(self, name: str) -> _Stream:
+        return _Stream(next(self._numbers), name)
+
+    def default_stream(self) -> _Stream:
+        return self._default
+
+    def event(self, *, timed: bool = False) -> _Event:
+        if timed:
+            raise EngineError("the engine webgpu cannot say when the GPU did what; leave the trace out")
+        return _Event(next(self._numbers))
+
+    def load(self, image: bytes) -> _Module:
+        """`image` is WGSL."""
+        with self._lock, errors("compiling a shader"):
+            text = image.decode()
+            shader = self._device.create_shader_module(code=text)
+            entries = [
+                {
+                    "binding": int(n),
+                    "visibility": wgpu.ShaderStage.COMPUTE,
+                    "buffer": {"type": _BINDINGS[kind]},
+                }
+                for n, kind in _BINDING.findall(text)
+            ]
+            layout = self._device.create_bind_group_layout(entries=entries)
+            return _Module(next(self._numbers), shader, layout)
+
+    def kernel(self, module: Any, name: str, *, shared_bytes: int = 0) -> _Kernel:
+        with self._lock, errors("compiling a shader"):
+            layout = self._device.create_pipeline_layout(bind_group_layouts=[module.layout])
+            compute = {"module": module.shader, "entry_point": name}
+            pipeline = self._device.create_compute_pipeline(layout=layout, compute=compute)
+            return _Kernel(name, pipeline, module.layout)
+
+    def release(self, resource: Any) -> None:
+        if isinstance(resource, _Memory):
+            with self._lock:
+                self._memories.remove(resource)
+                resource.buffer.destroy()
+
+    def upload(self, source: NDArray[Any], target: DevicePlane, stream: Any) -> None:
+        if target.pitch != target.row_bytes and target.rows > 1:
+            raise EngineError("WebGPU uploads rows without gaps only")
+        memory, offset = self._find(target.pointer, target.rows * target.row_bytes)
+        flat = source.reshape(-1).view(np.uint8)
+        whole = flat.size // 4 * 4
+        with self._lock, errors("copying to the GPU"):
+            self._flush()
+            if whole:
+                self._device.queue.write_buffer(memory.buffer, offset, flat[:whole])
+            if whole < flat.size:  # only whole words can be written
+                rest = np.zeros(4, np.uint8)
+                rest[: flat.size - whole] = flat[whole:]
+                self._device.queue.write_buffer(memory.buffer, offset + whole, rest)
+
+    def download(self, source: DevicePlane, target: NDArray[Any], stream: Any) -> None:
+        size = -(-source.rows * source.pitch // 4) * 4
+        memory, offset = self._find(source.pointer, size)
+        usage = wgpu.BufferUsage.MAP_READ | wgpu.BufferUsage.COPY_DST
+        with self._lock, errors("copying from the GPU"):
+            spare = self._spare[size]
+            buffer = spare.pop() if spare else self._device.create_buffer(size=size, usage=usage)
+            self._commands().copy_buffer_to_buffer(memory.buffer, offset, buffer, 0, size)
+            stream.downloads.append(_Download(buffer, _Token(), None, source.pitch, target))
+
+    def move(self, source: DevicePlane, target: DevicePlane, stream: Any) -> None:
+        raise EngineError("frames cannot stay on the GPU between WebGPU and others")
+
+    def clear(self, pointer: int, words: int, stream: Any) -> None:
+        memory, offset = self._find(pointer, 4 * words)
+        with self._lock, errors("clearing memory"):
+            self._commands().clear_buffer(memory.buffer, offset, 4 * words)
+
+    def launch(
+        self,
+        kernel: Any,
+        *,
+        grid: Size3,
+        block: Size3,
+        shared_bytes: int,
+        arguments: Sequence[Argument],
+        stream: Any,
+    ) -> None:
+        """Pointers, in order, are bound to @binding(0) …; the 32-bit numbers are a uniform behind them."""
+        if max(grid) > self._limits["max-compute-workgroups-per-dimension"]:
+            raise EngineError(f"{self.info} takes no grid of {grid} workgroups")
+        with self._lock, errors("queueing work"):
+            group = self._bound(kernel, tuple(arguments))
+            work = self._commands().begin_compute_pass()
+            work.set_pipeline(kernel.pipeline)
+            work.set_bind_group(0, group)
+            work.dispatch_workgroups(*grid)
+            work.end()
+
+    def record(self, event: Any, stream: Any) -> None:
+        with self._lock, errors("queueing work"):
+            self._flush()
+            for each in stream.downloads:
+                each.promise = each.buffer.map_async("READ_NOSYNC")
+                each.token = self._polls.latest
+            event.downloads, stream.downloads = tuple(stream.downloads), []
+
+    def wait(self, event: Any, stream: Any) -> None:
+        """There is one queue: what is queued later runs later."""
+
+    def begin_capture(self, stream: Any) -> None:
+        raise EngineError("WebGPU records no graphs")
+
+    def end_capture(self, stream: Any) -> Any:
+        raise EngineError("WebGPU records no graphs")
+
+    def launch_graph(self, graph: Any, stream: Any) -> None:
+        raise EngineError("WebGPU records no graphs")
+
+    def synchronize(self, event: Any) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not self.has_happened(event):
+            if time.monotonic() > deadline:
+                raise EngineError(f"{self.info} does not answer any more")
+            time.sleep(_PAUSE)
+        downloads, event.downloads = event.downloads, ()
+        for each in downloads:
+            self._bring(each)
+
+    def elapsed(self, start: Any, end: Any) -> float:
+        raise EngineError("the engine webgpu cannot say when the GPU did what")
+
+    def has_happened(self, event: Any) -> bool:
+        with errors("waiting for the GPU"):
+            if self._closed:
+                raise EngineError("the GPU is closed")
+            with self._lock:
+                self._device._poll(False)
+        return all(each.token.is_done for each in event.downloads)
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._spare.clear()
+                self._device.destroy()
+
+    def _bring(self, download: _Download) -> None:
+        """Rows from a mapped buffer to where they belong."""
+        with errors("copying from the GPU"):
+            download.promise.sync_wait()
+            target = download.target
+            if target is not None:
+                rows = target.reshape(len(target), -1).view(np.uint8)
+                view = np.frombuffer(download.buffer.read_mapped(copy=False), np.uint8)
+                came = view[: len(rows) * download.pitch].reshape(len(rows), download.pitch)
+                np.copyto(rows, came[:, : rows.shape[1]])
+                del view, came
+            with self._lock:
+                download.buffer.unmap()
+                if not self._closed:
+                    self._spare[download.buffer.size].append(download.buffer)
+
+    def _commands(self) -> Any:
+        if self._encoder is None:
+            self._encoder = self._device.create_command_encoder()
+        return self._encoder
+
+    def _flush(self) -> None:
+        """Hand over what is queued: writes to buffers would overtake it."""
+        if self._encoder is not None:
+            encoder, self._encoder = self._encoder, None
+            self._device.queue.submit([encoder.finish()])
+
+    def _bound(self, kernel: _Kernel, arguments: tuple[Argument, ...]) -> Any:
+        """The bind group of these arguments, made when they come for the first time."""
+        if arguments in kernel.groups:
+            return kernel.groups[arguments][0]
+        entries: list[dict[str, Any]] = []
+        for pointer in (each for each in arguments if isinstance(each, int)):
+            memory, offset = self._find(pointer, 4)
+            resource = {"buffer": memory.buffer, "offset": offset, "size": memory.size - offset}
+            entries.append({"binding": len(entries), "resource": resource})
+        numbers = [each for each in arguments if not isinstance(each, int)]
+        uniform = None
+        if numbers:
+            # Uniforms are of whole 16 bytes.
+            packed = np.array([*numbers, *[0] * (-len(numbers) % 4)], np.int32)
+            uniform = self._device.create_buffer_with_data(data=packed, usage=wgpu.BufferUsage.UNIFORM)
+            resource = {"buffer": uniform, "offset": 0, "size": uniform.size}
+            entries.append({"binding": len(entries), "resource": resource})
+        group = self._device.create_bind_group(layout=kernel.layout, entries=entries)
+        kernel.groups[arguments] = group, uniform
+        return group
+
+    def _find(self, pointer: int, size: int) -> tuple[_Memory, int]:
+        """The buffer that a made-up address lies in, and where; EngineError before WebGPU aborts."""
+        for memory in self._memories:
+            offset = pointer - memory.handle
+            if 0 <= offset < memory.size:
+                if offset % 4 or offset + size > -(-memory.size // 4) * 4:
+                    break
+                return memory, offset
+        raise EngineError(f"{size} bytes at {pointer:#x} are no memory of {self.info}")

@@ -1,0 +1,87 @@
+"""The GPUs that WebGPU (wgpu-py) finds, and its exceptions as ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import wgpu
+
+from paragon_stream.device.interface import DeviceInfo
+from paragon_stream.errors import DeviceMemoryError, EngineError
+
+logging.getLogger("wgpu").setLevel(logging.CRITICAL)  # what it logs, it raises as well
+
+HALF = "shader-f16"
+_KINDS = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "software"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterInfo(DeviceInfo):
+    """What WebGPU finds: `kind` is discrete, integrated, software or other, `backend` Vulkan, Metal …"""
+
+    compute_capability: tuple[int, int] = (0, 0)
+    memory: int = 0
+    multiprocessors: int = 0
+    driver: str = ""
+    kind: str
+    backend: str
+    has_half: bool
+
+    @property
+    def is_cuda(self) -> bool:
+        return False
+
+    @property
+    def is_hardware(self) -> bool:
+        return self.kind in ("discrete", "integrated")
+
+    def __str__(self) -> str:
+        return f"gpu:{self.ordinal}: {self.name} ({self.kind}, {self.backend})"
+
+
+def adapters() -> list[AdapterInfo]:
+    """Every GPU, discrete ones first; software ones, which are for tests, last. Raises EngineError."""
+    return [adapter_info(number, each) for number, each in enumerate(open_adapters())]
+
+
+def open_adapters() -> list[Any]:
+    """wgpu's objects of `adapters()`."""
+    with errors("looking for GPUs"):
+        found = wgpu.gpu.enumerate_adapters_sync()
+    # OpenGL shows the same GPUs once more, and without what is needed here.
+    usable = [each for each in found if each.info["backend_type"] != "OpenGL"]
+    order = [*_KINDS]
+    return sorted(usable, key=lambda each: _rank(order, each.info["adapter_type"]))
+
+
+def _rank(order: Sequence[str], kind: str) -> int:
+    return order.index(kind) if kind in order else order.index("CPU")
+
+
+def adapter_info(number: int, adapter: Any) -> AdapterInfo:
+    facts = adapter.info
+    return AdapterInfo(
+        name=facts["device"],
+        ordinal=number,
+        driver=facts["description"],
+        kind=_KINDS.get(facts["adapter_type"], "other"),
+        backend=facts["backend_type"],
+        has_half=HALF in adapter.features,
+    )
+
+
+@contextmanager
+def errors(what: str) -> Iterator[None]:
+    """wgpu's exceptions as ours."""
+    try:
+        yield
+    except (wgpu.GPUError, RuntimeError, ValueError, OSError) as error:
+        text = " ".join(str(error).split())
+        if "device is lost" in text.lower():
+            raise EngineError("the GPU was lost: its driver was reset, or it was switched off") from error
+        kind = DeviceMemoryError if "memory" in text.lower() and "out of" in text.lower() else EngineError
+        raise kind(f"WebGPU failed, {what}: {text}") from error

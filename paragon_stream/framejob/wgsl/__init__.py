@@ -1,0 +1,1 @@
+"""Frame jobs as WGSL, which WebGPU runs on the GPUs of every brand."""

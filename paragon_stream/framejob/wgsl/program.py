@@ -1,0 +1,42 @@
+"""What the emitter for WebGPU hands over: dispatches with their texts, and the buffers that they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paragon_stream.framejob.cuda.program import Buffer, PlaneLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatch:
+    """One entry point over one grid of workgroups.
+
+    `buffers` are bound to @binding(0), (1) …; behind them, if there are `sizes`, comes a uniform of int32s.
+    """
+
+    name: str
+    """Of the entry point, the only one in `text`."""
+    text: str
+    """WGSL, the same for all frame sizes and all weights of a variant, scale and pixel format."""
+    grid: tuple[int, int, int]
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WgslProgram:
+    """Everything that computes a frame on a WebGPU device, for one frame job.
+
+    The dispatches follow each other in one queue. Inputs are left alone, outputs are written completely,
+    workspaces hold nothing between frames. The kinds of buffers are those of CUDA programs.
+    """
+
+    dispatches: tuple[Dispatch, ...]
+    constants: tuple[bytes, ...]
+    """To upload once; shared by all frames."""
+    workspaces: tuple[int, ...]
+    """Sizes in bytes."""
+    inputs: tuple[PlaneLayout, ...]
+    outputs: tuple[PlaneLayout, ...]
+    macs: int
+    """Multiplications of the network for a frame, without halos and GELU."""

@@ -1,0 +1,213 @@
+"""The WGSL of every pass. Loops read weights from buffers: unrolled text takes drivers minutes to compile.
+
+A map of features is planar by four: `vec4` number k of the pixel (x, y) lies at (k · rows + y) · columns + x.
+"""
+
+from __future__ import annotations
+
+from paragon_stream.framejob import gelu
+from paragon_stream.framejob.wgsl.weights import CHUNK
+
+SIDE = 16
+"""Threads of a workgroup, across and down; each computes one pixel."""
+
+
+def head(buffers: list[str], sizes: list[str], *, half: bool, single: bool) -> str:
+    """Types, bindings and GELU. `buffers` are the declarations behind `var`; `half` computes in 16 bits,
+    `single` stores features and detail in 32."""
+    lines = ["enable f16;"] if half else []
+    kind = "f16" if half else "f32"
+    lines += [f"alias F = {kind};", f"alias V4 = vec4<{kind}>;", f"alias M4 = mat4x4<{kind}>;"]
+    if single:
+        lines += [
+            "alias Texel = vec4<f32>;",
+            "fn unpacked(t: Texel) -> V4 { return V4(t); }",
+            "fn packed(v: V4) -> Texel { return Texel(v); }",
+            "alias Pair = vec2<f32>;",
+            "fn paired(v: vec2<f32>) -> Pair { return v; }",
+            "fn parted(p: Pair) -> vec2<f32> { return p; }",
+        ]
+    else:
+        lines += [
+            "alias Texel = vec2<u32>;",
+            "fn unpacked(t: Texel) -> V4 {",
+            "    return V4(vec4<f32>(unpack2x16float(t.x), unpack2x16float(t.y)));",
+            "}",
+            "fn packed(v: V4) -> Texel {",
+            "    let w = vec4<f32>(v);",
+            "    return Texel(pack2x16float(w.xy), pack2x16float(w.zw));",
+            "}",
+            "alias Pair = u32;",
+            "fn paired(v: vec2<f32>) -> Pair { return pack2x16float(v); }",
+            "fn parted(p: Pair) -> vec2<f32> { return unpack2x16float(p); }",
+        ]
+    lines += [f"@group(0) @binding({n}) var{each};" for n, each in enumerate(buffers)]
+    if sizes:
+        lines.append("struct Sizes {" + " ".join(f"{each}: i32," for each in sizes) + "}")
+        lines.append(f"@group(0) @binding({len(buffers)}) var<uniform> s: Sizes;")
+    a, b, c, limit = gelu.A, gelu.B, gelu.C, gelu.LIMIT
+    lines += [
+        "fn gelu(x: V4) -> V4 {",
+        f"    let t = clamp(x, V4(-{limit}), V4({limit}));",
+        "    let q = t * t;",
+        f"    return x / (V4(1.0) + exp2(-t * (V4({a}) + q * (V4({b}) + q * V4({c})))));",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+WEIGHTS = "<storage, read> weights: array<vec4<f32>>"
+_MATRIX = """
+fn vector(n: u32) -> V4 { return V4(weights[n]); }
+fn matrix(n: u32) -> M4 { return M4(vector(n), vector(n + 1u), vector(n + 2u), vector(n + 3u)); }
+"""
+_ENTRY = f"""
+@compute @workgroup_size({SIDE}, {SIDE})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) me: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {{
+    let corner = vec2<i32>(group.xy) * {SIDE};
+    let place = corner + vec2<i32>(me.xy);
+"""
+
+
+def block_text(features: int, *, first: bool, components: int, margin: int, unit: float) -> str:
+    """Behind `head`: x + project(GELU(depthwise(expand(x)))), CHUNK widened channels after the others.
+
+    The `first` one makes x of the source's planes: `sample_c(y, x)` give centred codes of the luma grid;
+    `margin` is how far the map that is written goes beyond the picture. The others read the map `came`, which
+    goes one pixel further.
+    """
+    count, side, quads = features // 4, SIDE + 2, CHUNK // 4
+    begin = 2 * count + 9 * components * count if first else 0
+    per_quad = 1 + 4 * count + 1 + 9 + 4 * count
+    text = _MATRIX + f"var<workgroup> x: array<V4, {count * side * side}>;\n"
+    text += f"var<workgroup> w: array<V4, {max(quads * side * side, (side + 2) ** 2 if first else 0)}>;\n"
+    text += _ENTRY
+    if first:
+        wide = side + 2
+        samples = [f"sample_{c}(p.y, p.x)" for c in range(components)] + ["0.0"] * (4 - components)
+        text += f"""
+    for (var i = index; i < {wide * wide}u; i += {SIDE * SIDE}u) {{
+        let p = corner + vec2<i32>(vec2<u32>(i % {wide}u, i / {wide}u)) - {margin + 2};
+        w[i] = V4(vec4<f32>({", ".join(samples)}) / {unit});
+    }}
+    workgroupBarrier();
+    for (var i = index; i < {side * side}u; i += {SIDE * SIDE}u) {{
+        let at = (i / {side}u) * {wide}u + i % {side}u;
+        for (var k = 0u; k < {count}u; k += 1u) {{
+            var f = vector(k) + F(strength[0]) * vector({count}u + k);
+            for (var t = 0u; t < 9u; t += 1u) {{
+                let v = w[at + (t / 3u) * {wide}u + t % 3u];
+                let n = {2 * count}u + t * {components * count}u + k;
+                {" ".join(f"f += v.{'xyz'[c]} * vector(n + {c * count}u);" for c in range(components))}
+            }}
+            x[k * {side * side}u + i] = f;
+        }}
+    }}
+"""
+    else:
+        text += f"""
+    let columns = s.columns + 2;
+    for (var i = index; i < {side * side}u; i += {SIDE * SIDE}u) {{
+        let p = corner + vec2<i32>(vec2<u32>(i % {side}u, i / {side}u));
+        let at = min(p.y, s.rows + 1) * columns + min(p.x, columns - 1);
+        for (var k = 0; k < {count}; k += 1) {{
+            x[u32(k) * {side * side}u + i] = unpacked(came[k * columns * (s.rows + 2) + at]);
+        }}
+    }}
+"""
+    text += f"""
+    workgroupBarrier();
+    let centre = (me.y + 1u) * {side}u + me.x + 1u;
+"""
+    for k in range(count):
+        text += f"    var y{k} = x[{k * side * side}u + centre] + vector({begin + k}u);\n"
+    text += f"""
+    for (var chunk = 0u; chunk < {2 * features // CHUNK}u; chunk += 1u) {{
+        let base = {begin + count}u + chunk * {quads * per_quad}u;
+        for (var i = index; i < {side * side}u; i += {SIDE * SIDE}u) {{
+            for (var q = 0u; q < {quads}u; q += 1u) {{
+                let n = base + q * {per_quad}u;
+                var e = vector(n);
+                for (var k = 0u; k < {count}u; k += 1u) {{
+                    e += matrix(n + 1u + 4u * k) * x[k * {side * side}u + i];
+                }}
+                w[q * {side * side}u + i] = e;
+            }}
+        }}
+        workgroupBarrier();
+        for (var q = 0u; q < {quads}u; q += 1u) {{
+            let n = base + q * {per_quad}u + {1 + 4 * count}u;
+            var d = vector(n);
+            for (var t = 0u; t < 9u; t += 1u) {{
+                let at = q * {side * side}u + centre + (t / 3u) * {side}u + t % 3u - {side + 1}u;
+                d += vector(n + 1u + t) * w[at];
+            }}
+            let g = gelu(d);
+"""
+    for k in range(count):
+        text += f"            y{k} += matrix(n + {10 + 4 * k}u) * g;\n"
+    text += """        }
+        workgroupBarrier();
+    }
+    if (place.x < s.columns && place.y < s.rows) {
+        let at = place.y * s.columns + place.x;
+"""
+    for k in range(count):
+        text += f"        went[{k} * s.columns * s.rows + at] = packed(y{k});\n"
+    return text + "    }\n}\n"
+
+
+def conv_text(features: int, outputs: int, taps: tuple[int, int], *, cells: bool) -> str:
+    """Behind `head`: a convolution without padding, of the map `came`, which has taps - 1 rows and columns
+    more than the one that is written. 16 features are in workgroup memory at a time.
+
+    With `cells` the outputs are written by two, and UNIT is taken out of them.
+    """
+    rows, columns = taps
+    high, wide = SIDE + rows - 1, SIDE + columns - 1
+    size, quads = high * wide, outputs // 4
+    text = _MATRIX + f"var<workgroup> x: array<V4, {4 * size}>;\n" + _ENTRY
+    text += f"""
+    let came_columns = s.columns + {columns - 1};
+    let came_rows = s.rows + {rows - 1};
+"""
+    for o in range(quads):
+        text += f"    var y{o} = vector({o}u);\n"
+    text += f"""
+    for (var group4 = 0; group4 < {features // 4}; group4 += 4) {{
+        workgroupBarrier();
+        for (var i = index; i < {size}u; i += {SIDE * SIDE}u) {{
+            let p = corner + vec2<i32>(vec2<u32>(i % {wide}u, i / {wide}u));
+            let at = min(p.y, came_rows - 1) * came_columns + min(p.x, came_columns - 1);
+            for (var k = 0; k < 4; k += 1) {{
+                x[u32(k) * {size}u + i] = unpacked(came[(group4 + k) * came_columns * came_rows + at]);
+            }}
+        }}
+        workgroupBarrier();
+        let base = {quads}u + u32(group4) * {rows * columns * quads * 4}u;
+        for (var t = 0u; t < {rows * columns}u; t += 1u) {{
+            let at = (me.y + t / {columns}u) * {wide}u + me.x + t % {columns}u;
+            for (var k = 0u; k < 4u; k += 1u) {{
+                let v = x[k * {size}u + at];
+                let n = base + (t * 4u + k) * {quads * 4}u;
+"""
+    for o in range(quads):
+        text += f"                y{o} += matrix(n + {4 * o}u) * v;\n"
+    text += """            }
+        }
+    }
+    if (place.x < s.columns && place.y < s.rows) {
+        let at = place.y * s.columns + place.x;
+"""
+    for o in range(quads):
+        if cells:
+            text += f"        let z{o} = vec4<f32>(y{o}) / UNIT;\n"
+            for n, pair in enumerate(("xy", "zw")):
+                text += f"        went[{2 * o + n} * s.columns * s.rows + at] = paired(z{o}.{pair});\n"
+        else:
+            text += f"        went[{o} * s.columns * s.rows + at] = packed(y{o});\n"
+    return text + "    }\n}\n"

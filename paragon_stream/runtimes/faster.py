@@ -1,0 +1,82 @@
+"""Which of two engines is faster for a job: both are compiled, and each computes a few frames."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+
+from paragon_stream.errors import EngineError
+from paragon_stream.framejob import allocate_planes
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.pipeline.slot import Completion
+from paragon_stream.runtimes.base import Runtime, Session, SessionOptions
+
+logger = logging.getLogger(__name__)
+
+_FRAMES, _SECONDS = 24, 1.0
+"""That an engine is measured for: whichever is over first."""
+
+
+class FasterRuntime:
+    """An engine on a GPU that may be a small one, where it is faster than the CPU, else the CPU's."""
+
+    name = "auto"
+
+    def __init__(self, gpu: Runtime, cpu: Runtime) -> None:
+        self._gpu, self._cpu = gpu, cpu
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> Session:
+        """Raises EngineError where the CPU's engine does, or the GPU's that was asked for by `device`."""
+        device = options.device or ""
+        if device.startswith("gpu"):
+            logger.info("engine: %s, because the device %s is asked for", self._gpu.name, device)
+            return self._gpu.compile(job, options)
+        if device == "cpu":
+            logger.info("engine: one for CPUs, because the device cpu is asked for")
+            return self._cpu.compile(job, options)
+        try:
+            gpu = self._gpu.compile(job, options)
+        except EngineError as error:
+            logger.warning("engine: one for CPUs, because the GPU's cannot do this: %s", error)
+            return self._cpu.compile(job, options)
+        try:
+            cpu = self._cpu.compile(job, options)
+        except BaseException:
+            gpu.close()
+            raise
+        try:
+            rates = [_frames_a_second(session) for session in (gpu, cpu)]
+        except EngineError as error:
+            logger.warning("engine: %s, because %s failed: %s", cpu.engine, gpu.engine, error)
+            rates = [0.0, 1.0]
+        kept, dropped = (gpu, cpu) if rates[0] > rates[1] else (cpu, gpu)
+        logger.info(
+            "engine: %s, because %s computes %.1f frames a second here and %s %.1f",
+            kept.engine,
+            gpu.device,
+            rates[0],
+            cpu.engine,
+            rates[1],
+        )
+        dropped.close()
+        return kept
+
+
+def _frames_a_second(session: Session) -> float:
+    """With as many frames in flight as the session takes."""
+    slots = [
+        (allocate_planes(session.job.source), allocate_planes(session.job.target))
+        for _ in range(session.in_flight)
+    ]
+    session.run(*slots[0]).wait()  # the first one also warms up
+    flying: deque[Completion] = deque()
+    begin, done = time.perf_counter(), 0
+    while done < _FRAMES and time.perf_counter() - begin < _SECONDS:
+        if len(flying) == len(slots):
+            flying.popleft().wait()
+        flying.append(session.run(*slots[done % len(slots)]))
+        done += 1
+    for each in flying:
+        each.wait()
+    return done / (time.perf_counter() - begin)

@@ -1,0 +1,137 @@
+"""The engine `webgpu`: the network as WGSL, on GPUs of every brand through Vulkan, Metal or Direct3D 12."""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import partial
+
+import numpy as np
+
+from paragon_stream.device import Device, DevicePlane, Stream
+from paragon_stream.device.webgpu import WebGpuDevice
+from paragon_stream.device.webgpu_adapters import AdapterInfo
+from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.framejob.cuda.program import BufferKind
+from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.wgsl.emit import check_wgsl, emit_wgsl
+from paragon_stream.framejob.wgsl.program import WgslProgram
+from paragon_stream.runtimes.base import Precision, Session, SessionOptions
+from paragon_stream.runtimes.gpu.engine import compile_on_devices
+from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram, Hold, Load
+
+logger = logging.getLogger(__name__)
+
+
+class WebGpuRuntime:
+    name = "webgpu"
+
+    def compile(self, job: FrameJob, options: SessionOptions) -> Session:
+        """Raises UsageError for no GPU's name, EngineError without a GPU, and for jobs and precisions that
+        there are no texts for."""
+        if options.precision is Precision.BF16:
+            raise EngineError("the engine webgpu computes in fp32 or fp16, not in bf16")
+        check_wgsl(job)
+
+        def load_for(fitting: FrameJob) -> Load:
+            return _loader(fitting, options.precision)
+
+        openers = [partial(open_gpu, number) for number in gpu_numbers(options.device)]
+        return compile_on_devices(job, openers, load_for, graphs=False)
+
+
+def open_gpu(number: int) -> Device:
+    """The GPU of that number among those that `doctor` lists. Raises EngineError."""
+    return WebGpuDevice(number)
+
+
+def gpu_numbers(device: str | None) -> tuple[int, ...]:
+    """The GPU that `device` names, "gpu" or "gpu:N" as `doctor` lists them; None is the first.
+
+    Raises UsageError for anything else.
+    """
+    named = re.fullmatch(r"gpu(?::(\d+))?", device or "gpu")
+    if named is None:
+        raise UsageError(f"the engine webgpu has no device {device}; choose gpu:N, as doctor lists them")
+    return (int(named[1] or 0),)
+
+
+def _loader(job: FrameJob, precision: Precision) -> Load:
+    def load(device: Device, hold: Hold) -> DeviceProgram:
+        info = device.info
+        assert isinstance(info, AdapterInfo)
+        half = precision is Precision.FP16
+        if half and not info.has_half:
+            raise EngineError(f"{info} has no 16-bit arithmetic; leave --precision fp16 out")
+        if not info.is_hardware:
+            logger.warning("%s computes on the CPU: for tests, not for use", info)
+        program = emit_wgsl(job, half=half, single=precision is Precision.FP32)
+        return WgslOnDevice(program, device, hold, half=half)
+
+    return load
+
+
+class WgslOnDevice:
+    """A `WgslProgram` on a device; see `DeviceProgram`. The status word is 0 for a healthy frame."""
+
+    engine = "webgpu"
+    slack = 0
+
+    def __init__(self, program: WgslProgram, device: Device, hold: Hold, *, half: bool) -> None:
+        """Raises EngineError, DeviceMemoryError."""
+        self.precision = Precision.FP16 if half else Precision.FP32
+        """Of the arithmetic; features are stored in 16 bits unless fp32 was asked for."""
+        self.input_pitches = tuple(plane.pitch for plane in program.inputs)
+        self.output_pitches = tuple(plane.pitch for plane in program.outputs)
+        self._device = device
+        # Memory before texts: where it is short, nothing has been compiled in vain.
+        self._buffers = {
+            BufferKind.WORKSPACE: [hold(device.allocate(size)).handle for size in program.workspaces],
+            BufferKind.CONSTANT: self._upload(program.constants, hold),
+        }
+        self._work = [
+            (each, device.kernel(hold(device.load(each.text.encode())), "main"))
+            for each in program.dispatches
+        ]
+
+    def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
+        pointers = {
+            **self._buffers,
+            BufferKind.INPUT: [plane.pointer for plane in frame.inputs],
+            BufferKind.OUTPUT: [plane.pointer for plane in frame.outputs],
+            BufferKind.STRENGTH: [frame.strength],
+            BufferKind.STATUS: [frame.status],
+        }
+        for dispatch, kernel in self._work:
+            self._device.launch(
+                kernel,
+                grid=dispatch.grid,
+                block=(1, 1, 1),  # the text says it
+                shared_bytes=0,
+                arguments=[
+                    *(pointers[each.kind][each.index] for each in dispatch.buffers),
+                    *map(np.int32, dispatch.sizes),
+                ],
+                stream=stream,
+            )
+
+    def is_healthy(self, status: int) -> bool:
+        return status == 0
+
+    def close(self) -> None:
+        """Everything is held by the session."""
+
+    def _upload(self, constants: tuple[bytes, ...], hold: Hold) -> list[int]:
+        """Addresses of `constants` on the device."""
+        device, addresses = self._device, []
+        stream = hold(device.stream("constants"))
+        for content in constants:
+            size = len(content)
+            memory = hold(device.allocate(size))
+            plane = DevicePlane(pointer=memory.handle, pitch=size, row_bytes=size, rows=1)
+            device.upload(np.frombuffer(content, np.uint8).reshape(1, -1), plane, stream)
+            addresses.append(memory.handle)
+        return addresses
+
+
+RUNTIME = WebGpuRuntime()

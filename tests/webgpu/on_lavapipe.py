@@ -1,0 +1,228 @@
+"""on_lavapipe.py TASK [ARGUMENT]…: one task of the engine webgpu on a software Vulkan; prints JSON.
+
+A process of its own: the driver is chosen by the environment, and a mistake in WebGPU may end the process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.device import webgpu
+from paragon_stream.device.interface import DevicePlane
+from paragon_stream.device.webgpu_adapters import adapters
+from paragon_stream.errors import DeviceMemoryError, EngineError, ParagonError
+from paragon_stream.frame import (
+    ChromaLocation,
+    ColorRange,
+    ColorSpec,
+    Family,
+    FrameFormat,
+    Matrix,
+    pixel_format,
+)
+from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.runtimes import Plane, Precision, Session, SessionOptions, runtime
+
+STRENGTH = 0.4
+
+
+def picture(format: FrameFormat, seed: int = 0) -> tuple[Plane, ...]:
+    """Waves and noise in every plane, clear of both ends of the range."""
+    pixels, planes = format.pixel_format, []
+    for index, shape in enumerate(format.plane_shapes):
+        y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(float)
+        noise = np.random.default_rng([seed, index]).uniform(-0.05, 0.05, x.shape)
+        value = 0.5 + 0.25 * np.sin((x * x + y * y) / 900 + index + seed) + 0.1 * np.sin(x / 3) + noise
+        if len(shape) == 3:
+            value = np.stack([np.roll(value, 3 * k, 1) for k in range(shape[2])], -1)
+        codes = np.rint(value * pixels.peak).astype(np.uint16) << pixels.shift
+        planes.append(codes.astype(pixels.sample_type))
+    return tuple(planes)
+
+
+def make_job(name: str, scale: int, pixels: str, size: str, target: str = "") -> FrameJob:
+    width, height = map(int, size.split("x"))
+    layout = pixel_format(pixels)
+    rgb = layout.family is Family.RGB
+    color = ColorSpec(
+        matrix=Matrix.RGB if rgb else Matrix.BT709,
+        range=ColorRange.FULL if rgb else ColorRange.LIMITED,
+        chroma_location=ChromaLocation.LEFT,
+    )
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    weights = load_weights(name, variant="realtime", scale=scale)
+    return build_job(weights, source, pixel_format=pixel_format(target) if target else None)
+
+
+def compiled(job: FrameJob, engine: str = "webgpu", precision: str = "auto") -> Session:
+    return runtime(engine).compile(job, SessionOptions(precision=Precision(precision)))
+
+
+def output(session: Session, inputs: tuple[Plane, ...]) -> tuple[NDArray[Any], ...]:
+    outputs = allocate_planes(session.job.target)
+    session.run(inputs, outputs, STRENGTH).wait()
+    return outputs
+
+
+def compare(*cases: str) -> list[dict[str, Any]]:
+    """Each case is NAME,SCALE,PIXELS,SIZE,PRECISION[,TARGET]: worst code, dB of the worst plane."""
+    found = []
+    for case in cases:
+        name, scale, pixels, size, precision, *target = case.split(",")
+        job = make_job(name, int(scale), pixels, size, *target)
+        ours, reference = compiled(job, precision=precision), compiled(job, "openvino", "fp32")
+        inputs = picture(job.source)
+        unit = 2.0 ** (job.target.pixel_format.depth - 8 + job.target.pixel_format.shift)
+        errors = [
+            (a.astype(float) - b) / unit
+            for a, b in zip(output(ours, inputs), output(reference, inputs), strict=True)
+        ]
+        found.append(
+            {
+                "case": case,
+                "codes": max(float(np.abs(each).max()) for each in errors),
+                "db": min(float(10 * np.log10(255**2 / max(1e-9, np.square(e).mean()))) for e in errors),
+                "precision": str(ours.precision),
+            }
+        )
+        ours.close()
+        reference.close()
+    return found
+
+
+def several() -> dict[str, Any]:
+    """Frames in flight, in any buffers, from two threads: every one gets its own result."""
+    job = make_job("video", 2, "yuv420p", "48x32")
+    session = compiled(job)
+    frames = [picture(job.source, seed) for seed in range(12)]
+    alone = [output(session, each) for each in frames]
+    outputs = [allocate_planes(job.target) for _ in frames]
+    waiting: list[Any] = [session.run(a, b, STRENGTH) for a, b in zip(frames, outputs, strict=True)]
+    threads = [threading.Thread(target=each.wait) for each in waiting]
+    for each in [*threads]:
+        each.start()
+    for each in threads:
+        each.join()
+    same = all(
+        np.array_equal(a, b) for x, y in zip(alone, outputs, strict=True) for a, b in zip(x, y, strict=True)
+    )
+    reruns = session.reruns  # type: ignore[attr-defined]
+    session.close()
+    return {"same": same, "in_flight": session.in_flight, "reruns": reruns}
+
+
+def lost() -> dict[str, Any]:
+    """A GPU that goes away in the middle of the work."""
+    job = make_job("video", 2, "yuv420p", "48x32")
+    opened: list[Any] = []
+    make = webgpu.WebGpuDevice.__init__
+
+    def watched(self: webgpu.WebGpuDevice, ordinal: int = 0) -> None:
+        make(self, ordinal)
+        opened.append(self)
+
+    webgpu.WebGpuDevice.__init__ = watched  # type: ignore[method-assign]
+    session = compiled(job)
+    output(session, picture(job.source))
+    opened[0]._device.destroy()
+    messages = []
+    for _ in range(2):
+        try:
+            output(session, picture(job.source))
+        except ParagonError as error:
+            messages.append(f"{type(error).__name__}: {error}")
+    session.close()
+    return {"messages": messages}
+
+
+def tiles() -> dict[str, Any]:
+    """Bindings too small for the frame: tiles, and nearly the same picture."""
+    job = make_job("video", 2, "yuv420p", "192x160")
+    reference = compiled(job, "openvino", "fp32")
+    wanted = output(reference, picture(job.source))
+    allocate = webgpu.WebGpuDevice.allocate
+
+    def small(self: webgpu.WebGpuDevice, size: int) -> Any:
+        if size > 900_000:
+            raise DeviceMemoryError(f"{size} bytes are too many for this test")
+        return allocate(self, size)
+
+    webgpu.WebGpuDevice.allocate = small  # type: ignore[method-assign]
+    session = compiled(job)
+    got = output(session, picture(job.source))
+    session.close()
+    worst = max(int(np.abs(a.astype(int) - b.astype(int)).max()) for a, b in zip(got, wanted, strict=True))
+    return {"session": type(session).__name__, "codes": worst}
+
+
+def device() -> dict[str, Any]:
+    """The device by itself: bytes there and back, and what it refuses."""
+    gpu = webgpu.WebGpuDevice()
+    stream, event = gpu.stream("one"), gpu.event()
+    back = []
+    for size in (1, 2, 3, 4, 5, 4097, 1 << 20):
+        memory = gpu.allocate(size)
+        sent = np.random.default_rng(size).integers(0, 256, (1, size)).astype(np.uint8)
+        plane = DevicePlane(pointer=memory.handle, pitch=size, row_bytes=size, rows=1)
+        gpu.upload(sent, plane, stream)
+        came = np.zeros_like(sent)
+        gpu.download(plane, came, stream)
+        gpu.record(event, stream)
+        gpu.synchronize(event)
+        back.append(bool(np.array_equal(sent, came)))
+        gpu.release(memory)
+    refused = {}
+    for name, attempt in {
+        "too large": lambda: gpu.allocate(1 << 40),
+        "no memory": lambda: gpu.clear(12345, 4, stream),
+        "graph": lambda: gpu.begin_capture(stream),
+        "timed": lambda: gpu.event(timed=True),
+        "bad text": lambda: gpu.load(b"fn main( {"),
+        "no such GPU": lambda: webgpu.WebGpuDevice(99),
+    }.items():
+        try:
+            attempt()
+        except EngineError as error:
+            refused[name] = f"{type(error).__name__}: {error}"
+    gpu.close()
+    gpu.close()
+    try:
+        gpu.synchronize(event)
+    except EngineError as error:
+        refused["closed"] = str(error)
+    threads = [type(each).__name__ for each in threading.enumerate()]
+    return {"back": back, "refused": refused, "threads": threads, "adapters": [*map(str, adapters())]}
+
+
+def leak(frames: str, size: str) -> dict[str, Any]:
+    """Memory of this process after a few frames, and after many."""
+    job = make_job("video", 2, "yuv420p", size)
+    session = compiled(job)
+    inputs, outputs = picture(job.source), allocate_planes(job.target)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    marks = []
+    for number in range(int(frames)):
+        session.run(inputs, outputs, STRENGTH).wait()
+        if number in (int(frames) // 10, int(frames) - 1):
+            marks.append(resident())
+    session.close()
+    return {"before": marks[0], "after": marks[1]}
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)
+    tasks = {each.__name__: each for each in (compare, several, lost, tiles, device, leak)}
+    print(json.dumps(tasks[sys.argv[1]](*sys.argv[2:])))
