@@ -18,6 +18,7 @@ from paragon_stream.geometry import Fit, parse_fit, parse_size
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.facts.containers import is_video_name
 from paragon_stream.media.facts.image_kinds import (
+    HEIF_SUFFIXES,
     ImageKind,
     Storage,
     check_size,
@@ -80,7 +81,8 @@ def is_images(source: str | Path, destination: str | Path) -> bool:
         return True
     if not path.exists() and glob.has_magic(str(source)):
         return True
-    return is_image_name(path) and not is_video_name(Path(destination)) and str(destination) != "-"
+    still = is_image_name(path) or path.suffix.lower() in HEIF_SUFFIXES  # which the reader refuses by name
+    return still and not is_video_name(Path(destination)) and str(destination) != "-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +124,9 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     otherwise ("quality", WebP's "lossless": "1"); WebP that was lossless stays so.
 
     An image appears under its name when it is complete. With `resume`, those that are there are left as they
-    are, whatever they are of. In a batch an image that fails does not stop the
-    others: its result says why. A single file's failure is raised, as is KeyboardInterrupt; so are a
-    UsageError and an unknown network, at once. With `strict`, losses are failures.
+    are, whatever they are of. In a batch an image that fails, whatever the reason, does not stop the others:
+    its result says why. A single file's failure is raised, as is KeyboardInterrupt; so are a UsageError and
+    an unknown network, at once. With `strict`, losses are failures.
     """
     usage = process.Usage()
     options = part(call, UpscalerOptions)
@@ -169,6 +171,12 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
                 if not batch:
                     raise
                 result = ImageResult(source=str(path), destination=str(target), error=str(error))
+            except Exception as error:
+                if not batch:
+                    raise
+                _log.info("where it happened", exc_info=error)
+                what = f"{path}: internal error, please report it: {type(error).__name__}: {error}"
+                result = ImageResult(source=str(path), destination=str(target), error=what)
             for warning in result.warnings:
                 (call.on_warning or _log.warning)(warning)
             results.append(result)

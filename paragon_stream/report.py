@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from paragon_stream.checkpoint import Weights
+from paragon_stream.json_text import json_text
 from paragon_stream.media.facts.info import Damage as Damage
 from paragon_stream.media.frames.changes import Look
 from paragon_stream.pipeline.latency import LatencyMeter
@@ -134,7 +134,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return json_text(asdict(self)) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +203,7 @@ class LiveReport:
 
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return json_text(asdict(self)) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +246,7 @@ class ImagesReport:
 
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return json_text(asdict(self)) + "\n"
 
 
 class Warnings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +12,21 @@ from typing import BinaryIO
 
 from paragon_stream.errors import OutputError
 
+_LONGEST_NAME = 255
+"""Bytes of a file's name that all common file systems take."""
+
+
+def fitting(name: str, suffix: str) -> str:
+    """`name` with `suffix` behind it. Where that is too long for a file's name, the end of `name` gives way
+    to a few digits that tell it from other names with the same beginning."""
+    whole = os.fsencode(name + suffix)
+    if len(whole) <= _LONGEST_NAME:
+        return name + suffix
+    digits = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    room = _LONGEST_NAME - len(digits) - len(os.fsencode(suffix))
+    kept = os.fsencode(name)[:room].decode("utf-8", "ignore")
+    return kept + digits + suffix
+
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
@@ -19,7 +35,7 @@ def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     What stood under the name is replaced in one step; with `overwrite` False it stays and is an error.
     Raises OutputError for that and for every OSError, those of the block included (a full disk).
     """
-    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    passing = path.with_name(fitting(f".{path.name}", f".{secrets.token_hex(4)}.part"))
     try:
         try:
             with passing.open("xb") as file:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
+
+from paragon_stream.json_text import json_text
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,7 +19,7 @@ def command(as_json: bool, verbose: bool) -> None:
 
     findings = examine()
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+        click.echo(json_text([asdict(finding) for finding in findings]))
         return
     width = max(len(finding.topic) for finding in findings)
     for finding in findings:

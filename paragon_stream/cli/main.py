@@ -7,7 +7,6 @@ file of the same name is given as `./probe`. Commands are imported when they run
 from __future__ import annotations
 
 import importlib
-import io
 import logging
 import os
 import sys
@@ -16,7 +15,8 @@ from collections.abc import Sequence
 
 import click
 
-from paragon_stream.errors import Interrupted, ParagonError, UsageError
+from paragon_stream.cli import standard_streams
+from paragon_stream.errors import Interrupted, OutputError, ParagonError, UsageError
 from paragon_stream.pipeline.interrupt import raise_on_requests
 
 COMMANDS = {
@@ -45,15 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     SIGTERM and SIGHUP are treated like Ctrl-C: threads are joined and the output is left in a known state.
     """
+    standard_streams.prepare()
     raise_on_requests()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # an arrow, or a film's title, in a code page without it
     code = run(list(sys.argv[1:] if arguments is None else arguments))
     try:
         sys.stdout.flush()
-    except OSError:  # the reader of a pipe has left; Python would complain once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = code or 1
+    except OSError as error:
+        code = _fail(standard_streams.complaint(error) or "", code or 1)
     if any(thread.daemon and thread.name.startswith(_OURS) for thread in threading.enumerate()):
         # FFmpeg does not let go of it: a source that does not answer. It would come back into an interpreter
         # that is being taken down, and crash now and then.
@@ -85,6 +83,8 @@ def run(arguments: list[str]) -> int:
             logging.getLogger(__name__).info("where it happened", exc_info=error)
         return _fail(str(error), error.exit_code)
     except Exception as error:
+        if (complaint := standard_streams.complaint(error)) is not None:
+            return _fail(complaint, OutputError.exit_code)
         if verbose:
             raise
         what = str(error) or type(error).__name__
@@ -95,7 +95,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"paragon-stream: {' '.join(message.split())}", err=True)
+    if message:
+        click.echo(f"paragon-stream: {' '.join(message.split())}", err=True)
     return code
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli import standard_streams
 from paragon_stream.cli.config_option import config_option
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import Option, Options, options_of
 
@@ -112,6 +113,8 @@ def parse_encoder_options(values: tuple[str, ...], name: str = "-x") -> dict[str
 
 
 def check_standard_output(destination: str | None) -> None:
-    """Raise UsageError before raw video fills a terminal."""
+    """Raise UsageError before raw video fills a terminal, OutputError where there is nothing to write to."""
+    if destination == "-" and standard_streams.output_is_closed():
+        raise OutputError("standard output is closed: there is nothing to write the video to")
     if destination == "-" and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: lead it into a program, as in - | x265 --y4m …")

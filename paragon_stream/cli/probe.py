@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.json_text import json_text
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
@@ -57,7 +57,7 @@ def command(
             "losses": plan.losses,
             "warnings": plan.warnings,
         }
-        click.echo(json.dumps(facts, indent=2, default=str, ensure_ascii=False))
+        click.echo(json_text(facts))
         return
     video = info.video
     rate = f"{float(video.average_rate):.3f}".rstrip("0").rstrip(".") if video.average_rate else "unknown"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paragon_stream.errors import UsageError
+from paragon_stream.json_text import json_text
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import described, part
 from paragon_stream.options.output import OutputOptions
@@ -39,7 +40,7 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
             for each in fields(self)
             if getattr(self, each.name) != each.default
         }
-        return json.dumps(chosen, indent=1, ensure_ascii=False)
+        return json_text(chosen, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> RenderRequest:

@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 FLOORS = (
     ("errors", "options"),
     ("pixels",),
-    ("frame", "process", "datafiles", "wholefile"),
+    ("frame", "process", "datafiles", "wholefile", "json_text"),
     ("geometry",),
     ("device", "native"),
     ("pipeline",),
@@ -81,6 +81,7 @@ STDLIB_ONLY = (
     "process",
     "datafiles",
     "wholefile",
+    "json_text",
     "pipeline",
 )
 FOREIGN = {*HOMES, "numpy", "platformdirs"}

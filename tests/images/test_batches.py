@@ -16,6 +16,7 @@ from PIL import Image
 
 from paragon_stream.cli.main import run
 from paragon_stream.images import is_images, plan_images, upscale_images
+from paragon_stream.media.images.picture import read_picture
 
 
 @pytest.fixture
@@ -154,3 +155,24 @@ def test_a_batch_is_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {path.name for path in out.iterdir()} == {"a.png", "b.png", "c.png"}
     report = upscale_images(folder, out, resume=True)
     assert (report.images, report.left) == ((), 3)
+
+
+def test_an_unexpected_exception_costs_one_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "abc":
+        save(folder / f"{name}.png", Image.fromarray(pattern(24, 16)))
+
+    def broken(path: Path) -> object:
+        if path.name == "b.png":
+            raise ZeroDivisionError("a reader of straw")
+        return read_picture(path)
+
+    monkeypatch.setattr("paragon_stream.images.read_picture", broken)
+    assert run([str(folder), str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "b.png: internal error, please report it: ZeroDivisionError: a reader of straw" in said
+    assert "1 of 3 images failed, see above; the others are done" in said
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "c.png"}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from image_files import pattern, read
 from PIL import Image
 
 import paragon_stream
+from paragon_stream.cli.main import run
 from paragon_stream.errors import InputError, UsageError
 
 FAST = {"engine": "null", "preset": "ultrafast"}
@@ -69,3 +72,44 @@ def test_pictures_that_a_folder_holds_beside(tmp_path: Path) -> None:
     assert said == [
         f"not read in {folder}, where only PNG, JPEG, WebP, TIFF and BMP are: b.gif, c.HEIC, d.exr"
     ]
+
+
+@pytest.mark.parametrize(
+    ("brand", "compatible", "kind"),
+    [(b"avif", b"avifmif1miaf", "AVIF"), (b"heic", b"mif1heic", "HEIC"), (b"mif1", b"mif1avif", "AVIF")],
+)
+def test_heif_is_refused_by_name_whatever_it_becomes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], brand: bytes, compatible: bytes, kind: str
+) -> None:
+    """FFmpeg would read the first tile as a video, without transparency."""
+    head = brand + bytes(4) + compatible
+    for name in ("picture.avif", "picture.mp4"):
+        path = tmp_path / name
+        path.write_bytes((8 + len(head)).to_bytes(4) + b"ftyp" + head + bytes(500))
+        for out in ("out.png", "out.mkv", "-"):
+            if (name, out) != ("picture.mp4", "out.png"):
+                assert run([str(path), str(tmp_path / out) if out != "-" else out]) == 1
+                assert f"is a picture in {kind}, which is not read" in capsys.readouterr().err
+
+
+def test_a_real_avif_is_refused(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([str(shared / "media" / "faults" / "grid.avif"), str(tmp_path / "out.png")]) == 1
+    assert "is a picture in AVIF, which is not read" in capsys.readouterr().err
+
+
+def test_one_interlaced_pixel(tmp_path: Path) -> None:
+    """Palettes and bits of PNG's interlaced pictures, which swscale would take for fields."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+
+    for depth, color, palette in ((1, 3, chunk(b"PLTE", bytes([0, 0, 255, 9, 9, 9]))), (1, 0, b"")):
+        header = (1).to_bytes(4) * 2 + bytes([depth, color, 0, 0, 1])
+        pixels = chunk(b"IDAT", zlib.compress(b"\0\0" if palette else b"\0\x80"))
+        parts = chunk(b"IHDR", header), palette, pixels, chunk(b"IEND", b"")
+        (tmp_path / "in.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+        assert run([str(tmp_path / "in.png"), str(tmp_path / "out.png"), "--overwrite"]) == 0
+        made = read(tmp_path / "out.png")
+        assert made.shape == ((2, 2, 3) if palette else (2, 2))
+        expected = [0, 0, 255] if palette else 255
+        assert np.abs(made.astype(int) - expected).max() <= 6

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.json_text import json_text
 from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.wholefile import fitting
 
 _log = logging.getLogger(__name__)
 _LOCK = "lock"
@@ -27,7 +29,7 @@ _BEFORE = "before"
 
 
 def work_folder(destination: Path) -> Path:
-    return destination.with_name(destination.name + ".paragon")
+    return destination.with_name(fitting(destination.name, ".paragon"))
 
 
 def check_destination(destination: Path, source: Path | None, *, overwrite: bool) -> None:
@@ -122,7 +124,7 @@ class WorkDir:
         if self.file.exists():
             self._try(self.file.unlink, "remove")
         if identity:
-            text = json.dumps(identity, indent=1, ensure_ascii=False)
+            text = json_text(identity, indent=1)
             self._try(lambda: self._record.write_text(text, encoding="utf-8"), "write")
 
     def _known(self) -> dict[str, str]:

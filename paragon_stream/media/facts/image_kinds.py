@@ -59,8 +59,10 @@ def is_image_name(path: str | Path) -> bool:
     return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
+HEIF_SUFFIXES = (".avif", ".heic", ".heif", ".hif")
 _OTHER_SUFFIXES = (
-    *(".gif", ".apng", ".mpo", ".avif", ".heic", ".heif", ".jxl", ".jp2", ".j2k", ".exr", ".hdr", ".dpx"),
+    *HEIF_SUFFIXES,
+    *(".gif", ".apng", ".mpo", ".jxl", ".jp2", ".j2k", ".exr", ".hdr", ".dpx"),
     *(".tga", ".psd", ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".dng", ".svg", ".ico"),
 )
 
@@ -92,6 +94,29 @@ def kind_of(head: bytes) -> ImageKind | None:
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return ImageKind.TIFF
     return ImageKind.BMP if head.startswith(b"BM") else None
+
+
+_HEIF_BRANDS = {
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
+}
+
+
+def heif_kind(head: bytes) -> str:
+    """ "AVIF" or "HEIC" where a file that begins with `head` is a picture of that kind, else "".
+
+    By the brands of its `ftyp` box (ISO/IEC 23008-12, 10): FFmpeg would read such a file as a video, of the
+    first tile alone, without transparency.
+    """
+    if head[4:8] != b"ftyp":
+        return ""
+    end = min(int.from_bytes(head[:4]), len(head))
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))]
+    kinds = [_HEIF_BRANDS[brand] for brand in brands if brand in _HEIF_BRANDS]
+    if brands[0] not in _HEIF_BRANDS:
+        return ""  # a film that may also be read as a picture
+    return "AVIF" if "AVIF" in kinds else kinds[0]
 
 
 SRGB = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL, transfer=13, primaries=1)

@@ -11,6 +11,7 @@ from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from paragon_stream.errors import InputError, UsageError
+from paragon_stream.media.facts.image_kinds import heif_kind
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 
@@ -61,6 +62,8 @@ def open_source(
         raise InputError(f"cannot read {path}: {reason(error)}") from error
     if not head:
         raise InputError(f"{path} is empty")
+    if kind := heif_kind(head):
+        raise InputError(f"{path} is a picture in {kind}, which is not read: convert it to PNG first")
     try:
         container = open_demuxer(path, probing, stored_times=stored_times)
     except AV_ERRORS as error:

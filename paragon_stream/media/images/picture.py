@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError, InputError, ParagonError
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, PixelFormat, pixel_format, without_alpha
-from paragon_stream.media.facts.image_kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of
+from paragon_stream.media.facts.image_kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, heif_kind, kind_of
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.planes import plane_array
 from paragon_stream.media.images.metadata import Metadata, read_metadata
@@ -77,6 +77,8 @@ def read_picture(path: Path) -> Picture:
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}") from error
     kind = kind_of(data[:16])
+    if kind is None and (other := heif_kind(data[:256])):
+        raise InputError(f"{path} is a picture in {other}, which is not read: convert it to PNG first")
     if kind is None:
         raise InputError(
             f"{path} is empty" if not data else f"{path} is no PNG, JPEG, WebP, TIFF or BMP image"
@@ -140,8 +142,10 @@ def _arrays(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Array,
     name = frame.format.name
     if name == "pal8":
         return _from_palette(frame)
-    if name in _BILEVEL or name in _SMALL_RGB:
-        frame = frame.reformat(format="gray" if name in _BILEVEL else "rgb24")
+    if name in _BILEVEL:
+        return PIXEL_FORMATS["gray"], (_from_bits(frame),)
+    if name in _SMALL_RGB:
+        frame = frame.reformat(format="rgb24")
         name = frame.format.name
     dtype: np.dtype[Any] = np.dtype(np.uint8)
     if name.endswith(("le", "be")):
@@ -154,9 +158,20 @@ def _arrays(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Array,
     return format, tuple(plane_array(frame, index, shape, dtype) for index, shape in enumerate(shapes))
 
 
+# Bits and palettes are not left to swscale: PNG's interlacing counts as fields there, and one row has none.
+
+
+def _from_bits(frame: av.VideoFrame) -> Array:
+    """Gray, 0 and 255, from 8 pixels a byte; "monow" counts white as 0."""
+    packed = plane_array(frame, 0, (frame.height, -(-frame.width // 8)), np.dtype(np.uint8))
+    bits = np.unpackbits(packed, axis=1, count=frame.width)
+    return (bits ^ (frame.format.name == "monow")) * np.uint8(255)
+
+
 def _from_palette(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Array, ...]]:
-    wide = frame.reformat(format="rgba")
-    pixels = plane_array(wide, 0, (frame.height, frame.width, 4), np.dtype(np.uint8))
+    places = plane_array(frame, 0, (frame.height, frame.width), np.dtype(np.uint8))
+    colors = np.frombuffer(frame.planes[1], np.uint32, 256)
+    pixels = np.stack([colors >> shift & 255 for shift in (16, 8, 0, 24)], axis=-1).astype(np.uint8)[places]
     opaque = (pixels[..., 3] == 255).all()
     red, green, blue = (pixels[..., index] for index in range(3))
     if (red == green).all() and (green == blue).all():

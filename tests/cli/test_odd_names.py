@@ -1,0 +1,58 @@
+"""Names that are no UTF-8, and names as long as file systems take them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from clips import make_clip
+from PIL import Image
+
+from paragon_stream.cli.main import run
+from paragon_stream.wholefile import fitting
+
+LATIN_1 = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_names_that_are_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", frames=3)
+    source, out, report = (tmp_path / f"{LATIN_1}{suffix}" for suffix in (".in.mkv", ".out.mkv", ".json"))
+    clip.rename(source)
+    assert run([str(source), str(out), "--engine", "null", "--quiet", "--report", str(report)]) == 0
+    assert json.loads(report.read_text(encoding="utf-8"))["source"] == str(source)
+    assert {path.name for path in tmp_path.iterdir()} == {source.name, out.name, report.name}
+    assert run(["probe", str(source), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == str(source)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_pictures_whose_names_are_no_utf8(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / f"{LATIN_1}.png")
+    out, report = tmp_path / "out", tmp_path / f"{LATIN_1}.json"
+    assert run([str(tmp_path), str(out), "--engine", "null", "--quiet", "--report", str(report)]) == 0
+    assert json.loads(report.read_text(encoding="utf-8"))["images"][0]["destination"].startswith(str(out))
+    assert [path.name for path in out.iterdir()] == [f"{LATIN_1}.png"]
+
+
+@pytest.mark.parametrize("letter", ["n", "é"])
+def test_names_as_long_as_they_can_be(tmp_path: Path, letter: str) -> None:
+    name = letter * (251 // len(letter.encode()))
+    clip = make_clip(tmp_path / "clip.mkv", frames=3)
+    out = tmp_path / f"{name}.mkv"
+    assert run([str(clip), str(out), "--engine", "null"]) == 0
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    picture = tmp_path / f"{name}.png"
+    assert run([str(tmp_path / "a.png"), str(picture), "--engine", "null"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mkv", "a.png", out.name, picture.name}
+
+
+def test_shortened_names_stay_apart() -> None:
+    names = [f"{'é' * 122}{end}" for end in ("a.mkv", "b.mkv")]
+    short = [fitting(name, ".paragon") for name in names]
+    assert short[0] != short[1]
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith(".paragon") for name in short)
+    assert fitting("out.mkv", ".paragon") == "out.mkv.paragon"
