@@ -4,11 +4,14 @@
     pip install -e '.[cuda]'                  # and what it says is missing, as far as you like
     python benchmarks/gpu/everything.py       # half an hour; --quick: minutes
 
-Says first what is missing and how to get it; goes on with what is there. Runs `kernels.py` (what the
-compiler makes of the kernels), `engine.py` (are they right, how fast, against torch.compile),
-`pipeline.py` (decode → engine → NVENC, traces, VapourSynth) and `../attention.py` (photo and pro by torch),
-each of which writes JSON into `benchmarks/results/`, and prints what the bars of this project ask for.
-Please send the JSON. Without a GPU: --engines openvino runs the pipeline's part.
+Says first what is missing and how to get it; goes on with what is there. Runs `engine.py` (are the kernels
+right, how fast, against torch.compile), `pipeline.py` (decode → engine → NVENC, traces, VapourSynth) and
+`../attention.py` (photo and pro by torch), each of which writes JSON into `benchmarks/results/` step by step,
+and prints what the bars of this project ask for. `--only` and `--skip` choose; `kernels` and `accuracy` need
+no GPU and run only where `--only` names them. Please send the JSON. Without a GPU: --only pipeline
+--engines openvino runs the pipeline's part.
+
+For a card that is at hand for minutes: first_run.py.
 """
 
 from __future__ import annotations
@@ -28,9 +31,8 @@ sys.path[:0] = [str(REPOSITORY), str(HERE), str(REPOSITORY / "benchmarks")]
 
 from common import RESULTS  # noqa: E402
 
-from paragon_stream.doctor import examine  # noqa: E402
-
-TORCH = "torch.compile, network alone"
+GRAPH, TORCH = "frame", "torch.compile, network alone"
+ON_GPU, ON_CPU = ("engine", "pipeline", "attention"), ("kernels", "accuracy")
 WANTED = ("GPU", "driver", "engine cuda", "tensorrt-rtx", "NVDEC", "NVENC", "VapourSynth", "vspipe", "torch")
 
 
@@ -43,7 +45,13 @@ def main() -> int:
     )
     parser.add_argument("--engines", nargs="*", help="for the pipeline; default: all that need a GPU")
     parser.add_argument("--quick", action="store_true", help="one size, few frames")
+    every = (*ON_GPU, *ON_CPU)
+    parser.add_argument(
+        "--only", nargs="*", choices=every, default=ON_GPU, metavar="PART", help=", ".join(every)
+    )
+    parser.add_argument("--skip", nargs="*", choices=every, default=(), metavar="PART")
     options = parser.parse_args()
+    parts = [part for part in every if part in options.only and part not in options.skip]
     for line in missing():
         print(line)
     device = ["--device", options.device] if options.device else []
@@ -52,11 +60,18 @@ def main() -> int:
         quick = ["--sizes", "96x64", "--frames", "12", "--variants", "realtime"]
     engines = ["--engines", *options.engines] if options.engines else []
     begun = {path: path.stat().st_mtime for path in RESULTS.glob("gpu_*.json")}
-    run("kernels.py")
-    run("engine.py", *device, *(["--rounds", "3", "--frames", "50"] if options.quick else []))
-    run("pipeline.py", *device, *quick, *engines)
     attention = ["--size", "960x540", "--frames", "10" if options.quick else "50", "--name", "gpu_attention"]
-    run("../attention.py", "--engines", "torch", "--device", options.device or "cuda", *attention)
+    commands = {
+        "engine": ["engine.py", *device, *(["--rounds", "3", "--frames", "50"] if options.quick else [])],
+        "pipeline": ["pipeline.py", *device, *quick, *engines],
+        "attention": [
+            "../attention.py", "--engines", "torch", "--device", options.device or "cuda", *attention
+        ],
+        "kernels": ["kernels.py"],
+        "accuracy": ["accuracy.py"],
+    }  # fmt: skip
+    for part in parts:
+        run(*commands[part])
     new = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in RESULTS.glob("gpu_*.json")
@@ -79,6 +94,11 @@ def run(script: str, *arguments: str) -> None:
 
 def missing() -> Iterator[str]:
     """What would be measured if it were here."""
+    try:
+        from paragon_stream.doctor import examine
+    except ImportError as error:
+        yield f"missing: {error}: of the pipeline and of doctor there will be nothing"
+        return
     for finding in examine():
         if finding.topic in WANTED and not finding.ok:
             yield f"missing: {finding.topic}: {finding.what}" + (
@@ -95,15 +115,26 @@ def engine_bars(results: dict[str, Any]) -> Iterator[str]:
         found = results.get(variant)
         if found is None:
             continue
-        planes = [plane for rows in found["right"].values() for plane in rows]
-        worst, least = max(p["largest"] for p in planes), min(p["db"] for p in planes)
-        verdict = "met" if all(plane["right"] for plane in planes) else "MISSED"
-        yield f"{variant}: at least {least} dB, at most {worst} codes off in any format (50 dB, 2): {verdict}"
-        fps = found["1080p"]["frame"]["fps"]
-        told = f"{variant} 1080p → 2160p: {fps} fps, goal {goal} on an H200"
-        if TORCH in found["1080p"]:
-            ratio = fps / found["1080p"][TORCH]["fps"]
+        formats = found.get("right", {})
+        for name, rows in formats.items():
+            if "failed" in rows:
+                yield f"{variant} {name}: {rows['failed']}: MISSED"
+        if planes := [plane for rows in formats.values() if "failed" not in rows for plane in rows]:
+            worst, least = max(p["largest"] for p in planes), min(p["db"] for p in planes)
+            verdict = verdict_of(all(plane["right"] for plane in planes))
+            found_worst = f"at least {least} dB, at most {worst} codes off in any format"
+            yield f"{variant}: {found_worst} (50 dB, 2): {verdict}"
+        frame = found.get("1080p", {}).get(GRAPH, {"failed": "not measured"})
+        if "failed" in frame:
+            yield f"{variant} 1080p: {frame['failed']}"
+            continue
+        told = f"{variant} 1080p → 2160p: {frame['fps']} fps, goal {goal} on an H200"
+        other = found["1080p"].get(TORCH, {})
+        if "fps" in other:
+            ratio = frame["fps"] / other["fps"]
             told += f"; {ratio:.1f} times torch.compile (landing {landing}): {verdict_of(ratio >= landing)}"
+        elif other:
+            told += f"; torch.compile: {other['failed']}"
         yield told
 
 

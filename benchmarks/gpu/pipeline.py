@@ -44,9 +44,10 @@ from paragon_stream.doctor import examine  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
 from paragon_stream.frame import pixel_format  # noqa: E402
 from paragon_stream.framejob import allocate_planes  # noqa: E402
-from paragon_stream.media.decode.nvdec import HwAccel, with_decoder  # noqa: E402
+from paragon_stream.media.decode.decoder_choice import HwAccel, with_decoder  # noqa: E402
 from paragon_stream.media.facts.info import MediaInfo  # noqa: E402
-from paragon_stream.media.prepare import SourceOptions, open_reader, prepare  # noqa: E402
+from paragon_stream.media.prepare import open_reader, prepare  # noqa: E402
+from paragon_stream.options.source import SourceOptions  # noqa: E402
 from paragon_stream.pipeline.pipeline import Pipeline  # noqa: E402
 from paragon_stream.pipeline.slot import Slot  # noqa: E402
 from paragon_stream.pipeline.stage import Stage  # noqa: E402
@@ -87,6 +88,7 @@ def main() -> int:
         print("no engine can use a GPU here; `paragon-stream doctor` says why (--engines names others)")
         return 1
     head, rows = machine(), []
+    findings = [asdict(finding) for finding in examine()]
     with tempfile.TemporaryDirectory() as folder:
         for size in options.sizes:
             width, height = map(int, size.split("x"))
@@ -94,13 +96,14 @@ def main() -> int:
             for variant in options.variants:
                 for engine, device in product(engines, (None, "cuda:all") if several else (options.device,)):
                     chosen = UpscalerOptions(variant=variant, engine=engine, device=device)
-                    for row in measured(clip, chosen, width, height, options.frames):
+                    for row in (
+                        *measured(clip, chosen, width, height, options.frames),
+                        encoded(clip, chosen),
+                    ):
                         rows.append({"size": size, "variant": variant, "engine": engine, **row})
                         print(rows[-1], flush=True)
-                    rows.append({"size": size, "variant": variant, "engine": engine, **encoded(clip, chosen)})
-                    print(rows[-1], flush=True)
-    findings = [asdict(finding) for finding in examine()]
-    path = write_results("gpu_pipeline", head, {"doctor": findings, "rows": rows})
+                        # After each step: the next one may end the process, or the time with the GPU.
+                        path = write_results("gpu_pipeline", head, {"doctor": findings, "rows": rows})
     print(path)
     return 0
 

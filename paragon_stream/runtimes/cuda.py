@@ -68,7 +68,8 @@ class KernelProgram:
             BufferKind.CONSTANT: self._upload(program.constants, hold),
         }
 
-    def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
+    def enqueue(self, frame: DeviceFrame, stream: Stream, only: str | None = None) -> None:
+        """See `DeviceProgram`. `only` launches the kernel of that name alone, for measuring it."""
         pointers = {
             **self._buffers,
             BufferKind.INPUT: [plane.pointer for plane in frame.inputs],
@@ -77,6 +78,8 @@ class KernelProgram:
             BufferKind.STATUS: [frame.status],
         }
         for launch in self._launches:
+            if only not in (None, launch.kernel):
+                continue
             self._device.launch(
                 self._kernels[launch.kernel],
                 grid=launch.grid,
