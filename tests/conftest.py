@@ -17,6 +17,12 @@ if build.compiler() and not build.is_current():
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-gpu", action="store_true", help="the tests of tests/gpu fail where there is no GPU"
+    )
+
+
 @pytest.fixture(autouse=True)
 def scheduling() -> Iterator[None]:
     """No test leaves real-time threads behind: clips made with SVT-AV1 by root would starve the machine."""

@@ -27,10 +27,12 @@ class CudaRuntime:
         """Raises EngineError without a GPU, for another precision than fp16, and for jobs without kernels."""
         if options.precision not in (Precision.AUTO, Precision.FP16):
             raise EngineError(f"the engine cuda computes in fp16, not in {options.precision}")
-        return compile_on_gpus(job, options, _loader)
+        return compile_on_gpus(job, options, loader)
 
 
-def _loader(job: FrameJob) -> Load:
+def loader(job: FrameJob) -> Load:
+    """How the kernels of `job` come to be on a device."""
+
     def load(device: Device, hold: Hold) -> DeviceProgram:
         info = device.info
         if info.sm < OLDEST:  # no matrix instructions
