@@ -61,6 +61,7 @@ def choose_network(
         scale=options.scale,
         alpha=options.alpha,
         window_size=options.window_size,
+        generation=options.generation,
         factor=placement.factor if placement else None,
         # A strength that was asked for means the conditioned default, whatever the source is.
         full_chroma=source.pixel_format.has_full_chroma and strength is None,

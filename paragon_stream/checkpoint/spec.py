@@ -29,6 +29,10 @@ the limit costs Stream ×2 0.02 dB on Set14. Upstream's, ±65504, is there for f
 """
 
 
+MOST_RADIUS = 96
+"""LR pixels of neighbourhood that frame jobs give a network at most. The largest older networks see hundreds
+of pixels by their layers; what comes through all of them from so far is lost in rounding."""
+
 HEADS = 4
 """Of window attention, in every variant that has it."""
 
@@ -148,7 +152,7 @@ class NetworkSpec(ABC):
         Windows carry a trace of it further than convolutions: past one more window it is 0.01 codes of 255
         (measured; without that window 0.2 codes, with two of them none).
         """
-        return self.radius + self.window
+        return min(self.radius, MOST_RADIUS) + self.window
 
     @property
     def reach(self) -> int:
@@ -159,7 +163,7 @@ class NetworkSpec(ABC):
         weights: a tile with 16 pixels of context is 81 dB from the whole frame, with 32 it is 123 dB, with
         64 149 dB, with 96 150 dB.) Means over the frame are left out: see `sees_whole_frame`.
         """
-        return self.radius + 2 * self.window
+        return min(self.radius, MOST_RADIUS) + 2 * self.window
 
     @property
     def parameters(self) -> int:

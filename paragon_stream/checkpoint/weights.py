@@ -96,9 +96,9 @@ def load_weights(
     Raises UsageError if nothing of that name is shipped or the file is of another variant or scale, and
     CheckpointError if the file cannot be read or is not exactly the state dict of a known network.
     """
-    if variant is not None and variant not in list(Variant):
-        raise UsageError(f"there is no variant {variant}; choose from {', '.join(Variant)}")
     path = _as_path(weights)
+    if path is None and variant is not None and variant not in list(Variant):
+        raise UsageError(f"there is no variant {variant}; choose from {', '.join(Variant)}")
     if weights == UNTRAINED:
         return _untrained(variant or "realtime", scale or 2, alpha=alpha, window_size=window_size)
     if path is None:

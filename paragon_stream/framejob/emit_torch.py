@@ -32,6 +32,11 @@ _SIMPLE: dict[str, Operation] = {
     "Round": torch.round,
     "Clip": torch.clamp,
     "Gelu": functional.gelu,
+    "HardSwish": functional.hardswish,
+    "Relu": torch.relu,
+    "Softplus": functional.softplus,
+    "Sub": torch.sub,
+    "Tanh": torch.tanh,
 }
 
 
@@ -133,6 +138,8 @@ class _Translation:
                 return lambda x: x.reshape(integers[0])
             case "Transpose":
                 return lambda x: x.permute(facts["perm"])
+            case "LeakyRelu":
+                return lambda x: functional.leaky_relu(x, facts["alpha"])
             case "Softmax":
                 return lambda x: torch.softmax(x, facts["axis"])
             case "ReduceMean":

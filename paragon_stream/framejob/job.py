@@ -17,8 +17,9 @@ from fractions import Fraction
 import numpy as np
 
 from paragon_stream.checkpoint import NetworkSpec, Variant, Weights
+from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.checkpoint.spec import ReleaseSpec
-from paragon_stream.errors import FormatError, UsageError
+from paragon_stream.errors import FormatError
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
 from paragon_stream.framejob.color import check_chroma_location, color_map
@@ -34,11 +35,20 @@ from paragon_stream.framejob.components import (
 )
 from paragon_stream.framejob.conv import Conv, Doubles
 from paragon_stream.framejob.fold import Block
+from paragon_stream.framejob.older import (
+    OlderNetwork,
+    check_has_job,
+    fold_fuse,
+    fold_older,
+    tail_layers,
+)
 from paragon_stream.framejob.tail import Pair, Tail, arrange_tail, collapse_tail
 from paragon_stream.geometry import Placement, enlarged
 
 _MAPS: dict[str, int] = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 16, Variant.PRO: 16}
 """Feature maps (of as many channels as the body has) that are alive at once, at most."""
+
+_OLDER_MAPS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +86,8 @@ class FrameJob:
     tail_bias: Doubles
     outputs: tuple[OutputPlane, ...]
     """By canonical component."""
+    older: OlderNetwork | None = None
+    """What is folded of a network of the older lines: then `blocks` is empty, and `mid` is conv_fuse."""
     alpha: tuple[InputPlane, OutputPlane] | None = None
     """Opacity, where source and target have it: it takes the base path alone, beside the network."""
 
@@ -146,9 +158,20 @@ class FrameJob:
         return {plane.component: plane for plane in planes if isinstance(plane, OutputPlane)}
 
     @property
+    def all_in_features(self) -> bool:
+        """Whether the picture itself, not only detail, passes through the network: bfloat16 then shows."""
+        return isinstance(self.spec, FeatureSpec)
+
+    @property
     def working_set(self) -> int:
         """Bytes of fp32 feature maps that are alive at once while one frame is computed, at most."""
-        return 4 * _MAPS[self.spec.variant] * self.spec.features * self.padded[0] * self.padded[1]
+        maps = _MAPS.get(self.spec.variant, 8) if self.older is None else _OLDER_MAPS + self._maps_at_hr
+        return 4 * maps * self.spec.features * self.padded[0] * self.padded[1]
+
+    @property
+    def _maps_at_hr(self) -> int:
+        """Feature maps at the large size that are alive at once, in those of the source's size."""
+        return 0 if self.older is None or self.older.lift is None else 3 * self.scale**2
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}, {self.spec}"
@@ -175,7 +198,7 @@ def build_job(
     """
     spec = weights.spec
     if not isinstance(spec, ReleaseSpec):
-        raise UsageError(f"there is no frame job of {spec} yet")
+        check_has_job(spec)
     placement = placement or enlarged(source, spec.scale)
     target = placement.target(source, pixel_format=pixel_format, color=color)
     for format in (source, target):
@@ -188,7 +211,13 @@ def build_job(
     inputs = tuple(input_plane(source, component, margin, padded) for component in colors(source))
     mix = target_colors.from_rgb @ source_colors.to_rgb
     offsets = target_colors.from_rgb @ source_colors.rgb_of_centre + target_colors.code_of_black
-    tail_weight, tail_bias = collapse_tail(weights.tensors, spec.scale, target_colors)
+    tensors, older, based = weights.tensors, None, inputs
+    if not isinstance(spec, ReleaseSpec):
+        older = fold_older(tensors, spec, source_colors, target_colors)
+        tensors = tail_layers(tensors, spec)
+        if isinstance(spec, FeatureSpec):  # whose pictures come from the features alone
+            based, mix, offsets = (), mix[:, :0], target_colors.code_of_black
+    tail_weight, tail_bias = collapse_tail(tensors, spec.scale, target_colors)
     return FrameJob(
         source=source,
         target=target,
@@ -202,8 +231,9 @@ def build_job(
         centre=source_colors.centre,
         inputs=inputs,
         first=fold.fold_input(weights.tensors, source_colors),
-        blocks=fold.fold_blocks(weights.tensors, spec),
-        mid=fold.fold_mid(weights.tensors),
+        blocks=fold.fold_blocks(weights.tensors, spec) if isinstance(spec, ReleaseSpec) else (),
+        mid=fold.fold_mid(weights.tensors) if older is None else fold_fuse(weights.tensors, spec),
+        older=older,
         tail_weight=tail_weight,
         tail_bias=tail_bias,
         outputs=tuple(
@@ -211,7 +241,7 @@ def build_job(
                 source,
                 target,
                 component,
-                inputs,
+                based,
                 mix[component],
                 float(offsets[component]),
                 spec,

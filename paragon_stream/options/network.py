@@ -17,7 +17,9 @@ class UpscalerOptions:
     `video`, but `fidelity` for RGB and 4:4:4, unless `strength` is a number.
     """
 
-    variant: str | None = option(None, "Network: realtime (default), stream, photo or pro.", metavar="NAME")
+    variant: str | None = option(
+        None, "Network: realtime (default), stream, photo or pro; of a file, its name.", metavar="NAME"
+    )
     scale: int | None = option(None, "Factor of the network (default 2).", metavar="N")
     to: str | float | None = option(
         None, "Size of the result: 1080p, 1920x1080, or a factor such as 1.5.", metavar="SIZE"
@@ -31,6 +33,9 @@ class UpscalerOptions:
         None,
         "Window of attention of photo and pro, source pixels, where the file lacks it (else 16).",
         metavar="N",
+    )
+    generation: str | None = option(
+        None, "Generation of the network, where the tensors of several are alike: p2r3, p2v2 …", metavar="G"
     )
     strength: str | float | None = option(
         None,

@@ -51,7 +51,7 @@ class OpenVinoRuntime:
     def _compile(self, job: FrameJob, options: SessionOptions) -> OpenVinoSession:
         with engine_errors(f"OpenVINO cannot compile {job}"):
             core = ov.Core()
-            precision = _precision(core, options.precision)
+            precision = _precision(core, options.precision, job)
             threads = options.threads or cores()
             streams = _streams(job, threads) if options.flavour is Flavour.THROUGHPUT else 1
             config = {
@@ -184,11 +184,11 @@ def _keep_depthwise_apart(model: ov.Model) -> None:
             model.add_outputs(ov.opset13.slice(node.input_value(0), *one).output(0))
 
 
-def _precision(core: ov.Core, wanted: Precision) -> Precision:
-    """What to compute the body in: bf16 unasked where the CPU has AVX512_BF16 or AMX."""
+def _precision(core: ov.Core, wanted: Precision, job: FrameJob) -> Precision:
+    """What to compute the body in: bf16 unasked where the CPU has it (AVX512_BF16, AMX) and it does not show."""
     has_bf16 = "BF16" in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     if wanted is Precision.AUTO:
-        return Precision.BF16 if has_bf16 else Precision.FP32
+        return Precision.BF16 if has_bf16 and not job.all_in_features else Precision.FP32
     if wanted is Precision.BF16 and not has_bf16:
         raise EngineError("this CPU has no bf16 instructions; use precision fp32 or auto")
     if wanted is Precision.FP16:

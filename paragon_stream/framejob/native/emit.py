@@ -55,8 +55,8 @@ class NativeProgram:
 def refusal(job: FrameJob) -> str:
     """Why there are no kernels for `job`; "" if there are."""
     spec = job.spec
-    if spec.variant not in FEATURES:
-        return f"the engine native has no kernels for {spec.variant} networks"
+    if job.older is not None or spec.variant not in FEATURES:
+        return f"the engine native has no kernels for networks like {spec}"
     if spec.features != FEATURES[spec.variant]:
         return f"the engine native computes {FEATURES[spec.variant]} features of {spec.variant}, not {spec}"
     if not 1 <= len(job.blocks) <= _MOST_BLOCKS:

@@ -16,11 +16,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.components import ALPHA, BaseTerm, InputPlane, OutputPlane
+from paragon_stream.framejob.conv import Conv
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.onnx.body import Region, add_step
 from paragon_stream.framejob.onnx.graph import OnnxGraph
+from paragon_stream.framejob.onnx.older_body import OlderBody
 from paragon_stream.framejob.resample import Table
 from paragon_stream.framejob.tail import Detail, Pair
 from paragon_stream.framejob.taps import FilterBank
@@ -85,11 +88,10 @@ def emit_onnx(job: FrameJob, *, lanes: int = 16, types: GraphTypes = PLAIN) -> o
         component: graph.pad_edges(components[component], *plane.pad)
         for component, plane in job.all_inputs.items()
     }
-    tail = job.tail(lanes)
-    packed = graph.conv(_body(graph, job, padded, types), tail.conv, "tail")
+    packed, details = _details(graph, job, padded, types, lanes)
     finished = {
-        plane.component: _finish(graph, job, plane, _detail(graph, job, packed, plane, detail), padded)
-        for plane, detail in zip(job.outputs, tail.details, strict=True)
+        plane.component: _finish(graph, job, plane, detail, padded)
+        for plane, detail in zip(job.outputs, details, strict=True)
     }
     if job.alpha:
         finished[ALPHA] = _finish(graph, job, job.alpha[1], "", padded)
@@ -156,24 +158,76 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
             graph.output(value, name, _sample_type(target), shape)
 
 
-def _body(graph: OnnxGraph, job: FrameJob, padded: dict[int, str], types: GraphTypes) -> str:
-    """Everything up to conv_mid, on the padded luma grid."""
+def _details(
+    graph: OnnxGraph, job: FrameJob, padded: dict[int, str], types: GraphTypes, lanes: int
+) -> tuple[str, list[str]]:
+    """What the network adds to every plane, [1, 1, h, w] at the target's size; before them, the last map of
+    the network."""
+    first, planes = _planes(graph, job, padded)
+    x = graph.conv(planes, first, "first")
+    region = Region(job.margin, job.margin, job.source.height, job.source.width, job.padded)
+    if job.older is None:
+        for step in job.blocks:
+            x = add_step(graph, x, step, region, windows=types.windows)
+        x = graph.conv(x, job.mid, "mid")
+    else:
+        older = OlderBody(graph, job.older, job.spec, region)
+        fused = graph.conv(older.body(x), job.mid, "mid")
+        x = older.content(graph.add(fused, x) if isinstance(job.spec, FeatureSpec) else fused)
+        if job.older.lift is not None:
+            large = older.head(x)
+            return large, [
+                _from_large(graph, job, graph.channels(large, number, number + 1), plane)
+                for number, plane in enumerate(job.outputs)
+            ]
+    tail = job.tail(lanes)
+    packed = graph.conv(x, tail.conv, "tail")
+    details = [
+        _detail(graph, job, packed, plane, detail)
+        for plane, detail in zip(job.outputs, tail.details, strict=True)
+    ]
+    if job.older is not None and job.older.analyse is not None:
+        gain = older.gain(planes, _on_planes(job.older.analyse, graph, job))
+        details = [graph.node("Mul", [detail, gain]) for detail in details]
+    return packed, details
+
+
+def _from_large(graph: OnnxGraph, job: FrameJob, value: str, plane: OutputPlane) -> str:
+    """A plane of the target from `value`, its component on the padded grid at the large size."""
+    value = graph.widened(value)
+    first = (job.scale * job.margin, job.scale * job.margin)
+    if plane.factor == (1, 1):
+        ends = [place + side for place, side in zip(first, plane.size, strict=True)]
+        return graph.slice(value, first, ends, [2, 3])
+    cells = tuple(-(-side // len(bank.phases)) for side, bank in zip(plane.size, plane.down, strict=True))
+    value = _filter(graph, value, plane.down, first=first, cells=(cells[0], cells[1]))
+    return graph.slice(value, [0, 0], plane.size, [2, 3])
+
+
+def _on_planes(conv: Conv, graph: OnnxGraph, job: FrameJob) -> Conv:
+    """`conv` on centred codes as one on what `_planes` gives."""
+    if not graph.is_half:
+        return conv
+    colors = len(job.inputs)
+    scales = np.ones(conv.weight.shape[1], np.float32)
+    scales[:colors] = _half_unit(job)
+    return replace(conv, weight=conv.weight * scales[:, None, None])
+
+
+def _half_unit(job: FrameJob) -> float:
+    """fp16 has few exponents: codes become -1 … 1, the weights grow as much. A power of two loses nothing."""
+    return 2.0 ** (job.source.pixel_format.depth - 1)
+
+
+def _planes(graph: OnnxGraph, job: FrameJob, padded: dict[int, str]) -> tuple[Conv, str]:
+    """conv_in, and what it sees: all components on the padded luma grid, and the strength if there is one."""
     parts = [_upsample(graph, job, plane, padded[plane.component]) for plane in job.inputs]
-    first = job.first
     if graph.is_half:
-        # fp16 has few exponents: codes become -1 … 1, the weights grow as much. A power of two loses nothing.
-        unit = 2.0 ** (job.source.pixel_format.depth - 1)
-        parts = [graph.scale(part, 1 / unit) for part in parts]
-        scales = np.array([unit] * len(parts) + [1.0] * (first.weight.shape[1] - len(parts)), np.float32)
-        first = replace(first, weight=first.weight * scales[:, None, None])
+        parts = [graph.scale(part, 1 / _half_unit(job)) for part in parts]
     if job.spec.conditioned:
         strength = graph.input(STRENGTH_INPUT, TensorProto.FLOAT, [1])
         parts.append(graph.node("Expand", [strength, graph.constant([1, 1, *job.padded], np.int64)]))
-    x = graph.conv(graph.narrowed(graph.concat(parts)), first, "first")
-    region = Region(job.margin, job.margin, job.source.height, job.source.width, job.padded)
-    for step in job.blocks:
-        x = add_step(graph, x, step, region, windows=types.windows)
-    return graph.conv(x, job.mid, "mid")
+    return _on_planes(job.first, graph, job), graph.narrowed(graph.concat(parts))
 
 
 def _upsample(graph: OnnxGraph, job: FrameJob, plane: InputPlane, value: str) -> str:

@@ -1,0 +1,118 @@
+"""Frame jobs of the older lines against their torch modules, whose border is replicated as a job's is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+ort = pytest.importorskip("onnxruntime")
+
+from paragon_stream.checkpoint import Weights  # noqa: E402
+from paragon_stream.checkpoint.published import published_network  # noqa: E402
+from paragon_stream.errors import UsageError  # noqa: E402
+from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix  # noqa: E402
+from paragon_stream.framejob import build_job  # noqa: E402
+from paragon_stream.framejob.onnx.emit import emit_onnx  # noqa: E402
+from paragon_stream.models.build import build  # noqa: E402
+from paragon_stream.pixels import pixel_format  # noqa: E402
+
+WIDTH, HEIGHT = 21, 18
+
+NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [
+    ("paragonsr-ps", "nano", 2, {}),
+    ("paragonsr-nc", "nano", 2, {}),
+    ("paragonsr-mk", "nano", 3, {}),
+    ("p2v0", "anime", 2, {}),
+    ("p2r1", "anime", 2, {}),
+    ("p2r2", "nano", 2, {}),
+    ("p2r2", "nano", 4, {}),
+    ("p2r3", "nano", 2, {}),
+    ("p2r3", "nano", 3, {"hr_blocks": 0}),
+    ("p2v1", "nano", 2, {}),
+    ("p2v4", "nano", 2, {}),
+    ("p2v5", "nano", 2, {"use_attention": False}),
+    ("p2v5", "tiny", 3, {"use_attention": False}),
+    ("p2v6", "stream", 2, {}),
+    ("p2v7", "realtime", 3, {}),
+    ("p2v8", "stream", 2, {}),
+]
+
+
+def trained_looking(generation: str, variant: str, scale: int, **options: Any) -> Any:
+    """A module whose layer scales, gains and kernels are not what initialisation leaves them."""
+    torch.manual_seed(7)
+    net = build(published_network(generation, variant, scale, alpha=0.4, **options)).eval()
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if name.endswith(".gamma"):
+                value.uniform_(0.2, 0.6)
+            elif name.endswith("tracked_kernel"):
+                value.normal_(0, 0.3)
+            elif name.endswith("tracked_initialized"):
+                value.fill_(True)
+    return net
+
+
+def weights_of(net: Any) -> Weights:
+    spec = net.spec
+    facts = {"generation": spec.generation, "scale": spec.scale, "alpha": spec.alpha, "attention": "local"}
+    return Weights.from_tensors({k: v.float().numpy() for k, v in net.state_dict().items()}, **facts)
+
+
+@pytest.mark.parametrize(("generation", "variant", "scale", "options"), NETWORKS)
+def test_a_job_computes_what_the_module_computes(
+    generation: str, variant: str, scale: int, options: dict[str, Any]
+) -> None:
+    net = trained_looking(generation, variant, scale, **options)
+    pixels = pixel_format("rgb24")
+    color = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL)
+    source = FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=pixels, color=color)
+    job = build_job(weights_of(net), source, pixel_format=replace(pixels, floating=True))
+    session = ort.InferenceSession(emit_onnx(job).SerializeToString())
+    codes = np.random.default_rng(1).integers(0, 256, (1, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    name = session.get_inputs()[0].name
+    (found,) = session.run(None, {name: codes})
+    net.border = "replicate"
+    with torch.no_grad():
+        expected = 255 * net(torch.tensor(codes).permute(0, 3, 1, 2) / 255)
+    error = np.abs(found - expected.permute(0, 2, 3, 1).numpy())
+    assert float(expected.std()) > 5  # the comparison is of something
+    assert error.max() < 1e-5 * float(expected.abs().max())
+
+
+def test_networks_without_a_job_are_refused_by_name() -> None:
+    net = trained_looking("p2v5", "tiny", 2)
+    source = FrameFormat(
+        width=WIDTH,
+        height=HEIGHT,
+        pixel_format=pixel_format("rgb24"),
+        color=ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL),
+    )
+    with pytest.raises(UsageError, match=r"no frame job of tiny ×2 \(p2v5"):
+        build_job(weights_of(net), source)
+
+
+def test_the_published_nano_through_the_upscaler(shared: Path) -> None:
+    """At α = 1 its answers, inside the border, as 8-bit pictures."""
+    from safetensors.numpy import load_file
+
+    from paragon_stream import Upscaler
+
+    folder = shared / "reference" / "golden" / "real"
+    answers = load_file(folder / "2xParagonSR2_Nano_Pretrain_io.safetensors")
+    codes = np.round(answers["in"][0].transpose(1, 2, 0) * 255).astype(np.uint8)
+    expected = np.round(answers["out"][0].transpose(1, 2, 0) * 255).clip(0, 255)
+    weights = folder / "2xParagonSR2_Nano_Pretrain.safetensors"
+    height, width = codes.shape[:2]
+    with Upscaler(width=width, height=height, pixel_format="rgb24", weights=weights, scale=2) as upscaler:
+        found = upscaler(np.ascontiguousarray(codes))
+    inside = slice(54, -54)  # two HR pixels for each of the 27 that the network sees
+    assert np.abs(found.astype(float) - expected)[inside, inside].max() <= 1
+    near = np.abs(found.astype(float) - expected)[40:-40, 40:-40]
+    assert near.max() <= 1
+    assert near.mean() < 0.01
