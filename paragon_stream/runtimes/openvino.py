@@ -185,7 +185,7 @@ def _keep_depthwise_apart(model: ov.Model) -> None:
 
 
 def _precision(core: ov.Core, wanted: Precision, job: FrameJob) -> Precision:
-    """What to compute the body in: bf16 unasked where the CPU has it (AVX512_BF16, AMX) and it does not show."""
+    """What to compute the body in: bf16 unasked where the CPU has it and it does not show."""
     has_bf16 = "BF16" in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     if wanted is Precision.AUTO:
         return Precision.BF16 if has_bf16 and not job.all_in_features else Precision.FP32
