@@ -1,7 +1,7 @@
 """Whether the detail is worth it: sampled pieces beside a Lanczos enlargement encoded the same.
 
-The output and the enlargement are both shrunk to the source's size by averaging, and their luma is compared
-with the source's. A network that invents detail, or an encoder with too few bits, falls behind.
+The output and the enlargement are both shrunk to the source's size by bicubic interpolation, and their luma
+is compared with the source's. A network that invents detail, or an encoder with too few bits, falls behind.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from paragon_stream.media.encode.encoders import EncoderJob
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.measure.enlarge import lanczos
 from paragon_stream.media.measure.roundtrip import DECODERS, Encoding, round_trip
-from paragon_stream.verification.cells import area_weights, components
+from paragon_stream.verification.cells import components
 
 ALLOWED = 1.0
 """dB that the output may be below the Lanczos enlargement."""
+CLOSE_ENOUGH = 42.0
+"""dB from which on the output is never blamed: weights that remove a source's artefacts leave it that far."""
 _PIECES, _LENGTH = 3, 5
 """How many pieces, and frames in each."""
 
@@ -92,7 +94,7 @@ class QualitySample:
 
 
 class _Shrink:
-    """Luma of the target averaged over the source's samples."""
+    """Luma of the target at the source's size."""
 
     def __init__(self, source: FrameFormat, target: FrameFormat, placement: Placement) -> None:
         self._rows = _weights(placement.rows, source.height, target.height)
@@ -104,8 +106,14 @@ class _Shrink:
 
 
 def _weights(axis: Axis, before: int, after: int) -> NDArray[np.float32]:
-    edges = axis.offset + (np.arange(before + 1) - float(axis.begin)) * float(axis.factor)
-    return area_weights(edges.astype(np.float64), after)
+    """Cubic convolution (Keys, 1981, a = -1/2), widened by the factor: before × after, rows sum to 1."""
+    factor = float(axis.factor)
+    centres = axis.offset + (np.arange(before) + 0.5 - float(axis.begin)) * factor - 0.5
+    x = np.abs(np.arange(after)[None, :] - centres[:, None]) / factor
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0.0))
+    result: NDArray[np.float32] = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return result
 
 
 def _error(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -24,6 +24,8 @@ from paragon_stream.verification.cells import (
 
 _MOST = 384
 """Samples along a side of the window in the middle of the picture that is looked at."""
+_LEAST_WINDOW = 8
+"""Samples along a side of the window below which a picture is too small to show a shift."""
 _LEAST_GRADIENT = 1.0
 """Mean square of the gradient, 8-bit codes a sample, below which the picture shows no shift."""
 
@@ -43,6 +45,8 @@ class ShiftMeter:
 
     def add(self, source: Sequence[Plane], target: Sequence[Plane]) -> None:
         """Planes of a frame of each."""
+        if any(size < _LEAST_WINDOW for part in self._parts for size in (part[1].shape[0], part[2].shape[1])):
+            return
         pairs = zip(components(source, self._source), components(target, self._target), strict=True)
         for index, (before, after) in enumerate(pairs):
             (rows, columns), tall, wide = self._parts[index]

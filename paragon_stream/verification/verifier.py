@@ -26,7 +26,7 @@ from paragon_stream.verification.findings import Check, Finding, PlaneFigures, V
 from paragon_stream.verification.format import compare_format
 from paragon_stream.verification.matching import frames_of, matched
 from paragon_stream.verification.pictures import PictureCheck
-from paragon_stream.verification.quality import ALLOWED, QualitySample
+from paragon_stream.verification.quality import ALLOWED, CLOSE_ENOUGH, QualitySample
 from paragon_stream.verification.streams import Expected, StreamCheck, compare_chapters, compare_tags
 from paragon_stream.verification.timing import TimeCheck
 
@@ -169,7 +169,7 @@ def _compare_frames(
     figures = quality.result() if not quality.refusal else None
     if figures is None:
         skipped[Check.QUALITY] = quality.refusal or "there are no frames"
-    elif figures[0] < figures[1] - ALLOWED:
+    elif figures[0] < min(figures[1] - ALLOWED, CLOSE_ENOUGH):
         findings.append(
             Finding(
                 check=Check.QUALITY,
