@@ -76,4 +76,4 @@ def _list(as_json: bool) -> None:
         name = f"{row['name']}{' *' if row['default'] else ''}"
         quality = ", ".join(f"{what} {value:.2f}" for what, value in row["quality"].items())
         click.echo(f"{row['variant']:10}×{row['scale']:<6}{name:14}{quality or 'not measured'}")
-    click.echo("* is taken when --weights is not given.")
+    click.echo("* is taken when --weights is not given. Measured in fp32.")

@@ -47,8 +47,8 @@ def test_a_bare_gray_array_will_do() -> None:
 def test_deeper_output_comes_from_the_float_result() -> None:
     planes = scene(1, 48, 32)
     with (
-        Upscaler(width=48, height=32) as shallow,
-        Upscaler(width=48, height=32, output_pixel_format="yuv420p10le") as deep,
+        Upscaler(width=48, height=32, precision="fp32") as shallow,
+        Upscaler(width=48, height=32, precision="fp32", output_pixel_format="yuv420p10le") as deep,
     ):
         eight, ten = shallow(planes), deep(planes)
     for low, high in zip(eight, ten, strict=True):

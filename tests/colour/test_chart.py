@@ -78,7 +78,8 @@ def base_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_chart_survives(case: Case, weights_file: Path | None, folder: Path) -> None:
-    """Constant areas exactly, ramps monotone, everything within one code of the reference, tags kept."""
+    """Constant areas exactly, ramps monotone, everything within one code of the reference (where an engine
+    computes in 16 bits: two, at edges), tags kept."""
     planes = charts.planes(charts.chart(), case.pix_fmt, case.tags)
     source = charts.write_clip(folder / f"chart{case.suffix}", planes, case.pix_fmt, case.tags, case.codec)
     for plane, wanted in zip(read_frames(source)[0][1], planes, strict=True):
@@ -86,7 +87,8 @@ def assert_chart_survives(case: Case, weights_file: Path | None, folder: Path) -
     out = folder / f"out{case.suffix if case.codec == 'libx264' else '.mkv'}"
     lossless = {"encoder_options": {"qp": "0"}} if case.codec == "libx264" else {}
     codec = case.codec if lossless else "ffv1"
-    paragon_stream.upscale(source, out, weights=weights_file, codec=codec, threads=1, **lossless)
+    report = paragon_stream.upscale(source, out, weights=weights_file, codec=codec, threads=1, **lossless)
+    bar = 1 if report.precision == "fp32" else 2
     assert charts.read_tags(out) == charts.read_tags(source) == case.tags
     frames = read_frames(out)
     assert len(frames) == 2
@@ -94,7 +96,7 @@ def assert_chart_survives(case: Case, weights_file: Path | None, folder: Path) -
     before, after = probe(source).video.format, probe(out).video.format
     expected = rounded(reference_frame(weights, before, after, planes), after)
     for result, wanted, plane in zip(frames[0][1], expected, planes, strict=True):
-        assert np.abs(result.astype(int) - wanted).max() <= 1
+        assert np.abs(result.astype(int) - wanted).max() <= bar
         assert_constant_areas(result, plane)
     for index in range(3):
         row = 2 * (charts.RAMPS + index * charts.RAMP + charts.RAMP // 2)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
+from bf16_emulation import bf16_emulation
 from frame_reference import reference_frame, rounded
 from network_reference import random_spec, random_weights
 from numpy.typing import NDArray
@@ -57,6 +58,14 @@ def test_what_is_asked_for_is_what_runs(wanted: Precision) -> None:
     assert session.precision is expected
 
 
+@pytest.mark.parametrize(("source", "target"), [("yuv420p10le", None), ("yuv420p", "yuv420p10le")])
+def test_deep_frames_are_computed_in_fp32_unasked(source: str, target: str | None) -> None:
+    """bf16 has eight significant bits: see the emulated bars below."""
+    wanted = pixel_format(target) if target else None
+    job = build_job(random_weights(random_spec()), make_source(source, 32, 32), pixel_format=wanted)
+    assert RUNTIME.compile(job, SessionOptions()).precision is Precision.FP32
+
+
 def test_no_fp16_on_cpus() -> None:
     job = build_job(random_weights(random_spec()), make_source("yuv420p", 32, 32))
     with pytest.raises(EngineError, match="fp16"):
@@ -91,6 +100,37 @@ def test_ramps_stay_smooth_at_the_default_precision(name: str) -> None:
     expected = rounded(reference_frame(weights, source, target, planes), target)
     for plane, wanted in zip(upscale(weights, source, planes, Precision.AUTO), expected, strict=True):
         assert np.abs(plane.astype(int) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(("name", "bar"), [("yuv420p", 1), ("yuv420p10le", 2)])
+def test_ramps_and_flat_areas_in_bf16(name: str, bar: int) -> None:
+    """The arithmetic of bf16, on every machine: what convolutions read is rounded, sums are fp32."""
+    weights = load_weights(variant="realtime", scale=2)
+    source = make_source(name, 300, 40)
+    flat = allocate_planes(source)
+    for plane, code in zip(flat, (120, 90, 200), strict=True):
+        plane[:] = code << (source.pixel_format.depth - 8)
+    job = build_job(weights, source)
+    run = bf16_emulation(job)
+    for planes, allowed in ((gradient(source), bar), (flat, 0)):
+        expected = rounded(reference_frame(weights, source, job.target, planes), job.target)
+        worst = [int(np.abs(a.astype(int) - b).max()) for a, b in zip(run(planes), expected, strict=True)]
+        assert max(worst) <= allowed
+
+
+@pytest.mark.skipif(not has_bf16(), reason="needs a CPU with bf16")
+@pytest.mark.parametrize(("name", "bar"), [("yuv420p", 1), ("yuv420p10le", 2)])
+def test_ramps_in_the_bf16_of_this_cpu(name: str, bar: int) -> None:
+    weights = load_weights(variant="realtime", scale=2)
+    source = make_source(name, 300, 40)
+    planes = gradient(source)
+    target = build_job(weights, source).target
+    expected = rounded(reference_frame(weights, source, target, planes), target)
+    emulated = bf16_emulation(build_job(weights, source))(planes)
+    found = upscale(weights, source, planes, Precision.BF16)
+    for plane, wanted, like in zip(found, expected, emulated, strict=True):
+        assert np.abs(plane.astype(int) - wanted).max() <= bar
+        assert np.abs(plane.astype(int) - like.astype(int)).max() <= bar
 
 
 def picture(source: FrameFormat, shared_image: NDArray) -> tuple[NDArray, ...]:
