@@ -57,7 +57,7 @@ class TimestampRepair:
         self._shift = 0
         self._best = BestEffort()
         self._by_decoding = False
-        """Whether frames have decode times only: the last ones, which no packet brings out, then have none."""
+        """Whether frames have decode times only. The last ones then have no time at all."""
 
     def __call__(self, pts: int | None, duration: int = 0, dts: int | None = None) -> Timing:
         """The timing of the next frame, from its stamps as decoded, in ticks. `dts` is its decode time."""
