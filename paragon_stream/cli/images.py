@@ -12,6 +12,7 @@ from paragon_stream.cli.options import given
 from paragon_stream.cli.progress import clock, size
 from paragon_stream.errors import ParagonError, UsageError
 from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
+from paragon_stream.media.frames.changes import counted
 from paragon_stream.options.option import options_of
 from paragon_stream.report import ImageResult, ImagesReport
 
@@ -47,7 +48,7 @@ def summarise(report: ImagesReport, *, quiet: bool) -> None:
         raise ParagonError(f"{failed} of {count} images failed, see above{rest}")
     if not quiet and (count > 1 or report.left):
         left = f"; {report.left} were there already" if report.left else ""
-        click.echo(f"{count} images in {clock(report.wall_seconds)}{left}", err=True)
+        click.echo(f"{counted(count, 'image')} in {clock(report.wall_seconds)}{left}", err=True)
 
 
 class _Lines:

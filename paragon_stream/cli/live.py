@@ -44,6 +44,7 @@ def command(
     """
     from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, size
     from paragon_stream.livestream import live
+    from paragon_stream.media.frames.changes import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)
@@ -63,7 +64,7 @@ def command(
         dropped = result.frames_in - result.frames_out
         latency = result.latency
         click.echo(
-            f"{result.destination}: {result.target_format}, {result.frames_out} frames in "
+            f"{result.destination}: {result.target_format}, {counted(result.frames_out, 'frame')} in "
             f"{clock(result.seconds)} ({result.fps_out:.1f} of {result.fps_in:.1f} fps, {dropped} dropped), "
             f"latency {latency.median * 1000:.0f} ms, 95 % below {latency.percentile_95 * 1000:.0f} ms, "
             f"{size(result.bytes_out)}; {result.ended}",

@@ -63,6 +63,7 @@ def command(
     from paragon_stream.cli.images import run_images, summarise
     from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, size
     from paragon_stream.images import is_images
+    from paragon_stream.media.frames.changes import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)
@@ -89,7 +90,7 @@ def command(
     write_report(result, report)
     if not quiet:
         click.echo(
-            f"{result.destination}: {result.target_format}, {result.frames_out} frames in "
+            f"{result.destination}: {result.target_format}, {counted(result.frames_out, 'frame')} in "
             f"{clock(result.wall_seconds)} ({result.fps:.1f} fps), {size(result.bytes_out)}",
             err=True,
         )

@@ -86,7 +86,7 @@ ENCODERS = (
         codec="h264",
         aliases=("h264", "x264", "avc"),
         crf=17,
-        crf_range=(-12, 51),  # below 0 for high depths: the scale is shifted by 6 per bit
+        crf_range=(0, 51),  # x264 knows values below 0 for high depths, which FFmpeg takes for "none given"
         preset="medium",
         presets=_X26X_PRESETS,
         parameters="x264-params",
@@ -227,6 +227,9 @@ def encoder_settings(
     settings = dict(encoder.options)
     own = _option_names(encoder.name)
     quality_given = extra.keys() & {"crf", "cq", "qp", "b", "q", "qscale", "lossless"}
+    for flag, name, value in (("crf", encoder.crf_option, crf), ("preset", encoder.preset_option, preset)):
+        if value is not None and name in extra:
+            raise UsageError(f"--{flag} {value} and -x {name}={extra[name]} both say it: give one of them")
     if crf is not None:
         low, high = encoder.crf_range or (float("-inf"), float("inf"))
         if encoder.crf is None and encoder.crf_option not in own:

@@ -104,6 +104,9 @@ class VideoInfo:
     hdr: HdrMetadata | None = None
     uncarried: tuple[str, ...] = ()
     """What the first frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision" …"""
+    stereo_mode: str = ""
+    """How the views of a stereo video share a frame, as Matroska's `stereo_mode`; "" where that is unknown
+    or would not survive upscaling."""
 
     @property
     def decoded(self) -> str:

@@ -183,6 +183,7 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
         uncarried=tuple(
             sorted({*side_data.uncarried_in_frames(readable), *side_data.uncarried_in_stream(context)})
         ),
+        stereo_mode=side_data.stereo_mode(context, readable[0] if readable else None),
     )
 
 

@@ -18,20 +18,24 @@ from paragon_stream.media.facts.info import HdrMetadata
 
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
+STEREO = "stereo 3D packing"
+_STEREO_MODES = {(1, 0): "left_right", (1, 1): "right_left", (2, 0): "top_bottom", (2, 1): "bottom_top"}
+"""(AVStereo3D's type, whether the right view comes first) → Matroska's `stereo_mode`."""
+
 _UNCARRIED_FRAMES = {
     Type.A53_CC: "closed captions",
     Type.DYNAMIC_HDR_PLUS: "HDR10+",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
     Type.DOVI_METADATA: "Dolby Vision",
-    Type.STEREO3D: "stereo 3D packing",
+    Type.STEREO3D: STEREO,
     Type.SPHERICAL: "spherical projection",
 }
 _UNCARRIED_STREAMS = {
     "dovi_conf": "Dolby Vision",
     "dynamic_hdr10_plus": "HDR10+",
     "a53_cc": "closed captions",
-    "stereo_3d": "stereo 3D packing",
+    "stereo_3d": STEREO,
     "spherical": "spherical projection",
 }
 
@@ -107,6 +111,16 @@ def container_crop(context: av.VideoCodecContext) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     top, bottom, left, right = struct.unpack_from("=4I", data)
     return left, top, right, bottom
+
+
+def stereo_mode(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> str:
+    """Matroska's name of how two views share a frame; "" where they do not, or line by line: then pixels
+    beside each other are of different views."""
+    data = context.coded_side_data.get("stereo_3d") or _frame_data(frame, Type.STEREO3D)
+    if data is None or len(data) < 8:
+        return ""
+    kind, flags = struct.unpack_from("=ii", data)
+    return _STEREO_MODES.get((kind, flags & 1), "")
 
 
 def uncarried_in_frames(frames: Iterable[av.VideoFrame]) -> tuple[str, ...]:

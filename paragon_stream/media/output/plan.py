@@ -41,8 +41,10 @@ from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container, con
 from paragon_stream.media.facts.image_kinds import Storage
 from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
+from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.output.stream_plans import (
+    TIMECODE_TRACK,
     Action,
     AddedFile,
     StreamPlan,
@@ -170,7 +172,9 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")
     muxer_options = _muxer_options(container, streams, chapters)
-    gone = lost_tags(container, source_tags, muxer_options)
+    # A timecode track that is written anew says what a tag of the file says besides.
+    rebuilt = {"timecode"} if any(each.reason == TIMECODE_TRACK for each in streams) else set()
+    gone = [key for key in lost_tags(container, source_tags, muxer_options) if key.casefold() not in rebuilt]
     if gone and container.name == "mov":
         # QuickTime's free-form tags hold any key, but fewer players look there: only where they are needed.
         freely = {**muxer_options, "movflags": muxer_options.get("movflags", "") + "+use_metadata_tags"}
@@ -275,7 +279,8 @@ def _muxer_options(container: Container, streams: tuple[StreamPlan, ...], chapte
 
 
 def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
-    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried]
+    kept = {STEREO} if video.stereo_mode and container.muxer in ("matroska", "webm") else set()
+    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
     if video.hdr is not None and not hdr_parameters(encoder, video.hdr):
         losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
     if video.display_matrix is not None and not container.rotation:

@@ -22,6 +22,8 @@ from paragon_stream.media.output.tags import file_tags
 from paragon_stream.media.output.trial_muxing import first_packets, refusal
 from paragon_stream.options.output import TrackOptions
 
+TIMECODE_TRACK = "it holds the timecode"
+TIMECODE_MUXERS = ("mp4", "mov", "matroska", "webm")
 _CLOCK_FROM_ANYWHERE = ("mpegts", "mpeg", "flv", "asf")
 """Sources whose first timestamp is wherever the recording began: the output begins at 0 instead."""
 
@@ -106,6 +108,8 @@ def plan_companions(info: MediaInfo, container: Container, options: TrackOptions
                 continue
             if stream.index in left_out:
                 plans.append(StreamPlan(stream=stream, action=Action.DROP, reason="not asked for"))
+            elif _is_timecode_track(stream, template, source, info, container):
+                plans.append(StreamPlan(stream=stream, action=Action.REBUILD, reason=TIMECODE_TRACK))
             elif _is_chapter_track(stream, template, info):
                 action, reason = (
                     (Action.REBUILD, "it holds the chapters")
@@ -189,6 +193,19 @@ def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Co
 def _says_how_it_sounds(template: Any) -> bool:
     context = template.codec_context
     return context is None or bool(context.sample_rate and context.layout.nb_channels)
+
+
+def _is_timecode_track(
+    stream: StreamInfo, template: Any, source: Any, info: MediaInfo, container: Container
+) -> bool:
+    """Whether this is the video's timecode, whose tag FFmpeg's muxer writes as such a track, or as a tag."""
+    tags = source.streams[info.video.index].metadata
+    return (
+        stream.kind is StreamKind.DATA
+        and "timecode" in template.metadata
+        and template.metadata["timecode"] == tags.get("timecode")
+        and container.muxer in TIMECODE_MUXERS
+    )
 
 
 def _is_chapter_track(stream: StreamInfo, template: Any, info: MediaInfo) -> bool:

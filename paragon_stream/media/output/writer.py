@@ -266,6 +266,8 @@ class VideoWriter:
             # The muxer says itself whether there is alpha; as a tag it would hide that.
             self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
             self._video.disposition = source.disposition
+        if info.video.stereo_mode and self._container.muxer in ("matroska", "webm"):
+            self._video.metadata["stereo_mode"] = info.video.stereo_mode
         if self._aspect_by_hand:
             self._name = self._video.metadata.get("title", "")
             self._video.metadata["title"] = self._name + ROOM

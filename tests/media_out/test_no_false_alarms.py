@@ -1,0 +1,89 @@
+"""`--strict` refuses what would be lost, and nothing that arrives: timecodes, stereo packing."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from clips import make_clip, make_frame, scene
+
+import paragon_stream
+from paragon_stream.errors import LossError, UsageError
+
+FAST: dict[str, Any] = {"engine": "null", "preset": "ultrafast", "strict": True}
+
+
+def with_timecode(path: Path) -> Path:
+    """A MOV whose timecode is a track of its own, as cameras write it."""
+    with av.open(str(path), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt, video.time_base = 96, 64, "yuv420p", Fraction(1, 25)
+        video.metadata["timecode"] = "01:02:03:04"
+        for index in range(5):
+            frame = make_frame(scene(index, 96, 64), "yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
+def test_a_timecode_track_is_written_anew(tmp_path: Path, suffix: str) -> None:
+    clip, out = with_timecode(tmp_path / "in.mov"), tmp_path / f"out.{suffix}"
+    report = paragon_stream.upscale(clip, out, **FAST)
+    assert not [said for said in report.warnings if "timecode" in said or "dropped" in said]
+    with av.open(str(out)) as file:
+        tags = {key.casefold(): value for key, value in file.streams.video[0].metadata.items()}
+        assert tags["timecode"] == "01:02:03:04"
+        assert len(file.streams) == (1 if suffix == "mkv" else 2)
+
+
+def test_a_timecode_without_a_place_is_a_loss(tmp_path: Path) -> None:
+    with pytest.raises(LossError, match="data stream 1"):
+        paragon_stream.upscale(with_timecode(tmp_path / "in.mov"), tmp_path / "out.ts", **FAST)
+
+
+@pytest.mark.parametrize("told_by", ["SEI", "container"])
+def test_stereo_packing_arrives_in_matroska(tmp_path: Path, told_by: str) -> None:
+    packing = {"x264-params": "frame-packing=3"} if told_by == "SEI" else {}
+    clip = make_clip(tmp_path / "in.mkv", options={"preset": "ultrafast", **packing}, frames=5)
+    if told_by == "container":
+        tagged = tmp_path / "tagged.mkv"
+        with av.open(str(clip)) as source, av.open(str(tagged), "w") as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            stream.metadata["stereo_mode"] = "left_right"
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    target.mux(packet)
+        clip = tagged
+    paragon_stream.upscale(clip, tmp_path / "out.mkv", **FAST)
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert file.streams.video[0].metadata["stereo_mode"] == "left_right"
+    with pytest.raises(LossError, match="stereo 3D packing"):
+        paragon_stream.upscale(clip, tmp_path / "out.mp4", **FAST)
+
+
+def test_the_shared_clips_with_timecodes_are_not_refused(shared: Path, tmp_path: Path) -> None:
+    for name in ("tc.mp4", "tc_dropframe.mov"):
+        source, out = shared / "media" / "faults" / name, tmp_path / f"{name}.mov"
+        paragon_stream.upscale(source, out, **FAST)
+        with av.open(str(source)) as a, av.open(str(out)) as b:
+            assert a.streams.video[0].metadata["timecode"] == b.streams.video[0].metadata["timecode"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"crf": -1}, "crf -1 is out of range"),
+        ({"crf": 20, "encoder_options": {"crf": "30"}}, "--crf 20 and -x crf=30"),
+        ({"encoder_options": {"preset": "slow"}}, "--preset ultrafast and -x preset=slow"),
+    ],
+)
+def test_quality_said_twice_or_impossible(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=3)
+    with pytest.raises(UsageError, match=words):
+        paragon_stream.upscale(clip, tmp_path / "out.mkv", **FAST, **options)
