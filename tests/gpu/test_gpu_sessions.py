@@ -103,7 +103,7 @@ def test_too_little_memory_means_tiles(
     expected = by_cpu(job, inputs)
     with device.current():
         taken, left = [], 192 << 20
-        while (free := device.free_memory()) > left:
+        while (free := device.free_memory()) > left + (8 << 20):
             taken.append(device.allocate(min(free - left, 8 << 30)))
     try:
         with caplog.at_level(logging.WARNING, "paragon_stream"):
@@ -123,9 +123,9 @@ def test_too_little_memory_means_tiles(
 
 
 def test_sessions_give_their_memory_back(gpu_engine: Runtime, device: Device) -> None:
-    """After ten of them no less is free than after two."""
+    """After five of them no less is free than after two."""
     job, free = make_job(size=(640, 360)), []
-    for _ in range(10):
+    for _ in range(5):
         session = gpu_engine.compile(job, SessionOptions())
         computed(session, frames(job, 2))
         session.close()
