@@ -69,6 +69,16 @@ class TrackOptions:
         flag="--subs",
         none=("--no-subs", "Leave all subtitles out."),
     )
+    audio_codec: str | None = option(
+        None,
+        "Encoder of all sound (default: copy; what OUTPUT cannot hold is converted, lossless if it can be).",
+        metavar="NAME",
+    )
+    audio_bitrate: str | int | None = option(
+        None,
+        "Bits per second of sound that is encoded, as 192k (default: 96k for each channel).",
+        metavar="R",
+    )
     attachments: bool = option(
         True, "Keep attached files, such as fonts.", none=("--no-attachments", "No fonts and the like.")
     )

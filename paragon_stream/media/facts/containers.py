@@ -8,7 +8,7 @@ each container.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
@@ -92,7 +92,7 @@ _MPEG_TS_CODECS = frozenset(
     {
         *("mpeg1video", "mpeg2video", "mpeg4", "h264", "hevc", "vvc", "cavs", "dirac", "vc1"),
         *("mp1", "mp2", "mp3", "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "opus", "s302m"),
-        *("pcm_bluray", "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle"),
+        *("dvb_subtitle", "dvb_teletext"),
         *("timed_id3", "klv", "scte_35"),
     }
 )
@@ -156,6 +156,13 @@ TS = Container(
     codecs=_MPEG_TS_CODECS,
     options=_INTERLEAVE,
 )
+_M2TS = ".m2ts"
+_BLU_RAY = replace(
+    TS,
+    codecs=(_MPEG_TS_CODECS - {"dvb_subtitle"}) | {"pcm_bluray", "hdmv_pgs_subtitle"},
+    options={**TS.options, "mpegts_m2ts_mode": "1"},
+)
+"""Blu-ray's flavour of a transport stream: others hold no PGS and LPCM that a player finds."""
 CONTAINERS = (MKV, MP4, MOV, WEBM, TS)
 
 
@@ -164,6 +171,8 @@ def container_for(destination: Path) -> Container:
     suffix = destination.suffix.lower()
     for container in CONTAINERS:
         if suffix in container.suffixes:
+            if suffix == _M2TS:
+                return _BLU_RAY
             return container
     if destination.is_dir():
         raise UsageError(f"{destination} is a folder: give the output a file name")

@@ -17,7 +17,7 @@ from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.connection import Connection
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.output.adts import AdtsFilter, config_of, has_adts
-from paragon_stream.media.output.audio import AudioConverter
+from paragon_stream.media.output.audio import AudioConverter, SoundCoding
 from paragon_stream.media.output.trial_muxing import add_copy, refusal
 
 
@@ -65,7 +65,8 @@ class SoundTrack:
                 self._target.codec_context.extradata = config
         else:
             self._target = out.add_stream(container.audio_encoder)
-            self._converter = AudioConverter(template, self._target)
+            coding = SoundCoding(encoder=container.audio_encoder)
+            self._converter = AudioConverter(template, self._target, coding)
         self.codec = f"{template.codec_context.codec.canonical_name}" if copied else container.audio_encoder
         self.copied = copied
         queue.wanted = True

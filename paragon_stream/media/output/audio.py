@@ -1,19 +1,109 @@
-"""Sound encoded again, where the container cannot hold it as it is: a loss, but small beside silence."""
+"""Sound encoded again, where the container cannot hold it as it is: without loss where it can, else well."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import av
+
+from paragon_stream.errors import UsageError
+from paragon_stream.media.facts.containers import Container
+from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 
 BITS_PER_CHANNEL = 96_000
 """Bits per second: beyond what listeners tell from the original, for Opus and for FFmpeg's AAC."""
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""By number of channels: what both encoders take. Side and back speakers are renamed, not mixed."""
+"""By number of channels: what the encoders take. Side and back speakers are renamed, not mixed."""
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _OPUS_RATE = 48_000
+_ALAC_CHANNELS = (1, 2, 3, 5, 6)
+"""For which ALAC has the layouts above."""
+_ENCODERS = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}
+_LOSSLESS = frozenset({"flac", "alac", "tta", "wavpack", "truehd", "mlp", "s302m"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundCoding:
+    """How sound is encoded. `sample_format` is FFmpeg's name of what the encoder is given, "" its default.
+
+    `bit_rate` is in bits per second, of all channels; None is the default of lossy encoders.
+    """
+
+    encoder: str
+    sample_format: str = ""
+    bit_rate: int | None = None
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of what comes out."""
+        return av.Codec(self.encoder, "w").canonical_name
+
+    @property
+    def options(self) -> dict[str, str]:
+        """FFmpeg's options of the encoder; without them FLAC would have 32 bits, which few players take."""
+        return {"bits_per_raw_sample": "24"} if self.sample_format in ("s32", "s32p") else {}
+
+    @property
+    def lossless(self) -> bool:
+        return self.encoder in _LOSSLESS or self.encoder.startswith("pcm_")
+
+
+def lossless_coding(container: Container, source: Any) -> SoundCoding | None:
+    """What keeps all of the sound of the stream `source` in `container`; None where there is nothing.
+
+    Sound that is lossy already is kept in 24 bits, which hold all that its decoder gives.
+    """
+    context = source.codec_context
+    format = context.format.name.rstrip("p") if context.format is not None else "flt"
+    name = codec_name(source)
+    bits = 16 if format in ("u8", "s16") else 32 if name.startswith("pcm_s32") else 24
+    floats = {"pcm_f32le": "flt", "pcm_f32be": "flt", "pcm_f64le": "dbl", "pcm_f64be": "dbl"}.get(name)
+    channels = context.layout.nb_channels
+    if floats is not None or bits == 32:
+        if container.name not in ("mkv", "mov"):
+            return None
+        kind = {"flt": "f32", "dbl": "f64", None: "s32"}[floats]
+        return SoundCoding(encoder=f"pcm_{kind}le", sample_format=floats or "s32")
+    wide = "s16" if bits == 16 else "s32"
+    if container.name == "mov":  # what editors read
+        return SoundCoding(encoder=f"pcm_s{bits}le", sample_format=wide)
+    if container.name == "mp4" and channels in _ALAC_CHANNELS:
+        return SoundCoding(encoder="alac", sample_format=f"{wide}p")
+    if container.name in ("mp4", "mkv") and channels <= max(_LAYOUTS):
+        return SoundCoding(encoder="flac", sample_format=wide)
+    return None
+
+
+def wanted_coding(codec: str, bit_rate: int | None) -> SoundCoding:
+    """The encoder that a user names. Raises UsageError if it is none for sound."""
+    try:
+        found = av.Codec(_ENCODERS.get(codec.lower(), codec.lower()), "w")
+    except (*AV_ERRORS, LookupError):
+        found = None
+    if found is None or found.type != "audio":
+        raise UsageError(
+            f"unknown audio codec {codec!r}: choose aac, libopus, flac, ac3 or another of FFmpeg's"
+        )
+    return SoundCoding(encoder=found.name, bit_rate=bit_rate)
+
+
+def parse_bit_rate(value: str | int | None) -> int | None:
+    """Bits per second of "192k", "1.5M" or a number; None for None. Raises UsageError."""
+    if value is None:
+        return None
+    text = str(value).strip().lower()
+    factor = {"k": 1000, "m": 1_000_000}.get(text[-1:], 1)
+    try:
+        rate = round(float(text.rstrip("km")) * factor)
+    except (ValueError, OverflowError):
+        rate = 0
+    if not 1000 <= rate <= 100_000_000:
+        raise UsageError(f"--audio-bitrate {value} is not a bit rate: give bits per second, such as 192k")
+    return rate
 
 
 class AudioConverter:
@@ -22,25 +112,45 @@ class AudioConverter:
     Packets come out with times in units of `unit` seconds. Raises what PyAV raises.
     """
 
-    def __init__(self, source: Any, target: Any) -> None:
+    def __init__(self, source: Any, target: Any, coding: SoundCoding) -> None:
         """`source`: the stream that packets come from; `target`: the output stream, not open yet."""
         self._decoder, self._encoder = source.codec_context, target.codec_context
         rate = self._decoder.sample_rate
         if self._encoder.codec.canonical_name == "opus":
             rate = _OPUS_RATE
-        elif rate not in _AAC_RATES:
+        elif self._encoder.codec.canonical_name == "aac" and rate not in _AAC_RATES:
             rate = 48_000
-        channels = min(self._decoder.layout.nb_channels, max(_LAYOUTS))
+        channels = self._decoder.layout.nb_channels
+        if not coding.encoder.startswith("pcm_"):
+            channels = min(channels, max(_LAYOUTS))
         self.unit = Fraction(1, rate)
+        self._next: Fraction | None = None
+        """When the next frame begins, seconds."""
         self._encoder.sample_rate = rate
-        self._encoder.layout = _LAYOUTS[channels]
-        self._encoder.bit_rate = BITS_PER_CHANNEL * channels
+        self._encoder.layout = _LAYOUTS.get(channels, self._decoder.layout.name)
+        if coding.sample_format:
+            self._encoder.format = coding.sample_format
+        if not coding.lossless:
+            self._encoder.bit_rate = coding.bit_rate or BITS_PER_CHANNEL * channels
         self._encoder.time_base = self.unit
         target.time_base = self.unit
 
     def convert(self, packet: Any) -> list[Any]:
         """The packets that are complete now."""
-        return [made for frame in self._decoder.decode(packet) for made in self._encoder.encode(frame)]
+        frames = self._timed(self._decoder.decode(packet))
+        return [made for frame in frames for made in self._encoder.encode(frame)]
+
+    def _timed(self, frames: list[Any]) -> list[Any]:
+        """`frames`, those without a stamp behind the one before: what comes at the very end has none."""
+        for frame in frames:
+            if frame.pts is None and self._next is not None:
+                frame.pts, frame.time_base = (
+                    round(self._next * frame.sample_rate),
+                    Fraction(1, frame.sample_rate),
+                )
+            if frame.pts is not None:
+                self._next = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
+        return frames
 
     def flush(self) -> list[Any]:
         """What decoder and encoder still hold."""
@@ -48,4 +158,4 @@ class AudioConverter:
             rest = self._decoder.decode(None)
         except AV_ERRORS:
             rest = []  # a damaged end; the sound before it is kept
-        return [made for frame in [*rest, None] for made in self._encoder.encode(frame)]
+        return [made for frame in [*self._timed(rest), None] for made in self._encoder.encode(frame)]

@@ -138,9 +138,11 @@ class Companions:
             target = add_copy(out, template)
             converter: AudioConverter | TextConverter | None = None
         elif plan.action is Action.CONVERT:
-            target = out.add_stream(plan.codec)
-            kind = AudioConverter if template.type == "audio" else TextConverter
-            converter = kind(template, target)
+            target = out.add_stream(plan.codec, options=plan.sound.options if plan.sound else None)
+            if plan.sound is not None:
+                converter = AudioConverter(template, target, plan.sound)
+            else:
+                converter = TextConverter(template, target)
         else:
             return
         target.metadata.clear()
@@ -369,8 +371,9 @@ class Companions:
             packet.dts = rescale(dts, unit, self._shift, target)
             least = None if route.last_dts is None else route.last_dts + route.step
             if least is not None and packet.dts < least:
+                # Less than a tick of the source is rounding: TrueHD has 1200 packets a second.
+                route.repaired += (least - packet.dts) * target > unit
                 packet.dts = least
-                route.repaired += 1
             if packet.pts is not None and packet.pts < packet.dts:
                 packet.pts = packet.dts
             route.last_dts = packet.dts
@@ -383,7 +386,9 @@ def _tell_apart(packet: AnyPacket, route: _Route) -> None:
     So FFmpeg stamps the second of two packets that begin in the same piece of a program stream.
     """
     dts, previous = packet.dts, route.previous
-    if dts is not None and previous is not None and dts == previous[0] and packet.pts in (None, dts):
+    if dts is None or previous is None or previous[1] <= 1:
+        pass  # the stamps are coarser than the packets are long
+    elif dts == previous[0] and packet.pts in (None, dts):
         _move(packet, previous[1])
     route.previous = None if packet.dts is None else (packet.dts, packet.duration or 0)
 

@@ -16,6 +16,7 @@ from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.tracks import added_streams, unwanted
+from paragon_stream.media.output.audio import SoundCoding, lossless_coding, parse_bit_rate, wanted_coding
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
@@ -50,6 +51,8 @@ class StreamPlan:
     codec: str = ""
     reason: str = ""
     loss: bool = False
+    sound: SoundCoding | None = None
+    """How sound is encoded that is converted."""
 
     def __str__(self) -> str:
         to = f" to {self.codec}" if self.action is Action.CONVERT else ""
@@ -93,7 +96,7 @@ class CompanionPlan:
 def plan_companions(info: MediaInfo, container: Container, options: TrackOptions) -> CompanionPlan:
     """Decide about them. Raises UsageError for tracks that are not there, InputError for added files."""
     left_out = unwanted(info.streams, options)
-    added = tuple(_added(Path(path), info, container) for path in options.add)
+    added = tuple(_added(Path(path), info, container, options) for path in options.add)
     if not info.seekable:
         reason = "the source can be read only once"
         dropped = [dropped_stream(s, reason) for s in info.streams if s.index != info.video.index]
@@ -118,7 +121,7 @@ def plan_companions(info: MediaInfo, container: Container, options: TrackOptions
                 )
                 plans.append(StreamPlan(stream=stream, action=action, reason=reason))
             else:
-                plans.append(_fate(stream, template, samples.get(stream.index), container))
+                plans.append(_fate(stream, template, samples.get(stream.index), container, options))
         chapters = source.chapters() if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
@@ -138,14 +141,14 @@ def _clock_start(container: str, start: Fraction) -> Fraction:
     return start if set(container.split(",")) & set(_CLOCK_FROM_ANYWHERE) else Fraction(0)
 
 
-def _added(path: Path, info: MediaInfo, container: Container) -> AddedFile:
+def _added(path: Path, info: MediaInfo, container: Container, options: TrackOptions) -> AddedFile:
     """Times in an added file count from the beginning of the programme."""
     probing = settle_probing(path)
     streams = added_streams(path, probing)
     with open_source(path, probing) as source:
         samples = first_packets(source, late=bool(probing.size))
         plans = tuple(
-            _fate(stream, source.streams[stream.index], samples.get(stream.index), container)
+            _fate(stream, source.streams[stream.index], samples.get(stream.index), container, options)
             for stream in streams
         )
         begin = Fraction(source.start_time or 0, 1_000_000)
@@ -160,7 +163,9 @@ def _added(path: Path, info: MediaInfo, container: Container) -> AddedFile:
     )
 
 
-def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Container) -> StreamPlan:
+def _fate(
+    stream: StreamInfo, template: Any, sample: bytes | None, container: Container, options: TrackOptions
+) -> StreamPlan:
     if stream.kind is StreamKind.ATTACHMENT:
         if container.attachments:
             return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
@@ -171,6 +176,12 @@ def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Co
         return dropped_stream(stream, f"{container.name} holds no cover pictures")
     if stream.kind is StreamKind.AUDIO and not _says_how_it_sounds(template):
         return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
+    if stream.kind is StreamKind.AUDIO and (options.audio_codec or "copy") != "copy":
+        sound = wanted_coding(str(options.audio_codec), parse_bit_rate(options.audio_bitrate))
+        if sound.codec != stream.codec or sound.bit_rate is not None:
+            return StreamPlan(
+                stream=stream, action=Action.CONVERT, codec=sound.encoder, reason="as asked for", sound=sound
+            )
     why_not = refusal(container, template, sample)
     if why_not is None:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
@@ -184,8 +195,16 @@ def _fate(stream: StreamInfo, template: Any, sample: bytes | None, container: Co
             loss=not plain,
         )
     if stream.kind is StreamKind.AUDIO and stream.copyable:
+        sound = lossless_coding(container, template) or SoundCoding(
+            encoder=container.audio_encoder, bit_rate=parse_bit_rate(options.audio_bitrate)
+        )
         return StreamPlan(
-            stream=stream, action=Action.CONVERT, codec=container.audio_encoder, reason=why_not, loss=True
+            stream=stream,
+            action=Action.CONVERT,
+            codec=sound.encoder,
+            reason=why_not,
+            loss=not sound.lossless,
+            sound=sound,
         )
     return dropped_stream(stream, why_not)
 

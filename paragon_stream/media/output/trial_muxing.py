@@ -74,19 +74,40 @@ def refusal(container: Container, template: Any, sample: bytes | None) -> str | 
         return "FFmpeg does not know its codec"
     if container.codecs is not None and name not in container.codecs:
         return f"{container.name} cannot hold {name or 'its data'}"
+    refused = f"{container.name} cannot hold {name or 'its data'}"
+    written = sample is not None and not (has_adts(template) and container.codecs is None)
+    file = io.BytesIO()
     try:
-        with _scratch(container) as scratch:
+        with _scratch(container, file) as scratch:
             stream = add_copy(scratch, template)
             scratch.start_encoding()
-            if sample is not None and not (has_adts(template) and container.codecs is None):
+            if sample is not None and written:
                 packet: Any = av.Packet(sample)
                 packet.stream, packet.time_base = stream, stream.time_base
                 packet.pts = packet.dts = 0
                 packet.duration, packet.is_keyframe = 1, True
                 scratch.mux_one(packet)
+        known = container.codecs is not None or template.type not in ("audio", "subtitle")
+        if written and not known and not _comes_back(file, name):
+            return refused
     except AV_ERRORS:
-        return f"{container.name} cannot hold {name or 'its data'}"
+        return refused
     return None
+
+
+def _comes_back(file: io.BytesIO, name: str) -> bool:
+    """Whether a demuxer finds the codec `name` in the scratch `file`: muxers write what nothing reads."""
+    file.seek(0)
+    try:
+        with av.open(file) as back:
+            found = [codec_name(stream) for stream in back.streams]
+    except AV_ERRORS:
+        return True  # a single packet may be too little for a demuxer
+    return not found or name in found or {name, *found} <= _MPEG_AUDIO
+
+
+_MPEG_AUDIO = {"mp1", "mp2", "mp3"}
+"""MP4 has one code for all layers, and is read back as the commonest."""
 
 
 def check_video(container: Container, job: EncoderJob) -> None:
@@ -120,5 +141,7 @@ def lost_tags(container: Container, tags: Mapping[str, str], options: Mapping[st
     return sorted(key for key in tags if key.casefold() not in kept)
 
 
-def _scratch(container: Container) -> Any:
-    return av.open(io.BytesIO(), "w", format=container.muxer, container_options=dict(container.options))
+def _scratch(container: Container, file: io.BytesIO | None = None) -> Any:
+    return av.open(
+        file or io.BytesIO(), "w", format=container.muxer, container_options=dict(container.options)
+    )
