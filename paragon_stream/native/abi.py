@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 
-ABI = 1
+ABI = 2
 """`PARAGON_ABI`: a library of another number is not loaded."""
 
 
@@ -131,4 +131,5 @@ class Form(Structure):
         ("stream_rows", _ROWS),
         ("stream_pass", _PASS),
         ("stream_close", _CLOSE),
+        ("peak", ctypes.CFUNCTYPE(c_int64, c_int64)),
     )

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define PARAGON_ABI 1
+#define PARAGON_ABI 2
 
 #if defined(_WIN32)
 #define EXPORTED __declspec(dllexport)
@@ -123,4 +123,5 @@ typedef struct {
                            void *scratch);
     // After a block's pass: the ends of its rows.
     void (*stream_close)(const Program *, const Task *, void *map);
+    int64_t (*peak)(int64_t rounds);
 } Form;

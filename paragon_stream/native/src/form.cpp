@@ -58,6 +58,26 @@ void stream_close(const Program *program, const Task *task, void *map) {
     network.make(program, nullptr);
     network.close_rows(network.map(map), task->top, task->bottom);
 }
+
+// What the processor can do at most: sums that stay in registers. Returns the multiply-adds done.
+int64_t peak(int64_t rounds) {
+    static volatile float source = 0.5f, sink;
+    V acc[BLOCK][DENSE] = {}, x[DENSE];
+    float w[BLOCK];
+    for (int o = 0; o < BLOCK; o++) w[o] = source;
+    UNROLL for (int v = 0; v < DENSE; v++) x[v] = splat(source);
+    for (int64_t i = 0; i < rounds; i++) {
+        UNROLL for (int o = 0; o < BLOCK; o++) {
+            UNROLL for (int v = 0; v < DENSE; v++) Operands::add(acc[o][v], x[v], w[o]);
+        }
+    }
+    V sum = {};
+    UNROLL for (int o = 0; o < BLOCK; o++) {
+        UNROLL for (int v = 0; v < DENSE; v++) sum += acc[o][v];
+    }
+    sink = sum[0];
+    return rounds * BLOCK * DENSE * L * FORM_OPERANDS;
+}
 }  // namespace
 
 #define JOINED_(a, b) a##b
@@ -65,6 +85,7 @@ void stream_close(const Program *program, const Task *task, void *map) {
 extern "C" {
 extern EXPORTED const Form JOINED(paragon_form_, FORM);
 const Form JOINED(paragon_form_, FORM) = {
-    FORM_LANES, BLOCK, FORM_OPERANDS, 0, realtime, stream_plan, stream_rows, stream_pass, stream_close,
+    FORM_LANES,  BLOCK,       FORM_OPERANDS, 0,    realtime, stream_plan,
+    stream_rows, stream_pass, stream_close,  peak,
 };
 }

@@ -149,7 +149,7 @@ template <class P, int F> struct Stream {
         const Task part = {0, program->width, task->top, task->bottom};
         Strip rows = strip;
         rows.top = part.top - program->reach[0][0];
-        rows.bottom = part.bottom + program->reach[0][1];
+        rows.bottom = whole_cells(program, 0, part.bottom) + program->reach[0][1];
         Ring last = from, mid;
         Writer<P, F> writer;
         if (P::channels > 1) last.make(memory, 3, strip.vectors, width, 1);

@@ -36,6 +36,20 @@ struct Ring {
     float *row(int y) const { return rows + pitch * ((y + 1024 * count) % count) + lead; }
 };
 
+// Source pixels of the largest cell along one axis; those of the others divide it.
+INLINE int tail_step(const Program *program, int axis) {
+    int step = 1;
+    for (int t = 0; t < program->tails; t++) {
+        if (program->tail[t].step[axis] > step) step = program->tail[t].step[axis];
+    }
+    return step;
+}
+// The end of the cell in which a task ends; the frame's end may lie within one.
+INLINE int whole_cells(const Program *program, int axis, int end) {
+    const int step = tail_step(program, axis);
+    return (end + step - 1) / step * step;
+}
+
 // The source pixels that a task needs for its target samples, and how they lie in vectors.
 struct Strip {
     int first;    // pixel of lane 0 of vector 0
@@ -45,14 +59,11 @@ struct Strip {
 
     // `ends`: pixels on either side that the network's body needs beyond conv_mid's results.
     void make(const Program *program, const Task *task, int ends) {
-        int step = 1;
-        for (int t = 0; t < program->tails; t++) {
-            if (program->tail[t].step[1] > step) step = program->tail[t].step[1];
-        }
+        const int step = tail_step(program, 1);
         top = task->top - program->reach[0][0];
-        bottom = task->bottom + program->reach[0][1];
+        bottom = whole_cells(program, 0, task->bottom) + program->reach[0][1];
         left = task->left - program->reach[1][0];
-        right = task->right + program->reach[1][1];
+        right = whole_cells(program, 1, task->right) + program->reach[1][1];
         first = floor_div(left - ends, step) * step;
         vectors = (right + ends - first + L - 1) / L;
         if (vectors < 4) vectors = 4;

@@ -1,0 +1,82 @@
+"""Which form a processor gets: never one whose instructions it, or its operating system, does not have."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from paragon_stream.errors import EngineError
+from paragon_stream.native import build, library
+from paragon_stream.native.forms import _BITS, FORMS, Form, Processor, forms_of
+from paragon_stream.native.library import kernels, missing
+from paragon_stream.runtimes import Precision
+from paragon_stream.runtimes.native import form_for
+
+AMD, INTEL = b"AuthenticAMD", b"GenuineIntel"
+ALL = (*(0xFFFFFFFF for _ in range(6)), 0, 0, 0)
+
+
+def processor(words: tuple[int, ...] = ALL, maker: bytes = AMD) -> Processor:
+    name = tuple(int.from_bytes(maker[at : at + 4], "little") for at in (0, 4, 8))
+    return Processor(words=(*words[:6], *name), machine="x86_64")
+
+
+def without(flag: str) -> Processor:
+    word, bit = _BITS[flag]
+    return processor(tuple(value & ~(1 << bit) if at == word else value for at, value in enumerate(ALL)))
+
+
+def runs(machine: Processor) -> set[str]:
+    return {form.name for form in FORMS if machine.runs(form)}
+
+
+def test_a_processor_that_has_everything_runs_all_forms_of_its_kind() -> None:
+    assert runs(processor()) == {form.name for form in forms_of("x86_64")}
+    assert runs(dataclasses.replace(processor(), machine="aarch64")) == {"neon"}
+    assert runs(processor((0,) * 6)) == set()
+
+
+@pytest.mark.parametrize("form", forms_of("x86_64"), ids=lambda form: form.name)
+def test_one_missing_flag_is_enough(form: Form) -> None:
+    for flag in form.needs:
+        assert form.name not in runs(without(flag)), flag
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [(0b011, set()), (0b111, {"avx2"}), (0xE7, {"avx2", "avx512", "avx512_bf16"}), (0xC7, {"avx2"})],
+)
+def test_registers_that_the_system_does_not_keep_are_not_used(kept: int, expected: set[str]) -> None:
+    assert runs(processor((*ALL[:5], kept))) == expected
+
+
+def test_bf16_is_faster_on_one_makers_processors_only() -> None:
+    (bf16,) = (form for form in FORMS if form.operands == 2)
+    assert processor(maker=AMD).gains_by(bf16) and not processor(maker=INTEL).gains_by(bf16)
+    assert all(processor(maker=INTEL).gains_by(form) for form in FORMS if form is not bf16)
+
+
+def test_the_fastest_form_of_a_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing():
+        pytest.skip(missing())
+    assert form_for(Precision.FP32).form.operands == 1
+    assert form_for(Precision.AUTO).is_fast
+    with pytest.raises(EngineError, match="does not compute in fp16 on this CPU"):
+        form_for(Precision.FP16)
+    exact = tuple(each for each in kernels() if each.form.operands == 1)
+    monkeypatch.setattr("paragon_stream.runtimes.native.kernels", lambda: exact)
+    assert form_for(Precision.AUTO).form is exact[-1].form
+    with pytest.raises(EngineError, match="does not compute in bf16 on this CPU"):
+        form_for(Precision.BF16)
+
+
+def test_a_library_that_is_absent_or_old_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    library.kernels.cache_clear()
+    monkeypatch.setattr(library, "is_current", lambda: False)
+    try:
+        assert "not built" in missing() or "built from other sources" in missing()
+        monkeypatch.setattr(library, "library_file", lambda: build.HERE / "nowhere.so")
+        assert "not built" in missing()
+    finally:
+        library.kernels.cache_clear()
