@@ -162,11 +162,17 @@ def accuracy(variant: str) -> dict[str, Any]:
     for name, (pixels, frame) in pictures().items():
         job = make_job(variant, pixels, frame[0].shape[1], frame[0].shape[0])
         reference = answer(runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32)), frame)
-        for each in kernels():
-            made = answer(NativeSession(job, each, 1, Flavour.LATENCY), frame)
+        contenders: dict[str, Session] = {
+            each.form.name: NativeSession(job, each, 1, Flavour.LATENCY) for each in kernels()
+        }
+        for precision in precisions()[1:]:
+            options = SessionOptions(precision=precision)
+            contenders[f"openvino {precision}"] = runtime("openvino").compile(job, options)
+        for contender, session in contenders.items():
+            made = answer(session, frame)
             power = float(np.mean((made[0].astype(np.float64) - reference[0]) ** 2))
             decibels = 10 * np.log10(job.target.pixel_format.peak**2 / power) if power else None
-            found.setdefault(each.form.name, {})[name] = {
+            found.setdefault(contender, {})[name] = {
                 "psnr_y": decibels and round(float(decibels), 1),
                 "codes": max(
                     int(np.abs(a.astype(int) - b).max()) for a, b in zip(made, reference, strict=True)

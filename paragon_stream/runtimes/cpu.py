@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+from pathlib import Path
 
 from paragon_stream.errors import EngineError
 from paragon_stream.runtimes.base import SessionOptions
 
+_CGROUPS = Path("/sys/fs/cgroup")
+
 
 def cores() -> int:
-    """CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """CPUs that this process may use: its affinity, and the share of time that a container grants it."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = quota(_CGROUPS, _own_group())
+    return allowed if granted is None else max(1, min(allowed, math.ceil(granted)))
+
+
+def quota(root: Path, group: str = "/") -> float | None:
+    """CPUs' worth of time that the control groups above `group` grant; None where none of them limits it.
+
+    Version 2 of the groups (`cpu.max`), or version 1 (`cpu/cpu.cfs_quota_us`).
+    """
+    found = []
+    parts = [part for part in group.split("/") if part not in ("", "..")]
+    for depth in range(len(parts) + 1):
+        below = Path(*parts[:depth])
+        try:
+            limit, period = (root / below / "cpu.max").read_text().split()
+        except (OSError, ValueError):
+            try:
+                folder = root / "cpu" / below
+                limit = (folder / "cpu.cfs_quota_us").read_text().strip()
+                period = (folder / "cpu.cfs_period_us").read_text().strip()
+            except OSError:
+                continue
+        if limit.isdigit() and period.isdigit() and int(period):  # "max", or -1: no limit
+            found.append(int(limit) / int(period))
+    return min(found, default=None)
+
+
+def _own_group() -> str:
+    """The control group of this process, as far as it is of version 2."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return "/"
+    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
 
 
 def in_words(threads: int) -> str:
