@@ -1,7 +1,9 @@
 """What a state dict is: read, recognise, check, find, save. numpy only; torch is never needed."""
 
 from paragon_stream.checkpoint.config import NetworkConfig, read_network_config
-from paragon_stream.checkpoint.export import at_strength, export_weights
+from paragon_stream.checkpoint.export import at_strength, convert_weights, export_weights
+from paragon_stream.checkpoint.fusing import fuse
+from paragon_stream.checkpoint.inspection import Inspection, inspect
 from paragon_stream.checkpoint.quality import measured_quality
 from paragon_stream.checkpoint.shipped import ShippedSet, list_shipped
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec, Variant
@@ -9,13 +11,17 @@ from paragon_stream.checkpoint.weights import Weights, load_weights, save_weight
 
 __all__ = [
     "Generation",
+    "Inspection",
     "NetworkConfig",
     "NetworkSpec",
     "ShippedSet",
     "Variant",
     "Weights",
     "at_strength",
+    "convert_weights",
     "export_weights",
+    "fuse",
+    "inspect",
     "list_shipped",
     "load_weights",
     "measured_quality",

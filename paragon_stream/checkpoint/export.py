@@ -1,10 +1,14 @@
-"""Conditioned weights at one fixed strength: an ordinary checkpoint, for tools that know no strength."""
+"""Weights as new files: conditioned ones at one fixed strength, and of any generation with all that is said
+about them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
+from paragon_stream.checkpoint.fusing import fuse
+from paragon_stream.checkpoint.lines.dual import DualSpec
+from paragon_stream.checkpoint.lines.feature import FeatureSpec
+from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, NetworkSpec
 from paragon_stream.checkpoint.weights import Weights, save_weights
 from paragon_stream.errors import OutputError, UsageError
 
@@ -22,17 +26,41 @@ def at_strength(weights: Weights, strength: float) -> Weights:
     slope = tensors.pop(STRENGTH_TENSOR)
     tensors["conv_in.bias"] = tensors["conv_in.bias"] + strength * slope
     spec, name = weights.spec, f"{weights.name} at strength {strength:g}"
-    unsaid = {"recipe": "unknown", "data_licences": "unknown"}
+    metadata = {**_UNSAID, **weights.metadata, **_facts(spec), "name": name}
+    return Weights.from_tensors(tensors, metadata=metadata, name=name)
+
+
+_UNSAID = {"recipe": "unknown", "data_licences": "unknown"}
+
+
+def _facts(spec: NetworkSpec) -> dict[str, str]:
+    """What the tensors of a network do not show, and what they do, as metadata."""
     facts = {
         "generation": str(spec.generation),
         "variant": str(spec.variant),
         "scale": str(spec.scale),
         "upsampler_alpha": f"{spec.alpha:g}",
-        "name": name,
     }
     if spec.window:
         facts["window_size"] = str(spec.window)
-    return Weights.from_tensors(tensors, metadata={**unsaid, **weights.metadata, **facts}, name=name)
+    if isinstance(spec, DualSpec) and spec.attends:
+        facts["attention"] = spec.attention
+    if isinstance(spec, FeatureSpec):
+        facts["use_norm"] = str(spec.use_norm).lower()
+    return facts
+
+
+def convert_weights(weights: Weights, path: Path, *, fuses: bool = False, overwrite: bool = False) -> Weights:
+    """Write `weights`, of any generation, as a safetensors file that says what it is; see also `fuse`.
+
+    Returns what was written. Raises OutputError if `path` exists (without `overwrite`) or cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; --overwrite replaces it")
+    written = fuse(weights) if fuses else weights
+    metadata = {**_UNSAID, "name": weights.name, **weights.metadata, **_facts(written.spec)}
+    save_weights(path, written.tensors, metadata)
+    return written
 
 
 def export_weights(weights: Weights, strength: float, path: Path, *, overwrite: bool = False) -> None:

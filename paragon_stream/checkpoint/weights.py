@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint.detect import detect, identify
 from paragon_stream.checkpoint.facts import Facts
+from paragon_stream.checkpoint.inspection import cautions
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
 from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped, scale_for
 from paragon_stream.checkpoint.spec import NetworkSpec, Variant, published
@@ -116,6 +117,8 @@ def load_weights(
     if variant not in (None, found.spec.variant) or scale not in (None, found.spec.scale):
         wanted = " ".join(filter(None, (variant or "", f"×{scale}" if scale else "")))
         raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was asked for")
+    for caution in cautions(found.spec):
+        logger.warning("weights %s: %s", found.name, caution)
     logger.info("weights: %s, %s, sha256 %s", found.name, found.spec, found.sha256[:12])
     return found
 

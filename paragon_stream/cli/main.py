@@ -21,7 +21,11 @@ from paragon_stream.pipeline.interrupt import raise_on_requests
 
 COMMANDS = {
     "live": ("paragon_stream.cli.live", "Upscale a screen, a capture device or a stream as it comes."),
-    "probe": ("paragon_stream.cli.probe", "What is in a file, and what would be done with each stream."),
+    "probe": (
+        "paragon_stream.cli.probe",
+        "What is in a file, weights too, and what would be done with each stream.",
+    ),
+    "convert": ("paragon_stream.cli.convert", "A checkpoint of any generation as safetensors; `--fuse`."),
     "models": ("paragon_stream.cli.models", "Shipped weights and their quality; `models export`."),
     "export": ("paragon_stream.cli.export", "A network as a file that other programs run."),
     "verify": ("paragon_stream.cli.verify", "Compare a render with its source: is anything lost or wrong?"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -37,7 +38,15 @@ def command(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Show what is in FILE, and what would be done with each stream. Writes nothing."""
+    """Show what is in FILE, and what would be done with each stream. Writes nothing.
+
+    Of a file of weights it shows which network it is, its size and cost, and what nothing says about it.
+    """
+    from paragon_stream.checkpoint.inspection import SUFFIXES
+
+    if Path(source).suffix.lower() in SUFFIXES:
+        _show_weights(Path(source), as_json, options)
+        return
     from paragon_stream.media.facts.side_data import turn
     from paragon_stream.media.frames.strength import measure_strength
     from paragon_stream.media.images.sequence_reader import CONTAINER
@@ -88,6 +97,34 @@ def command(
     for line in plan.describe():
         click.echo(f"  {line}")
     for warning in plan.warnings:
+        click.echo(f"  warning: {warning}")
+
+
+def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
+    from paragon_stream.checkpoint.inspection import inspect
+
+    names = ("generation", "scale", "alpha", "window_size")
+    found = inspect(path, **{name: options[name] for name in names if options.get(name) is not None})
+    facts = found.facts
+    if as_json:
+        click.echo(json.dumps({"path": str(path), **facts}, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{path}: {found.spec}")
+    click.echo(f"  parameters: {facts['parameters']:,}")
+    cost = facts["macs_per_pixel"]
+    click.echo(f"  multiplications a source pixel: {'unknown' if cost is None else f'{cost:,}'}")
+    reach = facts["receptive_radius"]
+    sees = "the whole picture" if reach is None else f"{reach} source pixels to each side"
+    click.echo(f"  an output pixel depends on {sees}")
+    for name in ("scale", "alpha", "window_size"):
+        if facts[name] is not None:
+            click.echo(f"  {name.replace('_', ' ')}: {facts[name]}")
+    if found.unknown:
+        options_for = ", ".join("--" + name.replace("_", "-") for name in found.unknown)
+        click.echo(f"  unknown: {', '.join(found.unknown)} (say it with {options_for})")
+    for key, value in sorted(found.metadata.items()):
+        click.echo(f"  metadata {key}: {value}")
+    for warning in found.warnings:
         click.echo(f"  warning: {warning}")
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from paragon_stream.checkpoint.lines.dual import DualSpec
-from paragon_stream.checkpoint.lines.feature import REPARAMETERISED, FeatureSpec, Tail
+from paragon_stream.checkpoint.lines.feature import FeatureSpec, Tail
 from paragon_stream.checkpoint.reader import Tensors
-from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN, Generation, NetworkSpec
+from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN, NetworkSpec
 from paragon_stream.errors import UsageError
 from paragon_stream.framejob.color import ColorMap
 from paragon_stream.framejob.conv import Conv, Doubles, double, folded
@@ -135,28 +135,3 @@ def tail_layers(tensors: Tensors, spec: NetworkSpec) -> Tensors:
         "conv_out.bias": tensors["conv_out.bias"],
         "detail_gain": np.array(gain, np.float32),
     }
-
-
-def depthwise_kernel(part: Tensors, spec: FeatureSpec) -> tuple[Doubles, Doubles]:
-    """The 3×3 kernels of a block's mixer in evaluation, and their biases."""
-    name = "transformer.spatial_mixer" if spec.gated else "transformer.dynamic_conv"
-    if not spec.gated and spec.generation not in REPARAMETERISED:
-        tracked = bool(part["transformer.tracked_initialized"])
-        kernel = double(part[f"transformer.{'tracked' if tracked else 'identity'}_kernel"])
-        return kernel, np.zeros(len(kernel))
-    if spec.fused:
-        return double(part[f"{name}.weight"]), double(part[f"{name}.bias"])
-    weight = double(part[f"{name}.conv3x3.weight"])
-    bias = double(part[f"{name}.conv3x3.bias"]) + double(part[f"{name}.conv1x1.bias"])
-    weight[:, :, 1, 1] += double(part[f"{name}.conv1x1.weight"])[:, :, 0, 0]
-    if not spec.pixel_norm:
-        return (
-            weight + double(part[f"{name}.dw_conv3x3.weight"]),
-            bias + double(part[f"{name}.dw_conv3x3.bias"]),
-        )
-    if spec.generation is Generation.R0_V1:
-        norm = {key: double(part[f"{name}.identity.{key}"]) for key in ("weight", "bias")}
-        gain = norm["weight"] / np.sqrt(double(part[f"{name}.identity.running_var"]) + 1e-5)
-        weight[:, 0, 1, 1] += gain
-        bias += norm["bias"] - double(part[f"{name}.identity.running_mean"]) * gain
-    return weight, bias

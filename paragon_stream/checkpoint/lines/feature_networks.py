@@ -228,7 +228,9 @@ def _possible(tensors: Tensors) -> tuple[Generation, ...]:
             old = has(tensors, ".identity.running_mean")
             return (Generation.R0_V1,) if old else (Generation.R1_V1,)
         if not has(tensors, ".ls1.gamma"):
-            return Generation.R3_V1, Generation.R2_V1
+            pair = (Generation.R3_V1, Generation.R2_V1)
+            fused = "body.0.blocks.0.transformer.spatial_mixer.weight" in tensors
+            return (*pair, Generation.R1_V1, Generation.R0_V1) if fused else pair
         if has(tensors, "magic_upsampler."):
             return (Generation.MK,)
         return (Generation.NC,) if "upsampler.1.weight" in tensors else (Generation.PS, Generation.R4_V1)

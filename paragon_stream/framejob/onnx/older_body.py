@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from paragon_stream.checkpoint.fusing import depthwise_kernel
 from paragon_stream.checkpoint.lines.dual import FUSES_SCALES, DualBlock, DualSpec
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec
 from paragon_stream.framejob.conv import Conv, double, folded
-from paragon_stream.framejob.older import OlderNetwork, depthwise_kernel
+from paragon_stream.framejob.older import OlderNetwork
 from paragon_stream.framejob.onnx.body import Region
 from paragon_stream.framejob.onnx.graph import OnnxGraph
 

@@ -1,0 +1,30 @@
+"""`paragon-stream convert`: a checkpoint of any generation as a safetensors file that says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paragon_stream.cli.options import choices, given
+from paragon_stream.options.network import UpscalerOptions
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("source", metavar="IN")
+@click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
+@choices(UpscalerOptions, only=("scale", "alpha", "window_size", "generation"))
+@click.option("--attention", metavar="KIND", help="Of generation 5: local or efficient.")
+@click.option("--fuse", is_flag=True, help="Fold what only training needs into plain kernels.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def command(
+    source: str, destination: Path, fuse: bool, overwrite: bool, verbose: bool, **options: Any
+) -> None:
+    """Write the weights in IN as a safetensors file whose metadata hold all that its tensors do not show."""
+    from paragon_stream.checkpoint import convert_weights, load_weights
+
+    weights = load_weights(source, **given(**options))
+    written = convert_weights(weights, destination, fuses=fuse, overwrite=overwrite)
+    click.echo(f"{destination}: {written.spec}, {written.spec.parameters:,} parameters", err=True)
