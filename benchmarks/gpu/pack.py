@@ -50,7 +50,7 @@ def main() -> int:
     sizes: dict[str, int] = {}
     with (
         lzma.open(options.archive, "wb", filters=FILTERS) as file,
-        tarfile.open(fileobj=file, mode="w|") as packed,
+        tarfile.open(fileobj=file, mode="w|", dereference=True) as packed,
     ):
         for name in PACKAGES:
             for inside, path in sorted(files_of(name)):
