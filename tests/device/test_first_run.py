@@ -19,14 +19,18 @@ from paragon_stream.device.discovery import find_gpus
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu"
 
 
-@pytest.fixture
-def first_run() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("first_run", FOLDER / "first_run.py")
+def loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["first_run"] = module  # dataclasses look there
+    sys.modules[name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def first_run() -> ModuleType:
+    return loaded("first_run")
 
 
 def step(module: ModuleType, name: str, code: str, **options: Any) -> Any:
@@ -82,6 +86,42 @@ def test_the_packages_of_the_archive_come_after_what_is_installed(
     assert run.all_of([step(first_run, "import", "import brought, numpy; print(brought.WHERE)")]) == 0
     assert run.steps["import"]["last"] == "packed"
     assert not (tmp_path / "out" / "packed" / "checkout").exists()
+
+
+def test_what_is_packed_is_what_a_first_run_takes(
+    first_run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack, archive = loaded("pack"), tmp_path / "gpu.tar.xz"
+    monkeypatch.setattr(pack, "PACKAGES", ("iniconfig", "pytest-timeout"))
+    monkeypatch.setattr(sys, "argv", ["pack", str(archive), "--no-checkout"])
+    assert pack.main() == 0
+    run = first_run.Run(tmp_path / "out", None, 10)
+    run.unpack(archive)
+    site = tmp_path / "out" / "packed" / "site"
+    assert (site / "iniconfig" / "__init__.py").is_file()
+    assert (site / "pytest_timeout.py").is_file() and not (site / "pytest_timeout.py").is_symlink()
+    assert list(site.glob("iniconfig-*.dist-info/METADATA"))
+
+
+@pytest.mark.parametrize(
+    ("inside", "packed"),
+    [
+        ("openvino/libs/libopenvino_intel_cpu_plugin.so", True),
+        ("openvino/libs/libopenvino.so.2641", True),
+        ("openvino/libs/libopenvino_onnx_frontend.so.2641", True),
+        ("openvino/libs/libtbb.so.12", True),
+        ("openvino/frontend/onnx/__init__.py", True),
+        ("openvino/libs/libopenvino_intel_gpu_plugin.so", False),
+        ("openvino/libs/libopenvino_tensorflow_lite_frontend.so.2641", False),
+        ("openvino/libs/libopenvino_c.so.2641", False),
+        ("openvino/include/openvino/openvino.hpp", False),
+        ("av.libs/libavcodec-1a2b.so.62", True),
+        ("av/video/frame.cpython-312-x86_64-linux-gnu.so", True),
+        ("av/video/frame.pyi", False),
+    ],
+)
+def test_what_is_of_no_use_there_stays_here(inside: str, packed: bool) -> None:
+    assert (loaded("pack").DROPPED.search(inside) is None) is packed
 
 
 def test_without_a_gpu_it_ends_where_the_card_is_missing(
