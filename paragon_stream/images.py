@@ -28,7 +28,7 @@ from paragon_stream.media.facts.image_kinds import (
     storage,
     turned,
 )
-from paragon_stream.media.facts.source import check_local
+from paragon_stream.media.facts.source import check_local, check_name
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import not_embedded
 from paragon_stream.media.images.numbering import numbering
@@ -39,7 +39,7 @@ from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.options.output import CautionOptions, StorageOptions
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
-from paragon_stream.upscaler import choose_network, parse_strength
+from paragon_stream.upscaler import choose_network, doubts, parse_strength
 
 _NAMED = 8
 """Files that a warning names."""
@@ -74,6 +74,8 @@ def is_images(source: str | Path, destination: str | Path) -> bool:
 
     A numbered name such as frame_%06d.png stands for a video, which is `upscale`'s.
     """
+    check_name(source)
+    check_name(destination)
     path = Path(source)
     if numbering(source) or numbering(destination):
         return False
@@ -141,7 +143,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     pairs, batch = plan_images(call.source, call.destination)
     missing = [(path, target) for path, target in pairs if not (call.resume and target.is_file())]
     left, pairs = len(pairs) - len(missing), missing
-    passed_over = _passed_over(call.source)
+    passed_over = [*doubts(call), *_passed_over(call.source)]
     for sentence in passed_over:
         (call.on_warning or _log.warning)(sentence)
     # With a size to reach, each picture has its own scale; that there is one at all is known at once.
@@ -209,6 +211,7 @@ def plan_images(
     files = list(dict.fromkeys(path for each in sources for path in _expanded(each)))
     batch = len(sources) != 1 or files != [Path(sources[0])]
     target = Path(destination)
+    check_name(target)
     if "*" in target.name:
         suffix = target.name.removeprefix("*")
         if target.name != f"*{target.suffix}":
@@ -240,6 +243,7 @@ def plan_images(
 
 def _expanded(source: str | Path) -> list[Path]:
     check_local(source)
+    check_name(source)
     path = Path(source)
     if path.is_dir():
         found = sorted(each for each in path.iterdir() if is_image_name(each) and each.is_file())

@@ -40,7 +40,7 @@ from paragon_stream.report import (
     Warnings,
 )
 from paragon_stream.runtimes import Flavour
-from paragon_stream.upscaler import Upscaler, choose_network, parse_strength
+from paragon_stream.upscaler import Upscaler, choose_network, doubts, parse_strength
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +123,8 @@ def live(call: LiveCall) -> LiveReport:
                 info, None if call.destination is None else str(call.destination), placement, call
             )
             follows = network.spec.conditioned and strength is None
-            warnings.add([*info.hints, *plan.warnings, *beyond_the_network(network, placement)])
+            warnings.add([*doubts(call), *info.hints, *plan.warnings])
+            warnings.add(beyond_the_network(network, placement))
             sink = open_live_sink(
                 plan,
                 SoundSource.of(feed.connection, feed.sound),

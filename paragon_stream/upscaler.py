@@ -73,6 +73,13 @@ def choose_network(
     return weights, placement or enlarged(source, weights.spec.scale)
 
 
+def doubts(options: UpscalerOptions) -> list[str]:
+    """A sentence for each option that is taken, but hardly meant."""
+    if options.alpha is None or 0 <= options.alpha <= 1:
+        return []
+    return [f"--alpha {options.alpha:g} is outside of 0 to 1: the base path overshoots at edges"]
+
+
 def session_options(options: UpscalerOptions, flavour: Flavour) -> SessionOptions:
     """What `options` say to an engine. Raises UsageError."""
     try:

@@ -45,7 +45,7 @@ from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, options_of, part
 from paragon_stream.runtimes import Flavour, SessionOptions, runtime
 from paragon_stream.runtimes.cache import SESSIONS, SessionRequest
-from paragon_stream.upscaler import choose_network, parse_strength, session_options
+from paragon_stream.upscaler import choose_network, doubts, parse_strength, session_options
 
 MAX_PREFETCH = 32
 
@@ -102,6 +102,8 @@ def upscale(call: FilterCall) -> vs.VideoNode:
         lanes = _lanes(clip, call.prefetch)
         format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
         wishes = part(call, UpscalerOptions)
+        for doubt in doubts(wishes):
+            _log.warning("paragon.upscale: %s", doubt)
         network, placement = choose_network(format, wishes, grain=_grain(pixel_format))
         requests = _Requests(
             format,

@@ -91,6 +91,8 @@ def run(arguments: list[str]) -> int:
             return _fail(complaint, OutputError.exit_code)
         if verbose:
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            return _fail(f"{error.filename}: {error.strerror}", 1)
         what = str(error) or type(error).__name__
         return _fail(
             f"internal error, please report it: {type(error).__name__}: {what} (details: --verbose)", 1

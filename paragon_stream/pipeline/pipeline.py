@@ -165,9 +165,10 @@ class Pipeline[Plane]:
                 self._join()
                 self._wall = perf_counter() - begin
         first = self._failures[0].error if self._failures else None
-        if interrupt.pending:
+        complete = first is None and any(worker.complete for worker in self._workers)
+        if interrupt.pending and not complete:
             raise KeyboardInterrupt from first
-        if self._cancelled and self._stopping:
+        if self._cancelled and self._stopping and not complete:
             raise Interrupted("stopped on request") from first
         if first is not None:
             raise first

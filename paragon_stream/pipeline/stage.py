@@ -27,6 +27,9 @@ class Stage[Plane]:
     slot goes home unsent, what was sent before is still processed downstream, and upstream stages stop. The
     first stage so says that its source has ended, a later one that it wants no more frames.
 
+    `finish` returning True says that the run's result is complete: a Ctrl-C that came meanwhile is too late
+    to change anything, so `Pipeline.run` does not raise for it.
+
     `work` may leave asynchronous work behind in `slot.completion`; the next stage's thread waits for it
     before its own `work`. `finish` runs once in the stage's thread after its last slot (an encoder's flush),
     but not after a failure, a cancellation, or a "no more" from downstream.
@@ -37,7 +40,7 @@ class Stage[Plane]:
 
     name: str
     work: Callable[[Slot[Plane]], bool | None]
-    finish: Callable[[], None] | None = None
+    finish: Callable[[], bool | None] | None = None
     overflow: Overflow = Overflow.WAIT
     room: int | None = None
     """Slots that may wait behind it. None: the newest one behind a live stage, elsewhere half of all."""

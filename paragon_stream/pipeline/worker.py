@@ -98,6 +98,8 @@ class Worker[Plane](threading.Thread):
         self._first_frame = supervisor.first_frame
         self._blame = stage.name  # whose work is being done or waited for
         self._refused = False
+        self.complete = False
+        """See `Stage.finish`."""
 
     @property
     def frame(self) -> int:
@@ -123,7 +125,7 @@ class Worker[Plane](threading.Thread):
                 pass
             if self.stage.finish is not None and not self._refused and not self._supervisor.stopping:
                 with self.busy, self._drawn("finish"):
-                    self.stage.finish()
+                    self.complete = self.stage.finish() is True
         except BaseException as error:
             timing = None if self._slot is None else self._slot.timing
             self._supervisor.failed(Failure(stage=self._blame, error=error, frame=self.frame, timing=timing))

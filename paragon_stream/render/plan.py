@@ -11,6 +11,7 @@ from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.decoder_choice import parse_hwaccel
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.source import check_name
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.sequence_reader import delivery_options
 from paragon_stream.media.images.sequence_writer import plan_sequence
@@ -20,7 +21,7 @@ from paragon_stream.options.option import part
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.render.identity import identity_of
 from paragon_stream.render.request import RenderRequest
-from paragon_stream.upscaler import choose_network, parse_strength
+from paragon_stream.upscaler import choose_network, doubts, parse_strength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,8 @@ class RenderPlan:
     def warnings(self) -> tuple[str, ...]:
         """A sentence for everything that a user should hear before the render: the losses, and what was
         guessed."""
-        return (*self.source.hints, *self.output.warnings, *beyond_the_network(self.weights, self.placement))
+        beyond = beyond_the_network(self.weights, self.placement)
+        return (*doubts(self.request), *self.source.hints, *self.output.warnings, *beyond)
 
     def describe(self) -> tuple[str, ...]:
         """A line for the video, then one for each other stream."""
@@ -78,6 +80,8 @@ def plan_render(request: RenderRequest) -> RenderPlan:
     parse_hwaccel(request.hwaccel)
     writing = part(request, OutputOptions)
     source, destination = request.source, request.destination
+    check_name(source)
+    check_name(destination)
     images = numbering(destination)
     if is_image_name(source) and is_image_name(destination) and not (images or numbering(source)):
         raise UsageError(f"{source} and {destination} are pictures: they are for upscale_images()")

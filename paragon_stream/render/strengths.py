@@ -22,10 +22,13 @@ class Strengths:
         self._sum, self._count = self._sum + value, self._count + 1
         return value
 
-    def report(self) -> StrengthReport:
+    def report(self) -> StrengthReport | None:
+        """Over all frames; None if there were none."""
+        if not self._count:
+            return None
         return StrengthReport(
             min=self._low,
-            mean=self._sum / max(1, self._count),
+            mean=self._sum / self._count,
             max=self._high,
             source="as given" if self._followed is None else self._followed.strength_source,
         )

@@ -116,9 +116,10 @@ def _stages(
         else:
             sink.write(slot.outputs, slot.timing)
 
-    def finish() -> None:
+    def finish() -> bool:
         if reader.changes.ended:
             sink.finish()
+        return reader.changes.ended
 
     return [
         Stage(name="decode", work=decode),

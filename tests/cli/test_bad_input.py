@@ -210,3 +210,59 @@ def test_encoder_options_may_be_numbers(clip: Path, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mkv")) as file:
         keys = [packet.is_keyframe for packet in file.demux(video=0) if packet.size]
     assert keys.count(True) == len(keys) // 2
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"{LONG}.mkv", "out.mkv"],
+        ["{clip}", f"{LONG}.mkv"],
+        ["{clip}", f"{LONG}/out.mkv"],
+        ["{clip}", f"{LONG}_%d.png"],
+        ["{clip}", f"{LONG}.png"],
+        [f"{LONG}.png", "out.png"],
+        ["picture.png", f"{LONG}.png"],
+        ["probe", f"{LONG}.mkv"],
+        ["live", f"{LONG}.mkv", "out.mkv"],
+        ["live", "{clip}", f"{LONG}.mkv"],
+        ["{clip}", "out.mkv", "--add", f"{LONG}.srt"],
+    ],
+)
+def test_names_that_are_too_long(
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([each.format(clip=clip) for each in arguments]) in (1, 2)
+    said = capsys.readouterr().err.strip().splitlines()
+    assert "name is too long" in said[-1] and "internal error" not in said[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read everything, so the refusal is played."""
+
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert run([str(tmp_path), str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == f"paragon-stream: {tmp_path}: Permission denied\n"
+
+
+@pytest.mark.parametrize("alpha", [-3.0, 5.0])
+def test_an_alpha_beyond_its_range_is_warned_about(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], alpha: float
+) -> None:
+    assert run(["probe", str(clip), "--alpha", str(alpha)]) == 0
+    assert f"warning: --alpha {alpha:g} is outside of 0 to 1" in capsys.readouterr().out
+    assert run(["probe", str(clip), "--alpha", "1"]) == 0
+    assert "alpha" not in capsys.readouterr().out

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections import deque
 from fractions import Fraction
 
 import pytest
 
+from paragon_stream.frame import Timing
 from paragon_stream.media.live.clock import JUMP_SECONDS, LiveClock, Pacer
+from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.pipeline.latency import LatencyMeter
 
 
@@ -67,3 +72,28 @@ def test_latencies() -> None:
     meter.add(1000)
     assert meter.quantile(1) == 20
     assert (meter.maximum, meter.count) == (1000, 101)
+
+
+def test_arrivals_are_read_while_frames_come() -> None:
+    """The feed's thread appends while the session asks when a frame came."""
+    feed = object.__new__(LiveFeed)
+    feed._arrivals = deque(((Fraction(n), float(n)) for n in range(500)), maxlen=500)
+    stop = threading.Event()
+
+    def append() -> None:
+        number = 500
+        while not stop.is_set():
+            feed._arrivals.append((Fraction(number), float(number)))
+            number += 1
+
+    thread = threading.Thread(target=append)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert feed.arrival(Timing(pts=0, time_base=Fraction(1), duration=1)) >= 0
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)

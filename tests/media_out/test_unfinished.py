@@ -267,3 +267,41 @@ def test_an_output_that_is_removed_meanwhile_is_a_sentence(clip: Path, tmp_path:
         shutil.rmtree(folder)
         with pytest.raises(OutputError, match=r"cannot write .* is gone"):
             sink.finish()
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "y4m"])
+def test_a_last_step_that_fails_leaves_no_lock(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    out = tmp_path / f"out.{suffix}"
+
+    def full(self: WorkDir) -> int:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkDir, "promote", full)
+        with sink_for(clip, out) as (info, plan, sink):
+            for planes, timing in frames_of(info, plan.target):
+                sink.write(planes, timing)
+            with pytest.raises(OutputError, match="disk is full"):
+                sink.finish()
+            sink.abort()
+            assert any("kept what was written" in warning for warning in sink.warnings)
+    with sink_for(clip, out) as (info, plan, sink):  # another run may write at once
+        for planes, timing in frames_of(info, plan.target):
+            sink.write(planes, timing)
+        sink.finish()
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def test_a_y4m_file_that_cannot_be_opened_leaves_no_lock(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("paragon_stream.media.encode.y4m.header", full)
+        with pytest.raises(OutputError, match="disk is full"), sink_for(clip, tmp_path / "out.y4m"):
+            pass
+    assert list(tmp_path.iterdir()) == []

@@ -633,3 +633,27 @@ def test_any_schedule(
         assert outcome is None
         assert line.seen == list(range(frames))
         assert line.finished == ["engine", "encode"]
+
+
+@pytest.mark.parametrize("complete", [True, None])
+def test_ctrl_c_while_the_last_stage_finishes(complete: bool | None) -> None:
+    """A result that is complete stands, and nothing is raised; one that is not is interrupted."""
+    rest = iter(range(3))
+
+    def finish() -> bool | None:
+        _thread.interrupt_main()
+        time.sleep(0.3)  # the supervisor sees it meanwhile
+        return complete
+
+    pipeline = Pipeline(
+        [Slot((bytearray(1),), (bytearray(1),))],
+        [
+            Stage(name="decode", work=lambda slot: next(rest, None) is not None),
+            Stage(name="encode", work=lambda slot: None, finish=finish),
+        ],
+    )
+    if complete:
+        assert pipeline.run().stages["encode"].frames == 3
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run()

@@ -103,9 +103,15 @@ class Y4mWriter:
         self._ended = False
         try:
             self._file: BinaryIO | OutPipe = work.file.open("wb") if work else pipe or sys.stdout.buffer
-        except OSError as error:
-            raise OutputError(f"cannot write {self._where}: {reason(error)}") from error
-        self._put(header(format, rate))
+            self._put(header(format, rate))
+        except BaseException as error:
+            if work is not None:
+                if hasattr(self, "_file"):
+                    self._file.close()
+                work.discard()  # or its lock would stay
+            if isinstance(error, OSError):
+                raise OutputError(f"cannot write {self._where}: {reason(error)}") from error
+            raise
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Write one frame at its place in the constant rate; see the module's rule."""
@@ -130,10 +136,14 @@ class Y4mWriter:
                 f"the frame rate varies, y4m's cannot: written at {float(self._rate):.6g} frames per second,"
                 f" {self._repeated} frames repeated to fill gaps"
             )
-        self._ended = True
         if self._work is not None:
-            self._guard(self._file.close)
-            self._work.promote()
+            try:
+                self._guard(self._file.close)
+                self._work.promote()
+            except BaseException:
+                self.abort()
+                raise
+        self._ended = True
 
     def abort(self) -> None:
         if self._ended:

@@ -19,6 +19,9 @@ _HEAD = 1 << 20
 """Bytes at the start of a file that are looked at to explain why it does not open."""
 
 
+_SHOWN = 80
+"""Characters of a name that a message shows."""
+
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
 """FFmpeg shows any *.txt as a terminal screen, and any *.bin as text art."""
 
@@ -29,6 +32,19 @@ def check_local(said: str | Path) -> None:
     if address or scheme == "-":
         what = f"an address ({scheme}://…)" if address else "standard input"
         raise UsageError(f"{what} cannot be read like a file: save it first, or use `paragon-stream live`")
+
+
+def check_name(path: str | Path) -> None:
+    """Raise InputError for a name that the system refuses even to look up: too long, or in a folder that may
+    not be entered."""
+    try:
+        Path(path).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        text = str(path)
+        shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
+        raise InputError(f"{shown} cannot be used: {reason(error)}") from error
 
 
 def ffmpeg_name(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,17 +29,45 @@ class Overheard:
         return list(dict.fromkeys(line for line in said if line and "\n" not in line))[:_MOST]
 
 
+class _Listening:
+    """FFmpeg's log level is one for the whole process: the first of several blocks that overlap in time sets
+    it, the last one restores it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._levels: list[int] = []
+        self._before: tuple[int | None, bool] = (None, True)
+
+    def begin(self, level: int) -> None:
+        with self._lock:
+            if not self._levels:
+                self._before = av_logging.get_level(), av_logging.get_skip_repeated()
+                av_logging.set_skip_repeated(False)  # or a second refusal for the same reason would have none
+            self._levels.append(level)
+            av_logging.set_level(max(self._levels))
+
+    def end(self, level: int) -> None:
+        with self._lock:
+            self._levels.remove(level)
+            if self._levels:
+                av_logging.set_level(max(self._levels))
+                return
+            before, skip_repeated = self._before
+            av_logging.set_level(before)
+            av_logging.set_skip_repeated(skip_repeated)
+
+
+_listening = _Listening()
+
+
 @contextmanager
 def overhearing(level: int = av_logging.WARNING) -> Iterator[Overheard]:
-    """Collect what FFmpeg says on this thread, from `level` up."""
-    before, skip_repeated = av_logging.get_level(), av_logging.get_skip_repeated()
-    av_logging.set_level(level)
-    av_logging.set_skip_repeated(False)  # or a second refusal for the same reason would have none
+    """Collect what FFmpeg says on this thread, from `level` up. Several threads may do so at once."""
     heard = Overheard()
+    _listening.begin(level)
     try:
         with av_logging.Capture() as log:
             heard.log = log
             yield heard
     finally:
-        av_logging.set_level(before)
-        av_logging.set_skip_repeated(skip_repeated)
+        _listening.end(level)

@@ -144,7 +144,8 @@ class LiveFeed:
     def arrival(self, timing: Timing) -> float:
         """When the picture of `timing` had been captured, seconds of `perf_counter`."""
         time = timing.pts * timing.time_base
-        return next((wall for stamp, wall in reversed(self._arrivals) if stamp <= time), self._arrivals[0][1])
+        arrivals = self._arrivals.copy()  # in one step: the feed's thread appends meanwhile
+        return next((wall for stamp, wall in reversed(arrivals) if stamp <= time), arrivals[0][1])
 
     # -------------------------------------------------------------------------------- as a FrameSource
 

@@ -34,6 +34,7 @@ from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
+from paragon_stream.media.facts.source import check_name
 from paragon_stream.media.live.names import shown_name
 from paragon_stream.media.output.plan import convertible, target_format
 from paragon_stream.media.output.trial_muxing import check_video
@@ -169,6 +170,7 @@ def plan_live(
             f"{what} gets raw video: leave --codec, --bitrate, --crf, --preset and -x out, or choose --format"
         )
     if where is Where.FILE:
+        check_name(str(destination))
         check_destination(Path(str(destination)).absolute(), info.path, overwrite=options.overwrite)
     video = info.video
     encoder = _encoder(container, options)

@@ -144,15 +144,19 @@ class LiveWriter:
         if self._last_pts is None:
             self.abort()  # a file without a picture is none
             return
-        self._ended = True
         if self._held:
             name = self._job.encoder.name
             self.warnings.append(f"{name} held {self._held} frames back, which adds so much to the latency")
         if self.sound is not None and (lost := self.sound.lost):
             self.warnings.append(f"{lost} packets of sound could not be written")
-        self._close_pipe()
-        if self._work is not None:
-            self.bytes_written = self._work.promote()
+        try:
+            self._close_pipe()
+            if self._work is not None:
+                self.bytes_written = self._work.promote()
+        except BaseException:
+            self.abort()
+            raise
+        self._ended = True
 
     def abort(self) -> None:
         if self._ended:

@@ -156,18 +156,18 @@ class VideoWriter:
                 self._mux_companions(companions.flush())
             with av_errors_as(OutputError, self._what):
                 self._out.close()
+            self._close_source()
+            self._write_aspect()
+            self.bytes_written = self._work.promote()
         except BaseException:
             self.abort()
             raise
-        self._close_source()
         self._ended = True
-        self._write_aspect()
         if self._moved:
             self.warnings.append(
                 f"{self._moved} frames were closer together than {self._container.name} can tell apart"
                 " and were shown one tick later"
             )
-        self.bytes_written = self._work.promote()
 
     def abort(self) -> None:
         """See `Sink.abort`: closes what has been written, and keeps it if it has pictures."""
