@@ -193,11 +193,11 @@ void hook() {
     int centre = (int(gl_LocalInvocationID.y) + 1) * 18 + int(gl_LocalInvocationID.x) + 1;
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18);
-        p = min(p, textureSize(PARAGON_0_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_0_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     V4 y0 = x[0][centre] + V4(-.13542,.09133,.081341,-.14567);
@@ -299,11 +299,11 @@ void hook() {
     int centre = (int(gl_LocalInvocationID.y) + 1) * 18 + int(gl_LocalInvocationID.x) + 1;
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18);
-        p = min(p, textureSize(PARAGON_1_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_1_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     V4 y0 = x[0][centre] + V4(.0015889,-.024986,.0054736,-.0058133);
@@ -413,11 +413,11 @@ void hook() {
     float y11 = .00061134;
     for (int i = int(gl_LocalInvocationIndex); i < 484; i += 256) {
         ivec2 p = corner + ivec2(i % 22, i / 22);
-        p = min(p, textureSize(PARAGON_2_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_2_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     y00 += float(dot(V4(-.0027809,.00012533,-.00021626,.0011395), x[0][centre-69]) + dot(V4(-.0014675,-.0015188,-.0014081,-.002647), x[1][centre-69]) + dot(V4(-.0007749,.00021819,-.0004048,.00060097), x[2][centre-69]) + dot(V4(1.5734e-5,.002058,.00041109,.00029394), x[3][centre-69]));

@@ -193,11 +193,11 @@ void hook() {
     int centre = (int(gl_LocalInvocationID.y) + 1) * 18 + int(gl_LocalInvocationID.x) + 1;
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18);
-        p = min(p, textureSize(PARAGON_0_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_0_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     V4 y0 = x[0][centre] + V4(-.0081744,.015589,.018547,-.047091);
@@ -299,11 +299,11 @@ void hook() {
     int centre = (int(gl_LocalInvocationID.y) + 1) * 18 + int(gl_LocalInvocationID.x) + 1;
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18);
-        p = min(p, textureSize(PARAGON_1_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_1_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     V4 y0 = x[0][centre] + V4(-.019806,-.051959,-.049266,.13921);
@@ -413,11 +413,11 @@ void hook() {
     float y11 = -.00093235;
     for (int i = int(gl_LocalInvocationIndex); i < 484; i += 256) {
         ivec2 p = corner + ivec2(i % 22, i / 22);
-        p = min(p, textureSize(PARAGON_2_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_2_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     y00 += float(dot(V4(.00095067,-2.6475e-5,.0024545,-.00022931), x[0][centre-69]) + dot(V4(-.0020114,-.00027944,.00023311,.00054568), x[1][centre-69]) + dot(V4(.00083095,-.0018718,.00090794,-.0026335), x[2][centre-69]) + dot(V4(.00057178,.0020474,-.0025568,-.0012479), x[3][centre-69]));

@@ -193,11 +193,11 @@ void hook() {
     int centre = (int(gl_LocalInvocationID.y) + 1) * 18 + int(gl_LocalInvocationID.x) + 1;
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18);
-        p = min(p, textureSize(PARAGON_0_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_0_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_0_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_0_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     V4 y0 = x[0][centre] + V4(-.0081744,.015589,.018547,-.047091);
@@ -299,11 +299,11 @@ void hook() {
     int centre = (int(gl_LocalInvocationID.y) + 1) * 18 + int(gl_LocalInvocationID.x) + 1;
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18);
-        p = min(p, textureSize(PARAGON_1_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_1_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_1_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_1_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     V4 y0 = x[0][centre] + V4(-.019806,-.051959,-.049266,.13921);
@@ -409,11 +409,11 @@ void hook() {
     V4 y3 = V4(-.00056442,7.5589e-5,-.0016033,-.0038773);
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18);
-        p = min(p, textureSize(PARAGON_2_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_2_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_2_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_2_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     y0 += M4(-.17164,-.04944,-.11882,-.039258,-.0549,-.0092722,-.00085392,.080798,-.0057217,-.12621,.15913,.041777,-.22363,-.02399,-.043823,-.033395) * x[0][centre-19] + M4(.13091,-.021876,-.024159,-.015447,-.037075,.029681,.012837,-.090213,.059722,-.045064,.091354,.0095985,-.028162,.016462,-.078808,-.054776) * x[1][centre-19] + M4(-.084942,-.017831,-.022628,.0011831,-.046721,-.012791,.087447,-.088328,-.049541,-.01564,-.063704,-.056885,-.045878,.027257,-.068136,-.0076557) * x[2][centre-19] + M4(-.011191,-.031746,.032067,.06166,.23757,.11302,-.004951,-.13647,-.056766,.051961,-.10179,-.085521,-.028047,-.017611,.07291,.0054857) * x[3][centre-19];
@@ -491,11 +491,11 @@ void hook() {
     vec3 y11 = vec3(-.0006942,4.0309e-5,-.00083297);
     for (int i = int(gl_LocalInvocationIndex); i < 400; i += 256) {
         ivec2 p = corner + ivec2(i % 20, i / 20);
-        p = min(p, textureSize(PARAGON_MID_raw, 0) / ivec2(2, 2) - 1) * ivec2(2, 2);
-        x[0][i] = V4(texelFetch(PARAGON_MID_raw, p + ivec2(0, 0), 0));
-        x[1][i] = V4(texelFetch(PARAGON_MID_raw, p + ivec2(1, 0), 0));
-        x[2][i] = V4(texelFetch(PARAGON_MID_raw, p + ivec2(0, 1), 0));
-        x[3][i] = V4(texelFetch(PARAGON_MID_raw, p + ivec2(1, 1), 0));
+        p = min(p, textureSize(PARAGON_MID_raw, 0) / ivec2(2, 2) - 1);
+        x[0][i] = V4(texelFetch(PARAGON_MID_raw, p * ivec2(2, 2) + ivec2(0, 0), 0));
+        x[1][i] = V4(texelFetch(PARAGON_MID_raw, p * ivec2(2, 2) + ivec2(1, 0), 0));
+        x[2][i] = V4(texelFetch(PARAGON_MID_raw, p * ivec2(2, 2) + ivec2(0, 1), 0));
+        x[3][i] = V4(texelFetch(PARAGON_MID_raw, p * ivec2(2, 2) + ivec2(1, 1), 0));
     }
     barrier();
     y00 += vec3(M43(-.0052761,-.0051062,-.0089001,-.025963,-.0095418,-.017114,-.020557,-.0091243,.0089826,-.009435,.0011409,.017314) * x[0][centre-42] + M43(-.006984,6.6056e-5,-.0073837,.0030592,-.0014547,-.03048,.025403,-.01587,-.026102,-.026641,-.023803,-.034786) * x[1][centre-42] + M43(-.016462,-.0076811,-.007219,.017196,-.0022805,.010023,.017215,-.003721,.0091354,.022625,.0010971,-.0017057) * x[2][centre-42] + M43(-.0073532,.011848,.029251,.011611,.03242,.0066761,-.018065,-.0073523,-.014274,-.011974,.00649,-.063542) * x[3][centre-42]);

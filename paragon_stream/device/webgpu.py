@@ -197,7 +197,7 @@ class WebGpuDevice:
 
     def event(self, *, timed: bool = False) -> _Event:
         if timed:
-            raise EngineError("the engine webgpu cannot say when the GPU did what; leave the trace out")
+            raise EngineError("the engine webgpu cannot say when the GPU did what")
         return _Event(next(self._numbers))
 
     def load(self, image: bytes) -> _Module:

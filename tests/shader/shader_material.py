@@ -36,9 +36,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, **({"VK_ICD_FILENAMES": str(ICDS[0])} if ICDS else {})}
 
 
-def network(name: str = "video", scale: int = 2) -> Weights:
-    """A shipped realtime set, without its input for the strength."""
-    weights = load_weights(name, variant="realtime", scale=scale)
+def network(name: str = "video", scale: int = 2, variant: str = "realtime") -> Weights:
+    """A shipped set, without its input for the strength."""
+    weights = load_weights(name, variant=variant, scale=scale)
     return at_strength(weights, STRENGTH) if weights.spec.conditioned else weights
 
 

@@ -14,19 +14,22 @@ from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.datafiles import data_folder
 from paragon_stream.framejob import gelu
 from paragon_stream.framejob.conv import Conv
+from paragon_stream.framejob.fold import StreamBlock
 from paragon_stream.framejob.glsl.emit import ShaderOptions, emit_shader
 from paragon_stream.framejob.glsl.network import Hook, ShaderNetwork, shader_network
 
-PAD = 12
+PAD = 36
 
 
 def convolve(x: NDArray[np.float64], conv: Conv) -> NDArray[np.float64]:
-    taps, reach = conv.weight.shape[-1], conv.weight.shape[-1] // 2
+    taps, step = conv.weight.shape[-1], conv.dilation
+    reach = step * (taps // 2)
     wide = np.pad(x, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
     height, width = x.shape[1:]
     total = np.zeros((len(conv.weight), height, width)) + conv.bias[:, None, None]
     for i, j in np.ndindex(taps, taps):
-        part, weight = wide[:, i : i + height, j : j + width], conv.weight[:, :, i, j]
+        part = wide[:, step * i : step * i + height, step * j : step * j + width]
+        weight = conv.weight[:, :, i, j]
         total += weight[:, 0, None, None] * part if conv.groups > 1 else np.tensordot(weight, part, 1)
     return total
 
@@ -37,6 +40,13 @@ def evaluate(shader: ShaderNetwork, picture: NDArray[np.uint8]) -> NDArray[np.fl
     value = np.pad(picture / 255, ((0, 0), (PAD, PAD), (PAD, PAD)), mode="edge")
     features = convolve((255 * value - 128) / 128, shader.first)
     for block in shader.blocks:
+        if isinstance(block, StreamBlock):
+            near, far = convolve(features, block.near), convolve(features, block.far)
+            mixed = convolve(near, block.from_near) + convolve(far, block.from_far)
+            parts = zip(block.expand, block.gate, strict=True)
+            a, b = (convolve(convolve(mixed, expand), gate) for expand, gate in parts)
+            features = features + convolve(np.clip(a * b, -block.limit, block.limit), block.project)
+            continue
         inner = gelu.gelu(convolve(convolve(features, block.expand), block.depthwise))
         features = features + convolve(inner, block.project)
     if shader.mid:
@@ -73,6 +83,12 @@ def test_luma(scale: int) -> None:
     shader = shader_network(weights, hook=Hook.LUMA)
     assert (shader.mid is None) == (scale == 2)
     got = evaluate(shader, picture[None])[0]
+    assert np.abs(got - upscaled_luma(weights, picture)).max() < 0.02
+
+
+def test_stream() -> None:
+    weights, picture = network(variant="stream"), luma_picture(37, 26)
+    got = evaluate(shader_network(weights, hook=Hook.LUMA), picture[None])[0]
     assert np.abs(got - upscaled_luma(weights, picture)).max() < 0.02
 
 

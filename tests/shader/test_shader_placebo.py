@@ -5,9 +5,11 @@ libplacebo switches a shader that it cannot compile off, in silence, and scales 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from network_reference import random_spec, random_weights
 from shader_material import (
     STRENGTH,
     luma_picture,
@@ -26,14 +28,14 @@ from paragon_stream.checkpoint import load_weights
 from paragon_stream.framejob.glsl.emit import ShaderOptions, emit_shader
 from paragon_stream.framejob.glsl.network import Hook
 
-LUMA_BAR, RGB_BAR = 65.0, 60.0
+LUMA_BAR, RGB_BAR, STREAM_BAR = 65.0, 60.0, 60.0
 """dB against the fp32 frame job."""
 
 pytestmark = [needs_lavapipe, needs_placebo, pytest.mark.timeout(300)]
 
 
-def text(weights: str = "video", scale: int = 2, **options: object) -> str:
-    loaded = load_weights(weights, variant="realtime", scale=scale)
+def text(weights: str = "video", scale: int = 2, variant: str = "realtime", **options: object) -> str:
+    loaded = load_weights(weights, variant=variant, scale=scale)
     strength = STRENGTH if loaded.spec.conditioned else None
     return emit_shader(loaded, ShaderOptions(strength=strength, **options))  # type: ignore[arg-type]
 
@@ -93,3 +95,12 @@ def test_other_scales(tmp_path: Path, scale: int, fragment: bool) -> None:
     weights, picture = network("fidelity", scale), luma_picture(71, 55)
     got = placebo_luma(tmp_path, text("fidelity", scale, fragment=fragment), picture, scale)
     assert psnr(got, upscaled_luma(weights, picture)) >= LUMA_BAR
+
+
+@pytest.mark.slow
+def test_stream(tmp_path: Path) -> None:
+    """Random weights of two blocks: a software Vulkan takes ten minutes to compile the published six."""
+    weights = random_weights(replace(random_spec("stream", alpha=0.0), groups=1, blocks=2))
+    picture = luma_picture(71, 55)
+    got = placebo_luma(tmp_path, emit_shader(weights, ShaderOptions()), picture, 2)
+    assert psnr(got, upscaled_luma(weights, picture)) >= STREAM_BAR

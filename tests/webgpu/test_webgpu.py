@@ -106,6 +106,7 @@ def test_a_lost_gpu_is_one_clear_error() -> None:
     assert all(each.startswith("EngineError: the GPU was lost") for each in messages)
 
 
+@pytest.mark.slow
 def test_small_bindings_mean_tiles() -> None:
     found = lavapipe("tiles")
     assert found["session"] == "TiledSession" and found["codes"] <= 1
@@ -125,8 +126,9 @@ def test_a_file(tmp_path: Path) -> None:
     for engine, more in (("webgpu", []), ("openvino", ["--precision", "fp32"])):
         path = tmp_path / f"{engine}.mkv"
         command = [sys.executable, "-m", "paragon_stream", str(clip), str(path), "--engine", engine]
+        trace = ["--trace", str(tmp_path / "trace.json")] if engine == "webgpu" else []
         done = subprocess.run(
-            [*command, *more, "--codec", "ffv1", "--strict"],
+            [*command, *more, *trace, "--codec", "ffv1", "--strict"],
             env=environment(), capture_output=True, text=True, timeout=250,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -135,6 +137,36 @@ def test_a_file(tmp_path: Path) -> None:
     assert len(results[0]) == len(results[1]) == 5
     for ours, theirs in zip(*results, strict=True):
         assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_filter_under_vspipe(tmp_path: Path) -> None:
+    vs = pytest.importorskip("vapoursynth", reason="needs VapourSynth")
+    checkout, home = Path(__file__).resolve().parents[2], tmp_path / "config"
+    home.mkdir()
+    script = tmp_path / "script.vpy"
+    script.write_text(
+        "import sys\n"
+        f"sys.path[:0] = [{str(checkout)!r}, {str(checkout / 'tests' / 'filter')!r}]\n"
+        "import vapoursynth as vs\n"
+        "from filter_material import make_clip\n"
+        "import paragon_stream.vapoursynth as paragon\n"
+        "clip = make_clip(vs.YUV420P8, 64, 48, length=5)\n"
+        "paragon.upscale(clip, engine='webgpu', strength=0.4).set_output(0)\n"
+        "paragon.upscale(clip, engine='openvino', precision='fp32', strength=0.4).set_output(1)\n"
+    )
+    variables = {**environment(), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(checkout)}
+    subprocess.run(
+        [sys.executable, "-m", "vapoursynth", "config"], env=variables, check=True, capture_output=True
+    )
+    frames = []
+    for output in ("0", "1"):
+        command = [Path(vs.__file__).with_name("vspipe"), "-o", output, script, "-"]
+        done = subprocess.run(command, env=variables, capture_output=True, timeout=280)
+        assert done.returncode == 0, done.stderr.decode()
+        frames.append(np.frombuffer(done.stdout, np.uint8).astype(int))
+    assert frames[0].size == 5 * 128 * 96 * 3 // 2
+    assert np.abs(frames[0] - frames[1]).max() <= 1
 
 
 def test_doctor_lists_the_gpu() -> None:

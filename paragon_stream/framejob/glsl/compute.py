@@ -7,29 +7,49 @@ workgroup of 16×16 threads brings its tile and the tile's halo to shared memory
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
+from paragon_stream.checkpoint import Variant
 from paragon_stream.framejob.conv import Conv, Doubles, double
-from paragon_stream.framejob.fold import RealtimeBlock
+from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.glsl.literals import matrix, number, vector
 from paragon_stream.framejob.glsl.network import ShaderNetwork
 from paragon_stream.framejob.glsl.program import Pass, sample_type, source_value
+from paragon_stream.framejob.glsl.stream import stream_block
+from paragon_stream.framejob.glsl.tiles import (
+    SIDE,
+    begin,
+    columns,
+    depthwise,
+    each_of_tile,
+    indented,
+    load,
+    product,
+    store,
+    workgroup,
+)
 
-_SIDE = 16
-_THREADS = _SIDE * _SIDE
 _WIDE = 8  # channels of the widened features that are in shared memory at a time
 
 
 def compute_passes(network: ShaderNetwork, hook_name: str) -> list[Pass]:
     """conv_in with the first block, the other blocks, conv_mid unless the tail has it, the tail."""
-    margin = network.reach + (1 if network.mid else 0) + len(network.blocks)
+    margin = network.reach + (1 if network.mid else 0)
     name = hook_name
     passes = []
+    if network.variant is Variant.STREAM:
+        margin += 4 * len(network.blocks)
+        passes.append(_first(network, hook_name, margin))
+        name = "PARAGON_IN"
+    else:
+        margin += len(network.blocks)
     for index, block in enumerate(network.blocks):
-        margin -= 1
-        passes.append(_block(network, block, index, name, margin))
+        if isinstance(block, StreamBlock):
+            margin -= 4
+            passes += stream_block(network, block, index, name, margin)
+        else:
+            margin -= 1
+            passes.append(_block(network, block, index, name, margin))
         name = f"PARAGON_{index}"
     if network.mid:
         margin -= 1
@@ -39,81 +59,8 @@ def compute_passes(network: ShaderNetwork, hook_name: str) -> list[Pass]:
     return passes
 
 
-def _lines(depth: int, lines: Iterator[str] | list[str]) -> str:
-    return "".join(f"{'    ' * depth}{line}\n" for line in lines)
-
-
-def _each_of_tile(side: int, body: list[str]) -> str:
-    """A loop of all threads over the side² pixels of a tile."""
-    loop = f"for (int i = int(gl_LocalInvocationIndex); i < {side * side}; i += {_THREADS}) {{"
-    return _lines(1, [loop]) + _lines(2, body) + _lines(1, ["}"])
-
-
-def _columns(network: ShaderNetwork) -> int:
-    """Texels of a pixel in a row of a feature texture."""
-    return network.features // 8
-
-
-def _texel(network: ShaderNetwork, index: int) -> str:
-    row, column = divmod(index, _columns(network))
-    return f"ivec2({column}, {row})"
-
-
-def _group(network: ShaderNetwork) -> tuple[int, int, int, int]:
-    return _SIDE * _columns(network), _SIDE * 2, _SIDE, _SIDE
-
-
-def _load(network: ShaderNetwork, name: str, first: int, count: int) -> list[str]:
-    """Texels `first` … of pixel `p` of a feature texture to x[…][i]."""
-    pixel = f"ivec2({_columns(network)}, 2)"
-    return [
-        f"p = min(p, textureSize({name}_raw, 0) / {pixel} - 1) * {pixel};",
-        *(
-            f"x[{k}][i] = V4(texelFetch({name}_raw, p + {_texel(network, first + k)}, 0));"
-            for k in range(count)
-        ),
-    ]
-
-
-def _store(network: ShaderNetwork, values: list[str]) -> str:
-    pixel = f"ivec2({_columns(network)}, 2)"
-    return _lines(
-        1,
-        [
-            f"ivec2 q = ivec2(gl_GlobalInvocationID.xy) * {pixel};",
-            *(
-                f"imageStore(out_image, q + {_texel(network, k)}, vec4({value}));"
-                for k, value in enumerate(values)
-            ),
-        ],
-    )
-
-
-def _begin(declarations: list[str], side: int) -> str:
-    """`corner`: the first pixel of the workgroup's own; `centre`: a thread's pixel among the tile's."""
-    halo = (side - _SIDE) // 2
-    return (
-        "\n".join(declarations)
-        + "\nvoid hook() {\n"
-        + _lines(
-            1,
-            [
-                f"ivec2 corner = ivec2(gl_WorkGroupID.xy) * {_SIDE};",
-                f"int centre = (int(gl_LocalInvocationID.y) + {halo}) * {side}"
-                f" + int(gl_LocalInvocationID.x) + {halo};",
-            ],
-        )
-    )
-
-
-def _product(weights: Doubles, first: int, inputs: list[str]) -> str:
-    """Outputs `first` … + 3 of weights (outputs, inputs) times the vectors `inputs`."""
-    rows = weights[first : first + 4]
-    return " + ".join(f"{matrix(rows[:, 4 * k : 4 * k + 4])} * {name}" for k, name in enumerate(inputs))
-
-
 def _conv_in(network: ShaderNetwork) -> list[str]:
-    """x[…][i] of the sources around the pixel `p` of the picture."""
+    """f0 … of the sources around the pixel `p` of the picture."""
     first, count = network.first, network.features // 4
     lines = [f"V4 f{k} = {vector(first.bias[4 * k : 4 * k + 4])};" for k in range(count)]
     lines.append(f"{sample_type(network)} v;")
@@ -126,117 +73,125 @@ def _conv_in(network: ShaderNetwork) -> list[str]:
                 for c in range(network.channels)
             ]
             lines.append(f"f{k} += {' + '.join(parts)};")
-    return [*lines, *(f"x[{k}][i] = f{k};" for k in range(count))]
+    return lines
+
+
+def _first(network: ShaderNetwork, hook_name: str, margin: int) -> Pass:
+    """conv_in by itself."""
+    count = network.features // 4
+    text = begin([], SIDE) + indented(
+        1, [f"ivec2 p = corner + ivec2(gl_LocalInvocationID.xy) - {margin};", *_conv_in(network)]
+    )
+    return Pass(
+        description=f"ParagonSR2 {network.variant} x{network.scale}: conv_in",
+        binds=(hook_name,),
+        saves="PARAGON_IN",
+        texels=(columns(network), 2),
+        margin=margin,
+        body=text + store(network, [f"f{k}" for k in range(count)]) + "}\n",
+        group=workgroup(network),
+    )
 
 
 def _block(network: ShaderNetwork, block: RealtimeBlock, index: int, name: str, margin: int) -> Pass:
     """x + project(GELU(depthwise(expand(x)))), a few of the widened channels after the others."""
-    count, side = network.features // 4, _SIDE + 2
+    count, side = network.features // 4, SIDE + 2
     place = "ivec2 p = corner + ivec2(i % {0}, i / {0}){1};"
     if index == 0:
-        load = [place.format(side, f" - {margin + 1}"), *_conv_in(network)]
+        keep = [f"x[{k}][i] = f{k};" for k in range(count)]
+        loading = [place.format(side, f" - {margin + 1}"), *_conv_in(network), *keep]
     else:
-        load = [place.format(side, ""), *_load(network, name, 0, count)]
+        loading = [place.format(side, ""), *load(network, name, 0, count)]
     expand, project = (double(each.weight[:, :, 0, 0]) for each in (block.expand, block.project))
-    text = _begin([f"shared V4 x[{count}][{side**2}], w[{_WIDE // 4}][{side**2}];"], side)
-    text += _each_of_tile(side, load)
-    text += _lines(1, ["barrier();"])
-    text += _lines(
+    text = begin([f"shared V4 x[{count}][{side**2}], w[{_WIDE // 4}][{side**2}];"], side)
+    text += each_of_tile(side, loading)
+    text += indented(1, ["barrier();"])
+    text += indented(
         1,
         [
             f"V4 y{k} = x[{k}][centre] + {vector(block.project.bias[4 * k : 4 * k + 4])};"
             for k in range(count)
         ],
     )
-    text += _lines(1, ["V4 g;"])
+    text += indented(1, ["V4 g;"])
     inputs = [f"x[{k}][i]" for k in range(count)]
     for first in range(0, len(expand), _WIDE):
         quads = range(first, first + _WIDE, 4)
         if first:
-            text += _lines(1, ["barrier();"])
-        text += _each_of_tile(
+            text += indented(1, ["barrier();"])
+        text += each_of_tile(
             side,
             [
-                f"w[{n}][i] = {vector(block.expand.bias[c : c + 4])} + {_product(expand, c, inputs)};"
+                f"w[{n}][i] = {vector(block.expand.bias[c : c + 4])} + {product(expand, c, inputs)};"
                 for n, c in enumerate(quads)
             ],
         )
-        text += _lines(1, ["barrier();"])
+        text += indented(1, ["barrier();"])
         for n, c in enumerate(quads):
-            text += _lines(1, [f"g = gelu({_depthwise(block.depthwise, c, f'w[{n}]', side)});"])
-            text += _lines(
+            text += indented(1, [f"g = gelu({depthwise(block.depthwise, c, f'w[{n}]', side)});"])
+            text += indented(
                 1, [f"y{k} += {matrix(project[4 * k : 4 * k + 4, c : c + 4])} * g;" for k in range(count)]
             )
-    text += _store(network, [f"y{k}" for k in range(count)]) + "}\n"
+    text += store(network, [f"y{k}" for k in range(count)]) + "}\n"
     step = "conv_in and block 1" if index == 0 else f"block {index + 1}"
     return Pass(
         description=f"ParagonSR2 {network.variant} x{network.scale}: {step} of {len(network.blocks)}",
         binds=(name,),
         saves=f"PARAGON_{index}",
-        texels=(_columns(network), 2),
+        texels=(columns(network), 2),
         margin=margin,
         body=text,
-        group=_group(network),
+        group=workgroup(network),
     )
-
-
-def _depthwise(conv: Conv, first: int, name: str, side: int) -> str:
-    """Channels `first` … + 3 of a depthwise 3×3 on a tile in shared memory."""
-    parts = [vector(conv.bias[first : first + 4])]
-    for y, x in np.ndindex(3, 3):
-        offset = (y - 1) * side + x - 1
-        place = f"centre{offset:+d}" if offset else "centre"
-        parts.append(f"{vector(conv.weight[first : first + 4, 0, y, x])} * {name}[{place}]")
-    return " + ".join(parts)
 
 
 def _mid(network: ShaderNetwork, mid: Conv, name: str, margin: int) -> Pass:
     """A 3×3 convolution; 16 input features are in shared memory at a time."""
-    count, side = network.features // 4, _SIDE + 2
-    text = _begin([f"shared V4 x[4][{side**2}];"], side)
-    text += _lines(1, [f"V4 y{k} = {vector(mid.bias[4 * k : 4 * k + 4])};" for k in range(count)])
+    count, side = network.features // 4, SIDE + 2
+    text = begin([f"shared V4 x[4][{side**2}];"], side)
+    text += indented(1, [f"V4 y{k} = {vector(mid.bias[4 * k : 4 * k + 4])};" for k in range(count)])
     for first in range(0, count, 4):
         if first:
-            text += _lines(1, ["barrier();"])
-        load = [f"ivec2 p = corner + ivec2(i % {side}, i / {side});", *_load(network, name, first, 4)]
-        text += _each_of_tile(side, load)
-        text += _lines(1, ["barrier();"])
+            text += indented(1, ["barrier();"])
+        loading = [f"ivec2 p = corner + ivec2(i % {side}, i / {side});", *load(network, name, first, 4)]
+        text += each_of_tile(side, loading)
+        text += indented(1, ["barrier();"])
         for y, x in np.ndindex(3, 3):
             offset = (y - 1) * side + x - 1
             place = f"centre{offset:+d}" if offset else "centre"
             weights = double(mid.weight[:, 4 * first : 4 * first + 16, y, x])
             inputs = [f"x[{k}][{place}]" for k in range(4)]
-            text += _lines(1, [f"y{k} += {_product(weights, 4 * k, inputs)};" for k in range(count)])
-    text += _store(network, [f"y{k}" for k in range(count)]) + "}\n"
+            text += indented(1, [f"y{k} += {product(weights, 4 * k, inputs)};" for k in range(count)])
+    text += store(network, [f"y{k}" for k in range(count)]) + "}\n"
     return Pass(
         description=f"ParagonSR2 {network.variant} x{network.scale}: conv_mid",
         binds=(name,),
         saves="PARAGON_MID",
-        texels=(_columns(network), 2),
+        texels=(columns(network), 2),
         margin=margin,
         body=text,
-        group=_group(network),
+        group=workgroup(network),
     )
 
 
 def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
     """Detail and base path of scale² samples a thread."""
     scale, reach, channels = network.scale, network.reach, network.channels
-    side, base_side = _SIDE + 2 * reach, _SIDE + 2
+    side, base_side = SIDE + 2 * reach, SIDE + 2
     kind = sample_type(network)
-    text = _begin([f"shared V4 x[4][{side**2}];", f"shared {kind} b[{base_side**2}];"], side)
-    text += _each_of_tile(base_side, _low_pass(network, base_side))
+    text = begin([f"shared V4 x[4][{side**2}];", f"shared {kind} b[{base_side**2}];"], side)
+    text += each_of_tile(base_side, _low_pass(network, base_side))
     samples = list(np.ndindex(scale, scale))
     for r, q in samples:
         bias = network.tail_bias[r, q]
         value = number(bias[0]) if channels == 1 else f"vec3({','.join(map(number, bias))})"
-        text += _lines(1, [f"{kind} y{r}{q} = {value};"])
+        text += indented(1, [f"{kind} y{r}{q} = {value};"])
     for first in range(0, network.features // 4, 4):
         if first:
-            text += _lines(1, ["barrier();"])
-        load = [f"ivec2 p = corner + ivec2(i % {side}, i / {side});", *_load(network, name, first, 4)]
-        text += _each_of_tile(side, load)
-        text += _lines(1, ["barrier();"])
+            text += indented(1, ["barrier();"])
+        loading = [f"ivec2 p = corner + ivec2(i % {side}, i / {side});", *load(network, name, first, 4)]
+        text += each_of_tile(side, loading)
+        text += indented(1, ["barrier();"])
         taps = network.tail.shape[-1]
         for y, x in np.ndindex(taps, taps):
             offset = (y + network.tail_first) * side + x + network.tail_first
@@ -244,12 +199,12 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
             for r, q in samples:
                 weights = network.tail[r, q, :, 4 * first : 4 * first + 16, y, x]
                 if weights.any():
-                    text += _lines(1, [f"y{r}{q} += {kind}({_dots(weights, place)});"])
-    text += _lines(1, _enlarge(network, kind, base_side))
-    text += _lines(1, [f"ivec2 q = ivec2(gl_GlobalInvocationID.xy) * {scale};"])
+                    text += indented(1, [f"y{r}{q} += {kind}({_dots(weights, place)});"])
+    text += indented(1, _enlarge(network, kind, base_side))
+    text += indented(1, [f"ivec2 q = ivec2(gl_GlobalInvocationID.xy) * {scale};"])
     for r, q in samples:
         value = f"clamp(y{r}{q}, 0., 1.), 0., 0., 1." if channels == 1 else f"y{r}{q}, 1."
-        text += _lines(1, [f"imageStore(out_image, q + ivec2({q}, {r}), vec4({value}));"])
+        text += indented(1, [f"imageStore(out_image, q + ivec2({q}, {r}), vec4({value}));"])
     return Pass(
         description=f"ParagonSR2 {network.variant} x{scale}: tail and base",
         binds=(hook_name, name),
@@ -257,7 +212,7 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
         texels=(scale, scale),
         margin=0,
         body=text + "}\n",
-        group=(_SIDE * scale, _SIDE * scale, _SIDE, _SIDE),
+        group=(SIDE * scale, SIDE * scale, SIDE, SIDE),
     )
 
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from paragon_stream.errors import EngineError
 from paragon_stream.framejob.conv import Doubles, double
+from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.glsl.literals import matrix, number, vector
 from paragon_stream.framejob.glsl.network import ShaderNetwork
 from paragon_stream.framejob.glsl.program import Pass, sample_type, source_value
@@ -58,12 +60,18 @@ class _Writer:
 
 
 def fragment_passes(network: ShaderNetwork, hook_name: str) -> list[Pass]:
-    """conv_in; per block expand, depthwise with GELU, project; conv_mid unless the tail has it; the tail."""
+    """conv_in; per block expand, depthwise with GELU, project; conv_mid unless the tail has it; the tail.
+
+    Raises EngineError for stream.
+    """
     writer = _Writer(network, hook_name)
+    if any(isinstance(block, StreamBlock) for block in network.blocks):
+        raise EngineError("stream has no fragment form: it would have more passes than players take")
+    blocks = [block for block in network.blocks if isinstance(block, RealtimeBlock)]
     groups = network.features // 4
     writer.add("conv_in", "PARAGON_IN", groups, _conv_in(network, writer.margin))
     name = "PARAGON_IN"
-    for index, block in enumerate(network.blocks):
+    for index, block in enumerate(blocks):
         expand, project = (double(each.weight[:, :, 0, 0]) for each in (block.expand, block.project))
         wide, active, out = (f"PARAGON_{kind}{index}" for kind in ("WIDE", "ACTIVE", "OUT"))
         of = f"{index + 1} of {len(network.blocks)}"

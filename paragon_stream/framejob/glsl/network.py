@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant, Weights, at_strength
+from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format
 from paragon_stream.framejob.conv import Conv, Doubles
-from paragon_stream.framejob.fold import RealtimeBlock
+from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob, build_job
 from paragon_stream.framejob.taps import HALF_BAND, magic_kernel
 
@@ -46,10 +47,10 @@ class ShaderNetwork:
 
     hook: Hook
     scale: int
-    variant: Variant
+    variant: str
     features: int
     first: Conv
-    blocks: tuple[RealtimeBlock, ...]
+    blocks: tuple[RealtimeBlock | StreamBlock, ...]
     mid: Conv | None
     tail: Doubles
     tail_first: int
@@ -78,8 +79,8 @@ def shader_network(
     Raises EngineError for networks that no shader computes, UsageError for a strength that cannot be.
     """
     spec = weights.spec
-    if spec.variant is not Variant.REALTIME:
-        raise EngineError(f"shaders are made of realtime networks, not of {spec.variant}")
+    if not isinstance(spec, ReleaseSpec) or spec.variant not in (Variant.REALTIME, Variant.STREAM):
+        raise EngineError(f"shaders are made of realtime and stream networks, not of {spec}")
     if spec.features % 16:
         raise EngineError(f"shaders are made of networks with 16, 32 … features, not of {spec}")
     if strength is not None or spec.conditioned:
@@ -92,7 +93,7 @@ def shader_network(
         variant=spec.variant,
         features=spec.features,
         first=_on_units(job),
-        blocks=tuple(block for block in job.blocks if isinstance(block, RealtimeBlock)),
+        blocks=_blocks(job),
         mid=mid,
         tail=tail / _PEAK,
         tail_first=first,
@@ -110,6 +111,12 @@ def _job(weights: Weights, hook: Hook, full_range: bool) -> FrameJob:
     else:
         pixels, color = pixel_format("gbrp"), ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL)
     return build_job(weights, FrameFormat(width=64, height=64, pixel_format=pixels, color=color))
+
+
+def _blocks(job: FrameJob) -> tuple[RealtimeBlock | StreamBlock, ...]:
+    """All of the network's, which are of one kind."""
+    stream = tuple(block for block in job.blocks if isinstance(block, StreamBlock))
+    return stream or tuple(block for block in job.blocks if isinstance(block, RealtimeBlock))
 
 
 def _on_units(job: FrameJob) -> Conv:

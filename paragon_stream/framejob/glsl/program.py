@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paragon_stream.checkpoint import Variant
 from paragon_stream.framejob import gelu
 from paragon_stream.framejob.glsl.literals import number
 from paragon_stream.framejob.glsl.network import UNIT, ShaderNetwork
@@ -41,12 +42,24 @@ def common_text(network: ShaderNetwork, hook_name: str, *, half: bool) -> str:
         f"#define V4 {kind}vec4\n"
         f"#define M4 {kind}mat4\n"
         f"#define M43 {kind}mat4x3\n"
+        f"{_shared_halves(half) if network.variant == Variant.STREAM else ''}"
         f"#define SOURCE(p) {hook_name}_tex((vec2(p) + .5) * {hook_name}_pt)"
         f".{'x' if network.channels == 1 else 'rgb'}\n"
         "V4 gelu(V4 x) {\n"
         f"    V4 t = clamp(x, V4(-{limit}), V4({limit})), s = t * t;\n"
         f"    return x / (V4(1.) + exp2(-t * (V4({a}) + s * (V4({b}) + s * V4({c})))));\n"
         "}\n"
+    )
+
+
+def _shared_halves(half: bool) -> str:
+    """Macros for features that are halves in shared memory, as in the textures."""
+    if half:
+        return "#define H4 f16vec4\n#define PACK(v) (v)\n#define UNPACK(h) (h)\n"
+    return (
+        "#define H4 uvec2\n"
+        "#define PACK(v) uvec2(packHalf2x16((v).xy), packHalf2x16((v).zw))\n"
+        "#define UNPACK(h) vec4(unpackHalf2x16((h).x), unpackHalf2x16((h).y))\n"
     )
 
 

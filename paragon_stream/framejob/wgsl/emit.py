@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from paragon_stream.checkpoint import Variant
+from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.cuda.program import Buffer, BufferKind, PlaneLayout
@@ -123,7 +124,8 @@ def emit_wgsl(job: FrameJob, *, half: bool = False, single: bool = False) -> Wgs
 def check_wgsl(job: FrameJob) -> None:
     """EngineError for what no text computes."""
     spec = job.spec
-    if spec.variant is not Variant.REALTIME or spec.features != _FEATURES:
+    realtime = isinstance(spec, ReleaseSpec) and spec.variant is Variant.REALTIME
+    if not realtime or spec.features != _FEATURES:
         raise EngineError(f"the engine webgpu computes realtime networks of {_FEATURES} features, not {spec}")
     if job.resamples or any(plane.has_bars for plane in job.outputs):
         raise EngineError(

@@ -222,7 +222,11 @@ class DeviceSession:
 
     def trace(self, trace: Trace, prefix: str = "") -> None:
         """See `DeviceBound`; `prefix` is put before the tracks' names."""
-        self.time()
+        try:
+            self.time()
+        except EngineError as error:
+            logger.warning("the trace has no times of %s: %s", self.device, error)
+            return
         self._trace, self._track_prefix, self._frames = trace, prefix, 0
 
     def timed(self, name: str, spans: Spans) -> None:
