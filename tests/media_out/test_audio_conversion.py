@@ -185,3 +185,18 @@ def test_shared_lpcm(name: str, shared: Path, tmp_path: Path) -> None:
     assert samples(tmp_path / "out.mkv") == samples(source)
     done = render(source, tmp_path / "out.ts")
     assert [w for w in done.warnings if "converted to aac: ts cannot hold" in w]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4"])
+def test_what_the_decoder_holds_back_comes_in_time(tmp_path: Path, suffix: str) -> None:
+    """WMA's last frame comes at the very end, without a timestamp."""
+    source = noisy_clip(tmp_path / "in.wmv", "wmav2", 0.0)
+    with av.open(str(source)) as file:
+        length = float(file.duration or 0) / 1_000_000
+    out = tmp_path / f"out.{suffix}"
+    options = {} if suffix != "webm" else {"codec": "libvpx-vp9", "preset": "8"}
+    done = render(source, out, **options)
+    assert not [w for w in done.warnings if "packet" in w]
+    with av.open(str(out)) as file:
+        assert abs(float(file.duration or 0) / 1_000_000 - length) < 0.1
+    assert abs(len(heard(out)[1]) - len(heard(source)[1])) < 3000

@@ -126,6 +126,8 @@ class AudioConverter:
         self.unit = Fraction(1, rate)
         self._next: Fraction | None = None
         """When the next frame begins, seconds."""
+        self._tick = self.unit
+        """The unit of the decoder's stamps."""
         self._encoder.sample_rate = rate
         self._encoder.layout = _LAYOUTS.get(channels, self._decoder.layout.name)
         if coding.sample_format:
@@ -144,12 +146,11 @@ class AudioConverter:
         """`frames`, those without a stamp behind the one before: what comes at the very end has none."""
         for frame in frames:
             if frame.pts is None and self._next is not None:
-                frame.pts, frame.time_base = (
-                    round(self._next * frame.sample_rate),
-                    Fraction(1, frame.sample_rate),
-                )
+                # In the unit of the others: what converts samples for the encoder takes no other.
+                frame.time_base, frame.pts = self._tick, round(self._next / self._tick)
             if frame.pts is not None:
-                self._next = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
+                self._tick = Fraction(frame.time_base)
+                self._next = frame.pts * self._tick + Fraction(frame.samples, frame.sample_rate)
         return frames
 
     def flush(self) -> list[Any]:

@@ -20,6 +20,7 @@ from paragon_stream.media.output.audio import SoundCoding, lossless_coding, pars
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
+from paragon_stream.media.output.timecode import tags_of_part
 from paragon_stream.media.output.trial_muxing import first_packets, refusal
 from paragon_stream.options.output import TrackOptions
 
@@ -126,7 +127,10 @@ def plan_companions(info: MediaInfo, container: Container, options: TrackOptions
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
         return CompanionPlan(
-            streams=tuple(plans), added=added, chapters=len(chapters), tags=file_tags(source.metadata)
+            streams=tuple(plans),
+            added=added,
+            chapters=len(chapters),
+            tags=tags_of_part(file_tags(source.metadata), info),
         )
 
 

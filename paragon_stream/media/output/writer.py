@@ -29,6 +29,7 @@ from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.remux import AnyPacket, Companions
 from paragon_stream.media.output.tags import stream_tags
+from paragon_stream.media.output.timecode import tags_of_part
 from paragon_stream.media.output.unfinished import Unfinished
 
 AHEAD = Fraction(1)
@@ -262,7 +263,7 @@ class VideoWriter:
             self._video.set_display_matrix(info.video.display_matrix)
         if self._companions is not None:
             source = self._companions.source.streams[info.video.index]
-            tags = stream_tags(source.metadata, muxer=self._container.muxer)
+            tags = tags_of_part(stream_tags(source.metadata, muxer=self._container.muxer), info)
             # The muxer says itself whether there is alpha; as a tag it would hide that.
             self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
             self._video.disposition = source.disposition
