@@ -10,7 +10,7 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
-from paragon_stream.checkpoint.torch_file import read_torch_file, widen_bfloat16
+from paragon_stream.checkpoint.torch_file import LEGACY_START, read_torch_file, widen_bfloat16
 from paragon_stream.errors import CheckpointError
 
 type Tensors = dict[str, NDArray[np.float32]]
@@ -46,7 +46,7 @@ def read_checkpoint(data: bytes) -> tuple[Tensors, dict[str, str]]:
     and `_orig_mod` dropped. Metadata exists in safetensors only. Messages of the CheckpointError raised here
     start with "it": the caller puts the file's name in front.
     """
-    if data[:2] == b"PK":
+    if data[:2] == b"PK" or data.startswith(LEGACY_START):
         return _plain(_unwrap(read_torch_file(data))), {}
     if data[8:9] == b"{":
         raw, metadata = _read_safetensors(data)

@@ -1,7 +1,9 @@
 """Reads the tensors of a .pth/.pt file without torch, and runs nothing that the file holds.
 
 A modern torch file is a ZIP archive: `NAME/data.pkl` describes the objects, `NAME/data/KEY` are the raw
-storages. The unpickler below knows tensors, storages and ordered dicts; any other class is refused by name.
+storages. A file from before torch 1.6 is pickles in a row: a magic number, a protocol number, facts about the
+machine, the objects, the keys of the storages; then the storages, each with its length before it. The
+unpicklers below know tensors, storages and ordered dicts; any other class is refused by name.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ _STORAGE_TYPES: dict[str, str] = {
 }
 
 
+LEGACY_START = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+"""What files from before torch 1.6 begin with: their magic number, pickled."""
+
+
 def widen_bfloat16(raw: bytes) -> NDArray[np.float32]:
     """bfloat16 words as float32: the upper half of the same bit pattern."""
     words = np.frombuffer(raw, "<u2").astype(np.uint32) << np.uint32(16)
@@ -48,31 +54,35 @@ def read_torch_file(data: bytes) -> Any:
     numbers and strings.
     """
     try:
+        if data.startswith(LEGACY_START):
+            return _read_legacy(data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _Unpickler(archive).load()
     except zipfile.BadZipFile:
-        raise CheckpointError(
-            "it is not a torch archive (files from before torch 1.6 must be saved again by a newer torch)"
-        ) from None
+        raise CheckpointError("it is not a torch archive") from None
     except CheckpointError:
         raise
     except Exception as error:  # a hostile or damaged pickle can raise anything
         raise CheckpointError(f"it is damaged ({type(error).__name__}: {error})") from error
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(pickles) != 1:
-            raise CheckpointError("it is a ZIP archive but was not written by torch.save")
-        super().__init__(io.BytesIO(_stored(archive, pickles[0])))
-        self._archive = archive
-        self._root = pickles[0].removesuffix("data.pkl")
-        self._storages: dict[str, NDArray[Any]] = {}
-        if f"{self._root}byteorder" in archive.namelist():
-            order = _stored(archive, f"{self._root}byteorder")
-            if order != b"little":
-                raise CheckpointError("it was written on a big-endian machine")
+def _read_legacy(data: bytes) -> Any:
+    stream = io.BytesIO(data)
+    for _ in ("magic number", "protocol", "machine"):
+        _LegacyUnpickler(stream, len(data)).load()
+    objects = _LegacyUnpickler(stream, len(data))
+    content = objects.load()
+    for key in _LegacyUnpickler(stream, len(data)).load():
+        storage = objects.storages[key]
+        count, raw = int.from_bytes(stream.read(8), "little"), stream.read(storage.nbytes)
+        if count != storage.size or len(raw) != storage.nbytes:
+            raise CheckpointError(f"storage {key} is cut off")
+        storage.view(np.uint8)[:] = np.frombuffer(raw, np.uint8)
+    return content
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Knows the classes of a state dict, by name, and runs nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _STORAGE_TYPES:
@@ -89,6 +99,41 @@ class _Unpickler(pickle.Unpickler):
             raise CheckpointError(
                 f"it holds a {module}.{name}, which is not loaded for safety; save the state dict alone"
             ) from None
+
+
+class _LegacyUnpickler(_RestrictedUnpickler):
+    """Objects whose storages come later in the file: until then they are zeros."""
+
+    def __init__(self, stream: io.BytesIO, most: int) -> None:
+        super().__init__(stream)
+        self.storages: dict[str, NDArray[Any]] = {}
+        self._left = most
+
+    def persistent_load(self, pid: Any) -> NDArray[Any]:
+        tag, kind, key, _device, count, view = pid
+        if tag != "storage" or not isinstance(kind, str) or view is not None or kind == _BFLOAT16:
+            raise CheckpointError("it holds an unknown kind of storage; save it again by a newer torch")
+        if key not in self.storages:
+            self._left -= count * np.dtype(kind).itemsize
+            if count < 0 or self._left < 0:
+                raise CheckpointError(f"storage {key} is larger than the file")
+            self.storages[key] = np.zeros(count, kind)
+        return self.storages[key]
+
+
+class _Unpickler(_RestrictedUnpickler):
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise CheckpointError("it is a ZIP archive but was not written by torch.save")
+        super().__init__(io.BytesIO(_stored(archive, pickles[0])))
+        self._archive = archive
+        self._root = pickles[0].removesuffix("data.pkl")
+        self._storages: dict[str, NDArray[Any]] = {}
+        if f"{self._root}byteorder" in archive.namelist():
+            order = _stored(archive, f"{self._root}byteorder")
+            if order != b"little":
+                raise CheckpointError("it was written on a big-endian machine")
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
         tag, kind, key, _device, count = pid
