@@ -76,7 +76,6 @@ def build(
     if not command:
         raise BuildFailed("there is no C++ compiler: neither g++ nor clang++ nor the package ziglang")
     command += ["-target", target] if target else []
-    command += options
     forms = forms_of(target.split("-")[0] if target else machine())
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -84,12 +83,21 @@ def build(
         compiled: list[tuple[str, str, tuple[str, ...]]] = [("dispatch", "dispatch.cpp", ())]
         compiled += [(form.name, "form.cpp", (*form.options, *form.definitions)) for form in forms]
         calls = [
-            [*command, *_OPTIONS, *own, "-c", SOURCES / source, "-o", work / f"{name}.o"]
+            [*command, *_OPTIONS, *options, *own, "-c", SOURCES / source, "-o", work / f"{name}.o"]
             for name, source, own in compiled
         ]
         with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             list(pool.map(_run, calls))
-        _run([*command, "-shared", *(work / f"{name}.o" for name, _, _ in compiled), "-o", work / path.name])
+        _run(
+            [
+                *command,
+                *options,
+                "-shared",
+                *(work / f"{name}.o" for name, _, _ in compiled),
+                "-o",
+                work / path.name,
+            ]
+        )
         (work / path.name).replace(path)
     path.with_suffix(".stamp").write_text(_fingerprint())
     return path

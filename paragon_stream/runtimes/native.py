@@ -19,7 +19,7 @@ from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.cpu import check_device, cores, in_words
 from paragon_stream.runtimes.native_frame import NativeFrame, NativeRun
 from paragon_stream.runtimes.native_work import RealtimeWork, StreamWork
-from paragon_stream.runtimes.tiles import in_tiles_if_large
+from paragon_stream.runtimes.tiles import TiledSession, in_tiles_if_large
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,14 @@ class NativeRuntime:
         def compile_whole(job: FrameJob) -> Session:
             return NativeSession(job, chosen, threads, options.flavour)
 
-        # Realtime keeps rows, Stream whole maps.
-        stream = job.spec.variant is Variant.STREAM
-        session = in_tiles_if_large(job, compile_whole) if stream else compile_whole(job)
+        session: Session
+        if job.resamples or any(plane.has_bars for plane in job.outputs):
+            # One tile: what follows the network is done by numpy.
+            session = TiledSession(job, job.source.height, job.source.width, compile_whole)
+        elif job.spec.variant is Variant.STREAM:
+            session = in_tiles_if_large(job, compile_whole)
+        else:  # rows are kept, no maps
+            session = compile_whole(job)
         logger.info("engine: native, %s, %s", session.precision, session.device)
         return session
 
@@ -51,6 +56,8 @@ def drawback(job: FrameJob, options: SessionOptions) -> str:
     """Why another engine is the better choice for `job` on this CPU; "" if none is."""
     if reason := refusal(job):
         return reason
+    if job.resamples:
+        return "it resamples faster than the engine native"
     try:
         form_for(options.precision)
     except EngineError as error:

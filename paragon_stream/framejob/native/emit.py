@@ -53,7 +53,7 @@ class NativeProgram:
 
 
 def refusal(job: FrameJob) -> str:
-    """Why there are no kernels for `job`; "" if there are."""
+    """Why there are no kernels for the network of `job`; "" if there are."""
     spec = job.spec
     if job.older is not None or spec.variant not in FEATURES:
         return f"the engine native has no kernels for networks like {spec}"
@@ -64,8 +64,6 @@ def refusal(job: FrameJob) -> str:
     kind = RealtimeBlock if spec.variant == Variant.REALTIME else StreamBlock
     if any(not isinstance(block, kind) or getattr(block, "on_norm", False) for block in job.blocks):
         return f"the engine native has no kernels for the blocks of {spec}"
-    if job.resamples or any(plane.has_bars for plane in job.outputs):
-        return f"the engine native enlarges {job.scale} times and does not resample"
     return ""
 
 
