@@ -176,7 +176,7 @@ static void write_samples(const float *from, const Plane &plane, uint8_t *row, i
 static void write_row(const float *from, const Plane &plane, int row, int first, int count, float peak) {
     uint8_t *to = plane.samples + row * plane.row_bytes;
     if (plane.bytes == 4) {
-        memcpy(to + first * 4, from, count * 4);
+        for (int i = 0; i < count; i++) memcpy(to + (int64_t)(first + i) * plane.step, from + i, 4);
     } else if (plane.bytes == 1) {
         write_samples<uint8_t>(from, plane, to, first, count, peak);
     } else {
