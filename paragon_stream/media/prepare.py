@@ -18,6 +18,7 @@ from paragon_stream.media.facts.rate import parse_rate
 from paragon_stream.media.facts.source import check_local
 from paragon_stream.media.facts.tracks import video_index
 from paragon_stream.media.frames.field_choice import treat_fields
+from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.frames.strength import Fetch
 from paragon_stream.media.images.numbering import numbering
@@ -56,7 +57,7 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
 
 def open_reader(
     info: MediaInfo, *, strengths: bool = False, follow: bool = False, fetch: Fetch | None = None
-) -> VideoReader | SequenceReader:
+) -> FrameReader:
     """The reader of the frames of a prepared source; see `VideoReader` for the options. Raises InputError."""
     if info.container == CONTAINER:
         return SequenceReader(info, follow=follow)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 
 from paragon_stream.errors import OutputError
-from paragon_stream.media.frames.reader import VideoReader
-from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.media.sink import Sink
 from paragon_stream.render.progress import OnProgress, RenderProgress
@@ -23,7 +22,7 @@ _INTERVAL = 0.5
 
 
 def pass_over(
-    reader: VideoReader | SequenceReader,
+    reader: FrameReader,
     upscalers: Upscalers,
     sink: Sink,
     strengths: Strengths,

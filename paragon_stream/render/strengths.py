@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from paragon_stream.frame import Timing
-from paragon_stream.media.frames.reader import VideoReader
-from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.report import StrengthReport
 
 
 class Strengths:
     """What each frame's slot says of its compression: by the reader that is followed, or fixed."""
 
-    def __init__(self, followed: VideoReader | SequenceReader | None, fixed: float) -> None:
+    def __init__(self, followed: FrameReader | None, fixed: float) -> None:
         self._followed, self._fixed = followed, fixed
         self._low, self._high, self._sum, self._count = 1.0, 0.0, 0.0, 0
 

@@ -9,8 +9,7 @@ from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError, FormatError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.media.encode.device_frames import DeviceFrames
-from paragon_stream.media.frames.reader import VideoReader
-from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.media.sink import Sink
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, in_succession
@@ -27,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def render(
-    reader: VideoReader | SequenceReader,
+    reader: FrameReader,
     upscalers: Upscalers,
     sink: Sink,
     trace: Trace | None,
@@ -53,7 +52,7 @@ def render(
 
 
 def run_stretches(
-    reader: VideoReader | SequenceReader,
+    reader: FrameReader,
     upscalers: Upscalers,
     stages: Callable[[Upscaler], list[Stage[Plane]]],
     trace: Trace | None,
@@ -75,7 +74,7 @@ def run_stretches(
     return in_succession(runs)
 
 
-def next_format(reader: VideoReader | SequenceReader, upscalers: Upscalers) -> FrameFormat | None:
+def next_format(reader: FrameReader, upscalers: Upscalers) -> FrameFormat | None:
     """The format in which the stream goes on, whose upscaler is there; None at its end."""
     format = reader.changes.turn()
     if format is None:
@@ -89,7 +88,7 @@ def next_format(reader: VideoReader | SequenceReader, upscalers: Upscalers) -> F
 
 
 def _stages(
-    reader: VideoReader | SequenceReader,
+    reader: FrameReader,
     upscaler: Upscaler,
     sink: Sink,
     strengths: Strengths,

@@ -10,8 +10,7 @@ import numpy as np
 
 from paragon_stream.frame import FrameFormat
 from paragon_stream.media.ffmpeg.planes import Plane
-from paragon_stream.media.frames.reader import VideoReader
-from paragon_stream.media.images.sequence_reader import SequenceReader
+from paragon_stream.media.frames.frame_reader import FrameReader
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Frame:
     format: FrameFormat
 
 
-def frames_of(reader: VideoReader | SequenceReader, shift: Fraction) -> Iterator[Frame]:
+def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
     """The frames of a reader; `shift` (seconds) is taken off their times."""
     format: FrameFormat | None = reader.changes.format
     while format is not None:
