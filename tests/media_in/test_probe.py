@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import pytest
@@ -12,6 +15,7 @@ from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import ChromaLocation, ColorRange, Matrix
 from paragon_stream.media.facts.info import HdrMetadata, StreamKind
 from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.facts.side_data import uncarried_mastering
 
 RATE = Fraction(24000, 1001)
 
@@ -235,3 +239,25 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     )
     video = probe(clip).video
     assert (video.format.width, video.format.height) == size
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [((1, 0), ("an incomplete mastering display",)), ((1, 1), ()), ((0, 0), ())]
+)
+def test_a_mastering_display_without_luminance_is_announced(
+    flags: tuple[int, int], said: tuple[str, ...]
+) -> None:
+    """Encoders take the whole of it, or nothing."""
+    numbers = [*(n for value in range(1, 11) for n in (value, 50_000)), *flags]
+    data = {"mastering_display_metadata": struct.pack("=22i", *numbers)}
+    context: Any = SimpleNamespace(coded_side_data=data)
+    assert uncarried_mastering(context, None) == said
+
+
+def test_an_unknown_video_codec_is_named(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=3)
+    data = clip.read_bytes()
+    assert data.count(b"V_MPEG4/ISO/AVC") == 1
+    clip.write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_PARAGON/TEST0"))
+    with pytest.raises(InputError, match="has video whose codec cannot be decoded"):
+        probe(clip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from paragon_stream.media.facts import side_data
 from paragon_stream.media.facts.appearance import Appearance, ColorNumbers
 from paragon_stream.media.facts.color_tags import decide_color, read_color
 from paragon_stream.media.facts.fields import Parity
-from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
@@ -57,7 +58,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
             candidates = [s for s in streams if s.kind is StreamKind.VIDEO and s.codec and s.copyable]
             candidates.sort(key=lambda s: ("default" not in s.dispositions, s.index))
             if not candidates:
-                raise InputError(_no_video(path, {s.kind for s in streams}))
+                raise InputError(_no_video(path, streams))
             indices = [s.index for s in candidates]
         else:
             indices = [video_stream(container, video).index]
@@ -78,7 +79,11 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
     )
 
 
-def _no_video(path: Path, kinds: set[StreamKind]) -> str:
+def _no_video(path: Path, streams: Sequence[StreamInfo]) -> str:
+    kinds = {stream.kind for stream in streams}
+    if unknown := [s for s in streams if s.kind is StreamKind.VIDEO]:
+        codec = unknown[0].codec or "one that FFmpeg has no name for"
+        return f"{path} has video whose codec cannot be decoded: {codec}"
     if StreamKind.COVER in kinds:
         return f"{path} has no video, only a cover picture"
     held = sorted(kinds & {StreamKind.AUDIO, StreamKind.SUBTITLE})
@@ -181,7 +186,13 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
         display_matrix=side_data.display_matrix(context, readable[0] if readable else None),
         hdr=side_data.hdr_metadata(context, readable[0] if readable else None),
         uncarried=tuple(
-            sorted({*side_data.uncarried_in_frames(readable), *side_data.uncarried_in_stream(context)})
+            sorted(
+                {
+                    *side_data.uncarried_in_frames(readable),
+                    *side_data.uncarried_in_stream(context),
+                    *side_data.uncarried_mastering(context, readable[0] if readable else None),
+                }
+            )
         ),
         stereo_mode=side_data.stereo_mode(context, readable[0] if readable else None),
     )

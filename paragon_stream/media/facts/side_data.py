@@ -84,6 +84,16 @@ def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> 
     return HdrMetadata(mastering_display=display, content_light=levels)
 
 
+def uncarried_mastering(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[str, ...]:
+    """A mastering display that lacks primaries or luminance: encoders take the whole of it, or nothing."""
+    data = _frame_data(frame, Type.MASTERING_DISPLAY_METADATA)
+    data = data or context.coded_side_data.get("mastering_display_metadata")
+    if data is None or len(data) < 88 or _mastering_display(data) is not None:
+        return ()
+    flags = struct.unpack_from("=22i", data)[20:22]
+    return ("an incomplete mastering display",) if any(flags) else ()
+
+
 def _mastering_display(data: bytes) -> str | None:
     """AVMasteringDisplayMetadata: ten rationals (R, G, B, white x, y; min, max luminance), two flags."""
     if len(data) < 88:
