@@ -81,7 +81,7 @@ def test_precisions() -> None:
 
 @pytest.mark.slow
 def test_a_large_frame() -> None:
-    check(["video,2,yuv420p,1280x720,auto"], 68.0)
+    check(["video,2,yuv420p,640x360,auto"], 68.0)
 
 
 def test_the_device_alone() -> None:
