@@ -29,6 +29,7 @@ from paragon_stream.media.facts.image_kinds import (
     turned,
 )
 from paragon_stream.media.facts.source import check_local, check_name
+from paragon_stream.media.frames.changes import counted
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import not_embedded
 from paragon_stream.media.images.numbering import numbering
@@ -263,7 +264,7 @@ def _expanded(source: str | Path) -> list[Path]:
 
 
 def _passed_over(source: str | Path | Sequence[str | Path]) -> list[str]:
-    """A sentence for each folder that holds pictures of kinds that are not read."""
+    """A sentence for each folder that holds what is not read: other pictures, videos, folders."""
     said = []
     for each in map(Path, [source] if isinstance(source, str | Path) else source):
         names = sorted(p.name for p in each.iterdir() if is_other_picture(p)) if each.is_dir() else []
@@ -273,6 +274,13 @@ def _passed_over(source: str | Path | Sequence[str | Path]) -> list[str]:
                 f"not read in {each}, where only PNG, JPEG, WebP, TIFF and BMP are: "
                 f"{', '.join(names[:_NAMED])}{more}"
             )
+        inside = sorted(each.iterdir()) if each.is_dir() else []
+        left = {
+            "video": sum(path.is_file() and is_video_name(path) for path in inside),
+            "folder": sum(path.is_dir() for path in inside),
+        }
+        if passed := [counted(number, what) for what, number in left.items() if number]:
+            said.append(f"passed over in {each}, whose pictures are made: {' and '.join(passed)}")
     return said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -92,7 +93,7 @@ def _frames(info: MediaInfo, cut: Cut) -> int | None:
         end = source_end if end is None else min(end, source_end)
     if end is None or not video.shown_rate:
         return None
-    return max(1, round((end - cut.start) * video.shown_rate))
+    return max(1, math.ceil((end - cut.start) * video.shown_rate))
 
 
 def _nothing_there(info: MediaInfo, wanted: Range, end: Fraction | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from image_files import pattern, read
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import paragon_stream
 from paragon_stream.cli.main import run
@@ -113,3 +114,36 @@ def test_one_interlaced_pixel(tmp_path: Path) -> None:
         assert made.shape == ((2, 2, 3) if palette else (2, 2))
         expected = [0, 0, 255] if palette else 255
         assert np.abs(made.astype(int) - expected).max() <= 6
+
+
+def test_folders_and_videos_in_a_folder_are_said(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "deeper").mkdir(parents=True)
+    save(folder / "a.png")
+    (folder / "b.mkv").write_bytes(b"")
+    said: list[str] = []
+    paragon_stream.upscale_images(folder, tmp_path / "out", engine="null", on_warning=said.append)
+    assert f"passed over in {folder}, whose pictures are made: 1 video and 1 folder" in said
+
+
+def test_texts_and_print_size_stay(tmp_path: Path) -> None:
+    """Generation parameters, XMP, and 300 dots per inch."""
+    texts = PngInfo()
+    texts.add_text("parameters", "a cat, Steps: 20")
+    texts.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+    pictures(1)[0].save(tmp_path / "a.png", pnginfo=texts, dpi=(300, 300))
+    pictures(1)[0].save(tmp_path / "b.jpg", dpi=(300, 200))
+    for name, out in (("a.png", "c.png"), ("b.jpg", "d.jpg"), ("b.jpg", "e.png"), ("a.png", "f.jpg")):
+        report = paragon_stream.upscale_images(tmp_path / name, tmp_path / out, engine="null")
+        with Image.open(tmp_path / out) as made:
+            assert [round(each) for each in made.info["dpi"]] == (
+                [300, 300] if name == "a.png" else [300, 200]
+            )
+        lost = " ".join(report.images[0].warnings)
+        assert ("text comments" in lost and "XMP" in lost) == (out == "f.jpg")
+    with Image.open(tmp_path / "c.png") as made:
+        made.load()
+        assert made.info["parameters"] == "a cat, Steps: 20"
+        assert made.info["XML:com.adobe.xmp"] == "<x:xmpmeta/>"
+    report = paragon_stream.upscale_images(tmp_path / "b.jpg", tmp_path / "g.webp", engine="null")
+    assert any("print size" in said for said in report.images[0].warnings)

@@ -1,8 +1,8 @@
 """What an image file says beside its pixels, read from one kind of file and put into another.
 
 Carried: the ICC profile and Exif, of any kind into any kind but BMP; and from PNG to PNG the chunks that say
-the same as an ICC profile in fewer bytes, and the print size. The orientation is not carried: whoever writes
-the picture turns it, and Exif then says "upright".
+the same as an ICC profile in fewer bytes, and the texts, XMP among them. The print size goes from PNG and
+JPEG to either. The orientation is not carried: what writes the picture turns it, and Exif says "upright".
 
 Layouts: PNG third edition (W3C), JFIF (ITU-T T.871), Exif 3.0 (CIPA DC-008), ICC.1 annex B, WebP (RFC 9649).
 """
@@ -22,7 +22,13 @@ from paragon_stream.media.images import exif, tiff
 type Bytes = bytes | memoryview
 
 _PNG_START = 8
-_PNG_CARRIED = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"pHYs")
+_PNG_TEXTS = (b"iTXt", b"tEXt", b"zTXt")
+_PNG_CARRIED = (b"cICP", b"sRGB", b"gAMA", b"cHRM", *_PNG_TEXTS)
+_INCH, _CENTIMETRE = 1 / 0.0254, 100
+"""Per metre."""
+_SCREENS = tuple((round(dpi * _INCH),) * 2 for dpi in (72, 96))
+"""What programs write that have no print size to tell."""
+_JFIF_MARK = b"JFIF\0"
 _EXIF_MARK, _ICC_MARK = b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_SEGMENT = 65_533
@@ -47,6 +53,8 @@ class Metadata:
     exif: bytes | None = None
     orientation: int = 1
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    density: tuple[int, int] | None = None
+    """Pixels per metre, across and down: the print size. None where it is not said."""
     lossless: bool = False
     uncarried: tuple[str, ...] = ()
     further: str = ""
@@ -82,9 +90,9 @@ def embed(kind: ImageKind, data: bytes, metadata: Metadata, size: tuple[int, int
     ours = exif.upright(metadata.exif, size) if metadata.exif else None
     match kind:
         case ImageKind.PNG:
-            return _write_png(data, icc, ours, metadata.png_chunks)
+            return _write_png(data, icc, ours, _with_density(metadata))
         case ImageKind.JPEG:
-            return _write_jpeg(data, icc, ours)
+            return _write_jpeg(data, icc, ours, metadata.density)
         case ImageKind.WEBP:
             return _write_webp(data, icc, ours, size)
         case ImageKind.TIFF:
@@ -96,6 +104,11 @@ def embed(kind: ImageKind, data: bytes, metadata: Metadata, size: tuple[int, int
 def not_embedded(kind: ImageKind, metadata: Metadata) -> tuple[str, ...]:
     """What of `metadata` a file of `kind` will not say, in words."""
     lost = [*([metadata.further] if metadata.further else []), *metadata.uncarried]
+    if kind is not ImageKind.PNG:
+        texts = (_text_name(body) for name, body in metadata.png_chunks if name in _PNG_TEXTS)
+        lost += dict.fromkeys(texts)
+    if kind not in (ImageKind.PNG, ImageKind.JPEG) and metadata.density not in (None, *_SCREENS):
+        lost.append("print size")
     if kind is ImageKind.BMP:
         lost += [name for name, there in (("ICC profile", metadata.icc), ("Exif", metadata.exif)) if there]
     if kind is ImageKind.JPEG and metadata.exif and len(metadata.exif) + len(_EXIF_MARK) > _MAX_SEGMENT:
@@ -115,8 +128,8 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _read_png(data: bytes, path: Path) -> Metadata:
-    icc = blob = None
-    carried, uncarried = [], []
+    icc = blob = density = None
+    carried = []
     for name, body in _png_chunks(data):
         if name == b"acTL":
             raise InputError(f"{path} {_ANIMATED}")
@@ -126,15 +139,26 @@ def _read_png(data: bytes, path: Path) -> Metadata:
             blob = bytes(body).removeprefix(_EXIF_MARK)
         elif name in _PNG_CARRIED:
             carried.append((name, bytes(body)))
-        elif name in (b"iTXt", b"tEXt", b"zTXt"):
-            uncarried.append("XMP" if bytes(body).startswith(b"XML:com.adobe.xmp") else "text comments")
+        elif name == b"pHYs":
+            across, down, unit = struct.unpack(">IIB", body)
+            density = (across, down) if unit == 1 else None
     return Metadata(
         icc=icc,
         exif=blob,
         orientation=exif.orientation(blob),
         png_chunks=tuple(carried),
-        uncarried=tuple(dict.fromkeys(uncarried)),
+        density=density,
     )
+
+
+def _text_name(body: bytes) -> str:
+    return "XMP" if body.startswith(b"XML:com.adobe.xmp") else "text comments"
+
+
+def _with_density(metadata: Metadata) -> list[tuple[bytes, bytes]]:
+    """The chunks that a PNG gets, the print size (`pHYs`) among them."""
+    density = metadata.density
+    return [*metadata.png_chunks, *([(b"pHYs", struct.pack(">IIB", *density, 1))] if density else [])]
 
 
 def _png_chunk(name: bytes, body: Bytes) -> bytes:
@@ -184,10 +208,15 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _read_jpeg(data: bytes, path: Path) -> Metadata:
     blob: bytes | None = None
     profile: dict[int, bytes] = {}
+    density: tuple[int, int] | None = None
     uncarried = []
     further = ""
     for marker, start, end in _segments(data):
         body = data[start:end]
+        if marker == 0xE0 and body.startswith(_JFIF_MARK):
+            unit, across, down = struct.unpack_from(">BHH", body, 7)
+            factor = {1: _INCH, 2: _CENTIMETRE}.get(unit, 0)
+            density = (round(across * factor), round(down * factor)) if factor and across and down else None
         if marker == 0xE1 and body.startswith(_EXIF_MARK) and blob is None:
             blob = body[len(_EXIF_MARK) :]
         elif marker == 0xE1 and body.startswith(_XMP_MARK):
@@ -207,6 +236,7 @@ def _read_jpeg(data: bytes, path: Path) -> Metadata:
         icc=icc,
         exif=blob,
         orientation=exif.orientation(blob),
+        density=density,
         uncarried=tuple(dict.fromkeys(uncarried)),
         further=further,
     )
@@ -216,9 +246,14 @@ def _jpeg_segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
-def _write_jpeg(data: bytes, icc: bytes | None, blob: bytes | None) -> list[Bytes]:
-    """Behind JFIF's own APP0, which has to come first."""
-    at = next((end for marker, _, end in _segments(data) if marker == 0xE0), 2)
+def _write_jpeg(
+    data: bytes, icc: bytes | None, blob: bytes | None, density: tuple[int, int] | None
+) -> list[Bytes]:
+    """Behind JFIF's own APP0, which has to come first and gets the print size."""
+    begin, at = next(((start, end) for marker, start, end in _segments(data) if marker == 0xE0), (0, 2))
+    if begin and density is not None:
+        dots = (min(round(each / _INCH), 0xFFFF) for each in density)
+        data = data[: begin + 7] + struct.pack(">BHH", 1, *dots) + data[begin + 12 :]
     ours = []
     if blob is not None and len(_EXIF_MARK) + len(blob) <= _MAX_SEGMENT:
         ours.append(_jpeg_segment(0xE1, _EXIF_MARK + blob))
