@@ -33,8 +33,9 @@ def of_set(results: Mapping[str, Any], name: str) -> list[str]:
 def picture_table(results: Mapping[str, Any], name: str) -> list[str]:
     """Set5 and Set14 at every scale: the weights, bicubic (also in brackets), Lanczos."""
     lines = [
-        "| weights | set | PSNR-Y | SSIM-Y | fine detail, dB | bicubic | Lanczos |",
-        "|---|---|---|---|---|---|---|",
+        "| weights | set | PSNR-Y | Cb, Cr over the best filter | SSIM-Y | fine detail, dB "
+        "| bicubic | Lanczos |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for key in of_set(results, name):
         for data in PICTURE_SETS:
@@ -42,9 +43,14 @@ def picture_table(results: Mapping[str, Any], name: str) -> list[str]:
                 scores = results["pictures"][key][data]
                 model, bicubic, lanczos = (scores[m] for m in ("model", "bicubic", "lanczos"))
                 gain = model["psnr_y"] - bicubic["psnr_y"]
+                chroma = ", ".join(
+                    f"{model[plane] - max(scores[name][plane] for name in BEST_OF):+.2f}"
+                    for plane in ("psnr_cb", "psnr_cr")
+                )
                 lines.append(
                     f"| {key.rsplit(' ', 1)[0]} | {data} | **{model['psnr_y']:.2f}** ({gain:+.2f}) "
-                    f"| {model['ssim_y']:.4f} | {model['detail_db']:+.1f} ({bicubic['detail_db']:+.1f}) "
+                    f"| {chroma} | {model['ssim_y']:.4f} "
+                    f"| {model['detail_db']:+.1f} ({bicubic['detail_db']:+.1f}) "
                     f"| {bicubic['psnr_y']:.2f} | {lanczos['psnr_y']:.2f} |"
                 )
     return lines
@@ -60,6 +66,17 @@ def gains(rows: Iterable[Row], method: str) -> tuple[float, float]:
     return sum(over_best) / len(over_best), min(over_bicubic)
 
 
+def chroma_gains(rows: Sequence[Row], method: str) -> list[tuple[float, float]]:
+    """dB of U and of V over the best filter: the mean over clips, and the worst clip's."""
+    planes = []
+    for plane in ("psnr_u", "psnr_v"):
+        each = [
+            row["scores"][method][plane] - max(row["scores"][name][plane] for name in BEST_OF) for row in rows
+        ]
+        planes.append((sum(each) / len(each), min(each)))
+    return planes
+
+
 def video_table(results: Mapping[str, Any], key: str) -> list[str]:
     """One shipped set on video: a row for each level of compression, means over the clips."""
     rows = [row for row in results["video"] if key in row["scores"]]
@@ -71,10 +88,9 @@ def video_table(results: Mapping[str, Any], key: str) -> list[str]:
     lines = [
         f"**{key}**: means over the clips {names}; Lanczos in brackets.",
         "",
-        "| LR encoded by | strength | PSNR-Y | over the best filter | worst clip over bicubic | "
-        + " | ".join(titles[m] for m in measures)
-        + " |",
-        "|---|---|---|---|---|" + "---|" * len(measures),
+        "| LR encoded by | strength | PSNR-Y | over the best filter | worst clip over bicubic "
+        "| U, V over the best filter (worst clip) | " + " | ".join(titles[m] for m in measures) + " |",
+        "|---|---|---|---|---|---|" + "---|" * len(measures),
     ]
     for level in dict.fromkeys(row["level"] for row in rows):
         here = [row for row in rows if row["level"] == level]
@@ -84,8 +100,9 @@ def video_table(results: Mapping[str, Any], key: str) -> list[str]:
             for m in ("psnr_y", *measures)
         ]
         strength = sum(row["strength"] for row in here) / len(here)
+        chroma = ", ".join(f"{mean:+.2f} ({least:+.2f})" for mean, least in chroma_gains(here, key))
         lines.append(
-            f"| {level} | {strength:.2f} | {cells[0]} | **{gain:+.2f}** | {worst:+.2f} | "
+            f"| {level} | {strength:.2f} | {cells[0]} | **{gain:+.2f}** | {worst:+.2f} | {chroma} | "
             + " | ".join(cells[1:])
             + " |"
         )
@@ -126,6 +143,8 @@ def summary(stems: Mapping[str, str], results: Mapping[str, Any]) -> dict[str, A
         rows = [row for row in results["video"] if row["level"] == SUMMARY_LEVEL and key in row["scores"]]
         if rows:
             measured[f"{SUMMARY_LEVEL} gain"] = round(gains(rows, key)[0], 2)
+            for plane, (mean, _) in zip("UV", chroma_gains(rows, key), strict=True):
+                measured[f"{SUMMARY_LEVEL} gain of {plane}"] = round(mean, 2)
         table[stem] = {"sha256": results["weights"][f"{stem}.safetensors"], "measured": measured}
     return table
 

@@ -2,8 +2,9 @@
 
     scripts/python benchmarks/quality.py --eval FOLDER --clip FILE|FOLDER... [--frames 10]
 
-Pictures: Set5 and Set14 (folders of those names; never trained or tuned on). Video: clips, shrunk,
-encoded at several levels, decoded, upscaled; at ×2 and every other scale with a `video` set. Results go to
+Pictures: Set5 and Set14 (folders of those names; never trained or tuned on). Video: clips, shrunk by
+bicubic, encoded at several levels, decoded, upscaled, and shrunk by other kernels without encoding; at ×2 and
+every other scale with a `video` set. Results go to
 `benchmarks/results/quality.json`; the tables of `engines/*.md` and `engines/quality.json` (what
 `paragon-stream models` shows) are written from it by model_cards.py.
 """
@@ -36,6 +37,8 @@ LEVELS: Mapping[str, Encoding | None] = {
         encoder="libx265", options={"crf": "22", "preset": "medium", "x265-params": QUIET_X265}
     ),
 }
+KERNELS = {"clean, shrunk by area": "area", "clean, shrunk by Lanczos": "lanczos"}
+"""Levels without compression by other kernels than bicubic, and the kernels' names."""
 SUMMARY = REPOSITORY / "engines" / "quality.json"
 """What `paragon-stream models` shows, by file: see `paragon_stream.checkpoint.quality`."""
 
@@ -73,7 +76,10 @@ def measure_video(sets: list[ShippedSet], scale: int, clips: list[Path], frames:
             )
             for s in sets
         }
-        for row in evaluate_video(clip, LEVELS, upscalers, scale):
+        measured = evaluate_video(clip, LEVELS, upscalers, scale)
+        for level, kernel in KERNELS.items():
+            measured += evaluate_video(clip, {level: None}, upscalers, scale, degradation=kernel)
+        for row in measured:
             rows.append(
                 {
                     "clip": row.name,

@@ -71,11 +71,6 @@ class PixelFormat:
         return 3 in self.order
 
     @property
-    def has_full_chroma(self) -> bool:
-        """Whether every pixel has a colour of its own: RGB and 4:4:4."""
-        return self.family is not Family.GRAY and self.subsampling == (0, 0)
-
-    @property
     def peak(self) -> int:
         """Largest code value, 2**depth - 1."""
         return (1 << self.depth) - 1

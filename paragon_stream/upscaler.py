@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.errors import EngineError, FormatError, UsageError
-from paragon_stream.frame import ColorSpec, FrameFormat, Layout, PixelFormat, resolve_color
+from paragon_stream.frame import ColorSpec, Family, FrameFormat, Layout, PixelFormat, resolve_color
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, place
@@ -64,7 +64,7 @@ def choose_network(
         generation=options.generation,
         factor=placement.factor if placement else None,
         # A strength that was asked for means the conditioned default, whatever the source is.
-        full_chroma=source.pixel_format.has_full_chroma and strength is None,
+        rgb=source.pixel_format.family is Family.RGB and strength is None,
     )
     if strength is not None and not weights.spec.conditioned:
         raise UsageError(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant, Weights
 from paragon_stream.frame import ColorRange, Family, FrameFormat, Layout
+from paragon_stream.framejob.taps import chroma_enlarged
 from paragon_stream.geometry import Axis, Placement
 
 type Array = NDArray[np.float64]
@@ -53,9 +54,37 @@ def reference_frame(
         larger = magic_kernel(alpha[None], scale, weights.spec.alpha)[0]
         colors[3] = larger * target.pixel_format.peak / source.pixel_format.peak
     made = _subsample(large, colors, scale * margin)
+    if weights.spec.filters_chroma and _same_chroma(source, target):
+        for component in (1, 2):
+            made[component] = _filtered(source, components[component], scale)[
+                : made[component].shape[0], : made[component].shape[1]
+            ]
     if placement is not None:
         made = _placed(target, made, placement, scale)
     return _pack(target, made)
+
+
+def _same_chroma(source: FrameFormat, target: FrameFormat) -> bool:
+    facts = [
+        (f.pixel_format.family, f.pixel_format.subsampling, f.color.matrix, f.color.chroma_location)
+        for f in (source, target)
+    ]
+    return facts[0] == facts[1] and source.pixel_format.family is Family.YUV
+
+
+def _filtered(format: FrameFormat, plane: Array, scale: int) -> Array:
+    """A plane of chroma by the filter of weights that leave chroma to it, edges replicated."""
+    for axis, (factor, offset) in enumerate(_offsets(format)):
+        position = offset / (factor - 1) if factor > 1 else Fraction(0)
+        bank = chroma_enlarged(scale, factor, position)
+        plane = np.moveaxis(plane, axis, 0)
+        size = len(plane)
+        out = np.zeros((size * scale, *plane.shape[1:]))
+        for phase, taps in enumerate(bank.phases):
+            for k, weight in taps.items():
+                out[phase::scale] += float(weight) * plane[np.clip(np.arange(size) + k, 0, size - 1)]
+        plane = np.moveaxis(out, 0, axis)
+    return plane
 
 
 def rounded(planes: list[Array], target: FrameFormat) -> list[Array]:

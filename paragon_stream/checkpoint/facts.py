@@ -27,6 +27,7 @@ class Facts:
     use_norm: bool | None = None
     """Of v1, v3 and v4: whether there are norms without parameters, in the HR head (v4: behind blocks)."""
     product_limit: float = math.inf
+    filters_chroma: bool | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, str], **given: Any) -> Facts:
@@ -41,6 +42,7 @@ class Facts:
             attention=metadata.get("attention") or None,
             use_norm=_truth(metadata, "use_norm"),
             product_limit=_product_limit(metadata),
+            filters_chroma=_truth(metadata, "filters_chroma"),
         )
         facts = {name: getattr(read, name) for name in cls.__dataclass_fields__}
         facts |= {name: value for name, value in given.items() if value is not None}

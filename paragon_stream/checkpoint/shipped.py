@@ -12,8 +12,8 @@ from paragon_stream.datafiles import data_folder
 
 _NAME = re.compile(r"(?P<variant>[a-z]+)_x(?P<scale>\d+)_(?P<name>[a-z0-9-]+)\.safetensors")
 _DEFAULT_ORDER = ("video", "fidelity")
-_FULL_CHROMA_ORDER = ("fidelity", "video")
-"""For RGB and 4:4:4: `video` saw 4:2:0 alone in training, and fringes sharper chroma."""
+_RGB_ORDER = ("fidelity", "video")
+"""For RGB: `video` learned luma, and in YUV a filter takes chroma; of RGB it would fringe the colours."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -55,11 +55,11 @@ def list_shipped(folder: Path | None = None) -> list[ShippedSet]:
 
 
 def find_shipped(
-    name: str | None, *, variant: str, scale: int, full_chroma: bool = False, folder: Path | None = None
+    name: str | None, *, variant: str, scale: int, rgb: bool = False, folder: Path | None = None
 ) -> ShippedSet | None:
     """The set called `name`. Without a name the default one: `video`, else `fidelity`; in the other order
-    with `full_chroma`, for sources whose chroma is not subsampled."""
-    wanted = (name,) if name is not None else _FULL_CHROMA_ORDER if full_chroma else _DEFAULT_ORDER
+    with `rgb`, for sources of RGB."""
+    wanted = (name,) if name is not None else _RGB_ORDER if rgb else _DEFAULT_ORDER
     found = {s.name: s for s in list_shipped(folder) if (s.variant, s.scale) == (variant, scale)}
     return next((found[each] for each in wanted if each in found), None)
 

@@ -83,11 +83,11 @@ def load_weights(
     attention: str | None = None,
     use_norm: bool | None = None,
     factor: Fraction | None = None,
-    full_chroma: bool = False,
+    rgb: bool = False,
 ) -> Weights:
     """Weights from a file, from the shipped set of that name, or (None) from the default shipped set.
 
-    The default is `video`, and with `full_chroma`, for RGB and 4:4:4, `fidelity`.
+    The default is `video`, and with `rgb`, for sources of RGB, `fidelity`.
 
     `variant` and `scale` choose among the shipped sets (default realtime ×2); a file must agree with them
     where they are given. Without a `scale`, `factor` (how much the picture shall be enlarged) chooses it: the
@@ -105,7 +105,7 @@ def load_weights(
     if path is None:
         wanted_set, family = None if weights is None else str(weights), variant or "realtime"
         wanted_scale = scale or (2 if factor is None else scale_for(factor, wanted_set, variant=family))
-        shipped = find_shipped(wanted_set, variant=family, scale=wanted_scale, full_chroma=full_chroma)
+        shipped = find_shipped(wanted_set, variant=family, scale=wanted_scale, rgb=rgb)
         if shipped is None:
             raise UsageError(_nothing_shipped(weights, family, wanted_scale))
         path, name = shipped.path, shipped.name

@@ -19,6 +19,7 @@ from paragon_stream.framejob.taps import (
     IDENTITY,
     FilterBank,
     chroma_down,
+    chroma_enlarged,
     chroma_up,
     magic_kernel,
     siting_offset,
@@ -133,14 +134,24 @@ def output_plane(
     *,
     placement: Placement,
     black: float,
+    plain: bool = False,
 ) -> OutputPlane:
-    """`mix` is what one code of each of `inputs` is worth in codes of this component."""
+    """`mix` is what one code of each of `inputs` is worth in codes of this component; `plain` planes are
+    enlarged by a filter on their own grid, the same in source and target, instead of the base path."""
     factor = _factor(target, component)
     down = _banks(chroma_down, factor, target)
     terms = []
     for plane, gain in zip(inputs, mix, strict=True):
         if abs(gain) < 1e-9 * np.abs(mix).max():
             continue  # 0 but for rounding: the colour matrices undo each other
+        if plain:
+            location, factors = target.color.chroma_location, plane.factor
+            rows, columns = (
+                chroma_enlarged(spec.scale, each, position)
+                for each, position in zip(factors, (location.vertical, location.horizontal), strict=True)
+            )
+            terms.append(BaseTerm(plane=plane.component, gain=float(gain), filters=((1.0, rows, columns),)))
+            continue
         filters = []
         for weight, sharpen in ((1 - spec.alpha, IDENTITY), (spec.alpha, HALF_BAND)):
             if weight:

@@ -20,7 +20,7 @@ from paragon_stream.checkpoint import NetworkSpec, Variant, Weights
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import FormatError
-from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
+from paragon_stream.frame import ColorSpec, Family, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
 from paragon_stream.framejob.color import check_chroma_location, color_map
 from paragon_stream.framejob.components import (
@@ -218,6 +218,9 @@ def build_job(
         if isinstance(spec, FeatureSpec):  # whose pictures come from the features alone
             based, mix, offsets = (), mix[:, :0], target_colors.code_of_black
     tail_weight, tail_bias = collapse_tail(tensors, spec.scale, target_colors)
+    plain = spec.filters_chroma and _same_chroma(source, target)
+    if plain:
+        tail_weight[1:], tail_bias[1:] = 0, 0
     return FrameJob(
         source=source,
         target=target,
@@ -247,6 +250,7 @@ def build_job(
                 spec,
                 placement=placement,
                 black=float(target_colors.code_of_black[component]),
+                plain=plain and component > 0,
             )
             for component in colors(target)
         ),
@@ -281,6 +285,17 @@ def _alpha(
         black=peak,
     )
     return came, made
+
+
+def _same_chroma(source: FrameFormat, target: FrameFormat) -> bool:
+    """Whether U and V of the target are the source's, enlarged: the same grid, matrix and family."""
+    a, b = source.pixel_format, target.pixel_format
+    return (
+        a.family is b.family is Family.YUV
+        and a.subsampling == b.subsampling
+        and source.color.matrix == target.color.matrix
+        and (a.subsampling == (0, 0) or source.color.chroma_location == target.color.chroma_location)
+    )
 
 
 def _check(format: FrameFormat) -> None:

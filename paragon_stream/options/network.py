@@ -14,7 +14,7 @@ class UpscalerOptions:
 
     `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. Without
     `scale`, the smallest shipped network that is enough for `to` runs. `weights` None is the default set:
-    `video`, but `fidelity` for RGB and 4:4:4, unless `strength` is a number.
+    `video`, but `fidelity` for RGB, unless `strength` is a number.
     """
 
     variant: str | None = option(

@@ -24,6 +24,7 @@ from paragon_stream.errors import CheckpointError, OutputError, ParagonError, Us
 from paragon_stream.train.adversarial import Adversary
 from paragon_stream.train.data.batches import Batch, Batches, turned, turned_back
 from paragon_stream.train.depthwise import speed_up
+from paragon_stream.train.expansion import collapsed, expand
 from paragon_stream.train.log import Log
 from paragon_stream.train.losses import Loss
 from paragon_stream.train.network import TrainableNet
@@ -81,11 +82,14 @@ class Training:
             unit_variance_start(self.net, batches(0).lr, generator)
         else:
             start_from(self.net, init, batches(0).lr, generator)
+        if recipe.network.expand:
+            expand(self.net, recipe.network.expand, generator)
         self.net.to(self.device).to(memory_format=torch.channels_last)
-        speed_up(self.net)
+        if self.device.type == "cpu":
+            speed_up(self.net)
         self.average = MovingAverage(self.net, recipe.optimiser.ema)
         self.optimiser = make_optimiser(self.net, recipe.optimiser)
-        self.loss = Loss(recipe.loss, chroma=recipe.chroma)
+        self.loss = Loss(recipe.loss, chroma=recipe.chroma, halved_too=not recipe.network.filters_chroma)
         self.adversary = Adversary(recipe.adversarial, self.device) if recipe.adversarial.weight else None
         self.forward = torch.compile(self.net) if recipe.compile else self.net
         self.step = 0
@@ -170,10 +174,13 @@ class Training:
         )
 
     def averaged(self) -> TrainableNet:
-        """A copy of the network with the averaged weights, in eval mode."""
+        """A copy of the network with the averaged weights, in its plain form, in eval mode."""
         shadow = self._new_network()
+        if self.recipe.network.expand:
+            expand(shadow, self.recipe.network.expand, torch.Generator())
         shadow.load_state_dict(self.average.state)
-        return shadow.to(self.device).to(memory_format=torch.channels_last).eval()
+        plain = collapsed(shadow) if self.recipe.network.expand else shadow
+        return plain.to(self.device).to(memory_format=torch.channels_last).eval()
 
     def save_best(self, network: TrainableNet) -> None:
         """The weights in upstream's form, with full metadata."""
@@ -191,6 +198,8 @@ class Training:
         }
         if recipe.network.variant == "stream":
             metadata["product_limit"] = f"{SAFE_PRODUCT:g}"
+        if recipe.network.filters_chroma:
+            metadata["filters_chroma"] = "true"
         if network.spec.window:
             metadata["window_size"] = str(network.spec.window)
         tensors = {key: value.numpy() for key, value in network.release_state().items()}

@@ -24,7 +24,10 @@ from paragon_stream.train.data.resample import KERNELS
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe:
     """What is trained. `conditioned` networks take the strength of compression; `alpha` is the base path's
-    share of the half-band filter.
+    share of the half-band filter. With `filters_chroma` the chroma of video takes a plain filter
+    (`framejob.taps.chroma_enlarged`) and is not learned from clips; the saved file says so. With `expand`
+    dense layers are learned as products of matrices of that width (`train.expansion`); what is saved is the
+    same network.
 
     A key `config` names a traiNNer-redux file (relative to the recipe), which then tells variant, scale
     and alpha; here they may only be repeated.
@@ -34,6 +37,8 @@ class NetworkRecipe:
     scale: int = 2
     alpha: float = 0.0
     conditioned: bool = False
+    filters_chroma: bool = False
+    expand: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,8 +238,9 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
     if recipe.network.variant == "photo" and data.patch % USUAL_WINDOW:
         raise UsageError(f"patch must be a multiple of photo's windows of {USUAL_WINDOW}, not {data.patch}")
-    if data.drawings < 0:
-        raise UsageError(f"[data] drawings must not be negative, not {data.drawings}")
+    for name, number in (("[data] drawings", data.drawings), ("[network] expand", recipe.network.expand)):
+        if number < 0:
+            raise UsageError(f"{name} must not be negative, not {number}")
     if data.stills < 1 and data.clips < 1:
         raise UsageError("[data] needs stills or clips")
     if not 0 <= data.patterns < 1:

@@ -64,7 +64,7 @@ def test_chroma_of_444_is_no_worse_than_bicubic() -> None:
     truth = [to_codes(np.asarray(plane, np.float32)) for plane in (luma, *(c + 128 for c in chroma(rgb)))]
     low = tuple(to_codes(shrink(plane.astype(np.float32), 2)) for plane in truth)
     with Upscaler(width=96, height=96, pixel_format="yuvj444p") as upscaler:
-        assert upscaler.weights.name == "fidelity"
+        assert upscaler.weights.name == "video"
         made = upscaler(low)
     for ours, small, original in zip(made[1:], low[1:], truth[1:], strict=True):
         plain = to_codes(enlarge(small.astype(np.float32), 2))
@@ -78,7 +78,7 @@ def test_chroma_of_444_is_no_worse_than_bicubic() -> None:
         ("nv12", "auto", "video"),
         ("yuv422p10le", None, "video"),
         ("gray", None, "video"),
-        ("yuv444p", None, "fidelity"),
+        ("yuv444p", None, "video"),
         ("rgb24", "auto", "fidelity"),
         ("gbrp10le", None, "fidelity"),
         ("rgb24", 0.4, "video"),

@@ -20,9 +20,10 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> Any:
     return model_cards
 
 
-def scores(psnr: float, vmaf: float = 80.0) -> dict[str, float]:
+def scores(psnr: float, vmaf: float = 80.0, chroma: float = 44.0) -> dict[str, float]:
     return {
         "psnr_y": psnr,
+        **dict.fromkeys(("psnr_u", "psnr_v", "psnr_cb", "psnr_cr"), chroma),
         "ssim_y": 0.9,
         "detail_db": -4.0,
         "psnr_t": psnr + 1,
@@ -38,7 +39,7 @@ def row(
     return {"clip": clip, "level": level, "strength": strength, "frames": 10, "scale": 2, "scores": methods}
 
 
-PICTURES = {"model": scores(37.0), "bicubic": scores(33.5), "lanczos": scores(34.0)}
+PICTURES = {"model": scores(37.0, chroma=43.5), "bicubic": scores(33.5), "lanczos": scores(34.0)}
 RESULTS: dict[str, Any] = {
     "weights": {"realtime_x2_video.safetensors": "abc", "stream_x3_fidelity.safetensors": "def"},
     "pictures": {
@@ -48,7 +49,7 @@ RESULTS: dict[str, Any] = {
     },
     "video": [
         row("a", "clean", 0.0, scores(41), bicubic=scores(39), lanczos=scores(40)),
-        row("b", "clean", 0.0, scores(51), bicubic=scores(49.5), lanczos=scores(49)),
+        row("b", "clean", 0.0, scores(51, chroma=46), bicubic=scores(49.5), lanczos=scores(49)),
         row("a", "H.264 CRF 23", 0.7, scores(36, 88), bicubic=scores(36.2), lanczos=scores(35)),
     ],
 }
@@ -59,7 +60,9 @@ def test_gains_are_over_the_better_filter_clip_by_clip(cards: Any) -> None:
     table = cards.video_table(RESULTS, "realtime ×2 video")
     assert table[0].startswith("**realtime ×2 video**: means over the clips a, b")
     clean, hard = table[4:]
-    assert clean.startswith("| clean | 0.00 | 46.00 (44.50) | **+1.25** | +1.50 | 0.9000 (0.9000) | 47.00")
+    assert clean.startswith(
+        "| clean | 0.00 | 46.00 (44.50) | **+1.25** | +1.50 | +1.00 (+0.00), +1.00 (+0.00) | 0.9000 (0.9000)"
+    )
     assert hard.startswith("| H.264 CRF 23 | 0.70 | 36.00 (35.00) | **-0.20** | -0.20 |")
     assert hard.endswith("| 88.0 (80.0) | 85.0 (77.0) |")
     assert cards.video_table(RESULTS, "stream ×3 fidelity") == []
@@ -72,7 +75,7 @@ def test_every_variant_and_scale_of_a_set_is_in_its_card(cards: Any) -> None:
         [" realtime ×2 ", " Set14 ", " **37.00** (+3.50) "],
         [" stream ×3 ", " Set5 ", " **37.00** (+3.50) "],
     ]
-    assert fidelity[2].endswith("| 0.9000 | -4.0 (-4.0) | 33.50 | 34.00 |")
+    assert fidelity[2].endswith("| -0.50, -0.50 | 0.9000 | -4.0 (-4.0) | 33.50 | 34.00 |")
     video = cards.card_tables(RESULTS, "video")
     assert video[2].startswith("| realtime ×2 | Set5 |")
     assert any("H.264 CRF 23" in line for line in video)
@@ -83,7 +86,12 @@ def test_the_summary_is_bound_to_the_file(cards: Any) -> None:
     table = cards.summary(stems, RESULTS)
     assert table["realtime_x2_video"] == {
         "sha256": "abc",
-        "measured": {"Set5 PSNR-Y": 37.0, "H.264 CRF 23 gain": -0.2},
+        "measured": {
+            "Set5 PSNR-Y": 37.0,
+            "H.264 CRF 23 gain": -0.2,
+            "H.264 CRF 23 gain of U": 0.0,
+            "H.264 CRF 23 gain of V": 0.0,
+        },
     }
     assert table["stream_x3_fidelity"]["measured"] == {"Set5 PSNR-Y": 37.0}
 

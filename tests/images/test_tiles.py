@@ -8,7 +8,7 @@ from clips import scene
 
 from paragon_stream import Upscaler
 from paragon_stream.checkpoint import load_weights
-from paragon_stream.frame import PIXEL_FORMATS, FrameFormat
+from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat
 from paragon_stream.geometry import enlarged, parse_size, place
 from paragon_stream.media.facts.image_kinds import JFIF, SRGB
 from paragon_stream.tiles import PictureUpscaler
@@ -27,7 +27,7 @@ def run_tiled(
     shapes = target.plane_shapes(placement.columns.total, placement.rows.total)
     outputs = [np.empty(shape, depth) for shape in shapes]
     with PictureUpscaler(OPTIONS, tile=tile) as up:
-        weights = load_weights(None, full_chroma=source.pixel_format.has_full_chroma)
+        weights = load_weights(None, rgb=source.pixel_format.family is Family.RGB)
         up.run((weights, placement), source, planes, target, color, outputs)
     return outputs
 

@@ -46,6 +46,7 @@ def recognise_release(tensors: Tensors, facts: Facts) -> tuple[ReleaseSpec, tupl
         alpha=facts.alpha or 0.0,
         conditioned=STRENGTH_TENSOR in tensors,
         product_limit=facts.product_limit,
+        filters_chroma=bool(facts.filters_chroma),
         window=_window(variant, features, facts) if attends else 0,
         tokens=size(tensors, "body.0.blocks.0.token_ca.token_dict", 1) if variant is Variant.PRO else 0,
     )
