@@ -29,6 +29,7 @@ from paragon_stream.train.data.planes import subsampled, to_rgb  # noqa: E402
 from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
 from paragon_stream.train.data.shards import Shard  # noqa: E402
 from paragon_stream.train.depthwise import speed_up  # noqa: E402
+from paragon_stream.train.expansion import collapsed, expand  # noqa: E402
 from paragon_stream.train.loop import STATE_FILE, DivergedError, Training  # noqa: E402
 from paragon_stream.train.losses import TERMS, Loss, planes_error  # noqa: E402
 from paragon_stream.train.network import TrainableNet  # noqa: E402
@@ -307,6 +308,50 @@ def test_the_faster_depthwise_gradient_is_the_gradient() -> None:
         results.append([y.detach(), leaf.grad, layer.weight.grad, layer.bias.grad])
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["realtime", "stream"])
+def test_bf16_gradients_are_those_of_fp32(variant: str) -> None:
+    x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    x = x.contiguous(memory_format=torch.channels_last)
+    gradients = []
+    for bf16 in (False, True):
+        net = TrainableNet(variant, 2)
+        unit_variance_start(net, x, torch.Generator().manual_seed(2))
+        speed_up(net.to(memory_format=torch.channels_last))
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            result = net(x)
+        (result.float() - 0.5).square().mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
+    assert torch.isfinite(gradients[1]).all()
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+def test_an_expanded_network_is_the_same_network_and_is_saved_as_one(tmp_path: Path) -> None:
+    x = Batches([still(1)], scale=2, patch=32, batch=2)(0).lr
+    net = TrainableNet("realtime", 2)
+    unit_variance_start(net, x, torch.Generator().manual_seed(1))
+    before, names, count = net(x).detach(), set(net.state_dict()), sum(p.numel() for p in net.parameters())
+    expand(net, 64, torch.Generator().manual_seed(2))
+    assert sum(p.numel() for p in net.parameters()) > 2 * count
+    torch.testing.assert_close(net(x).detach(), before, atol=1e-5, rtol=0)
+    plain = collapsed(net)
+    assert set(plain.state_dict()) == names
+    torch.testing.assert_close(plain(x).detach(), before, atol=1e-5, rtol=0)
+    network = NetworkRecipe(variant="realtime", expand=64, filters_chroma=True)
+    training(tmp_path, replace(RECIPE, network=network)).run()
+    spec = load_weights(tmp_path / "best.safetensors").spec
+    assert (spec.features, spec.filters_chroma) == (16, True)
+
+
+def test_chroma_of_420_counts_nothing_where_a_filter_makes_it() -> None:
+    truth = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    blue = truth + 0.1 * torch.tensor([0.0, -0.344136, 1.772]).view(1, 3, 1, 1)
+    halved = torch.tensor([True, True])
+    loss = Loss({"l2": 1.0}, chroma=0.3, halved_too=False)
+    assert float(loss(blue, truth, halved)) < 1e-9 < float(loss(blue, truth, ~halved))
+    gray = truth + 0.1
+    assert float(loss(gray, truth, halved)) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_soap_solves_a_badly_conditioned_problem_that_adam_does_not() -> None:
