@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +54,25 @@ def adapters() -> list[AdapterInfo]:
 
 def open_adapters() -> list[Any]:
     """wgpu's objects of `adapters()`."""
+    _prepare()
     with errors("looking for GPUs"):
         found = wgpu.gpu.enumerate_adapters_sync()
     # OpenGL shows the same GPUs once more, and without what is needed here.
     usable = [each for each in found if each.info["backend_type"] != "OpenGL"]
     order = [*_KINDS]
     return sorted(usable, key=lambda each: _rank(order, each.info["adapter_type"]))
+
+
+def _prepare() -> None:
+    """What must be so before a Vulkan driver is loaded.
+
+    Mesa's drivers and Triton, which torch compiles by, each bring an LLVM. The process crashes where Mesa's is
+    loaded first. Vulkan's loader complains on standard error where XDG_RUNTIME_DIR is not set, as in services.
+    """
+    if importlib.util.find_spec("triton") is not None:
+        with suppress(ImportError, OSError):
+            importlib.import_module("triton._C.libtriton")
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
 
 
 def _rank(order: Sequence[str], kind: str) -> int:
