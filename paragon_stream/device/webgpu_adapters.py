@@ -66,8 +66,9 @@ def open_adapters() -> list[Any]:
 def _prepare() -> None:
     """What must be so before a Vulkan driver is loaded.
 
-    Mesa's drivers and Triton, which torch compiles by, each bring an LLVM. The process crashes where Mesa's is
-    loaded first. Vulkan's loader complains on standard error where XDG_RUNTIME_DIR is not set, as in services.
+    Mesa's drivers and Triton, which torch compiles by, each bring an LLVM. The process crashes where Mesa's
+    is loaded first. Vulkan's loader complains on standard error where XDG_RUNTIME_DIR is not set, as in
+    services.
     """
     if importlib.util.find_spec("triton") is not None:
         with suppress(ImportError, OSError):
