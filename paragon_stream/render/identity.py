@@ -42,19 +42,19 @@ def identity_of(
     settings = " ".join(f"{key}={value}" for key, value in output.job.settings.items())
     chapters = f"chapters {output.options.chapters}"
     added = [f"{fingerprint(file.path)}: {', '.join(map(str, file.streams))}" for file in output.added]
-    return {
+    facts = {
         "source data": _content(info),
         "frame selection": f"video {video.index}, {info.cut}, {video.fields}, {video.average_rate} fps",
         "weights": f"{weights.sha256 or weights.name}, {spec!r}, {options.precision}",
-        "strength settings": ("by frame" if strength is None else str(strength))
-        if spec.conditioned
-        else "unused",
         "size settings": f"{output.target!r}, {placement}, {fit_of_changes(options)}",
         "encoder settings": f"{output.job.encoder.name} {settings}",
         "tracks": "; ".join([*map(str, output.streams), *added, chapters]),
         "FFmpeg version": versions()["FFmpeg"],
         "paragon-stream version": __version__,
     }
+    if spec.conditioned:  # others compute the same at every strength
+        facts["strength settings"] = "by frame" if strength is None else str(strength)
+    return facts
 
 
 def _content(info: MediaInfo) -> str:

@@ -106,7 +106,8 @@ class WorkDir:
         known = self._known()
         if left and resume:
             if known != identity:
-                other = sorted(key for key in known if known.get(key) != identity.get(key))
+                both = known.keys() & identity.keys()
+                other = sorted(key for key in both if known[key] != identity[key])
                 what = f"was made with different {', '.join(other)}" if other else "cannot be resumed"
                 raise OutputError(
                     f"the unfinished {left[0]} {what}: repeat the command that it was made with, "
