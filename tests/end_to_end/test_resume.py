@@ -125,6 +125,7 @@ def test_codecs_with_their_reordering(
         wish["pix_fmt"] = "yuv422p10le"
     out, whole = tmp_path / f"out.{suffix}", tmp_path / f"whole.{suffix}"
     break_at(monkeypatch, clip, out, 70, **wish)
+    kept = read_frames(tmp_path / f"out.{suffix}.paragon" / f"out.{suffix}")
     report = upscale(clip, out, resume=True, **wish)
     assert report.resumed_at >= 12  # x265 holds some forty back
     upscale(clip, whole, **wish)
@@ -133,7 +134,8 @@ def test_codecs_with_their_reordering(
     for number, ((_, planes), (_, wanted)) in enumerate(zip(found, expected, strict=True)):
         error = np.mean((planes[0].astype(float) - wanted[0]) ** 2)
         assert error < 25 * (16 if codec == "prores_ks" else 1), number
-        assert error == 0 or number >= report.resumed_at
+    for number in range(report.resumed_at):  # to the bit what was there; x264 itself differs now and then
+        assert all(map(np.array_equal, found[number][1], kept[number][1])), number
     if suffix != "ts":  # whose sound is packed otherwise with the pictures
         assert_same_companions(out, whole)
     with av.open(str(out)) as file:
