@@ -1,5 +1,5 @@
 // ParagonSR2 realtime x2, hook LUMA, made by paragon-stream
-// Weights: fidelity, sha256 9542cb2588f37e4bca4c126daec106ac7d65f386ed742504416e5c1bb37137ad
+// Weights: fidelity, sha256 cce6addd51d71797ccfcc0345306fd9d629acc7b4f643b606311275649248e67
 // Copyright (c) 2026 The paragon-stream developers
 // SPDX-License-Identifier: MIT
 //

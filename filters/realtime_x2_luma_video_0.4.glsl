@@ -1,5 +1,5 @@
 // ParagonSR2 realtime x2, hook LUMA, made by paragon-stream
-// Weights: video, sha256 c0ef59f6939b1b84290633a33cf47340c38d4f69c8b683bdf005a99c9d4f2f84, strength 0.4
+// Weights: video, sha256 0bd6d3f877b9a9df2d2f526fa1539987f2c01a474ff4e870a1593b126afac665, strength 0.4
 // Copyright (c) 2026 The paragon-stream developers
 // SPDX-License-Identifier: MIT
 //

@@ -82,6 +82,10 @@ def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:
     return replace(info, cut=cut, video=replace(video, frames=_frames(info, cut)))
 
 
+_ROUNDING = Fraction(1, 20)
+"""Of a frame: headers give lengths in milliseconds, or as floats."""
+
+
 def _frames(info: MediaInfo, cut: Cut) -> int | None:
     """How many frames to expect in `cut`; an estimate."""
     video = info.video
@@ -93,7 +97,7 @@ def _frames(info: MediaInfo, cut: Cut) -> int | None:
         end = source_end if end is None else min(end, source_end)
     if end is None or not video.shown_rate:
         return None
-    return max(1, math.ceil((end - cut.start) * video.shown_rate))
+    return max(1, math.ceil((end - cut.start) * video.shown_rate - _ROUNDING))
 
 
 def _nothing_there(info: MediaInfo, wanted: Range, end: Fraction | None) -> str:

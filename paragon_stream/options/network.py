@@ -35,7 +35,7 @@ class UpscalerOptions:
         metavar="N",
     )
     generation: str | None = option(
-        None, "Generation of the network, where the tensors of several are alike: p2r3, p2v2 …", metavar="G"
+        None, "Generation of the network, where the tensors of several are alike: p2r3 or p2v2.", metavar="G"
     )
     strength: str | float | None = option(
         None,

@@ -10,7 +10,7 @@ from paragon_stream.frame import FrameFormat
 from paragon_stream.geometry import Fit, fill
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.trace import Trace
-from paragon_stream.runtimes import Flavour, Plane
+from paragon_stream.runtimes import CPU_ENGINES, Flavour, Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
 
 SPARE_SLOTS = 4
@@ -37,7 +37,9 @@ class Upscalers:
         self.first = first
         self._flavour = flavour
         self._grain = grain
-        self._options = replace(options, engine=first.session.engine)
+        # A GPU is chosen once. On the CPU, `auto` may take another engine for another format.
+        engine = options.engine if first.session.engine in CPU_ENGINES else first.session.engine
+        self._options = replace(options, engine=engine)
         self._fit = fit_of_changes(options)
         self._all: dict[FrameFormat, Upscaler] = {first.source: first}
         self._slots: dict[FrameFormat, list[Slot[Plane]]] = {}

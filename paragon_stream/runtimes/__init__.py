@@ -1,9 +1,10 @@
 """Ways to run a frame job; one file per runtime."""
 
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Runtime, Session, SessionOptions
-from paragon_stream.runtimes.registry import ENGINES, gpu_of, installed_engines, runtime
+from paragon_stream.runtimes.registry import CPU_ENGINES, ENGINES, gpu_of, installed_engines, runtime
 
 __all__ = [
+    "CPU_ENGINES",
     "ENGINES",
     "Flavour",
     "Plane",

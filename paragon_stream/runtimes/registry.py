@@ -45,6 +45,9 @@ _RUNTIMES = {
     "null": _Entry("paragon_stream.runtimes.null", None),
 }
 
+CPU_ENGINES = ("native", "openvino", "onnxruntime")
+"""Those that never run on a GPU."""
+
 ENGINES = ("auto", *_RUNTIMES)
 """What `--engine` takes."""
 

@@ -160,7 +160,12 @@ def test_interruption(tmp_path: Path, name: str, background: bool) -> None:
     out.write_bytes(b"precious")
     command = [sys.executable, "-m", "paragon_stream", str(source), str(out), "--overwrite"]
     shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if background else []
-    with subprocess.Popen([*shell, *command], stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        [*shell, *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests may run under nohup
+    ) as running:
         assert running.stderr is not None
         assert "frame" in running.stderr.readline()
         if background:

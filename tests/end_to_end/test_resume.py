@@ -240,7 +240,7 @@ def test_from_the_command_line(
     assert run([*command, "--resume"]) == 1  # it is there now
     assert run([*command[2:], "--resume", str(clip), str(tmp_path / "new.mkv")]) == 0  # nothing to go on with
     assert run([str(clip), str(tmp_path / "out.y4m"), "--resume"]) == 2
-    assert "--resume goes on with video files" in capsys.readouterr().err
+    assert "--resume continues video files" in capsys.readouterr().err
 
 
 def test_a_leftover_of_which_nothing_can_be_read(

@@ -11,7 +11,7 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import load_weights
-from paragon_stream.frame import FrameFormat
+from paragon_stream.frame import Family, FrameFormat
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.runtimes import SessionOptions, runtime
 
@@ -65,9 +65,10 @@ class Engine:
     """A session of one format, without VapourSynth."""
 
     def __init__(self, source: FrameFormat, weights: str | Path | None = None) -> None:
-        job = build_job(load_weights(weights, variant="realtime", scale=2), source)
+        rgb = source.pixel_format.family is Family.RGB
+        job = build_job(load_weights(weights, variant="realtime", scale=2, rgb=rgb), source)
         self.job = job
-        self.session = runtime("openvino").compile(job, SessionOptions())
+        self.session = runtime().compile(job, SessionOptions())
 
     def __call__(self, planes: Planes, strength: float = 0.0) -> Planes:
         order = self.job.source.pixel_format.order

@@ -216,7 +216,7 @@ def test_strength(variant: str, strength: float) -> None:
 
 def test_strength_changes_the_picture(engine: str) -> None:
     network = random_weights(random_spec(conditioned=True))
-    job = build_job(network, frame_format("yuv420p", 22, 18))
+    job = build_job(network, frame_format("yuv420p10le", 22, 18))
     planes = noise(job.source)
     weak, strong = run(engine, job, planes, 0.0), run(engine, job, planes, 1.0)
     assert np.abs(weak[0].astype(int) - strong[0]).max() > 1

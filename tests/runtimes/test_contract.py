@@ -274,8 +274,9 @@ def test_unknown_engine() -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMPUTING if name != "native"])
 def test_an_absent_package_is_a_line_with_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, name.replace("-", "_"), None)
-    wanted = "cuda-bindings nvidia-cuda-nvrtc" if name == "cuda" else name
+    package = "wgpu" if name == "webgpu" else name
+    monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    wanted = "cuda-bindings nvidia-cuda-nvrtc" if name == "cuda" else package
     assert name not in installed_engines()
     with pytest.raises(
         UsageError, match=rf"the engine {name} needs .*: \S+ -m pip install {re.escape(wanted)}$"
