@@ -12,6 +12,7 @@ from typing import Any
 
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.rational import as_fraction
 
 _ADTS_MASK = 0xF0
 _NO_TIME = -(1 << 62)
@@ -65,7 +66,7 @@ def read_packets(path: Path, *, bare: Collection[int] = ()) -> FileLog:
     with open_source(path) as source:
         log.tags = dict(source.metadata)
         for chapter in source.chapters():
-            unit = _fraction(chapter["time_base"])
+            unit = as_fraction(chapter["time_base"])
             title = dict(chapter.get("metadata") or {}).get("title", "")
             log.chapters.append((chapter["start"] * unit, chapter["end"] * unit, title))
         for stream in source.streams:
@@ -73,7 +74,8 @@ def read_packets(path: Path, *, bare: Collection[int] = ()) -> FileLog:
                 attached: Any = stream
                 log.attachments[stream.index] = _hash(bytes(attached.data or b""))
             else:
-                log.streams[stream.index] = PacketLog(_fraction(stream.time_base), tags=dict(stream.metadata))
+                unit = as_fraction(stream.time_base)
+                log.streams[stream.index] = PacketLog(unit, tags=dict(stream.metadata))
         try:
             for packet in source.demux():
                 if packet.size:
@@ -101,7 +103,3 @@ def _payload(data: bytes) -> bytes:
 
 def _hash(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
-
-
-def _fraction(value: Any) -> Fraction:
-    return Fraction(value.numerator, value.denominator)
