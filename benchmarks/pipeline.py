@@ -80,8 +80,8 @@ class Parts:
     def compute(self, *, keep: bool = False) -> None:
         options = UpscalerOptions(variant="realtime", scale=SCALE, threads=self.threads)
         with Upscaler.for_format(self.info.video.format, options, flavour=Flavour.THROUGHPUT) as upscaler:
-            lanes = upscaler.session.in_flight
-            outputs = [allocate_planes(upscaler.target) for _ in range(lanes)]
+            in_flight = upscaler.session.in_flight
+            outputs = [allocate_planes(upscaler.target) for _ in range(in_flight)]
             pending: deque[tuple[Completion, Planes, Timing]] = deque()
 
             def wait() -> None:
@@ -91,9 +91,9 @@ class Parts:
                     self.results.append((tuple(plane.copy() for plane in planes), timing))
 
             for number, (planes, timing) in enumerate(self.sources):
-                if len(pending) == lanes:
+                if len(pending) == in_flight:
                     wait()
-                output = outputs[number % lanes]
+                output = outputs[number % in_flight]
                 pending.append((upscaler.run(planes, output), output, timing))
             while pending:
                 wait()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from paragon_stream import process
+from paragon_stream import resource_usage
 from paragon_stream.options.option import called_with, option, part
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.progress import RenderProgress
@@ -65,6 +65,6 @@ def upscale(call: UpscaleCall) -> Report:
     Raises a `ParagonError` (see `paragon_stream.errors`), or
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
     """
-    usage = process.Usage()
+    usage = resource_usage.Usage()
     plan = plan_render(part(call, RenderRequest))
     return run(plan, trace=call.trace, on_progress=call.on_progress, on_warning=call.on_warning, usage=usage)

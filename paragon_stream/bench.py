@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from paragon_stream import process
+from paragon_stream import resource_usage
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.pipeline.slot import Completion
@@ -70,7 +70,7 @@ def bench(
             start = time.perf_counter()
             up.run(*slots[0]).wait()
             latencies.append(time.perf_counter() - start)
-        start, start_cpu = time.perf_counter(), process.cpu_seconds()
+        start, start_cpu = time.perf_counter(), resource_usage.cpu_seconds()
         pending: deque[Completion] = deque()
         for n in range(frames):
             if len(pending) == len(slots):
@@ -80,7 +80,7 @@ def bench(
             pending.append(up.run(*slots[n % len(slots)]))
         while pending:
             pending.popleft().wait()
-        wall, cpu = time.perf_counter() - start, process.cpu_seconds() - start_cpu
+        wall, cpu = time.perf_counter() - start, resource_usage.cpu_seconds() - start_cpu
         return BenchResult(
             engine=up.session.engine,
             precision=up.session.precision,

@@ -138,13 +138,13 @@ def parse_fit(text: str | None, size: TargetSize | None) -> Fit:
 
 
 def place(
-    source: FrameFormat, wanted: TargetSize, fit: Fit = Fit.INSIDE, *, grain: int = 1, turned: bool = False
+    source: FrameFormat, wanted: TargetSize, fit: Fit = Fit.INSIDE, *, grain: int = 1, sideways: bool = False
 ) -> Placement:
     """Where the picture of `source` goes so that it has the size `wanted`.
 
-    A factor keeps the shape of samples. A box makes them square, so that display aspect stays what it is; for
-    a source that is shown `turned` by a quarter, the box is as seen. Sides that follow from the aspect are
-    rounded to multiples of `grain`: video wants even ones.
+    A factor keeps the sample aspect ratio. A box makes samples square and keeps the display aspect ratio. For
+    a source that is shown `sideways` (rotated by 90° or 270°), the box is the size as displayed. Sides that
+    follow from the aspect ratio are rounded to multiples of `grain`; video encoders need even ones.
 
     Raises FormatError where that would not enlarge the picture.
     """
@@ -156,7 +156,7 @@ def place(
         return Placement(rows=rows, columns=columns, sample_aspect_ratio=aspect)
     shown = _shown(source, Fraction(1))
     box = wanted.box
-    if (wanted.turns and shown[0] < shown[1]) or (not wanted.turns and turned):
+    if (wanted.turns and shown[0] < shown[1]) or (not wanted.turns and sideways):
         box = box[1], box[0]
     placement = fill(source, box, fit, grain=grain)
     columns, rows = placement.columns, placement.rows

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-from paragon_stream import process
+from paragon_stream import resource_usage
 from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.errors import InputError, LossError, ParagonError, UsageError
 from paragon_stream.frame import PixelFormat, requested_pixel_format
@@ -26,10 +26,10 @@ from paragon_stream.media.facts.image_kinds import (
     is_other_picture,
     kind_for,
     storage,
-    turned,
+    transposed_format,
 )
 from paragon_stream.media.facts.source import check_local, check_name
-from paragon_stream.media.frames.changes import counted
+from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import not_embedded
 from paragon_stream.media.images.numbering import numbering
@@ -131,7 +131,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     its result says why. A single file's failure is raised, as is KeyboardInterrupt; so are a UsageError and
     an unknown network, at once. With `strict`, losses are failures.
     """
-    usage = process.Usage()
+    usage = resource_usage.Usage()
     options = part(call, UpscalerOptions)
     size = parse_size(call.to)
     wishes = _Wishes(
@@ -196,7 +196,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
             device=session.device if session else "",
             threads=call.threads,
             model=ModelReport.of(network),
-            peak_rss_bytes=process.peak_rss(),
+            peak_rss_bytes=resource_usage.peak_rss(),
             warnings=tuple(passed_over),
         )
 
@@ -302,7 +302,7 @@ def _one(
         turn = picture.metadata.orientation
         asked = parse_strength(options.strength)
         strength = picture.strength if asked is None else asked
-        network = choose_network(picture.format, options, grain=wishes.grain, turned=swaps_sides(turn))
+        network = choose_network(picture.format, options, grain=wishes.grain, sideways=swaps_sides(turn))
         height, width = network[1].rows.total, network[1].columns.total
         if swaps_sides(turn):
             height, width = width, height
@@ -318,7 +318,7 @@ def _one(
         if wishes.strict and losses:
             raise LossError("--strict: " + "; ".join(losses))
         canvas = Canvas(how, width, height)
-        pixels = turned(how.pixels) if swaps_sides(turn) else how.pixels
+        pixels = transposed_format(how.pixels) if swaps_sides(turn) else how.pixels
         assert pixels is not None, "see _storage"
         upscaler.run(
             network,
@@ -357,7 +357,7 @@ def _storage(kind: ImageKind, picture: Picture, wishes: _Wishes, *, lossless: bo
     turn = picture.metadata.orientation
     odd = picture.format.width % 2 or picture.format.height % 2
     like = picture.format.pixel_format
-    across = turned(wishes.pixel_format or like) if swaps_sides(turn) else like
+    across = transposed_format(wishes.pixel_format or like) if swaps_sides(turn) else like
     if swaps_sides(turn) and wishes.pixel_format is None and across is not None:
         picture = replace(picture, format=replace(picture.format, pixel_format=across))
     return storage(

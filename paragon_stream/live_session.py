@@ -17,7 +17,7 @@ from time import perf_counter
 from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
-from paragon_stream.media.live.sink import LiveSink, SteadyWriter
+from paragon_stream.media.live.sink import LiveSink, ReconnectingWriter
 from paragon_stream.media.live.writer import LiveWriter, LiveY4mWriter
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.pipeline.latency import LatencyMeter
@@ -99,7 +99,7 @@ class LiveSession:
     @property
     def output_away(self) -> bool:
         """Whether a server that broke off is being tried again just now."""
-        return isinstance(self.sink, SteadyWriter) and self.sink.away
+        return isinstance(self.sink, ReconnectingWriter) and self.sink.away
 
     @property
     def failure(self) -> str | None:
@@ -170,7 +170,7 @@ class LiveSession:
 
     def _came_back(self, broke: OutputError) -> bool:
         """Wait until the output that `broke` off goes on. False: the user stopped meanwhile. Else raises."""
-        if not isinstance(self.sink, SteadyWriter):
+        if not isinstance(self.sink, ReconnectingWriter):
             raise broke
         back = self.sink.reopen(broke)
         if not back and not self.stopping:
@@ -224,7 +224,7 @@ class LiveMeter:
             self._over_since = now if self._over_since is None else self._over_since
             waited = now - self._over_since > (_GRACE if session.stopping else _LONG_GRACE)
             waited |= session.stopping.urgent or session.output_away  # there is nothing more to try it for
-            if waited and isinstance(session.sink, (LiveWriter, LiveY4mWriter, SteadyWriter)):
+            if waited and isinstance(session.sink, (LiveWriter, LiveY4mWriter, ReconnectingWriter)):
                 session.sink.give_up()
         self.tell_events()
         self._seen.append((now, session.frames_in, session.computed, session.delivered))
@@ -245,7 +245,7 @@ class LiveMeter:
         """Pass on what the threads of source and output have to tell."""
         session = self._session
         told = [session.feed.events]
-        if isinstance(session.sink, SteadyWriter):
+        if isinstance(session.sink, ReconnectingWriter):
             told.append(session.sink.events)
         for events in told:
             while events:

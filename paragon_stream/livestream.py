@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from paragon_stream import process
+from paragon_stream import resource_usage
 from paragon_stream.live_session import TICK, LiveMeter, LiveProgress, LiveSession, Stopping
 from paragon_stream.media.facts.cut import parse_time
 from paragon_stream.media.facts.fields import Deinterlace, parse_method
@@ -18,7 +18,7 @@ from paragon_stream.media.frames.field_choice import field_job
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.plan import plan_live
-from paragon_stream.media.live.sink import LiveSink, SteadyWriter, open_live_sink
+from paragon_stream.media.live.sink import LiveSink, ReconnectingWriter, open_live_sink
 from paragon_stream.media.live.soundtrack import SoundSource
 from paragon_stream.media.live.source import RECONNECT, Kind, find_source
 from paragon_stream.media.live.writer import LiveWriter
@@ -95,7 +95,7 @@ def live(call: LiveCall) -> LiveReport:
 
     Raises a `ParagonError`, and KeyboardInterrupt for a stop before the first picture had come.
     """
-    usage = process.Usage()
+    usage = resource_usage.Usage()
     warnings = Warnings(call.on_warning)
     events: list[str] = []
 
@@ -117,7 +117,7 @@ def live(call: LiveCall) -> LiveReport:
         try:
             info = _opened(feed, stopping, wish, tell)
             network, placement = choose_network(
-                info.video.format, options, grain=info.video.grain, turned=info.video.turned
+                info.video.format, options, grain=info.video.grain, sideways=info.video.sideways
             )
             plan = plan_live(
                 info, None if call.destination is None else str(call.destination), placement, call
@@ -179,7 +179,7 @@ def live(call: LiveCall) -> LiveReport:
         fps_out=session.delivered / stats.wall,
         latency=LatencyReport.of(session.latency),
         reconnects=feed.reconnects,
-        output_reconnects=sink.reconnects if isinstance(sink, SteadyWriter) else 0,
+        output_reconnects=sink.reconnects if isinstance(sink, ReconnectingWriter) else 0,
         stages=StageReport.of(stats),
         decoder=feed.name,
         engine=ran.engine,
@@ -188,13 +188,13 @@ def live(call: LiveCall) -> LiveReport:
         threads=call.threads,
         model=ModelReport.of(upscaler.weights),
         source_format=str(upscaler.source),
-        formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
+        formats=tuple(FormatReport.of(each) for each in reader.changes.formats),
         target_format=str(upscaler.target),
         codec=plan.codec,
         sound=_sound_codec(sink),
         bytes_out=sink.bytes_written,
         cpu_seconds=usage.cpu_seconds,
-        peak_rss_bytes=process.peak_rss(),
+        peak_rss_bytes=resource_usage.peak_rss(),
         strength=told.report() if network.spec.conditioned else None,
         damage=reader.damage,
         events=tuple(events),
@@ -218,4 +218,4 @@ def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace, tell: Callabl
 
 
 def _sound_codec(sink: LiveSink) -> str | None:
-    return sink.sound_codec if isinstance(sink, (LiveWriter, SteadyWriter)) else None
+    return sink.sound_codec if isinstance(sink, (LiveWriter, ReconnectingWriter)) else None

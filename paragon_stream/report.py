@@ -10,7 +10,7 @@ from typing import Any, Self
 from paragon_stream.checkpoint import Weights
 from paragon_stream.json_text import json_text
 from paragon_stream.media.facts.info import Damage as Damage
-from paragon_stream.media.frames.changes import Look
+from paragon_stream.media.frames.format_changes import ObservedFormat
 from paragon_stream.pipeline.latency import LatencyMeter
 from paragon_stream.pipeline.pipeline import PipelineStats
 
@@ -82,13 +82,13 @@ class FormatReport:
     """How many of them were made like the first frames, instead of being upscaled as they are."""
 
     @classmethod
-    def of(cls, look: Look) -> FormatReport:
+    def of(cls, observed: ObservedFormat) -> FormatReport:
         return cls(
-            format=str(look.format),
-            sample_aspect_ratio=str(look.format.sample_aspect_ratio),
-            seconds=look.seconds,
-            frames=look.frames,
-            converted=look.converted,
+            format=str(observed.format),
+            sample_aspect_ratio=str(observed.format.sample_aspect_ratio),
+            seconds=observed.seconds,
+            frames=observed.frames,
+            converted=observed.converted,
         )
 
 

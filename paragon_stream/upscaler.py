@@ -45,7 +45,7 @@ def parse_strength(value: str | float | None) -> float | None:
 
 
 def choose_network(
-    source: FrameFormat, options: UpscalerOptions, *, grain: int = 1, turned: bool = False
+    source: FrameFormat, options: UpscalerOptions, *, grain: int = 1, sideways: bool = False
 ) -> tuple[Weights, Placement]:
     """The weights that `options` ask for, and where the picture of `source` goes; see `place`.
 
@@ -53,7 +53,7 @@ def choose_network(
     """
     size = parse_size(options.to)
     fit = parse_fit(options.fit, size)
-    placement = None if size is None else place(source, size, fit, grain=grain, turned=turned)
+    placement = None if size is None else place(source, size, fit, grain=grain, sideways=sideways)
     strength = parse_strength(options.strength)
     weights = load_weights(
         options.weights,

@@ -3,12 +3,13 @@
     import paragon_stream.vapoursynth as paragon
     clip = paragon.upscale(clip, variant="realtime", scale=2)
 
-How it works. The planes of a frame go into a compiled session as they are and come out `scale` times
-larger in the same format; the user converts nothing. Nothing here keeps an order, a queue or a thread: output
-frame n is made from source frame n, in the callback in which the host asks for it. A node's Python callback
-runs one call at a time, so to have several frames in flight the clip is dealt out to several nodes, the
-*lanes* (frame n goes to lane n mod L), which VapourSynth runs side by side. So nothing is requested that the
-host has not requested, whatever it does: seek, stop half-way, evict old frames (mpv), or use one thread.
+How it works. The planes of a frame go into a compiled session unchanged and come out `scale` times larger in
+the same format; the user converts nothing. The filter has no order, queue or thread of its own: output frame
+n is computed from source frame n, in the callback in which the host requests it. The Python callback of one
+node runs one call at a time. To have several frames in flight, the clip is split into several nodes, the
+*branches* (frame n goes to branch n mod B), which VapourSynth runs in parallel. So the filter requests only
+frames that the host has requested, whether the host seeks, stops half-way, evicts old frames (mpv) or uses
+one thread.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
     clip = call.clip
     with _errors_as_vs():
         pixel_format = _pixel_format(clip)
-        lanes = _lanes(clip, call.prefetch)
+        branches = _branches(clip, call.prefetch)
         format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
         wishes = part(call, UpscalerOptions)
         for doubt in doubts(wishes):
@@ -110,7 +111,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
             network,
             placement,
             call.engine,
-            session_options(wishes, Flavour.THROUGHPUT if lanes > 1 else Flavour.LATENCY),
+            session_options(wishes, Flavour.THROUGHPUT if branches > 1 else Flavour.LATENCY),
             Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
             parse_strength(call.strength) or 0.0,
         )
@@ -118,7 +119,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
         # And so is a format that no network can process.
         build_job(network, requests.source({}), placement=placement)
     source = clip if clip.format.sample_type == vs.INTEGER else _convert(clip, pixel_format.depth, vs.INTEGER)
-    result = _upscaled(source, requests, lanes)
+    result = _upscaled(source, requests, branches)
     if not call.wait:
         result = _plain_until_ready(source, result, requests)
     if source is not clip:
@@ -158,7 +159,7 @@ def _errors_as_vs() -> Iterator[None]:
         raise vs.Error(f"paragon.upscale: {error}") from None
 
 
-def _lanes(clip: vs.VideoNode, prefetch: int | None) -> int:
+def _branches(clip: vs.VideoNode, prefetch: int | None) -> int:
     if prefetch is not None and not 1 <= prefetch <= MAX_PREFETCH:
         raise UsageError(f"prefetch must be between 1 and {MAX_PREFETCH}, not {prefetch}")
     return min(prefetch or MAX_PREFETCH, int(vs.core.num_threads), int(clip.num_frames))
@@ -198,7 +199,7 @@ def _convert(clip: vs.VideoNode, bits: int, sample_type: vs.SampleType) -> vs.Vi
 
 
 class _Requests:
-    """What session a frame needs, by its properties. Shared by all lanes of one filter."""
+    """What session a frame needs, by its properties. Shared by all branches of one filter."""
 
     def __init__(
         self,
@@ -287,22 +288,22 @@ def _color_props(format: FrameFormat) -> dict[str, int]:
     return props
 
 
-def _upscaled(clip: vs.VideoNode, requests: _Requests, lanes: int) -> vs.VideoNode:
+def _upscaled(clip: vs.VideoNode, requests: _Requests, branches: int) -> vs.VideoNode:
     width, height = requests.placement.columns.total, requests.placement.rows.total
     shape = vs.core.std.BlankClip(clip, width=width, height=height, keep=True)
-    if lanes == 1:
-        return shape.std.ModifyFrame(clip, _lane(requests))
+    if branches == 1:
+        return shape.std.ModifyFrame(clip, _branch(requests))
     dealt = [
-        shape.std.SelectEvery(lanes, [lane], modify_duration=False).std.ModifyFrame(
-            clip.std.SelectEvery(lanes, [lane], modify_duration=False), _lane(requests)
+        shape.std.SelectEvery(branches, [branch], modify_duration=False).std.ModifyFrame(
+            clip.std.SelectEvery(branches, [branch], modify_duration=False), _branch(requests)
         )
-        for lane in range(lanes)
+        for branch in range(branches)
     ]
     return vs.core.std.Interleave(dealt, modify_duration=False)
 
 
-def _lane(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
-    """The callback of one lane. One call at a time, so its buffers belong to the frame it works on."""
+def _branch(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
+    """The callback of one branch. One call at a time, so its buffers belong to the frame it works on."""
     buffers: dict[FrameFormat, tuple[NDArray[Any], ...]] = {}
     width, height = requests.placement.columns.total, requests.placement.rows.total
 

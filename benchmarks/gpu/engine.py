@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=200, help="frames in a round; of stream a quarter")
     options = parser.parse_args()
     try:
-        from paragon_stream.runtimes.gpu.engine import open_device
+        from paragon_stream.runtimes.gpu.compilation import open_device
 
         device = open_device(ordinals(options.device)[0])
     except ParagonError as error:

@@ -28,7 +28,7 @@ class ShippedSet:
     """Whether it is what `weights=None` takes where chroma is subsampled."""
 
 
-def engines_folder() -> Path:
+def weights_folder() -> Path:
     """Where the shipped weights lie: inside the installed package, or at the top of a checkout."""
     return data_folder("engines")
 
@@ -36,7 +36,7 @@ def engines_folder() -> Path:
 def list_shipped(folder: Path | None = None) -> list[ShippedSet]:
     """Every shipped set, sorted by variant, scale and name."""
     found = []
-    for path in (folder or engines_folder()).glob("*.safetensors"):
+    for path in (folder or weights_folder()).glob("*.safetensors"):
         match = _NAME.fullmatch(path.name)
         if match and match["variant"] in list(Variant):
             found.append((Variant(match["variant"]), int(match["scale"]), match["name"], path))

@@ -19,7 +19,7 @@ from paragon_stream.checkpoint.detect import detect, identify
 from paragon_stream.checkpoint.facts import Facts
 from paragon_stream.checkpoint.inspection import cautions
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
-from paragon_stream.checkpoint.shipped import engines_folder, find_shipped, list_shipped, scale_for
+from paragon_stream.checkpoint.shipped import find_shipped, list_shipped, scale_for, weights_folder
 from paragon_stream.checkpoint.spec import NetworkSpec, Variant, published
 from paragon_stream.checkpoint.untrained import UNTRAINED, untrained
 from paragon_stream.errors import CheckpointError, UsageError
@@ -175,7 +175,7 @@ def _nothing_shipped(weights: str | Path | None, variant: str, scale: int) -> st
     what = f"{variant} ×{scale}" + (f" called {weights!r}" if weights is not None else "")
     sets = ", ".join(f"{s.variant} ×{s.scale} {s.name}" for s in list_shipped())
     return (
-        f"no weights are shipped for {what}; there are: {sets or f'none in {engines_folder()}'}; "
+        f"no weights are shipped for {what}; there are: {sets or f'none in {weights_folder()}'}; "
         "or give the path of a checkpoint"
     )
 

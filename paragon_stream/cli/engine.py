@@ -69,7 +69,7 @@ def build(
     **options: Any,
 ) -> None:
     """Build the engine for frames of one size, or of many. With --sm no GPU is needed (tensorrt-rtx only)."""
-    from paragon_stream.engines import build_engine
+    from paragon_stream.engine_cache import build_engine
     from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, Matrix
     from paragon_stream.framejob.onnx.dynamic import SizeRange
     from paragon_stream.upscaler import UpscalerOptions
@@ -104,9 +104,9 @@ def build(
 def list_() -> None:
     """List what was compiled and kept."""
     from paragon_stream.cli.progress import size
-    from paragon_stream.engines import kept
+    from paragon_stream.engine_cache import cached
 
-    entries = kept()
+    entries = cached()
     for entry in entries:
         made = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.made))
         known = ("library", "job", "weights", "precision", "gpu", "architecture")
@@ -118,7 +118,7 @@ def list_() -> None:
 @command.command()
 def clear() -> None:
     """Remove all of it. It is compiled again when it is wanted."""
-    from paragon_stream.engines import clear as clear_all
+    from paragon_stream.engine_cache import clear as clear_all
 
     click.echo(f"{clear_all()} entries removed")
 

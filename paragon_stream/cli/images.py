@@ -12,7 +12,7 @@ from paragon_stream.cli.options import given
 from paragon_stream.cli.progress import clock, size
 from paragon_stream.errors import ParagonError, UsageError
 from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
-from paragon_stream.media.frames.changes import counted
+from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.options.option import options_of
 from paragon_stream.report import ImageResult, ImagesReport
 

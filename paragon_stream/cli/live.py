@@ -44,7 +44,7 @@ def command(
     """
     from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, size
     from paragon_stream.livestream import live
-    from paragon_stream.media.frames.changes import counted
+    from paragon_stream.media.frames.format_changes import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)

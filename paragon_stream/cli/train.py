@@ -10,7 +10,7 @@ import click
 from paragon_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from paragon_stream.train.loop import Progress
+    from paragon_stream.train.loop import TrainingProgress
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +44,7 @@ def command(
         if done % 50 == 0 or done == total:
             click.echo(f"{what}: {done} of {total}")
 
-    def report(progress: Progress) -> None:
+    def report(progress: TrainingProgress) -> None:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in progress.scores.items())
         click.echo(f"step {progress.step} of {progress.steps}: loss {progress.loss:.5f}, {scores}")
 

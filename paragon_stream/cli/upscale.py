@@ -63,7 +63,7 @@ def command(
     from paragon_stream.cli.images import run_images, summarise
     from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, size
     from paragon_stream.images import is_images
-    from paragon_stream.media.frames.changes import counted
+    from paragon_stream.media.frames.format_changes import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)

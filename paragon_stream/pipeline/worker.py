@@ -181,8 +181,8 @@ class Worker[Plane](threading.Thread):
             end = perf_counter()
             self._completion_seconds += end - begin
             if self._supervisor.trace is not None:
-                lane = self._pool.slots.index(slot)
-                track = f"{self._before.stage.name}, in flight, slot {lane}"
+                number = self._pool.slots.index(slot)
+                track = f"{self._before.stage.name}, in flight, slot {number}"
                 begun = self._before.begun[id(slot)]
                 self._supervisor.trace.add(track, f"frame {self.frame}", begun, end)
             slot.completion = DONE

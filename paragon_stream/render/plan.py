@@ -88,7 +88,7 @@ def plan_render(request: RenderRequest) -> RenderPlan:
     info = prepare(source, request)
     video = info.video
     weights, placement = choose_network(
-        video.format, request, grain=1 if images else video.grain, turned=video.turned
+        video.format, request, grain=1 if images else video.grain, sideways=video.sideways
     )
     if images is not None:
         output = plan_sequence(info, images, placement, writing)

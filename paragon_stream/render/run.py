@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from paragon_stream import process
+from paragon_stream import resource_usage
 from paragon_stream.media.decode.decoder_choice import parse_hwaccel, with_decoder
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.media.sink import open_sink
@@ -29,14 +29,14 @@ def run(
     trace: str | Path | None = None,
     on_progress: OnProgress | None = None,
     on_warning: Callable[[str], None] | None = None,
-    usage: process.Usage | None = None,
+    usage: resource_usage.Usage | None = None,
 ) -> Report:
     """Render what `plan` says. `usage` is what the report counts time from, by default this call.
 
     Arguments, results and errors are those of `api.upscale`, but for what planning has found out. Raises
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
     """
-    usage = usage or process.Usage()
+    usage = usage or resource_usage.Usage()
     request, output, options = plan.request, plan.output, plan.request.network
     warnings = Warnings(on_warning)
     info, decoder_warnings = with_decoder(
@@ -87,12 +87,12 @@ def run(
             threads=options.threads,
             model=ModelReport.of(upscaler.weights),
             source_format=str(upscaler.source),
-            formats=tuple(FormatReport.of(look) for look in reader.changes.looks),
+            formats=tuple(FormatReport.of(each) for each in reader.changes.formats),
             target_format=str(upscaler.target),
             codec=output.codec,
             results_in=f"cuda:{results.ordinal}" if results else "host",
             bytes_out=sink.bytes_written,
-            peak_rss_bytes=process.peak_rss(),
+            peak_rss_bytes=resource_usage.peak_rss(),
             strength=strengths.report() if plan.weights.spec.conditioned else None,
             damage=reader.damage,
             warnings=tuple(warnings.said),

@@ -76,7 +76,7 @@ def run_stretches(
 
 def next_format(reader: FrameReader, upscalers: Upscalers) -> FrameFormat | None:
     """The format in which the stream goes on, whose upscaler is there; None at its end."""
-    format = reader.changes.turn()
+    format = reader.changes.next_format()
     if format is None:
         return None
     try:

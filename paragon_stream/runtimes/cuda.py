@@ -13,7 +13,7 @@ from paragon_stream.framejob.cuda.emit import emit_cuda
 from paragon_stream.framejob.cuda.program import Buffer, BufferKind, CudaProgram, Launch
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
-from paragon_stream.runtimes.gpu.engine import compile_on_gpus
+from paragon_stream.runtimes.gpu.compilation import compile_on_gpus
 from paragon_stream.runtimes.gpu.nvrtc import cubin
 from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram, Hold, Load
 

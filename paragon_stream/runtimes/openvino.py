@@ -85,27 +85,27 @@ class OpenVinoSession:
         self.in_flight = in_flight
         self.compiled = compiled
         self._lock = threading.Lock()
-        self._lanes = [_Lane(job, compiled.create_infer_request()) for _ in range(in_flight)]
+        self._requests = [_Request(job, compiled.create_infer_request()) for _ in range(in_flight)]
         self._next = 0
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
         check_planes(inputs, self.job.source)
         check_planes(outputs, self.job.target)
         with self._lock:
-            if not self._lanes:
+            if not self._requests:
                 raise EngineError("the session is closed")
-            lane = self._lanes[self._next]
-            self._next = (self._next + 1) % len(self._lanes)
-            return lane.start(inputs, outputs, strength)
+            request = self._requests[self._next]
+            self._next = (self._next + 1) % len(self._requests)
+            return request.start(inputs, outputs, strength)
 
     def close(self) -> None:
         with self._lock:
-            for lane in self._lanes:
-                lane.finish()
-            self._lanes.clear()
+            for request in self._requests:
+                request.finish()
+            self._requests.clear()
 
 
-class _Lane:
+class _Request:
     """One infer request and the run that occupies it."""
 
     def __init__(self, job: FrameJob, request: ov.InferRequest) -> None:
@@ -136,7 +136,7 @@ class _Lane:
 
 
 class _Run:
-    """The completion of one frame; outlives its lane's next frames.
+    """The completion of one frame; outlives its request's next frames.
 
     It keeps the frame's buffers alive, which OpenVINO only points at.
     """

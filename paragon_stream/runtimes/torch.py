@@ -23,7 +23,7 @@ from paragon_stream.runtimes.base import Plane, Precision, Session, SessionOptio
 from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.cpu import cores, in_words
 from paragon_stream.runtimes.engine_errors import engine_errors
-from paragon_stream.runtimes.gpu.engine import compile_on_gpus
+from paragon_stream.runtimes.gpu.compilation import compile_on_gpus
 from paragon_stream.runtimes.gpu.torch_program import load_on_gpu
 from paragon_stream.runtimes.tiles import in_tiles_if_large
 

@@ -17,7 +17,7 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.wgsl.emit import check_wgsl, emit_wgsl
 from paragon_stream.framejob.wgsl.program import WgslProgram
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
-from paragon_stream.runtimes.gpu.engine import compile_on_devices
+from paragon_stream.runtimes.gpu.compilation import compile_on_devices
 from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram, Hold, Load
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from paragon_stream.checkpoint import Weights, save_weights
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
 from paragon_stream.train.adversarial import Adversary
-from paragon_stream.train.data.batches import Batch, Batches, turned, turned_back
+from paragon_stream.train.data.batches import Batch, Batches, oriented, upright
 from paragon_stream.train.depthwise import speed_up
 from paragon_stream.train.expansion import collapsed, expand
 from paragon_stream.train.log import Log
@@ -45,7 +45,7 @@ class DivergedError(ParagonError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """What a training reports after each evaluation."""
 
     step: int
@@ -55,7 +55,7 @@ class Progress:
     best: float
 
 
-type Report = Callable[[Progress], None]
+type Report = Callable[[TrainingProgress], None]
 
 
 class Training:
@@ -113,12 +113,12 @@ class Training:
         """One step on one batch."""
         recipe = self.recipe
         set_learning_rate(self.optimiser, learning_rate(self.step, recipe.steps, recipe.optimiser))
-        low = turned(batch.lr.to(self.device), batch.turn).contiguous(memory_format=torch.channels_last)
+        low = oriented(batch.lr.to(self.device), batch.turn).contiguous(memory_format=torch.channels_last)
         truth = batch.hr.to(self.device)
         strength = batch.strength.to(self.device)
         halved = batch.halved.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            result = turned_back(self.forward(low, strength), batch.turn).float()
+            result = upright(self.forward(low, strength), batch.turn).float()
         cut = recipe.data.context * recipe.network.scale
         cut += cut % 2  # so that chroma of 4:2:0 stays where it is
         if cut:
@@ -162,7 +162,7 @@ class Training:
             self.save_best(shadow)
         self.log.add({"step": self.step, **means, **scores})
         self.save_state()
-        progress = Progress(
+        progress = TrainingProgress(
             step=self.step, steps=self.recipe.steps, loss=means["loss"], scores=scores, best=self.best
         )
         report(progress)

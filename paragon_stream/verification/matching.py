@@ -36,7 +36,7 @@ def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
             unit = timing.time_base
             yield Frame(timing.pts * unit - shift, timing.duration * unit, buffers[turn], format)
             turn = 1 - turn
-        format = reader.changes.turn()
+        format = reader.changes.next_format()
 
 
 def _allocate(format: FrameFormat) -> list[Plane]:

@@ -99,7 +99,7 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         save(folder / f"{variant}_x{scale}_{name}.safetensors", variant, scale)
     (folder / "notes.safetensors").write_bytes(b"")
-    monkeypatch.setattr(shipped_module, "engines_folder", lambda: folder)
+    monkeypatch.setattr(shipped_module, "weights_folder", lambda: folder)
     return folder
 
 
@@ -135,9 +135,9 @@ def test_every_shipped_file_is_sound() -> None:
 
 def test_installed_layout_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datafiles, "_PACKAGE", tmp_path / "package")
-    assert shipped_module.engines_folder() == tmp_path / "engines"
+    assert shipped_module.weights_folder() == tmp_path / "engines"
     (tmp_path / "package" / "_data" / "engines").mkdir(parents=True)
-    assert shipped_module.engines_folder() == tmp_path / "package" / "_data" / "engines"
+    assert shipped_module.weights_folder() == tmp_path / "package" / "_data" / "engines"
 
 
 @pytest.mark.parametrize("variant", ["realtime", "stream", "photo", "pro"])

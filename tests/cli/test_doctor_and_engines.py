@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from paragon_stream import doctor, engines
+from paragon_stream import doctor, engine_cache
 from paragon_stream.cli import doctor as doctor_command
 from paragon_stream.cli import engine as engine_command
 from paragon_stream.cli.main import run
@@ -76,8 +76,8 @@ def test_findings_as_json() -> None:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskCache:
     made = DiskCache(tmp_path / "engines", ".engine")
-    monkeypatch.setattr(engines, "_caches", lambda: (made,))
-    monkeypatch.setattr(engines, "ENGINES", made)
+    monkeypatch.setattr(engine_cache, "_caches", lambda: (made,))
+    monkeypatch.setattr(engine_cache, "ENGINES", made)
     monkeypatch.setattr(tensorrt_builder, "ENGINES", made)
     return made
 

@@ -311,7 +311,7 @@ def renders(path: Path) -> None:
             if hwaccel == "none":
                 assert told.endswith("on the CPU") and len(uploads) - before > 3 * 12
             elif fail_at < 0:
-                # What goes up are the lanes' trials of their graphs, and each frame's strength.
+                # What goes up are the slots' trials of their graphs, and each frame's strength.
                 assert told.endswith("on cuda:0") and not report.warnings, report.warnings
                 assert sum(size > 1 for size in uploads[before:]) <= 4 * 3 * 2
             else:
@@ -378,7 +378,7 @@ def encoded_there(path: Path, runtime: Any, lossless: dict[str, Any]) -> list:
         out = path.with_name(f"{path.stem}.there.mkv")
         report = upscale(path, out, engine="cuda", pix_fmt="nv12", **lossless)
     assert report.results_in == report.decoder[-6:] == "cuda:0" and report.frames_out == 12
-    # What comes to the host are the lanes' trials of their graphs, some rows of the source, and statuses.
+    # What comes to the host are the slots' trials of their graphs, some rows of the source, and statuses.
     assert sum(size > 10_000 for size in downloads) == 4 * 3 * 2, downloads
     frames = made[0]
     assert len(frames._free) == frames.made <= 4 + 4 + 8, "every picture came back"

@@ -19,7 +19,7 @@ from paragon_stream.device.discovery import ordinals
 from paragon_stream.errors import DeviceMemoryError, EngineError, UsageError
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
-from paragon_stream.runtimes.gpu.engine import compile_on_device
+from paragon_stream.runtimes.gpu.compilation import compile_on_device
 from paragon_stream.runtimes.gpu.program import DeviceFrame, Hold
 from paragon_stream.runtimes.tiles import TiledSession
 

@@ -130,12 +130,12 @@ def test_host_planes_and_device_pictures_take_turns() -> None:
 
 def test_a_picture_is_kept_until_it_was_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """So the tests above can fail: a flight that lets go at once lets the decoder paint over the picture."""
-    from paragon_stream.runtimes.gpu.lane import Flight
+    from paragon_stream.runtimes.gpu.device_slot import Flight
 
     original = Flight.__init__
 
-    def forgetful(self: Flight, lane: Any, inputs: Any, *rest: Any, **more: Any) -> None:
-        original(self, lane, (), *rest, **more)
+    def forgetful(self: Flight, slot: Any, inputs: Any, *rest: Any, **more: Any) -> None:
+        original(self, slot, (), *rest, **more)
 
     monkeypatch.setattr(Flight, "__init__", forgetful)
     job, device = make_job(64, 48, "nv12"), FakeDevice()

@@ -16,7 +16,7 @@ from paragon_stream.errors import EngineError
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Precision
-from paragon_stream.runtimes.gpu import timing
+from paragon_stream.runtimes.gpu import timer
 
 
 def equal(got, expected) -> bool:
@@ -93,7 +93,7 @@ def test_one_lane_does_not_overlap() -> None:
 
 
 def test_run_holds_back_at_the_number_in_flight() -> None:
-    """The frame that was in the lane is waited for before its buffers are used again."""
+    """The frame that was in the slot is waited for before its buffers are used again."""
     job, device = make_job(), FakeDevice()
     session = open_session(job, device, in_flight=2)
     frames = make_frames(job, 3)
@@ -245,7 +245,7 @@ def test_frames_of_nan_are_computed_again(pinned: bool, caplog: pytest.LogCaptur
 def test_times_are_as_fine_after_hours(hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA's times are float32 milliseconds: ten hours after an event they come in steps of 2 ms."""
     now = [0.0]
-    monkeypatch.setattr(timing, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timer, "perf_counter", lambda: now[0])
     kernel = FakeKernel(DOUBLE.run, DOUBLE.reads, DOUBLE.writes, seconds=0.0007)
     job, device, trace = make_job(), FakeDevice({"double": kernel}, copy_seconds=0.0003), Trace()
     session = open_session(job, device)
@@ -265,7 +265,7 @@ def test_times_are_as_fine_after_hours(hours: int, monkeypatch: pytest.MonkeyPat
 
 def test_a_lane_measures_from_a_new_base_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(timing, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timer, "perf_counter", lambda: now[0])
     job, device = make_job(), FakeDevice()
     session = open_session(job, device, in_flight=2)
     session.time()
@@ -277,8 +277,8 @@ def test_a_lane_measures_from_a_new_base_now_and_then(monkeypatch: pytest.Monkey
         return device.calls.count("synchronize") - before
 
     assert [synchronised() for _ in range(4)] == [1] * 4
-    now[0] = timing.REBASE_SECONDS
-    assert [synchronised() for _ in range(4)] == [2, 2, 1, 1], "each lane once"
+    now[0] = timer.REBASE_SECONDS
+    assert [synchronised() for _ in range(4)] == [2, 2, 1, 1], "each slot once"
     session.close()
 
 

@@ -25,7 +25,7 @@ from paragon_stream.errors import EngineError, Interrupted
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes.base import DeviceBound, TakesPictures
-from paragon_stream.runtimes.gpu.engine import compile_on_devices
+from paragon_stream.runtimes.gpu.compilation import compile_on_devices
 from paragon_stream.runtimes.gpu.team import DeviceTeam
 from paragon_stream.runtimes.tiles import TiledSession
 
@@ -110,7 +110,7 @@ def test_a_device_that_slows_down_gets_less() -> None:
     timed_run(team, devices, 20)
     devices[1].kernels["double"] = kernel(5.0)
     slow = team._members[1].session
-    slow._lanes[0]._program._kernel = devices[1].kernels["double"]
+    slow._slots[0]._program._kernel = devices[1].kernels["double"]
     _, (first, second) = timed_run(team, devices, 60)
     assert first > 3 * second
     team.close()

@@ -21,7 +21,7 @@ from paragon_stream.runtimes.gpu.program import Load
 
 torch = pytest.importorskip("torch")
 
-from paragon_stream.runtimes.gpu.engine import compile_on_device  # noqa: E402
+from paragon_stream.runtimes.gpu.compilation import compile_on_device  # noqa: E402
 from paragon_stream.runtimes.gpu.session import DeviceSession  # noqa: E402
 from paragon_stream.runtimes.gpu.torch_program import CudaPlace, TorchProgram  # noqa: E402
 
@@ -96,7 +96,7 @@ def test_frames_that_are_not_finite_are_computed_again(monkeypatch: pytest.Monke
     device, job = FakeDevice(), attention_job("photo")
     session = compile_on_device(job, lambda: device, loader(device), on_cpu)
     assert isinstance(session, DeviceSession)
-    program = session._lanes[0]._program
+    program = session._slots[0]._program
     assert isinstance(program, TorchProgram)
     monkeypatch.setattr(program, "_program", lambda *given: _spoiled(program._plain(*given)))
     (frame,), made, expected = make_frames(job, 1), allocate_planes(job.target), allocate_planes(job.target)
@@ -247,7 +247,7 @@ def test_fp32_is_ieee_and_other_torch_is_left_alone(
     assert before == ["tf32", True], "torch's default, for convolutions"
     device, job = FakeDevice(), make_job()
     session = compile_on_device(job, lambda: device, loader(device, precision), on_cpu, graphs=False)
-    program = session._lanes[0]._program  # type: ignore[attr-defined]
+    program = session._slots[0]._program  # type: ignore[attr-defined]
     plain = program._program
 
     def noting(*given: Any) -> Any:

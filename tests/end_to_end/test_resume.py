@@ -80,10 +80,10 @@ def assert_same(found: Path, expected: Path) -> None:
         assert pts == time
         for a, b in zip(planes, wanted, strict=True):
             np.testing.assert_array_equal(a, b)
-    assert_same_companions(found, expected)
+    assert_same_copied_streams(found, expected)
 
 
-def assert_same_companions(found: Path, expected: Path) -> None:
+def assert_same_copied_streams(found: Path, expected: Path) -> None:
     with av.open(str(expected)) as file:
         others = [stream.index for stream in file.streams if stream.type != "video"]
         chapters = file.chapters()
@@ -137,7 +137,7 @@ def test_codecs_with_their_reordering(
     for number in range(report.resumed_at):  # to the bit what was there; x264 itself differs now and then
         assert all(map(np.array_equal, found[number][1], kept[number][1])), number
     if suffix != "ts":  # whose sound is packed otherwise with the pictures
-        assert_same_companions(out, whole)
+        assert_same_copied_streams(out, whole)
     with av.open(str(out)) as file:
         stamps = [packet.dts for packet in file.demux(video=0) if packet.dts is not None]
     assert all(a < b for a, b in itertools.pairwise(stamps))

@@ -17,10 +17,10 @@ def source(width: int, height: int, aspect: Fraction = Fraction(1)) -> FrameForm
     )
 
 
-def placed(format: FrameFormat, to: str, fit: str | None = None, *, turned: bool = False) -> Placement:
+def placed(format: FrameFormat, to: str, fit: str | None = None, *, sideways: bool = False) -> Placement:
     size = parse_size(to)
     assert size is not None
-    return place(format, size, parse_fit(fit, size), grain=2, turned=turned)
+    return place(format, size, parse_fit(fit, size), grain=2, sideways=sideways)
 
 
 def size_of(placement: Placement) -> tuple[int, int]:
@@ -66,8 +66,8 @@ def test_boxes_make_square_pixels_and_factors_leave_them() -> None:
 def test_a_turned_video_is_seen_upright() -> None:
     """Stored 1280x720, shown 720x1280."""
     stored = source(1280, 720)
-    assert size_of(placed(stored, "1080p", turned=True)) == (1920, 1080)
-    assert size_of(placed(stored, "1080x1920", turned=True)) == (1920, 1080)
+    assert size_of(placed(stored, "1080p", sideways=True)) == (1920, 1080)
+    assert size_of(placed(stored, "1080x1920", sideways=True)) == (1920, 1080)
     assert size_of(placed(stored, "1440x1920", "pad")) == (1440, 1920)
 
 

@@ -8,7 +8,7 @@ from paragon_stream.device import Device, DeviceInfo
 from paragon_stream.device.discovery import OLDEST, find_gpus
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.runtimes import Runtime, installed_engines, runtime
-from paragon_stream.runtimes.gpu.engine import open_device
+from paragon_stream.runtimes.gpu.compilation import open_device
 from paragon_stream.runtimes.registry import torch_on_gpu
 
 ENGINES = ("cuda", "torch", "tensorrt-rtx", "tensorrt")

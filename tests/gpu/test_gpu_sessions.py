@@ -17,7 +17,7 @@ from paragon_stream.framejob import FrameJob
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes import Runtime, Session, SessionOptions
 from paragon_stream.runtimes.cuda import loader
-from paragon_stream.runtimes.gpu.engine import compile_on_devices, open_device
+from paragon_stream.runtimes.gpu.compilation import compile_on_devices, open_device
 from paragon_stream.runtimes.gpu.session import DeviceSession
 from paragon_stream.runtimes.tiles import TiledSession
 

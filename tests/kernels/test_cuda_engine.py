@@ -21,7 +21,7 @@ from paragon_stream.framejob.cuda.emit import emit_cuda
 from paragon_stream.framejob.cuda.program import Argument, Buffer, BufferKind, CudaProgram, Int
 from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
 from paragon_stream.runtimes.cuda import KernelProgram
-from paragon_stream.runtimes.gpu.engine import compile_on_device
+from paragon_stream.runtimes.gpu.compilation import compile_on_device
 from paragon_stream.runtimes.gpu.program import Hold
 
 WRITTEN = (BufferKind.WORKSPACE, BufferKind.OUTPUT, BufferKind.STATUS)

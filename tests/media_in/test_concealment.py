@@ -13,7 +13,7 @@ from clip_damage import ts_packets_lost
 from clips import make_clip
 
 from paragon_stream.media.decode.decoder import Decoder
-from paragon_stream.media.live.connection import Connection, Picture
+from paragon_stream.media.live.connection import Connection, DecodedFrame
 from paragon_stream.media.live.source import CaptureOptions, find_source
 from paragon_stream.media.measure.roundtrip import QUIET_X265
 
@@ -72,7 +72,7 @@ def of_a_file(path: Path, *, threads: int, quantisers: bool) -> list[av.VideoFra
 def of_a_live_source(path: Path) -> list[av.VideoFrame]:
     source = find_source(str(path), CaptureOptions(), "linux")
     connection = Connection(source, quantisers=True, sound=False, patience=None)
-    frames = [item.frame for item in connection if isinstance(item, Picture)]
+    frames = [item.frame for item in connection if isinstance(item, DecodedFrame)]
     connection.close()
     return frames
 

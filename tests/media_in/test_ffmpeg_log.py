@@ -9,11 +9,11 @@ import av
 import pytest
 from av import logging as av_logging
 
-from paragon_stream.media.ffmpeg.log import overhearing
+from paragon_stream.media.ffmpeg.log import captured_log
 
 
 def complaints(path: Path) -> list[str]:
-    with overhearing() as heard, pytest.raises(av.FFmpegError):
+    with captured_log() as heard, pytest.raises(av.FFmpegError):
         av.open(str(path), format="matroska")
     return heard.lines
 
@@ -24,14 +24,14 @@ def test_two_at_once_leave_the_log_as_it_was(tmp_path: Path) -> None:
     began, end = threading.Event(), threading.Event()
 
     def first() -> None:
-        with overhearing(av_logging.ERROR):
+        with captured_log(av_logging.ERROR):
             began.set()
             end.wait(10)
 
     thread = threading.Thread(target=first)
     thread.start()
     began.wait(10)
-    with overhearing(av_logging.INFO):
+    with captured_log(av_logging.INFO):
         assert av_logging.get_level() == av_logging.INFO
         end.set()
         thread.join()

@@ -21,7 +21,7 @@ from paragon_stream.train.data.batches import Batches  # noqa: E402
 from paragon_stream.train.data.images import list_sources  # noqa: E402
 from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
 from paragon_stream.train.data.shards import Shard, ShardPlan, read_shard, shards  # noqa: E402
-from paragon_stream.train.loop import BEST_FILE, STATE_FILE, Progress, Training  # noqa: E402
+from paragon_stream.train.loop import BEST_FILE, STATE_FILE, Training, TrainingProgress  # noqa: E402
 from paragon_stream.train.recipe import DataRecipe, NetworkRecipe, Recipe  # noqa: E402
 from paragon_stream.train.validation import Validation  # noqa: E402
 
@@ -70,7 +70,7 @@ def test_a_full_disk_stops_the_training_and_harms_no_checkpoint(tmp_path: Path, 
         assert (tmp_path / BEST_FILE).read_bytes() == best
     load_weights(tmp_path / BEST_FILE)
     assert {path.name for path in tmp_path.iterdir()} <= files
-    reached: list[Progress] = []
+    reached: list[TrainingProgress] = []
     training(tmp_path).run(reached.append)
     assert [progress.step for progress in reached] == [4, 6]
 

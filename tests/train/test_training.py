@@ -22,7 +22,7 @@ from paragon_stream.errors import CheckpointError, InputError, UsageError  # noq
 from paragon_stream.frame import ColorRange, Matrix  # noqa: E402
 from paragon_stream.models.blocks import hold_products  # noqa: E402
 from paragon_stream.train.adversarial import Adversary  # noqa: E402
-from paragon_stream.train.data.batches import Batches, frame_patch, turned, turned_back  # noqa: E402
+from paragon_stream.train.data.batches import Batches, frame_patch, oriented, upright  # noqa: E402
 from paragon_stream.train.data.degradations import ClipDegradation  # noqa: E402
 from paragon_stream.train.data.images import list_sources, read_picture  # noqa: E402
 from paragon_stream.train.data.planes import subsampled, to_rgb  # noqa: E402
@@ -273,8 +273,8 @@ def test_planes_count_by_their_decibels_whatever_their_size() -> None:
 
 def test_a_batch_turned_and_turned_back_is_itself() -> None:
     picture = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(2))
-    turns = [turned(picture, turn) for turn in range(8)]
-    assert all(torch.equal(turned_back(t, turn), picture) for turn, t in enumerate(turns))
+    turns = [oriented(picture, turn) for turn in range(8)]
+    assert all(torch.equal(upright(t, turn), picture) for turn, t in enumerate(turns))
     assert len({t.contiguous().numpy().tobytes() for t in turns}) == 8
     assert {batch.turn for batch in Batches([still(1)], scale=2, patch=32, batch=1).stream(0, 60)} == set(
         range(8)

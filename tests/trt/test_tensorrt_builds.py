@@ -25,8 +25,8 @@ from paragon_stream.runtimes.gpu.tensorrt_builder import (
     COMPUTE_CAPABILITIES,
     Target,
     build,
-    engine,
     graph_types,
+    tensorrt_engine,
 )
 
 pytestmark = [
@@ -114,33 +114,33 @@ def test_one_engine_for_many_sizes(
     """Built once, it is taken for every size in its range; others get one of their own."""
     job = make_job(name, variant)
     sizes = SizeRange(least=(160, 90), best=(320, 180), most=(640, 360))
-    first, facts = engine(trt, job, Precision.AUTO, Target(sm=89), sizes=sizes)
+    first, facts = tensorrt_engine(trt, job, Precision.AUTO, Target(sm=89), sizes=sizes)
     for size in ((160, 90), (322, 200), (640, 360)):
-        content, used = engine(trt, job.resized(*size), Precision.AUTO, Target(sm=89))
+        content, used = tensorrt_engine(trt, job.resized(*size), Precision.AUTO, Target(sm=89))
         assert (content, used) == (first, facts)
     assert len(cache.entries()) == 1 and "160x90 320x180 640x360" in facts["job"]
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         for size in ((642, 360), (321, 180)):  # too large, odd
-            content, used = engine(trt, job.resized(*size), Precision.AUTO, Target(sm=89))
+            content, used = tensorrt_engine(trt, job.resized(*size), Precision.AUTO, Target(sm=89))
             assert content != first and "sizes" not in used
     assert caplog.text.count("building") == 2
     other = Target(sm=75)
-    assert engine(trt, job, Precision.AUTO, other)[1]["gpu"] == "sm_75"
+    assert tensorrt_engine(trt, job, Precision.AUTO, other)[1]["gpu"] == "sm_75"
     with pytest.raises(EngineError, match="multiples of 2x2"):
-        engine(trt, job, Precision.AUTO, Target(sm=89), sizes=replace(sizes, least=(161, 90)))
+        tensorrt_engine(trt, job, Precision.AUTO, Target(sm=89), sizes=replace(sizes, least=(161, 90)))
 
 
 def test_engines_are_kept(trt: Any, cache: DiskCache, caplog: pytest.LogCaptureFixture) -> None:
     job = small_job()
     with caplog.at_level(logging.INFO):
-        first, facts = engine(trt, job, Precision.AUTO, Target(sm=89))
+        first, facts = tensorrt_engine(trt, job, Precision.AUTO, Target(sm=89))
         assert "building a tensorrt_rtx" in caplog.text
         caplog.clear()
-        again, _ = engine(trt, job, Precision.AUTO, Target(sm=89))
+        again, _ = tensorrt_engine(trt, job, Precision.AUTO, Target(sm=89))
         assert again == first and "building" not in caplog.text
     assert facts["gpu"] == "sm_89" and facts["driver"] == "any" and trt.__version__ in facts["library"]
-    engine(trt, job, Precision.FP32, Target(sm=89))
-    engine(trt, job.resized(72, 48), Precision.AUTO, Target(sm=89))
-    engine(trt, job, Precision.AUTO, Target(sm=75))
+    tensorrt_engine(trt, job, Precision.FP32, Target(sm=89))
+    tensorrt_engine(trt, job.resized(72, 48), Precision.AUTO, Target(sm=89))
+    tensorrt_engine(trt, job, Precision.AUTO, Target(sm=75))
     assert len(cache.entries()) == 4

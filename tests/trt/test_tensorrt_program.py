@@ -231,7 +231,7 @@ def test_memory_that_tensorrt_does_not_take_is_an_error(
     (planes,), outputs = make_frames(job, 1), allocate_planes(job.target)
     with clean(device):
         session.run(planes, outputs).wait()
-        context = session._lanes[0]._program._context  # type: ignore[attr-defined]
+        context = session._slots[0]._program._context  # type: ignore[attr-defined]
         context.refused = names.get(refused, refused)
         with pytest.raises(EngineError, match="TensorRT takes no memory for"):
             session.run(planes, outputs)

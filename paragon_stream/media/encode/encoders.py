@@ -21,7 +21,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.frame import PIXEL_FORMATS, ColorRange, Family, FrameFormat, Layout, PixelFormat
 from paragon_stream.media.facts.info import HdrMetadata
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
-from paragon_stream.media.ffmpeg.log import overhearing
+from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import Plane, copy_to_frame
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
@@ -354,15 +354,15 @@ def try_open(job: EncoderJob) -> None:
     context: Any = av.VideoCodecContext.create(encoder.name, "w")
     configure(context, job)
     try:
-        with ordinary_scheduling(), overhearing() as heard:
+        with ordinary_scheduling(), captured_log() as captured:
             context.open()
     except AV_ERRORS as error:
-        words = heard.lines or [reason(error)]
+        words = captured.lines or [reason(error)]
         given = " with " + " ".join(f"{k}={v}" for k, v in job.settings.items()) if job.settings else ""
         raise UsageError(f"{encoder.name} cannot encode {job.format}{given}: {'; '.join(words)}") from error
     if context.options:
         raise UsageError(unknown_option(encoder.name, next(iter(context.options))))
-    if ignored := [line for line in heard.lines if _IGNORED.search(line)]:
+    if ignored := [line for line in captured.lines if _IGNORED.search(line)]:
         raise UsageError(f"{encoder.name}: {'; '.join(ignored)}")
 
 

@@ -204,7 +204,7 @@ def check_size(kind: ImageKind, width: int, height: int) -> None:
         raise FormatError(f"{width}×{height} is too large: at most {_MAX_PIXELS // 1_000_000} million pixels")
 
 
-def turned(pixels: PixelFormat) -> PixelFormat | None:
+def transposed_format(pixels: PixelFormat) -> PixelFormat | None:
     """`pixels` with rows and columns exchanged (4:2:2 ↔ 4:4:0); None where there is no such format."""
     if pixels.subsampling[0] == pixels.subsampling[1]:
         return pixels

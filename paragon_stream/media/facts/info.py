@@ -115,8 +115,8 @@ class VideoInfo:
         return "" if self.appearance is None else self.appearance.pixel_format
 
     @property
-    def turned(self) -> bool:
-        """Whether it is shown turned by a quarter: what was stored wide is seen upright."""
+    def sideways(self) -> bool:
+        """Whether it is displayed rotated by 90° or 270°: rows as stored are columns as seen."""
         matrix = self.display_matrix
         return matrix is not None and abs(matrix[0]) < abs(matrix[1])
 

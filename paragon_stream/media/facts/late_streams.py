@@ -20,7 +20,7 @@ from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.media.ffmpeg.log import overhearing
+from paragon_stream.media.ffmpeg.log import captured_log
 
 _WITHOUT_LIST = frozenset({"mpegts", "mpeg", "flv"})
 """FFmpeg's names of the containers that do not list their streams in a header."""
@@ -61,7 +61,7 @@ def streams_since(container: Any) -> list[str]:
 
     PyAV itself shows only those that were there at the beginning.
     """
-    with overhearing(av.logging.INFO):  # without this level FFmpeg lists nothing
+    with captured_log(av.logging.INFO):  # without this level FFmpeg lists nothing
         listed = _LISTED.findall(container.dumps_format())
     return [words.strip() for index, words in listed if int(index) >= len(container.streams)]
 

@@ -14,8 +14,8 @@ _MOST = 3
 
 
 @dataclass
-class Overheard:
-    """The lines of one `overhearing` block; complete when it is over."""
+class CapturedLog:
+    """The lines of one `captured_log` block; complete when it is over."""
 
     log: list[tuple[int, str, str]] = field(default_factory=list)
 
@@ -61,13 +61,13 @@ _listening = _Listening()
 
 
 @contextmanager
-def overhearing(level: int = av_logging.WARNING) -> Iterator[Overheard]:
+def captured_log(level: int = av_logging.WARNING) -> Iterator[CapturedLog]:
     """Collect what FFmpeg says on this thread, from `level` up. Several threads may do so at once."""
-    heard = Overheard()
+    captured = CapturedLog()
     _listening.begin(level)
     try:
         with av_logging.Capture() as log:
-            heard.log = log
-            yield heard
+            captured.log = log
+            yield captured
     finally:
         _listening.end(level)

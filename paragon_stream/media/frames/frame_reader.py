@@ -10,7 +10,7 @@ from paragon_stream.device import DevicePicture
 from paragon_stream.frame import Timing
 from paragon_stream.media.facts.info import Damage, MediaInfo
 from paragon_stream.media.ffmpeg.planes import Plane
-from paragon_stream.media.frames.changes import Changes
+from paragon_stream.media.frames.format_changes import FormatChanges
 
 
 class FrameReader(Protocol):
@@ -21,7 +21,7 @@ class FrameReader(Protocol):
     """How many have been read."""
 
     @property
-    def changes(self) -> Changes[Any]:
+    def changes(self) -> FormatChanges[Any]:
         """The format of the frames that come now, and of all so far."""
         ...
 

@@ -27,8 +27,8 @@ from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.side_data import readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane
-from paragon_stream.media.frames.changes import Changes, counted
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
+from paragon_stream.media.frames.format_changes import FormatChanges, counted
 from paragon_stream.media.frames.format_judge import FormatJudge
 from paragon_stream.media.frames.strength import REACH_SECONDS, Fetch, StrengthTrack
 
@@ -43,9 +43,10 @@ class VideoReader:
 
     Where `info.cut` is given, the frames in it are read, exactly, and decoding begins at a key frame before.
 
-    With `follow`, a picture that changes its format on the way is read in stretches of one format each: where
-    `read_into` gives None, `changes.turn` goes on (see `media.frames.changes`). Without, all frames are
-    converted to the first one's format, in black bars where their shape is another. `warnings` says so.
+    With `follow`, a stream whose format changes is read in stretches of one format each: where `read_into`
+    gives None, `changes.next_format` continues (see `media.frames.format_changes`). Without it, all frames
+    are converted to the format of the first, with black bars where the aspect ratio differs. `warnings` lists
+    the changes.
 
     With `strengths`, `strength` tells how hard each frame was compressed (see `media.frames.strength`).
 
@@ -126,7 +127,7 @@ class VideoReader:
         if video.fields is not None:
             timed = Deinterlacer(video.fields, video.average_rate).process(timed)
         self._timed = self._in_cut(timed)
-        self.changes = Changes(video.format, self._judged(self._timed), follow=follow)
+        self.changes = FormatChanges(video.format, self._judged(self._timed), follow=follow)
         """What the stream turns to, and how to go on there."""
         self._damage = Damage()
 
@@ -166,7 +167,7 @@ class VideoReader:
                 return None
             frame, timing = arrival.item, arrival.timing
             self._note(frame, timing)
-            self._copy(frame, timing, arrival.look.format, planes)
+            self._copy(frame, timing, arrival.observed.format, planes)
             return timing
 
     def first(self) -> tuple[Timing, VideoInfo] | None:

@@ -22,7 +22,7 @@ from paragon_stream.media.decode.conform import conformed
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_to_frame
-from paragon_stream.media.frames.changes import Changes
+from paragon_stream.media.frames.format_changes import FormatChanges
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, component, read_picture
@@ -109,7 +109,7 @@ class SequenceReader:
         self._numbers = found.numbers()
         self._format = info.video.format
         self._pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="paragon-image-reader")
-        self.changes = Changes(self._format, self._pictures(), follow=follow, settled=1)
+        self.changes = FormatChanges(self._format, self._pictures(), follow=follow, settled=1)
         self._alpha = False
         self._strength = 0.0
         self._uncarried: set[str] = set()
@@ -137,7 +137,7 @@ class SequenceReader:
             arrival = self.changes.take()
             if arrival is None:
                 return None
-            picture, found, wanted = arrival.item, arrival.look.format, self.changes.format
+            picture, found, wanted = arrival.item, arrival.observed.format, self.changes.format
             if found == wanted:
                 _fill(planes, picture, wanted)
             else:

@@ -24,7 +24,7 @@ from paragon_stream.media.facts.probe import video_info
 from paragon_stream.media.facts.source import decoding_context, open_source
 from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
-from paragon_stream.media.ffmpeg.log import overhearing
+from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
@@ -38,7 +38,7 @@ _IN_PIECES = ("hls", "dash")
 
 
 @dataclass(slots=True)
-class Picture:
+class DecodedFrame:
     """A decoded frame and what was known of it when it was decoded. `stamp` is the source's, in seconds."""
 
     frame: av.VideoFrame
@@ -88,7 +88,7 @@ class Connection:
                 if stream is not self._video and stream is not self.sound:
                     stream.discard = Discard.all
             self._items = self._demuxed()
-            self._seen: list[Picture | Sound] = []
+            self._seen: list[DecodedFrame | Sound] = []
             self.first_sound: bytes | None = None
             """The first packet of sound, if one came before the first pictures."""
             self.video = self._look()
@@ -96,7 +96,7 @@ class Connection:
             self._container.close()
             raise
 
-    def __iter__(self) -> Iterator[Picture | Sound]:
+    def __iter__(self) -> Iterator[DecodedFrame | Sound]:
         """Everything, from the first picture on. Raises what PyAV raises where the source breaks off."""
         seen, self._seen = self._seen, []
         yield from seen
@@ -157,7 +157,7 @@ class Connection:
         failure: BaseException | None = None
         try:
             for count, item in enumerate(self._items):
-                if isinstance(item, Picture):
+                if isinstance(item, DecodedFrame):
                     frames.append(item.frame)
                 elif self.first_sound is None:
                     self.first_sound = bytes(item.packet)
@@ -171,7 +171,7 @@ class Connection:
             raise InputError(f"no frame of the video in {self.source.name} can be decoded{because}")
         return video_info(self._container, self._video, frames)
 
-    def _demuxed(self) -> Iterator[Picture | Sound]:
+    def _demuxed(self) -> Iterator[DecodedFrame | Sound]:
         wanted = [self._video] if self.sound is None else [self._video, self.sound]
         for packet in self._container.demux(*wanted):
             if packet.stream is self.sound:
@@ -181,7 +181,7 @@ class Connection:
                 yield from self._pictures(packet)
         yield from self._pictures(None)
 
-    def _pictures(self, packet: Any) -> Iterator[Picture]:
+    def _pictures(self, packet: Any) -> Iterator[DecodedFrame]:
         if packet is not None:
             self._serial += 1
             packet.opaque = self._serial
@@ -198,7 +198,7 @@ class Connection:
         self._aspects.decoded(map(packet_serial, frames), as_fraction(aspect) if aspect else None)
         for frame in frames:
             self._corrupt_frames += frame.is_corrupt
-            yield Picture(
+            yield DecodedFrame(
                 frame=frame,
                 stamp=None if frame.pts is None else frame.pts * self._unit,
                 reading=None if self._meter is None else self._meter.of(frame.opaque, frame),
@@ -210,7 +210,7 @@ def _opened(source: LiveSource, patience: float | None) -> InputContainer:
     if source.kind is Kind.FILE and source.format is None and not source.options:
         return open_source(source.url)
     limits = (patience, source.timeout) if source.kind is Kind.NETWORK else None
-    with overhearing(av.logging.ERROR) as heard:
+    with captured_log(av.logging.ERROR) as captured:
         try:
             return av.open(
                 source.url,
@@ -221,7 +221,7 @@ def _opened(source: LiveSource, patience: float | None) -> InputContainer:
             )
         except AV_ERRORS as error:
             failure = error
-    raise InputError(_explanation(source, failure, heard.lines)) from failure
+    raise InputError(_explanation(source, failure, captured.lines)) from failure
 
 
 def _explanation(source: LiveSource, error: BaseException, said: list[str]) -> str:

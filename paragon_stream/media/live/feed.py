@@ -24,7 +24,7 @@ from paragon_stream.media.facts.info import Damage, MediaInfo
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
 from paragon_stream.media.live.clock import LiveClock, Pacer
-from paragon_stream.media.live.connection import Connection, Picture, Sound
+from paragon_stream.media.live.connection import Connection, DecodedFrame, Sound
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import Reading
@@ -70,9 +70,9 @@ class LiveFeed:
         self.reconnects = 0
         self.sound = SoundQueue()
         self._quantisers, self._wants_sound, self._duration = quantisers, sound, duration
-        self._channel: Channel[tuple[Picture, Timing]] = Channel(_WAITING)
+        self._channel: Channel[tuple[DecodedFrame, Timing]] = Channel(_WAITING)
         self._dropped = 0
-        self._now: Picture | None = None
+        self._now: DecodedFrame | None = None
         self._arrivals: deque[tuple[Fraction, float]] = deque(maxlen=_REMEMBERED)
         self._clock = LiveClock()
         self._unit = Fraction(1, 1_000_000)
@@ -240,7 +240,7 @@ class LiveFeed:
         self._disconnect()
         return self._again(why)
 
-    def _deliver(self, picture: Picture, pacer: Pacer | None) -> bool:
+    def _deliver(self, picture: DecodedFrame, pacer: Pacer | None) -> bool:
         time = self._clock.place(picture.stamp, perf_counter())
         wait = 0.0 if pacer is None else pacer.wait(time, perf_counter())
         if wait and self._stopped.wait(wait):

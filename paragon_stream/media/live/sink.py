@@ -25,7 +25,7 @@ accepts a stream and hangs up is not tried for ever."""
 _log = logging.getLogger(__name__)
 
 
-class SteadyWriter:
+class ReconnectingWriter:
     """A stream to a server, which is begun anew where it breaks off: as a new one, whose times begin at 0.
 
     A `Sink`, but for `reopen`, which whoever writes calls after an error. `open` makes the writer of one
@@ -111,7 +111,7 @@ class SteadyWriter:
         self._writer.abort()
 
 
-type LiveSink = LiveWriter | SteadyWriter | LiveY4mWriter | Y4mWriter
+type LiveSink = LiveWriter | ReconnectingWriter | LiveY4mWriter | Y4mWriter
 
 
 def open_live_sink(
@@ -122,7 +122,9 @@ def open_live_sink(
     Raises OutputError.
     """
     if plan.where is Where.NETWORK:
-        return SteadyWriter(lambda patience: LiveWriter(plan, sound, patience=patience), plan.name, reconnect)
+        return ReconnectingWriter(
+            lambda patience: LiveWriter(plan, sound, patience=patience), plan.name, reconnect
+        )
     if plan.container is not None:
         return LiveWriter(plan, sound, player=player, title=title)
     if plan.path is not None:

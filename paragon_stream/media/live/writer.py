@@ -19,7 +19,7 @@ from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
-from paragon_stream.media.ffmpeg.log import overhearing
+from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
@@ -69,7 +69,7 @@ class LiveWriter:
         self.sound: SoundTrack | None = None
         try:
             target = self._destination(player, title, sound=sound is not None)
-            with overhearing() as heard, self._errors(heard.lines):
+            with captured_log() as captured, self._errors(captured.lines):
                 self._out = av.open(
                     target,
                     "w",

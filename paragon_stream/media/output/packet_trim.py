@@ -11,7 +11,7 @@ from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
 
 
-class Gate:
+class PacketTrimmer:
     """Lets the packets of one stream through that `cut` keeps; `unit` is seconds per tick of their stamps.
 
     Sound, data: packets that begin in the cut. Video: those from its first key frame on. Subtitles: all that
@@ -25,7 +25,7 @@ class Gate:
         self._standing: list[Any] = []
         """Packets of the last bitmap before the cut; several where a bitmap comes in segments."""
 
-    def admit(self, packet: Any) -> Sequence[Any]:
+    def trim(self, packet: Any) -> Sequence[Any]:
         """What becomes of `packet`: nothing, itself, or with it what has stood since before the cut."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:

@@ -49,7 +49,7 @@ from paragon_stream.media.output.stream_plans import (
     AddedFile,
     StreamPlan,
     dropped_stream,
-    plan_companions,
+    plan_remux,
     time_shift,
 )
 from paragon_stream.media.output.trial_muxing import check_video, lost_tags
@@ -111,8 +111,9 @@ class OutputPlan:
 def plan_output(
     info: MediaInfo, destination: Path | str, size: int | Placement, options: OutputOptions | None = None
 ) -> OutputPlan:
-    """Decide how `info`'s video, enlarged, and its companions are written to `destination`. `size` says how
-    large it becomes: a whole factor, or a placement.
+    """Decide how the upscaled video of `info` and its other streams are written to `destination`.
+
+    `size` is the size of the result: a whole factor, or a placement.
 
     `destination` "-" is y4m on standard output; elsewhere the suffix names the container. Nothing is written.
 
@@ -159,9 +160,9 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     try_open(job)
     check_video(container, job)
 
-    companions = plan_companions(info, container, options)
-    streams, chapters, source_tags = companions.streams, companions.chapters, companions.tags
-    added = companions.added
+    remux = plan_remux(info, container, options)
+    streams, chapters, source_tags = remux.streams, remux.chapters, remux.tags
+    added = remux.added
     every = (*streams, *(stream for file in added for stream in file.streams))
     losses = [str(stream) for stream in every if stream.loss]
     losses += _video_losses(video, container, encoder)

@@ -30,7 +30,7 @@ from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.adts import AdtsFilter, audio_config, has_adts
 from paragon_stream.media.output.attachments import Attachments
 from paragon_stream.media.output.audio import AudioConverter
-from paragon_stream.media.output.packet_trim import Gate
+from paragon_stream.media.output.packet_trim import PacketTrimmer
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
 from paragon_stream.media.output.subtitles import TextConverter
 from paragon_stream.media.output.tags import stream_tags
@@ -76,11 +76,11 @@ class _Route:
     """Decode time and duration of the packet read last, ticks."""
     lag: Fraction = Fraction(0)
     """What it is moved by, seconds, because its timestamps jumped back and the video's did not."""
-    gate: Gate | None = None
+    trimmer: PacketTrimmer | None = None
     """Keeps what lies outside a cut out."""
 
 
-class Companions:
+class Remuxer:
     """The streams of the source that go with the video. Open it, `add` each to the output, then `take`.
 
     Raises InputError if the source cannot be opened again, and what PyAV raises from `add`.
@@ -169,7 +169,7 @@ class Companions:
             dense=dense,
             step=int(dense and container.strict_decode_order),
             strip=strip,
-            gate=Gate(plan.stream.kind, self._cut, unit) if self._cut else None,
+            trimmer=PacketTrimmer(plan.stream.kind, self._cut, unit) if self._cut else None,
             # Where a stream begins late, nothing of it is to be looked for before.
             reached=start * unit if self._probing.size and start is not None else None,
         )
@@ -236,7 +236,7 @@ class Companions:
                 self._unseen = streams_since(self._source)
                 self._hold_early(settling=True)
                 for route in self._routes.values():
-                    for standing in route.gate.rest() if route.gate else ():
+                    for standing in route.trimmer.rest() if route.trimmer else ():
                         self._keep(route, standing)
             else:
                 self._hold(packet)
@@ -302,7 +302,7 @@ class Companions:
                 shift, time = shift + back, time + back
             _move(packet, round(shift / route.unit))
             route.reached = time
-        for admitted in (packet,) if route.gate is None else route.gate.admit(packet):
+        for admitted in (packet,) if route.trimmer is None else route.trimmer.trim(packet):
             self._keep(route, admitted)
 
     def _video_passes(self, packet: AnyPacket) -> None:

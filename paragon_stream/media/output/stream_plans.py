@@ -85,7 +85,7 @@ class AddedFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompanionPlan:
+class RemuxPlan:
     """The fate of every stream but the upscaled one, how many chapters there will be, and the file's tags."""
 
     streams: tuple[StreamPlan, ...] = ()
@@ -94,14 +94,14 @@ class CompanionPlan:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def plan_companions(info: MediaInfo, container: Container, options: TrackOptions) -> CompanionPlan:
+def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> RemuxPlan:
     """Decide about them. Raises UsageError for tracks that are not there, InputError for added files."""
     left_out = unwanted(info.streams, options)
     added = tuple(_added(Path(path), info, container, options) for path in options.add)
     if not info.seekable:
         reason = "the source can be read only once"
         dropped = [dropped_stream(s, reason) for s in info.streams if s.index != info.video.index]
-        return CompanionPlan(streams=tuple(dropped), added=added)
+        return RemuxPlan(streams=tuple(dropped), added=added)
     with open_source(info.path, info.probing) as source:
         late = bool(info.probing.size)
         samples = first_packets(source, late=late) if len(info.streams) > 1 else {}
@@ -126,7 +126,7 @@ def plan_companions(info: MediaInfo, container: Container, options: TrackOptions
         chapters = source.chapters() if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
-        return CompanionPlan(
+        return RemuxPlan(
             streams=tuple(plans),
             added=added,
             chapters=len(chapters),

@@ -27,7 +27,7 @@ from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.output.display_size import ROOM, display_size, write_display_size
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.plan import OutputPlan
-from paragon_stream.media.output.remux import AnyPacket, Companions
+from paragon_stream.media.output.remux import AnyPacket, Remuxer
 from paragon_stream.media.output.tags import stream_tags
 from paragon_stream.media.output.timecode import tags_of_part
 from paragon_stream.media.output.unfinished import Unfinished
@@ -75,8 +75,8 @@ class VideoWriter:
         self._pictures = 0
         self._ended = False
         self._name = ""
-        self._companions: Companions | None = None
-        self._added: list[Companions] = []
+        self._remuxer: Remuxer | None = None
+        self._added: list[Remuxer] = []
         """Files that were added to the source."""
         self._out: Any = None
         self._video: Any = None
@@ -152,9 +152,9 @@ class VideoWriter:
             self._mux_video(packets)
             if self._waiting is not None:
                 self._mux_last(self._waiting)
-            for companions in self._all_companions():
-                self._mux_companions(companions.take(None))
-                self._mux_companions(companions.flush())
+            for remuxer in self._all_remuxers():
+                self._mux_copied(remuxer.take(None))
+                self._mux_copied(remuxer.flush())
             with av_errors_as(OutputError, self._what):
                 self._out.close()
             self._close_source()
@@ -196,23 +196,23 @@ class VideoWriter:
         )
         if info.seekable:
             interval = 1 / (info.video.average_rate or FALLBACK_RATE)
-            self._companions = Companions(
+            self._remuxer = Remuxer(
                 info.path, plan.streams, info.video.index, plan.shift, info.cut, interval, info.probing
             )
         for stream in info.streams:
             if stream.index == info.video.index:
                 self._add_video(info)
-            elif self._companions is not None:
-                self._companions.add(stream.index, self._out, self._container)
+            elif self._remuxer is not None:
+                self._remuxer.add(stream.index, self._out, self._container)
         for file in plan.added:
             self._added.append(
-                Companions(file.path, file.streams, None, file.shift, file.cut, probing=file.probing)
+                Remuxer(file.path, file.streams, None, file.shift, file.cut, probing=file.probing)
             )
             for added in file.streams:
                 self._added[-1].add(added.stream.index, self._out, self._container)
         self._out.metadata.update(plan.file_tags)
-        if self._companions is not None and self._container.chapters and plan.options.chapters:
-            chapters = self._companions.source.chapters()
+        if self._remuxer is not None and self._container.chapters and plan.options.chapters:
+            chapters = self._remuxer.source.chapters()
             if info.cut is not None:
                 chapters = cut_chapters(chapters, info.cut)
             self._out.set_chapters(_shifted(chapters, plan.shift))
@@ -261,8 +261,8 @@ class VideoWriter:
             self._video.codec_context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
         if info.video.display_matrix is not None and self._container.rotation:
             self._video.set_display_matrix(info.video.display_matrix)
-        if self._companions is not None:
-            source = self._companions.source.streams[info.video.index]
+        if self._remuxer is not None:
+            source = self._remuxer.source.streams[info.video.index]
             tags = tags_of_part(stream_tags(source.metadata, muxer=self._container.muxer), info)
             # The muxer says itself whether there is alpha; as a tag it would hide that.
             self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
@@ -345,12 +345,12 @@ class VideoWriter:
 
     def _mux_picture(self, packet: AnyPacket) -> None:
         stamp = packet.dts if packet.dts is not None else packet.pts or 0
-        for companions in self._all_companions():
-            self._mux_companions(companions.take(stamp * self._tick + AHEAD))
+        for remuxer in self._all_remuxers():
+            self._mux_copied(remuxer.take(stamp * self._tick + AHEAD))
         self._mux(packet)
         self._pictures += 1
 
-    def _mux_companions(self, packets: Iterable[AnyPacket]) -> None:
+    def _mux_copied(self, packets: Iterable[AnyPacket]) -> None:
         for packet in packets:
             self._mux(packet)
 
@@ -366,24 +366,24 @@ class VideoWriter:
         except AV_ERRORS as error:
             # A muxer's plain "-1" for a malformed packet looks like EPERM; an open file gives no such error.
             disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
-            everyone = self._all_companions()
+            everyone = self._all_remuxers()
             if disk or not everyone:
                 raise OutputError(f"{self._what}: {reason(error)}") from error
-            if not any(companions.failed(packet, error) for companions in everyone):
+            if not any(remuxer.failed(packet, error) for remuxer in everyone):
                 everyone[0].refused += 1
         self.bytes_written += size
 
     def _close_source(self) -> None:
         if self._unfinished is not None:
             self._unfinished.close()
-        for companions in self._all_companions():
-            self.warnings += companions.warnings
-            companions.close()
-        self._companions, self._added = None, []
+        for remuxer in self._all_remuxers():
+            self.warnings += remuxer.warnings
+            remuxer.close()
+        self._remuxer, self._added = None, []
 
-    def _all_companions(self) -> list[Companions]:
+    def _all_remuxers(self) -> list[Remuxer]:
         """Those of the source, then those of added files."""
-        return ([self._companions] if self._companions is not None else []) + self._added
+        return ([self._remuxer] if self._remuxer is not None else []) + self._added
 
 
 def _shifted(chapters: list[Any], shift: Fraction) -> list[Any]:

@@ -5,7 +5,7 @@
     download            │ 0 │   │ 1 │   │ 2 │
 
 The host only queues; the one wait per frame is that of whoever needs the result. Everything that a frame
-touches on the device belongs to a lane (lane.py), of which there are as many as frames in flight.
+touches on the device belongs to a slot (device_slot.py), of which there are as many as frames in flight.
 Nothing is allocated after the session is made.
 """
 
@@ -26,9 +26,9 @@ from paragon_stream.pipeline.slot import Completion
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes.base import Plane, Session
 from paragon_stream.runtimes.buffers import check_picture, check_planes
-from paragon_stream.runtimes.gpu.lane import Lane, Streams
+from paragon_stream.runtimes.gpu.device_slot import DeviceSlot, Streams
 from paragon_stream.runtimes.gpu.program import Load
-from paragon_stream.runtimes.gpu.timing import STREAMS, Spans
+from paragon_stream.runtimes.gpu.timer import STREAMS, Spans
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class DeviceSession:
         self._streams = Streams(upload, compute, download)
         self._fetches, self._fetched = self.hold(device.stream("fetch")), self.hold(device.event())
         self._fetch_memory: HostMemory | None = None
-        self._lanes = [Lane(self, device, program, self._streams) for _ in range(self.in_flight)]
+        self._slots = [DeviceSlot(self, device, program, self._streams) for _ in range(self.in_flight)]
         self.graphs = graphs and self._capture()
         """Whether frames are launched as CUDA graphs."""
 
@@ -126,12 +126,12 @@ class DeviceSession:
         with self._lock:
             if self._closed:
                 raise EngineError("the session is closed")
-            lane = self._lanes[self._next]
-            lane.settle()  # back-pressure: waits for the frame that was here before
+            slot = self._slots[self._next]
+            slot.settle()  # back-pressure: waits for the frame that was here before
             with self._device.current():
                 name = f"frame {self._frames if number is None else number}"
-                flight = lane.start(inputs, outputs, strength, name=name)
-            self._next = (self._next + 1) % len(self._lanes)
+                flight = slot.start(inputs, outputs, strength, name=name)
+            self._next = (self._next + 1) % len(self._slots)
             self._frames += 1
             return flight
 
@@ -209,16 +209,16 @@ class DeviceSession:
     def unfinished(self) -> int:
         """Frames that the device still works on. Raises EngineError for a broken one."""
         with self._device.current():
-            return sum(lane.is_busy for lane in self._lanes)
+            return sum(slot.is_busy for slot in self._slots)
 
     def time(self) -> None:
         """Keep `pace` from now on."""
         with self._lock, self._device.current():
             if self._clock is None:
                 self._clock = self.hold(self._device.stream("clock"))
-                for lane in self._lanes:
-                    lane.settle()
-                    lane.time(self._clock)
+                for slot in self._slots:
+                    slot.settle()
+                    slot.time(self._clock)
 
     def trace(self, trace: Trace, prefix: str = "") -> None:
         """See `DeviceBound`; `prefix` is put before the tracks' names."""
@@ -230,7 +230,7 @@ class DeviceSession:
         self._trace, self._track_prefix, self._frames = trace, prefix, 0
 
     def timed(self, name: str, spans: Spans) -> None:
-        """A lane tells when the device did what with the frame called `name`."""
+        """A slot tells when the device did what with the frame called `name`."""
         seconds = max(end - begin for begin, end in spans)
         self.pace += (seconds - self.pace) * (_PACE_WEIGHT if self.pace else 1.0)
         if self._trace is not None:
@@ -241,24 +241,24 @@ class DeviceSession:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                for lane in self._lanes:
-                    lane.settle()
+                for slot in self._slots:
+                    slot.settle()
                 if self._second is not None:
                     self._second.close()
                 self._release()
 
     def _capture(self) -> bool:
-        """Capture every lane's work as a graph, and see that the graphs give what direct launches give."""
+        """Capture every slot's work as a graph, and see that the graphs give what direct launches give."""
         try:
-            for lane in self._lanes:
-                lane.adopt_graph()
+            for slot in self._slots:
+                slot.adopt_graph()
         except DeviceMemoryError:
             raise  # smaller frames may fit; without graphs the same frame would not
         except EngineError as error:
             logger.warning("CUDA graphs are not used, kernels are launched one by one: %s", error)
-            for lane in self._lanes:
-                lane.drain()
-                lane.forget_graph()
+            for slot in self._slots:
+                slot.drain()
+                slot.forget_graph()
             # A failed capture leaves its stream unusable.
             self._streams.compute = self.hold(self._device.stream("compute"))
             return False

@@ -58,7 +58,7 @@ def graph_types(precision: Precision) -> GraphTypes:
     return GraphTypes(half=precision is not Precision.FP32, bytes=True, filters=True, guard=True)
 
 
-def engine(
+def tensorrt_engine(
     trt: Any,
     job: FrameJob,
     precision: Precision,

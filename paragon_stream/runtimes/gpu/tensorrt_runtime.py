@@ -9,9 +9,9 @@ from paragon_stream.device import Device
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
-from paragon_stream.runtimes.gpu.engine import compile_on_gpus
+from paragon_stream.runtimes.gpu.compilation import compile_on_gpus
 from paragon_stream.runtimes.gpu.program import DeviceProgram, Hold, Load
-from paragon_stream.runtimes.gpu.tensorrt_builder import ENGINES, Target, engine, graph_types
+from paragon_stream.runtimes.gpu.tensorrt_builder import ENGINES, Target, graph_types, tensorrt_engine
 from paragon_stream.runtimes.gpu.tensorrt_program import TensorRtProgram, UnloadableError
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class TensorRtRuntime:
         def load(device: Device, hold: Hold) -> DeviceProgram:
             target = Target(sm=device.info.sm, device=device.info)
             for attempt in ("from the cache", "built anew"):
-                content, facts = engine(self.trt, job, precision, target)
+                content, facts = tensorrt_engine(self.trt, job, precision, target)
                 try:
                     return TensorRtProgram(
                         self.trt,

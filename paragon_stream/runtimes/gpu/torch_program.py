@@ -141,7 +141,7 @@ class CudaPlace:
 
     def queue(self, work: Callable[[], None], stream: Stream) -> None:
         ours = torch.cuda.ExternalStream(stream.handle, device=self.device)
-        # All lanes compute in one stream, so they may share what a graph has been given; a pool of its own
+        # All slots compute in one stream, so they may share what a graph has been given; a pool of its own
         # keeps torch from lending it to others.
         contexts: list[AbstractContextManager[Any]] = [
             self._session_device.current(),  # torch sets the thread's GPU, and may leave another one set

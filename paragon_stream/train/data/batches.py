@@ -26,9 +26,9 @@ CHROMA_MARGIN = 2
 class Batch:
     """N×3×L×L LR patches, their N×3×sL×sL truth, both RGB around [0, 1], and N strengths.
 
-    `halved` marks the patches of 4:2:0 video, whose chroma is judged on its own grid. A flipped or transposed
-    patch would lose that grid. So the network sees all of `lr` in the position `turn` (see `turned`), and its
-    result is turned back before it is compared.
+    `halved` marks the patches of 4:2:0 video, whose chroma is compared on its own grid. Flipping or
+    transposing such a patch would change that grid. So the network gets `lr` in the orientation `turn` (see
+    `oriented`), and the loss compares its result in the original orientation (`upright`).
     """
 
     lr: Tensor
@@ -137,15 +137,15 @@ def frame_patch(frame: Frame, y: int, x: int, size: int) -> NDArray[np.float32]:
     return rgb[y - y0 : y - y0 + size, x - x0 : x - x0 + size]
 
 
-def turned(pictures: Tensor, turn: int) -> Tensor:
-    """N×C×H×W in one of eight positions: flipped (1: rows, 2: columns), then transposed (4)."""
+def oriented(pictures: Tensor, turn: int) -> Tensor:
+    """N×C×H×W in one of eight orientations: flipped (1: rows, 2: columns), then transposed (4)."""
     axes = [axis for bit, axis in ((1, 2), (2, 3)) if turn & bit]
     pictures = pictures.flip(axes) if axes else pictures
     return pictures.transpose(2, 3) if turn & 4 else pictures
 
 
-def turned_back(pictures: Tensor, turn: int) -> Tensor:
-    """The inverse of `turned`."""
+def upright(pictures: Tensor, turn: int) -> Tensor:
+    """The inverse of `oriented`."""
     pictures = pictures.transpose(2, 3) if turn & 4 else pictures
     axes = [axis for bit, axis in ((1, 2), (2, 3)) if turn & bit]
     return pictures.flip(axes) if axes else pictures

@@ -20,7 +20,7 @@ from paragon_stream.framejob.onnx.dynamic import SizeRange
 from paragon_stream.runtimes import Precision, runtime
 from paragon_stream.runtimes.disk_cache import DiskCache, Entry
 from paragon_stream.runtimes.gpu.nvrtc import cubin_cache
-from paragon_stream.runtimes.gpu.tensorrt_builder import ENGINES, TIMINGS, Target, engine
+from paragon_stream.runtimes.gpu.tensorrt_builder import ENGINES, TIMINGS, Target, tensorrt_engine
 from paragon_stream.runtimes.gpu.tensorrt_program import COMPILED
 from paragon_stream.runtimes.gpu.tensorrt_runtime import TensorRtRuntime
 from paragon_stream.upscaler import UpscalerOptions, choose_network
@@ -82,11 +82,11 @@ def build_engine(
         if on_progress is not None:
             on_progress(phase, part)
 
-    _, facts = engine(chosen.trt, job, Precision(options.precision), gpu, listen, sizes=sizes)
+    _, facts = tensorrt_engine(chosen.trt, job, Precision(options.precision), gpu, listen, sizes=sizes)
     return BuiltEngine(path=ENGINES.path(facts), facts=facts, found=not told)
 
 
-def kept() -> list[Entry]:
+def cached() -> list[Entry]:
     """Everything that was compiled and kept, the latest last."""
     return sorted((entry for cache in _caches() for entry in cache.entries()), key=lambda entry: entry.made)
 

@@ -1,4 +1,4 @@
-"""When a device did what: timed events around a lane's work in each stream, in the host's time."""
+"""When a device did what: timed events around a slot's work in each stream, in the host's time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paragon_stream.device import Device, Event, Resource, Stream
 STREAMS = ("upload", "compute", "download")
 
 REBASE_SECONDS = 10.0
-"""Age at which a lane's base event is recorded again. CUDA gives the time between two events as float32
+"""Age at which a slot's base event is recorded again. CUDA gives the time between two events as float32
 milliseconds: 1 µs fine after ten seconds, 250 µs after an hour."""
 
 type Spans = tuple[tuple[float, float], ...]
@@ -23,8 +23,8 @@ class Holder(Protocol):
     def hold[R: Resource](self, resource: R) -> R: ...
 
 
-class Timing:
-    """The events of one lane: two in each of `STREAMS`, and a base that the host and the device both know.
+class DeviceTimer:
+    """The events of one slot: two in each of `STREAMS`, and a base that the host and the device both know.
 
     All methods are called inside `device.current()`.
     """
@@ -37,12 +37,12 @@ class Timing:
         self._set_base()
 
     def begin(self) -> None:
-        """Called before a frame's first mark, while no frame is in the lane."""
+        """Called before a frame's first mark, while no frame is in the slot."""
         if perf_counter() - self._based >= REBASE_SECONDS:
             self._set_base()
 
     def spans(self) -> Spans:
-        """Of the lane's latest frame, which is done. Durations are measured by themselves, not as differences
+        """Of the slot's latest frame, which is done. Durations are measured by themselves, not as differences
         of times since the base."""
         spans = []
         for first, last in zip(self.marks[::2], self.marks[1::2], strict=True):

@@ -17,7 +17,7 @@ from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Plane
 from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram
-from paragon_stream.runtimes.gpu.timing import Spans, Timing
+from paragon_stream.runtimes.gpu.timer import DeviceTimer, Spans
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _WORD = 4  # bytes of the strength, and of the status
 
 @dataclass
 class Streams:
-    """The queues that all lanes share."""
+    """The queues that all slots share."""
 
     upload: Stream
     compute: Stream
@@ -34,7 +34,7 @@ class Streams:
 
 
 class Owner(Protocol):
-    """What a lane asks of its session."""
+    """What a slot asks of its session."""
 
     job: FrameJob
 
@@ -45,7 +45,7 @@ class Owner(Protocol):
     def timed(self, name: str, spans: Spans) -> None: ...
 
 
-class Lane:
+class DeviceSlot:
     """All methods but `settle` are called inside `device.current()`, by one thread at a time."""
 
     def __init__(self, owner: Owner, device: Device, program: DeviceProgram, streams: Streams) -> None:
@@ -68,7 +68,7 @@ class Lane:
         events = (owner.hold(device.event()) for _ in range(4))
         self._arrived, self._uploaded, self._computed, self._done = events
         self._graph: Graph | None = None
-        self._timing: Timing | None = None
+        self._timer: DeviceTimer | None = None
         self._flight: Flight | None = None
 
     def start(
@@ -79,7 +79,7 @@ class Lane:
         *,
         name: str = "",
     ) -> Flight:
-        """Queue a frame; the lane must be settled. If that fails, nothing touches the planes afterwards."""
+        """Queue a frame; the slot must be settled. If that fails, nothing touches the planes afterwards."""
         staged_out = not isinstance(outputs, DevicePicture) and not self._owner.is_pinned(outputs)
         source = inputs
         if not isinstance(inputs, DevicePicture) and not self._owner.is_pinned(inputs):
@@ -88,8 +88,8 @@ class Lane:
                 np.copyto(staged, plane)
         self._strength[0] = strength
         try:
-            if self._timing is not None:
-                self._timing.begin()
+            if self._timer is not None:
+                self._timer.begin()
             self._upload(source)
             self._compute()
             self._download(self._staged_outputs if staged_out else outputs)
@@ -121,7 +121,7 @@ class Lane:
                 logger.debug("a stream could not be drained: %s", error)
 
     def adopt_graph(self) -> None:
-        """Launch the lane's work as a graph from now on.
+        """Launch the slot's work as a graph from now on.
 
         Raises EngineError if it cannot be captured, or if the graph computes other samples than its kernels
         do. The compute stream may then be unusable.
@@ -149,7 +149,7 @@ class Lane:
         return self._owner.hold(self._device.end_capture(stream))
 
     def _computed_from(self, seed: int) -> list[Plane]:
-        """What the lane makes of noise."""
+        """What the slot makes of noise."""
         rng, peak = np.random.default_rng(seed), self._owner.job.source.pixel_format.peak
         for plane in self._staged_inputs:
             plane[...] = rng.integers(0, peak, plane.shape, endpoint=True)
@@ -159,8 +159,8 @@ class Lane:
         return [plane.copy() for plane in self._staged_outputs]
 
     def time(self, clock: Stream) -> None:
-        """Report to the owner from now on when the device did what; see `Timing` for `clock`."""
-        self._timing = Timing(self._owner, self._device, clock)
+        """Report to the owner from now on when the device did what; see `DeviceTimer` for `clock`."""
+        self._timer = DeviceTimer(self._owner, self._device, clock)
 
     def finish(self, flight: Flight) -> None:
         """Wait for the frame and bring its result home. Called once per frame, outside `current()`."""
@@ -170,8 +170,8 @@ class Lane:
             except EngineError:
                 self.drain()
                 raise
-            if self._timing is not None:
-                self._owner.timed(flight.name, self._timing.spans())
+            if self._timer is not None:
+                self._owner.timed(flight.name, self._timer.spans())
         if not self._program.is_healthy(int(self._status[0])):
             inputs, outputs = flight.inputs, flight.outputs
             result = self._staged_outputs if isinstance(outputs, DevicePicture) else outputs
@@ -251,8 +251,8 @@ class Lane:
         device.record(self._done, stream)
 
     def _mark(self, number: int, stream: Stream) -> None:
-        if self._timing is not None:
-            self._device.record(self._timing.marks[number], stream)
+        if self._timer is not None:
+            self._device.record(self._timer.marks[number], stream)
 
     def _device_planes(self, format: FrameFormat, pitches: Sequence[int]) -> tuple[DevicePlane, ...]:
         sample = format.pixel_format.bytes_per_sample
@@ -265,11 +265,11 @@ class Lane:
 
 
 class Flight:
-    """The completion of one frame; outlives its lane's next frames. It keeps the frame's planes alive."""
+    """The completion of one frame; outlives its slot's next frames. It keeps the frame's planes alive."""
 
     def __init__(
         self,
-        lane: Lane,
+        slot: DeviceSlot,
         inputs: Sequence[Plane] | DevicePicture,
         outputs: Sequence[Plane] | DevicePicture,
         strength: float,
@@ -279,25 +279,25 @@ class Flight:
     ) -> None:
         self.inputs, self.outputs, self.strength = inputs, outputs, strength
         self.staged = staged
-        """Whether the result arrives in the lane's page-locked planes."""
+        """Whether the result arrives in the slot's page-locked planes."""
         self.name = name
-        self._lane: Lane | None = lane
+        self._slot: DeviceSlot | None = slot
         self._error: Exception | None = None
         self._lock = threading.Lock()
 
     @property
     def is_settled(self) -> bool:
-        return self._lane is None
+        return self._slot is None
 
     def settle(self) -> None:
         """Wait until the frame is done, for better or worse."""
         with self._lock:
-            if self._lane is not None:
+            if self._slot is not None:
                 try:
-                    self._lane.finish(self)
+                    self._slot.finish(self)
                 except Exception as error:
                     self._error = error
-                self._lane, self.inputs, self.outputs = None, (), ()
+                self._slot, self.inputs, self.outputs = None, (), ()
 
     def wait(self) -> None:
         """Raises EngineError if the device failed, here and whenever it is asked again."""
