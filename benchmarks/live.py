@@ -26,7 +26,7 @@ import av
 import numpy as np
 from common import REPOSITORY, machine, write_results
 
-sys.path.insert(0, str(REPOSITORY / "tests" / "live"))
+sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 from live_screen import Screen
 
 from paragon_stream import live

@@ -6,7 +6,7 @@ Clips as in `benchmarks/strength.py`: a window, shrunk ×2, encoded, read back. 
 frame job on Y, U and V at the strength that `auto` finds for every frame (what the filter does); the frame
 job on Y alone at the same strengths; and on Y alone at the one strength, of those that the files in filters/
 have, that is nearest to their mean. The text of a shader computes what the frame job on Y does:
-tests/shader/test_shader_placebo.py. Writes `benchmarks/results/shader_luma.json`.
+tests/framejob/glsl/test_shader_placebo.py. Writes `benchmarks/results/shader_luma.json`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from places import SHARED
 
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.native import build
@@ -13,8 +14,6 @@ from paragon_stream.runtimes import installed_engines
 
 if build.compiler() and not build.is_current():
     build.build()  # before `installed_engines` looks
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,10 +32,9 @@ def scheduling() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The developers' shared material; the project stands without it, and tests that use it skip."""
-    folder = REPOSITORY.parent / "shared"
-    if not (folder / "reference").is_dir():
+    if not (SHARED / "reference").is_dir():
         pytest.skip("needs the developers' shared material beside the checkout")
-    return folder
+    return SHARED
 
 
 @pytest.fixture(params=installed_engines())

@@ -3,7 +3,7 @@
     scripts/python benchmarks/gpu/accuracy.py
 
 The start-up check's picture (gradients, hard edges, noise) at strength 0.5 through every set of weights that
-ships and has kernels, at 8 and 10 bits: once through the emulator of `tests/kernels` (fp16 rounded at every
+ships and has kernels, at 8 and 10 bits: once through the emulator of the tests (fp16 rounded at every
 step as the kernels do it), once through engine `openvino` in fp32. Written to
 `benchmarks/results/gpu_accuracy.json`, by plane: PSNR in dB of the peak, the worst sample in codes, and how
 many samples in a thousand differ. What a real tensor core adds is the order of its sums.
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks"), str(REPOSITORY / "tests" / "kernels")]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks"), str(REPOSITORY / "tests" / "support")]
 
 from common import cost_of, machine, write_results  # noqa: E402
 from emulator import Run, run_program  # noqa: E402

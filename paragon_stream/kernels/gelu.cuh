@@ -2,7 +2,7 @@
 // 0 and is a polynomial of degree 7 in t - 1.94 up to t = 3.875 (weighted least squares, iterated to minimax).
 // Over all fp16 numbers below 4 the error is at most 1.1e-3, against 0.98e-3 of rounding the exact value to
 // fp16; below 0 at most 5.0e-4. No special-function unit, no division, 11 instructions for two values.
-// tests/kernels/test_gelu.py evaluates every fp16 number.
+// tests/kernels/test_simt.py evaluates every fp16 number.
 
 DEVICE half2 gelu2(half2 x) {
     half2 t = add2(abs2(x), GELU_MINUS_HALF_RANGE);

@@ -1,4 +1,4 @@
-// What the kernels ask of the machine, as functions of one thread. tests/kernels/host_simt.h has the same
+// What the kernels ask of the machine, as functions of one thread. tests/support/host_simt.h has the same
 // functions for a CPU; kernels use nothing else of CUDA but threadIdx, blockIdx and pointers.
 //
 // A `half2` is two fp16 numbers in 32 bits, the first in the low half. No header of CUDA's is needed.

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import SHARED
 
 from paragon_stream.checkpoint.detect import identify
 from paragon_stream.checkpoint.facts import Facts
 from paragon_stream.checkpoint.published import published_network
 from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN, NetworkSpec
 
-LISTS = Path(__file__).resolve().parents[3] / "shared" / "reference" / "keys"
+LISTS = SHARED / "reference" / "keys"
 _LARGE = re.compile(r"(?:paragonsr|p2r|p2v[0-4]).*_(?:s|m|l|xl)_x2|.*ultimate.*")
 ALL = sorted(path.stem for path in LISTS.glob("*_x2.tsv") if not path.stem.startswith("params"))
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if _LARGE.fullmatch(name) else name for name in ALL]

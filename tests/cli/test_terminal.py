@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from clips import make_clip
+from places import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).parent
+from places import PROGRAMS, PYTHONPATH
 
 type OnStub = Callable[..., str]
-"""Runs a function of a script of this folder in a process of its own; returns what it said on stderr."""
+"""Runs a script of tests/support/programs in a process of its own; returns its standard error."""
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +31,7 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, links in (("cuda", ["-ldl"]), ("nvcuvid", [f"-L{folder}", "-l:libcuda.so.1"])):
         library = f"lib{name}.so.1"
         command = [compiler, "-shared", "-fPIC", "-O1", f"-Wl,-soname,{library}", "-o", folder / library]
-        subprocess.run([*command, HERE / f"lib{name}_stub.c", *links], check=True, timeout=60)
+        subprocess.run([*command, PROGRAMS / f"lib{name}_stub.c", *links], check=True, timeout=60)
     return folder
 
 
@@ -40,11 +39,11 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_stub(stub: Path) -> OnStub:
     def run(script: str, *arguments: object) -> str:
         answer = subprocess.run(
-            [sys.executable, HERE / script, *map(str, arguments)],
+            [sys.executable, PROGRAMS / script, *map(str, arguments)],
             env={
                 **os.environ,
                 "LD_LIBRARY_PATH": str(stub),
-                "PYTHONPATH": os.pathsep.join(map(str, (HERE, *HERE.parents[:2]))),
+                "PYTHONPATH": PYTHONPATH,
             },
             capture_output=True,
             text=True,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).parent
+from places import REPOSITORY
 
 
 @pytest.mark.parametrize("body", ["facts", "sessions", "team", "errors"])
@@ -20,7 +18,7 @@ def test_without_a_driver_it_says_so() -> None:
     pytest.importorskip("cuda.bindings", reason="needs the package cuda-bindings")
     code = "from paragon_stream.device.cuda import CudaDevice; CudaDevice()"
     answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parents[1], timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, timeout=60
     )
     if answer.returncode == 0:
         pytest.skip("this machine has a GPU")

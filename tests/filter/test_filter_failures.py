@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import vapoursynth as vs
 from filter_material import make_clip, planes_of
+from places import REPOSITORY
 
 import paragon_stream.vapoursynth as paragon
 from paragon_stream.errors import EngineError
 from paragon_stream.runtimes.cache import SessionCache, compile_request
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def _variable_format() -> vs.VideoNode:

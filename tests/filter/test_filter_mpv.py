@@ -21,12 +21,12 @@ import numpy as np
 import pytest
 from clips import make_clip
 from numpy.typing import NDArray
+from places import REPOSITORY
 
 import paragon_stream
 from paragon_stream.datafiles import data_folder
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-MPV = CHECKOUT / "build" / "mpv" / "bin" / "mpv"
+MPV = REPOSITORY / "build" / "mpv" / "bin" / "mpv"
 SCRIPT_PATH = data_folder("filters") / "paragon.vpy"
 PLAYED = 0.4
 """The strength of compression that the script takes in mpv: docs/mpv.md."""
@@ -50,7 +50,7 @@ def arguments(*more: object, user_data: str = "") -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def play(*more: object, user_data: str = "") -> str:

@@ -12,18 +12,17 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 from filter_material import content, make_clip, planes_of
+from places import REPOSITORY, SUPPORT
 
 import paragon_stream.vapoursynth as paragon
 from paragon_stream.datafiles import data_folder
 
-HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parent.parent
 VSPIPE = Path(vs.__file__).with_name("vspipe.exe" if os.name == "nt" else "vspipe")
 SCRIPT_PATH = data_folder("filters") / "paragon.vpy"
 
 SCRIPT = """
 import sys
-sys.path[:0] = [{checkout!r}, {here!r}]
+sys.path[:0] = [{repository!r}, {support!r}]
 import vapoursynth as vs
 from filter_material import make_clip
 import paragon_stream.vapoursynth as paragon
@@ -36,7 +35,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which vspipe finds this Python, by a configuration of its own."""
     home = tmp_path_factory.mktemp("vapoursynth")
     environment = {**os.environ, "XDG_CONFIG_HOME": str(home), "APPDATA": str(home)}
-    environment["PYTHONPATH"] = str(CHECKOUT)
+    environment["PYTHONPATH"] = str(REPOSITORY)
     subprocess.run(
         [sys.executable, "-m", "vapoursynth", "config"], env=environment, check=True, capture_output=True
     )
@@ -47,7 +46,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def script(tmp_path: Path) -> Iterator:
     def write(lines: str) -> Path:
         path = tmp_path / "script.vpy"
-        path.write_text(SCRIPT.format(checkout=str(CHECKOUT), here=str(HERE)) + lines)
+        path.write_text(SCRIPT.format(repository=str(REPOSITORY), support=str(SUPPORT)) + lines)
         return path
 
     return write

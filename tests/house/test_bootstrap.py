@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pip
 import pytest
+from places import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = ("paragon-stream", "scripts/python", "scripts/bootstrap.py")
 
 pytestmark = [

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from places import REPOSITORY
 
 import paragon_stream
 from paragon_stream.cli.main import COMMANDS
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "engines/*.md", "filters/*.md", "examples/*.md")

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import REPOSITORY
 
 from paragon_stream.checkpoint import list_shipped, load_weights, measured_quality
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from places import REPOSITORY
 
 from paragon_stream.native.build import compiler, library_file
 from paragon_stream.native.library import missing
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = (
     "LICENSE", "MANIFEST.in", "README.md", "engines", "filters",
     "paragon_stream", "pyproject.toml", "scripts", "setup.py",

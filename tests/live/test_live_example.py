@@ -9,8 +9,7 @@ from pathlib import Path
 import av
 import pytest
 from clips import make_clip
-
-REPOSITORY = Path(__file__).parents[2]
+from places import REPOSITORY
 
 
 def test_the_example_runs(

@@ -19,12 +19,10 @@ import av
 import pytest
 from clips import make_clip
 from live_material import Running, free_port
+from places import REPOSITORY, SAMPLE
 
 import paragon_stream
 from paragon_stream.errors import OutputError
-
-REPOSITORY = Path(__file__).parents[2]
-SAMPLE = REPOSITORY / "examples" / "sample.mkv"
 
 pytestmark = pytest.mark.timeout(150)
 

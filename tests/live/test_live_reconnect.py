@@ -14,6 +14,7 @@ import av
 import pytest
 from clips import make_clip
 from live_material import OPENING, FramePipe, Running
+from places import SAMPLE
 
 import paragon_stream
 from paragon_stream.errors import OutputError
@@ -22,8 +23,6 @@ from paragon_stream.media.live.plan import FLV
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
 from paragon_stream.media.live.source import CaptureOptions, find_source
-
-SAMPLE = Path(__file__).parents[2] / "examples" / "sample.mkv"
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -12,6 +12,7 @@ import av
 import pytest
 from clips import make_clip
 from live_material import OPENING, FramePipe, Gate, Running, numbers
+from places import SAMPLE
 
 import paragon_stream
 from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
@@ -141,9 +142,7 @@ def test_an_engine_that_fails_keeps_what_was_written(
 
 
 def test_duration(tmp_path: Path) -> None:
-    report = paragon_stream.live(
-        Path(__file__).parents[2] / "examples" / "sample.mkv", tmp_path / "out.mkv", engine="null", duration=1
-    )
+    report = paragon_stream.live(SAMPLE, tmp_path / "out.mkv", engine="null", duration=1)
     assert report.ended == "the duration is over"
     assert 15 <= report.frames_in <= 25
     assert report.sound == "aac"
@@ -175,7 +174,7 @@ def test_turned_pictures_stay_turned(tmp_path: Path) -> None:
 
 
 def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
-    clip = shutil.copy(Path(__file__).parents[2] / "examples" / "sample.mkv", tmp_path / "clip.mkv")
+    clip = shutil.copy(SAMPLE, tmp_path / "clip.mkv")
     with pytest.raises(UsageError, match="would replace the input"):
         paragon_stream.live(clip, clip, engine="null", overwrite=True)
 
@@ -206,7 +205,7 @@ def test_what_cannot_be_is_one_sentence(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sample = Path(__file__).parents[2] / "examples" / "sample.mkv"
+    sample = SAMPLE
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=sentence) as caught:
         paragon_stream.live(**{"source": sample, "engine": "null", **options})

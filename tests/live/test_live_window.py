@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 from live_material import numbers
+from places import REPOSITORY, SAMPLE
 
 import paragon_stream
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format
 from paragon_stream.media.live.player import player_arguments
 
-REPOSITORY = Path(__file__).parents[2]
-SAMPLE = REPOSITORY / "examples" / "sample.mkv"
 BUILT = REPOSITORY / "build" / "mpv" / "bin" / "mpv"
 
 pytestmark = [

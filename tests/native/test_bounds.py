@@ -15,29 +15,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_reference import random_spec, random_weights
+from native_material import make_job, noise
 from numpy.typing import NDArray
+from places import PROGRAMS, PYTHONPATH
 
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
-from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.native import build
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour
 from paragon_stream.runtimes.native import NativeSession
 
 _NONE = 0  # PROT_NONE
-HERE = Path(__file__).resolve().parent
 FORMATS = ("yuv420p", "yuv422p10le", "rgb24", "p010le", "yuva420p", "gray16le", "yuv410p", "bgra64le")
 SIZES = ((1, 1), (2, 3), (17, 9), (61, 33), (97, 61))
 
 needs_kernels = pytest.mark.skipif(bool(missing()), reason=missing() or "the kernels are there")
-
-
-def make_job(variant: str, scale: int, pixels: str, size: tuple[int, int]) -> FrameJob:
-    layout = pixel_format(pixels)
-    color = resolve_color(ColorSpec(), format=layout, width=size[0], height=size[1])
-    source = FrameFormat(width=size[0], height=size[1], pixel_format=layout, color=color)
-    return build_job(random_weights(random_spec(variant, scale)), source)
 
 
 class Guarded:
@@ -75,14 +67,6 @@ def guarded() -> Iterator[Guarded]:
     made = Guarded()
     yield made
     made.release()
-
-
-def noise(job: FrameJob) -> tuple[NDArray, ...]:
-    rng = np.random.default_rng(3)
-    planes = allocate_planes(job.source)
-    for plane in planes:
-        plane[...] = rng.integers(0, job.source.pixel_format.peak + 1, plane.shape)
-    return planes
 
 
 def check(guarded: Guarded, job: FrameJob, each: Kernels, threads: int) -> None:
@@ -124,13 +108,14 @@ def test_sanitizers(tmp_path: Path) -> None:
     if command is None or sys.platform != "linux" or "ziglang" in command:
         pytest.skip("needs a compiler with sanitizers, on Linux")
     path = tmp_path / "kernels.so"
-    options = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g"]
-    build.build(path, command, options=options)
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g"]
+    build.build(path, command, options=flags)
     runtime = subprocess.check_output([*command, "-print-file-name=libasan.so"], text=True).strip()
-    environment = {**os.environ, "LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"}
+    options = {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONPATH": PYTHONPATH}
     done = subprocess.run(
-        [sys.executable, HERE / "sanitized.py", path], env=environment, capture_output=True, text=True
-    )
+        [sys.executable, PROGRAMS / "sanitized.py", path],
+        env={**os.environ, **options}, capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     assert "frames" in done.stdout
 
@@ -139,7 +124,10 @@ def test_sanitizers(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_memory_stays_flat() -> None:
-    code = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); import sanitized; sanitized.many(20_000)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import sanitized; sanitized.many(20_000)"],
+        cwd=PROGRAMS, env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     before, after = map(int, done.stdout.split())
     assert after - before < 8 << 20, f"{(after - before) / 2**20:.1f} MB more"

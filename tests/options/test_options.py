@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from places import REPOSITORY
 
 import paragon_stream
 from paragon_stream import vapoursynth as filter_
@@ -143,7 +144,7 @@ def test_the_script_of_mpv_takes_what_the_filter_takes() -> None:
     assert kinds["strength"]("auto") == "auto"
     with pytest.raises(ValueError, match="x"):
         kinds["wait"]("x")
-    script = (Path(__file__).parents[2] / "filters" / "paragon.vpy").read_text("utf-8")
+    script = (REPOSITORY / "filters" / "paragon.vpy").read_text("utf-8")
     assert "**paragon.options()" in script
 
 

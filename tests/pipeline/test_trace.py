@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from places import SAMPLE
 
 import paragon_stream
 from paragon_stream.cli.main import run
@@ -15,8 +16,6 @@ from paragon_stream.pipeline.pipeline import Pipeline
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
 from paragon_stream.pipeline.trace import Trace
-
-SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sample.mkv"
 
 
 def events(text: str) -> tuple[dict[int, str], list[dict]]:

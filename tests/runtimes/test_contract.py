@@ -13,17 +13,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from network_reference import random_spec, random_weights
+from places import PROGRAMS, PYTHONPATH
+from session_material import frames, make_job
 
 from paragon_stream.cli import bench
 from paragon_stream.errors import EngineError, UsageError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
-from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob import allocate_planes
 from paragon_stream.runtimes import (
     ENGINES,
     Flavour,
@@ -35,22 +34,6 @@ from paragon_stream.runtimes import (
 )
 
 COMPUTING = [name for name in ENGINES if name not in ("auto", "null")]
-
-
-def make_job(width: int = 64, height: int = 48, conditioned: bool = False) -> FrameJob:
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
-    return build_job(random_weights(random_spec(conditioned=conditioned)), source)
-
-
-def frames(job: FrameJob, count: int) -> list[tuple[np.ndarray, ...]]:
-    rng = np.random.default_rng(1)
-    made = [allocate_planes(job.source) for _ in range(count)]
-    for planes in made:
-        for plane in planes:
-            plane[:] = rng.integers(16, 236, plane.shape)
-    return made
 
 
 @pytest.mark.parametrize("name", COMPUTING)
@@ -213,11 +196,9 @@ def test_sessions_side_by_side(engine: str) -> None:
 
 def test_runs_keep_nothing(engine: str) -> None:
     """After the first frames memory stays where it is."""
-    script, tests = Path(__file__).with_name("held_memory.py"), Path(__file__).parents[1]
-    paths = os.pathsep.join([str(tests.parent), str(tests)])
     told = subprocess.run(
-        [sys.executable, str(script), engine],
-        env={**os.environ, "PYTHONPATH": paths},
+        [sys.executable, str(PROGRAMS / "held_memory.py"), engine],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=120,

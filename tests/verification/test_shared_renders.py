@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from places import SHARED
 
 import paragon_stream
 from paragon_stream.errors import ParagonError
 
-CLIPS = (
-    sorted((Path(__file__).resolve().parents[3] / "shared" / "media").glob("*.*"))
-    if (Path(__file__).resolve().parents[3] / "shared" / "media").is_dir()
-    else []
-)
+CLIPS = sorted((SHARED / "media").glob("*.*")) if (SHARED / "media").is_dir() else []
 SECONDS = 0.3
 """Of each clip."""
 

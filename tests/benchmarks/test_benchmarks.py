@@ -1,0 +1,30 @@
+"""Benchmarks are run seldom, and on machines that are at hand for minutes: at least they can be loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import REPOSITORY
+
+SCRIPTS = sorted((REPOSITORY / "benchmarks" / "gpu").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_the_scripts_for_gpus_load(script: Path) -> None:
+    """Every name that they import is there; `--help` answers before anything runs."""
+    if importlib.util.find_spec("cuda") is None:
+        pytest.skip("needs the package cuda-bindings")
+    code = (
+        "import importlib.util, sys; "
+        f"spec = importlib.util.spec_from_file_location('script', {str(script)!r}); "
+        "module = importlib.util.module_from_spec(spec); sys.modules['script'] = module; "
+        "spec.loader.exec_module(module); assert callable(module.main)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=REPOSITORY
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]

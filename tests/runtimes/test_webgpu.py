@@ -1,0 +1,200 @@
+"""The engine webgpu on a software Vulkan: samples against our fp32 result, failures, tiles, memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from clips import make_clip
+from places import PROGRAMS, REPOSITORY, SUPPORT
+
+ICDS = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
+"""Mesa's Vulkan for CPUs, lavapipe."""
+
+pytestmark = [
+    pytest.mark.skipif(not ICDS, reason="needs a software Vulkan: apt-get install mesa-vulkan-drivers"),
+    pytest.mark.skipif(importlib.util.find_spec("wgpu") is None, reason="needs wgpu: pip install wgpu"),
+    pytest.mark.timeout(300),
+]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "VK_ICD_FILENAMES": str(ICDS[0])}
+
+
+def lavapipe(task: str, *arguments: str, timeout: float = 280) -> Any:
+    """What a task of on_lavapipe.py answers."""
+    program = PROGRAMS / "on_lavapipe.py"
+    done = subprocess.run(
+        [sys.executable, program, task, *arguments],
+        env=environment(), capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check(cases: list[str], decibels: float, codes: float = 1.0) -> None:
+    found = lavapipe("compare", *cases)
+    assert [each["case"] for each in found] == cases
+    assert [each for each in found if each["codes"] > codes or each["db"] < decibels] == []
+
+
+def test_samples() -> None:
+    """Odd sizes; 8 and more bits; planar, interleaved and packed; another depth than the source's."""
+    check(
+        [
+            "video,2,yuv420p,71x55,auto",
+            "video,2,p010le,38x22,auto",
+            "video,2,rgb24,35x33,auto",
+            "video,2,yuv420p,37x21,auto,yuv422p10le",
+        ],
+        68.0,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "pixels",
+    ["yuv422p", "yuv444p", "gray", "gray16le", "gbrp", "gbrp12le", "nv12", "yuv444p10le", "yuv420p16le"],
+)
+def test_every_format(pixels: str) -> None:
+    check([f"video,2,{pixels},70x54,auto", f"video,2,{pixels},16x16,auto"], 68.0)
+
+
+@pytest.mark.slow
+def test_other_scales() -> None:
+    check(["fidelity,3,yuv444p,37x29,auto", "fidelity,4,yuv420p,37x29,auto"], 68.0)
+
+
+@pytest.mark.slow
+def test_precisions() -> None:
+    check(["video,2,yuv420p,70x54,fp32"], 78.0)
+    check(["video,2,yuv420p,70x54,fp16"], 58.0, codes=2.0)
+
+
+@pytest.mark.slow
+def test_a_large_frame() -> None:
+    check(["video,2,yuv420p,640x360,auto"], 68.0)
+
+
+def test_the_device_alone() -> None:
+    found = lavapipe("device")
+    assert all(found["back"])
+    refused = found["refused"]
+    assert refused["too large"].startswith("DeviceMemoryError")
+    assert {"no memory", "graph", "timed", "bad text", "no such GPU", "closed"} < set(refused)
+    assert "gpu:0" in refused["no such GPU"]
+    assert "PollThread" not in found["threads"]  # wgpu's own: it holds up other threads' submits
+    assert found["adapters"]
+
+
+def test_frames_in_flight() -> None:
+    found = lavapipe("several")
+    assert found["same"] and found["in_flight"] > 1 and found["reruns"] == 0
+
+
+def test_a_lost_gpu_is_one_clear_error() -> None:
+    messages = lavapipe("lost")["messages"]
+    assert len(messages) == 2
+    assert all(each.startswith("EngineError: the GPU was lost") for each in messages)
+
+
+@pytest.mark.slow
+def test_small_bindings_mean_tiles() -> None:
+    found = lavapipe("tiles")
+    assert found["session"] == "TiledSession" and found["codes"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_nothing_leaks() -> None:
+    found = lavapipe("leak", "2000", "16x16", timeout=1400)
+    assert found["after"] - found["before"] < 8 << 20
+
+
+def test_a_file(tmp_path: Path) -> None:
+    """The command, from container to container, against the same by openvino."""
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48, frames=5)
+    results = []
+    for engine, more in (("webgpu", []), ("openvino", ["--precision", "fp32"])):
+        path = tmp_path / f"{engine}.mkv"
+        command = [sys.executable, "-m", "paragon_stream", str(clip), str(path), "--engine", engine]
+        trace = ["--trace", str(tmp_path / "trace.json")] if engine == "webgpu" else []
+        done = subprocess.run(
+            [*command, *more, *trace, "--codec", "ffv1", "--strict"],
+            env=environment(), capture_output=True, text=True, timeout=250,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        with av.open(path) as container:
+            results.append([frame.to_ndarray() for frame in container.decode(video=0)])
+    assert len(results[0]) == len(results[1]) == 5
+    for ours, theirs in zip(*results, strict=True):
+        assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_filter_under_vspipe(tmp_path: Path) -> None:
+    vs = pytest.importorskip("vapoursynth", reason="needs VapourSynth")
+    home = tmp_path / "config"
+    home.mkdir()
+    script = tmp_path / "script.vpy"
+    script.write_text(
+        "import sys\n"
+        f"sys.path[:0] = [{str(REPOSITORY)!r}, {str(SUPPORT)!r}]\n"
+        "import vapoursynth as vs\n"
+        "from filter_material import make_clip\n"
+        "import paragon_stream.vapoursynth as paragon\n"
+        "clip = make_clip(vs.YUV420P8, 64, 48, length=5)\n"
+        "paragon.upscale(clip, engine='webgpu', strength=0.4).set_output(0)\n"
+        "paragon.upscale(clip, engine='openvino', precision='fp32', strength=0.4).set_output(1)\n"
+    )
+    variables = {**environment(), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run(
+        [sys.executable, "-m", "vapoursynth", "config"], env=variables, check=True, capture_output=True
+    )
+    frames = []
+    for output in ("0", "1"):
+        command = [Path(vs.__file__).with_name("vspipe"), "-o", output, script, "-"]
+        done = subprocess.run(command, env=variables, capture_output=True, timeout=280)
+        assert done.returncode == 0, done.stderr.decode()
+        frames.append(np.frombuffer(done.stdout, np.uint8).astype(int))
+    assert frames[0].size == 5 * 128 * 96 * 3 // 2
+    assert np.abs(frames[0] - frames[1]).max() <= 1
+
+
+def test_doctor_lists_the_gpu() -> None:
+    command = [sys.executable, "-m", "paragon_stream", "doctor"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0
+    assert "gpu:0" in done.stdout and "for tests, not for use" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--precision", "bf16"], "bf16"),
+        (["--device", "cuda:0"], "gpu:N"),
+        (["--device", "gpu:9"], "no gpu:9"),
+        (["--variant", "stream"], "realtime"),
+        (["--to", "1.5"], "openvino"),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(tmp_path: Path, options: list[str], words: str) -> None:
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48, frames=2)
+    command = [sys.executable, "-m", "paragon_stream", str(clip), str(tmp_path / "out.mkv")]
+    done = subprocess.run(
+        [*command, "--engine", "webgpu", *options],
+        env=environment(), capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode in (1, 2)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("paragon-stream:")]
+    assert len(lines) == 1 and words in lines[0]
+    assert not (tmp_path / "out.mkv").exists()

@@ -1,0 +1,25 @@
+"""A frame job and frames for tests of sessions."""
+
+from __future__ import annotations
+
+import numpy as np
+from network_reference import random_spec, random_weights
+
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+
+
+def make_job(width: int = 64, height: int = 48, conditioned: bool = False) -> FrameJob:
+    layout = pixel_format("yuv420p")
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    return build_job(random_weights(random_spec(conditioned=conditioned)), source)
+
+
+def frames(job: FrameJob, count: int) -> list[tuple[np.ndarray, ...]]:
+    rng = np.random.default_rng(1)
+    made = [allocate_planes(job.source) for _ in range(count)]
+    for planes in made:
+        for plane in planes:
+            plane[:] = rng.integers(16, 236, plane.shape)
+    return made
