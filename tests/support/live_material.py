@@ -14,6 +14,7 @@ import pytest
 
 from paragon_stream.errors import EngineError
 from paragon_stream.livestream import live
+from paragon_stream.media.ffmpeg.planes import plane_view
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.report import LiveReport
 from paragon_stream.runtimes.null import NullSession
@@ -122,9 +123,20 @@ class Running:
 
 
 def numbers(path: Path) -> list[int]:
-    """The luma of every frame of a file."""
+    """The luma of every frame of a file, which has one value."""
+    return [number for number, _ in numbers_and_times(path)]
+
+
+def numbers_and_times(path: Path) -> list[tuple[int, float]]:
+    """The luma of every frame of a file, which has one value, and the frame's time in seconds."""
     with av.open(str(path)) as container:
-        return [int(np.frombuffer(frame.planes[0], np.uint8)[0]) for frame in container.decode(video=0)]
+        return [(_value(frame), frame.time) for frame in container.decode(video=0)]
+
+
+def _value(frame: av.VideoFrame) -> int:
+    luma = plane_view(frame, 0)[: frame.height, : frame.width]
+    assert (luma == luma[0, 0]).all(), f"the frame at {frame.time} s holds {np.unique(luma)}: {luma}"
+    return int(luma[0, 0])
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
