@@ -35,12 +35,12 @@ WITHOUT_EFFECT = (
     "use_content_aware",
 )
 """Options of these types that upstream takes and that change nothing about a trained network: starting
-values, how training spends memory, what the tensors tell."""
+values, how training spends memory, what the tensors say."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """`scale` is None where the file does not tell."""
+    """`scale` is None where the file has none."""
 
     variant: Variant
     scale: int | None
@@ -50,7 +50,7 @@ class NetworkConfig:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What it tells, by the names of the options that it stands for."""
+        """Its values, by the names of the options that it stands for."""
         all_facts = {
             "variant": str(self.variant),
             "scale": self.scale,
@@ -64,7 +64,7 @@ def read_network_config(path: Path) -> NetworkConfig:
     """The network part of a traiNNer-redux file; its other sections are not looked at.
 
     Raises InputError if the file cannot be read, UsageError if it is no YAML, has no usable `network_g`, or
-    that has options that nobody would honour.
+    that has options without effect.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -158,7 +158,7 @@ class NetworkSpec(ABC):
 
     @property
     def reach(self) -> int:
-        """LR pixels to each side that an output pixel depends on, as far as fp32 can tell.
+        """LR pixels to each side that an output pixel depends on, as far as fp32 can show.
 
         Attention reaches half a window further with every block, but what comes from far is one pixel among
         hundreds each time: beyond two windows it is lost in the rounding of the sums. (Photo with random

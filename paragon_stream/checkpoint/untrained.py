@@ -1,4 +1,4 @@
-"""Weights that nobody trained: for measuring how fast a network is, and for tests."""
+"""Untrained weights: for measuring how fast a network is, and for tests."""
 
 from __future__ import annotations
 

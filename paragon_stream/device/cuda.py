@@ -75,7 +75,7 @@ class CudaDevice:
         self.info = _info(self._device, ordinal)
         _, active = _call(driver.cuDevicePrimaryCtxGetState, self._device)
         if not active:  # else another library has chosen already
-            # FFmpeg decodes in a primary context with this flag only; and who waits for a GPU shall sleep.
+            # FFmpeg decodes in a primary context with this flag only; and threads that wait for a GPU sleep.
             blocking = driver.CUctx_flags.CU_CTX_SCHED_BLOCKING_SYNC
             _call(driver.cuDevicePrimaryCtxSetFlags, self._device, blocking)
         self._context: Any = _call(driver.cuDevicePrimaryCtxRetain, self._device)
@@ -118,7 +118,9 @@ class CudaDevice:
         return _Handle(int(raw), raw, None)
 
     def event(self, *, timed: bool = False) -> _Handle:
-        flags = driver.CUevent_flags.CU_EVENT_BLOCKING_SYNC.value  # who waits sleeps, others need the core
+        flags = (
+            driver.CUevent_flags.CU_EVENT_BLOCKING_SYNC.value
+        )  # a thread that waits sleeps: others need the core
         if not timed:
             flags |= driver.CUevent_flags.CU_EVENT_DISABLE_TIMING.value
         raw = _call(driver.cuEventCreate, flags)

@@ -1,6 +1,6 @@
 """A plane of device memory as a DLPack tensor, which FFmpeg (through PyAV) makes frames of.
 
-The struct is DLPack's `DLManagedTensor` (dlpack.h, version 0.8): whoever takes the tensor calls its deleter
+The struct is DLPack's `DLManagedTensor` (dlpack.h, version 0.8): the consumer of the tensor calls its deleter
 when it needs the memory no more, from any thread.
 """
 
@@ -41,12 +41,12 @@ _new_capsule.restype = ctypes.py_object
 _new_capsule.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 
 _lent: dict[int, tuple[object, Callable[[], None]]] = {}
-"""Tensors that others have: by address, what keeps them alive, and whom to tell when they are given back."""
+"""Tensors that others have: by address, what keeps them alive, and what to call when they are given back."""
 
 
 def _given_back(address: int) -> None:
-    _, tell = _lent.pop(address)
-    tell()
+    _, returned = _lent.pop(address)
+    returned()
 
 
 _deleter = _Deleter(_given_back)

@@ -1,7 +1,7 @@
 """What the scheduler needs of an accelerator. Every CUDA call of this package is one of these methods.
 
 `CudaDevice` (cuda.py) is the real thing; the tests' `FakeDevice` computes in host memory, keeps a virtual
-clock, fails where it is told to, and notices misuse. Whatever runs on one runs on the other unchanged.
+clock, fails where a test demands it, and notices misuse. Whatever runs on one runs on the other unchanged.
 
 Streams are queues: what is put into one runs in order, different streams run at the same time unless an
 event holds one back. All methods may be called from any thread that is inside `current()`, and raise
@@ -123,7 +123,7 @@ class Device(Protocol):
         ...
 
     def free_memory(self) -> int:
-        """Bytes of device memory that nobody holds at this moment."""
+        """Bytes of device memory that are free now."""
         ...
 
     # What lasts. Everything here is given back with `release`.

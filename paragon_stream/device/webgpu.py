@@ -9,7 +9,7 @@ What has to be known about wgpu 0.32, and is taken care of here:
 
 - A validation error at a submit can end the process. Sizes are checked before anything is queued.
 - Its own thread polls until the queue is empty and blocks other threads' submits meanwhile. It is stopped;
-  who waits polls without blocking (`_Polls`).
+  a thread that waits polls without blocking (`_Polls`).
 - `map_async("READ")` submits a command buffer of its own; "READ_NOSYNC" does not.
 - Layouts made by themselves leave out what a text declares and does not use. They are read off the text.
 """
@@ -66,7 +66,7 @@ class _Token:
 
 
 class _Polls:
-    """In the place of wgpu-py's thread that polls: nothing polls but who waits."""
+    """Replaces wgpu-py's polling thread: only threads that wait poll."""
 
     def __init__(self) -> None:
         self.latest = _Token()
@@ -125,7 +125,7 @@ class _Kernel:
 
 @dataclass(eq=False)
 class _Download:
-    """Rows under way: from a mapped buffer to a host array, when somebody waits for them."""
+    """Rows under way: from a mapped buffer to a host array, when a thread waits for them."""
 
     buffer: Any
     token: _Token

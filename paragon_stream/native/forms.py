@@ -47,7 +47,7 @@ class Form:
 
     @property
     def definitions(self) -> tuple[str, ...]:
-        """What `src/form.cpp` needs to be told."""
+        """The compiler definitions that `src/form.cpp` needs."""
         return f"-DFORM={self.name}", f"-DFORM_LANES={self.lanes}", f"-DFORM_OPERANDS={self.operands}"
 
 

@@ -1,1 +1,1 @@
-"""Stages in threads, connected by bounded channels. Standard library only; knows no video."""
+"""Stages in threads, connected by bounded channels. Standard library only; nothing here depends on video."""

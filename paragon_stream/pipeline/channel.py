@@ -10,7 +10,7 @@ from time import perf_counter
 class Channel[Item]:
     """A first-in-first-out queue of at most `capacity` items, for one producer and one consumer.
 
-    Half-closing: the end of the stream flows down (`close`), "nobody is listening" flows up (`abandon`).
+    Half-closing: the end of the stream flows down (`close`), "the consumer has left" flows up (`abandon`).
     An item belongs to the channel once `put` has returned True and to the consumer once `get` has returned
     it; what `put` refuses and what `abandon` returns belongs to the caller, so that no item is ever lost.
     """
@@ -33,7 +33,7 @@ class Channel[Item]:
         return len(self._items)
 
     def put(self, item: Item) -> bool:
-        """Append `item`, waiting while the channel is full. False: nobody listens, the item is still yours.
+        """Append `item`, waiting while the channel is full. False: no consumer, the item is still yours.
 
         Raises RuntimeError after `close`.
         """
@@ -71,9 +71,9 @@ class Channel[Item]:
             self._changed.notify_all()
 
     def abandon(self) -> list[Item]:
-        """Nobody will listen any more: `put` returns False and `get` returns None from now on.
+        """The consumer leaves: `put` returns False and `get` returns None from now on.
 
-        Returns the items that nobody took, oldest first; they are the caller's. Harmless twice.
+        Returns the items that were not taken, oldest first; they are the caller's. Harmless twice.
         """
         with self._changed:
             self._abandoned = True

@@ -216,7 +216,7 @@ class Pipeline[Plane]:
 
     def _stop(self) -> None:
         """Make every stage end after the slot in its hands."""
-        self._stopping = True  # first, so that nobody takes a closed channel for the end of the stream
+        self._stopping = True  # first: a worker must not take a closed channel for the end of the stream
         self.pool.close()
         for channel in self._channels:
             for slot in channel.abandon():
@@ -248,13 +248,13 @@ class Pipeline[Plane]:
 
     def _join(self) -> None:
         """Wait until no thread is alive, even while a foreign Ctrl-C handler keeps raising."""
-        begin, told = perf_counter(), False
+        begin, warned = perf_counter(), False
         for worker in self._workers:
             while worker.is_alive():
                 try:
                     worker.join(_TICK)
                 except KeyboardInterrupt:
                     continue
-                if not told and perf_counter() - begin > _PATIENCE:
+                if not warned and perf_counter() - begin > _PATIENCE:
                     log.warning("waiting for stage %s, which does not return", worker.stage.name)
-                    told = True
+                    warned = True

@@ -52,7 +52,7 @@ class Slot[Plane]:
 class SlotPool[Plane]:
     """All slots of a stream. Their number bounds the memory and the latency, and is the back-pressure.
 
-    A slot is *home* while nobody has acquired it. Thread-safe.
+    A slot is *home* while no stage has acquired it. Thread-safe.
     """
 
     def __init__(self, slots: Iterable[Slot[Plane]]) -> None:

@@ -25,7 +25,7 @@ class Stage[Plane]:
 
     `work` has a slot to itself until it returns. Returning False, and nothing else, means "no more": this
     slot goes home unsent, what was sent before is still processed downstream, and upstream stages stop. The
-    first stage so says that its source has ended, a later one that it wants no more frames.
+    first stage returns it when its source has ended, a later one when it needs no more frames.
 
     `finish` returning True says that the run's result is complete: a Ctrl-C that came meanwhile is too late
     to change anything, so `Pipeline.run` does not raise for it.

@@ -15,7 +15,7 @@ from paragon_stream.pipeline.trace import Trace
 
 
 class Supervisor[Plane](Protocol):
-    """Whom workers talk to; they never talk to each other."""
+    """What workers report to. Workers never call each other."""
 
     pool: SlotPool[Plane]
     trace: Trace | None
@@ -28,7 +28,7 @@ class Supervisor[Plane](Protocol):
         ...
 
     def take_home(self, slot: Slot[Plane]) -> None:
-        """Release a slot that nobody will process."""
+        """Release a slot that no stage will process."""
         ...
 
     def failed(self, failure: Failure) -> None:

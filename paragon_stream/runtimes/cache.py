@@ -36,7 +36,7 @@ class SessionRequest:
 
     @property
     def key(self) -> Hashable:
-        """Weights that came from no file have no digest; they are told apart by identity."""
+        """Weights that came from no file have no digest; their identity distinguishes them."""
         weights = self.weights.sha256 or id(self.weights)
         return weights, self.weights.spec, self.source, self.placement, self.engine, self.options
 
@@ -59,8 +59,8 @@ class _Entry:
 class SessionCache:
     """Keeps up to `capacity` sessions; beyond that, closes those that have rested longest. Thread-safe.
 
-    A session is compiled once, by whoever asks first; others who ask meanwhile wait for it. A failed
-    compilation is raised to everyone who waits, then forgotten, so that asking again tries again.
+    A session is compiled once, by the first caller; callers that come meanwhile wait for it. A failed
+    compilation is raised to all callers that wait, then forgotten: the next call tries again.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class SessionCache:
         return True
 
     def clear(self) -> None:
-        """Close every session that nobody uses at this moment."""
+        """Close every session that is not in use."""
         self._trim(keep=0)
 
     def _enter(self, request: SessionRequest, *, users: int) -> tuple[_Entry, bool]:

@@ -1,7 +1,7 @@
 """What is expensive to compile, kept on disk: engines and kernels, under the facts that they were made from.
 
 One file per entry: a line of JSON (the facts, the content's SHA-256), then the content. It appears complete
-or not at all; while one process makes an entry, others that want it wait.
+or not at all; while one process makes an entry, others that need it wait.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class DiskCache:
         if content is not None:
             return content, True
         with self._locked(facts):
-            content = self.get(facts)  # somebody else may have made it meanwhile
+            content = self.get(facts)  # another process may have made it meanwhile
             if content is not None:
                 return content, True
             content = make()
@@ -104,7 +104,7 @@ class DiskCache:
                     head = file.read(_CHUNK).partition(b"\n")[0]
                 status = path.stat()
             except OSError:
-                continue  # removed by somebody else
+                continue  # removed by another process
             facts = _facts_of(head)
             found.append(Entry(path=path, size=status.st_size, made=status.st_mtime, facts=facts))
         return sorted(found, key=lambda entry: entry.made)

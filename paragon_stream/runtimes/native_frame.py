@@ -77,7 +77,7 @@ class NativeRun:
             raise self._error
 
     def _next(self) -> None:
-        """Deal out the next stage; called by whoever finished the one before."""
+        """Submit the next stage. Called by the thread that finished the one before."""
         try:
             if self._error:
                 self._stages.close()

@@ -125,7 +125,7 @@ class _Request:
         return self._occupant
 
     def finish(self) -> None:
-        """Wait for the occupant; what it raised is its own completion's to tell."""
+        """Wait for the occupant. Its own completion raises its error."""
         if self._occupant is not None:
             self._occupant.settle()
             self._occupant = None
@@ -176,7 +176,7 @@ def _keep_depthwise_apart(model: ov.Model) -> None:
     On CPUs without AVX-512 it does so for large maps, with a kernel of another memory layout than the layers
     around it, and spends more on reordering than it saves: Realtime ×2 takes 263 ms of CPU per 540p frame
     with the fusion and 220 without. (With Stream's wider maps the fusion pays.) It does not fuse where
-    something else reads the map between: here, outputs of one sample each that nobody looks at.
+    something else reads the map between: here, outputs of one sample each that are not used.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() == "GroupConvolution":

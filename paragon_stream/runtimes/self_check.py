@@ -1,6 +1,6 @@
 """Is what an engine computes a picture, and the right one? One synthetic frame against the CPU, at the start.
 
-Drivers, kernels and compilers fail in ways that no error tells: black frames, NaN, exchanged planes. The CPU
+Drivers, kernels and compilers fail in ways that raise no error: black frames, NaN, exchanged planes. The CPU
 computes only some tiles of the frame (corners, middle), so that the check takes no longer for large frames.
 """
 
@@ -82,10 +82,10 @@ def check_engine(
             f"{_whose(session)} does not compute what the CPU computes: {what} "
             f"({worst.name}: {worst.psnr:.1f} dB, up to {worst.largest:.0f} codes off)"
         )
-    told = ", ".join(f"{each.name} {each.psnr:.1f} dB" for each in deviations)
+    found = ", ".join(f"{each.name} {each.psnr:.1f} dB" for each in deviations)
     if session.precision is Precision.FP32 and not all(map(_is_fp32, deviations)):
-        logger.warning("%s computes less exactly than in fp32, as TF32 does: %s", _whose(session), told)
-    logger.info("%s agrees with the CPU: %s", _whose(session), told)
+        logger.warning("%s computes less exactly than in fp32, as TF32 does: %s", _whose(session), found)
+    logger.info("%s agrees with the CPU: %s", _whose(session), found)
     return tuple(deviations)
 
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class TorchRuntime:
-    """Frame jobs in fp16 (unless told otherwise) on GPUs that torch can use, in fp32 on the CPU."""
+    """Frame jobs in fp16 (by default) on GPUs that torch can use, in fp32 on the CPU."""
 
     name = "torch"
 

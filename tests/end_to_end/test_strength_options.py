@@ -48,7 +48,7 @@ def test_auto_follows_the_stream_and_the_report_says_so(tmp_path: Path, conditio
     told = report.strength
     assert told is not None
     assert 0 < told.min <= told.mean <= told.max < 1
-    assert told.source == "told by the decoder"
+    assert told.source == "exported by the decoder"
     assert json.loads(report.to_json())["strength"]["mean"] == told.mean
     upscale(source, tmp_path / "again.mkv", weights=conditioned, strength="auto", **LOSSLESS)
     fixed = upscale(source, tmp_path / "fixed.mkv", weights=conditioned, strength=0.0, **LOSSLESS)

@@ -236,7 +236,7 @@ def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: in
 def _table(
     kind: str, name: str, phases: int, taps: int, filters: int, value: Callable[[int, int, int], str]
 ) -> list[str]:
-    """A table as nested choices, which the compiler resolves wherever it knows the indices."""
+    """A table as nested choices, which the compiler resolves wherever the indices are constants."""
     lines = [f"    DEVICE_METHOD static {kind} {name}(int f, int phase, int k) {{"]
     for f in range(filters):
         for k in range(taps):

@@ -228,7 +228,7 @@ def _dots(weights: Doubles, place: str) -> str:
 
 
 def _low_pass(network: ShaderNetwork, side: int) -> list[str]:
-    """b[i]: the source, low-passed as the base path wants it, for pixel i of the tile."""
+    """b[i]: the source, low-passed as the base path needs it, for pixel i of the tile."""
     lines = [f"ivec2 p = corner + ivec2(i % {side}, i / {side}) - 1;"]
     if network.low_pass is None:
         return [*lines, "b[i] = SOURCE(p);"]

@@ -1,7 +1,7 @@
 """One ONNX graph for frames of many sizes, made of graphs for three.
 
 A job's graph for another size has the same nodes; what differs are whole numbers (where slices end, shapes)
-that grow in step with the frame. So three graphs tell everything: one at a size, one that is a period wider,
+that grow in step with the frame. Three graphs suffice: one at a size, one that is a period wider,
 one that is a period higher. The numbers that differ become sums over the input's own shape.
 """
 

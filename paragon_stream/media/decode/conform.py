@@ -54,7 +54,7 @@ def conformed(frame: av.VideoFrame, source: FrameFormat, wanted: FrameFormat) ->
 def _scaled(
     frame: av.VideoFrame, source: FrameFormat, width: int, height: int, wanted: FrameFormat
 ) -> av.VideoFrame:
-    """Lanczos; with matrix and range changed where swscale knows them."""
+    """Lanczos; with matrix and range changed where swscale supports them."""
     known = set(map(int, Colorspace))
     now, then = int(source.color.matrix), int(wanted.color.matrix)
     change = wanted.pixel_format.family is Family.YUV and now != then and {now, then} <= known

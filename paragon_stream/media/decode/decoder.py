@@ -28,7 +28,7 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 
 MAX_THREADS = 8
-"""Decoding threads unless told otherwise: each holds a frame, and the network is what takes the time."""
+"""Decoding threads by default: each holds a frame, and the network is what takes the time."""
 
 _MAX_READ_FAILURES = 16
 """Failed reads in a row after which the rest of a file is given up."""
@@ -40,7 +40,7 @@ class Decoder:
     """Iterates over `av.VideoFrame`s in presentation order.
 
     What does not decode is counted and skipped. Frames may be flagged corrupt: parts of them were guessed.
-    With `quantisers`, `reading` tells how hard each frame was quantised; H.264 then decodes in one thread
+    With `quantisers`, `reading` says how hard each frame was quantised; H.264 then decodes in one thread
     (see `threads`). Not thread-safe. Raises InputError on opening, or when the device fails under the file.
 
     With `gpu` frames are decoded there, and semi-planar. At the first packet that it does not decode, and
@@ -233,7 +233,7 @@ class Decoder:
         return frames
 
     def _decode_on_gpu(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
-        # What hardware makes of damage is its own affair, and it does not tell.
+        # Hardware conceals damage in its own way and does not report it.
         trouble = "a packet is damaged" if packet is not None and packet.is_corrupt else ""
         frames: list[av.VideoFrame] = []
         if not trouble:

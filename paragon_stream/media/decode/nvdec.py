@@ -36,7 +36,7 @@ def decoder_on_gpu(codec: str, gpu: Gpu) -> Any:
 
 
 def _accelerator(gpu: Gpu) -> HWAccel:
-    """What FFmpeg is told: nothing falls back to the CPU in secret.
+    """FFmpeg's options: nothing falls back to the CPU in secret.
 
     It works in the primary context, as all of this package, so that frames can be handed over where they are.
     """
@@ -101,7 +101,7 @@ def layout_of(frame: av.VideoFrame, video: VideoInfo) -> str:
 def hand_over(
     frame: av.VideoFrame, planes: Sequence[Plane], crop: Sequence[tuple[int, int]], format: PixelFormat
 ) -> DevicePicture | None:
-    """Copy `frame` into `planes` of `format`, its `layout_of`; of one of a GPU tell instead where it is.
+    """Copy `frame` into `planes` of `format`, its `layout_of`; or return its place in GPU memory.
 
     `crop` as in `copy_from_frame`.
     """

@@ -1,6 +1,6 @@
-"""The shape of samples of every decoded frame, which PyAV's frames do not tell.
+"""The shape of samples of every decoded frame, which PyAV's frames do not have.
 
-A decoder's context tells that of the frame it *decoded* last. Frames may be shown later than they are
+A decoder's context has that of the frame it *decoded* last. Frames may be shown later than they are
 decoded, so aspects belong to packets, by serial number in decoding order, as frames carry it.
 """
 
@@ -20,7 +20,7 @@ class AspectLog:
     """Which shape the samples of the frames made of each packet have.
 
     frame_threads: the context lags behind the packets by an unknown number. A change begins with a key
-    frame: the first one behind all frames that were delivered before the context told of it.
+    frame: the first one behind all frames that were delivered before the context had it.
     """
 
     def __init__(self, *, frame_threads: bool) -> None:
@@ -36,7 +36,7 @@ class AspectLog:
             self._keys.append(serial)
 
     def decoded(self, serials: Iterable[int], aspect: Fraction | None) -> None:
-        """What the context tells after that, and the packets of the frames that came out."""
+        """What the context has after that, and the packets of the frames that came out."""
         if not self._since or aspect != self._since[-1][1]:
             self._since.append((self._begin(), aspect))
         self._delivered = max(self._delivered, *serials, -1)

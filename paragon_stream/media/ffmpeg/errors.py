@@ -1,4 +1,4 @@
-"""FFmpeg's exceptions, turned into ours: the one place that knows their shape."""
+"""FFmpeg's exceptions, turned into ours: the one place that depends on their shape."""
 
 from __future__ import annotations
 

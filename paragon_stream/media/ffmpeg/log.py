@@ -1,4 +1,4 @@
-"""What FFmpeg says while it does something: often the only place where it tells why it refuses."""
+"""FFmpeg's log during an operation: often the only place that says why FFmpeg refused it."""
 
 from __future__ import annotations
 

@@ -188,8 +188,8 @@ def _change(first: FrameFormat, now: FrameFormat) -> str:
         (" range", first.color.range, now.color.range),
         (" chroma", first.color.chroma_location.name, now.color.chroma_location.name),
     ]
-    told = [f"from {then} to {after}{what}" for what, then, after in pairs if then != after]
-    return ", ".join(told) or f"its samples to {now.sample_aspect_ratio}"
+    parts = [f"from {then} to {after}{what}" for what, then, after in pairs if then != after]
+    return ", ".join(parts) or f"its samples to {now.sample_aspect_ratio}"
 
 
 def _shape(format: FrameFormat) -> str:

@@ -1,7 +1,7 @@
 """The `FrameFormat` of every frame of a stream that may change on the way.
 
-The first frames' format is `probe`'s work, who asks the container, too. Later frames are judged by what they
-say otherwise than the first did.
+`probe` finds the format of the first frames; it also reads the container. The properties of later frames that
+differ from the first one's change the format.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def _count(graph: Graph, verdicts: Counter[str], repeated: Counter[str]) -> None
 def has_pulldown_flags(info: MediaInfo) -> bool:
     """Whether the times of the first frames alternate between two and three fields of 59.94 a second.
 
-    So look film pictures that a stream tells the player to repeat (MPEG-2's repeat_first_field): they are
+    Film pictures that the stream marks for repetition look like this (MPEG-2's repeat_first_field): they are
     whole. Only packets are read.
     """
     stamps: list[int] = []

@@ -2,7 +2,7 @@
 
 FFmpeg's fieldmatch, which finds the fields that belong together, takes 8 bits only. (Its option `ppsrc`, by
 which 8-bit twins decide and deeper frames are put together, overwrites the heap in FFmpeg 9.0.) So it is
-shown 8-bit twins, and told to put together frames whose every sample is the number of the frame: the rows of
+shown 8-bit twins, and asked to put together frames whose every sample is the number of the frame: the rows of
 its result name the frames that the fields are to be taken from.
 """
 
@@ -75,11 +75,11 @@ class DeepMatcher:
             self._count += 1
         while self._given < self._count:
             try:
-                told = self._sink.pull()
+                matched = self._sink.pull()
             except (BlockingIOError, EOFError):
                 return
-            assert isinstance(told, av.VideoFrame)
-            yield self._woven(told)
+            assert isinstance(matched, av.VideoFrame)
+            yield self._woven(matched)
             self._given += 1
             while self._frames[0][0] < self._given - _KEPT:
                 self._frames.popleft()
@@ -93,13 +93,13 @@ class DeepMatcher:
             shown.pts, shown.time_base = self._count, Fraction(1, 1000)
             source.push(shown)
 
-    def _woven(self, told: av.VideoFrame) -> av.VideoFrame:
-        """The frame that is next in turn, of the fields that `told` names."""
-        rows = plane_view(told, 0)
+    def _woven(self, matched: av.VideoFrame) -> av.VideoFrame:
+        """The frame that is next in turn, of the fields that `matched` names."""
+        rows = plane_view(matched, 0)
         by_number = {number % _NUMBERS: frame for number, frame in self._frames}
         top, bottom = (by_number[int(rows[min(row, len(rows) - 1), 0])] for row in (0, 1))
         own = by_number[self._given % _NUMBERS]
-        frame = (self._combed if told.interlaced_frame else self._whole).put_on(own)
+        frame = (self._combed if matched.interlaced_frame else self._whole).put_on(own)
         if top is own and bottom is own:
             return frame
         frame.make_writable()

@@ -48,12 +48,12 @@ class VideoReader:
     are converted to the format of the first, with black bars where the aspect ratio differs. `warnings` lists
     the changes.
 
-    With `strengths`, `strength` tells how hard each frame was compressed (see `media.frames.strength`).
+    With `strengths`, `strength` says how hard each frame was compressed (see `media.frames.strength`).
 
     Where `info.video.gpu` decodes, `fetch` lets frames stay in its memory: see `picture`.
 
     `source` is where frames come from instead of the file; the reader closes it. Where it is `live`, no frame
-    waits for later ones to tell its strength.
+    waits for later ones to find its strength.
 
     Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
     """

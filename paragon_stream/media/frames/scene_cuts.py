@@ -14,10 +14,9 @@ _COLUMNS, _ROWS = 32, 18
 
 
 def small_picture(plane: NDArray[Any], peak: int) -> NDArray[np.float32]:
-    """A frame's first plane (H×W, or H×W×C of packed formats) as 18×32 means, in 0…1; what cuts are told by.
+    """A frame's first plane (H×W, or H×W×C of packed formats) as 18×32 means, in 0…1. Cuts are found on it.
 
-    Every fourth row is looked at: it is a matter of brightness, not of detail. Planes that are smaller than
-    that give fewer means.
+    Every fourth row is read: brightness counts, not detail. Smaller planes give fewer means.
     """
     return means(plane[:: row_step(plane.shape[0])], peak)
 

@@ -3,7 +3,7 @@
 **The window.** A frame's strength comes from the mean quantiser of the frame and of up to REACH frames on
 either side, none of them further away than REACH_SECONDS nor beyond a scene cut. Within a group of pictures
 quantisers go up and down while the picture stays equally good (B frames take over what I and P frames
-brought), so their mean is what tells. The window is finite and two frames decide a cut: wherever decoding
+brought), so their mean is what counts. The window is finite and two frames decide a cut: wherever decoding
 began, the same frame gets the same strength. Live sources look back only (`causal`), twice as far.
 """
 
@@ -75,9 +75,9 @@ class Compression:
 
     def __str__(self) -> str:
         codec = _NAMES.get(self.codec, self.codec)
-        told = self.source in (Origin.DECODER, Origin.HEADERS)
+        measured = self.source in (Origin.DECODER, Origin.HEADERS)
         scale = " on H.264's scale" if self.codec != "h264" else ""
-        how = f"mean quantiser {self.quantiser:.0f}{scale}" if told else self.source
+        how = f"mean quantiser {self.quantiser:.0f}{scale}" if measured else self.source
         return f"{codec}, {how} → strength {self.strength:.2f}"
 
 
@@ -117,7 +117,7 @@ def in_words(origins: Counter[Origin]) -> str:
 
 
 class StrengthTrack:
-    """Puts strengths beside a stream of frames: `watch` passes them on unchanged, `at` tells.
+    """Puts strengths beside a stream of frames: `watch` passes them on unchanged, `at` returns the strength.
 
     `read` gives a frame's quantiser (`Decoder.reading`), `fetch` looks at frames that are on a GPU. With
     `causal` no frame is waited for.

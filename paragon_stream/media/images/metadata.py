@@ -27,7 +27,7 @@ _PNG_CARRIED = (b"cICP", b"sRGB", b"gAMA", b"cHRM", *_PNG_TEXTS)
 _INCH, _CENTIMETRE = 1 / 0.0254, 100
 """Per metre."""
 _SCREENS = tuple((round(dpi * _INCH),) * 2 for dpi in (72, 96))
-"""What programs write that have no print size to tell."""
+"""What programs write when a picture has no print size."""
 _JFIF_MARK = b"JFIF\0"
 _EXIF_MARK, _ICC_MARK = b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
@@ -45,8 +45,8 @@ _MPF_MARK = b"MPF\0"
 class Metadata:
     """`exif` is a TIFF structure, as in JPEG's APP1 behind its mark. `orientation` is Exif's, 1 to 8.
 
-    `lossless` tells lossless WebP from lossy. `uncarried` names what is left behind, `further` what pictures
-    the file holds beside the first.
+    `lossless` is True for lossless WebP. `uncarried` names what is not carried over, `further` pictures of
+    the file after the first.
     """
 
     icc: bytes | None = None

@@ -61,7 +61,7 @@ class Picture:
     planes: tuple[Array, ...]
     metadata: Metadata
     strength: float
-    """How hard it was compressed, 0…1: told by JPEG's tables; other kinds count as clean."""
+    """How hard it was compressed, 0…1: from JPEG's tables; other kinds count as clean."""
 
 
 def read_picture(path: Path) -> Picture:

@@ -29,7 +29,7 @@ from paragon_stream.media.images.picture import Picture, component, read_picture
 from paragon_stream.media.output.plan import OutputOptions
 
 DEFAULT_RATE = Fraction(24)
-"""Frames per second of image sequences unless told otherwise: film's."""
+"""Frames per second of image sequences by default: film's."""
 
 CONTAINER = "image sequence"
 """`MediaInfo.container` of sequences."""

@@ -27,7 +27,7 @@ DECODERS = {
     "libsvtav1": "libdav1d",
     "mjpeg": "mjpeg",
 }
-"""Encoders that a round trip knows, and FFmpeg's decoder of what they write."""
+"""Encoders of round trips, and FFmpeg's decoder of what they write."""
 
 QUIET_X265 = "log-level=none:pools=1:frame-threads=1"
 """x265's own parameters in memory: no chatter, no threads beside the caller's."""
@@ -54,7 +54,7 @@ class Decoded:
 
     @property
     def quantiser(self) -> float | None:
-        """Mean quantiser on H.264's 8-bit scale; None where the stream tells none."""
+        """Mean quantiser on H.264's 8-bit scale; None where the stream has none."""
         known = self.reading is not None and self.reading.origin is not Origin.ESTIMATED
         return self.reading.quantiser if self.reading is not None and known else None
 
@@ -118,7 +118,7 @@ def round_trip(
 
 
 def _strengths(decoded: Sequence[tuple[av.VideoFrame, Reading | None]], rate: Fraction) -> list[float]:
-    """What a render of these frames would be told."""
+    """The strengths that a render of these frames would use."""
     readings = iter([reading for _, reading in decoded])
     track = StrengthTrack(lambda frame: next(readings))
     timed = ((frame, Timing(pts=n, duration=1, time_base=1 / rate)) for n, (frame, _) in enumerate(decoded))

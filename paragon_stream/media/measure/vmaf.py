@@ -63,7 +63,7 @@ class Vmaf:
             raise EngineError("VMAF: no frames were given")
         with av_errors_as(EngineError, "VMAF"):
             _push(self._chain, (None, None))
-            # libvmaf tells its scores only in a file that is written when the graph is freed; graph and
+            # libvmaf writes its scores only to a file that is written when the graph is freed; graph and
             # filters refer to each other, so that takes a collection, and no other reference to either.
             self._chain = None
             gc.collect()

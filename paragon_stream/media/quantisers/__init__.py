@@ -1,5 +1,5 @@
 """How hard a frame was quantised: read from decoders and packet headers, put on one scale.
 
-`exported`: what decoders tell (H.264, MPEG-1/2/4, VP9). `hevc`, `av1`: read from packet headers, because
-those decoders tell nothing. `scale`: everything on H.264's 8-bit scale. `meter`: chooses for a stream.
+`exported`: what decoders export (H.264, MPEG-1/2/4, VP9). `hevc`, `av1`: read from packet headers, because
+those decoders export nothing. `scale`: everything on H.264's 8-bit scale. `meter`: chooses for a stream.
 """

@@ -96,8 +96,8 @@ class Av1Headers:
         screen_content = bits.flag() if sequence.screen_content == _SELECT else sequence.screen_content == 1
         integer_motion = intra
         if screen_content:
-            told = bits.flag() if sequence.integer_motion == _SELECT else sequence.integer_motion == 1
-            integer_motion = integer_motion or told
+            flag = bits.flag() if sequence.integer_motion == _SELECT else sequence.integer_motion == 1
+            integer_motion = integer_motion or flag
         bits.skip(sequence.frame_id_bits)
         own_size = kind == _SWITCH or (not sequence.still and bits.flag())
         bits.skip(sequence.order_bits)

@@ -1,6 +1,6 @@
 """Slice quantisers of H.264, read from packets: parameter sets and slice headers (H.264, 7.3.2 and 7.3.3).
 
-For frames that a GPU decodes; the CPU's decoder tells more, the quantiser of every block. Only what stands
+For frames that a GPU decodes; the CPU's decoder exports more, the quantiser of every block. Only what stands
 before `slice_qp_delta` is read. Numbers in parentheses are sections of the standard.
 """
 
@@ -204,7 +204,7 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
 
 
 def _read_picture(bits: BitReader) -> tuple[int, _Picture]:
-    """7.3.2.2, up to `redundant_pic_cnt_present_flag`. Slice groups, which nobody uses, are not read."""
+    """7.3.2.2, up to `redundant_pic_cnt_present_flag`. Slice groups, which are not in use, are not read."""
     number, sequence = bits.unsigned(), bits.unsigned()
     cabac, order_of_fields = bits.flag(), bits.flag()
     if bits.unsigned():

@@ -1,4 +1,4 @@
-"""`QuantiserMeter`: what every frame of a stream tells about its quantisation, and how that is known."""
+"""`QuantiserMeter`: how hard every frame of a stream was quantised, and how that is known."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MOST_WAITING = 1024
 class Origin(StrEnum):
     """How a quantiser is known."""
 
-    DECODER = "told by the decoder"
+    DECODER = "exported by the decoder"
     HEADERS = "read from packet headers"
     ESTIMATED = "estimated from coded bits per pixel"
     CLEAN = "a codec without visible loss"
@@ -82,7 +82,7 @@ class QuantiserMeter:
         self._bits_scale = Scale.INTRA_BITS if name in _INTRA else Scale.BITS
         self._exports = False
         self._waiting: OrderedDict[object, tuple[int, float | None]] = OrderedDict()
-        """Key → bytes of the packet, and the quantiser that its headers tell."""
+        """Key → bytes of the packet, and the quantiser in its headers."""
         match name:
             case "hevc":
                 self._headers, self._scale = HevcHeaders(codec.extradata), Scale.HEVC
@@ -101,24 +101,24 @@ class QuantiserMeter:
 
     def sent(self, key: object, packet: av.Packet[av.VideoStream]) -> None:
         """`packet` is decoded next."""
-        told = self._headers.quantiser(bytes(packet)) if self._headers else None
-        self._waiting[key] = packet.size, told
+        value = self._headers.quantiser(bytes(packet)) if self._headers else None
+        self._waiting[key] = packet.size, value
         if len(self._waiting) > _MOST_WAITING:
             self._waiting.popitem(last=False)
 
     def of(self, key: object, frame: av.VideoFrame) -> Reading | None:
         """The reading of `frame`, made of the packet sent under `key`; None if nothing is known of it."""
-        size, told = self._waiting.pop(key, (0, None))
+        size, value = self._waiting.pop(key, (0, None))
         bits = 8 * size / (frame.width * frame.height)
         if self._clean:
             return Reading(0.0, Origin.CLEAN, bits)
         if self._exported is not None:
-            told = exported_quantiser(frame, depth=frame.format.components[0].bits)
-            self._exports |= told is not None
-            if told is None and self._exports:
+            value = exported_quantiser(frame, depth=frame.format.components[0].bits)
+            self._exports |= value is not None
+            if value is None and self._exports:
                 return None  # the last frame of MPEG streams
-        if told is not None:
+        if value is not None:
             origin = Origin.HEADERS if self._exported is None else Origin.DECODER
-            return Reading(on_h264_scale(self._scale, told), origin, bits, told)
+            return Reading(on_h264_scale(self._scale, value), origin, bits, value)
         estimate = min(on_h264_scale(self._bits_scale, bits), _HARDEST_ESTIMATE)
         return Reading(estimate, Origin.ESTIMATED, bits) if size else None

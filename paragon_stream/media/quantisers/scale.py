@@ -1,6 +1,6 @@
 """Every codec's quantiser on one scale: H.264's at 8 bits (0…51, the step doubles every 6), and the strength.
 
-Two codecs count as equally hard where weights that are told the same strength do best. The tables were fitted
+Two codecs count as equally hard where weights do best at the same strength. The tables were fitted
 to that on encodes of the same clips: `benchmarks/quantiser_scales.py` makes them again.
 """
 
@@ -35,7 +35,7 @@ class Scale(StrEnum):
     JPEG = "JPEG"
     """Mean step size of luma's low frequencies."""
     BITS = "coded bits"
-    """Bits per pixel of a frame, where the codec tells no quantiser: an estimate."""
+    """Bits per pixel of a frame, where the codec exports no quantiser: an estimate."""
     INTRA_BITS = "coded bits of intra frames"
     """The same for codecs without prediction between frames."""
 

@@ -1,6 +1,6 @@
 """Quantiser indices of VP9, read from packets: uncompressed headers up to `base_q_idx`.
 
-For frames that a GPU decodes; the CPU's decoder tells more. Numbers in parentheses are sections of the VP9
+For frames that a GPU decodes; the CPU's decoder exports more. Numbers in parentheses are sections of the VP9
 bitstream specification.
 """
 

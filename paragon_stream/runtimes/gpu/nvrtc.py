@@ -15,7 +15,7 @@ from paragon_stream.runtimes.disk_cache import DiskCache, default_cache_folder
 
 logger = logging.getLogger(__name__)
 
-OPTIONS = ("--std=c++17", "--ptxas-options=-v", "--diag-suppress=177")  # 177: a constant that nobody reads
+OPTIONS = ("--std=c++17", "--ptxas-options=-v", "--diag-suppress=177")  # 177: a constant that is not read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,8 @@ def compile_source(source: str, architecture: str) -> tuple[bytes, str]:
             (error,) = nvrtc.nvrtcCompileProgram(made, len(options), [each.encode() for each in options])
             log = _text(nvrtc, made, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).decode()
             if error != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-                told = [line for line in log.splitlines() if "error" in line] or [error.name]
-                raise EngineError(f"the kernels cannot be compiled for {architecture}: {told[0]}")
+                errors = [line for line in log.splitlines() if "error" in line] or [error.name]
+                raise EngineError(f"the kernels cannot be compiled for {architecture}: {errors[0]}")
             if is_ptx:
                 code = _text(nvrtc, made, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
             else:

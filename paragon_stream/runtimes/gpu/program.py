@@ -21,7 +21,7 @@ class DeviceFrame:
     strength: int
     """Address of one fp32."""
     status: int
-    """Address of one 32-bit word, 0 before the frame; what it means afterwards the program knows."""
+    """Address of one 32-bit word, 0 before the frame; the program defines what it means afterwards."""
 
 
 class DeviceProgram(Protocol):
@@ -55,13 +55,13 @@ def tight_pitches(format: FrameFormat) -> tuple[int, ...]:
 
 
 def guard_is_finite(status: int) -> bool:
-    """Whether a status word that holds a graph's guard, an fp32, tells of a healthy frame."""
+    """Whether a status word that holds a graph's guard, an fp32, belongs to a healthy frame."""
     (guard,) = struct.unpack("<f", struct.pack("<I", status))
     return math.isfinite(guard)
 
 
 class Hold(Protocol):
-    """Whoever takes care that a resource is given back in the end, whatever happens."""
+    """The owner that gives a resource back in the end, whatever happens."""
 
     def __call__[R: Resource](self, resource: R, /) -> R: ...
 

@@ -211,7 +211,7 @@ def library_of(trt: Any) -> str:
 
 
 class Messages:
-    """TensorRT's log, into ours; `last` is its latest complaint, which its calls themselves do not tell."""
+    """TensorRT's log, into ours; `last` is its latest error text, which its calls do not return."""
 
     def __init__(self, trt: Any) -> None:
         self.last = "it gave no reason"

@@ -18,7 +18,7 @@ type Spans = tuple[tuple[float, float], ...]
 
 
 class Holder(Protocol):
-    """Who gives resources back at the end."""
+    """The owner that gives resources back at the end."""
 
     def hold[R: Resource](self, resource: R) -> R: ...
 
