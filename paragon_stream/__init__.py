@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from paragon_stream.render.progress import RenderProgress as RenderProgress
     from paragon_stream.render.request import RenderRequest as RenderRequest
     from paragon_stream.render.run import run as run
+    from paragon_stream.report import ChunkReport as ChunkReport
     from paragon_stream.report import Damage as Damage
     from paragon_stream.report import FormatReport as FormatReport
     from paragon_stream.report import LatencyReport as LatencyReport
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CheckpointError": "paragon_stream.errors",
+    "ChunkReport": "paragon_stream.report",
     "ColorSpec": "paragon_stream.frame",
     "ConsumerGone": "paragon_stream.errors",
     "Damage": "paragon_stream.report",

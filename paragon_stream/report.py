@@ -93,6 +93,24 @@ class FormatReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChunkReport:
+    """A chunk of a render that was done in chunks, perhaps on several machines."""
+
+    number: int
+    frames: int
+    node: str
+    """The name of the machine that rendered it."""
+    seconds: float
+    """How long that took there."""
+    opening_seconds: float
+    """How long the session took to open before it; 0 for a process's later chunks."""
+    tries: int
+    """How often it was begun."""
+    from_start: str
+    """Why the source was read from its beginning for it; "" where it was not."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """One render, as `paragon_stream.upscale` returns it and `--report FILE.json` stores it."""
 
@@ -131,6 +149,8 @@ class Report:
     warnings: tuple[str, ...] = ()
     request: Mapping[str, Any] = field(default_factory=dict)
     """What was asked for, as `RenderRequest.to_json` stores it: `paragon-stream verify --plan` reads it."""
+    chunks: tuple[ChunkReport, ...] = ()
+    """Of a render in chunks; then there are no `stages`, and `cpu_seconds` are those of all processes."""
 
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""

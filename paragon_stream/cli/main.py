@@ -28,6 +28,7 @@ COMMANDS = {
     "convert": ("paragon_stream.cli.convert", "A checkpoint of any generation as safetensors; `--fuse`."),
     "models": ("paragon_stream.cli.models", "Shipped weights and their quality; `models export`."),
     "export": ("paragon_stream.cli.export", "A network as a file that other programs run."),
+    "chunks": ("paragon_stream.cli.chunks", "One render on many machines, by any scheduler."),
     "verify": ("paragon_stream.cli.verify", "Compare a render with its source: is anything lost or wrong?"),
     "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
     "doctor": ("paragon_stream.cli.doctor", "What this machine has, what is missing, how to get it."),

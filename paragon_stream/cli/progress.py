@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +16,10 @@ from paragon_stream.render.progress import RenderProgress
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines; the first comes at once, so that a log shows that work has begun."""
+
+
+_MACHINES = 4
+"""Of a cluster that a line names, the fastest ones."""
 
 
 class ProgressDisplay[Told: (RenderProgress, LiveProgress)]:
@@ -67,7 +71,17 @@ def render_line(progress: RenderProgress) -> str:
     parts = [f"frame {progress.frames}{total}", f"{progress.fps:.1f} fps", size(progress.bytes_out)]
     if progress.eta is not None:
         parts.append(f"{clock(progress.eta)} left")
-    return ", ".join(parts)
+    if progress.nodes:
+        parts.append(_machines(progress.nodes))
+    return f"{progress.doing}: {', '.join(parts)}" if progress.doing else ", ".join(parts)
+
+
+def _machines(nodes: Mapping[str, float]) -> str:
+    """Several machines and how fast each is: "3 nodes (a 12.1, b 11.8, c 2.0)"."""
+    shown = sorted(nodes.items(), key=lambda each: -each[1])[:_MACHINES]
+    more = ", …" if len(nodes) > len(shown) else ""
+    count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    return f"{count} ({', '.join(f'{name} {fps:.1f}' for name, fps in shown)}{more})"
 
 
 def comparison_line(progress: RenderProgress) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from paragon_stream.cli.verify import verify_render
 from paragon_stream.errors import UsageError
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
+
+if TYPE_CHECKING:
+    from paragon_stream.report import Report
 
 
 class _MainCommand(click.Command):
@@ -61,9 +64,8 @@ def command(
     """
     from paragon_stream.api import upscale
     from paragon_stream.cli.images import run_images, summarise
-    from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, size
+    from paragon_stream.cli.progress import ProgressDisplay, render_line
     from paragon_stream.images import is_images
-    from paragon_stream.media.frames.format_changes import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)
@@ -88,11 +90,19 @@ def command(
             **given(**options),
         )
     write_report(result, report)
+    summarise_render(result, quiet=quiet)
+    if verify:
+        verify_render(result, quiet=quiet)
+
+
+def summarise_render(result: Report, *, quiet: bool) -> None:
+    """A line for a render that is done."""
+    from paragon_stream.cli.progress import clock, size
+    from paragon_stream.media.frames.format_changes import counted
+
     if not quiet:
         click.echo(
             f"{result.destination}: {result.target_format}, {counted(result.frames_out, 'frame')} in "
             f"{clock(result.wall_seconds)} ({result.fps:.1f} fps), {size(result.bytes_out)}",
             err=True,
         )
-    if verify:
-        verify_render(result, quiet=quiet)

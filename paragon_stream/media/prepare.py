@@ -57,12 +57,20 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
 
 
 def open_reader(
-    info: MediaInfo, *, strengths: bool = False, follow: bool = False, fetch: Fetch | None = None
+    info: MediaInfo,
+    *,
+    strengths: bool = False,
+    follow: bool = False,
+    fetch: Fetch | None = None,
+    threads: int | None = None,
+    from_start: bool = False,
 ) -> FrameReader:
     """The reader of the frames of a prepared source; see `VideoReader` for the options. Raises InputError."""
     if info.container == CONTAINER:
         return SequenceReader(info, follow=follow)
-    return VideoReader(info, strengths=strengths, follow=follow, fetch=fetch)
+    return VideoReader(
+        info, strengths=strengths, follow=follow, fetch=fetch, threads=threads, from_start=from_start
+    )
 
 
 def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from paragon_stream.media.sink import Sink
@@ -21,6 +21,10 @@ class RenderProgress:
     fps: float
     eta: float | None
     bytes_out: int
+    doing: str = ""
+    """What is done, where it is not rendering: "joining"."""
+    nodes: Mapping[str, float] = field(default_factory=dict)
+    """Frames per second by machine, where several render."""
 
 
 class Meter(Protocol):

@@ -28,7 +28,7 @@ FLOORS = (
     ("runtimes",),
     ("upscaler", "report"),
     ("tiles", "render"),
-    ("live_session",),
+    ("live_session", "chunks"),
     (
         "api",
         "livestream",
@@ -54,7 +54,7 @@ MEDIA_FLOORS = (
     ("encode",),
     ("output", "measure"),
     ("images", "live"),
-    ("prepare", "sink"),
+    ("prepare", "sink", "frame_times"),
 )
 """The rooms of `media/`, bottom first, under the same rule: a frame's way from the file to the file."""
 

@@ -208,6 +208,8 @@ class EncoderJob:
     settings: Mapping[str, str]
     sliced: bool = False
     """Threads share every frame, instead of holding back one each: live."""
+    threads: int = 0
+    """How many; 0 is as many as the encoder takes for this machine."""
 
 
 def encoder_settings(
@@ -338,7 +340,7 @@ def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
     context.chroma_sample_location = colors.chroma_location
     # PyAV's default, slices only, makes x264 cut every frame into slices: worse pictures, less speed.
     context.thread_type = "SLICE" if job.sliced else "AUTO"
-    context.thread_count = 0
+    context.thread_count = job.threads
     context.options = dict(job.settings)
     if job.encoder.name == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "1")  # its banner goes to stderr otherwise; errors still do

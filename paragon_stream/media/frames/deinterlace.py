@@ -42,20 +42,32 @@ class Deinterlacer:
         self._kind: tuple[int, int, str] | None = None
         self._film: FilmClock | None = None
         self._matcher: DeepMatcher | None = None
+        self._shown: Timing | None = None
+        """Of the frame that went into the filters as a predecessor only."""
         self.frames = 0
         """Frames that came out of the filters."""
 
     def process(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-        """The frames as they are shown, in order. Raises FormatError for pictures that no filter takes."""
+        """The frames as they are shown, in order. Raises FormatError for pictures that no filter takes.
+
+        The first interlaced frame after progressive ones is filtered with the frame before it, as the later
+        ones are. So the result does not depend on where reading began.
+        """
+        before: TimedFrame | None = None
         for frame, timing in frames:
-            kind = (frame.width, frame.height, frame.format.name)
+            kind = _kind(frame)
             if self._graph is not None and kind != self._kind:
                 yield from self._end()
+                before = None
             if self._graph is None:
                 if self._job.only_flagged and not frame.interlaced_frame:
+                    before = frame, timing
                     yield frame, timing
                     continue
                 self._begin(frame, timing.time_base)
+                if before is not None and self._film is None and kind == _kind(before[0]):
+                    self._show_first(*before)
+                before = None
             assert self._graph is not None
             if self._film is not None:
                 self._film.enters(timing)
@@ -94,6 +106,13 @@ class Deinterlacer:
             graph.link_nodes(*chain)
             graph.configure()
 
+    def _show_first(self, frame: av.VideoFrame, timing: Timing) -> None:
+        """Put a frame that was passed on already before the first one; it does not come out again."""
+        assert self._graph is not None
+        frame.pts, frame.time_base, frame.opaque = timing.pts, timing.time_base, timing
+        self._graph.vpush(frame)
+        self._shown = timing
+
     def _end(self) -> Iterator[TimedFrame]:
         if self._graph is not None:
             for whole in () if self._matcher is None else self._matcher.push(None):
@@ -110,6 +129,9 @@ class Deinterlacer:
                 frame = self._graph.vpull()
             except (BlockingIOError, EOFError):
                 return
+            if self._shown is not None and frame.opaque is self._shown:
+                self._shown = None
+                continue
             self.frames += 1
             yield frame, self._timing(frame)
 
@@ -124,6 +146,10 @@ class Deinterlacer:
         half = source.time_base / 2
         pts = frame.pts * Fraction(frame.time_base.numerator, frame.time_base.denominator) / half
         return Timing(pts=int(pts), duration=source.duration, time_base=half)
+
+
+def _kind(frame: av.VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
 
 
 def _filters(job: FieldJob) -> list[tuple[str, dict[str, str]]]:

@@ -56,6 +56,16 @@ class FrameReader(Protocol):
         ...
 
     @property
+    def depends_on_history(self) -> str:
+        """Why the frames so far might be others if reading had begun earlier; "" where nothing says so."""
+        ...
+
+    @property
+    def repairs(self) -> list[str]:
+        """Those of `warnings` that count everything read so far, whether in the cut or not."""
+        ...
+
+    @property
     def warnings(self) -> list[str]:
         """One sentence for each kind of trouble so far; complete after the last frame."""
         ...

@@ -43,6 +43,8 @@ class VideoReader:
 
     Where `info.cut` is given, the frames in it are read, exactly, and decoding begins at a key frame before.
 
+    With `from_start` it begins at the first one: what comes before the cut is decoded and passed over.
+
     With `follow`, a stream whose format changes is read in stretches of one format each: where `read_into`
     gives None, `changes.next_format` continues (see `media.frames.format_changes`). Without it, all frames
     are converted to the format of the first, with black bars where the aspect ratio differs. `warnings` lists
@@ -68,6 +70,7 @@ class VideoReader:
         fetch: Fetch | None = None,
         source: FrameSource | None = None,
         live: bool = False,
+        from_start: bool = False,
     ) -> None:
         video = info.video
         gpu = None if video.gpu is None else replace(video.gpu, resident=fetch is not None)
@@ -99,7 +102,7 @@ class VideoReader:
             begin -= 1 / (video.average_rate or FALLBACK_RATE)
         if source is not None:
             self._decoder, decoded = source, iter(source)
-        elif begin is None or begin <= (video.start_pts or 0) * video.time_base:
+        elif from_start or begin is None or begin <= (video.start_pts or 0) * video.time_base:
             self._decoder = Decoder(
                 info.path,
                 video.index,
@@ -177,6 +180,23 @@ class VideoReader:
                 return timing, self._judge.video_from(frame, self._appearance(frame, timing))
             return None
 
+    def timings(self) -> Iterator[Timing]:
+        """The timings of all frames, which are passed over."""
+        with self._lock:
+            for _, timing in self._timed:
+                yield timing
+
+    @property
+    def depends_on_history(self) -> str:
+        """Why the frames so far might be others if decoding had begun earlier in the file; "" where nothing
+        suggests that."""
+        first = self.info.video.format
+        if any(look.format != first or look.converted for look in self.changes.looks):
+            return "the picture changes its format"
+        if self.damage != Damage() or len(self._decoders) > 1:
+            return "the video is damaged"
+        return "timestamps were repaired" if self._timestamps.warnings else ""
+
     def strength(self, timing: Timing) -> float:
         """How hard the frame read last was compressed, 0…1; 0 unless opened with `strengths`."""
         return 0.0 if self._track is None else self._track.at(timing.pts * timing.time_base)
@@ -203,12 +223,16 @@ class VideoReader:
         return self._damage if decoder is None else decoder.damage
 
     @property
+    def repairs(self) -> list[str]:
+        """Those of `warnings` that count everything decoded so far, whether in the cut or not."""
+        return [*_damage_sentences(self.damage), *self._timestamps.warnings]
+
+    @property
     def warnings(self) -> list[str]:
         """One sentence for each kind of trouble so far; complete after the last frame."""
         video = self.info.video
         said = [_INTERLACED] if video.interlaced and video.fields is None else []
-        said += [*_damage_sentences(self.damage), *self._timestamps.warnings]
-        said += [*self.changes.warnings, *self._judge.notes]
+        said += [*self.repairs, *self.changes.warnings, *self._judge.notes]
         if len(self._decoders) > 1:
             said.append(f"the GPU did not decode all of the video: {self.decoder}")
         said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
@@ -273,7 +297,9 @@ class VideoReader:
         self.frames += 1
         if self._begin is None:
             self._begin = timing.pts * timing.time_base
-            self._first_pts = self._decoder.first_pts if self._decoder and not self.info.cut else None
+            cut, video = self.info.cut, self.info.video
+            whole = cut is None or cut.start < (video.start_pts or 0) * video.time_base
+            self._first_pts = self._decoder.first_pts if self._decoder and whole else None
         found = uncarried_in_frames(readable([frame], self.info.video.codec))
         self._uncarried.update(set(found) - set(self.info.video.uncarried))
 

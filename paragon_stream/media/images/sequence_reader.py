@@ -90,6 +90,12 @@ def delivery_options(info: MediaInfo, options: OutputOptions, destination: str |
     return replace(options, pix_fmt="yuv420p10le" if source.depth > 8 else "yuv420p")
 
 
+def sequence_timings(numbers: Sequence[int], time_base: Fraction) -> Iterator[tuple[int, Timing]]:
+    """The images' numbers, each with its time: the image before a missing one is shown longer."""
+    for number, after in zip(numbers, [*numbers[1:], numbers[-1] + 1], strict=True):
+        yield number, Timing(pts=number - numbers[0], duration=after - number, time_base=time_base)
+
+
 class SequenceReader:
     """Reads the sequence that `info` describes, with the methods of a `VideoReader`.
 
@@ -153,22 +159,26 @@ class SequenceReader:
 
     def _pictures(self) -> Iterator[tuple[Picture, Timing, FrameFormat]]:
         """The images in order, each with its time and the format that it is read in."""
+        cut = self.info.cut
+        wanted = [
+            (number, timing)
+            for number, timing in sequence_timings(self._numbers, self.info.video.time_base)
+            if cut is None or timing.pts * timing.time_base in cut
+        ]
         ahead: deque[Future[Picture]] = deque()
         begun = 0
-        for index, number in enumerate(self._numbers):
-            while begun < len(self._numbers) and len(ahead) < _DECODERS:
-                ahead.append(self._pool.submit(read_picture, self._source.path(self._numbers[begun])))
+        for _, timing in wanted:
+            while begun < len(wanted) and len(ahead) < _DECODERS:
+                ahead.append(self._pool.submit(read_picture, self._source.path(wanted[begun][0])))
                 begun += 1
             picture = ahead.popleft().result()
-            after = self._numbers[index + 1] if index + 1 < len(self._numbers) else number + 1
-            timing = Timing(
-                pts=number - self._numbers[0], duration=after - number, time_base=self.info.video.time_base
-            )
             yield picture, timing, _read_as(picture, self._format)
 
     picture = None
     """See `VideoReader`."""
     decoder = "images on the CPU"
+    depends_on_history = ""
+    """An image is what it is."""
 
     def strength(self, timing: Timing) -> float:
         """How hard the image that was read last, at `timing`, was compressed."""
@@ -177,6 +187,10 @@ class SequenceReader:
     @property
     def strength_source(self) -> str:
         return "read from JPEG's tables; other images count as clean"
+
+    @property
+    def repairs(self) -> list[str]:
+        return []
 
     @property
     def warnings(self) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
 
@@ -81,3 +82,15 @@ def cut_chapters(chapters: Sequence[Any], cut: Cut) -> list[Any]:
         if first < last:
             kept.append({**chapter, "start": first, "end": last})
     return kept
+
+
+def shifted_chapters(chapters: list[Any], shift: Fraction) -> list[Any]:
+    """The chapters (as PyAV has them), `shift` seconds earlier, none before 0."""
+    if not shift:
+        return chapters
+    moved = []
+    for chapter in chapters:
+        unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)
+        start, end = (max(0, rescale(chapter[key], unit, shift, unit)) for key in ("start", "end"))
+        moved.append({**chapter, "start": start, "end": end})
+    return moved

@@ -42,7 +42,7 @@ class Unfinished:
             self._file.close()
             raise OutputError(f"the unfinished {path} has no video yet")
         self._time_base = Fraction(self._stream.time_base.numerator, self._stream.time_base.denominator)
-        self._length_size = _length_size(self._stream.codec_context)
+        self._length_size = length_size(self._stream.codec_context)
         shown = self._whole()
         self._shown = sorted(shown)
         ranks = {pts: rank for rank, pts in enumerate(self._shown)}
@@ -113,16 +113,20 @@ class Unfinished:
         for packet in self._file.demux(stream):
             if packet.size == 0 or packet.pts is None:
                 continue
-            if not self._length_size:
-                yield packet
-                continue
-            # Containers put lengths before NAL units, encoders and muxers start codes.
-            plain = av.Packet(b"".join(_START + unit for unit in units(bytes(packet), self._length_size)))
-            plain.is_keyframe = packet.is_keyframe
-            yield plain
+            yield encoder_packet(packet, self._length_size)
 
 
-def _length_size(codec: Any) -> int:
+def encoder_packet(packet: AnyPacket, length_size: int) -> AnyPacket:
+    """A packet of a file as the encoder gave it: containers put lengths before NAL units, encoders and muxers
+    start codes. `length_size` is that of `length_size()`."""
+    if not length_size:
+        return packet
+    plain: AnyPacket = av.Packet(b"".join(_START + unit for unit in units(bytes(packet), length_size)))
+    plain.is_keyframe = packet.is_keyframe
+    return plain
+
+
+def length_size(codec: Any) -> int:
     """Bytes of the lengths before NAL units; 0 where there are start codes, or no NAL units."""
     place, extradata = _LENGTH_SIZE.get(codec.name), codec.extradata
     if place is None or not extradata or extradata[0] != 1 or len(extradata) <= place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +24,8 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as, reason
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.output.display_size import ROOM, display_size, write_display_size
-from paragon_stream.media.output.packet_trim import cut_chapters
+from paragon_stream.media.output.packet_trim import cut_chapters, shifted_chapters
+from paragon_stream.media.output.pieces import Pieces, headers_digest
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.remux import AnyPacket, Remuxer
 from paragon_stream.media.output.tags import stream_tags
@@ -38,9 +38,6 @@ ends, it takes the last durations from what is queued."""
 
 _PROGRESSIVE = 1
 """AVFieldOrder."""
-
-_log = logging.getLogger(__name__)
-
 
 _REORDERED = 3
 """Pictures that a stream must have for any to be reordered. Of fewer x265 makes decode times up."""
@@ -56,8 +53,15 @@ class VideoWriter:
     Raises OutputError if the destination cannot be written or another run is writing it.
     """
 
-    def __init__(self, plan: OutputPlan, info: MediaInfo, results: DeviceFrames | None = None) -> None:
-        """With `results`, frames are pictures of those: the encoder takes them from the GPU's memory."""
+    def __init__(
+        self,
+        plan: OutputPlan,
+        info: MediaInfo,
+        results: DeviceFrames | None = None,
+        pieces: Pieces | None = None,
+    ) -> None:
+        """With `results`, frames are pictures of those: the encoder takes them from the GPU's memory. With
+        `pieces`, all frames are there: every one of them goes to `pass_over`, none to `write`."""
         assert plan.destination and plan.container and plan.job, "a plan for a file"
         self.warnings: list[str] = []
         self.bytes_written = 0
@@ -80,7 +84,8 @@ class VideoWriter:
         """Files that were added to the source."""
         self._out: Any = None
         self._video: Any = None
-        self._unfinished: Unfinished | None = None
+        self._unfinished: Unfinished | Pieces | None = pieces
+        self._encoded = 0
         self._last_dts: int | None = None
         self._before_last: int | None = None
         """Decode time of the packet before the one that is waiting."""
@@ -95,7 +100,8 @@ class VideoWriter:
         try:
             with av_errors_as(OutputError, self._what):
                 self._open(info)
-                self._unfinished = self._earlier_pictures()
+                if pieces is None:
+                    self._unfinished = self._earlier_pictures()
         except BaseException:
             self.abort()
             raise
@@ -109,6 +115,11 @@ class VideoWriter:
     def earlier(self) -> Path | None:
         """The file of that run."""
         return self._work.before
+
+    @property
+    def headers(self) -> str:
+        """See `headers_digest`; known once the file is begun."""
+        return headers_digest(self._job.encoder.codec, bytes(self._video.codec_context.extradata or b""))
 
     def pass_over(self, timing: Timing) -> None:
         """The next frame is one of those that are `done`. Raises OutputError if it is not."""
@@ -215,7 +226,7 @@ class VideoWriter:
             chapters = self._remuxer.source.chapters()
             if info.cut is not None:
                 chapters = cut_chapters(chapters, info.cut)
-            self._out.set_chapters(_shifted(chapters, plan.shift))
+            self._out.set_chapters(shifted_chapters(chapters, plan.shift))
         if self._results is None:
             self._begin_file()
 
@@ -244,7 +255,10 @@ class VideoWriter:
 
         An encoder that takes frames of a GPU is opened by the first of them, which tells it which GPU.
         """
+        if frame is None and not self._encoded:
+            return []  # encoders that never got a frame may not end
         packets: list[AnyPacket] = self._video.encode(frame)
+        self._encoded += 1
         if self._results is not None and not self._pictures:
             self._begin_file()  # once; afterwards it does nothing
         return packets
@@ -384,15 +398,3 @@ class VideoWriter:
     def _all_remuxers(self) -> list[Remuxer]:
         """Those of the source, then those of added files."""
         return ([self._remuxer] if self._remuxer is not None else []) + self._added
-
-
-def _shifted(chapters: list[Any], shift: Fraction) -> list[Any]:
-    """The chapters, `shift` seconds earlier, none before 0."""
-    if not shift:
-        return chapters
-    moved = []
-    for chapter in chapters:
-        unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)
-        start, end = (max(0, rescale(chapter[key], unit, shift, unit)) for key in ("start", "end"))
-        moved.append({**chapter, "start": start, "end": end})
-    return moved

@@ -1,0 +1,1 @@
+"""A render in chunks: planned once, each rendered by any process on any machine, joined without a seam."""

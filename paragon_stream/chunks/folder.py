@@ -1,0 +1,124 @@
+"""`OUT.paragon/chunks/`: the plan of a render in chunks, and every chunk that is done.
+
+A chunk's file is written under a passing name, then its record; the record is what makes it count, and it
+names the file with the digest of its content. So several processes may render one chunk at the same time, on
+several machines: whichever record comes last is whole, and so is its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from paragon_stream.chunks.record import ChunkRecord
+from paragon_stream.errors import OutputError
+from paragon_stream.media.encode.workdir import work_folder
+from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.wholefile import whole_file
+
+_PLAN = "plan.json"
+
+
+class ChunkFolder:
+    """The folder of the chunks of `destination`. Several processes may use it at the same time."""
+
+    def __init__(self, destination: Path) -> None:
+        self.destination = destination
+        self.path = work_folder(destination) / "chunks"
+
+    @property
+    def plan_text(self) -> str | None:
+        """What `write_plan` has written; None where there is no plan. Raises OutputError."""
+        try:
+            return (self.path / _PLAN).read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self.path / _PLAN} cannot be read: {error}") from error
+
+    def write_plan(self, text: str) -> None:
+        """Raises OutputError."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.destination}: {reason(error)}") from error
+        with whole_file(self.path / _PLAN) as file:
+            file.write(text.encode())
+
+    def record(self, number: int) -> ChunkRecord | None:
+        """That of a chunk that is done and whose file is there; None otherwise."""
+        try:
+            record = ChunkRecord.from_json(self._record(number).read_text("utf-8"))
+            there = not record.file or (self.path / record.file).stat().st_size == record.bytes
+        except (OSError, OutputError):
+            return None
+        return record if there else None
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for a chunk in the making; it goes with everything in it."""
+        try:
+            path = Path(tempfile.mkdtemp(prefix=".making-", dir=self.path))
+        except OSError as error:
+            raise OutputError(f"cannot write into {self.path}: {reason(error)}") from error
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def take(self, record: ChunkRecord, file: Path | bytes | None) -> None:
+        """Keep a chunk: `file`, on this file system or in memory, is renamed, then its record is written.
+
+        Raises OutputError; the chunk then does not count.
+        """
+        if isinstance(file, bytes):
+            with whole_file(self.path / record.file) as target:
+                target.write(file)
+        elif file is not None:
+            try:
+                with file.open("rb+") as written:
+                    os.fsync(written.fileno())
+                file.replace(self.path / record.file)
+            except OSError as error:
+                raise OutputError(f"the chunk {record.file} cannot be kept: {reason(error)}") from error
+        with whole_file(self._record(record.number)) as target:
+            target.write(record.to_json().encode())
+
+    def check(self, record: ChunkRecord) -> bool:
+        """Whether the chunk's file is, bit for bit, what its record says."""
+        if not record.file:
+            return True
+        try:
+            return digest(self.path / record.file) == record.sha256
+        except OSError:
+            return False
+
+    def forget(self, number: int) -> None:
+        """The chunk does not count any more: it will be rendered again."""
+        self._record(number).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove the folder, and the work folder where nothing else is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
+
+    def _record(self, number: int) -> Path:
+        return self.path / f"{number:05}.json"
+
+
+def file_name(number: int, sha256: str, suffix: str) -> str:
+    """A chunk's file in the folder."""
+    return f"{number:05}-{sha256[:12]}{suffix}"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,203 @@
+"""The plan of a render in chunks: what any machine needs to render one of them, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from paragon_stream import __version__
+from paragon_stream.chunks.folder import ChunkFolder
+from paragon_stream.chunks.quality import why_no_chunks
+from paragon_stream.chunks.ranges import CHUNK_SECONDS, Chunk, cut_into_chunks
+from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.json_text import json_text
+from paragon_stream.media.decode.abilities import versions
+from paragon_stream.media.encode.abilities import encoder_build
+from paragon_stream.media.frame_times import frame_times
+from paragon_stream.render.plan import RenderPlan, plan_render
+from paragon_stream.render.request import RenderRequest
+
+_FORMAT = 1
+"""Of the JSON; another one is of another version of this program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkPlan:
+    """A request, what identifies the render, and its chunks. Paths in it are absolute."""
+
+    request: RenderRequest
+    identity: Mapping[str, str]
+    """`identity_of` the whole. A chunk is rendered only where it comes out the same."""
+    builds: Mapping[str, str]
+    """The versions of everything that decodes and encodes; they must be the same for every chunk."""
+    chunks: tuple[Chunk, ...]
+    from_start: str = ""
+    """Why every chunk is read from the beginning of the file; "" where decoding begins near it."""
+
+    @property
+    def frames(self) -> int:
+        """How many pictures of the source are rendered."""
+        return sum(chunk.frames for chunk in self.chunks)
+
+    @property
+    def destination(self) -> Path:
+        return Path(self.request.destination)
+
+    def chunk(self, number: int) -> Chunk:
+        """Raises UsageError for a number that is not in the plan."""
+        if not 0 <= number < len(self.chunks):
+            raise UsageError(
+                f"there is no chunk {number}: they are numbered from 0 to {len(self.chunks) - 1}"
+            )
+        return self.chunks[number]
+
+    def to_json(self) -> str:
+        facts = {
+            "format": _FORMAT,
+            "request": json.loads(self.request.to_json()),
+            "identity": dict(self.identity),
+            "builds": dict(self.builds),
+            "from_start": self.from_start,
+            "chunks": [asdict(chunk) for chunk in self.chunks],
+        }
+        return json_text(facts, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> ChunkPlan:
+        """What `to_json` made `text` of. Raises OutputError for anything else."""
+        try:
+            found = json.loads(text)
+            if found["format"] != _FORMAT:
+                raise OutputError("this plan of chunks was made by another version of paragon-stream")
+            return cls(
+                request=RenderRequest.from_json(json.dumps(found["request"])),
+                identity=found["identity"],
+                builds=found["builds"],
+                from_start=found["from_start"],
+                chunks=tuple(_chunk(each) for each in found["chunks"]),
+            )
+        except (ValueError, KeyError, TypeError, UsageError) as error:
+            raise OutputError(f"this is not a plan of chunks: {error}") from None
+
+
+def plan_chunks(
+    request: RenderRequest, *, seconds: float | None = None, seats: int = 0
+) -> tuple[ChunkPlan, RenderPlan]:
+    """Cut the render that `request` asks for into chunks of about `seconds`; nothing is written.
+
+    `seats` is how many are rendered at a time, where that is known; see `cut_into_chunks`. Gives the plan of
+    the whole as well. Raises what `plan_render` raises, and UsageError for what cannot be rendered in chunks.
+    """
+    length = CHUNK_SECONDS if seconds is None else seconds
+    if length <= 0:
+        raise UsageError(f"chunks of {length:g} seconds make no sense")
+    whole = plan_render(absolute(request))
+    job = whole.output.job
+    if job is None:
+        raise UsageError("y4m and sequences of images are not written in chunks: name a video file")
+    if why := why_no_chunks(job):
+        raise UsageError(f"chunks need constant quality, or no loss at all: {why}")
+    times = frame_times(whole.source)
+    return ChunkPlan(
+        request=whole.request,
+        identity=whole.identity,
+        builds=builds(whole),
+        chunks=cut_into_chunks(times, length, seats),
+        from_start=times.from_start,
+    ), whole
+
+
+def builds(whole: RenderPlan) -> dict[str, str]:
+    """The versions of what decodes and encodes on this machine."""
+    assert whole.output.job is not None
+    found = {"paragon-stream": __version__, **versions()}
+    if build := encoder_build(whole.output.job):
+        found[whole.output.job.encoder.name] = build
+    return found
+
+
+def differences(plan: ChunkPlan, here: RenderPlan, *, tracks: bool = True) -> list[str]:
+    """What is different here from where `plan` was made: "PyAV 19.1 instead of 19.0". Without `tracks`, what
+    is muxed beside the video does not count."""
+    found = builds(here)
+    names = sorted(found.keys() | plan.builds.keys())
+    said = [
+        f"{name} {found.get(name, 'absent')} instead of {plan.builds.get(name, 'none')}"
+        for name in names
+        if found.get(name) != plan.builds.get(name)
+    ]
+    facts = plan.identity.keys() | here.identity.keys()
+    changed = sorted(key for key in facts if plan.identity.get(key) != here.identity.get(key))
+    said += [
+        f"other {key}" for key in changed if (tracks or key != "tracks") and not key.endswith(" version")
+    ]
+    return said
+
+
+def absolute(request: RenderRequest) -> RenderRequest:
+    """`request` as it is meant from any folder."""
+    weights = request.weights
+    if weights is not None and Path(weights).is_file():
+        weights = str(Path(weights).absolute())
+    return replace(
+        request,
+        source=str(Path(request.source).absolute()),
+        destination=str(Path(request.destination).absolute()),
+        weights=weights,
+        add=tuple(str(Path(each).absolute()) for each in request.add),
+    )
+
+
+def load_plan(destination: Path) -> tuple[ChunkPlan, ChunkFolder]:
+    """The plan in the work folder of `destination`. Raises OutputError if there is none."""
+    folder = ChunkFolder(destination.absolute())
+    text = folder.plan_text
+    if text is None:
+        raise OutputError(f"there is no plan of chunks for {destination}: make one with chunks plan")
+    return ChunkPlan.from_json(text), folder
+
+
+def begin(plan: ChunkPlan) -> tuple[ChunkPlan, ChunkFolder]:
+    """Write `plan` into its folder, or go on with what is there.
+
+    A plan of the same render is gone on with under `resume`, and replaced under `overwrite`; without either
+    it is an error, as is another render's under `resume`. Raises OutputError.
+    """
+    folder = ChunkFolder(plan.destination)
+    text = folder.plan_text
+    request = plan.request
+    if text is not None:
+        there = ChunkPlan.from_json(text) if request.resume or not request.overwrite else None
+        same = there is not None and (there.identity, there.builds) == (plan.identity, plan.builds)
+        if request.resume:
+            assert there is not None
+            if not same:
+                changed = [key for key in plan.identity if plan.identity[key] != there.identity.get(key)]
+                changed += [key for key in plan.builds if plan.builds[key] != there.builds.get(key)]
+                raise OutputError(
+                    f"the chunks in {folder.path} were made with different {', '.join(changed)}: repeat the "
+                    "command that they were made with, or start over without --resume"
+                )
+            return replace(there, request=request), folder
+        if same:
+            raise OutputError(
+                f"{folder.path} has chunks of this render: --resume goes on, --overwrite begins anew"
+            )
+        folder.clear()
+    folder.write_plan(plan.to_json())
+    return plan, folder
+
+
+def _chunk(found: Mapping[str, Any]) -> Chunk:
+    start, end = found["start"], found["end"]
+    return Chunk(
+        number=found["number"],
+        start=None if start is None else Fraction(start),
+        end=None if end is None else Fraction(end),
+        first_frame=found["first_frame"],
+        frames=found["frames"],
+    )

@@ -1,0 +1,48 @@
+"""Whether an encoder's settings mean the same for a part as for the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paragon_stream.media.encode.abilities import codes_without_loss
+from paragon_stream.media.encode.encoders import EncoderJob
+
+_QUALITY = {"crf", "cq", "qp", "q", "qscale", "global_quality", "lossless", "quality"}
+"""Settings that ask every picture for the same quality."""
+_BUDGETS = {"b": "a bit rate", "bitrate": "a bit rate", "ab": "a bit rate"}
+_BUFFERS = {"maxrate", "bufsize", "vbv-maxrate", "vbv-bufsize", "vbv-init"}
+_PASSES = {"pass", "stats", "passlogfile", "multipass", "twopass"}
+_BY_PROFILE = ("prores", "dnxhd")
+"""Codecs whose every picture is coded alone, to a size that its profile says."""
+
+
+def why_no_chunks(job: EncoderJob) -> str:
+    """Why chunks encoded with `job`'s settings would not be what one encoder makes of the whole; "" if they
+    are.
+
+    Constant quality and lossless settings look at each picture and its neighbours. A bit rate, a buffer and
+    two passes are budgets for the whole, of which a chunk cannot see what the others need.
+    """
+    settings = {key.casefold(): value for key, value in job.settings.items()}
+    own = _parameters(settings.get(job.encoder.parameters, ""))
+    every = {**settings, **own}
+    for key in _PASSES & every.keys():
+        if every[key] not in ("", "0", "disabled"):
+            return f"{key}={every[key]} is for a second pass over the whole"
+    if "pass" in every.get("flags", ""):
+        return f"flags={every['flags']} is for a second pass over the whole"
+    for key, what in _BUDGETS.items():
+        if every.get(key, "0") != "0":
+            return f"{key}={every[key]} is {what} for the whole"
+    for key in sorted(_BUFFERS & every.keys()):
+        if every[key] != "0":
+            return f"{key}={every[key]} fills a buffer from one chunk to the next"
+    if _QUALITY & every.keys() or job.encoder.codec in _BY_PROFILE or codes_without_loss(job.encoder.name):
+        return ""
+    return f"without a quality {job.encoder.name} aims at a bit rate for the whole"
+
+
+def _parameters(text: str) -> Mapping[str, str]:
+    """KEY=VALUE:KEY=VALUE of an encoder's library."""
+    pairs = (each.partition("=") for each in text.casefold().split(":") if each)
+    return {key: value or "1" for key, _, value in pairs}

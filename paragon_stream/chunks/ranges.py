@@ -1,0 +1,87 @@
+"""Where a video is cut into chunks."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from paragon_stream.media.frame_times import FrameTimes
+
+CHUNK_SECONDS = 30.0
+"""Of a chunk, by default. Every chunk costs the start of an encoder, which shows in the size of the file."""
+
+_LEAST_SECONDS = 4.0
+"""No chunk is made shorter than this for the sake of the end."""
+_WINDOW = Fraction(1, 4)
+"""How much longer or shorter a chunk may become, to begin with a key frame of the source."""
+_FEWEST = 12
+"""Frames of a chunk, at least: encoders look that far ahead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """A range of the source: `start` ≤ time < `end`, in seconds of its timestamps.
+
+    None is the beginning or the end of what is rendered. `first_frame` and `frames` count the source's
+    pictures, without those that the treatment of fields adds or leaves out.
+    """
+
+    number: int
+    start: Fraction | None
+    end: Fraction | None
+    first_frame: int
+    frames: int
+
+
+def cut_into_chunks(times: FrameTimes, seconds: float, seats: int = 0) -> tuple[Chunk, ...]:
+    """Chunks of about `seconds` each, beginning with key frames of the source where there are any nearby.
+
+    Those are where its encoder saw a new scene, or could begin anew. With `seats`, the number of chunks that
+    are rendered at a time, the last ones are shorter, so that all seats end at nearly the same time.
+    """
+    starts = list(_starts(times, seconds, seats))
+    places = [bisect_left(times.shown, start) for start in starts]
+    return tuple(
+        Chunk(
+            number=number,
+            start=None if number == 0 else starts[number],
+            end=None if number + 1 == len(starts) else starts[number + 1],
+            first_frame=place,
+            frames=after - place,
+        )
+        for number, (place, after) in enumerate(zip(places, [*places[1:], len(times.shown)], strict=True))
+    )
+
+
+def _starts(times: FrameTimes, seconds: float, seats: int) -> Iterator[Fraction]:
+    """When each chunk begins."""
+    shown, end = times.shown, times.shown[-1]
+    place = 0
+    while True:
+        start = shown[place]
+        yield start
+        length = _length(float(end - start), seconds, seats)
+        if end - start < length * 3 / 2:
+            return
+        earliest = place + _FEWEST
+        near = _nearest(times.keys, start + length, length * _WINDOW)
+        wanted = near if near is not None else start + length
+        place = max(earliest, bisect_left(shown, wanted))
+        if place > len(shown) - _FEWEST:
+            return
+
+
+def _length(left: float, seconds: float, seats: int) -> Fraction:
+    """How long a chunk is `left` seconds before the end."""
+    length = seconds
+    if seats and left <= seats * seconds:
+        length = seconds / 4 if left <= seats * seconds / 2 else seconds / 2
+    return Fraction(max(length, min(_LEAST_SECONDS, seconds)))
+
+
+def _nearest(keys: tuple[Fraction, ...], wanted: Fraction, window: Fraction) -> Fraction | None:
+    place = bisect_left(keys, wanted)
+    near = [key for key in keys[max(0, place - 1) : place + 1] if abs(key - wanted) <= window]
+    return min(near, key=lambda key: abs(key - wanted), default=None)

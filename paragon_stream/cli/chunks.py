@@ -1,0 +1,105 @@
+"""`paragon-stream chunks plan|render|join`: one render on many machines, by any scheduler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.cli.reports import check_reports, report_option, write_report
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.output import OutputOptions
+from paragon_stream.options.source import SourceOptions
+
+_quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
+_verbose = click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+_output = click.argument("destination", metavar="OUTPUT", type=click.Path(path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """One render on many machines: plan it in chunks, render each of them anywhere, join them.
+
+    The plan and the chunks lie in OUTPUT.paragon/chunks, in a folder that all machines see under one name.
+    """
+
+
+@command.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("destination", metavar="OUTPUT")
+@network_options
+@choices(SourceOptions)
+@choices(OutputOptions)
+@click.option("--chunk-seconds", type=float, metavar="S", help="Length of a chunk (default: 30).")
+@_verbose
+def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bool, **options: Any) -> None:
+    """Cut the render of INPUT to OUTPUT into chunks, and print how many there are.
+
+    With --resume, a plan of the same render that is there is kept, with the chunks that are done.
+    """
+    from paragon_stream.chunks.plan import begin, plan_chunks
+    from paragon_stream.render.request import RenderRequest
+
+    request = RenderRequest(source=source, destination=destination, **given(**options))
+    made, whole = plan_chunks(request, seconds=chunk_seconds)
+    for text in whole.warnings:
+        click.echo(f"warning: {text}", err=True)
+    if made.from_start:
+        click.echo(
+            f"warning: every chunk is read from the beginning of the file: {made.from_start}", err=True
+        )
+    kept, _ = begin(made)
+    click.echo(len(kept.chunks))
+
+
+@command.command()
+@_output
+@click.argument("number", type=int, metavar="N")
+@choices(UpscalerOptions, only=("engine", "device", "threads"))
+@choices(SourceOptions, only=("hwaccel",))
+@_quiet
+@_verbose
+def render(destination: Path, number: int, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Render chunk N of OUTPUT, counted from 0. A chunk that is done is left as it is."""
+    from paragon_stream.chunks.plan import load_plan
+    from paragon_stream.chunks.render import ChunkRenderer, Here
+    from paragon_stream.cli.progress import ProgressDisplay, render_line
+
+    made, folder = load_plan(destination)
+    made.chunk(number)
+    if folder.record(number) is not None:
+        return
+    with (
+        folder.scratch() as scratch,
+        ChunkRenderer(made, scratch, Here(**given(**options))) as renderer,
+        ProgressDisplay(render_line, quiet=quiet) as display,
+    ):
+        record, file = renderer.render(number, display)
+        folder.take(record, file)
+
+
+@command.command()
+@_output
+@report_option
+@_quiet
+@_verbose
+def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> None:
+    """Write OUTPUT from its chunks and everything else that the source holds; remove the chunks."""
+    from paragon_stream.chunks.join import join_chunks
+    from paragon_stream.chunks.plan import load_plan
+    from paragon_stream.cli.progress import ProgressDisplay, render_line
+    from paragon_stream.cli.upscale import summarise_render
+
+    check_reports(report, None)
+    made, folder = load_plan(destination)
+    with ProgressDisplay(render_line, quiet=quiet) as display:
+        result = join_chunks(
+            made,
+            folder,
+            on_progress=display,
+            on_warning=lambda text: click.echo(f"warning: {text}", err=True),
+        )
+    write_report(result, report)
+    summarise_render(result, quiet=quiet)

@@ -1,0 +1,69 @@
+"""When the pictures of a video are shown, read off its packets: nothing is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.source import open_source, video_stream
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.rational import as_fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureTimes:
+    """Rising times in seconds of the source's timestamps, and those of key frames among them.
+
+    `trouble` says why they are not those of the decoded frames; then there are none.
+    """
+
+    shown: tuple[Fraction, ...] = ()
+    keys: tuple[Fraction, ...] = ()
+    trouble: str = ""
+
+
+def picture_times(info: MediaInfo) -> PictureTimes:
+    """The times of the pictures of `info.video`, from its first decodable one on. Raises InputError.
+
+    They can be trusted where every packet has a presentation time of its own and decode times never fall:
+    `TimestampRepair` then leaves every time as it is, wherever decoding begins.
+    """
+    found: list[int] = []
+    keys: list[int] = []
+    latest = decoded = None
+    with open_source(info.path, info.probing, stored_times=True) as source:
+        stream = video_stream(source, info.video.index)
+        unit = as_fraction(stream.time_base)
+        for other in source.streams:
+            if other.index != info.video.index:
+                other.discard = type(other.discard).all
+        try:
+            for packet in source.demux(stream):
+                if not packet.size or packet.is_discard:
+                    continue
+                pts, dts = packet.pts, packet.dts
+                if pts is None:
+                    return PictureTimes(trouble="packets have no presentation times")
+                if packet.is_corrupt:
+                    return PictureTimes(trouble="packets are damaged")
+                back = latest is not None and packet.is_keyframe and (latest - pts) * unit
+                if (decoded is not None and dts is not None and dts < decoded) or (
+                    back and back > DISCONTINUITY_SECONDS
+                ):
+                    return PictureTimes(trouble="timestamps run backwards")
+                decoded = dts if dts is not None else decoded
+                latest = pts if latest is None else max(latest, pts)
+                found.append(pts)
+                if packet.is_keyframe:
+                    keys.append(pts)
+        except AV_ERRORS as error:
+            return PictureTimes(trouble=f"the file cannot be read to its end: {reason(error)}")
+    if len(set(found)) < len(found):
+        return PictureTimes(trouble="several packets have the same time")
+    first = info.video.start_pts or 0
+    return PictureTimes(
+        shown=tuple(pts * unit for pts in sorted(found) if pts >= first),
+        keys=tuple(pts * unit for pts in sorted(keys) if pts >= first),
+    )

@@ -1,0 +1,153 @@
+"""Pieces of one video, encoded apart, that become one stream: no picture is decoded or encoded again.
+
+Every piece begins with a key frame that nothing before it is needed for, and was encoded with the same
+settings. Its packets are copied at the times that the frames have in the whole, as one encoder would have
+stamped them: decode times are the times of display, as much earlier as pictures are reordered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from paragon_stream.errors import OutputError
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.output.remux import AnyPacket
+from paragon_stream.media.output.unfinished import encoder_packet, length_size
+from paragon_stream.media.quantisers.nal import units
+
+_MESSAGES = {"h264": (0, 31, (6,)), "hevc": (1, 63, (39, 40))}
+"""Which NAL units are supplemental information: shift and mask of the kind in their first byte, and its
+values. x264 writes its number of threads into one."""
+
+
+def headers_digest(codec: str, headers: bytes) -> str:
+    """What headers of a stream of `codec` (`VideoWriter.headers`) must agree in for pieces to be joined."""
+    if codec in _MESSAGES:
+        shift, mask, messages = _MESSAGES[codec]
+        kept = (unit.rstrip(b"\0") for unit in units(headers, 0))
+        headers = b"\0\0\1".join(unit for unit in kept if unit and unit[0] >> shift & mask not in messages)
+    return hashlib.sha256(headers).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """The pictures of one file: `ranks` are their places in order of display, in order of coding."""
+
+    path: Path
+    ranks: tuple[int, ...]
+    times: tuple[Fraction, ...]
+    """In order of display, seconds from the first one on."""
+
+    @classmethod
+    def of(cls, path: Path) -> Piece:
+        """Read off the packets of `path`. Raises OutputError if it cannot be read to its end."""
+        try:
+            with av.open(str(path)) as file:
+                stream = file.streams.video[0]
+                unit = as_fraction(stream.time_base)
+                coded = [p.pts for p in file.demux(stream) if p.size and p.pts is not None]
+        except (*AV_ERRORS, IndexError) as error:
+            raise OutputError(f"the piece {path} cannot be read: {reason(error)}") from error
+        shown = sorted(coded)
+        places = {pts: rank for rank, pts in enumerate(shown)}
+        if len(places) < len(coded):
+            raise OutputError(f"the piece {path} has several pictures at one time")
+        return cls(
+            path=path,
+            ranks=tuple(places[pts] for pts in coded),
+            times=tuple((pts - shown[0]) * unit for pts in shown),
+        )
+
+    @property
+    def delay(self) -> int:
+        """How many places a picture is shown before its place in order of coding, at most."""
+        return max((place - rank for place, rank in enumerate(self.ranks)), default=0)
+
+    def packets(self) -> Iterator[AnyPacket]:
+        """The packets in order of coding, as the encoder gave them."""
+        with av.open(str(self.path)) as file:
+            stream = file.streams.video[0]
+            size = length_size(stream.codec_context)
+            for packet in file.demux(stream):
+                if packet.size and packet.pts is not None:
+                    yield encoder_packet(packet, size)
+
+
+class Pieces:
+    """The pictures of several files, one file after another. `delay` is the largest of theirs.
+
+    Files are opened when it is their turn.
+    """
+
+    def __init__(self, files: Sequence[tuple[Path, int]], delay: int) -> None:
+        """`files` are paths and how many pictures each has."""
+        self.frames = sum(frames for _, frames in files)
+        self._delay = delay
+        self._files = iter(files)
+        self._piece: Piece | None = None
+        self._packets: Iterator[AnyPacket] = iter(())
+        self._taken = self._local = 0
+        """Packets taken of all files, and of the present one."""
+        self._begin = self._end = 0
+        """Numbers of the present file's first frame, and of the next one's."""
+        self._placed: list[int] = []
+        self._step = 0
+
+    def packets(self, pts: int, duration: int, tick: Fraction) -> Iterator[AnyPacket]:
+        """What can be written once the next frame, in order of display, is known to be shown at `pts` ticks,
+        for `duration` ticks.
+
+        Raises OutputError if a file has other pictures than it should.
+        """
+        if len(self._placed) == self._end:
+            self._open_next()
+        self._placed.append(pts)
+        self._step = self._step or duration
+        piece = self._piece
+        assert piece is not None
+        self._check(piece, tick)
+        while self._local < len(piece.ranks) and self._begin + piece.ranks[self._local] < len(self._placed):
+            packet = next(self._packets)
+            packet.time_base = tick
+            packet.pts = self._placed[self._begin + piece.ranks[self._local]]
+            packet.dts = self._decode_time()
+            self._taken += 1
+            self._local += 1
+            yield packet
+
+    def close(self) -> None:
+        """Let go of the present file."""
+        self._packets = iter(())
+
+    def _open_next(self) -> None:
+        path, frames = next(self._files)
+        while not frames:
+            path, frames = next(self._files)
+        self._piece = piece = Piece.of(path)
+        if len(piece.ranks) != frames or piece.delay > self._delay:
+            raise OutputError(f"{path} has {len(piece.ranks)} pictures instead of {frames}")
+        self._packets = piece.packets()
+        self._begin, self._end, self._local = self._end, self._end + frames, 0
+
+    def _check(self, piece: Piece, tick: Fraction) -> None:
+        """The piece's own times are nearly those of the frames: containers round either."""
+        number = len(self._placed) - 1
+        there = piece.times[number - self._begin]
+        wanted = (self._placed[number] - self._placed[self._begin]) * tick
+        if abs(there - wanted) > 2 * tick + Fraction(1, 1000):
+            raise OutputError(
+                f"{piece.path} has a picture at {float(there):.3f} s instead of {float(wanted):.3f} s"
+            )
+
+    def _decode_time(self) -> int:
+        place = self._taken - self._delay
+        if place >= 0:
+            return self._placed[place]
+        return self._placed[0] + place * self._step
