@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from paragon_stream import process
+from paragon_stream import resource_usage
 from paragon_stream.chunks.folder import ChunkFolder
 from paragon_stream.chunks.plan import ChunkPlan, differences
 from paragon_stream.chunks.record import ChunkRecord
@@ -37,7 +37,7 @@ def join_chunks(
     whole: RenderPlan | None = None,
     on_progress: OnProgress | None = None,
     on_warning: Callable[[str], None] | None = None,
-    usage: process.Usage | None = None,
+    usage: resource_usage.Usage | None = None,
     tries: dict[int, int] | None = None,
 ) -> Report:
     """Write the destination from all chunks, then remove their folder.
@@ -46,7 +46,7 @@ def join_chunks(
     `tries` how often a chunk was begun, for the report. Raises OutputError: chunks that are missing, damaged
     or do not fit together are named; the others stay. Raises what `plan_render` raises.
     """
-    usage = usage or process.Usage()
+    usage = usage or resource_usage.Usage()
     request = replace(plan.request, resume=False)
     whole = whole or plan_render(request)
     if found := differences(plan, whole):
@@ -94,7 +94,7 @@ def join_chunks(
         target_format=str(output.target),
         codec=output.codec,
         bytes_out=sink.bytes_written,
-        peak_rss_bytes=max(process.peak_rss(), *(record.peak_rss_bytes for record in records)),
+        peak_rss_bytes=max(resource_usage.peak_rss(), *(record.peak_rss_bytes for record in records)),
         strength=_strength(records),
         damage=_damage(records),
         warnings=tuple(warnings.said),

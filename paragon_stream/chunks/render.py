@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from paragon_stream import process
+from paragon_stream import resource_usage
 from paragon_stream.chunks.folder import digest, file_name
 from paragon_stream.chunks.plan import ChunkPlan, differences
 from paragon_stream.chunks.ranges import Chunk
@@ -66,7 +66,7 @@ class ChunkRenderer:
     """
 
     def __init__(self, plan: ChunkPlan, scratch: Path, here: Here | None = None) -> None:
-        usage = process.Usage()
+        usage = resource_usage.Usage()
         here = here or Here()
         self._plan, self._scratch = plan, scratch
         chosen = {name: value for name, value in asdict(here).items() if value is not None}
@@ -130,7 +130,7 @@ class ChunkRenderer:
         Raises UsageError for a number that is not in the plan, and what `run` raises.
         """
         chunk = self._plan.chunk(number)
-        usage = process.Usage()
+        usage = resource_usage.Usage()
         from_start = self._plan.from_start
         while True:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -188,7 +188,7 @@ class ChunkRenderer:
         sink: PieceWriter,
         reader: FrameReader,
         strengths: Strengths,
-        usage: process.Usage,
+        usage: resource_usage.Usage,
         from_start: str,
     ) -> tuple[ChunkRecord, Path | None]:
         file = self._folder / f"piece{self._suffix}" if sink.timings else None
@@ -206,7 +206,7 @@ class ChunkRenderer:
             headers=sink.coded_as,
             delay=0 if piece is None else piece.delay,
             stamps=stamps_of(sink.timings),
-            formats=[asdict(FormatReport.of(look)) for look in reader.changes.looks],
+            formats=[asdict(FormatReport.of(each)) for each in reader.changes.formats],
             damage=asdict(reader.damage),
             strength=asdict(strength) if strength and self._render.weights.spec.conditioned else None,
             warnings=[*self._decoder_warnings, *(w for w in reader.warnings if w not in reader.repairs)],
@@ -220,7 +220,7 @@ class ChunkRenderer:
             opening_seconds=opening,
             wall_seconds=usage.wall_seconds,
             cpu_seconds=usage.cpu_seconds,
-            peak_rss_bytes=process.peak_rss(),
+            peak_rss_bytes=resource_usage.peak_rss(),
         ), file
 
 

@@ -191,7 +191,7 @@ class VideoReader:
         """Why the frames so far might be others if decoding had begun earlier in the file; "" where nothing
         suggests that."""
         first = self.info.video.format
-        if any(look.format != first or look.converted for look in self.changes.looks):
+        if any(each.format != first or each.converted for each in self.changes.formats):
             return "the picture changes its format"
         if self.damage != Damage() or len(self._decoders) > 1:
             return "the video is damaged"
