@@ -47,7 +47,7 @@ _NAMED = 8
 _PAD_GRAIN = 4
 """Pictures in bars begin and end on whole chroma samples, however an image kind subsamples."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     left, pairs = len(pairs) - len(missing), missing
     passed_over = [*doubts(call), *_passed_over(call.source)]
     for sentence in passed_over:
-        (call.on_warning or _log.warning)(sentence)
+        (call.on_warning or logger.warning)(sentence)
     # With a size to reach, each picture has its own scale; that there is one at all is known at once.
     network = load_weights(
         call.weights,
@@ -177,11 +177,11 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
             except Exception as error:
                 if not batch:
                     raise
-                _log.info("where it happened", exc_info=error)
+                logger.info("where it happened", exc_info=error)
                 what = f"{path}: internal error, please report it: {type(error).__name__}: {error}"
                 result = ImageResult(source=str(path), destination=str(target), error=what)
             for warning in result.warnings:
-                (call.on_warning or _log.warning)(warning)
+                (call.on_warning or logger.warning)(warning)
             results.append(result)
             if call.on_image is not None:
                 call.on_image(result)

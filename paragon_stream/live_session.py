@@ -17,8 +17,7 @@ from time import perf_counter
 from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
-from paragon_stream.media.live.sink import LiveSink, ReconnectingWriter
-from paragon_stream.media.live.writer import LiveWriter, LiveY4mWriter
+from paragon_stream.media.live.live_sink import LiveSink
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.pipeline.latency import LatencyMeter
 from paragon_stream.pipeline.pipeline import PipelineStats, Progress
@@ -97,11 +96,6 @@ class LiveSession:
         return self.captured + self.feed.dropped
 
     @property
-    def output_away(self) -> bool:
-        """Whether a server that broke off is being tried again just now."""
-        return isinstance(self.sink, ReconnectingWriter) and self.sink.away
-
-    @property
     def failure(self) -> str | None:
         """Why it did not come to a proper end."""
         if self.feed.gave_up is None and not self.delivered and not self.stopping and self.gone is None:
@@ -170,8 +164,6 @@ class LiveSession:
 
     def _came_back(self, broke: OutputError) -> bool:
         """Wait until the output that `broke` off goes on. False: the user stopped meanwhile. Else raises."""
-        if not isinstance(self.sink, ReconnectingWriter):
-            raise broke
         back = self.sink.reopen(broke)
         if not back and not self.stopping:
             raise broke  # and the source has ended before it was back
@@ -223,14 +215,14 @@ class LiveMeter:
         if session.feed.over:
             self._over_since = now if self._over_since is None else self._over_since
             waited = now - self._over_since > (_GRACE if session.stopping else _LONG_GRACE)
-            waited |= session.stopping.urgent or session.output_away  # there is nothing more to try it for
-            if waited and isinstance(session.sink, (LiveWriter, LiveY4mWriter, ReconnectingWriter)):
+            waited |= session.stopping.urgent or session.sink.away  # there is nothing more to try it for
+            if waited:
                 session.sink.give_up()
         self.tell_events()
         self._seen.append((now, session.frames_in, session.computed, session.delivered))
         while now - self._seen[0][0] > _WINDOW:
             self._seen.popleft()
-        if session.output_away:
+        if session.sink.away:
             self._steady_since = now
         if not self._told_slow and now - self._steady_since > 1.5 * _WINDOW and not session.stopping:
             self._tell_if_slow()
@@ -243,13 +235,11 @@ class LiveMeter:
 
     def tell_events(self) -> None:
         """Pass on what the threads of source and output have to tell."""
-        session = self._session
-        told = [session.feed.events]
-        if isinstance(session.sink, ReconnectingWriter):
-            told.append(session.sink.events)
-        for events in told:
-            while events:
-                self._on_event(events.popleft())
+        events = self._session.feed.events
+        while events:
+            self._on_event(events.popleft())
+        for event in self._session.sink.take_events():
+            self._on_event(event)
 
     def _rates(self) -> tuple[float, float, float]:
         """Frames a second: captured, computed, delivered."""

@@ -18,10 +18,9 @@ from paragon_stream.media.frames.field_choice import field_job
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.plan import plan_live
-from paragon_stream.media.live.sink import LiveSink, ReconnectingWriter, open_live_sink
+from paragon_stream.media.live.sink import open_live_sink
 from paragon_stream.media.live.soundtrack import SoundSource
 from paragon_stream.media.live.source import RECONNECT, Kind, find_source
-from paragon_stream.media.live.writer import LiveWriter
 from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, part
@@ -42,7 +41,7 @@ from paragon_stream.report import (
 from paragon_stream.runtimes import Flavour
 from paragon_stream.upscaler import Upscaler, choose_network, doubts, parse_strength
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ def live(call: LiveCall) -> LiveReport:
 
     def tell(sentence: str) -> None:
         events.append(sentence)
-        (call.on_event or _log.info)(sentence)
+        (call.on_event or logger.info)(sentence)
 
     options = part(call, UpscalerOptions)
     wish = parse_method(call.deinterlace)
@@ -179,7 +178,7 @@ def live(call: LiveCall) -> LiveReport:
         fps_out=session.delivered / stats.wall,
         latency=LatencyReport.of(session.latency),
         reconnects=feed.reconnects,
-        output_reconnects=sink.reconnects if isinstance(sink, ReconnectingWriter) else 0,
+        output_reconnects=sink.reconnects,
         stages=StageReport.of(stats),
         decoder=feed.name,
         engine=ran.engine,
@@ -191,7 +190,7 @@ def live(call: LiveCall) -> LiveReport:
         formats=tuple(FormatReport.of(each) for each in reader.changes.formats),
         target_format=str(upscaler.target),
         codec=plan.codec,
-        sound=_sound_codec(sink),
+        sound=sink.sound_codec,
         bytes_out=sink.bytes_written,
         cpu_seconds=usage.cpu_seconds,
         peak_rss_bytes=resource_usage.peak_rss(),
@@ -215,7 +214,3 @@ def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace, tell: Callabl
     if wish is Deinterlace.AUTO and not video.interlaced:
         return info  # deinterlacing would hold every frame back by one, in case that it were interlaced
     return replace(info, video=replace(video, fields=field_job(video, wish)))
-
-
-def _sound_codec(sink: LiveSink) -> str | None:
-    return sink.sound_codec if isinstance(sink, (LiveWriter, ReconnectingWriter)) else None

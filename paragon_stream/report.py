@@ -14,7 +14,7 @@ from paragon_stream.media.frames.format_changes import ObservedFormat
 from paragon_stream.pipeline.latency import LatencyMeter
 from paragon_stream.pipeline.pipeline import PipelineStats
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +274,7 @@ class Warnings:
 
     def __init__(self, on_warning: Callable[[str], None] | None) -> None:
         self.said: list[str] = []
-        self._on_warning = on_warning or _log.warning
+        self._on_warning = on_warning or logger.warning
 
     def add(self, sentences: Sequence[str]) -> None:
         for sentence in sentences:

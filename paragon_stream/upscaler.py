@@ -28,7 +28,7 @@ from paragon_stream.runtimes.base import DeviceBound, Plane, takes_pictures
 type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
 """An H×W×C array for packed formats, a tuple of planes for all others."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def parse_strength(value: str | float | None) -> float | None:
@@ -179,7 +179,7 @@ class Upscaler:
         self.source, self.target = job.source, job.target
         self.strength = parse_strength(options.strength) or 0.0
         self.session = compile_job(job, options, flavour)
-        _log.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
+        logger.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
 
     def __call__(self, frame: Frame, *, strength: float | None = None) -> Frame:
         """Upscale one frame: the same kind comes back, larger.

@@ -50,7 +50,7 @@ from paragon_stream.upscaler import choose_network, doubts, parse_strength, sess
 
 MAX_PREFETCH = 32
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 """Hosts that run scripts (vspipe, editors) show these messages in VapourSynth's own log."""
 
 _FAMILIES = {vs.YUV: Family.YUV, vs.RGB: Family.RGB, vs.GRAY: Family.GRAY}
@@ -104,7 +104,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
         format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
         wishes = part(call, UpscalerOptions)
         for doubt in doubts(wishes):
-            _log.warning("paragon.upscale: %s", doubt)
+            logger.warning("paragon.upscale: %s", doubt)
         network, placement = choose_network(format, wishes, grain=_grain(pixel_format))
         requests = _Requests(
             format,
@@ -241,7 +241,7 @@ class _Requests:
         """Fields are upscaled as the one picture that they are not; say so, once."""
         if props.get("_FieldBased", 0) > 0 and not self._warned:
             self._warned = True
-            _log.warning("paragon.upscale: the clip is interlaced; deinterlace it before upscaling")
+            logger.warning("paragon.upscale: the clip is interlaced; deinterlace it before upscaling")
 
     def request(self, source: FrameFormat) -> SessionRequest:
         """Transfer and primaries do not touch the samples: frames that differ only there share a session."""
@@ -360,7 +360,7 @@ def _plain_until_ready(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: _Re
             ready = SESSIONS.ready(request)
         if ready != was_ready and not (was_ready is None and ready):
             state = "the engine takes over" if ready else "plain scaling while the engine is prepared"
-            _log.info("paragon.upscale: from frame %d on: %s", n, state)
+            logger.info("paragon.upscale: from frame %d on: %s", n, state)
         was_ready = ready
         return upscaled if ready else plain
 

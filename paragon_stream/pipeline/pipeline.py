@@ -23,7 +23,7 @@ from paragon_stream.pipeline.stage import Failure, Overflow, Stage, StageStats
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.pipeline.worker import Worker
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _TICK = 0.05
 """Seconds between two looks at Ctrl-C and `cancel`. On Windows a signal ends no wait for a lock."""
@@ -189,7 +189,7 @@ class Pipeline[Plane]:
             if failure is first:
                 first.error.add_note(str(failure))
             else:
-                log.warning("a later failure %s: %r", failure, failure.error)
+                logger.warning("a later failure %s: %r", failure, failure.error)
                 first.error.add_note(f"later, {failure}: {failure.error!r}")
         self._stop()
 
@@ -198,7 +198,7 @@ class Pipeline[Plane]:
         try:
             slot.completion.wait()
         except BaseException as error:
-            log.warning("abandoned asynchronous work failed: %r", error)
+            logger.warning("abandoned asynchronous work failed: %r", error)
         self.pool.release(slot)
 
     def notice(self) -> None:
@@ -256,5 +256,5 @@ class Pipeline[Plane]:
                 except KeyboardInterrupt:
                     continue
                 if not warned and perf_counter() - begin > _PATIENCE:
-                    log.warning("waiting for stage %s, which does not return", worker.stage.name)
+                    logger.warning("waiting for stage %s, which does not return", worker.stage.name)
                     warned = True

@@ -10,7 +10,7 @@ from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.render.upscalers import SPARE_SLOTS
 from paragon_stream.upscaler import Upscaler
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def results_on_gpu(upscaler: Upscaler, plan: OutputPlan) -> DeviceFrames | None:
@@ -20,14 +20,14 @@ def results_on_gpu(upscaler: Upscaler, plan: OutputPlan) -> DeviceFrames | None:
     if plan.job is None or not fits(upscaler.target, plan.job.encoder):
         return None
     if room is None:
-        _log.info("%s gets its frames from the host: the engine is not on one GPU", plan.job.encoder.name)
+        logger.info("%s gets its frames from the host: the engine is not on one GPU", plan.job.encoder.name)
         return None
     ordinal, make = room
     in_flight = upscaler.session.in_flight + SPARE_SLOTS
     try:
         results = DeviceFrames(upscaler.target, ordinal, make, in_flight=in_flight)
     except EngineError as error:
-        _log.warning("%s gets its frames from the host: %s", plan.job.encoder.name, error)
+        logger.warning("%s gets its frames from the host: %s", plan.job.encoder.name, error)
         return None
-    _log.info("%s gets its frames from the memory of cuda:%d", plan.job.encoder.name, ordinal)
+    logger.info("%s gets its frames from the memory of cuda:%d", plan.job.encoder.name, ordinal)
     return results

@@ -1,4 +1,4 @@
-"""How far a render is."""
+"""The progress of a render or a verification."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ type OnProgress = Callable[[RenderProgress], None]
 
 @dataclass(frozen=True, kw_only=True)
 class RenderProgress:
-    """How far a render is. `total` and `eta` (seconds) are None where the source does not say."""
+    """The progress of a render. `total` (frames) and `eta` (seconds) are None if the source's length is
+    unknown."""
 
     frames: int
     total: int | None
@@ -25,6 +26,16 @@ class RenderProgress:
     """What is done, where it is not rendering: "joining"."""
     nodes: Mapping[str, float] = field(default_factory=dict)
     """Frames per second by machine, where several render."""
+
+    @classmethod
+    def at(
+        cls, frames: int, seconds: float, total: int | None, *, done: int = 0, bytes_out: int = 0
+    ) -> RenderProgress:
+        """The progress after `frames` frames in `seconds`, on top of `done` frames of an earlier run."""
+        fps = frames / seconds if seconds > 0 else 0.0
+        left = None if total is None else max(0, total - done - frames)
+        eta = left / fps if left is not None and fps > 0 else None
+        return cls(frames=done + frames, total=total, fps=fps, eta=eta, bytes_out=bytes_out)
 
 
 class Meter(Protocol):
@@ -40,10 +51,10 @@ class Meter(Protocol):
 
 
 class RenderMeter:
-    """Makes the progress of the pipelines that of the render: total, rate, time left, size so far."""
+    """Reports the progress of a render from that of its pipelines: total, rate, time left, bytes written."""
 
     def __init__(self, total: int | None, sink: Sink, on_progress: OnProgress, done: int) -> None:
-        """`done` frames were there before the first pipeline began."""
+        """`done`: frames that an earlier run wrote."""
         self._total, self._sink, self._on_progress = total, sink, on_progress
         self._done, self._frames, self._seconds = done, 0, 0.0
 
@@ -52,15 +63,12 @@ class RenderMeter:
         self._seconds += run.wall
 
     def __call__(self, progress: Progress) -> None:
-        frames, seconds = self._frames + progress.frames, self._seconds + progress.elapsed
-        fps = frames / seconds if seconds > 0 else 0.0
-        left = None if self._total is None else max(0, self._total - self._done - frames)
         self._on_progress(
-            RenderProgress(
-                frames=self._done + frames,
-                total=self._total,
-                fps=fps,
-                eta=left / fps if left is not None and fps > 0 else None,
+            RenderProgress.at(
+                self._frames + progress.frames,
+                self._seconds + progress.elapsed,
+                self._total,
+                done=self._done,
                 bytes_out=self._sink.bytes_written,
             )
         )

@@ -22,7 +22,7 @@ from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def render(
@@ -82,7 +82,7 @@ def next_format(reader: FrameReader, upscalers: Upscalers) -> FrameFormat | None
     try:
         upscalers.slots(format)
     except (FormatError, EngineError) as error:
-        _log.warning("frames of %s are converted, not followed: %s", format, error)
+        logger.warning("frames of %s are converted, not followed: %s", format, error)
         return reader.changes.refuse(str(error))
     return format
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.render.upscalers import Upscalers
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -27,4 +27,4 @@ def traced(path: str | Path | None, upscalers: Upscalers) -> Iterator[Trace | No
         try:
             Path(path).write_text(trace.to_json(), encoding="utf-8")
         except OSError as error:
-            _log.warning("the trace cannot be written to %s: %s", path, error.strerror)
+            logger.warning("the trace cannot be written to %s: %s", path, error.strerror)

@@ -20,7 +20,7 @@ from paragon_stream.framejob import build_job
 from paragon_stream.geometry import Placement
 from paragon_stream.runtimes import Session, SessionOptions, runtime
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class SessionCache:
                 self._forget(entry)
                 raise
         else:
-            _log.info("compiled %s with %s on %s", entry.request.source, session.engine, session.device)
+            logger.info("compiled %s with %s on %s", entry.request.source, session.engine, session.device)
             entry.session.set_result(session)
 
     def _forget(self, entry: _Entry) -> None:

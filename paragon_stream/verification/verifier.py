@@ -191,10 +191,7 @@ class _Meter:
         if self._on_progress is None or now < self._next:
             return
         self._next = now + 0.5
-        fps = frames / (now - self._begin) if now > self._begin else 0.0
-        left = None if self._total is None else max(0, self._total - frames)
-        eta = left / fps if left is not None and fps > 0 else None
-        self._on_progress(RenderProgress(frames=frames, total=self._total, fps=fps, eta=eta, bytes_out=0))
+        self._on_progress(RenderProgress.at(frames, now - self._begin, self._total))
 
 
 def _damage(warnings: list[str], damage: object) -> Iterator[Finding]:

@@ -31,9 +31,8 @@ def session() -> Any:
     """A session's counts, without a session."""
     return SimpleNamespace(
         stopping=False,
-        output_away=False,
         feed=SimpleNamespace(over=False, events=deque(), stop=lambda: None),
-        sink=SimpleNamespace(bytes_written=0),
+        sink=SimpleNamespace(bytes_written=0, away=False, take_events=list),
         latency=LatencyMeter(),
         frames_in=0,
         computed=0,
@@ -46,7 +45,7 @@ def run(
 ) -> tuple[list[str], list[LiveProgress]]:
     """Let so many frames a second come, be computed and be delivered; what was told."""
     counts = session()
-    counts.output_away = away
+    counts.sink.away = away
     told: list[str] = []
     shown: list[LiveProgress] = []
     meter = LiveMeter(counts, shown.append, told.append)

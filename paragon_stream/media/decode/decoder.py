@@ -33,7 +33,7 @@ MAX_THREADS = 8
 _MAX_READ_FAILURES = 16
 """Failed reads in a row after which the rest of a file is given up."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Decoder:
@@ -155,7 +155,7 @@ class Decoder:
             try:
                 self._container.seek(math.ceil(position / unit) - 1, stream=self._stream)
             except AV_ERRORS as error:
-                _log.debug("seeking in %s: %s", self._path, reason(error))
+                logger.debug("seeking in %s: %s", self._path, reason(error))
                 return False
             return True
         latest: int | None = None
@@ -221,7 +221,7 @@ class Decoder:
             frames: list[av.VideoFrame] = self._context.decode(packet)
         except AV_ERRORS as error:
             self._failures.append(self._tail.latest)
-            _log.debug("a packet of %s does not decode: %s", self._path, reason(error))
+            logger.debug("a packet of %s does not decode: %s", self._path, reason(error))
             frames = []
         return self._with_aspects(frames)
 
@@ -262,7 +262,7 @@ class Decoder:
 
     def _leave_gpu(self, why: str) -> None:
         self.left_gpu = LeftGpu(reason=why, frames=self._frames)
-        _log.info("%s is decoded on the CPU from frame %d on: %s", self._path, self._frames, why)
+        logger.info("%s is decoded on the CPU from frame %d on: %s", self._path, self._frames, why)
 
     def _delivered(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
@@ -300,7 +300,7 @@ class Decoder:
                     else:
                         found.clear()
         if found:
-            _log.debug("%d frames behind an error at the end of %s rescued", len(found), self._path)
+            logger.debug("%d frames behind an error at the end of %s rescued", len(found), self._path)
         return list(found)
 
 

@@ -27,7 +27,7 @@ CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
 _COMPARED = 4
 """Frames: the first is coded by itself, the others mostly with the help of others."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class HwAccel(StrEnum):
@@ -56,9 +56,9 @@ def with_decoder(info: MediaInfo, wanted: HwAccel, gpu: int | None) -> tuple[Med
         return info, []
     decided, reason = decoded_on_gpu(info, Gpu(number=gpu or 0))
     if not reason:
-        _log.info("decoder: %s", decided.video.gpu)
+        logger.info("decoder: %s", decided.video.gpu)
         return decided, []
-    _log.info("decoder: the CPU, because %s", reason)
+    logger.info("decoder: the CPU, because %s", reason)
     return info, [f"the video is decoded on the CPU: {reason}"] if wanted is HwAccel.CUDA else []
 
 
@@ -107,7 +107,7 @@ def _difference(info: MediaInfo) -> str:
         pictures.append(taken)
     ours, theirs = pictures
     if len(ours) != len(theirs) or not all(map(_equal, ours, theirs)):
-        _log.warning("cuda:%d decodes %s to other samples than the CPU does", _number(info), info.path)
+        logger.warning("cuda:%d decodes %s to other samples than the CPU does", _number(info), info.path)
         return "the GPU decodes to other samples than the CPU"
     return ""
 

@@ -24,7 +24,7 @@ SEMI_PLANAR = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
 _OWN_DECODERS = {"av1": "av1"}
 """FFmpeg prefers decoders for these that know no GPU."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def decoder_on_gpu(codec: str, gpu: Gpu) -> Any:

@@ -18,7 +18,7 @@ _FURTHER_BACK = (0, 4, 30)
 """Seconds: where a key frame did not do (pictures before it are missing, or refresh takes a while), an
 earlier one is tried, and at last the beginning of the file."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def decoder_at(
@@ -47,7 +47,7 @@ def decoder_at(
             if first is not None and stamp is not None and not first.is_corrupt:
                 shown = stamp * Fraction(first.time_base.numerator, first.time_base.denominator)
                 if shown < begin:
-                    _log.debug("decoding of %s begins at %.3f s", path, float(shown))
+                    logger.debug("decoding of %s begins at %.3f s", path, float(shown))
                     return decoder, chain([first], frames)
         decoder.close()
     decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)

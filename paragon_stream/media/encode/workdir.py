@@ -22,7 +22,7 @@ from paragon_stream.json_text import json_text
 from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.wholefile import fitting
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _LOCK = "lock"
 _RECORD = "job.json"
 _BEFORE = "before"
@@ -229,7 +229,7 @@ def _lock(handle: BinaryIO) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
-        _log.warning("no lock on %s (%s): do not start a second run on it", handle.name, reason(error))
+        logger.warning("no lock on %s (%s): do not start a second run on it", handle.name, reason(error))
     return True
 
 

@@ -37,7 +37,7 @@ _FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores
 _MAX_SANE_RATE = 300
 """Frames per second; average rates above are artefacts of 1 ms time bases and of DV."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def probe(path: str | Path, *, video: int | None = None, probing: Probing | None = None) -> MediaInfo:
@@ -100,7 +100,7 @@ def _first_that_decodes(path: Path, indices: list[int], probing: Probing) -> Vid
                 return video_info(container, stream, frames)
             except InputError as error:
                 why = why or str(error)
-                _log.debug("stream %d of %s: %s", index, path, error)
+                logger.debug("stream %d of %s: %s", index, path, error)
     raise InputError(why)
 
 
@@ -151,7 +151,7 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
         codec=codec_name(stream),
     )
     if guessed:
-        _log.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
+        logger.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
     aspect = positive_fraction(stream.sample_aspect_ratio)
     time_base = positive_fraction(stream.time_base) or Fraction(1, 1000)
     first = frame.dts if frame.pts is None else frame.pts

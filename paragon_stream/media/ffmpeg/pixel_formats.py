@@ -19,7 +19,7 @@ _DEEPEST = 16
 _ALWAYS_ALPHA = ("gif", "webp", "webp_anim")
 """Codecs whose decoders give alpha whether or not anything is to be seen through."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def processed_format(frame: av.VideoFrame, codec: str = "") -> PixelFormat:
@@ -40,7 +40,7 @@ def processed_format(frame: av.VideoFrame, codec: str = "") -> PixelFormat:
             if known.has_alpha and codec in _ALWAYS_ALPHA and _is_opaque(frame)
             else known
         )
-    _log.info("%s frames are read as %s", name, nearest.name)
+    logger.info("%s frames are read as %s", name, nearest.name)
     return nearest
 
 

@@ -27,7 +27,7 @@ type TimedFrame = tuple[av.VideoFrame, Timing]
 _IN_EIGHT_BITS = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuvj420p", "yuvj422p", "gray")
 """What FFmpeg's fieldmatch takes; it would convert everything else to these."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Deinterlacer:
@@ -87,7 +87,7 @@ class Deinterlacer:
             )
         self._kind = (frame.width, frame.height, name)
         self._film = FilmClock(self._rate) if job.film else None
-        _log.debug("%s of %dx%d %s", job, *self._kind)
+        logger.debug("%s of %dx%d %s", job, *self._kind)
         with av_errors_as(FormatError, f"{job} of {name} video"):
             self._matcher = None if twin is None else DeepMatcher(job, frame, twin)
             self._graph = graph = Graph()

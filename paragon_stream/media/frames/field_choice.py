@@ -28,7 +28,7 @@ _SOFT = (
     " nothing needs to be undone"
 )
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def treat_fields(
@@ -43,7 +43,7 @@ def treat_fields(
     seen = measure_fields(info) if idet else None
     video, hints = info.video, _hints(info, None, ivtc)
     if seen is not None:
-        _log.info("fields: %s", seen)
+        logger.info("fields: %s", seen)
         video, hints = replace(video, interlaced=seen.interlaced), _hints(info, seen, ivtc)
     if _is_near_ntsc(info) and has_pulldown_flags(info):
         if ivtc:
@@ -53,7 +53,7 @@ def treat_fields(
     if job is None:
         return video, hints
     if video.interlaced or not job.only_flagged:
-        _log.info("interlaced: %s", job)
+        logger.info("interlaced: %s", job)
     frames = None if video.frames is None else round(video.frames * job.rate_factor)
     return replace(video, fields=job, frames=frames), hints
 

@@ -37,7 +37,7 @@ _REMEMBERED = 256
 _NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 """Errors that say that there is no listening at an address."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class LiveFeed:
@@ -191,7 +191,7 @@ class LiveFeed:
         except BaseException as error:
             self._failure = error
             self.gave_up = str(error) or type(error).__name__
-            _log.debug("the source's thread ends", exc_info=error)
+            logger.debug("the source's thread ends", exc_info=error)
         finally:
             self._disconnect()
             self._opened.set()
@@ -284,7 +284,7 @@ class LiveFeed:
                 self._connection = self._connect(left if source.listen else min(left, source.timeout))
             except (ParagonError, *AV_ERRORS) as error:
                 last = str(error)
-                _log.info("%s", last)
+                logger.info("%s", last)
                 left = attempts.wait(self._stopped)
                 continue
             self._clock.interrupted()

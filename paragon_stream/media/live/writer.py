@@ -22,6 +22,7 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
+from paragon_stream.media.live.live_sink import LiveAnswers
 from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
 from paragon_stream.media.live.player import Player, find_player, player_arguments
 from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
@@ -33,7 +34,7 @@ _INTRA = 1
 """AVPictureType."""
 
 
-class LiveWriter:
+class LiveWriter(LiveAnswers):
     """Carries out a `LivePlan` that has a container. A `Sink`; times begin at 0 with the first picture.
 
     Raises OutputError where the output cannot be opened or fails, ConsumerGone where a pipe's reader left.
@@ -172,11 +173,9 @@ class LiveWriter:
 
     @property
     def sound_codec(self) -> str | None:
-        """The codec of the sound in the output; None where there is none."""
         return None if self.sound is None else self.sound.codec
 
     def give_up(self) -> None:
-        """End a write that waits for a slow reader. From any thread."""
         if self._pipe is not None:
             self._pipe.give_up()
 
@@ -239,21 +238,26 @@ class LiveWriter:
             self._pipe.close()
 
 
-class LiveY4mWriter(Y4mWriter):
-    """y4m on standard output, whose reader may be slow."""
+class LiveY4mWriter(LiveAnswers, Y4mWriter):
+    """y4m to a file, or to standard output, whose reader may be slow."""
 
     def __init__(self, plan: LivePlan) -> None:
-        self._pipe = OutPipe(sys.stdout.buffer)
-        super().__init__(plan.target, plan.rate, pipe=self._pipe)
+        self._pipe = OutPipe(sys.stdout.buffer) if plan.path is None else None
+        work = WorkDir(plan.path, overwrite=plan.overwrite) if plan.path is not None else None
+        Y4mWriter.__init__(self, plan.target, plan.rate, work=work, pipe=self._pipe)
 
     def finish(self) -> None:
-        super().finish()
-        self._pipe.close()
+        Y4mWriter.finish(self)
+        self._close()
 
     def abort(self) -> None:
-        super().abort()
-        self._pipe.close()
+        Y4mWriter.abort(self)
+        self._close()
 
     def give_up(self) -> None:
-        """See `LiveWriter`."""
-        self._pipe.give_up()
+        if self._pipe is not None:
+            self._pipe.give_up()
+
+    def _close(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()

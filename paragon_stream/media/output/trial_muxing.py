@@ -16,7 +16,7 @@ from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.output.adts import has_adts
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def add_copy(out: Any, template: Any) -> Any:
@@ -45,7 +45,7 @@ def first_packets(source: Any, *, late: bool = False) -> dict[int, bytes]:
                 source.seek(stream.start_time, stream=stream)
                 _note_packets(source, [stream], found)
     except AV_ERRORS as error:
-        _log.debug("looking for first packets: %s", reason(error))
+        logger.debug("looking for first packets: %s", reason(error))
     return found
 
 
