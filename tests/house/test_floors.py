@@ -46,7 +46,7 @@ FLOORS = (
 """Bottom first. A module imports from its own area (one name here) and from floors below."""
 
 MEDIA_FLOORS = (
-    ("ffmpeg",),
+    ("ffmpeg", "matroska"),
     ("facts",),
     ("quantisers",),
     ("decode",),

@@ -56,9 +56,9 @@ class Container:
     chapters: bool = True
     tags: Tags = Tags.ALL
     track_titles: bool = True
+    flags: frozenset[str] = frozenset({"default"})
+    """Which dispositions of streams (FFmpeg's names) come back; "default" may mean being the first."""
     rotation: bool = True
-    stores_sample_aspect: bool = True
-    """False where PyAV cannot tell the muxer: for codecs that do not say it, see `display_size.py`."""
     length_by_decode_times: bool = False
     """A packet lasts until the decode time of the next one, and all of them together give the length."""
     strict_decode_order: bool = True
@@ -97,6 +97,8 @@ _MPEG_TS_CODECS = frozenset(
     }
 )
 
+_ACCESS = {"hearing_impaired", "visual_impaired"}
+
 MKV = Container(
     name="mkv",
     muxer="matroska",
@@ -106,7 +108,7 @@ MKV = Container(
     text_codec="subrip",
     cover=Cover.ATTACHMENT,
     attachments=True,
-    stores_sample_aspect=False,
+    flags=frozenset({"default", "forced", "original", "dub", "comment", "descriptions", *_ACCESS}),
     strict_decode_order=False,
     options=_INTERLEAVE,
 )
@@ -117,6 +119,7 @@ MP4 = Container(
     encoders=("libx264", "libx265"),
     text_codec="mov_text",
     cover=Cover.STREAM,
+    flags=frozenset({"default", "forced", "dub", "comment", "captions", "descriptions", *_ACCESS}),
     length_by_decode_times=True,
     tags=Tags.KNOWN,
     options=_INTERLEAVE,
@@ -139,7 +142,7 @@ WEBM = Container(
     tick=Fraction(1, 1000),
     text_codec="webvtt",
     audio_encoder="libopus",
-    stores_sample_aspect=False,
+    flags=frozenset({"default", "forced", "captions", "descriptions", "metadata"}),
     strict_decode_order=False,
     options=_INTERLEAVE,
 )
@@ -152,6 +155,7 @@ TS = Container(
     chapters=False,
     tags=Tags.NONE,
     track_titles=False,
+    flags=frozenset({"default", "clean_effects", *_ACCESS}),
     rotation=False,
     codecs=_MPEG_TS_CODECS,
     options=_INTERLEAVE,

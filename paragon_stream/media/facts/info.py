@@ -12,6 +12,7 @@ from paragon_stream.media.facts.appearance import Appearance, ColorNumbers
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.fields import FieldJob, Parity
 from paragon_stream.media.facts.probing import HEADERS, Probing
+from paragon_stream.media.matroska.source import MatroskaFacts
 
 
 class StreamKind(StrEnum):
@@ -34,6 +35,9 @@ class StreamInfo:
     """FFmpeg's codec name ("h264", "ass", "mov_text"), whatever decoder is used; "" where it knows none."""
     detail: str = ""
     language: str = ""
+    """As FFmpeg gives it: mostly an ISO 639-2 code."""
+    language_tag: str = ""
+    """The whole BCP 47 tag ("pt-BR"), where the file has one."""
     title: str = ""
     dispositions: tuple[str, ...] = ()
     copyable: bool = True
@@ -156,6 +160,8 @@ class MediaInfo:
     """The part of it that is rendered; None for all of it."""
     probing: Probing = HEADERS
     """How every reader of this file must open it, to find the same streams under the same numbers."""
+    matroska: MatroskaFacts | None = field(default=None, repr=False)
+    """What FFmpeg does not pass on of a Matroska file."""
     hints: tuple[str, ...] = ()
     """Sentences about what the user might want to choose otherwise."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from av.stream import Disposition, Stream
 
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
+from paragon_stream.media.matroska.source import MatroskaFacts, Track
 
 _KINDS = {
     "video": StreamKind.VIDEO,
@@ -34,6 +37,28 @@ def describe_stream(stream: Stream) -> StreamInfo:
         ),
         copyable=stream.codec_context is not None or stream.type in ("attachment", "data"),
     )
+
+
+def describe_streams(streams: Iterable[Stream], matroska: MatroskaFacts | None) -> tuple[StreamInfo, ...]:
+    """The facts of all streams of a container, with what only a Matroska header says."""
+    described = tuple(describe_stream(stream) for stream in streams)
+    tracks = tracks_of(described, matroska)
+    return tuple(
+        replace(stream, language_tag=tracks[stream.index].language) if stream.index in tracks else stream
+        for stream in described
+    )
+
+
+def tracks_of(streams: Sequence[StreamInfo], matroska: MatroskaFacts | None) -> dict[int, Track]:
+    """The Matroska track that each stream is, by the stream's index; empty where they do not fit."""
+    kinds = {StreamKind.VIDEO: 1, StreamKind.AUDIO: 2, StreamKind.SUBTITLE: 17}
+    own = [stream for stream in streams if stream.kind not in (StreamKind.ATTACHMENT, StreamKind.COVER)]
+    if matroska is None or len(own) != len(matroska.tracks):
+        return {}
+    pairs = list(zip(own, matroska.tracks, strict=True))
+    if any(kinds.get(stream.kind, track.type) != track.type for stream, track in pairs):
+        return {}
+    return {stream.index: track for stream, track in pairs}
 
 
 def codec_name(stream: Stream) -> str:

@@ -11,7 +11,8 @@ from paragon_stream.media.facts.info import StreamInfo, StreamKind
 from paragon_stream.media.facts.languages import language_code, same_language
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
-from paragon_stream.media.facts.streams import describe_stream
+from paragon_stream.media.facts.streams import describe_stream, describe_streams
+from paragon_stream.media.matroska.source import read_facts
 from paragon_stream.options.output import TrackList, TrackOptions
 
 _OPTIONS = {StreamKind.AUDIO: "--audio", StreamKind.SUBTITLE: "--subs", StreamKind.VIDEO: "--video"}
@@ -52,7 +53,8 @@ def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
     "film.eng.forced.srt" is English and forced; what the file itself says counts more. Raises InputError.
     """
     with open_source(path, probing) as container:
-        streams = [describe_stream(stream) for stream in container.streams]
+        matroska = read_facts(path) if "matroska" in container.format.name else None
+        streams = describe_streams(container.streams, matroska)
     found = [
         s for s in streams if s.kind in (StreamKind.AUDIO, StreamKind.SUBTITLE) and s.copyable and s.codec
     ]
@@ -103,7 +105,8 @@ def _matching(streams: Sequence[StreamInfo], item: str, kind: StreamKind) -> lis
         number = int(item)
         found = [streams[number - 1]] if 1 <= number <= len(streams) else []
     else:
-        found = [s for s in streams if same_language(s.language or "und", item)]
+        exactly = [s for s in streams if s.language_tag.lower() == item.lower()] if "-" in item else []
+        found = exactly or [s for s in streams if same_language(s.language or "und", item)]
     if not found:
         there = ", ".join(f"{n} {s.language or 'und'}" for n, s in enumerate(streams, 1)) or "none"
         raise UsageError(f"{_OPTIONS[kind]} {item} is not in the source, which has: {there}")

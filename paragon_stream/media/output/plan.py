@@ -31,7 +31,6 @@ from paragon_stream.media.encode.encoders import (
     check_pixel_format,
     encoder_settings,
     find_encoder,
-    hdr_parameters,
     nvenc_like,
     try_open,
 )
@@ -41,8 +40,8 @@ from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container, con
 from paragon_stream.media.facts.image_kinds import Storage
 from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.facts.tracks import unwanted
+from paragon_stream.media.output.losses import lost_flags, matroska_losses, video_losses
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_TRACK,
     Action,
@@ -165,11 +164,13 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     added = remux.added
     every = (*streams, *(stream for file in added for stream in file.streams))
     losses = [str(stream) for stream in every if stream.loss]
-    losses += _video_losses(video, container, encoder)
+    losses += video_losses(video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
         losses.append(_ALPHA_LOST.format(encoder.name))
     elif options.pix_fmt is None and pixels.depth < source.depth:
         losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
+    losses += lost_flags(info, container, every)
+    losses += matroska_losses(info, container, streams, options)
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")
     muxer_options = _muxer_options(container, streams, chapters)
@@ -277,16 +278,6 @@ def _muxer_options(container: Container, streams: tuple[StreamPlan, ...], chapte
         if kept <= {StreamKind.AUDIO, StreamKind.VIDEO}:
             options |= CRASH_SAFE_MP4
     return options
-
-
-def _video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
-    kept = {STEREO} if video.stereo_mode and container.muxer in ("matroska", "webm") else set()
-    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
-    if video.hdr is not None and not hdr_parameters(encoder, video.hdr):
-        losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
-    if video.display_matrix is not None and not container.rotation:
-        losses.append(f"{container.name} cannot store the rotation of the video")
-    return losses
 
 
 # --------------------------------------------------------------------------------------------- y4m

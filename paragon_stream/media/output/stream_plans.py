@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.containers import Container, Cover
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
@@ -63,7 +64,8 @@ class StreamPlan:
 
 def stream_label(stream: StreamInfo) -> str:
     """Which stream, in a user's words: "audio stream 2 (jpn, flac)"."""
-    facts = ", ".join(filter(None, (stream.language, stream.codec or "unknown codec", stream.title)))
+    language = stream.language_tag or stream.language
+    facts = ", ".join(filter(None, (language, stream.codec or "unknown codec", stream.title)))
     kind = {StreamKind.COVER: "cover picture", StreamKind.ATTACHMENT: "attachment"}.get(
         stream.kind, f"{stream.kind} stream"
     )
@@ -123,7 +125,7 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
                 plans.append(StreamPlan(stream=stream, action=action, reason=reason))
             else:
                 plans.append(_fate(stream, template, samples.get(stream.index), container, options))
-        chapters = source.chapters() if options.chapters else []
+        chapters = chapter_list(source, info.matroska) if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
         return RemuxPlan(

@@ -21,9 +21,13 @@ def file_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in tags.items()
-        if not _STALE.fullmatch(key)
-        and not (key == "creation_time" and value.startswith("1970-01-01T00:00:00"))
+        if not is_stale(key) and not (key == "creation_time" and value.startswith("1970-01-01T00:00:00"))
     }
+
+
+def is_stale(key: str) -> bool:
+    """Whether the tag says something of the old file alone."""
+    return _STALE.fullmatch(key) is not None
 
 
 def stream_tags(tags: Mapping[str, str], *, muxer: str) -> dict[str, str]:

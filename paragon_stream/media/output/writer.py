@@ -18,12 +18,14 @@ from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.encode.encoders import configure, encoder_frame
 from paragon_stream.media.encode.workdir import WorkDir
+from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as, reason
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
-from paragon_stream.media.output.display_size import ROOM, display_size, write_display_size
+from paragon_stream.media.matroska.header import write_header
+from paragon_stream.media.output.matroska_header import file_tags_of, header_change
 from paragon_stream.media.output.packet_trim import cut_chapters, shifted_chapters
 from paragon_stream.media.output.pieces import Pieces, headers_digest
 from paragon_stream.media.output.plan import OutputPlan
@@ -78,12 +80,12 @@ class VideoWriter:
         self._waiting: AnyPacket | None = None
         self._pictures = 0
         self._ended = False
-        self._name = ""
         self._remuxer: Remuxer | None = None
         self._added: list[Remuxer] = []
         """Files that were added to the source."""
         self._out: Any = None
         self._video: Any = None
+        self._header = header_change(plan, info)
         self._unfinished: Unfinished | Pieces | None = pieces
         self._encoded = 0
         self._last_dts: int | None = None
@@ -169,7 +171,7 @@ class VideoWriter:
             with av_errors_as(OutputError, self._what):
                 self._out.close()
             self._close_source()
-            self._write_aspect()
+            self._write_header()
             self.bytes_written = self._work.promote()
         except BaseException:
             self.abort()
@@ -193,7 +195,7 @@ class VideoWriter:
         self._video = self._out = None
         if self._pictures:
             with contextlib.suppress(OutputError):
-                self._write_aspect()
+                self._write_header()
         if kept := self._work.abandon(worth_keeping=self._pictures > 0):
             self.warnings.append(kept)
 
@@ -202,6 +204,8 @@ class VideoWriter:
     def _open(self, info: MediaInfo) -> None:
         plan = self._plan
         options = dict(plan.muxer_options)
+        if self._header is not None and self._header.room:
+            options["metadata_header_padding"] = str(self._header.room)
         self._out = av.open(
             str(self._work.file), "w", format=self._container.muxer, container_options=options
         )
@@ -221,9 +225,9 @@ class VideoWriter:
             )
             for added in file.streams:
                 self._added[-1].add(added.stream.index, self._out, self._container)
-        self._out.metadata.update(plan.file_tags)
+        self._out.metadata.update(file_tags_of(plan, self._header))
         if self._remuxer is not None and self._container.chapters and plan.options.chapters:
-            chapters = self._remuxer.source.chapters()
+            chapters = chapter_list(self._remuxer.source, info.matroska)
             if info.cut is not None:
                 chapters = cut_chapters(chapters, info.cut)
             self._out.set_chapters(shifted_chapters(chapters, plan.shift))
@@ -283,22 +287,14 @@ class VideoWriter:
             self._video.disposition = source.disposition
         if info.video.stereo_mode and self._container.muxer in ("matroska", "webm"):
             self._video.metadata["stereo_mode"] = info.video.stereo_mode
-        if self._aspect_by_hand:
-            self._name = self._video.metadata.get("title", "")
-            self._video.metadata["title"] = self._name + ROOM
 
-    @property
-    def _aspect_by_hand(self) -> bool:
-        """Whether neither codec nor muxer stores the sample aspect ratio."""
-        stored = self._container.stores_sample_aspect or self._job.encoder.carries_sample_aspect
-        return not stored and self._job.format.sample_aspect_ratio != 1
-
-    def _write_aspect(self) -> None:
-        if self._aspect_by_hand:
-            target = self._job.format
-            size = display_size(target.width, target.height, target.sample_aspect_ratio)
-            with av_errors_as(OutputError, self._what):
-                write_display_size(self._work.file, self._name, *size)
+    def _write_header(self) -> None:
+        """Matroska: what FFmpeg's muxer cannot be given, into the complete file."""
+        if self._header is None or not self._header.room or not self._work.file.exists():
+            return  # `promote` says that it is gone
+        with av_errors_as(OutputError, self._what):
+            if not write_header(self._work.file, self._header):
+                self.warnings.append("the header has no room for all languages, chapters and tags")
 
     # ----------------------------------------------------------------------------------- timing
 

@@ -1,0 +1,72 @@
+"""What a container or a codec cannot hold, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paragon_stream.media.encode.encoders import Encoder, hdr_parameters
+from paragon_stream.media.facts.containers import Container
+from paragon_stream.media.facts.info import MediaInfo, VideoInfo
+from paragon_stream.media.facts.side_data import STEREO
+from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
+from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
+from paragon_stream.options.output import TrackOptions
+
+
+def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
+    kept = {STEREO} if video.stereo_mode and container.muxer in ("matroska", "webm") else set()
+    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
+    if video.hdr is not None and not hdr_parameters(encoder, video.hdr):
+        losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
+    if video.display_matrix is not None and not container.rotation:
+        losses.append(f"{container.name} cannot store the rotation of the video")
+    return losses
+
+
+_FLAGS = {
+    "dub": "dubbed",
+    "original": "in the original language",
+    "comment": "a commentary",
+    "lyrics": "lyrics",
+    "karaoke": "karaoke",
+    "forced": "forced",
+    "hearing_impaired": "for the hearing impaired",
+    "visual_impaired": "for the visually impaired",
+    "clean_effects": "without voices",
+    "captions": "captions",
+    "descriptions": "descriptions",
+    "metadata": "metadata",
+}
+"""Dispositions that mean something to a viewer, in words."""
+
+
+def lost_flags(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:
+    """What streams are meant for, where the container cannot say it."""
+    kept = [info.streams[info.video.index]]
+    kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
+    return [
+        f"{container.name} cannot store that {stream_label(stream)} is {_FLAGS[flag]}"
+        for stream in kept
+        for flag in stream.dispositions
+        if flag in _FLAGS and flag not in container.flags
+    ]
+
+
+def matroska_losses(
+    info: MediaInfo, container: Container, streams: tuple[StreamPlan, ...], options: TrackOptions
+) -> list[str]:
+    """What a Matroska source says and the output cannot."""
+    facts = info.matroska
+    if facts is None:
+        return []
+    losses = linked_losses(facts) if options.chapters else []
+    if container.muxer in ("matroska", "webm"):
+        return losses
+    kept = [info.streams[info.video.index]]
+    kept += [each.stream for each in streams if each.action in (Action.COPY, Action.CONVERT)]
+    tags = [stream.language_tag for stream in kept if stream.language_tag.partition("-")[2]]
+    if tags:
+        listed = ", ".join(dict.fromkeys(tags))
+        losses.append(f"{container.name} has no place for the language tags {listed}: only for the languages")
+    flat = losses_when_flat(facts) if options.chapters and container.chapters else []
+    return losses + [f"{container.name} cannot store {what}" for what in flat]

@@ -1,0 +1,83 @@
+"""What the header of a Matroska or WebM output is to say besides what FFmpeg writes."""
+
+from __future__ import annotations
+
+from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
+from paragon_stream.media.facts.streams import tracks_of
+from paragon_stream.media.matroska.chapters import NANOSECOND
+from paragon_stream.media.matroska.header import HeaderChange, TrackChange, display_size
+from paragon_stream.media.output.plan import OutputPlan
+from paragon_stream.media.output.stream_plans import Action
+from paragon_stream.media.output.tags import is_stale
+from paragon_stream.media.output.timecode import tags_of_part
+
+
+def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
+    """How the header of the complete output is to be changed; None for other containers.
+
+    Tracks and attached files are numbered in the order in which the writer adds them.
+    """
+    assert plan.container and plan.job, "a plan for a file"
+    if plan.container.muxer not in ("matroska", "webm"):
+        return None
+
+    def amend(name: str, value: str) -> str | None:
+        return None if is_stale(name) else tags_of_part({name: value}, info)[name]
+
+    cut = info.cut
+    change = HeaderChange(
+        source=info.matroska if info.seekable else None,
+        amend=amend,
+        begin=round(plan.shift / NANOSECOND),
+        end=None if cut is None or cut.end is None else round(cut.end / NANOSECOND),
+        chapters=plan.options.chapters,
+    )
+    actions = {each.stream.index: each.action for each in plan.streams}
+    tracks, files = tracks_of(info.streams, info.matroska), _attached_files(info)
+    for stream in info.streams:
+        index = stream.index
+        if index == info.video.index:
+            number = _add(change, stream, enabled=index not in tracks or tracks[index].enabled)
+            target = plan.job.format
+            if not plan.job.encoder.carries_sample_aspect and target.sample_aspect_ratio != 1:
+                size = display_size(target.width, target.height, target.sample_aspect_ratio)
+                change.tracks[number] = TrackChange(language=stream.language_tag, size=size)
+        elif actions.get(index) in (Action.COPY, Action.CONVERT):
+            number = _add(change, stream, enabled=index not in tracks or tracks[index].enabled)
+        elif actions.get(index) is Action.ATTACH:
+            if index in files:
+                change.source_attachments[files[index]] = change.attachments
+            change.attachments += 1
+            continue
+        else:
+            continue
+        if index in tracks:
+            change.source_tracks[tracks[index].uid] = number
+    for file in plan.added:
+        for added in file.streams:
+            if added.action in (Action.COPY, Action.CONVERT):
+                _add(change, added.stream)
+    return change
+
+
+def file_tags_of(plan: OutputPlan, change: HeaderChange | None) -> dict[str, str]:
+    """The tags of the file that FFmpeg is given. The title of a Matroska file is the segment's own, beside
+    which there may be tags of that name."""
+    if change is None or change.source is None:
+        return dict(plan.file_tags)
+    others = {key: value for key, value in plan.file_tags.items() if key.casefold() != "title"}
+    return others | ({"title": change.source.title} if change.source.title else {})
+
+
+def _add(change: HeaderChange, stream: StreamInfo, *, enabled: bool = True) -> int:
+    number = len(change.tracks)
+    change.tracks[number] = TrackChange(language=stream.language_tag, enabled=enabled)
+    return number
+
+
+def _attached_files(info: MediaInfo) -> dict[int, int]:
+    """The UID of the attached file that each stream is, by the stream's index."""
+    uids = info.matroska.attachments if info.matroska else ()
+    kinds = (StreamKind.ATTACHMENT, StreamKind.COVER)
+    attached = [stream.index for stream in info.streams if stream.kind in kinds]
+    return dict(zip(attached, uids, strict=True)) if len(attached) == len(uids) else {}
