@@ -127,7 +127,7 @@ def engine_alone() -> Callable[[int], Cost]:
 
 
 def contestants(folder: Path, clip: Path, mlrt: Path | None) -> dict[str, Callable[[int], Cost]]:
-    """Name → what renders so many frames of `clip` and tells the cost."""
+    """Name → a function that renders a number of frames of `clip` and returns the cost."""
 
     def vspipe(script: Path, **names: object) -> Callable[[int], Cost]:
         options = [word for name, value in names.items() for word in ("-a", f"{name}={value}")]

@@ -4,7 +4,7 @@
 
 Needs an X server of its own (Xvfb). The whole screen becomes another grey fifteen times a second; a session
 captures it, upscales it with realtime ×2 and sends raw frames through the loopback to a reader in this
-process. Two ages are measured: `latency`, which the session's report tells (captured → delivered), and
+process. Two ages are measured: `latency`, from the session's report (captured → delivered), and
 `on_screen`, from drawing a grey to reading it at the other end. Results go to benchmarks/results/live.json.
 """
 

@@ -100,5 +100,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What has not been used yet is there all the same: for those who look around, and for completion."""
+    """All public names, also those that are not loaded yet: for completion."""
     return sorted({*globals(), *__all__})

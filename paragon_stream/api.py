@@ -56,7 +56,7 @@ def upscale(call: UpscaleCall) -> Report:
     second, 24 by default, beginning with the lowest number there is) and as `destination`.
 
     `hwaccel` says what decodes: "none" is the CPU; "cuda" an NVIDIA GPU, where it gives the CPU's samples;
-    "auto" the latter where the engine runs on one. The report's `decoder` tells.
+    "auto" the latter where the engine runs on one. The report's `decoder` says which.
 
     `destination` "-" writes y4m to standard output. The final name appears when the output is complete. What
     an interrupted render has written stays in `DESTINATION.paragon/`: the same call with `resume` goes on

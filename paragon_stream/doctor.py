@@ -59,15 +59,15 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
     if gpus:
         for gpu in gpus:
             enough = gpu.sm >= OLDEST
-            told = "" if enough else "; too old: compute capability 7.5 is needed"
-            yield Finding(topic="GPU", ok=enough, what=f"{gpu}{told}")
+            note = "" if enough else "; too old: compute capability 7.5 is needed"
+            yield Finding(topic="GPU", ok=enough, what=f"{gpu}{note}")
         if sum(gpu.sm >= OLDEST for gpu in gpus) > 1:
             yield Finding(topic="GPUs", ok=True, what="--device cuda:all deals the frames out to all of them")
         version = gpus[0].driver
         is_new = int(version.split(".")[0]) >= _CUDA
-        told = "" if is_new else f", which is older than the compiler's {_CUDA}"
+        note = "" if is_new else f", which is older than the compiler's {_CUDA}"
         remedy = "" if is_new else "update the display driver to 580 or newer"
-        yield Finding(topic="driver", ok=is_new, what=f"CUDA {version}{told}", remedy=remedy)
+        yield Finding(topic="driver", ok=is_new, what=f"CUDA {version}{note}", remedy=remedy)
     elif "cuda-bindings" in reason:
         yield Finding(
             topic="GPU",
@@ -88,8 +88,8 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
 def _webgpu() -> Iterator[Finding]:
     adapters, reason = find_adapters()
     for each in adapters:
-        told = "" if each.is_hardware else "; for tests, not for use"
-        yield Finding(topic="WebGPU", ok=each.is_hardware, what=f"{each}{told}")
+        note = "" if each.is_hardware else "; for tests, not for use"
+        yield Finding(topic="WebGPU", ok=each.is_hardware, what=f"{each}{note}")
     if not adapters:
         wanted = "not installed" in reason
         remedy = f"{_PIP} 'paragon-stream[gpu]'" if wanted else "install the GPU's driver, with Vulkan in it"

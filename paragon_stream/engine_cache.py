@@ -47,7 +47,7 @@ def build_engine(
     sizes: SizeRange | None = None,
     on_progress: Callable[[str, float], None] | None = None,
 ) -> BuiltEngine:
-    """Build the TensorRT engine for frames of one size, so that nobody waits for it later.
+    """Build the TensorRT engine for frames of one size, before it is needed.
 
     With `sizes` it is one for all of them; `width` and `height` then are the best. What `color` leaves open
     is guessed from the size, as for streams that do not say: an engine has one matrix, range and chroma
@@ -75,15 +75,15 @@ def build_engine(
     target = requested_pixel_format(output_pixel_format_name)
     job = build_job(weights, source, pixel_format=target, placement=placement)
     gpu = Target(sm=sm) if sm is not None else _here(options)
-    told: list[str] = []
+    phases: list[str] = []
 
     def listen(phase: str, part: float) -> None:
-        told.append(phase)
+        phases.append(phase)
         if on_progress is not None:
             on_progress(phase, part)
 
     _, facts = tensorrt_engine(chosen.trt, job, Precision(options.precision), gpu, listen, sizes=sizes)
-    return BuiltEngine(path=ENGINES.path(facts), facts=facts, found=not told)
+    return BuiltEngine(path=ENGINES.path(facts), facts=facts, found=not phases)
 
 
 def cached() -> list[Entry]:

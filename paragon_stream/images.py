@@ -118,7 +118,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     "FOLDER/*.png", where they keep all but the suffix. The suffix decides the kind of file.
 
     `to` and `fit` are those of `upscale`; an image that is as large already fails, the others are done.
-    Unless `strength` says it, JPEG's quantisation tables tell how hard each was compressed; others count as
+    Unless `strength` says it, JPEG's quantisation tables say how hard each was compressed; others count as
     clean.
 
     Gray stays gray, 16 bit stays 16 bit and JPEG's chroma its subsampling, wherever the new kind can hold
@@ -160,14 +160,14 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     with PictureUpscaler(options) as upscaler:
         for number, (path, target) in enumerate(pairs, 1):
 
-            def tell(tile: int, tiles: int, path: Path = path, number: int = number) -> None:
+            def report_tile(tile: int, tiles: int, path: Path = path, number: int = number) -> None:
                 if call.on_progress is not None:
                     call.on_progress(
                         ImageProgress(source=path, number=number, count=len(pairs), tile=tile, tiles=tiles)
                     )
 
             try:
-                result, network = _one(upscaler, options, path, target, wishes, tell)
+                result, network = _one(upscaler, options, path, target, wishes, report_tile)
             except UsageError:
                 raise
             except ParagonError as error:

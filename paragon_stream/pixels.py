@@ -202,7 +202,7 @@ def planar_like(
     subsampling: tuple[int, int] | None = None,
     depth: int | None = None,
 ) -> PixelFormat | None:
-    """The planar format of the family of `pixels`, of its depth, subsampling and alpha unless told.
+    """The planar format of the family of `pixels`, of its depth, subsampling and alpha by default.
 
     Gray with alpha is packed. None where there is no such format.
     """

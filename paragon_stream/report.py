@@ -60,7 +60,7 @@ class ModelReport:
 
 @dataclass(frozen=True, kw_only=True)
 class StrengthReport:
-    """What conditioned weights were told of the source's compression, over all frames, 0…1."""
+    """The strengths that conditioned weights got, over all frames, 0…1."""
 
     min: float
     mean: float
@@ -236,7 +236,7 @@ class ImageResult:
     source_format: str = ""
     target_format: str = ""
     strength: float | None = None
-    """What the weights were told of its compression; None for those that are told nothing."""
+    """The strengths that the weights got; None for weights without strength."""
     seconds: float = 0.0
     bytes_out: int = 0
     warnings: tuple[str, ...] = ()

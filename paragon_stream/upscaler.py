@@ -125,7 +125,7 @@ class Upscaler:
     weights: Weights
     session: Session
     strength: float
-    """What conditioned weights are told where a call does not say it."""
+    """The strength for conditioned weights where a call gives none."""
 
     @initialised_with(UpscalerCall)
     def __init__(self, call: UpscalerCall) -> None:
@@ -207,12 +207,12 @@ class Upscaler:
 
         Pictures in the memory of a GPU are taken where there is `fetch`, or `device_results`.
         """
-        told = self.strength if strength is None else strength
+        given = self.strength if strength is None else strength
         if not isinstance(inputs, DevicePicture) and not isinstance(outputs, DevicePicture):
-            return self.session.run(inputs, outputs, told)
+            return self.session.run(inputs, outputs, given)
         if not takes_pictures(self.session):
             raise EngineError(f"the engine {self.session.engine} takes no pictures of a GPU")
-        return self.session.run(inputs, outputs, told)
+        return self.session.run(inputs, outputs, given)
 
     @property
     def fetch(self) -> Callable[[DevicePlane], NDArray[np.uint8]] | None:

@@ -74,7 +74,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
     """`clip`, `scale` times (by default 2) as wide and high, or of the size `to`, in the same format.
 
     `to` and `fit` are those of `paragon_stream.upscale`, but sizes are counted in the clip's samples, whose
-    shape is left as it is. A clip that is as large already is an error; `reaches` tells beforehand.
+    shape is left as it is. A clip that is as large already is an error; `reaches` checks that beforehand.
 
     `clip` has a constant format and size: YUV 4:2:0, 4:2:2, 4:4:4, RGB or GRAY with 8 to 16 bits, any size
     that VapourSynth allows. Float clips are taken too; they pass through 16-bit integers (so values outside
@@ -82,7 +82,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
 
     Colour follows each frame's own `_Matrix`, `_Range` and `_ChromaLocation`; what is not tagged is guessed
     from the size, as players do, and written into the properties of the result. All other properties are
-    carried over, but `_FieldBased` becomes 0 (fields are not told apart: deinterlace before) and `_Alpha`,
+    carried over, but `_FieldBased` becomes 0 (fields are not separated: deinterlace before) and `_Alpha`,
     whose size would be wrong, is dropped. Weights that are conditioned on the strength of compression take
     it from `_ParagonStrength` (0…1), and `strength` where that is absent.
 
@@ -92,7 +92,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
     reloading a script compiles nothing again.
 
     The session is compiled when the first frame is asked for. With `wait=False`, meant for players only,
-    frames come from a plain bicubic scaler until it is ready; the log tells when.
+    frames come from a plain bicubic scaler until it is ready; the log says when.
 
     Raises vs.Error: now, for a clip, an option or weights that cannot be used; as the error of a frame, if
     its colour cannot be processed or the engine fails.
@@ -234,7 +234,7 @@ class _Requests:
         return replace(format, color=color)
 
     def strength(self, props: Mapping[str, Any]) -> float:
-        """How hard a frame was compressed, 0…1: what it says itself, else what the filter was told."""
+        """How hard a frame was compressed, 0…1: from its own property, else the filter's `strength`."""
         return min(max(float(props.get("_ParagonStrength", self._strength)), 0.0), 1.0)
 
     def warn_if_interlaced(self, props: Mapping[str, Any]) -> None:
@@ -314,7 +314,7 @@ def _branch(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame
             request = requests.request(source)
             inputs = _buffers(buffers, request.source)
             for buffer, component in zip(inputs, source.pixel_format.order, strict=True):
-                np.copyto(buffer, np.asarray(f[component]))  # engines want rows without padding
+                np.copyto(buffer, np.asarray(f[component]))  # engines need rows without padding
             result = vs.core.create_video_frame(f.format, width, height)
             planes = [np.asarray(result[component]) for component in source.pixel_format.order]
             with SESSIONS.session(request) as session:

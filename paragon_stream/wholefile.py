@@ -18,7 +18,7 @@ _LONGEST_NAME = 255
 
 def fitting(name: str, suffix: str) -> str:
     """`name` with `suffix` behind it. Where that is too long for a file's name, the end of `name` gives way
-    to a few digits that tell it from other names with the same beginning."""
+    to a few digits that distinguish it from other names with the same beginning."""
     whole = os.fsencode(name + suffix)
     if len(whole) <= _LONGEST_NAME:
         return name + suffix

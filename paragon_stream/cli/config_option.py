@@ -19,7 +19,7 @@ def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path 
 
 
 def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """`--config FILE.yml`: what a traiNNer-redux file tells of the network."""
+    """`--config FILE.yml`: what a traiNNer-redux file says about the network."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -27,5 +27,5 @@ def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         is_eager=True,
         expose_value=False,
         callback=_as_defaults,
-        help="traiNNer-redux file that tells variant, scale, alpha and window size.",
+        help="traiNNer-redux file with variant, scale, alpha and window size.",
     )(function)

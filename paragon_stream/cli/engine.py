@@ -95,8 +95,8 @@ def build(
         sm=sm,
         on_progress=_Lines(),
     )
-    told = "was there already" if entry.found else f"built in {time.perf_counter() - begin:.0f} s"
-    click.echo(f"{entry.facts['job']}, {entry.facts['precision']}, {entry.facts['gpu']}: {told}")
+    state = "was there already" if entry.found else f"built in {time.perf_counter() - begin:.0f} s"
+    click.echo(f"{entry.facts['job']}, {entry.facts['precision']}, {entry.facts['gpu']}: {state}")
     click.echo(str(entry.path))
 
 

@@ -134,8 +134,8 @@ def _print(found: Evaluation) -> None:
     for level in found.levels:
         count = sum(row.level == level for row in found.rows)
         strength = found.strength(level)
-        told = f", strength {strength:.2f}" if strength else ""
-        click.echo(f"{found.weights}{scale}, {level}{told}" + (f", means of {count}" if count > 1 else ""))
+        at = f", strength {strength:.2f}" if strength else ""
+        click.echo(f"{found.weights}{scale}, {level}{at}" + (f", means of {count}" if count > 1 else ""))
         click.echo(f"{'':10}" + "".join(f"{measure:>12}" for measure in found.measures))
         for method, values in found.means(level).items():
             click.echo(f"{method:10}" + "".join(f"{values[measure]:12.4f}" for measure in found.measures))

@@ -22,16 +22,16 @@ _MACHINES = 4
 """Of a cluster that a line names, the fastest ones."""
 
 
-class ProgressDisplay[Told: (RenderProgress, LiveProgress)]:
+class ProgressDisplay[State: (RenderProgress, LiveProgress)]:
     """Shows progress as it comes, put in words by `line`; use as a context manager around the work."""
 
-    def __init__(self, line: Callable[[Told], str], *, quiet: bool = False) -> None:
-        self._line: Callable[[Told], str] = line
+    def __init__(self, line: Callable[[State], str], *, quiet: bool = False) -> None:
+        self._line: Callable[[State], str] = line
         self._quiet = quiet
         self._bar = None if quiet or not sys.stderr.isatty() else _Bar()
         self._next_line = 0.0
 
-    def __call__(self, progress: Told) -> None:
+    def __call__(self, progress: State) -> None:
         if self._bar is not None:
             self._bar.show(self._line(progress), progress)
         elif not self._quiet and time.monotonic() >= self._next_line:

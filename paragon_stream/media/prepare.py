@@ -1,4 +1,4 @@
-"""A source as a render wants it: probed, with the user's choices about reading it settled and checked."""
+"""A source prepared for a render: probed, with the user's choices about reading it settled and checked."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class RenderPlan:
 
     @property
     def follows_strength(self) -> bool:
-        """Whether the strength of compression is measured for every frame: conditioned weights want it."""
+        """Whether the strength of compression is measured for every frame: conditioned weights need it."""
         return self.weights.spec.conditioned and parse_strength(self.request.strength) is None
 
     @property

@@ -257,7 +257,7 @@ def write_state(state: Mapping[str, Any], path: Path) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep large freed blocks instead of giving them back to the kernel.
+    """Make glibc keep large freed blocks instead of giving them back to the kernel.
 
     Every step allocates the same tensors again; without this half of the CPU time goes into clearing pages.
     """

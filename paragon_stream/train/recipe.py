@@ -29,7 +29,7 @@ class NetworkRecipe:
     dense layers are learned as products of matrices of that width (`train.expansion`); what is saved is the
     same network.
 
-    A key `config` names a traiNNer-redux file (relative to the recipe), which then tells variant, scale
+    A key `config` names a traiNNer-redux file (relative to the recipe), which then gives variant, scale
     and alpha; here they may only be repeated.
     """
 
@@ -162,11 +162,11 @@ def _take_config(table: dict[str, Any], folder: Path) -> str:
         return ""
     name = network.pop("config")
     found = read_network_config(folder / name)
-    told = {key: value for key, value in found.facts.items() if key != "window_size"}
-    for key, value in told.items():
+    given = {key: value for key, value in found.facts.items() if key != "window_size"}
+    for key, value in given.items():
         if network.setdefault(key, value) != value:
             raise UsageError(f"[network] {key} = {network[key]!r}, but {name} says {value!r}")
-    return f"\n# {name}: " + ", ".join(f"{key} = {value!r}" for key, value in told.items()) + "\n"
+    return f"\n# {name}: " + ", ".join(f"{key} = {value!r}" for key, value in given.items()) + "\n"
 
 
 def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:

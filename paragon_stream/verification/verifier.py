@@ -118,7 +118,7 @@ def _result(plan: RenderPlan, passed: _Pass, checks: tuple[Check, ...]) -> Verif
 def _clock(plan: RenderPlan, found: MediaInfo) -> Fraction:
     """What is taken off the source's times for the output's, in seconds.
 
-    It is the plan's shift. A transport stream's clock starts where its muxer wants it to: there the first
+    It is the plan's shift. A transport stream's clock starts where its muxer sets it: there the first
     frames are simultaneous by definition.
     """
     container, source, video = plan.output.container, plan.source, found.video

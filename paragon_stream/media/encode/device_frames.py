@@ -28,7 +28,7 @@ _KEPT_BY_ENCODER = 8
 
 
 class DeviceFrames:
-    """Pictures of `format` on cuda:`ordinal`, each with the engine, the encoder, or nobody. Thread-safe."""
+    """Pictures of `format` on cuda:`ordinal`, held by engine or encoder, or free. Thread-safe."""
 
     def __init__(
         self, format: FrameFormat, ordinal: int, make: Callable[[], DevicePicture], *, in_flight: int
@@ -49,7 +49,7 @@ class DeviceFrames:
             raise EngineError(f"FFmpeg takes no frames from cuda:{ordinal}: {reason(error)}") from error
 
     def take(self) -> DevicePicture:
-        """A picture that nobody uses, to be written and handed to `frame`. Raises DeviceMemoryError."""
+        """A free picture, to be written and handed to `frame`. Raises DeviceMemoryError."""
         try:
             return self._free.popleft()
         except IndexError:

@@ -86,7 +86,7 @@ ENCODERS = (
         codec="h264",
         aliases=("h264", "x264", "avc"),
         crf=17,
-        crf_range=(0, 51),  # x264 knows values below 0 for high depths, which FFmpeg takes for "none given"
+        crf_range=(0, 51),  # x264 has values below 0 for high depths, which FFmpeg takes for "none given"
         preset="medium",
         presets=_X26X_PRESETS,
         parameters="x264-params",
@@ -199,7 +199,7 @@ def _pixel_formats(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderJob:
-    """Everything an encoder is told. `settings` are FFmpeg options, by name; `tick` is the time base."""
+    """All parameters of an encoder. `settings` are FFmpeg options, by name; `tick` is the time base."""
 
     encoder: Encoder
     format: FrameFormat
@@ -328,7 +328,7 @@ def encoder_frame(planes: Sequence[Plane], format: FrameFormat) -> av.VideoFrame
 
 
 def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
-    """Tell an encoder context that is not open yet everything it has to know."""
+    """Set all parameters of an encoder context that is not open yet."""
     fmt, colors = job.format, color_numbers(job.format)
     context.width, context.height = fmt.width, fmt.height
     context.pix_fmt = fmt.pixel_format.name

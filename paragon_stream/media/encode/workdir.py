@@ -69,8 +69,8 @@ def _same_file(a: Path, b: Path) -> bool:
 class WorkDir:
     """The work folder of one output, locked from construction until `promote`, `abandon` or `discard`.
 
-    `identity` tells one render from another, for those that can be gone on with. `before` is then the file
-    of the earlier run, if there is one and `resume` asks for it. `notice` tells of a replaced leftover.
+    `identity` distinguishes renders that can be resumed. `before` is then the file
+    of the earlier run, if there is one and `resume` asks for it. `notice` names a leftover that was replaced.
 
     Raises OutputError if another run holds the folder or it cannot be made, if what is there to `resume` is
     of another render, and, without `resume` and `overwrite`, if it is of this one.
@@ -129,7 +129,7 @@ class WorkDir:
             self._try(lambda: self._record.write_text(text, encoding="utf-8"), "write")
 
     def _known(self) -> dict[str, str]:
-        """What the earlier run rendered; empty if nobody knows."""
+        """What the earlier run rendered; empty if unknown."""
         try:
             found = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -213,7 +213,7 @@ class WorkDir:
 
 
 def _lock(handle: BinaryIO) -> bool:
-    """Take an exclusive lock that ends with the process; False if somebody else has it.
+    """Take an exclusive lock that ends with the process; False if another process has it.
 
     On file systems without locks the run goes on unprotected, with a note in the log.
     """

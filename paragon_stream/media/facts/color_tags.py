@@ -26,7 +26,7 @@ _RESERVED = (0, 3)
 def read_color(frame: ColorNumbers, header: ColorNumbers) -> ColorSpec:
     """The tags of a decoded frame, or of the stream's header where it has none.
 
-    Raises FormatError for a matrix that H.273 defines but no frame job knows.
+    Raises FormatError for a matrix that H.273 defines but no frame job supports.
     """
     matrix = frame.matrix if frame.matrix not in (2, 3) else header.matrix
     try:

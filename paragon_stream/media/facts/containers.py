@@ -1,7 +1,7 @@
 """The containers that can be written, and what each of them can and cannot hold.
 
 What FFmpeg's muxers refuse is asked of the muxers themselves, before a render (`trial.py`). Here stand the
-facts that they do not tell: streams that they accept and no player could read back, and the conventions of
+facts that they do not state: streams that they accept and no player can read back, and the conventions of
 each container.
 """
 
@@ -85,7 +85,7 @@ _INTERLEAVE = {"max_interleave_delta": "1000000"}
 
 # While it is being written the file is a fragmented one, playable up to the last fragment if the process is
 # killed; the end turns it into an ordinary one, in place. `delay_moov` keeps edit lists, hence start offsets.
-# Fragments end before key frames only: FFmpeg then knows how long the last pictures of each are shown.
+# Fragments end before key frames only: FFmpeg can then compute how long the last pictures of each are shown.
 CRASH_SAFE_MP4 = {"movflags": "+hybrid_fragmented+delay_moov+frag_keyframe", "min_frag_duration": "1000000"}
 
 _MPEG_TS_CODECS = frozenset(

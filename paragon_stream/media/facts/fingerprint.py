@@ -1,4 +1,4 @@
-"""What tells one file's content from another's without reading all of it."""
+"""A fingerprint of a file's content, made without reading all of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SAMPLES, _SAMPLE = 32, 1 << 16
 def fingerprint(path: Path) -> str:
     """Size and digest of the file: of its ends and of samples between them, all of it below 4 MiB.
 
-    Other content of the same size that agrees in all of these is not told apart. Raises InputError.
+    Other content of the same size that agrees in all of these has the same fingerprint. Raises InputError.
     """
     try:
         with path.open("rb") as file:

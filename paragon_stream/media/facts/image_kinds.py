@@ -1,4 +1,4 @@
-"""The kinds of image files, told by suffix or by content, and the format in which each stores a picture."""
+"""The kinds of image files, found by suffix or by content, and the format in which each stores a picture."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class StreamInfo:
     index: int
     kind: StreamKind
     codec: str
-    """FFmpeg's codec name ("h264", "ass", "mov_text"), whatever decoder is used; "" where it knows none."""
+    """FFmpeg's codec name ("h264", "ass", "mov_text"), whatever decoder is used; "" where it has none."""
     detail: str = ""
     language: str = ""
     """As FFmpeg gives it: mostly an ISO 639-2 code."""
@@ -100,7 +100,7 @@ class VideoInfo:
     flagged_frames: bool = True
     """Whether that can be read off every single frame."""
     parity: Parity = Parity.AUTO
-    """The order of fields that the header tells; AUTO where it tells none."""
+    """The order of fields in the header; AUTO where it has none."""
     fields: FieldJob | None = None
     """What is done about interlacing; None processes frames as they are."""
     display_matrix: tuple[int, ...] | None = None
@@ -163,7 +163,7 @@ class MediaInfo:
     matroska: MatroskaFacts | None = field(default=None, repr=False)
     """What FFmpeg does not pass on of a Matroska file."""
     hints: tuple[str, ...] = ()
-    """Sentences about what the user might want to choose otherwise."""
+    """Sentences about options that may suit this source better."""
 
     @property
     def programme_start(self) -> Fraction:

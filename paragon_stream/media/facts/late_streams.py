@@ -38,7 +38,7 @@ _LAST_WINDOW_SIZE = 8 << 20
 def settle_probing(path: Path, size: int | None = None) -> Probing:
     """How `path` is to be opened so that all of its streams are found.
 
-    `size` is the number of bytes that the user wants searched; None looks as far as is necessary. The cost is
+    `size` is the number of bytes to search; None looks as far as is necessary. The cost is
     paid only where the header does not list the streams, and by later readers only where a longer search
     finds more. Raises InputError.
     """

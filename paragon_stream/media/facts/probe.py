@@ -35,7 +35,7 @@ _MAX_PACKETS = 3000
 _FIELD_ORDERS = {2: Parity.TOP, 3: Parity.BOTTOM, 4: Parity.BOTTOM, 5: Parity.TOP}
 """AVFieldOrder: TT, BB, TB (coded top, shown bottom first), BT; the header's word."""
 _FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores", "av1", "vp8", "vp9")
-"""Codecs whose frames tell themselves whether they are interlaced, and are believed more than a header."""
+"""Codecs whose frames say whether they are interlaced. The frames count more than a header."""
 _MAX_SANE_RATE = 300
 """Frames per second; average rates above are artefacts of 1 ms time bases and of DV."""
 

@@ -61,7 +61,7 @@ def open_source(
     that are made up from the decode times of packets to come: those are wrong where there are B-frames.
 
     Raises InputError: missing, unreadable, a folder, no regular file, empty, text, cut off before its index,
-    encrypted, or in no format that FFmpeg knows.
+    encrypted, or in no format that FFmpeg supports.
     """
     path = Path(path)
     try:

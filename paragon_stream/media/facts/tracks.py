@@ -1,4 +1,4 @@
-"""Which streams of the source a user wants in the output, and what comes from other files."""
+"""Which streams of the source go into the output, and what comes from other files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def video_index(path: Path, number: int, probing: Probing = HEADERS) -> int:
 
 
 def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
-    """The sound and subtitles of an added file, with the language and role that its name tells.
+    """The sound and subtitles of an added file, with the language and role in its name.
 
     "film.eng.forced.srt" is English and forced; what the file itself says counts more. Raises InputError.
     """

@@ -22,7 +22,7 @@ def small_picture(plane: NDArray[Any], peak: int) -> NDArray[np.float32]:
 
 
 def row_step(rows: int) -> int:
-    """From one row that `small_picture` looks at to the next, in a plane of so many."""
+    """Distance between the rows that `small_picture` reads, in a plane of `rows` rows."""
     return max(1, min(4, rows // _ROWS))
 
 

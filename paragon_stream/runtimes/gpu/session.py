@@ -4,7 +4,7 @@
     compute       │  0  │  1  │  2  │  3  │
     download            │ 0 │   │ 1 │   │ 2 │
 
-The host only queues; the one wait per frame is that of whoever needs the result. Everything that a frame
+The host only queues; the one wait per frame is that of the reader of the result. Everything that a frame
 touches on the device belongs to a slot (device_slot.py), of which there are as many as frames in flight.
 Nothing is allocated after the session is made.
 """
@@ -230,7 +230,7 @@ class DeviceSession:
         self._trace, self._track_prefix, self._frames = trace, prefix, 0
 
     def timed(self, name: str, spans: Spans) -> None:
-        """A slot tells when the device did what with the frame called `name`."""
+        """Record when the device did what with the frame called `name`."""
         seconds = max(end - begin for begin, end in spans)
         self.pace += (seconds - self.pace) * (_PACE_WEIGHT if self.pace else 1.0)
         if self._trace is not None:

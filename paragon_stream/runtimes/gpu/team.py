@@ -1,12 +1,12 @@
 """Several GPUs on one stream: each frame goes to the one that will be done with it first.
 
-Which GPU that is, is a guess (frames that it still has, times the seconds of a frame), and never a matter of
-right or wrong: all GPUs compute the same samples, which is looked at before the first frame, and whoever runs
-frames keeps their order by waiting for their completions in turn. A GPU that is so slow that the fastest
-would have done its frames and one more meanwhile gets none: in order, the others would wait for it.
+The choice is an estimate: the frames that a GPU still has, times its seconds per frame. It does not change
+the result: all GPUs compute the same samples, which is checked before the first frame. The caller keeps the
+order of frames by waiting for their completions in turn. A GPU gets no frames while the fastest GPU would
+finish all its own and one more first: delivery is in order, and the others would wait.
 
-A GPU that fails gets no more frames. Those that it had are computed again by the others; they are told of in
-the log and by `device`. When the last one fails, that is the error.
+A GPU that fails gets no more frames. The others compute its frames again; the log and `device` say so. When
+the last GPU fails, its error is raised.
 """
 
 from __future__ import annotations

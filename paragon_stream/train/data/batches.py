@@ -110,7 +110,7 @@ class Batches:
         top, left = frame.top + s * y, frame.left + s * x
         high = softened(shard.hr, top, left, (s * size, s * size), frame.soften)
         strength = frame.strength
-        if strength > 0:  # what the decoder tells at run time is not exact either
+        if strength > 0:  # what the decoder exports at run time is not exact either
             strength = float(np.clip(strength + rng.normal(0, self.jitter), 0, 1))
         return _Sample(frame_patch(frame, y, x, size), high, strength, halved=True)
 

@@ -65,7 +65,7 @@ def evaluate(
     """Measure weights on a picture, or on every picture of a folder, through the frame job.
 
     `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`; `degradation` is one of
-    DEGRADATIONS. `strength` is what conditioned weights are told.
+    DEGRADATIONS. `strength` is the one that conditioned weights get.
 
     Raises InputError if there are no usable pictures, UsageError for unknown names, and what `load_weights`
     and `Upscaler` raise.

@@ -158,8 +158,8 @@ def _upscaled(
     """One frame by every network; conditioned weights are run at the strength, others without."""
     results = {}
     for name, upscaler in upscalers.items():
-        told = strength if upscaler.weights.spec.conditioned else 0.0
-        result = upscaler(planes, strength=told)
+        given = strength if upscaler.weights.spec.conditioned else 0.0
+        result = upscaler(planes, strength=given)
         assert isinstance(result, tuple)
         results[name] = result
     return results

@@ -109,7 +109,7 @@ def detail_energy(picture: NDArray[np.generic], border: int) -> float:
 def detail_db(result: NDArray[np.generic], truth: NDArray[np.generic], border: int) -> float:
     """How much fine detail a result has beside the truth, in dB: 0 as much, negative less (`detail_energy`).
 
-    PSNR rewards leaving out what is uncertain; this tells how much was left out, not whether it is right.
+    PSNR rewards leaving out what is uncertain; this measures how much was left out, not whether it is right.
     """
     floor = 1e-6  # far below rounding noise: flat pictures have no detail
     energies = [detail_energy(picture, border) + floor for picture in (result, truth)]
