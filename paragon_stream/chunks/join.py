@@ -210,6 +210,7 @@ def _damage(records: Sequence[ChunkRecord]) -> Damage:
         undecodable_packets=sum(each.undecodable_packets for each in every),
         corrupt_packets=sum(each.corrupt_packets for each in every),
         corrupt_frames=sum(each.corrupt_frames for each in every),
+        broken_places=sum(each.broken_places for each in every),
     )
 
 

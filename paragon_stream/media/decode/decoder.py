@@ -21,6 +21,7 @@ from paragon_stream.media.decode.nvdec import open_on_gpu
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
 from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+from paragon_stream.media.facts.breaks import count_breaks
 from paragon_stream.media.facts.info import Damage, Gpu
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
@@ -85,7 +86,9 @@ class Decoder:
         """What was read, but not decoded, in search of the beginning."""
         self._failures: list[int] = []
         """Serial numbers of the packets that were sent last when an error came back."""
-        self._corrupt_packets = self._corrupt_frames = 0
+        self._corrupt_packets = self._corrupt_frames = self._broken_places = 0
+        self._first_position, self._last_position = math.inf, 0
+        """Of the packets read, in the file."""
         self.first_pts: int | None = None
         """The earliest stamp of the packets sent before the first frame came out."""
         self.gave_up: str | None = None
@@ -126,6 +129,7 @@ class Decoder:
             undecodable_packets=len(self._failures),
             corrupt_packets=self._corrupt_packets,
             corrupt_frames=self._corrupt_frames,
+            broken_places=self._broken_places,
         )
 
     def reading(self, frame: av.VideoFrame) -> Reading | None:
@@ -195,6 +199,7 @@ class Decoder:
                 for packet in self._container.demux(self._stream):
                     if packet.size:
                         failures = 0
+                        self._note_position(packet.pos)
                         yield packet
                 return
             except av.FFmpegError as error:
@@ -203,6 +208,17 @@ class Decoder:
                 if failures == _MAX_READ_FAILURES:
                     self.gave_up = reason(error)
                     return
+
+    def _note_position(self, position: int | None) -> None:
+        if position is not None and position >= 0:
+            self._first_position = min(self._first_position, position)
+            self._last_position = max(self._last_position, position)
+
+    def look_for_breaks(self) -> None:
+        """Count the broken places of the file as far as it was read: after the last frame that is wanted."""
+        if self._last_position:
+            name, first = self._container.format.name, int(self._first_position)
+            self._broken_places = count_breaks(self._path, name, first, self._last_position)
 
     def _check_device(self) -> None:
         """Raise InputError if the file itself cannot be read any more (unplugged, share gone, shortened)."""

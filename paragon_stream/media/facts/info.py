@@ -187,3 +187,5 @@ class Damage:
     """Packets that the container delivered incomplete or with errors."""
     corrupt_frames: int = 0
     """Frames that were decoded in spite of errors, with parts of the picture guessed."""
+    broken_places: int = 0
+    """Places where the structure of the file is broken: packets that stood there are lost."""

@@ -286,12 +286,18 @@ class VideoReader:
         for frame, timing in timed:
             time = timing.pts * timing.time_base
             if cut is not None and cut.is_past(time):
+                self._look_for_breaks()
                 return
             self._end = (timing.pts + timing.duration) * timing.time_base
             if cut is None or time in cut:
                 yield frame, timing
         self._ended = True
+        self._look_for_breaks()
         self._gave_up = self._decoder.gave_up if self._decoder else None
+
+    def _look_for_breaks(self) -> None:
+        if isinstance(self._decoder, Decoder):
+            self._decoder.look_for_breaks()
 
     def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
         self.frames += 1
@@ -377,6 +383,9 @@ def _damage_sentences(damage: Damage) -> list[str]:
         said.append(f"{counted(damage.undecodable_packets, 'video packet')} could not be decoded")
     if damage.corrupt_packets:
         said.append(f"{counted(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete")
+    if damage.broken_places:
+        places = counted(damage.broken_places, "place")
+        said.append(f"the file is broken at {places}: pictures or sound that stood there are missing")
     if damage.corrupt_frames:
         said.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
     return said

@@ -1,0 +1,84 @@
+"""Holes in files: counted where the container's own structure breaks off, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import make_clip
+
+from paragon_stream.media.facts.info import Damage
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.frames.reader import VideoReader
+from paragon_stream.media.prepare import SourceOptions, prepare
+
+CODECS = {"mkv": ("mpeg4", "libmp3lame"), "avi": ("mpeg4", "libmp3lame"), "flv": ("flv", "aac")}
+
+
+@pytest.fixture(scope="module", params=CODECS)
+def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    codec, audio = CODECS[request.param]
+    path = tmp_path_factory.mktemp("breaks") / f"in.{request.param}"
+    options = {"g": "10", "b": "600000"}
+    return make_clip(path, frames=200, width=160, height=128, codec=codec, audio=audio, options=options)
+
+
+def damage(path: Path, **part: object) -> tuple[Damage, int, list[str]]:
+    """What was wrong, how many frames came, and what is said."""
+    info = prepare(path, SourceOptions(**part)) if part else probe(path)  # type: ignore[arg-type]
+    with VideoReader(info) as reader:
+        planes = [np.empty(shape, np.uint8) for shape in info.video.format.plane_shapes]
+        while reader.read_into(planes) is not None:
+            pass
+        return reader.damage, reader.frames, reader.warnings
+
+
+def holed(path: Path, begin: float, length: int) -> Path:
+    data = bytearray(path.read_bytes())
+    at = int(len(data) * begin)
+    data[at : at + length] = bytes(length)
+    broken = path.with_name(f"hole_{begin}{path.suffix}")
+    broken.write_bytes(data)
+    return broken
+
+
+def test_a_hole_is_counted_and_said(clip: Path) -> None:
+    found, frames, said = damage(holed(clip, 0.4, clip.stat().st_size // 8))
+    assert found.broken_places == 1 and frames < 195
+    assert any("the file is broken at 1 place" in line for line in said)
+
+
+def test_a_whole_file_has_none(clip: Path) -> None:
+    found, frames, said = damage(clip)
+    assert (found, frames, said) == (Damage(), 200, [])
+
+
+def test_a_recording_that_broke_off_is_no_hole(clip: Path) -> None:
+    cut = clip.with_name(f"cut{clip.suffix}")
+    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    assert damage(cut)[0].broken_places == 0
+
+
+def test_only_the_part_that_is_read_counts(clip: Path) -> None:
+    if clip.suffix == ".flv":
+        pytest.skip("FLV without an index is read from its beginning")
+    assert damage(holed(clip, 0.8, 9000), end=2)[0].broken_places == 0
+
+
+def test_clusters_without_sizes_are_no_damage(tmp_path: Path) -> None:
+    """As some programs record live streams."""
+    path = make_clip(
+        tmp_path / "in.mkv", frames=60, audio="libopus", container_options={"cluster_time_limit": "500"}
+    )
+    data, at = bytearray(path.read_bytes()), 0
+    while (at := data.find(b"\x1f\x43\xb6\x75", at) + 4) > 4:
+        length = 9 - data[at].bit_length()
+        data[at : at + length] = ((1 << 7 * length + 1) - 1).to_bytes(length)
+    path.write_bytes(data)
+    assert damage(path)[:2] == (Damage(), 60)
+
+
+def test_gaps_in_time_are_no_damage(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mkv", pts=[0, 1, 2, 3, 400, 401, 900])
+    assert damage(path)[0] == Damage()
