@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paragon_stream import resource_usage
+from paragon_stream.errors import UsageError
+from paragon_stream.options.cluster import ClusterOptions
 from paragon_stream.options.option import called_with, option, part
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.progress import RenderProgress
@@ -16,7 +18,7 @@ from paragon_stream.report import Report
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpscaleCall(RenderRequest):
+class UpscaleCall(ClusterOptions, RenderRequest):
     """The arguments of `upscale`: a request, and what is watched while it runs."""
 
     trace: str | Path | None = option(
@@ -62,9 +64,31 @@ def upscale(call: UpscaleCall) -> Report:
     an interrupted render has written stays in `DESTINATION.paragon/`: the same call with `resume` goes on
     with it (on any engine), with `overwrite` it begins anew, and without either it is refused.
 
+    `cluster` renders on the machines of a Ray cluster: "auto" (this machine's), "local" (this machine alone)
+    or "host:port"; see docs/cluster.md.
+
     Raises a `ParagonError` (see `paragon_stream.errors`), or
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
     """
     usage = resource_usage.Usage()
+    if call.cluster is not None:
+        return _on_cluster(call, call.cluster, usage)
+    if call.chunk_seconds is not None:
+        raise UsageError("--chunk-seconds is for --cluster")
     plan = plan_render(part(call, RenderRequest))
     return run(plan, trace=call.trace, on_progress=call.on_progress, on_warning=call.on_warning, usage=usage)
+
+
+def _on_cluster(call: UpscaleCall, address: str, usage: resource_usage.Usage) -> Report:
+    from paragon_stream.cluster.render import render_on_cluster
+
+    if call.trace is not None:
+        raise UsageError("--trace shows one machine: leave it out with --cluster")
+    return render_on_cluster(
+        part(call, RenderRequest),
+        address,
+        chunk_seconds=call.chunk_seconds,
+        on_progress=call.on_progress,
+        on_warning=call.on_warning,
+        usage=usage,
+    )

@@ -39,19 +39,22 @@ def join_chunks(
     on_warning: Callable[[str], None] | None = None,
     usage: resource_usage.Usage | None = None,
     tries: dict[int, int] | None = None,
+    said: Warnings | None = None,
 ) -> Report:
     """Write the destination from all chunks, then remove their folder.
 
     `whole` is the plan of the render where it is there already, `usage` what the report counts time from,
-    `tries` how often a chunk was begun, for the report. Raises OutputError: chunks that are missing, damaged
-    or do not fit together are named; the others stay. Raises what `plan_render` raises.
+    `tries` how often a chunk was begun, for the report, `said` what was warned of already.
+
+    Raises OutputError: chunks that are missing, damaged or do not fit together are named; the others stay.
+    Raises what `plan_render` raises.
     """
     usage = usage or resource_usage.Usage()
     request = replace(plan.request, resume=False)
     whole = whole or plan_render(request)
     if found := differences(plan, whole):
         raise OutputError(f"the chunks of {plan.destination} do not fit: {'; '.join(found)}")
-    warnings = Warnings(on_warning)
+    warnings = said or Warnings(on_warning)
     warnings.add(whole.warnings)
     records = _all_records(plan, folder)
     for record in records:

@@ -17,7 +17,7 @@ from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.json_text import json_text
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.abilities import encoder_build
-from paragon_stream.media.frame_times import frame_times
+from paragon_stream.media.frame_times import FrameTimes, frame_times
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.request import RenderRequest
 
@@ -92,23 +92,33 @@ def plan_chunks(
     `seats` is how many are rendered at a time, where that is known; see `cut_into_chunks`. Gives the plan of
     the whole as well. Raises what `plan_render` raises, and UsageError for what cannot be rendered in chunks.
     """
+    whole = plan_whole(request)
     length = CHUNK_SECONDS if seconds is None else seconds
-    if length <= 0:
-        raise UsageError(f"chunks of {length:g} seconds make no sense")
+    return cut_whole(whole, frame_times(whole.source), length, seats), whole
+
+
+def plan_whole(request: RenderRequest) -> RenderPlan:
+    """The plan of a render that can be done in chunks; see `plan_chunks`."""
     whole = plan_render(absolute(request))
     job = whole.output.job
     if job is None:
         raise UsageError("y4m and sequences of images are not written in chunks: name a video file")
     if why := why_no_chunks(job):
         raise UsageError(f"chunks need constant quality, or no loss at all: {why}")
-    times = frame_times(whole.source)
+    return whole
+
+
+def cut_whole(whole: RenderPlan, times: FrameTimes, seconds: float, seats: int = 0) -> ChunkPlan:
+    """`whole` in chunks of about `seconds`. Raises UsageError."""
+    if seconds <= 0:
+        raise UsageError(f"chunks of {seconds:g} seconds make no sense")
     return ChunkPlan(
         request=whole.request,
         identity=whole.identity,
         builds=builds(whole),
-        chunks=cut_into_chunks(times, length, seats),
+        chunks=cut_into_chunks(times, seconds, seats),
         from_start=times.from_start,
-    ), whole
+    )
 
 
 def builds(whole: RenderPlan) -> dict[str, str]:

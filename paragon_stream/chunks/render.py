@@ -65,9 +65,12 @@ class ChunkRenderer:
     files, versions or settings here are not those of the plan.
     """
 
-    def __init__(self, plan: ChunkPlan, scratch: Path, here: Here | None = None) -> None:
+    def __init__(
+        self, plan: ChunkPlan, scratch: Path, here: Here | None = None, *, node: str | None = None
+    ) -> None:
+        """`node` is this machine's name in records, by default its host name."""
         usage = resource_usage.Usage()
-        here = here or Here()
+        here, self._node = here or Here(), node or platform.node()
         self._plan, self._scratch = plan, scratch
         chosen = {name: value for name, value in asdict(here).items() if value is not None}
         # What goes beside the video is the join's affair; the names of the tracks do not matter here.
@@ -86,7 +89,7 @@ class ChunkRenderer:
         )
         self._render = plan_render(self._request)
         if found := differences(plan, self._render, tracks=False):
-            raise UsageError(f"{platform.node()} would not render the same: {'; '.join(found)}")
+            raise UsageError(f"{self._node} would not render the same: {'; '.join(found)}")
         options = part(self._request, UpscalerOptions)
         self._info, self._decoder_warnings = with_decoder(
             self._render.source, parse_hwaccel(self._request.hwaccel), gpu_of(options.engine, options.device)
@@ -215,7 +218,7 @@ class ChunkRenderer:
             engine=session.engine,
             precision=session.precision,
             device=session.device,
-            node=platform.node(),
+            node=self._node,
             from_start=from_start,
             opening_seconds=opening,
             wall_seconds=usage.wall_seconds,

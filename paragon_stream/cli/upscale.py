@@ -13,6 +13,7 @@ from paragon_stream.cli.options import check_standard_output, choices, given, ne
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.cli.verify import verify_render
 from paragon_stream.errors import UsageError
+from paragon_stream.options.cluster import ClusterOptions
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
@@ -40,6 +41,7 @@ class _MainCommand(click.Command):
 @network_options
 @choices(SourceOptions)
 @choices(OutputOptions)
+@choices(ClusterOptions)
 @report_option
 @trace_option
 @click.option("--verify", is_flag=True, help="Compare the result with the source afterwards.")

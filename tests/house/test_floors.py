@@ -29,6 +29,7 @@ FLOORS = (
     ("upscaler", "report"),
     ("tiles", "render"),
     ("live_session", "chunks"),
+    ("cluster",),
     (
         "api",
         "livestream",
@@ -69,6 +70,7 @@ HOMES = {
     "onnxruntime": ("runtimes",),
     "openvino": ("runtimes",),
     "PIL": ("train",),
+    "ray": ("cluster",),
     "rich": ("cli",),
     "safetensors": ("checkpoint",),
     "simplejpeg": ("media",),
@@ -81,7 +83,7 @@ HOMES = {
 }
 """The modules (with all below them) that may import a foreign library: there its exceptions are mapped."""
 
-OPTIONAL = ("cuda", "tensorrt", "tensorrt_rtx", "torch", "wgpu")
+OPTIONAL = ("cuda", "ray", "tensorrt", "tensorrt_rtx", "torch", "wgpu")
 STDLIB_ONLY = (
     "errors",
     "options",

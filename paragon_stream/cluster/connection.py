@@ -1,0 +1,123 @@
+"""The connection to a Ray cluster, or a cluster of one node that is started for one render."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import re
+import secrets
+import signal
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.pipeline.interrupt import REQUESTS
+
+LOCAL = "local"
+_AUTO = "auto"
+_ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+_STORE_BYTES = 128 << 20
+"""Of the object store of a local cluster: it holds finished chunks on their way, and pieces of the source."""
+
+_log = logging.getLogger(__name__)
+
+
+def parse_address(value: str) -> str:
+    """`value` if it names a cluster. Raises UsageError."""
+    if value in (_AUTO, LOCAL) or _ADDRESS.fullmatch(value):
+        return value
+    raise UsageError(f"--cluster {value} is no address: give auto, local or host:port")
+
+
+def load_ray() -> Any:
+    """The package Ray. Raises UsageError where it is not installed."""
+    try:
+        return importlib.import_module("ray")
+    except ImportError:
+        raise UsageError("--cluster needs Ray: pip install 'paragon-stream[cluster]'") from None
+
+
+class Connection:
+    """Use `with`. `ray` is the package, `local` says that the cluster is this render's own.
+
+    A connection that the process has already is used, and stays. Raises UsageError without Ray or for an
+    address that is none, EngineError where no cluster answers.
+    """
+
+    def __init__(self, address: str, *, cpus: int | None = None) -> None:
+        """`cpus` of a local cluster; all of this machine by default."""
+        self.local = parse_address(address) == LOCAL
+        if self.local and "ray" not in sys.modules:  # which reads this when it is imported
+            _prepare_local()
+        self.ray = load_ray()
+        importlib.import_module("ray.util.scheduling_strategies")
+        self._ours = not self.ray.is_initialized()
+        if not self._ours:
+            return
+        if self.local:
+            options: dict[str, Any] = {
+                "num_cpus": cpus or _usable_cpus(),
+                "object_store_memory": _STORE_BYTES,
+                "include_dashboard": False,
+            }
+        else:
+            options = {"address": address}
+        handlers = _handlers()
+        try:
+            self.ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+            self.ray.shutdown()
+            raise EngineError(_sentence(address, error)) from error
+        finally:
+            _restore(handlers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ours:
+            handlers = _handlers()
+            self.ray.shutdown()
+            _restore(handlers)
+
+
+def _prepare_local() -> None:
+    """Defaults of a cluster that nobody else is to join: Ray reads them from the environment only."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as nice as this process, no nicer
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _handlers() -> dict[int, Any]:
+    """Ray takes SIGTERM over; a render has its own way to end."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.getsignal(number) for number in REQUESTS}
+
+
+def _restore(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:
+            signal.signal(number, handler)
+
+
+def _sentence(address: str, error: Exception) -> str:
+    if address == _AUTO:
+        return (
+            "this machine belongs to no Ray cluster: start one with `ray start --head`, "
+            "give its address as host:port, or use --cluster local"
+        )
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"no Ray cluster can be used at {address}: {first}"

@@ -1,0 +1,111 @@
+"""Workers on the machines of a cluster: how many each machine has room for, and their actors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paragon_stream.cluster.worker import ChunkWorker, Order
+from paragon_stream.runtimes import CPU_ENGINES
+
+THREADS = 4
+"""Of a worker, unless `--threads` says otherwise: one that has a machine to itself, or shares it, keeps as
+many busy without waiting for each other."""
+_GPU_ENGINES = ("cuda", "tensorrt", "tensorrt-rtx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A machine of the cluster. `id` is Ray's, `name` what people call it."""
+
+    id: str
+    name: str
+    cpus: int
+    gpus: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What one worker takes of a machine, and how many of them it has room for."""
+
+    workers: int
+    cpus: int
+    gpus: int
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Seat:
+    """A worker: its actor, and what it is doing. `number` is the chunk that it renders."""
+
+    id: int
+    node: Node
+    actor: Any
+    ready: bool = False
+    number: int | None = None
+    asked: Any = None
+    """What will say how far it is."""
+    rendered: int = 0
+    """Frames of its finished chunks."""
+    since: float = 0.0
+    """When it began with its chunk."""
+    busy: float = 0.0
+    """Seconds that those took."""
+
+
+def nodes_of(ray: Any) -> list[Node]:
+    """The machines that are alive, each with a name of its own."""
+    alive = [each for each in ray.nodes() if each["Alive"]]
+    names = Counter(each["NodeManagerHostname"] for each in alive)
+    return [
+        Node(
+            id=each["NodeID"],
+            name=_name(each, shared=names[each["NodeManagerHostname"]] > 1),
+            cpus=int(each["Resources"].get("CPU", 0)),
+            gpus=int(each["Resources"].get("GPU", 0)),
+        )
+        for each in alive
+    ]
+
+
+def room_on(node: Node, engine: str, threads: int | None, *, local: bool) -> Room:
+    """How `node` is shared among workers of `engine`.
+
+    Engines for GPUs, and `auto` where there is one, get a GPU each. Others get `threads` CPUs each, by
+    default one on a `local` cluster and otherwise up to THREADS.
+    """
+    if engine in _GPU_ENGINES or (engine not in CPU_ENGINES and node.gpus):
+        workers = node.gpus
+        return Room(workers=workers, cpus=max(1, node.cpus // max(workers, 1)), gpus=1)
+    cpus = threads or (1 if local else max(1, min(THREADS, node.cpus)))
+    return Room(workers=node.cpus // cpus, cpus=cpus, gpus=0)
+
+
+@dataclass(kw_only=True)
+class Hall:
+    """Makes seats. `server` is the actor that hands out the source."""
+
+    ray: Any
+    order: Order
+    server: Any
+    made: int = field(default=0, init=False)
+
+    def seat(self, node: Node, room: Room) -> Seat:
+        """A worker on `node`; nothing of it has begun yet."""
+        self.made += 1
+        strategies = self.ray.util.scheduling_strategies
+        worker = self.ray.remote(concurrency_groups={"aside": 1})(ChunkWorker)  # see `Driver._aside`
+        actor = worker.options(
+            num_cpus=room.cpus,
+            num_gpus=room.gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(node.id, soft=False),
+        ).remote(node.name, {**self.order, "threads": room.cpus}, self.server)
+        return Seat(id=self.made, node=node, actor=actor)
+
+
+def _name(facts: Mapping[str, Any], *, shared: bool) -> str:
+    host = str(facts["NodeManagerHostname"])
+    return f"{host}/{facts['NodeID'][:4]}" if shared else host

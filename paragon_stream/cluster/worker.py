@@ -1,0 +1,144 @@
+"""What a worker process of the cluster does: it opens one session, and renders chunks as it is asked to.
+
+The class is an actor's, made by Ray from its name: no code travels, and arguments and results are plain data.
+Where this machine sees the folder of chunks, files are written there; elsewhere they return in the result.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypedDict
+
+from paragon_stream.chunks.folder import ChunkFolder
+from paragon_stream.chunks.plan import ChunkPlan
+from paragon_stream.chunks.render import ChunkRenderer, Here
+from paragon_stream.cluster.connection import load_ray
+from paragon_stream.cluster.source_copy import SourceCopy
+from paragon_stream.errors import InputError, Interrupted, ParagonError
+from paragon_stream.media.facts.fingerprint import fingerprint
+from paragon_stream.media.images.numbering import numbering
+from paragon_stream.render.progress import RenderProgress
+
+
+class Order(TypedDict):
+    """What every worker of a render is given."""
+
+    plan: str
+    """`ChunkPlan.to_json`."""
+    token: tuple[str, str]
+    """Name and content of a file in the folder of chunks: machines that read it there see that folder."""
+    weights: tuple[str, bytes] | None
+    """Name and content of the file of weights, if it is not a shipped one."""
+    threads: int | None
+
+
+class Outcome(TypedDict):
+    """Of a call. `error` is a sentence; "" where there was none."""
+
+    error: str
+    record: str
+    """`ChunkRecord.to_json`, of a chunk."""
+    data: bytes | None
+    """The chunk's file, from a machine that does not see the folder of chunks."""
+
+
+class ChunkWorker:
+    """One session on one machine. Ray calls `open` first, then `render`; `done` and `stop` at any time."""
+
+    def __init__(self, name: str, order: Order, server: Any) -> None:
+        """`name` is the machine's in reports; `server` is the actor of a `BlockServer`."""
+        self._name, self._order, self._server = name, order, server
+        self._plan = ChunkPlan.from_json(order["plan"])
+        self._folder = ChunkFolder(self._plan.destination)
+        self._opened = ExitStack()
+        self._renderer: ChunkRenderer | None = None
+        self._shared = False
+        self._scratch = Path()
+        self._now = (-1, 0)
+        """The number of the chunk that is being rendered, and how many of its frames are done."""
+        self._stopping = threading.Event()
+
+    def open(self) -> Outcome:
+        """Find or fetch the files, and compile the engine."""
+        try:
+            self._open()
+        except ParagonError as error:
+            self._opened.close()
+            return _outcome(error=str(error))
+        return _outcome()
+
+    def render(self, number: int) -> Outcome:
+        """Render chunk `number`."""
+        assert self._renderer is not None, "it was opened"
+        self._stopping.clear()
+        self._now = number, 0
+        try:
+            record, file = self._renderer.render(number, self._note)
+            data = None
+            if self._shared:
+                self._folder.take(record, file)
+            elif file is not None:
+                data = file.read_bytes()
+            return _outcome(record=record.to_json(), data=data)
+        except ParagonError as error:
+            return _outcome(error=str(error))
+        finally:
+            self._now = -1, 0
+
+    def done(self) -> tuple[int, int]:
+        """The number of the chunk that is being rendered (−1: none), and how many of its frames are done."""
+        return self._now
+
+    def stop(self, number: int) -> None:
+        """Give chunk `number` up, if it is being rendered."""
+        if self._now[0] == number:
+            self._stopping.set()
+
+    def close(self) -> None:
+        """Remove what is in the making."""
+        self._opened.close()
+
+    def _open(self) -> None:
+        name, content = self._order["token"]
+        token = self._folder.path / name
+        self._shared = token.is_file() and token.read_text("utf-8") == content
+        # Beside the chunks a file in the making is renamed; elsewhere it is on this machine's own disk.
+        beside = self._folder.path if self._shared else None
+        self._scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=beside))
+        self._opened.callback(shutil.rmtree, self._scratch, ignore_errors=True)
+        weights = None
+        if self._order["weights"] is not None:
+            file, data = self._order["weights"]
+            weights = self._scratch / file
+            weights.write_bytes(data)
+        here = Here(source=self._source(), weights=weights, threads=self._order["threads"])
+        self._renderer = ChunkRenderer(self._plan, self._scratch, here, node=self._name)
+        self._opened.callback(self._renderer.close)
+
+    def _source(self) -> Path | None:
+        """A copy of the source; None where this machine sees the source itself."""
+        source, content = Path(self._plan.request.source), self._plan.identity["source data"]
+        if numbering(source) is not None:
+            return None
+        try:
+            if fingerprint(source) == content:
+                return None
+        except InputError:
+            pass
+        ray = load_ray()
+        copy = SourceCopy(source.name, content, lambda number: ray.get(self._server.block.remote(number)))
+        self._opened.callback(copy.close)
+        return copy.path
+
+    def _note(self, progress: RenderProgress) -> None:
+        self._now = self._now[0], progress.frames
+        if self._stopping.is_set():
+            raise Interrupted("the chunk was given up")
+
+
+def _outcome(*, error: str = "", record: str = "", data: bytes | None = None) -> Outcome:
+    return {"error": error, "record": record, "data": data}

@@ -1,0 +1,74 @@
+"""A render on several nodes of a Ray cluster is one machine's render, whatever happens to the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chunk_material import LOSSLESS, assert_same
+from clips import make_clip
+
+import paragon_stream
+from paragon_stream.errors import UsageError
+
+pytest.importorskip("ray", reason="needs the extra [cluster]")
+
+from cluster_material import TestCluster, ray_cluster
+
+FRAMES = 120
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cluster") / "in.mkv"
+    options = {"g": "20", "preset": "fast", "bf": "2", "x264-params": "crf=30"}
+    return make_clip(path, frames=FRAMES, audio="aac", subtitles="subrip", chapters=2, options=options)
+
+
+@pytest.fixture(scope="module")
+def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One machine's render."""
+    path = tmp_path_factory.mktemp("whole") / "one.mkv"
+    paragon_stream.upscale(clip, path, **LOSSLESS)
+    return path
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[TestCluster]:
+    with ray_cluster(tmp_path) as made:
+        yield made
+
+
+def render(clip: Path, out: Path, cluster: TestCluster, **options: Any) -> paragon_stream.Report:
+    return paragon_stream.upscale(
+        clip, out, cluster=cluster.address, **{"chunk_seconds": 0.8, **LOSSLESS, **options}
+    )
+
+
+def test_two_nodes_and_one_of_another_version(
+    clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster
+) -> None:
+    cluster.add(seconds_per_frame=0.02)
+    cluster.add(seconds_per_frame=0.02)
+    cluster.add(pyav="1.2.3")
+    seen = []
+    report = render(clip, tmp_path / "out.mkv", cluster, on_progress=seen.append)
+    assert_same(tmp_path / "out.mkv", whole)
+    assert len({chunk.node for chunk in report.chunks}) == 2
+    assert len(report.chunks) == 6 and all(chunk.tries >= 1 for chunk in report.chunks)
+    assert any("PyAV 1.2.3 instead of" in each and "does not take part" in each for each in report.warnings)
+    assert max(len(progress.nodes) for progress in seen) >= 2
+    assert any(progress.frames for progress in seen)
+    assert not (tmp_path / "out.mkv.paragon").exists()
+
+
+def test_what_cannot_be_rendered_on_a_cluster(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no address"):
+        paragon_stream.upscale(clip, tmp_path / "out.mkv", cluster="somewhere")
+    with pytest.raises(UsageError, match="constant quality"):
+        paragon_stream.upscale(clip, tmp_path / "out.mkv", cluster="local", encoder_options={"b": "1M"})
+    with pytest.raises(UsageError, match="for --cluster"):
+        paragon_stream.upscale(clip, tmp_path / "out.mkv", chunk_seconds=3)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,120 @@
+"""Ray clusters of several nodes on this machine, with workers as slow, or as old, as a test wants them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+STORE = 80 << 20
+"""Bytes of an object store: Ray's least."""
+
+_FAST_HEALTH = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+_PATCHES = '''"""Run by every Python process of a node, before anything else."""
+import os, time
+
+if pause := float(os.environ.get("TEST_SECONDS_PER_FRAME", "0")):
+    from paragon_stream.media.output.piece_writer import PieceWriter
+
+    write = PieceWriter.write
+
+    def slow(self, planes, timing):
+        time.sleep(pause)
+        write(self, planes, timing)
+
+    PieceWriter.write = slow
+if version := os.environ.get("TEST_PYAV_VERSION"):
+    import av
+
+    av.__version__ = version
+'''
+
+
+class TestCluster:
+    """`address` is what --cluster takes. The head has no CPU of its own."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        from ray.cluster_utils import Cluster
+
+        os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - a busy machine would not get to them
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        self._patches = folder / "patches"
+        self._patches.mkdir(exist_ok=True)
+        (self._patches / "sitecustomize.py").write_text(_PATCHES)
+        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
+        self.cluster: Any = Cluster(
+            initialize_head=True, head_node_args={**head, "_system_config": _FAST_HEALTH}
+        )
+        self.address = self.cluster.address
+
+    def add(self, *, cpus: int = 1, seconds_per_frame: float = 0.0, pyav: str = "") -> Any:
+        """A node; its workers take at least so long for a frame, or say that they have another PyAV."""
+        variables = {
+            "PYTHONPATH": str(self._patches),
+            "TEST_SECONDS_PER_FRAME": str(seconds_per_frame),
+            "TEST_PYAV_VERSION": pyav,
+        }
+        return self.cluster.add_node(num_cpus=cpus, object_store_memory=STORE, env_vars=variables)
+
+    def kill_node(self, node: Any) -> None:
+        """As if its power had failed."""
+        self.cluster.remove_node(node, allow_graceful=False)
+
+    def workers(self, node: Any = None) -> list[psutil.Process]:
+        """The processes that render, of one node or of all."""
+        found = []
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if "ChunkWorker" in " ".join(process.cmdline()) and (
+                    node is None or process.ppid() == node.all_processes["raylet"][0].process.pid
+                ):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def close(self) -> None:
+        import ray
+
+        if ray.is_initialized():
+            ray.shutdown()
+        self.cluster.shutdown()
+
+
+@contextmanager
+def ray_cluster(folder: Path) -> Iterator[TestCluster]:
+    cluster = TestCluster(folder)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def once(condition: Callable[[Any], bool], action: Callable[[], None]) -> Callable[[Any], None]:
+    """What `on_progress` takes: does `action` when `condition` first holds for the progress."""
+    happened: list[float] = []
+
+    def look(progress: Any) -> None:
+        if not happened and condition(progress):
+            happened.append(time.monotonic())
+            action()
+
+    look.happened = happened  # type: ignore[attr-defined]
+    return look
+
+
+def kill(process: psutil.Process) -> None:
+    os.kill(process.pid, signal.SIGKILL)
