@@ -16,7 +16,7 @@ def attempt(worker: int, node: str, begun: float = 0.0) -> Attempt:
 
 
 def test_chunks_go_out_in_order_and_once() -> None:
-    schedule = Schedule({n: 100 for n in range(4)}, done=[1])
+    schedule = Schedule(dict.fromkeys(range(4), 100), done=[1])
     given = []
     for worker in range(4):
         number = schedule.choose("a", ["a"], 0.0, {})
