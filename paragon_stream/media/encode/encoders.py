@@ -55,6 +55,19 @@ class Encoder:
         """The formats it takes that frame jobs can make, by FFmpeg name."""
         return _pixel_formats(self.name)
 
+    def takes(self, crf: float | None, preset: str | None) -> bool:
+        """Whether it has what was asked for; None is nothing."""
+        return (crf is None or self.crf is not None) and (preset is None or preset in self.presets)
+
+    def holds(self, wanted: PixelFormat) -> PixelFormat | None:
+        """`wanted`, or the format with the same samples in another order, such as yuv420p10le of p010le; None
+        if it takes neither."""
+        if wanted.name in self.pixel_formats:
+            return wanted
+        like = self.closest(wanted)
+        same = like is not None and (like.depth, like.subsampling) == (wanted.depth, wanted.subsampling)
+        return like if same else None
+
     def closest(self, source: PixelFormat, *, finer: bool = False) -> PixelFormat | None:
         """The format it takes that is `source`, or the nearest one that loses nothing of it; None if none.
 

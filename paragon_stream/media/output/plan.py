@@ -219,24 +219,35 @@ def _choose(container: Container, source: PixelFormat, options: OutputOptions) -
             encoder = find_encoder(options.codec)
         likes = (source, without_alpha(source))
         nearest = (encoder.closest(like, finer=finer) for like in likes for finer in (False, True))
-        chosen = wanted or next(filter(None, nearest), source)
+        chosen = (encoder.holds(wanted) or wanted) if wanted else next(filter(None, nearest), source)
         check_pixel_format(encoder, chosen)
         return encoder, chosen
     candidates = [find_encoder(name) for name in container.encoders]
-    for like in _acceptable(source):
+    likes = list(_acceptable(source))
+    if fitting := [encoder for encoder in candidates if encoder.takes(options.crf, options.preset)]:
+        if len(fitting) < len(candidates):  # the one that loses nothing may be among the others
+            likes += _shallower(source)
+        candidates = fitting
+    for like in likes:
         for encoder in candidates:
             deep = (wanted or source).depth > 8
             if encoder.name == "libx264" and deep:
                 continue  # players decode 10-bit HEVC in hardware, 10-bit H.264 hardly any
             if wanted is not None:
-                if wanted.name in encoder.pixel_formats:
-                    return encoder, wanted
+                if (pixels := encoder.holds(wanted)) is not None:
+                    return encoder, pixels
             elif (pixels := encoder.closest(like)) is not None:
+                return encoder, pixels
+    for like in likes if wanted is None and len(candidates) < len(container.encoders) else ():
+        for encoder in candidates:
+            if (pixels := encoder.closest(like, finer=True)) is not None:
                 return encoder, pixels
     names = " nor ".join(encoder.name for encoder in candidates)
     what = (wanted or source).name
     raise UsageError(
-        f"neither {names} takes {what} in {container.name}: write to .mkv, or choose --codec or --pix-fmt"
+        f"neither {names} takes {what} in {container.name}: "
+        + ("" if container.name == "mkv" else "write to .mkv, or ")
+        + ("choose another --pix-fmt, or --codec" if wanted else "choose --codec or --pix-fmt")
     )
 
 
@@ -247,6 +258,13 @@ def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
     if source.has_alpha and source.depth > 10 and (ten := planar_like(source, depth=10)) is not None:
         likes.append(ten)
     return dict.fromkeys([*likes, without_alpha(source)])
+
+
+def _shallower(source: PixelFormat) -> list[PixelFormat]:
+    """`source` without alpha in fewer bits, as far as it has more."""
+    colors = without_alpha(source)
+    found = [planar_like(colors, depth=depth) for depth in (12, 10) if depth < colors.depth]
+    return [format for format in found if format is not None]
 
 
 def convertible(source: PixelFormat, wanted: PixelFormat) -> bool:

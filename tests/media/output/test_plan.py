@@ -35,6 +35,37 @@ def with_format(info: MediaInfo, name: str) -> MediaInfo:
 
 
 @pytest.mark.parametrize(
+    ("source", "suffix", "options", "encoder", "format", "loss"),
+    [
+        ("yuva420p", "mkv", {"crf": 20}, "libx264", "yuv420p", "transparency"),
+        ("yuva420p", "mkv", {"preset": "fast"}, "libx264", "yuv420p", "transparency"),
+        ("yuva444p10le", "mov", {"crf": 20}, "libx265", "yuv444p10le", "transparency"),
+        ("rgba", "mp4", {"preset": "slow"}, "libx265", "gbrp", "transparency"),
+        ("yuv420p16le", "mkv", {"crf": 20}, "libx265", "yuv420p12le", "12 bits"),
+        ("yuv411p", "mkv", {"crf": 20}, "libx264", "yuv422p", ""),
+        ("yuv420p", "mkv", {"crf": 20}, "libx264", "yuv420p", ""),
+    ],
+)
+def test_quality_and_preset_choose_an_encoder_that_has_them(
+    clip: MediaInfo, tmp_path: Path, source: str, suffix: str, options: dict[str, object], encoder: str,
+    format: str, loss: str,
+) -> None:  # fmt: skip
+    plan = planned(with_format(clip, source), f"out.{suffix}", tmp_path, **options)
+    assert plan.job is not None
+    assert (plan.job.encoder.name, plan.target.pixel_format.name) == (encoder, format)
+    assert any(loss in each for each in plan.losses) if loss else not plan.losses
+
+
+@pytest.mark.parametrize(("wanted", "codec"), [("p010le", None), ("p010le", "libx265"), ("nv12", "ffv1")])
+def test_a_format_in_another_order_is_the_same_format(
+    clip: MediaInfo, tmp_path: Path, wanted: str, codec: str | None
+) -> None:
+    plan = planned(clip, "out.mkv", tmp_path, pix_fmt=wanted, codec=codec)
+    found, asked = plan.target.pixel_format, pixel_format(wanted)
+    assert (found.depth, found.subsampling, found.family) == (asked.depth, asked.subsampling, asked.family)
+
+
+@pytest.mark.parametrize(
     ("source", "suffix", "encoder", "format"),
     [
         ("yuv420p", "mkv", "libx264", "yuv420p"),
