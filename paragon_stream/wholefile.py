@@ -28,13 +28,20 @@ def fitting(name: str, suffix: str) -> str:
     return kept + digits + suffix
 
 
+def behind_links(path: Path) -> Path:
+    """The file that is written under the name `path`: what a symbolic link leads to, else `path` itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file to write to, which gets the name `path` when the block ends and vanishes if the block fails.
 
+    Where `path` is a symbolic link, it stays, and the file that it leads to is written.
     What stood under the name is replaced in one step; with `overwrite` False it stays and is an error.
     Raises OutputError for that and for every OSError, those of the block included (a full disk).
     """
+    path = behind_links(path)
     passing = path.with_name(fitting(f".{path.name}", f".{secrets.token_hex(4)}.part"))
     try:
         try:

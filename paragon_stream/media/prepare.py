@@ -87,15 +87,15 @@ def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:
     # In a gap of the picture the sound goes on: then the wish itself is the beginning.
     begins_with_frame = time - cut.start <= max(interval, 2 * video.time_base) * 2
     cut = Cut(start=time if begins_with_frame else cut.start, end=cut.end)
-    return replace(info, cut=cut, video=replace(video, frames=_frames(info, cut)))
+    return replace(info, cut=cut, video=replace(video, frames=_frames(info, cut, time)))
 
 
 _ROUNDING = Fraction(1, 20)
 """Of a frame: headers give lengths in milliseconds, or as floats."""
 
 
-def _frames(info: MediaInfo, cut: Cut) -> int | None:
-    """How many frames to expect in `cut`; an estimate."""
+def _frames(info: MediaInfo, cut: Cut, first: Fraction) -> int | None:
+    """How many frames to expect in `cut`, whose `first` one is shown at that time; an estimate."""
     video = info.video
     begin = (video.start_pts or 0) * video.time_base
     end = cut.end
@@ -105,10 +105,13 @@ def _frames(info: MediaInfo, cut: Cut) -> int | None:
         end = source_end if end is None else min(end, source_end)
     if end is None or not video.shown_rate:
         return None
-    return max(1, math.ceil((end - cut.start) * video.shown_rate - _ROUNDING))
+    return max(1, math.ceil((end - first) * video.shown_rate - _ROUNDING))
 
 
 def _nothing_there(info: MediaInfo, wanted: Range, end: Fraction | None) -> str:
+    begin = (info.video.start_pts or 0) * info.video.time_base - info.programme_start
+    if end is None and wanted.end is not None and begin >= wanted.end:
+        return f"{info.path} has no frame from {wanted}: its picture begins at {float(begin):.3f} s"
     if end is None:
         return f"{info.path} has no frame from {wanted}"
     length = float(end - info.programme_start)

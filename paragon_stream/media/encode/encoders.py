@@ -47,6 +47,8 @@ class Encoder:
     presets: tuple[str, ...] = ()
     parameters: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    least_side: int = 1
+    """Of the pictures that it encodes; smaller ones it refuses, or writes beyond its memory."""
     carries_sample_aspect: bool = True
     """Whether the coded stream itself says the sample aspect ratio."""
 
@@ -124,6 +126,7 @@ ENCODERS = (
         preset="6",
         presets=tuple(str(n) for n in range(13, -2, -1)),
         parameters="svtav1-params",
+        least_side=16,
         carries_sample_aspect=False,
     ),
     Encoder(
@@ -366,6 +369,11 @@ def try_open(job: EncoderJob) -> None:
     an option, or ignores a part of its own parameter list.
     """
     encoder = job.encoder
+    if min(job.format.width, job.format.height) < encoder.least_side:
+        raise UsageError(
+            f"{encoder.name} cannot encode {job.format.width}x{job.format.height}: "
+            f"its least size is {encoder.least_side}x{encoder.least_side}"
+        )
     context: Any = av.VideoCodecContext.create(encoder.name, "w")
     configure(context, job)
     try:

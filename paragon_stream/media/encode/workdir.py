@@ -20,7 +20,7 @@ from typing import BinaryIO
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.json_text import json_text
 from paragon_stream.media.ffmpeg.errors import reason
-from paragon_stream.wholefile import fitting
+from paragon_stream.wholefile import behind_links, fitting
 
 logger = logging.getLogger(__name__)
 _LOCK = "lock"
@@ -38,6 +38,7 @@ def check_destination(destination: Path, source: Path | None, *, overwrite: bool
     Raises UsageError if `destination` is the source, and OutputError if it exists (without `overwrite`), is
     not a file, or its folder is missing or cannot be written.
     """
+    destination = behind_links(destination)
     folder = destination.parent
     if source is not None:
         for taken in (destination, work_folder(destination) / destination.name):
@@ -84,6 +85,7 @@ class WorkDir:
         identity: Mapping[str, str] | None = None,
         resume: bool = False,
     ) -> None:
+        destination = behind_links(destination)
         self.destination = destination
         self.overwrite = overwrite
         self.folder = work_folder(destination)

@@ -137,6 +137,10 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 def _explanation(path: Path, head: bytes, error: BaseException) -> str:
     """Why FFmpeg may have refused `path`, whose first bytes are `head`."""
+    if head.startswith(b"YUV4MPEG2 ") and b" Im" in head.partition(b"\n")[0]:
+        return f"{path} is y4m of mixed interlaced and progressive frames (Im), which FFmpeg does not read"
+    if head.startswith(b"YUV4MPEG2 "):
+        return f"{path} is y4m with a header that FFmpeg does not read: {reason(error)}"
     if _looks_like_text(head):
         return f"{path} is a text file, not a video"
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"moof", b"styp", b"wide", b"free"):

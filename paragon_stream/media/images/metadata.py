@@ -1,14 +1,16 @@
 """What an image file says beside its pixels, read from one kind of file and put into another.
 
-Carried: the ICC profile and Exif, of any kind into any kind but BMP; and from PNG to PNG the chunks that say
-the same as an ICC profile in fewer bytes, and the texts, XMP among them. The print size goes from PNG and
-JPEG to either. The orientation is not carried: what writes the picture turns it, and Exif says "upright".
+Carried: the ICC profile and Exif, of any kind into any kind but BMP; XMP among PNG, JPEG and WebP; from PNG
+to PNG the chunks that say the same as an ICC profile in fewer bytes, and the texts. The print size goes
+from PNG and JPEG to either. The orientation is not carried: what writes the picture turns it, and Exif says
+"upright".
 
 Layouts: PNG third edition (W3C), JFIF (ITU-T T.871), Exif 3.0 (CIPA DC-008), ICC.1 annex B, WebP (RFC 9649).
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,10 @@ _SCREENS = tuple((round(dpi * _INCH),) * 2 for dpi in (72, 96))
 _JFIF_MARK = b"JFIF\0"
 _EXIF_MARK, _ICC_MARK = b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+_PNG_XMP_MARK = b"XML:com.adobe.xmp\0"
+_LONG_XMP_MARK = b"http://ns.adobe.com/xmp/extension/\0"
+"""Of what did not fit into one segment of a JPEG (XMP part 3, 1.1.3.1)."""
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)\d")
 _MAX_SEGMENT = 65_533
 
 
@@ -51,6 +57,8 @@ class Metadata:
 
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
+    """An XML document, as XMP (ISO 16684-1) lays it out."""
     orientation: int = 1
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     density: tuple[int, int] | None = None
@@ -88,13 +96,14 @@ def embed(kind: ImageKind, data: bytes, metadata: Metadata, size: tuple[int, int
     """
     icc = metadata.icc
     ours = exif.upright(metadata.exif, size) if metadata.exif else None
+    xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", metadata.xmp) if metadata.xmp else None
     match kind:
         case ImageKind.PNG:
-            return _write_png(data, icc, ours, _with_density(metadata))
+            return _write_png(data, icc, ours, _with_further(metadata, xmp))
         case ImageKind.JPEG:
-            return _write_jpeg(data, icc, ours, metadata.density)
+            return _write_jpeg(data, icc, ours, xmp, metadata.density)
         case ImageKind.WEBP:
-            return _write_webp(data, icc, ours, size)
+            return _write_webp(data, icc, ours, xmp, size)
         case ImageKind.TIFF:
             return tiff.write(data, icc, ours)
         case _:
@@ -105,8 +114,11 @@ def not_embedded(kind: ImageKind, metadata: Metadata) -> tuple[str, ...]:
     """What of `metadata` a file of `kind` will not say, in words."""
     lost = [*([metadata.further] if metadata.further else []), *metadata.uncarried]
     if kind is not ImageKind.PNG:
-        texts = (_text_name(body) for name, body in metadata.png_chunks if name in _PNG_TEXTS)
-        lost += dict.fromkeys(texts)
+        lost += ["text comments"] if any(name in _PNG_TEXTS for name, _ in metadata.png_chunks) else []
+    if metadata.xmp and kind not in (ImageKind.PNG, ImageKind.JPEG, ImageKind.WEBP):
+        lost.append("XMP")
+    if metadata.xmp and kind is ImageKind.JPEG and len(metadata.xmp) + len(_XMP_MARK) > _MAX_SEGMENT:
+        lost.append("XMP (larger than JPEG allows)")
     if kind not in (ImageKind.PNG, ImageKind.JPEG) and metadata.density not in (None, *_SCREENS):
         lost.append("print size")
     if kind is ImageKind.BMP:
@@ -128,7 +140,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _read_png(data: bytes, path: Path) -> Metadata:
-    icc = blob = density = None
+    icc = blob = density = xmp = None
     carried = []
     for name, body in _png_chunks(data):
         if name == b"acTL":
@@ -137,6 +149,8 @@ def _read_png(data: bytes, path: Path) -> Metadata:
             icc = zlib.decompress(bytes(body).split(b"\0", 1)[1][1:])
         elif name == b"eXIf":
             blob = bytes(body).removeprefix(_EXIF_MARK)
+        elif name == b"iTXt" and bytes(body[: len(_PNG_XMP_MARK)]) == _PNG_XMP_MARK:
+            xmp = _png_text(bytes(body))
         elif name in _PNG_CARRIED:
             carried.append((name, bytes(body)))
         elif name == b"pHYs":
@@ -145,20 +159,28 @@ def _read_png(data: bytes, path: Path) -> Metadata:
     return Metadata(
         icc=icc,
         exif=blob,
+        xmp=xmp,
         orientation=exif.orientation(blob),
         png_chunks=tuple(carried),
         density=density,
     )
 
 
-def _text_name(body: bytes) -> str:
-    return "XMP" if body.startswith(b"XML:com.adobe.xmp") else "text comments"
+def _png_text(body: bytes) -> bytes:
+    """The text of an iTXt chunk, which follows the keyword, two bytes about compression, and two strings."""
+    _, _, rest = body.partition(b"\0")
+    text = rest[2:].split(b"\0", 2)[2]
+    return zlib.decompress(text) if rest[0] else text
 
 
-def _with_density(metadata: Metadata) -> list[tuple[bytes, bytes]]:
-    """The chunks that a PNG gets, the print size (`pHYs`) among them."""
-    density = metadata.density
-    return [*metadata.png_chunks, *([(b"pHYs", struct.pack(">IIB", *density, 1))] if density else [])]
+def _with_further(metadata: Metadata, xmp: bytes | None) -> list[tuple[bytes, bytes]]:
+    """The chunks that a PNG gets, the print size (`pHYs`) and XMP among them."""
+    chunks, density = list(metadata.png_chunks), metadata.density
+    if density:
+        chunks.append((b"pHYs", struct.pack(">IIB", *density, 1)))
+    if xmp is not None:
+        chunks.append((b"iTXt", _PNG_XMP_MARK + bytes(4) + xmp))
+    return chunks
 
 
 def _png_chunk(name: bytes, body: Bytes) -> bytes:
@@ -207,6 +229,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _read_jpeg(data: bytes, path: Path) -> Metadata:
     blob: bytes | None = None
+    xmp: bytes | None = None
     profile: dict[int, bytes] = {}
     density: tuple[int, int] | None = None
     uncarried = []
@@ -220,7 +243,9 @@ def _read_jpeg(data: bytes, path: Path) -> Metadata:
         if marker == 0xE1 and body.startswith(_EXIF_MARK) and blob is None:
             blob = body[len(_EXIF_MARK) :]
         elif marker == 0xE1 and body.startswith(_XMP_MARK):
-            uncarried.append("XMP")
+            xmp = body[len(_XMP_MARK) :]
+        elif marker == 0xE1 and body.startswith(_LONG_XMP_MARK):
+            uncarried.append("XMP (its second part)")
         elif marker == 0xE2 and body.startswith(_ICC_MARK):
             profile[body[12]] = body[14:]
         elif marker == 0xE2 and body.startswith(_MPF_MARK):
@@ -235,6 +260,7 @@ def _read_jpeg(data: bytes, path: Path) -> Metadata:
     return Metadata(
         icc=icc,
         exif=blob,
+        xmp=xmp,
         orientation=exif.orientation(blob),
         density=density,
         uncarried=tuple(dict.fromkeys(uncarried)),
@@ -247,7 +273,11 @@ def _jpeg_segment(marker: int, body: bytes) -> bytes:
 
 
 def _write_jpeg(
-    data: bytes, icc: bytes | None, blob: bytes | None, density: tuple[int, int] | None
+    data: bytes,
+    icc: bytes | None,
+    blob: bytes | None,
+    xmp: bytes | None,
+    density: tuple[int, int] | None,
 ) -> list[Bytes]:
     """Behind JFIF's own APP0, which has to come first and gets the print size."""
     begin, at = next(((start, end) for marker, start, end in _segments(data) if marker == 0xE0), (0, 2))
@@ -257,6 +287,8 @@ def _write_jpeg(
     ours = []
     if blob is not None and len(_EXIF_MARK) + len(blob) <= _MAX_SEGMENT:
         ours.append(_jpeg_segment(0xE1, _EXIF_MARK + blob))
+    if xmp is not None and len(_XMP_MARK) + len(xmp) <= _MAX_SEGMENT:
+        ours.append(_jpeg_segment(0xE1, _XMP_MARK + xmp))
     if icc is not None:
         room = _MAX_SEGMENT - len(_ICC_MARK) - 2
         parts = [icc[start : start + room] for start in range(0, len(icc), room)]
@@ -278,8 +310,8 @@ def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _read_webp(data: bytes, path: Path) -> Metadata:
-    icc = blob = None
-    lossless, uncarried = False, []
+    icc = blob = xmp = None
+    lossless = False
     for name, body in _riff_chunks(data):
         if name in (b"ANIM", b"ANMF"):
             raise InputError(f"{path} {_ANIMATED}")
@@ -288,14 +320,14 @@ def _read_webp(data: bytes, path: Path) -> Metadata:
         elif name == b"EXIF":
             blob = bytes(body).removeprefix(_EXIF_MARK)
         elif name == b"XMP ":
-            uncarried.append("XMP")
+            xmp = bytes(body)
         lossless = lossless or name == b"VP8L"
     return Metadata(
         icc=icc,
         exif=blob,
+        xmp=xmp,
         orientation=exif.orientation(blob),
         lossless=lossless,
-        uncarried=tuple(uncarried),
     )
 
 
@@ -303,9 +335,11 @@ def _riff_chunk(name: bytes, body: Bytes) -> bytes:
     return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
-def _write_webp(data: bytes, icc: bytes | None, blob: bytes | None, size: tuple[int, int]) -> list[Bytes]:
-    """The extended form, VP8X, with a profile before the pixels and Exif behind them."""
-    if icc is None and blob is None:
+def _write_webp(
+    data: bytes, icc: bytes | None, blob: bytes | None, xmp: bytes | None, size: tuple[int, int]
+) -> list[Bytes]:
+    """The extended form, VP8X, with a profile before the pixels, Exif and XMP behind them."""
+    if icc is None and blob is None and xmp is None:
         return [data]
     chunks = [(name, body) for name, body in _riff_chunks(data) if name != b"VP8X"]
     # Lossless pictures say in bit 28 behind their signature byte whether they use alpha.
@@ -313,13 +347,14 @@ def _write_webp(data: bytes, icc: bytes | None, blob: bytes | None, size: tuple[
         name == b"ALPH" or (name == b"VP8L" and struct.unpack_from("<I", body, 1)[0] >> 28 & 1)
         for name, body in chunks
     )
-    flags = 0x20 * (icc is not None) | 0x10 * alpha | 0x08 * (blob is not None)
+    flags = 0x20 * (icc is not None) | 0x10 * alpha | 0x08 * (blob is not None) | 0x04 * (xmp is not None)
     width, height = (side - 1 for side in size)
     extended = struct.pack("<I", flags) + width.to_bytes(3, "little") + height.to_bytes(3, "little")
     ours: list[Bytes] = [_riff_chunk(b"VP8X", extended)]
     ours += [_riff_chunk(b"ICCP", icc)] if icc is not None else []
     ours += [_riff_chunk(name, body) for name, body in chunks]
     ours += [_riff_chunk(b"EXIF", blob)] if blob is not None else []
+    ours += [_riff_chunk(b"XMP ", xmp)] if xmp is not None else []
     length = 4 + sum(len(piece) for piece in ours)
     return [b"RIFF" + struct.pack("<I", length) + b"WEBP", *ours]
 

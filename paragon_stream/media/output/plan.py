@@ -139,7 +139,8 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     container = container_for(path)
     check_destination(path, info.path, overwrite=options.overwrite)
     source, video = info.video.format.pixel_format, info.video
-    encoder, pixels = _choose(container, source, options)
+    shape = placement.target(video.format)
+    encoder, pixels = _choose(container, source, options, min(shape.width, shape.height))
     target = target_format(video, placement, pixels)
     rate = video.shown_rate or FALLBACK_RATE
     job = EncoderJob(
@@ -203,8 +204,13 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     )
 
 
-def _choose(container: Container, source: PixelFormat, options: OutputOptions) -> tuple[Encoder, PixelFormat]:
-    """The encoder and the format of its frames: what was asked for, else what loses nothing of `source`."""
+def _choose(
+    container: Container, source: PixelFormat, options: OutputOptions, side: int
+) -> tuple[Encoder, PixelFormat]:
+    """The encoder and the format of its frames: what was asked for, else what loses nothing of `source`.
+
+    `side` is the lesser of the result's sides.
+    """
     wanted = requested_pixel_format(options.pix_fmt)
     if wanted is not None and not convertible(source, wanted):
         raise UsageError(
@@ -213,16 +219,17 @@ def _choose(container: Container, source: PixelFormat, options: OutputOptions) -
         )
     if options.codec is not None:
         if options.codec.lower() == NVENC:
-            default, _ = _choose(container, source, replace(options, codec=None))
+            default, _ = _choose(container, source, replace(options, codec=None), side)
             encoder = nvenc_like(default)
         else:
             encoder = find_encoder(options.codec)
-        likes = (source, without_alpha(source))
-        nearest = (encoder.closest(like, finer=finer) for like in likes for finer in (False, True))
+        near = (source, without_alpha(source))
+        nearest = (encoder.closest(like, finer=finer) for like in near for finer in (False, True))
         chosen = (encoder.holds(wanted) or wanted) if wanted else next(filter(None, nearest), source)
         check_pixel_format(encoder, chosen)
         return encoder, chosen
-    candidates = [find_encoder(name) for name in container.encoders]
+    every = [find_encoder(name) for name in container.encoders]
+    candidates = [encoder for encoder in every if encoder.least_side <= side] or every
     likes = list(_acceptable(source))
     if fitting := [encoder for encoder in candidates if encoder.takes(options.crf, options.preset)]:
         if len(fitting) < len(candidates):  # the one that loses nothing may be among the others

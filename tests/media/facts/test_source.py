@@ -130,3 +130,9 @@ def test_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
 def test_strings_are_paths_too(tmp_path: Path) -> None:
     with open_source(str(make_clip(tmp_path / "clip.mkv", frames=2))) as container:
         assert container.format.name == "matroska,webm"
+
+
+def test_y4m_that_ffmpeg_does_not_read_is_no_text_file(tmp_path: Path) -> None:
+    path = tmp_path / "im.y4m"
+    path.write_bytes(b"YUV4MPEG2 W16 H16 F25:1 Im A1:1 C420jpeg\nFRAME\n" + bytes(384))
+    assert "mixed interlaced" in complaint(path)

@@ -194,3 +194,14 @@ def test_the_cut_is_part_of_the_facts(tmp_path: Path) -> None:
     assert info.cut is None
     part = prepare(clip, SourceOptions(start="0.2", deinterlace=Deinterlace.OFF))
     assert replace(part, cut=None, video=replace(part.video, frames=info.video.frames)) == info
+
+
+def test_a_picture_that_begins_late(tmp_path: Path) -> None:
+    """The count is of the frames that are there; where none is, the sentence says when they begin."""
+    path = make_clip(
+        tmp_path / "in.mp4", pts=[38 + n for n in range(25)], time_base=Fraction(1, 25), audio="aac"
+    )
+    info = prepare(path, SourceOptions(duration=2))
+    assert info.video.frames == 12
+    with pytest.raises(InputError, match=r"its picture begins at 1\.5"):
+        prepare(path, SourceOptions(duration=1))

@@ -301,3 +301,12 @@ def test_suffixes_and_ticks() -> None:
         tick = mp4.video_tick(source)
         assert (source / tick).denominator == 1 and tick <= Fraction(1, 10000)
     assert mp4.video_tick(Fraction(1, 10**12)) == Fraction(1, 90000)
+
+
+def test_pictures_too_small_for_an_encoder(clip: MediaInfo, tmp_path: Path) -> None:
+    """SVT-AV1 writes beyond its memory there, and the process ends."""
+    small = replace(clip.video, format=replace(clip.video.format, width=4, height=2))
+    plan = planned(replace(clip, video=small), "out.webm", tmp_path)
+    assert plan.job is not None and plan.job.encoder.name == "libvpx-vp9"
+    with pytest.raises(UsageError, match="libsvtav1 cannot encode 8x4"):
+        planned(replace(clip, video=small), "out.webm", tmp_path, codec="av1")

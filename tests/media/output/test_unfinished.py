@@ -304,3 +304,18 @@ def test_a_y4m_file_that_cannot_be_opened_leaves_no_lock(
         with pytest.raises(OutputError, match="disk is full"), sink_for(clip, tmp_path / "out.y4m"):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("dangling", [True, False], ids=["dangling", "to a file"])
+def test_a_link_stays_and_what_it_leads_to_is_written(clip: Path, tmp_path: Path, dangling: bool) -> None:
+    real, link = tmp_path / "elsewhere" / "real.mkv", tmp_path / "out.mkv"
+    real.parent.mkdir()
+    if not dangling:
+        real.write_bytes(b"old")
+    link.symlink_to(real)
+    render(clip, link, overwrite=not dangling)
+    assert link.is_symlink() and not real.is_symlink()
+    assert probe(real).video.frames and sorted(p.name for p in tmp_path.iterdir()) == ["elsewhere", "out.mkv"]
+    with pytest.raises(OutputError, match="exists already"):
+        plan_output(probe(clip), link, 1)
