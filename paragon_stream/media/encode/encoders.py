@@ -19,6 +19,7 @@ import av
 
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import PIXEL_FORMATS, ColorRange, Family, FrameFormat, Layout, PixelFormat
+from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.info import HdrMetadata
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.log import captured_log
@@ -271,7 +272,7 @@ def encoder_settings(
         settings["profile"] = "4444" if format.subsampling == (0, 0) else "hq"
     own_list = [settings.get(encoder.parameters, "")] if encoder.parameters else []
     if hdr is not None:
-        own_list += hdr_parameters(encoder, hdr)
+        own_list += hdr_parameters(encoder.name, hdr)
     settings |= {key: str(value) for key, value in extra.items()}  # Python callers give numbers as well
     if encoder.parameters:
         joined = ":".join(filter(None, [*own_list, extra.get(encoder.parameters, "")]))
@@ -279,34 +280,6 @@ def encoder_settings(
         if joined:
             settings[encoder.parameters] = joined
     return settings
-
-
-def hdr_parameters(encoder: Encoder, hdr: HdrMetadata) -> list[str]:
-    """HDR10 static metadata as KEY=VALUE of the encoder's parameter list; empty where it has no such keys.
-
-    x264 and x265 count chromaticities in 1/50000 and luminance in 1/10000 cd/m², SVT-AV1 in plain units.
-    """
-    display, light = hdr.mastering_display, hdr.content_light
-    levels = f"{light[0]},{light[1]}" if light else None
-    if encoder.name == "libsvtav1" and display:
-        display = _in_plain_units(display)
-    keys = {
-        "libx264": ("mastering-display", "cll"),
-        "libx265": ("master-display", "max-cll"),
-        "libsvtav1": ("mastering-display", "content-light"),
-    }.get(encoder.name)
-    if keys is None:
-        return []
-    return [f"{key}={value}" for key, value in zip(keys, (display, levels), strict=True) if value]
-
-
-def _in_plain_units(display: str) -> str:
-    def plain(match: re.Match[str]) -> str:
-        unit = 10_000 if match["what"] == "L" else 50_000
-        first, second = (float(Fraction(int(match[n]), unit)) for n in ("first", "second"))
-        return f"{match['what']}({first:.6g},{second:.6g})"
-
-    return re.sub(r"(?P<what>G|B|R|WP|L)\((?P<first>\d+),(?P<second>\d+)\)", plain, display)
 
 
 class ColorNumbers(NamedTuple):

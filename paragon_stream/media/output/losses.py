@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paragon_stream.media.encode.encoders import Encoder, hdr_parameters
+from paragon_stream.media.encode.encoders import Encoder
+from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, VideoInfo
 from paragon_stream.media.facts.side_data import STEREO
@@ -16,7 +17,7 @@ from paragon_stream.options.output import TrackOptions
 def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
     kept = {STEREO} if video.stereo_mode and container.muxer in ("matroska", "webm") else set()
     losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
-    if video.hdr is not None and not hdr_parameters(encoder, video.hdr):
+    if video.hdr is not None and not hdr_parameters(encoder.name, video.hdr):
         losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
     if video.display_matrix is not None and not container.rotation:
         losses.append(f"{container.name} cannot store the rotation of the video")
