@@ -25,7 +25,7 @@ from paragon_stream.checkpoint.export import at_strength
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.conv import Conv
-from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
+from paragon_stream.framejob.onnx.network import emit_network
 from paragon_stream.runtimes import Flavour, Precision, SessionOptions, runtime
 from paragon_stream.runtimes.quiet_openvino import ov
 
@@ -97,7 +97,7 @@ def run_unfolded(
     weights: Weights, width: int, height: int, threads: int, precision: str
 ) -> Callable[[], object]:
     core = ov.Core()
-    model = core.read_model(emit_upstream_onnx(weights, width, height).SerializeToString())
+    model = core.read_model(emit_network(weights, size=(width, height)).SerializeToString())
     config = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == Precision.BF16 else "f32",
         "PERFORMANCE_HINT": "LATENCY",
@@ -119,10 +119,10 @@ def run_unfolded(
 def run_onnxruntime(weights: Weights, width: int, height: int, threads: int) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    model = emit_upstream_onnx(weights, width, height).SerializeToString()
+    model = emit_network(weights, size=(width, height)).SerializeToString()
     session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
     image = np.random.default_rng(0).random((1, 3, height, width), np.float32)
-    return lambda: session.run(None, {"in": image})
+    return lambda: session.run(None, {"input": image})
 
 
 def macs(job: FrameJob) -> int:

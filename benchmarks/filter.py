@@ -42,7 +42,7 @@ from paragon_stream.frame import (
     pixel_format,
 )
 from paragon_stream.framejob import allocate_planes, build_job
-from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
+from paragon_stream.framejob.onnx.network import emit_network
 from paragon_stream.runtimes import Flavour, SessionOptions, runtime
 
 WIDTH, HEIGHT, FPS = 960, 540, 24
@@ -144,7 +144,7 @@ def contestants(folder: Path, clip: Path, mlrt: Path | None) -> dict[str, Callab
     if mlrt is not None:
         network = folder / "upstream.onnx"
         weights = load_weights(variant="realtime", scale=2)
-        network.write_bytes(emit_upstream_onnx(weights, WIDTH, HEIGHT).SerializeToString())
+        network.write_bytes(emit_network(weights, size=(WIDTH, HEIGHT)).SerializeToString())
         plugins = mlrt / "vapoursynth" / "plugins"
         for namespace, library, provider in (
             ("ov", plugins / "ov" / "libvsov.so", 'device="CPU"'),

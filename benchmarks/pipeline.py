@@ -136,11 +136,11 @@ class NaiveChain:
     def __init__(self, out: Path) -> None:
         import onnxruntime
 
-        from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
+        from paragon_stream.framejob.onnx.network import emit_network
 
         video = probe(SAMPLE).video
         weights = load_weights(None, variant="realtime", scale=SCALE)
-        model = emit_upstream_onnx(weights, video.format.width, video.format.height)
+        model = emit_network(weights, size=(video.format.width, video.format.height))
         self.out = out
         self.session = onnxruntime.InferenceSession(
             model.SerializeToString(), providers=["CPUExecutionProvider"]
@@ -155,7 +155,7 @@ class NaiveChain:
             stream.pix_fmt = "yuv420p"
             for frame in source.decode(video):
                 rgb = frame.to_ndarray(format="rgb24").astype(np.float32) / 255
-                (result,) = self.session.run(None, {"in": rgb.transpose(2, 0, 1)[None]})
+                (result,) = self.session.run(None, {"input": rgb.transpose(2, 0, 1)[None]})
                 pixels = np.round(np.clip(result[0], 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
                 upscaled = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
                 upscaled.pts, upscaled.time_base = frame.pts, frame.time_base

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from paragon_stream.images import upscale_images as upscale_images
     from paragon_stream.live_session import LiveProgress as LiveProgress
     from paragon_stream.livestream import live as live
+    from paragon_stream.onnx_export import OnnxExport as OnnxExport
+    from paragon_stream.onnx_export import export_onnx as export_onnx
     from paragon_stream.render.plan import RenderPlan as RenderPlan
     from paragon_stream.render.plan import plan_render as plan_render
     from paragon_stream.render.progress import RenderProgress as RenderProgress
@@ -67,6 +69,7 @@ _HOMES = {
     "LiveReport": "paragon_stream.report",
     "LossError": "paragon_stream.errors",
     "ModelReport": "paragon_stream.report",
+    "OnnxExport": "paragon_stream.onnx_export",
     "OutputError": "paragon_stream.errors",
     "ParagonError": "paragon_stream.errors",
     "RenderPlan": "paragon_stream.render.plan",
@@ -77,6 +80,7 @@ _HOMES = {
     "StrengthReport": "paragon_stream.report",
     "Upscaler": "paragon_stream.upscaler",
     "UsageError": "paragon_stream.errors",
+    "export_onnx": "paragon_stream.onnx_export",
     "live": "paragon_stream.livestream",
     "plan_render": "paragon_stream.render.plan",
     "run": "paragon_stream.render.run",

@@ -58,9 +58,13 @@ def convert_weights(weights: Weights, path: Path, *, fuses: bool = False, overwr
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; --overwrite replaces it")
     written = fuse(weights) if fuses else weights
-    metadata = {**_UNSAID, "name": weights.name, **weights.metadata, **_facts(written.spec)}
-    save_weights(path, written.tensors, metadata)
+    save_weights(path, written.tensors, metadata_of(written))
     return written
+
+
+def metadata_of(weights: Weights) -> dict[str, str]:
+    """What a file of these weights says about itself."""
+    return {**_UNSAID, "name": weights.name, **weights.metadata, **_facts(weights.spec)}
 
 
 def export_weights(weights: Weights, strength: float, path: Path, *, overwrite: bool = False) -> None:

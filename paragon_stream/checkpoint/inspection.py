@@ -16,7 +16,7 @@ from paragon_stream.checkpoint.reader import read_checkpoint
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec, ReleaseSpec, Variant
 from paragon_stream.errors import CheckpointError
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")
 """Of files that hold weights."""
 
 _ONCE_A_PICTURE = re.compile(

@@ -1,4 +1,4 @@
-"""Files to tensors: safetensors and torch archives, unwrapped, with plain float32 values."""
+"""Files to tensors: safetensors, torch archives and our ONNX files, unwrapped, with plain float32 values."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
+from paragon_stream.checkpoint.onnx_file import looks_like_onnx, read_onnx
 from paragon_stream.checkpoint.torch_file import LEGACY_START, read_torch_file, widen_bfloat16
 from paragon_stream.errors import CheckpointError
 
@@ -43,15 +44,18 @@ def read_checkpoint(data: bytes) -> tuple[Tensors, dict[str, str]]:
     """Tensors by name and the metadata of a checkpoint file's bytes.
 
     Wrappers (`params_ema`, `params`, `state_dict`, `model`, `net`) are opened, the path components `module`
-    and `_orig_mod` dropped. Metadata exists in safetensors only. Messages of the CheckpointError raised here
-    start with "it": the caller puts the file's name in front.
+    and `_orig_mod` dropped. Metadata exists in safetensors and ONNX only. Messages of the CheckpointError
+    raised here start with "it": the caller puts the file's name in front.
     """
     if data[:2] == b"PK" or data.startswith(LEGACY_START):
         return _plain(_unwrap(read_torch_file(data))), {}
     if data[8:9] == b"{":
         raw, metadata = _read_safetensors(data)
         return _plain(raw), metadata
-    raise CheckpointError("it is neither a safetensors file nor a torch archive")
+    if looks_like_onnx(data):
+        raw, metadata = read_onnx(data)
+        return _plain(raw), metadata
+    raise CheckpointError("it is neither a safetensors file, nor a torch archive, nor an ONNX file")
 
 
 def _read_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paragon_stream.cli.export_onnx import onnx
 from paragon_stream.cli.export_shader import shader
 
 
@@ -13,3 +14,4 @@ def command() -> None:
 
 
 command.add_command(shader)
+command.add_command(onnx)

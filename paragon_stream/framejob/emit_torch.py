@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
-from paragon_stream.framejob.onnx.body import ATTENTION
 from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
+from paragon_stream.framejob.onnx.windows import ATTENTION
 
 type Operation = Callable[..., Tensor]
 
@@ -111,11 +111,13 @@ class _Translation:
         result = node.output[0]
         if node.op_type == "Softmax":
             self._attended[result] = self._attended[first]
+        elif node.op_type == "Add":
+            self._attended[result] = *self._attended[first], self._value(second)
         elif first in self._attended:
-            query, key = self._attended[first]
+            query, key, *masks = self._attended[first]
             key = key.transpose(-1, -2)
             self._values[result] = functional.scaled_dot_product_attention(
-                query, key, self._values[second], scale=1.0
+                query, key, self._values[second], masks[0] if masks else None, scale=1.0
             )
         else:
             self._attended[result] = self._values[first], self._values[second]

@@ -171,7 +171,7 @@ class FrameJob:
     @property
     def _maps_at_hr(self) -> int:
         """Feature maps at the large size that are alive at once, in those of the source's size."""
-        return 0 if self.older is None or self.older.lift is None else 3 * self.scale**2
+        return 3 * self.scale**2 if self.older and self.older.head else 0
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}, {self.spec}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paragon_stream.checkpoint.lines.discriminator import MUNetSpec
 from paragon_stream.checkpoint.lines.dual import DualSpec
 from paragon_stream.checkpoint.lines.feature import FeatureSpec, Tail
 from paragon_stream.checkpoint.reader import Tensors
@@ -29,8 +30,9 @@ class OlderNetwork:
 
     `sharpen` and `lift` are the MagicKernel (or the repetition) on feature maps: the low-pass at the source's
     size, and what makes s² phases of every map. `head` are the convolutions at the large size that are no
-    residual blocks, in order; all None or empty where a PixelShuffle tail collapses instead. `analyse` is the
-    first layer of v5's content analysis, on centred codes.
+    residual blocks, in order; all None or empty where a PixelShuffle tail collapses instead. Where v6 to v8
+    enlarge in stages, `head` is their last layer alone. `analyse` is the first layer of v5's content
+    analysis, on centred codes.
     """
 
     tensors: Tensors
@@ -42,14 +44,13 @@ class OlderNetwork:
 
 def check_has_job(spec: NetworkSpec) -> None:
     """Raises UsageError for networks that no frame job can be made of."""
-    if isinstance(spec, FeatureSpec):
-        return
-    if isinstance(spec, DualSpec) and not spec.attends and len(spec.packs) == 1:
-        return
-    raise UsageError(
-        f"there is no frame job of {spec}: its attention or its upsampling is not supported in video and "
-        "pictures yet; paragon_stream.models.load gives its torch module"
-    )
+    if isinstance(spec, MUNetSpec):
+        raise UsageError(f"{spec} is a discriminator: it judges pictures in training and makes none")
+    if not isinstance(spec, FeatureSpec | DualSpec):
+        raise UsageError(
+            f"there is no frame job of {spec}: video and pictures through it are not supported; "
+            "paragon_stream.models.load gives its torch module"
+        )
 
 
 def fold_older(tensors: Tensors, spec: NetworkSpec, source: ColorMap, target: ColorMap) -> OlderNetwork:
@@ -57,7 +58,12 @@ def fold_older(tensors: Tensors, spec: NetworkSpec, source: ColorMap, target: Co
     if isinstance(spec, DualSpec):
         name = "content_processor.content_analyzer.0"
         analyse = on_codes(tensors, name, source) if f"{name}.weight" in tensors else None
-        return OlderNetwork(tensors=tensors, analyse=analyse)
+        head: tuple[Conv, ...] = ()
+        if len(spec.packs) > 1:
+            gain = target.from_rgb * _detail_gain(tensors)
+            weight = np.einsum("or,rcyx->ocyx", gain, double(tensors["conv_out.weight"]))
+            head = (_square(weight, gain @ double(tensors["conv_out.bias"])),)
+        return OlderNetwork(tensors=tensors, analyse=analyse, head=head)
     assert isinstance(spec, FeatureSpec)
     if spec.tail is Tail.SHUFFLE:
         return OlderNetwork(tensors=tensors)
@@ -77,12 +83,15 @@ def fold_older(tensors: Tensors, spec: NetworkSpec, source: ColorMap, target: Co
     first = double(tensors[f"{spec.upsampler}.weight"]), double(tensors[f"{spec.upsampler}.bias"])
     last = np.einsum("or,rcyx->ocyx", target.from_rgb, double(tensors["conv_out.weight"]))
     last_bias = target.from_rgb @ double(tensors["conv_out.bias"])
-    head: tuple[Conv, ...]
     if spec.hr_blocks:
         head = (_square(*first), _square(last, last_bias))
     else:
         head = (_square(*_composed(first, (last, last_bias))),)
     return OlderNetwork(tensors=tensors, sharpen=sharpen, lift=lift, head=head)
+
+
+def _detail_gain(tensors: Tensors) -> float:
+    return float(tensors.get("global_detail_gain", np.float32(1)))
 
 
 def _each(weight: Doubles, features: int) -> Conv:
@@ -123,8 +132,8 @@ def tail_layers(tensors: Tensors, spec: NetworkSpec) -> Tensors:
     f, s = spec.features, spec.scale
     name, gain = "", 1.0
     if isinstance(spec, DualSpec):
-        name = spec.packs[0]
-        gain = float(tensors.get("global_detail_gain", np.float32(1)))
+        name = spec.packs[0] if len(spec.packs) == 1 else ""
+        gain = _detail_gain(tensors)
     elif isinstance(spec, FeatureSpec) and spec.tail is Tail.SHUFFLE:
         name = spec.upsampler
     zero = np.zeros((f * s * s, f, 3, 3), np.float32)

@@ -31,7 +31,8 @@ def put_border(net: nn.Module, spec: NetworkSpec, border: Border, x: Tensor) -> 
     margin, whole = 0, spec.window or 1
     size = (x.shape[2], x.shape[3])
     if border == "replicate":
-        margin = math.ceil(spec.margin / whole) * whole
+        even = math.lcm(2, whole)  # as frame jobs have it: generation 5's attention depends on the map's size
+        margin = math.ceil(spec.margin / even) * even
         x = extended(x, margin, whole)
     for module in net.modules():
         if isinstance(module, Windowed):

@@ -8,9 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
@@ -25,6 +28,7 @@ from paragon_stream.framejob.onnx.emit import (
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.calibration import Arrays
 from paragon_stream.runtimes.cpu import check_device, cores, in_words
 from paragon_stream.runtimes.engine_errors import engine_errors
 from paragon_stream.runtimes.tiles import in_tiles_if_large
@@ -57,6 +61,17 @@ class OnnxRuntime:
         session = in_tiles_if_large(job, compile_whole)
         logger.info("engine: ONNX Runtime %s, fp32, %s", ort.__version__, session.device)
         return session
+
+
+def run_model(
+    model: onnx.ModelProto, feeds: Sequence[Arrays], outputs: Sequence[str]
+) -> list[list[NDArray[Any]]]:
+    """The outputs of those names of any graph, for each set of inputs. Raises EngineError."""
+    options = ort.SessionOptions()
+    options.log_severity_level = _ONLY_ERRORS
+    with engine_errors("ONNX Runtime cannot run the graph"):
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=[_PROVIDER])
+        return [session.run(list(outputs), dict(each)) for each in feeds]
 
 
 class OnnxRuntimeSession:

@@ -13,7 +13,7 @@ import safetensors.numpy
 from network_reference import network, random_spec, random_weights
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.framejob.onnx.upstream import emit_upstream_onnx
+from paragon_stream.framejob.onnx.network import emit_network
 
 GOLDEN = [
     "p2head_realtime_x2",
@@ -29,12 +29,12 @@ ATTENTION = ["p2head_redphoto32_ws16_x2", "p2head_redpro32_ws16_x2"]  # fmt: ski
 
 
 def run_upstream(weights: Weights, image: np.ndarray) -> np.ndarray:
-    model = emit_upstream_onnx(weights, image.shape[3], image.shape[2])
+    model = emit_network(weights, size=(image.shape[3], image.shape[2]))
     onnx.checker.check_model(model, full_check=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"in": image})[0])
+    return np.asarray(session.run(None, {"input": image})[0])
 
 
 @pytest.mark.parametrize("name", [*GOLDEN, *ATTENTION])
@@ -48,9 +48,8 @@ def test_golden_answers(shared: Path, name: str) -> None:
     tolerance = 2e-5 * np.abs(golden["out"]).max()
     plain = network(weights, golden["in"][0].astype(np.float64))
     np.testing.assert_allclose(plain, golden["out"][0], rtol=1e-4, atol=tolerance)
-    if name in GOLDEN:  # the unfolded graph has no attention
-        got = run_upstream(weights, golden["in"])
-        np.testing.assert_allclose(got, golden["out"], rtol=1e-4, atol=tolerance)
+    got = run_upstream(weights, golden["in"])
+    np.testing.assert_allclose(got, golden["out"], rtol=1e-4, atol=tolerance)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.7])

@@ -16,9 +16,7 @@ from paragon_stream.framejob.fold_attention import (
     WindowAttention,
 )
 from paragon_stream.framejob.onnx.graph import OnnxGraph
-
-ATTENTION = "attention"
-"""Label of the products and the softmax of window attention, which some do as one operation."""
+from paragon_stream.framejob.onnx.windows import attend
 
 
 class Region(NamedTuple):
@@ -108,6 +106,4 @@ def _attend(graph: OnnxGraph, tokens: str, first: int, end: int) -> str:
     """Windows `first` to `end` of queries, keys and values [windows, 3 · HEADS, pixels, channels]."""
     part = graph.slice(tokens, [first], [end], [0])
     query, key, value = (graph.channels(part, HEADS * n, HEADS * (n + 1)) for n in range(3))
-    scores = graph.node("MatMul", [query, graph.transpose(key, [0, 1, 3, 2])], label=ATTENTION)
-    weights = graph.node("Softmax", [scores], axis=3, label=ATTENTION)
-    return graph.node("MatMul", [weights, value], label=ATTENTION)
+    return attend(graph, query, key, value)

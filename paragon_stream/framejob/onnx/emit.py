@@ -142,8 +142,11 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
     arrays = zip(output_names(target), tensor_shapes(target), target.pixel_format.stored, strict=True)
     for name, shape, stored in arrays:
         grid = shape[1:3] if len(stored) > 1 else shape[2:]
-        full = graph.constant(np.full((1, 1, *grid), peak))  # padding, and alpha where the source has none
-        parts = [planes.get(component, full) for component in stored]
+        # Padding, and alpha where the source has none, are full.
+        parts = [
+            planes[component] if component in planes else graph.constant(np.full((1, 1, *grid), peak))
+            for component in stored
+        ]
         value = graph.concat(parts)
         if len(stored) > 1:
             value = graph.transpose(value, [0, 2, 3, 1])
@@ -171,10 +174,10 @@ def _details(
             x = add_step(graph, x, step, region, windows=types.windows)
         x = graph.conv(x, job.mid, "mid")
     else:
-        older = OlderBody(graph, job.older, job.spec, region)
+        older = OlderBody(graph, job.older, job.spec, region, windows=types.windows)
         fused = graph.conv(older.body(x), job.mid, "mid")
         x = older.content(graph.add(fused, x) if isinstance(job.spec, FeatureSpec) else fused)
-        if job.older.lift is not None:
+        if job.older.head:
             large = older.head(x)
             return large, [
                 _from_large(graph, job, graph.channels(large, number, number + 1), plane)

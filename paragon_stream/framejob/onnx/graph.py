@@ -25,21 +25,25 @@ class OnnxGraph:
         conv_type: type[np.generic] = np.float32,
         *,
         filters_are_convolutions: bool = False,
+        keeps_names: bool = False,
     ) -> None:
-        """`conv_type`: what the network's convolutions compute in; their inputs have to be `narrowed`."""
+        """`conv_type`: what the network's convolutions compute in; their inputs have to be `narrowed`.
+        `keeps_names`: tensors of a state dict are stored under their names there, each by itself."""
         self.filters_are_convolutions = filters_are_convolutions
+        self.keeps_names = keeps_names
         self._name = name
         self._conv_type = conv_type
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+        self._named: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
-    def input(self, name: str, dtype: int, shape: Sequence[int]) -> str:
+    def input(self, name: str, dtype: int, shape: Sequence[int | str]) -> str:
         self._inputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
         return name
 
-    def output(self, value: str, name: str, dtype: int, shape: Sequence[int]) -> None:
+    def output(self, value: str, name: str, dtype: int, shape: Sequence[int | str]) -> None:
         """Give `value` out under `name`, cast to `dtype`."""
         self._nodes.append(helper.make_node("Cast", [value], [name], name=f"{name}/cast", to=dtype))
         self._outputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
@@ -52,6 +56,20 @@ class OnnxGraph:
             name = f"constant_{len(self._constants)}"
             self._constants[content] = numpy_helper.from_array(array, name)
         return self._constants[content].name
+
+    def stored(self, name: str, values: ArrayLike, dtype: type[np.generic] | None = None) -> str:
+        """A tensor that a state dict calls `name`, in the convolutions' type unless said otherwise."""
+        dtype = dtype or self._conv_type
+        if not (name and self.keeps_names):
+            return self.constant(values, dtype)
+        if name not in self._named:
+            self._named[name] = numpy_helper.from_array(np.asarray(values, dtype=dtype), name)
+        return name
+
+    @property
+    def stored_names(self) -> tuple[str, ...]:
+        """The names under which tensors of the state dict are stored so far."""
+        return tuple(self._named)
 
     def node(self, kind: str, inputs: Sequence[str], *, label: str = "", **attributes: Any) -> str:
         result = f"{label or kind}_{len(self._nodes)}"
@@ -133,11 +151,16 @@ class OnnxGraph:
     def reshape(self, value: str, shape: Sequence[int]) -> str:
         return self.node("Reshape", [value, self.constant(shape, np.int64)])
 
-    def conv(self, value: str, conv: Conv, label: str = "Conv") -> str:
+    def conv(self, value: str, conv: Conv, label: str = "Conv", *, name: str = "") -> str:
+        """`name` is that of the layer in the state dict, if it is stored as it is there."""
         weight, bias = conv.weight, conv.bias
         return self.node(
             "Conv",
-            [value, self.constant(weight, self._conv_type), self.constant(bias, self._conv_type)],
+            [
+                value,
+                self.stored(name and f"{name}.weight", weight),
+                self.stored(name and f"{name}.bias", bias),
+            ],
             label=label,
             kernel_shape=list(weight.shape[2:]),
             pads=list(conv.pads),
@@ -157,9 +180,8 @@ class OnnxGraph:
         return self.reshape(woven, [1, 1, rows * block[0], columns * block[1]])
 
     def model(self) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values())
-        )
+        constants = [*self._named.values(), *self._constants.values()]
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, constants)
         opsets = [helper.make_opsetid("", OPSET)]
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="paragon-stream"

@@ -1,0 +1,37 @@
+"""`paragon-stream export onnx`: one file that every ONNX runtime takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paragon_stream.cli.config_option import config_option
+from paragon_stream.cli.options import choices, given
+from paragon_stream.options.export import OnnxOptions
+from paragon_stream.options.network import UpscalerOptions
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("destination", metavar="OUT.onnx", type=click.Path(dir_okay=False, path_type=Path))
+@config_option
+@choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha", "window_size", "generation"))
+@choices(OnnxOptions)
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def onnx(destination: Path, verbose: bool, **options: Any) -> None:
+    """Write a network as an ONNX file: RGB in and out, or with --frame-job planes as engines take them."""
+    from paragon_stream.onnx_export import export_onnx
+
+    def tell(done: int, count: int) -> None:
+        if done == count or done % 10 == 0:
+            click.echo(f"int8: {done} of {count} layers tried", err=True)
+
+    made = export_onnx(destination=destination, on_progress=tell, **given(**options))
+    click.echo(f"{made.path}: {made.network}, {made.bytes / 1e6:.2f} MB", err=True)
+    if made.wide_layers:
+        click.echo(f"computed in fp32: {', '.join(made.wide_layers)}", err=True)
+    if made.difference is not None:
+        click.echo(f"compared with torch: {made.difference:.1e} of the largest value at most", err=True)
+    else:
+        click.echo(f"not compared with torch: {made.unchecked}", err=True)

@@ -1,0 +1,225 @@
+"""`export_onnx()`: a network as an ONNX file, compared with torch before it gets its name."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from paragon_stream.checkpoint import Weights, at_strength, load_weights
+from paragon_stream.errors import EngineError, InputError, UsageError
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.framejob import build_job
+from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
+from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
+from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, PREVIOUS_INPUT, VIDEO_WEIGHT, emit_network
+from paragon_stream.framejob.onnx.quantise import quantised
+from paragon_stream.media.images.rgb import read_rgb
+from paragon_stream.options.export import OnnxOptions
+from paragon_stream.options.option import called_with, described, option, part
+from paragon_stream.runtimes.calibration import SIDE, Arrays, calibrate, drawn_pictures, left_wide
+from paragon_stream.wholefile import whole_file
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+CHECKED_SIZES = ((45, 37), (61, 50), (83, 29))
+"""Width and height of the pictures that files for every size are compared with torch on: no whole windows."""
+
+_TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
+"""Largest difference from torch, as a part of the largest value."""
+
+_MOST_PICTURES = 16
+WIDE_LAYERS = "fp32_layers"
+"""Name of the metadata of INT8 files that lists the convolutions which are not INT8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxExportCall(OnnxOptions):
+    """The arguments of `export_onnx`."""
+
+    destination: str | Path = field(kw_only=False, metadata=described("The file to write."))
+    variant: str | None = option(None, "See `UpscalerOptions`.")
+    scale: int | None = option(None, "Likewise.")
+    weights: str | Path | None = option(None, "Likewise.")
+    alpha: float | None = option(None, "Likewise.")
+    window_size: int | None = option(None, "Likewise.")
+    generation: str | None = option(None, "Likewise.")
+    on_progress: Callable[[int, int], None] | None = option(
+        None, "Hears how many layers of how many have been tried in int8."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxExport:
+    """What was written. `difference` is the largest from torch, as a part of the largest value; None where
+    nothing was compared, and `unchecked` says why."""
+
+    path: Path
+    network: str
+    bytes: int
+    difference: float | None = None
+    unchecked: str = ""
+    wide_layers: tuple[str, ...] = ()
+    """With int8: names of the convolutions that are computed in fp32."""
+
+
+@called_with(OnnxExportCall)
+def export_onnx(call: OnnxExportCall) -> OnnxExport:
+    """Write a network as an ONNX file (opset 20) that other programs run.
+
+    `input` is RGB in 0…1, fp32 [1, 3, H, W], `output` the same `scale` times as large, not clamped, with
+    upstream's zero padding. `--weights FILE.onnx` takes the file again.
+
+    Raises UsageError for options that do not go together and networks without a graph, CheckpointError for
+    bad weights, EngineError where the file does not compute what torch computes, OutputError.
+    """
+    if call.precision not in PRECISIONS:
+        raise UsageError(f"an ONNX file is written in {', '.join(PRECISIONS)}, not in {call.precision}")
+    size = _size(call)
+    network = part(call, _Network)
+    weights = load_weights(**{name: getattr(network, name) for name in _Network.__dataclass_fields__})
+    if call.strength and not weights.spec.conditioned:
+        raise UsageError(f"the weights {weights.name} are not conditioned on strength: leave --strength out")
+    if weights.spec.conditioned and call.frame_job is None:
+        weights = at_strength(weights, call.strength or 0.0)
+    wide: tuple[str, ...] = ()
+    if call.frame_job is not None:
+        model, unchecked = _frame_job(weights, call, size), "a frame job is what the engines run already"
+    else:
+        model = emit_network(weights, size=size, half=call.precision == "fp16", video=call.video)
+        unchecked = _why_unchecked(call)
+    difference = None
+    if call.precision == "int8":
+        model, wide = _in_int8(weights, model, call)
+    elif not unchecked:
+        difference = _compare(model, weights, call, size)
+    data = model.SerializeToString()
+    path = Path(call.destination)
+    with whole_file(path, overwrite=call.overwrite) as file:
+        file.write(data)
+    return OnnxExport(
+        path=path,
+        network=str(weights.spec),
+        bytes=len(data),
+        difference=difference,
+        unchecked=unchecked,
+        wide_layers=wide,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Network:
+    """The arguments that choose the weights."""
+
+    variant: str | None = None
+    scale: int | None = None
+    weights: str | Path | None = None
+    alpha: float | None = None
+    window_size: int | None = None
+    generation: str | None = None
+
+
+def _size(call: OnnxExportCall) -> tuple[int, int] | None:
+    if call.size is None:
+        if call.frame_job is not None and not call.dynamic:
+            raise UsageError("--frame-job needs --size, or --dynamic")
+        return None
+    if call.dynamic:
+        raise UsageError("--dynamic and --size exclude each other")
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", call.size)
+    if match is None or not (int(match[1]) and int(match[2])):
+        raise UsageError(f"--size {call.size} is no size like 960x540")
+    return int(match[1]), int(match[2])
+
+
+def _why_unchecked(call: OnnxExportCall) -> str:
+    if not call.check:
+        return "--no-check"
+    if call.precision == "int8":
+        return "int8 is compared with fp32 while it is calibrated"
+    missing = [name for name in ("torch", "onnxruntime") if importlib.util.find_spec(name) is None]
+    return f"not installed: {' and '.join(missing)}" if missing else ""
+
+
+def _frame_job(weights: Weights, call: OnnxExportCall, size: tuple[int, int] | None) -> onnx.ModelProto:
+    if call.precision == "int8" or call.video:
+        raise UsageError("--frame-job goes with --precision fp32 or fp16, and not with --video")
+    layout = pixel_format(call.frame_job or "")
+    width, height = size or (960, 540)
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    job, types = build_job(weights, source), GraphTypes(half=call.precision == "fp16")
+    if size is not None:
+        return emit_onnx(job, types=types)
+    sizes = SizeRange(least=(64, 64), best=(960, 540), most=(3840, 2160))
+    return emit_dynamic_onnx(job, sizes, types)
+
+
+def _in_int8(
+    weights: Weights, model: onnx.ModelProto, call: OnnxExportCall
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise UsageError("int8 is calibrated with ONNX Runtime: pip install onnxruntime")
+    from paragon_stream.runtimes.onnxruntime import run_model
+
+    if call.video:
+        raise UsageError("--precision int8 does not go with --video")
+    pictures = drawn_pictures() if call.calibrate is None else _pictures(Path(call.calibrate))
+    feeds: list[Arrays] = [{INPUT: picture[None]} for picture in pictures]
+    small = emit_network(weights, size=(SIDE, SIDE))
+    found = calibrate(small, feeds, [OUTPUT], run_model, peak=1.0, on_progress=call.on_progress)
+    wide = tuple(left_wide(model, found))
+    made = quantised(model, found, found.chosen)
+    for key, value in ((WIDE_LAYERS, " ".join(wide)), ("precision", "int8")):
+        made.metadata_props.add(key=key, value=value)
+    return made, wide
+
+
+def _pictures(folder: Path) -> list[NDArray[np.float32]]:
+    """The middle of the pictures in `folder`, [3, SIDE, SIDE] in 0…1."""
+    found: list[NDArray[np.float32]] = []
+    for path in sorted(folder.iterdir() if folder.is_dir() else [folder])[: 4 * _MOST_PICTURES]:
+        try:
+            pixels = read_rgb(path)
+        except InputError:
+            continue
+        top, left = (max(0, (side - SIDE) // 2) for side in pixels.shape[:2])
+        part = pixels[top : top + SIDE, left : left + SIDE]
+        if part.shape == (SIDE, SIDE, 3) and len(found) < _MOST_PICTURES:
+            found.append((part.transpose(2, 0, 1) / 255).astype(np.float32))
+    if not found:
+        raise InputError(f"{folder} holds no picture of at least {SIDE}x{SIDE} pixels to calibrate int8 on")
+    return found
+
+
+def _compare(
+    model: onnx.ModelProto, weights: Weights, call: OnnxExportCall, size: tuple[int, int] | None
+) -> float:
+    """The largest difference from torch. Raises EngineError where it is more than rounding."""
+    from paragon_stream.models.answer import answers
+    from paragon_stream.runtimes.onnxruntime import run_model
+
+    answer = answers(weights)
+    worst = 0.0
+    for width, height in [size] if size else CHECKED_SIZES:
+        rng = np.random.default_rng(width)
+        given = {INPUT: rng.random((1, 3, height, width), np.float32)}
+        before = None
+        if call.video:
+            before = rng.standard_normal((1, weights.spec.features, height, width)).astype(np.float32)
+            given[PREVIOUS_INPUT] = before
+        expected = answer(given[INPUT], before, VIDEO_WEIGHT)
+        found = run_model(model, [given], [OUTPUT])[0][0]
+        worst = max(worst, float(np.abs(found - expected).max() / np.abs(expected).max()))
+    if not worst <= _TOLERANCE[call.precision]:
+        raise EngineError(
+            f"the exported graph of {weights.spec} differs from torch by {worst:.2g} of the largest value: "
+            "please report it; nothing was written"
+        )
+    return worst

@@ -1,0 +1,194 @@
+"""`export onnx`: files that ONNX Runtime computes as torch does, TensorRT-RTX builds, and that load again."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from network_reference import random_spec, random_weights
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxruntime")
+
+from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
+from paragon_stream.checkpoint.published import published_network  # noqa: E402
+from paragon_stream.cli.export_onnx import onnx as command  # noqa: E402
+from paragon_stream.errors import CheckpointError, UsageError  # noqa: E402
+from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, emit_network  # noqa: E402
+from paragon_stream.framejob.onnx.quantise import convolutions, quantised  # noqa: E402
+from paragon_stream.models.build import build  # noqa: E402
+from paragon_stream.onnx_export import CHECKED_SIZES, OnnxExport, export_onnx  # noqa: E402
+from paragon_stream.runtimes.calibration import calibrate, drawn_pictures, left_wide  # noqa: E402
+from paragon_stream.runtimes.onnxruntime import run_model  # noqa: E402
+
+NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [
+    ("paragonsr-nc", "nano", 3, {}),
+    ("paragonsr-r0", "s", 2, {}),
+    ("p2r2", "nano", 4, {}),
+    ("p2r3", "nano", 2, {}),
+    ("p2v4", "nano", 2, {}),
+    ("p2v5", "l", 2, {}),
+    ("p2v6", "photo", 2, {}),
+    ("p2v7", "stream", 8, {}),
+    ("p2v8", "photo", 4, {}),
+    ("p2head", "photo", 3, {}),
+    ("p2head", "pro", 8, {}),
+]
+SMALL = {"l": {"groups": 1}, "s": {"groups": 1, "blocks": 2}, "pro": {"groups": 1, "blocks": 2}}
+SMALL["photo"] = SMALL["pro"]
+
+
+def random_network(generation: str, variant: str, scale: int, **options: Any) -> Weights:
+    """Of a published kind, with fewer blocks where there are many, and no layer scale near zero."""
+    from dataclasses import replace
+
+    torch.manual_seed(3)
+    spec = replace(
+        published_network(generation, variant, scale, alpha=0.4, **options), **SMALL.get(variant, {})
+    )
+    net = build(spec)
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if name.endswith(".gamma"):
+                value.uniform_(0.2, 0.6)
+            elif name.endswith("tracked_kernel"):
+                value.normal_(0, 0.3)
+            elif name.endswith("tracked_initialized"):
+                value.fill_(True)
+    tensors = {name: value.float().numpy() for name, value in net.state_dict().items()}
+    return Weights(spec=spec, tensors=tensors, name="random")
+
+
+@pytest.mark.parametrize(("generation", "variant", "scale", "options"), NETWORKS)
+def test_every_size_is_computed_as_torch_does(
+    generation: str, variant: str, scale: int, options: dict[str, Any]
+) -> None:
+    weights = random_network(generation, variant, scale, **options)
+    model = emit_network(weights)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.opset_import[0].version >= 18
+    net = build(weights.spec)
+    net.load_state_dict({name: torch.tensor(value) for name, value in weights.tensors.items()})
+    net.eval()
+    for width, height in CHECKED_SIZES:
+        if weights.spec.window:
+            assert width % weights.spec.window
+            assert height % weights.spec.window
+        image = np.random.default_rng(width).random((1, 3, height, width), np.float32)
+        with torch.no_grad():
+            expected = net(torch.tensor(image)).numpy()
+        found = run_model(model, [{INPUT: image}], [OUTPUT])[0][0]
+        assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+def export(path: Path, weights: Weights | str, **options: Any) -> OnnxExport:
+    if isinstance(weights, Weights):
+        from safetensors.numpy import save_file
+
+        from paragon_stream.checkpoint import metadata_of
+
+        source = path.with_suffix(".safetensors")
+        save_file(dict(weights.tensors), source, metadata=metadata_of(weights))
+        weights = str(source)
+    return export_onnx(path, weights=weights, **options)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_file_is_checked_and_loads_again(tmp_path: Path, precision: str) -> None:
+    path = tmp_path / "x.onnx"
+    weights = random_weights(random_spec("stream"))
+    made = export(path, weights, precision=precision)
+    assert made.difference is not None
+    assert made.difference < (1e-5 if precision == "fp32" else 1e-2)
+    again = load_weights(path)
+    assert again.spec == weights.spec
+    rounding = 0 if precision == "fp32" else 1e-3
+    for name, value in weights.tensors.items():
+        np.testing.assert_allclose(again.tensors[name], value, rtol=rounding, atol=rounding / 10)
+    assert len(list(tmp_path.iterdir())) == 2  # one file, and the source
+
+
+def test_other_peoples_onnx_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    from paragon_stream.framejob.onnx.graph import OnnxGraph
+
+    graph = OnnxGraph("other")
+    graph.output(graph.input("x", onnx.TensorProto.FLOAT, [1]), "y", onnx.TensorProto.FLOAT, [1])
+    path = tmp_path / "other.onnx"
+    onnx.save(graph.model(), str(path))
+    with pytest.raises(CheckpointError, match="nothing in it says which tensor is which"):
+        load_weights(path)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(CheckpointError, match="damaged ONNX file"):
+        load_weights(path)
+
+
+def test_video_mode_blends_the_features_of_the_frame_before(tmp_path: Path) -> None:
+    made = export(tmp_path / "video.onnx", random_weights(random_spec("realtime")), video=True)
+    assert made.difference is not None
+    assert made.difference < 1e-5
+    model = onnx.load(str(made.path))
+    assert [each.name for each in model.graph.input] == ["input", "prev_feat"]
+    assert [each.name for each in model.graph.output] == ["output", "feature_map"]
+    with pytest.raises(UsageError, match="has no video mode"):
+        export(tmp_path / "no.onnx", random_network("p2v6", "stream", 2), video=True)
+
+
+def test_int8_keeps_within_its_budget_of_noise_and_names_what_it_left() -> None:
+    weights = load_weights("fidelity", variant="realtime", scale=2)
+    model = emit_network(weights)
+    feeds = [{INPUT: picture[None]} for picture in drawn_pictures(count=2, side=64)]
+    found = calibrate(model, feeds, [OUTPUT], run_model, peak=1.0)
+    assert found.chosen
+    made = quantised(model, found, found.chosen)
+    onnx.checker.check_model(made, full_check=True)
+    kinds = [node.op_type for node in made.graph.node]
+    assert kinds.count("QuantizeLinear") == len(found.chosen)
+    assert len(left_wide(model, found)) == len(convolutions(model)) - len(found.chosen)
+    exact, small = (run_model(each, feeds, [OUTPUT]) for each in (model, made))
+    noise = np.mean([np.square(a[0] - b[0]).mean() for a, b in zip(exact, small, strict=True)])
+    assert 0 < noise < 10**-5.2
+    every = quantised(model, found, range(len(convolutions(model))))  # the budget is what keeps it so low
+    worse = run_model(every, feeds, [OUTPUT])
+    assert np.mean([np.square(a[0] - b[0]).mean() for a, b in zip(exact, worse, strict=True)]) > 2 * noise
+
+
+def test_the_command_says_what_does_not_go_together(tmp_path: Path) -> None:
+    def refused(*arguments: str) -> str:
+        result = CliRunner().invoke(command, [str(tmp_path / "x.onnx"), *arguments])
+        return str(result.exception)
+
+    assert "--frame-job needs --size" in refused("--frame-job", "yuv420p")
+    assert "exclude each other" in refused("--dynamic", "--size", "64x64")
+    assert "no size like" in refused("--size", "64")
+    assert "not in bf16" in refused("--precision", "bf16")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs tensorrt-rtx")
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(
+    ("generation", "variant"), [("p2r3", "nano"), ("p2v8", "photo"), ("p2head", "stream"), ("p2head", "pro")]
+)
+def test_tensorrt_builds_engines_for_many_sizes(generation: str, variant: str, half: bool) -> None:
+    """With the shapes that the documents give to trtexec."""
+    import tensorrt_rtx as trt
+
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    model = emit_network(random_network(generation, variant, 2), half=half)
+    assert parser.parse(model.SerializeToString()), parser.get_error(0)
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    profile.set_shape(INPUT, (1, 3, 64, 64), (1, 3, 720, 1280), (1, 3, 1080, 1920))
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM89, 0)
+    engine = builder.build_serialized_network(network, config)
+    assert engine is not None and engine.nbytes > 10_000
