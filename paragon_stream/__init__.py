@@ -2,10 +2,10 @@
 
     paragon_stream.upscale("in.mkv", "out.mkv", variant="realtime")     # file to file
     paragon_stream.upscale_images("photo.png", "big.png")               # still images
-    paragon_stream.live("screen")                                       # as it comes, into a window
+    paragon_stream.live("screen")                                       # live, into a window
     paragon_stream.Upscaler(width=960, height=540)                      # planes in, planes out
 
-Names are imported when they are first used, so that importing the package costs nothing.
+Importing the package is cheap: each name is imported at its first use.
 """
 
 from __future__ import annotations
@@ -104,5 +104,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """All public names, also those that are not loaded yet: for completion."""
+    """All public names, including those that are not imported yet: for completion and `dir()`."""
     return sorted({*globals(), *__all__})

@@ -19,56 +19,58 @@ from paragon_stream.report import Report
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleCall(ClusterOptions, RenderRequest):
-    """The arguments of `upscale`: a request, and what is watched while it runs."""
+    """The arguments of `upscale`: a request, and callbacks for its progress."""
 
-    trace: str | Path | None = option(
-        None, "A file to write: what every stage did when, for ui.perfetto.dev."
-    )
+    trace: str | Path | None = option(None, "File for the times of every stage, for ui.perfetto.dev.")
     on_progress: Callable[[RenderProgress], None] | None = option(
-        None, "Called on this thread a few times a second."
+        None, "Called on this thread about twice a second."
     )
     on_warning: Callable[[str], None] | None = option(
-        None, "Called with one sentence for everything that was guessed or is not carried over."
+        None, "Called with one sentence for each guess and each property that is not carried over."
     )
 
 
 @called_with(UpscaleCall)
 def upscale(call: UpscaleCall) -> Report:
-    """Upscale the video of `source` into `destination`, with everything else that `source` holds.
+    """Upscale the video of `source` into `destination`, and carry over all other streams of `source`.
 
-    `to` is the size of the result: "1080p" is a box of 1920x1080 (upright for upright pictures) in which the
-    picture is as large as fits; "1920x1080" is one as seen; "1.5" is a factor. Boxes mean square pixels.
-    `fit` "crop" fills the box and cuts off what sticks out, "pad" adds bars, "stretch" fills it out of shape.
+    `to` is the size of the result. "1080p" means a box of 1920×1080 square pixels (1080×1920 for upright
+    pictures), "1920x1080" a box of exactly this orientation, "1.5" a factor. The picture is made as large as
+    fits into the box (`fit` "inside"). `fit` "crop" fills the box and crops the picture, "pad" adds black
+    bars, "stretch" fills the box and changes the aspect ratio.
 
-    `strength` says how hard the source was compressed, for weights that are conditioned on it: 0 (clean) to
-    1, or "auto" (the default), which follows the stream's own quantisers: see `media.frames.strength`.
+    `strength` is the strength of the source's compression, for weights that are conditioned on it: 0 (clean)
+    to 1, or "auto" (the default), which measures it from the stream's quantisers; see
+    `media.frames.strength`.
 
-    `start`, `duration` and `end` cut a part out, to the frame: seconds from the beginning of the programme,
-    or "h:mm:ss.xxx". `deinterlace` is auto (frames flagged as interlaced), off, bwdif, bwdif-2x (double rate)
-    or yadif; `idet` looks at the picture instead of the flags; `ivtc` undoes telecine.
+    `start`, `duration` and `end` select a part with frame accuracy, in seconds from the beginning of the
+    programme or as "h:mm:ss.xxx". `deinterlace` is "auto" (frames flagged as interlaced), "off", "bwdif",
+    "bwdif-2x" (double rate) or "yadif". `idet` detects interlacing from the picture instead of the flags;
+    `ivtc` reverses telecine.
 
-    `probesize` is how much of a transport or program stream is searched for streams before the render: bytes,
-    "500M", "all"; by default the first 100 MB, and further where something is found behind them.
+    `probesize` is the amount of a transport or program stream that is searched for streams before the render:
+    bytes, "500M" or "all". By default, the first 100 MB are searched, and more where streams begin late.
 
-    `video` is the number of the video to upscale, from 1; `audio` and `subtitles` are lists of numbers and
-    languages to keep ("1,3", "eng,jpn", [] for none); the sound and subtitles of the files in `add` become
-    further tracks.
+    `video` is the number of the video to upscale, counted from 1. `audio` and `subtitles` are lists of the
+    numbers and languages to keep ("1,3", "eng,jpn", [] for none). Sound and subtitles of the files in `add`
+    become further tracks.
 
-    A numbered name such as "frame_%06d.png" stands for a sequence of images, as `source` (`fps` frames per
-    second, 24 by default, beginning with the lowest number there is) and as `destination`.
+    A numbered name such as "frame_%06d.png" is a sequence of images, as `source` (`fps` frames per second, 24
+    by default, from the lowest existing number on) and as `destination`.
 
-    `hwaccel` says what decodes: "none" is the CPU; "cuda" an NVIDIA GPU, where it gives the CPU's samples;
-    "auto" the latter where the engine runs on one. The report's `decoder` says which.
+    `hwaccel` chooses the decoder: "none" is the CPU, "cuda" an NVIDIA GPU for the codecs that it decodes to
+    the same samples as the CPU, and "auto" is "cuda" where the engine runs on an NVIDIA GPU. The report's
+    `decoder` names the decoder that ran.
 
-    `destination` "-" writes y4m to standard output. The final name appears when the output is complete. What
-    an interrupted render has written stays in `DESTINATION.paragon/`: the same call with `resume` goes on
-    with it (on any engine), with `overwrite` it begins anew, and without either it is refused.
+    `destination` "-" writes y4m to standard output. A file gets its final name when it is complete. The
+    output of an interrupted render stays in `DESTINATION.paragon/`. The same call continues it with `resume`
+    (on any engine) and restarts with `overwrite`; without either, it raises OutputError.
 
-    `cluster` renders on the machines of a Ray cluster: "auto" (this machine's), "local" (this machine alone)
-    or "host:port"; see docs/cluster.md.
+    `cluster` renders on the machines of a Ray cluster: "auto" (this machine's cluster), "local" (this machine
+    alone) or "host:port"; see docs/cluster.md.
 
-    Raises a `ParagonError` (see `paragon_stream.errors`), or
-    KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
+    Raises a `ParagonError` (see `paragon_stream.errors`), or KeyboardInterrupt after Ctrl-C. In both cases
+    there is no file under the final name.
     """
     usage = resource_usage.Usage()
     if call.cluster is not None:

@@ -1,4 +1,4 @@
-"""How fast an engine is, on synthetic frames: what `paragon-stream bench` prints."""
+"""Measures the speed of an engine on synthetic frames, for `paragon-stream bench`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
 
 SPARE_SLOTS = 2
-"""Slots beside those that the engine computes, so that it never waits for one."""
+"""Slots in addition to those in flight in the engine, so that the engine never waits for a slot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """What was measured: `fps` with several frames in flight, `latency_ms` (median) with one."""
+    """The figures: `fps` with several frames in flight, `latency_ms` (median) with one frame in flight."""
 
     engine: str
     precision: str
@@ -54,7 +54,7 @@ def bench(
     Raises UsageError for sizes below 16 or no frames, and what `Upscaler` raises.
     """
     if min(width, height) < 16 or frames < 1:
-        raise UsageError("bench needs frames of at least 16x16 pixels, and at least one of them")
+        raise UsageError("bench needs at least one frame, of at least 16x16 pixels")
     layout = pixel_format(pixel_format_name)
     color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
@@ -64,7 +64,7 @@ def bench(
         slots = [up.allocate() for _ in range(up.session.in_flight + SPARE_SLOTS)]
         for seed, (inputs, outputs) in enumerate(slots):
             _paint(inputs, source.pixel_format.peak, seed)
-            up.run(inputs, outputs).wait()  # the first runs pay for lazy set-up
+            up.run(inputs, outputs).wait()  # the first runs include lazy initialisation
         latencies = []
         for _ in range(min(frames, 10)):
             start = time.perf_counter()
@@ -99,7 +99,7 @@ def bench(
 
 
 def _paint(planes: tuple[Plane, ...], peak: int, seed: int) -> None:
-    """Half gradient, half noise: no value is special to any engine."""
+    """Half gradient, half noise, so that no engine gains from special values."""
     rng = np.random.default_rng(seed)
     for plane in planes:
         rows = np.linspace(0, peak / 2, plane.shape[0])

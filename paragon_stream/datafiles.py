@@ -1,6 +1,6 @@
-"""Where the files that travel with the package lie: shipped weights (`engines`) and scripts (`filters`).
+"""The folders of data files: shipped weights (`engines`) and scripts (`filters`).
 
-In a checkout they stand at the top of the repository; a wheel carries them inside the package, under `_data`.
+In a checkout they are at the top of the repository; in a wheel they are inside the package, under `_data`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def data_folder(name: Literal["engines", "filters"]) -> Path:
-    """The folder `name`, of the installed package if it has one, else of the checkout this file stands in.
+    """The folder `name` of the installed package, else of the checkout that contains this file.
 
-    The folder is not promised to exist: an installation may have been stripped of it.
+    The folder may be missing if an installation was reduced.
     """
     installed = _PACKAGE / "_data" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name

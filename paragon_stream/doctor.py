@@ -1,6 +1,6 @@
-"""What this machine has of all that could be used, what is missing, and the command that would mend it.
+"""Lists what this machine has, what is missing, and the command that installs it.
 
-Nothing that is missing is an error: every question is asked in a way that cannot fail.
+Missing parts are not errors, and no check raises.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from paragon_stream.native.library import kernels, missing
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
-"""The major version of CUDA that the engine cuda's packages are of."""
+"""The major version of CUDA of the packages for the engine cuda."""
 
 _CUDA_PACKAGES = "cuda-bindings nvidia-cuda-nvrtc"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One answer. `remedy` is a command, or what to do, where something is missing that could be had."""
+    """One result. `remedy` is a command or an instruction, for missing parts that can be installed."""
 
     topic: str
     ok: bool
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Everything, in the order in which people ask for it. Never raises."""
+    """All findings, the most frequently needed first. Never raises."""
     gpus, reason = find_gpus()
     return [
         *_machine(),
@@ -62,7 +62,9 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
             note = "" if enough else "; too old: compute capability 7.5 is needed"
             yield Finding(topic="GPU", ok=enough, what=f"{gpu}{note}")
         if sum(gpu.sm >= OLDEST for gpu in gpus) > 1:
-            yield Finding(topic="GPUs", ok=True, what="--device cuda:all deals the frames out to all of them")
+            yield Finding(
+                topic="GPUs", ok=True, what="--device cuda:all distributes the frames to all of them"
+            )
         version = gpus[0].driver
         is_new = int(version.split(".")[0]) >= _CUDA
         note = "" if is_new else f", which is older than the compiler's {_CUDA}"
@@ -72,7 +74,7 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
         yield Finding(
             topic="GPU",
             ok=False,
-            what=f"cannot be asked for: {reason}",
+            what=f"cannot be queried: {reason}",
             remedy=f"{_PIP} {_CUDA_PACKAGES}",
         )
     else:

@@ -1,4 +1,4 @@
-"""Compiled things that are kept on disk: TensorRT engines built beforehand, and a look at all of them."""
+"""The disk cache of compiled code: TensorRT engines built in advance, and the list of all entries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from paragon_stream.upscaler import UpscalerOptions, choose_network
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltEngine:
-    """Where an engine lies, the facts it is kept under, and whether it was there before."""
+    """The path of an engine, the facts that are its key, and whether it existed before."""
 
     path: Path
     facts: Mapping[str, str]
@@ -47,19 +47,19 @@ def build_engine(
     sizes: SizeRange | None = None,
     on_progress: Callable[[str, float], None] | None = None,
 ) -> BuiltEngine:
-    """Build the TensorRT engine for frames of one size, before it is needed.
+    """Build the TensorRT engine for frames of one size in advance.
 
-    With `sizes` it is one for all of them; `width` and `height` then are the best. What `color` leaves open
-    is guessed from the size, as for streams that do not say: an engine has one matrix, range and chroma
-    location inside. The result has the source's pixel format unless `output_pixel_format_name` is another.
-    `sm` is a GPU's compute capability without its dot, for engines that shall run elsewhere; the default is
-    the GPU that `options.device` names. Raises UsageError for engines other than TensorRT's, and EngineError.
+    With `sizes`, one engine serves a range of sizes, and `width` and `height` are the optimal one. An engine
+    contains one matrix, range and chroma location; unspecified fields of `color` are guessed from the size,
+    as for untagged streams. The result has the source's pixel format unless `output_pixel_format_name` is
+    given. `sm` is a GPU's compute capability without the dot, for engines that run on another machine; the
+    default is that of the GPU `options.device`.
+
+    Raises UsageError for engines other than TensorRT's, and EngineError.
     """
     chosen = runtime(options.engine)
     if not isinstance(chosen, TensorRtRuntime):
-        raise UsageError(
-            f"the engine {options.engine} is not built beforehand; choose tensorrt or tensorrt-rtx"
-        )
+        raise UsageError(f"the engine {options.engine} needs no build; choose tensorrt or tensorrt-rtx")
     if sm is not None and chosen.name != "tensorrt-rtx":
         raise UsageError("tensorrt builds for the GPU that is here; only tensorrt-rtx builds for others")
     layout = pixel_format(pixel_format_name)
@@ -87,12 +87,12 @@ def build_engine(
 
 
 def cached() -> list[Entry]:
-    """Everything that was compiled and kept, the latest last."""
+    """All entries of the disk caches, oldest first."""
     return sorted((entry for cache in _caches() for entry in cache.entries()), key=lambda entry: entry.made)
 
 
 def clear() -> int:
-    """Remove all of it; returns how many entries there were."""
+    """Remove all entries; returns their number."""
     return sum(cache.clear() for cache in _caches())
 
 

@@ -1,28 +1,28 @@
 """The exception tree.
 
-Every error that this package raises on purpose is a `ParagonError`; the exceptions of foreign libraries
-are mapped to one of these at the single module that imports the library.
+Every error that this package raises intentionally is a `ParagonError`. The module that imports a library maps
+the library's exceptions to these.
 
     ParagonError                exit code 1
-    ├── UsageError              exit code 2: the request makes no sense (unknown variant, engine, codec …)
+    ├── UsageError              exit code 2: the request is invalid (unknown variant, engine, codec …)
     ├── InputError              the source cannot be read, or holds nothing to upscale
     ├── OutputError             the destination cannot be written
-    │   └── ConsumerGone        the program that read the output has left
-    ├── LossError               `strict` was asked for and something would be lost
+    │   └── ConsumerGone        the program that read the output has closed it
+    ├── LossError               `strict` was given and something would be lost
     ├── FormatError             a pixel format, colour space or size that cannot be processed
-    ├── CheckpointError         weights that are missing, damaged, or not what they are said to be
+    ├── CheckpointError         weights that are missing, damaged, or not of the stated network
     ├── EngineError             a runtime failed to compile or to run a frame job
-    │   └── DeviceMemoryError   an accelerator has not enough memory
-    └── Interrupted             exit code 130: the user asked to stop
+    │   └── DeviceMemoryError   an accelerator does not have enough memory
+    └── Interrupted             exit code 130: the user stopped the program
 
-A message is one sentence that says what, where and, when it helps, what to do.
+A message is one sentence: what failed, where and, if possible, what to do.
 """
 
 from __future__ import annotations
 
 
 class ParagonError(Exception):
-    """Base of all errors raised on purpose; `str(error)` is one line fit for a user."""
+    """Base of all errors that are raised intentionally; `str(error)` is one line for the user."""
 
     exit_code = 1
 
@@ -42,30 +42,30 @@ class OutputError(ParagonError):
 
 
 class ConsumerGone(OutputError):
-    """The program at the other end of a pipe has left: a window was closed, a pipeline was ended."""
+    """The program that read the output has closed it: a window or a pipe was closed."""
 
 
 class LossError(ParagonError):
-    """`strict` was asked for and a stream or a property could not be carried over."""
+    """`strict` was given, and a stream or a property cannot be carried over."""
 
 
 class FormatError(ParagonError):
-    """A pixel format, colour space or frame size that no frame job can process faithfully."""
+    """A pixel format, colour space or frame size that frame jobs cannot process correctly."""
 
 
 class CheckpointError(ParagonError):
-    """Weights that cannot be read, or whose tensors do not make a known network."""
+    """Weights that cannot be read, or whose tensors are not those of a known network."""
 
 
 class EngineError(ParagonError):
-    """A runtime is absent, could not compile a frame job, or failed while running one."""
+    """A runtime is not installed, failed to compile a frame job, or failed while running one."""
 
 
 class DeviceMemoryError(EngineError):
-    """An accelerator has not enough memory for what was asked; smaller tiles may fit."""
+    """An accelerator does not have enough memory; smaller tiles may fit."""
 
 
 class Interrupted(ParagonError):
-    """The user asked to stop; nothing was written under the final name."""
+    """The user stopped the program; there is no file under the final name."""
 
     exit_code = 130

@@ -1,6 +1,6 @@
-"""What a frame is: pixel format (`pixels`), colour, geometry, timing, as frozen facts. Standard library only.
+"""The facts of a frame: pixel format (`pixels`), colour, geometry, timing. Standard library only.
 
-Numbers are those of ITU-T H.273 wherever it has them, which FFmpeg and VapourSynth share.
+Numbers are those of ITU-T H.273, which FFmpeg and VapourSynth also use.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Matrix(IntEnum):
     def kr_kb(self) -> tuple[float, float]:
         """Luma weights of red and blue (H.273, equations 39 to 44).
 
-        Raises FormatError for matrices that are not of the form Y = Kr·R + (1-Kr-Kb)·G + Kb·B on code values.
+        Raises FormatError for matrices other than Y = Kr·R + (1-Kr-Kb)·G + Kb·B on code values.
         """
         try:
             return _KR_KB[self]
@@ -63,7 +63,7 @@ _KR_KB = {
 
 
 class Transfer(IntEnum):
-    """Transfer characteristics (H.273 table 3) that rules here depend on; others stay plain ints."""
+    """Transfer characteristics (H.273 table 3) that the code depends on; others are plain ints."""
 
     BT709 = 1
     UNSPECIFIED = 2
@@ -74,7 +74,7 @@ class Transfer(IntEnum):
 
 
 class Primaries(IntEnum):
-    """Colour primaries (H.273 table 2) that rules here depend on; others stay plain ints."""
+    """Colour primaries (H.273 table 2) that the code depends on; others are plain ints."""
 
     BT709 = 1
     UNSPECIFIED = 2
@@ -116,7 +116,7 @@ class ChromaLocation(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ColorSpec:
-    """What the code values mean. The defaults say "unspecified"; `resolve_color` decides them, once."""
+    """The meaning of code values. The defaults mean "unspecified"; `resolve_color` replaces them."""
 
     matrix: Matrix = Matrix.UNSPECIFIED
     range: ColorRange | None = None
@@ -135,13 +135,13 @@ def resolve_color(
     frame_rate: Fraction | None = None,
     codec: str = "",
 ) -> ColorSpec:
-    """`color` with every unspecified field decided, by the rules that players use.
+    """`color` with every unspecified field replaced, by the rules that players use.
 
-    YUV: BT.709 if width ≥ 1280 or height > 576, else BT.601, the 625-line flavour if the height is 576 or 288
-    or the rate 25 or 50, else the 525-line one; a PQ or HLG transfer means BT.2020. A tagged
-    BT.709 matrix, or anything tagged BT.2020, decides the other gaps before the size does. Range limited,
-    unless the pixel format is RGB or a `yuvj…` one (`full_range_name`). Chroma location of 4:2:0: left, but
-    centre for MPEG-1 and JPEG; co-sited left otherwise. A tag that is present is never changed.
+    Matrix of YUV: BT.709 if width ≥ 1280 or height > 576, else BT.601: the 625-line variant if the height is
+    576 or 288 or the rate is 25 or 50, else the 525-line variant. A PQ or HLG transfer implies BT.2020. A tag
+    BT.709 for the matrix, or any tag BT.2020, takes precedence over the size for the other fields. Range:
+    limited, except for RGB and `yuvj…` formats (`full_range_name`). Chroma location of 4:2:0: left, except
+    centre for MPEG-1 and JPEG; otherwise co-sited left. Existing tags are never changed.
     """
     is_rgb = format.family is Family.RGB
     hdr = color.transfer in (Transfer.PQ, Transfer.HLG)
@@ -197,9 +197,9 @@ class FrameFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """When a frame is shown: integers in units of `time_base` seconds, straight from the source.
+    """When a frame is shown: integers in units of `time_base` seconds, as in the source.
 
-    `duration` is 0 where the container does not say.
+    `duration` is 0 if the container does not state it.
     """
 
     pts: int

@@ -1,7 +1,7 @@
-"""How large the result is and which part of it the picture fills: what `--to` and `--fit` mean.
+"""The size of the result and the part of it that the picture fills: the options `--to` and `--fit`.
 
-Sizes that a user names are those of the picture as it is shown: in square pixels, upright. A `Placement` is
-what becomes of them: for each axis, which samples of the source become which samples of the target.
+Sizes that a user gives are display sizes: square pixels, upright. A `Placement` is the result in samples: for
+each axis, which samples of the source become which samples of the target.
 """
 
 from __future__ import annotations
@@ -17,34 +17,35 @@ from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 
 
 class Fit(StrEnum):
-    """What happens where the picture's shape is not that of the box it is wanted in."""
+    """How a picture fills a box of another aspect ratio."""
 
     INSIDE = "inside"
-    """As large as fits into the box; one side may be shorter."""
+    """As large as fits into the box; one side may be shorter than the box."""
     CROP = "crop"
-    """Fill the box; what sticks out on two sides is cut off."""
+    """Fill the box and crop two sides of the picture."""
     PAD = "pad"
-    """As large as fits, in the middle of the box, with black bars."""
+    """As large as fits, centred in the box, with black bars."""
     STRETCH = "stretch"
-    """Fill the box, out of shape."""
+    """Fill the box and change the aspect ratio."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSize:
-    """A size asked for: a factor for both sides, or a box (width, height) of square pixels."""
+    """A requested size: a factor for both sides, or a box (width, height) of square pixels."""
 
     text: str
     factor: Fraction | None = None
     box: tuple[int, int] = (0, 0)
     turns: bool = False
-    """The box stands upright for upright pictures: 1080p is 1080×1920 for a video filmed so."""
+    """The box is upright for upright pictures: 1080p is 1080×1920 for upright video."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """`length` samples of the source from `begin` on become `size` of the target's `total`, from `offset` on.
+    """One axis: `length` samples of the source from `begin` on become `size` samples of the target from
+    `offset` on.
 
-    Luma samples; `begin` and `length` need not be whole ones.
+    In luma samples. `begin` and `length` may be fractions; the target has `total` samples.
     """
 
     begin: Fraction
@@ -59,13 +60,14 @@ class Axis:
 
     @property
     def bars(self) -> tuple[int, int]:
-        """Target samples before and behind the picture."""
+        """Target samples before and after the picture."""
         return self.offset, self.total - self.offset - self.size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Which samples of the source become which of the target, and the target's shape of samples."""
+    """Which samples of the source become which samples of the target, and the target's sample aspect
+    ratio."""
 
     rows: Axis
     columns: Axis
@@ -74,7 +76,7 @@ class Placement:
     def target(
         self, source: FrameFormat, *, pixel_format: PixelFormat | None = None, color: ColorSpec | None = None
     ) -> FrameFormat:
-        """The format of the result, in the source's pixel format and colour unless others are given."""
+        """The format of the result. Pixel format and colour are the source's unless given."""
         return FrameFormat(
             width=self.columns.total,
             height=self.rows.total,
@@ -85,12 +87,12 @@ class Placement:
 
     @property
     def factor(self) -> Fraction:
-        """How much the picture is enlarged, along the axis where that is more."""
+        """The factor of enlargement, the larger one of both axes."""
         return max(self.rows.factor, self.columns.factor)
 
 
 def enlarged(source: FrameFormat, scale: int) -> Placement:
-    """All of the source, `scale` times larger."""
+    """The whole source, enlarged by `scale`."""
     return Placement(
         rows=_times(source.height, scale),
         columns=_times(source.width, scale),
@@ -101,7 +103,7 @@ def enlarged(source: FrameFormat, scale: int) -> Placement:
 def parse_size(text: str | float | None) -> TargetSize | None:
     """A size from "1080p", "1920x1080" or a factor such as "1.5"; None for None. Raises UsageError.
 
-    `N`p is a box of 16:9 with N lines.
+    "Np" is a 16:9 box with N lines.
     """
     if text is None:
         return None
@@ -125,13 +127,13 @@ def parse_size(text: str | float | None) -> TargetSize | None:
 
 
 def parse_fit(text: str | None, size: TargetSize | None) -> Fit:
-    """Raises UsageError for a name that there is not, and where there is no box to fit into."""
+    """The fit of that name. Raises UsageError for an unknown name, and for a size without a box."""
     if text is None:
         return Fit.INSIDE
     try:
         fit = Fit(text)
     except ValueError:
-        raise UsageError(f"there is no fit {text!r}: choose from {', '.join(Fit)}") from None
+        raise UsageError(f"unknown fit {text!r}: choose one of {', '.join(Fit)}") from None
     if size is None or size.factor is not None:
         raise UsageError(f"fit {fit} needs a size to fit into, such as 1080p or 1920x1080")
     return fit
@@ -140,13 +142,13 @@ def parse_fit(text: str | None, size: TargetSize | None) -> Fit:
 def place(
     source: FrameFormat, wanted: TargetSize, fit: Fit = Fit.INSIDE, *, grain: int = 1, sideways: bool = False
 ) -> Placement:
-    """Where the picture of `source` goes so that it has the size `wanted`.
+    """The placement that gives the picture of `source` the size `wanted`.
 
     A factor keeps the sample aspect ratio. A box makes samples square and keeps the display aspect ratio. For
     a source that is shown `sideways` (rotated by 90° or 270°), the box is the size as displayed. Sides that
     follow from the aspect ratio are rounded to multiples of `grain`; video encoders need even ones.
 
-    Raises FormatError where that would not enlarge the picture.
+    Raises FormatError if that does not enlarge the picture.
     """
     aspect = source.sample_aspect_ratio
     if wanted.factor is not None:
@@ -173,10 +175,10 @@ def fill(
     aspect: Fraction = Fraction(1),
     grain: int = 1,
 ) -> Placement:
-    """Where the picture of `source` goes in `box` (columns, rows) of samples of the shape `aspect`.
+    """The placement of the picture of `source` in `box` (columns, rows), whose samples have the aspect ratio
+    `aspect`.
 
-    It is shown in its own shape, whatever those of the samples, and may have to shrink. `grain` is that of
-    `place`.
+    The display aspect ratio is kept; the picture may shrink. `grain` is that of `place`.
     """
     shown = _shown(source, aspect)
     factors = Fraction(box[0]) / shown[0], Fraction(box[1]) / shown[1]
@@ -203,8 +205,8 @@ def fill(
 
 
 def _shown(source: FrameFormat, aspect: Fraction) -> tuple[Fraction, Fraction]:
-    """(width, height) in samples of the shape `aspect`: stretched, never shrunk, so that no line of the
-    picture counts less."""
+    """(width, height) in samples of the aspect ratio `aspect`. One side is stretched and none shrunk, so that
+    no line of the picture is lost."""
     relative = source.sample_aspect_ratio / aspect
     return max(Fraction(1), relative) * source.width, max(Fraction(1), 1 / relative) * source.height
 
@@ -212,7 +214,7 @@ def _shown(source: FrameFormat, aspect: Fraction) -> tuple[Fraction, Fraction]:
 def _check_larger(
     source: FrameFormat, size: tuple[int, int], shown: tuple[Fraction, Fraction], wanted: TargetSize
 ) -> None:
-    """`shown` square pixels of the source would become `size`."""
+    """Raise FormatError if `size` is no larger than the source's `shown` square pixels."""
     if size[0] > shown[0] or size[1] > shown[1]:
         return
     seen = f"{round(shown[0])}x{round(shown[1])}"

@@ -1,4 +1,4 @@
-"""`upscale_images()`: still images to still images, one or many. The assembler beside `api.upscale`."""
+"""`upscale_images()`: still images to still images, one or many."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import choose_network, doubts, parse_strength
 
 _NAMED = 8
-"""Files that a warning names."""
+"""Files that a warning lists."""
 _PAD_GRAIN = 4
-"""Pictures in bars begin and end on whole chroma samples, however an image kind subsamples."""
+"""Padded pictures begin and end at whole chroma samples for every subsampling of image formats."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageProgress:
-    """How far a batch is: image `number` of `count`, and of it `tile` of `tiles`."""
+    """The progress of a batch: image `number` of `count`, and tile `tile` of `tiles` of that image."""
 
     source: Path
     number: int
@@ -71,9 +71,9 @@ class _Wishes:
 
 
 def is_images(source: str | Path, destination: str | Path) -> bool:
-    """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to no video.
+    """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to an image.
 
-    A numbered name such as frame_%06d.png stands for a video, which is `upscale`'s.
+    A numbered name such as frame_%06d.png is a video, for `upscale`.
     """
     check_name(source)
     check_name(destination)
@@ -90,7 +90,7 @@ def is_images(source: str | Path, destination: str | Path) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesRequest(CautionOptions, StorageOptions, UpscalerOptions):
-    """Images to upscale, as it is asked for."""
+    """A request to upscale images."""
 
     source: str | Path | Sequence[str | Path] = field(
         kw_only=False, metadata=described("A file, a folder, a glob, or a list of them.")
@@ -102,10 +102,12 @@ class ImagesRequest(CautionOptions, StorageOptions, UpscalerOptions):
 class ImagesCall(ImagesRequest):
     """The arguments of `upscale_images`."""
 
-    on_progress: Callable[[ImageProgress], None] | None = option(None, "Called when a tile is done.")
-    on_image: Callable[[ImageResult], None] | None = option(None, "Called when an image is done, or failed.")
+    on_progress: Callable[[ImageProgress], None] | None = option(None, "Called after each tile.")
+    on_image: Callable[[ImageResult], None] | None = option(
+        None, "Called after each image that is done or failed."
+    )
     on_warning: Callable[[str], None] | None = option(
-        None, "Called with one sentence for everything that is not carried over."
+        None, "Called with one sentence for each property that is not carried over."
     )
 
 
@@ -113,23 +115,23 @@ class ImagesCall(ImagesRequest):
 def upscale_images(call: ImagesCall) -> ImagesReport:
     """Upscale PNG, JPEG, WebP, TIFF and BMP images.
 
-    `source` is a file, a folder (its images, not those of folders in it), a glob, or a list of them.
-    `destination` is a file for a single file; a folder, made if need be, where images keep their names; or
-    "FOLDER/*.png", where they keep all but the suffix. The suffix decides the kind of file.
+    `source` is a file, a folder (without its subfolders), a glob, or a list of them. `destination` is a file
+    for a single file; a folder, which is created if necessary, where images keep their names; or
+    "FOLDER/*.png", where images get another suffix. The suffix chooses the file format.
 
-    `to` and `fit` are those of `upscale`; an image that is as large already fails, the others are done.
-    Unless `strength` says it, JPEG's quantisation tables say how hard each was compressed; others count as
-    clean.
+    `to` and `fit` are those of `upscale`. An image that already has the requested size is a failure; the
+    others are upscaled. Without `strength`, the strength of a JPEG's compression is computed from its
+    quantisation tables; other images count as clean.
 
-    Gray stays gray, 16 bit stays 16 bit and JPEG's chroma its subsampling, wherever the new kind can hold
-    them. ICC profile and Exif are carried over. The orientation is applied: the result is upright. Alpha is
-    resampled by the base path alone. JPEG and WebP are written in quality 95 unless `encoder_options` say
-    otherwise ("quality", WebP's "lossless": "1"); WebP that was lossless stays so.
+    Gray images stay gray, 16-bit images keep 16 bits and JPEG keeps its chroma subsampling if the file format
+    of the result can store them. ICC profile and Exif are carried over. The orientation is applied, so the
+    result is upright. Alpha is resampled by the base path alone. JPEG and WebP are written with quality 95
+    unless `encoder_options` set "quality"; lossless WebP stays lossless (also "lossless": "1").
 
-    An image appears under its name when it is complete. With `resume`, those that are there are left as they
-    are, whatever they are of. In a batch an image that fails, whatever the reason, does not stop the others:
-    its result says why. A single file's failure is raised, as is KeyboardInterrupt; so are a UsageError and
-    an unknown network, at once. With `strict`, losses are failures.
+    An image gets its name when it is complete. With `resume`, existing images are kept and not checked. In a
+    batch, an image that fails does not stop the others; its result holds the reason. The failure of a single
+    file is raised, as are KeyboardInterrupt, UsageError and an unknown network. With `strict`, losses are
+    failures.
     """
     usage = resource_usage.Usage()
     options = part(call, UpscalerOptions)
@@ -147,7 +149,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     passed_over = [*doubts(call), *_passed_over(call.source)]
     for sentence in passed_over:
         (call.on_warning or logger.warning)(sentence)
-    # With a size to reach, each picture has its own scale; that there is one at all is known at once.
+    # With a target size, each picture has its own scale. A network without any fitting scale is an error now.
     network = load_weights(
         call.weights,
         variant=call.variant,
@@ -204,9 +206,9 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
 def plan_images(
     source: str | Path | Sequence[str | Path], destination: str | Path
 ) -> tuple[list[tuple[Path, Path]], bool]:
-    """(source, destination) of every image, and whether they are a batch: anything but one file by its name.
+    """(source, destination) of every image, and whether they are a batch: anything except a single file name.
 
-    Raises InputError where nothing is found, UsageError where two images would get the same name.
+    Raises InputError if nothing is found, UsageError if two images would get the same name.
     """
     sources = [source] if isinstance(source, str | Path) else list(source)
     files = list(dict.fromkeys(path for each in sources for path in _expanded(each)))
@@ -229,7 +231,7 @@ def plan_images(
             raise UsageError(f"{target} is one image, but there are {len(files)} to write: give a folder")
         if is_video_name(target):
             raise UsageError(
-                f"{target} is a video: name the images of one by a pattern such as frame_%06d.png"
+                f"{target} is a video; for a sequence of images, give a pattern such as frame_%06d.png"
             )
         pairs = [
             (path, target / (path.name if is_image_name(path) else path.stem + ".png")) for path in files
@@ -264,7 +266,7 @@ def _expanded(source: str | Path) -> list[Path]:
 
 
 def _passed_over(source: str | Path | Sequence[str | Path]) -> list[str]:
-    """A sentence for each folder that holds what is not read: other pictures, videos, folders."""
+    """A sentence for each folder with files that are not read: other pictures, videos, folders."""
     said = []
     for each in map(Path, [source] if isinstance(source, str | Path) else source):
         names = sorted(p.name for p in each.iterdir() if is_other_picture(p)) if each.is_dir() else []
@@ -292,7 +294,7 @@ def _one(
     wishes: _Wishes,
     on_tile: Callable[[int, int], None],
 ) -> tuple[ImageResult, Weights]:
-    """Upscale one image; also gives the weights. Raises ParagonError; nothing then stands under `target`."""
+    """Upscale one image; also returns the weights. Raises ParagonError; then there is no file `target`."""
     begin = time.perf_counter()
     kind = kind_for(target)
     made = _make_folder(target.parent)
@@ -350,9 +352,9 @@ def _one(
 
 
 def _storage(kind: ImageKind, picture: Picture, wishes: _Wishes, *, lossless: bool) -> Storage:
-    """`storage`, with chroma subsampled only where that survives the turning.
+    """`storage`, with chroma subsampled only where the orientation allows it.
 
-    A mirrored axis of odd length would move chroma by a luma sample, and 4:1:1 has no format when turned.
+    Mirroring an axis of odd length would move chroma by a luma sample, and there is no rotated 4:1:1 format.
     """
     turn = picture.metadata.orientation
     odd = picture.format.width % 2 or picture.format.height % 2
@@ -370,7 +372,7 @@ def _storage(kind: ImageKind, picture: Picture, wishes: _Wishes, *, lossless: bo
 
 
 def _make_folder(folder: Path) -> list[Path]:
-    """Make `folder` if its parent or grandparents exist; returns what was made, innermost first."""
+    """Create `folder` if its parent or grandparent exists; returns the created folders, innermost first."""
     made = []
     missing = folder
     while not missing.exists() and missing != missing.parent:
@@ -379,7 +381,7 @@ def _make_folder(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return []  # check_destination says what is wrong
+        return []  # check_destination raises the error
     return made
 
 

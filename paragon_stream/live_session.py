@@ -1,9 +1,9 @@
-"""A live session at work: what its three stages do, and what is told about it meanwhile.
+"""A live session: its three stages, and the reports about it while it runs.
 
-The same pipeline as a file's, but behind the first two stages a channel that never waits: where the next one
-is busy, the frame that waits there gives way to the newer one. So nothing queues up. How old a frame can be
-when it has been delivered is bounded by what was begun before it: the rest of one frame's computing, its own,
-the rest of one frame's delivery, its own.
+The pipeline is the same as for files, except for the channels after the first two stages: they never block.
+If the next stage is busy, a newer frame replaces the waiting one, so nothing queues up. The age of a
+delivered frame is at most the rest of the previous frame's computation, its own computation, the rest of the
+previous frame's delivery and its own delivery.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler
 
 TICK = 0.1
-"""Seconds between two looks at Ctrl-C and `stop`."""
+"""Seconds between two checks for Ctrl-C and `stop`."""
 _TELL = 0.5
 """Seconds between two reports of progress."""
 _WINDOW = 4.0
-"""Seconds that rates are measured over."""
+"""Seconds over which rates are measured."""
 _GRACE, _LONG_GRACE = 3.0, 10.0
-"""Seconds that a slow reader of the output has for the last frames: after a stop, after the source's end."""
+"""Seconds that a slow reader of the output has for the last frames: after a stop, and after the source's
+end."""
 _LOST, _FEW = 0.1, 8
-"""The part of frames, and their number, that may be lost before the machine counts as too slow."""
+"""The share and the number of frames that may be dropped before the session is reported as too slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveProgress:
-    """How a live session is doing. Rates are those of the last seconds."""
+    """The state of a live session. Rates are those of the last four seconds."""
 
     seconds: float
     frames_in: int
@@ -56,7 +57,7 @@ class LiveProgress:
 
 
 class Stopping:
-    """Whether the user wants to stop."""
+    """Whether the user has requested a stop."""
 
     def __init__(self, interrupt: HeldInterrupt, stop: threading.Event | None) -> None:
         self._interrupt, self._stop = interrupt, stop
@@ -66,12 +67,12 @@ class Stopping:
 
     @property
     def urgent(self) -> bool:
-        """Whether that was asked for twice."""
+        """Whether a stop was requested twice."""
         return self._interrupt.count > 1
 
 
 class LiveSession:
-    """The work of the three stages, and the counts."""
+    """The work functions of the three stages, and their counts."""
 
     def __init__(
         self,
@@ -86,9 +87,9 @@ class LiveSession:
         self.latency = LatencyMeter()
         self.captured = self.computed = self.delivered = 0
         self.lost = 0
-        """Frames in whose delivery the output broke off."""
+        """Frames that were lost because the output broke off during their delivery."""
         self.gone: str | None = None
-        """What the reader of the output did, if it left."""
+        """How the reader of the output ended the session, if it did."""
         self._reader, self._strengths, self._trace = reader, strengths, trace
 
     @property
@@ -97,14 +98,14 @@ class LiveSession:
 
     @property
     def failure(self) -> str | None:
-        """Why it did not come to a proper end."""
+        """Why the session failed; None if it ended properly."""
         if self.feed.gave_up is None and not self.delivered and not self.stopping and self.gone is None:
             return f"{self.feed.source.name} ended before a picture could be upscaled"
         return self.feed.gave_up
 
     @property
     def ended(self) -> str:
-        """Why it is over."""
+        """Why the session ended."""
         if self.gone is not None:
             return self.gone
         if self.failure is not None:
@@ -112,7 +113,7 @@ class LiveSession:
         return "stopped on request" if self.stopping else self.feed.finished
 
     def stages(self, upscaler: Upscaler) -> list[Stage[Plane]]:
-        """Those of frames of one format."""
+        """The stages for frames of one format."""
         computing: deque[Completion] = deque()
 
         def capture(slot: Slot[Plane]) -> bool:
@@ -126,7 +127,7 @@ class LiveSession:
         def compute(slot: Slot[Plane]) -> None:
             slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
             computing.append(slot.completion)
-            # Only who can be computed at once is taken: a frame that waited in here would grow old.
+            # Take a frame only when it can be computed at once: a frame that waited here would grow old.
             if len(computing) >= upscaler.session.in_flight:
                 computing.popleft().wait()
             self.computed += 1
@@ -163,14 +164,16 @@ class LiveSession:
         ]
 
     def _came_back(self, broke: OutputError) -> bool:
-        """Wait until the output that `broke` off goes on. False: the user stopped meanwhile. Else raises."""
+        """Wait until the output that `broke` off is open again. False if the user stopped the session; else
+        raises."""
         back = self.sink.reopen(broke)
         if not back and not self.stopping:
             raise broke  # and the source has ended before it was back
         return back
 
     def _or_stop(self, work: Callable[[Slot[Plane]], bool | None]) -> Callable[[Slot[Plane]], bool | None]:
-        """`work`; where it fails, the source ends as well: the first stage may be waiting for it for ever."""
+        """`work`; if it fails, the source is stopped too, because the first stage may wait for it for
+        ever."""
 
         def guarded(slot: Slot[Plane]) -> bool | None:
             try:
@@ -183,7 +186,8 @@ class LiveSession:
 
 
 class LiveMeter:
-    """On the main thread, ten times a second: looks whether to stop, tells progress, events and slowness."""
+    """Runs on the main thread ten times a second: checks for a stop, reports progress, events and
+    slowness."""
 
     def __init__(
         self,
@@ -195,9 +199,10 @@ class LiveMeter:
         self._on_progress = on_progress
         self._begin = self._due = perf_counter()
         self._steady_since = self._begin
-        """When what is measured began to tell of the machine."""
+        """Since when the measured rates depend on this machine alone."""
         self._seen: deque[tuple[float, int, int, int]] = deque()
-        """When how many frames had come, been computed, been delivered; of the last seconds."""
+        """Times, with the numbers of frames captured, computed and delivered until then; of the last
+        seconds."""
         self._told_slow = False
         self._over_since: float | None = None
 
@@ -215,7 +220,7 @@ class LiveMeter:
         if session.feed.over:
             self._over_since = now if self._over_since is None else self._over_since
             waited = now - self._over_since > (_GRACE if session.stopping else _LONG_GRACE)
-            waited |= session.stopping.urgent or session.sink.away  # there is nothing more to try it for
+            waited |= session.stopping.urgent or session.sink.away  # no more frames follow
             if waited:
                 session.sink.give_up()
         self.tell_events()
@@ -231,10 +236,10 @@ class LiveMeter:
             self._on_progress(self._progress(now))
 
     def run_ended(self, run: PipelineStats) -> None:
-        """Counts go on by themselves."""
+        """Nothing: the counts cover all runs."""
 
     def tell_events(self) -> None:
-        """Pass on what the threads of source and output have to tell."""
+        """Report the events of the threads of source and output."""
         events = self._session.feed.events
         while events:
             self._on_event(events.popleft())
@@ -268,11 +273,11 @@ class LiveMeter:
         if delivered >= (1 - _LOST) * came or lost < _FEW:
             return
         self._told_slow = True
-        rest = "the others are dropped, so that it stays live"
+        rest = "the others are dropped to keep the latency low"
         if computed > (1 + _LOST) * delivered:
             what = (
                 f"the output takes {delivered:.1f} of {came:.1f} frames a second; {rest}:"
-                " a quicker --preset, a lower --bitrate or --codec nvenc would help"
+                " a faster --preset, a lower --bitrate or --codec nvenc would help"
             )
         else:
             what = (

@@ -1,4 +1,4 @@
-"""`live()`: a screen, a device or a stream, upscaled as it comes; source, upscaler and sink put together."""
+"""`live()`: upscale a screen, a device or a stream in real time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRequest(LiveOutputOptions, CaptureOptions, UpscalerOptions):
-    """A live session as it is asked for: the arguments of `live`, but for what is watched while it runs."""
+    """A request for a live session: the arguments of `live` without the callbacks."""
 
     source: str | Path = field(
         default="screen", kw_only=False, metadata=described('A screen, a device, an address, a file, or "-".')
@@ -60,39 +60,37 @@ class LiveRequest(LiveOutputOptions, CaptureOptions, UpscalerOptions):
 class LiveCall(LiveRequest):
     """The arguments of `live`."""
 
-    trace: str | Path | None = option(
-        None, "A file to write: what every stage did when, for ui.perfetto.dev."
-    )
+    trace: str | Path | None = option(None, "File for the times of every stage, for ui.perfetto.dev.")
     stop: threading.Event | None = option(None, "Ends the session when it is set.")
     on_progress: Callable[[LiveProgress], None] | None = option(
-        None, "Called on this thread a few times a second."
+        None, "Called on this thread about twice a second."
     )
     on_event: Callable[[str], None] | None = option(
-        None, "Called on this thread with one sentence for everything that happens."
+        None, "Called on this thread with one sentence for each event."
     )
     on_warning: Callable[[str], None] | None = option(
-        None, "Called with one sentence for everything that was guessed or is not carried over."
+        None, "Called with one sentence for each guess and each property that is not carried over."
     )
 
 
 @called_with(LiveCall)
 def live(call: LiveCall) -> LiveReport:
-    """Upscale a live source as it comes: what cannot be computed in time is dropped, the newest frame wins.
+    """Upscale a live source in real time. Frames that cannot be computed in time are dropped.
 
     `source` is "screen" or an X display (":0.0"), a capture device ("/dev/video0", "camera"), the address of
     a stream ("rtmp://…", "rtsp://…", "udp://…", "https://….m3u8"), "-" for standard input, or a file, which
-    then plays at its own pace. See `media.live.source` for `input_format` to `timeout`.
+    is played at its own rate. See `media.live.source` for `input_format` to `timeout`.
 
-    `destination` None shows a window (an mpv, named by `player`), "-" writes y4m (or `format` "nut", "mkv",
-    "ts", "flv") to standard output, an address streams ("rtmp://…", "udp://…", "tcp://…"), anything else is
-    a file. Encoders are set to give every frame back at once; see `media.live.plan`.
+    `destination` None shows a window (mpv, or the program `player`). "-" writes y4m to standard output, or
+    the container `format`: "nut", "mkv", "ts", "flv". An address sends a stream ("rtmp://…", "udp://…",
+    "tcp://…"). Anything else is a file. Encoders are configured without delay; see `media.live.plan`.
 
-    The session lasts until the source ends, `duration` (seconds of the source) is over, the window or the
-    pipe is closed, Ctrl-C comes or `stop` is set, and then the output is finished properly. A source that
-    broke off is tried again for `reconnect` seconds; one that did not come back is the report's `failure`.
-    So is a server that takes the output; if it does not come back, OutputError is raised.
+    The session ends when the source ends, after `duration` (seconds of the source), when the window or the
+    pipe is closed, after Ctrl-C, or when `stop` is set. The output is then finished properly. A source that
+    breaks off is opened again for up to `reconnect` seconds; if that fails, the report's `failure` holds the
+    reason. A server that takes the output is treated likewise; if that fails, OutputError is raised.
 
-    Raises a `ParagonError`, and KeyboardInterrupt for a stop before the first picture had come.
+    Raises a `ParagonError`, and KeyboardInterrupt for a stop before the first picture.
     """
     usage = resource_usage.Usage()
     warnings = Warnings(call.on_warning)
@@ -132,7 +130,7 @@ def live(call: LiveCall) -> LiveReport:
                 reconnect=RECONNECT if call.reconnect is None else call.reconnect,
             )
             try:
-                if feed.source.kind is not Kind.FILE:  # a file waits until there is somebody to see it
+                if feed.source.kind is not Kind.FILE:  # a file starts when its output is open
                     feed.begin()
                 with (
                     Upscaler.for_format(
@@ -202,7 +200,7 @@ def live(call: LiveCall) -> LiveReport:
 
 
 def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace, tell: Callable[[str], None]) -> MediaInfo:
-    """The facts of the source, once its first pictures are there."""
+    """The facts of the source, after its first pictures have been decoded."""
     feed.start()
     while not feed.ready(TICK):
         while feed.events:
@@ -212,5 +210,5 @@ def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace, tell: Callabl
     info = feed.info()
     video = info.video
     if wish is Deinterlace.AUTO and not video.interlaced:
-        return info  # deinterlacing would hold every frame back by one, in case that it were interlaced
+        return info  # deinterlacing would delay every frame by one
     return replace(info, video=replace(video, fields=field_job(video, wish)))

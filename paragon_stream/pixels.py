@@ -1,4 +1,4 @@
-"""Pixel formats: which there are, what each holds, and where in memory. Standard library only."""
+"""The pixel formats: their components and memory layout. Standard library only."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Layout(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class PixelFormat:
-    """A pixel format: which components there are, how deep, how subsampled, in which arrays.
+    """A pixel format: its components, their depth and subsampling, and the arrays that hold them.
 
     `name` is FFmpeg's. `subsampling` is log2 of the chroma decimation, (horizontal, vertical).
-    `order` gives for each stored component the canonical one it holds: 0, 1, 2 = Y, U, V or R, G, B;
-    3 = alpha; -1 = padding that carries nothing. `shift` is how far the value sits above bit 0 of its word
-    (P010: 6). Samples are uint8 up to 8 bits and native-endian uint16 above.
+    `order` gives the canonical component for each stored one: 0, 1, 2 = Y, U, V or R, G, B; 3 = alpha; -1 =
+    padding. `shift` is the number of unused bits below the value in its word (P010: 6). Samples are uint8 up
+    to 8 bits and native-endian uint16 above.
     """
 
     name: str
@@ -44,7 +44,8 @@ class PixelFormat:
     order: tuple[int, ...] = (0, 1, 2)
     shift: int = 0
     floating: bool = False
-    """Code values as float32, neither rounded nor clipped: what tiles hand on to be resampled."""
+    """Code values as float32, neither rounded nor clipped: the format of tiles that are resampled
+    afterwards."""
 
     @property
     def bytes_per_sample(self) -> int:
@@ -52,7 +53,7 @@ class PixelFormat:
 
     @property
     def sample_type(self) -> str:
-        """numpy's name of the type that a sample is stored in."""
+        """The numpy type of a stored sample."""
         return "float32" if self.floating else "uint8" if self.depth <= 8 else "uint16"
 
     @property
@@ -92,11 +93,11 @@ class PixelFormat:
 
 
 _LETTERS = {"r": 0, "g": 1, "b": 2, "y": 0, "u": 1, "v": 2, "a": 3, "0": -1}
-"""What the names of packed formats spell."""
+"""The components in the names of packed formats."""
 
 
 def _formats() -> dict[str, PixelFormat]:
-    """The formats frame jobs take, by FFmpeg name."""
+    """The formats that frame jobs accept, by FFmpeg name."""
     table: list[PixelFormat] = []
     chroma = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "411": (2, 0), "440": (0, 1), "410": (2, 2)}
     for sampling, sub in chroma.items():
@@ -176,9 +177,9 @@ _SHORT_NAMES = {"rgb48": "rgb48le", "rgba64": "rgba64le", "p010": "p010le", "p01
 
 
 def pixel_format(name: str) -> PixelFormat:
-    """The format called `name` (FFmpeg's name; `yuvj…` names give the plain layout, their range is full).
+    """The format with FFmpeg's name `name`. A name `yuvj…` gives the format `yuv…`; its range is full.
 
-    Raises FormatError for names that no frame job takes.
+    Raises FormatError for names that frame jobs do not accept.
     """
     plain = _FULL_RANGE_ALIASES.get(name, _SHORT_NAMES.get(name, name))
     found = PIXEL_FORMATS.get(plain) or PIXEL_FORMATS.get(plain + "le")
@@ -188,7 +189,7 @@ def pixel_format(name: str) -> PixelFormat:
 
 
 def requested_pixel_format(name: str | None) -> PixelFormat | None:
-    """The format that a user asked for, if any; UsageError where there is none such."""
+    """The format that a user requested, or None. Raises UsageError for an unknown name."""
     try:
         return None if name is None else pixel_format(name)
     except FormatError as error:
@@ -202,9 +203,9 @@ def planar_like(
     subsampling: tuple[int, int] | None = None,
     depth: int | None = None,
 ) -> PixelFormat | None:
-    """The planar format of the family of `pixels`, of its depth, subsampling and alpha by default.
+    """The planar format like `pixels`: of the same family and, unless given, the same depth and subsampling.
 
-    Gray with alpha is packed. None where there is no such format.
+    Gray with alpha is packed. None if there is no such format.
     """
     wanted = (
         pixels.family,
@@ -220,11 +221,11 @@ def planar_like(
 
 
 def without_alpha(pixels: PixelFormat) -> PixelFormat:
-    """`pixels`, or the format without alpha that holds the same colours."""
+    """`pixels`, or the format of the same colours without alpha."""
     if not pixels.has_alpha:
         return pixels
     order = tuple(-1 if component == 3 else component for component in pixels.order)
-    for found in PIXEL_FORMATS.values():  # the same memory, where there is such a format
+    for found in PIXEL_FORMATS.values():  # prefer a format of the same memory layout
         same = (found.family, found.depth, found.layout) == (pixels.family, pixels.depth, pixels.layout)
         if same and pixels.layout is Layout.PACKED and found.order == order:
             return found

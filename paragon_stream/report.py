@@ -1,4 +1,4 @@
-"""What a finished render says about itself."""
+"""The reports of renders, live sessions and image batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class StageReport:
-    """Where one stage's time went, in seconds."""
+    """The times of one stage, in seconds."""
 
     busy: float
     waiting: float
@@ -60,26 +60,26 @@ class ModelReport:
 
 @dataclass(frozen=True, kw_only=True)
 class StrengthReport:
-    """The strengths that conditioned weights got, over all frames, 0…1."""
+    """The strengths of compression given to conditioned weights, over all frames, 0…1."""
 
     min: float
     mean: float
     max: float
     source: str
-    """How it is known, in words."""
+    """How the strength was determined, as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FormatReport:
-    """One format that frames of the source have."""
+    """One frame format of the source."""
 
     format: str
     sample_aspect_ratio: str
     seconds: float
-    """When the first of them is shown."""
+    """Presentation time of its first frame."""
     frames: int
     converted: int = 0
-    """How many of them were made like the first frames, instead of being upscaled as they are."""
+    """Frames that were converted to the first format instead of being upscaled in their own."""
 
     @classmethod
     def of(cls, observed: ObservedFormat) -> FormatReport:
@@ -119,36 +119,36 @@ class Report:
     frames_in: int
     frames_out: int
     resumed_at: int = 0
-    """Frames at the beginning that an earlier run had done."""
+    """Frames at the beginning that an earlier run wrote."""
     wall_seconds: float
     cpu_seconds: float
     fps: float
     stages: dict[str, StageReport]
     decoder: str
-    """FFmpeg's decoder and where it ran: "h264 on cuda:0"."""
+    """FFmpeg's decoder and its device: "h264 on cuda:0"."""
     engine: str
     precision: str
     device: str
     reruns: int = 0
-    """Frames that a device computed to NaN, computed again on the CPU."""
+    """Frames that contained NaN on a device and were computed again on the CPU."""
     threads: int | None
     model: ModelReport
     source_format: str
     """Of the first frames."""
     formats: tuple[FormatReport, ...]
-    """Of all frames, in the order in which they came."""
+    """All frame formats, in order of appearance."""
     target_format: str
     codec: str
     results_in: str = "host"
-    """Whose memory the encoder took frames from: "host", or "cuda:0"."""
+    """The memory from which the encoder took frames: "host" or "cuda:0"."""
     bytes_out: int
     peak_rss_bytes: int
     strength: StrengthReport | None = None
-    """None where the weights are not conditioned on it."""
+    """None if the weights are not conditioned on strength."""
     damage: Damage = field(default_factory=Damage)
     warnings: tuple[str, ...] = ()
     request: Mapping[str, Any] = field(default_factory=dict)
-    """What was asked for, as `RenderRequest.to_json` stores it: `paragon-stream verify --plan` reads it."""
+    """The request, as stored by `RenderRequest.to_json`; `paragon-stream verify --plan` reads it."""
     chunks: tuple[ChunkReport, ...] = ()
     """Of a render in chunks; then there are no `stages`, and `cpu_seconds` are those of all processes."""
 
@@ -159,7 +159,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyReport:
-    """How old frames were when they had been delivered: seconds since they had been captured."""
+    """The age of frames at their delivery: seconds since their capture."""
 
     median: float
     percentile_95: float
@@ -181,24 +181,24 @@ class LiveReport:
     source: str
     destination: str
     ended: str
-    """Why it is over, in words."""
+    """Why the session ended, as text."""
     failure: str | None
-    """`ended`, if the source broke off and did not come back."""
+    """The reason, if the source broke off and did not come back; else None."""
     seconds: float
-    """From the first frame that could be taken to the last that was delivered."""
+    """From the first captured frame to the last delivered one."""
     frames_in: int
     frames_out: int
     dropped_before_engine: int
-    """Captured, and given up for a newer one."""
+    """Frames captured and replaced by a newer one."""
     dropped_before_output: int
-    """Computed, and given up for a newer one because the output was busy."""
+    """Frames computed and replaced by a newer one because the output was busy."""
     fps_in: float
     fps_out: float
     latency: LatencyReport
     reconnects: int
-    """How often the source came back after it had broken off."""
+    """How many times the source was opened again after it had broken off."""
     output_reconnects: int
-    """How often a server that takes the output did."""
+    """How many times the output was opened again."""
     stages: dict[str, StageReport]
     decoder: str
     engine: str
@@ -211,14 +211,14 @@ class LiveReport:
     target_format: str
     codec: str
     sound: str | None
-    """The codec of the sound in the output; None where there is none."""
+    """The codec of the sound in the output; None without sound."""
     bytes_out: int
     cpu_seconds: float
     peak_rss_bytes: int
     strength: StrengthReport | None = None
     damage: Damage = field(default_factory=Damage)
     events: tuple[str, ...] = ()
-    """What happened on the way, in order."""
+    """The events of the session, in order."""
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> str:
@@ -228,7 +228,7 @@ class LiveReport:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageResult:
-    """What became of one image. `error` is why there is no result, in one sentence; "" if there is one."""
+    """The result of one image. `error` is one sentence if there is no result, else ""."""
 
     source: str
     destination: str
@@ -236,7 +236,7 @@ class ImageResult:
     source_format: str = ""
     target_format: str = ""
     strength: float | None = None
-    """The strengths that the weights got; None for weights without strength."""
+    """The strength of compression given to the weights; None for weights that are not conditioned."""
     seconds: float = 0.0
     bytes_out: int = 0
     warnings: tuple[str, ...] = ()
@@ -248,7 +248,7 @@ class ImagesReport:
 
     images: tuple[ImageResult, ...]
     left: int = 0
-    """Images that were there already, and left as they are."""
+    """Images that existed already and were kept."""
     wall_seconds: float
     cpu_seconds: float
     engine: str
@@ -258,7 +258,7 @@ class ImagesReport:
     model: ModelReport
     peak_rss_bytes: int
     warnings: tuple[str, ...] = ()
-    """About the batch as a whole."""
+    """Warnings about the whole batch."""
 
     @property
     def failed(self) -> tuple[ImageResult, ...]:
@@ -270,7 +270,7 @@ class ImagesReport:
 
 
 class Warnings:
-    """Collects warnings for the report and passes each on once, as soon as it is known."""
+    """Collects warnings for the report and passes on each of them once, immediately."""
 
     def __init__(self, on_warning: Callable[[str], None] | None) -> None:
         self.said: list[str] = []

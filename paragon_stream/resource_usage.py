@@ -1,4 +1,4 @@
-"""What this process has used so far."""
+"""The CPU time and memory of this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def cpu_seconds() -> float:
 
 
 class Usage:
-    """Time used since this was made."""
+    """Wall and CPU time since this object was created."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), cpu_seconds()
@@ -42,8 +42,8 @@ def peak_rss() -> int:
 
 
 def _linux_high_water_mark() -> int:
-    """VmHWM of proc(5); 0 where there is none. `getrusage` counts what the process was before `exec` as well:
-    a small program started by a large one would look as large."""
+    """VmHWM of proc(5); 0 if there is none. `getrusage` also counts the memory of the process before `exec`,
+    so a small program started by a large one would seem as large."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

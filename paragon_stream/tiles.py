@@ -1,7 +1,7 @@
-"""Pictures of any size, one after another: tile by tile, so that memory and compiling stay bounded.
+"""Upscales pictures of any size in tiles, so that memory and compile time stay bounded.
 
-Tiles are squares of `TILE` samples; smaller pictures are one tile, its sides rounded up to `GRAIN`. So a
-folder of photographs of all sizes is served by one compiled session, and one of icons by few.
+Tiles are squares of `TILE` samples. Smaller pictures are one tile, with sides rounded up to `GRAIN`. So one
+compiled session serves a folder of photographs of all sizes, and a few sessions serve a folder of icons.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from paragon_stream.upscaler import UpscalerOptions, compile_job
 
 type Array = NDArray[Any]
 type Network = tuple[Weights, Placement]
-"""What upscales a picture, and where it goes: see `choose_network`."""
+"""The weights and the placement for a picture; see `choose_network`."""
 
 TILE = 640
-"""Source samples along a tile's side: a whole number of grains."""
+"""Source samples along a tile's side: a multiple of `GRAIN`."""
 GRAIN = 64
-"""Tiles' sides are multiples of this."""
+"""The sides of tiles are multiples of this."""
 SESSIONS = 4
-"""Compiled sessions kept, the longest unused given up first."""
+"""Compiled sessions that are kept; the least recently used is closed first."""
 
 
 def side(size: int, tile: int = TILE) -> int:
-    """How long the tiles of a picture of `size` samples are."""
+    """The tile length for a picture side of `size` samples."""
     return min(tile, -(-size // GRAIN) * GRAIN)
 
 
@@ -62,8 +62,8 @@ class PictureUpscaler:
     ) -> None:
         """Upscale `planes`, of `source`, into `outputs`, of `pixel_format` and `color`.
 
-        `strength` says how hard the picture was compressed. Arrays may have any strides and byte order.
-        `on_tile` hears how many tiles of how many are done.
+        `strength` is the strength of its compression. Arrays may have any strides and byte order. `on_tile`
+        is called with the number of finished tiles and the number of all tiles.
         """
         weights, placement = network
         job = build_job(weights, source, pixel_format=pixel_format, color=color, placement=placement)
@@ -72,7 +72,7 @@ class PictureUpscaler:
 
     @property
     def used(self) -> Session | None:
-        """The session that ran last, for reports."""
+        """The most recently used session, for reports."""
         return next(reversed(self._open.values()), None)
 
     def close(self) -> None:

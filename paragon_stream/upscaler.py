@@ -1,4 +1,4 @@
-"""`Upscaler`: planes in, planes out. The one object behind files, filter, capture and Python."""
+"""`Upscaler`: planes in, planes out. Files, the filter, live sessions and Python callers use it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions,
 from paragon_stream.runtimes.base import DeviceBound, Plane, takes_pictures
 
 type Frame = NDArray[Any] | tuple[NDArray[Any], ...]
-"""An H×W×C array for packed formats, a tuple of planes for all others."""
+"""An H×W×C array for packed formats, a tuple of planes for all other formats."""
 
 logger = logging.getLogger(__name__)
 
 
 def parse_strength(value: str | float | None) -> float | None:
-    """0…1; None for "auto" and None, which leave it to the frames. Raises UsageError."""
+    """A strength, 0…1; None for "auto" and None, which mean the strength of each frame. Raises UsageError."""
     if value in (None, "auto"):
         return None
     try:
@@ -40,16 +40,16 @@ def parse_strength(value: str | float | None) -> float | None:
     except (TypeError, ValueError):
         strength = -1.0
     if not 0 <= strength <= 1:
-        raise UsageError(f"a strength of {value} makes no sense: give auto, or a number from 0 to 1")
+        raise UsageError(f"invalid strength {value}: give auto, or a number from 0 to 1")
     return strength
 
 
 def choose_network(
     source: FrameFormat, options: UpscalerOptions, *, grain: int = 1, sideways: bool = False
 ) -> tuple[Weights, Placement]:
-    """The weights that `options` ask for, and where the picture of `source` goes; see `place`.
+    """The weights that `options` select, and the placement of the picture of `source`; see `place`.
 
-    Raises UsageError, CheckpointError, and FormatError for a picture that is as large as asked for already.
+    Raises UsageError, CheckpointError, and FormatError for a picture that already has the requested size.
     """
     size = parse_size(options.to)
     fit = parse_fit(options.fit, size)
@@ -63,7 +63,7 @@ def choose_network(
         window_size=options.window_size,
         generation=options.generation,
         factor=placement.factor if placement else None,
-        # A strength that was asked for means the conditioned default, whatever the source is.
+        # A given strength selects the conditioned default set for every kind of source.
         rgb=source.pixel_format.family is Family.RGB and strength is None,
     )
     if strength is not None and not weights.spec.conditioned:
@@ -74,14 +74,14 @@ def choose_network(
 
 
 def doubts(options: UpscalerOptions) -> list[str]:
-    """A sentence for each option that is taken, but hardly meant."""
+    """A warning for each option whose value is accepted but unusual."""
     if options.alpha is None or 0 <= options.alpha <= 1:
         return []
     return [f"--alpha {options.alpha:g} is outside of 0 to 1: the base path overshoots at edges"]
 
 
 def session_options(options: UpscalerOptions, flavour: Flavour) -> SessionOptions:
-    """What `options` say to an engine. Raises UsageError."""
+    """The options for an engine's session. Raises UsageError."""
     try:
         precision = Precision(options.precision)
     except ValueError:
@@ -95,7 +95,7 @@ def session_options(options: UpscalerOptions, flavour: Flavour) -> SessionOption
 
 
 def compile_job(job: FrameJob, options: UpscalerOptions, flavour: Flavour) -> Session:
-    """A session of the engine that `options` ask for. Raises UsageError and EngineError."""
+    """A session of the engine that `options` select. Raises UsageError and EngineError."""
     return runtime(options.engine).compile(job, session_options(options, flavour))
 
 
@@ -103,21 +103,25 @@ def compile_job(job: FrameJob, options: UpscalerOptions, flavour: Flavour) -> Se
 class UpscalerCall(UpscalerOptions):
     """The arguments of `Upscaler`."""
 
-    width: int = field(metadata=described("Of the source frames, luma samples."))
+    width: int = field(metadata=described("Width of the source frames, in luma samples."))
     height: int = field(metadata=described("Likewise."))
     pixel_format: str = option("yuv420p", "FFmpeg's name of the source's pixel format.")
-    output_pixel_format: str | None = option(None, "That of the result (default: the source's).")
-    color: ColorSpec | None = option(None, "The source's colour; None, and what is unspecified, is guessed.")
+    output_pixel_format: str | None = option(
+        None, "FFmpeg's name of the result's pixel format (default: the source's)."
+    )
+    color: ColorSpec | None = option(
+        None, "The source's colour; None and unspecified fields are guessed from the size."
+    )
 
 
 class Upscaler:
-    """Upscales frames of one format, one after another. Hold one per stream; close it, or use `with`.
+    """Upscales frames of one format. Create one for each stream; close it, or use `with`.
 
         up = Upscaler(width=960, height=540, pixel_format="yuv420p")
         y, u, v = up((y, u, v))          # 1080×1920 and two 540×960 planes
 
-    Raises UsageError for unknown names, CheckpointError for bad weights, FormatError for formats that cannot
-    be processed and EngineError if the engine fails.
+    Raises UsageError for unknown names, CheckpointError for invalid weights, FormatError for formats that
+    cannot be processed and EngineError if the engine fails.
     """
 
     source: FrameFormat
@@ -125,14 +129,13 @@ class Upscaler:
     weights: Weights
     session: Session
     strength: float
-    """The strength for conditioned weights where a call gives none."""
+    """The strength for conditioned weights if a call gives none."""
 
     @initialised_with(UpscalerCall)
     def __init__(self, call: UpscalerCall) -> None:
-        """`color` may be partly unspecified; what is missing is guessed from the size, as players do.
+        """Unspecified fields of `color` are guessed from the size, as players do.
 
-        Raises FormatError where the picture is as large as `to` asks
-        already.
+        Raises FormatError if the picture already has the size `to`.
         """
         layout = find_pixel_format(call.pixel_format)
         color = resolve_color(
@@ -157,9 +160,10 @@ class Upscaler:
         network: tuple[Weights, Placement] | None = None,
         flavour: Flavour = Flavour.LATENCY,
     ) -> Self:
-        """An upscaler for frames whose colour is resolved already; `network` may be chosen beforehand.
+        """An upscaler for frames of the format `source`, whose colour is resolved.
 
-        `pixel_format` and `color` are those of the result, by default the source's.
+        `network` are weights and placement that were chosen before. `pixel_format` and `color` are those of
+        the result (default: the source's).
         """
         upscaler = cls.__new__(cls)
         upscaler._open(source, options, pixel_format, flavour, network, color)
@@ -182,13 +186,13 @@ class Upscaler:
         logger.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
 
     def __call__(self, frame: Frame, *, strength: float | None = None) -> Frame:
-        """Upscale one frame: the same kind comes back, larger.
+        """Upscale one frame; returns arrays of the same kind.
 
-        `frame` is an H×W×C array for packed formats (rgb24, rgb48 …) and a tuple of planes for planar ones
-        (a bare H×W array will do for gray); uint8 up to 8 bits, uint16 above. `strength` (0…1) says how hard
-        this very frame was compressed, for weights that are conditioned on it.
+        `frame` is an H×W×C array for packed formats (rgb24, rgb48 …) and a tuple of planes for planar formats
+        (or an H×W array for gray); uint8 up to 8 bits, uint16 above. `strength` (0…1) is the strength of this
+        frame's compression, for weights that are conditioned on it.
 
-        Raises FormatError if shapes or dtypes are not those of `source`.
+        Raises FormatError if shapes or dtypes differ from those of `source`.
         """
         planes = frame if isinstance(frame, (tuple, list)) else (frame,)
         inputs = tuple(np.require(plane, requirements=["C", "W"]) for plane in planes)
@@ -203,42 +207,43 @@ class Upscaler:
         outputs: Sequence[NDArray[Any]] | DevicePicture,
         strength: float | None = None,
     ) -> Completion:
-        """Start on one frame, in buffers the caller owns; see `Session.run`.
+        """Start the computation of one frame in buffers of the caller; see `Session.run`.
 
-        Pictures in the memory of a GPU are taken where there is `fetch`, or `device_results`.
+        Pictures in the memory of a GPU are accepted if `fetch` or `device_results` are not None.
         """
         given = self.strength if strength is None else strength
         if not isinstance(inputs, DevicePicture) and not isinstance(outputs, DevicePicture):
             return self.session.run(inputs, outputs, given)
         if not takes_pictures(self.session):
-            raise EngineError(f"the engine {self.session.engine} takes no pictures of a GPU")
+            raise EngineError(f"the engine {self.session.engine} accepts no pictures in a GPU's memory")
         return self.session.run(inputs, outputs, given)
 
     @property
     def fetch(self) -> Callable[[DevicePlane], NDArray[np.uint8]] | None:
-        """What looks at pictures in the memory of the engine's GPU; None where `run` takes none."""
+        """Reads pictures in the memory of the engine's GPU; None if `run` accepts none."""
         return self.session.fetch if takes_pictures(self.session) else None
 
     @property
     def device_results(self) -> tuple[int, Callable[[], DevicePicture]] | None:
-        """The GPU's number, and what makes room for results there; None where `run` takes none."""
+        """The GPU's number, and the allocator of results there; None if `run` accepts none."""
         session = self.session
         if not takes_pictures(session):
             return None
         return session.ordinal, lambda: session.allocate_picture(self.target)
 
     def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
-        """Planes of `source` and of `target`, where `run` moves them fastest; they last until `close`."""
+        """Planes of `source` and of `target` in the memory that `run` transfers fastest; valid until
+        `close`."""
         make = self.session.allocate_planes if isinstance(self.session, DeviceBound) else allocate_planes
         return make(self.source), make(self.target)
 
     @property
     def reruns(self) -> int:
-        """How many frames a device computed to NaN, so that they were computed again."""
+        """The number of frames that contained NaN and were computed again."""
         return self.session.reruns if isinstance(self.session, DeviceBound) else 0
 
     def trace(self, trace: Trace) -> None:
-        """Draw what a device does into `trace`, from the first frame on."""
+        """Record the device's work in `trace`, from the first frame on."""
         if isinstance(self.session, DeviceBound):
             self.session.trace(trace)
 

@@ -55,46 +55,48 @@ logger = logging.getLogger(__name__)
 
 _FAMILIES = {vs.YUV: Family.YUV, vs.RGB: Family.RGB, vs.GRAY: Family.GRAY}
 _RANGES = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
-"""Values of `_Range`. Its predecessor `_ColorRange` (the other way round) is kept equal to it by the core."""
+"""Values of `_Range`. The core keeps the older property `_ColorRange` (with opposite values) in step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilterCall(UpscalerOptions):
     """The arguments of `upscale`."""
 
-    clip: vs.VideoNode = field(kw_only=False, metadata=described("YUV, RGB or GRAY; of one format and size."))
-    prefetch: int | None = option(
-        None, "How many frames may be in flight at once (default: as many as the core has threads)."
+    clip: vs.VideoNode = field(
+        kw_only=False, metadata=described("A clip of constant format and size: YUV, RGB or GRAY.")
     )
-    wait: bool = option(True, "Wait for the engine to be compiled, instead of scaling plainly until then.")
+    prefetch: int | None = option(
+        None, "Frames in flight at once (default: the number of the core's threads)."
+    )
+    wait: bool = option(True, "Wait until the engine is compiled; False scales by a plain filter until then.")
 
 
 @called_with(FilterCall)
 def upscale(call: FilterCall) -> vs.VideoNode:
-    """`clip`, `scale` times (by default 2) as wide and high, or of the size `to`, in the same format.
+    """Return `clip` enlarged `scale` times (default 2), or to the size `to`, in the same format.
 
-    `to` and `fit` are those of `paragon_stream.upscale`, but sizes are counted in the clip's samples, whose
-    shape is left as it is. A clip that is as large already is an error; `reaches` checks that beforehand.
+    `to` and `fit` are those of `paragon_stream.upscale`, but sizes are counted in the clip's samples, and the
+    sample aspect ratio is kept. A clip that already has the size is an error; `reaches` checks this.
 
     `clip` has a constant format and size: YUV 4:2:0, 4:2:2, 4:4:4, RGB or GRAY with 8 to 16 bits, any size
-    that VapourSynth allows. Float clips are taken too; they pass through 16-bit integers (so values outside
-    0…1 are clipped) and come back as they were.
+    that VapourSynth allows. Float clips are converted to 16-bit integers (values outside 0…1 are clipped) and
+    the result is converted back.
 
-    Colour follows each frame's own `_Matrix`, `_Range` and `_ChromaLocation`; what is not tagged is guessed
-    from the size, as players do, and written into the properties of the result. All other properties are
-    carried over, but `_FieldBased` becomes 0 (fields are not separated: deinterlace before) and `_Alpha`,
-    whose size would be wrong, is dropped. Weights that are conditioned on the strength of compression take
-    it from `_ParagonStrength` (0…1), and `strength` where that is absent.
+    The colour is that of each frame's `_Matrix`, `_Range` and `_ChromaLocation`. Missing properties are
+    guessed from the size, as players do, and set in the result. All other properties are carried over, except
+    `_FieldBased`, which becomes 0 (the filter does not separate fields: deinterlace first), and `_Alpha`,
+    which is dropped because its size would be wrong. Weights that are conditioned on the strength of
+    compression use `_ParagonStrength` (0…1), or `strength` if a frame has none.
 
-    `weights` is a path or the name of a shipped set, `alpha` and `window_size` override what the weights'
-    metadata say. `prefetch` is how many frames may be in flight at once (default: as many as the core has
-    threads); the host decides how many of them it asks for. Sessions are shared by the whole process, so
+    `weights` is a path or the name of a shipped set. `alpha` and `window_size` override the metadata of the
+    weights. `prefetch` is the number of frames in flight at once (default: the number of the core's threads);
+    the host requests as many of them as it needs. All filters of the process share their sessions, so
     reloading a script compiles nothing again.
 
-    The session is compiled when the first frame is asked for. With `wait=False`, meant for players only,
-    frames come from a plain bicubic scaler until it is ready; the log says when.
+    The session is compiled when the first frame is requested. With `wait=False`, which is for players only, a
+    bicubic scaler makes the frames until the session is ready, and the log reports the change.
 
-    Raises vs.Error: now, for a clip, an option or weights that cannot be used; as the error of a frame, if
+    Raises vs.Error: at once for a clip, an option or weights that cannot be used; as the error of a frame if
     its colour cannot be processed or the engine fails.
     """
     clip = call.clip
@@ -115,8 +117,8 @@ def upscale(call: FilterCall) -> vs.VideoNode:
             Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
             parse_strength(call.strength) or 0.0,
         )
-        runtime(call.engine)  # an unknown name is an error of this call, not of the first frame
-        # And so is a format that no network can process.
+        runtime(call.engine)  # an unknown name is an error now, not at the first frame
+        # So is a format that no network can process.
         build_job(network, requests.source({}), placement=placement)
     source = clip if clip.format.sample_type == vs.INTEGER else _convert(clip, pixel_format.depth, vs.INTEGER)
     result = _upscaled(source, requests, branches)
@@ -128,12 +130,12 @@ def upscale(call: FilterCall) -> vs.VideoNode:
 
 
 def options() -> dict[str, Callable[[str], Any]]:
-    """Every option of `upscale`, and what makes a value of its text: for scripts that take options."""
+    """Every option of `upscale` with the function that parses its text, for scripts with options."""
     return {name: each.kind for name, each in options_of(FilterCall).items() if name != "clip"}
 
 
 def reaches(clip: vs.VideoNode, to: str | float, fit: str | None = None) -> bool:
-    """Whether `clip` is as large as `to` already, so that there is nothing to upscale. Raises vs.Error."""
+    """Whether `clip` already has the size `to`, so that there is nothing to upscale. Raises vs.Error."""
     with _errors_as_vs():
         pixel_format, size = _pixel_format(clip), parse_size(to)
         assert size is not None
@@ -147,7 +149,7 @@ def reaches(clip: vs.VideoNode, to: str | float, fit: str | None = None) -> bool
 
 
 def _grain(pixel_format: PixelFormat) -> int:
-    """VapourSynth's frames have whole chroma samples."""
+    """The multiple for sizes: VapourSynth's frames have whole chroma samples."""
     return max(1 << n for n in pixel_format.subsampling)
 
 
@@ -166,7 +168,7 @@ def _branches(clip: vs.VideoNode, prefetch: int | None) -> int:
 
 
 def _pixel_format(clip: vs.VideoNode) -> PixelFormat:
-    """What the session sees of `clip`: its own format, or 16-bit integers in place of floats."""
+    """The clip that the session reads: `clip`, or its conversion to 16-bit integers if it has floats."""
     if not isinstance(clip, vs.VideoNode):
         raise UsageError(f"the first argument must be a video clip, not {type(clip).__name__}")
     if clip.format is None or clip.format.color_family == vs.UNDEFINED or not (clip.width and clip.height):
@@ -185,7 +187,7 @@ def _pixel_format(clip: vs.VideoNode) -> PixelFormat:
         )
         if planar and (known.family, known.depth, known.subsampling) == (family, depth, subsampling):
             return known
-    # VapourSynth has depths that FFmpeg has no names for (11, 13, 15).
+    # VapourSynth has depths without a name in FFmpeg (11, 13, 15).
     order = (0,) if family is Family.GRAY else (0, 1, 2)
     return PixelFormat(
         name=clip.format.name.lower(), family=family, depth=depth, subsampling=subsampling, order=order
@@ -193,13 +195,13 @@ def _pixel_format(clip: vs.VideoNode) -> PixelFormat:
 
 
 def _convert(clip: vs.VideoNode, bits: int, sample_type: vs.SampleType) -> vs.VideoNode:
-    """Another depth of the same picture: no resampling, no matrix, no dither."""
+    """The same picture in another depth, without resampling, matrix or dither."""
     wanted = clip.format.replace(bits_per_sample=bits, sample_type=sample_type)
     return clip.resize.Point(format=wanted.id, dither_type="none")
 
 
 class _Requests:
-    """What session a frame needs, by its properties. Shared by all branches of one filter."""
+    """Chooses the session for a frame by its properties. All branches of one filter share it."""
 
     def __init__(
         self,
@@ -222,7 +224,7 @@ class _Requests:
         self._warned = False
 
     def source(self, props: Mapping[str, Any]) -> FrameFormat:
-        """The frame's format, with the colour that its properties say and everything else decided."""
+        """The frame's format with the colour of its properties; missing fields are guessed."""
         format = self._format
         color = resolve_color(
             _tagged_color(props),
@@ -234,17 +236,18 @@ class _Requests:
         return replace(format, color=color)
 
     def strength(self, props: Mapping[str, Any]) -> float:
-        """How hard a frame was compressed, 0…1: from its own property, else the filter's `strength`."""
+        """The strength of a frame's compression, 0…1: its property, else the filter's `strength`."""
         return min(max(float(props.get("_ParagonStrength", self._strength)), 0.0), 1.0)
 
     def warn_if_interlaced(self, props: Mapping[str, Any]) -> None:
-        """Fields are upscaled as the one picture that they are not; say so, once."""
+        """Warn once that interlaced frames are upscaled as if they were progressive."""
         if props.get("_FieldBased", 0) > 0 and not self._warned:
             self._warned = True
             logger.warning("paragon.upscale: the clip is interlaced; deinterlace it before upscaling")
 
     def request(self, source: FrameFormat) -> SessionRequest:
-        """Transfer and primaries do not touch the samples: frames that differ only there share a session."""
+        """Transfer and primaries do not affect the samples: frames that differ only in these share a
+        session."""
         request = self._known.get(source)
         if request is None:
             color = replace(source.color, transfer=Transfer.UNSPECIFIED, primaries=Primaries.UNSPECIFIED)
@@ -260,8 +263,8 @@ class _Requests:
 
 
 def _tagged_color(props: Mapping[str, Any]) -> ColorSpec:
-    """The colour that a frame is tagged with; numbers that H.273 does not know count as unspecified."""
-    # mpv says `_ColorSpace` where everybody else says `_Matrix`.
+    """The colour of a frame's properties; numbers that H.273 does not define count as unspecified."""
+    # mpv sets `_ColorSpace` instead of `_Matrix`.
     matrix = props.get("_Matrix", props.get("_ColorSpace", Matrix.UNSPECIFIED))
     location = props.get("_ChromaLocation", -1) + 1  # VapourSynth counts from 0 = left
     return ColorSpec(
@@ -303,7 +306,7 @@ def _upscaled(clip: vs.VideoNode, requests: _Requests, branches: int) -> vs.Vide
 
 
 def _branch(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
-    """The callback of one branch. One call at a time, so its buffers belong to the frame it works on."""
+    """The callback of one branch. It runs one call at a time, so one set of buffers is enough."""
     buffers: dict[FrameFormat, tuple[NDArray[Any], ...]] = {}
     width, height = requests.placement.columns.total, requests.placement.rows.total
 
@@ -349,7 +352,7 @@ def _set_props(frame: vs.VideoFrame, props: Mapping[str, Any], source: FrameForm
 
 
 def _plain_until_ready(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: _Requests) -> vs.VideoNode:
-    """`upscaled`, but frames whose session is still being compiled come from a plain scaler."""
+    """`upscaled`, but a plain scaler makes the frames while their session is being compiled."""
     plain = clip.resize.Bicubic(width=upscaled.width, height=upscaled.height)
     was_ready: bool | None = None
 
@@ -359,7 +362,7 @@ def _plain_until_ready(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: _Re
             request = requests.request(requests.source(f.props))
             ready = SESSIONS.ready(request)
         if ready != was_ready and not (was_ready is None and ready):
-            state = "the engine takes over" if ready else "plain scaling while the engine is prepared"
+            state = "the engine takes over" if ready else "plain scaling while the engine is compiled"
             logger.info("paragon.upscale: from frame %d on: %s", n, state)
         was_ready = ready
         return upscaled if ready else plain

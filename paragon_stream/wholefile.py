@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a passing name beside the final one, then renamed."""
+"""Complete files or none: files are written under a temporary name and renamed when they are complete."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import BinaryIO
 from paragon_stream.errors import OutputError
 
 _LONGEST_NAME = 255
-"""Bytes of a file's name that all common file systems take."""
+"""The longest file name, in bytes, that all common file systems accept."""
 
 
 def fitting(name: str, suffix: str) -> str:
-    """`name` with `suffix` behind it. Where that is too long for a file's name, the end of `name` gives way
-    to a few digits that distinguish it from other names with the same beginning."""
+    """`name` followed by `suffix`. If that is too long for a file name, the end of `name` is replaced by
+    digits that distinguish it from other names with the same beginning."""
     whole = os.fsencode(name + suffix)
     if len(whole) <= _LONGEST_NAME:
         return name + suffix
@@ -35,11 +35,10 @@ def behind_links(path: Path) -> Path:
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
-    """A file to write to, which gets the name `path` when the block ends and vanishes if the block fails.
+    """A file for writing. It gets the name `path` when the block ends, and is removed if the block fails.
 
-    Where `path` is a symbolic link, it stays, and the file that it leads to is written.
-    What stood under the name is replaced in one step; with `overwrite` False it stays and is an error.
-    Raises OutputError for that and for every OSError, those of the block included (a full disk).
+    An existing file is replaced atomically; with `overwrite` False it is kept and an error is raised. Raises
+    OutputError for that and for every OSError, including those of the block (a full disk).
     """
     path = behind_links(path)
     passing = path.with_name(fitting(f".{path.name}", f".{secrets.token_hex(4)}.part"))

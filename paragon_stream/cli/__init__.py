@@ -1,1 +1,1 @@
-"""The command line: each command parses, calls the package, prints. Nothing below prints."""
+"""The command line. Each command parses its arguments, calls the package and prints; no other room prints."""

@@ -18,7 +18,7 @@ from paragon_stream.cli.options import SIZE, given, network_options
     "--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Pixel format of the source."
 )
 @click.option("--frames", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
-@click.option("--compare", is_flag=True, help="Every engine that is installed, one after another.")
+@click.option("--compare", is_flag=True, help="Measure every installed engine in turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
@@ -36,7 +36,7 @@ def command(
     from paragon_stream.upscaler import UpscalerOptions
 
     if compare and options["engine"] is not None:
-        raise click.UsageError("--compare runs every engine: leave --engine out")
+        raise click.UsageError("--compare measures every engine: omit --engine")
     width, height = size
     results = [
         bench(
@@ -62,5 +62,5 @@ def command(
         )
         click.echo(
             f"{result.fps:.2f} fps over {result.frames} frames; one frame alone: {result.latency_ms:.1f} ms; "
-            f"{result.cpu_ms_per_frame:.1f} ms of CPU time a frame"
+            f"{result.cpu_ms_per_frame:.1f} ms of CPU time per frame"
         )

@@ -1,4 +1,4 @@
-"""The option `--config`, which several commands share."""
+"""The option `--config` of several commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
-    """Make what the file says the defaults of the options of that name; what is given overrules it."""
+    """Use the file's values as defaults of the options of the same name; given options take precedence."""
     if path is None or context.resilient_parsing:
         return
     from paragon_stream.checkpoint import read_network_config
@@ -19,7 +19,7 @@ def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path 
 
 
 def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """`--config FILE.yml`: what a traiNNer-redux file says about the network."""
+    """`--config FILE.yml`: the facts of the network in a traiNNer-redux file."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -27,5 +27,5 @@ def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         is_eager=True,
         expose_value=False,
         callback=_as_defaults,
-        help="traiNNer-redux file with variant, scale, alpha and window size.",
+        help="traiNNer-redux file for variant, scale, alpha and window size; other keys are ignored.",
     )(function)

@@ -1,4 +1,5 @@
-"""`paragon-stream convert`: a checkpoint of any generation as a safetensors file that says what it is."""
+"""`paragon-stream convert`: writes a checkpoint of any generation as a safetensors file with full
+metadata."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from paragon_stream.options.network import UpscalerOptions
 @click.argument("source", metavar="IN")
 @click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
 @choices(UpscalerOptions, only=("scale", "alpha", "window_size", "generation"))
-@click.option("--attention", metavar="KIND", help="Of generation 5: local or efficient.")
-@click.option("--fuse", is_flag=True, help="Fold what only training needs into plain kernels.")
+@click.option("--attention", metavar="KIND", help="Attention of generation 5: local or efficient.")
+@click.option("--fuse", is_flag=True, help="Fold training-only branches into plain kernels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
     source: str, destination: Path, fuse: bool, overwrite: bool, verbose: bool, **options: Any
 ) -> None:
-    """Write the weights in IN as a safetensors file whose metadata hold all that its tensors do not show."""
+    """Write the weights in IN as a safetensors file. Its metadata hold all facts that tensors do not show."""
     from paragon_stream.checkpoint import convert_weights, load_weights
 
     weights = load_weights(source, **given(**options))

@@ -13,7 +13,7 @@ from paragon_stream.json_text import json_text
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(as_json: bool, verbose: bool) -> None:
-    """Say what this machine has (GPU, engines, codecs, players), what is missing, and how to get it."""
+    """Show what this machine has (GPU, engines, codecs, players), what is missing, and how to install it."""
     from paragon_stream.doctor import examine
     from paragon_stream.runtimes import installed_engines
 

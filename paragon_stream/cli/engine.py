@@ -1,4 +1,4 @@
-"""`paragon-stream engine build|list|clear`: TensorRT engines, and what else is compiled and kept."""
+"""`paragon-stream engine build|list|clear`: TensorRT engines, and the disk cache of compiled code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MATRICES = {"bt709": "BT709", "bt601": "SMPTE170M", "bt2020": "BT2020_NCL"}
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Build TensorRT engines beforehand; list and remove what was compiled on this machine."""
+    """Build TensorRT engines in advance; list and remove the compiled code on this machine."""
 
 
 @command.command()
@@ -25,34 +25,37 @@ def command() -> None:
     type=SIZE,
     nargs=3,
     metavar="LEAST BEST MOST",
-    help="Instead: one engine for all sizes from LEAST to MOST, fastest at BEST.",
+    help="One engine for all sizes from LEAST to MOST, fastest at BEST.",
 )
 @click.option(
     "--pix-fmt",
     default="yuv420p",
     show_default=True,
     metavar="F",
-    help="Their pixel format; nv12 and p010le are what GPUs decode to.",
+    help="Pixel format of the source; GPUs decode to nv12 and p010le.",
 )
-@click.option("--out-pix-fmt", metavar="F", help="That of the result (default: the same).")
+@click.option("--out-pix-fmt", metavar="F", help="Pixel format of the result (default: that of the source).")
 @click.option(
     "--matrix",
     type=click.Choice([*_MATRICES]),
-    help="Their colour matrix (default: by the size, bt601 below 1280 columns and up to 576 rows).",
+    help="Colour matrix of the source (default: bt601 below 1280 columns and up to 576 rows, else bt709).",
 )
 @click.option(
     "--range",
     "range_",
     type=click.Choice(["limited", "full"]),
-    help="Their range (default: limited; RGB full).",
+    help="Range of the source (default: limited; RGB full).",
 )
 @click.option(
     "--chroma",
     type=click.Choice(["left", "center", "topleft"]),
-    help="Where their chroma samples are (default: left).",
+    help="Chroma location of the source (default: left).",
 )
 @click.option(
-    "--sm", type=int, metavar="N", help="Build for GPUs of this kind, as 89 (default: the GPU that is here)."
+    "--sm",
+    type=int,
+    metavar="N",
+    help="Compute capability of the GPU, such as 89 (default: this machine's GPU).",
 )
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def build(
@@ -68,7 +71,8 @@ def build(
     engine: str | None,
     **options: Any,
 ) -> None:
-    """Build the engine for frames of one size, or of many. With --sm no GPU is needed (tensorrt-rtx only)."""
+    """Build the engine for frames of one size or of a range of sizes. With --sm, no GPU is needed
+    (tensorrt-rtx only)."""
     from paragon_stream.engine_cache import build_engine
     from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, Matrix
     from paragon_stream.framejob.onnx.dynamic import SizeRange
@@ -95,14 +99,14 @@ def build(
         sm=sm,
         on_progress=_Lines(),
     )
-    state = "was there already" if entry.found else f"built in {time.perf_counter() - begin:.0f} s"
+    state = "exists already" if entry.found else f"built in {time.perf_counter() - begin:.0f} s"
     click.echo(f"{entry.facts['job']}, {entry.facts['precision']}, {entry.facts['gpu']}: {state}")
     click.echo(str(entry.path))
 
 
 @command.command("list")
 def list_() -> None:
-    """List what was compiled and kept."""
+    """List the compiled code in the disk cache."""
     from paragon_stream.cli.progress import size
     from paragon_stream.engine_cache import cached
 
@@ -117,14 +121,14 @@ def list_() -> None:
 
 @command.command()
 def clear() -> None:
-    """Remove all of it. It is compiled again when it is wanted."""
+    """Remove all compiled code. It is compiled again when it is needed."""
     from paragon_stream.engine_cache import clear as clear_all
 
     click.echo(f"{clear_all()} entries removed")
 
 
 class _Lines:
-    """Build progress on standard error, a line for every tenth of a phase."""
+    """Shows the progress of a build on standard error, one line for every tenth of a phase."""
 
     def __init__(self) -> None:
         self._told: dict[str, int] = {}

@@ -20,25 +20,45 @@ DEFAULT_FRAMES = 24
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--data", type=click.Path(path_type=Path), help="HR pictures or videos: a file or a folder.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="High-resolution pictures or videos: a file or a folder."
+)
 @choices(UpscalerOptions, only=("weights", "variant", "scale", "alpha", "window_size"))
 @config_option
-@click.option("--degradation", default="bicubic", show_default=True, metavar="D", help="How LR is made.")
+@click.option(
+    "--degradation",
+    default="bicubic",
+    show_default=True,
+    metavar="D",
+    help="Degradation that makes the low-resolution pictures.",
+)
 @click.option(
     "--encode",
     multiple=True,
     metavar="E",
-    help="Encode LR video, as libx264:crf=23:preset=slow; none: not at all. Repeatable.",
+    help="Encode low-resolution video: libx264:crf=23:preset=slow, or none. Repeatable.",
 )
 @click.option(
-    "--frames", type=click.IntRange(min=1), metavar="N", help="Of each video (24; a pair of files: all)."
+    "--frames",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Frames of each video (default: 24; --reference: all).",
 )
 @click.option("--strength", default="auto", show_default=True, metavar="S", help="auto or 0…1.")
 @choices(UpscalerOptions, only=("engine",))
 @click.option("--precision", default="fp32", show_default=True)
-@click.option("--reference", type=click.Path(path_type=Path), metavar="HR", help="Compare a video with this…")
-@click.option("--result", type=click.Path(path_type=Path), metavar="SR", help="…namely this one.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="OUT.html", help="Page with crops.")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="HR",
+    help="Reference video, to compare with --result.",
+)
+@click.option(
+    "--result", type=click.Path(path_type=Path), metavar="SR", help="Video that is compared with --reference."
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a page with crops."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
@@ -50,10 +70,10 @@ def command(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Measure weights against plain filters, on pictures in the literature's convention or on videos.
+    """Compare weights with plain filters, on pictures (in the convention of the literature) or on videos.
 
-    Pictures and videos are shrunk, upscaled by the frame job and compared with what they were. With
-    --reference and --result two finished videos are compared.
+    Pictures and videos are downscaled, upscaled by the frame job, and compared with the originals. With
+    --reference and --result, two existing videos are compared.
     """
     try:
         from paragon_stream.train.measure.page import write_report
@@ -86,7 +106,7 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
     clips = find_clips(data)
     if not clips:
         if encode or frames:
-            raise UsageError(f"--encode and --frames are for videos, but {data} holds none")
+            raise UsageError(f"--encode and --frames are for videos, but {data} contains none")
         return evaluate(data, strength=strength or 0.0, **common)
     _say_if_vmaf_is_absent()
     levels = parse_levels(encode)
@@ -101,7 +121,7 @@ def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
     ]
     if idle or options["encode"]:
         raise UsageError(
-            f"--{(idle or ['encode'])[0].replace('_', '-')} says nothing about two finished videos"
+            f"--{(idle or ['encode'])[0].replace('_', '-')} does not apply to --reference and --result"
         )
     _say_if_vmaf_is_absent()
     return compare_files(reference, result, frames=options["frames"])

@@ -1,4 +1,4 @@
-"""`paragon-stream export`: networks in forms that other programs run; each form is a command in a module."""
+"""`paragon-stream export`: networks as files for other programs; each form is a command in its own module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paragon_stream.cli.export_shader import shader
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Write a network as a file that other programs run."""
+    """Write a network as a file for other programs."""
 
 
 command.add_command(shader)

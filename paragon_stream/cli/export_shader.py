@@ -1,4 +1,4 @@
-"""`paragon-stream export shader`: one file that mpv and everything else built on libplacebo plays."""
+"""`paragon-stream export shader`: a user shader for mpv and all players that are built on libplacebo."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from paragon_stream.options.network import UpscalerOptions
     type=click.Choice(["luma", "rgb"]),
     default="luma",
     show_default=True,
-    help="What the network enlarges: luma alone, or the colours.",
+    help="Planes that the network enlarges: luma alone, or all.",
 )
 @click.option(
     "--strength",
     type=float,
     metavar="S",
-    help="How hard the source was compressed, 0…1, for weights that follow it (default 0.4).",
+    help="Strength of the source's compression, 0 to 1, for conditioned weights (default: 0.4).",
 )
 @click.option(
     "--range",
@@ -32,10 +32,10 @@ from paragon_stream.options.network import UpscalerOptions
     type=click.Choice(["limited", "full"]),
     default="limited",
     show_default=True,
-    help="Range of the luma of the videos that it is for.",
+    help="Luma range of the videos to play.",
 )
-@click.option("--half", is_flag=True, help="Compute in 16 bits: faster on many GPUs, but Vulkan only.")
-@click.option("--fragment", is_flag=True, help="Without compute shaders: for macOS and old OpenGL; slower.")
+@click.option("--half", is_flag=True, help="Compute in fp16: faster on many GPUs, Vulkan only.")
+@click.option("--fragment", is_flag=True, help="Use no compute shaders: for macOS and old OpenGL; slower.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.glsl if it exists.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def shader(
@@ -54,7 +54,7 @@ def shader(
 ) -> None:
     """Write a network as a user shader for mpv, libplacebo, FFmpeg and VapourSynth.
 
-    Ready-made ones are in the package's folder filters: docs/shader.md says which to take.
+    The package's folder filters has ready-made shaders; docs/shader.md says which to choose.
     """
     from paragon_stream.checkpoint import load_weights
     from paragon_stream.framejob.glsl.emit import ShaderOptions, emit_shader

@@ -16,11 +16,11 @@ _SCRIPT = "paragon.vpy"
 def command(name: str, verbose: bool) -> None:
     """Print the path of paragon.vpy, the VapourSynth script for mpv and vspipe, or of a ready-made shader.
 
-    NAME is the script's or a shader's file name, with or without its ending .glsl.
+    NAME is the file name of the script or of a shader, with or without the suffix .glsl.
     """
     folder = data_folder("filters")
     known = {path.name: path for path in (folder / _SCRIPT, *sorted(folder.glob("*.glsl")))}
     found = known.get(name) or known.get(f"{name}.glsl")
     if found is None:
-        raise UsageError(f"there is no filter {name}; choose from {', '.join(known)}")
+        raise UsageError(f"unknown filter {name}: choose one of {', '.join(known)}")
     click.echo(found)

@@ -1,4 +1,4 @@
-"""Still images on the command line: what is said while they are made, and the exit code."""
+"""Still images on the command line: messages and exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_images(
     options: Mapping[str, Any],
     quiet: bool,
 ) -> ImagesReport:
-    """Upscale images, one line each. Raises UsageError for options that only video has."""
+    """Upscale images and print one line for each. Raises UsageError for options that apply to video only."""
     known = options_of(ImagesRequest)
     for name, value in options.items():
         if name not in known and value is not None:
@@ -41,18 +41,19 @@ def run_images(
 
 
 def summarise(report: ImagesReport, *, quiet: bool) -> None:
-    """The last line of a batch. Raises ParagonError where images failed, hence exit code 1."""
+    """Print the last line of a batch. Raises ParagonError (exit code 1) if images failed."""
     failed, count = len(report.failed), len(report.images)
     if failed:
         rest = "; the others are done" if failed < count else ""
         raise ParagonError(f"{failed} of {count} images failed, see above{rest}")
     if not quiet and (count > 1 or report.left):
-        left = f"; {report.left} were there already" if report.left else ""
+        left = f"; {report.left} existed already" if report.left else ""
         click.echo(f"{counted(count, 'image')} in {clock(report.wall_seconds)}{left}", err=True)
 
 
 class _Lines:
-    """A line for every image that is done, and on a terminal a passing one for the tiles of large ones."""
+    """Prints a line for every finished image and, on a terminal, a temporary one for the tiles of large
+    images."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet

@@ -34,13 +34,13 @@ def command(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Upscale SOURCE as it comes: a screen, a capture device, a stream. The newest frame wins.
+    """Upscale SOURCE in real time: a screen, a capture device or a stream. Late frames are dropped.
 
     SOURCE is "screen" or an X display (:0.0), a device (/dev/video0, camera), an address (rtmp://, rtsp://,
-    udp://, tcp://, http(s)://), "-" for standard input, or a file, which plays at its own pace.
+    udp://, tcp://, http(s)://), "-" for standard input, or a file, which is played at its frame rate.
 
-    Without OUTPUT a window shows it (mpv). OUTPUT is an address (rtmp://, udp://, tcp://), a file, or "-"
-    for standard output. Ctrl-C ends the session; what has been written is complete.
+    Without OUTPUT, an mpv window shows the result. OUTPUT is an address (rtmp://, udp://, tcp://), a file, or
+    "-" for standard output. Ctrl-C ends the session; the output is then complete.
     """
     from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, size
     from paragon_stream.livestream import live

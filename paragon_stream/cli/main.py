@@ -1,7 +1,7 @@
-"""`paragon-stream`: the entry point, and how commands are found and failures reported.
+"""`paragon-stream`: the entry point, the table of commands, and the report of failures.
 
-`paragon-stream INPUT OUTPUT` is the main form. A first argument that names a command runs that command; a
-file of the same name is given as `./probe`. Commands are imported when they run, so `--help` stays quick.
+`paragon-stream INPUT OUTPUT` is the main form. A first argument that is a command's name runs that command; a
+file of the same name is given as `./probe`. A command is imported when it runs, so `--help` is fast.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from paragon_stream.errors import Interrupted, OutputError, ParagonError, UsageE
 from paragon_stream.pipeline.interrupt import raise_on_requests
 
 COMMANDS = {
-    "live": ("paragon_stream.cli.live", "Upscale a screen, a capture device or a stream as it comes."),
+    "live": ("paragon_stream.cli.live", "Upscale a screen, a capture device or a stream in real time."),
     "probe": (
         "paragon_stream.cli.probe",
-        "What is in a file, weights too, and what would be done with each stream.",
+        "Show the contents of a video or weights file, and the plan for it.",
     ),
-    "convert": ("paragon_stream.cli.convert", "A checkpoint of any generation as safetensors; `--fuse`."),
-    "models": ("paragon_stream.cli.models", "Shipped weights and their quality; `models export`."),
-    "export": ("paragon_stream.cli.export", "A network as a file that other programs run."),
+    "convert": ("paragon_stream.cli.convert", "Write a checkpoint of any generation as safetensors."),
+    "models": ("paragon_stream.cli.models", "List shipped weights and their quality; `models export`."),
+    "export": ("paragon_stream.cli.export", "Write a network as a file for other programs."),
     "chunks": ("paragon_stream.cli.chunks", "One render on many machines, by any scheduler."),
-    "verify": ("paragon_stream.cli.verify", "Compare a render with its source: is anything lost or wrong?"),
-    "bench": ("paragon_stream.cli.bench", "How fast an engine is on this machine."),
-    "doctor": ("paragon_stream.cli.doctor", "What this machine has, what is missing, how to get it."),
-    "engine": ("paragon_stream.cli.engine", "Build TensorRT engines beforehand; list and remove them."),
-    "filter-path": ("paragon_stream.cli.filter_path", "Where the script for mpv and vspipe lies."),
+    "verify": ("paragon_stream.cli.verify", "Compare a render with its source."),
+    "bench": ("paragon_stream.cli.bench", "Measure the speed of an engine on this machine."),
+    "doctor": ("paragon_stream.cli.doctor", "Show what this machine has and what is missing."),
+    "engine": ("paragon_stream.cli.engine", "Build TensorRT engines in advance; list and remove them."),
+    "filter-path": ("paragon_stream.cli.filter_path", "Print the path of the script for mpv and vspipe."),
     "eval": ("paragon_stream.cli.eval", "Measure weights on pictures and videos, or compare two videos."),
     "train": ("paragon_stream.cli.train", "Train weights by a recipe (needs the extra `train`)."),
 }
@@ -42,13 +42,14 @@ COMMANDS = {
 _MAIN = "paragon_stream.cli.upscale"
 
 _OURS = "paragon-"
-"""How our threads' names begin."""
+"""The prefix of the names of the package's threads."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
-    SIGTERM and SIGHUP are treated like Ctrl-C: threads are joined and the output is left in a known state.
+    SIGTERM and SIGHUP have the effect of Ctrl-C: threads are joined and the output is left in a defined
+    state.
     """
     standard_streams.prepare()
     raise_on_requests()
@@ -58,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         code = _fail(standard_streams.complaint(error) or "", code or 1)
     if any(thread.daemon and thread.name.startswith(_OURS) for thread in threading.enumerate()):
-        # FFmpeg does not let go of it: a source that does not answer. It would come back into an interpreter
-        # that is being taken down, and crash now and then.
+        # A thread is blocked in FFmpeg by a source that does not answer. If it returned into an interpreter
+        # that # is shutting down, it could crash.
         logging.shutdown()
         sys.stderr.flush()
         os._exit(code)
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns the exit code. Every failure becomes one line on standard error."""
+    """Run one command; returns the exit code. Every failure is one line on standard error."""
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None
     program = f"paragon-stream {name}" if name else "paragon-stream"
     verbose = "--verbose" in arguments

@@ -17,7 +17,7 @@ from paragon_stream.options.network import UpscalerOptions
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 @click.pass_context
 def command(context: click.Context, as_json: bool, verbose: bool) -> None:
-    """List the shipped weights, with the quality that was measured on them."""
+    """List the shipped weights and their measured quality."""
     if context.invoked_subcommand is None:
         _list(as_json)
 
@@ -38,9 +38,9 @@ def export(
     overwrite: bool,
     verbose: bool,
 ) -> None:
-    """Write weights that follow the strength of compression as plain ones for one fixed strength.
+    """Write conditioned weights as plain weights for one fixed strength of compression.
 
-    The result is an upstream-compatible checkpoint that any ParagonSR2 tool takes.
+    The result is a checkpoint that every ParagonSR2 tool can read.
     """
     from paragon_stream.checkpoint import export_weights, load_weights
 
@@ -76,4 +76,4 @@ def _list(as_json: bool) -> None:
         name = f"{row['name']}{' *' if row['default'] else ''}"
         quality = ", ".join(f"{what} {value:.2f}" for what, value in row["quality"].items())
         click.echo(f"{row['variant']:10}×{row['scale']:<6}{name:14}{quality or 'not measured'}")
-    click.echo("* is taken when --weights is not given. Measured in fp32.")
+    click.echo("* is the default of --weights. Measured in fp32.")

@@ -37,7 +37,7 @@ SIZE = _Size()
 def choices[**P, R](
     kind: type[Options], *, only: Sequence[str] = (), without: Sequence[str] = ()
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """The command-line options for the fields of `kind`; those not given are None, see `given`."""
+    """The command-line options for the fields of `kind`; options that are not given are None, see `given`."""
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         chosen = [each for name, each in options_of(kind).items() if name not in without]
@@ -50,12 +50,12 @@ def choices[**P, R](
 
 
 def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """The options that choose a network and an engine."""
+    """The options of the network and the engine."""
     return config_option(choices(UpscalerOptions)(function))
 
 
 def _click_options(option: Option) -> list[Callable[[Any], Any]]:
-    """One option, and the flag that says no."""
+    """One option, and the flag that disables it."""
     dashed = option.name.replace("_", "-")
     names = (option.flag or f"--{dashed}", option.name)
     made = []
@@ -97,7 +97,7 @@ def _several(
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that were given; the others keep the package's defaults, which live there alone."""
+    """The options that were given; the others keep the defaults of the package."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -113,8 +113,8 @@ def parse_encoder_options(values: tuple[str, ...], name: str = "-x") -> dict[str
 
 
 def check_standard_output(destination: str | None) -> None:
-    """Raise UsageError before raw video fills a terminal, OutputError where there is nothing to write to."""
+    """Raise UsageError if raw video would go to a terminal, OutputError if standard output is closed."""
     if destination == "-" and standard_streams.output_is_closed():
-        raise OutputError("standard output is closed: there is nothing to write the video to")
+        raise OutputError("standard output is closed: the video cannot be written")
     if destination == "-" and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal: lead it into a program, as in - | x265 --y4m …")
+        raise UsageError("standard output is a terminal: pipe it into a program, as in - | x265 --y4m …")

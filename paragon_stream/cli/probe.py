@@ -38,9 +38,9 @@ def command(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Show what is in FILE, and what would be done with each stream. Writes nothing.
+    """Show the contents of FILE, and the plan of a render for each stream. Writes nothing.
 
-    Of a file of weights it shows which network it is, its size and cost, and what nothing says about it.
+    For a weights file, show the network, its size and cost, and its unknown facts.
     """
     from paragon_stream.checkpoint.inspection import SUFFIXES
 
@@ -77,7 +77,7 @@ def command(
         click.echo(f"  HDR10: {_hdr(video.hdr)}")
     if video.display_matrix is not None:
         mirrored, degrees = turn(video.display_matrix)
-        click.echo(f"  shown {'mirrored, then ' if mirrored else ''}turned by {degrees} degrees clockwise")
+        click.echo(f"  shown {'mirrored, then ' if mirrored else ''}rotated by {degrees} degrees clockwise")
     if compression is not None:
         click.echo(f"  compression: {compression}")
     if video.interlaced:
@@ -112,7 +112,7 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
     click.echo(f"{path}: {found.spec}")
     click.echo(f"  parameters: {facts['parameters']:,}")
     cost = facts["macs_per_pixel"]
-    click.echo(f"  multiplications a source pixel: {'unknown' if cost is None else f'{cost:,}'}")
+    click.echo(f"  multiplications per source pixel: {'unknown' if cost is None else f'{cost:,}'}")
     reach = facts["receptive_radius"]
     sees = "the whole picture" if reach is None else f"{reach} source pixels to each side"
     click.echo(f"  an output pixel depends on {sees}")
@@ -121,7 +121,7 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
             click.echo(f"  {name.replace('_', ' ')}: {facts[name]}")
     if found.unknown:
         options_for = ", ".join("--" + name.replace("_", "-") for name in found.unknown)
-        click.echo(f"  unknown: {', '.join(found.unknown)} (say it with {options_for})")
+        click.echo(f"  unknown: {', '.join(found.unknown)} (set by {options_for})")
     for key, value in sorted(found.metadata.items()):
         click.echo(f"  metadata {key}: {value}")
     for warning in found.warnings:
@@ -129,7 +129,7 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
 
 
 def _planned_destination(source: Path, suffix: str) -> Path:
-    """A path beside the source that cannot be the source itself."""
+    """A path in the source's folder that differs from the source."""
     return source.with_name(f"{source.stem}.upscaled.{suffix.lstrip('.')}")
 
 

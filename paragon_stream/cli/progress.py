@@ -1,4 +1,4 @@
-"""Progress on standard error: a live bar on a terminal, a plain line now and then otherwise."""
+"""Progress on standard error: a bar on a terminal, else a plain line from time to time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.render.progress import RenderProgress
 
 PLAIN_INTERVAL = 10.0
-"""Seconds between plain lines; the first comes at once, so that a log shows that work has begun."""
+"""Seconds between plain lines. The first is printed at once, so that a log shows the start of the work."""
 
 
 _MACHINES = 4
-"""Of a cluster that a line names, the fastest ones."""
+"""Machines of a cluster that a line names; the fastest ones."""
 
 
 class ProgressDisplay[State: (RenderProgress, LiveProgress)]:
-    """Shows progress as it comes, put in words by `line`; use as a context manager around the work."""
+    """Shows progress as text made by `line`; a context manager around the work."""
 
     def __init__(self, line: Callable[[State], str], *, quiet: bool = False) -> None:
         self._line: Callable[[State], str] = line
@@ -49,7 +49,7 @@ class ProgressDisplay[State: (RenderProgress, LiveProgress)]:
 
 
 def size(count: int) -> str:
-    """Bytes for people: 830 B, 12.4 MB."""
+    """Bytes as text: 830 B, 12.4 MB."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -59,14 +59,14 @@ def size(count: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """h:mm:ss, hours only if there are any."""
+    """h:mm:ss, or m:ss below one hour."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def render_line(progress: RenderProgress) -> str:
-    """How far a render is."""
+    """The progress of a render as text."""
     total = f"/{progress.total}" if progress.total else ""
     parts = [f"frame {progress.frames}{total}", f"{progress.fps:.1f} fps", size(progress.bytes_out)]
     if progress.eta is not None:
@@ -77,7 +77,7 @@ def render_line(progress: RenderProgress) -> str:
 
 
 def _machines(nodes: Mapping[str, float]) -> str:
-    """Several machines and how fast each is: "3 nodes (a 12.1, b 11.8, c 2.0)"."""
+    """Several machines and their speeds: "3 nodes (a 12.1, b 11.8, c 2.0)"."""
     shown = sorted(nodes.items(), key=lambda each: -each[1])[:_MACHINES]
     more = ", …" if len(nodes) > len(shown) else ""
     count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
@@ -85,14 +85,14 @@ def _machines(nodes: Mapping[str, float]) -> str:
 
 
 def comparison_line(progress: RenderProgress) -> str:
-    """How far a verification is."""
+    """The progress of a verification as text."""
     total = f"/{progress.total}" if progress.total else ""
     left = "" if progress.eta is None else f", {clock(progress.eta)} left"
     return f"compared {progress.frames}{total} frames, {progress.fps:.1f} fps{left}"
 
 
 def live_line(progress: LiveProgress) -> str:
-    """How a live session is doing."""
+    """The state of a live session as text."""
     parts = [
         f"{clock(progress.seconds)}",
         f"{progress.fps_in:.1f} fps in, {progress.fps_out:.1f} out",
@@ -104,7 +104,7 @@ def live_line(progress: LiveProgress) -> str:
 
 
 class _Bar:
-    """A rich progress bar; rich is imported here because it takes longer than `--help` may."""
+    """A progress bar of rich. rich is imported here because the import is slow."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -118,7 +118,7 @@ class _Bar:
             transient=True,
         )
         self._task = self._progress.add_task("starting", total=None)
-        with HeldInterrupt() as interrupt:  # half begun, it would leave the terminal without a cursor
+        with HeldInterrupt() as interrupt:  # an interrupted start would leave the terminal without a cursor
             self._progress.start()
         if interrupt.pending:
             self._progress.stop()
@@ -126,7 +126,7 @@ class _Bar:
 
     def show(self, line: str, progress: RenderProgress | LiveProgress) -> None:
         if isinstance(progress, LiveProgress):
-            self._progress.columns = self._progress.columns[-1:]  # it has no end to come nearer to
+            self._progress.columns = self._progress.columns[-1:]  # the length is unknown
             self._progress.update(self._task, description=line)
             return
         total = max(progress.total, progress.frames) if progress.total else None

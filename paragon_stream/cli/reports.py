@@ -1,4 +1,4 @@
-"""What commands write beside their output: the options `--report` and `--trace`."""
+"""The options `--report` and `--trace`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ trace_option = click.option(
     "--trace",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.json",
-    help="Write what every stage did when, for ui.perfetto.dev.",
+    help="Write the times of every stage, for ui.perfetto.dev.",
 )
 
 
@@ -25,14 +25,14 @@ class _Report(Protocol):
 
 
 def check_reports(report: Path | None, trace: Path | None) -> None:
-    """Raise OutputError, before any work, where a report or a trace could not be written."""
+    """Raise OutputError, before any work, if a report or a trace cannot be written."""
     for what, path in (("report", report), ("trace", trace)):
         if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"the {what} cannot be written: {path.absolute().parent} is no folder")
+            raise OutputError(f"the {what} cannot be written: {path.absolute().parent} is not a folder")
 
 
 def write_report(result: _Report, path: Path | None) -> None:
-    """Write it to `path`, if there is one. Raises OutputError."""
+    """Write the report to `path`, unless it is None. Raises OutputError."""
     if path is None:
         return
     try:

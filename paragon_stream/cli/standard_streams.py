@@ -1,8 +1,8 @@
-"""Standard output and standard error wherever they lead: closed, to a full disk, to a terminal that is gone.
+"""Standard output and standard error in all states: closed, on a full disk, on a terminal that is gone.
 
-A message that cannot be shown ends no render, so standard error never fails. What standard output loses is a
-failure, said once. Descriptors that are closed when the program begins lead to nowhere from then on: the next
-file opened would get their numbers otherwise, and FFmpeg's messages would end up in it.
+A message that cannot be written does not end a render, so standard error never fails. A failure of standard
+output is reported once. Descriptors that are closed at the start are opened on the null device: otherwise the
+next opened file would get their number, and FFmpeg's messages would be written into it.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ def prepare() -> None:
             os.fstat(descriptor)
         except OSError:
             _closed.add(descriptor)
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
     sys.stdout = _text(_OUTPUT, sys.stdout, silent=False)
     sys.stderr = _text(_ERROR, sys.stderr, silent=True)
 
 
 def output_is_closed() -> bool:
-    """Whether the program was started without a standard output."""
+    """Whether the program was started with a closed standard output."""
     return _OUTPUT in _closed
 
 
 def complaint(error: Exception) -> str | None:
-    """What to say where `error` is that of standard output; None where it is another one.
+    """The message for an `error` of standard output; None for other errors.
 
-    Nothing ("") if its reader has left: `head` has seen enough.
+    It is empty if the reader has closed the pipe, as `head` does.
     """
     if error not in _failures:
         return None
@@ -48,26 +48,26 @@ def complaint(error: Exception) -> str | None:
 
 def _text(descriptor: int, before: TextIO | None, *, silent: bool) -> TextIO:
     if os.name == "nt" and isinstance(before, io.TextIOWrapper):
-        before.reconfigure(errors="replace")  # a console of Windows' own kind takes no plain bytes
+        before.reconfigure(errors="replace")  # a Windows console accepts no raw bytes
         return before
     raw = _Raw(descriptor, silent=silent)
     return io.TextIOWrapper(
         io.BufferedWriter(cast(io.RawIOBase, raw)),
         encoding=(before and before.encoding) or "utf-8",
-        errors="replace",  # an arrow, or a film's title, in a code page without it
+        errors="replace",  # for characters that the code page lacks
         line_buffering=silent or raw.isatty(),
     )
 
 
 class _Raw(io.RawIOBase):
-    """The bytes of one of the two. After a failure everything written vanishes."""
+    """The byte stream of one of the two. After a failure, further output is dropped."""
 
     def __init__(self, descriptor: int, *, silent: bool) -> None:
         self._descriptor, self._silent = descriptor, silent
         self._failed = False
 
     def write(self, data: io.BufferedIOBase | bytes | memoryview, /) -> int:  # type: ignore[override]
-        """All of `data`. Raises OSError once, unless `silent`."""
+        """Write all of `data`. Raises OSError once, unless `silent`."""
         left = memoryview(data).cast("B")  # type: ignore[arg-type]
         size = len(left)
         while left and not self._failed:

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder of the run; resumed from if it has a state."
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the run; a run with a saved state is resumed.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of good pictures (else the recipe's).")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of high-quality pictures (default: the recipe's)."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of degraded pictures.")
@@ -32,7 +36,7 @@ def command(
     cache: Path | None,
     verbose: bool,
 ) -> None:
-    """Train weights as the TOML file RECIPE says."""
+    """Train weights by the TOML file RECIPE."""
     try:
         from paragon_stream.train.run import train
     except ModuleNotFoundError as error:

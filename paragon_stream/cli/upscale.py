@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class _MainCommand(click.Command):
-    """The main form's help also lists the commands."""
+    """The main command, whose help also lists the other commands."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
         formatter.write_paragraph()
-        formatter.write_text("A file that is called like a command is given as ./NAME.")
+        formatter.write_text("A file with the name of a command is given as ./NAME.")
 
 
 @click.command(
@@ -44,7 +44,7 @@ class _MainCommand(click.Command):
 @choices(ClusterOptions)
 @report_option
 @trace_option
-@click.option("--verify", is_flag=True, help="Compare the result with the source afterwards.")
+@click.option("--verify", is_flag=True, help="Compare the result with the source after the render.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 @click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")
@@ -57,7 +57,7 @@ def command(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Upscale the video in INPUT and write it to OUTPUT with everything else that INPUT holds.
+    """Upscale the video in INPUT and write it to OUTPUT, with all other streams of INPUT.
 
     OUTPUT's suffix chooses the container. OUTPUT "-" writes raw video (y4m) to standard output.
 
@@ -98,7 +98,7 @@ def command(
 
 
 def summarise_render(result: Report, *, quiet: bool) -> None:
-    """A line for a render that is done."""
+    """The summary line of a finished render."""
     from paragon_stream.cli.progress import clock, size
     from paragon_stream.media.frames.format_changes import counted
 

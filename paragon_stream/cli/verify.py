@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--plan",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="RENDER.json",
-    help="What --report wrote for the render; without it, default options are assumed.",
+    help="Report of the render, written by --report (default: a render with default options).",
 )
 @click.option(
     "--report",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def command(source: str, output: str, plan: Path | None, report: Path | None, quiet: bool) -> None:
     """Compare OUT, a render of SRC, with SRC: frames, times, streams, tags, colours and pictures.
 
-    Exit code 0 means that nothing is wrong, 1 that something is.
+    The exit code is 0 if nothing is wrong, 1 otherwise.
     """
     from paragon_stream.cli.progress import ProgressDisplay, comparison_line
     from paragon_stream.verification.verifier import verify
@@ -48,7 +48,7 @@ def command(source: str, output: str, plan: Path | None, report: Path | None, qu
 
 
 def verify_render(render: Report, *, quiet: bool) -> None:
-    """`--verify` behind a render. Raises `Refuted` if something is wrong."""
+    """`--verify` after a render. Raises `Refuted` if something is wrong."""
     from paragon_stream.cli.progress import ProgressDisplay, comparison_line
     from paragon_stream.verification.verifier import verify
 
@@ -71,7 +71,7 @@ def _show(result: Verification, report: Path | None, *, quiet: bool) -> None:
         click.echo(str(finding))
     if not result.ok:
         count = len(result.findings)
-        raise Refuted(f"{result.output} is not right: {count} finding{'s' if count > 1 else ''}, see above")
+        raise Refuted(f"{result.output} is wrong: {count} finding{'s' if count > 1 else ''}, see above")
     if not quiet:
         skipped = "".join(f"; {check} not checked: {why}" for check, why in result.skipped.items())
         click.echo(f"{result.output}: nothing is wrong, {result.frames} frames compared{skipped}")

@@ -1,1 +1,2 @@
-"""What users may choose: every option is one field here, and all that shows or takes options reads it."""
+"""The options of users. Each option is one field here; signatures, help texts and parsers are made from
+it."""

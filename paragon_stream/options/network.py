@@ -1,4 +1,5 @@
-"""Which network runs, and on what. These are the defaults of every face of the project."""
+"""The options of the network and the engine, with the defaults for the command line, Python and the
+filter."""
 
 from __future__ import annotations
 
@@ -10,36 +11,42 @@ from paragon_stream.options.option import option
 
 @dataclass(frozen=True, kw_only=True)
 class UpscalerOptions:
-    """Which network runs, how large the result is, and what computes it.
+    """The network, the size of the result, and the engine.
 
-    `variant` and `scale` None are those of a weights file, realtime and 2 among the shipped sets. Without
-    `scale`, the smallest shipped network that is enough for `to` runs. `weights` None is the default set:
-    `video`, but `fidelity` for RGB, unless `strength` is a number.
+    `variant` and `scale` None are those of a weights file; for shipped sets, realtime and 2. Without `scale`,
+    the smallest shipped network that suffices for `to` runs. `weights` None is the default set: `fidelity`
+    for RGB unless `strength` is a number, else `video`.
     """
 
     variant: str | None = option(
-        None, "Network: realtime (default), stream, photo or pro; of a file, its name.", metavar="NAME"
+        None,
+        "Network: realtime (default), stream, photo, pro, or the name in a weights file.",
+        metavar="NAME",
     )
     scale: int | None = option(None, "Factor of the network (default 2).", metavar="N")
     to: str | float | None = option(
         None, "Size of the result: 1080p, 1920x1080, or a factor such as 1.5.", metavar="SIZE"
     )
-    fit: str | None = option(None, "Into a size: inside (default), crop, pad or stretch.", metavar="HOW")
-    weights: str | Path | None = option(None, "A shipped set or a checkpoint file.", metavar="NAME|FILE")
+    fit: str | None = option(
+        None, "How the picture fills the size: inside (default), crop, pad or stretch.", metavar="HOW"
+    )
+    weights: str | Path | None = option(
+        None, "Name of a shipped set, or a checkpoint file.", metavar="NAME|FILE"
+    )
     alpha: float | None = option(
-        None, "Sharpening of the base path, 0 to 1, where the file lacks it.", metavar="A"
+        None, "Sharpening of the base path, 0 to 1, if the file does not state it.", metavar="A"
     )
     window_size: int | None = option(
         None,
-        "Window of attention of photo and pro, source pixels, where the file lacks it (else 16).",
+        "Attention window of photo and pro in source pixels, if the file does not state it (default: 16).",
         metavar="N",
     )
     generation: str | None = option(
-        None, "Generation of the network, where the tensors of several are alike: p2r3 or p2v2.", metavar="G"
+        None, "Generation of the network, if the tensors fit several: p2r3 or p2v2.", metavar="G"
     )
     strength: str | float | None = option(
         None,
-        "How hard the source was compressed: auto (default) reads it off the stream; or 0 (clean) to 1.",
+        "Strength of the source's compression: auto (default, measured from the stream), or 0 (clean) to 1.",
         metavar="S",
     )
     engine: str = option(

@@ -1,12 +1,13 @@
-"""How an option is defined once, as a field of a frozen dataclass, and found everywhere else.
+"""The definition of an option: one field of a frozen dataclass, from which everything else is made.
 
     @dataclass(frozen=True, kw_only=True)
     class Options:
         scale: int | None = option(None, "Factor of the network (default 2).", metavar="N")
 
-`called_with(Options)` turns a function that takes `Options` into one that takes its fields as keywords. Type
-checkers and editors see them (through the dataclass's constructor), `help()` shows names, types, defaults
-and sentences. The command line makes its options from `options_of`. So a new option is one new field.
+`called_with(Options)` turns a function of one `Options` into a function of its fields as keywords. Type
+checkers and editors see the fields (through the dataclass's constructor); `help()` shows names, types,
+defaults and help texts. The command line makes its options from `options_of`. So a new option is one new
+field.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ class Option:
     help: str
     metavar: str = ""
     flag: str = ""
-    """Its name on the command line, where that is not the field's: "-x"."""
+    """The name on the command line if it differs from the field's name: "-x"."""
     none: tuple[str, str] = ("", "")
-    """A flag of the command line that says no (False, or "none" of a list), and its help."""
+    """A flag of the command line that sets False (or "none" for a list), and its help."""
 
     @property
     def kind(self) -> Callable[[str], Any]:
-        """What makes a value of its text."""
+        """The function that parses a value from text."""
         for kind in (int, float):
             if self.type in (kind.__name__, f"{kind.__name__} | None"):
                 return kind
@@ -54,19 +55,19 @@ class Option:
 def option[T](
     default: T, help: str, *, metavar: str = "", flag: str = "", none: tuple[str, str] = ("", "")
 ) -> T:
-    """The field of an option: see `Option`. To type checkers it is the default."""
+    """The field of an option; see `Option`. For type checkers, it is the default value."""
     facts = {"help": help, "metavar": metavar, "flag": flag, "none": none}
     found: T = field(default=default, metadata={_KEY: facts})
     return found
 
 
 def described(help: str) -> dict[str, Any]:
-    """The `metadata` of a field that is an argument rather than an option."""
-    return {_KEY: {"help": help}}  # it has no metavar and no flag: commands name their arguments themselves
+    """The `metadata` of a field that is an argument and not an option."""
+    return {_KEY: {"help": help}}  # without metavar and flag: commands define their own arguments
 
 
 def options_of(kind: type[Options]) -> dict[str, Option]:
-    """The options among the fields of `kind`, by name, in order of definition."""
+    """The options of `kind` by name, in order of definition."""
     return {
         each.name: Option(
             name=each.name,
@@ -80,14 +81,14 @@ def options_of(kind: type[Options]) -> dict[str, Option]:
 
 
 def part[T: Options](options: Options, kind: type[T]) -> T:
-    """The fields of `options` that `kind` has, as a `kind`."""
+    """An instance of `kind` with the values of `options`, which has at least the fields of `kind`."""
     return kind(**{each.name: getattr(options, each.name) for each in fields(kind)})
 
 
 def called_with[**P, Kind, Result](
     kind: Callable[P, Kind],
 ) -> Callable[[Callable[[Kind], Result]], Callable[P, Result]]:
-    """Make a function of one dataclass a function of its fields."""
+    """Turn a function of one dataclass into a function of its fields."""
 
     def wrap(function: Callable[[Kind], Result]) -> Callable[P, Result]:
         @functools.wraps(function)
@@ -117,7 +118,7 @@ def initialised_with[**P, Kind, Self](
 
 
 def _show(call: Any, function: Any, kind: Any, *first: inspect.Parameter) -> None:
-    """Let `call` look as if it had been written out: signature, annotations, a sentence for each argument."""
+    """Give `call` the signature, the annotations and the argument descriptions of `kind`."""
     parameters = [*first, *inspect.signature(kind).parameters.values()]
     result = inspect.signature(function).return_annotation
     call.__signature__ = inspect.Signature(parameters, return_annotation=result)

@@ -1,4 +1,4 @@
-"""How results are written."""
+"""The options of the output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ type TrackList = str | Sequence[int | str] | None
 
 @dataclass(frozen=True, kw_only=True)
 class StorageOptions:
-    """How any result is stored: a picture, a video, a live session."""
+    """Options for every kind of result: pictures, videos, live sessions."""
 
     pix_fmt: str | None = option(
         None,
@@ -22,30 +22,29 @@ class StorageOptions:
         metavar="F",
     )
     encoder_options: Mapping[str, str] | None = option(
-        None, "Further encoder option; repeatable.", metavar="KEY=VALUE", flag="-x"
+        None, "Additional encoder option; repeatable.", metavar="KEY=VALUE", flag="-x"
     )
     overwrite: bool = option(False, "Replace OUTPUT if it exists.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingOptions(StorageOptions):
-    """How video is encoded. None means the default for the source and the container."""
+    """Options of the video encoder. None is the default for the source and the container."""
 
     codec: str | None = option(
         None,
-        "Video encoder (default: libx264; of files above 8 bits libx265). nvenc: the same codec by an NVIDIA "
-        "GPU.",
+        "Video encoder (default: libx264; libx265 above 8 bits). nvenc: the same codec on an NVIDIA GPU.",
         metavar="NAME",
     )
     crf: float | None = option(
-        None, "Constant quality (default: 17 for libx264, 18 for libx265; of live files 20, 22).", metavar="N"
+        None, "Constant quality (default: 17 for libx264, 18 for libx265; live files: 20, 22).", metavar="N"
     )
     preset: str | None = option(None, "Encoder preset (default: medium; live: veryfast).", metavar="P")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CautionOptions:
-    """What is done where a result is unfinished, or would lose something."""
+    """Options for unfinished results and for losses."""
 
     resume: bool = option(False, "Continue an interrupted run; of pictures, make the missing ones.")
     strict: bool = option(False, "Stop before rendering if anything could not be carried over.")
@@ -53,36 +52,38 @@ class CautionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackOptions:
-    """What goes with the upscaled video. Lists hold numbers (among the streams of that kind, from 1) and
-    languages; None is all of them."""
+    """The other streams of the output. Lists contain numbers (counted from 1 for each kind of stream) and
+    languages; None keeps all."""
 
     audio: TrackList = option(
         None,
-        "Sound to keep: numbers from 1, or languages: 1,3 or eng,jpn.",
+        "Sound to keep, by number (from 1) or language: 1,3 or eng,jpn.",
         metavar="LIST",
-        none=("--no-audio", "Leave all sound out."),
+        none=("--no-audio", "Drop all sound."),
     )
     subtitles: TrackList = option(
         None,
-        "Subtitles to keep, likewise.",
+        "Subtitles to keep, by number (from 1) or language.",
         metavar="LIST",
         flag="--subs",
-        none=("--no-subs", "Leave all subtitles out."),
+        none=("--no-subs", "Drop all subtitles."),
     )
     audio_codec: str | None = option(
         None,
-        "Encoder of all sound (default: copy; what OUTPUT cannot hold is converted, lossless if it can be).",
+        "Encoder for all sound (default: copy, or a lossless one for sound that OUTPUT cannot store).",
         metavar="NAME",
     )
     audio_bitrate: str | int | None = option(
         None,
-        "Bits per second of sound that is encoded, as 192k (default: 96k for each channel).",
+        "Bit rate of encoded sound, such as 192k (default: 96k per channel).",
         metavar="R",
     )
     attachments: bool = option(
-        True, "Keep attached files, such as fonts.", none=("--no-attachments", "No fonts and the like.")
+        True,
+        "Keep attached files, such as fonts.",
+        none=("--no-attachments", "Drop attached files, such as fonts."),
     )
-    chapters: bool = option(True, "Keep the chapters.", none=("--no-chapters", "Leave the chapters out."))
+    chapters: bool = option(True, "Keep the chapters.", none=("--no-chapters", "Drop the chapters."))
     add: Sequence[str | Path] = option(
         (), "Sound or subtitles to add: film.eng.srt; repeatable.", metavar="FILE"
     )
@@ -90,4 +91,4 @@ class TrackOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions(CautionOptions, TrackOptions, EncodingOptions):
-    """What a user may ask of the result of a render."""
+    """All options of a render's output."""

@@ -48,7 +48,7 @@ def test_what_is_unknown_is_shown_and_is_no_failure(
     assert run(["probe", str(path)]) == 0
     said = capsys.readouterr().out
     assert "nano (p2v2, 24 features, 4 blocks)" in said
-    assert "unknown: scale, alpha (say it with --scale, --alpha)" in said
+    assert "unknown: scale, alpha (set by --scale, --alpha)" in said
     assert run(["probe", str(path), "--json", "--scale", "2", "--alpha", "0.5"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["generation"], facts["scale"], facts["alpha"], facts["unknown"]) == ("p2v2", 2, 0.5, [])

@@ -105,7 +105,7 @@ def test_building_for_another_machine(cache: DiskCache) -> None:
     first = CliRunner().invoke(engine_command.command, arguments)
     assert first.exit_code == 0, first.output
     assert "sm_89: built in" in first.output and "Building engine" in first.output
-    assert "was there already" in CliRunner().invoke(engine_command.command, arguments).output
+    assert "exists already" in CliRunner().invoke(engine_command.command, arguments).output
     (entry,) = cache.entries()
     assert entry.facts["gpu"] == "sm_89" and "yuv420p10le" in entry.facts["job"]
     many = ["build", "--sizes", "64x48", "96x64", "128x96", "--sm", "89"]
@@ -114,14 +114,14 @@ def test_building_for_another_machine(cache: DiskCache) -> None:
     decoded = ["build", "--size", "64x48", "--sm", "89", "--pix-fmt", "nv12", "--out-pix-fmt", "yuv420p"]
     for extra, answer in (
         ([], "built in"),
-        (["--matrix", "bt601", "--range", "limited", "--chroma", "left"], "was there already"),
+        (["--matrix", "bt601", "--range", "limited", "--chroma", "left"], "exists already"),
         (["--matrix", "bt709"], "built in"),
         (["--range", "full"], "built in"),
         (["--chroma", "topleft"], "built in"),
     ):
         assert answer in CliRunner().invoke(engine_command.command, [*decoded, *extra]).output, extra
     inside = CliRunner().invoke(engine_command.command, ["build", "--size", "80x50", "--sm", "89"])
-    assert "was there already" in inside.output
+    assert "exists already" in inside.output
 
 
 def test_one_size_or_many(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,6 @@ def test_how_it_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().out
     assert "turned" not in said and "HDR10" not in said
     assert run(["probe", str(turned)]) == 0
-    assert "  shown turned by 270 degrees clockwise\n" in capsys.readouterr().out
+    assert "  shown rotated by 270 degrees clockwise\n" in capsys.readouterr().out
     assert run(["probe", str(bright)]) == 0
     assert "  HDR10: MaxCLL 1000, MaxFALL 400, mastering display G(13250," in capsys.readouterr().out

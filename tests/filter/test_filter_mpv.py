@@ -224,7 +224,7 @@ def test_seeks_show_the_right_frame_and_compile_nothing(tmp_path: Path, player: 
     assert mpv.process.wait(60) == 0
     output = mpv.output()
     assert not BAD_WORDS.search(output), output
-    assert output.count("plain scaling while the engine is prepared") == 1
+    assert output.count("plain scaling while the engine is compiled") == 1
 
 
 def test_seeks_while_playing_and_then_to_the_end(tmp_path: Path, player: Any) -> None:

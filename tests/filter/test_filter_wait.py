@@ -63,7 +63,7 @@ def test_switches_at_a_frame_boundary(
             assert (frame.props["_SARNum"], frame.props["_SARDen"], frame.props["Mark"]) == (4, 3, n)
     assert len(gate.requests) == 1
     assert [r.message for r in caplog.records if "from frame" in r.message] == [
-        "paragon.upscale: from frame 0 on: plain scaling while the engine is prepared",
+        "paragon.upscale: from frame 0 on: plain scaling while the engine is compiled",
         "paragon.upscale: from frame 4 on: the engine takes over",
     ]
 

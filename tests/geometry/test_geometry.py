@@ -127,7 +127,7 @@ def test_what_is_no_size(text: str) -> None:
 
 
 def test_what_is_no_fit() -> None:
-    with pytest.raises(UsageError, match="there is no fit 'outside': choose from inside, crop, pad, stretch"):
+    with pytest.raises(UsageError, match="unknown fit 'outside': choose one of inside, crop, pad, stretch"):
         parse_fit("outside", parse_size("1080p"))
     for size in (None, parse_size("1.5")):
         with pytest.raises(UsageError, match="needs a size"):

@@ -150,7 +150,7 @@ def test_a_batch_is_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[s
         save(folder / f"{name}.png", Image.fromarray(pattern(24, 16)))
     (out / "b.png").write_bytes(b"mine")
     assert run([str(folder), str(out), "--resume"]) == 0
-    assert "2 images in" in (said := capsys.readouterr().err) and "1 were there already" in said
+    assert "2 images in" in (said := capsys.readouterr().err) and "1 existed already" in said
     assert (out / "b.png").read_bytes() == b"mine"
     assert {path.name for path in out.iterdir()} == {"a.png", "b.png", "c.png"}
     report = upscale_images(folder, out, resume=True)
