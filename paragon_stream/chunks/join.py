@@ -121,7 +121,7 @@ def _all_records(plan: ChunkPlan, folder: ChunkFolder) -> list[ChunkRecord]:
     """Of every chunk, in order; each file is what its record says."""
     found = {chunk.number: folder.record(chunk.number) for chunk in plan.chunks}
     if missing := [number for number, record in found.items() if record is None]:
-        raise OutputError(f"{_named(missing)} of {len(found)} not rendered yet: run chunks render for them")
+        raise OutputError(f"{_named(missing)} not rendered yet, of {len(found)}: run chunks render for them")
     records = [record for record in found.values() if record is not None]
     if damaged := [record.number for record in records if not folder.check(record)]:
         for number in damaged:

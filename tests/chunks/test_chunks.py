@@ -173,7 +173,7 @@ def test_a_plan_is_the_same_after_a_round_trip(clip: Path, tmp_path: Path) -> No
 def test_missing_and_damaged_chunks_are_named(clip: Path, tmp_path: Path) -> None:
     plan, folder = planned(clip, tmp_path / "out.mkv", 1, **LOSSLESS)
     rendered(plan, folder, [0, 2, 3])
-    with pytest.raises(OutputError, match="chunk 1 is of 4 not rendered yet"):
+    with pytest.raises(OutputError, match="chunk 1 is not rendered yet, of 4"):
         join_chunks(plan, folder)
     record = rendered(plan, folder, [1])[0]
     data = bytearray((folder.path / record.file).read_bytes())
