@@ -15,6 +15,7 @@ from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.images.sequence_writer import SequenceWriter
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.writer import VideoWriter
+from paragon_stream.media.safekeeping.journal import Journal
 
 
 class Sink(Protocol):
@@ -25,6 +26,16 @@ class Sink(Protocol):
     """
 
     warnings: list[str]
+
+    @property
+    def done(self) -> int:
+        """Frames at the beginning that an earlier run has written; the next one is behind them."""
+        ...
+
+    @property
+    def journal(self) -> Journal | None:
+        """What keeps the work of an interrupted render, where it can be gone on with."""
+        ...
 
     @property
     def bytes_written(self) -> int:
@@ -60,6 +71,9 @@ class NullSink:
         self.warnings: list[str] = []
         self.frames = 0
         self.bytes_written = 0
+
+    done = 0
+    journal = None
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         self.frames += 1

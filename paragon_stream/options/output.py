@@ -92,3 +92,7 @@ class TrackOptions:
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions(CautionOptions, TrackOptions, EncodingOptions):
     """All options of a render's output."""
+
+    accept_upgrade: bool = option(
+        False, "With --resume: continue although paragon-stream or FFmpeg has another version now."
+    )

@@ -42,6 +42,8 @@ class Slot[Plane]:
     outputs: tuple[Plane, ...]
     timing: Timing | None = None
     strength: float = 0.0
+    facts: object | None = None
+    """What the first stage has to say to the last one about the frame."""
     picture: object | None = None
     """The frame where it is, if that is in a GPU's memory; `inputs` are not filled then."""
     result: object | None = None
@@ -90,7 +92,7 @@ class SlotPool[Plane]:
             if slot not in self.slots or slot in self._home:
                 raise ValueError("a slot came home that was not out")
             slot.timing, slot.strength, slot.completion = None, 0.0, DONE
-            slot.picture = slot.result = None
+            slot.facts = slot.picture = slot.result = None
             self._home.append(slot)
             self._changed.notify_all()
 

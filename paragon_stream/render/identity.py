@@ -16,6 +16,7 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import UsageError
 from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.abilities import versions
+from paragon_stream.media.encode.workdir import VERSIONS
 from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.images.numbering import numbering
@@ -30,16 +31,17 @@ def identity_of(
 ) -> Mapping[str, str]:
     """Name → fact. Two renders with equal facts give the same file; the names are for messages.
 
-    Empty for y4m and sequences of images, which begin anew; then `--resume` raises UsageError. Raises
-    InputError where the source cannot be read.
+    Empty for y4m, which begins anew; then `--resume` raises UsageError. Raises InputError where the source
+    cannot be read.
     """
-    if output.job is None:
+    if output.job is None and output.image is None:
         if output.options.resume:
-            raise UsageError("--resume continues video files; y4m and sequences of images begin anew")
+            raise UsageError("--resume continues video files and sequences of images; y4m begins anew")
         return {}
     video, spec = info.video, weights.spec
     strength = parse_strength(options.strength)
-    settings = " ".join(f"{key}={value}" for key, value in output.job.settings.items())
+    chosen = output.job.settings if output.job else output.options.encoder_options or {}
+    settings = " ".join(f"{key}={value}" for key, value in chosen.items())
     chapters = f"chapters {output.options.chapters}"
     added = [f"{fingerprint(file.path)}: {', '.join(map(str, file.streams))}" for file in output.added]
     facts = {
@@ -47,10 +49,9 @@ def identity_of(
         "frame selection": f"video {video.index}, {info.cut}, {video.fields}, {video.average_rate} fps",
         "weights": f"{weights.sha256 or weights.name}, {spec!r}, {options.precision}",
         "size settings": f"{output.target!r}, {placement}, {fit_of_changes(options)}",
-        "encoder settings": f"{output.job.encoder.name} {settings}",
+        "encoder settings": f"{output.codec} {settings}",
         "tracks": "; ".join([*map(str, output.streams), *added, chapters]),
-        "FFmpeg version": versions()["FFmpeg"],
-        "paragon-stream version": __version__,
+        **dict(zip(VERSIONS, (versions()["FFmpeg"], __version__), strict=True)),
     }
     if spec.conditioned:  # others compute the same at every strength
         facts["strength settings"] = "by frame" if strength is None else str(strength)

@@ -1,51 +1,103 @@
-"""Resuming an interrupted render: the frames that are done are read again, and not computed.
+"""Going on behind the frames that an earlier run has done, without decoding all of them.
 
-Reading is quick. So deinterlacing, strengths and changes of format are what they would have been, and every
-picture of the result is that of an uninterrupted render, up to how the second encoder starts.
+The source is opened by seeking to a few frames before. They come again, with all that looks back at frames
+before them, and must be those that the earlier run had: their times, strengths and samples of their pictures
+are compared. Where they differ, everything is decoded from the beginning; likewise where the earlier run met
+what a reader that begins later cannot see (jumps of time, changes of the format). Nothing is computed.
 """
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable, Sequence
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import InputError
+from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.frames.frame_reader import FrameReader
-from paragon_stream.media.output.writer import VideoWriter
-from paragon_stream.media.sink import Sink
+from paragon_stream.media.safekeeping.frame_log import FrameLog, FrameRecord
 from paragon_stream.render.progress import OnProgress, RenderProgress
-from paragon_stream.render.strengths import Strengths
-from paragon_stream.render.stretches import next_format
+from paragon_stream.render.stretches import next_format, record_of
 from paragon_stream.render.upscalers import Upscalers
 
+_COMPARED = 4
+"""Frames that come again."""
 _INTERVAL = 0.5
 """Seconds between two reports of progress."""
 
 
-def pass_over(
-    reader: FrameReader,
-    upscalers: Upscalers,
-    sink: Sink,
-    strengths: Strengths,
-    on_progress: OnProgress | None,
-) -> int:
-    """Read the frames that an earlier run has written, and let `sink` copy them; how many they are.
+type Open = Callable[[Cut | None], FrameReader]
+"""Opens the source to read a part of it, or all."""
 
-    Raises OutputError if they are not those of the source.
+
+logger = logging.getLogger(__name__)
+
+
+def reader_behind(
+    cut: Cut | None,
+    done: int,
+    log: FrameLog | None,
+    open: Open,
+    upscalers: Upscalers,
+    on_progress: OnProgress | None,
+) -> FrameReader:
+    """A reader of `cut` whose next frame is the one behind the first `done`, which are in `log`.
+
+    Raises InputError if the source's frames are others now, and what `open` raises.
     """
-    done, frames, told = (sink.done if isinstance(sink, VideoWriter) else 0), 0, 0.0
-    while frames < done:
-        assert isinstance(sink, VideoWriter)
-        timing = reader.read_into(upscalers.slots(reader.changes.format)[0].inputs)
-        if timing is None:
-            if next_format(reader, upscalers) is None:
-                raise OutputError(f"the unfinished {sink.earlier} is longer than the source: begin anew")
-            continue
-        strengths.of(timing)
-        sink.pass_over(timing)
-        frames += 1
-        now = time.monotonic()
-        if on_progress is not None and now - told > _INTERVAL:
-            told = now
-            total, size = reader.info.video.frames, sink.bytes_written
-            on_progress(RenderProgress(frames=frames, total=total, fps=0.0, eta=None, bytes_out=size))
-    return done
+    if not done or log is None:
+        return open(cut)
+    compared = [log[number] for number in range(max(0, done - _COMPARED), done)]
+    if not compared[-1].disturbed:
+        reader = open(Cut(start=compared[0].time, end=None if cut is None else cut.end))
+        try:
+            if _repeats(reader, compared, upscalers):
+                reader.go_on(done, log[0].time)
+                return reader
+        except BaseException:
+            reader.close()
+            raise
+        reader.close()
+        logger.info("going on by seeking finds other frames than before: decoding from the beginning")
+    reader = open(cut)
+    try:
+        _pass_over(reader, done - len(compared), upscalers, on_progress)
+        if not _repeats(reader, compared, upscalers):
+            raise InputError(
+                f"{reader.info.path} decodes to other frames than before; begin anew with --overwrite"
+            )
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _repeats(reader: FrameReader, compared: Sequence[FrameRecord], upscalers: Upscalers) -> bool:
+    """Whether the next frames are those that `compared` tells of."""
+    for wanted in compared:
+        found = _next(reader, upscalers)
+        if found is None or found.time != wanted.time or found.strength != wanted.strength:
+            return False
+        if found.sample and wanted.sample and found.sample != wanted.sample:
+            return False
+    return True
+
+
+def _pass_over(reader: FrameReader, count: int, upscalers: Upscalers, on_progress: OnProgress | None) -> None:
+    due = time.monotonic() + _INTERVAL
+    while reader.frames < count and _next(reader, upscalers) is not None:
+        if on_progress is not None and time.monotonic() >= due:
+            due = time.monotonic() + _INTERVAL
+            total = reader.info.video.frames
+            on_progress(RenderProgress(frames=reader.frames, total=total, fps=0.0, eta=None, bytes_out=0))
+
+
+def _next(reader: FrameReader, upscalers: Upscalers) -> FrameRecord | None:
+    """The next frame, of whatever format; None at the end of the source."""
+    while True:
+        planes = upscalers.slots(reader.changes.format)[0].inputs
+        timing = reader.read_into(planes)
+        if timing is not None:
+            return record_of(reader, timing, planes)
+        if next_format(reader, upscalers) is None:
+            return None

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from paragon_stream import resource_usage
 from paragon_stream.media.decode.decoder_choice import parse_hwaccel, with_decoder
+from paragon_stream.media.facts.cut import Cut
+from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.media.sink import open_sink
 from paragon_stream.render.device_results import results_on_gpu
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress
-from paragon_stream.render.resume import pass_over
+from paragon_stream.render.resume import reader_behind
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.stretches import render
 from paragon_stream.render.tracing import traced
@@ -53,15 +57,25 @@ def run(
             flavour=Flavour.THROUGHPUT,
         ) as upscaler,
         Upscalers(upscaler, options, grain=info.video.grain) as upscalers,
-        open_reader(info, strengths=plan.follows_strength, follow=True, fetch=upscaler.fetch) as reader,
+        ExitStack() as readers,
     ):
-        strengths = Strengths(reader if plan.follows_strength else None, upscaler.strength)
         results = results_on_gpu(upscaler, output)
         sink = open_sink(output, info, results)
+        done, journal = sink.done, sink.journal
+
+        def opened(cut: Cut | None) -> FrameReader:
+            follows, fetch = plan.follows_strength, upscaler.fetch
+            return open_reader(replace(info, cut=cut), strengths=follows, follow=True, fetch=fetch)
+
         try:
-            done = pass_over(reader, upscalers, sink, strengths, on_progress)
+            log = journal.frames if journal is not None else None
+            reader = reader_behind(info.cut, done, log, opened, upscalers, on_progress)
+            readers.enter_context(reader)
+            strengths = Strengths(reader if plan.follows_strength else None, upscaler.strength)
+            if log is not None:
+                strengths.go_on(log.strengths())
             with traced(trace, upscalers) as spans:
-                stats = render(reader, upscalers, sink, spans, strengths, on_progress, results, done)
+                stats = render(reader, upscalers, sink, spans, strengths, on_progress, results, done, journal)
         except BaseException:
             sink.abort()
             warnings.add(sink.warnings)  # they say where the unfinished file is

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from paragon_stream.frame import Timing
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.report import StrengthReport
@@ -17,9 +19,17 @@ class Strengths:
     def of(self, timing: Timing) -> float:
         """For the frame that was read last. On the thread that reads."""
         value = self._fixed if self._followed is None else self._followed.strength(timing)
+        self._note(value)
+        return value
+
+    def go_on(self, earlier: Iterable[float]) -> None:
+        """Count frames of an earlier run, with the strengths that the reader said."""
+        for value in earlier:
+            self._note(self._fixed if self._followed is None else value)
+
+    def _note(self, value: float) -> None:
         self._low, self._high = min(self._low, value), max(self._high, value)
         self._sum, self._count = self._sum + value, self._count + 1
-        return value
 
     def report(self) -> StrengthReport | None:
         """Over all frames; None if there were none."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+
+import numpy as np
 
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError, FormatError
-from paragon_stream.frame import FrameFormat
+from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.output.writer import VideoWriter
+from paragon_stream.media.safekeeping.frame_log import FrameRecord
+from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.sink import Sink
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, in_succession
 from paragon_stream.pipeline.slot import Slot
@@ -21,6 +27,9 @@ from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler
+
+_ROWS = 16
+"""Of so many rows of a frame's planes one is remembered, by its checksum."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +43,20 @@ def render(
     on_progress: OnProgress | None,
     results: DeviceFrames | None = None,
     done: int = 0,
+    journal: Journal | None = None,
 ) -> PipelineStats:
     """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
 
     `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs. `done` frames have
-    been read already. Where the stream turns to another format, the frames on their way are finished first.
+    been read already; `journal`, the sink's, may have the results of further ones. Where the stream turns to
+    another format, the frames on their way are finished first.
     """
+    numbers = count(done)
     meter = RenderMeter(reader.info.video.frames, sink, on_progress, done) if on_progress else None
     return run_stretches(
         reader,
         upscalers,
-        lambda upscaler: _stages(reader, upscaler, sink, strengths, results),
+        lambda upscaler: _stages(reader, upscaler, sink, strengths, results, numbers, journal),
         trace,
         meter,
         first_frame=done,
@@ -87,12 +99,28 @@ def next_format(reader: FrameReader, upscalers: Upscalers) -> FrameFormat | None
     return format
 
 
+def record_of(reader: FrameReader, timing: Timing, planes: Sequence[Plane]) -> FrameRecord:
+    """What is remembered of the frame that was read last, into `planes`."""
+    sample = 0
+    if reader.picture is None:  # else the planes are untouched
+        for plane in planes:
+            sample = zlib.crc32(np.ascontiguousarray(plane[::_ROWS]).data.cast("B"), sample)
+    return FrameRecord(
+        timing=timing,
+        strength=reader.strength(timing),
+        sample=sample,
+        disturbed=reader.disturbed,
+    )
+
+
 def _stages(
     reader: FrameReader,
     upscaler: Upscaler,
     sink: Sink,
     strengths: Strengths,
     results: DeviceFrames | None,
+    numbers: Iterator[int],
+    journal: Journal | None,
 ) -> list[Stage[Plane]]:
     there = results if upscaler.device_results is not None else None
 
@@ -100,15 +128,23 @@ def _stages(
         slot.timing = reader.read_into(slot.inputs)
         if slot.timing is not None:
             slot.strength, slot.picture = strengths.of(slot.timing), reader.picture
+            if journal is not None:
+                slot.facts = record_of(reader, slot.timing, slot.inputs)
         return slot.timing is not None
 
     def compute(slot: Slot[Plane]) -> None:
+        assert slot.timing is not None
+        number, time = next(numbers), slot.timing.pts * slot.timing.time_base
+        if journal is not None and journal.take(number, time, slot.outputs):
+            return
         inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
         slot.result = result = there.take() if there is not None else None
         slot.completion = upscaler.run(inputs, result or slot.outputs, slot.strength)
 
     def encode(slot: Slot[Plane]) -> None:
         assert slot.timing is not None
+        if journal is not None and isinstance(slot.facts, FrameRecord):
+            journal.announce(slot.facts)
         if isinstance(slot.result, DevicePicture):
             assert isinstance(sink, VideoWriter), "no other sink has `results`"
             sink.write(slot.result, slot.timing)

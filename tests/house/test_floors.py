@@ -53,6 +53,7 @@ MEDIA_FLOORS = (
     ("quantisers",),
     ("decode",),
     ("frames",),
+    ("safekeeping",),
     ("encode",),
     ("output", "measure"),
     ("images", "live"),

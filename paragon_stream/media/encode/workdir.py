@@ -4,7 +4,7 @@ The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when i
 folder, held through the operating system and so released even by a killed process, keeps two runs apart. A
 folder without a live lock is what an earlier run left behind. A render says in `job.json` what it renders:
 the same render goes on with what is there if it is asked to, and does not replace it unasked. Anything else
-is replaced, with a notice.
+is replaced, with a notice. Beside the file lies the render's journal (`media.safekeeping`).
 """
 
 from __future__ import annotations
@@ -13,19 +13,26 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.json_text import json_text
 from paragon_stream.media.ffmpeg.errors import reason
-from paragon_stream.wholefile import behind_links, fitting
+from paragon_stream.media.safekeeping import journal
+from paragon_stream.media.safekeeping.syncing import sync, sync_folder
+from paragon_stream.wholefile import behind_links, fitting, whole_file
 
 logger = logging.getLogger(__name__)
 _LOCK = "lock"
 _RECORD = "job.json"
 _BEFORE = "before"
+_SHOWN = 40
+"""Letters up to which a fact is shown in a message; the others are digests and the like."""
+
+VERSIONS = ("FFmpeg version", "paragon-stream version")
+"""Facts of a render's identity that `--accept-upgrade` lets differ."""
 
 
 def work_folder(destination: Path) -> Path:
@@ -70,8 +77,9 @@ def _same_file(a: Path, b: Path) -> bool:
 class WorkDir:
     """The work folder of one output, locked from construction until `promote`, `abandon` or `discard`.
 
-    `identity` distinguishes renders that can be resumed. `before` is then the file
-    of the earlier run, if there is one and `resume` asks for it. `notice` names a leftover that was replaced.
+    `identity` distinguishes renders that can be resumed. `before` is then the file of the earlier run, if
+    there is one and `resume` asks for it; facts of the identity that `may_differ` are not compared. `notice`
+    names a leftover that was replaced.
 
     Raises OutputError if another run holds the folder or it cannot be made, if what is there to `resume` is
     of another render, and, without `resume` and `overwrite`, if it is of this one.
@@ -84,6 +92,7 @@ class WorkDir:
         overwrite: bool,
         identity: Mapping[str, str] | None = None,
         resume: bool = False,
+        may_differ: Collection[str] = (),
     ) -> None:
         destination = behind_links(destination)
         self.destination = destination
@@ -97,38 +106,36 @@ class WorkDir:
         self._can_resume = bool(identity)
         self._lock = self._acquire()
         try:
-            self._take_over(dict(identity or {}), resume)
+            self._take_over(dict(identity or {}), resume, may_differ)
         except BaseException:
             self._release()
             raise
 
-    def _take_over(self, identity: dict[str, str], resume: bool) -> None:
+    def _take_over(self, identity: dict[str, str], resume: bool, may_differ: Collection[str]) -> None:
         """Settle what becomes of the files of an earlier run."""
-        left = [path for path in (self.file, self._earlier) if path.exists()]
+        left = [path for path in (self._earlier, self.file) if path.exists()]
+        if journal.is_there(self.folder):
+            left.append(self.folder)
         known = self._known()
         if left and resume:
-            if known != identity:
-                both = known.keys() & identity.keys()
-                other = sorted(key for key in both if known[key] != identity[key])
-                what = f"was made with different {', '.join(other)}" if other else "cannot be resumed"
-                raise OutputError(
-                    f"the unfinished {left[0]} {what}: repeat the command that it was made with, "
-                    "or start over without --resume"
-                )
-            longest = max(left, key=lambda path: path.stat().st_size)
-            if longest != self._earlier:
-                self._try(lambda: longest.replace(self._earlier), "go on with")
-            self.before = self._earlier
+            if other := _differences(known, identity, may_differ):
+                raise OutputError(f"the unfinished {left[0]} {other}")
+            if self._earlier.exists():
+                self.before = self._earlier  # the file of a later run has nothing that this one has not
+            elif self.file.exists():
+                self._try(lambda: self.file.replace(self._earlier), "go on with")
+                self.before = self._earlier
         elif left and identity and known == identity and not self.overwrite:
             raise OutputError(f"{left[0]} is unfinished: --resume goes on with it, --overwrite begins anew")
         elif left:
             self.notice = f"replaced {left[0]}, left behind by an unfinished run"
-            self._earlier.unlink(missing_ok=True)
+            self._try(lambda: self._earlier.unlink(missing_ok=True), "remove")
+            self._try(lambda: journal.remove(self.folder), "remove")
         if self.file.exists():
             self._try(self.file.unlink, "remove")
         if identity:
-            text = json_text(identity, indent=1)
-            self._try(lambda: self._record.write_text(text, encoding="utf-8"), "write")
+            with whole_file(self._record) as file:
+                file.write(json_text(identity, indent=1).encode())
 
     def _known(self) -> dict[str, str]:
         """What the earlier run rendered; empty if unknown."""
@@ -144,13 +151,14 @@ class WorkDir:
         Raises OutputError, and keeps the file in the folder, if that fails or the name was taken meanwhile.
         """
         try:
-            _sync(self.file)
+            sync(self.file)
             size = self.file.stat().st_size
             if self.destination.exists() and not self.overwrite:
                 raise OutputError(
                     f"{self.destination} appeared during the render: the result is kept as {self.file}"
                 )
             self.file.replace(self.destination)
+            sync_folder(self.destination.parent)
         except OSError as error:
             kept = f"the result is kept as {self.file}" if self.file.exists() else f"{self.file} is gone"
             raise OutputError(f"cannot write {self.destination}: {reason(error)}; {kept}") from error
@@ -164,18 +172,20 @@ class WorkDir:
         for path in (self.file, self._earlier, self._record):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            journal.remove(self.folder)
         self._release()
         with contextlib.suppress(OSError):
             self.folder.rmdir()  # stays if the user put something there
 
-    def abandon(self, *, worth_keeping: bool) -> str | None:
+    def abandon(self, *, worth_keeping: bool, work: bool = False) -> str | None:
         """Stop without a result. A file that is `worth_keeping` stays, and the sentence says where; so does
-        that of the run before."""
-        if not worth_keeping and self.before is None:
+        that of the run before, and `work` in the journal."""
+        if not worth_keeping and self.before is None and not work:
             self.discard()
             return None
         self._release()
-        kept = self.file if worth_keeping else self.before
+        kept = self.file if worth_keeping else self.before or self.folder
         then = "--resume goes on with it" if self._can_resume else "until another run replaces it"
         return f"kept what was written before the stop, {then}: {kept}"
 
@@ -243,7 +253,25 @@ def _still_there(handle: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _sync(path: Path) -> None:
-    """Have the bytes on the disk before the name: a crash must not leave a complete name on half a file."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _differences(known: Mapping[str, str], wanted: Mapping[str, str], may_differ: Collection[str]) -> str:
+    """What to say where the render that was begun is another than the `wanted` one; "" if it is the same."""
+    names = sorted({*known, *wanted} - set(may_differ))
+    other = [name for name in names if known.get(name) != wanted.get(name)]
+    if not other:
+        return ""
+    if not known or not wanted:
+        return "cannot be resumed: begin anew with --overwrite"
+    # What only one of them has follows from another difference.
+    causes = [name for name in other if name in known and name in wanted] or other
+    told = ", ".join(_difference(name, known.get(name, ""), wanted.get(name, "")) for name in causes)
+    if set(other) <= set(VERSIONS):
+        return f"was made with different {told}: --accept-upgrade goes on with it all the same"
+    return (
+        f"was made with different {told}: repeat the command that it was made with, "
+        "or begin anew with --overwrite"
+    )
+
+
+def _difference(name: str, then: str, now: str) -> str:
+    short = 0 < len(then) <= _SHOWN and 0 < len(now) <= _SHOWN
+    return f"{name} ({then} then, {now} now)" if short else name

@@ -81,6 +81,9 @@ def header(format: FrameFormat, rate: Fraction) -> bytes:
 class Y4mWriter:
     """A sink that writes y4m to standard output, or to a file by way of its work folder."""
 
+    done = 0
+    journal = None
+
     def __init__(
         self,
         format: FrameFormat,

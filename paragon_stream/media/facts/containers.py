@@ -193,6 +193,11 @@ def container_for(destination: Path) -> Container:
     raise UsageError(f"{what} names no container that can be written: choose one of {known}, or - for y4m")
 
 
+def is_crash_safe(container: Container, options: Mapping[str, str]) -> bool:
+    """Whether a file of `container`, muxed with `options`, can be read up to where its muxer was stopped."""
+    return not container.length_by_decode_times or options.get("movflags") == CRASH_SAFE_MP4["movflags"]
+
+
 def is_video_name(path: Path) -> bool:
     """Whether the suffix of `path` is that of a video that can be written."""
     return path.suffix.lower() in {".y4m", *(suffix for each in CONTAINERS for suffix in each.suffixes)}

@@ -107,6 +107,10 @@ class FormatChanges[Item]:
         self.format = self._first.format
         return self.format
 
+    def go_on(self, frames: int, seconds: float) -> None:
+        """Count `frames` frames of the first format, from `seconds` on, instead of those taken so far."""
+        self._first.frames, self._first.seconds = frames, seconds
+
     @property
     def ended(self) -> bool:
         """Whether the stream is over, once `take` has given None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -58,6 +59,16 @@ class FrameReader(Protocol):
     @property
     def depends_on_history(self) -> str:
         """Why the frames so far might be others if reading had begun earlier; "" where nothing says so."""
+        ...
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a reader that begins behind the frames so far may read others, or miss a warning."""
+        ...
+
+    def go_on(self, frames: int, first: Fraction) -> None:
+        """The frames read so far repeat the last of `frames` frames that another reader has read, the first
+        of them shown at `first` (seconds of the source's stamps)."""
         ...
 
     @property

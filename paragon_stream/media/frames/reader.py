@@ -223,6 +223,18 @@ class VideoReader:
         return self._damage if decoder is None else decoder.damage
 
     @property
+    def disturbed(self) -> bool:
+        """See `FrameReader`."""
+        fields = self.info.video.fields
+        film = fields is not None and fields.film  # its frames are counted in fives from the beginning on
+        return bool(film or self.depends_on_history or self._judge.notes or self._uncarried)
+
+    def go_on(self, frames: int, first: Fraction) -> None:
+        """See `FrameReader`."""
+        self.frames = frames
+        self.changes.go_on(frames, float(first))
+
+    @property
     def repairs(self) -> list[str]:
         """Those of `warnings` that count everything decoded so far, whether in the cut or not."""
         return [*_damage_sentences(self.damage), *self._timestamps.warnings]

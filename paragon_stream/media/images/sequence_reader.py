@@ -193,6 +193,16 @@ class SequenceReader:
         return []
 
     @property
+    def disturbed(self) -> bool:
+        """See `FrameReader`."""
+        return len(self.changes.formats) > 1 or self._alpha or bool(self._uncarried)
+
+    def go_on(self, frames: int, first: Fraction) -> None:
+        """See `FrameReader`."""
+        self.frames = frames
+        self.changes.go_on(frames, float(first))
+
+    @property
     def warnings(self) -> list[str]:
         said = self.changes.warnings
         missing = self._numbers[-1] - self._numbers[0] + 1 - len(self._numbers)

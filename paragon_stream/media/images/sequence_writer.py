@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,7 @@ import numpy as np
 from paragon_stream.errors import LossError, OutputError, UsageError
 from paragon_stream.frame import Timing, requested_pixel_format
 from paragon_stream.geometry import Placement
+from paragon_stream.media.encode.workdir import VERSIONS, WorkDir, work_folder
 from paragon_stream.media.facts.image_kinds import check_size, kind_for, storage
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
@@ -28,6 +31,8 @@ from paragon_stream.media.images.metadata import Metadata
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.sequence_reader import CONTAINER
 from paragon_stream.media.output.plan import OutputOptions, OutputPlan, picture_only
+from paragon_stream.media.safekeeping.frame_log import FrameRecord
+from paragon_stream.media.safekeeping.journal import Journal
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 
@@ -50,8 +55,10 @@ def plan_sequence(
     how = storage(kind, source, wanted=requested_pixel_format(options.pix_fmt), lossless=lossless)
     if destination.pattern.absolute() == info.path.absolute():
         raise UsageError(f"the output {destination.pattern} would replace the input: choose another name")
-    if (there := destination.numbers()) and not options.overwrite:
-        raise OutputError(f"{destination.path(there[0])} exists already: use --overwrite to replace it")
+    if (there := destination.numbers()) and not (options.overwrite or options.resume):
+        unfinished = work_folder(destination.pattern).exists()
+        advice = "--resume goes on with what is there, " if unfinished else "use "
+        raise OutputError(f"{destination.path(there[0])} exists already: {advice}--overwrite to replace it")
     dropped, losses = picture_only(info, options, "a sequence of images", alpha=True)
     losses += how.losses
     if options.strict and losses:
@@ -75,7 +82,8 @@ class SequenceWriter:
 
     Images made of images keep their numbers; the frames of a video are counted from 1.
 
-    After `abort` the images that are complete stay: each is a picture by itself.
+    After `abort` the images that are complete stay: each is a picture by itself. Beside them is the journal
+    of the render then, so that it can be gone on with.
     """
 
     def __init__(self, plan: OutputPlan, info: MediaInfo) -> None:
@@ -89,13 +97,26 @@ class SequenceWriter:
         self._keep_numbers = source is not None
         self._begin: Fraction | None = None
         self._off_beat = False
-        self._count = 0
         self._lock = threading.Lock()
-        self._running: deque[Future[None]] = deque()
+        self._running: deque[tuple[Future[None], FrameRecord]] = deque()
+        self._ended = False
         try:
             found.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {found.folder}: {reason(error)}") from error
+        self._work = WorkDir(
+            found.pattern,
+            overwrite=plan.options.overwrite,
+            identity=plan.identity,
+            resume=plan.options.resume,
+            may_differ=VERSIONS if plan.options.accept_upgrade else (),
+        )
+        try:
+            self.journal = Journal(self._work.folder)
+            self._begin_journal(plan, found)
+        except BaseException:
+            self._work.abandon(worth_keeping=True)
+            raise
         self._pool = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="paragon-image-writer")
 
     def __enter__(self) -> Self:
@@ -106,33 +127,74 @@ class SequenceWriter:
     ) -> None:
         self.abort()
 
+    @property
+    def done(self) -> int:
+        """See `Sink.done`."""
+        return self.journal.done
+
+    def _begin_journal(self, plan: OutputPlan, where: Numbering) -> None:
+        there = set(where.numbers())
+        log = self.journal.frames
+        numbers = (self._number(log[frame].timing, frame) for frame in range(len(log)))
+        self.journal.done = sum(1 for _ in takewhile(there.__contains__, numbers))
+        if there and not self.done and not plan.options.overwrite:
+            raise OutputError(f"{where.path(min(there))} exists already: use --overwrite to replace it")
+        self._count = self._written = self.done
+        if self.done:
+            self._begin = log[0].time
+        self.journal.begin(file=None)
+
+    def _number(self, timing: Timing, frame: int) -> int:
+        """That of the image of the frame `frame`, counted from 0."""
+        return self._first + (timing.pts if self._keep_numbers else frame)
+
+    def _settle(self, most: int) -> None:
+        """Wait until at most `most` images are being made, and take note of those that are."""
+        while self._running and (len(self._running) > most or self._running[0][0].done()):
+            future, record = self._running.popleft()
+            future.result()
+            self.journal.frame(record)
+            self._written += 1
+            self.journal.written(self._written)
+
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Take one frame; waits while all encoders are busy. Raises OutputError, maybe an earlier frame's."""
-        while len(self._running) >= _ENCODERS:
-            self._running.popleft().result()
+        self._settle(_ENCODERS - 1)
         canvas = Canvas(self._image, self._plan.target.width, self._plan.target.height)
         for target, plane in zip(canvas.planes, planes, strict=True):
             np.copyto(target, plane)
-        number = self._first + (timing.pts if self._keep_numbers else self._count)
-        self._running.append(self._pool.submit(self._save, canvas, self._where.path(number)))
+        path = self._where.path(self._number(timing, self._count))
+        record = replace(self.journal.announced(timing), pts=self._count)
+        self._running.append((self._pool.submit(self._save, canvas, path), record))
         time = timing.pts * timing.time_base
         self._begin = time if self._begin is None else self._begin
         self._off_beat |= abs((time - self._begin) * self._plan.rate - self._count) > 1
         self._count += 1
 
     def finish(self) -> None:
-        while self._running:
-            self._running.popleft().result()
+        self._settle(0)
         self._pool.shutdown()
+        self.journal.close()
+        self._work.discard()
+        self._ended = True
         if self._off_beat and not self._keep_numbers:
             self.warnings.append("the frame rate varies; images hold no times, one stands for every frame")
 
     def abort(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._ended:
+            return
+        self._ended = True
+        self._pool.shutdown(wait=True)
+        with contextlib.suppress(OutputError):
+            self._settle(0)
         self._running.clear()
+        self.journal.close()
+        if kept := self._work.abandon(worth_keeping=False, work=self.journal.has_work):
+            self.warnings.append(kept)
 
     def _save(self, canvas: Canvas, path: Path) -> None:
         pieces = canvas.encode(self._plan.options.encoder_options or {}, Metadata(), f"cannot write {path}")
-        size = write_file(path, pieces, overwrite=self._plan.options.overwrite)
+        options = self._plan.options
+        size = write_file(path, pieces, overwrite=options.overwrite or options.resume)
         with self._lock:
             self.bytes_written += size

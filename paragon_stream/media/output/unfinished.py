@@ -1,8 +1,7 @@
-"""What an interrupted render left behind: pictures that need not be computed and encoded again.
+"""What an interrupted render left behind: packets that need not be made again.
 
-The unfinished file is cut before its last key frame, behind which pictures may be missing. Everything before
-is whole, in display order as in coding order: pictures that are coded after a key frame and shown before it
-count as missing. What is kept is copied packet by packet, at the times that the source's frames have.
+The journal has the facts of each packet. The bytes of the first packets are in the unfinished file, those of
+the later ones in the journal. All are copied, with the times that they were given.
 """
 
 from __future__ import annotations
@@ -15,105 +14,84 @@ from typing import Any
 import av
 
 from paragon_stream.errors import OutputError
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.output.remux import AnyPacket
 from paragon_stream.media.quantisers.nal import units
+from paragon_stream.media.safekeeping.packet_log import PacketFacts, PacketLog
 
 _START = b"\0\0\0\1"
 _LENGTH_SIZE = {"h264": 4, "hevc": 21}
 """Where the decoder's configuration says how many bytes a NAL unit's length has (ISO/IEC 14496-15)."""
 
 
-class Unfinished:
-    """The whole pictures at the beginning of the video stream `index` of the file `path`.
+class Shortened(OutputError):
+    """The unfinished file has less than the journal says; `packets` is how many are there."""
 
-    `frames` is how many they are; it may be 0. Raises OutputError if the file cannot be read or has no such
-    stream.
+    def __init__(self, message: str, packets: int) -> None:
+        super().__init__(message)
+        self.packets = packets
+
+
+def earlier_packets(file: Path | None, stream: int, log: PacketLog, tick: Fraction) -> Iterator[AnyPacket]:
+    """The packets of an earlier run, in coding order: from video stream `stream` of `file`, then from `log`.
+
+    tick: seconds per tick of the log's times. Raises Shortened where `file` has less than the log says.
     """
+    wanted = log.facts
+    here = min(log.first, len(wanted))
+    count = 0
+    if here:
+        for packet, facts in zip(_contained(file, stream, here, wanted, tick), wanted, strict=False):
+            yield _stamped(packet, facts, tick)
+            count += 1
+        if count < here:
+            raise Shortened(f"the unfinished {file} ends at picture {count} of {here}", count)
+    for serial, data in log.bytes_from(here):
+        packet = av.Packet(data)
+        packet.is_keyframe = wanted[serial].is_key
+        yield _stamped(packet, wanted[serial], tick)
 
-    def __init__(self, path: Path, index: int) -> None:
-        self.path = path
+
+def _stamped(packet: AnyPacket, facts: PacketFacts, tick: Fraction) -> AnyPacket:
+    packet.time_base = tick
+    packet.pts, packet.dts, packet.duration = facts.pts, facts.dts, facts.duration
+    return packet
+
+
+def _contained(
+    file: Path | None, index: int, count: int, facts: list[PacketFacts], tick: Fraction
+) -> Iterator[AnyPacket]:
+    """Up to `count` packets of the unfinished file, as the encoder made them, as far as they are in the
+    log."""
+    if file is None:
+        return
+    try:
+        container = av.open(str(file))
+    except AV_ERRORS:
+        return
+    with container:
+        stream: Any = next((s for s in container.streams.video if s.index == index), None)
+        if stream is None:
+            return
+        unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        size = length_size(stream.codec_context)
+        first: int | None = None
+        found = 0
         try:
-            self._file = av.open(str(path))
-        except AV_ERRORS as error:
-            raise OutputError(f"the unfinished {path} cannot be read: {reason(error)}") from error
-        self._stream: Any = next((s for s in self._file.streams.video if s.index == index), None)
-        if not self._stream:
-            self._file.close()
-            raise OutputError(f"the unfinished {path} has no video yet")
-        self._time_base = Fraction(self._stream.time_base.numerator, self._stream.time_base.denominator)
-        self._length_size = length_size(self._stream.codec_context)
-        shown = self._whole()
-        self._shown = sorted(shown)
-        ranks = {pts: rank for rank, pts in enumerate(self._shown)}
-        self._ranks = [ranks[pts] for pts in shown]
-        self._delay = max((place - rank for place, rank in enumerate(self._ranks)), default=0)
-        self._packets = self._again(index)
-        self._placed: list[int] = []
-        self._step = 0
-        self._taken = 0
-
-    @property
-    def frames(self) -> int:
-        return len(self._shown)
-
-    def packets(self, pts: int, duration: int, tick: Fraction) -> Iterator[AnyPacket]:
-        """What can be written once the next frame, in display order, is known to be shown at `pts` ticks, for
-        `duration` ticks.
-
-        Raises OutputError if the file has no picture at that time.
-        """
-        self._placed.append(pts)
-        self._step = self._step or duration
-        # From the first one on: MPEG-TS moves all times.
-        there = (self._shown[len(self._placed) - 1] - self._shown[0]) * self._time_base
-        wanted = (pts - self._placed[0]) * tick
-        if abs(there - wanted) > tick + self._time_base:  # both ends were rounded to either
-            raise OutputError(
-                f"the unfinished {self.path} does not fit the source: it has a picture at "
-                f"{float(there):.3f} s instead of {float(wanted):.3f} s; begin anew"
-            )
-        while self._taken < self.frames and self._ranks[self._taken] < len(self._placed):
-            packet = next(self._packets)
-            packet.time_base = tick
-            packet.pts, packet.dts = self._placed[self._ranks[self._taken]], self._decode_time()
-            self._taken += 1
-            yield packet
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _decode_time(self) -> int:
-        """As encoders stamp: the times of display, as much earlier as pictures are reordered."""
-        place = self._taken - self._delay
-        if place >= 0:
-            return self._placed[place]
-        return self._placed[0] + place * self._step
-
-    def _whole(self) -> list[int]:
-        """Times of the pictures before the last key frame, in coding order, in the stream's ticks."""
-        found: list[int] = []
-        last_key = 0
-        try:
-            for packet in self._file.demux(self._stream):
+            for packet in container.demux(stream):
                 if packet.size == 0 or packet.pts is None:
                     continue
-                if packet.is_keyframe:
-                    last_key = len(found)
-                found.append(packet.pts)
+                first = packet.pts if first is None else first
+                # From the first one on: MPEG-TS moves all times. Both ends were rounded to either.
+                there, wanted = (packet.pts - first) * unit, (facts[found].pts - facts[0].pts) * tick
+                if packet.is_corrupt or abs(there - wanted) > tick + unit:
+                    return
+                yield encoder_packet(packet, size)
+                found += 1
+                if found == count:
+                    return
         except AV_ERRORS:
-            pass  # the end of what was written
-        return found[:last_key]
-
-    def _again(self, index: int) -> Iterator[AnyPacket]:
-        """The packets of those pictures, as the encoder gave them."""
-        self._file.close()
-        self._file = av.open(str(self.path))
-        stream = self._file.streams[index]
-        for packet in self._file.demux(stream):
-            if packet.size == 0 or packet.pts is None:
-                continue
-            yield encoder_packet(packet, self._length_size)
+            return
 
 
 def encoder_packet(packet: AnyPacket, length_size: int) -> AnyPacket:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,29 +13,29 @@ import av
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
-from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.encode.encoders import configure, encoder_frame
-from paragon_stream.media.encode.workdir import WorkDir
+from paragon_stream.media.encode.workdir import VERSIONS, WorkDir
 from paragon_stream.media.facts.chapter_list import chapter_list
+from paragon_stream.media.facts.containers import is_crash_safe
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.matroska.header import write_header
 from paragon_stream.media.output.matroska_header import file_tags_of, header_change
+from paragon_stream.media.output.muxer import Muxer
 from paragon_stream.media.output.packet_trim import cut_chapters, shifted_chapters
 from paragon_stream.media.output.pieces import Pieces, headers_digest
+from paragon_stream.media.output.placing import Placing
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.remux import AnyPacket, Remuxer
 from paragon_stream.media.output.tags import stream_tags
 from paragon_stream.media.output.timecode import tags_of_part
-from paragon_stream.media.output.unfinished import Unfinished
-
-AHEAD = Fraction(1)
-"""Seconds that copied packets are handed to the muxer before the picture they go with: when a fragment of MP4
-ends, it takes the last durations from what is queued."""
+from paragon_stream.media.output.unfinished import Shortened, earlier_packets
+from paragon_stream.media.safekeeping.journal import Journal
+from paragon_stream.media.safekeeping.packet_log import PacketFacts
 
 _PROGRESSIVE = 1
 """AVFieldOrder."""
@@ -66,72 +65,74 @@ class VideoWriter:
         `pieces`, all frames are there: every one of them goes to `pass_over`, none to `write`."""
         assert plan.destination and plan.container and plan.job, "a plan for a file"
         self.warnings: list[str] = []
-        self.bytes_written = 0
         self._plan, self._job, self._container = plan, plan.job, plan.container
         self._what = f"cannot write {plan.destination}"
         self._tick = self._job.tick
         self._results = results
-        self._last_pts: int | None = None
-        self._moved = 0
-        self._durations: dict[int, int] = {}
-        self._first_dts: int | None = None
-        self._begin: int | None = None
-        self._end = 0
-        self._waiting: AnyPacket | None = None
-        self._pictures = 0
+        self._size: int | None = None
+        """Of the complete file."""
+        self.journal: Journal | None = None
+        """Where the render can be gone on with."""
+        self._pieces = pieces
+        self._header = header_change(plan, info)
+        self._encoded = self._copied = False
         self._ended = False
-        self._remuxer: Remuxer | None = None
-        self._added: list[Remuxer] = []
-        """Files that were added to the source."""
         self._out: Any = None
         self._video: Any = None
-        self._header = header_change(plan, info)
-        self._unfinished: Unfinished | Pieces | None = pieces
-        self._encoded = 0
+        self._muxer: Muxer | None = None
+        self._placing = Placing(plan.shift, self._tick, self._job.rate)
         self._last_dts: int | None = None
-        self._before_last: int | None = None
-        """Decode time of the packet before the one that is waiting."""
         self._work = WorkDir(
             plan.destination,
             overwrite=plan.options.overwrite,
             identity=plan.identity,
             resume=plan.options.resume,
+            may_differ=VERSIONS if plan.options.accept_upgrade else (),
         )
         if self._work.notice:
             self.warnings.append(self._work.notice)
         try:
+            if plan.identity:
+                self.journal = Journal(self._work.folder, spools=results is None)
+                self._placing.go_on(self.journal.frames, self.done)
             with av_errors_as(OutputError, self._what):
                 self._open(info)
-                if pieces is None:
-                    self._unfinished = self._earlier_pictures()
+            if self.journal is not None:
+                self.journal.begin(file=self._work.file, before=self._work.before)
+            if self._work.before is not None and not self.done:
+                self.warnings.append(f"begun anew: nothing in {self._work.folder} can be gone on with")
         except BaseException:
             self.abort()
             raise
 
     @property
     def done(self) -> int:
-        """Frames that an earlier run has written: they go to `pass_over` instead of `write`."""
-        return self._unfinished.frames if self._unfinished is not None else 0
-
-    @property
-    def earlier(self) -> Path | None:
-        """The file of that run."""
-        return self._work.before
+        """Frames at the beginning that an earlier run has written; the next one is behind them."""
+        return self.journal.done if self.journal is not None else 0
 
     @property
     def headers(self) -> str:
         """See `headers_digest`; known once the file is begun."""
         return headers_digest(self._job.encoder.codec, bytes(self._video.codec_context.extradata or b""))
 
+    @property
+    def bytes_written(self) -> int:
+        """See `Sink.bytes_written`."""
+        if self._size is not None or self._muxer is None:
+            return self._size or 0
+        return self._muxer.bytes_written
+
     def pass_over(self, timing: Timing) -> None:
-        """The next frame is one of those that are `done`. Raises OutputError if it is not."""
-        assert self._unfinished is not None, "there is an earlier run"
+        """The next frame is that of the `pieces`. Raises OutputError if it is not."""
+        assert self._pieces is not None and self._muxer is not None
         with av_errors_as(OutputError, self._what):
-            pts = self._place(timing)
-            packets = list(self._unfinished.packets(pts, self._durations[pts], self._tick))
+            pts = self._placing.place(timing)
+            packets = list(self._pieces.packets(pts, self._placing.duration(pts), self._tick))
         for packet in packets:
             packet.stream = self._video
-        self._mux_video(packets)
+            packet.duration = self._placing.taken(packet.pts)
+            self._stamp_later(packet)
+            self._muxer.picture(packet)
 
     def __enter__(self) -> Self:
         return self
@@ -145,8 +146,17 @@ class VideoWriter:
         """Encode one frame. See `Sink.write`; a picture is kept until the encoder is done with it."""
         with av_errors_as(OutputError, self._what):
             frame = self._frame_of(planes)
-        frame.pts = self._place(timing)
+        moved = self._placing.moved
+        frame.pts = pts = self._placing.place(timing)
         frame.time_base = self._tick
+        if self.journal is not None:
+            record = replace(
+                self.journal.announced(timing),
+                pts=pts,
+                duration=self._placing.duration(pts),
+                moved=self._placing.moved > moved,
+            )
+            self.journal.frame(record, None if isinstance(planes, DevicePicture) else planes)
         with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name} at {timing.seconds:.2f} s"):
             packets = self._encode(frame)
         self._mux_video(packets)
@@ -156,31 +166,30 @@ class VideoWriter:
 
         Raises OutputError; what was written is then kept in the work folder.
         """
+        assert self._muxer is not None
         try:
             with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name}"):
                 packets = self._encode(None)
-            if self._first_dts is None and len(packets) < _REORDERED:
+            if self._muxer.first_dts is None and len(packets) < _REORDERED:
                 for packet in packets:
                     packet.dts = packet.pts
             self._mux_video(packets)
-            if self._waiting is not None:
-                self._mux_last(self._waiting)
-            for remuxer in self._all_remuxers():
-                self._mux_copied(remuxer.take(None))
-                self._mux_copied(remuxer.flush())
+            self._muxer.end()
             with av_errors_as(OutputError, self._what):
                 self._out.close()
-            self._close_source()
+            self.warnings += self._muxer.close_source()
             self._write_header()
-            self.bytes_written = self._work.promote()
+            if self.journal is not None:
+                self.journal.close()
+            self._size = self._work.promote()
         except BaseException:
             self.abort()
             raise
         self._ended = True
-        if self._moved:
+        if self._placing.moved:
             self.warnings.append(
-                f"{self._moved} frames were closer together than {self._container.name} can tell apart"
-                " and were shown one tick later"
+                f"{self._placing.moved} frames were closer together than {self._container.name} can tell"
+                " apart and were shown one tick later"
             )
 
     def abort(self) -> None:
@@ -188,61 +197,65 @@ class VideoWriter:
         if self._ended:
             return
         self._ended = True
-        self._close_source()
+        journal = self.journal
+        if journal is not None:
+            journal.make_room()
+        if self._muxer is not None:
+            self.warnings += self._muxer.close_source()
         if self._out is not None:
             with contextlib.suppress(*AV_ERRORS):
                 self._out.close()  # writes the index, so that what is there can be played
         self._video = self._out = None
-        if self._pictures:
+        pictures = self._muxer is not None and self._muxer.pictures > 0
+        if pictures:
             with contextlib.suppress(OutputError):
                 self._write_header()
-        if kept := self._work.abandon(worth_keeping=self._pictures > 0):
+        if journal is not None:
+            journal.close()
+            self.warnings += journal.warnings
+        if kept := self._work.abandon(worth_keeping=pictures, work=journal is not None and journal.has_work):
             self.warnings.append(kept)
 
     # ---------------------------------------------------------------------------------- opening
 
     def _open(self, info: MediaInfo) -> None:
         plan = self._plan
-        options = dict(plan.muxer_options)
+        # Packets go to the file at once: those in FFmpeg's buffer would be lost with the process.
+        options = {**plan.muxer_options, "flush_packets": "1"}
         if self._header is not None and self._header.room:
             options["metadata_header_padding"] = str(self._header.room)
         self._out = av.open(
             str(self._work.file), "w", format=self._container.muxer, container_options=options
         )
+        safe = self.journal is not None and is_crash_safe(self._container, options)
+        contained = self.journal.contained if self.journal is not None and safe else None
+        self._muxer = muxer = Muxer(
+            self._what, self._out, self._container, self._tick, self._placing, contained
+        )
         if info.seekable:
             interval = 1 / (info.video.average_rate or FALLBACK_RATE)
-            self._remuxer = Remuxer(
+            muxer.remuxer = Remuxer(
                 info.path, plan.streams, info.video.index, plan.shift, info.cut, interval, info.probing
             )
         for stream in info.streams:
             if stream.index == info.video.index:
                 self._add_video(info)
-            elif self._remuxer is not None:
-                self._remuxer.add(stream.index, self._out, self._container)
+            elif muxer.remuxer is not None:
+                muxer.remuxer.add(stream.index, self._out, self._container)
         for file in plan.added:
-            self._added.append(
+            muxer.added.append(
                 Remuxer(file.path, file.streams, None, file.shift, file.cut, probing=file.probing)
             )
             for added in file.streams:
-                self._added[-1].add(added.stream.index, self._out, self._container)
+                muxer.added[-1].add(added.stream.index, self._out, self._container)
         self._out.metadata.update(file_tags_of(plan, self._header))
-        if self._remuxer is not None and self._container.chapters and plan.options.chapters:
-            chapters = chapter_list(self._remuxer.source, info.matroska)
+        if muxer.remuxer is not None and self._container.chapters and plan.options.chapters:
+            chapters = chapter_list(muxer.remuxer.source, info.matroska)
             if info.cut is not None:
                 chapters = cut_chapters(chapters, info.cut)
             self._out.set_chapters(shifted_chapters(chapters, plan.shift))
         if self._results is None:
             self._begin_file()
-
-    def _earlier_pictures(self) -> Unfinished | None:
-        """What an earlier run has written; None, with a warning, if nothing of it can be read."""
-        if self._work.before is None:
-            return None
-        try:
-            return Unfinished(self._work.before, self._video.index)
-        except OutputError as error:  # a run that was killed at its beginning
-            self.warnings.append(f"begun anew: {error}")
-            return None
 
     def _begin_file(self) -> None:
         with ordinary_scheduling():
@@ -262,9 +275,9 @@ class VideoWriter:
         if frame is None and not self._encoded:
             return []  # encoders that never got a frame may not end
         packets: list[AnyPacket] = self._video.encode(frame)
-        self._encoded += 1
-        if self._results is not None and not self._pictures:
-            self._begin_file()  # once; afterwards it does nothing
+        if not self._encoded:
+            self._encoded = True
+            self._begin_file()  # afterwards it does nothing
         return packets
 
     def _add_video(self, info: MediaInfo) -> None:
@@ -279,8 +292,9 @@ class VideoWriter:
             self._video.codec_context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
         if info.video.display_matrix is not None and self._container.rotation:
             self._video.set_display_matrix(info.video.display_matrix)
-        if self._remuxer is not None:
-            source = self._remuxer.source.streams[info.video.index]
+        remuxer = self._muxer.remuxer if self._muxer is not None else None
+        if remuxer is not None:
+            source = remuxer.source.streams[info.video.index]
             tags = tags_of_part(stream_tags(source.metadata, muxer=self._container.muxer), info)
             # The muxer says itself whether there is alpha; as a tag it would hide that.
             self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
@@ -296,101 +310,40 @@ class VideoWriter:
             if not write_header(self._work.file, self._header):
                 self.warnings.append("the header has no room for all languages, chapters and tags")
 
-    # ----------------------------------------------------------------------------------- timing
-
-    def _place(self, timing: Timing) -> int:
-        """The frame's pts in output ticks, rounded once; later than the one before, whatever the rounding."""
-        pts = rescale(timing.pts, timing.time_base, self._plan.shift, self._tick)
-        if self._last_pts is not None and pts <= self._last_pts:
-            pts = self._last_pts + 1
-            self._moved += 1
-        self._last_pts = pts
-        if timing.duration > 0:
-            end = rescale(timing.pts + timing.duration, timing.time_base, self._plan.shift, self._tick)
-        else:
-            end = pts + round(1 / (self._job.rate * self._tick))
-        self._durations[pts] = max(1, end - pts)
-        self._begin = pts if self._begin is None else self._begin
-        self._end = max(self._end, end)
-        return pts
-
-    # ----------------------------------------------------------------------------------- muxing
+    # ----------------------------------------------------------------------------------- packets
 
     def _mux_video(self, packets: Iterable[AnyPacket]) -> None:
+        """What the encoder has made, in coding order."""
+        assert self._muxer is not None
+        if self.journal is not None and not self._copied:
+            self._copied = True
+            self._copy_earlier(self._muxer, self.journal)
         for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
-            if self._unfinished is not None and packet.dts is not None:
-                # A second encoder begins where the first one's decode times have not ended everywhere.
-                if self._last_dts is not None:
-                    packet.dts = max(packet.dts, self._last_dts + 1)
-                self._last_dts = packet.dts
-            if self._first_dts is None:
-                self._first_dts = packet.dts
-            if self._waiting is not None:
-                self._before_last = self._waiting.dts
-                self._mux_picture(self._waiting)
-            self._waiting = packet
+            packet.duration = self._placing.taken(packet.pts)
+            if self.done:
+                self._stamp_later(packet)
+            if self.journal is not None:
+                times = packet.pts or 0, packet.dts, packet.duration
+                self.journal.packet(PacketFacts(*times, packet.size, packet.is_keyframe), memoryview(packet))
+            self._muxer.picture(packet)
 
-    def _mux_last(self, packet: AnyPacket) -> None:
-        """The last packet in decoding order, which gives MP4 and MOV their length.
+    def _stamp_later(self, packet: AnyPacket) -> None:
+        """An encoder begins where the decode times of the one before have not ended everywhere."""
+        if packet.dts is not None:
+            if self._last_dts is not None:
+                packet.dts = max(packet.dts, self._last_dts + 1)
+            self._last_dts = packet.dts
 
-        They say it twice: when the last picture ends (in the edit list, the latest pts + duration of all
-        packets), and the sum of all steps between decode times with the last packet's duration (in mdhd).
-        Players take the lesser. Both are right where this packet is decoded as long before it is shown as the
-        first one is; uneven frame times may put its decode time, that of an earlier picture, far off.
-        """
-        self._waiting = None
-        if self._container.length_by_decode_times and packet.dts is not None and packet.pts is not None:
-            first, begin = self._first_dts or 0, self._begin or 0
-            ideal = packet.pts - (begin - first)
-            left = self._end - packet.pts
-            if packet.pts == self._last_pts:  # no other packet lasts to the end
-                least = ideal if self._before_last is None else self._before_last + 1
-                packet.dts = min(packet.pts, max(ideal, least))
-            else:
-                packet.dts = min(packet.pts, max(packet.dts, ideal))
-                left = min(left, self._end - begin + first - packet.dts)
-            packet.duration = max(1, left)
-        self._mux_picture(packet)
-
-    def _mux_picture(self, packet: AnyPacket) -> None:
-        stamp = packet.dts if packet.dts is not None else packet.pts or 0
-        for remuxer in self._all_remuxers():
-            self._mux_copied(remuxer.take(stamp * self._tick + AHEAD))
-        self._mux(packet)
-        self._pictures += 1
-
-    def _mux_copied(self, packets: Iterable[AnyPacket]) -> None:
-        for packet in packets:
-            self._mux(packet)
-
-    def _mux(self, packet: AnyPacket) -> None:
-        """Hand a packet to the muxer.
-
-        FFmpeg queues packets to interleave them, so an error may be about one handed over before. Pictures
-        come from an encoder and are sound; copied packets may not be, and cost no more than themselves.
-        """
-        size = packet.size
+    def _copy_earlier(self, muxer: Muxer, journal: Journal) -> None:
+        """Copy what an earlier run has encoded. Raises OutputError where it is not all there."""
+        journal.check_headers(self.headers)
+        if not self.done:
+            return
         try:
-            self._out.mux_one(packet)
-        except AV_ERRORS as error:
-            # A muxer's plain "-1" for a malformed packet looks like EPERM; an open file gives no such error.
-            disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
-            everyone = self._all_remuxers()
-            if disk or not everyone:
-                raise OutputError(f"{self._what}: {reason(error)}") from error
-            if not any(remuxer.failed(packet, error) for remuxer in everyone):
-                everyone[0].refused += 1
-        self.bytes_written += size
-
-    def _close_source(self) -> None:
-        if self._unfinished is not None:
-            self._unfinished.close()
-        for remuxer in self._all_remuxers():
-            self.warnings += remuxer.warnings
-            remuxer.close()
-        self._remuxer, self._added = None, []
-
-    def _all_remuxers(self) -> list[Remuxer]:
-        """Those of the source, then those of added files."""
-        return ([self._remuxer] if self._remuxer is not None else []) + self._added
+            for packet in earlier_packets(self._work.before, self._video.index, journal.packets, self._tick):
+                packet.stream = self._video
+                self._last_dts = packet.dts
+                muxer.picture(packet)
+        except Shortened as error:
+            there = journal.shorten(error.packets)
+            raise OutputError(f"{error}: run --resume once more, it goes on with picture {there}") from None

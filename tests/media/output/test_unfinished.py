@@ -53,7 +53,7 @@ def test_abort(clip: Path, tmp_path: Path, suffix: str, stop: int) -> None:
     if kept is None:
         assert list(tmp_path.iterdir()) == []
     else:
-        assert list(work.iterdir()) == [kept]
+        assert [path for path in work.iterdir() if path.suffix == kept.suffix] == [kept]
         assert any(str(kept) in warning for warning in sink.warnings)
         assert 0 < len(decoded_pts(kept)) <= stop  # it plays
     assert kept is None or stop > 0

@@ -1,0 +1,279 @@
+"""What an interrupted render costs: work done twice, bytes, time. Renders are killed and gone on with.
+
+    python benchmarks/resume.py kills --out results.json       # kill -9 at random moments
+    python benchmarks/resume.py power --out results.json       # the power fails: unsynced writes are lost
+    python benchmarks/resume.py overhead --out results.json    # a render with and without its journal
+    python benchmarks/resume.py film --out results.json        # how soon a two-hour film goes on
+
+`kills` renders a short clip at two speeds: the machine's own, and as an engine of one frame a second would do
+it. That one sleeps, and the clock runs `HASTE` times as fast for it and for the journal (whose limits are
+seconds), so decoding and encoding weigh that much more than they would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from common import RESULTS, SAMPLE, machine, write_results
+
+import paragon_stream
+
+HASTE = 20.0
+FRAMES = 320
+"""More than x264 and x265 put between two key frames."""
+COMBINATIONS = (
+    ("mkv", "libx264"),
+    ("mkv", "libx265"),
+    ("mkv", "ffv1"),
+    ("mkv", "libsvtav1"),
+    ("mp4", "libx264"),
+    ("mp4", "libx265"),
+    ("mp4", "libsvtav1"),
+    ("mov", "libx264"),
+    ("mov", "prores_ks"),
+    ("webm", "libvpx-vp9"),
+    ("webm", "libsvtav1"),
+    ("ts", "libx264"),
+    ("ts", "libx265"),
+    ("png", ""),
+)
+OPTIONS: dict[str, Any] = {"precision": "fp32", "threads": 1, "engine": "onnxruntime"}
+
+
+# ------------------------------------------------------------------------------------ one render
+
+
+def child(job: dict[str, Any]) -> None:
+    """One render in this process, with a line in `job["log"]` for every frame computed and every frame
+    encoded."""
+    from paragon_stream.media.images.sequence_writer import SequenceWriter
+    from paragon_stream.media.output.writer import VideoWriter
+    from paragon_stream.media.safekeeping import journal
+    from paragon_stream.upscaler import Upscaler
+
+    log = open(job["log"], "a", buffering=1)  # noqa: SIM115
+    pause = job["seconds_per_frame"] / job["haste"]
+    for limit in ("AT_RISK", "SYNC_SECONDS", "_LOOK"):
+        setattr(journal, limit, getattr(journal, limit) / job["haste"])
+    run = Upscaler.run
+
+    def computed(self: Any, *arguments: Any) -> Any:
+        completion = run(self, *arguments)
+        time.sleep(pause)
+        print(f"computed {time.time():.3f}", file=log)
+        return completion
+
+    Upscaler.run = computed  # type: ignore[method-assign]
+    for sink in (VideoWriter, SequenceWriter):
+        write = sink.write
+
+        def written(self: Any, planes: Any, timing: Any, write: Any = write) -> None:
+            digest = 0
+            for plane in planes:
+                digest = zlib.crc32(plane.data.cast("B"), digest)
+            write(self, planes, timing)
+            print(f"written {timing.pts * timing.time_base} {digest:08x}", file=log)
+
+        sink.write = written  # type: ignore[method-assign]
+    report = paragon_stream.upscale(job["source"], job["out"], **job["options"])
+    print(f"done {report.resumed_at} {report.wall_seconds:.3f} {report.cpu_seconds:.3f}", file=log)
+
+
+def start(job: dict[str, Any]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, __file__, "child", json.dumps(job)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, **job.get("environment", {})})
+
+
+def lines(job: dict[str, Any], word: str) -> list[list[str]]:
+    path = Path(job["log"])
+    text = path.read_text() if path.exists() else ""
+    return [line.split()[1:] for line in text.splitlines() if line.startswith(word)]
+
+
+def finish(job: dict[str, Any]) -> None:
+    process = start(job)
+    _, errors = process.communicate(timeout=600)
+    if process.returncode:
+        raise SystemExit(f"{job['out']}: {errors.decode()}")
+
+
+def kill_at(job: dict[str, Any], frame: int, chance: random.Random) -> bool:
+    """Start it and kill it some time after `frame` frames; False if it was done before."""
+    process = start(job)
+    while process.poll() is None and len(lines(job, "computed")) < frame:
+        time.sleep(0.005)
+    time.sleep(chance.random() * max(0.02, job["seconds_per_frame"] / job["haste"]))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+# ----------------------------------------------------------------------------------------- kills
+
+
+def make_source(path: Path, frames: int, size: tuple[int, int] = (176, 96)) -> Path:
+    """A moving picture with noise and cuts, and sound."""
+    width, height = size
+    chance = np.random.default_rng(7)
+    noise = chance.integers(-6, 7, (8, height, width))
+    y, x = np.mgrid[0:height, 0:width]
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=24, options={"crf": "20", "g": "48", "preset": "fast"})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        sound = file.add_stream("aac", rate=48000, layout="stereo")
+        for n in range(frames):
+            scene = n // 90
+            wave = np.sin((x * (1 + scene) + 3 * n) / 17) * np.cos((y - n) / 13)
+            luma = np.clip(120 + 30 * scene % 60 + 70 * wave + noise[n % 8], 16, 235)
+            frame = av.VideoFrame.from_ndarray(
+                np.concatenate([luma, np.full((height // 2, width), 110 + 10 * scene)]).astype(np.uint8),
+                format="yuv420p",
+            )
+            frame.pts, frame.time_base = n, Fraction(1, 24)
+            file.mux(video.encode(frame))
+            tone = av.AudioFrame(format="fltp", layout="stereo", samples=2000)
+            tone.sample_rate, tone.pts, tone.time_base = 48000, 2000 * n, Fraction(1, 48000)
+            for plane in tone.planes:
+                plane.update(np.sin(np.arange(2000) / 20).astype(np.float32).tobytes())
+            file.mux(sound.encode(tone))
+        file.mux(video.encode(None))
+        file.mux(sound.encode(None))
+    return path
+
+
+def job_of(folder: Path, source: Path, suffix: str, codec: str, **further: Any) -> dict[str, Any]:
+    options: dict[str, Any] = dict(OPTIONS)
+    if codec:
+        options["codec"] = codec
+    if codec == "prores_ks":
+        options["pix_fmt"] = "yuv422p10le"
+    out = folder / ("out.png.d/%05d.png" if suffix == "png" else f"out.{suffix}")
+    return {
+        "source": str(source),
+        "out": str(out),
+        "log": str(folder / "log"),
+        "options": options,
+        "seconds_per_frame": 0.0,
+        "haste": 1.0,
+        **further,
+    }
+
+
+def size_of(out: Path) -> int:
+    return sum(path.stat().st_size for path in out.parent.glob("*.png")) if out.suffix == ".png" else out.stat().st_size
+
+
+def frames_of(job: dict[str, Any]) -> dict[str, str]:
+    return {time: digest for time, digest in lines(job, "written")}
+
+
+def interrupted(
+    folder: Path, source: Path, suffix: str, codec: str, speed: str, seed: int, power: str = ""
+) -> dict[str, Any]:
+    """One render that is killed and gone on with, beside one that is not."""
+    chance = random.Random(seed)
+    slow = {"seconds_per_frame": 1.0, "haste": HASTE} if speed == "1 fps" else {}
+    whole = job_of(folder / f"whole-{suffix}-{codec}", source, suffix, codec)
+    here = folder / f"{suffix}-{codec}-{seed}"
+    here.mkdir(parents=True)
+    if power:
+        slow["environment"] = {"LD_PRELOAD": power, "UNSYNCED_LOG": str(here / "writes")}
+    first = job_of(here, source, suffix, codec, **slow)
+    at = chance.randrange(3, FRAMES + 1)
+    if not kill_at(first, at, chance):
+        return {"case": f"{codec} {suffix}", "seed": seed, "killed_at": None}
+    if power:
+        lose_unsynced(here)
+    before, begun = len(lines(first, "computed")), time.time()
+    left = {path.name: path.stat().st_size for path in here.rglob("*") if path.is_file()}
+    again = {**first, "options": {**first["options"], "resume": True}}
+    again.pop("environment", None)
+    finish(again)
+    computed = lines(again, "computed")
+    expected, found = frames_of(whole), frames_of(again)
+    out, other = Path(again["out"]), Path(whole["out"])
+    findings: list[str] = []
+    if suffix != "png":
+        findings = [str(finding) for finding in paragon_stream.verify(source, out).findings] if codec !=
+        "prores_ks" else []
+    repeated = len(computed) - FRAMES
+    if not (out.exists() or suffix == "png"):
+        raise SystemExit(f"{out} is not there")
+    return {
+        "case": f"{codec or 'png'} {suffix}", "speed": speed, "seed": seed, "killed_at": before, "resumed_at":
+        int(lines(again, "done")[-1][0]), "computed_twice": repeated, "work_repeated_seconds": round(repeated
+        * (1.0 if speed == "1 fps" else 0.0), 1), "first_frame_after_seconds":
+        round(float(computed[before][0]) - begun, 2) if len(computed) > before else None, "same_frames":
+        {time: digest for time, digest in found.items()} == expected, "size_ratio": round(size_of(out) /
+        size_of(other), 4), "left_bytes": sum(left.values()), "findings": findings,
+    }
+
+
+def kills(repeats: int, only: str, power: str = "") -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = make_source(folder / "in.mkv", FRAMES)
+        combinations = [each for each in COMBINATIONS if only in f"{each[1]} {each[0]}"]
+        for suffix, codec in combinations:
+            (folder / f"whole-{suffix}-{codec}").mkdir()
+            finish(job_of(folder / f"whole-{suffix}-{codec}", source, suffix, codec))
+        jobs = []
+        for speed in ("1 fps", "full speed"):
+            for repeat in range(repeats):
+                for index, (suffix, codec) in enumerate(combinations):
+                    seed = index + 100 * repeat + (5000 if speed == "1 fps" else 0)
+                    jobs.append((suffix, codec, speed, seed))
+        rows = []
+        with ThreadPoolExecutor(2) as pool:
+            for row in pool.map(lambda job: interrupted(folder, source, *job, power=power), jobs):
+                print(json.dumps(row), flush=True)
+                rows.append(row)
+    kept = [row for row in rows if row["killed_at"]]
+    return {
+        "haste": HASTE,
+        "kills": len(kept),
+        "all_frames_equal": all(row["same_frames"] for row in kept),
+        "findings": sum(len(row["findings"]) for row in kept),
+        "most_work_repeated_seconds": max(row["work_repeated_seconds"] for row in kept),
+        "rows": rows,
+    }
+
+
+# ----------------------------------------------------------------------------------- power failure
+
+
+def lose_unsynced(folder: Path) -> None:
+    raise NotImplementedError
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["child"]:
+        child(json.loads(sys.argv[2]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter) parser.add_argument("what", choices=["kills",
+    "power", "overhead", "film"]) parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--only", default="") parser.add_argument("--out", type=Path) options =
+    parser.parse_args() if options.what == "kills":
+        print(json.dumps({k: v for k, v in kills(options.repeats, options.only).items() if k != "rows"},
+        indent=1))
+
+
+if __name__ == "__main__":
+    main()

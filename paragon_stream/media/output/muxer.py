@@ -1,0 +1,156 @@
+"""The file's muxer: pictures one behind the other, and beside each the copied packets of its time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any
+
+from paragon_stream.errors import OutputError
+from paragon_stream.media.facts.containers import Container
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.output.placing import Placing
+from paragon_stream.media.output.remux import AnyPacket, Remuxer
+
+AHEAD = Fraction(1)
+"""Seconds that copied packets are handed to the muxer before the picture they go with: when a fragment of MP4
+ends, it takes the last durations from what is queued."""
+
+_QUEUED = Fraction(3)
+"""Seconds behind which a packet has left FFmpeg's queue, and more: see `_INTERLEAVE` of the containers."""
+_FRAGMENT = Fraction(2)
+"""Seconds between two key frames with the end of a fragment of MP4 between them, and more."""
+
+
+class Muxer:
+    """Hands packets to the file `out`. Raises OutputError.
+
+    `contained`, where that can be known, is called with the number of pictures that the container has for
+    good: clusters of Matroska and fragments of MP4 end before key frames, and are written when they end.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        out: Any,
+        container: Container,
+        tick: Fraction,
+        placing: Placing,
+        contained: Callable[[int], None] | None,
+    ) -> None:
+        self._what, self._out, self._container, self._tick = what, out, container, tick
+        self._placing, self._contained = placing, contained
+        self.remuxer: Remuxer | None = None
+        """The other streams of the source."""
+        self.added: list[Remuxer] = []
+        """Those of files that were added."""
+        self.pictures = 0
+        """How many have been handed to FFmpeg."""
+        self.bytes_written = 0
+        self.first_dts: int | None = None
+        self._waiting: AnyPacket | None = None
+        self._before_last: int | None = None
+        """Decode time of the packet before the one that is waiting."""
+        self._queue_ticks, self._fragment_ticks = (round(time / tick) for time in (_QUEUED, _FRAGMENT))
+        self._queued: deque[tuple[int, int]] = deque()
+        """Numbers and decode times of key frames that may be in FFmpeg's queue."""
+        self._left: deque[tuple[int, int]] = deque()
+        """Of those that have left it, from the last one before which everything is contained."""
+
+    def picture(self, packet: AnyPacket) -> None:
+        """The next packet of the encoder, in coding order. It is written when the next one comes."""
+        if self.first_dts is None:
+            self.first_dts = packet.dts
+        if self._waiting is not None:
+            self._before_last = self._waiting.dts
+            self._mux_picture(self._waiting)
+        self._waiting = packet
+
+    def end(self) -> None:
+        """Write what waits, and what remains of the other streams."""
+        if self._waiting is not None:
+            self._mux_last(self._waiting)
+        for remuxer in self.all_remuxers():
+            self._mux_copied(remuxer.take(None))
+            self._mux_copied(remuxer.flush())
+
+    def close_source(self) -> list[str]:
+        """Let go of the source and the added files; what was wrong with them."""
+        said: list[str] = []
+        for remuxer in self.all_remuxers():
+            said += remuxer.warnings
+            remuxer.close()
+        self.remuxer, self.added = None, []
+        return said
+
+    def all_remuxers(self) -> list[Remuxer]:
+        """Those of the source, then those of added files."""
+        return ([self.remuxer] if self.remuxer is not None else []) + self.added
+
+    def _mux_last(self, packet: AnyPacket) -> None:
+        """The last packet in decoding order, which gives MP4 and MOV their length.
+
+        They say it twice: when the last picture ends (in the edit list, the latest pts + duration of all
+        packets), and the sum of all steps between decode times with the last packet's duration (in mdhd).
+        Players take the lesser. Both are right where this packet is decoded as long before it is shown as the
+        first one is; uneven frame times may put its decode time, that of an earlier picture, far off.
+        """
+        self._waiting = None
+        if self._container.length_by_decode_times and packet.dts is not None and packet.pts is not None:
+            first, begin = self.first_dts or 0, self._placing.begin or 0
+            ideal = packet.pts - (begin - first)
+            left = self._placing.end - packet.pts
+            if packet.pts == self._placing.last:  # no other packet lasts to the end
+                least = ideal if self._before_last is None else self._before_last + 1
+                packet.dts = min(packet.pts, max(ideal, least))
+            else:
+                packet.dts = min(packet.pts, max(packet.dts, ideal))
+                left = min(left, self._placing.end - begin + first - packet.dts)
+            packet.duration = max(1, left)
+        self._mux_picture(packet)
+
+    def _mux_picture(self, packet: AnyPacket) -> None:
+        stamp = packet.dts if packet.dts is not None else packet.pts or 0
+        is_key = packet.is_keyframe
+        for remuxer in self.all_remuxers():
+            self._mux_copied(remuxer.take(stamp * self._tick + AHEAD))
+        self._mux(packet)
+        if is_key:
+            self._queued.append((self.pictures, stamp))
+        self.pictures += 1
+        self._note_contained(stamp)
+
+    def _note_contained(self, stamp: int) -> None:
+        while self._queued and stamp - self._queued[0][1] >= self._queue_ticks:
+            self._left.append(self._queued.popleft())
+        if not self._left:
+            return
+        latest, before = self._left[-1][1], self._left[0]
+        while len(self._left) > 1 and latest - self._left[1][1] >= self._fragment_ticks:
+            self._left.popleft()
+        if self._left[0] != before and self._contained is not None:
+            self._contained(self._left[0][0])
+
+    def _mux_copied(self, packets: Iterable[AnyPacket]) -> None:
+        for packet in packets:
+            self._mux(packet)
+
+    def _mux(self, packet: AnyPacket) -> None:
+        """Hand a packet to the muxer.
+
+        FFmpeg queues packets to interleave them, so an error may be about one handed over before. Pictures
+        come from an encoder and are sound; copied packets may not be, and cost no more than themselves.
+        """
+        size = packet.size
+        try:
+            self._out.mux_one(packet)
+        except AV_ERRORS as error:
+            # A muxer's plain "-1" for a malformed packet looks like EPERM; an open file gives no such error.
+            disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
+            everyone = self.all_remuxers()
+            if disk or not everyone:
+                raise OutputError(f"{self._what}: {reason(error)}") from error
+            if not any(remuxer.failed(packet, error) for remuxer in everyone):
+                everyone[0].refused += 1
+        self.bytes_written += size

@@ -1,0 +1,63 @@
+"""When each frame is shown in the output: the source's times in the container's ticks."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import islice
+
+from paragon_stream.frame import Timing
+from paragon_stream.media.decode.timestamps import rescale
+from paragon_stream.media.safekeeping.frame_log import FrameLog
+
+
+class Placing:
+    """Times of the frames of one output, in order of display.
+
+    shift: seconds taken off every time of the source. tick: seconds. rate: frames per second, for frames
+    whose duration is not known.
+    """
+
+    def __init__(self, shift: Fraction, tick: Fraction, rate: Fraction) -> None:
+        self._shift, self._tick, self._rate = shift, tick, rate
+        self._durations: dict[int, int] = {}
+        self.begin: int | None = None
+        """When the first frame is shown."""
+        self.last: int | None = None
+        """When the latest one is."""
+        self.end = 0
+        """When all have been shown."""
+        self.moved = 0
+        """How many are shown a tick after the one before, because their own time is not later."""
+
+    def place(self, timing: Timing) -> int:
+        """The next frame's time, rounded once; later than that of the one before, whatever the rounding."""
+        pts = rescale(timing.pts, timing.time_base, self._shift, self._tick)
+        if self.last is not None and pts <= self.last:
+            pts = self.last + 1
+            self.moved += 1
+        if timing.duration > 0:
+            end = rescale(timing.pts + timing.duration, timing.time_base, self._shift, self._tick)
+        else:
+            end = pts + round(1 / (self._rate * self._tick))
+        self._durations[pts] = max(1, end - pts)
+        self._note(pts, end)
+        return pts
+
+    def duration(self, pts: int) -> int:
+        """How long the frame at `pts` is shown."""
+        return self._durations.get(pts, 0)
+
+    def taken(self, pts: int | None) -> int:
+        """Likewise, for the last time."""
+        return self._durations.pop(pts, 0) if pts is not None else 0
+
+    def go_on(self, log: FrameLog, frames: int) -> None:
+        """Continue behind the first `frames` frames of an earlier run."""
+        for pts, duration, moved in islice(log.shown(), frames):
+            self.moved += moved
+            self._note(pts, pts + duration)
+
+    def _note(self, pts: int, end: int) -> None:
+        self.last = pts
+        self.begin = pts if self.begin is None else self.begin
+        self.end = max(self.end, end)

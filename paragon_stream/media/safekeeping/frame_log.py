@@ -1,0 +1,119 @@
+"""What is remembered of every frame that was handed to a sink, to go on behind it without beginning anew."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from paragon_stream.frame import Timing
+from paragon_stream.media.safekeeping.records import RecordFile, keep_records, read_records
+
+_FORM = struct.Struct("<qqqqqqdIB")
+_SHOWN, _SHOWN_AT = struct.Struct("<qq"), 32
+"""The times in the output, and where they are in a record."""
+_STRENGTH, _STRENGTH_AT = struct.Struct("<d"), 48
+_MOVED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRecord:
+    """One frame, in order of display."""
+
+    timing: Timing
+    """As the reader gave it."""
+    strength: float
+    """What the network was told of its compression."""
+    sample: int
+    """CRC-32 of some rows of the source's planes; 0 where they were not looked at."""
+    disturbed: bool
+    """See `FrameReader.disturbed`."""
+    pts: int = 0
+    """In the output, ticks."""
+    duration: int = 0
+    """Likewise."""
+    moved: bool = False
+    """Whether it is shown a tick later than it should be, to be later than the one before."""
+
+    @property
+    def time(self) -> Fraction:
+        """When it is shown, seconds of the source's stamps."""
+        return self.timing.pts * self.timing.time_base
+
+    def packed(self) -> bytes:
+        unit = self.timing.time_base
+        return _FORM.pack(
+            self.timing.pts,
+            self.timing.duration,
+            unit.numerator,
+            unit.denominator,
+            self.pts,
+            self.duration,
+            self.strength,
+            self.sample,
+            self.disturbed | self.moved * _MOVED,
+        )
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> FrameRecord:
+        """Raises struct.error for what `packed` did not make."""
+        pts, duration, above, below, shown, lasts, strength, sample, flags = _FORM.unpack(data)
+        return cls(
+            timing=Timing(pts=pts, duration=duration, time_base=Fraction(above, below)),
+            strength=strength,
+            sample=sample,
+            disturbed=bool(flags & 1),
+            pts=shown,
+            duration=lasts,
+            moved=bool(flags & _MOVED),
+        )
+
+
+class FrameLog:
+    """The records of all frames so far, in the file `path`. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what an earlier run wrote."""
+        self.path = path
+        self._earlier: list[bytes] = []
+        self._ends = [0]
+        for end, body in read_records(path):
+            if len(body) != _FORM.size:
+                break
+            self._earlier.append(body)
+            self._ends.append(end)
+        self._file: RecordFile | None = None
+
+    def __len__(self) -> int:
+        """How many frames an earlier run wrote."""
+        return len(self._earlier)
+
+    def __getitem__(self, number: int) -> FrameRecord:
+        """That of the frame `number` of an earlier run."""
+        return FrameRecord.unpacked(self._earlier[number])
+
+    def shown(self) -> Iterator[tuple[int, int, bool]]:
+        """`pts`, `duration` and `moved` of the frames of an earlier run."""
+        for body in self._earlier:
+            pts, duration = _SHOWN.unpack_from(body, _SHOWN_AT)
+            yield pts, duration, bool(body[-1] & _MOVED)
+
+    def strengths(self) -> Iterator[float]:
+        """`strength` of the frames of an earlier run."""
+        return (_STRENGTH.unpack_from(body, _STRENGTH_AT)[0] for body in self._earlier)
+
+    def begin(self, kept: int) -> None:
+        """Go on behind the first `kept` records."""
+        del self._earlier[kept:]
+        keep_records(self.path, self._ends[kept])
+        self._file = RecordFile(self.path)
+
+    def append(self, record: FrameRecord) -> None:
+        assert self._file is not None, "begun"
+        self._file.append(record.packed())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,68 @@
+"""A file of records that is only appended to. Each record has its length and its CRC-32 before it, so the
+records before the first damaged one are whole, whatever stopped the process or the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+_HEAD = struct.Struct("<II")
+
+
+class RecordFile:
+    """Appends to the file `path`, which it makes if it is not there. Not thread-safe; raises OSError.
+
+    Every record is handed to the operating system at once: it survives the process. `sync` of the journal
+    brings it to the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("ab", buffering=0)
+        self.size = self._file.tell()
+
+    def append(self, *pieces: bytes | memoryview) -> None:
+        """Write one record, the bytes of `pieces`."""
+        checksum = 0
+        for piece in pieces:
+            checksum = zlib.crc32(piece, checksum)
+        head = _HEAD.pack(sum(map(len, pieces)), checksum)
+        for data in (head + bytes(pieces[0]), *pieces[1:]):
+            left = memoryview(data)
+            self.size += len(left)
+            while left:
+                left = left[self._file.write(left) :]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_records(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Every whole record, with where it ends, bytes from the beginning. A file that is not there has none."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        left = os.fstat(file.fileno()).st_size
+        end = 0
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            length, checksum = _HEAD.unpack(head)
+            if length > left:
+                return
+            body = file.read(length)
+            if len(body) != length or zlib.crc32(body) != checksum or not body:
+                return
+            end += _HEAD.size + length
+            yield end, body
+
+
+def keep_records(path: Path, end: int) -> None:
+    """Cut off what stands behind the record that ends at `end`. Raises OSError."""
+    if path.exists() and path.stat().st_size > end:
+        with path.open("rb+") as file:
+            file.truncate(end)
