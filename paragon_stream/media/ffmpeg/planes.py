@@ -11,6 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from paragon_stream.frame import Layout, PixelFormat
+
 type Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One array of a picture, C-contiguous: H×W, or H×W×C for interleaved components; uint16 above 8 bits."""
 
@@ -82,3 +84,16 @@ def copy_to_frame(planes: Sequence[Plane], frame: av.VideoFrame) -> None:
     for index, source in enumerate(planes):
         bytes_in = source.reshape(source.shape[0], -1).view(np.uint8)
         np.copyto(plane_view(frame, index)[: bytes_in.shape[0], : bytes_in.shape[1]], bytes_in)
+
+
+def plane_crops(format: PixelFormat, crop: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
+    """For each plane the (rows, columns) of its own grid to skip."""
+    left, top, _, _ = crop
+    sx, sy = format.subsampling
+    if format.layout is Layout.PACKED:
+        return ((top, left),)
+    if format.layout is Layout.SEMIPLANAR:
+        return (top, left), (top >> sy, left >> sx)
+    return tuple(
+        (top >> sy, left >> sx) if component in (1, 2) else (top, left) for component in format.order
+    )

@@ -14,7 +14,7 @@ import av
 
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import FormatError, InputError
-from paragon_stream.frame import FrameFormat, Layout, PixelFormat, Timing, pixel_format
+from paragon_stream.frame import FrameFormat, PixelFormat, Timing, pixel_format
 from paragon_stream.media.decode.conform import ONE_THREAD, conformed
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.frame_source import FrameSource
@@ -26,7 +26,7 @@ from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, Video
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.side_data import readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
-from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.frames.format_changes import FormatChanges, counted
 from paragon_stream.media.frames.format_judge import FormatJudge
@@ -329,7 +329,7 @@ class VideoReader:
         crops: Sequence[tuple[int, int]] = ()
         size = wanted.width, wanted.height
         if self._judge.is_cropped(frame):
-            crops, size = _plane_crops(wanted.pixel_format, self.info.video.crop), (frame.width, frame.height)
+            crops, size = plane_crops(wanted.pixel_format, self.info.video.crop), (frame.width, frame.height)
         layout = layout_of(frame, self.info.video)
         name = f"{frame.width}x{frame.height} {layout}"
         with av_errors_as(
@@ -374,19 +374,6 @@ def _is_layout_of(name: str, format: PixelFormat) -> bool:
         return pixel_format(name) == format  # yuvj420p is stored as yuv420p
     except FormatError:
         return False
-
-
-def _plane_crops(format: PixelFormat, crop: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
-    """For each plane the (rows, columns) of its own grid to skip."""
-    left, top, _, _ = crop
-    sx, sy = format.subsampling
-    if format.layout is Layout.PACKED:
-        return ((top, left),)
-    if format.layout is Layout.SEMIPLANAR:
-        return (top, left), (top >> sy, left >> sx)
-    return tuple(
-        (top >> sy, left >> sx) if component in (1, 2) else (top, left) for component in format.order
-    )
 
 
 def _damage_sentences(damage: Damage) -> list[str]:
