@@ -1,9 +1,6 @@
 """What an interrupted render costs: work done twice, bytes, time. Renders are killed and gone on with.
 
-    python benchmarks/resume.py kills --out results.json       # kill -9 at random moments
-    python benchmarks/resume.py power --out results.json       # the power fails: unsynced writes are lost
-    python benchmarks/resume.py overhead --out results.json    # a render with and without its journal
-    python benchmarks/resume.py film --out results.json        # how soon a two-hour film goes on
+    python benchmarks/resume.py kills       # kill -9 at random moments
 
 `kills` renders a short clip at two speeds: the machine's own, and as an engine of one frame a second would do
 it. That one sleeps, and the clock runs `HASTE` times as fast for it and for the journal (whose limits are
@@ -24,13 +21,12 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from common import RESULTS, SAMPLE, machine, write_results
+from common import machine, write_results
 
 import paragon_stream
 
@@ -67,7 +63,7 @@ def child(job: dict[str, Any]) -> None:
     from paragon_stream.media.safekeeping import journal
     from paragon_stream.upscaler import Upscaler
 
-    log = open(job["log"], "a", buffering=1)  # noqa: SIM115
+    log = Path(job["log"]).open("a", buffering=1)  # noqa: SIM115
     pause = job["seconds_per_frame"] / job["haste"]
     for limit in ("AT_RISK", "SYNC_SECONDS", "_LOOK"):
         setattr(journal, limit, getattr(journal, limit) / job["haste"])
@@ -176,56 +172,57 @@ def job_of(folder: Path, source: Path, suffix: str, codec: str, **further: Any) 
 
 
 def size_of(out: Path) -> int:
-    return sum(path.stat().st_size for path in out.parent.glob("*.png")) if out.suffix == ".png" else out.stat().st_size
+    files = out.parent.glob("*.png") if out.suffix == ".png" else [out]
+    return sum(path.stat().st_size for path in files)
 
 
 def frames_of(job: dict[str, Any]) -> dict[str, str]:
-    return {time: digest for time, digest in lines(job, "written")}
+    return {time: digest for time, digest in lines(job, "written")}  # noqa: C416
 
 
-def interrupted(
-    folder: Path, source: Path, suffix: str, codec: str, speed: str, seed: int, power: str = ""
-) -> dict[str, Any]:
+def interrupted(folder: Path, source: Path, suffix: str, codec: str, speed: str, seed: int) -> dict[str, Any]:
     """One render that is killed and gone on with, beside one that is not."""
     chance = random.Random(seed)
     slow = {"seconds_per_frame": 1.0, "haste": HASTE} if speed == "1 fps" else {}
     whole = job_of(folder / f"whole-{suffix}-{codec}", source, suffix, codec)
     here = folder / f"{suffix}-{codec}-{seed}"
     here.mkdir(parents=True)
-    if power:
-        slow["environment"] = {"LD_PRELOAD": power, "UNSYNCED_LOG": str(here / "writes")}
     first = job_of(here, source, suffix, codec, **slow)
     at = chance.randrange(3, FRAMES + 1)
     if not kill_at(first, at, chance):
         return {"case": f"{codec} {suffix}", "seed": seed, "killed_at": None}
-    if power:
-        lose_unsynced(here)
     before, begun = len(lines(first, "computed")), time.time()
     left = {path.name: path.stat().st_size for path in here.rglob("*") if path.is_file()}
     again = {**first, "options": {**first["options"], "resume": True}}
-    again.pop("environment", None)
     finish(again)
     computed = lines(again, "computed")
     expected, found = frames_of(whole), frames_of(again)
+    after = round(float(computed[before][0]) - begun, 2) if len(computed) > before else None
     out, other = Path(again["out"]), Path(whole["out"])
     findings: list[str] = []
     if suffix != "png":
-        findings = [str(finding) for finding in paragon_stream.verify(source, out).findings] if codec !=
-        "prores_ks" else []
+        findings = [str(finding) for finding in paragon_stream.verify(source, out).findings]
     repeated = len(computed) - FRAMES
     if not (out.exists() or suffix == "png"):
         raise SystemExit(f"{out} is not there")
+    slow_frame = 1.0 if speed == "1 fps" else 0.0
     return {
-        "case": f"{codec or 'png'} {suffix}", "speed": speed, "seed": seed, "killed_at": before, "resumed_at":
-        int(lines(again, "done")[-1][0]), "computed_twice": repeated, "work_repeated_seconds": round(repeated
-        * (1.0 if speed == "1 fps" else 0.0), 1), "first_frame_after_seconds":
-        round(float(computed[before][0]) - begun, 2) if len(computed) > before else None, "same_frames":
-        {time: digest for time, digest in found.items()} == expected, "size_ratio": round(size_of(out) /
-        size_of(other), 4), "left_bytes": sum(left.values()), "findings": findings,
+        "case": f"{codec or 'png'} {suffix}",
+        "speed": speed,
+        "seed": seed,
+        "killed_at": before,
+        "resumed_at": int(lines(again, "done")[-1][0]),
+        "computed_twice": repeated,
+        "work_repeated_seconds": repeated * slow_frame,
+        "first_frame_after_seconds": after,
+        "same_frames": found == expected,
+        "size_ratio": round(size_of(out) / size_of(other), 4),
+        "left_bytes": sum(left.values()),
+        "findings": findings,
     }
 
 
-def kills(repeats: int, only: str, power: str = "") -> dict[str, Any]:
+def kills(repeats: int, only: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = make_source(folder / "in.mkv", FRAMES)
@@ -241,7 +238,7 @@ def kills(repeats: int, only: str, power: str = "") -> dict[str, Any]:
                     jobs.append((suffix, codec, speed, seed))
         rows = []
         with ThreadPoolExecutor(2) as pool:
-            for row in pool.map(lambda job: interrupted(folder, source, *job, power=power), jobs):
+            for row in pool.map(lambda job: interrupted(folder, source, *job), jobs):
                 print(json.dumps(row), flush=True)
                 rows.append(row)
     kept = [row for row in rows if row["killed_at"]]
@@ -255,24 +252,17 @@ def kills(repeats: int, only: str, power: str = "") -> dict[str, Any]:
     }
 
 
-# ----------------------------------------------------------------------------------- power failure
-
-
-def lose_unsynced(folder: Path) -> None:
-    raise NotImplementedError
-
-
 def main() -> None:
     if sys.argv[1:2] == ["child"]:
         child(json.loads(sys.argv[2]))
         return
-    parser = argparse.ArgumentParser(description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter) parser.add_argument("what", choices=["kills",
-    "power", "overhead", "film"]) parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--only", default="") parser.add_argument("--out", type=Path) options =
-    parser.parse_args() if options.what == "kills":
-        print(json.dumps({k: v for k, v in kills(options.repeats, options.only).items() if k != "rows"},
-        indent=1))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["kills"])
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--only", default="", help="combinations that hold this text")
+    options = parser.parse_args()
+    head = machine()
+    print(write_results("resume", head, {options.what: kills(options.repeats, options.only)}))
 
 
 if __name__ == "__main__":
