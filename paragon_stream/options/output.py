@@ -90,7 +90,18 @@ class TrackOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputOptions(CautionOptions, TrackOptions, EncodingOptions):
+class MuxingOptions:
+    """How a file is laid out."""
+
+    mux: Mapping[str, str] | None = option(
+        None,
+        "Further option of FFmpeg's muxer, as movflags=-faststart; repeatable.",
+        metavar="KEY=VALUE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(CautionOptions, MuxingOptions, TrackOptions, EncodingOptions):
     """All options of a render's output."""
 
     accept_upgrade: bool = option(

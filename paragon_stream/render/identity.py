@@ -53,6 +53,8 @@ def identity_of(
         "tracks": "; ".join([*map(str, output.streams), *added, chapters]),
         **dict(zip(VERSIONS, (versions()["FFmpeg"], __version__), strict=True)),
     }
+    if output.options.mux:
+        facts["muxer settings"] = " ".join(f"{key}={value}" for key, value in output.muxer_options.items())
     if spec.conditioned:  # others compute the same at every strength
         facts["strength settings"] = "by frame" if strength is None else str(strength)
     return facts

@@ -36,15 +36,15 @@ from paragon_stream.media.encode.encoders import (
 )
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
-from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container, container_for
+from paragon_stream.media.facts.containers import Container, container_for
 from paragon_stream.media.facts.image_kinds import Storage
-from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.info import MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.output.losses import lost_flags, matroska_losses, video_losses
+from paragon_stream.media.output.muxer_settings import muxer_settings, wants_fast_start
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_TRACK,
-    Action,
     AddedFile,
     StreamPlan,
     dropped_stream,
@@ -80,6 +80,8 @@ class OutputPlan:
     streams: tuple[StreamPlan, ...] = ()
     added: tuple[AddedFile, ...] = ()
     muxer_options: Mapping[str, str] = field(default_factory=dict)
+    fast_start: bool = False
+    """Whether the index of an MP4 or MOV goes before the pictures."""
     file_tags: Mapping[str, str] = field(default_factory=dict)
     shift: Fraction = Fraction(0)
     identity: Mapping[str, str] = field(default_factory=dict)
@@ -174,7 +176,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     losses += matroska_losses(info, container, streams, options)
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")
-    muxer_options = _muxer_options(container, streams, chapters)
+    muxer_options = muxer_settings(container, streams, chapters, options.mux or {})
     # A timecode track that is written anew says what a tag of the file says besides.
     rebuilt = {"timecode"} if any(each.reason == TIMECODE_TRACK for each in streams) else set()
     gone = [key for key in lost_tags(container, source_tags, muxer_options) if key.casefold() not in rebuilt]
@@ -197,6 +199,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
         streams=streams,
         added=added,
         muxer_options=muxer_options,
+        fast_start=wants_fast_start(container, options.mux or {}),
         file_tags={key: value for key, value in source_tags.items() if key not in gone},
         shift=time_shift(info),
         losses=tuple(losses),
@@ -291,20 +294,6 @@ def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -
     return replace(target, color=color)
 
 
-def _muxer_options(container: Container, streams: tuple[StreamPlan, ...], chapters: int) -> dict[str, str]:
-    """The container's own options; MP4 and MOV crash-safe where FFmpeg still ends up with a flawless file.
-
-    It does not where there is more than pictures and sound: a cover leaves an empty track behind, chapters
-    become unreadable as a track, and subtitles may shift at the borders of fragments.
-    """
-    options = dict(container.options)
-    if container.name in ("mp4", "mov") and not chapters:
-        kept = {s.stream.kind for s in streams if s.action is not Action.DROP}
-        if kept <= {StreamKind.AUDIO, StreamKind.VIDEO}:
-            options |= CRASH_SAFE_MP4
-    return options
-
-
 # --------------------------------------------------------------------------------------------- y4m
 
 
@@ -316,8 +305,8 @@ def picture_only(
 
     Raises UsageError for files that shall be added.
     """
-    if options.add:
-        raise UsageError(f"{name} holds only the picture: leave --add out")
+    if options.add or options.mux:
+        raise UsageError(f"{name} holds only the picture: leave {'--add' if options.add else '--mux'} out")
     left_out = {info.video.index, *unwanted(info.streams, options)}
     others = [s for s in info.streams if s.index not in left_out]
     dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)

@@ -23,8 +23,7 @@ from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
-from paragon_stream.media.matroska.header import write_header
-from paragon_stream.media.output.matroska_header import file_tags_of, header_change
+from paragon_stream.media.output.finishing import Finishing
 from paragon_stream.media.output.muxer import Muxer
 from paragon_stream.media.output.packet_trim import cut_chapters, shifted_chapters
 from paragon_stream.media.output.pieces import Pieces, headers_digest
@@ -74,7 +73,7 @@ class VideoWriter:
         self.journal: Journal | None = None
         """Where the render can be gone on with."""
         self._pieces = pieces
-        self._header = header_change(plan, info)
+        self._finishing = Finishing(plan, info)
         self._encoded = self._copied = False
         self._ended = False
         self._out: Any = None
@@ -178,7 +177,7 @@ class VideoWriter:
             with av_errors_as(OutputError, self._what):
                 self._out.close()
             self.warnings += self._muxer.close_source()
-            self._write_header()
+            self.warnings += self._finishing.finish(self._work.file)
             if self.journal is not None:
                 self.journal.close()
             self._size = self._work.promote()
@@ -209,7 +208,7 @@ class VideoWriter:
         pictures = self._muxer is not None and self._muxer.pictures > 0
         if pictures:
             with contextlib.suppress(OutputError):
-                self._write_header()
+                self.warnings += self._finishing.write_header(self._work.file)
         if journal is not None:
             journal.close()
             self.warnings += journal.warnings
@@ -221,9 +220,7 @@ class VideoWriter:
     def _open(self, info: MediaInfo) -> None:
         plan = self._plan
         # Packets go to the file at once: those in FFmpeg's buffer would be lost with the process.
-        options = {**plan.muxer_options, "flush_packets": "1"}
-        if self._header is not None and self._header.room:
-            options["metadata_header_padding"] = str(self._header.room)
+        options = {**self._finishing.muxer_options, "flush_packets": "1"}
         self._out = av.open(
             str(self._work.file), "w", format=self._container.muxer, container_options=options
         )
@@ -248,7 +245,7 @@ class VideoWriter:
             )
             for added in file.streams:
                 muxer.added[-1].add(added.stream.index, self._out, self._container)
-        self._out.metadata.update(file_tags_of(plan, self._header))
+        self._out.metadata.update(self._finishing.file_tags)
         if muxer.remuxer is not None and self._container.chapters and plan.options.chapters:
             chapters = chapter_list(muxer.remuxer.source, info.matroska)
             if info.cut is not None:
@@ -301,14 +298,6 @@ class VideoWriter:
             self._video.disposition = source.disposition
         if info.video.stereo_mode and self._container.muxer in ("matroska", "webm"):
             self._video.metadata["stereo_mode"] = info.video.stereo_mode
-
-    def _write_header(self) -> None:
-        """Matroska: what FFmpeg's muxer cannot be given, into the complete file."""
-        if self._header is None or not self._header.room or not self._work.file.exists():
-            return  # `promote` says that it is gone
-        with av_errors_as(OutputError, self._what):
-            if not write_header(self._work.file, self._header):
-                self.warnings.append("the header has no room for all languages, chapters and tags")
 
     # ----------------------------------------------------------------------------------- packets
 

@@ -1,0 +1,140 @@
+"""A finished MP4 or MOV file with its index before the pictures, so that players begin while it downloads.
+
+While a file is being written its index cannot stand there: FFmpeg's `faststart` would move it at the end, but
+not in files that play up to where a killed process got. So it is moved here, into a new file: what fails on
+the way leaves the complete one as it is. (Boxes: ISO/IEC 14496-12.)
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_HOLD_BOXES = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
+_LARGEST_INDEX = 1 << 30
+_PIECE = 8 << 20
+_ENABLED = 1
+"""Bit of a track header's flags."""
+
+
+def finish_mp4(path: Path, spare: Path, *, fast: bool, disabled: Collection[int] = ()) -> Path:
+    """The file that is complete: `path`, or `spare` if the index had to be moved for a `fast` start.
+
+    Tracks in `disabled`, by their number, are not to be shown unasked: FFmpeg enables the first of a kind if
+    none is meant to be. Files that are not laid out as FFmpeg does stay as they are. Raises OSError.
+    """
+    with path.open("rb+") as file:
+        places = {kind: (begin, size) for kind, begin, size in _top_level(file)}
+        if b"moov" not in places or b"mdat" not in places or places[b"moov"][1] > _LARGEST_INDEX:
+            return path
+        begin, size = places[b"moov"]
+        file.seek(begin)
+        index = _without_flag(file.read(size), disabled)
+        media = min(at for kind, at, _ in _top_level(file) if kind == b"mdat")
+        if not fast or begin < media or b"moof" in places:
+            file.seek(begin)
+            file.write(index)
+            return path
+        with spare.open("wb") as new:
+            _copy(file, new, 0, media)
+            new.write(with_later_positions(index))
+            _copy(file, new, media, begin)
+            _copy(file, new, begin + size, path.stat().st_size)
+    return spare
+
+
+def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, position and size of the boxes of a file; it ends at the first whose size cannot be."""
+    file.seek(0, 2)
+    at, end = 0, file.tell()
+    while at + 8 <= end:
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4])
+        if size == 1:
+            size = int.from_bytes(head[8:16])
+        size = size or end - at
+        if size < 8 or at + size > end:
+            return
+        yield head[4:8], at, size
+        at += size
+
+
+def _boxes(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
+    """Kind, beginning, beginning of the contents, and end of the boxes in a part of an index."""
+    at = begin
+    while at + 8 <= end:
+        size, head = int.from_bytes(data[at : at + 4]), 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
+        size = size or end - at
+        if size < head or at + size > end:
+            return
+        yield data[at + 4 : at + 8], at, at + head, at + size
+        at += size
+
+
+def _without_flag(index: bytes, disabled: Collection[int]) -> bytes:
+    changed = bytearray(index)
+    tracks = [box for box in _boxes(index, 8, len(index)) if box[0] == b"trak"]
+    for number in disabled:
+        for kind, _, inside, _ in _boxes(index, *tracks[number][2:]) if number < len(tracks) else ():
+            if kind == b"tkhd":
+                changed[inside + 3] &= ~_ENABLED & 0xFF  # version, then three bytes of flags
+    return bytes(changed)
+
+
+def with_later_positions(index: bytes) -> bytes:
+    """`index` for a file in which it stands before what it points to, and that so lies later."""
+    shift = len(index)
+    if _highest(index, 0, len(index)) + shift > 0xFFFFFFFF:
+        shift = len(_with_offsets(index, 0, wide=True))
+        return _with_offsets(index, shift, wide=True)
+    return _with_offsets(index, shift, wide=False)
+
+
+def _highest(index: bytes, begin: int, end: int) -> int:
+    """The highest position in the tables of 32 bits."""
+    found = 0
+    for kind, _, inside, last in _boxes(index, begin, end):
+        if kind in _HOLD_BOXES:
+            found = max(found, _highest(index, inside, last))
+        elif kind == b"stco":
+            found = max([found, *_entries(index, inside, "I")])
+    return found
+
+
+def _with_offsets(index: bytes, shift: int, *, wide: bool) -> bytes:
+    """The boxes of `index` with positions `shift` bytes later; `wide` ones have 64 bits."""
+    parts = []
+    for kind, begin, inside, end in _boxes(index, 0, len(index)):
+        if kind in _HOLD_BOXES:
+            body = _with_offsets(index[inside:end], shift, wide=wide)
+            parts.append(struct.pack(">I4s", len(body) + 8, kind) + body)
+        elif kind in (b"stco", b"co64"):
+            size = "Q" if wide or kind == b"co64" else "I"
+            places = _entries(index, inside, "I" if kind == b"stco" else "Q")
+            table = struct.pack(f">II{len(places)}{size}", 0, len(places), *(each + shift for each in places))
+            parts.append(struct.pack(">I4s", len(table) + 8, b"stco" if size == "I" else b"co64") + table)
+        else:
+            parts.append(index[begin:end])
+    return b"".join(parts)
+
+
+def _entries(index: bytes, inside: int, size: str) -> tuple[int, ...]:
+    """The positions in a table whose contents begin at `inside`: version and flags, a count, the entries."""
+    (count,) = struct.unpack_from(">I", index, inside + 4)
+    return struct.unpack_from(f">{count}{size}", index, inside + 8)
+
+
+def _copy(source: BinaryIO, target: BinaryIO, begin: int, end: int) -> None:
+    source.seek(begin)
+    left = end - begin
+    while left > 0:
+        piece = source.read(min(left, _PIECE))
+        if not piece:
+            raise OSError("the file became shorter while it was being copied")
+        target.write(piece)
+        left -= len(piece)

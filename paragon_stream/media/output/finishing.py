@@ -1,0 +1,76 @@
+"""The last touch to a file that FFmpeg's muxer has completed: what the muxer cannot be given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paragon_stream.errors import OutputError
+from paragon_stream.media.facts.info import MediaInfo, StreamKind
+from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
+from paragon_stream.media.matroska.header import write_header
+from paragon_stream.media.output.fast_start import finish_mp4
+from paragon_stream.media.output.matroska_header import file_tags_of, header_change
+from paragon_stream.media.output.plan import OutputPlan
+from paragon_stream.media.output.stream_plans import Action
+from paragon_stream.wholefile import fitting
+
+
+class Finishing:
+    """Matroska and WebM: the rest of the header. MP4 and MOV: the index before the pictures, and no subtitles
+    that are shown unasked. Others need nothing."""
+
+    def __init__(self, plan: OutputPlan, info: MediaInfo) -> None:
+        self._header = header_change(plan, info)
+        self._fast = plan.fast_start
+        self._disabled = _disabled_tracks(plan, info)
+        self._is_mp4 = plan.container is not None and plan.container.name in ("mp4", "mov")
+        self.file_tags = file_tags_of(plan, self._header)
+        """What FFmpeg is given."""
+        self.muxer_options = dict(plan.muxer_options)
+        if self._header is not None and self._header.room:
+            self.muxer_options["metadata_header_padding"] = str(self._header.room)
+
+    def finish(self, file: Path) -> list[str]:
+        """Change the complete `file`; sentences about what could not be done. Raises OutputError."""
+        if not file.exists():
+            return []  # the next step says that it is gone
+        if self._is_mp4:
+            return self._finish_mp4(file)
+        return self.write_header(file)
+
+    def write_header(self, file: Path) -> list[str]:
+        """As `finish`, of a file that may not be complete."""
+        if self._header is None or not self._header.room or not file.exists():
+            return []
+        with av_errors_as(OutputError, f"cannot write {file}"):
+            written = write_header(file, self._header)
+        return [] if written else ["the header has no room for all languages, chapters and tags"]
+
+    def _finish_mp4(self, file: Path) -> list[str]:
+        spare = file.with_name(fitting(file.name, ".fast"))
+        try:
+            done = finish_mp4(file, spare, fast=self._fast, disabled=self._disabled)
+            if done != file:
+                spare.replace(file)
+        except OSError as error:
+            return [
+                f"the file is complete, but its index stays at its end: it cannot be moved ({reason(error)})"
+            ]
+        finally:
+            spare.unlink(missing_ok=True)
+        return []
+
+
+def _disabled_tracks(plan: OutputPlan, info: MediaInfo) -> tuple[int, ...]:
+    """The first subtitles, where none are shown by default: FFmpeg would enable them. By number of track."""
+    kept = {each.stream.index: each for each in plan.streams if each.action in (Action.COPY, Action.CONVERT)}
+    order = [stream for stream in info.streams if stream.index in {*kept, info.video.index}]
+    order += [each.stream for file in plan.added for each in file.streams if each.action in _WRITTEN]
+    tracks = [stream for stream in order if stream.kind is not StreamKind.COVER]
+    subtitles = [number for number, stream in enumerate(tracks) if stream.kind is StreamKind.SUBTITLE]
+    if any("default" in tracks[number].dispositions for number in subtitles):
+        return ()
+    return tuple(subtitles[:1])
+
+
+_WRITTEN = (Action.COPY, Action.CONVERT)
