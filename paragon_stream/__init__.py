@@ -2,6 +2,7 @@
 
     paragon_stream.upscale("in.mkv", "out.mkv", variant="realtime")     # file to file
     paragon_stream.upscale_images("photo.png", "big.png")               # still images
+    paragon_stream.upscale_all(["shows", "extra.mkv"], "out")           # folders; resumes after a kill
     paragon_stream.live("screen")                                       # live, into a window
     paragon_stream.Upscaler(width=960, height=540)                      # planes in, planes out
 
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from paragon_stream.livestream import live as live
     from paragon_stream.onnx_export import OnnxExport as OnnxExport
     from paragon_stream.onnx_export import export_onnx as export_onnx
+    from paragon_stream.queue.observer import QueueItem as QueueItem
+    from paragon_stream.queue.observer import QueueObserver as QueueObserver
+    from paragon_stream.queue.progress import QueueProgress as QueueProgress
+    from paragon_stream.queue.results import FileResult as FileResult
+    from paragon_stream.queue.results import QueueReport as QueueReport
+    from paragon_stream.queue.runner import upscale_all as upscale_all
     from paragon_stream.render.plan import RenderPlan as RenderPlan
     from paragon_stream.render.plan import plan_render as plan_render
     from paragon_stream.render.progress import RenderProgress as RenderProgress
@@ -72,6 +79,11 @@ _HOMES = {
     "OnnxExport": "paragon_stream.onnx_export",
     "OutputError": "paragon_stream.errors",
     "ParagonError": "paragon_stream.errors",
+    "FileResult": "paragon_stream.queue.results",
+    "QueueItem": "paragon_stream.queue.observer",
+    "QueueObserver": "paragon_stream.queue.observer",
+    "QueueProgress": "paragon_stream.queue.progress",
+    "QueueReport": "paragon_stream.queue.results",
     "RenderPlan": "paragon_stream.render.plan",
     "RenderProgress": "paragon_stream.render.progress",
     "RenderRequest": "paragon_stream.render.request",
@@ -86,6 +98,7 @@ _HOMES = {
     "run": "paragon_stream.render.run",
     "verify": "paragon_stream.verification.verifier",
     "Verification": "paragon_stream.verification.findings",
+    "upscale_all": "paragon_stream.queue.runner",
     "upscale": "paragon_stream.api",
     "upscale_images": "paragon_stream.images",
 }

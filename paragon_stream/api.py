@@ -10,7 +10,7 @@ from paragon_stream import resource_usage
 from paragon_stream.errors import UsageError
 from paragon_stream.options.cluster import ClusterOptions
 from paragon_stream.options.option import called_with, option, part
-from paragon_stream.render.plan import plan_render
+from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.progress import RenderProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.run import run
@@ -21,6 +21,9 @@ from paragon_stream.report import Report
 class UpscaleCall(ClusterOptions, RenderRequest):
     """The arguments of `upscale`: a request, and callbacks for its progress."""
 
+    on_plan: Callable[[RenderPlan], None] | None = option(
+        None, "Called with the plan before the first frame; not with `cluster`."
+    )
     trace: str | Path | None = option(None, "File for the times of every stage, for ui.perfetto.dev.")
     on_progress: Callable[[RenderProgress], None] | None = option(
         None, "Called on this thread about twice a second."
@@ -78,6 +81,8 @@ def upscale(call: UpscaleCall) -> Report:
     if call.chunk_seconds is not None:
         raise UsageError("--chunk-seconds is for --cluster")
     plan = plan_render(part(call, RenderRequest))
+    if call.on_plan is not None:
+        call.on_plan(plan)
     return run(plan, trace=call.trace, on_progress=call.on_progress, on_warning=call.on_warning, usage=usage)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 
-def json_text(value: object, *, indent: int = 2) -> str:
-    """`value` as JSON that is always valid UTF-8; objects that JSON cannot represent become text.
+def json_text(value: object, *, indent: int | None = 2) -> str:
+    """`value` as JSON that is always valid UTF-8; objects that JSON cannot represent become text. With
+    `indent` None it is one line.
 
     In Python's strings, bytes of a file name that are not UTF-8 are lone surrogates. They become escapes
     (`\\udce9`), which Python's `json` reads back unchanged.

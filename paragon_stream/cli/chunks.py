@@ -89,8 +89,8 @@ def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> 
     """Write OUTPUT from its chunks and everything else that the source holds; remove the chunks."""
     from paragon_stream.chunks.join import join_chunks
     from paragon_stream.chunks.plan import load_plan
+    from paragon_stream.cli.display.render import RenderText
     from paragon_stream.cli.progress import ProgressDisplay, render_line
-    from paragon_stream.cli.upscale import summarise_render
 
     check_reports(report, None)
     made, folder = load_plan(destination)
@@ -102,4 +102,4 @@ def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> 
             on_warning=lambda text: click.echo(f"warning: {text}", err=True),
         )
     write_report(result, report)
-    summarise_render(result, quiet=quiet)
+    RenderText(quiet=quiet).rendered(result)

@@ -12,10 +12,12 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
 from paragon_stream.cli import standard_streams
+from paragon_stream.cli.display.events import EventLines
 from paragon_stream.errors import Interrupted, OutputError, ParagonError, UsageError
 from paragon_stream.pipeline.interrupt import raise_on_requests
 
@@ -32,6 +34,8 @@ COMMANDS = {
     "verify": ("paragon_stream.cli.verify", "Compare a render with its source."),
     "bench": ("paragon_stream.cli.bench", "Measure the speed of an engine on this machine."),
     "doctor": ("paragon_stream.cli.doctor", "Show what this machine has and what is missing."),
+    "profiles": ("paragon_stream.cli.shortcuts.profiles", "List profiles: named options for `--profile`."),
+    "completion": ("paragon_stream.cli.shortcuts.completion", "Completion for bash, zsh and fish."),
     "engine": ("paragon_stream.cli.engine", "Build TensorRT engines in advance; list and remove them."),
     "filter-path": ("paragon_stream.cli.filter_path", "Print the path of the script for mpv and vspipe."),
     "eval": ("paragon_stream.cli.eval", "Measure weights on pictures and videos, or compare two videos."),
@@ -39,7 +43,8 @@ COMMANDS = {
 }
 """Name → (module with a click command called `command`, one line for the overview)."""
 
-_MAIN = "paragon_stream.cli.upscale"
+MAIN = "paragon_stream.cli.upscale"
+"""The module of the form without a command."""
 
 _OURS = "paragon-"
 """The prefix of the names of the package's threads."""
@@ -68,38 +73,75 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns the exit code. Every failure is one line on standard error."""
+    """Run one command; returns the exit code. Every failure becomes one line on standard error, or, with
+    `--progress json`, the event that ends the command's job."""
+    if not EventLines.wanted(arguments):
+        end = _outcome(arguments, None)
+        return _fail(end.message, end.code)
+    events, outcome = EventLines(), None
+    while True:
+        try:
+            outcome = outcome or _outcome(arguments, events)
+            events.end(outcome.code, " ".join(outcome.message.split()), outcome.kind)
+            return outcome.code
+        except KeyboardInterrupt:  # between the command and its last event
+            outcome = outcome or _INTERRUPTED
+
+
+class _Outcome(NamedTuple):
+    """How a command ended: the exit code, a line about what went wrong, and the class of the error."""
+
+    code: int
+    message: str = ""
+    kind: str = ""
+
+
+_INTERRUPTED = _Outcome(Interrupted.exit_code, "interrupted", "Interrupted")
+
+
+def _outcome(arguments: list[str], events: EventLines | None) -> _Outcome:
+    """Run one command."""
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None
     program = f"paragon-stream {name}" if name else "paragon-stream"
     verbose = "--verbose" in arguments
-    if verbose:
+    if events is not None:
+        events.take_logging(logging.INFO if verbose else logging.WARNING)
+    elif verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
-        command: click.Command = importlib.import_module(COMMANDS[name][0] if name else _MAIN).command
-        command.main(arguments[1:] if name else arguments, prog_name=program, standalone_mode=False)
+        command: click.Command = importlib.import_module(COMMANDS[name][0] if name else MAIN).command
+        rest = arguments[1:] if name else arguments
+        if events is None:
+            command.main(rest, prog_name=program, standalone_mode=False)
+        else:  # `main` would write an empty line after Ctrl-C
+            with command.make_context(program, rest, obj=events) as context:
+                command.invoke(context)
+            sys.stdout.flush()  # what is lost there belongs into the last event
     except click.exceptions.Exit as exit_:
-        return exit_.exit_code
+        return _Outcome(exit_.exit_code)
     except click.ClickException as error:
         hint = f" (see {program} --help)" if isinstance(error, click.UsageError) else ""
-        return _fail(error.format_message() + hint, UsageError.exit_code)
+        return _Outcome(UsageError.exit_code, error.format_message() + hint, "UsageError")
     except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted", Interrupted.exit_code)
+        return _INTERRUPTED
     except ParagonError as error:
         if verbose:
             logging.getLogger(__name__).info("where it happened", exc_info=error)
-        return _fail(str(error), error.exit_code)
+        return _Outcome(error.exit_code, str(error), type(error).__name__)
     except Exception as error:
         if (complaint := standard_streams.complaint(error)) is not None:
-            return _fail(complaint, OutputError.exit_code)
-        if verbose:
+            return _Outcome(OutputError.exit_code, complaint, "OutputError")
+        if verbose and events is None:
             raise
+        kind = type(error).__name__
         if isinstance(error, OSError) and error.filename is not None:
-            return _fail(f"{error.filename}: {error.strerror}", 1)
-        what = str(error) or type(error).__name__
-        return _fail(
-            f"internal error, please report it: {type(error).__name__}: {what} (details: --verbose)", 1
-        )
-    return 0
+            return _Outcome(1, f"{error.filename}: {error.strerror}", kind)
+        what = str(error) or kind
+        return _Outcome(1, f"internal error, please report it: {kind}: {what} (details: --verbose)", kind)
+    finally:
+        if events is not None:
+            events.leave_logging()
+    return _Outcome(0)
 
 
 def _fail(message: str, code: int) -> int:

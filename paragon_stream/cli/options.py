@@ -12,6 +12,7 @@ import click
 
 from paragon_stream.cli import standard_streams
 from paragon_stream.cli.config_option import config_option
+from paragon_stream.cli.shortcuts.values import completer
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import Option, Options, options_of
@@ -75,7 +76,15 @@ def _click_options(option: Option) -> list[Callable[[Any], Any]]:
         )
     else:
         kind = option.kind if option.kind in (int, float) else None
-        made.append(click.option(*names, type=kind, metavar=option.metavar, help=option.help))
+        made.append(
+            click.option(
+                *names,
+                type=kind,
+                metavar=option.metavar,
+                help=option.help,
+                shell_complete=completer(option.name),
+            )
+        )
     if option.none[0]:
         no = False if option.type == "bool" else "none"
         made.append(

@@ -12,6 +12,7 @@ import click
 
 from paragon_stream.live_session import LiveProgress
 from paragon_stream.pipeline.interrupt import HeldInterrupt
+from paragon_stream.queue.progress import QueueProgress
 from paragon_stream.render.progress import RenderProgress
 
 PLAIN_INTERVAL = 10.0
@@ -22,7 +23,7 @@ _MACHINES = 4
 """Machines of a cluster that a line names; the fastest ones."""
 
 
-class ProgressDisplay[State: (RenderProgress, LiveProgress)]:
+class ProgressDisplay[State: (RenderProgress, LiveProgress, QueueProgress)]:
     """Shows progress as text made by `line`; a context manager around the work."""
 
     def __init__(self, line: Callable[[State], str], *, quiet: bool = False) -> None:
@@ -124,7 +125,10 @@ class _Bar:
             self._progress.stop()
             raise KeyboardInterrupt
 
-    def show(self, line: str, progress: RenderProgress | LiveProgress) -> None:
+    def show(self, line: str, progress: RenderProgress | LiveProgress | QueueProgress) -> None:
+        if isinstance(progress, QueueProgress):
+            self._progress.update(self._task, total=1.0, completed=progress.part, description=line)
+            return
         if isinstance(progress, LiveProgress):
             self._progress.columns = self._progress.columns[-1:]  # the length is unknown
             self._progress.update(self._task, description=line)

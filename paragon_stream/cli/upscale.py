@@ -1,24 +1,25 @@
-"""The main form: `paragon-stream INPUT OUTPUT`."""
+"""The main form: `paragon-stream INPUT OUTPUT`, and `paragon-stream INPUT… FOLDER`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from paragon_stream import __version__
+from paragon_stream.cli.display.events import SCHEMA, EventLines
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
-from paragon_stream.cli.verify import verify_render
-from paragon_stream.errors import UsageError
+from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
+from paragon_stream.errors import ParagonError, UsageError
 from paragon_stream.options.cluster import ClusterOptions
+from paragon_stream.options.folder import FolderOptions
+from paragon_stream.options.option import options_of
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
-
-if TYPE_CHECKING:
-    from paragon_stream.report import Report
 
 
 class _MainCommand(click.Command):
@@ -31,28 +32,58 @@ class _MainCommand(click.Command):
         formatter.write_text("A file with the name of a command is given as ./NAME.")
 
 
+def _print_schema(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
+        context.exit()
+
+
 @click.command(
     cls=_MainCommand,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     options_metavar="[OPTIONS]",
 )
-@click.argument("source", metavar="INPUT")
-@click.argument("destination", metavar="OUTPUT")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
+@click.argument("destination", metavar="OUTPUT", type=click.Path())
 @network_options
 @choices(SourceOptions)
 @choices(OutputOptions)
+@choices(FolderOptions)
 @choices(ClusterOptions)
+@profile_option
 @report_option
 @trace_option
-@click.option("--verify", is_flag=True, help="Compare the result with the source after the render.")
+@click.option("--verify", is_flag=True, help="Compare the result with the source afterwards.")
+@click.option(
+    "--progress",
+    "progress_as",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to show progress: json writes a line for each event, to standard error.",
+)
+@click.option(
+    "--progress-schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON schema of these lines.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 @click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")
+@click.pass_obj
 def command(
-    source: str,
+    events: EventLines | None,
+    /,
+    sources: tuple[str, ...],
     destination: str,
+    profile: str | None,
     report: Path | None,
+    trace: Path | None,
     verify: bool,
+    progress_as: str,
     quiet: bool,
     verbose: bool,
     **options: Any,
@@ -61,50 +92,116 @@ def command(
 
     OUTPUT's suffix chooses the container. OUTPUT "-" writes raw video (y4m) to standard output.
 
-    INPUT may be an image, a folder of images or a glob such as 'shots/*.png'; OUTPUT is then an image, a
-    folder, or FOLDER/*.png. A numbered pattern such as frame_%06d.png is a video of images, in and out.
+    INPUT may be several files, folders, globs such as 'shots/*.png', and lists of them, @list.txt, of videos
+    and pictures; OUTPUT is then a folder, or FOLDER/*.png. The same command goes on after an interruption.
+    A numbered pattern such as frame_%06d.png is a video of images, in and out.
     """
-    from paragon_stream.api import upscale
-    from paragon_stream.cli.images import run_images, summarise
-    from paragon_stream.cli.progress import ProgressDisplay, render_line
     from paragon_stream.images import is_images
 
-    check_reports(report, options["trace"])
+    check_reports(report, trace)
     check_standard_output(destination)
-    if verify and (is_images(source, destination) or destination == "-"):
-        raise UsageError("--verify compares video files: leave it out for pictures and pipes")
-    if is_images(source, destination):
-        images = run_images(
-            source,
-            destination,
-            options=options,
-            quiet=quiet,
-        )
-        write_report(images, report)
-        summarise(images, quiet=quiet)
+    options, from_profile = with_profile(profile, options)
+    if _is_queue(sources, destination, options):
+        if trace is not None:
+            raise UsageError("--trace is for one video: it says what every stage did when")
+        if stray := [name for name in options_of(ClusterOptions) if options.pop(name) is not None]:
+            raise UsageError(f"--{stray[0].replace('_', '-')} is for one video")
+        _run_queue(sources, destination, options, report, verify, events, quiet=quiet)
         return
-    with ProgressDisplay(render_line, quiet=quiet) as display:
+    source = sources[0]
+    folder = options_of(FolderOptions)
+    if stray := [name for name in folder if options.pop(name) is not None and name not in from_profile]:
+        raise UsageError(f"--{stray[0]} is for folders: give one as OUTPUT")
+    images = is_images(source, destination)
+    if verify and (images or destination == "-"):
+        raise UsageError("--verify compares video files: leave it out for pictures and pipes")
+    if images:
+        from paragon_stream.cli.images import run_images
+
+        result = run_images(
+            source, destination, options=options, ignored=from_profile, events=events, quiet=quiet
+        )
+        write_report(result, report)
+        return
+    _run_one(source, _in_folder(source, destination), options, report, trace, verify, events, quiet=quiet)
+
+
+def _is_queue(sources: Sequence[str], destination: str, options: dict[str, Any]) -> bool:
+    """Whether there may be many files to upscale."""
+    from paragon_stream.media.facts.source import check_name
+    from paragon_stream.media.images.numbering import numbering
+    from paragon_stream.queue.files import is_many
+
+    for path in (*sources, destination):
+        check_name(path)
+    if len(sources) > 1 or options["recursive"] or options["watch"]:
+        return True
+    return not (numbering(sources[0]) or numbering(destination)) and is_many(sources[0])
+
+
+def _in_folder(source: str, destination: str) -> str:
+    """`destination`, or the file in it that is called like `source` where it is a folder."""
+    if destination == "-" or not (Path(destination).is_dir() or destination.endswith("/")):
+        return destination
+    from paragon_stream.queue.files import SourceFile
+    from paragon_stream.queue.request import Destination
+    from paragon_stream.queue.targets import settle_names
+
+    file, folder = SourceFile(path=Path(source), relative=Path(Path(source).name)), Path(destination)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = settle_names([file], Destination(folder=folder, container=None, picture=None), {})
+    return str(folder / names[file])
+
+
+def _run_one(
+    source: str,
+    destination: str,
+    options: dict[str, Any],
+    report: Path | None,
+    trace: Path | None,
+    verify: bool,
+    events: EventLines | None,
+    *,
+    quiet: bool,
+) -> None:
+    from paragon_stream.api import upscale
+    from paragon_stream.cli.display.render import RenderDisplay, RenderEvents, RenderText
+    from paragon_stream.cli.verify import verify_render
+
+    display: RenderDisplay = RenderText(quiet=quiet) if events is None else RenderEvents(events)
+    with display.rendering() as on_progress:
         result = upscale(
             source,
             destination,
-            on_progress=display,
-            on_warning=lambda text: click.echo(f"warning: {text}", err=True),
+            trace=trace,
+            on_plan=display.planned,
+            on_progress=on_progress,
+            on_warning=display.warning,
             **given(**options),
         )
     write_report(result, report)
-    summarise_render(result, quiet=quiet)
+    display.rendered(result)
     if verify:
-        verify_render(result, quiet=quiet)
+        verify_render(result, display, quiet=quiet)
 
 
-def summarise_render(result: Report, *, quiet: bool) -> None:
-    """The summary line of a finished render."""
-    from paragon_stream.cli.progress import clock, size
-    from paragon_stream.media.frames.format_changes import counted
+def _run_queue(
+    sources: Sequence[str],
+    destination: str,
+    options: dict[str, Any],
+    report: Path | None,
+    verify: bool,
+    events: EventLines | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Raises ParagonError where files failed, hence exit code 1."""
+    from paragon_stream.cli.display.queue import QueueEvents, QueueText
+    from paragon_stream.queue.runner import upscale_all
 
-    if not quiet:
-        click.echo(
-            f"{result.destination}: {result.target_format}, {counted(result.frames_out, 'frame')} in "
-            f"{clock(result.wall_seconds)} ({result.fps:.1f} fps), {size(result.bytes_out)}",
-            err=True,
-        )
+    shown = QueueText(report, quiet=quiet) if events is None else QueueEvents(report, events)
+    result = upscale_all(sources, destination, verify=verify, observer=shown, **given(**options))
+    failed, count = len(result.failed), len(result.files)
+    if failed:
+        rest = "; the others are done" if failed < count else ""
+        raise ParagonError(f"{failed} of {count} files failed, see above{rest}")

@@ -11,6 +11,7 @@ from paragon_stream.cli.reports import check_reports
 from paragon_stream.errors import OutputError, ParagonError
 
 if TYPE_CHECKING:
+    from paragon_stream.cli.display.render import RenderDisplay
     from paragon_stream.report import Report
     from paragon_stream.verification.findings import Verification
 
@@ -47,14 +48,19 @@ def command(source: str, output: str, plan: Path | None, report: Path | None, qu
     _show(result, report, quiet=quiet)
 
 
-def verify_render(render: Report, *, quiet: bool) -> None:
+def verify_render(render: Report, display: RenderDisplay, *, quiet: bool) -> None:
     """`--verify` after a render. Raises `Refuted` if something is wrong."""
-    from paragon_stream.cli.progress import ProgressDisplay, comparison_line
+    from paragon_stream.cli.display.render import RenderEvents
     from paragon_stream.verification.verifier import verify
 
-    with ProgressDisplay(comparison_line, quiet=quiet) as display:
-        result = verify(render.source, render.destination, plan=render, on_progress=display)
-    _show(result, None, quiet=quiet)
+    with display.comparing() as on_progress:
+        result = verify(render.source, render.destination, plan=render, on_progress=on_progress)
+    if not isinstance(display, RenderEvents):
+        _show(result, None, quiet=quiet)
+        return
+    for finding in result.findings:
+        display.warning(str(finding))
+    _refute(result)
 
 
 def _show(result: Verification, report: Path | None, *, quiet: bool) -> None:
@@ -69,12 +75,16 @@ def _show(result: Verification, report: Path | None, *, quiet: bool) -> None:
             raise OutputError(f"the report cannot be written to {report}: {error.strerror}") from error
     for finding in result.findings:
         click.echo(str(finding))
-    if not result.ok:
-        count = len(result.findings)
-        raise Refuted(f"{result.output} is wrong: {count} finding{'s' if count > 1 else ''}, see above")
+    _refute(result)
     if not quiet:
         skipped = "".join(f"; {check} not checked: {why}" for check, why in result.skipped.items())
         click.echo(f"{result.output}: nothing is wrong, {result.frames} frames compared{skipped}")
+
+
+def _refute(result: Verification) -> None:
+    if not result.ok:
+        count = len(result.findings)
+        raise Refuted(f"{result.output} is wrong: {count} finding{'s' if count > 1 else ''}, see above")
 
 
 class Refuted(ParagonError):

@@ -35,12 +35,15 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
 
     def to_json(self) -> str:
         """The request as indented JSON, without what has its default value."""
-        chosen = {
+        return json_text(self.to_plain(), indent=1)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Name → value, in values that JSON holds, without what has its default value."""
+        return {
             each.name: _plain(getattr(self, each.name))
             for each in fields(self)
             if getattr(self, each.name) != each.default
         }
-        return json_text(chosen, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> RenderRequest:

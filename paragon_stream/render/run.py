@@ -15,6 +15,7 @@ from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.media.sink import open_sink
 from paragon_stream.render.device_results import results_on_gpu
+from paragon_stream.render.kept import KeptUpscalers
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress
 from paragon_stream.render.resume import reader_behind
@@ -34,8 +35,10 @@ def run(
     on_progress: OnProgress | None = None,
     on_warning: Callable[[str], None] | None = None,
     usage: resource_usage.Usage | None = None,
+    kept: KeptUpscalers | None = None,
 ) -> Report:
-    """Render what `plan` says. `usage` is what the report counts time from, by default this call.
+    """Render what `plan` says. `usage` is what the report counts time from, by default this call. With
+    `kept`, what was compiled for an earlier render is used again.
 
     Arguments, results and errors are those of `api.upscale`, but for what planning has found out. Raises
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
@@ -47,8 +50,9 @@ def run(
         plan.source, parse_hwaccel(request.hwaccel), gpu_of(options.engine, options.device)
     )
     warnings.add([*plan.warnings, *decoder_warnings])
+    open_upscaler = Upscaler.for_format if kept is None else kept.open
     with (
-        Upscaler.for_format(
+        open_upscaler(
             info.video.format,
             options,
             pixel_format=output.target.pixel_format,
@@ -56,7 +60,7 @@ def run(
             network=(plan.weights, plan.placement),
             flavour=Flavour.THROUGHPUT,
         ) as upscaler,
-        Upscalers(upscaler, options, grain=info.video.grain) as upscalers,
+        Upscalers(upscaler, options, grain=info.video.grain, open=open_upscaler) as upscalers,
         ExitStack() as readers,
     ):
         results = results_on_gpu(upscaler, output)

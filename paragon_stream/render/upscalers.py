@@ -10,6 +10,7 @@ from paragon_stream.frame import FrameFormat
 from paragon_stream.geometry import Fit, fill
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.trace import Trace
+from paragon_stream.render.kept import OpenUpscaler
 from paragon_stream.runtimes import CPU_ENGINES, Flavour, Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
 
@@ -31,10 +32,17 @@ class Upscalers:
     """
 
     def __init__(
-        self, first: Upscaler, options: UpscalerOptions, *, grain: int, flavour: Flavour = Flavour.THROUGHPUT
+        self,
+        first: Upscaler,
+        options: UpscalerOptions,
+        *,
+        grain: int,
+        flavour: Flavour = Flavour.THROUGHPUT,
+        open: OpenUpscaler = Upscaler.for_format,
     ) -> None:
-        """`grain` is `geometry.place`'s, `flavour` that of `first`."""
+        """`grain` is `geometry.place`'s, `flavour` that of `first`; `open` makes the others."""
         self.first = first
+        self._open = open
         self._flavour = flavour
         self._grain = grain
         # A GPU is chosen once. On the CPU, `auto` may take another engine for another format.
@@ -51,7 +59,7 @@ class Upscalers:
             target = self.first.target
             box = target.width, target.height
             placement = fill(source, box, self._fit, aspect=target.sample_aspect_ratio, grain=self._grain)
-            self._all[source] = made = Upscaler.for_format(
+            self._all[source] = made = self._open(
                 source,
                 self._options,
                 pixel_format=target.pixel_format,

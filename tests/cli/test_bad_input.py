@@ -59,7 +59,6 @@ def test_source_that_is_no_video(refused: Refusal, tmp_path: Path) -> None:
         sound.writeframes(bytes(1600))
     for name, word in {
         "missing.mkv": "does not exist",
-        ".": "folder",
         "empty.mkv": "empty",
         "text.mkv": "text",
         "sound.wav": "no video",
@@ -71,8 +70,11 @@ def test_source_that_is_no_file(refused: Refusal, clip: Path, tmp_path: Path) ->
     for said in ("https://example.org/film.mkv", "-"):
         assert "`paragon-stream live`" in refused(said, tmp_path / "out.mkv", code=2)
     assert "`paragon-stream live`" in refused("https://example.org/a.png", tmp_path / "b.png", code=2)
-    assert "one by one" in refused(clip.parent, tmp_path / "larger", code=1)
-    assert "one by one" in refused(clip.parent / "*.mkv", tmp_path / "larger", code=2)
+    (tmp_path / "empty").mkdir()
+    assert "holds no video" in refused(tmp_path / "empty", tmp_path / "larger", code=1)
+    assert "one video" in refused(tmp_path, tmp_path / "out.mkv", code=2)
+    assert "no file is called" in refused(tmp_path / "*.mkv", tmp_path / "larger", code=1)
+    assert "--container is for folders" in refused(clip, tmp_path / "out.mkv", "--container", "mp4", code=2)
 
 
 @pytest.mark.parametrize("option", ["--report", "--trace"])
@@ -91,7 +93,6 @@ def test_destination_that_cannot_be_written(refused: Refusal, clip: Path, tmp_pa
     assert "--overwrite" in refused(clip, existing, code=1)
     assert existing.read_bytes() == b"precious"
     assert "folder" in refused(clip, tmp_path / "nowhere" / "out.mkv", code=1)
-    assert "is a folder: give the output a file name" in refused(clip, tmp_path, code=2)
     assert "same" in refused(copy, copy, "--overwrite", code=2)
     assert ".xyz" in refused(clip, tmp_path / "out.xyz", code=2)
     assert copy.read_bytes() == clip.read_bytes()

@@ -12,6 +12,7 @@ from clips import make_clip
 from PIL import Image
 
 from paragon_stream.cli.main import run
+from paragon_stream.queue.journal import NAME
 from paragon_stream.wholefile import fitting
 
 LATIN_1 = os.fsdecode(b"caf\xe9")
@@ -34,8 +35,10 @@ def test_pictures_whose_names_are_no_utf8(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / f"{LATIN_1}.png")
     out, report = tmp_path / "out", tmp_path / f"{LATIN_1}.json"
     assert run([str(tmp_path), str(out), "--engine", "null", "--quiet", "--report", str(report)]) == 0
-    assert json.loads(report.read_text(encoding="utf-8"))["images"][0]["destination"].startswith(str(out))
-    assert [path.name for path in out.iterdir()] == [f"{LATIN_1}.png"]
+    assert json.loads(report.read_text(encoding="utf-8"))["files"][0]["destination"].startswith(str(out))
+    assert {path.name for path in out.iterdir()} == {f"{LATIN_1}.png", NAME}
+    assert run([str(tmp_path), str(out), "--engine", "null", "--quiet", "--report", str(report)]) == 0
+    assert json.loads(report.read_text(encoding="utf-8"))["files"][0]["outcome"] == "left alone"
 
 
 @pytest.mark.parametrize("letter", ["n", "é"])

@@ -94,7 +94,7 @@ def test_a_folder_of_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run([str(folder), str(out), "--to", "96x54", "--quiet"]) == 1
     assert "200x100 already" in capsys.readouterr().err
     sizes = {}
-    for path in out.iterdir():
+    for path in out.glob("*.png"):
         with Image.open(path) as image:
             sizes[path.name] = image.size
     assert sizes == {"a.png": (96, 54), "b.png": (54, 54), "c.png": (33, 54)}

@@ -26,9 +26,9 @@ FLOORS = (
     ("media", "checkpoint"),
     ("framejob", "models"),
     ("runtimes",),
-    ("upscaler", "report"),
+    ("upscaler", "report", "profiles"),
     ("tiles", "render"),
-    ("live_session", "chunks"),
+    ("live_session", "picture_job", "chunks"),
     ("cluster",),
     (
         "api",
@@ -42,6 +42,7 @@ FLOORS = (
         "train",
         "verification",
     ),
+    ("queue",),
     ("cli",),
     ("__init__", "__main__"),
 )

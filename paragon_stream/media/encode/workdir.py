@@ -199,7 +199,7 @@ class WorkDir:
                 continue  # the run that held it finished between the two steps
             except OSError as error:
                 raise OutputError(f"cannot write {self.destination}: {reason(error)}") from error
-            if not _lock(handle):
+            if not lock(handle):
                 handle.close()
                 raise OutputError(f"another run is writing {self.destination} right now (see {self.folder})")
             if _still_there(handle, path):
@@ -224,7 +224,7 @@ class WorkDir:
             raise OutputError(f"cannot {verb} {self.destination}: {reason(error)}") from error
 
 
-def _lock(handle: BinaryIO) -> bool:
+def lock(handle: BinaryIO) -> bool:
     """Take an exclusive lock that ends with the process; False if another process has it.
 
     On file systems without locks the run goes on unprotected, with a note in the log.

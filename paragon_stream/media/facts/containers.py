@@ -201,3 +201,15 @@ def is_crash_safe(container: Container, options: Mapping[str, str]) -> bool:
 def is_video_name(path: Path) -> bool:
     """Whether the suffix of `path` is that of a video that can be written."""
     return path.suffix.lower() in {".y4m", *(suffix for each in CONTAINERS for suffix in each.suffixes)}
+
+
+_ONLY_READ = (
+    *(".avi", ".divx", ".flv", ".f4v", ".wmv", ".asf", ".mpg", ".mpeg", ".m2v", ".mpv", ".vob", ".evo"),
+    *(".mxf", ".3gp", ".3g2", ".ogv", ".ogm", ".rm", ".rmvb", ".dv", ".m2t", ".mod", ".tod", ".wtv"),
+    *(".mk3d", ".ivf", ".obu", ".nut", ".h264", ".264", ".h265", ".265", ".hevc", ".gxf", ".bik"),
+)
+
+
+def is_readable_video_name(path: Path) -> bool:
+    """Whether the suffix of `path` is that of a video, written here or only read."""
+    return is_video_name(path) or path.suffix.lower() in _ONLY_READ

@@ -1,0 +1,174 @@
+"""What one render shows: a bar and lines for people, or events for programs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import click
+
+from paragon_stream.cli.display.events import EventLines
+from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line, size
+from paragon_stream.media.frames.format_changes import counted
+from paragon_stream.render.plan import RenderPlan
+from paragon_stream.render.progress import OnProgress, RenderProgress
+from paragon_stream.report import Report
+
+
+class RenderDisplay(Protocol):
+    """What is told of a render, in this order."""
+
+    def planned(self, plan: RenderPlan) -> None: ...
+
+    def rendering(self) -> AbstractContextManager[OnProgress]:
+        """Something that takes progress, around the render."""
+        ...
+
+    def warning(self, sentence: str) -> None: ...
+
+    def rendered(self, report: Report) -> None: ...
+
+    def comparing(self) -> AbstractContextManager[OnProgress]:
+        """Something that takes progress, around the verification."""
+        ...
+
+
+class RenderText:
+    """For people, on standard error."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def planned(self, plan: RenderPlan) -> None:
+        return None
+
+    def rendering(self) -> ProgressDisplay[RenderProgress]:
+        return ProgressDisplay(render_line, quiet=self._quiet)
+
+    def warning(self, sentence: str) -> None:
+        click.echo(f"warning: {sentence}", err=True)
+
+    def rendered(self, report: Report) -> None:
+        if not self._quiet:
+            click.echo(f"{report.destination}: {render_summary(report)}", err=True)
+
+    def comparing(self) -> ProgressDisplay[RenderProgress]:
+        return ProgressDisplay(comparison_line, quiet=self._quiet)
+
+
+def render_summary(report: Report) -> str:
+    """What was made, and how fast."""
+    return (
+        f"{report.target_format}, {counted(report.frames_out, 'frame')} in {clock(report.wall_seconds)} "
+        f"({report.fps:.1f} fps), {size(report.bytes_out)}"
+    )
+
+
+class RenderEvents:
+    """For programs. `job` None is the command's own job."""
+
+    def __init__(self, events: EventLines, job: str | None = None) -> None:
+        self._events, self._job = events, job
+        self._started = False
+
+    def planned(self, plan: RenderPlan, destination: str = "") -> None:
+        video, output = plan.source.video, plan.output
+        self._events.emit(
+            "planned",
+            self._job,
+            source=str(plan.source.path),
+            destination=destination or str(output.destination or "-"),
+            frames=video.frames,
+            duration=plan.source.duration,
+            source_format=str(video.format),
+            target_format=str(output.target),
+            codec=output.codec,
+            weights=plan.weights.name,
+            streams=list(plan.describe()),
+            losses=list(plan.losses),
+        )
+        if self._job is None:
+            self._start()
+
+    def rendering(self) -> AbstractContextManager[OnProgress]:
+        return _Phase(self._progress("render"))
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._events.emit("started", self._job)
+
+    def _progress(self, phase: str) -> OnProgress:
+        def show(progress: RenderProgress) -> None:
+            self._start()  # a cluster makes no plan here
+            emit_progress(self._events, self._job, phase, progress)
+
+        return show
+
+    def warning(self, sentence: str) -> None:
+        self._events.emit("warning", self._job, message=sentence)
+
+    def rendered(self, report: Report) -> None:
+        self.statistics(report)
+        if self._job is None:
+            self._events.result(**result_facts(report))
+
+    def statistics(self, report: Report) -> None:
+        """Where time and memory went."""
+        self._events.emit(
+            "statistics",
+            self._job,
+            stages={name: asdict(stage) for name, stage in report.stages.items()},
+            wall_seconds=report.wall_seconds,
+            cpu_seconds=report.cpu_seconds,
+            peak_rss_bytes=report.peak_rss_bytes,
+            engine=report.engine,
+            precision=report.precision,
+            device=report.device,
+        )
+
+    def comparing(self) -> AbstractContextManager[OnProgress]:
+        return _Phase(self._progress("verify"))
+
+
+def result_facts(report: Report) -> dict[str, Any]:
+    """What the last event of a render's job says of it."""
+    return {
+        "source": report.source,
+        "destination": report.destination,
+        "frames": report.frames_out,
+        "resumed_at": report.resumed_at,
+        "fps": report.fps,
+        "seconds": report.wall_seconds,
+        "bytes_out": report.bytes_out,
+    }
+
+
+class _Phase(AbstractContextManager[OnProgress]):
+    """Progress of a render or of a verification."""
+
+    def __init__(self, show: OnProgress) -> None:
+        self._show = show
+
+    def __enter__(self) -> OnProgress:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def emit_progress(events: EventLines, job: str | None, phase: str, progress: RenderProgress) -> None:
+    """The event of a render's progress, or of a verification's."""
+    total = progress.total
+    events.emit(
+        "progress",
+        job,
+        phase=phase,
+        frames=progress.frames,
+        total=total,
+        fps=progress.fps,
+        eta=progress.eta,
+        bytes_out=progress.bytes_out,
+        part=min(1.0, progress.frames / total) if total else None,
+    )

@@ -1,0 +1,1 @@
+"""What makes a command line shorter: profiles, and completion by the shell."""

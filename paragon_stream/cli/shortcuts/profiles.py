@@ -1,0 +1,52 @@
+"""`paragon-stream profiles`, and the option `--profile`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from paragon_stream.cli.shortcuts.values import completer
+from paragon_stream.json_text import json_text
+
+profile_option = click.option(
+    "--profile",
+    metavar="NAME",
+    help="Take options from profiles.toml; those given here win.",
+    shell_complete=completer("profile"),
+)
+
+
+def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """`options` of the command line, those not given taken from the profile `name`; and which those are.
+
+    Raises UsageError.
+    """
+    if name is None:
+        return options, frozenset()
+    from paragon_stream.profiles import load_profile
+
+    profile = load_profile(name)
+    taken = {key: value for key, value in profile.options.items() if options.get(key) is None}
+    return {**options, **taken}, frozenset(taken)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print the profiles as JSON.")
+def command(as_json: bool) -> None:
+    """List the profiles: options by name, in profiles.toml here or in your configuration folder."""
+    from paragon_stream.profiles import list_profiles, profile_files
+
+    found = list_profiles()
+    if as_json:
+        click.echo(json_text([asdict(profile) for profile in found]))
+        return
+    for profile in found:
+        click.echo(f"{profile.name} ({profile.path})")
+        for key, value in profile.options.items():
+            click.echo(f"  {key} = {json_text(value, indent=None)}")
+    if not found:
+        click.echo("There are no profiles. They are looked for in:")
+        for path in profile_files():
+            click.echo(f"  {path}")

@@ -1,0 +1,164 @@
+"""One picture: read, upscaled tile by tile, written. What `upscale_images` and queues do for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from paragon_stream.checkpoint import Weights
+from paragon_stream.errors import LossError
+from paragon_stream.frame import PixelFormat, requested_pixel_format
+from paragon_stream.geometry import Fit, parse_fit, parse_size
+from paragon_stream.media.encode.workdir import check_destination
+from paragon_stream.media.facts.image_kinds import (
+    ImageKind,
+    Storage,
+    check_size,
+    kind_for,
+    storage,
+    transposed_format,
+)
+from paragon_stream.media.images.canvas import Canvas, write_file
+from paragon_stream.media.images.metadata import not_embedded
+from paragon_stream.media.images.orientation import as_stored, swaps_sides
+from paragon_stream.media.images.picture import Picture, read_picture
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.output import StorageOptions
+from paragon_stream.report import ImageResult
+from paragon_stream.tiles import PictureUpscaler
+from paragon_stream.upscaler import choose_network, parse_strength
+
+_PAD_GRAIN = 4
+"""Padded pictures begin and end at whole chroma samples for every subsampling of image formats."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureWishes:
+    """How results are stored. `grain` is what bars are a multiple of."""
+
+    pixel_format: PixelFormat | None
+    encoder_options: Mapping[str, str]
+    overwrite: bool
+    strict: bool
+    grain: int
+
+    @classmethod
+    def of(cls, network: UpscalerOptions, how: StorageOptions, *, overwrite: bool, strict: bool) -> Self:
+        """What the options ask for. Raises UsageError."""
+        size = parse_size(network.to)
+        return cls(
+            pixel_format=requested_pixel_format(how.pix_fmt),
+            encoder_options=dict(how.encoder_options or {}),
+            overwrite=overwrite,
+            strict=strict,
+            grain=_PAD_GRAIN if parse_fit(network.fit, size) is Fit.PAD else 1,
+        )
+
+
+def upscale_picture(
+    upscaler: PictureUpscaler,
+    options: UpscalerOptions,
+    path: Path,
+    target: Path,
+    wishes: PictureWishes,
+    on_tile: Callable[[int, int], None],
+) -> tuple[ImageResult, Weights]:
+    """Upscale one image; also returns the weights. Raises ParagonError; then there is no file `target`."""
+    begin = time.perf_counter()
+    kind = kind_for(target)
+    made = _make_folder(target.parent)
+    try:
+        check_destination(target.absolute(), path, overwrite=wishes.overwrite)
+        picture = read_picture(path)
+        turn = picture.metadata.orientation
+        asked = parse_strength(options.strength)
+        strength = picture.strength if asked is None else asked
+        network = choose_network(picture.format, options, grain=wishes.grain, sideways=swaps_sides(turn))
+        height, width = network[1].rows.total, network[1].columns.total
+        if swaps_sides(turn):
+            height, width = width, height
+        check_size(kind, width, height)
+        settings = dict(wishes.encoder_options)
+        if kind is ImageKind.WEBP and picture.kind is kind and picture.metadata.lossless:
+            settings = {"lossless": "1", **settings}
+        how = _storage(kind, picture, wishes, lossless=settings.get("lossless", "0") != "0")
+        losses = [f"{path.name}: {loss}" for loss in how.losses]
+        losses += [
+            f"{path.name}: {what} cannot be carried over" for what in not_embedded(kind, picture.metadata)
+        ]
+        if wishes.strict and losses:
+            raise LossError("--strict: " + "; ".join(losses))
+        canvas = Canvas(how, width, height)
+        pixels = transposed_format(how.pixels) if swaps_sides(turn) else how.pixels
+        assert pixels is not None, "see _storage"
+        upscaler.run(
+            network,
+            picture.format,
+            picture.planes,
+            pixels,
+            how.color,
+            [as_stored(array, turn) for array in canvas.planes],
+            on_tile,
+            strength=strength,
+        )
+        pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
+        size = write_file(target, pieces, overwrite=wishes.overwrite)
+    except BaseException:
+        for folder in made:
+            _remove_if_empty(folder)
+        raise
+    result = ImageResult(
+        source=str(path),
+        destination=str(target),
+        source_format=str(picture.format),
+        target_format=f"{width}x{height} {how.stored}",
+        strength=strength if network[0].spec.conditioned else None,
+        seconds=time.perf_counter() - begin,
+        bytes_out=size,
+        warnings=tuple(losses),
+    )
+    return result, network[0]
+
+
+def _storage(kind: ImageKind, picture: Picture, wishes: PictureWishes, *, lossless: bool) -> Storage:
+    """`storage`, with chroma subsampled only where the orientation allows it.
+
+    Mirroring an axis of odd length would move chroma by a luma sample, and there is no rotated 4:1:1 format.
+    """
+    turn = picture.metadata.orientation
+    odd = picture.format.width % 2 or picture.format.height % 2
+    like = picture.format.pixel_format
+    across = transposed_format(wishes.pixel_format or like) if swaps_sides(turn) else like
+    if swaps_sides(turn) and wishes.pixel_format is None and across is not None:
+        picture = replace(picture, format=replace(picture.format, pixel_format=across))
+    return storage(
+        kind,
+        picture.format,
+        wanted=wishes.pixel_format,
+        lossless=lossless,
+        subsampled=across is not None and not (turn != 1 and odd),
+    )
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Create `folder` if its parent or grandparent exists; returns the created folders, innermost first."""
+    made = []
+    missing = folder
+    while not missing.exists() and missing != missing.parent:
+        made.append(missing)
+        missing = missing.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return []  # check_destination raises the error
+    return made
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return

@@ -1,0 +1,152 @@
+"""Profiles: options that are often wanted together, by name, in files called `profiles.toml`.
+
+    [anime-1080p]
+    to = "2160p"
+    codec = "libx265"
+    crf = 18
+
+Keys are the arguments of `upscale` and `upscale_all`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from paragon_stream.errors import UsageError
+from paragon_stream.options.folder import FolderOptions
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import Option, options_of
+from paragon_stream.options.output import OutputOptions
+from paragon_stream.options.source import SourceOptions
+
+FILE = "profiles.toml"
+_KINDS = (UpscalerOptions, SourceOptions, OutputOptions, FolderOptions)
+_FILES = ("weights", "add")
+"""Options that may name files: those beside the profiles are found from anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """`options` are arguments of `upscale`, in the form in which it takes them."""
+
+    name: str
+    path: Path
+    options: Mapping[str, Any]
+
+
+def profile_files(folder: Path | None = None) -> tuple[Path, ...]:
+    """Where profiles are looked for: in `folder` (the current one), then in the user's configuration."""
+    user = platformdirs.user_config_path("paragon-stream", appauthor=False)
+    return ((folder or Path()) / FILE, user / FILE)
+
+
+def list_profiles(files: tuple[Path, ...] | None = None) -> list[Profile]:
+    """All profiles, by name; of two with one name, that of the first file. Raises UsageError, which names
+    file, line and key."""
+    found: dict[str, Profile] = {}
+    for path in profile_files() if files is None else files:
+        for profile in _read(path):
+            found.setdefault(profile.name, profile)
+    return sorted(found.values(), key=lambda profile: profile.name)
+
+
+def load_profile(name: str, files: tuple[Path, ...] | None = None) -> Profile:
+    """The profile called `name`. Raises UsageError if there is none, and for a file with a mistake."""
+    places = profile_files() if files is None else files
+    known = {profile.name: profile for profile in list_profiles(places)}
+    if name not in known:
+        listed = f"there are {', '.join(known)}" if known else f"none is in {' or '.join(map(str, places))}"
+        raise UsageError(f"there is no profile {name}{_alike(name, list(known))}; {listed}")
+    return known[name]
+
+
+def _read(path: Path) -> list[Profile]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}") from None
+    options = {name: each for kind in _KINDS for name, each in options_of(kind).items()}
+    made = []
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}, line {_line(text, '', name)}: {name} stands outside of a [profile]")
+        values = {}
+        for key, value in table.items():
+            where = f"{path}, line {_line(text, name, key)}, [{name}]"
+            option = options.get(key)
+            if option is None:
+                raise UsageError(f"{where}: there is no option {key}{_alike(key, list(options))}")
+            values[key] = _found(_checked(option, value, where), key, path.parent)
+        made.append(Profile(name=name, path=path, options=values))
+    return made
+
+
+def _checked(option: Option, value: Any, where: str) -> Any:
+    """`value` in the form that `option` has in Python. Raises UsageError."""
+    accepted = option.type
+    if isinstance(value, dict) and accepted.startswith("Mapping"):
+        return {key: _text(each) for key, each in value.items()}
+    if isinstance(value, list) and ("Sequence" in accepted or accepted == "TrackList"):
+        return value
+    if isinstance(value, bool):
+        if "bool" in accepted:
+            return value
+    elif isinstance(value, int | float) and not isinstance(value, dict):
+        kinds = ("float", "int") if isinstance(value, int) else ("float",)
+        if any(kind in accepted for kind in kinds) or accepted == "TimeLike | None":
+            return value
+        if accepted == "TrackList" and isinstance(value, int):
+            return str(value)
+    elif isinstance(value, str) and ("str" in accepted or accepted in ("TrackList", "TimeLike | None")):
+        if not accepted.startswith(("Mapping", "Sequence")):
+            return value
+        if accepted.startswith("Sequence"):
+            return [value]
+    expected = {"bool": "true or false", "int | None": "a whole number", "float | None": "a number"}
+    wanted = expected.get(accepted, "a table" if accepted.startswith("Mapping") else "a text")
+    raise UsageError(f"{where}: {option.name} takes {wanted}, not {value!r}")
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _found(value: Any, key: str, folder: Path) -> Any:
+    """`value`, with files that lie beside the profiles by their whole paths."""
+    if key not in _FILES:
+        return value
+    if isinstance(value, list):
+        return [_found(each, key, folder) for each in value]
+    beside = folder / str(value)
+    return str(beside) if beside.is_file() else value
+
+
+def _line(text: str, table: str, key: str) -> int:
+    """The line on which `key` of [`table`] stands; 1 if it cannot be found."""
+    current, name = "", r"[\"']?" + re.escape(key) + r"[\"']?"
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*[\"']?([^\]\"']+?)[\"']?\s*\]", line):
+            current = header[1]
+        inside = current == table and re.match(rf"\s*{name}\s*[.=]", line)
+        if inside or current == f"{table}.{key}" or re.match(rf"\s*{re.escape(table)}\.{name}\s*[.=]", line):
+            return number
+    return 1
+
+
+def _alike(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,149 @@
+"""The journal of a folder of results: what became of each file, a line of JSON each time something does.
+
+A line is on the disk before the work goes on. So after a kill or a power cut the next run finds every file
+that was finished, that failed, and the one that was being rendered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from paragon_stream.errors import OutputError
+from paragon_stream.json_text import json_text
+from paragon_stream.media.encode.workdir import lock
+from paragon_stream.media.ffmpeg.errors import reason
+
+NAME = "paragon-stream.journal"
+_VERSION = 1
+
+
+class State(StrEnum):
+    """What became of a file."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What tells a file from what it was. `content` is `fingerprint`'s, "" where it was not taken."""
+
+    size: int
+    mtime_ns: int
+    content: str = ""
+
+    @classmethod
+    def of(cls, path: Path) -> Self | None:
+        """Of the file at `path`, without its content; None if there is none."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return cls(size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+    def same_times(self, other: FileFacts | None) -> bool:
+        """Whether size and time of change are equal."""
+        return other is not None and (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One line. `source` is an absolute path, `destination` one below the folder of the journal."""
+
+    state: State
+    job: str
+    """Names this attempt: the same in "started" and in what ended it."""
+    source: str
+    destination: str
+    time: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+    read: FileFacts | None = None
+    """The source when the attempt began."""
+    written: FileFacts | None = None
+    """The result, where there is one."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What decides the result: `QueueRequest.choices`."""
+    message: str = ""
+    """Why it failed."""
+
+
+class Journal:
+    """The journal in `folder`, held by this process alone until `close`; or use `with`.
+
+    `records` are the last ones of each source, by its absolute path. Raises OutputError if another run holds
+    it, or it cannot be read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self.records: dict[str, Record] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+b")
+        except OSError as error:
+            raise OutputError(f"the journal {self.path} cannot be opened: {reason(error)}") from error
+        try:
+            if not lock(self._file):
+                raise OutputError(f"another run works on {folder} right now (it holds {self.path.name})")
+            self._file.seek(0)
+            text = self._file.read()
+            for line in text.splitlines():
+                self._take(line)
+            if text and not text.endswith(b"\n"):  # what a power cut left of the last line
+                self._file.write(b"\n")
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, OSError):
+                raise OutputError(f"the journal {self.path} cannot be read: {reason(error)}") from error
+            raise
+
+    def write(self, record: Record) -> None:
+        """Add a line, and have it on the disk. Raises OutputError."""
+        self.records[record.source] = record
+        line = json_text({"version": _VERSION, **asdict(record)}, indent=None)
+        try:
+            self._file.write(line.encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(f"the journal {self.path} cannot be written: {reason(error)}") from error
+
+    def close(self) -> None:
+        """Let go of it. An empty one is removed."""
+        empty = not self.records and self.path.exists() and self.path.stat().st_size == 0
+        with contextlib.suppress(OSError):  # said by `write`
+            self._file.close()
+        if empty:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take(self, line: bytes) -> None:
+        """Read a line; half ones, and those of later versions, count as absent."""
+        try:
+            found = json.loads(line)
+            if found.pop("version") != _VERSION:
+                return
+            known = {each.name for each in fields(Record)}
+            values = {name: value for name, value in found.items() if name in known}
+            for name in ("read", "written"):
+                values[name] = values.get(name) and FileFacts(**values[name])
+            record = Record(**{**values, "state": State(found["state"])})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return
+        self.records[record.source] = record

@@ -1,0 +1,57 @@
+"""What can be watched of a run over many files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paragon_stream.queue.files import SourceFile
+from paragon_stream.queue.journal import Record
+from paragon_stream.queue.progress import QueueProgress
+from paragon_stream.queue.results import FileResult, QueueReport
+from paragon_stream.render.plan import RenderPlan
+
+
+@dataclass(eq=False, kw_only=True)
+class QueueItem:
+    """A file that waits or runs. `job` names this attempt; `work` is in source pixels."""
+
+    file: SourceFile
+    target: Path
+    job: str
+    work: float = 0.0
+    number: int = 0
+    count: int = 0
+
+
+class QueueObserver:
+    """Called on the thread that runs the queue; these do nothing. Derive from it what should be watched."""
+
+    def earlier(self, record: Record) -> None:
+        """An attempt of an earlier run, which was killed, turned out to be `record.state`."""
+
+    def planned(self, items: Sequence[QueueItem], renamed: Sequence[QueueItem]) -> None:
+        """These files will be looked at in this order; `renamed` get other names than their own, because
+        several would have had one name. Again when new files come."""
+
+    def started(self, item: QueueItem) -> None:
+        """The file's turn has come."""
+
+    def rendering(self, item: QueueItem, plan: RenderPlan) -> None:
+        """The plan of a video is made."""
+
+    def progress(self, item: QueueItem, progress: QueueProgress) -> None:
+        """A few times a second."""
+
+    def warning(self, item: QueueItem | None, sentence: str) -> None:
+        """About a file, or about the run as a whole."""
+
+    def ended(self, item: QueueItem, result: FileResult) -> None:
+        """Once for each file whose turn has come."""
+
+    def waiting(self) -> None:
+        """With `watch`: nothing is left to do until new files come."""
+
+    def summary(self, report: QueueReport) -> None:
+        """Once, at the end, also of a run that was interrupted or failed."""

@@ -1,0 +1,96 @@
+"""What is asked of a run over many files, and the request of each file in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from paragon_stream.errors import UsageError
+from paragon_stream.media.facts.containers import container_for, is_video_name
+from paragon_stream.media.facts.image_kinds import is_image_name, kind_for
+from paragon_stream.media.facts.source import check_name
+from paragon_stream.options.folder import FolderOptions
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import described, option, part
+from paragon_stream.options.output import OutputOptions, StorageOptions
+from paragon_stream.options.source import SourceOptions
+from paragon_stream.picture_job import PictureWishes
+from paragon_stream.render.request import RenderRequest
+
+_SAME_RESULT = ("overwrite", "resume", "accept_upgrade", "strict", "engine", "threads", "device", "hwaccel")
+"""Options that change no sample and no packet of a result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueRequest(FolderOptions, OutputOptions, SourceOptions, UpscalerOptions):
+    """A run over many files as it is asked for."""
+
+    sources: Sequence[str | Path] = field(
+        kw_only=False, metadata=described("Files, folders, globs, and lists of them: @list.txt.")
+    )
+    destination: str | Path = field(
+        kw_only=False, metadata=described("A folder, FOLDER/*.png for pictures or FOLDER/*.mkv for videos.")
+    )
+    verify: bool = option(False, "Compare every video with its source afterwards.")
+
+    def placed(self) -> Destination:
+        """Where results go. Raises UsageError for a destination that is one file, and for a container that
+        cannot be written."""
+        target = Path(self.destination)
+        check_name(target)
+        container, picture = self.container and f".{self.container.lstrip('.')}", None
+        if container is not None and container != ".y4m":
+            container_for(Path(f"x{container}"))
+        if "*" in target.name:
+            if target.name != f"*{target.suffix}":
+                raise UsageError(f"the destination {target} is no folder and not of the form FOLDER/*.png")
+            if is_video_name(target):
+                container = target.suffix
+            else:
+                kind_for(Path("x" + target.suffix))
+                picture = target.suffix
+            return Destination(folder=target.parent, container=container, picture=picture)
+        if not target.is_dir():
+            if is_image_name(target):
+                raise UsageError(f"{target} is one image, but there may be many to write: give a folder")
+            if is_video_name(target) or str(target) == "-":
+                raise UsageError(
+                    f"{target} is one video, but there may be many to write: give a folder (images become "
+                    "one video by a pattern such as frame_%06d.png)"
+                )
+            if target.exists():
+                raise UsageError(f"{target} is a file: give a folder for the results")
+        return Destination(folder=target, container=container, picture=None)
+
+    def of_video(self, source: Path, destination: Path, *, resume: bool, overwrite: bool) -> RenderRequest:
+        """The request of one video."""
+        names = {each.name for each in fields(RenderRequest)} - {"source", "destination"}
+        chosen = {name: getattr(self, name) for name in names}
+        chosen |= {"resume": resume, "overwrite": overwrite}
+        return RenderRequest(source, destination, **chosen)
+
+    def of_picture(self, *, overwrite: bool, alone: bool) -> PictureWishes:
+        """How pictures are stored. Where there are videos as well (not `alone`), the pixel format and the
+        encoder's options are theirs."""
+        how = part(self, StorageOptions)
+        if not alone:
+            how = replace(how, pix_fmt=None, encoder_options=None)
+        return PictureWishes.of(part(self, UpscalerOptions), how, overwrite=overwrite, strict=self.strict)
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The options that decide what results are, in values that JSON holds, without defaults."""
+        kept = {each.name for each in fields(RenderRequest)} - {"source", "destination", *_SAME_RESULT}
+        facts = self.of_video(Path(), Path(), resume=False, overwrite=False).to_plain()
+        return {name: value for name, value in facts.items() if name in kept}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """`folder`, and the suffixes of results there: of videos and of pictures; None keeps the source's."""
+
+    folder: Path
+    container: str | None
+    picture: str | None

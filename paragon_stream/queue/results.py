@@ -1,0 +1,64 @@
+"""What became of each file of a run, and of the run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from paragon_stream.json_text import json_text
+from paragon_stream.report import ImageResult, Report
+
+
+class Outcome(StrEnum):
+    """What became of one file."""
+
+    FINISHED = "finished"
+    LEFT = "left alone"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileResult:
+    """One file. `error` says why it failed, in a sentence; `render` or `image` is its report."""
+
+    job: str
+    """Names the attempt, in the journal as well."""
+    source: str
+    destination: str
+    outcome: Outcome
+    error: str = ""
+    kind: str = ""
+    """The class of the error."""
+    seconds: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    render: Report | None = None
+    image: ImageResult | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueReport:
+    """A run over many files, as `paragon_stream.upscale_all` returns it and `--report FILE.json` stores."""
+
+    destination: str
+    files: tuple[FileResult, ...]
+    compiled: int
+    """Engines that were compiled for videos: one for each format, size and weights."""
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    warnings: tuple[str, ...] = ()
+    """About the run as a whole."""
+
+    def of(self, outcome: Outcome) -> tuple[FileResult, ...]:
+        """The files that ended so."""
+        return tuple(each for each in self.files if each.outcome is outcome)
+
+    @property
+    def failed(self) -> tuple[FileResult, ...]:
+        return self.of(Outcome.FAILED)
+
+    def to_json(self) -> str:
+        """The report as indented JSON, with a newline at the end."""
+        return json_text(asdict(self)) + "\n"

@@ -1,0 +1,331 @@
+"""`upscale_all()`: many files, one after another, whatever becomes of each."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from paragon_stream import resource_usage
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.errors import EngineError, InputError, OutputError, ParagonError, UsageError
+from paragon_stream.geometry import parse_size
+from paragon_stream.media.facts.fingerprint import fingerprint
+from paragon_stream.options.option import called_with, option, part
+from paragon_stream.queue.files import Found, SourceFile, find_files
+from paragon_stream.queue.journal import FileFacts, Journal, Record, State
+from paragon_stream.queue.observer import QueueItem, QueueObserver
+from paragon_stream.queue.progress import QueueProgress, WorkMeter, survey
+from paragon_stream.queue.request import QueueRequest
+from paragon_stream.queue.results import FileResult, Outcome, QueueReport
+from paragon_stream.queue.standing import Standing, Turn, standing_of
+from paragon_stream.queue.targets import settle_names
+from paragon_stream.queue.watch import POLL, Growth
+from paragon_stream.queue.work import Worker
+from paragon_stream.upscaler import doubts
+
+_SURVEY = 5.0
+"""Seconds that may be spent on looking at all files before the first one runs."""
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueCall(QueueRequest):
+    """The arguments of `upscale_all`."""
+
+    observer: QueueObserver | None = option(None, "What is called while it runs.")
+
+
+@called_with(QueueCall)
+def upscale_all(call: QueueCall) -> QueueReport:
+    """Upscale all files that `sources` mean, videos and pictures, into the folder `destination`.
+
+    Files keep their path below the folder or glob that they were found by, and their suffix, where it can be
+    written; `container` names another one for videos. What was compiled for a format is kept for the next
+    file. A file that fails does not stop the others; a full disk does.
+
+    A journal in the folder says what became of each file. The same call goes on after an interruption, a kill
+    or a power cut: finished files are left alone unless their source was changed, failed ones are tried
+    again, and the interrupted one is gone on with (see `upscale`'s `resume`). With `watch` it does not
+    return; it waits for new files until Ctrl-C, which then is no error.
+
+    Results say of each file what became of it. Raises UsageError for options that mean nothing, InputError
+    where no file is found, CheckpointError for weights, OutputError for a folder that cannot be written or
+    that another run works on, and where the disk is full; KeyboardInterrupt after Ctrl-C.
+    """
+    with _Queue(part(call, QueueRequest), call.observer or QueueObserver()) as queue:
+        return queue.run()
+
+
+class _Queue:
+    def __init__(self, request: QueueRequest, observer: QueueObserver) -> None:
+        self._request, self._observer = request, observer
+        self._usage = resource_usage.Usage()
+        self._where = request.placed()
+        self._choices = request.choices
+        self._check_network()
+        self._results: list[FileResult] = []
+        self._warnings: list[str] = []
+        self._growth, self._meter = Growth(), WorkMeter()
+        found = self._find(may_be_none=request.watch)
+        self._journal = Journal(self._where.folder)
+        try:
+            files = self._growth.settled(found.files) if request.watch else found.files
+            alone = not request.watch and all(file.is_picture for file in files)
+            self._worker = Worker(request, observer, pictures_alone=alone)
+            for sentence in (*doubts(request), *found.passed_over):
+                self._warn(sentence)
+            for record in [each for each in self._journal.records.values() if each.state is State.STARTED]:
+                self._settle_earlier(record)
+            self._items = self._planned(files)
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.close()
+        self._journal.close()
+
+    def run(self) -> QueueReport:
+        """See `upscale_all`."""
+        try:
+            for item in self._waiting():
+                self._deal_with(item)
+        finally:
+            report = self._report()
+            self._observer.summary(report)
+        return report
+
+    def _check_network(self) -> None:
+        """Raise what is wrong with the options of every file at once, before any of them fails by it."""
+        request = self._request
+        request.of_picture(overwrite=False, alone=False)
+        load_weights(
+            request.weights,
+            variant=request.variant,
+            scale=request.scale,
+            alpha=request.alpha,
+            window_size=request.window_size,
+            factor=Fraction(1) if parse_size(request.to) else None,
+        )
+
+    def _find(self, *, may_be_none: bool) -> Found:
+        request = self._request
+        return find_files(
+            request.sources,
+            recursive=request.recursive,
+            leave_out=self._where.folder,
+            may_be_none=may_be_none,
+        )
+
+    def _settle_earlier(self, record: Record) -> None:
+        """The last run was killed while it rendered this: was it complete already?"""
+        there = FileFacts.of(self._where.folder / record.destination)
+        done = there is not None and there.mtime_ns >= 1e9 * record.time
+        state = State.FINISHED if done else State.INTERRUPTED
+        ended = replace(record, state=state, time=time.time(), written=there if done else None)
+        self._journal.write(ended)
+        self._observer.earlier(ended)
+
+    def _planned(self, files: Sequence[SourceFile]) -> list[QueueItem]:
+        """Names and work for `files`, announced. Raises UsageError where results would replace sources."""
+        given = {source: Path(record.destination) for source, record in self._journal.records.items()}
+        names = settle_names(files, self._where, given)
+        work = survey(((file.path, file.is_picture) for file in files), _SURVEY)
+        folder, count = self._where.folder, len(self._results) + len(files)
+        items = [
+            QueueItem(
+                file=file,
+                target=folder / names[file],
+                job=secrets.token_hex(6),
+                work=work[file.path],
+                number=len(self._results) + number,
+                count=count,
+            )
+            for number, file in enumerate(files, 1)
+        ]
+        for item in items:
+            with suppress(OSError):
+                if item.target.samefile(item.file.path):
+                    raise UsageError(f"{folder} is where the sources are: choose another folder")
+        renamed = [item for item in items if names[item.file].stem != item.file.relative.stem]
+        self._meter.total += sum(item.work for item in items)
+        self._observer.planned(items, renamed)
+        return items
+
+    def _waiting(self) -> Iterator[QueueItem]:
+        """Every file whose turn comes; with `watch` without end, but for Ctrl-C while nothing is done."""
+        yield from self._items
+        while self._request.watch:
+            try:
+                self._observer.waiting()
+                self._meter.pause()
+                while not (files := self._growth.settled(self._find(may_be_none=True).files)):
+                    time.sleep(POLL)
+            except KeyboardInterrupt:
+                return
+            self._meter.go_on()
+            yield from self._planned(files)
+
+    def _deal_with(self, item: QueueItem) -> None:
+        """One file, from its turn to its record. Raises KeyboardInterrupt, and OutputError on a full disk."""
+        source = item.file.path
+        before = FileFacts.of(source)
+        standing = standing_of(
+            self._journal.records.get(str(source.absolute())),
+            source,
+            item.target,
+            self._choices,
+            overwrite=self._request.overwrite,
+            resume=self._request.resume,
+        )
+        if standing.turn is Turn.LEAVE:
+            self._end(item, self._result(item, Outcome.LEFT), before, recorded=False)
+            return
+        begin = time.perf_counter()
+        if standing.turn is Turn.REFUSE:
+            refusal = OutputError(standing.why)
+            self._end(item, self._failure(item, refusal, begin), before, recorded=False)
+            return
+        read = before and self._with_content(source, before)
+        stop: OutputError | None = None
+        try:
+            self._record(item, State.STARTED, read)
+            self._observer.started(item)
+            if standing.why:
+                self._observer.warning(item, standing.why)
+            result = self._rendered(item, standing, begin)
+        except KeyboardInterrupt:
+            self._record(item, State.INTERRUPTED, read)
+            interrupted = self._result(item, Outcome.INTERRUPTED, begin)
+            self._results.append(interrupted)
+            self._observer.ended(item, interrupted)
+            raise
+        except Exception as error:
+            result = self._failure(item, error, begin)
+            if not isinstance(error, ParagonError):
+                logger.info("where it happened", exc_info=error)
+            if isinstance(error, EngineError) or not isinstance(error, ParagonError):
+                self._worker.forget_engines()
+            if _is_full(error):
+                stop = OutputError(f"the disk of {self._where.folder} is full: {error}")
+        self._end(item, result, read)
+        if stop is not None:
+            raise stop
+
+    def _rendered(self, item: QueueItem, standing: Standing, begin: float) -> FileResult:
+        def show(progress: QueueProgress, part: float, free: float) -> None:
+            whole, eta = self._meter.now(item.work, part, free)
+            self._observer.progress(item, replace(progress, part=whole, eta=eta))
+
+        made = self._worker.run(item, resume=standing.resume, overwrite=standing.overwrite, show=show)
+        result = self._result(item, Outcome.FAILED if made.error else Outcome.FINISHED, begin)
+        return replace(
+            result,
+            error=made.error,
+            kind="Refuted" if made.error else "",
+            bytes_out=made.bytes_out,
+            render=made.render,
+            image=made.image,
+        )
+
+    def _end(
+        self, item: QueueItem, result: FileResult, read: FileFacts | None, *, recorded: bool = True
+    ) -> None:
+        if recorded:
+            state = State.FINISHED if result.outcome is Outcome.FINISHED else State.FAILED
+            written = FileFacts.of(item.target) if result.bytes_out else None
+            self._record(item, state, read, written, result.error)
+        self._results.append(result)
+        costs = result.outcome is Outcome.FINISHED
+        self._meter.ended(item.work, free=0.0 if costs else item.work)
+        self._growth.done(item.file.path, read)
+        self._observer.ended(item, result)
+
+    def _record(
+        self,
+        item: QueueItem,
+        state: State,
+        read: FileFacts | None,
+        written: FileFacts | None = None,
+        message: str = "",
+    ) -> None:
+        self._journal.write(
+            Record(
+                state=state,
+                job=item.job,
+                source=str(item.file.path.absolute()),
+                destination=item.target.relative_to(self._where.folder).as_posix(),
+                read=read,
+                written=written,
+                options=self._choices,
+                message=message,
+            )
+        )
+
+    def _result(self, item: QueueItem, outcome: Outcome, begin: float | None = None) -> FileResult:
+        facts = FileFacts.of(item.file.path)
+        return FileResult(
+            job=item.job,
+            source=str(item.file.path),
+            destination=str(item.target),
+            outcome=outcome,
+            seconds=0.0 if begin is None else time.perf_counter() - begin,
+            bytes_in=facts.size if facts else 0,
+        )
+
+    def _failure(self, item: QueueItem, error: Exception, begin: float) -> FileResult:
+        kind = type(error).__name__
+        expected = isinstance(error, ParagonError)
+        text = (
+            str(error)
+            if expected
+            else (f"{item.file.path}: internal error, please report it: {kind}: {error}")
+        )
+        return replace(self._result(item, Outcome.FAILED, begin), error=text, kind=kind)
+
+    @staticmethod
+    def _with_content(source: Path, facts: FileFacts) -> FileFacts:
+        try:
+            return replace(facts, content=fingerprint(source))
+        except InputError:  # the render says it
+            return facts
+
+    def _warn(self, sentence: str) -> None:
+        self._warnings.append(sentence)
+        self._observer.warning(None, sentence)
+
+    def _report(self) -> QueueReport:
+        return QueueReport(
+            destination=str(self._where.folder),
+            files=tuple(self._results),
+            compiled=self._worker.compiled,
+            wall_seconds=self._usage.wall_seconds,
+            cpu_seconds=self._usage.cpu_seconds,
+            peak_rss_bytes=resource_usage.peak_rss(),
+            warnings=tuple(self._warnings),
+        )
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

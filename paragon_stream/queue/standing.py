@@ -1,0 +1,84 @@
+"""How each file stands when its turn comes: by the journal, and by what lies where its result belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from paragon_stream.errors import InputError
+from paragon_stream.media.facts.fingerprint import fingerprint
+from paragon_stream.queue.journal import FileFacts, Record, State
+
+
+class Turn(StrEnum):
+    """What is done with a file."""
+
+    RUN = "run"
+    LEAVE = "left alone"
+    REFUSE = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """`resume` and `overwrite` are a render's; `why` says in a sentence what is unusual about it."""
+
+    turn: Turn
+    resume: bool = False
+    overwrite: bool = False
+    why: str = ""
+
+
+def standing_of(
+    record: Record | None,
+    source: Path,
+    target: Path,
+    choices: Mapping[str, Any],
+    *,
+    overwrite: bool,
+    resume: bool,
+) -> Standing:
+    """How the file stands. `record` is the journal's last word on it, `choices` are the options now."""
+    there = FileFacts.of(target)
+    if record is None or record.written is None:
+        if there is not None and resume and not overwrite:
+            return Standing(turn=Turn.LEAVE, why=f"{target} was there already")
+        tried = record is not None and record.options == choices and _is_same_source(record, source)
+        return Standing(turn=Turn.RUN, resume=resume or tried, overwrite=overwrite)
+    same_source, same_choices = _is_same_source(record, source), record.options == choices
+    ours = record.written.same_times(there)
+    if there is None:
+        return Standing(turn=Turn.RUN, overwrite=overwrite, why=f"{target} is gone: it is made again")
+    if record.state is State.FINISHED and same_source and same_choices:
+        if ours or not overwrite:
+            return Standing(turn=Turn.LEAVE)
+        return Standing(turn=Turn.RUN, overwrite=True)
+    if not ours and not overwrite:
+        return Standing(
+            turn=Turn.REFUSE, why=f"{target} was changed since it was made: --overwrite makes it anew"
+        )
+    if not same_source:
+        return Standing(turn=Turn.RUN, overwrite=True, why=f"{source} was changed: {target} is made anew")
+    if not same_choices and not overwrite:
+        names = sorted({*record.options, *choices})
+        other = [name for name in names if record.options.get(name) != choices.get(name)]
+        return Standing(
+            turn=Turn.REFUSE,
+            why=f"{target} was made with a different {', '.join(other)}: --overwrite makes it anew",
+        )
+    return Standing(turn=Turn.RUN, overwrite=True)
+
+
+def _is_same_source(record: Record, source: Path) -> bool:
+    """Whether the source is what it was: by its times, else by its content."""
+    now = FileFacts.of(source)
+    if record.read is None or now is None:
+        return False
+    if record.read.same_times(now):
+        return True
+    try:
+        return bool(record.read.content) and record.read.content == fingerprint(source)
+    except InputError:
+        return False

@@ -1,0 +1,105 @@
+"""What every result is called, settled before anything runs: no two files have one name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paragon_stream.media.facts.containers import is_video_name
+from paragon_stream.media.facts.image_kinds import is_image_name
+from paragon_stream.queue.files import SourceFile
+from paragon_stream.queue.request import Destination
+
+_ROUNDS = 64
+"""Attempts to find names; folders are not nested as deep."""
+
+
+@dataclass(eq=False)
+class _Candidate:
+    """A file on its way to a name."""
+
+    file: SourceFile
+    name: Path
+    suffix: str
+    depth: int = 0
+    """How many folders above the file are in the name."""
+
+    def deepen(self) -> bool:
+        """Put one more folder of the source before the name; False where there is none."""
+        parents = self.file.path.absolute().parent.parts[1:]
+        above = len(parents) - len(self.file.relative.parent.parts) - self.depth
+        if above < 1:
+            return False
+        self.name = Path(parents[above - 1]) / self.name
+        self.depth += 1
+        return True
+
+    def keep_suffix(self) -> bool:
+        """film.avi becomes film.avi.mkv; False where the suffix is the source's own, or was kept already."""
+        wanted = self.file.relative.name + self.suffix
+        if self.file.relative.suffix.lower() == self.suffix.lower() or self.name.name == wanted:
+            return False
+        self.name = self.name.with_name(wanted)
+        return True
+
+    def number(self, number: int) -> None:
+        self.name = self.name.with_name(f"{self.name.stem} ({number}){self.name.suffix}")
+
+
+def settle_names(
+    files: Iterable[SourceFile], destination: Destination, given: Mapping[str, Path]
+) -> dict[SourceFile, Path]:
+    """The path of each file's result below the destination's folder.
+
+    It is the file's relative path, with the suffix of what is written. Files that would have one name (on
+    any system: letters' case does not count) get the folders above them, the source's own suffix, or a
+    number. `given` are the names of earlier runs, by absolute path of the source: they stay.
+    """
+    settled: dict[SourceFile, Path] = {}
+    waiting: list[_Candidate] = []
+    for file in files:
+        suffix = _suffix(file, destination)
+        earlier = given.get(str(file.path.absolute()))
+        if earlier is not None and earlier.suffix.lower() == suffix.lower():
+            settled[file] = earlier
+        else:
+            waiting.append(_Candidate(file, file.relative.with_suffix(suffix), suffix))
+    taken = {_folded(path) for path in given.values()}
+    for _ in range(_ROUNDS):
+        if not _part(waiting, taken):
+            break
+    settled |= {each.file: each.name for each in waiting}
+    return settled
+
+
+def _part(waiting: list[_Candidate], taken: set[str]) -> bool:
+    """Change the names that collide; False if none does."""
+    groups: dict[str, list[_Candidate]] = defaultdict(list)
+    for each in waiting:
+        groups[_folded(each.name)].append(each)
+    changed = False
+    for name, group in groups.items():
+        if len(group) == 1 and name not in taken:
+            continue
+        changed = True
+        in_one_folder = len({each.file.path.absolute().parent for each in group}) == 1
+        attempts = [each.keep_suffix() if in_one_folder else each.deepen() for each in group]
+        if any(attempts):
+            continue
+        for number, each in enumerate(group, 2 if name in taken else 1):
+            if number > 1:
+                each.number(number)
+    return changed
+
+
+def _folded(path: Path) -> str:
+    return path.as_posix().casefold()
+
+
+def _suffix(file: SourceFile, destination: Destination) -> str:
+    own = file.path.suffix
+    if file.is_picture:
+        return destination.picture or (own if is_image_name(file.path) else ".png")
+    return destination.container or (own if is_video_name(file.path) else ".mkv")

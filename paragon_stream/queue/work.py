@@ -1,0 +1,154 @@
+"""One file of a run: a video through a render, a picture through tiles, by engines that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import part
+from paragon_stream.picture_job import upscale_picture
+from paragon_stream.queue.observer import QueueItem, QueueObserver
+from paragon_stream.queue.progress import QueueProgress
+from paragon_stream.queue.request import QueueRequest
+from paragon_stream.render.kept import KeptUpscalers
+from paragon_stream.render.plan import plan_render
+from paragon_stream.render.progress import RenderProgress
+from paragon_stream.render.run import run
+from paragon_stream.report import ImageResult, Report
+from paragon_stream.tiles import PictureUpscaler
+from paragon_stream.verification.verifier import verify
+
+type Show = Callable[[QueueProgress, float, float], None]
+"""Takes progress, the part of the file that is done, and the part of it that cost nothing now."""
+
+_NO_RESUME = (".y4m",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A result under its name. `error` says what a verification found wrong with it."""
+
+    bytes_out: int
+    render: Report | None = None
+    image: ImageResult | None = None
+    error: str = ""
+
+
+class Worker:
+    """Renders file after file. Close it."""
+
+    def __init__(self, request: QueueRequest, observer: QueueObserver, *, pictures_alone: bool) -> None:
+        """With `pictures_alone` there are no videos: all options are for the pictures."""
+        self._request, self._observer, self._alone = request, observer, pictures_alone
+        self._kept = KeptUpscalers()
+        self._pictures = PictureUpscaler(part(request, UpscalerOptions))
+
+    @property
+    def compiled(self) -> int:
+        """Engines that were compiled for videos."""
+        return self._kept.compiled
+
+    def run(self, item: QueueItem, *, resume: bool, overwrite: bool, show: Show) -> Made:
+        """Upscale the file. Raises what `upscale` and `upscale_images` raise; nothing then stands under the
+        target's name but what stood there before."""
+        made = [folder for folder in item.target.parents if not folder.exists()]
+        with suppress(OSError):  # the render says what is wrong
+            item.target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if item.file.is_picture:
+                return self._picture(item, overwrite, show)
+            return self._video(item, resume and item.target.suffix.lower() not in _NO_RESUME, overwrite, show)
+        except BaseException:
+            for folder in made:
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
+            raise
+
+    def forget_engines(self) -> None:
+        """Compile anew for the next file: an engine that failed is not trusted."""
+        self._kept.clear()
+        self._pictures.close()
+
+    def close(self) -> None:
+        self._kept.close()
+        self._pictures.close()
+
+    def _picture(self, item: QueueItem, overwrite: bool, show: Show) -> Made:
+        def on_tile(tile: int, tiles: int) -> None:
+            show(self._progress(item, tile=tile, tiles=tiles), tile / tiles, 0.0)
+
+        wishes = self._request.of_picture(overwrite=overwrite, alone=self._alone)
+        options = part(self._request, UpscalerOptions)
+        result, _ = upscale_picture(self._pictures, options, item.file.path, item.target, wishes, on_tile)
+        for warning in result.warnings:
+            self._observer.warning(item, warning)
+        return Made(bytes_out=result.bytes_out, image=result)
+
+    def _video(self, item: QueueItem, resume: bool, overwrite: bool, show: Show) -> Made:
+        has_begun, free = False, 0.0
+
+        def on_progress(progress: RenderProgress) -> None:
+            nonlocal has_begun, free
+            total = progress.total or 0
+            part_done = min(1.0, progress.frames / total) if total else 0.0
+            if progress.fps > 0:
+                has_begun = True
+            elif not has_begun:
+                free = part_done  # frames of an earlier run
+            show(self._progress(item, render=progress), part_done, free)
+
+        try:
+            report = self._render(item, resume, overwrite, on_progress)
+        except (OutputError, UsageError) as error:
+            if not resume or has_begun or self._request.resume or _from_the_system(error):
+                raise
+            self._observer.warning(item, f"begun anew, because it cannot be gone on with: {error}")
+            report = self._render(item, False, True, on_progress)
+        wrong = ""
+        if self._request.verify:
+            verification = verify(report.source, report.destination, plan=report)
+            if not verification.ok:
+                first = "; ".join(map(str, verification.findings[:3]))
+                wrong = f"{report.destination} is not right ({len(verification.findings)} findings): {first}"
+        return Made(bytes_out=report.bytes_out, render=report, error=wrong)
+
+    def _render(
+        self, item: QueueItem, resume: bool, overwrite: bool, on_progress: Callable[[RenderProgress], None]
+    ) -> Report:
+        request = self._request.of_video(item.file.path, item.target, resume=resume, overwrite=overwrite)
+        plan = plan_render(request)
+        self._observer.rendering(item, plan)
+        return run(
+            plan,
+            kept=self._kept,
+            on_progress=on_progress,
+            on_warning=lambda sentence: self._observer.warning(item, sentence),
+        )
+
+    def _progress(
+        self, item: QueueItem, *, render: RenderProgress | None = None, tile: int = 0, tiles: int = 0
+    ) -> QueueProgress:
+        return QueueProgress(
+            number=item.number,
+            count=item.count,
+            source=item.file.path,
+            destination=item.target,
+            part=0.0,
+            eta=None,
+            render=render,
+            tile=tile,
+            tiles=tiles,
+        )
+
+
+def _from_the_system(error: BaseException | None) -> bool:
+    """Whether the system refused something (a full disk, a lost folder): beginning anew would not help, and
+    would lose what is there."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, ValueError):
+            return True
+        error = error.__cause__
+    return False

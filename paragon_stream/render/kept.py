@@ -1,0 +1,131 @@
+"""Upscalers that stay compiled between the renders of many files: one for each format, weights and size."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from paragon_stream.checkpoint import Weights
+from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
+from paragon_stream.geometry import Placement
+from paragon_stream.runtimes import Flavour, Plane
+from paragon_stream.runtimes.base import DeviceBound
+from paragon_stream.upscaler import Upscaler, UpscalerOptions
+
+_CAPACITY = 4
+"""Upscalers kept, the longest unused given up first. A device holds memory for each."""
+
+
+class OpenUpscaler(Protocol):
+    """What makes an upscaler: `Upscaler.for_format`, or `KeptUpscalers.open`."""
+
+    def __call__(
+        self,
+        source: FrameFormat,
+        options: UpscalerOptions,
+        *,
+        pixel_format: PixelFormat | None = None,
+        color: ColorSpec | None = None,
+        network: tuple[Weights, Placement] | None = None,
+        flavour: Flavour = Flavour.LATENCY,
+    ) -> Upscaler: ...
+
+
+class KeptUpscaler(Upscaler):
+    """One that `close` only puts to rest. `give_up` closes it."""
+
+    _in_use: bool
+    _reruns_before: int
+    _spare: list[tuple[tuple[Plane, ...], tuple[Plane, ...]]]
+    _lent: list[tuple[tuple[Plane, ...], tuple[Plane, ...]]]
+
+    def _open(self, *arguments: Any, **keywords: Any) -> None:
+        self._in_use, self._reruns_before, self._spare, self._lent = True, 0, [], []
+        super()._open(*arguments, **keywords)
+
+    @property
+    def rests(self) -> bool:
+        return not self._in_use
+
+    def wake(self) -> None:
+        """Begin another render."""
+        self._in_use, self._reruns_before = True, super().reruns
+
+    def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
+        """See `Upscaler.allocate`; those of earlier renders first: a device's last as long as its session."""
+        planes = self._spare.pop() if self._spare else super().allocate()
+        self._lent.append(planes)
+        return planes
+
+    @property
+    def reruns(self) -> int:
+        """Of this render."""
+        return super().reruns - self._reruns_before
+
+    def close(self) -> None:
+        self._in_use = False
+        if isinstance(self.session, DeviceBound):
+            self._spare += self._lent
+        self._lent.clear()
+
+    def give_up(self) -> None:
+        super().close()
+
+
+class KeptUpscalers:
+    """The upscalers of many renders, one render after another. Close it, or use `with`."""
+
+    def __init__(self, capacity: int = _CAPACITY) -> None:
+        self._capacity = capacity
+        self._all: OrderedDict[Hashable, KeptUpscaler] = OrderedDict()
+        self.compiled = 0
+        """How many were made."""
+
+    def open(
+        self,
+        source: FrameFormat,
+        options: UpscalerOptions,
+        *,
+        pixel_format: PixelFormat | None = None,
+        color: ColorSpec | None = None,
+        network: tuple[Weights, Placement] | None = None,
+        flavour: Flavour = Flavour.LATENCY,
+    ) -> Upscaler:
+        """`Upscaler.for_format`, or the upscaler that an earlier render with the same arguments closed."""
+        weights, placement = network or (None, None)
+        known = weights and (weights.sha256 or id(weights), weights.spec)
+        key = (known, placement, source, pixel_format, color, options, flavour)
+        found = self._all.get(key)
+        if found is not None and found.rests:
+            self._all.move_to_end(key)
+            found.wake()
+            return found
+        made = KeptUpscaler.for_format(
+            source, options, pixel_format=pixel_format, color=color, network=network, flavour=flavour
+        )
+        self.compiled += 1
+        self._all[key if found is None else (key, id(made))] = made
+        self._trim(self._capacity)
+        return made
+
+    def clear(self) -> None:
+        """Close all that rest: after a failure, none of them is trusted."""
+        self._trim(0)
+
+    def _trim(self, keep: int) -> None:
+        for key in [key for key, each in self._all.items() if each.rests]:
+            if len(self._all) <= keep:
+                return
+            self._all.pop(key).give_up()
+
+    close = clear
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,120 @@
+"""Which files a run over many takes, and what their results are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.queue.files import SourceFile, find_files
+from paragon_stream.queue.request import Destination, QueueRequest
+from paragon_stream.queue.targets import settle_names
+
+
+@pytest.fixture
+def shows(tmp_path: Path) -> Path:
+    folder = tmp_path / "shows"
+    for name in (
+        "a.mkv",
+        "b.AVI",
+        "cover.JPG",
+        "notes.txt",
+        ".hidden.mkv",
+        "old.mkv.paragon/old.mkv",
+        "s1/e1.mkv",
+        "s1/deep/e2.mp4",
+        "out/a.mkv",
+        "odd.gif",
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return folder
+
+
+def relatives(folder: Path, *sources: str | Path, recursive: bool = False) -> list[str]:
+    found = find_files(sources or (folder,), recursive=recursive, leave_out=folder / "out", may_be_none=False)
+    return [file.relative.as_posix() for file in found.files]
+
+
+def test_folders(shows: Path) -> None:
+    assert relatives(shows) == ["a.mkv", "b.AVI", "cover.JPG"]
+    assert relatives(shows, recursive=True) == ["a.mkv", "b.AVI", "cover.JPG", "s1/e1.mkv", "s1/deep/e2.mp4"]
+    said = find_files([shows], recursive=False, leave_out=shows / "out", may_be_none=False).passed_over
+    assert [sentence.split(str(shows))[1] for sentence in said] == [
+        ": odd.gif",
+        ": 1 folder, which --recursive takes",
+    ]
+
+
+def test_globs_lists_and_names(shows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert relatives(shows, f"{shows}/*/*.mkv") == ["s1/e1.mkv"]
+    assert relatives(shows, f"{shows}/**/*.m*") == ["a.mkv", "s1/deep/e2.mp4", "s1/e1.mkv"]
+    listed = shows / "list.txt"
+    listed.write_text(f"# films\ns1/e1.mkv\n\n{shows}/s1/deep/e2.mp4\n*.avi\n".replace("*.avi", "b.*"))
+    assert relatives(shows, f"@{listed}") == ["s1/e1.mkv", "e2.mp4", "b.AVI"]
+    assert relatives(shows, shows / "a.mkv", shows, shows / "gone.mkv") == [
+        *["a.mkv", "b.AVI", "cover.JPG"],
+        "gone.mkv",  # fails when its turn comes, alone
+    ]
+
+
+def test_what_means_no_file_is_refused_at_once(shows: Path) -> None:
+    for source, word in ((shows / "*.webm", "no file is called"), (shows / "empty", "holds no video")):
+        (shows / "empty").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=word):
+            relatives(shows, source)
+    with pytest.raises(InputError, match="list"):
+        relatives(shows, "@gone.txt")
+    with pytest.raises(UsageError, match="address"):
+        relatives(shows, "https://example.org/a.mkv")
+
+
+def named(
+    files: list[tuple[str, str]], container: str | None = None, given: dict[str, Path] | None = None
+) -> list[str]:
+    """The names of (path, relative path)."""
+    sources = [SourceFile(path=Path(path), relative=Path(relative)) for path, relative in files]
+    where = Destination(folder=Path("out"), container=container, picture=None)
+    settled = settle_names(sources, where, given or {})
+    return [settled[source].as_posix() for source in sources]
+
+
+def test_names_stay_and_suffixes_that_can_be_written() -> None:
+    files = [("/a/x.MKV", "x.MKV"), ("/a/s/y.avi", "s/y.avi"), ("/a/p.webp", "p.webp")]
+    assert named(files) == ["x.MKV", "s/y.mkv", "p.webp"]
+    assert named(files, container=".mp4") == ["x.mp4", "s/y.mp4", "p.webp"]
+
+
+def test_names_that_collide_are_kept_apart() -> None:
+    assert named([("/a/x.avi", "x.avi"), ("/a/x.mkv", "x.mkv"), ("/a/x.wmv", "x.wmv")]) == [
+        *["x.avi.mkv", "x.mkv", "x.wmv.mkv"]
+    ]
+    assert named([("/a/s1/e.mkv", "e.mkv"), ("/a/s2/E.mkv", "E.mkv"), ("/b/s2/e.mkv", "e.mkv")]) == [
+        *["s1/e.mkv", "a/s2/E.mkv", "b/s2/e.mkv"]
+    ]
+    assert named([("/x.mkv", "x.mkv"), ("/X.mkv", "X.mkv")]) == ["x.mkv", "X (2).mkv"]
+
+
+def test_names_of_earlier_runs_stay() -> None:
+    given = {"/a/x.avi": Path("x.mkv"), "/gone.mkv": Path("y.mkv")}
+    files = [("/a/x.avi", "x.avi"), ("/a/x.mkv", "x.mkv"), ("/a/y.mkv", "y.mkv")]
+    assert named(files, given=given) == ["x.mkv", "a/x.mkv", "a/y.mkv"]
+
+
+def test_what_a_destination_may_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name, word in (
+        ("out.png", "is one image"),
+        ("out.mkv", "frame_%06d.png"),
+        ("file", "is a file"),
+        ("o*t", "not of the form"),
+        ("*.gif", ".gif"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            QueueRequest(["x"], tmp_path / name).placed()
+    with pytest.raises(UsageError, match="choose one of"):
+        QueueRequest(["x"], tmp_path / "new", container="xyz").placed()
+    assert QueueRequest(["x"], tmp_path / "*.mp4").placed().container == ".mp4"
+    assert QueueRequest(["x"], tmp_path / "*.png").placed().picture == ".png"
