@@ -48,11 +48,11 @@ def color_map(format: FrameFormat) -> ColorMap:
         code_of_black = np.full(3, black)
         to_rgb = np.eye(3) / luma_span
     elif pixels.family is Family.GRAY:
-        from_rgb = luma_span * _luma_weights(format)[None, :]
+        from_rgb = luma_span * luma_weights(format)[None, :]
         code_of_black = np.array([black])
         to_rgb = np.full((3, 1), 1 / luma_span)
     else:
-        luma = _luma_weights(format)
+        luma = luma_weights(format)
         kr, _, kb = luma
         blue_difference = (np.array([0.0, 0.0, 1.0]) - luma) / (2 * (1 - kb))
         red_difference = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - kr))
@@ -63,8 +63,8 @@ def color_map(format: FrameFormat) -> ColorMap:
     return ColorMap(centre, to_rgb, rgb_of_centre, from_rgb, code_of_black)
 
 
-def _luma_weights(format: FrameFormat) -> NDArray[np.float64]:
-    """Kr, Kg, Kb (H.273, equations 39 to 44)."""
+def luma_weights(format: FrameFormat) -> NDArray[np.float64]:
+    """Kr, Kg, Kb (H.273, equations 39 to 44) of YUV or gray."""
     matrix = format.color.matrix
     if matrix in (Matrix.UNSPECIFIED, Matrix.RGB):
         if format.pixel_format.family is Family.GRAY:
@@ -72,6 +72,16 @@ def _luma_weights(format: FrameFormat) -> NDArray[np.float64]:
         else:
             raise FormatError(f"the colour matrix of {format} is not resolved")
     kr, kb = matrix.kr_kb
+    return np.array([kr, 1 - kr - kb, kb])
+
+
+def network_luma(source: FrameFormat, target: FrameFormat) -> NDArray[np.float64]:
+    """Kr, Kg, Kb of the luma that the network makes where chroma is left to a filter: the source's, else the
+    target's; between RGB and RGB BT.601's, which PSNR-Y is measured with."""
+    for format in (source, target):
+        if format.pixel_format.family is not Family.RGB:
+            return luma_weights(format)
+    kr, kb = Matrix.SMPTE170M.kr_kb
     return np.array([kr, 1 - kr - kb, kb])
 
 

@@ -42,13 +42,15 @@ class InputPlane:
     up: Pair[FilterBank]
 
 
+type Mix = tuple[tuple[int, float], ...]
+"""Gains by component of input planes that share a grid: what is added up before it is filtered."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BaseTerm:
-    """`gain · Σ filters` of one input plane; cells of the filters begin at the picture's first sample."""
+    """`Σ filters` of a mix of input planes; cells of the filters begin at the picture's first sample."""
 
-    plane: int
-    """The input plane's component."""
-    gain: float
+    mix: Mix
     filters: tuple[Filter, ...]
 
 
@@ -134,33 +136,33 @@ def output_plane(
     *,
     placement: Placement,
     black: float,
-    plain: bool = False,
+    filtered: NDArray[np.float64] | None = None,
 ) -> OutputPlane:
-    """`mix` is what one code of each of `inputs` is worth in codes of this component; `plain` planes are
-    enlarged by a filter on their own grid, the same in source and target, instead of the base path."""
+    """`mix` is what one code of each of `inputs` is worth in codes of this component by way of the base path,
+    `filtered` by way of the filter of weights that leave chroma to one."""
     factor = _factor(target, component)
     down = _banks(chroma_down, factor, target)
+    filtered = np.zeros_like(mix) if filtered is None else filtered
+    least = 1e-9 * np.abs(mix + filtered).max(initial=0)  # less is 0 but for the matrices' rounding
+    grids: dict[Pair[int], list[int]] = {}
+    for index, plane in enumerate(inputs):
+        grids.setdefault(plane.factor, []).append(index)
     terms = []
-    for plane, gain in zip(inputs, mix, strict=True):
-        if abs(gain) < 1e-9 * np.abs(mix).max():
-            continue  # 0 but for rounding: the colour matrices undo each other
-        if plain:
-            location, factors = target.color.chroma_location, plane.factor
-            rows, columns = (
-                chroma_enlarged(spec.scale, each, position)
-                for each, position in zip(factors, (location.vertical, location.horizontal), strict=True)
+    for of_base, gains in ((True, mix), (False, filtered)):
+        for members in grids.values():
+            parts = tuple(
+                (inputs[index].component, float(gains[index]))
+                for index in members
+                if abs(gains[index]) > least
             )
-            terms.append(BaseTerm(plane=plane.component, gain=float(gain), filters=((1.0, rows, columns),)))
-            continue
-        filters = []
-        for weight, sharpen in ((1 - spec.alpha, IDENTITY), (spec.alpha, HALF_BAND)):
-            if weight:
-                rows, columns = (
-                    up.then(sharpen).then(magic_kernel(spec.scale)).then(to_target)
-                    for up, to_target in zip(plane.up, down, strict=True)
+            if parts:
+                plane = inputs[members[0]]
+                filters = (
+                    _base_filters(plane, down, spec)
+                    if of_base
+                    else _chroma_filters(source, target, plane.factor, factor, spec.scale)
                 )
-                filters.append((weight, rows, columns))
-        terms.append(BaseTerm(plane=plane.component, gain=float(gain), filters=tuple(filters)))
+                terms.append(BaseTerm(mix=parts, filters=filters))
     size = plane_size(
         replace(target, width=source.width * spec.scale, height=source.height * spec.scale), factor
     )
@@ -186,6 +188,36 @@ def output_plane(
         bars=(_bars(placement.rows, factor[0]), _bars(placement.columns, factor[1])),
         black=black,
     )
+
+
+def _base_filters(plane: InputPlane, down: Pair[FilterBank], spec: NetworkSpec) -> tuple[Filter, ...]:
+    """The base path: the plane to the luma grid, enlarged by the MagicKernel, down to the target's grid."""
+    filters = []
+    for weight, sharpen in ((1 - spec.alpha, IDENTITY), (spec.alpha, HALF_BAND)):
+        if weight:
+            rows, columns = (
+                up.then(sharpen).then(magic_kernel(spec.scale)).then(to_target)
+                for up, to_target in zip(plane.up, down, strict=True)
+            )
+            filters.append((weight, rows, columns))
+    return tuple(filters)
+
+
+def _chroma_filters(
+    source: FrameFormat, target: FrameFormat, came: Pair[int], wanted: Pair[int], scale: int
+) -> tuple[Filter, ...]:
+    """The filter that enlarges chroma, from a grid of the source to one of the target (luma samples per
+    sample): on its own grid where both are alike, else by way of the luma grid."""
+    banks = []
+    before, after = source.color.chroma_location, target.color.chroma_location
+    sites = ((before.vertical, after.vertical), (before.horizontal, after.horizontal))
+    for factor, factor_wanted, (place, place_wanted) in zip(came, wanted, sites, strict=True):
+        if factor == factor_wanted and (factor == 1 or place == place_wanted):
+            banks.append(chroma_enlarged(scale, factor, place))
+        else:
+            whole = chroma_enlarged(scale, factor, place, to_luma=True)
+            banks.append(whole.then(chroma_down(factor_wanted, place_wanted)))
+    return ((1.0, banks[0], banks[1]),)
 
 
 def _bars(axis: Axis, factor: int) -> Pair[int]:

@@ -20,9 +20,9 @@ from paragon_stream.checkpoint import NetworkSpec, Variant, Weights
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import FormatError
-from paragon_stream.frame import ColorSpec, Family, FrameFormat, PixelFormat
+from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
-from paragon_stream.framejob.color import check_chroma_location, color_map
+from paragon_stream.framejob.color import ColorMap, check_chroma_location, color_map, network_luma
 from paragon_stream.framejob.components import (
     ALPHA,
     InputPlane,
@@ -91,10 +91,10 @@ class FrameJob:
     alpha: tuple[InputPlane, OutputPlane] | None = None
     """Opacity, where source and target have it: it takes the base path alone, beside the network."""
 
-    def tail(self, lanes: int) -> Tail:
-        """The tail arranged for machines that compute `lanes` output channels at once."""
+    def tail(self, lanes: int, *, sparse: bool = True) -> Tail:
+        """The tail arranged for machines that compute `lanes` output channels at once; see `arrange_tail`."""
         downs = [plane.down for plane in self.outputs]
-        return arrange_tail(self.tail_weight, self.tail_bias, downs, lanes=lanes)
+        return arrange_tail(self.tail_weight, self.tail_bias, downs, lanes=lanes, sparse=sparse)
 
     @property
     def resamples(self) -> bool:
@@ -206,7 +206,9 @@ def build_job(
     source_colors, target_colors = color_map(source), color_map(target)
 
     cell = _cell(source.pixel_format, target.pixel_format, spec)
-    margin = math.ceil(spec.margin / math.lcm(2, *cell)) * math.lcm(2, *cell)
+    whole = math.lcm(2, *cell)
+    seen = max(spec.margin, _filter_reach(source) if spec.filters_chroma else 0)
+    margin = math.ceil(seen / whole) * whole
     padded = _padded(source, margin, cell)
     inputs = tuple(input_plane(source, component, margin, padded) for component in colors(source))
     mix = target_colors.from_rgb @ source_colors.to_rgb
@@ -217,10 +219,10 @@ def build_job(
         tensors = tail_layers(tensors, spec)
         if isinstance(spec, FeatureSpec):  # whose pictures come from the features alone
             based, mix, offsets = (), mix[:, :0], target_colors.code_of_black
-    tail_weight, tail_bias = collapse_tail(tensors, spec.scale, target_colors)
-    plain = spec.filters_chroma and _same_chroma(source, target)
-    if plain:
-        tail_weight[1:], tail_bias[1:] = 0, 0
+    learned, filtered = target_colors, np.zeros_like(mix)
+    if spec.filters_chroma:
+        learned, mix, filtered = _luma_alone(source, target, source_colors, target_colors)
+    tail_weight, tail_bias = collapse_tail(tensors, spec.scale, learned)
     return FrameJob(
         source=source,
         target=target,
@@ -250,7 +252,7 @@ def build_job(
                 spec,
                 placement=placement,
                 black=float(target_colors.code_of_black[component]),
-                plain=plain and component > 0,
+                filtered=filtered[component],
             )
             for component in colors(target)
         ),
@@ -287,15 +289,27 @@ def _alpha(
     return came, made
 
 
-def _same_chroma(source: FrameFormat, target: FrameFormat) -> bool:
-    """Whether U and V of the target are the source's, enlarged: the same grid, matrix and family."""
-    a, b = source.pixel_format, target.pixel_format
-    return (
-        a.family is b.family is Family.YUV
-        and a.subsampling == b.subsampling
-        and source.color.matrix == target.color.matrix
-        and (a.subsampling == (0, 0) or source.color.chroma_location == target.color.chroma_location)
-    )
+def _filter_reach(source: FrameFormat) -> int:
+    """Luma samples on each side that the filter of chroma may see: three samples of its plane and one more,
+    which the plane's spare sample is."""
+    return 3 * max(1 << shift for shift in source.pixel_format.subsampling)
+
+
+def _luma_alone(
+    source: FrameFormat, target: FrameFormat, before: ColorMap, after: ColorMap
+) -> tuple[ColorMap, Doubles, Doubles]:
+    """Weights that leave chroma to a filter: the network's picture gives luma, the filter's all else.
+
+    With L the network's picture and F the filter's, in RGB, and w the luma weights, the result is
+    F + (1, 1, 1)ᵀ wᵀ (L - F). Returns `after` with wᵀ and (1, 1, 1)ᵀ in it, for the network's detail, and
+    what codes of the source are worth in codes of the target by way of the base path and of the filter.
+    """
+    luma = network_luma(source, target)
+    gray = after.from_rgb.sum(axis=1)
+    gray[np.abs(gray) < 1e-9 * np.abs(gray).max()] = 0  # rows of chroma, but for rounding
+    through = np.outer(gray, luma)
+    base = through @ before.to_rgb
+    return replace(after, from_rgb=through), base, after.from_rgb @ before.to_rgb - base
 
 
 def _check(format: FrameFormat) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,10 +41,10 @@ class Detail:
 
 @dataclass(frozen=True, kw_only=True)
 class Tail:
-    """The convolution and where its channels go, one `Detail` per plane."""
+    """The convolution and where its channels go, one `Detail` per plane; None for planes without detail."""
 
     conv: Conv
-    details: tuple[Detail, ...]
+    details: tuple[Detail | None, ...]
 
 
 def collapse_tail(tensors: Tensors, scale: int, colors: ColorMap) -> tuple[Doubles, Doubles]:
@@ -92,22 +92,50 @@ class _Part:
         return self.first[0] + self.weight.shape[3] - 1, self.first[1] + self.weight.shape[4] - 1
 
 
-def arrange_tail(weight: Doubles, bias: Doubles, downs: Sequence[Pair[FilterBank]], *, lanes: int) -> Tail:
+def arrange_tail(
+    weight: Doubles, bias: Doubles, downs: Sequence[Pair[FilterBank]], *, lanes: int, sparse: bool
+) -> Tail:
     """The collapsed tail for planes that are downsampled by `downs` (rows, columns; one pair per component).
+
+    `sparse` leaves out what is zero and computes what is the same for several planes once: where chroma is
+    left to a filter, that of R, G and B.
 
     There are two ways to a subsampled plane: within the convolution, which needs a fifth tap at ×2, or after
     it, from all its HR samples. Which is cheaper depends on how many output channels the machine computes
     at once (`lanes`); the cheaper one is taken.
     """
+    planes = range(len(downs))
+    computed = [i for i in planes if not sparse or has_detail(weight[i], bias[i])] or [0]
+    same = {
+        i: next(k for k in computed if k == i or (sparse and _equal(weight, bias, downs, i, k)))
+        for i in computed
+    }
+    first = [i for i in computed if same[i] == i]
     candidates = []
     for make in (_merged, _afterwards):
         parts = [
-            _whole(weight[i], bias[i]) if _is_identity(banks) else make(weight[i], bias[i], banks)
-            for i, banks in enumerate(downs)
+            _whole(weight[i], bias[i]) if _is_identity(downs[i]) else make(weight[i], bias[i], downs[i])
+            for i in first
         ]
         if all(parts):
             candidates.append(_assemble([part for part in parts if part]))
-    return min(candidates, key=lambda tail: _cost(tail, lanes))
+    tail = min(candidates, key=lambda tail: _cost(tail, lanes))
+    found = dict(zip(first, tail.details, strict=True))
+    return replace(tail, details=tuple(found[same[i]] if i in same else None for i in planes))
+
+
+def has_detail(weight: Doubles, bias: Doubles) -> bool:
+    """Whether the network adds anything to a plane."""
+    return bool(weight.any() or bias.any())
+
+
+def _equal(weight: Doubles, bias: Doubles, downs: Sequence[Pair[FilterBank]], one: int, other: int) -> bool:
+    """Whether two planes get the same detail."""
+    return (
+        downs[one] == downs[other]
+        and np.array_equal(weight[one], weight[other])
+        and np.array_equal(bias[one], bias[other])
+    )
 
 
 def _is_identity(banks: Pair[FilterBank]) -> bool:

@@ -103,8 +103,9 @@ def chroma_up(factor: int, position: Fraction) -> FilterBank:
     return FilterBank(1, tuple(phases))
 
 
-def chroma_enlarged(scale: int, factor: int, position: Fraction) -> FilterBank:
-    """Chroma `scale` times larger on its own grid, for weights that leave chroma to a filter.
+def chroma_enlarged(scale: int, factor: int, position: Fraction, *, to_luma: bool = False) -> FilterBank:
+    """Chroma of `factor`:1 subsampling `scale` times larger, for weights that leave chroma to a filter: on
+    its own grid, or, `to_luma`, on the luma grid.
 
     Lanczos-3, sharpened: k(t) = (1 + 2γ) L(t) - γ (L(t - 1) + L(t + 1)), |t| < 3, at exact positions; weights
     in 256ths that sum to 1. What shrank a picture lowered its high frequencies, which γ gives back in part.
@@ -112,10 +113,10 @@ def chroma_enlarged(scale: int, factor: int, position: Fraction) -> FilterBank:
     (`benchmarks/colours.py`).
     """
     offset = siting_offset(position, factor)
-    shift = Fraction(scale - 1) * ((offset + Fraction(1, 2)) / factor - Fraction(1, 2))
     phases = []
-    for p in range(scale):
-        place = (p - shift + Fraction(1, 2)) / scale - Fraction(1, 2)
+    for p in range(scale * factor if to_luma else scale):
+        luma = p if to_luma else p * factor + offset  # of the enlarged picture
+        place = ((luma + Fraction(1, 2)) / scale - Fraction(1, 2) - offset) / factor
         near = range(math.floor(place) - 2, math.floor(place) + 4)
         weights = [_sharp_lanczos(float(place - k)) for k in near]
         whole = [round(256 * weight / sum(weights)) for weight in weights]

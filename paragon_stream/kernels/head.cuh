@@ -107,6 +107,8 @@ struct Column {
     int out_pitch, last_y;
     int detail;  // index into the warp's cells
     bool pads;   // also writes the sample of the pixel that carries nothing
+    const u8* mixed[G::MIXES ? SOURCE_COMPONENTS : 1];  // the planes of all components, where filters mix them
+    int mixed_pitches[G::MIXES ? SOURCE_COMPONENTS : 1];
     float kept[G::FILTERS][G::ROW_TAPS];  // rows of the source that the next sample needs, filtered
 };
 
@@ -140,6 +142,13 @@ DEVICE void start_column(Column<G>& column, RowFilter<G>& filter, int component,
         column.out_pitch = frame.out_pitches[target_array(c)];
         column.last_y = (frame.height * SCALE + G::FACTOR_Y - 1) / G::FACTOR_Y - 1;
     }
+    if (G::MIXES) {
+#pragma unroll
+        for (int c = 0; c < SOURCE_COMPONENTS; ++c) {
+            column.mixed[c] = frame.planes[source_array(c)] + source_offset(c) * sizeof(SourceSample);
+            column.mixed_pitches[c] = frame.pitches[source_array(c)];
+        }
+    }
 #pragma unroll
     for (int f = 0; f < G::FILTERS; ++f) {
 #pragma unroll
@@ -151,21 +160,47 @@ DEVICE void start_column(Column<G>& column, RowFilter<G>& filter, int component,
     column.pads = TARGET_PADDING >= 0 && component == 0;
 }
 
-// The base path's horizontal filters at this column, over a row of the source.
+DEVICE int sample_at(const u8* samples) { return *reinterpret_cast<const SourceSample*>(samples) >> SOURCE_SHIFT; }
+
+// The base path's horizontal filters at this column, over a row of the source. Components that are mixed have one
+// grid and one stride.
 template <class G>
 DEVICE void filter_row(float (&result)[G::FILTERS], const Column<G>& column, const RowFilter<G>& filter, int row) {
-    const unsigned start = clamp_index(row, column.last_row) * column.pitch;
-    int sums[G::FILTERS];
+    const int at = clamp_index(row, column.last_row);
+    const unsigned start = at * column.pitch;
+    if constexpr (G::MIXES) {
 #pragma unroll
-    for (int f = 0; f < G::FILTERS; ++f) sums[f] = 0;
+        for (int f = 0; f < G::FILTERS; ++f) result[f] = 0.f;
 #pragma unroll
-    for (int k = 0; k < G::COLUMN_TAPS; ++k) {
-        int code = *reinterpret_cast<const SourceSample*>(column.plane + (start + column.offsets[k])) >> SOURCE_SHIFT;
+        for (int k = 0; k < G::COLUMN_TAPS; ++k) {
+            const float own = static_cast<float>(sample_at(column.plane + (start + column.offsets[k])));
+            float codes[SOURCE_COMPONENTS];
 #pragma unroll
-        for (int f = 0; f < G::FILTERS; ++f) sums[f] += code * filter.weights[f][k];
+            for (int c = 0; c < SOURCE_COMPONENTS; ++c) {
+                const unsigned place = at * column.mixed_pitches[c] + column.offsets[k];
+                codes[c] = static_cast<float>(sample_at(column.mixed[c] + place));
+            }
+#pragma unroll
+            for (int f = 0; f < G::FILTERS; ++f) {
+                float mixed = G::own(f) * own;
+#pragma unroll
+                for (int c = 0; c < SOURCE_COMPONENTS; ++c) mixed += G::shared(f, c) * codes[c];
+                result[f] += mixed * static_cast<float>(filter.weights[f][k]);
+            }
+        }
+    } else {
+        int sums[G::FILTERS];
+#pragma unroll
+        for (int f = 0; f < G::FILTERS; ++f) sums[f] = 0;
+#pragma unroll
+        for (int k = 0; k < G::COLUMN_TAPS; ++k) {
+            const int code = sample_at(column.plane + (start + column.offsets[k]));
+#pragma unroll
+            for (int f = 0; f < G::FILTERS; ++f) sums[f] += code * filter.weights[f][k];
+        }
+#pragma unroll
+        for (int f = 0; f < G::FILTERS; ++f) result[f] = static_cast<float>(sums[f]);
     }
-#pragma unroll
-    for (int f = 0; f < G::FILTERS; ++f) result[f] = static_cast<float>(sums[f]);
 }
 
 template <class G>

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 
-ABI = 2
+ABI = 3
 """`PARAGON_ABI`: a library of another number is not loaded."""
 
 
@@ -36,7 +36,14 @@ class Input(Structure):
 
 
 class Term(Structure):
-    _fields_ = (("input", c_int32), ("unused", c_int32), ("rows", Bank), ("columns", Bank))
+    _fields_ = (
+        ("inputs", c_int32),
+        ("input", c_int32 * 3),
+        ("gain", c_float * 3),
+        ("unused", c_int32),
+        ("rows", Bank),
+        ("columns", Bank),
+    )
 
 
 class Tail(Structure):
@@ -62,6 +69,7 @@ class Output(Structure):
         ("channel", c_int32),
         ("cell", c_int32 * 2),
         ("lead", c_int32 * 2),
+        ("step", c_int32 * 2),
         ("unused", c_int32),
         ("term", POINTER(Term)),
     )

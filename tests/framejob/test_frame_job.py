@@ -6,6 +6,7 @@ And so within one of each other, wherever the engines round another way.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,6 +182,29 @@ def test_other_target_formats(source: str, target: str) -> None:
     color = None
     if layout.family is not original.pixel_format.family:
         color = frame_format(target, 21 * scale, 18 * scale).color
+    job = build_job(network, original, pixel_format=layout, color=color)
+    assert_exact(network, job, noise(original))
+
+
+@pytest.mark.parametrize("variant", ["realtime", "stream"])
+@pytest.mark.parametrize(
+    ("source", "target", "scale"),
+    [
+        ("yuv420p", "yuv420p", 2), ("yuv422p10le", "yuv422p10le", 3), ("yuv420p", "yuv444p", 2),
+        ("yuv444p", "yuv420p", 3), ("yuv420p", "rgb24", 2), ("yuv410p", "rgb24", 2), ("rgb24", "rgb24", 2),
+        ("gbrap", "gbrp10le", 4), ("bgr0", "nv12", 2), ("gbrp", "gray", 2), ("gray", "yuv420p", 2),
+        ("gray", "rgb24", 3),
+    ],
+)  # fmt: skip
+def test_chroma_by_a_filter(variant: str, source: str, target: str, scale: int) -> None:
+    """Weights that leave chroma to a filter, wherever it comes from and goes to."""
+    alpha = 0.3 if variant == "realtime" else 0.0
+    plain = weights(variant, scale, alpha)
+    network = replace(plain, spec=replace(plain.spec, filters_chroma=True))
+    original, layout = frame_format(source, 19, 14), pixel_format(target)
+    color = None
+    if layout.family is not original.pixel_format.family:
+        color = frame_format(target, 19 * scale, 14 * scale).color
     job = build_job(network, original, pixel_format=layout, color=color)
     assert_exact(network, job, noise(original))
 

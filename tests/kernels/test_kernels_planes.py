@@ -54,9 +54,10 @@ def test_formats(name: str, width: int, height: int, scale: int, alpha: float) -
     assert_close(network, build_job(network, frame_format(name, width, height)))
 
 
-@pytest.mark.parametrize("name", ["yuv420p", "yuv444p"])
+@pytest.mark.parametrize("name", ["yuv420p", "yuv444p", "rgb24", "gbrp10le"])
 def test_chroma_by_a_filter(name: str) -> None:
-    """Weights that leave chroma to it: longer filters than the base path's, another than luma's."""
+    """Weights that leave chroma to it: longer filters than the base path's, another than luma's; in RGB they
+    see mixtures of components."""
     network = replace(weights(), spec=replace(weights().spec, filters_chroma=True))
     assert_close(network, build_job(network, frame_format(name, 30, 18)))
 

@@ -17,7 +17,7 @@ from network_reference import Picture, magic_kernel, network
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant, Weights
-from paragon_stream.frame import ColorRange, Family, FrameFormat, Layout
+from paragon_stream.frame import ColorRange, Family, FrameFormat, Layout, Matrix
 from paragon_stream.framejob.taps import chroma_enlarged
 from paragon_stream.geometry import Axis, Placement
 
@@ -47,6 +47,10 @@ def reference_frame(
     gray = _to_rgb(source, middle)[:, 0, 0]  # frame jobs centre their codes, so 0 is the middle code
     picture = Picture(margin, margin, source.height, source.width, gray) if weights.spec.window else None
     big = network(weights, _to_rgb(source, grid), strength=strength, picture=picture)
+    if weights.spec.filters_chroma:
+        plain = _to_rgb(source, _filtered_grid(source, components, scale, margin, big.shape[1:]))
+        luma = _network_luma(source, target)
+        big = plain + np.tensordot(luma, big - plain, axes=1)
     large = replace(target, width=source.width * scale, height=source.height * scale)
     colors = _from_rgb(large, big)
     if target.pixel_format.has_alpha:
@@ -65,11 +69,46 @@ def reference_frame(
 
 
 def _same_chroma(source: FrameFormat, target: FrameFormat) -> bool:
+    """Whether chroma stays on its grid and of its meaning."""
     facts = [
         (f.pixel_format.family, f.pixel_format.subsampling, f.color.matrix, f.color.chroma_location)
         for f in (source, target)
     ]
     return facts[0] == facts[1] and source.pixel_format.family is Family.YUV
+
+
+def _network_luma(source: FrameFormat, target: FrameFormat) -> Array:
+    """Weights of the luma that is the network's: the source's, else the target's, else BT.601's."""
+    kinds = [f for f in (source, target) if f.pixel_format.family is not Family.RGB]
+    if not kinds:
+        return np.array([0.299, 0.587, 0.114])
+    matrix = kinds[0].color.matrix
+    kr, kb = (0.2126, 0.0722) if matrix in (Matrix.UNSPECIFIED, Matrix.RGB) else matrix.kr_kb
+    return np.array([kr, 1 - kr - kb, kb])
+
+
+def _filtered_grid(
+    format: FrameFormat, components: dict[int, Array], scale: int, margin: int, size: tuple[int, ...]
+) -> dict[int, Array]:
+    """Components on the enlarged luma grid, by the filter of chroma, `scale` · `margin` samples of replicated
+    edge around the picture and as much more as `size` asks for."""
+    result = {}
+    for component, plane in components.items():
+        chroma = component in (1, 2) and format.pixel_format.family is Family.YUV
+        for axis, (factor, offset) in enumerate(_offsets(format)):
+            factor, offset = (factor, offset) if chroma else (1, Fraction(0))
+            bank = chroma_enlarged(
+                scale, factor, offset / (factor - 1) if factor > 1 else Fraction(0), to_luma=True
+            )
+            plane = np.moveaxis(plane, axis, 0)
+            out = np.zeros((size[axis], *plane.shape[1:]))
+            for n in range(size[axis]):
+                cell, phase = divmod(n - scale * margin, scale * factor)
+                for k, weight in bank.phases[phase].items():
+                    out[n] += float(weight) * plane[min(max(cell + k, 0), len(plane) - 1)]
+            plane = np.moveaxis(out, 0, axis)
+        result[component] = plane
+    return result
 
 
 def _filtered(format: FrameFormat, plane: Array, scale: int) -> Array:

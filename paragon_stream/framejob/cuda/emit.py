@@ -41,7 +41,7 @@ def emit_cuda(
     from row to row, by array) say otherwise. Raises EngineError for jobs that the kernels cannot do.
     """
     _check(job)
-    tail = job.tail(TILE)
+    tail = job.tail(TILE, sparse=False)
     passes = tail_passes(job, tail)
     inputs = _layouts(job.source, input_pitches)
     outputs = _layouts(job.target, output_pitches)
@@ -103,6 +103,7 @@ class _Grid:
             max(
                 (plane.size[axis] - 1 + detail.lead[axis]) // detail.block[axis] + 1
                 for plane, detail in zip(job.outputs, tail.details, strict=True)
+                if detail is not None
             )
             for axis in (0, 1)
         )

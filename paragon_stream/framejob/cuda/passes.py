@@ -7,8 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from paragon_stream.errors import EngineError
-from paragon_stream.framejob.components import OutputPlane
+from paragon_stream.framejob.components import BaseTerm, Filter, OutputPlane
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Detail, Tail
 from paragon_stream.framejob.taps import FilterBank
@@ -20,7 +22,24 @@ _ROOM = 210
 """Registers of a thread, of 255, for what `_pass` counts; addresses and the like take the others. With it no
 kernel spills on any architecture: tests/kernels/test_nvrtc.py, benchmarks/gpu/kernels.py."""
 
-type Member = tuple[OutputPlane, Detail]
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A plane of the target, where its detail is, and what its filters see.
+
+    Filter f sees `own[f]` times the source's component of the same number and `shared[f]`, by component of
+    the source; with no `shared`, that component alone, and `own` is its gain.
+    """
+
+    plane: OutputPlane
+    detail: Detail
+    filters: tuple[Filter, ...]
+    own: tuple[float, ...]
+    shared: tuple[tuple[float, ...], ...]
+
+    @property
+    def mixes(self) -> bool:
+        return bool(self.shared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +82,47 @@ def _price(passes: tuple[Pass, ...]) -> tuple[int, ...]:
 
 
 def _members(job: FrameJob, tail: Tail) -> list[Member]:
-    members = list(zip(job.outputs, tail.details, strict=True))
-    for plane, detail in members:
+    members = []
+    for plane, detail in zip(job.outputs, tail.details, strict=True):
+        assert detail is not None  # dense tails have all
         if detail.down is not None:
             raise EngineError(
                 f"the cuda engine cannot make {job.target.pixel_format.name} at ×{job.scale}: "
                 "chroma samples do not fit the network's cells; take another pixel format or engine openvino"
             )
-        if len(plane.base) != 1 or plane.base[0].plane != plane.component:
-            raise EngineError(
-                f"the cuda engine cannot turn {job.source.pixel_format.name} into "
-                f"{job.target.pixel_format.name} of other colour; keep the family or take engine openvino"
-            )
+        members.append(_member(job, plane, detail))
     return members
+
+
+def _member(job: FrameJob, plane: OutputPlane, detail: Detail) -> Member:
+    filters = tuple(each for term in plane.base for each in term.filters)
+    component = plane.component
+    if len(plane.base) == 1 and [c for c, _ in plane.base[0].mix] == [component]:
+        gain = plane.base[0].mix[0][1]
+        return Member(plane=plane, detail=detail, filters=filters, own=(gain,) * len(filters), shared=())
+    if not filters or any(each.factor != (1, 1) for each in (*job.inputs, *job.outputs)):
+        raise EngineError(
+            f"the cuda engine cannot turn {job.source.pixel_format.name} into "
+            f"{job.target.pixel_format.name} of other colour; keep the family or take engine openvino"
+        )
+    own: list[float] = []
+    shared: list[tuple[float, ...]] = []
+    for index, term in enumerate(plane.base):
+        gains = _gains(job, term)
+        common = list(gains)
+        for other in job.outputs:  # any other plane says what all have of this one's component
+            if other.component != component and index < len(other.base):
+                common[component] = _gains(job, other.base[index])[component]
+                break
+        own += [gains[component] - common[component]] * len(term.filters)
+        shared += [tuple(common)] * len(term.filters)
+    return Member(plane=plane, detail=detail, filters=filters, own=tuple(own), shared=tuple(shared))
+
+
+def _gains(job: FrameJob, term: BaseTerm) -> list[float]:
+    """By component of the source."""
+    mix = dict(term.mix)
+    return [mix.get(plane.component, 0.0) for plane in job.inputs]
 
 
 def _pass(members: list[Member], tail: Tail) -> Pass:
@@ -85,8 +132,8 @@ def _pass(members: list[Member], tail: Tail) -> Pass:
             groups[-1].append(member)
         else:
             groups.append([member])
-    first = members[0][1].channels[0] // TILE
-    tiles = math.ceil(members[-1][1].channels[1] / TILE) - first
+    first = members[0].detail.channels[0] // TILE
+    tiles = math.ceil(members[-1].detail.channels[1] / TILE) - first
     _, features, rows, columns = tail.conv.weight.shape
     # Of a tile, lanes hold 4 sums for each row, and for each tap and 16 features 4 halves.
     sums, taps = tiles * rows * 4, tiles * rows * features // 16 * 2  # those of one column
@@ -103,14 +150,15 @@ def _pass(members: list[Member], tail: Tail) -> Pass:
 
 def _column_registers(group: list[Member]) -> int:
     """For a lane's columns of samples: where the source's are, filters, what they make of a few rows."""
-    plane, detail = group[0]
-    filters = plane.base[0].filters
-    across = 16 * detail.block[1]  # columns of a plane that a warp has
+    first = group[0]
+    filters = first.filters
+    across = 16 * first.detail.block[1]  # columns of a plane that a warp has
     columns, phases = math.ceil(len(group) * across / 32), len(filters[0][2].phases)
     row_taps = joint_reach([rows for _, rows, _ in filters])[1]
     column_taps = joint_reach([columns for *_, columns in filters])[1]
     weights = column_taps * len(filters) * (columns if 32 % phases or across % phases else 1)
-    return columns * (len(filters) * row_taps + column_taps + 4) + weights
+    places = 4 + 3 * len(first.shared[0] if first.mixes else ())
+    return columns * (len(filters) * row_taps + column_taps + places) + weights
 
 
 def joint_reach(banks: Sequence[FilterBank]) -> tuple[int, int]:
@@ -120,11 +168,14 @@ def joint_reach(banks: Sequence[FilterBank]) -> tuple[int, int]:
 
 
 def _alike(one: Member, other: Member) -> bool:
-    (a, first), (b, second) = one, other
+    a, b = one.plane, other.plane
+    first, second = one.detail, other.detail
     return (
         a.factor == b.factor
         and (first.block, first.lead) == (second.block, second.lead)
         and math.isclose(a.offset, b.offset)
-        and math.isclose(a.base[0].gain, b.base[0].gain)
-        and a.base[0].filters == b.base[0].filters
+        and one.filters == other.filters
+        and len(one.shared) == len(other.shared)
+        and np.allclose(one.own, other.own, rtol=1e-9, atol=1e-12)
+        and np.allclose(one.shared, other.shared, rtol=1e-9, atol=1e-12)
     )

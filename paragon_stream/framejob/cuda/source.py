@@ -13,7 +13,7 @@ import numpy as np
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.components import BaseTerm, InputPlane
+from paragon_stream.framejob.components import InputPlane
 from paragon_stream.framejob.cuda.passes import TILE, Member, Pass, joint_reach
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Tail
@@ -185,9 +185,9 @@ def _chroma_up(inputs: tuple[InputPlane, ...]) -> list[str]:
 
 
 def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: int) -> list[str]:
-    plane, detail = members[0]
-    term = plane.base[0]
-    rows, columns = [rows for _, rows, _ in term.filters], [columns for *_, columns in term.filters]
+    first = members[0]
+    plane, detail, filters = first.plane, first.detail, first.filters
+    rows, columns = [rows for _, rows, _ in filters], [columns for *_, columns in filters]
     unit = _unit(columns)
     (first_row, row_taps), (first_column, column_taps) = joint_reach(rows), joint_reach(columns)
     facts = {
@@ -200,7 +200,7 @@ def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: in
         "LEAD_X": detail.lead[1],
         "FACTOR_Y": plane.factor[0],
         "FACTOR_X": plane.factor[1],
-        "FILTERS": len(term.filters),
+        "FILTERS": len(filters),
         "PHASES_Y": len(rows[0].phases),
         "PHASES_X": len(columns[0].phases),
         "STEP_X": columns[0].step,
@@ -209,28 +209,51 @@ def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: in
         "FIRST_COLUMN": first_column,
         "COLUMN_TAPS": column_taps,
     }
-    if rows[0].step != 1:
+    if any((bank.step, len(bank.phases)) != (1, facts["PHASES_Y"]) for bank in rows):
         raise EngineError(f"the cuda engine has no filter for {job.source} to {job.target}")
     if job.source.pixel_format.peak * unit >= 1 << 31:
         raise EngineError("the cuda engine's base path has no room for these filters at this depth")
     # Rounded, so that one text serves all matrices: what colour adds is 0 but for the last bits.
-    offset = round(plane.offset - _level(term) * job.centre, 6) + 0.0
+    offset = round(plane.offset - _level(first) * job.centre, 6) + 0.0
 
     def row_weight(f: int, phase: int, k: int) -> str:
-        tap = term.gain * term.filters[f][0] * rows[f].phases[phase].get(first_row + k, Fraction(0)) / unit
-        return _float(tap)
+        gain = 1.0 if first.mixes else first.own[f]
+        return _float(gain * filters[f][0] * rows[f].phases[phase].get(first_row + k, Fraction(0)) / unit)
 
     def column_weight(f: int, phase: int, k: int) -> str:
         return str(int(columns[f].phases[phase].get(first_column + k, Fraction(0)) * unit))
 
+    mixes = zip(*first.shared, strict=True) if first.mixes else ()
+    own = first.own if first.mixes else ()
     return [
         f"struct {name} {{",
         *(f"    static constexpr int {key} = {value};" for key, value in facts.items()),
+        f"    static constexpr bool MIXES = {_truth(first.mixes)};",
         f"    static constexpr float OFFSET = {_float(offset)};",
-        *_table("float", "row_weight", facts["PHASES_Y"], row_taps, len(term.filters), row_weight),
-        *_table("int", "column_weight", facts["PHASES_X"], column_taps, len(term.filters), column_weight),
+        *_table("float", "row_weight", facts["PHASES_Y"], row_taps, len(filters), row_weight),
+        *_table("int", "column_weight", facts["PHASES_X"], column_taps, len(filters), column_weight),
+        *_mixing(own, list(mixes)),
         "};",
     ]
+
+
+def _mixing(own: Sequence[float], shared: Sequence[Sequence[float]]) -> list[str]:
+    """What filter f sees of the component that is made, and, by component of the source, what all planes
+    share."""
+    if not own:
+        return []
+    return [
+        f"    DEVICE_METHOD static float own(int f) {{ return {_choice('f', own)}; }}",
+        "    DEVICE_METHOD static float shared(int f, int c) {",
+        *(f"        if (c == {c}) return {_choice('f', values)};" for c, values in enumerate(shared)),
+        "        return 0;",
+        "    }",
+    ]
+
+
+def _choice(selector: str, values: Sequence[float]) -> str:
+    *others, last = map(_float, values)
+    return " : ".join([*(f"{selector} == {i} ? {value}" for i, value in enumerate(others)), last])
 
 
 def _table(
@@ -246,9 +269,10 @@ def _table(
     return [*lines, "        return 0;", "    }"]
 
 
-def _level(term: BaseTerm) -> float:
-    """What the base path makes of a constant 1: its gain, as all filters keep constants."""
-    return term.gain * sum(
-        weight * float(sum(rows.phases[0].values())) * float(sum(columns.phases[0].values()))
-        for weight, rows, columns in term.filters
+def _level(member: Member) -> float:
+    """What the base path makes of a constant 1 in all components: its gain, as all filters keep constants."""
+    gains = [own + (sum(member.shared[f]) if member.mixes else 0.0) for f, own in enumerate(member.own)]
+    return sum(
+        gain * weight * float(sum(rows.phases[0].values())) * float(sum(columns.phases[0].values()))
+        for gain, (weight, rows, columns) in zip(gains, member.filters, strict=True)
     )

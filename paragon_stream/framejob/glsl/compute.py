@@ -14,7 +14,7 @@ from paragon_stream.framejob.conv import Conv, Doubles, double
 from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.glsl.literals import matrix, number, vector
 from paragon_stream.framejob.glsl.network import ShaderNetwork
-from paragon_stream.framejob.glsl.program import Pass, sample_type, source_value
+from paragon_stream.framejob.glsl.program import Pass, base_type, sample_type, source_value
 from paragon_stream.framejob.glsl.stream import stream_block
 from paragon_stream.framejob.glsl.tiles import (
     SIDE,
@@ -178,14 +178,14 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
     """Detail and base path of scale² samples a thread."""
     scale, reach, channels = network.scale, network.reach, network.channels
     side, base_side = SIDE + 2 * reach, SIDE + 2
-    kind = sample_type(network)
-    text = begin([f"shared V4 x[4][{side**2}];", f"shared {kind} b[{base_side**2}];"], side)
+    kind, base_kind = sample_type(network), base_type(network)
+    text = begin([f"shared V4 x[4][{side**2}];", f"shared {base_kind} b[{base_side**2}];"], side)
     text += each_of_tile(base_side, _low_pass(network, base_side))
     samples = list(np.ndindex(scale, scale))
     for r, q in samples:
         bias = network.tail_bias[r, q]
-        value = number(bias[0]) if channels == 1 else f"vec3({','.join(map(number, bias))})"
-        text += indented(1, [f"{kind} y{r}{q} = {value};"])
+        value = number(bias[0]) if len(bias) == 1 else f"vec3({','.join(map(number, bias))})"
+        text += indented(1, [f"{kind} y{r}{q} = {kind}({value});"])
     for first in range(0, network.features // 4, 4):
         if first:
             text += indented(1, ["barrier();"])
@@ -200,7 +200,9 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
                 weights = network.tail[r, q, :, 4 * first : 4 * first + 16, y, x]
                 if weights.any():
                     text += indented(1, [f"y{r}{q} += {kind}({_dots(weights, place)});"])
-    text += indented(1, _enlarge(network, kind, base_side))
+    text += indented(1, _enlarge(network, base_kind, base_side))
+    if network.chroma_phases is not None:
+        text += indented(1, _chroma(network.chroma_phases))
     text += indented(1, [f"ivec2 q = ivec2(gl_GlobalInvocationID.xy) * {scale};"])
     for r, q in samples:
         value = f"clamp(y{r}{q}, 0., 1.), 0., 0., 1." if channels == 1 else f"y{r}{q}, 1."
@@ -227,16 +229,37 @@ def _dots(weights: Doubles, place: str) -> str:
     )
 
 
+def _chroma(phases: Doubles) -> list[str]:
+    """Add the chroma that a filter makes to y…: along rows, then rows together. Read from the texture: what
+    it reaches has no room in shared memory."""
+    scale, taps = phases.shape
+    lines = ["ivec2 at_source = ivec2(gl_GlobalInvocationID.xy);", "vec3 c;"]
+    lines += [f"vec3 g{q};" for q in range(scale)]
+    for row in range(taps):
+        lines += [f"g{q} = vec3(0.);" for q in range(scale)]
+        for column in range(taps):
+            used = [q for q in range(scale) if phases[q, column]]
+            if used:
+                lines.append(f"c = CHROMA(at_source + ivec2({column - taps // 2}, {row - taps // 2}));")
+                lines += [f"g{q} += {number(phases[q, column], 9)} * c;" for q in used]
+        lines += [
+            f"y{r}{q} += {number(phases[r, row], 9)} * g{q};"
+            for r, q in np.ndindex(scale, scale)
+            if phases[r, row]
+        ]
+    return lines
+
+
 def _low_pass(network: ShaderNetwork, side: int) -> list[str]:
-    """b[i]: the source, low-passed as the base path needs it, for pixel i of the tile."""
+    """b[i]: what the base path enlarges, low-passed as it needs it, for pixel i of the tile."""
     lines = [f"ivec2 p = corner + ivec2(i % {side}, i / {side}) - 1;"]
     if network.low_pass is None:
-        return [*lines, "b[i] = SOURCE(p);"]
-    kind = sample_type(network)
+        return [*lines, "b[i] = BASE(p);"]
+    kind = base_type(network)
     lines.append(f"{kind} v = {kind}(0.);")
     for y, x in np.argwhere(network.low_pass):
         weight = number(network.low_pass[y, x], 9)
-        lines.append(f"v += {weight} * SOURCE(p + ivec2({x - 3}, {y - 3}));")
+        lines.append(f"v += {weight} * BASE(p + ivec2({x - 3}, {y - 3}));")
     return [*lines, "b[i] = v;"]
 
 

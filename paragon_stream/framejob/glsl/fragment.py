@@ -17,7 +17,7 @@ from paragon_stream.framejob.conv import Doubles, double
 from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.glsl.literals import matrix, number, vector
 from paragon_stream.framejob.glsl.network import ShaderNetwork
-from paragon_stream.framejob.glsl.program import Pass, sample_type, source_value
+from paragon_stream.framejob.glsl.program import Pass, base_type, sample_type, source_value
 
 type Branch = Callable[[int], list[str]]
 """The lines that compute `r`, the channels 4k … 4k + 3 of the pixel `p`."""
@@ -115,7 +115,7 @@ def _tiles(groups: int) -> tuple[int, int]:
 def _samples(network: ShaderNetwork) -> list[tuple[int, int, int]]:
     """(row, column, channel) of the tail's outputs, four to a tile."""
     scale = network.scale
-    return [(r, q, c) for r in range(scale) for q in range(scale) for c in range(network.channels)]
+    return [(r, q, c) for r in range(scale) for q in range(scale) for c in range(network.details)]
 
 
 def _readers(names: tuple[str, ...]) -> str:
@@ -227,11 +227,13 @@ def _last(network: ShaderNetwork, hook_name: str) -> Pass:
     lines.append(f"{kind} r = {kind}(0.);")
     for row, column in np.ndindex(3, 3):
         lines.append(f"r += y[{row}] * x[{column}] * low(p + ivec2({column - 1}, {row - 1}));")
-    lines.append(f"int n = (s.y * {scale} + s.x) * {network.channels};")
-    groups = math.ceil(scale**2 * network.channels / 4)
+    if network.chroma_phases is not None:
+        lines += _chroma(network.chroma_phases)
+    lines.append(f"int n = (s.y * {scale} + s.x) * {network.details};")
+    groups = math.ceil(scale**2 * network.details / 4)
     across, down = _tiles(groups)
-    for c in range(network.channels):
-        name = "r" if network.channels == 1 else f"r.{'rgb'[c]}"
+    for c in range(network.details):
+        name = "r" if network.details == 1 else f"r.{'rgb'[c]}"
         lines.append(f"{name} += float(PARAGON_TAIL_at(p, (n + {c}) / 4, {across}, {down})[(n + {c}) % 4]);")
     lines.append(
         "return vec4(clamp(r, 0., 1.), 0., 0., 1.);"
@@ -245,16 +247,34 @@ def _last(network: ShaderNetwork, hook_name: str) -> Pass:
         saves=None,
         texels=(scale, scale),
         margin=0,
-        body=f"{_readers(('PARAGON_TAIL',))}{_low(network, kind)}vec4 hook() {{\n{body}}}\n",
+        body=f"{_readers(('PARAGON_TAIL',))}{_low(network, base_type(network))}vec4 hook() {{\n{body}}}\n",
     )
 
 
+def _chroma(phases: Doubles) -> list[str]:
+    """Add the chroma that a filter makes to `r`."""
+    scale, taps = phases.shape
+    lines = [f"float cx[{taps}], cy[{taps}];"]
+    for axis in "xy":
+        for phase, weights in enumerate(phases):
+            choice = f"if (s.{axis} == {phase}) " if phase + 1 < scale else ""
+            values = " ".join(f"c{axis}[{k}] = {number(each, 9)};" for k, each in enumerate(weights))
+            lines.append(f"{'else ' if phase else ''}{choice}{{ {values} }}")
+    return [
+        *lines,
+        f"for (int i = 0; i < {taps}; i++) {{",
+        f"    for (int j = 0; j < {taps}; j++) "
+        f"r += cy[i] * cx[j] * CHROMA(p + ivec2(j - {taps // 2}, i - {taps // 2}));",
+        "}",
+    ]
+
+
 def _low(network: ShaderNetwork, kind: str) -> str:
-    """The source as the base path enlarges it."""
+    """What the base path enlarges."""
     if network.low_pass is None:
-        return "#define low(p) SOURCE(p)\n"
+        return "#define low(p) BASE(p)\n"
     terms = " + ".join(
-        f"{number(network.low_pass[y, x], 9)} * SOURCE(p + ivec2({x - 3}, {y - 3}))"
+        f"{number(network.low_pass[y, x], 9)} * BASE(p + ivec2({x - 3}, {y - 3}))"
         for y, x in np.argwhere(network.low_pass)
     )
     return f"{kind} low(ivec2 p) {{ return {terms}; }}\n"

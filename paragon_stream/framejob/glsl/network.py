@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,11 @@ from paragon_stream.checkpoint import Variant, Weights, at_strength
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format
+from paragon_stream.framejob.color import network_luma
 from paragon_stream.framejob.conv import Conv, Doubles
 from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob, build_job
-from paragon_stream.framejob.taps import HALF_BAND, magic_kernel
+from paragon_stream.framejob.taps import HALF_BAND, FilterBank, chroma_enlarged, magic_kernel
 
 _PEAK = 255.0
 _CENTRE = 128.0
@@ -37,12 +39,17 @@ class Hook(StrEnum):
 class ShaderNetwork:
     """Folded arrays for samples v of 0…1, which the network sees as (255·v - 128) / 128.
 
-    `channels` is 1 or 3. `mid` is None where the tail has taken it in. `tail` holds, for the `scale`² samples
-    of a source pixel, taps on the features around it: (scale, scale, channels, features, taps, taps), the
-    first tap at `tail_first` (rows and columns alike) from the pixel; `tail_bias` (scale, scale, channels).
+    `channels` of a sample are 1 or 3, `details` those of what the network adds: 1 where all channels get the
+    same. `mid` is None where the tail has taken it in. `tail` holds, for the `scale`² samples of a source
+    pixel, taps on the features around it: (scale, scale, details, features, taps, taps), the first tap at
+    `tail_first` (rows and columns alike) from the pixel; `tail_bias` (scale, scale, details).
     `low_pass` stands in front of the base path's enlargement (a square of taps, None where it does nothing);
     `phases` is that enlargement: for every sample along an axis the weights of the source samples at -1, 0
     and 1.
+
+    Where chroma is left to a filter, `luma` are the weights of R, G and B that make the luma which the base
+    path enlarges, and `chroma_phases` (scale, 7), for the source samples at -3 … 3, enlarge what the samples
+    have beside it. Else both are None.
     """
 
     hook: Hook
@@ -57,9 +64,15 @@ class ShaderNetwork:
     tail_bias: Doubles
     low_pass: Doubles | None
     phases: Doubles
+    luma: Doubles | None
+    chroma_phases: Doubles | None
 
     @property
     def channels(self) -> int:
+        return 1 if self.hook is Hook.LUMA else 3
+
+    @property
+    def details(self) -> int:
         return int(self.tail.shape[2])
 
     @property
@@ -86,7 +99,8 @@ def shader_network(
     if strength is not None or spec.conditioned:
         weights = at_strength(weights, strength or 0.0)
     job = _job(weights, hook, full_range)
-    mid, tail, first, bias = _tail(job)
+    filters = hook is Hook.RGB and spec.filters_chroma
+    mid, tail, first, bias = _tail(job, details=1 if filters else len(job.outputs))
     return ShaderNetwork(
         hook=hook,
         scale=job.scale,
@@ -99,7 +113,9 @@ def shader_network(
         tail_first=first,
         tail_bias=bias / _PEAK,
         low_pass=_low_pass(spec.alpha),
-        phases=_phases(job.scale),
+        phases=_phases(magic_kernel(job.scale), 1),
+        luma=network_luma(job.source, job.target) if filters else None,
+        chroma_phases=_phases(chroma_enlarged(job.scale, 1, Fraction(0)), 3) if filters else None,
     )
 
 
@@ -123,20 +139,19 @@ def _on_units(job: FrameJob) -> Conv:
     return Conv(weight=job.first.weight * np.float32(UNIT), bias=job.first.bias, pads=job.first.pads)
 
 
-def _tail(job: FrameJob) -> tuple[Conv | None, Doubles, int, Doubles]:
-    """conv_mid, the tail, its first tap, its bias.
+def _tail(job: FrameJob, *, details: int) -> tuple[Conv | None, Doubles, int, Doubles]:
+    """conv_mid, the tail for the first `details` components, its first tap, its bias.
 
     There is nothing between conv_mid and the tail, so they can be one convolution of 6×6 taps; where that has
     fewer multiplications (luma at ×2: 2304 instead of 3328), it is.
     """
     scale, features = job.scale, job.spec.features
-    components = len(job.tail_weight)
     mid = job.mid.weight.astype(np.float64)
     # On the job's shifted grid, sample r of a pixel is row (r + 1) mod scale of cell (r + 1) div scale.
     cells = [divmod(r + 1, scale) for r in range(scale)]
-    taps, first = job.tail_weight, -2
-    bias = job.tail_bias
-    merged = 36 * scale**2 * components < 9 * features + 16 * scale**2 * components
+    taps, first = job.tail_weight[:details], -2
+    bias = job.tail_bias[:details]
+    merged = 36 * scale**2 * details < 9 * features + 16 * scale**2 * details
     if merged:
         whole = np.zeros((*taps.shape[:4], 6, 6))
         for y, x in np.ndindex(3, 3):
@@ -144,8 +159,8 @@ def _tail(job: FrameJob) -> tuple[Conv | None, Doubles, int, Doubles]:
         bias = bias + np.einsum("orqfyx,f->orq", taps, job.mid.bias.astype(np.float64))
         taps, first = whole, -3
     side = taps.shape[-1] + 1
-    tail = np.zeros((scale, scale, components, features, side, side))
-    tail_bias = np.zeros((scale, scale, components))
+    tail = np.zeros((scale, scale, details, features, side, side))
+    tail_bias = np.zeros((scale, scale, details))
     for r, q in np.ndindex(scale, scale):
         (cell_y, row), (cell_x, column) = cells[r], cells[q]
         size = taps.shape[-1]
@@ -165,9 +180,8 @@ def _low_pass(alpha: float) -> Doubles | None:
     return whole
 
 
-def _phases(scale: int) -> NDArray[np.float64]:
-    """(scale, 3): the weights of the source samples at -1, 0 and 1."""
-    bank = magic_kernel(scale)
+def _phases(bank: FilterBank, reach: int) -> NDArray[np.float64]:
+    """(scale, 2·reach + 1): the weights of the source samples at -reach … reach."""
     low, high = bank.reach
-    assert low >= -1 and high <= 1 and math.isclose(sum(map(float, bank.phases[0].values())), 1)
-    return np.array([[float(taps.get(k, 0)) for k in (-1, 0, 1)] for taps in bank.phases])
+    assert low >= -reach and high <= reach and math.isclose(sum(map(float, bank.phases[0].values())), 1)
+    return np.array([[float(taps.get(k, 0)) for k in range(-reach, reach + 1)] for taps in bank.phases])

@@ -45,10 +45,23 @@ def common_text(network: ShaderNetwork, hook_name: str, *, half: bool) -> str:
         f"{_shared_halves(half) if network.variant == Variant.STREAM else ''}"
         f"#define SOURCE(p) {hook_name}_tex((vec2(p) + .5) * {hook_name}_pt)"
         f".{'x' if network.channels == 1 else 'rgb'}\n"
+        f"{_base_macros(network)}"
         "V4 gelu(V4 x) {\n"
         f"    V4 t = clamp(x, V4(-{limit}), V4({limit})), s = t * t;\n"
         f"    return x / (V4(1.) + exp2(-t * (V4({a}) + s * (V4({b}) + s * V4({c})))));\n"
         "}\n"
+    )
+
+
+def _base_macros(network: ShaderNetwork) -> str:
+    """BASE: what the base path enlarges of a sample; CHROMA: what a filter does, if there is one."""
+    if network.luma is None:
+        return "#define BASE(p) SOURCE(p)\n"
+    luma = f"vec3({','.join(number(each, 9) for each in network.luma)})"
+    return (
+        f"#define BASE(p) dot(SOURCE(p), {luma})\n"
+        f"vec3 chroma(vec3 v) {{ return v - dot(v, {luma}); }}\n"
+        "#define CHROMA(p) chroma(SOURCE(p))\n"
     )
 
 
@@ -66,6 +79,11 @@ def _shared_halves(half: bool) -> str:
 def sample_type(network: ShaderNetwork) -> str:
     """Of a sample of the source or the result."""
     return "float" if network.channels == 1 else "vec3"
+
+
+def base_type(network: ShaderNetwork) -> str:
+    """Of what the base path enlarges."""
+    return "float" if network.luma is not None else sample_type(network)
 
 
 def source_value(place: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.tail import PlaneTail, plane_tail
 from paragon_stream.framejob.native.weights import Packing, block_weights, dense_constant, packed
+from paragon_stream.framejob.tail import Pair, has_detail
 from paragon_stream.framejob.taps import FilterBank
 from paragon_stream.native import abi
 
@@ -74,6 +76,15 @@ def emit_native(job: FrameJob, packing: Packing) -> NativeProgram:
     return _Emitter(job, packing).emit()
 
 
+def _plain_cell(scale: int, factor: Pair[int]) -> tuple[Pair[int], Pair[int]]:
+    """Of planes without detail: samples of a cell and source pixels of it."""
+    shares = [Fraction(scale, each) for each in factor]
+    return (
+        (shares[0].numerator, shares[1].numerator),
+        (shares[0].denominator, shares[1].denominator),
+    )
+
+
 class _Emitter:
     """One emission: collects what the structures point at."""
 
@@ -90,6 +101,7 @@ class _Emitter:
         tails = {
             component: plane_tail(job.tail_weight[index], job.tail_bias[index], job.outputs[index].down)
             for index, component in enumerate(components)
+            if index == 0 or has_detail(job.tail_weight[index], job.tail_bias[index])
         }
         blocks, missing = self._blocks()
         missing = dense_constant(job.mid, missing)
@@ -98,11 +110,17 @@ class _Emitter:
             groups.setdefault(tail.window, []).append(component)
         made, places = [], {}
         for number, members in enumerate(groups.values()):
-            channel = 0
+            channel, computed = 0, []
             for component in members:
-                places[component] = (number, channel)
-                channel += tails[component].bias.size
-            made.append(self._tail([tails[component] for component in members], missing))
+                tail = tails[component]
+                like = next((each for each in computed if tails[each].same(tail)), None)
+                if like is None:
+                    places[component] = (number, channel)
+                    channel += tail.bias.size
+                    computed.append(component)
+                else:
+                    places[component] = places[like]
+            made.append(self._tail([tails[component] for component in computed], missing))
         reach = tuple(
             tuple(max(tail.reach[side][axis] for tail in tails.values()) for side in (0, 1))
             for axis in (0, 1)
@@ -186,14 +204,17 @@ class _Emitter:
         order = [each.component for each in self._inputs]
         terms = [
             abi.Term(
-                input=order.index(term.plane),
+                inputs=len(term.mix),
+                input=(ctypes.c_int32 * 3)(*(order.index(component) for component, _ in term.mix)),
+                gain=(ctypes.c_float * 3)(*(gain for _, gain in term.mix)),
                 rows=self._bank(rows),
-                columns=self._bank(columns, weight * term.gain),
+                columns=self._bank(columns, weight),
             )
             for term in plane.base
             for weight, rows, columns in term.filters
         ]
         group, channel = place or (-1, 0)
+        cell, step = (tail.bias.shape, tail.step) if tail else _plain_cell(job.scale, plane.factor)
         return abi.Output(
             rows=plane.size[0],
             columns=plane.size[1],
@@ -202,8 +223,9 @@ class _Emitter:
             terms=len(terms),
             tail=group,
             channel=channel,
-            cell=tail.bias.shape if tail else (job.scale, job.scale),
+            cell=cell,
             lead=tail.lead if tail else (0, 0),
+            step=step,
             term=self._array(abi.Term, terms),
         )
 

@@ -42,6 +42,14 @@ class PlaneTail:
         """What planes must agree in to be computed together."""
         return self.first, self.taps, self.step
 
+    def same(self, other: PlaneTail) -> bool:
+        """Whether both planes get the same detail."""
+        return (
+            (self.window, self.lead) == (other.window, other.lead)
+            and np.array_equal(self.weight, other.weight)
+            and np.array_equal(self.bias, other.bias)
+        )
+
     @property
     def reach(self) -> Pair[Pair[int]]:
         """Source pixels (before, after) that samples of whole cells depend on, per axis."""

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.components import ALPHA, BaseTerm, InputPlane, OutputPlane
+from paragon_stream.framejob.components import ALPHA, BaseTerm, InputPlane, Mix, OutputPlane
 from paragon_stream.framejob.conv import Conv
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.onnx.body import Region, add_step
@@ -89,12 +89,13 @@ def emit_onnx(job: FrameJob, *, lanes: int = 16, types: GraphTypes = PLAIN) -> o
         for component, plane in job.all_inputs.items()
     }
     packed, details = _details(graph, job, padded, types, lanes)
+    base = _Base(graph, job, padded)
     finished = {
-        plane.component: _finish(graph, job, plane, detail, padded)
+        plane.component: _finish(graph, job, plane, detail, base)
         for plane, detail in zip(job.outputs, details, strict=True)
     }
     if job.alpha:
-        finished[ALPHA] = _finish(graph, job, job.alpha[1], "", padded)
+        finished[ALPHA] = _finish(graph, job, job.alpha[1], "", base)
     _write_components(graph, job, finished, types)
     if types.guard:
         _guard(graph, packed)
@@ -164,8 +165,8 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
 def _details(
     graph: OnnxGraph, job: FrameJob, padded: dict[int, str], types: GraphTypes, lanes: int
 ) -> tuple[str, list[str]]:
-    """What the network adds to every plane, [1, 1, h, w] at the target's size; before them, the last map of
-    the network."""
+    """What the network adds to every plane, [1, 1, h, w] at the target's size, "" where nothing; before them,
+    the last map of the network."""
     first, planes = _planes(graph, job, padded)
     x = graph.conv(planes, first, "first")
     region = Region(job.margin, job.margin, job.source.height, job.source.width, job.padded)
@@ -185,13 +186,14 @@ def _details(
             ]
     tail = job.tail(lanes)
     packed = graph.conv(x, tail.conv, "tail")
-    details = [
-        _detail(graph, job, packed, plane, detail)
-        for plane, detail in zip(job.outputs, tail.details, strict=True)
-    ]
+    made: dict[int, str] = {}  # planes that get the same detail share the object
+    for plane, detail in zip(job.outputs, tail.details, strict=True):
+        if detail is not None and id(detail) not in made:
+            made[id(detail)] = _detail(graph, job, packed, plane, detail)
+    details = [made[id(detail)] if detail else "" for detail in tail.details]
     if job.older is not None and job.older.analyse is not None:
         gain = older.gain(planes, _on_planes(job.older.analyse, graph, job))
-        details = [graph.node("Mul", [detail, gain]) for detail in details]
+        details = [graph.node("Mul", [detail, gain]) if detail else "" for detail in details]
     return packed, details
 
 
@@ -254,11 +256,15 @@ def _detail(graph: OnnxGraph, job: FrameJob, packed: str, plane: OutputPlane, de
     return graph.widened(value)
 
 
-def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, padded: dict[int, str]) -> str:
-    """Detail (`value`, "" for alpha) plus base, brought to the target's size, as code values."""
+def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, base: _Base) -> str:
+    """Detail (`value`, "" where there is none) plus base, brought to the target's size, as code values."""
     for term in plane.base:  # none where chroma is made from gray
-        part = _base(graph, job, plane, term, padded[term.plane])
+        part = base.enlarged(term, plane.size)
         value = graph.add(value, part) if value else part
+    if not value:
+        value = graph.node(
+            "Expand", [graph.constant([[[[0.0]]]]), graph.constant([1, 1, *plane.size], np.int64)]
+        )
     for axis, resampling in zip((2, 3), plane.resampling, strict=True):
         if not resampling.is_identity:
             value = _resample(graph, value, resampling.table(), axis)
@@ -280,17 +286,45 @@ def _resample(graph: OnnxGraph, value: str, table: Table, axis: int) -> str:
     return total
 
 
-def _base(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, term: BaseTerm, value: str) -> str:
-    """One input plane resampled to the target's size, in centred codes of the target."""
-    (top, _), (left, _) = job.all_inputs[term.plane].pad
-    total = ""
-    for weight, rows, columns in term.filters:
-        cells = (-(-plane.size[0] // len(rows.phases)), -(-plane.size[1] // len(columns.phases)))
-        part = _filter(graph, value, (rows, columns), first=(top, left), cells=cells, gain=weight * term.gain)
-        if (cells[0] * len(rows.phases), cells[1] * len(columns.phases)) != plane.size:
-            part = graph.slice(part, [0, 0], plane.size, [2, 3])
-        total = graph.add(total, part) if total else part
-    return total
+class _Base:
+    """The base path of a graph; what several planes of the target share is computed once."""
+
+    def __init__(self, graph: OnnxGraph, job: FrameJob, padded: dict[int, str]) -> None:
+        self._graph = graph
+        self._job = job
+        self._padded = padded
+        self._mixed: dict[Mix, str] = {}
+        self._made: list[tuple[BaseTerm, Pair[int], str]] = []
+
+    def enlarged(self, term: BaseTerm, size: Pair[int]) -> str:
+        """`term` at the target's size, in centred codes of the target."""
+        for known, its_size, value in self._made:
+            if (known, its_size) == (term, size):
+                return value
+        value, gain = self._source(term.mix)
+        graph = self._graph
+        (top, _), (left, _) = self._job.all_inputs[term.mix[0][0]].pad
+        total = ""
+        for weight, rows, columns in term.filters:
+            cells = (-(-size[0] // len(rows.phases)), -(-size[1] // len(columns.phases)))
+            part = _filter(graph, value, (rows, columns), first=(top, left), cells=cells, gain=weight * gain)
+            if (cells[0] * len(rows.phases), cells[1] * len(columns.phases)) != size:
+                part = graph.slice(part, [0, 0], size, [2, 3])
+            total = graph.add(total, part) if total else part
+        self._made.append((term, size, total))
+        return total
+
+    def _source(self, mix: Mix) -> tuple[str, float]:
+        """The padded plane that is filtered, and the gain that is still to come."""
+        if len(mix) == 1:
+            return self._padded[mix[0][0]], mix[0][1]
+        if mix not in self._mixed:
+            total = ""
+            for component, gain in mix:
+                part = self._graph.scale(self._padded[component], gain)
+                total = self._graph.add(total, part) if total else part
+            self._mixed[mix] = total
+        return self._mixed[mix], 1.0
 
 
 def _filter(

@@ -134,7 +134,7 @@ def check_wgsl(job: FrameJob) -> None:
     for pixels in (job.source.pixel_format, job.target.pixel_format):
         if pixels.floating or pixels.has_alpha or -1 in pixels.order:
             raise EngineError(f"the engine webgpu has no text for {pixels.name}; take engine openvino")
-    if any(detail.down is not None for detail in job.tail(_LANES).details):
+    if any(detail and detail.down is not None for detail in job.tail(_LANES).details):
         raise EngineError(
             f"the engine webgpu cannot make {job.target.pixel_format.name} at ×{job.scale}: chroma samples "
             "do not fit the network's cells; take another pixel format or engine openvino"
@@ -153,6 +153,7 @@ class _Maps:
             max(
                 (plane.size[axis] - 1 + detail.lead[axis]) // detail.block[axis] + 1
                 for plane, detail in zip(job.outputs, tail.details, strict=True)
+                if detail is not None
             )
             for axis in (0, 1)
         )

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.components import InputPlane, OutputPlane
+from paragon_stream.framejob.components import InputPlane, Mix, OutputPlane
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Detail
 from paragon_stream.framejob.taps import FilterBank
@@ -72,7 +72,9 @@ def _choice(axis: str, bank: FilterBank, name: str) -> str:
     return text + "    }\n"
 
 
-def target_text(job: FrameJob, details: Sequence[Detail], array: int, tables: dict[int, list[int]]) -> str:
+def target_text(
+    job: FrameJob, details: Sequence[Detail | None], array: int, tables: dict[int, list[int]]
+) -> str:
     """The entry point that writes array `array` of the target: detail from `cells`, base path, rounding.
 
     `tables` gives for every component where the tables of its base terms begin in `weights` (single floats).
@@ -120,18 +122,11 @@ fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
     )
 
 
-def _component(plane: OutputPlane, detail: Detail, tables: list[int]) -> str:
+def _component(plane: OutputPlane, detail: Detail | None, tables: list[int]) -> str:
     """`made_c(y, x)`: the unrounded code of the component."""
-    c, (lead_y, lead_x), (block_y, block_x) = plane.component, detail.lead, detail.block
-    text = f"""
-fn made_{c}(y: i32, x: i32) -> f32 {{
-    let cell_y = (y + {lead_y}) / {block_y};
-    let cell_x = (x + {lead_x}) / {block_x};
-    let channel = {detail.channels[0]} + (y + {lead_y} - cell_y * {block_y}) * {block_x}
-        + x + {lead_x} - cell_x * {block_x};
-    let pair = parted(cells[((channel >> 1u) * s.cell_rows + cell_y) * s.cell_columns + cell_x]);
-    var v = select(pair.x, pair.y, (channel & 1) == 1) * UNIT + {plane.offset!r};
-"""
+    text = f"\nfn made_{plane.component}(y: i32, x: i32) -> f32 {{\n"
+    text += _detail(detail) if detail is not None else "    var v = 0.0;\n"
+    text += f"    v += {plane.offset!r};\n"
     for term, begin in zip(plane.base, tables, strict=True):
         table, (first_y, first_x), (step_y, step_x) = base_table(term)
         phases_y, phases_x, taps_y, taps_x = table.shape
@@ -142,14 +137,34 @@ fn made_{c}(y: i32, x: i32) -> f32 {{
         var n = {begin}u + u32(phase) * {taps_y * taps_x}u;
         for (var k = 0; k < {taps_y}; k += 1) {{
             for (var l = 0; l < {taps_x}; l += 1) {{
-                let source = raw_{term.plane}(j_y * {step_y} + {first_y} + k, j_x * {step_x} + {first_x} + l);
-                v += weights[n] * source;
+                let at_y = j_y * {step_y} + {first_y} + k;
+                let at_x = j_x * {step_x} + {first_x} + l;
+                v += weights[n] * ({_mixed(term.mix)});
                 n += 1u;
             }}
         }}
     }}
 """
     return text + "    return v;\n}\n"
+
+
+def _detail(detail: Detail) -> str:
+    """`v`: the sample's detail, out of its cell."""
+    (lead_y, lead_x), (block_y, block_x) = detail.lead, detail.block
+    return f"""    let cell_y = (y + {lead_y}) / {block_y};
+    let cell_x = (x + {lead_x}) / {block_x};
+    let channel = {detail.channels[0]} + (y + {lead_y} - cell_y * {block_y}) * {block_x}
+        + x + {lead_x} - cell_x * {block_x};
+    let pair = parted(cells[((channel >> 1u) * s.cell_rows + cell_y) * s.cell_columns + cell_x]);
+    var v = select(pair.x, pair.y, (channel & 1) == 1) * UNIT;
+"""
+
+
+def _mixed(mix: Mix) -> str:
+    """The sample at (at_y, at_x) of what a term filters; the gain of a single plane is in its table."""
+    if len(mix) == 1:
+        return f"raw_{mix[0][0]}(at_y, at_x)"
+    return " + ".join(f"{gain!r} * raw_{component}(at_y, at_x)" for component, gain in mix)
 
 
 def _places(format: FrameFormat) -> dict[int, tuple[int, int, int]]:

@@ -58,15 +58,16 @@ def matrix(weights: Doubles) -> Doubles:
 
 
 def base_table(term: BaseTerm) -> tuple[NDArray[np.float32], tuple[int, int], tuple[int, int]]:
-    """The term's filters as one: weights (phases down, across, taps down, across);
-    and, both for (down, across), the first tap's offset and the step from cell to cell."""
+    """The term's filters as one: weights (phases down, across, taps down, across), with the gain of a single
+    plane; and, both for (down, across), the first tap's offset and the step from cell to cell."""
     rows, first_row, step_y = _joint([rows for _, rows, _ in term.filters])
     columns, first_column, step_x = _joint([columns for *_, columns in term.filters])
     total = sum(
         weight * np.einsum("ak,bl->abkl", down, across)
         for (weight, *_), down, across in zip(term.filters, rows, columns, strict=True)
     )
-    table: NDArray[np.float32] = (term.gain * np.asarray(total)).astype(np.float32)
+    gain = term.mix[0][1] if len(term.mix) == 1 else 1.0
+    table: NDArray[np.float32] = (gain * np.asarray(total)).astype(np.float32)
     return table, (first_row, first_column), (step_y, step_x)
 
 

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define PARAGON_ABI 2
+#define PARAGON_ABI 3
 
 #if defined(_WIN32)
 #define EXPORTED __declspec(dllexport)
@@ -35,9 +35,11 @@ typedef struct {
     Bank rows, columns;
 } Input;
 
-// What the base path makes of one component of the source; its gain is in the weights of `columns`.
+// What the base path makes of components of the source that share a grid: their sum, weighted by `gain`, filtered.
 typedef struct {
-    int32_t input, unused;
+    int32_t inputs, input[3];
+    float gain[3];
+    int32_t unused;
     Bank rows, columns;
 } Term;
 
@@ -60,6 +62,7 @@ typedef struct {
     int32_t channel;  // the first of the tail's outputs
     int32_t cell[2];  // samples of a cell (rows, columns)
     int32_t lead[2];  // samples by which cell 0 begins before sample 0
+    int32_t step[2];  // source pixels of a cell
     int32_t unused;
     const Term *term;
 } Output;

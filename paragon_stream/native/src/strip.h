@@ -203,7 +203,7 @@ template <class P, int F> struct Writer {
         plain = memory.floats(plain_pitch * most);
         pitch = (int64_t)vectors * L * most + 64;
         line = memory.floats(pitch * most);
-        scratch = memory.floats(4 * pitch);
+        scratch = memory.floats(5 * pitch);
     }
 
     // After row y of conv_mid's results is there: every row of cells that it completes, and its samples.
@@ -291,8 +291,8 @@ template <class P, int F> struct Writer {
     void samples(const Tail &tail, int index, int cell) {
         const Output &output = program->output[index];
         int top, bottom, left, right;
-        span(output, 0, tail.step[0], task->top, task->bottom, program->height, &top, &bottom);
-        span(output, 1, tail.step[1], task->left, task->right, program->width, &left, &right);
+        span(output, 0, output.step[0], task->top, task->bottom, program->height, &top, &bottom);
+        span(output, 1, output.step[1], task->left, task->right, program->width, &left, &right);
         const int across = output.cell[1], down = output.cell[0];
         const int per_lane = vectors / tail.step[1];
         // Cells of the strip: cell 0 of lane 0 is cell `origin` of the frame.
@@ -315,14 +315,14 @@ template <class P, int F> struct Writer {
         }
     }
 
-    // Components that have the base path alone (alpha): every row of the task.
+    // Components that have the base path alone (alpha, chroma that a filter makes): every row of the task.
     void plain_samples() {
         for (int i = 0; i < program->outputs; i++) {
             const Output &output = program->output[i];
             if (output.tail >= 0) continue;
             int top, bottom, left, right;
-            span(output, 0, 1, task->top, task->bottom, program->height, &top, &bottom);
-            span(output, 1, 1, task->left, task->right, program->width, &left, &right);
+            span(output, 0, output.step[0], task->top, task->bottom, program->height, &top, &bottom);
+            span(output, 1, output.step[1], task->left, task->right, program->width, &left, &right);
             for (int row = top; row < bottom; row++) {
                 for (int c = 0; c < right - left; c++) line[c] = output.offset;
                 add_base(program, frame, output, row, left, right, scratch, pitch, line);

@@ -14,12 +14,12 @@ from paragon_stream.framejob.cuda.passes import TILE, Pass, tail_passes
 
 def passes_of(variant: str, scale: int, name: str, alpha: float = 0.0) -> tuple[Pass, ...]:
     job = build_job(random_weights(random_spec(variant, scale, alpha=alpha)), frame_format(name, 32, 16))
-    return tail_passes(job, job.tail(TILE))
+    return tail_passes(job, job.tail(TILE, sparse=False))
 
 
 def planes_of(passes: tuple[Pass, ...]) -> list[list[int]]:
     """The components of each pass."""
-    return [[plane.component for group in each.groups for plane, _ in group] for each in passes]
+    return [[member.plane.component for group in each.groups for member in group] for each in passes]
 
 
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
@@ -36,7 +36,7 @@ def test_every_plane_is_made_once_of_tiles_that_have_it(
     assert list(itertools.chain(*planes_of(passes))) == list(range(components))
     for each in passes:
         for group in each.groups:
-            for _, detail in group:
+            for detail in (member.detail for member in group):
                 first, last = TILE * each.first_tile, TILE * (each.first_tile + each.tiles)
                 assert first <= detail.channels[0] < detail.channels[1] <= last
         assert each.registers <= 210
