@@ -110,9 +110,12 @@ def measure(
                     ],
                     name,
                 )
-                made: dict[str, Sequence[NDArray[Any]]] = {
-                    each: upscaler(small) for each, upscaler in upscalers.items()
-                }
+                order = kind.order  # arrays of gbrp lie as G, B, R
+                given = tuple(small[component] for component in order)
+                made: dict[str, Sequence[NDArray[Any]]] = {}
+                for each, upscaler in upscalers.items():
+                    result = dict(zip(order, upscaler(given), strict=True))
+                    made[each] = [result[component] for component in range(3)]
                 for each in FILTERS:
                     pairs = zip(small, sitings, strict=True)
                     made[each] = rounded(

@@ -28,6 +28,7 @@
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -143,6 +144,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -227,6 +229,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -360,6 +363,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -437,6 +441,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -521,6 +526,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -654,6 +660,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -731,6 +738,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -815,6 +823,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -948,6 +957,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -1025,6 +1035,7 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -1527,12 +1538,13 @@ vec4 hook() {
 #define M4 mat4
 #define M43 mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
 }
 #define PARAGON_TAIL_at(p, k, across, down) V4(texelFetch(PARAGON_TAIL_raw, clamp(p, ivec2(0), textureSize(PARAGON_TAIL_raw, 0) / ivec2(across, down) - 1) + textureSize(PARAGON_TAIL_raw, 0) / ivec2(across, down) * ivec2((k) % across, (k) / across), 0))
-#define low(p) SOURCE(p)
+#define low(p) BASE(p)
 vec4 hook() {
     ivec2 q = ivec2(LUMA_pos * vec2(ivec2(LUMA_size + .5) * 2));
     ivec2 p = q / 2, s = q - p * 2;

@@ -30,6 +30,7 @@
 #define M4 f16mat4
 #define M43 f16mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -186,6 +187,7 @@ void hook() {
 #define M4 f16mat4
 #define M43 f16mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -293,6 +295,7 @@ void hook() {
 #define M4 f16mat4
 #define M43 f16mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -399,6 +402,7 @@ void hook() {
 #define M4 f16mat4
 #define M43 f16mat4x3
 #define SOURCE(p) LUMA_tex((vec2(p) + .5) * LUMA_pt).x
+#define BASE(p) SOURCE(p)
 V4 gelu(V4 x) {
     V4 t = clamp(x, V4(-5.), V4(5.)), s = t * t;
     return x / (V4(1.) + exp2(-t * (V4(2.30112147) + s * (V4(.106775624) + s * V4(-.00101426866)))));
@@ -410,12 +414,12 @@ void hook() {
     int centre = (int(gl_LocalInvocationID.y) + 3) * 22 + int(gl_LocalInvocationID.x) + 3;
     for (int i = int(gl_LocalInvocationIndex); i < 324; i += 256) {
         ivec2 p = corner + ivec2(i % 18, i / 18) - 1;
-        b[i] = SOURCE(p);
+        b[i] = BASE(p);
     }
-    float y00 = .00049645;
-    float y01 = -.00076143;
-    float y10 = .00027236;
-    float y11 = -.00093235;
+    float y00 = float(.00049645);
+    float y01 = float(-.00076143);
+    float y10 = float(.00027236);
+    float y11 = float(-.00093235);
     for (int i = int(gl_LocalInvocationIndex); i < 484; i += 256) {
         ivec2 p = corner + ivec2(i % 22, i / 22);
         p = min(p, textureSize(PARAGON_2_raw, 0) / ivec2(2, 2) - 1);

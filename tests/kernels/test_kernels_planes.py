@@ -89,6 +89,13 @@ def test_deeper_target_and_pitched_planes() -> None:
     assert_close(weights(), job, input_pitches=(64, 32, 32), output_pitches=(256, 128, 128))
 
 
+@pytest.mark.parametrize("target", ["gray", "gbrp10le"])
+def test_other_targets_of_rgb(target: str) -> None:
+    layout, color = pixel_format(target), frame_format(target, 68, 42).color
+    job = build_job(weights(), frame_format("rgb24", 34, 21), pixel_format=layout, color=color)
+    assert_close(weights(), job)
+
+
 def test_neither_the_order_of_threads_nor_stale_memory_matters() -> None:
     """Races give other results when threads take other turns; so do bytes that were never written."""
     job = build_job(weights(), frame_format("yuv420p", 34, 21))
@@ -164,12 +171,12 @@ def test_networks_without_kernels(variant: str, changed: dict[str, int], says: s
 
 def test_other_families_sizes_and_alpha_are_refused() -> None:
     rgb, alpha = frame_format("rgb24", 32, 16), frame_format("rgba", 32, 16)
-    gray = build_job(weights(), rgb, pixel_format=pixel_format("gray"))
+    colours = build_job(weights(), frame_format("yuv420p", 32, 16), pixel_format=pixel_format("rgb24"))
     size = parse_size("48x24")
     assert size
     resampled = build_job(weights(), rgb, placement=place(rgb, size, Fit.STRETCH))
     for job, says in (
-        (gray, "of other colour"),
+        (colours, "of other colour"),
         (resampled, "resamples"),
         (build_job(weights(), alpha), "rgba"),
     ):

@@ -51,10 +51,11 @@ def evaluate(shader: ShaderNetwork, picture: NDArray[np.uint8]) -> NDArray[np.fl
         features = features + convolve(inner, block.project)
     if shader.mid:
         features = convolve(features, shader.mid)
-    base = value
+    base = value if shader.luma is None else np.tensordot(shader.luma, value, 1)[None]
+    chroma = value - base
     if shader.low_pass is not None:
         taps = Conv(weight=shader.low_pass[None, None].astype(np.float32), bias=np.zeros(1, np.float32))
-        base = np.concatenate([convolve(plane[None], taps) for plane in value])
+        base = np.concatenate([convolve(plane[None], taps) for plane in base])
     result = np.zeros((shader.channels, scale * height, scale * width))
 
     def part(planes: NDArray[np.float64], y: int, x: int) -> NDArray[np.float64]:
@@ -67,6 +68,10 @@ def evaluate(shader: ShaderNetwork, picture: NDArray[np.uint8]) -> NDArray[np.fl
             total += np.tensordot(shader.tail[r, q, :, :, i, j], part(features, *place), 1)
         for i, j in np.ndindex(3, 3):
             total += shader.phases[r, i] * shader.phases[q, j] * part(base, i - 1, j - 1)
+        if shader.chroma_phases is not None:
+            for i, j in np.ndindex(7, 7):
+                weight = shader.chroma_phases[r, i] * shader.chroma_phases[q, j]
+                total += weight * part(chroma, i - 3, j - 3)
         result[:, r::scale, q::scale] = total
     return 255 * result
 
@@ -92,10 +97,12 @@ def test_stream() -> None:
     assert np.abs(got - upscaled_luma(weights, picture)).max() < 0.02
 
 
-def test_colours() -> None:
+@pytest.mark.parametrize("filters", [False, True])
+def test_colours(filters: bool) -> None:
     weights, picture = sharpened(network()), rgb_picture(37, 26)
+    weights = replace(weights, spec=replace(weights.spec, filters_chroma=filters))
     shader = shader_network(weights, hook=Hook.RGB)
-    assert shader.mid is not None
+    assert (shader.mid is None) == filters == (shader.details == 1)
     assert np.abs(evaluate(shader, picture) - upscaled_rgb(weights, picture)).max() < 0.02
 
 
