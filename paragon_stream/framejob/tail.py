@@ -258,4 +258,5 @@ def _cost(tail: Tail, lanes: int) -> float:
         per_lane = float(conv.weight[0].size) / math.prod(conv.stride)
         return per_lane * math.ceil(len(conv.weight) / lanes) * lanes
 
-    return macs(tail.conv) + sum(macs(detail.down) for detail in tail.details if detail.down)
+    downs = [detail.down for detail in tail.details if detail is not None]
+    return macs(tail.conv) + sum(macs(down) for down in downs if down is not None)

@@ -35,15 +35,12 @@ class Input(Structure):
     _fields_ = (("rows", Bank), ("columns", Bank))
 
 
+class Mix(Structure):
+    _fields_ = (("inputs", c_int32), ("input", c_int32 * 3), ("gain", c_float * 3))
+
+
 class Term(Structure):
-    _fields_ = (
-        ("inputs", c_int32),
-        ("input", c_int32 * 3),
-        ("gain", c_float * 3),
-        ("unused", c_int32),
-        ("rows", Bank),
-        ("columns", Bank),
-    )
+    _fields_ = (("mix", c_int32), ("unused", c_int32), ("rows", Bank), ("columns", Bank))
 
 
 class Tail(Structure):
@@ -104,6 +101,9 @@ class Program(Structure):
         ("mid", c_void_p),
         ("tail", POINTER(Tail)),
         ("output", POINTER(Output)),
+        ("mix", POINTER(Mix)),
+        ("mixes", c_int32),
+        ("unused", c_int32),
     )
 
 

@@ -26,7 +26,7 @@ from paragon_stream.train.data.batches import Batch, Batches, oriented, upright
 from paragon_stream.train.depthwise import speed_up
 from paragon_stream.train.expansion import collapsed, expand
 from paragon_stream.train.log import Log
-from paragon_stream.train.losses import Loss
+from paragon_stream.train.losses import Loss, with_chroma_of
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.optimisers import MovingAverage, learning_rate, make_optimiser, set_learning_rate
 from paragon_stream.train.recipe import Recipe
@@ -89,7 +89,8 @@ class Training:
             speed_up(self.net)
         self.average = MovingAverage(self.net, recipe.optimiser.ema)
         self.optimiser = make_optimiser(self.net, recipe.optimiser)
-        self.loss = Loss(recipe.loss, chroma=recipe.chroma, halved_too=not recipe.network.filters_chroma)
+        self.luma_alone = recipe.network.filters_chroma
+        self.loss = Loss(recipe.loss, chroma=1.0 if self.luma_alone else recipe.chroma)
         self.adversary = Adversary(recipe.adversarial, self.device) if recipe.adversarial.weight else None
         self.forward = torch.compile(self.net) if recipe.compile else self.net
         self.step = 0
@@ -123,6 +124,8 @@ class Training:
         cut += cut % 2  # so that chroma of 4:2:0 stays where it is
         if cut:
             result, truth = result[..., cut:-cut, cut:-cut], truth[..., cut:-cut, cut:-cut]
+        if self.luma_alone:
+            result = with_chroma_of(result, truth)
         loss = self.loss(result, truth, halved)
         total = loss
         if self.adversary is not None:
@@ -153,6 +156,9 @@ class Training:
         """Score the averaged weights, keep them if they are the best so far, log, and save the state."""
         shadow = self.averaged()
         scores = self.validation(shadow)
+        if self.luma_alone:
+            for of_chroma in ("psnr_planes", "gain_420", "gain_rgb"):
+                scores.pop(of_chroma, None)
         done = (self.step - 1) % self.recipe.evaluate_every + 1
         means = {name: value / done for name, value in self.sums.items()}
         self.sums = {}
@@ -202,7 +208,7 @@ class Training:
             metadata["filters_chroma"] = "true"
         if network.spec.window:
             metadata["window_size"] = str(network.spec.window)
-        tensors = {key: value.numpy() for key, value in network.release_state().items()}
+        tensors = {key: value.numpy() for key, value in network.release_state(gray=self.luma_alone).items()}
         save_weights(self.folder / BEST_FILE, tensors, metadata)
 
     def state(self) -> dict[str, Any]:

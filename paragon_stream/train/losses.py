@@ -163,7 +163,7 @@ TERMS: dict[str, Callable[[Tensor, Tensor, Chroma], Tensor]] = {
 }
 
 
-def _with_chroma_of(result: Tensor, truth: Tensor) -> Tensor:
+def with_chroma_of(result: Tensor, truth: Tensor) -> Tensor:
     """`result` moved along the gray axis alone from `truth`: luma as it is, chroma without an error."""
     weights = torch.tensor(LUMA, dtype=result.dtype, device=result.device).view(1, 3, 1, 1)
     return truth + ((result - truth) * weights).sum(1, keepdim=True)
@@ -171,24 +171,21 @@ def _with_chroma_of(result: Tensor, truth: Tensor) -> Tensor:
 
 class Loss(nn.Module):
     """Σ weight · term, the mean over the batch. `chroma` is the weight of chroma errors in the pixel terms;
-    `halved` as in `Chroma`. Unless `halved_too`, chroma of 4:2:0 counts nothing: it takes a filter.
+    `halved` as in `Chroma`.
 
     Raises UsageError for an unknown term.
     """
 
-    def __init__(self, terms: Mapping[str, float], *, chroma: float = 1.0, halved_too: bool = True) -> None:
+    def __init__(self, terms: Mapping[str, float], *, chroma: float = 1.0) -> None:
         super().__init__()
         unknown = set(terms) - set(TERMS)
         if unknown:
             raise UsageError(f"no loss is called {min(unknown)}; there are {', '.join(TERMS)}")
         self.terms = dict(terms)
         self.chroma = chroma
-        self.halved_too = halved_too
 
     def forward(self, result: Tensor, truth: Tensor, halved: Tensor | None = None) -> Tensor:
         chroma = Chroma(weight=self.chroma, halved=halved)
-        if halved is not None and not self.halved_too:
-            result = torch.where(halved.view(-1, 1, 1, 1), _with_chroma_of(result, truth), result)
         total = result.new_zeros(())
         for name, weight in self.terms.items():
             total = total + weight * TERMS[name](result, truth, chroma).mean()

@@ -22,6 +22,7 @@ from paragon_stream.models.attention import PhotoBlock, WindowAttention
 from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
 from paragon_stream.models.release import make_body
 from paragon_stream.models.tail import FreeTail, factorise
+from paragon_stream.train.losses import LUMA
 
 
 class TrainableNet(nn.Module):
@@ -62,8 +63,11 @@ class TrainableNet(nn.Module):
         base: Tensor = self.base(x)
         return base + detail
 
-    def release_state(self) -> dict[str, Tensor]:
+    def release_state(self, *, gray: bool = False) -> dict[str, Tensor]:
         """The state dict in upstream's form (generation p2head), plus the slope of a conditioned network.
+
+        With `gray`, what is added to R, G and B is the luma of what the network adds: it learned nothing
+        about chroma, and tools that do not filter it then get the base path's.
 
         Shipped at strength 0; away from zero-padded borders the function is the same to rounding.
         """
@@ -76,6 +80,10 @@ class TrainableNet(nn.Module):
         state["conv_in.bias"] = bias
         state["detail_gain"] = torch.tensor(1.0)
         state |= factorise(self.tail)
+        if gray:
+            for key in ("conv_out.weight", "conv_out.bias"):
+                luma = torch.tensordot(torch.tensor(LUMA).to(state[key]), state[key], 1)
+                state[key] = luma.expand_as(state[key])
         if self.slope is not None:
             state[STRENGTH_TENSOR] = self.slope.detach()
         return {key: value.float().cpu().contiguous() for key, value in state.items()}

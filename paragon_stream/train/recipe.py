@@ -24,8 +24,8 @@ from paragon_stream.train.data.resample import KERNELS
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe:
     """What is trained. `conditioned` networks take the strength of compression; `alpha` is the base path's
-    share of the half-band filter. With `filters_chroma` the chroma of video takes a plain filter
-    (`framejob.taps.chroma_enlarged`) and is not learned from clips; the saved file says so. With `expand`
+    share of the half-band filter. With `filters_chroma` chroma takes a plain filter
+    (`framejob.taps.chroma_enlarged`) and luma alone is learned; the saved file says so. With `expand`
     dense layers are learned as products of matrices of that width (`train.expansion`); what is saved is the
     same network.
 
@@ -229,6 +229,8 @@ def _check(recipe: Recipe) -> None:
                 raise UsageError(f"[{table}] no kernel is called {kernel}; there are {', '.join(KERNELS)}")
         if not kernels:
             raise UsageError(f"[{table}] kernels must name at least one kernel")
+    if recipe.network.filters_chroma and recipe.keep == "psnr_planes":
+        raise UsageError('with filters_chroma there is no chroma to choose by: keep = "psnr" or "last"')
     data = recipe.data
     positive = {"steps": recipe.steps, "batch": data.batch, "evaluate_every": recipe.evaluate_every}
     for name, number in positive.items():

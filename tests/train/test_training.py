@@ -31,7 +31,7 @@ from paragon_stream.train.data.shards import Shard  # noqa: E402
 from paragon_stream.train.depthwise import speed_up  # noqa: E402
 from paragon_stream.train.expansion import collapsed, expand  # noqa: E402
 from paragon_stream.train.loop import STATE_FILE, DivergedError, Training  # noqa: E402
-from paragon_stream.train.losses import TERMS, Loss, planes_error  # noqa: E402
+from paragon_stream.train.losses import TERMS, Loss, planes_error, with_chroma_of  # noqa: E402
 from paragon_stream.train.network import TrainableNet  # noqa: E402
 from paragon_stream.train.optimisers import learning_rate  # noqa: E402
 from paragon_stream.train.recipe import (  # noqa: E402
@@ -343,16 +343,26 @@ def test_an_expanded_network_is_the_same_network_and_is_saved_as_one(tmp_path: P
     training(tmp_path, replace(RECIPE, network=network)).run()
     spec = load_weights(tmp_path / "best.safetensors").spec
     assert (spec.features, spec.filters_chroma) == (16, True)
+    tail = load_weights(tmp_path / "best.safetensors").tensors["conv_out.weight"]
+    assert np.array_equal(tail[0], tail[1]) and np.array_equal(tail[0], tail[2])  # gray: it learned luma
 
 
-def test_chroma_of_420_counts_nothing_where_a_filter_makes_it() -> None:
+def test_chroma_counts_nothing_where_a_filter_makes_it() -> None:
     truth = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     blue = truth + 0.1 * torch.tensor([0.0, -0.344136, 1.772]).view(1, 3, 1, 1)
-    halved = torch.tensor([True, True])
-    loss = Loss({"l2": 1.0}, chroma=0.3, halved_too=False)
-    assert float(loss(blue, truth, halved)) < 1e-9 < float(loss(blue, truth, ~halved))
+    torch.testing.assert_close(with_chroma_of(blue, truth), truth, atol=1e-5, rtol=0)
     gray = truth + 0.1
-    assert float(loss(gray, truth, halved)) == pytest.approx(0.01 / 3, rel=1e-3)  # one plane of three
+    torch.testing.assert_close(with_chroma_of(gray, truth), gray, atol=1e-5, rtol=0)
+
+
+def test_a_gray_tail_keeps_luma() -> None:
+    torch.manual_seed(3)
+    net = TrainableNet("realtime", 2)
+    plain, gray = (net.release_state(gray=each) for each in (False, True))
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    for key in ("conv_out.weight", "conv_out.bias"):
+        torch.testing.assert_close(torch.tensordot(luma, gray[key], 1), torch.tensordot(luma, plain[key], 1))
+    assert not torch.equal(plain["conv_out.weight"][0], plain["conv_out.weight"][1])
 
 
 def test_soap_solves_a_badly_conditioned_problem_that_adam_does_not() -> None:

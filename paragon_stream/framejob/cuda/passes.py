@@ -100,7 +100,8 @@ def _member(job: FrameJob, plane: OutputPlane, detail: Detail) -> Member:
     if len(plane.base) == 1 and [c for c, _ in plane.base[0].mix] == [component]:
         gain = plane.base[0].mix[0][1]
         return Member(plane=plane, detail=detail, filters=filters, own=(gain,) * len(filters), shared=())
-    if not filters or any(each.factor != (1, 1) for each in (*job.inputs, *job.outputs)):
+    factors = [each.factor for each in job.inputs] + [each.factor for each in job.outputs]
+    if not filters or any(factor != (1, 1) for factor in factors):
         raise EngineError(
             f"the cuda engine cannot turn {job.source.pixel_format.name} into "
             f"{job.target.pixel_format.name} of other colour; keep the family or take engine openvino"

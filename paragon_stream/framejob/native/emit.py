@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
-from paragon_stream.framejob.components import InputPlane, OutputPlane
+from paragon_stream.framejob.components import InputPlane, Mix, OutputPlane
 from paragon_stream.framejob.conv import Floats
 from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob
@@ -28,6 +28,7 @@ from paragon_stream.native import abi
 
 FEATURES: dict[str, int] = {Variant.REALTIME: 16, Variant.STREAM: 32}
 _MOST_BLOCKS = 8
+_MOST_MIXES = 8
 
 
 @dataclass(kw_only=True)
@@ -92,6 +93,7 @@ class _Emitter:
         self._job = job
         self._packing = packing
         self._kept: list[Any] = []
+        self._mixes: dict[Mix, int] = {}
         self._inputs = tuple(job.all_inputs.values())
         self._outputs = tuple(job.all_outputs.values())
 
@@ -110,7 +112,8 @@ class _Emitter:
             groups.setdefault(tail.window, []).append(component)
         made, places = [], {}
         for number, members in enumerate(groups.values()):
-            channel, computed = 0, []
+            channel = 0
+            computed: list[int] = []
             for component in members:
                 tail = tails[component]
                 like = next((each for each in computed if tails[each].same(tail)), None)
@@ -150,6 +153,8 @@ class _Emitter:
                 ],
             ),
         )
+        assert len(self._mixes) <= _MOST_MIXES
+        program.mixes, program.mix = len(self._mixes), self._array(abi.Mix, self._mix_structures())
         steps = [tail.step for tail in tails.values()]
         return NativeProgram(
             job=job,
@@ -201,18 +206,16 @@ class _Emitter:
         self, plane: OutputPlane, tail: PlaneTail | None, place: tuple[int, int] | None
     ) -> abi.Output:
         job = self._job
-        order = [each.component for each in self._inputs]
-        terms = [
-            abi.Term(
-                inputs=len(term.mix),
-                input=(ctypes.c_int32 * 3)(*(order.index(component) for component, _ in term.mix)),
-                gain=(ctypes.c_float * 3)(*(gain for _, gain in term.mix)),
-                rows=self._bank(rows),
-                columns=self._bank(columns, weight),
-            )
-            for term in plane.base
-            for weight, rows, columns in term.filters
-        ]
+        terms = []
+        for term in plane.base:
+            # The gain of a component alone is in its filter, so that planes share the rows.
+            gain = term.mix[0][1] if len(term.mix) == 1 else 1.0
+            mix = ((term.mix[0][0], 1.0),) if len(term.mix) == 1 else term.mix
+            index = self._mixes.setdefault(mix, len(self._mixes))
+            terms += [
+                abi.Term(mix=index, rows=self._bank(rows), columns=self._bank(columns, gain * weight))
+                for weight, rows, columns in term.filters
+            ]
         group, channel = place or (-1, 0)
         cell, step = (tail.bias.shape, tail.step) if tail else _plain_cell(job.scale, plane.factor)
         return abi.Output(
@@ -228,6 +231,17 @@ class _Emitter:
             step=step,
             term=self._array(abi.Term, terms),
         )
+
+    def _mix_structures(self) -> list[abi.Mix]:
+        order = [each.component for each in self._inputs]
+        return [
+            abi.Mix(
+                inputs=len(mix),
+                input=(ctypes.c_int32 * 3)(*(order.index(component) for component, _ in mix)),
+                gain=(ctypes.c_float * 3)(*(gain for _, gain in mix)),
+            )
+            for mix in self._mixes
+        ]
 
     def _bank(self, bank: FilterBank, gain: float = 1.0) -> abi.Bank:
         low, high = bank.reach

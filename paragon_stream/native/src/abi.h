@@ -35,11 +35,15 @@ typedef struct {
     Bank rows, columns;
 } Input;
 
-// What the base path makes of components of the source that share a grid: their sum, weighted by `gain`, filtered.
+// Components of the source that share a grid, added up with these gains.
 typedef struct {
     int32_t inputs, input[3];
     float gain[3];
-    int32_t unused;
+} Mix;
+
+// What the base path makes of a mix.
+typedef struct {
+    int32_t mix, unused;
     Bank rows, columns;
 } Term;
 
@@ -91,6 +95,8 @@ typedef struct {
     const void *mid;
     const Tail *tail;
     const Output *output;
+    const Mix *mix;
+    int32_t mixes, unused;
 } Program;
 
 typedef struct {

@@ -1,4 +1,4 @@
-// Planes in and planes out: samples as floats, chroma to the luma grid, base path, rounding. Rows here are plain:
+// Planes in and planes out: samples as floats, chroma to the luma grid, rounding. Rows here are plain:
 // sample after sample.
 #pragma once
 
@@ -130,36 +130,6 @@ static void input_row(const Plane &plane, const Input &input, int row, int first
     columns_read(input.columns, first, first + count, &from, &end);
     filter_rows(plane, input.rows, row, from, end - from, centre, scratch, scratch + pitch);
     filter_columns(scratch + pitch, input.columns, first, first + count, false, scratch + 2 * pitch, to);
-}
-
-// Row `row` of a term's sum, vertically filtered: columns first ... first + count - 1 of its planes, into `to`.
-// scratch: two rows of `pitch`.
-static void mix_rows(const Program *program, const Frame *frame, const Term &term, int row, int first, int count,
-                     float *scratch, int64_t pitch, float *to) {
-    for (int n = 0; n < term.inputs; n++) {
-        const Plane &plane = frame->inputs[term.input[n]];
-        const float gain = term.gain[n];
-        float *filtered = n == 0 ? to : scratch + pitch;
-        filter_rows(plane, term.rows, row, first, count, program->centre, scratch, filtered);
-        if (n > 0) {
-            for (int i = 0; i < count; i++) to[i] += gain * filtered[i];
-        } else if (gain != 1) {
-            for (int i = 0; i < count; i++) to[i] *= gain;
-        }
-    }
-}
-
-// Adds the base path of row `row`, columns first ... end - 1, to `to`.
-static void add_base(const Program *program, const Frame *frame, const Output &output, int row, int first, int end,
-                     float *scratch, int64_t pitch, float *to) {
-    for (int t = 0; t < output.terms; t++) {
-        const Term &term = output.term[t];
-        int from, stop;
-        columns_read(term.columns, first, end, &from, &stop);
-        float *mixed = scratch + 2 * pitch;
-        mix_rows(program, frame, term, row, from, stop - from, scratch, pitch, mixed);
-        filter_columns(mixed, term.columns, first, end, true, scratch + 3 * pitch, to);
-    }
 }
 
 // The nearest integer, half to even, of 0 ... peak; 0 for what is no number.

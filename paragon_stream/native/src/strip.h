@@ -1,8 +1,8 @@
 // What every network has around its body: a strip of source rows comes in, cells of target samples go out.
 #pragma once
 
+#include "base.h"
 #include "dense.h"
-#include "planes.h"
 
 enum { LINE = 64 };  // bytes: everything begins on a cache line
 
@@ -182,6 +182,7 @@ template <class P, int F> struct Writer {
     int first, vectors;
     float *cells, *plain, *line, *scratch;
     int64_t plain_pitch, pitch;
+    MixedRows mixed[MixedRows::FEW];
 
     void make(Scratch &memory, const Program *p, const Frame *f, const Task *t, const Strip &strip, const Ring &ring) {
         program = p;
@@ -203,7 +204,11 @@ template <class P, int F> struct Writer {
         plain = memory.floats(plain_pitch * most);
         pitch = (int64_t)vectors * L * most + 64;
         line = memory.floats(pitch * most);
-        scratch = memory.floats(5 * pitch);
+        scratch = memory.floats(3 * pitch);
+        for (int i = 0; i < p->mixes; i++) {
+            float *rows = memory.floats(MixedRows::floats(t->left, t->right));
+            mixed[i].make(p, f, p->mix[i], t->left, t->right, rows);
+        }
     }
 
     // After row y of conv_mid's results is there: every row of cells that it completes, and its samples.
@@ -310,7 +315,7 @@ template <class P, int F> struct Writer {
             interleave(line, plain + first_cell - origin, plain_pitch, across, end_cell - first_cell);
             float *at = line + left - begin;
             for (int c = 0; c < right - left; c++) at[c] += output.offset;
-            add_base(program, frame, output, row, left, right, scratch, pitch, at);
+            add_base(output, mixed, row, left, right, scratch, pitch, at);
             write_row(at, frame->outputs[index], row, left, right - left, output.peak);
         }
     }
@@ -325,7 +330,7 @@ template <class P, int F> struct Writer {
             span(output, 1, output.step[1], task->left, task->right, program->width, &left, &right);
             for (int row = top; row < bottom; row++) {
                 for (int c = 0; c < right - left; c++) line[c] = output.offset;
-                add_base(program, frame, output, row, left, right, scratch, pitch, line);
+                add_base(output, mixed, row, left, right, scratch, pitch, line);
                 write_row(line, frame->outputs[i], row, left, right - left, output.peak);
             }
         }
