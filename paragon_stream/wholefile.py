@@ -37,8 +37,9 @@ def behind_links(path: Path) -> Path:
 def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file for writing. It gets the name `path` when the block ends, and is removed if the block fails.
 
-    An existing file is replaced atomically; with `overwrite` False it is kept and an error is raised. Raises
-    OutputError for that and for every OSError, including those of the block (a full disk).
+    If `path` is a symbolic link, the file that it points to is written. An existing file is replaced
+    atomically; with `overwrite` False it is kept and an error is raised. Raises OutputError for that and for
+    every OSError, including those of the block (a full disk).
     """
     path = behind_links(path)
     passing = path.with_name(fitting(f".{path.name}", f".{secrets.token_hex(4)}.part"))

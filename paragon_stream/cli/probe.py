@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.cli.progress import size
 from paragon_stream.json_text import json_text
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
@@ -63,6 +64,7 @@ def command(
         facts["plan"] = {
             "container": suffix,
             "streams": plan.describe(),
+            "estimated_bytes": plan.estimated_bytes,
             "losses": plan.losses,
             "warnings": plan.warnings,
         }
@@ -93,7 +95,8 @@ def command(
                 f"  {stream.kind} {counts[stream.kind]}: {stream.detail or stream.codec}"
                 + (f" ({extras})" if extras else "")
             )
-    click.echo(f"would become ({planned.suffix}):")
+    about = "" if plan.estimated_bytes is None else f", about {size(plan.estimated_bytes)}"
+    click.echo(f"would become ({planned.suffix}{about}):")
     for line in plan.describe():
         click.echo(f"  {line}")
     for warning in plan.warnings:

@@ -21,6 +21,7 @@ from paragon_stream.options.option import part
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.render.identity import identity_of
 from paragon_stream.render.request import RenderRequest
+from paragon_stream.render.size_estimate import estimated_bytes
 from paragon_stream.upscaler import choose_network, doubts, parse_strength
 
 
@@ -63,6 +64,12 @@ class RenderPlan:
         guessed."""
         beyond = beyond_the_network(self.weights, self.placement)
         return (*doubts(self.request), *self.source.hints, *self.output.warnings, *beyond)
+
+    @property
+    def estimated_bytes(self) -> int | None:
+        """About how many bytes the output will have; None where that is unknown. See
+        `render.size_estimate`."""
+        return estimated_bytes(self.output, self.source)
 
     def describe(self) -> tuple[str, ...]:
         """A line for the video, then one for each other stream."""

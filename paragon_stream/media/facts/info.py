@@ -40,6 +40,8 @@ class StreamInfo:
     """The whole BCP 47 tag ("pt-BR"), where the file has one."""
     title: str = ""
     dispositions: tuple[str, ...] = ()
+    bit_rate: int | None = None
+    """Bits per second, as the header states; None if it does not."""
     copyable: bool = True
     """False where FFmpeg cannot hand out usable packets (no codec parameters)."""
 

@@ -35,8 +35,17 @@ def describe_stream(stream: Stream) -> StreamInfo:
         dispositions=tuple(
             flag.name for flag in Disposition if flag & stream.disposition and flag.name is not None
         ),
+        bit_rate=_bit_rate(stream),
         copyable=stream.codec_context is not None or stream.type in ("attachment", "data"),
     )
+
+
+def _bit_rate(stream: Stream) -> int | None:
+    """Of the codec's header, or of mkvmerge's statistics."""
+    if stream.codec_context is not None and stream.codec_context.bit_rate:
+        return stream.codec_context.bit_rate
+    text = stream.metadata.get("BPS", "")
+    return int(text) if text.isdecimal() else None
 
 
 def describe_streams(streams: Iterable[Stream], matroska: MatroskaFacts | None) -> tuple[StreamInfo, ...]:
