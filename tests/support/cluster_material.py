@@ -34,6 +34,18 @@ if pause := float(os.environ.get("TEST_SECONDS_PER_FRAME", "0")):
         write(self, planes, timing)
 
     PieceWriter.write = slow
+if hidden := os.environ.get("TEST_HIDDEN"):
+    from pathlib import Path
+
+    open_ = Path.open
+
+    def blind(self, mode="r", *arguments, **more):
+        if self.is_relative_to(hidden) and mode[0] == "r":
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        return open_(self, mode, *arguments, **more)
+
+    Path.open = blind
+    Path.is_file = lambda self, is_file=Path.is_file: not self.is_relative_to(hidden) and is_file(self)
 if version := os.environ.get("TEST_PYAV_VERSION"):
     import av
 
@@ -60,12 +72,16 @@ class TestCluster:
         )
         self.address = self.cluster.address
 
-    def add(self, *, cpus: int = 1, seconds_per_frame: float = 0.0, pyav: str = "") -> Any:
-        """A node; its workers take at least so long for a frame, or say that they have another PyAV."""
+    def add(
+        self, *, cpus: int = 1, seconds_per_frame: float = 0.0, pyav: str = "", hidden: str | Path = ""
+    ) -> Any:
+        """A node; its workers take at least so long for a frame, say that they have another PyAV, or do not
+        see the files in a folder."""
         variables = {
             "PYTHONPATH": str(self._patches),
             "TEST_SECONDS_PER_FRAME": str(seconds_per_frame),
             "TEST_PYAV_VERSION": pyav,
+            "TEST_HIDDEN": str(hidden),
         }
         return self.cluster.add_node(num_cpus=cpus, object_store_memory=STORE, env_vars=variables)
 
