@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
 import logging
 import os
 import re
 import secrets
 import signal
+import socket
 import sys
 import threading
 from types import TracebackType
@@ -22,7 +24,8 @@ _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 _STORE_BYTES = 128 << 20
 """Of the object store of a local cluster: it holds finished chunks on their way, and pieces of the source."""
 
-_log = logging.getLogger(__name__)
+_PATIENCE = 10.0
+"""Seconds until a host that does not answer is given up."""
 
 
 def parse_address(value: str) -> str:
@@ -64,7 +67,7 @@ class Connection:
                 "include_dashboard": False,
             }
         else:
-            options = {"address": address}
+            options = {"address": address, **_interface(address)}
         handlers = _handlers()
         try:
             self.ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
@@ -92,6 +95,20 @@ def _prepare_local() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # as nice as this process, no nicer
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _interface(address: str) -> dict[str, str]:
+    """The address of this machine on the network of the one that is asked for: Ray would take that of the
+    way to the internet. Raises EngineError at once where nothing listens; Ray tries for minutes."""
+    if address == _AUTO:
+        return {}
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE) as connected:
+            here = str(connected.getsockname()[0])
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"no Ray cluster answers at {address}: {error}") from error
+    return {} if ipaddress.ip_address(here).is_loopback else {"_node_ip_address": here}
 
 
 def _usable_cpus() -> int:
