@@ -40,7 +40,10 @@ class TrackChange:
     size: tuple[int, int] | None = None
     """The display size, for codecs that do not carry an aspect ratio."""
     codec_id: str = ""
-    codec_private: bytes | None = None
+    """The codec that it is, where FFmpeg was given another one's name."""
+    codec_private: bytes = b""
+    channels: int = 0
+    bits: int = 0
 
     def __bool__(self) -> bool:
         return self != TrackChange()
@@ -74,7 +77,7 @@ class HeaderChange:
         changed = [change for change in self.tracks.values() if change]
         if not copied and not changed:
             return 0
-        private = sum(len(change.codec_private or b"") for change in changed)
+        private = sum(len(change.codec_private) for change in changed)
         return copied + private + _PER_TRACK * (len(self.tracks) + 4) + 64
 
 
@@ -183,8 +186,9 @@ def _changed(entry: Element, change: TrackChange) -> Element:
         new.append(Element.uint(ids.FLAG_ENABLED, 0))
     if change.codec_id:
         new.append(Element.text(ids.CODEC_ID, change.codec_id))
-    if change.codec_private is not None:
         new.append(Element(ids.CODEC_PRIVATE, change.codec_private))
+        new += [_changed_sound(audio, change) for audio in entry.all(ids.AUDIO)]
+        entry = entry.having(child for child in entry.children if child.id != ids.DEFAULT_DURATION)
     video = entry.first(ids.VIDEO)
     if change.size is not None and video is not None:
         width, height = change.size
@@ -192,6 +196,11 @@ def _changed(entry: Element, change: TrackChange) -> Element:
         size = Element.uint(ids.DISPLAY_WIDTH, width), Element.uint(ids.DISPLAY_HEIGHT, height)
         new.append(bare.put(*size))
     return entry.put(*new)
+
+
+def _changed_sound(audio: Element, change: TrackChange) -> Element:
+    channels = Element.uint(ids.CHANNELS, change.channels)
+    return audio.put(channels, *([Element.uint(ids.BIT_DEPTH, change.bits)] if change.bits else []))
 
 
 def _file_uids(attachments: bytes) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.facts.streams import tracks_of
 from paragon_stream.media.matroska.chapters import NANOSECOND
@@ -10,6 +12,7 @@ from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import Action
 from paragon_stream.media.output.tags import is_stale
 from paragon_stream.media.output.timecode import tags_of_part
+from paragon_stream.media.output.wave_format import CODEC_ID, channels_and_bits
 
 
 def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
@@ -32,7 +35,8 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
         end=None if cut is None or cut.end is None else round(cut.end / NANOSECOND),
         chapters=plan.options.chapters,
     )
-    actions = {each.stream.index: each.action for each in plan.streams}
+    plans = {each.stream.index: each for each in plan.streams}
+    actions = {index: each.action for index, each in plans.items()}
     tracks, files = tracks_of(info.streams, info.matroska), _attached_files(info)
     for stream in info.streams:
         index = stream.index
@@ -43,7 +47,8 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
                 size = display_size(target.width, target.height, target.sample_aspect_ratio)
                 change.tracks[number] = TrackChange(language=stream.language_tag, size=size)
         elif actions.get(index) in (Action.COPY, Action.CONVERT):
-            number = _add(change, stream, enabled=index not in tracks or tracks[index].enabled)
+            enabled = index not in tracks or tracks[index].enabled
+            number = _add(change, stream, enabled=enabled, wave=plans[index].wave)
         elif actions.get(index) is Action.ATTACH:
             if index in files:
                 change.source_attachments[files[index]] = change.attachments
@@ -56,7 +61,7 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
     for file in plan.added:
         for added in file.streams:
             if added.action in (Action.COPY, Action.CONVERT):
-                _add(change, added.stream)
+                _add(change, added.stream, wave=added.wave)
     return change
 
 
@@ -69,9 +74,13 @@ def file_tags_of(plan: OutputPlan, change: HeaderChange | None) -> dict[str, str
     return others | ({"title": change.source.title} if change.source.title else {})
 
 
-def _add(change: HeaderChange, stream: StreamInfo, *, enabled: bool = True) -> int:
+def _add(change: HeaderChange, stream: StreamInfo, *, enabled: bool = True, wave: bytes = b"") -> int:
     number = len(change.tracks)
-    change.tracks[number] = TrackChange(language=stream.language_tag, enabled=enabled)
+    changed = TrackChange(language=stream.language_tag, enabled=enabled)
+    if wave:
+        channels, bits = channels_and_bits(wave)
+        changed = replace(changed, codec_id=CODEC_ID, codec_private=wave, channels=channels, bits=bits)
+    change.tracks[number] = changed
     return number
 
 

@@ -135,7 +135,7 @@ class Remuxer:
             self._attachments.attach(template, out)
             return
         if plan.action is Action.COPY:
-            target = add_copy(out, template)
+            target = add_copy(out, template, plan.wave)
             converter: AudioConverter | TextConverter | None = None
         elif plan.action is Action.CONVERT:
             target = out.add_stream(plan.codec, options=plan.sound.options if plan.sound else None)

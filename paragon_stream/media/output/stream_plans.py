@@ -23,6 +23,7 @@ from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
 from paragon_stream.media.output.timecode import tags_of_part
 from paragon_stream.media.output.trial_muxing import first_packets, refusal
+from paragon_stream.media.output.wave_format import wave_format
 from paragon_stream.options.output import TrackOptions
 
 TIMECODE_TRACK = "it holds the timecode"
@@ -55,6 +56,8 @@ class StreamPlan:
     loss: bool = False
     sound: SoundCoding | None = None
     """How sound is encoded that is converted."""
+    wave: bytes = b""
+    """See `wave_format`: for sound that is copied under Windows' name of its codec."""
 
     def __str__(self) -> str:
         to = f" to {self.codec}" if self.action is Action.CONVERT else ""
@@ -191,6 +194,8 @@ def _fate(
     why_not = refusal(container, template, sample)
     if why_not is None:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
+    if container.muxer == "matroska" and (wave := wave_format(template)):
+        return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec, wave=wave)
     if stream.kind is StreamKind.SUBTITLE and stream.codec in TEXT_CODECS and container.text_codec:
         plain = stream.codec in PLAIN_CODECS
         return StreamPlan(

@@ -15,12 +15,17 @@ from paragon_stream.media.facts.containers import Container, Tags
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.output.adts import has_adts
+from paragon_stream.media.output.wave_format import CARRIER
 
 logger = logging.getLogger(__name__)
 
 
-def add_copy(out: Any, template: Any) -> Any:
-    """Add a stream to `out` for packets copied from `template`."""
+def add_copy(out: Any, template: Any, wave: bytes = b"") -> Any:
+    """Add a stream to `out` for packets copied from `template`; see `wave_format` for `wave`."""
+    if wave:
+        carrier = out.add_mux_stream(CARRIER, rate=template.codec_context.sample_rate)
+        carrier.time_base = template.time_base
+        return carrier
     stream = out.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
     if template.type == "audio" and context.layout.name in _LAYOUTS:
@@ -120,7 +125,7 @@ def check_video(container: Container, job: EncoderJob) -> None:
     except AV_ERRORS as error:
         better = " or ".join(container.encoders)
         raise UsageError(
-            f"{container.name} cannot hold {job.encoder.codec} video: choose {better}"
+            f"{job.encoder.codec} video cannot be written to {container.name}: choose {better}"
         ) from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import make_clip
+from clips import make_clip, packets
 from numpy.typing import NDArray
 from rendering import decoded_pts, render
 
@@ -123,7 +123,7 @@ def samples(path: Path) -> list[bytes]:
         ("pcm_f64be", "mkv", "pcm_f64le"),
         ("pcm_s32be", "mp4", "pcm_s32be"),
         ("pcm_mulaw", "mp4", "alac"),
-        ("pcm_mulaw", "mkv", "flac"),
+        ("pcm_mulaw", "mkv", "pcm_mulaw"),
         ("flac", "mov", "pcm_s16le"),
         ("alac", "mkv", "alac"),
         ("wavpack", "mp4", "alac"),
@@ -200,3 +200,20 @@ def test_what_the_decoder_holds_back_comes_in_time(tmp_path: Path, suffix: str) 
     with av.open(str(out)) as file:
         assert abs(float(file.duration or 0) / 1_000_000 - length) < 0.1
     assert abs(len(heard(out)[1]) - len(heard(source)[1])) < 3000
+
+
+@pytest.mark.parametrize("codec", ["wmav2", "adpcm_ms", "adpcm_ima_wav", "pcm_mulaw", "pcm_alaw"])
+def test_windows_codecs_are_copied_into_matroska(tmp_path: Path, codec: str) -> None:
+    """As `ffmpeg -c copy` does it: the same packets, which decode to the same samples."""
+    source = noisy_clip(tmp_path / "in.wmv", codec, 0.0)
+    out = tmp_path / "out.mkv"
+    done = render(source, out, strict=True)
+    assert [plan.action for plan in done.plan.streams] == [Action.COPY] and done.warnings == []
+    with av.open(str(out)) as file:
+        context = file.streams.audio[0].codec_context
+        assert context.codec.canonical_name == codec
+        assert (context.sample_rate, context.layout.nb_channels) == (RATE, 2)
+    assert packets(out, 1) == packets(source, 1)
+    assert samples(out) == samples(source)
+    webm = render(source, tmp_path / "out.webm", codec="libvpx-vp9", preset="8")
+    assert [plan.codec for plan in webm.plan.streams] == ["libopus"]
