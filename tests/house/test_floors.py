@@ -49,7 +49,7 @@ FLOORS = (
 """Bottom first. A module imports from its own area (one name here) and from floors below."""
 
 MEDIA_FLOORS = (
-    ("ffmpeg", "matroska"),
+    ("ffmpeg", "matroska", "mp4"),
     ("facts",),
     ("quantisers",),
     ("decode",),

@@ -8,7 +8,7 @@ from paragon_stream.errors import OutputError
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
 from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
 from paragon_stream.media.matroska.header import write_header
-from paragon_stream.media.output.fast_start import finish_mp4
+from paragon_stream.media.mp4.fast_start import finish_mp4
 from paragon_stream.media.output.matroska_header import file_tags_of, header_change
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import Action

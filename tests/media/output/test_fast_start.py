@@ -13,7 +13,7 @@ from rendering import frames_of, render, sink_for, tracks
 
 from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.output.fast_start import with_later_positions
+from paragon_stream.media.mp4.fast_start import with_later_positions
 from paragon_stream.media.output.plan import OutputOptions, plan_output
 
 
