@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class OpenVinoRuntime:
 
     def _compile(self, job: FrameJob, options: SessionOptions) -> OpenVinoSession:
         with engine_errors(f"OpenVINO cannot compile {job}"):
-            core = ov.Core()
+            core = _core()
             precision = _precision(core, options.precision, job)
             threads = options.threads or cores()
             streams = _streams(job, threads) if options.flavour is Flavour.THROUGHPUT else 1
@@ -163,10 +164,21 @@ class _Run:
             raise self._error
 
 
+@cache
+def _core() -> ov.Core:
+    """OpenVINO in this process, once and until its end.
+
+    Its CPU plugin gives the thread that loads it a stack for signals, and frees that stack on whatever thread
+    drops the last reference. The first thread then dies of its next signal: Ctrl-C becomes a segmentation
+    fault (OpenVINO 2026.4, CPUs with AVX-512).
+    """
+    return ov.Core()
+
+
 def devices() -> dict[str, str]:
     """OpenVINO's devices on this machine, with their full names. Raises EngineError."""
     with engine_errors("OpenVINO cannot list its devices"):
-        core = ov.Core()
+        core = _core()
         return {name: str(core.get_property(name, "FULL_DEVICE_NAME")) for name in core.available_devices}
 
 
