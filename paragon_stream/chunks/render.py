@@ -36,7 +36,7 @@ from paragon_stream.report import FormatReport
 from paragon_stream.runtimes import Flavour, gpu_of
 from paragon_stream.upscaler import Upscaler
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _BEGINNING = Fraction(-(1 << 62))
 """Seconds: before every timestamp."""
@@ -143,7 +143,7 @@ class ChunkRenderer:
                 found = "" if from_start or chunk.start is None else reader.depends_on_history
                 if not found:
                     return self._recorded(chunk, sink, reader, strengths, usage, from_start)
-            _log.info("chunk %d is read from the beginning of the file: %s", number, found)
+            logger.info("chunk %d is read from the beginning of the file: %s", number, found)
             from_start = found
 
     @property

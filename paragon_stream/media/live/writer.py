@@ -13,7 +13,6 @@ import av
 
 from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.frame import Timing
-from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.encode.encoders import configure, encoder_frame
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
@@ -26,6 +25,7 @@ from paragon_stream.media.live.live_sink import LiveAnswers
 from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
 from paragon_stream.media.live.player import Player, find_player, player_arguments
 from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
+from paragon_stream.media.output.placing import Placing
 
 PATIENCE = 10.0
 """Seconds that a server may take to answer, or for a packet, before it counts as gone."""
@@ -55,8 +55,10 @@ class LiveWriter(LiveAnswers):
         self.bytes_written = 0
         self._plan, self._job, self._container = plan, plan.job, plan.container
         self._what = f"cannot write to {plan.name}"
-        self._shift: Fraction | None = None
-        self._last_pts: int | None = None
+        self._begin = Fraction(0)
+        """Time of the first picture, seconds on the source's clock."""
+        self._times: Placing | None = None
+        """None until the first picture."""
         self._last_key: int | None = None
         self._inside = self._held = 0
         """Frames in the encoder: now, and at most."""
@@ -107,13 +109,12 @@ class LiveWriter(LiveAnswers):
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Encode one frame and send it off, with the sound up to its time. See `Sink.write`."""
         time = timing.pts * timing.time_base
-        self._shift = time if self._shift is None else self._shift
+        if self._times is None:
+            self._begin, self._times = time, Placing(time, self._job.tick, self._job.rate)
         frame = encoder_frame(planes, self._job.format)
-        pts = rescale(timing.pts, timing.time_base, self._shift, self._job.tick)
-        if self._last_pts is not None:
-            pts = max(pts, self._last_pts + 1)
-        self._last_pts = frame.pts = pts
+        frame.pts = pts = self._times.place(timing)
         frame.time_base = self._job.tick
+        self._times.taken(pts)  # packets of a live output have no durations
         # Counted in time: where frames are dropped, so many frames are no measure of it.
         if self._last_key is None or (pts - self._last_key) * self._job.tick >= KEY_SECONDS:
             self._last_key, frame.pict_type = pts, _INTRA
@@ -122,7 +123,7 @@ class LiveWriter(LiveAnswers):
             self._inside += 1 - len(packets)
             self._held = max(self._held, self._inside)
             if self.sound is not None:
-                self._mux(self.sound.take(time, self._shift))
+                self._mux(self.sound.take(time, self._begin))
             self._mux(packets)
 
     def finish(self) -> None:
@@ -137,12 +138,12 @@ class LiveWriter(LiveAnswers):
                 with contextlib.suppress(ConsumerGone), self._errors():
                     self._mux(self._video.encode(None))
                     if self.sound is not None:
-                        self._mux(self.sound.flush(self._shift or Fraction(0)))
+                        self._mux(self.sound.flush(self._begin))
                     self._out.close()
         except BaseException:
             self.abort()
             raise
-        if self._last_pts is None:
+        if self._times is None:
             self.abort()  # a file without a picture is none
             return
         if self._held:
@@ -168,7 +169,7 @@ class LiveWriter(LiveAnswers):
                 self._out.close()
         with contextlib.suppress(OutputError):
             self._close_pipe()
-        if self._work is not None and (kept := self._work.abandon(worth_keeping=self._last_pts is not None)):
+        if self._work is not None and (kept := self._work.abandon(worth_keeping=self._times is not None)):
             self.warnings.append(kept)
 
     @property

@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def sync(path: Path) -> None:
@@ -29,4 +29,4 @@ def sync_folder(path: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        _log.debug("no fsync of %s: %s", path, error)
+        logger.debug("no fsync of %s: %s", path, error)
