@@ -120,6 +120,8 @@ class Report:
     frames_out: int
     resumed_at: int = 0
     """Frames at the beginning that an earlier run wrote."""
+    duplicates: int = 0
+    """Frames that were the one before once more, and took its result."""
     wall_seconds: float
     cpu_seconds: float
     fps: float

@@ -49,6 +49,10 @@ class Sink(Protocol):
         """
         ...
 
+    def repeat(self, timing: Timing) -> None:
+        """Take the frame that was written last once more, at another time. Raises OutputError."""
+        ...
+
     def finish(self) -> None:
         """Write what is still held back and give the output its final name. Raises OutputError."""
         ...
@@ -76,6 +80,9 @@ class NullSink:
     journal = None
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
+        self.frames += 1
+
+    def repeat(self, timing: Timing) -> None:
         self.frames += 1
 
     def finish(self) -> None:

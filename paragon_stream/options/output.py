@@ -104,6 +104,11 @@ class MuxingOptions:
 class OutputOptions(CautionOptions, MuxingOptions, TrackOptions, EncodingOptions):
     """All options of a render's output."""
 
+    reuse_duplicates: str = option(
+        "exact",
+        "exact (default): frames that are the one before once more take its result; off: all are computed.",
+        metavar="HOW",
+    )
     accept_upgrade: bool = option(
         False, "With --resume: continue although paragon-stream or FFmpeg has another version now."
     )

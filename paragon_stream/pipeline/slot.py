@@ -42,6 +42,8 @@ class Slot[Plane]:
     outputs: tuple[Plane, ...]
     timing: Timing | None = None
     strength: float = 0.0
+    repeats: bool = False
+    """The frame is the one before once more: its result is that one's, and `outputs` are not filled."""
     facts: object | None = None
     """What the first stage has to say to the last one about the frame."""
     picture: object | None = None
@@ -93,6 +95,7 @@ class SlotPool[Plane]:
                 raise ValueError("a slot came home that was not out")
             slot.timing, slot.strength, slot.completion = None, 0.0, DONE
             slot.facts = slot.picture = slot.result = None
+            slot.repeats = False
             self._home.append(slot)
             self._changed.notify_all()
 

@@ -20,6 +20,7 @@ from paragon_stream.media.prepare import prepare
 from paragon_stream.options.option import part
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.render.identity import identity_of
+from paragon_stream.render.repeats import parse_method
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.size_estimate import estimated_bytes
 from paragon_stream.upscaler import choose_network, doubts, parse_strength
@@ -85,6 +86,7 @@ def plan_render(request: RenderRequest) -> RenderPlan:
     LossError for losses under `strict`.
     """
     parse_hwaccel(request.hwaccel)
+    parse_method(request.reuse_duplicates)
     writing = part(request, OutputOptions)
     source, destination = request.source, request.destination
     check_name(source)

@@ -18,6 +18,7 @@ from paragon_stream.render.device_results import results_on_gpu
 from paragon_stream.render.kept import KeptUpscalers
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress
+from paragon_stream.render.repeats import Repeats, parse_method
 from paragon_stream.render.resume import reader_behind
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.stretches import render
@@ -66,6 +67,9 @@ def run(
         results = results_on_gpu(upscaler, output)
         sink = open_sink(output, info, results)
         done, journal = sink.done, sink.journal
+        repeats = Repeats(
+            conditioned=plan.weights.spec.conditioned, wanted=parse_method(request.reuse_duplicates)
+        )
 
         def opened(cut: Cut | None) -> FrameReader:
             follows, fetch = plan.follows_strength, upscaler.fetch
@@ -79,7 +83,9 @@ def run(
             if log is not None:
                 strengths.go_on(log.strengths())
             with traced(trace, upscalers) as spans:
-                stats = render(reader, upscalers, sink, spans, strengths, on_progress, results, done, journal)
+                stats = render(
+                    reader, upscalers, sink, spans, strengths, on_progress, results, done, journal, repeats
+                )
         except BaseException:
             sink.abort()
             warnings.add(sink.warnings)  # they say where the unfinished file is
@@ -93,6 +99,7 @@ def run(
             frames_in=reader.frames,
             frames_out=done + stats.stages["encode"].frames,
             resumed_at=done,
+            duplicates=repeats.count,
             wall_seconds=usage.wall_seconds,
             cpu_seconds=usage.cpu_seconds,
             fps=(reader.frames - done) / stats.wall,

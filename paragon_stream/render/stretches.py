@@ -23,6 +23,7 @@ from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.render.progress import Meter, OnProgress, RenderMeter
+from paragon_stream.render.repeats import Repeats
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.runtimes import Plane
@@ -44,11 +45,13 @@ def render(
     results: DeviceFrames | None = None,
     done: int = 0,
     journal: Journal | None = None,
+    repeats: Repeats | None = None,
 ) -> PipelineStats:
     """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
 
     `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs. `done` frames have
-    been read already; `journal`, the sink's, may have the results of further ones. Where the stream turns to
+    been read already; `journal`, the sink's, may have the results of further ones. `repeats`
+    finds frames whose result is the one before. Where the stream turns to
     another format, the frames on their way are finished first.
     """
     numbers = count(done)
@@ -56,7 +59,7 @@ def render(
     return run_stretches(
         reader,
         upscalers,
-        lambda upscaler: _stages(reader, upscaler, sink, strengths, results, numbers, journal),
+        lambda upscaler: _stages(reader, upscaler, sink, strengths, results, numbers, journal, repeats),
         trace,
         meter,
         first_frame=done,
@@ -121,13 +124,17 @@ def _stages(
     results: DeviceFrames | None,
     numbers: Iterator[int],
     journal: Journal | None,
+    repeats: Repeats | None,
 ) -> list[Stage[Plane]]:
     there = results if upscaler.device_results is not None else None
+    if repeats is not None:
+        repeats.begin()
 
     def decode(slot: Slot[Plane]) -> bool:
         slot.timing = reader.read_into(slot.inputs)
         if slot.timing is not None:
             slot.strength, slot.picture = strengths.of(slot.timing), reader.picture
+            slot.repeats = repeats is not None and repeats.found(slot)
             if journal is not None:
                 slot.facts = record_of(reader, slot.timing, slot.inputs)
         return slot.timing is not None
@@ -135,7 +142,7 @@ def _stages(
     def compute(slot: Slot[Plane]) -> None:
         assert slot.timing is not None
         number, time = next(numbers), slot.timing.pts * slot.timing.time_base
-        if journal is not None and journal.take(number, time, slot.outputs):
+        if slot.repeats or (journal is not None and journal.take(number, time, slot.outputs)):
             return
         inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
         slot.result = result = there.take() if there is not None else None
@@ -145,7 +152,9 @@ def _stages(
         assert slot.timing is not None
         if journal is not None and isinstance(slot.facts, FrameRecord):
             journal.announce(slot.facts)
-        if isinstance(slot.result, DevicePicture):
+        if slot.repeats:
+            sink.repeat(slot.timing)
+        elif isinstance(slot.result, DevicePicture):
             assert isinstance(sink, VideoWriter), "no other sink has `results`"
             sink.write(slot.result, slot.timing)
         else:

@@ -118,6 +118,14 @@ class Y4mWriter:
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Write one frame at its place in the constant rate; see the module's rule."""
+        self._put_at([plane.tobytes() for plane in planes], timing)
+
+    def repeat(self, timing: Timing) -> None:
+        """See `Sink.repeat`."""
+        assert self._held is not None, "a frame was written"
+        self._put_at(self._held, timing)
+
+    def _put_at(self, frame: list[bytes], timing: Timing) -> None:
         time = timing.pts * timing.time_base
         if self._first is None:
             self._first = time
@@ -128,7 +136,6 @@ class Y4mWriter:
         while self._held is not None and self._frames < place:
             self._put_frame(self._held)
             self._repeated += 1
-        frame = [plane.tobytes() for plane in planes]
         self._put_frame(frame)
         self._held = frame
 

@@ -195,7 +195,7 @@ def container_for(destination: Path) -> Container:
 
 def is_crash_safe(container: Container, options: Mapping[str, str]) -> bool:
     """Whether a file of `container`, muxed with `options`, can be read up to where its muxer was stopped."""
-    return not container.length_by_decode_times or options.get("movflags") == CRASH_SAFE_MP4["movflags"]
+    return not container.length_by_decode_times or "+hybrid_fragmented" in options.get("movflags", "")
 
 
 def is_video_name(path: Path) -> bool:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.frame import Layout, PixelFormat
+from paragon_stream.frame import PIXEL_FORMATS, Layout, PixelFormat
 
 type Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One array of a picture, C-contiguous: H×W, or H×W×C for interleaved components; uint16 above 8 bits."""
@@ -96,4 +96,17 @@ def plane_crops(format: PixelFormat, crop: tuple[int, int, int, int]) -> tuple[t
         return (top, left), (top >> sy, left >> sx)
     return tuple(
         (top >> sy, left >> sx) if component in (1, 2) else (top, left) for component in format.order
+    )
+
+
+def same_samples(a: av.VideoFrame, b: av.VideoFrame) -> bool:
+    """Whether two frames in the host's memory have equal samples; False for formats that we do not
+    process."""
+    known = PIXEL_FORMATS.get(a.format.name)
+    if known is None or (a.format.name, a.width, a.height) != (b.format.name, b.width, b.height):
+        return False
+    dtype = np.dtype(known.sample_type)
+    return all(
+        np.array_equal(plane_array(a, index, shape, dtype), plane_array(b, index, shape, dtype))
+        for index, shape in enumerate(known.plane_shapes(a.width, a.height))
     )

@@ -96,7 +96,7 @@ class VideoReader:
         self._gave_up: str | None = None
         self._lock = threading.Lock()
         self._decoder: FrameSource | None
-        begin = None if info.cut is None else info.cut.start - (REACH_SECONDS if strengths else 0)
+        begin = None if info.cut is None else info.cut.start - (2 * REACH_SECONDS if strengths else 0)
         if begin is not None and video.fields is not None:
             # A range may begin with a frame's second field, which is made with the help of the frame before.
             begin -= 1 / (video.average_rate or FALLBACK_RATE)

@@ -5,6 +5,10 @@ either side, none of them further away than REACH_SECONDS nor beyond a scene cut
 quantisers go up and down while the picture stays equally good (B frames take over what I and P frames
 brought), so their mean is what counts. The window is finite and two frames decide a cut: wherever decoding
 began, the same frame gets the same strength. Live sources look back only (`causal`), twice as far.
+
+**Held frames.** A frame that repeats the one before, sample for sample, has its strength, so that its result
+is the same, too. Every REACH_SECONDS of the source's time the window decides anew, so this looks back no
+further.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from paragon_stream.frame import PIXEL_FORMATS, Timing
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.nvdec import is_on_gpu
 from paragon_stream.media.facts.info import MediaInfo
-from paragon_stream.media.ffmpeg.planes import plane_view
+from paragon_stream.media.ffmpeg.planes import plane_view, same_samples
 from paragon_stream.media.frames.scene_cuts import is_cut, means, row_step, small_picture
 from paragon_stream.media.quantisers.meter import Origin, Reading
 from paragon_stream.media.quantisers.scale import strength_of
@@ -59,6 +63,8 @@ class _Seen:
     reading: Reading | None
     picture: NDArray[np.float32]
     starts_scene: bool
+    repeats: bool
+    """It is the frame before once more, to the sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +134,7 @@ class StrengthTrack:
         self._back, self._ahead = (2 * REACH, 0) if causal else (REACH, REACH)
         self._reach = REACH_SECONDS * (2 if causal else 1)
         self._told: deque[tuple[Fraction, float]] = deque()
+        self._latest: av.VideoFrame | None = None
         self.origins: Counter[Origin] = Counter()
         """How many of the frames' own quantisers are known how."""
 
@@ -164,6 +171,14 @@ class StrengthTrack:
         guessed = frame.is_corrupt and previous is not None
         picture = previous.picture if previous and guessed else _small_picture(frame, self._fetch)
         size = frame.width, frame.height
+        latest, self._latest = self._latest, frame
+        repeats = (
+            latest is not None
+            and previous is not None
+            and not guessed
+            and np.array_equal(previous.picture, picture)
+            and same_samples(latest, frame)
+        )
         return _Seen(
             size=size,
             time=timing.pts * timing.time_base,
@@ -171,12 +186,17 @@ class StrengthTrack:
             picture=picture,
             starts_scene=previous is not None
             and (previous.size != size or is_cut(previous.picture, picture)),
+            repeats=repeats,
         )
 
     def _tell(self, waiting: deque[TimedFrame], seen: deque[_Seen]) -> TimedFrame:
         here = len(seen) - len(waiting)
         now = seen[here]
-        self._told.append((now.time, strength_of(self._mean(seen, here))))
+        if now.repeats and here and seen[here - 1].time // self._reach == now.time // self._reach:
+            strength = self._told[-1][1]
+        else:
+            strength = strength_of(self._mean(seen, here))
+        self._told.append((now.time, strength))
         if now.reading is not None:
             self.origins[now.reading.origin] += 1
         if here >= self._back:

@@ -100,6 +100,7 @@ class SequenceWriter:
         self._lock = threading.Lock()
         self._running: deque[tuple[Future[None], FrameRecord]] = deque()
         self._ended = False
+        self._last: Canvas | None = None
         try:
             found.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -160,9 +161,22 @@ class SequenceWriter:
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Take one frame; waits while all encoders are busy. Raises OutputError, maybe an earlier frame's."""
         self._settle(_ENCODERS - 1)
-        canvas = Canvas(self._image, self._plan.target.width, self._plan.target.height)
+        self._last = canvas = Canvas(self._image, self._plan.target.width, self._plan.target.height)
         for target, plane in zip(canvas.planes, planes, strict=True):
             np.copyto(target, plane)
+        self._add(canvas, timing)
+
+    def repeat(self, timing: Timing) -> None:
+        """See `Sink.repeat`."""
+        assert self._last is not None, "a frame was written"
+        self._settle(_ENCODERS - 1)
+        last = self._last
+        self._last = canvas = Canvas(self._image, self._plan.target.width, self._plan.target.height)
+        for target, plane in zip(canvas.planes, last.planes, strict=True):
+            np.copyto(target, plane)
+        self._add(canvas, timing)
+
+    def _add(self, canvas: Canvas, timing: Timing) -> None:
         path = self._where.path(self._number(timing, self._count))
         record = replace(self.journal.announced(timing), pts=self._count)
         self._running.append((self._pool.submit(self._save, canvas, path), record))

@@ -33,6 +33,10 @@ class PieceWriter(VideoWriter):
             self.coded_as = self.headers
         self.timings.append(timing)
 
+    def repeat(self, timing: Timing) -> None:
+        super().repeat(timing)
+        self.timings.append(timing)
+
     def finish(self) -> None:
         if self.timings:
             super().finish()

@@ -75,6 +75,8 @@ class VideoWriter:
         self._pieces = pieces
         self._finishing = Finishing(plan, info)
         self._encoded = self._copied = False
+        self._last: av.VideoFrame | None = None
+        """What the encoder got last."""
         self._ended = False
         self._out: Any = None
         self._video: Any = None
@@ -144,7 +146,15 @@ class VideoWriter:
     def write(self, planes: Sequence[Plane] | DevicePicture, timing: Timing) -> None:
         """Encode one frame. See `Sink.write`; a picture is kept until the encoder is done with it."""
         with av_errors_as(OutputError, self._what):
-            frame = self._frame_of(planes)
+            self._last = self._frame_of(planes)
+        self._send(self._last, timing, None if isinstance(planes, DevicePicture) else planes)
+
+    def repeat(self, timing: Timing) -> None:
+        """See `Sink.repeat`: the encoder gets the same frame at another time."""
+        assert self._last is not None, "a frame was written"
+        self._send(self._last, timing, None)
+
+    def _send(self, frame: av.VideoFrame, timing: Timing, planes: Sequence[Plane] | None) -> None:
         moved = self._placing.moved
         frame.pts = pts = self._placing.place(timing)
         frame.time_base = self._tick
@@ -155,7 +165,7 @@ class VideoWriter:
                 duration=self._placing.duration(pts),
                 moved=self._placing.moved > moved,
             )
-            self.journal.frame(record, None if isinstance(planes, DevicePicture) else planes)
+            self.journal.frame(record, planes)
         with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name} at {timing.seconds:.2f} s"):
             packets = self._encode(frame)
         self._mux_video(packets)
@@ -204,7 +214,7 @@ class VideoWriter:
         if self._out is not None:
             with contextlib.suppress(*AV_ERRORS):
                 self._out.close()  # writes the index, so that what is there can be played
-        self._video = self._out = None
+        self._video = self._out = self._last = None
         pictures = self._muxer is not None and self._muxer.pictures > 0
         if pictures:
             with contextlib.suppress(OutputError):

@@ -117,8 +117,11 @@ def test_fields_have_the_strength_of_their_frame(tmp_path: Path, method: Deinter
 TICK = Fraction(1, 24)
 
 
-def flat(number: int, level: int, width: int = 32) -> av.VideoFrame:
-    frame = make_frame(tuple(np.full_like(plane, level) for plane in scene(0, width, 16)), "yuv420p")
+def flat(number: int, level: int, width: int = 32, held: bool = False) -> av.VideoFrame:
+    """Not to the sample what the frame before was, unless it is `held`."""
+    planes = tuple(np.full_like(plane, level) for plane in scene(0, width, 16))
+    planes[0][0, 0] += 0 if held else number % 2
+    frame = make_frame(planes, "yuv420p")
     frame.opaque = number
     return frame
 
@@ -130,6 +133,7 @@ def told(
     times: Sequence[int] | None = None,
     widths: Sequence[int] | None = None,
     causal: bool = False,
+    held: bool = False,
     origin: Origin = Origin.DECODER,
 ) -> list[float]:
     """Quantisers that frames end up with, times 40."""
@@ -142,7 +146,7 @@ def told(
         for number in range(len(quantisers)):
             pts = times[number] if times else number
             yield (
-                flat(number, levels[number] if levels else 90, widths[number] if widths else 32),
+                flat(number, levels[number] if levels else 90, widths[number] if widths else 32, held),
                 Timing(pts=pts, duration=1, time_base=TICK),
             )
 
@@ -160,6 +164,12 @@ def test_a_frame_gets_the_mean_of_its_neighbours() -> None:
     for number, value in enumerate(told(quantisers)):
         around = quantisers[max(0, number - REACH) : number + REACH + 1]
         assert value == pytest.approx(np.mean(around))
+
+
+def test_held_frames_keep_the_strength_of_the_first_for_a_third_of_a_second() -> None:
+    quantisers = [float(10 + n % 7) for n in range(40)]
+    free, held = told(quantisers), told(quantisers, held=True)
+    assert held == [free[number - number % 8] for number in range(40)]
 
 
 def test_live_sources_look_back_only() -> None:
