@@ -12,6 +12,7 @@ from pathlib import Path
 from paragon_stream import resource_usage
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import InputError, ParagonError, UsageError
+from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.geometry import parse_size
 from paragon_stream.media.facts.containers import is_video_name
 from paragon_stream.media.facts.image_kinds import (
@@ -120,6 +121,8 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     pairs, batch = plan_images(call.source, call.destination)
     missing = [(path, target) for path, target in pairs if not (call.resume and target.is_file())]
     left, pairs = len(pairs) - len(missing), missing
+    if call.temporal != Temporal.OFF:
+        raise UsageError("--temporal is for video: pictures have no frame before them")
     passed_over = [*doubts(call), *_passed_over(call.source)]
     for sentence in passed_over:
         (call.on_warning or logger.warning)(sentence)
@@ -130,6 +133,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
         scale=call.scale,
         alpha=call.alpha,
         window_size=call.window_size,
+        generation=call.generation,
         factor=Fraction(1) if size else None,
     )
     results: list[ImageResult] = []

@@ -12,9 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from time import perf_counter
 
 from paragon_stream.errors import ConsumerGone, OutputError
+from paragon_stream.frame import Timing
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.live_sink import LiveSink
@@ -71,6 +73,10 @@ class Stopping:
         return self._interrupt.count > 1
 
 
+GAP = Fraction(1, 2)
+"""Seconds between two frames behind which the video mode begins anew."""
+
+
 class LiveSession:
     """The work functions of the three stages, and their counts."""
 
@@ -91,6 +97,8 @@ class LiveSession:
         self.gone: str | None = None
         """How the reader of the output ended the session, if it did."""
         self._reader, self._strengths, self._trace = reader, strengths, trace
+        self._time: Fraction | None = None
+        """That of the frame computed last."""
 
     @property
     def frames_in(self) -> int:
@@ -125,6 +133,8 @@ class LiveSession:
             return True
 
         def compute(slot: Slot[Plane]) -> None:
+            assert slot.timing is not None
+            self._note_gap(slot.timing, upscaler)
             slot.completion = upscaler.run(slot.inputs, slot.outputs, slot.strength)
             computing.append(slot.completion)
             # Take a frame only when it can be computed at once: a frame that waited here would grow old.
@@ -162,6 +172,13 @@ class LiveSession:
             ),
             Stage(name="deliver", work=self._or_stop(deliver), finish=finish),
         ]
+
+    def _note_gap(self, timing: Timing, upscaler: Upscaler) -> None:
+        """Behind a gap the picture may be of another place: what is kept of the frames before goes."""
+        time = timing.pts * timing.time_base
+        if self._time is not None and not 0 <= time - self._time <= GAP:
+            upscaler.restart()
+        self._time = time
 
     def _came_back(self, broke: OutputError) -> bool:
         """Wait until the output that `broke` off is open again. False if the user stopped the session; else

@@ -32,8 +32,8 @@ class PixelFormat:
 
     `name` is FFmpeg's. `subsampling` is log2 of the chroma decimation, (horizontal, vertical).
     `order` gives the canonical component for each stored one: 0, 1, 2 = Y, U, V or R, G, B; 3 = alpha; -1 =
-    padding. `shift` is the number of unused bits below the value in its word (P010: 6). Samples are uint8 up
-    to 8 bits and native-endian uint16 above.
+    padding; 4 and more: see `framejob.temporal`. `shift` is the number of unused bits below the value in its
+    word (P010: 6). Samples are uint8 up to 8 bits and native-endian uint16 above.
     """
 
     name: str
@@ -89,7 +89,7 @@ class PixelFormat:
         if self.layout is Layout.SEMIPLANAR:
             return (height, width), (ch, cw, 2)
         chroma = (1, 2) if self.family is Family.YUV else ()
-        return tuple((ch, cw) if component in chroma else (height, width) for component in self.order)
+        return tuple((ch, cw) if component % 4 in chroma else (height, width) for component in self.order)
 
 
 _LETTERS = {"r": 0, "g": 1, "b": 2, "y": 0, "u": 1, "v": 2, "a": 3, "0": -1}

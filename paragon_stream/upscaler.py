@@ -17,6 +17,7 @@ from paragon_stream.errors import EngineError, FormatError, UsageError
 from paragon_stream.frame import ColorSpec, Family, FrameFormat, Layout, PixelFormat, resolve_color
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob.temporal import Temporal, TemporalState
 from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, place
 from paragon_stream.options.network import UpscalerOptions as UpscalerOptions
 from paragon_stream.options.option import described, initialised_with, option, part
@@ -130,6 +131,8 @@ class Upscaler:
     session: Session
     strength: float
     """The strength for conditioned weights if a call gives none."""
+    temporal: TemporalState | None
+    """The state of the video mode: frames must come in their order then."""
 
     @initialised_with(UpscalerCall)
     def __init__(self, call: UpscalerCall) -> None:
@@ -179,8 +182,17 @@ class Upscaler:
         color: ColorSpec | None = None,
     ) -> None:
         self.weights, placement = network or choose_network(source, options)
-        job = build_job(self.weights, source, pixel_format=pixel_format, color=color, placement=placement)
-        self.source, self.target = job.source, job.target
+        mode = Temporal.parse(options.temporal)
+        job = build_job(
+            self.weights,
+            source,
+            pixel_format=pixel_format,
+            color=color,
+            placement=placement,
+            temporal=mode is not Temporal.OFF,
+        )
+        self.source, self.target = source, job.target
+        self.temporal = None if mode is Temporal.OFF else TemporalState(source, mode)
         self.strength = parse_strength(options.strength) or 0.0
         self.session = compile_job(job, options, flavour)
         logger.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
@@ -212,6 +224,10 @@ class Upscaler:
         Pictures in the memory of a GPU are accepted if `fetch` or `device_results` are not None.
         """
         given = self.strength if strength is None else strength
+        if self.temporal is not None:
+            if isinstance(inputs, DevicePicture) or isinstance(outputs, DevicePicture):
+                raise EngineError("the video mode takes frames in the host's memory")
+            return self.session.run(self.temporal.advance(inputs), outputs, given)
         if not isinstance(inputs, DevicePicture) and not isinstance(outputs, DevicePicture):
             return self.session.run(inputs, outputs, given)
         if not takes_pictures(self.session):
@@ -221,13 +237,15 @@ class Upscaler:
     @property
     def fetch(self) -> Callable[[DevicePlane], NDArray[np.uint8]] | None:
         """Reads pictures in the memory of the engine's GPU; None if `run` accepts none."""
-        return self.session.fetch if takes_pictures(self.session) else None
+        if self.temporal is not None or not takes_pictures(self.session):
+            return None
+        return self.session.fetch
 
     @property
     def device_results(self) -> tuple[int, Callable[[], DevicePicture]] | None:
         """The GPU's number, and the allocator of results there; None if `run` accepts none."""
         session = self.session
-        if not takes_pictures(session):
+        if self.temporal is not None or not takes_pictures(session):
             return None
         return session.ordinal, lambda: session.allocate_picture(self.target)
 
@@ -236,6 +254,16 @@ class Upscaler:
         `close`."""
         make = self.session.allocate_planes if isinstance(self.session, DeviceBound) else allocate_planes
         return make(self.source), make(self.target)
+
+    def look(self, inputs: Sequence[NDArray[Any]]) -> None:
+        """Take note of a frame that is not computed: the video mode goes on from it."""
+        if self.temporal is not None:
+            self.temporal.advance(inputs)
+
+    def restart(self) -> None:
+        """The next frame does not follow the one before: the video mode begins anew."""
+        if self.temporal is not None:
+            self.temporal.restart()
 
     @property
     def reruns(self) -> int:

@@ -41,6 +41,7 @@ from paragon_stream.frame import (
     resolve_color,
 )
 from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.framejob.temporal import WARM, Temporal, TemporalHistory
 from paragon_stream.geometry import Placement, parse_fit, parse_size, place
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, options_of, part
@@ -116,10 +117,12 @@ def upscale(call: FilterCall) -> vs.VideoNode:
             session_options(wishes, Flavour.THROUGHPUT if branches > 1 else Flavour.LATENCY),
             Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
             parse_strength(call.strength) or 0.0,
+            Temporal.parse(call.temporal),
         )
         runtime(call.engine)  # an unknown name is an error now, not at the first frame
         # So is a format that no network can process.
-        build_job(network, requests.source({}), placement=placement)
+        blends = requests.mode is not Temporal.OFF
+        build_job(network, requests.source({}), placement=placement, temporal=blends)
     source = clip if clip.format.sample_type == vs.INTEGER else _convert(clip, pixel_format.depth, vs.INTEGER)
     result = _upscaled(source, requests, branches)
     if not call.wait:
@@ -212,8 +215,10 @@ class _Requests:
         options: SessionOptions,
         frame_rate: Fraction | None,
         strength: float,
+        mode: Temporal,
     ) -> None:
         self._format = format
+        self.mode = mode
         self._weights = weights
         self.placement = placement
         self._engine = engine
@@ -255,6 +260,7 @@ class _Requests:
                 weights=self._weights,
                 source=replace(source, color=color),
                 placement=self.placement,
+                temporal=self.mode is not Temporal.OFF,
                 engine=self._engine,
                 options=self._options,
             )
@@ -294,6 +300,9 @@ def _color_props(format: FrameFormat) -> dict[str, int]:
 def _upscaled(clip: vs.VideoNode, requests: _Requests, branches: int) -> vs.VideoNode:
     width, height = requests.placement.columns.total, requests.placement.rows.total
     shape = vs.core.std.BlankClip(clip, width=width, height=height, keep=True)
+    if requests.mode is not Temporal.OFF:  # frames need those before them, the latest first
+        earlier = [clip[0] * min(n, len(clip)) + clip[: max(0, len(clip) - n)] for n in range(1, WARM + 1)]
+        return shape.std.ModifyFrame([clip, *earlier], _branch(requests))
     if branches == 1:
         return shape.std.ModifyFrame(clip, _branch(requests))
     dealt = [
@@ -305,19 +314,25 @@ def _upscaled(clip: vs.VideoNode, requests: _Requests, branches: int) -> vs.Vide
     return vs.core.std.Interleave(dealt, modify_duration=False)
 
 
-def _branch(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame]:
+def _branch(requests: _Requests) -> Callable[[int, Any], vs.VideoFrame]:
     """The callback of one branch. It runs one call at a time, so one set of buffers is enough."""
     buffers: dict[FrameFormat, tuple[NDArray[Any], ...]] = {}
     width, height = requests.placement.columns.total, requests.placement.rows.total
+    history = TemporalHistory(requests.mode)
 
-    def upscale_frame(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+    def upscale_frame(n: int, f: Any) -> vs.VideoFrame:
+        frames: list[vs.VideoFrame] = f if isinstance(f, list) else [f]
+        f = frames[0]
         with _errors_as_vs():
             requests.warn_if_interlaced(f.props)
             source = requests.source(f.props)
             request = requests.request(source)
-            inputs = _buffers(buffers, request.source)
-            for buffer, component in zip(inputs, source.pixel_format.order, strict=True):
-                np.copyto(buffer, np.asarray(f[component]))  # engines need rows without padding
+            if len(frames) == 1:
+                inputs = _copied(buffers, f, request.source)
+            else:
+                inputs = history.planes(
+                    n, request.source, lambda ago: _copied(buffers, frames[ago], request.source)
+                )
             result = vs.core.create_video_frame(f.format, width, height)
             planes = [np.asarray(result[component]) for component in source.pixel_format.order]
             with SESSIONS.session(request) as session:
@@ -331,6 +346,16 @@ def _branch(requests: _Requests) -> Callable[[int, vs.VideoFrame], vs.VideoFrame
         return result
 
     return upscale_frame
+
+
+def _copied(
+    buffers: dict[FrameFormat, tuple[NDArray[Any], ...]], frame: vs.VideoFrame, source: FrameFormat
+) -> tuple[NDArray[Any], ...]:
+    """The planes of `frame`, as engines want them: rows without padding."""
+    inputs = _buffers(buffers, source)
+    for buffer, component in zip(inputs, source.pixel_format.order, strict=True):
+        np.copyto(buffer, np.asarray(frame[component]))
+    return inputs
 
 
 def _buffers(

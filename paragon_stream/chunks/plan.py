@@ -14,6 +14,7 @@ from paragon_stream.chunks.folder import ChunkFolder
 from paragon_stream.chunks.quality import why_no_chunks
 from paragon_stream.chunks.ranges import CHUNK_SECONDS, Chunk, cut_into_chunks
 from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.json_text import json_text
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.abilities import encoder_build
@@ -103,6 +104,8 @@ def plan_whole(request: RenderRequest) -> RenderPlan:
     job = whole.output.job
     if job is None:
         raise UsageError("y4m and sequences of images are not written in chunks: name a video file")
+    if whole.request.network.temporal != Temporal.OFF:
+        raise UsageError("--temporal goes from frame to frame, and chunks are rendered apart: leave it out")
     if why := why_no_chunks(job):
         raise UsageError(f"chunks need constant quality, or no loss at all: {why}")
     return whole

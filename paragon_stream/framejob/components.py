@@ -82,6 +82,9 @@ class OutputPlane:
 ALPHA = 3
 """The component that is opacity: straight, whatever its format's range from 0 to the peak."""
 
+CURRENT = 4
+"""Added to a component's number in the video mode: that of the frame itself, beside the blended one."""
+
 
 def colors(format: FrameFormat) -> range:
     """Canonical components that the network sees: Y, U, V or R, G, B or the one gray."""
@@ -90,7 +93,7 @@ def colors(format: FrameFormat) -> range:
 
 def _factor(format: FrameFormat, component: int) -> Pair[int]:
     """Luma samples per sample of the component."""
-    if component in (0, ALPHA):
+    if component % CURRENT in (0, ALPHA):
         return 1, 1
     across, down = format.pixel_format.subsampling
     return 1 << down, 1 << across

@@ -19,12 +19,13 @@ import numpy as np
 from paragon_stream.checkpoint import NetworkSpec, Variant, Weights
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.checkpoint.spec import ReleaseSpec
-from paragon_stream.errors import FormatError
+from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
 from paragon_stream.framejob.color import ColorMap, check_chroma_location, color_map, network_luma
 from paragon_stream.framejob.components import (
     ALPHA,
+    CURRENT,
     InputPlane,
     OutputPlane,
     colors,
@@ -43,6 +44,7 @@ from paragon_stream.framejob.older import (
     tail_layers,
 )
 from paragon_stream.framejob.tail import Pair, Tail, arrange_tail, collapse_tail
+from paragon_stream.framejob.temporal import doubled
 from paragon_stream.geometry import Placement, enlarged
 
 _MAPS: dict[str, int] = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 16, Variant.PRO: 16}
@@ -88,6 +90,8 @@ class FrameJob:
     """By canonical component."""
     older: OlderNetwork | None = None
     """What is folded of a network of the older lines: then `blocks` is empty, and `mid` is conv_fuse."""
+    current: tuple[InputPlane, ...] = ()
+    """Of the video mode: the planes of the frame itself, for the base path; `inputs` are the blended ones."""
     alpha: tuple[InputPlane, OutputPlane] | None = None
     """Opacity, where source and target have it: it takes the base path alone, beside the network."""
 
@@ -141,6 +145,7 @@ class FrameJob:
             target=target,
             padded=padded,
             inputs=tuple(map(into, self.inputs)),
+            current=tuple(map(into, self.current)),
             outputs=tuple(map(out_of, self.outputs)),
             alpha=(into(self.alpha[0]), out_of(self.alpha[1])) if self.alpha else None,
         )
@@ -148,7 +153,7 @@ class FrameJob:
     @property
     def all_inputs(self) -> dict[int, InputPlane]:
         """By component, alpha with them."""
-        planes = (*self.inputs, *(self.alpha or ())[:1])
+        planes = (*self.inputs, *self.current, *(self.alpha or ())[:1])
         return {plane.component: plane for plane in planes if isinstance(plane, InputPlane)}
 
     @property
@@ -184,8 +189,9 @@ def build_job(
     pixel_format: PixelFormat | None = None,
     color: ColorSpec | None = None,
     placement: Placement | None = None,
+    temporal: bool = False,
 ) -> FrameJob:
-    """Fold `weights` for frames of `source`.
+    """Fold `weights` for frames of `source`, or with `temporal` for what `framejob.temporal` makes of them.
 
     The target has the network's `scale` times the size unless a `placement` says otherwise, and, unless said
     otherwise, the source's pixel format and colour; `color` matters where the family changes (RGB ↔ YUV) or
@@ -203,6 +209,10 @@ def build_job(
     target = placement.target(source, pixel_format=pixel_format, color=color)
     for format in (source, target):
         _check(format)
+    if temporal:
+        if isinstance(spec, FeatureSpec):
+            raise UsageError(f"{spec} has no video mode: its pictures come from the blended features alone")
+        source = doubled(source)
     source_colors, target_colors = color_map(source), color_map(target)
 
     cell = _cell(source.pixel_format, target.pixel_format, spec)
@@ -211,9 +221,13 @@ def build_job(
     margin = math.ceil(seen / whole) * whole
     padded = _padded(source, margin, cell)
     inputs = tuple(input_plane(source, component, margin, padded) for component in colors(source))
+    current = tuple(
+        input_plane(source, component + CURRENT, margin, padded)
+        for component in (colors(source) if temporal else ())
+    )
     mix = target_colors.from_rgb @ source_colors.to_rgb
     offsets = target_colors.from_rgb @ source_colors.rgb_of_centre + target_colors.code_of_black
-    tensors, older, based = weights.tensors, None, inputs
+    tensors, older, based = weights.tensors, None, current or inputs
     if not isinstance(spec, ReleaseSpec):
         older = fold_older(tensors, spec, source_colors, target_colors)
         tensors = tail_layers(tensors, spec)
@@ -235,6 +249,7 @@ def build_job(
         padded=padded,
         centre=source_colors.centre,
         inputs=inputs,
+        current=current,
         first=fold.fold_input(weights.tensors, source_colors),
         blocks=fold.fold_blocks(weights.tensors, spec) if isinstance(spec, ReleaseSpec) else (),
         mid=fold.fold_mid(weights.tensors) if older is None else fold_fuse(weights.tensors, spec),

@@ -49,6 +49,11 @@ class UpscalerOptions:
         "Strength of the source's compression: auto (default, measured from the stream), or 0 (clean) to 1.",
         metavar="S",
     )
+    temporal: str = option(
+        "off",
+        "Video mode: off (default), upstream (a fifth of the frame before), adaptive (where nothing moves).",
+        metavar="HOW",
+    )
     engine: str = option(
         "auto",
         "auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx, webgpu or null.",

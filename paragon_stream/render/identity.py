@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from paragon_stream import __version__
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import UsageError
+from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.workdir import VERSIONS
@@ -48,6 +49,7 @@ def identity_of(
         "source data": _content(info),
         "frame selection": f"video {video.index}, {info.cut}, {video.fields}, {video.average_rate} fps",
         "weights": f"{weights.sha256 or weights.name}, {spec!r}, {options.precision}",
+        "video mode": Temporal.parse(options.temporal).value,
         "size settings": f"{output.target!r}, {placement}, {fit_of_changes(options)}",
         "encoder settings": f"{output.codec} {settings}",
         "tracks": "; ".join([*map(str, output.streams), *added, chapters]),

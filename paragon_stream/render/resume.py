@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from paragon_stream.errors import InputError
+from paragon_stream.framejob.temporal import WARM
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.safekeeping.frame_log import FrameLog, FrameRecord
@@ -21,7 +22,7 @@ from paragon_stream.render.stretches import next_format, record_of
 from paragon_stream.render.upscalers import Upscalers
 
 _COMPARED = 4
-"""Frames that come again."""
+"""Frames that come again; in the video mode as many as its state needs."""
 _INTERVAL = 0.5
 """Seconds between two reports of progress."""
 
@@ -47,7 +48,8 @@ def reader_behind(
     """
     if not done or log is None:
         return open(cut)
-    compared = [log[number] for number in range(max(0, done - _COMPARED), done)]
+    again = _COMPARED if upscalers.first.temporal is None else 2 * WARM
+    compared = [log[number] for number in range(max(0, done - again), done)]
     if not compared[-1].disturbed:
         reader = open(Cut(start=compared[0].time, end=None if cut is None else cut.end))
         try:
@@ -58,6 +60,7 @@ def reader_behind(
             reader.close()
             raise
         reader.close()
+        upscalers.restart()
         logger.info("going on by seeking finds other frames than before: decoding from the beginning")
     reader = open(cut)
     try:
@@ -98,6 +101,8 @@ def _next(reader: FrameReader, upscalers: Upscalers) -> FrameRecord | None:
         planes = upscalers.slots(reader.changes.format)[0].inputs
         timing = reader.read_into(planes)
         if timing is not None:
+            upscalers.of(reader.changes.format).look(planes)
             return record_of(reader, timing, planes)
         if next_format(reader, upscalers) is None:
             return None
+        upscalers.of(reader.changes.format).restart()

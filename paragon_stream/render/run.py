@@ -77,6 +77,7 @@ def run(
 
         try:
             log = journal.frames if journal is not None else None
+            upscalers.restart()
             reader = reader_behind(info.cut, done, log, opened, upscalers, on_progress)
             readers.enter_context(reader)
             strengths = Strengths(reader if plan.follows_strength else None, upscaler.strength)

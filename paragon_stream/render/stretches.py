@@ -81,7 +81,10 @@ def run_stretches(
     format: FrameFormat | None = reader.changes.format
     while format is not None:
         frames = first_frame + sum(next(reversed(run.stages.values())).frames for run in runs)
-        pipeline = Pipeline(upscalers.slots(format), stages(upscalers.of(format)), trace, first_frame=frames)
+        upscaler = upscalers.of(format)
+        if runs:
+            upscaler.restart()
+        pipeline = Pipeline(upscalers.slots(format), stages(upscaler), trace, first_frame=frames)
         runs.append(pipeline.run(meter, interval))
         if meter is not None:
             meter.run_ended(runs[-1])

@@ -85,6 +85,11 @@ class Upscalers:
         for upscaler in self._all.values():
             upscaler.trace(trace)
 
+    def restart(self) -> None:
+        """The next frame follows none: the video mode begins anew."""
+        for upscaler in self._all.values():
+            upscaler.restart()
+
     @property
     def reruns(self) -> int:
         """See `Upscaler.reruns`."""

@@ -31,6 +31,8 @@ class SessionRequest:
     source: FrameFormat
     placement: Placement | None = None
     """Where the picture goes; None enlarges it as the weights do."""
+    temporal: bool = False
+    """Whether frames come through `framejob.temporal`; `source` is what they are before."""
     engine: str = "auto"
     options: SessionOptions = field(default_factory=SessionOptions)
 
@@ -38,12 +40,13 @@ class SessionRequest:
     def key(self) -> Hashable:
         """Weights that came from no file have no digest; their identity distinguishes them."""
         weights = self.weights.sha256 or id(self.weights)
-        return weights, self.weights.spec, self.source, self.placement, self.engine, self.options
+        shape = self.source, self.placement, self.temporal
+        return weights, self.weights.spec, *shape, self.engine, self.options
 
 
 def compile_request(request: SessionRequest) -> Session:
     """Raises FormatError, UsageError or EngineError."""
-    job = build_job(request.weights, request.source, placement=request.placement)
+    job = build_job(request.weights, request.source, placement=request.placement, temporal=request.temporal)
     return runtime(request.engine).compile(job, request.options)
 
 

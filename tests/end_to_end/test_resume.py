@@ -106,6 +106,22 @@ def test_a_killed_render_is_gone_on_with_to_the_bit(clip: Path, tmp_path: Path) 
     assert_same(out, whole)
 
 
+def test_the_video_mode_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    """The frames that are not computed again are blended all the same; another mode is another render."""
+    out, whole, plain = (tmp_path / f"{name}.mkv" for name in ("out", "whole", "plain"))
+    break_at(monkeypatch, clip, out, 60, temporal="adaptive", **LOSSLESS)
+    with pytest.raises(OutputError, match="different video mode"):
+        upscale(clip, out, resume=True, **LOSSLESS)
+    assert upscale(clip, out, resume=True, temporal="adaptive", **LOSSLESS).resumed_at > 0
+    upscale(clip, whole, temporal="adaptive", **LOSSLESS)
+    assert_same(out, whole)
+    upscale(clip, plain, **LOSSLESS)
+    last, other = read_frames(whole)[-1][1], read_frames(plain)[-1][1]
+    assert any(np.any(a != b) for a, b in zip(last, other, strict=True))
+
+
 CODECS = [
     ("mkv", "libx264", {"g": "12"}),
     ("mp4", "libx264", {"g": "12"}),

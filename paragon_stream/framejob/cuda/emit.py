@@ -75,6 +75,8 @@ def refusal(job: FrameJob) -> str:
 def _check(job: FrameJob) -> None:
     """EngineError for what no kernel does."""
     spec = job.spec
+    if job.current:
+        raise EngineError("the cuda engine has no kernels for --temporal; torch and tensorrt have")
     if job.older is not None or spec.variant not in FEATURES:
         raise EngineError(f"the cuda engine computes realtime and stream networks, not {spec.variant}")
     if spec.features != FEATURES[spec.variant]:
