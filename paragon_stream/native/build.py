@@ -26,7 +26,7 @@ from paragon_stream.native.forms import forms_of, machine
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
 
-_OPTIONS = (
+COMPILER_OPTIONS = (
     "-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-fno-math-errno",
     "-fno-trapping-math", "-ffp-contract=fast", "-fno-asynchronous-unwind-tables", "-fno-stack-protector",
 )  # fmt: skip
@@ -83,7 +83,7 @@ def build(
         compiled: list[tuple[str, str, tuple[str, ...]]] = [("dispatch", "dispatch.cpp", ())]
         compiled += [(form.name, "form.cpp", (*form.options, *form.definitions)) for form in forms]
         calls = [
-            [*command, *_OPTIONS, *options, *own, "-c", SOURCES / source, "-o", work / f"{name}.o"]
+            [*command, *COMPILER_OPTIONS, *options, *own, "-c", SOURCES / source, "-o", work / f"{name}.o"]
             for name, source, own in compiled
         ]
         with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -114,7 +114,7 @@ def _run(command: Sequence[str | Path]) -> None:
 
 
 def _fingerprint() -> str:
-    digest = hashlib.sha256(" ".join(_OPTIONS).encode())
+    digest = hashlib.sha256(" ".join(COMPILER_OPTIONS).encode())
     for file in sorted([*SOURCES.iterdir(), HERE / "forms.py"]):
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()

@@ -1,0 +1,111 @@
+"""A form of the CPU kernels for another kind of processor: cross-compiled and run under qemu-user.
+
+The structures of a frame are written to a file with every array that they point at, and the places of the
+pointers; `programs/run_form.cpp` puts them into memory again, computes the frame and writes its planes.
+"""
+
+from __future__ import annotations
+
+import bisect
+import ctypes
+import shutil
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from places import PROGRAMS
+
+from paragon_stream.framejob import FrameJob, allocate_planes
+from paragon_stream.framejob.native.emit import NativeProgram, emit_native
+from paragon_stream.framejob.native.weights import Packing
+from paragon_stream.native import build
+from paragon_stream.native.forms import Form
+from paragon_stream.runtimes.native_frame import NativeFrame
+
+
+class ForeignForm:
+    """`form`, compiled for Linux on its kind of processor. Skips the test without compiler or emulator."""
+
+    def __init__(self, form: Form, folder: Path) -> None:
+        compiler = shutil.which(f"{form.machine}-linux-gnu-g++")
+        emulator = shutil.which(f"qemu-{form.machine}") or shutil.which(f"qemu-{form.machine}-static")
+        if compiler is None or emulator is None:
+            pytest.skip(f"needs g++-{form.machine}-linux-gnu and qemu-user")
+        self._form, self._folder = form, folder
+        program = folder / "run_form"
+        subprocess.run(
+            [
+                *(compiler, "-static", *build.COMPILER_OPTIONS, *form.options, *form.definitions),
+                *(f"-I{build.SOURCES}", PROGRAMS / "run_form.cpp", "-o", program),
+            ],
+            check=True,
+            timeout=240,
+        )
+        self._command = [emulator, str(program)]
+        facts = subprocess.run(self._command, check=True, capture_output=True, text=True).stdout
+        self.lanes, self._block = map(int, facts.split())
+
+    def compute(
+        self, job: FrameJob, planes: Sequence[NDArray[Any]], strength: float
+    ) -> tuple[NDArray[Any], ...]:
+        """The result of one frame."""
+        program = emit_native(job, Packing(block=self._block, channels=self._form.operands))
+        outputs = allocate_planes(job.target)
+        frame = NativeFrame(program, planes, outputs, strength)
+        came, went = self._folder / "job", self._folder / "planes"
+        came.write_bytes(_image(program, frame, job.spec.variant == "stream", outputs))
+        subprocess.run([*self._command, came, went], check=True, timeout=240)
+        result = np.fromfile(went, np.uint8)
+        start = 0
+        for plane in outputs:
+            part = result[start : start + plane.nbytes]
+            plane[...] = part.view(plane.dtype).reshape(plane.shape)
+            start += plane.nbytes
+        return tuple(outputs)
+
+
+def _image(
+    program: NativeProgram, frame: NativeFrame, stream: bool, outputs: Sequence[NDArray[Any]]
+) -> bytes:
+    objects = [program.program, *program.kept, frame.frame, *_flat(frame._kept)]
+    regions = {_address(each): each for each in objects}
+    addresses = sorted(regions)
+    number = {address: index for index, address in enumerate(addresses)}
+    parts = [struct.pack("<Q", len(addresses))]
+    pointers: list[tuple[int, int, int, int]] = []
+    for address in addresses:
+        content = _content(regions[address])
+        parts.append(struct.pack("<Q", len(content)) + content)
+        if isinstance(regions[address], np.ndarray):
+            continue
+        for offset in range(0, len(content) - 7, 8):
+            (value,) = struct.unpack_from("<Q", content, offset)
+            at = bisect.bisect_right(addresses, value) - 1
+            if at >= 0 and value < addresses[at] + len(_content(regions[addresses[at]])):
+                pointers.append((number[address], offset, at, value - addresses[at]))
+    parts.append(struct.pack("<Q", len(pointers)))
+    parts += [struct.pack("<4Q", *each) for each in pointers]
+    roots = [number[_address(program.program)], number[_address(frame.frame)], int(stream), len(outputs)]
+    parts.append(struct.pack("<4Q", *roots))
+    parts += [struct.pack("<Q", number[_address(plane)]) for plane in outputs]
+    return b"".join(parts)
+
+
+def _flat(kept: Any) -> list[Any]:
+    return [inner for each in kept for inner in (each if isinstance(each, (tuple, list)) else [each])]
+
+
+def _address(each: Any) -> int:
+    return int(each.ctypes.data) if isinstance(each, np.ndarray) else ctypes.addressof(each)
+
+
+def _content(each: Any) -> bytes:
+    if isinstance(each, np.ndarray):
+        assert each.flags.c_contiguous
+        return each.tobytes()
+    return ctypes.string_at(ctypes.addressof(each), ctypes.sizeof(each))
