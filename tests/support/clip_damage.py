@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import av
+
 # What FFmpeg cannot be asked to write
 
 
@@ -82,4 +84,20 @@ def ts_packets_lost(source: Path, target: Path, *, share: float = 0.05, seed: in
 def text_file(target: Path) -> Path:
     """Prose under a video's name."""
     target.write_text("This is not a video, whatever its name says.\n" * 9, encoding="utf-8")
+    return target
+
+
+def packets_cut_short(source: Path, target: Path, *, share: float, seed: int) -> Path:
+    """The video of a file, a `share` of whose packets lack their last two thirds."""
+    chance = random.Random(seed)
+    with av.open(str(source)) as file, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(file.streams.video[0], opaque=True)
+        for number, packet in enumerate(file.demux(video=0)):
+            if packet.size:
+                data = bytes(packet)
+                short = number > 3 and chance.random() < share
+                made = av.Packet(data[: max(20, len(data) // 3)] if short else data)
+                made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+                made.time_base, made.is_keyframe, made.stream = packet.time_base, packet.is_keyframe, stream
+                out.mux(made)
     return target

@@ -2,7 +2,7 @@
 
 FFmpeg's H.264 decoder fills the lost parts of a picture from its neighbours in space and time, but not with
 slice threads: the parts stay empty then, which is green. Its HEVC decoder leaves larger holes with slice
-threads than without. Both therefore use whole frames, or one thread.
+threads than without. Both therefore use whole frames, or one thread. Its VP9 decoder is the other way round.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ _EMPTY_HOLES = ("h264", "hevc")
 """Decoders that conceal less with slice threads."""
 _LOSES_FRAMES = ("vp8",)
 """Decoders that give up whole frames of a damaged stream with slice threads."""
+_GREEN_BEHIND_ERRORS = ("vp9",)
+"""Decoders whose frame threads use what an error left of a frame, which is green, for those behind it."""
 
 
 class Threading(StrEnum):
@@ -34,6 +36,6 @@ def threading_for(codec: str, threads: int, *, one_at_a_time: bool) -> Threading
     """
     if threads <= 1:
         return Threading.NONE
-    if not one_at_a_time:
+    if not one_at_a_time and codec not in _GREEN_BEHIND_ERRORS:
         return Threading.FRAMES
     return Threading.NONE if codec in _EMPTY_HOLES + _LOSES_FRAMES else Threading.SLICES

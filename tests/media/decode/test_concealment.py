@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clip_damage import ts_packets_lost
+from clip_damage import packets_cut_short, ts_packets_lost
 from clips import make_clip
 
 from paragon_stream.media.decode.decoder import Decoder
@@ -94,3 +95,37 @@ def test_a_recording_that_lost_packets(shared: Path) -> None:
     for quantisers in (False, True):
         assert green(of_a_file(clip, threads=8, quantisers=quantisers)) < 0.001
     assert green(of_a_live_source(clip)) < 0.001
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        (
+            "libvpx-vp9",
+            {"b": "800000", "g": "20", "tile-columns": "2", "cpu-used": "8", "deadline": "realtime"},
+        ),
+        ("mpeg4", {"b": "800000", "g": "20"}),
+    ],
+)
+def test_packets_cut_short_leave_no_holes(
+    tmp_path: Path, codec: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    whole = make_clip(tmp_path / "whole.mkv", codec=codec, options=options, frames=60, width=1024, height=256)
+    cut = packets_cut_short(whole, tmp_path / "cut.mkv", share=0.2, seed=3)
+    for threads in (1, 4):
+        decoder = Decoder(cut, 0, threads=threads)
+        assert green(decoder) <= green(decodable(cut)) + 0.002, threads
+        decoder.close()
+
+
+def decodable(path: Path) -> list[av.VideoFrame]:
+    """All frames that one thread gives, over errors."""
+    frames: list[av.VideoFrame] = []
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
+        for packet in source.demux(stream):
+            with contextlib.suppress(av.FFmpegError):
+                frames += stream.codec_context.decode(packet if packet.size else None)
+    return frames
