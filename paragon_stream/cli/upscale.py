@@ -90,7 +90,8 @@ def command(
 ) -> None:
     """Upscale the video in INPUT and write it to OUTPUT, with all other streams of INPUT.
 
-    OUTPUT's suffix chooses the container. OUTPUT "-" writes raw video (y4m) to standard output.
+    OUTPUT's suffix chooses the container. INPUT "-" is a video from standard input, OUTPUT "-" raw video
+    (y4m) to standard output.
 
     INPUT may be several files, folders, globs such as 'shots/*.png', and lists of them, @list.txt, of videos
     and pictures; OUTPUT is then a folder, or FOLDER/*.png. The same command goes on after an interruption.
@@ -113,7 +114,7 @@ def command(
     if stray := [name for name in folder if options.pop(name) is not None and name not in from_profile]:
         raise UsageError(f"--{stray[0]} is for folders: give one as OUTPUT")
     images = is_images(source, destination)
-    if verify and (images or destination == "-"):
+    if verify and (images or "-" in (source, destination)):
         raise UsageError("--verify compares video files: leave it out for pictures and pipes")
     if images:
         from paragon_stream.cli.images import run_images

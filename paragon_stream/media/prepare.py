@@ -25,6 +25,7 @@ from paragon_stream.media.frames.strength import Fetch
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.picture import further_pictures
 from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
+from paragon_stream.media.pipe import PipeFrames, is_pipe, probe_pipe
 from paragon_stream.options.source import SourceOptions as SourceOptions
 
 
@@ -35,6 +36,8 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     frame: `info.cut` begins with it. Raises what `probe` raises, and InputError for a range that holds no
     frame.
     """
+    if is_pipe(path):
+        return _piped(path, options)
     check_local(path)
     wanted = parse_range(options.start, options.duration, options.end)
     rate, method = parse_rate(options.fps), parse_method(options.deinterlace)
@@ -56,6 +59,14 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     return info if wanted is None else _cut(info, wanted)
 
 
+def _piped(path: str | Path, options: SourceOptions) -> MediaInfo:
+    if options.fps is not None:
+        raise UsageError("--fps is for sequences of images: a video has its own times")
+    info = probe_pipe(path, options)
+    video, hints = treat_fields(info, parse_method(options.deinterlace), idet=False, ivtc=False)
+    return replace(info, video=video, hints=hints)
+
+
 def open_reader(
     info: MediaInfo,
     *,
@@ -68,6 +79,8 @@ def open_reader(
     """The reader of the frames of a prepared source; see `VideoReader` for the options. Raises InputError."""
     if info.container == CONTAINER:
         return SequenceReader(info, follow=follow)
+    if not info.seekable:
+        return VideoReader(info, strengths=strengths, follow=follow, source=PipeFrames(info.path))
     return VideoReader(
         info, strengths=strengths, follow=follow, fetch=fetch, threads=threads, from_start=from_start
     )

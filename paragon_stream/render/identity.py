@@ -32,9 +32,14 @@ def identity_of(
 ) -> Mapping[str, str]:
     """Name → fact. Two renders with equal facts give the same file; the names are for messages.
 
-    Empty for y4m, which begins anew; then `--resume` raises UsageError. Raises InputError where the source
-    cannot be read.
+    Empty for y4m and for sources that are pipes, which begin anew; then `--resume` raises UsageError. Raises
+    InputError where the source cannot be read.
     """
+    piped = not info.seekable and info.container != CONTAINER
+    if piped and output.options.resume:
+        raise UsageError("--resume needs a file: a pipe begins anew")
+    if piped:
+        return {}
     if output.job is None and output.image is None:
         if output.options.resume:
             raise UsageError("--resume continues video files and sequences of images; y4m begins anew")

@@ -58,6 +58,7 @@ MEDIA_FLOORS = (
     ("encode",),
     ("output", "measure"),
     ("images", "live"),
+    ("pipe",),
     ("prepare", "sink", "frame_times"),
 )
 """The rooms of `media/`, bottom first, under the same rule: a frame's way from the file to the file."""

@@ -54,6 +54,9 @@ def with_decoder(info: MediaInfo, wanted: HwAccel, gpu: int | None) -> tuple[Med
     """
     if wanted is HwAccel.NONE or (wanted is HwAccel.AUTO and gpu is None):
         return info, []
+    if not info.seekable:
+        why = "the video comes from a pipe, and is decoded on the CPU"
+        return info, [why] if wanted is HwAccel.CUDA else []
     decided, reason = decoded_on_gpu(info, Gpu(number=gpu or 0))
     if not reason:
         logger.info("decoder: %s", decided.video.gpu)

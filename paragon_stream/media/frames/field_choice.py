@@ -45,7 +45,7 @@ def treat_fields(
     if seen is not None:
         logger.info("fields: %s", seen)
         video, hints = replace(video, interlaced=seen.interlaced), _hints(info, seen, ivtc)
-    if _is_near_ntsc(info) and has_pulldown_flags(info):
+    if info.seekable and _is_near_ntsc(info) and has_pulldown_flags(info):
         if ivtc:
             return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
         hints = (_SOFT,)
