@@ -31,9 +31,7 @@ def check_local(said: str | Path) -> None:
     scheme, address, _ = str(said).partition("://")
     if address or scheme == "-":
         what = f"an address ({scheme}://…)" if address else "standard input"
-        raise UsageError(
-            f"{what} cannot be read like a file: save it first, or use `paragon-stream live`"
-        )
+        raise UsageError(f"{what} cannot be read like a file: save it first, or use `paragon-stream live`")
 
 
 def check_name(path: str | Path) -> None:
