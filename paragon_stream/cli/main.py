@@ -31,6 +31,7 @@ COMMANDS = {
     "models": ("paragon_stream.cli.models", "List shipped weights and their quality; `models export`."),
     "export": ("paragon_stream.cli.export", "Write a network as a file for other programs."),
     "chunks": ("paragon_stream.cli.chunks", "One render on many machines, by any scheduler."),
+    "sample": ("paragon_stream.cli.sample", "Render pieces in several ways, side by side on one page."),
     "verify": ("paragon_stream.cli.verify", "Compare a render with its source."),
     "bench": ("paragon_stream.cli.bench", "Measure the speed of an engine on this machine."),
     "doctor": ("paragon_stream.cli.doctor", "Show what this machine has and what is missing."),

@@ -42,7 +42,7 @@ FLOORS = (
         "train",
         "verification",
     ),
-    ("queue",),
+    ("queue", "sample"),
     ("cli",),
     ("__init__", "__main__"),
 )

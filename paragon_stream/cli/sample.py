@@ -1,0 +1,114 @@
+"""`paragon-stream sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
+from paragon_stream.errors import UsageError
+from paragon_stream.options.output import OutputOptions
+from paragon_stream.options.source import SourceOptions
+
+_PART = ("start", "duration", "end")
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    options_metavar="[OPTIONS]",
+)
+@click.argument("source", metavar="INPUT", type=click.Path())
+@click.argument("page", metavar="OUT.html", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--at", multiple=True, metavar="TIME", help="Where a piece begins; repeatable.")
+@click.option(
+    "--auto",
+    "count",
+    type=click.IntRange(min=1, max=20),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Choose so many pieces, by their detail.",
+)
+@click.option("--seconds", type=float, default=4.0, show_default=True, metavar="S", help="Length of a piece.")
+@click.option(
+    "--compare",
+    multiple=True,
+    metavar="OPTIONS",
+    help='A version to render, as "variant=stream,crf=20"; repeatable (default: the options given here).',
+)
+@click.option(
+    "--montage",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT.png",
+    help="Also write a picture: a row for each piece, the source first, then each version.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT.html and OUT.png if they exist.")
+@network_options
+@choices(SourceOptions, without=_PART)
+@choices(OutputOptions, without=("overwrite", "resume", "strict", "accept_upgrade"))
+@profile_option
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+def command(
+    source: str,
+    page: Path,
+    at: tuple[str, ...],
+    count: int,
+    seconds: float,
+    compare: tuple[str, ...],
+    montage: Path | None,
+    overwrite: bool,
+    profile: str | None,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Render pieces of INPUT in several ways and write one page that shows them beside each other.
+
+    The page works without a network and without other files: a slider, side by side, zoom, difference, clips,
+    frame by frame curves, and for each version its speed, the time and size of the whole film, and its
+    command line. Options given here hold for all versions; --compare overrules them.
+    """
+    from paragon_stream.errors import OutputError
+    from paragon_stream.sample.comparison import parse_comparison
+    from paragon_stream.sample.page import to_html, to_montage
+    from paragon_stream.sample.runner import make_sample
+    from paragon_stream.wholefile import whole_file
+
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{page}: the name of the page must end in .html")
+    for path in filter(None, (page, montage)):
+        if not path.absolute().parent.is_dir():
+            raise OutputError(f"cannot write {path}: {path.absolute().parent} is no folder")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already: use --overwrite to replace it")
+    options, _ = with_profile(profile, options)
+    base = {name: value for name, value in given(**options).items() if name not in _PART}
+
+    def step(what: str, done: int, steps: int) -> None:
+        if not quiet:
+            click.echo(f"[{done + 1}/{steps}] {what}", err=True)
+
+    sample = make_sample(
+        source,
+        [{**base, **parse_comparison(text)} for text in compare] or [base],
+        at=at,
+        count=count,
+        seconds=seconds,
+        on_step=step,
+    )
+    for warning in sample.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    with whole_file(page, overwrite=overwrite) as file:
+        file.write(to_html(sample).encode())
+    if montage is not None:
+        with whole_file(montage, overwrite=overwrite) as file:
+            file.write(to_montage(sample))
+    for version in sample.versions:
+        whole = "" if version.hours is None else f", the whole film in {version.hours:.2f} h"
+        size = "" if version.size is None else f", {version.size / 1e6:,.0f} MB of video"
+        click.echo(f"{version.label}: {version.fps:.1f} fps{whole}{size}")
+        click.echo(f"  {version.command}")

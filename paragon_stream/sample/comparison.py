@@ -1,0 +1,74 @@
+"""One way to render, as `--compare "variant=stream,crf=20"` names it, and its command line."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from paragon_stream.errors import UsageError
+from paragon_stream.options.option import options_of
+from paragon_stream.render.request import RenderRequest
+
+_ABOUT_THE_PIECE = ("start", "duration", "end", "overwrite", "resume")
+
+
+def parse_comparison(text: str) -> dict[str, Any]:
+    """The options in "name=value,name=value". Raises UsageError for unknown names and wrong values."""
+    known = options_of(RenderRequest)
+    chosen: dict[str, Any] = {}
+    for pair in filter(None, text.split(",")):
+        name, equals, value = pair.partition("=")
+        name = name.strip().lstrip("-").replace("-", "_")
+        if name not in known or name in _ABOUT_THE_PIECE:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise UsageError(f"--compare {text!r}: there is no option {name}{hint}")
+        if not equals:
+            raise UsageError(f"--compare {text!r}: {name} needs a value, as in {name}=…")
+        try:
+            chosen[name] = known[name].kind(value.strip())
+        except ValueError:
+            raise UsageError(f"--compare {text!r}: {name} cannot be {value}") from None
+    return chosen
+
+
+def labels(versions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A short name for each version: what is not the same in all of them."""
+    absent = object()
+    names = list(dict.fromkeys(name for options in versions for name in options))
+    if len(versions) > 1:
+        first = versions[0]
+        names = [n for n in names if any(each.get(n, absent) != first.get(n, absent) for each in versions)]
+    return [
+        ", ".join(f"{name} {_text(options[name])}" for name in names if name in options) or "defaults"
+        for options in versions
+    ]
+
+
+def command_line(source: str, destination: str, options: Mapping[str, Any]) -> str:
+    """What renders the whole film so, in a shell."""
+    words = ["paragon-stream", source, destination]
+    known = options_of(RenderRequest)
+    for name in (each.name for each in fields(RenderRequest)):
+        if name not in known or options.get(name) is None:
+            continue
+        option, value = known[name], options[name]
+        flag = option.flag or f"--{name.replace('_', '-')}"
+        if isinstance(value, Mapping):
+            for key, setting in value.items():
+                words += [flag, f"{key}={setting}"]
+        elif isinstance(value, bool):
+            words += [flag] if value else [option.none[0]] if option.none[0] else []
+        elif isinstance(value, list | tuple):
+            for each in value:
+                words += [flag, str(each)]
+        else:
+            words += [flag, _text(value)]
+    return shlex.join(words)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
