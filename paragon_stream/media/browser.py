@@ -82,7 +82,7 @@ def footage(info: MediaInfo, width: int, height: int, middle: int) -> Footage:
         container.mux(stream.encode(None))
     assert still is not None, "a cut has a frame"
     pixels = still.reformat(format="rgb24", src_colorspace=matrix, interpolation=Interpolation.BICUBIC)
-    return Footage(clip=file.getvalue(), still=pixels.to_ndarray(), frames=count)
+    return Footage(clip=file.getvalue(), still=_array(pixels), frames=count)
 
 
 def compare(source: MediaInfo, result: MediaInfo) -> Curves:
@@ -136,8 +136,13 @@ def _luma(
     frame: av.VideoFrame, width: int = 0, height: int = 0, how: Interpolation = Interpolation.BICUBIC
 ) -> NDArray[np.uint8]:
     size = {"width": width, "height": height} if width else {}
-    gray: NDArray[np.uint8] = frame.reformat(format="gray", interpolation=how, **size).to_ndarray()
-    return gray
+    return _array(frame.reformat(format="gray", interpolation=how, **size))
+
+
+def _array(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """The samples of a frame of bytes."""
+    samples: Any = frame.to_ndarray()
+    return samples  # type: ignore[no-any-return]
 
 
 def _gradient(luma: NDArray[np.uint8]) -> float:
