@@ -60,6 +60,7 @@ MEDIA_FLOORS = (
     ("images", "live"),
     ("pipe",),
     ("prepare", "sink", "frame_times"),
+    ("browser",),
 )
 """The rooms of `media/`, bottom first, under the same rule: a frame's way from the file to the file."""
 
