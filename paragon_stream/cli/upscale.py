@@ -117,7 +117,7 @@ def command(
     if verify and (images or "-" in (source, destination)):
         raise UsageError("--verify compares video files: leave it out for pictures and pipes")
     if images:
-        from paragon_stream.cli.images import run_images
+        from paragon_stream.cli.display.images import run_images
 
         result = run_images(
             source, destination, options=options, ignored=from_profile, events=events, quiet=quiet
