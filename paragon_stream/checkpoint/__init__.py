@@ -1,7 +1,13 @@
 """What a state dict is: read, recognise, check, find, save. numpy only; torch is never needed."""
 
 from paragon_stream.checkpoint.config import NetworkConfig, read_network_config
-from paragon_stream.checkpoint.export import at_strength, convert_weights, export_weights, metadata_of
+from paragon_stream.checkpoint.export import (
+    at_strength,
+    convert_weights,
+    export_weights,
+    facts_of,
+    metadata_of,
+)
 from paragon_stream.checkpoint.fusing import fuse
 from paragon_stream.checkpoint.inspection import Inspection, inspect
 from paragon_stream.checkpoint.quality import measured_quality
@@ -20,6 +26,7 @@ __all__ = [
     "at_strength",
     "convert_weights",
     "export_weights",
+    "facts_of",
     "fuse",
     "inspect",
     "list_shipped",

@@ -8,6 +8,7 @@ network_g:
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ TYPES = {
     "paragonsr2_pro": (Variant.PRO, 0.4),
 }
 """Upstream's name of a network → variant, and the alpha that upstream takes where the file says none."""
+
+logger = logging.getLogger(__name__)
 
 NOT_YET = ("paragonsr2_ultimate",)
 
@@ -66,12 +69,7 @@ def read_network_config(path: Path) -> NetworkConfig:
     Raises InputError if the file cannot be read, UsageError if it is no YAML, has no usable `network_g`, or
     that has options without effect.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"configuration {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"configuration {path} is no valid YAML: {error}") from error
+    content = read_yaml(path)
     try:
         return _network(content)
     except UsageError as error:
@@ -107,3 +105,66 @@ def _network(content: Any) -> NetworkConfig:
     return NetworkConfig(
         variant=variant, scale=scales[0] if scales else None, alpha=float(alpha), window_size=window
     )
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises InputError if it cannot be read, UsageError if it is no YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"configuration {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"configuration {path} is no valid YAML: {error}") from error
+
+
+_HEAD_SIZES = ("nano", "tiny", "anime", "s", "m", "l", "xl")
+_STATIC_OPTIONS = ("detail_gain", "fast_body_mode", "use_content_aware", "use_attention")
+_PREFIXES = (
+    ("paragonsr2_static_", "p2v4", 0.5),
+    ("paragonsr_v2_", "p2v0", 0.0),
+    ("paragonsr2_", "p2r3", 0.5),
+    ("paragonsr_", "paragonsr-ps", 0.0),
+)
+"""Beginnings of upstream's names → generation, and the alpha that it takes by itself."""
+
+
+def network_of(section: Any, scale: Any) -> dict[str, Any]:
+    """The table [network] of a recipe for a section `network_g`, whatever its generation.
+
+    The sizes of the static family (v5) and of the family with an HR head (r3) have the same names: the
+    options tell which is meant. Raises UsageError.
+    """
+    if not isinstance(section, dict) or not isinstance(section.get("type"), str):
+        raise UsageError("network_g has no type")
+    given = dict(section)
+    name = given.pop("type").lower()
+    scales = {each for each in (scale, given.pop("scale", None)) if each is not None}
+    if len(scales) != 1 or type(next(iter(scales))) is not int:
+        raise UsageError("its scale is not one whole number")
+    alpha = given.pop("upsampler_alpha", None)
+    for key, wanted in (("attention_mode", "sdpa"), ("export_safe", False)):
+        if given.get(key, wanted) not in (wanted, "flex"):
+            raise UsageError(f"network_g.{key} = {given[key]!r} is for exports; leave it out for training")
+        given.pop(key, None)
+    if name in TYPES:
+        variant, usual = TYPES[name]
+        generation, size = "p2head", str(variant)
+        if variant is not Variant.PRO and given.pop("detail_gain", None) is not None:
+            logger.warning("network_g.detail_gain is without effect: what the network adds begins small")
+    else:
+        found = next((each for each in _PREFIXES if name.startswith(each[0])), None)
+        if found is None:
+            raise UsageError(f"network_g has the type {name!r}; known: {', '.join(TYPES)} and older families")
+        prefix, generation, usual = found
+        size = name.removeprefix(prefix)
+        if generation == "p2r3" and (size not in _HEAD_SIZES or any(key in given for key in _STATIC_OPTIONS)):
+            generation = "p2v5"
+    table: dict[str, Any] = {
+        "generation": generation,
+        "variant": size,
+        "scale": next(iter(scales)),
+        "alpha": float(usual if alpha is None else alpha),
+    }
+    if given:
+        table["options"] = given
+    return table

@@ -26,14 +26,14 @@ def at_strength(weights: Weights, strength: float) -> Weights:
     slope = tensors.pop(STRENGTH_TENSOR)
     tensors["conv_in.bias"] = tensors["conv_in.bias"] + strength * slope
     spec, name = weights.spec, f"{weights.name} at strength {strength:g}"
-    metadata = {**_UNSAID, **weights.metadata, **_facts(spec), "name": name}
+    metadata = {**_UNSAID, **weights.metadata, **facts_of(spec), "name": name}
     return Weights.from_tensors(tensors, metadata=metadata, name=name)
 
 
 _UNSAID = {"recipe": "unknown", "data_licences": "unknown"}
 
 
-def _facts(spec: NetworkSpec) -> dict[str, str]:
+def facts_of(spec: NetworkSpec) -> dict[str, str]:
     """What the tensors of a network do not show, and what they do, as metadata."""
     facts = {
         "generation": str(spec.generation),
@@ -64,7 +64,7 @@ def convert_weights(weights: Weights, path: Path, *, fuses: bool = False, overwr
 
 def metadata_of(weights: Weights) -> dict[str, str]:
     """What a file of these weights says about itself."""
-    return {**_UNSAID, "name": weights.name, **weights.metadata, **_facts(weights.spec)}
+    return {**_UNSAID, "name": weights.name, **weights.metadata, **facts_of(weights.spec)}
 
 
 def export_weights(weights: Weights, strength: float, path: Path, *, overwrite: bool = False) -> None:

@@ -36,7 +36,7 @@ def command(
     cache: Path | None,
     verbose: bool,
 ) -> None:
-    """Train weights by the TOML file RECIPE."""
+    """Train weights by RECIPE, a TOML file, or a configuration of traiNNer-redux (.yml)."""
     try:
         from paragon_stream.train.run import train
     except ModuleNotFoundError as error:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from paragon_stream.checkpoint import Weights, save_weights
+from paragon_stream.checkpoint import Weights, facts_of, save_weights
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
 from paragon_stream.train.adversarial import Adversary
@@ -29,6 +29,7 @@ from paragon_stream.train.log import Log
 from paragon_stream.train.losses import Loss, with_chroma_of
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.optimisers import MovingAverage, learning_rate, make_optimiser, set_learning_rate
+from paragon_stream.train.plain import PlainNet, plain_network
 from paragon_stream.train.recipe import Recipe
 from paragon_stream.train.start import start_from, unit_variance_start
 from paragon_stream.train.validation import Validation
@@ -78,14 +79,17 @@ class Training:
         self.device = torch.device(device)
         self.net = self._new_network()
         generator = torch.Generator().manual_seed(recipe.seed)
-        if init is None:
+        if isinstance(self.net, PlainNet):
+            if init is not None:
+                self.net.start_from(init)
+        elif init is None:
             unit_variance_start(self.net, batches(0).lr, generator)
         else:
             start_from(self.net, init, batches(0).lr, generator)
         if recipe.network.expand:
             expand(self.net, recipe.network.expand, generator)
         self.net.to(self.device).to(memory_format=torch.channels_last)
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and isinstance(self.net, TrainableNet):
             speed_up(self.net)
         self.average = MovingAverage(self.net, recipe.optimiser.ema)
         self.optimiser = make_optimiser(self.net, recipe.optimiser)
@@ -173,28 +177,36 @@ class Training:
         )
         report(progress)
 
-    def _new_network(self) -> TrainableNet:
+    def _new_network(self) -> TrainableNet | PlainNet:
         network = self.recipe.network
+        if not network.is_free:
+            return plain_network(
+                network.generation, network.variant, network.scale, network.alpha, network.options
+            )
         return TrainableNet(
-            network.variant, network.scale, conditioned=network.conditioned, alpha=network.alpha
+            network.variant,
+            network.scale,
+            conditioned=network.conditioned,
+            alpha=network.alpha,
+            use_checkpointing=bool(network.options.get("use_checkpointing", False)),
         )
 
-    def averaged(self) -> TrainableNet:
+    def averaged(self) -> TrainableNet | PlainNet:
         """A copy of the network with the averaged weights, in its plain form, in eval mode."""
         shadow = self._new_network()
         if self.recipe.network.expand:
             expand(shadow, self.recipe.network.expand, torch.Generator())
         shadow.load_state_dict(self.average.state)
-        plain = collapsed(shadow) if self.recipe.network.expand else shadow
+        expands = self.recipe.network.expand and isinstance(shadow, TrainableNet)
+        plain = collapsed(shadow) if expands else shadow
         return plain.to(self.device).to(memory_format=torch.channels_last).eval()
 
-    def save_best(self, network: TrainableNet) -> None:
+    def save_best(self, network: TrainableNet | PlainNet) -> None:
         """The weights in upstream's form, with full metadata."""
         recipe = self.recipe
         metadata = {
-            "generation": "p2head",
+            **facts_of(network.spec),
             "variant": recipe.network.variant,
-            "scale": str(recipe.network.scale),
             "upsampler_alpha": str(recipe.network.alpha),
             "name": recipe.name,
             "recipe": self.text,
@@ -206,8 +218,6 @@ class Training:
             metadata["product_limit"] = f"{SAFE_PRODUCT:g}"
         if recipe.network.filters_chroma:
             metadata["filters_chroma"] = "true"
-        if network.spec.window:
-            metadata["window_size"] = str(network.spec.window)
         tensors = {key: value.numpy() for key, value in network.release_state(gray=self.luma_alone).items()}
         save_weights(self.folder / BEST_FILE, tensors, metadata)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT, STRENGTH_TENSOR, published
 from paragon_stream.models.attention import PhotoBlock, WindowAttention
 from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
+from paragon_stream.models.checkpointing import run_groups
 from paragon_stream.models.release import make_body
 from paragon_stream.models.tail import FreeTail, factorise
 from paragon_stream.train.losses import LUMA
@@ -29,8 +30,17 @@ class TrainableNet(nn.Module):
     """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of
     loss. With attention H and W must be whole windows."""
 
-    def __init__(self, variant: str, scale: int, *, conditioned: bool = False, alpha: float = 0.0) -> None:
+    def __init__(
+        self,
+        variant: str,
+        scale: int,
+        *,
+        conditioned: bool = False,
+        alpha: float = 0.0,
+        use_checkpointing: bool = False,
+    ) -> None:
         super().__init__()
+        self.use_checkpointing = use_checkpointing
         spec = replace(published(variant, scale, alpha=alpha), product_limit=SAFE_PRODUCT)
         features = spec.features
         self.spec = spec
@@ -59,7 +69,8 @@ class TrainableNet(nn.Module):
         return feat
 
     def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
-        detail: Tensor = self.tail(self.conv_mid(self.body(self.head(x, strength))))
+        features = run_groups(self.body, self.head(x, strength), self.use_checkpointing)
+        detail: Tensor = self.tail(self.conv_mid(features))
         base: Tensor = self.base(x)
         return base + detail
 

@@ -52,4 +52,6 @@ class MovingAverage:
         decay = min(self.decay, (1 + step) / (10 + step))
         current: dict[str, Tensor] = network.state_dict()
         moving = [key for key, value in current.items() if value.is_floating_point()]
+        for key in current.keys() - moving:  # whether a kernel was tracked, and counts
+            self.state[key].copy_(current[key])
         torch._foreach_lerp_([self.state[k] for k in moving], [current[k] for k in moving], 1 - decay)

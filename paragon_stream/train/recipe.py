@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from paragon_stream.checkpoint import read_network_config
+from paragon_stream.checkpoint.published import published_network
 from paragon_stream.checkpoint.spec import USUAL_WINDOW
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.train.data.degradations import ClipDegradation, StillDegradation
 from paragon_stream.train.data.resample import KERNELS
+from paragon_stream.train.redux import SUFFIXES, read_redux
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,9 @@ class NetworkRecipe:
     dense layers are learned as products of matrices of that width (`train.expansion`); what is saved is the
     same network.
 
+    Other generations, and `pro`, are trained as they are published (`train.plain`); `options` are those of
+    the generation's networks (`hr_blocks`, `use_attention` …), `use_checkpointing` and `detail_gain`.
+
     A key `config` names a traiNNer-redux file (relative to the recipe), which then gives variant, scale
     and alpha; here they may only be repeated.
     """
@@ -36,9 +41,16 @@ class NetworkRecipe:
     variant: str
     scale: int = 2
     alpha: float = 0.0
+    generation: str = "p2head"
+    options: Mapping[str, Any] = field(default_factory=dict)
     conditioned: bool = False
     filters_chroma: bool = False
     expand: int = 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is trained in the form of `train.network`, which learns best."""
+        return self.generation == "p2head" and self.variant in ("realtime", "stream", "photo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +134,7 @@ class Recipe:
 
 
 CHOICES = {
-    ("network", "variant"): ("realtime", "stream", "photo"),
-    ("network", "scale"): (2, 3, 4),
+    ("network", "scale"): (2, 3, 4, 8),
     ("optimiser", "name"): ("soap", "adamw"),
     ("optimiser", "schedule"): ("cosine", "onecycle", "multistep"),
     ("", "precision"): ("fp32", "bf16"),
@@ -143,7 +154,7 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"recipe {path} cannot be read: {error}") from error
     try:
-        table = tomllib.loads(text)
+        table = read_redux(path) if path.suffix in SUFFIXES else tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"recipe {path} is no valid TOML: {error}") from error
     try:
@@ -203,6 +214,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             raise wrong
+        kind = typing.get_args(hint)[1]
+        if kind is Any:
+            return dict(value)
         return {key: _convert(v, float, f"{where}.{key}") for key, v in value.items()}
     if isinstance(hint, types.UnionType):
         raise TypeError(f"recipes have no union fields, but {where} is one")
@@ -220,6 +234,14 @@ def _check(recipe: Recipe) -> None:
         value = getattr(getattr(recipe, table) if table else recipe, key)
         if value not in allowed:
             raise UsageError(f"{key} = {value!r}; choose from {', '.join(map(str, allowed))}")
+    network = recipe.network
+    if not network.is_free:
+        published_network(network.generation, network.variant, network.scale)  # raises for unknown names
+        for name, wanted in (("conditioned", network.conditioned), ("expand", network.expand)):
+            if wanted:
+                raise UsageError(f"[network] {name} is for realtime, stream and photo of p2head")
+    elif unknown := set(network.options) - {"use_checkpointing"}:
+        raise UsageError(f"[network.options] {min(unknown)} is no option of {network.variant}")
     for term in recipe.loss:
         if term not in TERMS:
             raise UsageError(f"[loss] unknown term {term}; known: {', '.join(TERMS)}")

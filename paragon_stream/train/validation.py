@@ -19,6 +19,7 @@ from paragon_stream.train.data.shards import Shard
 from paragon_stream.train.losses import planes_error
 from paragon_stream.train.measure.metrics import detail_db, psnr_y
 from paragon_stream.train.network import TrainableNet
+from paragon_stream.train.plain import PlainNet
 
 LEVELS = (0.0, 0.01, 0.45, 0.65, 0.85, 1.01)
 """Edges of the strength bins that are reported; the first is clean."""
@@ -71,7 +72,7 @@ class Validation:
         return psnr_y(_codes(result), wanted, s), blue, red
 
     @torch.no_grad()
-    def __call__(self, network: TrainableNet) -> dict[str, float]:
+    def __call__(self, network: TrainableNet | PlainNet) -> dict[str, float]:
         """Mean PSNR-Y ("psnr"), mean of luma and chroma 6 : 1 : 1 ("psnr_planes"), luma's gain over bicubic
         ("gain"), that by strength ("gain_0" …), chroma's gain in 4:2:0 ("gain_420") and elsewhere
         ("gain_rgb"), and the fine detail beside the truth's in dB ("detail")."""
@@ -107,6 +108,9 @@ def _codes(picture: Picture) -> np.ndarray:
 @torch.no_grad()
 def upscale(network: nn.Module, low: Picture, strength: float, device: torch.device) -> Picture:
     """One H×W×3 picture through a network under training, edges replicated as frame jobs do."""
+    if isinstance(network, PlainNet):
+        y = network.with_replicated_border(torch.from_numpy(low).permute(2, 0, 1)[None].to(device))
+        return np.asarray(y[0].permute(1, 2, 0).cpu().numpy())
     assert isinstance(network, TrainableNet)
     whole = network.spec.window or 1
     margin = math.ceil((network.spec.margin + 1) / whole) * whole

@@ -55,7 +55,7 @@ def test_what_is_said_counts_and_the_rest_is_default(tmp_path: Path) -> None:
         ("steps = 100", "steps = 0", "steps must be at least 1"),
         ("steps = 100", "", "steps is missing"),
         ("l1 = 1", "l3 = 1", "unknown term l3"),
-        ('"stream"', '"steam"', "variant = 'steam'; choose from realtime, stream, photo"),
+        ('"stream"', '"steam"', "p2head has no steam; it has realtime, stream, photo, pro"),
         ("scale = 3", "scale = 5", "scale = 5; choose from 2, 3, 4"),
         ("[0.9, 0.95]", "[0.9]", "optimiser.betas"),
         ('folder = "pictures"', 'folder = "pictures"\npatch = 33', "patch must be even"),

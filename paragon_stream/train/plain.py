@@ -1,0 +1,86 @@
+"""What is trained of networks that `train.network` has no better form for, as they are published.
+
+They start from the framework's initialisation, as upstream's do, and are saved as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from paragon_stream.checkpoint import Weights
+from paragon_stream.checkpoint.published import published_network
+from paragon_stream.checkpoint.spec import NetworkSpec
+from paragon_stream.errors import UsageError
+from paragon_stream.models.build import build
+
+GAINS = ("detail_gain", "global_detail_gain")
+
+
+class PlainNet(nn.Module):
+    """N×3×H×W RGB in [0, 1] to N×3×sH×sW; strengths are not looked at."""
+
+    def __init__(
+        self, spec: NetworkSpec, *, use_checkpointing: bool = False, detail_gain: float = 0.0
+    ) -> None:
+        """`detail_gain` is what the network begins with; 0: the generation's own."""
+        super().__init__()
+        self.spec = spec
+        self.variant = spec.variant
+        self.scale = spec.scale
+        self.radius = spec.margin
+        self.inner = build(spec, use_checkpointing=use_checkpointing)
+        if detail_gain:
+            self._begin_with(detail_gain)
+
+    def _begin_with(self, gain: float) -> None:
+        for name, parameter in self.inner.named_parameters():
+            if name in GAINS:
+                nn.init.constant_(parameter, gain)
+                return
+        raise UsageError(f"{self.spec} has no detail_gain")
+
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+        return self.inner(x)
+
+    def with_replicated_border(self, x: Tensor) -> Tensor:
+        """As frame jobs compute."""
+        inner: Any = self.inner
+        inner.border = "replicate"
+        try:
+            return inner(x.float())
+        finally:
+            inner.border = "zero"
+
+    def release_state(self, *, gray: bool = False) -> dict[str, Tensor]:
+        """The state dict as upstream has it."""
+        state = self.inner.state_dict()
+        return {key: value.detach().float().cpu().contiguous() for key, value in state.items()}
+
+    @torch.no_grad()
+    def start_from(self, weights: Weights) -> None:
+        """All of `weights`; of another scale what has the same shape here.
+
+        Raises UsageError if they are of another generation or size.
+        """
+        theirs, ours = weights.spec, self.spec
+        sizes = [(each.generation, each.features, each.groups, each.blocks) for each in (theirs, ours)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(f"{ours} cannot start from {weights.name}, which is {theirs}")
+        state = self.inner.state_dict()
+        for name, value in weights.tensors.items():
+            if name in state and state[name].shape == value.shape:
+                state[name].copy_(torch.tensor(value))
+
+
+def plain_network(
+    generation: str, variant: str, scale: int, alpha: float, options: Mapping[str, Any]
+) -> PlainNet:
+    """The network that upstream registers under this name. `options`: those of `published_network`, and
+    `use_checkpointing` and `detail_gain`. Raises UsageError."""
+    given = dict(options)
+    own = {name: given.pop(name) for name in ("use_checkpointing", "detail_gain") if name in given}
+    return PlainNet(published_network(generation, variant, scale, alpha=alpha, **given), **own)

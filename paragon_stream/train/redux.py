@@ -1,0 +1,303 @@
+"""Configurations of traiNNer-redux as recipes.
+
+Every key is mapped, or named in a warning because it changes nothing here, or an error that names it and says
+what to do. What training does by itself (flips and turns, channels-last, pictures held out) need not be said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paragon_stream.checkpoint.config import network_of, read_yaml
+from paragon_stream.errors import UsageError
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".yml", ".yaml")
+
+_LOSSES = {
+    "l1loss": "l1",
+    "mseloss": "l2",
+    "charbonnierloss": "charbonnier",
+    "mssimloss": "ms_ssim",
+    "msssimloss": "ms_ssim",
+    "ffloss": "focal_frequency",
+    "focalfrequencyloss": "focal_frequency",
+    "tvloss": "tv",
+    "colorloss": "colour",
+}
+_ADVERSARIAL = ("r3ganloss", "ganloss")
+_MILESTONES = (0.5, 0.75, 0.9, 0.95)
+_FLIPS = ("use_hflip", "use_rot")
+
+_WITHOUT_EFFECT = {
+    "": (
+        "fast_matmul",
+        "use_channels_last",
+        "num_gpu",
+        "logger",
+        "detect_anomaly",
+        "deterministic",
+        "dist_params",
+    ),
+    "datasets.train": (
+        *("name", "num_worker_per_gpu", "use_shuffle", "prefetch_mode", "dataset_enlarge_ratio"),
+        *("io_backend", "pin_memory", "phase"),
+    ),
+    "path": ("strict_load_g", "strict_load_d", "experiments_root"),
+    "val": ("val_enabled", "save_img", "metrics_enabled", "metrics", "tile_size", "tile_overlap", "pbar"),
+    "train": ("find_unused_parameters",),
+}
+"""Keys that change nothing about the weights here."""
+
+
+class _Section:
+    """A part of the configuration, whose keys are taken one by one. What is left over is an error."""
+
+    def __init__(self, content: Any, name: str) -> None:
+        if content is None:
+            content = {}
+        if not isinstance(content, dict):
+            raise UsageError(f"{name} is {content!r}, not a section")
+        self._left, self.name = dict(content), name
+
+    def take(self, key: str, default: Any = None) -> Any:
+        return self._left.pop(key, default)
+
+    def section(self, key: str) -> _Section:
+        return _Section(self.take(key), self.path(key))
+
+    def path(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+    def number(self, key: str, default: float) -> float:
+        value = self.take(key, default)
+        if isinstance(value, str):  # YAML takes 1e-4 for text
+            try:
+                value = float(value)
+            except ValueError:
+                value = None
+        if type(value) not in (int, float):
+            raise UsageError(f"{self.path(key)} is no number")
+        return float(value)
+
+    def only(self, key: str, *allowed: Any, advice: str) -> None:
+        """A key that may say nothing but `allowed`."""
+        if key in self._left and (value := self._left.pop(key)) not in allowed:
+            raise UsageError(f"{self.path(key)} = {value!r} has no counterpart here: {advice}")
+
+    def end(self, passed: list[str]) -> None:
+        """Raises UsageError for the first key that nothing has taken; `passed` gets those without effect."""
+        for key in list(self._left):
+            if key in _WITHOUT_EFFECT.get(self.name, ()):
+                passed.append(self.path(key))
+                del self._left[key]
+        for key, value in self._left.items():
+            raise UsageError(f"{self.path(key)} = {value!r} has no counterpart here: leave it out")
+
+
+def read_redux(path: Path) -> dict[str, Any]:
+    """The table of a recipe. Raises InputError if the file cannot be read, UsageError for all that cannot be
+    mapped."""
+    try:
+        return _table(_Section(read_yaml(path), ""))
+    except UsageError as error:
+        raise UsageError(f"configuration {path}: {error}") from error
+
+
+def _table(top: _Section) -> dict[str, Any]:
+    passed: list[str] = []
+    scale, network = top.take("scale"), top.take("network_g")
+    if network is None:
+        raise UsageError("it has no section network_g")
+    table: dict[str, Any] = {
+        "name": str(top.take("name", "unnamed")),
+        "network": network_of(network, scale),
+        "seed": int(top.number("manual_seed", 0)),
+        "compile": bool(top.take("use_compile", False)),
+    }
+    uses_amp, narrow = bool(top.take("use_amp", False)), top.take("amp_bf16", True)
+    if uses_amp and not narrow:
+        raise UsageError("amp_bf16 = False has no counterpart here: mixed precision is bf16")
+    table["precision"] = "bf16" if uses_amp else "fp32"
+    _data(top.section("datasets"), table, passed)
+    train = top.section("train")
+    discriminator = top.section("network_d")
+    _train(train, discriminator, table, passed)
+    places = top.section("path")
+    if init := places.take("pretrain_network_g"):
+        table["init"] = str(init)
+    advice = "a run goes on by itself from the state in its folder (--output)"
+    places.only("resume_state", None, "~", advice=advice)
+    places.only("pretrain_network_d", None, "~", advice="discriminators start anew")
+    places.end(passed)
+    judged = top.section("val")
+    if every := judged.take("val_freq"):
+        table["evaluate_every"] = int(every)
+    judged.end(passed)
+    top.end(passed)
+    if passed:
+        logger.warning("without effect here, and not needed: %s", ", ".join(passed))
+    return table
+
+
+def _data(datasets: _Section, table: dict[str, Any], passed: list[str]) -> None:
+    train = datasets.section("train")
+    if datasets.take("val"):
+        raise UsageError(
+            "datasets.val has no counterpart here: a part of the training pictures is held out (those that "
+            "manifest.tsv marks val); leave the section out, and measure with paragon-stream eval"
+        )
+    datasets.end(passed)
+    kind = str(train.take("type", "singleimagedataset")).lower()
+    if kind == "realesrgandataset":
+        raise UsageError(
+            "datasets.train.type realesrgandataset has no counterpart here: say the degradations in a TOML "
+            "recipe (docs/training.md)"
+        )
+    train.only(
+        "dataroot_lq",
+        None,
+        advice="low-resolution pictures are made of dataroot_gt while training; leave it out",
+    )
+    roots = train.take("dataroot_gt")
+    roots = [roots] if isinstance(roots, str) else roots
+    if isinstance(roots, list) and len(roots) > 1:
+        raise UsageError("datasets.train.dataroot_gt names several folders: put the pictures into one")
+    data: dict[str, Any] = {"folder": str(roots[0])} if roots else {}
+    network = table["network"]
+    if (low := train.take("lq_size")) is not None:
+        data["patch"] = int(low)
+    if (large := train.take("gt_size")) is not None:
+        data["patch"] = int(large) // network["scale"]
+    if (batch := train.take("batch_size_per_gpu")) is not None:
+        data["batch"] = int(batch)
+    for name in _FLIPS:
+        train.only(name, True, advice="pictures are always flipped and turned")
+    train.only("accum_iter", 1, advice="set the batch to what it comes to")
+    train.end(passed)
+    table["data"] = data
+
+
+def _train(train: _Section, discriminator: _Section, table: dict[str, Any], passed: list[str]) -> None:
+    steps = int(train.number("total_iter", 0))
+    if steps < 1:
+        raise UsageError("train.total_iter is missing: how many steps to train")
+    table["steps"] = steps
+    optimiser = train.section("optim_g")
+    name = str(optimiser.take("type", "AdamW")).lower()
+    if name not in ("adam", "adamw", "soap"):
+        raise UsageError(f"train.optim_g.type = {name!r} has no counterpart here: AdamW, Adam and SOAP have")
+    wishes: dict[str, Any] = {
+        "name": "soap" if name == "soap" else "adamw",
+        "lr": optimiser.number("lr", 1e-4),
+        "ema": train.number("ema_decay", 0.999),
+        "warmup": max(0, int(train.number("warmup_iter", 0))),
+        "schedule": _schedule(train, steps),
+    }
+    if (betas := optimiser.take("betas")) is not None:
+        wishes["betas"] = [float(each) for each in betas]
+    optimiser.only("weight_decay", 0, 0.0, advice="nothing decays; set it to 0")
+    optimiser.end(passed)
+    if not train.take("grad_clip", True):
+        wishes["clip"] = 1e9
+    table["optimiser"] = wishes
+    table["loss"] = {}
+    losses = [(str(each.get("type", "")), dict(each)) for each in train.take("losses", [])]
+    for key in ("pixel_opt", "ff_opt", "tv_opt", "mssim_opt", "color_opt", "gan_opt"):
+        if given := train.take(key):
+            losses.append((str(given.get("type", key)), dict(given)))
+    for kind, content in losses:
+        _loss(kind.lower(), _Section(content, f"train loss {kind}"), discriminator, train, table, passed)
+    if not table["loss"]:
+        raise UsageError("train names no loss: for example pixel_opt with the type L1Loss")
+    train.only("optim_d", None, advice="there is no gan_opt")
+    if discriminator.take("type") is not None and "adversarial" not in table:
+        raise UsageError("network_d without train.gan_opt has no counterpart here: leave it out")
+    discriminator.end(passed)
+    train.end(passed)
+
+
+def _schedule(train: _Section, steps: int) -> str:
+    schedule = train.section("scheduler")
+    kind = str(schedule.take("type", "MultiStepLR")).lower()
+    if kind == "cosineannealinglr":
+        schedule.only("T_max", steps, advice="the cosine ends with the training")
+        schedule.number("eta_min", 0.0)
+        found = "cosine"
+    elif kind == "multisteplr":
+        given = schedule.take("milestones")
+        wanted = [round(part * steps) for part in _MILESTONES]
+        if given is not None and list(given) != wanted:
+            raise UsageError(
+                f"train.scheduler.milestones = {given} has no counterpart here: the rate is halved at "
+                f"{wanted}, or falls by CosineAnnealingLR"
+            )
+        schedule.only("gamma", 0.5, advice="the rate is halved")
+        found = "multistep"
+    else:
+        raise UsageError(f"train.scheduler.type = {kind!r} has no counterpart here: MultiStepLR has")
+    schedule.end([])
+    return found
+
+
+def _loss(
+    kind: str,
+    content: _Section,
+    discriminator: _Section,
+    train: _Section,
+    table: dict[str, Any],
+    passed: list[str],
+) -> None:
+    content.take("type")
+    if kind in _ADVERSARIAL:
+        table["adversarial"] = _adversarial(content, discriminator, train, passed)
+        return
+    if kind not in _LOSSES:
+        raise UsageError(
+            f"the loss {kind} has no counterpart here: there are {', '.join(_LOSSES)}, and r3ganloss"
+        )
+    table["loss"][_LOSSES[kind]] = content.number("loss_weight", 1.0)
+    content.only("reduction", "mean", advice="losses are means")
+    content.end(passed)
+
+
+def _adversarial(
+    content: _Section, discriminator: _Section, train: _Section, passed: list[str]
+) -> dict[str, Any]:
+    weight = content.number("gan_weight", content.number("loss_weight", 0.03))
+    content.only("gan_weight_init", 0, 0.0, advice="the weight begins at 0")
+    found: dict[str, Any] = {"weight": weight, "start": 0, "ramp": 0}
+    steps = content.take("gan_weight_steps")
+    if steps:
+        if len(steps) != 1 or float(steps[0][1]) != weight:
+            raise UsageError(
+                f"gan_weight_steps = {steps} has no counterpart here: one step, to gan_weight, has"
+            )
+        found["start"] = int(steps[0][0])
+    content.only("gan_type", "r3gan", "vanilla", advice="the loss is relativistic, with R1 and R2")
+    if r1 := content.take("r1_weight"):
+        found["r1"] = float(r1)
+    content.end(passed)
+    kind = str(discriminator.take("type", "munet")).lower()
+    if kind != "munet":
+        raise UsageError(f"network_d.type = {kind!r} has no counterpart here: munet has")
+    discriminator.only("num_in_ch", 3, advice="pictures are RGB")
+    found["features"] = int(discriminator.number("num_feat", 64))
+    found["widths"] = _whole_numbers(discriminator.take("ch_mult", [1, 2, 4, 8]))
+    optimiser = train.section("optim_d")
+    optimiser.only("type", "AdamW", "adamw", "Adam", "adam", advice="AdamW has")
+    optimiser.only("weight_decay", 0, 0.0, advice="nothing decays; set it to 0")
+    optimiser.only("betas", [0.0, 0.99], [0, 0.99], advice="they are 0 and 0.99")
+    found["lr"] = optimiser.number("lr", 3e-5)
+    optimiser.end(passed)
+    return found
+
+
+def _whole_numbers(values: Sequence[Any] | Mapping[str, Any]) -> list[int]:
+    if not isinstance(values, list | tuple) or not all(type(each) is int for each in values):
+        raise UsageError(f"network_d.ch_mult = {values!r} is no list of whole numbers")
+    return list(values)

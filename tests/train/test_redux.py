@@ -1,0 +1,181 @@
+"""Every network by recipe, and traiNNer-redux's configurations as recipes: mapped, announced or refused."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch")
+
+from training_material import write_pictures  # noqa: E402
+
+import paragon_stream.models as models  # noqa: E402
+from paragon_stream.checkpoint import load_weights  # noqa: E402
+from paragon_stream.errors import UsageError  # noqa: E402
+from paragon_stream.train.recipe import read_recipe  # noqa: E402
+from paragon_stream.train.run import train  # noqa: E402
+
+DOCUMENTED: dict[str, Any] = {
+    "name": "photo",
+    "scale": 4,
+    "use_amp": False,
+    "use_channels_last": True,
+    "manual_seed": 7,
+    "network_g": {"type": "paragonsr2_photo", "scale": 4, "upsampler_alpha": 0.5, "use_checkpointing": True},
+    "network_d": {"type": "munet", "num_in_ch": 3, "num_feat": 64},
+    "datasets": {
+        "train": {"type": "singleimagedataset", "dataroot_gt": ["pictures"], "lq_size": 32, "use_hflip": True}
+    },
+    "train": {
+        "total_iter": 100000,
+        "warmup_iter": -1,
+        "ema_decay": 0.999,
+        "optim_g": {"type": "AdamW", "lr": "1e-4", "weight_decay": 0, "betas": [0.9, 0.99]},
+        "scheduler": {"type": "MultiStepLR", "milestones": [50000, 75000, 90000, 95000], "gamma": 0.5},
+        "pixel_opt": {"type": "L1Loss", "loss_weight": 1.0},
+        "ff_opt": {"type": "FFLoss", "loss_weight": 0.1},
+        "gan_opt": {
+            "type": "r3ganloss",
+            "gan_weight": 0.03,
+            "gan_weight_init": 0.0,
+            "gan_weight_steps": [[10000, 0.03]],
+        },
+        "optim_d": {"type": "AdamW", "lr": "3e-5", "weight_decay": 0},
+    },
+    "val": {"val_enabled": True, "val_freq": 5000, "save_img": False},
+}
+
+
+def written(folder: Path, content: dict[str, Any]) -> Path:
+    path = folder / "config.yml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_a_documented_configuration_is_a_recipe(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        recipe, text = read_recipe(written(tmp_path, DOCUMENTED))
+    network = recipe.network
+    assert (network.generation, network.variant, network.scale, network.alpha) == ("p2head", "photo", 4, 0.5)
+    assert network.options == {"use_checkpointing": True}
+    assert (recipe.steps, recipe.seed, recipe.evaluate_every) == (100000, 7, 5000)
+    assert (recipe.data.folder, recipe.data.patch) == ("pictures", 32)
+    optimiser = recipe.optimiser
+    assert (optimiser.name, optimiser.lr, optimiser.schedule) == ("adamw", 1e-4, "multistep")
+    assert recipe.loss == {"l1": 1.0, "focal_frequency": 0.1}
+    game = recipe.adversarial
+    assert (game.weight, game.start, game.lr, game.features) == (0.03, 10000, 3e-5, 64)
+    assert game.widths == (1, 2, 4, 8)
+    assert "use_channels_last" in caplog.text and "val.save_img" in caplog.text
+    assert "paragonsr2_photo" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "generation", "variant"),
+    [
+        ("paragonsr2_stream", {}, "p2head", "stream"),
+        ("paragonsr2_s", {"hr_blocks": 2}, "p2r3", "s"),
+        ("paragonsr2_s", {"use_content_aware": True}, "p2v5", "s"),
+        ("paragonsr2_micro", {}, "p2v5", "micro"),
+        ("paragonsr2_static_nano", {}, "p2v4", "nano"),
+        ("paragonsr_nano", {}, "paragonsr-ps", "nano"),
+    ],
+)
+def test_types_name_generations(
+    tmp_path: Path, kind: str, options: dict[str, Any], generation: str, variant: str
+) -> None:
+    content = DOCUMENTED | {"network_g": {"type": kind, **options}}
+    recipe, _ = read_recipe(written(tmp_path, content))
+    assert (recipe.network.generation, recipe.network.variant) == (generation, variant)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("network_g", "hr_block", 1, "hr_block"),
+        ("train", "perceptual_opt", {"type": "ConvNextLoss"}, "train.perceptual_opt"),
+        ("train", "pixel_opt", {"type": "dists"}, "the loss dists"),
+        ("train", "scheduler", {"type": "MultiStepLR", "milestones": [1]}, "train.scheduler.milestones"),
+        ("train", "optim_g", {"type": "Adan"}, "train.optim_g.type"),
+        ("train", "optim_g", {"type": "AdamW", "weight_decay": 0.1}, "train.optim_g.weight_decay"),
+        ("datasets", "val", {"name": "Set5"}, "datasets.val"),
+        ("datasets", "train", {"dataroot_lq": "x"}, "datasets.train.dataroot_lq"),
+        ("path", "resume_state", "x.state", "path.resume_state"),
+        ("network_d", "type", "unet", "network_d.type"),
+        ("high_order", "x", 1, "high_order"),
+    ],
+)
+def test_what_has_no_counterpart_is_an_error_that_names_it(
+    tmp_path: Path, section: str, key: str, value: Any, said: str
+) -> None:
+    content = DOCUMENTED | {section: {**DOCUMENTED.get(section, {}), key: value}}
+    with pytest.raises(UsageError, match=said):
+        read_recipe(written(tmp_path, content))
+
+
+NETWORKS = [
+    ("p2r3", "nano", 2, "hr_blocks = 1"),
+    ("p2v5", "nano", 2, "use_attention = false"),
+    ("p2v8", "realtime", 4, "detail_gain = 0.2"),
+    ("p2head", "realtime", 8, "use_checkpointing = true"),
+]
+
+
+@pytest.mark.parametrize(("generation", "variant", "scale", "options"), NETWORKS)
+def test_networks_of_every_kind_learn_and_load_again(
+    tmp_path: Path, generation: str, variant: str, scale: int, options: str
+) -> None:
+    write_pictures(tmp_path / "pictures", 5)
+    patch = 16 if scale < 8 else 12
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        f"""name = "r"
+steps = 6
+evaluate_every = 6
+[network]
+generation = "{generation}"
+variant = "{variant}"
+scale = {scale}
+alpha = 0.4
+[network.options]
+{options}
+[data]
+folder = "pictures"
+patch = {patch}
+batch = 2
+context = 2
+window = 128
+[optimiser]
+name = "adamw"
+lr = 1e-3
+warmup = 0
+""",
+        encoding="utf-8",
+    )
+    best = train(recipe, output=tmp_path / "run")
+    weights = load_weights(best)
+    assert (weights.spec.generation, weights.spec.variant, weights.spec.scale) == (generation, variant, scale)
+    assert weights.spec.alpha == 0.4
+    with torch.no_grad():
+        made = models.load(best)(torch.rand(1, 3, 20, 24))
+    assert made.shape == (1, 3, 20 * scale, 24 * scale)
+    assert np.isfinite(made.numpy()).all()
+
+
+def test_unknown_networks_are_refused(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    head = 'name = "r"\nsteps = 1\n[data]\nfolder = "x"\n[network]\n'
+    for text, said in (
+        ('variant = "huge"', "has no huge"),
+        ('generation = "p2v5"\nvariant = "nano"\nconditioned = true', "conditioned"),
+        ('generation = "p9"\nvariant = "nano"', "no generation p9"),
+        ('variant = "stream"\n[network.options]\nhr_blocks = 1', "hr_blocks"),
+    ):
+        recipe.write_text(head + text, encoding="utf-8")
+        with pytest.raises(UsageError, match=said):
+            read_recipe(recipe)
