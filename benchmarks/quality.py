@@ -4,7 +4,8 @@
 
 Pictures: Set5 and Set14 (folders of those names; never trained or tuned on). Video: clips, shrunk by
 bicubic, encoded at several levels, decoded, upscaled, and shrunk by other kernels without encoding; at ×2 and
-every other scale with a `video` set. Results go to
+every other scale with a `video` set. `--pictures` and `--video` name the sets to measure anew (as
+stream_x2_fidelity, or all), where only some of them changed; the others keep their figures. Results go to
 `benchmarks/results/quality.json`; the tables of `engines/*.md` and `engines/quality.json` (what
 `paragon-stream models` shows) are written from it by model_cards.py.
 """
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common import REPOSITORY, machine, write_results
+from common import REPOSITORY, RESULTS, machine, write_results
 from model_cards import START, card_tables, gains, label, summary, write_card
 
 from paragon_stream.checkpoint import ShippedSet, list_shipped, load_weights
@@ -97,6 +98,24 @@ def measure_video(sets: list[ShippedSet], scale: int, clips: list[Path], frames:
     return rows
 
 
+def chosen(names: list[str] | None, shipped: list[ShippedSet]) -> list[ShippedSet]:
+    """The sets that options name; all without them."""
+    if names is None or "all" in names:
+        return shipped
+    found = [each for each in shipped if each.path.stem in names]
+    if len(found) < len(names):
+        raise SystemExit(f"there are only {', '.join(each.path.stem for each in shipped)}")
+    return found
+
+
+def merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`old` rows with the scores of `new` ones in place of theirs; all rows must be there already."""
+    rows = {(row["clip"], row["scale"], row["level"]): row for row in old}
+    for row in new:
+        rows[row["clip"], row["scale"], row["level"]]["scores"] |= row["scores"]
+    return old
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--eval", type=Path, required=True, help="a folder with Set5/ and Set14/")
@@ -104,18 +123,32 @@ def main() -> None:
         "--clip", type=Path, action="append", required=True, help="a video or a folder of videos"
     )
     parser.add_argument("--frames", type=int, default=10, help="of every clip")
+    parser.add_argument(
+        "--pictures", action="append", metavar="SET", help="measure this set's pictures alone"
+    )
+    parser.add_argument("--video", action="append", metavar="SET", help="measure this set's video alone")
     options = parser.parse_args()
     clips = [path for each in options.clip for path in find_clips(each)]
     shipped = list_shipped()
     head = machine()
+    parts = options.pictures is not None or options.video is not None
+    pictured = chosen(options.pictures or ([] if parts else None), shipped)
+    filmed = chosen(options.video or ([] if parts else None), shipped)
+    scales = sorted({s.scale for s in filmed} & ({2} | {s.scale for s in shipped if s.name == "video"}))
+    pictures = {label_of(s): measure_pictures(s, options.eval) for s in pictured}
+    video = [
+        row
+        for scale in scales
+        for row in measure_video([s for s in filmed if s.scale == scale], scale, clips, options.frames)
+    ]
+    if parts:
+        earlier = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8"))
+        pictures = earlier["pictures"] | pictures
+        video = merged(earlier["video"], video)
     results: dict[str, Any] = {
         "weights": {s.path.name: load_weights(s.path).sha256 for s in shipped},
-        "pictures": {label_of(s): measure_pictures(s, options.eval) for s in shipped},
-        "video": [
-            row
-            for scale in sorted({2} | {s.scale for s in shipped if s.name == "video"})
-            for row in measure_video([s for s in shipped if s.scale == scale], scale, clips, options.frames)
-        ],
+        "pictures": pictures,
+        "video": video,
     }
     written = write_results("quality", head, results)
     stems = {s.path.stem: label_of(s) for s in shipped}

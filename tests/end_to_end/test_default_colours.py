@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from paragon_stream import upscale_images
+from paragon_stream.checkpoint import list_shipped
+from paragon_stream.checkpoint.shipped import ShippedSet
 from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.train.data.resample import enlarge, shrink, to_codes
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, choose_network
@@ -88,3 +90,27 @@ def test_the_default_follows_the_chroma(pixels: str, strength: str | float | Non
     source = FrameFormat(width=64, height=48, pixel_format=pixel_format(pixels))
     assert choose_network(source, UpscalerOptions(strength=strength))[0].name == expected
     assert choose_network(source, UpscalerOptions(weights="video"))[0].name == "video"
+
+
+def line_art() -> NDArray[np.uint8]:
+    """Black lines of several widths on white, with soft edges."""
+    side, fine = 64, 4
+    canvas = Image.new("L", (side * fine, side * fine), 255)
+    draw = ImageDraw.Draw(canvas)
+    for number, width in enumerate((3, 5, 8, 12)):
+        draw.line((8, 20 + 60 * number, 240, 60 * number), fill=0, width=width)
+        draw.arc((40 * number, 30, 40 * number + 90, 220), 20, 300, fill=0, width=width)
+    return np.asarray(canvas.resize((side, side), Image.Resampling.BOX))
+
+
+@pytest.mark.parametrize("shipped", list_shipped(), ids=lambda each: each.path.stem)
+def test_no_set_fringes_black_lines_on_white(shipped: ShippedSet) -> None:
+    drawn_lines = line_art()
+    rgb = np.dstack([drawn_lines] * 3)
+    neutral = np.full((32, 32), 128, np.uint8)
+    with Upscaler(width=64, height=64, pixel_format="rgb24", weights=shipped.path) as upscaler:
+        made = chroma(upscaler((rgb,))[0])
+    assert max(float(np.abs(plane).max()) for plane in made) <= 2
+    with Upscaler(width=64, height=64, pixel_format="yuv420p", weights=shipped.path) as upscaler:
+        planes = upscaler((drawn_lines, neutral, neutral))[1:]
+    assert max(int(np.abs(plane.astype(int) - 128).max()) for plane in planes) <= 2
