@@ -130,7 +130,7 @@ def live(call: LiveCall) -> LiveReport:
                 reconnect=RECONNECT if call.reconnect is None else call.reconnect,
             )
             try:
-                if feed.source.kind is not Kind.FILE:  # a file starts when its output is open
+                if feed.source.kind not in (Kind.FILE, Kind.PIPE):  # those wait until everything is ready
                     feed.begin()
                 with (
                     Upscaler.for_format(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from places import SAMPLE
 import paragon_stream
 from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
 from paragon_stream.media.facts.probe import probe
+from paragon_stream.upscaler import Upscaler
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -210,3 +212,26 @@ def test_what_cannot_be_is_one_sentence(
         paragon_stream.live(**{"source": sample, "engine": "null", **options})
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_waits_until_the_engine_is_ready(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a program writes meanwhile stays in the pipe; FFmpeg reads no frame that nothing takes."""
+    written = threading.Event()
+    made = Upscaler.for_format
+
+    def slow(*arguments: object, **options: object) -> Upscaler:
+        assert written.wait(60)
+        feed = next(thread for thread in threading.enumerate() if thread.name == "paragon-source")
+        feed.join(1)  # which would read all of it now
+        return made(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Upscaler, "for_format", slow)
+    session = Running(source, tmp_path / "out.nut", engine="null")
+    pipe = FramePipe(source)
+    pipe.send(*range(1, 31))
+    written.set()
+    pipe.close()
+    report = session.result()
+    assert report.frames_in == 30
