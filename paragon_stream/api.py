@@ -22,7 +22,7 @@ class UpscaleCall(ClusterOptions, RenderRequest):
     """The arguments of `upscale`: a request, and callbacks for its progress."""
 
     on_plan: Callable[[RenderPlan], None] | None = option(
-        None, "Called with the plan before the first frame; not with `cluster`."
+        None, "Called with the plan before the first frame."
     )
     trace: str | Path | None = option(None, "File for the times of every stage, for ui.perfetto.dev.")
     on_progress: Callable[[RenderProgress], None] | None = option(
@@ -95,6 +95,7 @@ def _on_cluster(call: UpscaleCall, address: str, usage: resource_usage.Usage) ->
         part(call, RenderRequest),
         address,
         chunk_seconds=call.chunk_seconds,
+        on_plan=call.on_plan,
         on_progress=call.on_progress,
         on_warning=call.on_warning,
         usage=usage,

@@ -105,8 +105,6 @@ def command(
     if _is_queue(sources, destination, options):
         if trace is not None:
             raise UsageError("--trace is for one video: it says what every stage did when")
-        if stray := [name for name in options_of(ClusterOptions) if options.pop(name) is not None]:
-            raise UsageError(f"--{stray[0].replace('_', '-')} is for one video")
         _run_queue(sources, destination, options, report, verify, events, quiet=quiet)
         return
     source = sources[0]

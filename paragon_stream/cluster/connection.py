@@ -44,7 +44,7 @@ def load_ray() -> Any:
 
 
 class Connection:
-    """Use `with`. `ray` is the package, `local` says that the cluster is this render's own.
+    """Close it, or use `with`. `ray` is the package, `local` says that the cluster is this render's own.
 
     A connection that the process has already is used, and stays. Raises UsageError without Ray or for an
     address that is none, EngineError where no cluster answers.
@@ -83,7 +83,12 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, and the cluster where it is this render's own."""
         if self._ours:
+            self._ours = False
             handlers = _handlers()
             self.ray.shutdown()
             _restore(handlers)

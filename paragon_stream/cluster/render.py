@@ -12,6 +12,7 @@ from paragon_stream.cluster.connection import LOCAL, Connection, load_ray, parse
 from paragon_stream.cluster.driver import Driver, weights_data
 from paragon_stream.cluster.seats import nodes_of, room_on
 from paragon_stream.media.frame_times import FrameTimes, frame_times
+from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.report import Report, Warnings
@@ -27,6 +28,7 @@ def render_on_cluster(
     address: str,
     *,
     chunk_seconds: float | None = None,
+    on_plan: Callable[[RenderPlan], None] | None = None,
     on_progress: OnProgress | None = None,
     on_warning: Callable[[str], None] | None = None,
     usage: resource_usage.Usage | None = None,
@@ -43,6 +45,8 @@ def render_on_cluster(
         load_ray()
     warnings = Warnings(on_warning)
     whole = plan_whole(request)
+    if on_plan is not None:
+        on_plan(whole)
     times = frame_times(whole.source)
     warnings.add(whole.warnings)
     with Connection(address) as connection:

@@ -11,6 +11,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.containers import container_for, is_video_name
 from paragon_stream.media.facts.image_kinds import is_image_name, kind_for
 from paragon_stream.media.facts.source import check_name
+from paragon_stream.options.cluster import ClusterOptions
 from paragon_stream.options.folder import FolderOptions
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import described, option, part
@@ -24,7 +25,7 @@ _SAME_RESULT = ("overwrite", "resume", "accept_upgrade", "strict", "engine", "th
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueueRequest(FolderOptions, OutputOptions, SourceOptions, UpscalerOptions):
+class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, UpscalerOptions):
     """A run over many files as it is asked for."""
 
     sources: Sequence[str | Path] = field(

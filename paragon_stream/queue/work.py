@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from paragon_stream.cluster.connection import Connection, parse_address
+from paragon_stream.cluster.render import render_on_cluster
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import part
@@ -16,6 +18,7 @@ from paragon_stream.queue.request import QueueRequest
 from paragon_stream.render.kept import KeptUpscalers
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.progress import RenderProgress
+from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.run import run
 from paragon_stream.report import ImageResult, Report
 from paragon_stream.tiles import PictureUpscaler
@@ -41,9 +44,14 @@ class Worker:
     """Renders file after file. Close it."""
 
     def __init__(self, request: QueueRequest, observer: QueueObserver, *, pictures_alone: bool) -> None:
-        """With `pictures_alone` there are no videos: all options are for the pictures."""
+        """With `pictures_alone` there are no videos: all options are for the pictures. Raises UsageError."""
+        if request.cluster is not None:
+            parse_address(request.cluster)
+        elif request.chunk_seconds is not None:
+            raise UsageError("--chunk-seconds is for --cluster")
         self._request, self._observer, self._alone = request, observer, pictures_alone
         self._kept = KeptUpscalers()
+        self._connection: Connection | None = None
         self._pictures = PictureUpscaler(part(request, UpscalerOptions))
 
     @property
@@ -75,6 +83,8 @@ class Worker:
     def close(self) -> None:
         self._kept.close()
         self._pictures.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _picture(self, item: QueueItem, overwrite: bool, show: Show) -> Made:
         def on_tile(tile: int, tiles: int) -> None:
@@ -119,11 +129,31 @@ class Worker:
         self, item: QueueItem, resume: bool, overwrite: bool, on_progress: Callable[[RenderProgress], None]
     ) -> Report:
         request = self._request.of_video(item.file.path, item.target, resume=resume, overwrite=overwrite)
+        if self._request.cluster is not None:
+            return self._render_on_cluster(item, request, self._request.cluster, on_progress)
         plan = plan_render(request)
         self._observer.rendering(item, plan)
         return run(
             plan,
             kept=self._kept,
+            on_progress=on_progress,
+            on_warning=lambda sentence: self._observer.warning(item, sentence),
+        )
+
+    def _render_on_cluster(
+        self,
+        item: QueueItem,
+        request: RenderRequest,
+        address: str,
+        on_progress: Callable[[RenderProgress], None],
+    ) -> Report:
+        if self._connection is None:
+            self._connection = Connection(address)  # for all files: a local cluster takes a while to start
+        return render_on_cluster(
+            request,
+            address,
+            chunk_seconds=self._request.chunk_seconds,
+            on_plan=lambda plan: self._observer.rendering(item, plan),
             on_progress=on_progress,
             on_warning=lambda sentence: self._observer.warning(item, sentence),
         )

@@ -223,7 +223,7 @@ def test_the_command_line(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(plan) == 1 and "--resume goes on" in capsys.readouterr().err
     assert run(["chunks", "render", str(out), "0", "--threads", "1", "--quiet"]) == 0
     done = sorted(path.name for path in (tmp_path / "out.mkv.paragon" / "chunks").iterdir())
-    assert run(["chunks", "join", str(out)]) == 1 and "chunk 1 is of 2" in capsys.readouterr().err
+    assert run(["chunks", "join", str(out)]) == 1 and "chunk 1 is not rendered yet" in capsys.readouterr().err
     assert run([*plan, "--resume"]) == 0 and capsys.readouterr().out == "2\n"
     assert sorted(path.name for path in (tmp_path / "out.mkv.paragon" / "chunks").iterdir()) == done
     assert run([*plan, "--resume", "--crf", "3"]) != 0

@@ -203,3 +203,24 @@ def wait_for(condition: Any, seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.2)
+
+
+def test_a_folder_of_videos_and_a_picture(tmp_path: Path, cluster: TestCluster) -> None:
+    """One connection for all of them; what was finished is left alone the second time."""
+    from PIL import Image
+
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    for name in ("a.mkv", "b.mkv"):
+        make_clip(films / name, frames=60, audio="aac", options={"g": "20"})
+        paragon_stream.upscale(films / name, tmp_path / name, **LOSSLESS)
+    Image.new("RGB", (32, 32), (90, 80, 70)).save(films / "c.png")
+    cluster.add()
+    options = {"cluster": cluster.address, "chunk_seconds": 0.8, **LOSSLESS}
+    report = paragon_stream.upscale_all([films], out, **options)
+    assert [Path(each.destination).name for each in report.files] == ["a.mkv", "b.mkv", "c.png"]
+    assert not report.failed
+    for name in ("a.mkv", "b.mkv"):
+        assert_same(out / name, tmp_path / name)
+    again = paragon_stream.upscale_all([films], out, **options)
+    assert {str(each.outcome) for each in again.files} == {"left alone"}

@@ -101,7 +101,7 @@ class RenderEvents:
 
     def _progress(self, phase: str) -> OnProgress:
         def show(progress: RenderProgress) -> None:
-            self._start()  # a cluster makes no plan here
+            self._start()
             emit_progress(self._events, self._job, phase, progress)
 
         return show
