@@ -125,7 +125,8 @@ class Driver:
                 continue
             room = room_on(node, request.engine, request.threads, local=self._connection.local)
             if not room.workers:
-                self._refuse(node, "it has no room for a worker (--threads, --engine)")
+                why = "it has no room for a worker (--threads, --engine)"
+                self._refuse(node, why, meant=not node.cpus)  # heads often get no CPUs
             have = sum(seat.node.id == node.id for seat in self._seats.values())
             for _ in range(min(room.workers, left) - have):
                 self._open(hall, node, room)
@@ -152,9 +153,10 @@ class Driver:
             why = "; ".join(refused) or "no machine is left"
             raise EngineError(f"no machine of the cluster renders: {why}")
 
-    def _refuse(self, node: Node, why: str) -> None:
+    def _refuse(self, node: Node, why: str, *, meant: bool = False) -> None:
         self._refused[node.id] = why
-        self._warnings.add([f"{node.name} does not take part: {why}"])
+        if not meant:
+            self._warnings.add([f"{node.name} does not take part: {why}"])
 
     def _drop(self, seat: Seat) -> None:
         self._seats.pop(seat.id, None)
