@@ -2,9 +2,9 @@
 
     scripts/python --dev benchmarks/cluster.py [size_x264 | size_x265 | efficiency | parts | model]...
 
-The source is examples/sample.mkv at 320x180, played there and back for one or two minutes; the network is realtime
-×2. Results go to benchmarks/results/cluster_<what>.json. CPU times count all threads; with Ray, those of all
-processes of its nodes.
+The source is examples/sample.mkv at 320x180, played there and back for one or two minutes; the network is
+realtime ×2. Results go to benchmarks/results/cluster_<what>.json. CPU times count all threads, with Ray those
+of all processes of its nodes.
 
 - size_x264, size_x265: the file of chunks of 30 s, and of 8 s, against one encoder's, at default settings.
 - efficiency: two Ray nodes of one CPU each against one process with two engine threads.
@@ -233,9 +233,8 @@ ASSUMED = {
     "network of the driver, bytes per second": 117e6,
     "disk of the driver, bytes per second": 500e6,
     "start of a worker, s": 10.0,
+    "a frame's join, of the benchmark's": 2.0,
 }
-SLOWER_CPU = 8.0
-"""How much longer reading and joining a frame takes for a 4K film than for the benchmark's small one."""
 
 
 def model(folder: Path) -> dict[str, Any]:
@@ -257,7 +256,12 @@ def model(folder: Path) -> dict[str, Any]:
         )
         render = (frames + chunks * overhead) / (count * rate)
         last = seconds / 4 * FILM["rate"] / rate * (1 + ASSUMED["nodes differ by"])
-        join = SLOWER_CPU * measured["join, CPU s per 1000 frames"] * frames / 1000
+        join = (
+            ASSUMED["a frame's join, of the benchmark's"]
+            * measured["join, CPU s per 1000 frames"]
+            * frames
+            / 1000
+        )
         join += 2 * FILM["result bytes"] / disk
         shared = begin_ + render + last + join
         reads = FILM["source bytes"] * count / network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections import Counter, deque
@@ -67,8 +68,6 @@ class Driver:
         self._reasons: dict[int, str] = {}
         """Why a chunk failed last."""
         self._history: deque[tuple[float, dict[str, int]]] = deque()
-        self._before = self.schedule.frames_done
-        self._begun = time.monotonic()
         self._alone_since: float | None = None
         self._looked = 0.0
 
@@ -93,8 +92,11 @@ class Driver:
                 self._hand_out()
                 self._receive()
                 self._stop_superfluous()
+        except self._ray.exceptions.RayError as error:
+            raise EngineError(f"the cluster does not answer any more: {self._why(error)}") from error
         finally:
-            self._end()
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._end()
             token.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------ machines

@@ -7,27 +7,49 @@ import getpass
 import hashlib
 import os
 import tempfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from paragon_stream.cluster.connection import load_ray
 from paragon_stream.media.facts.fingerprint import fingerprint
 
 BLOCK = 16 << 20
 """Bytes: what is on its way to a machine at a time."""
+_KEPT = 3
+"""Blocks that the machine of the file keeps in its object store."""
 
 
 class BlockServer:
-    """An actor's class, on the machine that has the file: hands out its blocks as they are asked for."""
+    """An actor's class, on the machine that has the file: puts its blocks into the object store as they are
+    asked for. The latest ones stay there, so that Ray brings machines that ask at the same time one object,
+    from any machine that has it."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
+        self._latest: OrderedDict[int, Any] = OrderedDict()
 
-    def block(self, number: int) -> bytes:
-        """Bytes from `number`·BLOCK on; fewer than BLOCK at the end of the file."""
-        with self._path.open("rb") as file:
-            file.seek(number * BLOCK)
-            return file.read(BLOCK)
+    def block(self, number: int) -> list[Any]:
+        """A reference to the bytes from `number`·BLOCK on, fewer than BLOCK at the end of the file; none
+        behind it. In a list, or Ray would send the bytes themselves."""
+        if number not in self._latest:
+            with self._path.open("rb") as file:
+                file.seek(number * BLOCK)
+                data = file.read(BLOCK)
+            if not data:
+                return []
+            self._latest[number] = load_ray().put(data)
+            while len(self._latest) > _KEPT:
+                self._latest.popitem(last=False)
+        return [self._latest[number]]
+
+
+def fetch_block(server: Any, number: int) -> bytes:
+    """Block `number` of the file of `server`, the actor of a `BlockServer`; b"" behind its end."""
+    ray = load_ray()
+    found = ray.get(server.block.remote(number))
+    return bytes(ray.get(found[0])) if found else b""
 
 
 class SourceCopy:

@@ -10,14 +10,14 @@ import shutil
 import tempfile
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
 from paragon_stream.chunks.folder import ChunkFolder
 from paragon_stream.chunks.plan import ChunkPlan
 from paragon_stream.chunks.render import ChunkRenderer, Here
-from paragon_stream.cluster.connection import load_ray
-from paragon_stream.cluster.source_copy import SourceCopy
+from paragon_stream.cluster.source_copy import SourceCopy, fetch_block
 from paragon_stream.errors import InputError, Interrupted, ParagonError
 from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.media.images.numbering import numbering
@@ -129,8 +129,7 @@ class ChunkWorker:
                 return None
         except InputError:
             pass
-        ray = load_ray()
-        copy = SourceCopy(source.name, content, lambda number: ray.get(self._server.block.remote(number)))
+        copy = SourceCopy(source.name, content, partial(fetch_block, self._server))
         self._opened.callback(copy.close)
         return copy.path
 

@@ -134,6 +134,38 @@ def test_the_driver_is_killed_and_another_goes_on(
     assert report.frames_out == FRAMES
 
 
+def test_the_head_is_killed(clip: Path, whole: Path, tmp_path: Path) -> None:
+    """The driver ends, not at once; on another cluster --resume goes on."""
+    out = tmp_path / "out.mkv"
+    chunks = tmp_path / "out.mkv.paragon" / "chunks"
+    with ray_cluster(tmp_path) as cluster:
+        cluster.add(seconds_per_frame=PAUSE)
+        command = [
+            *(sys.executable, "-m", "paragon_stream", str(clip), str(out), "--cluster", cluster.address),
+            *(
+                "--codec",
+                "ffv1",
+                "--precision",
+                "fp32",
+                "--threads",
+                "1",
+                "--chunk-seconds",
+                "0.8",
+                "--quiet",
+            ),
+        ]
+        driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_for(lambda: len(list(chunks.glob("*.json"))) > 3)
+        cluster.cluster.head_node.kill_gcs_server(check_alive=False)
+        assert driver.wait(240) != 0
+    kept = {path.name: path.stat().st_mtime_ns for path in chunks.glob("0*.json")}
+    assert kept and not out.exists()
+    with ray_cluster(tmp_path) as cluster:
+        cluster.add()
+        render(clip, out, cluster, resume=True)
+    assert_same(out, whole)
+
+
 def test_control_c_keeps_finished_chunks(
     clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster
 ) -> None:
