@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from paragon_stream.native.forms import forms_of, machine
+from paragon_stream.native.forms import Form, forms_of, machine
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
@@ -65,23 +65,24 @@ def build(
     *,
     target: str = "",
     options: Sequence[str] = (),
+    forms: Sequence[Form] | None = None,
 ) -> Path:
     """Compile for the system that `target` names, as Clang does ("aarch64-linux-gnu"; default: this one).
 
-    `options` go to every call of the compiler. Returns the library, which replaces an earlier one only when
-    it is whole. Raises BuildFailed.
+    `options` go to every call of the compiler. `forms` are those to compile (default: all of the processor).
+    Returns the library, which replaces an earlier one only when it is whole. Raises BuildFailed.
     """
     path = library or library_file()
     command = [*(command or compiler() or ())]
     if not command:
         raise BuildFailed("there is no C++ compiler: neither g++ nor clang++ nor the package ziglang")
     command += ["-target", target] if target else []
-    forms = forms_of(target.split("-")[0] if target else machine())
+    chosen = forms_of(target.split("-")[0] if target else machine()) if forms is None else forms
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         work = Path(folder)
         compiled: list[tuple[str, str, tuple[str, ...]]] = [("dispatch", "dispatch.cpp", ())]
-        compiled += [(form.name, "form.cpp", (*form.options, *form.definitions)) for form in forms]
+        compiled += [(form.name, "form.cpp", (*form.options, *form.definitions)) for form in chosen]
         calls = [
             [*command, *COMPILER_OPTIONS, *options, *own, "-c", SOURCES / source, "-o", work / f"{name}.o"]
             for name, source, own in compiled

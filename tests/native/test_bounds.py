@@ -21,6 +21,7 @@ from places import PROGRAMS, PYTHONPATH
 
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.native import build
+from paragon_stream.native.forms import Form
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour
 from paragon_stream.runtimes.native import NativeSession
@@ -99,25 +100,41 @@ def test_guard_pages_in_stream(guarded: Guarded) -> None:
         check(guarded, make_job("stream", 2, "yuv420p", (37, 21)), each, 2)
 
 
+def sanitized(folder: Path, form: Form | None = None) -> str:
+    """What programs/sanitized.py says, with kernels that AddressSanitizer and UndefinedBehaviorSanitizer
+    watch."""
+    command = build.compiler()
+    if command is None or sys.platform != "linux" or "ziglang" in command:
+        pytest.skip("needs a compiler with sanitizers, on Linux")
+    path = folder / "kernels.so"
+    # One form for CI is compiled quickly, all forms for many frames.
+    flags = [
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        *(["-O0"] if form else ["-O1", "-g"]),
+    ]
+    build.build(path, command, options=flags, forms=None if form is None else [form])
+    runtime = subprocess.check_output([*command, "-print-file-name=libasan.so"], text=True).strip()
+    options = {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run(
+        [sys.executable, PROGRAMS / "sanitized.py", path, *([form.name] if form else [])],
+        env={**os.environ, **options}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
 @needs_kernels
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_sanitizers(tmp_path: Path) -> None:
-    """AddressSanitizer and UndefinedBehaviorSanitizer over all formats, in a process of their own."""
-    command = build.compiler()
-    if command is None or sys.platform != "linux" or "ziglang" in command:
-        pytest.skip("needs a compiler with sanitizers, on Linux")
-    path = tmp_path / "kernels.so"
-    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g"]
-    build.build(path, command, options=flags)
-    runtime = subprocess.check_output([*command, "-print-file-name=libasan.so"], text=True).strip()
-    options = {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONPATH": PYTHONPATH}
-    done = subprocess.run(
-        [sys.executable, PROGRAMS / "sanitized.py", path],
-        env={**os.environ, **options}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert "frames" in done.stdout
+    """All forms, all formats."""
+    assert "frames" in sanitized(tmp_path)
+
+
+@needs_kernels
+def test_sanitizers_on_a_selection(tmp_path: Path) -> None:
+    assert "11 frames" in sanitized(tmp_path, kernels()[0].form)
 
 
 @needs_kernels

@@ -1,6 +1,6 @@
 """What test_bounds runs in processes of its own: many formats through one library; many frames.
 
-python sanitized.py LIBRARY
+python sanitized.py LIBRARY [FORM]: all forms in the library, or a selection of cases for one
 """
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ from paragon_stream.runtimes.native import NativeSession
 SIZES = ((1, 1), (3, 2), (16, 16), (33, 17), (97, 61))
 
 
-def main(path: str) -> None:
+SELECTION = ("yuv420p", "yuv422p10le", "rgb24", "p010le", "yuva420p")
+"""Formats that CI runs: planar, of more bits, packed, semi-planar, with alpha."""
+
+
+def main(path: str, form: str = "") -> None:
     library.library_file = lambda: Path(path)  # type: ignore[assignment]
     library.is_current = lambda: True  # type: ignore[assignment]
+    if form:
+        library.FORMS = tuple(each for each in library.FORMS if each.name == form)  # type: ignore[misc]
     library.kernels.cache_clear()
     frames = 0
     for each in library.kernels():
-        for number, name in enumerate(PIXEL_FORMATS):
+        for number, name in enumerate(SELECTION if form else PIXEL_FORMATS):
             cases = [("realtime", 2 + number % 3, SIZES[number % len(SIZES)])]
             if number % 9 == 0:
                 cases += [("realtime", 2, size) for size in SIZES] + [("stream", 2, SIZES[number % 3 + 2])]
@@ -54,4 +60,4 @@ def many(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
