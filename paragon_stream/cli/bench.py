@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,12 @@ from paragon_stream.cli.options import SIZE, given, network_options
 )
 @click.option("--frames", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
 @click.option("--compare", is_flag=True, help="Measure every installed engine in turn.")
+@click.option(
+    "--matrix", is_flag=True, help="Measure every variant, engine and precision; print a Markdown table."
+)
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="With --matrix: an SVG to write."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
 def command(
@@ -26,6 +33,8 @@ def command(
     pix_fmt: str,
     frames: int,
     compare: bool,
+    matrix: bool,
+    plot: Path | None,
     as_json: bool,
     verbose: bool,
     **options: Any,
@@ -35,6 +44,11 @@ def command(
     from paragon_stream.runtimes import installed_engines
     from paragon_stream.upscaler import UpscalerOptions
 
+    if plot is not None and not matrix:
+        raise click.UsageError("--plot goes with --matrix")
+    if matrix:
+        _matrix(size, pix_fmt, frames, plot, as_json, options)
+        return
     if compare and options["engine"] is not None:
         raise click.UsageError("--compare measures every engine: omit --engine")
     width, height = size
@@ -64,3 +78,37 @@ def command(
             f"{result.fps:.2f} fps over {result.frames} frames; one frame alone: {result.latency_ms:.1f} ms; "
             f"{result.cpu_ms_per_frame:.1f} ms of CPU time per frame"
         )
+
+
+def _matrix(
+    size: tuple[int, int],
+    pix_fmt: str,
+    frames: int,
+    plot: Path | None,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    from paragon_stream.bench.matrix import MatrixRow, as_markdown, as_svg, bench_matrix
+    from paragon_stream.upscaler import UpscalerOptions
+    from paragon_stream.wholefile import whole_file
+
+    if options["engine"] is not None or options["precision"] is not None:
+        raise click.UsageError("--matrix measures every engine and precision: omit --engine and --precision")
+
+    def report(row: MatrixRow) -> None:
+        figure = row.refused or f"{row.fps:.1f} fps"
+        click.echo(f"{row.variant}, {row.engine}, {row.precision}: {figure}", err=True)
+
+    variant = options["variant"]
+    rows = bench_matrix(
+        UpscalerOptions(**given(**options)),
+        variants=[variant] if variant else ["realtime", "stream"],
+        sizes=[size],
+        frames=frames,
+        pixel_format_name=pix_fmt,
+        on_row=report,
+    )
+    if plot is not None:
+        with whole_file(plot) as file:
+            file.write(as_svg(rows).encode())
+    click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else as_markdown(rows))

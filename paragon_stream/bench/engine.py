@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 
@@ -37,7 +37,11 @@ class BenchResult:
     fps: float
     cpu_ms_per_frame: float
     latency_ms: float
+    latency_mean_ms: float
+    latency_p95_ms: float
     compile_seconds: float
+    peak_rss_bytes: int
+    """Of the whole process, so far."""
 
 
 def bench(
@@ -94,7 +98,10 @@ def bench(
             fps=frames / wall,
             cpu_ms_per_frame=1000 * cpu / frames,
             latency_ms=1000 * median(latencies),
+            latency_mean_ms=1000 * mean(latencies),
+            latency_p95_ms=1000 * float(np.percentile(latencies, 95)),
             compile_seconds=compiled,
+            peak_rss_bytes=resource_usage.peak_rss(),
         )
 
 
