@@ -1,6 +1,11 @@
 """What an interrupted render costs: work done twice, bytes, time. Renders are killed and gone on with.
 
     python benchmarks/resume.py kills       # kill -9 at random moments
+    python benchmarks/resume.py power       # the same, and what was not synced is lost
+    python benchmarks/resume.py overhead    # a render with and without its journal
+    python benchmarks/resume.py film        # how soon a film of two hours goes on
+
+`--only TEXT` renders some combinations of encoder and container; results of the others are kept.
 
 `kills` renders a short clip at two speeds: the machine's own, and as an engine of one frame a second would do
 it. That one sleeps, and the clock runs `HASTE` times as fast for it and for the journal (whose limits are
@@ -20,17 +25,21 @@ import tempfile
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from common import machine, write_results
+from common import RESULTS, interleaved, machine, median_ratio, write_results
+from power_failure import keep_synced, lose_unsynced
 
 import paragon_stream
+from paragon_stream import RenderRequest, plan_render, run
+from paragon_stream.media.safekeeping.spool import FrameSpool
 
-HASTE = 20.0
+HASTE = 40.0
 FRAMES = 320
 """More than x264 and x265 put between two key frames."""
 COMBINATIONS = (
@@ -67,6 +76,8 @@ def child(job: dict[str, Any]) -> None:
     pause = job["seconds_per_frame"] / job["haste"]
     for limit in ("AT_RISK", "SYNC_SECONDS", "_LOOK"):
         setattr(journal, limit, getattr(journal, limit) / job["haste"])
+    if job.get("synced"):
+        keep_synced(Path(job["synced"]))
     run = Upscaler.run
 
     def computed(self: Any, *arguments: Any) -> Any:
@@ -122,15 +133,17 @@ def kill_at(job: dict[str, Any], frame: int, chance: random.Random) -> bool:
 
 # ----------------------------------------------------------------------------------------- kills
 
+_X264 = {"crf": "20", "g": "48", "preset": "fast"}
 
-def make_source(path: Path, frames: int, size: tuple[int, int] = (176, 96)) -> Path:
+
+def make_source(path: Path, frames: int, size: tuple[int, int] = (176, 96), b_frames: int = 3) -> Path:
     """A moving picture with noise and cuts, and sound."""
     width, height = size
     chance = np.random.default_rng(7)
     noise = chance.integers(-6, 7, (8, height, width))
     y, x = np.mgrid[0:height, 0:width]
     with av.open(str(path), "w") as file:
-        video = file.add_stream("libx264", rate=24, options={"crf": "20", "g": "48", "preset": "fast"})
+        video = file.add_stream("libx264", rate=24, options={**_X264, "bf": str(b_frames)})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         sound = file.add_stream("aac", rate=48000, layout="stereo")
         for n in range(frames):
@@ -180,19 +193,27 @@ def frames_of(job: dict[str, Any]) -> dict[str, str]:
     return {time: digest for time, digest in lines(job, "written")}  # noqa: C416
 
 
-def interrupted(folder: Path, source: Path, suffix: str, codec: str, speed: str, seed: int) -> dict[str, Any]:
+def interrupted(
+    folder: Path, source: Path, suffix: str, codec: str, speed: str, seed: int, power: bool
+) -> dict[str, Any]:
     """One render that is killed and gone on with, beside one that is not."""
     chance = random.Random(seed)
-    slow = {"seconds_per_frame": 1.0, "haste": HASTE} if speed == "1 fps" else {}
+    slow: dict[str, Any] = {"seconds_per_frame": 1.0, "haste": HASTE} if speed == "1 fps" else {}
     whole = job_of(folder / f"whole-{suffix}-{codec}", source, suffix, codec)
     here = folder / f"{suffix}-{codec}-{seed}"
     here.mkdir(parents=True)
+    if power:
+        (here / "synced").mkdir()
+        slow["synced"] = str(here / "synced")
     first = job_of(here, source, suffix, codec, **slow)
     at = chance.randrange(3, FRAMES + 1)
     if not kill_at(first, at, chance):
         return {"case": f"{codec} {suffix}", "seed": seed, "killed_at": None}
+    if power:
+        lose_unsynced(here, here / "synced", chance)
     before, begun = len(lines(first, "computed")), time.time()
     left = {path.name: path.stat().st_size for path in here.rglob("*") if path.is_file()}
+    first.pop("synced", None)
     again = {**first, "options": {**first["options"], "resume": True}}
     finish(again)
     computed = lines(again, "computed")
@@ -222,7 +243,8 @@ def interrupted(folder: Path, source: Path, suffix: str, codec: str, speed: str,
     }
 
 
-def kills(repeats: int, only: str) -> dict[str, Any]:
+def kills(what: str, repeats: int, only: str) -> dict[str, Any]:
+    power = what == "power"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = make_source(folder / "in.mkv", FRAMES)
@@ -233,14 +255,17 @@ def kills(repeats: int, only: str) -> dict[str, Any]:
         jobs = []
         for speed in ("1 fps", "full speed"):
             for repeat in range(repeats):
-                for index, (suffix, codec) in enumerate(combinations):
-                    seed = index + 100 * repeat + (5000 if speed == "1 fps" else 0)
+                for suffix, codec in combinations:
+                    index = COMBINATIONS.index((suffix, codec))
+                    seed = index + 100 * repeat + (5000 if speed == "1 fps" else 0) + 50_000 * power
                     jobs.append((suffix, codec, speed, seed))
         rows = []
         with ThreadPoolExecutor(2) as pool:
-            for row in pool.map(lambda job: interrupted(folder, source, *job), jobs):
+            for row in pool.map(lambda job: interrupted(folder, source, *job, power), jobs):
                 print(json.dumps(row), flush=True)
                 rows.append(row)
+    done = {row["case"] for row in rows}
+    rows = [row for row in stored().get(what, {}).get("rows", []) if row["case"] not in done] + rows
     kept = [row for row in rows if row["killed_at"]]
     return {
         "haste": HASTE,
@@ -248,7 +273,90 @@ def kills(repeats: int, only: str) -> dict[str, Any]:
         "all_frames_equal": all(row["same_frames"] for row in kept),
         "findings": sum(len(row["findings"]) for row in kept),
         "most_work_repeated_seconds": max(row["work_repeated_seconds"] for row in kept),
+        "largest_size_ratio": max(row["size_ratio"] for row in kept),
         "rows": rows,
+    }
+
+
+def stored() -> dict[str, Any]:
+    """What earlier calls found."""
+    path = RESULTS / "resume.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+# -------------------------------------------------------------------------------- overhead, film
+
+
+def overhead(repeats: int) -> dict[str, Any]:
+    """Full speed, with and without a journal; and what it costs to spool one frame of 2160p."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = make_source(folder / "in.mkv", 120, (640, 360))
+
+        def render(journal: bool) -> None:
+            out = folder / f"{journal}.mkv"
+            plan = plan_render(RenderRequest(source, out, overwrite=True, variant="realtime"))
+            if not journal:
+                plan = replace(plan, output=replace(plan.output, identity={}))
+            run(plan)
+
+        render(True)
+        costs = interleaved({"with": lambda: render(True), "without": lambda: render(False)}, repeats)
+        planes = tuple(np.zeros(shape, np.uint8) for shape in ((2160, 3840), (1080, 1920), (1080, 1920)))
+        spool = FrameSpool(folder)
+        begin = time.perf_counter()
+        for number in range(20):
+            spool.put(number, Fraction(number), planes)
+        spooling = (time.perf_counter() - begin) / 20
+        return {
+            "render": "640x360 to 1280x720, realtime, x264, 120 frames with sound",
+            "wall_ratio": round(median_ratio(costs["with"], costs["without"], "wall"), 4),
+            "cpu_ratio": round(median_ratio(costs["with"], costs["without"], "cpu"), 4),
+            "seconds_to_spool_a_2160p_frame": round(spooling, 4),
+            "bytes_with": (folder / "True.mkv").stat().st_size,
+            "bytes_without": (folder / "False.mkv").stat().st_size,
+            "costs": costs,
+        }
+
+
+def make_film(path: Path, folder: Path) -> Path:
+    """Two hours at 24 frames a second: a short clip's packets, over and over."""
+    clip = make_source(folder / "clip.mkv", 240, (96, 64), b_frames=0)
+    with av.open(str(clip)) as file, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(file.streams.video[0])
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+        for turn in range(2 * 3600 // 10):
+            for packet in packets:
+                assert packet.pts is not None
+                moved = av.Packet(bytes(packet))
+                moved.pts = moved.dts = packet.pts + round(turn * 10 / packet.time_base)
+                moved.time_base, moved.duration = packet.time_base, packet.duration
+                moved.is_keyframe, moved.stream = packet.is_keyframe, stream
+                out.mux_one(moved)
+    return path
+
+
+def film(folder: Path) -> dict[str, Any]:
+    """Kill a film's render near its end (once: what is left stays in `folder`), and go on with it."""
+    folder.mkdir(exist_ok=True)
+    source = folder / "film.mkv"
+    job = job_of(folder, source, "mkv", "libx264")
+    job["options"] = {"engine": "null", "codec": "libx264", "preset": "ultrafast"}
+    if not source.exists():
+        make_film(source, folder)
+        kill_at(job, 165_000, random.Random(1))
+    before, begun = len(lines(job, "computed")), time.time()
+    written = len(lines(job, "written"))
+    process = start({**job, "options": {**job["options"], "resume": True}})
+    while len(lines(job, "written")) <= written and process.poll() is None:
+        time.sleep(0.3)
+    process.kill()
+    process.wait()
+    first = float(lines(job, "computed")[before][0])
+    return {
+        "computed_before": before,
+        "seconds_to_the_first_new_frame": round(first - begun, 2),
+        "seconds_until_it_is_encoded": round(time.time() - begun, 2),
     }
 
 
@@ -257,12 +365,21 @@ def main() -> None:
         child(json.loads(sys.argv[2]))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["kills"])
+    parser.add_argument("what", choices=["kills", "power", "overhead", "film"])
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", default="", help="combinations that hold this text")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "paragon-film")
     options = parser.parse_args()
     head = machine()
-    print(write_results("resume", head, {options.what: kills(options.repeats, options.only)}))
+    if options.what == "overhead":
+        found = overhead(options.repeats)
+    elif options.what == "film":
+        found = film(options.folder)
+    else:
+        found = kills(options.what, options.repeats, options.only)
+    print(json.dumps({key: value for key, value in found.items() if key not in ("rows", "costs")}))
+    before = {name: value for name, value in stored().items() if name not in ("date", "machine")}
+    print(write_results("resume", head, {**before, options.what: found}))
 
 
 if __name__ == "__main__":

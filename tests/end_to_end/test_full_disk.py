@@ -1,0 +1,49 @@
+"""A disk that fills up in the middle of a render: one sentence, and everything is kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clips import make_clip, read_frames
+
+import paragon_stream
+from paragon_stream.errors import OutputError
+
+FRAMES = 200
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if (
+        sys.platform != "linux"
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", width=320, height=180, frames=FRAMES, audio="aac")
+    out = small_disk / "out.mkv"
+    wish = {"codec": "ffv1", "variant": "realtime"}
+    for resume in (False, True):  # there is no more room the second time
+        with pytest.raises(OutputError, match="the disk is full"):
+            paragon_stream.upscale(source, out, resume=resume, **wish)
+    assert not out.exists()
+    subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
+    report = paragon_stream.upscale(source, out, resume=True, **wish)
+    assert report.resumed_at > 0 and len(read_frames(out)) == FRAMES
+    assert paragon_stream.verify(source, out, plan=report).findings == ()
+    assert [path.name for path in small_disk.iterdir()] == ["out.mkv"]
