@@ -60,7 +60,7 @@ def _print_schema(context: click.Context, parameter: click.Parameter, value: boo
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How to show progress: json writes a line for each event, to standard error.",
+    help="Form of progress on standard error: json writes one line per event.",
 )
 @click.option(
     "--progress-schema",

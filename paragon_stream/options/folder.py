@@ -11,12 +11,12 @@ from paragon_stream.options.option import option
 class FolderOptions:
     """What a user may ask of a run over many files."""
 
-    recursive: bool = option(False, "Of folders, take what is in the folders inside as well.")
+    recursive: bool = option(False, "Include the subfolders of a folder.")
     container: str | None = option(
         None,
         "Container of all videos of a folder: mkv, mp4, mov, webm, ts … (default: each source's own).",
         metavar="SUFFIX",
     )
     watch: bool = option(
-        False, "Go on with new files when they have stopped growing, until Ctrl-C.", flag="--watch"
+        False, "Wait for new files and upscale them when they are complete, until Ctrl-C.", flag="--watch"
     )

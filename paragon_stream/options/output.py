@@ -95,7 +95,7 @@ class MuxingOptions:
 
     mux: Mapping[str, str] | None = option(
         None,
-        "Further option of FFmpeg's muxer, as movflags=-faststart; repeatable.",
+        "Additional option of the FFmpeg muxer, such as movflags=-faststart; repeatable.",
         metavar="KEY=VALUE",
     )
 
@@ -106,9 +106,9 @@ class OutputOptions(CautionOptions, MuxingOptions, TrackOptions, EncodingOptions
 
     reuse_duplicates: str = option(
         "exact",
-        "exact (default): frames that are the one before once more take its result; off: all are computed.",
+        "exact (default): a frame equal to the previous one takes its result; off: compute all frames.",
         metavar="HOW",
     )
     accept_upgrade: bool = option(
-        False, "With --resume: continue although paragon-stream or FFmpeg has another version now."
+        False, "With --resume: continue also with another version of paragon-stream or FFmpeg."
     )

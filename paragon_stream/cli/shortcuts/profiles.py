@@ -13,7 +13,7 @@ from paragon_stream.json_text import json_text
 profile_option = click.option(
     "--profile",
     metavar="NAME",
-    help="Take options from profiles.toml; those given here win.",
+    help="Options from profiles.toml; options on the command line take precedence.",
     shell_complete=completer("profile"),
 )
 
