@@ -109,10 +109,18 @@ def chosen(names: list[str] | None, shipped: list[ShippedSet]) -> list[ShippedSe
 
 
 def merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`old` rows with the scores of `new` ones in place of theirs; all rows must be there already."""
+    """`old` rows with the scores of `new` ones in place of theirs. Filters measure the same again: if they do
+    not, the clips or their frames are others, and the figures could not stand side by side."""
     rows = {(row["clip"], row["scale"], row["level"]): row for row in old}
     for row in new:
-        rows[row["clip"], row["scale"], row["level"]]["scores"] |= row["scores"]
+        known = rows.get((row["clip"], row["scale"], row["level"]))
+        if known is None or known["frames"] != row["frames"]:
+            raise SystemExit(f"{row['clip']} was not measured with {row['frames']} frames earlier")
+        for method in ("bicubic", "lanczos"):
+            before, now = (each["scores"][method]["psnr_y"] for each in (known, row))
+            if abs(before - now) > 0.005:
+                raise SystemExit(f"{row['clip']}, {row['level']}: {method} was {before:.3f} dB, is {now:.3f}")
+        known["scores"] |= row["scores"]
     return old
 
 
