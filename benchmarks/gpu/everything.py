@@ -95,7 +95,7 @@ def run(script: str, *arguments: str) -> None:
 def missing() -> Iterator[str]:
     """What would be measured if it were here."""
     try:
-        from paragon_stream.doctor import examine
+        from paragon_stream.doctor.examination import examine
     except ImportError as error:
         yield f"missing: {error}: of the pipeline and of doctor there will be nothing"
         return

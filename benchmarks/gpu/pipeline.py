@@ -40,7 +40,7 @@ from paragon_stream.api import upscale  # noqa: E402
 from paragon_stream.bench import bench  # noqa: E402
 from paragon_stream.device import DevicePicture, DevicePlane  # noqa: E402
 from paragon_stream.device.discovery import find_gpus  # noqa: E402
-from paragon_stream.doctor import examine  # noqa: E402
+from paragon_stream.doctor.examination import examine  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
 from paragon_stream.frame import pixel_format  # noqa: E402
 from paragon_stream.framejob import allocate_planes  # noqa: E402

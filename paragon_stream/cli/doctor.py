@@ -11,13 +11,17 @@ from paragon_stream.json_text import json_text
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--quick", is_flag=True, help="Test no engine and measure no speed.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
-def command(as_json: bool, verbose: bool) -> None:
-    """Show what this machine has (GPU, engines, codecs, players), what is missing, and how to install it."""
-    from paragon_stream.doctor import examine
+def command(as_json: bool, quick: bool, verbose: bool) -> None:
+    """Show what this machine has (GPU, engines, codecs, players), what is missing, and how to install it.
+
+    Every engine is tested against stored samples, and the speed is measured: ten seconds, unless --quick.
+    """
+    from paragon_stream.doctor.examination import examine, measure
     from paragon_stream.runtimes import installed_engines
 
-    findings = examine()
+    findings = examine() if quick else [*examine(), *measure()]
     if as_json:
         click.echo(json_text([asdict(finding) for finding in findings]))
         return

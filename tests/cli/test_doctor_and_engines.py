@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from paragon_stream import doctor, engine_cache
+from paragon_stream import engine_cache
 from paragon_stream.cli import doctor as doctor_command
 from paragon_stream.cli import engine as engine_command
 from paragon_stream.cli.main import run
 from paragon_stream.device import DeviceInfo
+from paragon_stream.doctor import examination as doctor
+from paragon_stream.doctor import self_test
+from paragon_stream.runtimes import installed_engines
 from paragon_stream.runtimes.disk_cache import DiskCache
 from paragon_stream.runtimes.gpu import tensorrt_builder
 
@@ -29,9 +32,20 @@ NEW = DeviceInfo(
 
 
 def test_says_what_is_here() -> None:
-    answer = CliRunner().invoke(doctor_command.command, [])
+    answer = CliRunner().invoke(doctor_command.command, ["--quick"])
     assert answer.exit_code == 0, answer.output
-    for topic in ("GPU", "tensorrt-rtx", "FFmpeg", "NVENC", "OpenVINO", "VapourSynth", "mpv"):
+    for topic in (
+        "processor",
+        "memory",
+        "disk",
+        "GPU",
+        "tensorrt-rtx",
+        "FFmpeg",
+        "NVENC",
+        "OpenVINO",
+        "VapourSynth",
+        "mpv",
+    ):
         assert topic in answer.output
     assert re.search(r"Engines that can run here: (native, )?openvino", answer.output)
 
@@ -68,7 +82,7 @@ def test_gpus_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_findings_as_json() -> None:
-    answer = CliRunner().invoke(doctor_command.command, ["--json"])
+    answer = CliRunner().invoke(doctor_command.command, ["--json", "--quick"])
     topics = [finding["topic"] for finding in json.loads(answer.output)]
     assert "driver" in topics or "GPU" in topics
 
@@ -127,3 +141,30 @@ def test_building_for_another_machine(cache: DiskCache) -> None:
 def test_one_size_or_many(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["engine", "build"]) == 2
     assert "either --size or --sizes" in capsys.readouterr().err
+
+
+def test_every_engine_is_tested_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_SPEEDS", {"tiny": (64, 48)})
+    monkeypatch.setattr(doctor, "_MOST_FRAMES", 3)
+    found = list(doctor.measure())
+    assert [each.what for each in found if not each.ok] == []
+    assert {each.topic for each in found} == {*(f"test {name}" for name in installed_engines()), "speed tiny"}
+    assert "64x48 → 128x96" in found[-1].what
+
+
+def test_the_stored_samples_are_those_of_this_version() -> None:
+    """Made by `reference()`; other engines and machines round some the other way."""
+    stored, made = json.loads(self_test.REFERENCE.read_text()), self_test.reference()
+    for variant in self_test.VARIANTS:
+        for before, now in zip(stored[variant], made[variant], strict=True):
+            assert max(abs(a - b) for a, b in zip(before, now, strict=True)) <= 1
+
+
+def test_a_wrong_engine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that writes nothing, and one that cannot be loaded."""
+    assert "codes off" in self_test.check_engine("null").error
+    assert "there is no engine" in self_test.check_engine("nonsense").error
+    monkeypatch.setattr(doctor, "installed_engines", lambda: ("null",))
+    monkeypatch.setattr(doctor, "_SPEEDS", {})
+    (finding,) = doctor.measure()
+    assert not finding.ok and finding.remedy

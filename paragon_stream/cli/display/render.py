@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import click
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line, size
 from paragon_stream.media.frames.format_changes import counted
+from paragon_stream.render.forecast import Forecast, Forecaster
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress, RenderProgress
 from paragon_stream.report import Report
@@ -39,12 +41,22 @@ class RenderText:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
+        self._forecaster = Forecaster()
 
     def planned(self, plan: RenderPlan) -> None:
-        return None
+        self._forecaster.planned(plan)
 
-    def rendering(self) -> ProgressDisplay[RenderProgress]:
-        return ProgressDisplay(render_line, quiet=self._quiet)
+    @contextmanager
+    def rendering(self) -> Iterator[OnProgress]:
+        with ProgressDisplay(render_line, quiet=self._quiet) as display:
+
+            def show(progress: RenderProgress) -> None:
+                forecast = self._forecaster.after(progress)
+                if forecast is not None and not self._quiet:
+                    click.echo(forecast_line(forecast), err=True)
+                display(progress)
+
+            yield show
 
     def warning(self, sentence: str) -> None:
         click.echo(f"warning: {sentence}", err=True)
@@ -55,6 +67,12 @@ class RenderText:
 
     def comparing(self) -> ProgressDisplay[RenderProgress]:
         return ProgressDisplay(comparison_line, quiet=self._quiet)
+
+
+def forecast_line(forecast: Forecast) -> str:
+    """How long a render will take and how large it will be."""
+    about = "" if forecast.bytes_out is None else f", about {size(forecast.bytes_out)}"
+    return f"forecast: done in {clock(forecast.seconds)} at {forecast.fps:.1f} fps{about}"
 
 
 def render_summary(report: Report) -> str:
@@ -71,6 +89,7 @@ class RenderEvents:
     def __init__(self, events: EventLines, job: str | None = None) -> None:
         self._events, self._job = events, job
         self._started = False
+        self._forecaster = Forecaster()
 
     def planned(self, plan: RenderPlan, destination: str = "") -> None:
         video, output = plan.source.video, plan.output
@@ -88,6 +107,7 @@ class RenderEvents:
             streams=list(plan.describe()),
             losses=list(plan.losses),
         )
+        self._forecaster.planned(plan)
         if self._job is None:
             self._start()
 
@@ -102,6 +122,8 @@ class RenderEvents:
     def _progress(self, phase: str) -> OnProgress:
         def show(progress: RenderProgress) -> None:
             self._start()
+            if phase == "render" and (forecast := self._forecaster.after(progress)) is not None:
+                self._events.emit("forecast", self._job, **asdict(forecast))
             emit_progress(self._events, self._job, phase, progress)
 
         return show

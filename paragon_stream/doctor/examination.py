@@ -8,20 +8,40 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from paragon_stream.bench import bench
 from paragon_stream.device import DeviceInfo
 from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus
+from paragon_stream.doctor.self_test import check_engine
 from paragon_stream.errors import ParagonError
 from paragon_stream.media.decode.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
 from paragon_stream.native.library import kernels, missing
+from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.runtimes import installed_engines
+from paragon_stream.runtimes.cpu import cores
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
 """The major version of CUDA of the packages for the engine cuda."""
+
+_SPEEDS = {"SD": (720, 540), "HD": (960, 540), "4K": (1920, 1080)}
+"""Sizes of the sources that are measured; the results have twice the sides."""
+_SECONDS = 2.0
+"""For each of them, about."""
+_MOST_FRAMES = 500
+_LEAST_MEMORY, _LEAST_DISK = 2 << 30, 10 << 30
+_FEATURES = (
+    *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "avx_vnni"),
+    *("asimd", "asimddp", "bf16", "i8mm", "sve"),
+)
+"""Of processors, by the names that Linux has for them."""
 
 _CUDA_PACKAGES = "cuda-bindings nvidia-cuda-nvrtc"
 
@@ -50,9 +70,77 @@ def examine() -> list[Finding]:
     ]
 
 
+def measure() -> Iterator[Finding]:
+    """A self-test of every engine, then what speed to expect: some ten seconds. Never raises."""
+    for engine in installed_engines():
+        test = check_engine(engine)
+        if test.error:
+            remedy = f"--engine auto leaves {engine} out where it can; please report this"
+            yield Finding(topic=f"test {engine}", ok=False, what=test.error, remedy=remedy)
+        else:
+            what = f"right, at most {test.largest:.0f} codes off; {test.precision}, {test.device}"
+            yield Finding(topic=f"test {engine}", ok=True, what=what)
+    for name, (width, height) in _SPEEDS.items():
+        try:
+            first = bench(UpscalerOptions(), width=width, height=height, frames=2)
+            frames = int(min(_MOST_FRAMES, _SECONDS * 1000 / first.latency_ms))
+            result = first
+            if frames > 2:
+                result = bench(UpscalerOptions(), width=width, height=height, frames=frames)
+        except (ParagonError, MemoryError) as error:
+            yield Finding(topic=f"speed {name}", ok=False, what=str(error))
+            continue
+        what = f"{result.fps:.1f} fps, {width}x{height} → {result.target.split()[0]}; {result.engine}"
+        yield Finding(topic=f"speed {name}", ok=True, what=f"{what}, without decoding and encoding")
+
+
 def _machine() -> Iterator[Finding]:
     what = f"Python {platform.python_version()}, {platform.platform()}"
     yield Finding(topic="machine", ok=True, what=what)
+    name, features = _processor()
+    told = f"; {', '.join(features)}" if features else ""
+    yield Finding(topic="processor", ok=True, what=f"{name}, {cores()} usable{told}")
+    memory = _memory()
+    if memory is not None:
+        enough = memory >= _LEAST_MEMORY
+        yield Finding(
+            topic="memory",
+            ok=enough,
+            what=f"{memory / 1e9:.1f} GB available",
+            remedy="" if enough else "4K needs about 2 GB: close programs, or render smaller sources",
+        )
+    for place, folder in (("here", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
+        free = shutil.disk_usage(folder).free
+        enough = free >= _LEAST_DISK
+        yield Finding(
+            topic="disk",
+            ok=enough,
+            what=f"{free / 1e9:.1f} GB free {place}: {folder}",
+            remedy="" if enough else "make room: a film of two hours in 4K takes 10 to 60 GB",
+        )
+
+
+def _processor() -> tuple[str, list[str]]:
+    """The processor's name, and those of its features that engines use; empty where nothing says so."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine(), []
+    facts = {
+        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())
+    }
+    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    return facts.get("model name") or platform.machine(), [each for each in _FEATURES if each in flags]
+
+
+def _memory() -> int | None:
+    """Bytes that programs can get; None where nothing says so."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE)
+    return 1024 * int(found[1]) if found else None
 
 
 def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:

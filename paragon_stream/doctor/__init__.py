@@ -1,0 +1,1 @@
+"""`paragon-stream doctor`: what this machine has, and whether its engines work."""
