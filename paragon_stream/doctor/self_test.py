@@ -81,7 +81,7 @@ def _upscaled(variant: str, engine: str, precision: str) -> tuple[tuple[Plane, .
     with Upscaler.for_format(source, options, network=network) as upscaler:
         inputs, outputs = synthetic_frame(upscaler.source), upscaler.allocate()[1]
         upscaler.run(inputs, outputs).wait()
-        found = tuple(np.array(plane) for plane in outputs)
+        found = tuple(plane.copy() for plane in outputs)
         return found, upscaler.session.device, str(upscaler.session.precision)
 
 
