@@ -67,8 +67,9 @@ def test_source_that_is_no_video(refused: Refusal, tmp_path: Path) -> None:
 
 
 def test_source_that_is_no_file(refused: Refusal, clip: Path, tmp_path: Path) -> None:
-    for said in ("https://example.org/film.mkv", "-"):
-        assert "`paragon-stream live`" in refused(said, tmp_path / "out.mkv", code=2)
+    address = "https://example.org/film.mkv"
+    assert "`paragon-stream live`" in refused(address, tmp_path / "out.mkv", code=2)
+    assert "standard input cannot be opened" in refused("-", tmp_path / "out.mkv", code=1)
     assert "`paragon-stream live`" in refused("https://example.org/a.png", tmp_path / "b.png", code=2)
     (tmp_path / "empty").mkdir()
     assert "holds no video" in refused(tmp_path / "empty", tmp_path / "larger", code=1)
