@@ -47,7 +47,7 @@ def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[TestCluster]:
-    with ray_cluster(tmp_path) as made:
+    with ray_cluster(tmp_path, quick_to_judge=True) as made:
         yield made
 
 
