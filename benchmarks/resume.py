@@ -99,6 +99,7 @@ def child(job: dict[str, Any]) -> None:
 
         sink.write = written  # type: ignore[method-assign]
     report = paragon_stream.upscale(job["source"], job["out"], **job["options"])
+    Path(job["log"]).with_suffix(".json").write_text(report.to_json())
     print(f"done {report.resumed_at} {report.wall_seconds:.3f} {report.cpu_seconds:.3f}", file=log)
 
 
@@ -222,7 +223,8 @@ def interrupted(
     out, other = Path(again["out"]), Path(whole["out"])
     findings: list[str] = []
     if suffix != "png":
-        findings = [str(finding) for finding in paragon_stream.verify(source, out).findings]
+        plan = Path(again["log"]).with_suffix(".json")
+        findings = [str(finding) for finding in paragon_stream.verify(source, out, plan=plan).findings]
     repeated = len(computed) - FRAMES
     if not (out.exists() or suffix == "png"):
         raise SystemExit(f"{out} is not there")
