@@ -118,7 +118,7 @@ def test_an_unknown_alpha_or_window_is_a_warning() -> None:
     ("damage", "words"),
     [
         (lambda data: data[: len(data) // 2], "damaged safetensors"),
-        (lambda data: b"\x00" * 64, "neither a safetensors file nor a torch archive"),
+        (lambda data: b"\x00" * 64, "neither a safetensors file, nor a torch archive, nor an ONNX file"),
     ],
 )
 def test_damaged_files_are_one_line(

@@ -176,6 +176,7 @@ class VideoWriter:
         Raises OutputError; what was written is then kept in the work folder.
         """
         assert self._muxer is not None
+        self._last = None  # a picture of a GPU goes back to its pool
         try:
             with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name}"):
                 packets = self._encode(None)
