@@ -11,10 +11,12 @@ import pytest
 from network_reference import random_spec, random_weights
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format, resolve_color
 from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.framejob.cuda.emit import refusal
 from paragon_stream.framejob.temporal import WARM, Temporal, TemporalHistory, TemporalState
+from paragon_stream.framejob.wgsl.emit import check_wgsl
 from paragon_stream.runtimes import SessionOptions, runtime
 from paragon_stream.runtimes.base import Precision
 
@@ -186,3 +188,11 @@ def test_networks_without_a_base_path_have_no_video_mode() -> None:
         build_job(Weights(spec=spec, tensors=tensors, name="x"), source_of("yuv420p"), temporal=True)
     with pytest.raises(UsageError, match="off, upstream, adaptive, not 'on'"):
         Temporal.parse("on")
+
+
+def test_engines_without_kernels_refuse_by_name() -> None:
+    weights = random_weights(random_spec("realtime"))
+    job = build_job(weights, source_of("yuv420p"), temporal=True)
+    with pytest.raises(EngineError, match="webgpu has no text for --temporal"):
+        check_wgsl(job)
+    assert "--temporal" in refusal(job)

@@ -127,6 +127,8 @@ def check_wgsl(job: FrameJob) -> None:
     realtime = isinstance(spec, ReleaseSpec) and spec.variant is Variant.REALTIME
     if not realtime or spec.features != _FEATURES:
         raise EngineError(f"the engine webgpu computes realtime networks of {_FEATURES} features, not {spec}")
+    if job.current:
+        raise EngineError("the engine webgpu has no text for --temporal; take engine native or openvino")
     if job.resamples or any(plane.has_bars for plane in job.outputs):
         raise EngineError(
             f"the engine webgpu enlarges {job.scale} times and no more; engine openvino resamples"
