@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-gpu", action="store_true", help="the tests of tests/gpu fail where there is no GPU"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Names that are no UTF-8 in captured output would end the whole run: workers send reports as UTF-8."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    if report.longrepr is not None and not isinstance(report.longrepr, tuple):
+        text = report.longreprtext
+        if text.encode(errors="replace").decode() != text:
+            report.longrepr = text.encode(errors="backslashreplace").decode()
+    return report
 
 
 @pytest.fixture(autouse=True)
