@@ -114,13 +114,14 @@ class _Search:
     def _glob(self, pattern: Path) -> None:
         fixed = Path(*_until(pattern.parts))
         matches = sorted(Path(each) for each in glob.glob(str(pattern), recursive=True))  # noqa: PTH207
-        files = [each for each in matches if each.is_file() and self._is_looked_at(each)]
+        matches = [each for each in matches if self._is_looked_at(each) and self._is_reached(each, fixed)]
+        files = [each for each in matches if each.is_file()]
         media = [each for each in files if _is_media(each)]
         for each in media or files:
             self.found.files.append(SourceFile(path=each, relative=each.relative_to(fixed)))
         if self._recursive:
             for each in matches:
-                if each.is_dir() and self._is_looked_at(each):
+                if each.is_dir():
                     self._folder(each, root=fixed)
 
     def _folder(self, folder: Path, root: Path | None = None) -> None:
@@ -152,6 +153,10 @@ class _Search:
     def _pass_over(self, sentence: str) -> None:
         self.found.passed_over.append(sentence)
 
+    def _is_reached(self, path: Path, root: Path) -> bool:
+        """Whether no folder between `root` and `path` is one that searches leave out."""
+        return all(self._is_looked_at(root.joinpath(*parts)) for parts in _beginnings(path, root))
+
     def _is_looked_at(self, path: Path) -> bool:
         return (
             not path.name.startswith(".")
@@ -159,6 +164,12 @@ class _Search:
             and path.absolute() != self._leave_out
             and not (path.is_symlink() and path.is_dir() and self._recursive)  # they may lead in circles
         )
+
+
+def _beginnings(path: Path, root: Path) -> Iterator[tuple[str, ...]]:
+    """The folders between `root` and `path`, from the outside."""
+    inside = path.relative_to(root).parts[:-1]
+    yield from (inside[:count] for count in range(1, len(inside) + 1))
 
 
 def _is_media(path: Path) -> bool:

@@ -100,7 +100,7 @@ def test_names_that_collide_are_kept_apart() -> None:
 def test_names_of_earlier_runs_stay() -> None:
     given = {"/a/x.avi": Path("x.mkv"), "/gone.mkv": Path("y.mkv")}
     files = [("/a/x.avi", "x.avi"), ("/a/x.mkv", "x.mkv"), ("/a/y.mkv", "y.mkv")]
-    assert named(files, given=given) == ["x.mkv", "a/x.mkv", "a/y.mkv"]
+    assert named(files, given=given) == ["x.mkv", "x (2).mkv", "y (2).mkv"]
 
 
 def test_what_a_destination_may_be(tmp_path: Path) -> None:

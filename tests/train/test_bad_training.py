@@ -129,7 +129,7 @@ batch = 2
     [
         (RECIPE_TEXT, 1, "pictures is no folder"),
         (RECIPE_TEXT.replace("steps", "step"), 2, "unknown key step;"),
-        (RECIPE_TEXT.replace("realtime", "pro"), 2, "realtime, stream, photo"),
+        (RECIPE_TEXT.replace("realtime", "por"), 2, "realtime, stream, photo"),
         ("name =", 2, "no valid TOML"),
     ],
 )

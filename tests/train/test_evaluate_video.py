@@ -231,7 +231,7 @@ def test_bad_requests_are_named(clip: Path, tmp_path: Path, capsys: pytest.Captu
         ((), "--data"),
         (("--data", clip, "--reference", clip), "--data"),
         (("--reference", clip), "--result"),
-        (("--reference", clip, "--result", clip, "--weights", "video"), "--weights says nothing"),
+        (("--reference", clip, "--result", clip, "--weights", "video"), "--weights does not apply"),
         (("--data", clip, "--strength", "1.5"), "0 to 1"),
         (("--data", clip, "--encode", "libnope"), "libnope"),
         (("--data", tmp_path / "wrong" / "a.png", "--frames", "3"), "for videos"),

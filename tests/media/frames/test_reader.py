@@ -243,7 +243,7 @@ def test_a_failing_read_is_told_from_damaged_data(
         """A demuxer that gives three packets and then only errors: FFmpeg's words for both cases."""
 
         def __init__(self, container: av.container.InputContainer) -> None:
-            self.source, self.close = container, container.close
+            self.source, self.format, self.close = container, container.format, container.close
             self.packets = (packet for packet in container.demux(video=0) if packet.size)
 
         def demux(self, _: object) -> list[av.Packet]:

@@ -108,8 +108,9 @@ def test_what_is_held_is_bounded_and_nothing_is_lost(tmp_path: Path, monkeypatch
     monkeypatch.setattr(remux, "HOLD_BYTES", limit)
     most = 0
     with sink_for(source, tmp_path / "out.mkv") as (_, plan, sink):
-        assert isinstance(sink, VideoWriter) and sink._remuxer is not None
-        remuxer = sink._remuxer
+        assert isinstance(sink, VideoWriter) and sink._muxer is not None
+        remuxer = sink._muxer.remuxer
+        assert remuxer is not None
         planes = [np.zeros(s, np.uint8) for s in plan.target.plane_shapes]
         for number in range(SECONDS * 5):
             sink.write(planes, Timing(pts=200 * number, duration=200, time_base=MS))

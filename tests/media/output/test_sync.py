@@ -100,6 +100,8 @@ def beeps(path: Path) -> list[float]:
         for frame in file.decode(file.streams.audio[0]):
             for made in resampler.resample(frame):
                 loud = np.flatnonzero(np.abs(made.to_ndarray()[0]) > 0.25)
+                if made.pts is None:  # frames of WMA without a time of their own
+                    continue
                 start = float(made.pts * made.time_base)
                 if len(loud) and start + loud[0] / RATE - last > 0.5:
                     found.append(start + loud[0] / RATE)
