@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -12,6 +14,11 @@ from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.native import build
 from paragon_stream.runtimes import installed_engines
 
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs without it
 if build.compiler() and not build.is_current():
     build.build()  # before `installed_engines` looks
 
