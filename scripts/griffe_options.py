@@ -43,7 +43,7 @@ def _find(path: str) -> Any:
         try:
             for name in parts[count:]:
                 found = getattr(found, name)
-        except AttributeError:
+        except (AttributeError, ImportError):  # also of modules whose package is not installed (torch)
             return None
         return found
     return None
