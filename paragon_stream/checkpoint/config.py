@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from paragon_stream.checkpoint.spec import USUAL_WINDOW, Variant
 from paragon_stream.errors import InputError, UsageError
 
@@ -109,6 +107,8 @@ def _network(content: Any) -> NetworkConfig:
 
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds. Raises InputError if it cannot be read, UsageError if it is no YAML."""
+    import yaml  # 0.1 s, and few commands get a configuration
+
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -132,7 +132,7 @@ def network_of(section: Any, scale: Any) -> dict[str, Any]:
     """The table [network] of a recipe for a section `network_g`, whatever its generation.
 
     The sizes of the static family (v5) and of the family with an HR head (r3) have the same names: the
-    options tell which is meant. Raises UsageError.
+    options decide between them. Raises UsageError.
     """
     if not isinstance(section, dict) or not isinstance(section.get("type"), str):
         raise UsageError("network_g has no type")

@@ -10,9 +10,7 @@ import json
 from typing import Any, TypedDict
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from paragon_stream.checkpoint.constants import known_constant
 from paragon_stream.errors import CheckpointError
@@ -38,6 +36,9 @@ def looks_like_onnx(data: bytes) -> bool:
 
 def read_onnx(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The state dict and metadata in a file of `export onnx`. Raises CheckpointError."""
+    import onnx  # 0.3 s, and most checkpoints are no ONNX files
+    from onnx import numpy_helper
+
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's DecodeError, which has no public name

@@ -321,6 +321,11 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded_by("import paragon_stream.cli.main") & (FOREIGN - {"click"})
 
 
+def test_files_that_are_not_read_load_no_reader() -> None:
+    """ONNX as a checkpoint, YAML as a configuration: most renders have neither."""
+    assert not loaded_by("import paragon_stream.cli.probe, paragon_stream.api") & {"onnx", "yaml"}
+
+
 def test_the_run_time_path_never_loads_torch() -> None:
     loud = ("models", "train", "vapoursynth", "__main__")
     optional = {home for name in OPTIONAL for home in HOMES[name]}
