@@ -6,14 +6,11 @@ import glob
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 from paragon_stream import resource_usage
-from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import InputError, ParagonError, UsageError
 from paragon_stream.framejob.temporal import Temporal
-from paragon_stream.geometry import parse_size
 from paragon_stream.media.facts.containers import is_video_name
 from paragon_stream.media.facts.image_kinds import (
     HEIF_SUFFIXES,
@@ -30,7 +27,7 @@ from paragon_stream.options.output import CautionOptions, StorageOptions
 from paragon_stream.picture_job import PictureWishes, upscale_picture
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
-from paragon_stream.upscaler import doubts
+from paragon_stream.upscaler import check_network, doubts
 
 _NAMED = 8
 """Files that a warning lists."""
@@ -114,7 +111,6 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     """
     usage = resource_usage.Usage()
     options = part(call, UpscalerOptions)
-    size = parse_size(call.to)
     wishes = PictureWishes.of(
         options, part(call, StorageOptions), overwrite=call.overwrite, strict=call.strict
     )
@@ -126,16 +122,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     passed_over = [*doubts(call), *_passed_over(call.source)]
     for sentence in passed_over:
         (call.on_warning or logger.warning)(sentence)
-    # With a target size, each picture has its own scale. A network without any fitting scale is an error now.
-    network = load_weights(
-        call.weights,
-        variant=call.variant,
-        scale=call.scale,
-        alpha=call.alpha,
-        window_size=call.window_size,
-        generation=call.generation,
-        factor=Fraction(1) if size else None,
-    )
+    network = check_network(options)
     results: list[ImageResult] = []
     with PictureUpscaler(options) as upscaler:
         for number, (path, target) in enumerate(pairs, 1):

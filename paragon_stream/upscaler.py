@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,22 +57,34 @@ def choose_network(
     fit = parse_fit(options.fit, size)
     placement = None if size is None else place(source, size, fit, grain=grain, sideways=sideways)
     strength = parse_strength(options.strength)
-    weights = load_weights(
+    # A given strength selects the conditioned default set for every kind of source.
+    rgb = source.pixel_format.family is Family.RGB and strength is None
+    weights = _load(options, placement.factor if placement else None, rgb=rgb)
+    if strength is not None and not weights.spec.conditioned:
+        raise UsageError(
+            f"the weights {weights.name} are not conditioned on strength, so {options.strength} means nothing"
+        )
+    return weights, placement or enlarged(source, weights.spec.scale)
+
+
+def check_network(options: UpscalerOptions) -> Weights:
+    """The weights that `options` select before any source is known. With a target size every picture has its
+    own scale; a network without any fitting scale is an error here. Raises UsageError and CheckpointError.
+    """
+    return _load(options, Fraction(1) if parse_size(options.to) else None)
+
+
+def _load(options: UpscalerOptions, factor: Fraction | None, *, rgb: bool = False) -> Weights:
+    return load_weights(
         options.weights,
         variant=options.variant,
         scale=options.scale,
         alpha=options.alpha,
         window_size=options.window_size,
         generation=options.generation,
-        factor=placement.factor if placement else None,
-        # A given strength selects the conditioned default set for every kind of source.
-        rgb=source.pixel_format.family is Family.RGB and strength is None,
+        factor=factor,
+        rgb=rgb,
     )
-    if strength is not None and not weights.spec.conditioned:
-        raise UsageError(
-            f"the weights {weights.name} are not conditioned on strength, so {options.strength} means nothing"
-        )
-    return weights, placement or enlarged(source, weights.spec.scale)
 
 
 def doubts(options: UpscalerOptions) -> list[str]:

@@ -9,15 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from paragon_stream import resource_usage
-from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import EngineError, InputError, OutputError, ParagonError, UsageError
-from paragon_stream.geometry import parse_size
 from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.options.option import called_with, option, part
 from paragon_stream.queue.files import Found, SourceFile, find_files
@@ -30,7 +27,7 @@ from paragon_stream.queue.standing import Standing, Turn, standing_of
 from paragon_stream.queue.targets import settle_names
 from paragon_stream.queue.watch import POLL, Growth
 from paragon_stream.queue.work import Worker
-from paragon_stream.upscaler import doubts
+from paragon_stream.upscaler import check_network, doubts
 
 _SURVEY = 5.0
 """Seconds that may be spent on looking at all files before the first one runs."""
@@ -113,16 +110,8 @@ class _Queue:
 
     def _check_network(self) -> None:
         """Raise what is wrong with the options of every file at once, before any of them fails by it."""
-        request = self._request
-        request.of_picture(overwrite=False, alone=False)
-        load_weights(
-            request.weights,
-            variant=request.variant,
-            scale=request.scale,
-            alpha=request.alpha,
-            window_size=request.window_size,
-            factor=Fraction(1) if parse_size(request.to) else None,
-        )
+        self._request.of_picture(overwrite=False, alone=False)
+        check_network(self._request)
 
     def _find(self, *, may_be_none: bool) -> Found:
         request = self._request

@@ -5,31 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import safetensors.numpy
+from published_files import write
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.checkpoint.inspection import cautions, inspect, macs_per_pixel
 from paragon_stream.checkpoint.published import published_network
 from paragon_stream.cli.main import run
 from paragon_stream.errors import CheckpointError
-
-
-def write(path: Path, generation: str, variant: str, metadata: dict[str, str] | None = None) -> Path:
-    """A state dict of random numbers with the right taps where a network has fixed ones."""
-    from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN
-
-    rng = np.random.default_rng(2)
-    tensors = {}
-    for name, shape in published_network(generation, variant, 2).tensor_shapes().items():
-        value = 0.1 * rng.standard_normal(shape)
-        if ".sharp" in f".{name}" or ".resample_conv." in name or ".blur." in f".{name}":
-            taps = MAGIC_SHARPEN if ".sharp" in f".{name}" else MAGIC_BLUR
-            value = np.tile(taps, value.size // len(taps)).reshape(shape)
-        tensors[name] = np.ascontiguousarray(value, np.float32).reshape(shape)
-    safetensors.numpy.save_file(tensors, path, metadata)
-    return path
 
 
 @pytest.mark.parametrize(

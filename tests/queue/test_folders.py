@@ -17,10 +17,11 @@ import av
 import pytest
 from clips import make_clip, read_frames
 from PIL import Image
+from published_files import write
 
 from paragon_stream import QueueObserver, QueueReport, upscale_all
 from paragon_stream.cli.main import run
-from paragon_stream.errors import EngineError, OutputError
+from paragon_stream.errors import CheckpointError, EngineError, OutputError
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.queue import runner, watch
 from paragon_stream.queue.journal import NAME, Journal
@@ -46,6 +47,15 @@ def folder(tmp_path: Path) -> Path:
 
 def outcomes(report: QueueReport) -> dict[str, str]:
     return {Path(each.destination).name: str(each.outcome) for each in report.files}
+
+
+def test_a_wrong_generation_is_an_error_before_any_file(folder: Path, tmp_path: Path) -> None:
+    bare = write(tmp_path / "bare.safetensors", "p2r3", "nano")
+    facts: dict[str, Any] = {"weights": bare, "scale": 2, "alpha": 1.0}
+    with pytest.raises(CheckpointError, match="p2v7"):
+        upscale_all([folder / "a.mkv"], tmp_path / "out", generation="p2v7", **FAST, **facts)
+    report = upscale_all([folder / "a.mkv"], tmp_path / "out", generation="p2r3", **FAST, **facts)
+    assert outcomes(report) == {"a.mkv": "finished"}
 
 
 def test_a_folder_then_again(folder: Path, tmp_path: Path) -> None:
