@@ -151,15 +151,10 @@ def _copy(records: Sequence[ChunkRecord], sink: VideoWriter, on_progress: OnProg
             frames += 1
             now = time.monotonic()
             if on_progress is not None and now - shown > _INTERVAL:
-                shown, fps = now, frames / (now - begin)
+                shown = now
                 on_progress(
-                    RenderProgress(
-                        frames=frames,
-                        total=total,
-                        fps=fps,
-                        eta=(total - frames) / fps,
-                        bytes_out=sink.bytes_written,
-                        doing="joining",
+                    RenderProgress.at(
+                        frames, now - begin, total, bytes_out=sink.bytes_written, doing="joining"
                     )
                 )
 

@@ -29,7 +29,6 @@ from paragon_stream.options.option import part
 from paragon_stream.render.device_results import results_on_gpu
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.progress import OnProgress
-from paragon_stream.render.repeats import Repeats, parse_method
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.stretches import render
 from paragon_stream.render.upscalers import Upscalers
@@ -179,10 +178,7 @@ class ChunkRenderer:
         strengths = Strengths(reader if self._render.follows_strength else None, self._upscaler.strength)
         results = results_on_gpu(self._upscaler, output)
         with PieceWriter(output, self._info, results) as sink:
-            repeats = Repeats(
-                conditioned=self._render.weights.spec.conditioned,
-                wanted=parse_method(self._request.reuse_duplicates),
-            )
+            repeats = self._render.repeats()
             render(reader, self._upscalers, sink, None, strengths, on_progress, results, repeats=repeats)
         return sink, strengths
 

@@ -20,7 +20,7 @@ from paragon_stream.media.prepare import prepare
 from paragon_stream.options.option import part
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.render.identity import identity_of
-from paragon_stream.render.repeats import parse_method
+from paragon_stream.render.repeats import Repeats, parse_reuse
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.size_estimate import estimated_bytes
 from paragon_stream.upscaler import choose_network, doubts, parse_strength
@@ -72,6 +72,11 @@ class RenderPlan:
         `render.size_estimate`."""
         return estimated_bytes(self.output, self.source)
 
+    def repeats(self) -> Repeats:
+        """What finds the frames of one reading of the source whose result is the one before."""
+        conditioned = self.weights.spec.conditioned
+        return Repeats(conditioned=conditioned, wanted=parse_reuse(self.request.reuse_duplicates))
+
     def describe(self) -> tuple[str, ...]:
         """A line for the video, then one for each other stream."""
         return self.output.describe()
@@ -86,7 +91,7 @@ def plan_render(request: RenderRequest) -> RenderPlan:
     LossError for losses under `strict`.
     """
     parse_hwaccel(request.hwaccel)
-    parse_method(request.reuse_duplicates)
+    parse_reuse(request.reuse_duplicates)
     writing = part(request, OutputOptions)
     source, destination = request.source, request.destination
     check_name(source)

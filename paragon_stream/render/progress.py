@@ -29,13 +29,20 @@ class RenderProgress:
 
     @classmethod
     def at(
-        cls, frames: int, seconds: float, total: int | None, *, done: int = 0, bytes_out: int = 0
+        cls,
+        frames: int,
+        seconds: float,
+        total: int | None,
+        *,
+        done: int = 0,
+        bytes_out: int = 0,
+        doing: str = "",
     ) -> RenderProgress:
         """The progress after `frames` frames in `seconds`, on top of `done` frames of an earlier run."""
         fps = frames / seconds if seconds > 0 else 0.0
         left = None if total is None else max(0, total - done - frames)
         eta = left / fps if left is not None and fps > 0 else None
-        return cls(frames=done + frames, total=total, fps=fps, eta=eta, bytes_out=bytes_out)
+        return cls(frames=done + frames, total=total, fps=fps, eta=eta, bytes_out=bytes_out, doing=doing)
 
 
 class Meter(Protocol):

@@ -18,7 +18,7 @@ from paragon_stream.runtimes import Plane
 _METHODS = ("exact", "off")
 
 
-def parse_method(value: str) -> bool:
+def parse_reuse(value: str) -> bool:
     """Whether results are used again. Raises UsageError."""
     if value not in _METHODS:
         raise UsageError(f"--reuse-duplicates {value}: choose {' or '.join(_METHODS)}")

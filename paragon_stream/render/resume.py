@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from paragon_stream.errors import InputError
+from paragon_stream.frame import Timing
 from paragon_stream.framejob.temporal import WARM
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.frames.frame_reader import FrameReader
@@ -20,6 +21,7 @@ from paragon_stream.media.safekeeping.frame_log import FrameLog, FrameRecord
 from paragon_stream.render.progress import OnProgress, RenderProgress
 from paragon_stream.render.stretches import next_format, record_of
 from paragon_stream.render.upscalers import Upscalers
+from paragon_stream.runtimes import Plane
 
 _COMPARED = 4
 """Frames that come again; in the video mode as many as its state needs."""
@@ -76,10 +78,13 @@ def reader_behind(
 
 
 def _repeats(reader: FrameReader, compared: Sequence[FrameRecord], upscalers: Upscalers) -> bool:
-    """Whether the next frames are those that `compared` tells of."""
+    """Whether the next frames are those in `compared`."""
     for wanted in compared:
-        found = _next(reader, upscalers)
-        if found is None or found.time != wanted.time or found.strength != wanted.strength:
+        read = _next(reader, upscalers)
+        if read is None:
+            return False
+        found = record_of(reader, *read)
+        if found.time != wanted.time or found.strength != wanted.strength:
             return False
         if found.sample and wanted.sample and found.sample != wanted.sample:
             return False
@@ -95,14 +100,14 @@ def _pass_over(reader: FrameReader, count: int, upscalers: Upscalers, on_progres
             on_progress(RenderProgress(frames=reader.frames, total=total, fps=0.0, eta=None, bytes_out=0))
 
 
-def _next(reader: FrameReader, upscalers: Upscalers) -> FrameRecord | None:
-    """The next frame, of whatever format; None at the end of the source."""
+def _next(reader: FrameReader, upscalers: Upscalers) -> tuple[Timing, Sequence[Plane]] | None:
+    """The next frame, of whatever format, and the planes that hold it; None at the end of the source."""
     while True:
         planes = upscalers.slots(reader.changes.format)[0].inputs
         timing = reader.read_into(planes)
         if timing is not None:
             upscalers.of(reader.changes.format).look(planes)
-            return record_of(reader, timing, planes)
+            return timing, planes
         if next_format(reader, upscalers) is None:
             return None
         upscalers.of(reader.changes.format).restart()

@@ -18,7 +18,6 @@ from paragon_stream.render.device_results import results_on_gpu
 from paragon_stream.render.kept import KeptUpscalers
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress
-from paragon_stream.render.repeats import Repeats, parse_method
 from paragon_stream.render.resume import reader_behind
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.stretches import render
@@ -67,9 +66,7 @@ def run(
         results = results_on_gpu(upscaler, output)
         sink = open_sink(output, info, results)
         done, journal = sink.done, sink.journal
-        repeats = Repeats(
-            conditioned=plan.weights.spec.conditioned, wanted=parse_method(request.reuse_duplicates)
-        )
+        repeats = plan.repeats()
 
         def opened(cut: Cut | None) -> FrameReader:
             follows, fetch = plan.follows_strength, upscaler.fetch

@@ -19,7 +19,7 @@ from paragon_stream.report import Report
 
 
 class RenderDisplay(Protocol):
-    """What is told of a render, in this order."""
+    """The events of a render, in this order."""
 
     def planned(self, plan: RenderPlan) -> None: ...
 
