@@ -4,47 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from chunk_material import LOSSLESS, assert_same
-from clips import make_clip
+from chunk_material import assert_same
 
 import paragon_stream
 from paragon_stream.errors import UsageError
 
 pytest.importorskip("ray", reason="needs the extra [cluster]")
 
-from cluster_material import TestCluster, ray_cluster
+from cluster_material import TestCluster, ray_cluster, render
 
 FRAMES = 120
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cluster") / "in.mkv"
-    options = {"g": "20", "preset": "fast", "bf": "2", "x264-params": "crf=30"}
-    return make_clip(path, frames=FRAMES, audio="aac", subtitles="subrip", chapters=2, options=options)
-
-
-@pytest.fixture(scope="module")
-def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One machine's render."""
-    path = tmp_path_factory.mktemp("whole") / "one.mkv"
-    paragon_stream.upscale(clip, path, **LOSSLESS)
-    return path
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[TestCluster]:
     with ray_cluster(tmp_path) as made:
         yield made
-
-
-def render(clip: Path, out: Path, cluster: TestCluster, **options: Any) -> paragon_stream.Report:
-    return paragon_stream.upscale(
-        clip, out, cluster=cluster.address, **{"chunk_seconds": 0.8, **LOSSLESS, **options}
-    )
 
 
 def test_two_nodes_and_one_of_another_version(

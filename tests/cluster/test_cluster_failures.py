@@ -22,7 +22,7 @@ from paragon_stream.errors import EngineError
 
 pytest.importorskip("ray", reason="needs the extra [cluster]")
 
-from cluster_material import TestCluster, kill, once, ray_cluster
+from cluster_material import TestCluster, kill, once, ray_cluster, render
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -31,30 +31,10 @@ PAUSE = 0.03
 """Seconds per frame, so that there is a middle of a chunk to meet."""
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cluster") / "in.mkv"
-    options = {"g": "20", "preset": "fast", "bf": "2", "x264-params": "crf=30"}
-    return make_clip(path, frames=FRAMES, audio="aac", subtitles="subrip", chapters=2, options=options)
-
-
-@pytest.fixture(scope="module")
-def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole") / "one.mkv"
-    paragon_stream.upscale(clip, path, **LOSSLESS)
-    return path
-
-
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[TestCluster]:
     with ray_cluster(tmp_path, quick_to_judge=True) as made:
         yield made
-
-
-def render(clip: Path, out: Path, cluster: TestCluster, **options: Any) -> paragon_stream.Report:
-    return paragon_stream.upscale(
-        clip, out, cluster=cluster.address, **{"chunk_seconds": 0.8, **LOSSLESS, **options}
-    )
 
 
 def test_a_worker_is_killed_in_the_middle_of_a_chunk(

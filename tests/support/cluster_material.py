@@ -12,6 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+from chunk_material import LOSSLESS
+
+import paragon_stream
 
 STORE = 80 << 20
 """Bytes of an object store: Ray's least."""
@@ -150,3 +153,10 @@ def once(condition: Callable[[Any], bool], action: Callable[[], None]) -> Callab
 
 def kill(process: psutil.Process) -> None:
     os.kill(process.pid, signal.SIGKILL)
+
+
+def render(clip: Path, out: Path, cluster: TestCluster, **options: Any) -> paragon_stream.Report:
+    """In chunks of 0.8 s, without loss."""
+    return paragon_stream.upscale(
+        clip, out, cluster=cluster.address, **{"chunk_seconds": 0.8, **LOSSLESS, **options}
+    )
