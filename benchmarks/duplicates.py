@@ -40,7 +40,7 @@ def drawing(number: int) -> NDArray[np.uint8]:
 
 
 def screen(number: int) -> NDArray[np.uint8]:
-    """Lines of text; one letter more every eight frames, as somebody types, and a cursor that blinks."""
+    """Lines of text with one more letter every eight frames, as in typing, and a cursor that blinks."""
     picture = np.full((HEIGHT, WIDTH, 3), 250, np.uint8)
     typed = 60 + number // 8
     for letter in range(typed):

@@ -23,11 +23,11 @@ def onnx(destination: Path, verbose: bool, **options: Any) -> None:
     """Write a network as an ONNX file: RGB in and out, or with --frame-job planes as engines take them."""
     from paragon_stream.onnx_export import export_onnx
 
-    def tell(done: int, count: int) -> None:
+    def show(done: int, count: int) -> None:
         if done == count or done % 10 == 0:
             click.echo(f"int8: {done} of {count} layers tried", err=True)
 
-    made = export_onnx(destination=destination, on_progress=tell, **given(**options))
+    made = export_onnx(destination=destination, on_progress=show, **given(**options))
     click.echo(f"{made.path}: {made.network}, {made.bytes / 1e6:.2f} MB", err=True)
     if made.wide_layers:
         click.echo(f"computed in fp32: {', '.join(made.wide_layers)}", err=True)

@@ -49,8 +49,8 @@ def make_sample(
     """Render pieces of `source` in each of `versions`, arguments of `upscale`.
 
     Pieces begin at the times `at`, or where there is most detail in each of `count` parts of the film, and
-    are `seconds` long (0.2 to 60). `on_step` is told what is done, and how many steps of how many are. Raises
-    what `upscale` raises.
+    are `seconds` long (0.2 to 60). `on_step` gets a step's name, the number of steps done, and that of all.
+    Raises what `upscale` raises.
     """
     if not 0.2 <= seconds <= _LONGEST:
         raise UsageError(f"pieces of {seconds:g} s make no sense: give 0.2 to {_LONGEST:g}")

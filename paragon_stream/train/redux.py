@@ -102,8 +102,9 @@ class _Section:
 def read_redux(path: Path) -> dict[str, Any]:
     """The table of a recipe. Raises InputError if the file cannot be read, UsageError for all that cannot be
     mapped."""
+    content = read_yaml(path)
     try:
-        return _table(_Section(read_yaml(path), ""))
+        return _table(_Section(content, ""))
     except UsageError as error:
         raise UsageError(f"configuration {path}: {error}") from error
 

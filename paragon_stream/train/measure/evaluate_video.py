@@ -55,8 +55,8 @@ def evaluate_videos(
 ) -> Evaluation:
     """Measure weights on the first `frames` frames of every clip, at every level of compression.
 
-    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`. `strength` is what
-    conditioned weights are told; None takes each frame's.
+    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`. `strength` is the
+    one that conditioned weights get; None takes each frame's.
 
     Raises what `read_clip`, `load_weights`, `Upscaler` and `round_trip` raise.
     """
