@@ -13,6 +13,7 @@ from paragon_stream.media.facts.fields import parse_method
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.late_streams import settle_probing
+from paragon_stream.media.facts.pipes import begin_pipe, end_pipe, is_pipe, is_uncompressed, pipe_at
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.facts.probing import parse_probe_size
 from paragon_stream.media.facts.rate import parse_rate
@@ -25,20 +26,26 @@ from paragon_stream.media.frames.strength import Fetch
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.picture import further_pictures
 from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
-from paragon_stream.media.pipe import PipeFrames, is_pipe, probe_pipe
 from paragon_stream.options.source import SourceOptions as SourceOptions
+
+_NEEDS_FILE = ("start", "end", "duration", "video", "idet", "ivtc")
+"""Options with which a video is read more than once."""
 
 
 def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     """Probe `path` and settle `options`.
 
-    A name such as frame_%06d.png stands for a sequence of images. A range is made exact by decoding its first
-    frame: `info.cut` begins with it. Raises what `probe` raises, and InputError for a range that holds no
-    frame.
+    A name such as frame_%06d.png stands for a sequence of images. A pipe is begun, and stays open for the
+    render. A range is made exact by decoding its first frame: `info.cut` begins with it. Raises what `probe`
+    raises, and InputError for a range that holds no frame.
     """
     if is_pipe(path):
         return _piped(path, options)
     check_local(path)
+    return _prepared(path, options)
+
+
+def _prepared(path: str | Path, options: SourceOptions) -> MediaInfo:
     wanted = parse_range(options.start, options.duration, options.end)
     rate, method = parse_rate(options.fps), parse_method(options.deinterlace)
     sequence = numbering(path)
@@ -59,12 +66,25 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     return info if wanted is None else _cut(info, wanted)
 
 
-def _piped(path: str | Path, options: SourceOptions) -> MediaInfo:
-    if options.fps is not None:
-        raise UsageError("--fps is for sequences of images: a video has its own times")
-    info = probe_pipe(path, options)
-    video, hints = treat_fields(info, parse_method(options.deinterlace), idet=False, ivtc=False)
-    return replace(info, video=video, hints=hints)
+def _piped(said: str | Path, options: SourceOptions) -> MediaInfo:
+    path = begin_pipe(said)
+    pipe = pipe_at(path)
+    assert pipe is not None, "it was begun"
+    try:
+        passes = is_uncompressed(path)
+        for name in _NEEDS_FILE if passes else ():
+            if getattr(options, name) != getattr(SourceOptions(), name):
+                raise UsageError(f"--{name} needs a file: uncompressed video in a pipe is read once")
+        info = replace(_prepared(path, options), piped=True, seekable=not passes)
+    except BaseException:
+        end_pipe(path)
+        if pipe.interrupted is not None:
+            raise pipe.interrupted from None
+        raise
+    if pipe.interrupted is not None:
+        end_pipe(path)
+        raise pipe.interrupted
+    return info
 
 
 def open_reader(
@@ -79,8 +99,8 @@ def open_reader(
     """The reader of the frames of a prepared source; see `VideoReader` for the options. Raises InputError."""
     if info.container == CONTAINER:
         return SequenceReader(info, follow=follow)
-    if not info.seekable:
-        return VideoReader(info, strengths=strengths, follow=follow, source=PipeFrames(info.path))
+    if not info.seekable and (pipe := pipe_at(info.path)):
+        pipe.let_pass()
     return VideoReader(
         info, strengths=strengths, follow=follow, fetch=fetch, threads=threads, from_start=from_start
     )

@@ -35,10 +35,9 @@ def identity_of(
     Empty for y4m and for sources that are pipes, which begin anew; then `--resume` raises UsageError. Raises
     InputError where the source cannot be read.
     """
-    piped = not info.seekable and info.container != CONTAINER
-    if piped and output.options.resume:
+    if info.piped and output.options.resume:
         raise UsageError("--resume needs a file: a pipe begins anew")
-    if piped:
+    if info.piped:
         return {}
     if output.job is None and output.image is None:
         if output.options.resume:

@@ -11,8 +11,9 @@ from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.decoder_choice import parse_hwaccel
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.pipes import end_pipe
 from paragon_stream.media.facts.source import check_name
-from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.sequence_reader import delivery_options
 from paragon_stream.media.images.sequence_writer import plan_sequence
 from paragon_stream.media.output.plan import OutputPlan, plan_output
@@ -100,7 +101,17 @@ def plan_render(request: RenderRequest) -> RenderPlan:
     if is_image_name(source) and is_image_name(destination) and not (images or numbering(source)):
         raise UsageError(f"{source} and {destination} are pictures: they are for upscale_images()")
     info = prepare(source, request)
-    video = info.video
+    try:
+        return _planned(request, info, writing, images)
+    except BaseException:
+        end_pipe(info.path)
+        raise
+
+
+def _planned(
+    request: RenderRequest, info: MediaInfo, writing: OutputOptions, images: Numbering | None
+) -> RenderPlan:
+    video, destination = info.video, request.destination
     weights, placement = choose_network(
         video.format, request, grain=1 if images else video.grain, sideways=video.sideways
     )

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from paragon_stream import resource_usage
+from paragon_stream.errors import InputError
 from paragon_stream.media.decode.decoder_choice import parse_hwaccel, with_decoder
 from paragon_stream.media.facts.cut import Cut
+from paragon_stream.media.facts.pipes import end_pipe, pipe_at
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.media.sink import open_sink
@@ -43,7 +45,22 @@ def run(
     Arguments, results and errors are those of `api.upscale`, but for what planning has found out. Raises
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
     """
-    usage = usage or resource_usage.Usage()
+    if plan.source.piped and pipe_at(plan.source.path) is None:
+        raise InputError(f"{plan.source.path} has been read already: a pipe can be read once")
+    try:
+        return _run(plan, trace, on_progress, on_warning, usage or resource_usage.Usage(), kept)
+    finally:
+        end_pipe(plan.source.path)
+
+
+def _run(
+    plan: RenderPlan,
+    trace: str | Path | None,
+    on_progress: OnProgress | None,
+    on_warning: Callable[[str], None] | None,
+    usage: resource_usage.Usage,
+    kept: KeptUpscalers | None,
+) -> Report:
     request, output, options = plan.request, plan.output, plan.request.network
     warnings = Warnings(on_warning)
     info, decoder_warnings = with_decoder(

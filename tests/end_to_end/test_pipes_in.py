@@ -15,7 +15,10 @@ from clips import make_clip
 from places import PYTHONPATH
 
 import paragon_stream
-from paragon_stream.errors import InputError, LossError, UsageError
+from paragon_stream.errors import InputError, UsageError
+from paragon_stream.render.plan import plan_render
+from paragon_stream.render.request import RenderRequest
+from paragon_stream.render.run import run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes are not files on Windows")
 
@@ -80,10 +83,62 @@ def test_standard_input_as_y4m(clip: Path, tmp_path: Path) -> None:
     assert pts(tmp_path / "out.mkv") == pts(clip)
 
 
-def test_sound_is_announced_as_lost(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "in.mkv", frames=20, audio="libopus")
-    with pytest.raises(LossError, match="the source can be read only once"):
-        piped(clip, tmp_path, strict=True)
+def packets(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
+    """All of what is not the video."""
+    with av.open(str(path)) as file:
+        others = [stream for stream in file.streams if stream.type != "video"]
+        return sorted((p.stream.index, p.pts, p.dts, bytes(p)) for p in file.demux(others) if p.size)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "avi"])
+def test_what_goes_with_the_video(tmp_path: Path, suffix: str) -> None:
+    """An index at the end of the file (mp4, avi) is waited for."""
+    audio = {"avi": "libmp3lame"}.get(suffix, "aac")
+    clip = make_clip(tmp_path / f"in.{suffix}", frames=40, audio=audio)
+    paragon_stream.upscale(clip, tmp_path / "file.mkv", engine="null", strict=True)
+    piped(clip, tmp_path, strict=True)
+    assert packets(tmp_path / "out.mkv")
+    assert packets(tmp_path / "out.mkv") == packets(tmp_path / "file.mkv")
+    assert pts(tmp_path / "out.mkv") == pts(tmp_path / "file.mkv")
+
+
+def test_a_part_of_it(clip: Path, tmp_path: Path) -> None:
+    assert piped(clip, tmp_path, start=0.4, duration=0.4).frames_in == 10
+
+
+def test_the_render_begins_before_the_pipe_ends(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    clip = make_clip(tmp_path / "in.ts", frames=400, audio="mp2", width=320, height=180)
+    data = clip.read_bytes()
+    begun = threading.Event()
+    whole = []
+
+    def feed() -> None:
+        with fifo.open("wb") as pipe:
+            pipe.write(data[: len(data) * 3 // 4])
+            whole.append(begun.wait(60))
+            pipe.write(data[len(data) * 3 // 4 :])
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    report = paragon_stream.upscale(
+        fifo, tmp_path / "out.mkv", engine="null", probesize=20_000, on_plan=lambda plan: begun.set()
+    )
+    feeder.join(10)
+    assert whole == [True]
+    assert report.frames_in == 400
+
+
+def test_a_pipe_is_read_once(clip: Path, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    feeder = threading.Thread(target=lambda: fifo.write_bytes(clip.read_bytes()), daemon=True)
+    feeder.start()
+    plan = plan_render(RenderRequest(source=fifo, destination=tmp_path / "out.mkv", engine="null"))
+    assert run(plan).frames_in == 40
+    with pytest.raises(InputError, match="a pipe can be read once"):
+        run(plan)
 
 
 @pytest.mark.parametrize(
@@ -92,14 +147,17 @@ def test_sound_is_announced_as_lost(tmp_path: Path) -> None:
         ({"start": 1}, "--start needs a file"),
         ({"duration": 1}, "--duration needs a file"),
         ({"fps": 5}, "--fps"),
+        ({"resume": True}, "--resume needs a file"),
     ],
 )
-def test_what_needs_a_file(tmp_path: Path, options: dict[str, object], said: str) -> None:
+def test_what_needs_a_file(clip: Path, tmp_path: Path, options: dict[str, object], said: str) -> None:
+    y4m = tmp_path / "in.y4m"
+    paragon_stream.upscale(clip, y4m, engine="null", scale=2)
     with pytest.raises(UsageError, match=said):
-        paragon_stream.upscale("-", tmp_path / "out.mkv", **options)  # type: ignore[arg-type]
+        piped(y4m, tmp_path, **options)
 
 
 def test_a_pipe_without_a_video(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no video\n" * 50)
-    with pytest.raises(InputError, match="cannot be opened"):
+    with pytest.raises(InputError, match="text file"):
         piped(tmp_path / "text", tmp_path)

@@ -57,7 +57,6 @@ MEDIA_FLOORS = (
     ("encode",),
     ("output", "measure"),
     ("images", "live"),
-    ("pipe",),
     ("prepare", "sink", "frame_times"),
     ("browser",),
 )

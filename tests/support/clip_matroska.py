@@ -11,10 +11,11 @@ import av
 import pytest
 from clips import make_clip
 
+from paragon_stream.media.facts.streams import matroska_facts
 from paragon_stream.media.matroska import ids
 from paragon_stream.media.matroska.ebml import Element
 from paragon_stream.media.matroska.header import HeaderChange, TrackChange, write_header
-from paragon_stream.media.matroska.source import MatroskaFacts, read_facts
+from paragon_stream.media.matroska.source import MatroskaFacts
 
 SECOND = 1_000_000_000
 LINKED = bytes(range(16))
@@ -65,7 +66,7 @@ def make_matroska(
     """
     options = {"metadata_header_padding": "4000"}
     make_clip(path, format="matroska", container_options=options, **clip)  # type: ignore[arg-type]
-    made = read_facts(path)
+    made = matroska_facts(path, "matroska")
     assert made is not None
     own = {number: track.uid for number, track in enumerate(made.tracks)}
     tagged = [

@@ -23,6 +23,7 @@ from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.breaks import count_breaks
 from paragon_stream.media.facts.info import Damage, Gpu
+from paragon_stream.media.facts.pipes import pipe_at
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
@@ -60,6 +61,7 @@ class Decoder:
         probing: Probing = HEADERS,
     ) -> None:
         self._path, self._index, self._probing = path, index, probing
+        self._size = 0 if pipe_at(path) is not None else path.stat().st_size
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
         self._gpu: Gpu | None = None
         """What decodes now; None is the CPU."""
@@ -71,7 +73,6 @@ class Decoder:
         """Serial numbers of packets whose frames the GPU delivered, and the CPU may give again."""
         self._frames = 0
         self._container, self._stream, self._context = self._opened(gpu)
-        self._size = path.stat().st_size
         for stream in self._container.streams:
             if stream.index != index:
                 stream.discard = av.stream.Discard.all
@@ -222,6 +223,8 @@ class Decoder:
 
     def _check_device(self) -> None:
         """Raise InputError if the file itself cannot be read any more (unplugged, share gone, shortened)."""
+        if pipe_at(self._path) is not None:
+            return
         try:
             with self._path.open("rb") as file:
                 file.seek(self._size - 1)

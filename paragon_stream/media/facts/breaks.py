@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from paragon_stream.media.facts.pipes import opened_bytes
 from paragon_stream.media.matroska import structure
 
 type Step = Callable[[BinaryIO, int], int | None]
@@ -32,8 +33,7 @@ def count_breaks(path: Path, demuxer: str, first: int, last: int) -> int:
     `demuxer` is FFmpeg's name of the format; 0 for those of other kinds, and where the file cannot be read.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with opened_bytes(path) as (file, size):
             if "matroska" in demuxer:
                 return structure.count_breaks(file, size, first, last)
             if demuxer == "avi":

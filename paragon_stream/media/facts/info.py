@@ -157,7 +157,9 @@ class MediaInfo:
     start_time: float = 0.0
     """Earliest timestamp of all streams, in seconds."""
     seekable: bool = True
-    """Whether the file can be opened a second time and read from its start: true of every regular file."""
+    """Whether it can be opened a second time and read from its start: true of every regular file."""
+    piped: bool = False
+    """Whether it comes out of a pipe."""
     cut: Cut | None = None
     """The part of it that is rendered; None for all of it."""
     probing: Probing = HEADERS

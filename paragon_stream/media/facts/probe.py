@@ -21,12 +21,11 @@ from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, V
 from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
-from paragon_stream.media.facts.streams import codec_name, describe_streams
+from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, processed_format
 from paragon_stream.media.ffmpeg.rational import positive_fraction
 from paragon_stream.media.matroska.chapters import shown_chapters
-from paragon_stream.media.matroska.source import read_facts
 
 _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
@@ -55,7 +54,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
     path = Path(path)
     probing = probing or settle_probing(path)
     with open_source(path, probing) as container:
-        matroska = read_facts(path) if "matroska" in container.format.name else None
+        matroska = matroska_facts(path, name := container.format.name)
         streams = describe_streams(container.streams, matroska)
         if video is None:
             candidates = [s for s in streams if s.kind is StreamKind.VIDEO and s.codec and s.copyable]
@@ -68,7 +67,6 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         chapters = len(shown_chapters(matroska) if matroska else container.chapters())
         duration = _container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
-        name = container.format.name
     chosen = _first_that_decodes(path, indices, probing)
     return MediaInfo(
         path=path,

@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.facts.image_kinds import heif_kind
+from paragon_stream.media.facts.pipes import PipeReader, opened_bytes, pipe_at
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 
@@ -19,11 +20,18 @@ _HEAD = 1 << 20
 """Bytes at the start of a file that are looked at to explain why it does not open."""
 
 
+_HEAD_OF_PIPE = 1 << 12
+"""Of a pipe, which may be slow."""
+
 _SHOWN = 80
 """Characters of a name that a message shows."""
 
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
 """FFmpeg shows any *.txt as a terminal screen, and any *.bin as text art."""
+
+
+_BUFFER = 1 << 16
+"""Bytes that are asked of a pipe at once."""
 
 
 def check_local(said: str | Path) -> None:
@@ -65,13 +73,10 @@ def open_source(
     """
     path = Path(path)
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path} is a folder, not a video file")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path} is a device or a pipe; only regular files can be read")
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+        if pipe_at(path) is None:
+            _check_regular(path)
+        with opened_bytes(path) as (file, _):
+            head = file.read(_HEAD if pipe_at(path) is None else _HEAD_OF_PIPE)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:
@@ -91,6 +96,15 @@ def open_source(
     return container
 
 
+def _check_regular(path: Path) -> None:
+    """Raise InputError if `path` is something else than a file; OSError if it cannot be looked up."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder, not a video file")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is a device or a pipe; only regular files can be read")
+
+
 def open_demuxer(
     path: Path, probing: Probing, hwaccel: HWAccel | None = None, *, stored_times: bool
 ) -> InputContainer:
@@ -98,7 +112,9 @@ def open_demuxer(
     options = probing.options
     if stored_times:
         options["fflags"] = options.get("fflags", "") + "-genpts"  # which PyAV sets
-    container = av.open(ffmpeg_name(path), "r", options=options, hwaccel=hwaccel)
+    pipe = pipe_at(path)
+    file = ffmpeg_name(path) if pipe is None else PipeReader(pipe)
+    container = av.open(file, "r", options=options, hwaccel=hwaccel, buffer_size=_BUFFER)
     if probing.rewinds:
         container.seek(0, unsupported_byte_offset=True)
     return container
@@ -163,7 +179,7 @@ def _looks_like_text(head: bytes) -> bool:
 def _boxes(path: Path) -> set[bytes]:
     """The types of the top-level boxes of an ISO media file (ISO/IEC 14496-12, 4.2)."""
     found: set[bytes] = set()
-    with path.open("rb") as file:
+    with opened_bytes(path) as (file, _):
         for _ in range(100_000):  # fragments; bounded, whatever the file says
             header = file.read(16)
             if len(header) < 8:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from av.stream import Disposition, Stream
 
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
-from paragon_stream.media.matroska.source import MatroskaFacts, Track
+from paragon_stream.media.facts.pipes import opened_bytes
+from paragon_stream.media.matroska.source import MatroskaFacts, Track, read_facts
 
 _KINDS = {
     "video": StreamKind.VIDEO,
@@ -46,6 +49,15 @@ def _bit_rate(stream: Stream) -> int | None:
         return stream.codec_context.bit_rate
     text = stream.metadata.get("BPS", "")
     return int(text) if text.isdecimal() else None
+
+
+def matroska_facts(path: Path, demuxer: str) -> MatroskaFacts | None:
+    """What FFmpeg does not read of the file at `path`; None for another `demuxer` or a broken file."""
+    if "matroska" not in demuxer:
+        return None
+    with contextlib.suppress(OSError), opened_bytes(path) as (file, size):
+        return read_facts(file, size)
+    return None
 
 
 def describe_streams(streams: Iterable[Stream], matroska: MatroskaFacts | None) -> tuple[StreamInfo, ...]:

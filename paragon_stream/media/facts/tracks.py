@@ -11,8 +11,7 @@ from paragon_stream.media.facts.info import StreamInfo, StreamKind
 from paragon_stream.media.facts.languages import language_code, same_language
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
-from paragon_stream.media.facts.streams import describe_stream, describe_streams
-from paragon_stream.media.matroska.source import read_facts
+from paragon_stream.media.facts.streams import describe_stream, describe_streams, matroska_facts
 from paragon_stream.options.output import TrackList, TrackOptions
 
 _OPTIONS = {StreamKind.AUDIO: "--audio", StreamKind.SUBTITLE: "--subs", StreamKind.VIDEO: "--video"}
@@ -53,7 +52,7 @@ def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
     "film.eng.forced.srt" is English and forced; what the file itself says counts more. Raises InputError.
     """
     with open_source(path, probing) as container:
-        matroska = read_facts(path) if "matroska" in container.format.name else None
+        matroska = matroska_facts(path, container.format.name)
         streams = describe_streams(container.streams, matroska)
     found = [
         s for s in streams if s.kind in (StreamKind.AUDIO, StreamKind.SUBTITLE) and s.copyable and s.codec

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from paragon_stream.media.matroska import ids
@@ -46,15 +45,14 @@ class MatroskaFacts:
     """Whether it says which file plays before or after it."""
 
 
-def read_facts(path: Path) -> MatroskaFacts | None:
-    """The facts of the file at `path`; None if it is no Matroska file, or its header cannot be read.
+def read_facts(file: BinaryIO, end: int) -> MatroskaFacts | None:
+    """The facts of `file`, of `end` bytes; None if it is no Matroska file, or its header cannot be read.
 
     Parts that are damaged are left out, as FFmpeg does.
     """
     try:
-        with path.open("rb") as file:
-            begin = _segment(file)
-            return None if begin is None else _facts(file, begin, path.stat().st_size)
+        begin = _segment(file)
+        return None if begin is None else _facts(file, begin, end)
     except (OSError, EbmlError):
         return None
 

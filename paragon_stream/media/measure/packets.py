@@ -12,9 +12,9 @@ from typing import Any
 
 from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.facts.streams import matroska_facts
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
-from paragon_stream.media.matroska.source import read_facts
 
 _ADTS_MASK = 0xF0
 _NO_TIME = -(1 << 62)
@@ -67,7 +67,7 @@ def read_packets(path: Path, *, bare: Collection[int] = ()) -> FileLog:
     log = FileLog()
     with open_source(path) as source:
         log.tags = dict(source.metadata)
-        matroska = read_facts(path) if "matroska" in source.format.name else None
+        matroska = matroska_facts(path, source.format.name)
         for chapter in chapter_list(source, matroska):
             unit = as_fraction(chapter["time_base"])
             title = dict(chapter.get("metadata") or {}).get("title", "")

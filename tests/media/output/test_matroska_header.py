@@ -15,10 +15,11 @@ from rendering import decoded_pts, frames_of, main_video, render, sink_for
 
 from paragon_stream.errors import LossError
 from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.facts.streams import matroska_facts
 from paragon_stream.media.matroska import ids
 from paragon_stream.media.matroska.ebml import Element, head
 from paragon_stream.media.matroska.header import HeaderChange, TrackChange, display_size, write_header
-from paragon_stream.media.matroska.source import MatroskaFacts, read_facts
+from paragon_stream.media.matroska.source import MatroskaFacts
 from paragon_stream.media.output.plan import OutputOptions, plan_output
 from paragon_stream.media.prepare import SourceOptions, prepare
 from paragon_stream.media.sink import open_sink
@@ -68,7 +69,7 @@ def test_the_header_arrives_as_it_was(tmp_path: Path, source: Path) -> None:
     out = tmp_path / "out.mkv"
     done = render(source, out, strict=True)
     assert done.warnings == []
-    before, after = read_facts(source), read_facts(out)
+    before, after = matroska_facts(source, "matroska"), matroska_facts(out, "matroska")
     assert before is not None and after is not None
     assert after.chapters == before.chapters
     assert [(t.language, t.enabled) for t in after.tracks] == [
@@ -117,7 +118,7 @@ def test_a_part_has_its_own_chapters(tmp_path: Path, source: Path) -> None:
         for planes, timing in frames_of(info, plan.target):
             sink.write(planes, timing)
         sink.finish()
-    facts = read_facts(out)
+    facts = matroska_facts(out, "matroska")
     assert facts is not None and facts.chapters is not None
     assert _outline(facts.chapters) == [
         [("Opening", 0.0, [("Inside", 0.0, [])]), ("Second", 0.3, [])],
@@ -166,7 +167,7 @@ def test_links_to_other_files_are_announced(tmp_path: Path) -> None:
     done = render(clip, tmp_path / "out.mkv")
     assert done.warnings == list(done.plan.losses)
     assert "1 chapter plays a part of another file" in done.plan.losses[0]
-    facts = read_facts(tmp_path / "out.mkv")
+    facts = matroska_facts(tmp_path / "out.mkv", "matroska")
     assert facts is not None and facts.chapters is not None
     assert _outline(facts.chapters) == [[("Here", 0.5, [])]]
     only = next(facts.chapters.all(ids.EDITION))
@@ -178,7 +179,7 @@ def test_ordered_chapters_of_the_file_itself_are_kept(tmp_path: Path) -> None:
     clip = make_matroska(tmp_path / "in.mkv", chapters=(edition(1, *parts, default=True, ordered=True),))
     done = render(clip, tmp_path / "out.mkv", strict=True)
     assert done.warnings == []
-    before, after = read_facts(clip), read_facts(tmp_path / "out.mkv")
+    before, after = matroska_facts(clip, "matroska"), matroska_facts(tmp_path / "out.mkv", "matroska")
     assert before is not None and after is not None and after.chapters == before.chapters
     lost = plan_output(probe(clip), tmp_path / "out.mp4", 1).losses
     assert any("order in which the chapters are to be played" in loss for loss in lost)
@@ -190,7 +191,7 @@ def test_sound_is_chosen_by_its_whole_language_tag(tmp_path: Path) -> None:
         tmp_path / "in.mkv", audio="libopus", audio_tracks=2, languages=["", "spa", "spa"], tracks=languages
     )
     render(clip, tmp_path / "out.mkv", audio="es-419")
-    facts = read_facts(tmp_path / "out.mkv")
+    facts = matroska_facts(tmp_path / "out.mkv", "matroska")
     assert facts is not None and [track.language for track in facts.tracks[1:]] == ["es-419"]
 
 
@@ -224,7 +225,7 @@ def test_sizes_that_cannot_be_true_are_not_believed(tmp_path: Path, source: Path
     data[at + 4 : at + 12] = b"\x01\x00\x00\x7f\xff\xff\xff\xff"  # half a petabyte of chapters
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(data)
-    facts = read_facts(broken)
+    facts = matroska_facts(broken, "matroska")
     assert facts is not None and facts.chapters is None and len(facts.tracks) == 3
 
 
@@ -236,7 +237,7 @@ def test_elements_in_elements_without_end_are_damage(tmp_path: Path) -> None:
     chapters = head(ids.CHAPTERS, len(nested)) + nested
     path = tmp_path / "deep.mkv"
     path.write_bytes(head(ids.EBML, 0) + head(ids.SEGMENT, len(chapters)) + chapters)
-    facts = read_facts(path)
+    facts = matroska_facts(path, "matroska")
     assert facts is not None and facts.chapters is None
 
 
@@ -245,7 +246,7 @@ def test_a_truncated_header_gives_what_it_has(tmp_path: Path, source: Path) -> N
     found = []
     for cut in range(0, 3000, 37):
         path.write_bytes(data[:cut])
-        facts = read_facts(path)  # no exception
+        facts = matroska_facts(path, "matroska")  # no exception
         found.append(0 if facts is None else len(facts.tracks))
     assert sorted(found) == found and {found[0], found[-1]} == {0, 3}
 

@@ -1,0 +1,209 @@
+"""Sources that come out of pipes: standard input ("-"), and named pipes such as those of `<(command)`.
+
+A pipe can be read once, and a file is opened many times: for its facts, its pictures, its other streams. So
+what has come out of a pipe is kept in a temporary file, as far as anything was read, and every reader has a
+position of its own in it. Nothing waits for more of the pipe than it needs: an index at the end of a file
+is waited for, a header that stands at the beginning is not.
+
+Uncompressed video (y4m) would fill the disk and has no other streams: `let_pass` keeps no more of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from paragon_stream.errors import InputError
+from paragon_stream.media.ffmpeg.errors import reason
+
+STANDARD_INPUT = "-"
+_SHOWN = "standard input"
+_PIECE = 1 << 18
+_LARGE = Path("/var/tmp")
+"""Where systems keep large temporary files; /tmp may be in memory."""
+_Y4M = b"YUV4MPEG2 "
+
+_open: dict[Path, Pipe] = {}
+"""Pipes that a plan has begun to read and no render has finished."""
+
+
+class Pipe:
+    """What has come out of one pipe, and the rest of it as it is asked for. Used from several threads."""
+
+    def __init__(self, path: Path, source: BinaryIO) -> None:
+        self.path = path
+        self.interrupted: KeyboardInterrupt | None = None
+        """A Ctrl-C that came while FFmpeg was waiting for the pipe: FFmpeg lets no exception pass."""
+        self._source = source
+        self._kept = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115, closed by `close`
+        self._size = 0
+        self._ended = self._passing = False
+        self._turn = threading.Lock()
+        """Held by the reader that waits for the pipe."""
+        self._lock = threading.Lock()
+        """Held for a moment, for the temporary file's position."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the whole; None until its end has come."""
+        return self._size if self._ended else None
+
+    def reach(self, position: int) -> int:
+        """Read the pipe up to `position`, or its end; how far it was read."""
+        while self._size < position and not self._ended:
+            with self._turn:
+                if self._size < position and not self._ended:
+                    self._keep(self._next(_PIECE))
+        return self._size
+
+    def read(self, position: int, size: int) -> bytes:
+        """Up to `size` bytes from `position` on, at least one unless the pipe ends there."""
+        if self.reach(position + 1) <= position:
+            return b""
+        with self._lock:
+            self._kept.seek(position)
+            return self._kept.read(size)
+
+    def let_pass(self) -> None:
+        """Keep no more: there is one reader from now on, which gets the rest straight from the pipe."""
+        self._passing = True
+
+    def read_on(self, position: int, size: int) -> bytes:
+        """As `read`, for that one reader."""
+        if not self._passing or position < self._size:
+            return self.read(position, size)
+        return self._next(size)
+
+    def close(self) -> None:
+        self._kept.close()
+        self._source.close()
+
+    def _next(self, size: int) -> bytes:
+        try:
+            return os.read(self._source.fileno(), size)
+        except KeyboardInterrupt as error:
+            self.interrupted = error
+            return b""
+        except OSError as error:
+            raise InputError(f"reading {self.path} failed: {reason(error)}") from error
+
+    def _keep(self, data: bytes) -> None:
+        if not data:
+            self._ended = True
+            return
+        try:
+            with self._lock:
+                self._kept.seek(self._size)
+                self._kept.write(data)
+                self._kept.flush()
+        except OSError as error:
+            raise InputError(
+                f"what comes out of {self.path} is kept in {_folder()} until the render ends, and cannot be"
+                f" written there: {reason(error)} (the variable TMPDIR names another folder)"
+            ) from error
+        self._size += len(data)
+
+
+class PipeReader(io.RawIOBase):
+    """A position in a pipe, as a file that is open for reading.
+
+    `read` gives fewer bytes than were asked for where the pipe has no more at the moment.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe, self._at = pipe, 0
+        self.name = str(pipe.path)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        found = self._pipe.read_on(self._at, len(into))
+        into[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position, which may be ahead of what has been read.
+
+        Where the end is not known yet, nothing is done and -1 returned: FFmpeg, which asks for the size in
+        this way, then goes on without it.
+        """
+        if whence == os.SEEK_END:
+            if self._pipe.size is None:
+                return -1
+            offset += self._pipe.size
+        elif whence == os.SEEK_CUR:
+            offset += self._at
+        self._at = offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+def is_pipe(said: str | Path) -> bool:
+    """Whether `said` is standard input or a pipe in the file system."""
+    if str(said) == STANDARD_INPUT:
+        return True
+    try:
+        return stat.S_ISFIFO(Path(said).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def begin_pipe(said: str | Path) -> Path:
+    """Open the pipe `said`, unless a plan has; the path by which it is read. Raises InputError."""
+    path = Path(_SHOWN) if str(said) == STANDARD_INPUT else Path(said)
+    if path not in _open:
+        try:
+            number = sys.stdin.fileno() if str(said) == STANDARD_INPUT else os.open(path, os.O_RDONLY)
+            source = os.fdopen(number, "rb", buffering=0, closefd=str(said) != STANDARD_INPUT)
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{path} cannot be opened: {reason(error)}") from error
+        _open[path] = Pipe(path, source)
+    return path
+
+
+def pipe_at(path: Path) -> Pipe | None:
+    """The pipe that is called `path` and has begun to be read; None for everything else."""
+    return _open.get(path)
+
+
+def end_pipe(path: Path) -> None:
+    """Let go of the pipe `path`, if it is one: it has been read, or never will be."""
+    if pipe := _open.pop(path, None):
+        pipe.close()
+
+
+def is_uncompressed(path: Path) -> bool:
+    """Whether y4m comes out of the pipe `path`."""
+    pipe = pipe_at(path)
+    return pipe is not None and pipe.reach(len(_Y4M)) > 0 and pipe.read(0, len(_Y4M)) == _Y4M
+
+
+@contextlib.contextmanager
+def opened_bytes(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """The file or pipe at `path` as bytes, and its size: for a pipe, more than it can be until it has ended.
+    Raises OSError."""
+    if pipe := pipe_at(path):
+        yield io.BufferedReader(PipeReader(pipe)), sys.maxsize if pipe.size is None else pipe.size
+        return
+    with path.open("rb") as file:
+        yield file, path.stat().st_size
+
+
+def _folder() -> str:
+    usual = tempfile.gettempdir()
+    return str(_LARGE) if usual == "/tmp" and os.access(_LARGE, os.W_OK) else usual
