@@ -29,7 +29,7 @@ from PIL import Image  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, emit_network  # noqa: E402
 from paragon_stream.framejob.onnx.quantise import convolutions, quantised  # noqa: E402
-from paragon_stream.runtimes.calibration import calibrate, drawn_pictures  # noqa: E402
+from paragon_stream.runtimes.int8.calibration import calibrate, drawn_pictures  # noqa: E402
 from paragon_stream.runtimes.onnxruntime import run_model  # noqa: E402
 
 LUMA = np.array([65.481, 128.553, 24.966])[:, None, None]

@@ -1,141 +1,90 @@
-"""What INT8 would cost in quality: Q/DQ around the body's convolutions, run by ONNX Runtime, against fp32.
+"""What `--precision int8` costs in quality and gains in time when rendering, against fp32 and 16 bits.
 
-    python benchmarks/int8.py              # needs onnxruntime; a minute; writes benchmarks/results/int8.json
+    python benchmarks/int8.py --eval FOLDER [--weights FILE ...]    # Set5 and Set14 in FOLDER; some minutes
 
-Int8 on both sides, symmetric; a scale for each output channel of weights, one for each activation, from the
-ranges that every other frame has. Frames are the middle of those of examples/sample.mkv. CPU times are of one
-thread, of this machine: one with VNNI gains more.
+Writes benchmarks/results/int8.json. Quality: `paragon-stream eval`, PSNR of luma. Times: CPU time of one
+thread, medians of runs that take turns, frames of 480×270 yuv420p. Measured: the shipped `fidelity` sets, and
+what `--weights` names.
 """
 
 from __future__ import annotations
 
-import logging
+import argparse
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-import numpy as np  # noqa: E402
-import onnx  # noqa: E402
-import onnxruntime  # noqa: E402
-from common import machine, write_results  # noqa: E402
-from onnxruntime import quantization  # noqa: E402
+from common import interleaved, machine, write_results  # noqa: E402
 
-from paragon_stream.checkpoint import load_weights  # noqa: E402
-from paragon_stream.framejob import FrameJob, allocate_planes, build_job  # noqa: E402
-from paragon_stream.framejob.onnx.emit import (  # noqa: E402
-    STRENGTH_INPUT,
-    GraphTypes,
-    emit_onnx,
-    input_names,
-    tensor_shapes,
-)
-from paragon_stream.media.prepare import SourceOptions, open_reader, prepare  # noqa: E402
+from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
+from paragon_stream.framejob import allocate_planes, build_job  # noqa: E402
+from paragon_stream.runtimes import Precision, SessionOptions, runtime  # noqa: E402
+from paragon_stream.runtimes.self_check import synthetic_frame  # noqa: E402
+from paragon_stream.train.measure.evaluate import evaluate  # noqa: E402
 
-FRAMES, STEP, WIDTH, HEIGHT = 8, 4, 192, 112
-PARTS = {
-    "last of each block": ("project",),
-    "all of the body": ("expand", "depthwise", "near", "from_near", "far", "from_far", "gate", "project"),
-}
+WIDTH, HEIGHT, ROUNDS = 480, 270, 7
+ENGINES = {"openvino": ("fp32", "auto", "int8"), "onnxruntime": ("fp32", "int8")}
 
 
 def main() -> None:
-    rows = [row for variant in ("realtime", "stream") for row in measured(variant)]
-    print(write_results("int8", machine(), {"rows": rows}))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--eval", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, action="append", default=[])
+    given = parser.parse_args()
+    head, rows = machine(), list[dict[str, Any]]()
+    for variant in ("realtime", "stream"):
+        rows += measured(given.eval, {"weights": "fidelity", "variant": variant, "scale": 2})
+    for path in given.weights:
+        rows += measured(given.eval, {"weights": path})
+    write_results("int8", head, {"rows": rows})
 
 
-def measured(variant: str) -> Iterator[dict[str, Any]]:
-    weights = load_weights(None, variant=variant, scale=2)
-    job = build_job(weights, prepare(REPOSITORY / "examples" / "sample.mkv", SourceOptions()).video.format)
-    job = job.resized(WIDTH, HEIGHT)
-    feeds = [fed(job, planes) for planes in pictures(job)]
-    graph = emit_onnx(job, types=GraphTypes(filters=True))
-    with tempfile.TemporaryDirectory() as folder:
-        plain, quantised = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(graph, plain)
-        expected, reference = results(plain, feeds)
-        for part, labels in PARTS.items():
-            nodes = [
-                node.name
-                for node in graph.graph.node
-                if node.op_type == "Conv" and node.name.rpartition("_")[0] in labels
-            ]
-            quantization.quantize_static(
-                plain,
-                quantised,
-                Ranges(feeds[::2]),
-                op_types_to_quantize=["Conv"],
-                nodes_to_quantize=nodes,
-                per_channel=True,
-                activation_type=quantization.QuantType.QInt8,
-                weight_type=quantization.QuantType.QInt8,
-                extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
-            )
-            got, milliseconds = results(quantised, feeds)
-            error = np.array([a[0].astype(float) - b[0] for a, b in zip(got, expected, strict=True)])
-            row = {
-                "variant": variant,
-                "int8": part,
-                "convolutions": len(nodes),
-                "luma_psnr": float(10 * np.log10(255**2 / np.mean(error**2))),
-                "most_codes": int(np.abs(error).max()),
-                "cpu_ms": milliseconds,
-                "cpu_ms_fp32": reference,
-            }
+def measured(folder: Path, network: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each engine and precision."""
+    times = cpu_ms(load_weights(**network))
+    rows = []
+    for engine, precisions in ENGINES.items():
+        for precision in precisions:
+            row = {"weights": str(network["weights"]), "engine": engine, "asked": precision}
+            row |= {"variant": network.get("variant", ""), **times[engine, precision]}
+            for name in ("Set5", "Set14"):
+                found = evaluate(folder / name, **network, engine=engine, precision=precision)
+                row[name] = found.means()["model"]["psnr_y"]
+            rows.append(row)
             print(row, flush=True)
-            yield row
+    return rows
 
 
-def pictures(job: FrameJob) -> Iterator[tuple[np.ndarray, ...]]:
-    info = prepare(REPOSITORY / "examples" / "sample.mkv", SourceOptions())
-    whole = allocate_planes(info.video.format)
-    height, width = info.video.format.height, info.video.format.width
-    top, left = (height - HEIGHT) // 4 * 2, (width - WIDTH) // 4 * 2
-    with open_reader(info) as reader:
-        for number in range(FRAMES * STEP):
-            if reader.read_into(whole) is None:
-                return
-            if number % STEP == 0:
-                parts = ((plane, 1 if index == 0 else 2) for index, plane in enumerate(whole))
-                yield tuple(
-                    plane[top // n : (top + HEIGHT) // n, left // n : (left + WIDTH) // n].copy()
-                    for plane, n in parts
-                )
+def cpu_ms(weights: Weights) -> dict[tuple[str, str], dict[str, Any]]:
+    layout = pixel_format("yuv420p")
+    color = resolve_color(ColorSpec(), format=layout, width=WIDTH, height=HEIGHT)
+    job = build_job(weights, FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=layout, color=color))
+    inputs, outputs = synthetic_frame(job.source), allocate_planes(job.target)
+    sessions = {
+        (engine, precision): runtime(engine).compile(
+            job, SessionOptions(precision=Precision(precision), threads=1)
+        )
+        for engine, precisions in ENGINES.items()
+        for precision in precisions
+    }
 
+    def run(key: tuple[str, str]) -> None:
+        sessions[key].run(inputs, outputs).wait()
 
-def fed(job: FrameJob, planes: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
-    shapes = tensor_shapes(job.source)
-    named = zip(input_names(job.source), planes, shapes, strict=True)
-    feed = {name: plane.reshape(shape) for name, plane, shape in named}
-    return feed | ({STRENGTH_INPUT: np.array([0.4], np.float32)} if job.spec.conditioned else {})
-
-
-class Ranges(quantization.CalibrationDataReader):
-    def __init__(self, feeds: list[dict[str, np.ndarray]]) -> None:
-        self._left = iter(feeds)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._left, None)
-
-
-def results(path: Path, feeds: list[dict[str, np.ndarray]]) -> tuple[list[list[np.ndarray]], float]:
-    """What the graph makes of each frame, and milliseconds of CPU time for one."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    made = [session.run(None, feed) for feed in feeds]
-    begin = time.process_time()
-    for feed in feeds:
-        session.run(None, feed)
-    return made, 1000 * (time.process_time() - begin) / len(feeds)
+    contestants = {" ".join(key): (lambda key=key: run(key)) for key in sessions}
+    costs = interleaved(contestants, ROUNDS + 1)
+    found = {}
+    for key, session in sessions.items():
+        taken = median(each.cpu for each in costs[" ".join(key)][1:])
+        found[key] = {"computed_in": str(session.precision), "cpu_ms": 1000 * taken}
+        session.close()
+    return found
 
 
 if __name__ == "__main__":
-    logging.getLogger().setLevel(logging.ERROR)
     main()

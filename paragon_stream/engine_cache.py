@@ -23,6 +23,7 @@ from paragon_stream.runtimes.gpu.nvrtc import cubin_cache
 from paragon_stream.runtimes.gpu.tensorrt_builder import ENGINES, TIMINGS, Target, tensorrt_engine
 from paragon_stream.runtimes.gpu.tensorrt_program import COMPILED
 from paragon_stream.runtimes.gpu.tensorrt_runtime import TensorRtRuntime
+from paragon_stream.runtimes.int8.frame_jobs import CALIBRATIONS
 from paragon_stream.upscaler import UpscalerOptions, choose_network
 
 
@@ -97,7 +98,7 @@ def clear() -> int:
 
 
 def _caches() -> tuple[DiskCache, ...]:
-    return ENGINES, TIMINGS, COMPILED, cubin_cache()
+    return ENGINES, TIMINGS, COMPILED, cubin_cache(), CALIBRATIONS
 
 
 def _here(options: UpscalerOptions) -> Target:

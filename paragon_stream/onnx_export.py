@@ -23,7 +23,7 @@ from paragon_stream.framejob.onnx.quantise import quantised
 from paragon_stream.media.images.rgb import read_rgb
 from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.option import called_with, described, option, part
-from paragon_stream.runtimes.calibration import SIDE, Arrays, calibrate, drawn_pictures, left_wide
+from paragon_stream.runtimes.int8.calibration import SIDE, Arrays, calibrate, drawn_pictures, left_wide
 from paragon_stream.wholefile import whole_file
 
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -59,7 +59,7 @@ class UpscalerOptions:
         "auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx, webgpu or null.",
         metavar="NAME",
     )
-    precision: str = option("auto", "auto (default), fp32, bf16 or fp16.", metavar="P")
+    precision: str = option("auto", "auto (default), fp32, bf16, fp16 or int8.", metavar="P")
     threads: int | None = option(None, "Engine threads (default: all cores).", metavar="N")
     device: str | None = option(
         None,

@@ -30,6 +30,8 @@ class Precision(StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+    INT8 = "int8"
+    """Convolutions that lose little by it, on CPUs; the others in 16 or 32 bits (`runtimes.int8`)."""
 
 
 class Flavour(StrEnum):

@@ -10,7 +10,7 @@ from paragon_stream.errors import EngineError
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.pipeline.slot import Completion
-from paragon_stream.runtimes.base import Runtime, Session, SessionOptions
+from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOptions
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,9 @@ class FasterRuntime:
         if device.startswith("gpu"):
             logger.info("engine: %s, because the device %s is asked for", self._gpu.name, device)
             return self._gpu.compile(job, options)
-        if device == "cpu":
-            logger.info("engine: one for CPUs, because the device cpu is asked for")
+        if device == "cpu" or options.precision is Precision.INT8:
+            what = "the device cpu" if device == "cpu" else "int8"
+            logger.info("engine: one for CPUs, because %s is asked for", what)
             return self._cpu.compile(job, options)
         try:
             gpu = self._gpu.compile(job, options)

@@ -28,9 +28,10 @@ from paragon_stream.framejob.onnx.emit import (
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
-from paragon_stream.runtimes.calibration import Arrays
 from paragon_stream.runtimes.cpu import check_device, cores, in_words
 from paragon_stream.runtimes.engine_errors import engine_errors
+from paragon_stream.runtimes.int8.calibration import Arrays
+from paragon_stream.runtimes.int8.frame_jobs import in_int8
 from paragon_stream.runtimes.tiles import in_tiles_if_large
 
 logger = logging.getLogger(__name__)
@@ -44,23 +45,27 @@ took 3.5 GB, so many at once 0.9 GB and the same time."""
 
 
 class OnnxRuntime:
-    """Frame jobs on the CPU, in fp32."""
+    """Frame jobs on the CPU, in fp32 or int8."""
 
     name = "onnxruntime"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError for 16 bits, and for whatever ONNX Runtime refuses."""
         check_device(self.name, options)
-        if options.precision not in (Precision.AUTO, Precision.FP32):
-            raise EngineError(f"ONNX Runtime computes in fp32 on CPUs, not in {options.precision}")
+        if options.precision not in (Precision.AUTO, Precision.FP32, Precision.INT8):
+            raise EngineError(f"ONNX Runtime computes in fp32 or int8 on CPUs, not in {options.precision}")
 
         def compile_whole(job: FrameJob) -> Session:
             with engine_errors(f"ONNX Runtime cannot compile {job}"):
-                return OnnxRuntimeSession(job, options.threads or cores())
+                return OnnxRuntimeSession(job, options.threads or cores(), options.precision)
 
         session = in_tiles_if_large(job, compile_whole)
-        logger.info("engine: ONNX Runtime %s, fp32, %s", ort.__version__, session.device)
+        logger.info("engine: ONNX Runtime %s, %s, %s", ort.__version__, session.precision, session.device)
         return session
+
+
+def _graph(job: FrameJob) -> onnx.ModelProto:
+    return emit_onnx(job, types=GraphTypes(windows=_WINDOWS))
 
 
 def run_model(
@@ -78,15 +83,19 @@ class OnnxRuntimeSession:
     """See `Session`. ONNX Runtime reads and writes the planes where they are."""
 
     engine = "onnxruntime"
-    precision = Precision.FP32
     in_flight = 1
 
-    def __init__(self, job: FrameJob, threads: int) -> None:
+    def __init__(self, job: FrameJob, threads: int, precision: Precision = Precision.FP32) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ONLY_ERRORS
         options.intra_op_num_threads = threads
         options.enable_mem_pattern = not job.spec.window  # it keeps what is made for one block for all
-        model = emit_onnx(job, types=GraphTypes(windows=_WINDOWS)).SerializeToString()
+        self.precision = Precision.INT8 if precision is Precision.INT8 else Precision.FP32
+        if precision is Precision.INT8:
+            library = f"ONNX Runtime {ort.__version__}"
+            model = in_int8(job, _graph, run_model, library=library, cpu="").SerializeToString()
+        else:
+            model = _graph(job).SerializeToString()
         self.job = job
         self.device = in_words(threads)
         self._session: ort.InferenceSession | None = ort.InferenceSession(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
+import onnx
+from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
@@ -25,6 +28,8 @@ from paragon_stream.runtimes.base import Flavour, Plane, Precision, Session, Ses
 from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.cpu import check_device, cores
 from paragon_stream.runtimes.engine_errors import engine_errors
+from paragon_stream.runtimes.int8.calibration import Arrays
+from paragon_stream.runtimes.int8.frame_jobs import in_int8
 from paragon_stream.runtimes.quiet_openvino import ov
 from paragon_stream.runtimes.tiles import in_tiles_if_large
 
@@ -37,7 +42,7 @@ _WIDE_LANES = 16  # fp32 in an AVX-512 register, which CPUs with bf16 have
 
 
 class OpenVinoRuntime:
-    """Frame jobs on the CPU, in fp32 or, where the CPU has the instructions, bf16."""
+    """Frame jobs on the CPU, in fp32, int8 or, where the CPU has the instructions, bf16."""
 
     name = "openvino"
 
@@ -56,13 +61,14 @@ class OpenVinoRuntime:
             threads = options.threads or cores()
             streams = _streams(job, threads) if options.flavour is Flavour.THROUGHPUT else 1
             config = {
-                "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BF16 else "f32",
+                "INFERENCE_PRECISION_HINT": _hint(core, precision, job),
                 "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": streams,
             }
-            lanes = _WIDE_LANES if precision is Precision.BF16 else _NARROW_LANES
-            model = core.read_model(emit_onnx(job, lanes=lanes).SerializeToString())
+            lanes = _NARROW_LANES if precision is Precision.FP32 else _WIDE_LANES
+            graph = _in_int8(core, job) if precision is Precision.INT8 else emit_onnx(job, lanes=lanes)
+            model = core.read_model(graph.SerializeToString())
             if precision is Precision.FP32 and job.spec.variant is Variant.REALTIME:
                 _keep_depthwise_apart(model)
             compiled = core.compile_model(model, _DEVICE, config)
@@ -202,15 +208,44 @@ def _precision(core: ov.Core, wanted: Precision, job: FrameJob) -> Precision:
     bf16 has eight significant bits: the first convolution rounds deeper codes, so a ramp of 10 bits is up to
     2 codes off. With 8 bits it stays within 1.
     """
-    has_bf16 = "BF16" in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    has_bf16 = _has_bf16(core)
     if wanted is Precision.AUTO:
         deepest = max(job.source.pixel_format.depth, job.target.pixel_format.depth)
         return Precision.BF16 if has_bf16 and deepest <= 8 and not job.all_in_features else Precision.FP32
     if wanted is Precision.BF16 and not has_bf16:
         raise EngineError("this CPU has no bf16 instructions; use precision fp32 or auto")
     if wanted is Precision.FP16:
-        raise EngineError("OpenVINO does not compute in fp16 on CPUs; use precision fp32, bf16 or auto")
+        raise EngineError("OpenVINO does not compute in fp16 on CPUs; use precision fp32, bf16, int8 or auto")
     return wanted
+
+
+def _has_bf16(core: ov.Core) -> bool:
+    return "BF16" in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
+def _hint(core: ov.Core, precision: Precision, job: FrameJob) -> str:
+    """What convolutions that are not INT8 are computed in: with int8, as `auto` would compute the job."""
+    wide = _precision(core, Precision.AUTO, job) if precision is Precision.INT8 else precision
+    return "bf16" if wide is Precision.BF16 else "f32"
+
+
+def _in_int8(core: ov.Core, job: FrameJob) -> onnx.ModelProto:
+    """The graph of `job` in INT8, judged by this CPU's arithmetic."""
+    hint = _hint(core, Precision.INT8, job)
+
+    def compute(
+        model: onnx.ModelProto, feeds: Sequence[Arrays], outputs: Sequence[str]
+    ) -> list[list[NDArray[Any]]]:
+        # Graphs without INT8 are what the others are compared with: exact.
+        exact = not any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+        config = {"INFERENCE_PRECISION_HINT": "f32" if exact else hint}
+        compiled = core.compile_model(core.read_model(model.SerializeToString()), _DEVICE, config)
+        results = [compiled(dict(each)) for each in feeds]
+        return [[np.array(each[name]) for name in outputs] for each in results]
+
+    library = f"OpenVINO {ov.__version__}, {hint}"
+    cpu = str(core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
+    return in_int8(job, partial(emit_onnx, lanes=_WIDE_LANES), compute, library=library, cpu=cpu)
 
 
 def _streams(job: FrameJob, threads: int) -> int:

@@ -184,8 +184,9 @@ class AutomaticRuntime:
         """Raises EngineError. A GPU that fails is not replaced by a CPU that would take hours."""
         from paragon_stream.framejob.cuda.emit import refusal
 
-        if options.device == "cpu":
-            logger.info("engine: %s, because the device cpu is asked for", self._cpu.name)
+        if options.device == "cpu" or options.precision is Precision.INT8:
+            what = "the device cpu" if options.device == "cpu" else "int8"
+            logger.info("engine: %s, because %s is asked for", self._cpu.name, what)
             return self._cpu.compile(job, options)
         if options.precision in (Precision.AUTO, Precision.FP16):
             reason = refusal(job)

@@ -47,6 +47,8 @@ class TorchRuntime:
         ordinals(options.device)  # before torch's lack of GPUs is: a wrong name
         if not has_gpu:
             raise EngineError(f"torch {torch.__version__} can use no GPU on this machine")
+        if options.precision is Precision.INT8:
+            raise EngineError("the engine torch does not compute in int8; openvino and onnxruntime do")
         precision = Precision.FP16 if options.precision is Precision.AUTO else options.precision
         return compile_on_gpus(job, options, lambda fitting: load_on_gpu(fitting, precision))
 

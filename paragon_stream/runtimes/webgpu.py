@@ -29,8 +29,8 @@ class WebGpuRuntime:
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises UsageError for no GPU's name, EngineError without a GPU, and for jobs and precisions that
         there are no texts for."""
-        if options.precision is Precision.BF16:
-            raise EngineError("the engine webgpu computes in fp32 or fp16, not in bf16")
+        if options.precision in (Precision.BF16, Precision.INT8):
+            raise EngineError(f"the engine webgpu computes in fp32 or fp16, not in {options.precision}")
         check_wgsl(job)
 
         def load_for(fitting: FrameJob) -> Load:

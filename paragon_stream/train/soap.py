@@ -82,7 +82,7 @@ class SOAP(torch.optim.Optimizer):
         for axis, side in enumerate(("left", "right")):
             if is_matrix and gradient.shape[axis] <= LARGEST_SIDE:
                 state[side] = gradient @ gradient.T if side == "left" else gradient.T @ gradient
-                state[f"{side}_basis"] = torch.linalg.eigh(state[side])[1].flip(1)
+                state[f"{side}_basis"] = _eigenbasis(state[side])
 
     @staticmethod
     def _refresh(state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> None:
@@ -101,6 +101,23 @@ class SOAP(torch.optim.Optimizer):
             order = (basis.T @ state[side] @ basis).diagonal().argsort(descending=True)
             state["square"] = state["square"].index_select(axis, order)
             state[f"{side}_basis"] = torch.linalg.qr(state[side] @ basis[:, order])[0]
+
+
+def _eigenbasis(matrix: Tensor) -> Tensor:
+    """Eigenvectors of a symmetric matrix as columns, those of the largest eigenvalues first.
+
+    Layers that hardly learn at first (a LayerScale of 1e-5) give matrices near 0, for which the solver gives
+    up or gives NaN in float32. Then float64 finds them, or else any basis does: it is refreshed a step later.
+    """
+    scaled = matrix.double() / matrix.abs().max().clamp_min(torch.finfo(matrix.dtype).tiny)
+    for tried in (matrix, scaled):
+        try:
+            basis = torch.linalg.eigh(tried)[1].flip(1).to(matrix)
+        except RuntimeError:  # torch.linalg.LinAlgError is one
+            continue
+        if basis.isfinite().all():
+            return basis
+    return torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 
 
 def _rotate(state: dict[str, Any], matrix: Tensor) -> Tensor:

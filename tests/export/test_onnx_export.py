@@ -23,7 +23,7 @@ from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, emit_network  # 
 from paragon_stream.framejob.onnx.quantise import convolutions, quantised  # noqa: E402
 from paragon_stream.models.build import build  # noqa: E402
 from paragon_stream.onnx_export import CHECKED_SIZES, OnnxExport, export_onnx  # noqa: E402
-from paragon_stream.runtimes.calibration import calibrate, drawn_pictures, left_wide  # noqa: E402
+from paragon_stream.runtimes.int8.calibration import calibrate, drawn_pictures, left_wide  # noqa: E402
 from paragon_stream.runtimes.onnxruntime import run_model  # noqa: E402
 
 NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [

@@ -385,6 +385,30 @@ def test_soap_solves_a_badly_conditioned_problem_that_adam_does_not() -> None:
     assert final(SOAP) < 0.2 * final(torch.optim.Adam)
 
 
+@pytest.mark.parametrize("failures", [1, 2])
+def test_soap_finds_a_basis_where_the_solver_gives_up(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it did with the gradients of p2r3 s, whose layer scales begin at 1e-5."""
+    solve, left = torch.linalg.eigh, [failures]
+
+    def stubborn(matrix: torch.Tensor) -> object:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise torch.linalg.LinAlgError("failed to converge")
+        return solve(matrix)
+
+    layer = torch.nn.Linear(4, 4, bias=False)
+    optimiser = SOAP(layer.parameters(), lr=5e-2)
+    monkeypatch.setattr(torch.linalg, "eigh", stubborn)
+    losses = []
+    for _ in range(30):
+        loss = (layer(torch.eye(4)) - torch.eye(4)).square().sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.5 * losses[0]
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "onecycle", "multistep"])
 def test_schedules_rise_to_their_peak_and_end_low(schedule: str) -> None:
     recipe = OptimiserRecipe(lr=1.0, schedule=schedule, warmup=10)

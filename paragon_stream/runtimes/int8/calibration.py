@@ -83,14 +83,13 @@ def calibrate(
     expected = compute(model, feeds, outputs)
 
     def noise(chosen: Sequence[int], some: Sequence[Arrays] = feeds) -> float:
-        """Mean squared error, as a part of the peak's square."""
+        """Mean squared error of the worst output, as a part of the peak's square."""
         results = compute(quantised(model, found, chosen), some, outputs)
         errors = [
-            np.square((a.astype(np.float64) - b) / peak).mean()
+            [np.square((a.astype(np.float64) - b) / peak).mean() for a, b in zip(there, here, strict=True)]
             for there, here in zip(expected, results, strict=False)
-            for a, b in zip(there, here, strict=True)
         ]
-        return float(np.mean(errors))
+        return float(np.mean(errors, axis=0).max())
 
     budget = 10 ** (-least_db / 10)
     alone = []

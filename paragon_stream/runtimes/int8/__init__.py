@@ -1,0 +1,1 @@
+"""INT8 on CPUs: which layers bear it, and frame jobs in it."""
