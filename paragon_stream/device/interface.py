@@ -46,8 +46,13 @@ class DeviceInfo:
         """The architecture's number, as in sm_89."""
         return 10 * self.compute_capability[0] + self.compute_capability[1]
 
+    @property
+    def label(self) -> str:
+        """What `--device` calls it."""
+        return f"cuda:{self.ordinal}"
+
     def __str__(self) -> str:
-        return f"cuda:{self.ordinal}: {self.name} (sm_{self.sm}, {self.memory / 2**30:.0f} GiB)"
+        return f"{self.label}: {self.name} (sm_{self.sm}, {self.memory / 2**30:.0f} GiB)"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ for the event behind them.
 
 What has to be known about wgpu 0.32, and is taken care of here:
 
-- A validation error at a submit can end the process. Sizes are checked before anything is queued.
-- Its own thread polls until the queue is empty and blocks other threads' submits meanwhile. It is stopped;
-  a thread that waits polls without blocking (`_Polls`).
-- `map_async("READ")` submits a command buffer of its own; "READ_NOSYNC" does not.
+- A validation error at a submit can end the process. Addresses, sizes and grids are checked before anything
+  is queued; what is queued is submitted before a buffer is given back, and bind groups that have one are made
+  no use of afterwards.
+- What comes back, and waiting for it: see webgpu_reading.py.
 - Layouts made by themselves leave out what a text declares and does not use. They are read off the text.
 """
 
@@ -20,7 +20,6 @@ import itertools
 import re
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.device.interface import Argument, DeviceInfo, DevicePlane, Size3
 from paragon_stream.device.webgpu_adapters import HALF, adapter_info, adapters, errors, open_adapters
+from paragon_stream.device.webgpu_reading import Reading, Readings, Stamp, seconds_per_tick
 from paragon_stream.errors import DeviceMemoryError, EngineError
 
 _PAUSE = 2e-4  # seconds between two looks at whether a download has come
@@ -55,30 +55,6 @@ _BINDINGS = {
 """How texts declare buffers, and what layouts call them."""
 
 
-@dataclass
-class _Token:
-    """Of one `map_async`; its callback sets `is_done`."""
-
-    is_done: bool = False
-
-    def set_done(self) -> None:
-        self.is_done = True
-
-
-class _Polls:
-    """Replaces wgpu-py's polling thread: only threads that wait poll."""
-
-    def __init__(self) -> None:
-        self.latest = _Token()
-
-    def get_token(self) -> _Token:
-        self.latest = _Token()
-        return self.latest
-
-    def stop(self) -> None:
-        """Nothing runs."""
-
-
 @dataclass(eq=False)
 class _Memory:
     handle: int
@@ -96,14 +72,17 @@ class _HostMemory:
 class _Stream:
     handle: int
     name: str
-    downloads: list[_Download] = field(default_factory=list)
+    downloads: list[Reading] = field(default_factory=list)
     """That no event has been recorded behind yet."""
 
 
 @dataclass(eq=False)
 class _Event:
     handle: int
-    downloads: tuple[_Download, ...] = ()
+    stamp: Stamp | None = None
+    """Of timed events."""
+    downloads: tuple[Reading, ...] = ()
+    """That are there when the event has happened."""
 
 
 @dataclass(eq=False)
@@ -121,21 +100,12 @@ class _Kernel:
     layout: Any
     groups: dict[tuple[Argument, ...], tuple[Any, Any]] = field(default_factory=dict)
     """By arguments: the bind group, and the buffer of its numbers."""
-
-
-@dataclass(eq=False)
-class _Download:
-    """Rows under way: from a mapped buffer to a host array, when a thread waits for them."""
-
-    buffer: Any
-    token: _Token
-    promise: Any
-    pitch: int
-    target: NDArray[Any] | None
+    releases: int = 0
+    """How many buffers the device had given back when `groups` were made."""
 
 
 class WebGpuDevice:
-    """See `Device`. Graphs, kernels' shared memory and timed events there are none: see the errors."""
+    """See `Device`. Graphs and kernels' shared memory there are none: see the errors."""
 
     def __init__(self, ordinal: int = 0) -> None:
         """Opens GPU `ordinal` of `adapters()`. Raises EngineError."""
@@ -147,18 +117,17 @@ class WebGpuDevice:
         self.info: DeviceInfo = adapter_info(ordinal, adapter)
         with errors("opening the GPU"):
             self._device = adapter.request_device_sync(
-                required_features=[HALF] if HALF in adapter.features else [],
+                required_features=[name for name in (HALF, Stamp.FEATURE) if name in adapter.features],
                 required_limits={name: adapter.limits[name] for name in _LIMITS},
             )
         self._limits = self._device.limits
-        self._device._poller.stop()
-        self._polls = self._device._poller = _Polls()
+        self._readings = Readings(self._device)
+        self._tick = seconds_per_tick(self._device.queue)
         self._lock = threading.RLock()
         self._encoder: Any = None
         self._numbers, self._address = itertools.count(1), _GAP
         self._memories: list[_Memory] = []
-        self._spare: defaultdict[int, list[Any]] = defaultdict(list)
-        """Mappable buffers that nothing comes to at the moment, by size."""
+        self._releases = 0
         self._default = _Stream(next(self._numbers), "default")
         self._closed = False
 
@@ -196,9 +165,9 @@ class WebGpuDevice:
         return self._default
 
     def event(self, *, timed: bool = False) -> _Event:
-        if timed:
-            raise EngineError("the engine webgpu cannot say when the GPU did what")
-        return _Event(next(self._numbers))
+        """Raises EngineError for a timed one where the GPU has no clock."""
+        with self._lock, errors("making an event"):
+            return _Event(next(self._numbers), Stamp(self._device) if timed else None)
 
     def load(self, image: bytes) -> _Module:
         """`image` is WGSL."""
@@ -225,8 +194,10 @@ class WebGpuDevice:
 
     def release(self, resource: Any) -> None:
         if isinstance(resource, _Memory):
-            with self._lock:
+            with self._lock, errors("giving memory back"):
+                self._flush()
                 self._memories.remove(resource)
+                self._releases += 1
                 resource.buffer.destroy()
 
     def upload(self, source: NDArray[Any], target: DevicePlane, stream: Any) -> None:
@@ -247,12 +218,11 @@ class WebGpuDevice:
     def download(self, source: DevicePlane, target: NDArray[Any], stream: Any) -> None:
         size = -(-source.rows * source.pitch // 4) * 4
         memory, offset = self._find(source.pointer, size)
-        usage = wgpu.BufferUsage.MAP_READ | wgpu.BufferUsage.COPY_DST
         with self._lock, errors("copying from the GPU"):
-            spare = self._spare[size]
-            buffer = spare.pop() if spare else self._device.create_buffer(size=size, usage=usage)
-            self._commands().copy_buffer_to_buffer(memory.buffer, offset, buffer, 0, size)
-            stream.downloads.append(_Download(buffer, _Token(), None, source.pitch, target))
+            encoder = self._commands()
+            stream.downloads.append(
+                self._readings.start(encoder, memory.buffer, offset, size, source.pitch, target)
+            )
 
     def move(self, source: DevicePlane, target: DevicePlane, stream: Any) -> None:
         raise EngineError("frames cannot stay on the GPU between WebGPU and others")
@@ -285,10 +255,10 @@ class WebGpuDevice:
 
     def record(self, event: Any, stream: Any) -> None:
         with self._lock, errors("queueing work"):
+            if event.stamp is not None:  # the stream's downloads are for the event that is waited for
+                event.downloads = (event.stamp.queue(self._commands(), self._readings),)
+                return
             self._flush()
-            for each in stream.downloads:
-                each.promise = each.buffer.map_async("READ_NOSYNC")
-                each.token = self._polls.latest
             event.downloads, stream.downloads = tuple(stream.downloads), []
 
     def wait(self, event: Any, stream: Any) -> None:
@@ -310,42 +280,36 @@ class WebGpuDevice:
                 raise EngineError(f"{self.info} does not answer any more")
             time.sleep(_PAUSE)
         downloads, event.downloads = event.downloads, ()
-        for each in downloads:
-            self._bring(each)
+        with errors("copying from the GPU"):
+            for each in downloads:
+                self._readings.bring(each)
+                with self._lock:
+                    if not self._closed:
+                        self._readings.give_back(each)
 
     def elapsed(self, start: Any, end: Any) -> float:
-        raise EngineError("the engine webgpu cannot say when the GPU did what")
+        for each in (start, end):
+            if each.stamp is None:
+                raise EngineError("only timed events say when they happened")
+            self.synchronize(each)
+        return (int(end.stamp.ticks[0]) - int(start.stamp.ticks[0])) * self._tick
 
     def has_happened(self, event: Any) -> bool:
         with errors("waiting for the GPU"):
             if self._closed:
                 raise EngineError("the GPU is closed")
             with self._lock:
-                self._device._poll(False)
-        return all(each.token.is_done for each in event.downloads)
+                if not all(each.is_submitted for each in event.downloads):
+                    self._flush()
+                self._readings.poll()
+        return all(each.is_done for each in event.downloads)
 
     def close(self) -> None:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._spare.clear()
+                self._readings.close()
                 self._device.destroy()
-
-    def _bring(self, download: _Download) -> None:
-        """Rows from a mapped buffer to where they belong."""
-        with errors("copying from the GPU"):
-            download.promise.sync_wait()
-            target = download.target
-            if target is not None:
-                rows = target.reshape(len(target), -1).view(np.uint8)
-                view = np.frombuffer(download.buffer.read_mapped(copy=False), np.uint8)
-                came = view[: len(rows) * download.pitch].reshape(len(rows), download.pitch)
-                np.copyto(rows, came[:, : rows.shape[1]])
-                del view, came
-            with self._lock:
-                download.buffer.unmap()
-                if not self._closed:
-                    self._spare[download.buffer.size].append(download.buffer)
 
     def _commands(self) -> Any:
         if self._encoder is None:
@@ -357,9 +321,13 @@ class WebGpuDevice:
         if self._encoder is not None:
             encoder, self._encoder = self._encoder, None
             self._device.queue.submit([encoder.finish()])
+            self._readings.submitted()
 
     def _bound(self, kernel: _Kernel, arguments: tuple[Argument, ...]) -> Any:
         """The bind group of these arguments, made when they come for the first time."""
+        if kernel.releases != self._releases:
+            kernel.groups.clear()
+            kernel.releases = self._releases
         if arguments in kernel.groups:
             return kernel.groups[arguments][0]
         entries: list[dict[str, Any]] = []

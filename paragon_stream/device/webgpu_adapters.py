@@ -43,8 +43,12 @@ class AdapterInfo(DeviceInfo):
     def is_hardware(self) -> bool:
         return self.kind in ("discrete", "integrated")
 
+    @property
+    def label(self) -> str:
+        return f"gpu:{self.ordinal}"
+
     def __str__(self) -> str:
-        return f"gpu:{self.ordinal}: {self.name} ({self.kind}, {self.backend})"
+        return f"{self.label}: {self.name} ({self.kind}, {self.backend})"
 
 
 def adapters() -> list[AdapterInfo]:

@@ -63,6 +63,6 @@ class UpscalerOptions:
     threads: int | None = option(None, "Engine threads (default: all cores).", metavar="N")
     device: str | None = option(
         None,
-        "cpu, cuda:N, several as cuda:0,cuda:1, cuda:all, or gpu:N for webgpu (default: the engine's own).",
+        "cpu, cuda:N, gpu:N (webgpu), several as cuda:0,cuda:1, cuda:all or gpu:all (default: engine's own).",
         metavar="D",
     )

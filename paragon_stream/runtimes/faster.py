@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob import allocate_planes
@@ -23,8 +24,11 @@ class FasterRuntime:
 
     name = "auto"
 
-    def __init__(self, gpu: Runtime, cpu: Runtime) -> None:
-        self._gpu, self._cpu = gpu, cpu
+    def __init__(
+        self, gpu: Runtime, cpu: Runtime, refusal: Callable[[FrameJob], str] = lambda job: ""
+    ) -> None:
+        """`refusal` says why the GPU's engine cannot do a job; "" where it can."""
+        self._gpu, self._cpu, self._refusal = gpu, cpu, refusal
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError where the CPU's engine does, or the GPU's that was asked for by `device`."""
@@ -36,10 +40,14 @@ class FasterRuntime:
             what = "the device cpu" if device == "cpu" else "int8"
             logger.info("engine: one for CPUs, because %s is asked for", what)
             return self._cpu.compile(job, options)
+        reason = self._refusal(job)
+        if reason:
+            logger.info("engine: one for CPUs, although there is a GPU: %s", reason)
+            return self._cpu.compile(job, options)
         try:
             gpu = self._gpu.compile(job, options)
         except EngineError as error:
-            logger.warning("engine: one for CPUs, because the GPU's cannot do this: %s", error)
+            logger.warning("engine: one for CPUs, because the GPU's failed: %s", error)
             return self._cpu.compile(job, options)
         try:
             cpu = self._cpu.compile(job, options)

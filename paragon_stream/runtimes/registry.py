@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from paragon_stream.device.discovery import find_adapters, find_gpus, ordinals
+from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus, ordinals
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.native.library import missing
@@ -127,13 +127,14 @@ def gpu_of(engine: str, device: str | None) -> int | None:
 
 
 def _automatic() -> Runtime:
-    """Our own kernels where there is a GPU for them, else the CPU."""
+    """Our own kernels where there is an NVIDIA GPU for them, else WebGPU or the CPU."""
     gpus, reason = find_gpus()
     if not gpus:
         return _of_any_brand(reason)
+    if all(gpu.sm < OLDEST for gpu in gpus):
+        return _of_any_brand(f"{gpus[0]} is too old for it")
     if not _is_installed("cuda.bindings.nvrtc"):
-        logger.info("engine: one for CPUs; %s would need the package nvidia-cuda-nvrtc", gpus[0])
-        return CpuRuntime()
+        return _of_any_brand(f"{gpus[0]} would need the package nvidia-cuda-nvrtc")
     return AutomaticRuntime(runtime("cuda"), CpuRuntime(), torch_on_gpu)
 
 
@@ -142,7 +143,9 @@ def _of_any_brand(no_cuda: str) -> Runtime:
     adapters, reason = find_adapters()
     if any(each.is_hardware for each in adapters):
         logger.info("engine: webgpu or one for CPUs; cuda is not used: %s", no_cuda)
-        return FasterRuntime(runtime("webgpu"), CpuRuntime())
+        from paragon_stream.framejob.wgsl.emit import refusal
+
+        return FasterRuntime(runtime("webgpu"), CpuRuntime(), refusal)
     software = "; ".join(map(str, adapters))
     logger.info("engine: one for CPUs; no GPU is used: %s; %s", no_cuda, reason or f"only {software}")
     return CpuRuntime()

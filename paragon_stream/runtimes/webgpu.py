@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from paragon_stream.device import Device, DevicePlane, Stream
+from paragon_stream.device import Device, DevicePlane, Kernel, Stream
+from paragon_stream.device.discovery import find_adapters
 from paragon_stream.device.webgpu import WebGpuDevice
 from paragon_stream.device.webgpu_adapters import AdapterInfo
 from paragon_stream.errors import EngineError, UsageError
@@ -46,14 +47,20 @@ def open_gpu(number: int) -> Device:
 
 
 def gpu_numbers(device: str | None) -> tuple[int, ...]:
-    """The GPU that `device` names, "gpu" or "gpu:N" as `doctor` lists them; None is the first.
-
-    Raises UsageError for anything else.
+    """The GPUs that `device` names as `doctor` lists them: "gpu:1", "gpu:0,gpu:1"; "gpu" and None are the
+    first, "gpu:all" all but software ones, at least one number. Raises UsageError for anything else.
     """
-    named = re.fullmatch(r"gpu(?::(\d+))?", device or "gpu")
-    if named is None:
-        raise UsageError(f"the engine webgpu has no device {device}; choose gpu:N, as doctor lists them")
-    return (int(named[1] or 0),)
+    if device == "gpu:all":
+        return tuple(each.ordinal for each in find_adapters()[0] if each.is_hardware) or (0,)
+    named = [re.fullmatch(r"gpu(?::(\d+))?", each.strip()) for each in (device or "gpu").split(",")]
+    numbers = tuple(int(each[1] or 0) for each in named if each)
+    if len(numbers) < len(named):
+        raise UsageError(
+            f"the engine webgpu has no device {device}; choose gpu:N, gpu:N,gpu:M or gpu:all, as doctor lists"
+        )
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(f"{device} names a GPU twice")
+    return numbers
 
 
 def _loader(job: FrameJob, precision: Precision) -> Load:
@@ -89,10 +96,11 @@ class WgslOnDevice:
             BufferKind.WORKSPACE: [hold(device.allocate(size)).handle for size in program.workspaces],
             BufferKind.CONSTANT: self._upload(program.constants, hold),
         }
-        self._work = [
-            (each, device.kernel(hold(device.load(each.text.encode())), "main"))
-            for each in program.dispatches
-        ]
+        kernels: dict[str, Kernel] = {}  # blocks share a text
+        for each in program.dispatches:
+            if each.text not in kernels:
+                kernels[each.text] = device.kernel(hold(device.load(each.text.encode())), "main")
+        self._work = [(each, kernels[each.text]) for each in program.dispatches]
 
     def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
         pointers = {

@@ -71,6 +71,34 @@ def test_the_faster_one_is_taken(
     assert f"engine: {'one for CPUs' if not gpu.made else taken}" in caplog.text
 
 
+def test_what_the_gpu_cannot_do_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    gpu, cpu = Engine("webgpu", 0.0), Engine("native", 0.0)
+    session = FasterRuntime(gpu, cpu, lambda job: "it enlarges 2 times and no more").compile(
+        make_job(), SessionOptions()
+    )
+    assert session.engine == "native" and not gpu.made
+    (said,) = caplog.records
+    assert said.levelno == logging.INFO and "2 times and no more" in said.getMessage()
+
+
+@pytest.mark.parametrize("missing", ["old", "nvrtc"])
+def test_an_nvidia_gpu_without_cuda_is_one_of_any_brand(
+    missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    capability = (6, 1) if missing == "old" else (8, 6)
+    gpu = DeviceInfo(
+        name="a GPU", ordinal=0, compute_capability=capability, memory=0, multiprocessors=0, driver=""
+    )
+    monkeypatch.setattr(registry, "find_gpus", lambda: ([gpu], ""))
+    monkeypatch.setattr(registry, "find_adapters", lambda: ((), "the package wgpu is not installed"))
+    monkeypatch.setattr(registry, "_is_installed", lambda package: missing != "nvrtc")
+    assert isinstance(registry._automatic(), registry.CpuRuntime)
+    assert "too old" in caplog.text if missing == "old" else "nvidia-cuda-nvrtc" in caplog.text
+    assert "wgpu" in caplog.text
+
+
 @pytest.mark.parametrize(("device", "taken"), [("cpu", "native"), ("gpu:0", "webgpu")])
 def test_a_device_that_is_asked_for_is_taken(device: str, taken: str) -> None:
     gpu, cpu = Engine("webgpu", 0.0), Engine("native", 0.0)

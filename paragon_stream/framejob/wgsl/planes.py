@@ -26,7 +26,7 @@ def source_text(job: FrameJob) -> str:
     places = _places(job.source)
     wide = job.source.pixel_format.bytes_per_sample == 2
     text = ""
-    for plane in job.inputs:
+    for plane in job.all_inputs.values():
         c, (array, stride, offset) = plane.component, places[plane.component]
         down, across = plane.factor
         word = f"plane_{array}[n >> 2u] >> ((n & {2 if wide else 3}u) * 8u)"
@@ -73,20 +73,25 @@ def _choice(axis: str, bank: FilterBank, name: str) -> str:
 
 
 def target_text(
-    job: FrameJob, details: Sequence[Detail | None], array: int, tables: dict[int, list[int]]
+    job: FrameJob,
+    details: Sequence[Detail | None],
+    array: int,
+    tables: dict[int, list[int]],
+    lead: tuple[int, int],
 ) -> str:
     """The entry point that writes array `array` of the target: detail from `cells`, base path, rounding.
 
-    `tables` gives for every component where the tables of its base terms begin in `weights` (single floats).
-    A sample that is not a number, or far from any code, sets `status`.
+    `tables` gives for every component where the tables of its base terms begin in `weights` (single floats);
+    `lead` is how many rows and columns of `cells` lie before the first. A sample that is not a number, or far
+    from any code, sets `status`. Alpha that the source lacks and padding are the peak.
     """
     pixels = job.target.pixel_format
     stored = pixels.stored[array]
     wide = pixels.bytes_per_sample == 2
     per_word, bits = (2, 16) if wide else (4, 8)
-    outputs = {plane.component: (plane, detail) for plane, detail in zip(job.outputs, details, strict=True)}
-    text = "".join(_component(*outputs[c], tables[c]) for c in stored)
-    factor = outputs[stored[0]][0].factor
+    found = dict(zip([plane.component for plane in job.outputs], details, strict=True))
+    made = {c: plane for c, plane in job.all_outputs.items() if c in stored}
+    text = "".join(_component(plane, found.get(c), tables[c], job.scale, lead) for c, plane in made.items())
     text += f"""
 @compute @workgroup_size({WORDS[0]}, {WORDS[1]})
 fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
@@ -103,7 +108,8 @@ fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
 """
     for n, c in enumerate(stored):
         label = f"case {n}" if n + 1 < len(stored) else "default"
-        text += f"            {label} {{ v = made_{c}(y, x); }}\n"
+        value = f"made_{c}(y, x)" if c in made else f"{float(pixels.peak)}"
+        text += f"            {label} {{ v = {value}; }}\n"
     return (
         text
         + f"""        }}
@@ -117,24 +123,32 @@ fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
     }}
     went[me.y * u32(s.pitch / 4) + me.x] = word;
 }}
-// Samples per luma sample of this array: {1 / factor[0]:g} down, {1 / factor[1]:g} across.
 """
     )
 
 
-def _component(plane: OutputPlane, detail: Detail | None, tables: list[int]) -> str:
+def _component(
+    plane: OutputPlane, detail: Detail | None, tables: list[int], scale: int, lead: tuple[int, int]
+) -> str:
     """`made_c(y, x)`: the unrounded code of the component."""
-    text = f"\nfn made_{plane.component}(y: i32, x: i32) -> f32 {{\n"
-    text += _detail(detail) if detail is not None else "    var v = 0.0;\n"
-    text += f"    v += {plane.offset!r};\n"
-    for term, begin in zip(plane.base, tables, strict=True):
+    text = ""
+    if detail is None:
+        begin = "    var v = 0.0;\n"
+    elif detail.down is None:
+        text = _cell(plane.component, detail.channels[0], detail.block, detail.lead, lead)
+        begin = f"    var v = cell_{plane.component}(y, x);\n"
+    else:  # of whole detail, whose cells begin one sample before the picture
+        text = _cell(plane.component, detail.channels[0], (scale, scale), (1, 1), lead)
+        begin = _shrunk(plane)
+    text += f"\nfn made_{plane.component}(y: i32, x: i32) -> f32 {{\n{begin}    v += {plane.offset!r};\n"
+    for term, start in zip(plane.base, tables, strict=True):
         table, (first_y, first_x), (step_y, step_x) = base_table(term)
         phases_y, phases_x, taps_y, taps_x = table.shape
         text += f"""    {{
         let j_y = y / {phases_y};
         let j_x = x / {phases_x};
         let phase = (y - j_y * {phases_y}) * {phases_x} + x - j_x * {phases_x};
-        var n = {begin}u + u32(phase) * {taps_y * taps_x}u;
+        var n = {start}u + u32(phase) * {taps_y * taps_x}u;
         for (var k = 0; k < {taps_y}; k += 1) {{
             for (var l = 0; l < {taps_x}; l += 1) {{
                 let at_y = j_y * {step_y} + {first_y} + k;
@@ -148,16 +162,48 @@ def _component(plane: OutputPlane, detail: Detail | None, tables: list[int]) -> 
     return text + "    return v;\n}\n"
 
 
-def _detail(detail: Detail) -> str:
-    """`v`: the sample's detail, out of its cell."""
-    (lead_y, lead_x), (block_y, block_x) = detail.lead, detail.block
-    return f"""    let cell_y = (y + {lead_y}) / {block_y};
-    let cell_x = (x + {lead_x}) / {block_x};
-    let channel = {detail.channels[0]} + (y + {lead_y} - cell_y * {block_y}) * {block_x}
-        + x + {lead_x} - cell_x * {block_x};
-    let pair = parted(cells[((channel >> 1u) * s.cell_rows + cell_y) * s.cell_columns + cell_x]);
-    var v = select(pair.x, pair.y, (channel & 1) == 1) * UNIT;
+def _cell(
+    component: int, channel: int, block: tuple[int, int], first: tuple[int, int], lead: tuple[int, int]
+) -> str:
+    """`cell_c(y, x)`: detail at that sample of what the cells hold, `block` samples each from `channel` on.
+
+    The picture's own first cell begins `first` samples before the picture, `lead` cells are before it.
+    """
+    ahead_y, ahead_x = (f + n * b for f, n, b in zip(first, lead, block, strict=True))
+    return f"""
+fn cell_{component}(y: i32, x: i32) -> f32 {{
+    let row = (y + {ahead_y}) / {block[0]};
+    let column = (x + {ahead_x}) / {block[1]};
+    let channel = {channel} + (y + {ahead_y} - row * {block[0]}) * {block[1]}
+        + x + {ahead_x} - column * {block[1]};
+    let pair = parted(cells[((channel >> 1u) * s.cell_rows + row) * s.cell_columns + column]);
+    return select(pair.x, pair.y, (channel & 1) == 1) * UNIT;
+}}
 """
+
+
+def _shrunk(plane: OutputPlane) -> str:
+    """`v`: the sample's detail, filtered out of the detail of the whole picture."""
+    rows, columns = ([(k, float(w)) for k, w in sorted(bank.phases[0].items())] for bank in plane.down)
+    down, across = (bank.step for bank in plane.down)
+
+    def table(name: str, values: list[tuple[int, float]]) -> str:
+        weights = ", ".join(str(weight) for _, weight in values)
+        return f"    var {name} = array<f32, {len(values)}>({weights});\n"
+
+    return (
+        "    var v = 0.0;\n"
+        + table("rows", rows)
+        + table("columns", columns)
+        + f"""    for (var k = 0; k < {len(rows)}; k += 1) {{
+        for (var l = 0; l < {len(columns)}; l += 1) {{
+            let at_y = y * {down} + {rows[0][0]} + k;
+            let at_x = x * {across} + {columns[0][0]} + l;
+            v += rows[k] * columns[l] * cell_{plane.component}(at_y, at_x);
+        }}
+    }}
+"""
+    )
 
 
 def _mixed(mix: Mix) -> str:

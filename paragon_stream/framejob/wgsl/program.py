@@ -40,3 +40,5 @@ class WgslProgram:
     outputs: tuple[PlaneLayout, ...]
     macs: int
     """Multiplications of the network for a frame, without halos and GELU."""
+    written: int
+    """Bytes of features and detail that a frame writes, and reads at least once."""

@@ -5,6 +5,8 @@ A map of features is planar by four: `vec4` number k of the pixel (x, y) lies at
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from paragon_stream.framejob import gelu
 from paragon_stream.framejob.wgsl.weights import CHUNK
 
@@ -57,11 +59,11 @@ def head(buffers: list[str], sizes: list[str], *, half: bool, single: bool) -> s
 
 
 WEIGHTS = "<storage, read> weights: array<vec4<f32>>"
-_MATRIX = """
+MATRIX = """
 fn vector(n: u32) -> V4 { return V4(weights[n]); }
 fn matrix(n: u32) -> M4 { return M4(vector(n), vector(n + 1u), vector(n + 2u), vector(n + 3u)); }
 """
-_ENTRY = f"""
+ENTRY = f"""
 @compute @workgroup_size({SIDE}, {SIDE})
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -73,37 +75,84 @@ fn main(
 """
 
 
-def block_text(features: int, *, first: bool, components: int, margin: int, unit: float) -> str:
-    """Behind `head`: x + project(GELU(depthwise(expand(x)))), CHUNK widened channels after the others.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """How a text that makes features of planes reads them: by `sample_c(y, x)` of `source_text`, which gives
+    centred codes on the luma grid."""
 
-    The `first` one makes x of the source's planes: `sample_c(y, x)` give centred codes of the luma grid;
-    `margin` is how far the map that is written goes beyond the picture. The others read the map `came`, which
-    goes one pixel further.
-    """
-    count, side, quads = features // 4, SIDE + 2, CHUNK // 4
-    begin = 2 * count + 9 * components * count if first else 0
-    per_quad = 1 + 4 * count + 1 + 9 + 4 * count
-    text = _MATRIX + f"var<workgroup> x: array<V4, {count * side * side}>;\n"
-    text += f"var<workgroup> w: array<V4, {max(quads * side * side, (side + 2) ** 2 if first else 0)}>;\n"
-    text += _ENTRY
-    if first:
-        wide = side + 2
-        samples = [f"sample_{c}(p.y, p.x)" for c in range(components)] + ["0.0"] * (4 - components)
-        text += f"""
-    for (var i = index; i < {wide * wide}u; i += {SIDE * SIDE}u) {{
-        let p = corner + vec2<i32>(vec2<u32>(i % {wide}u, i / {wide}u)) - {margin + 2};
-        w[i] = V4(vec4<f32>({", ".join(samples)}) / {unit});
+    components: int
+    margin: tuple[int, int]
+    """Rows and columns that the map that is written goes beyond the picture, above and left of it."""
+    unit: float
+    """What codes are divided by."""
+
+    def weights(self, count: int) -> int:
+        """Vectors that conv_in has: bias, slope over the strength, taps."""
+        return 2 * count + 9 * self.components * count
+
+    def tile(self, side: int, *, reach: int) -> str:
+        """Fill `w` with the samples of a tile of side × side, which begins `reach` before the workgroup's."""
+        samples = [f"sample_{c}(p.y, p.x)" for c in range(self.components)] + ["0.0"] * (4 - self.components)
+        rows, columns = (each + reach for each in self.margin)
+        return f"""
+    for (var i = index; i < {side * side}u; i += {SIDE * SIDE}u) {{
+        let p = corner + vec2<i32>(vec2<u32>(i % {side}u, i / {side}u)) - vec2<i32>({columns}, {rows});
+        w[i] = V4(vec4<f32>({", ".join(samples)}) / {self.unit});
     }}
     workgroupBarrier();
-    for (var i = index; i < {side * side}u; i += {SIDE * SIDE}u) {{
-        let at = (i / {side}u) * {wide}u + i % {side}u;
-        for (var k = 0u; k < {count}u; k += 1u) {{
-            var f = vector(k) + F(strength[0]) * vector({count}u + k);
+"""
+
+    def conv_in(self, count: int, side: int) -> str:
+        """`f`: features 4k … 4k + 3 at the place whose first tap is `w[at]`, in a tile of that side."""
+        taps = " ".join(f"f += v.{'xyz'[c]} * vector(n + {c * count}u);" for c in range(self.components))
+        return f"""            var f = vector(k) + F(strength[0]) * vector({count}u + k);
             for (var t = 0u; t < 9u; t += 1u) {{
-                let v = w[at + (t / 3u) * {wide}u + t % 3u];
-                let n = {2 * count}u + t * {components * count}u + k;
-                {" ".join(f"f += v.{'xyz'[c]} * vector(n + {c * count}u);" for c in range(components))}
-            }}
+                let v = w[at + (t / 3u) * {side}u + t % 3u];
+                let n = {2 * count}u + t * {self.components * count}u + k;
+                {taps}
+            }}"""
+
+
+def input_text(features: int, source: Source) -> str:
+    """Behind `head`: conv_in alone."""
+    count, side = features // 4, SIDE + 2
+    return (
+        MATRIX
+        + f"var<workgroup> w: array<V4, {side * side}>;\n"
+        + ENTRY
+        + source.tile(side, reach=1)
+        + f"""
+    if (place.x < s.columns && place.y < s.rows) {{
+        let at = me.y * {side}u + me.x;
+        for (var k = 0u; k < {count}u; k += 1u) {{
+{source.conv_in(count, side)}
+            went[(i32(k) * s.rows + place.y) * s.columns + place.x] = packed(f);
+        }}
+    }}
+}}
+"""
+    )
+
+
+def block_text(features: int, *, source: Source | None = None) -> str:
+    """Behind `head`: x + project(GELU(depthwise(expand(x)))), CHUNK widened channels after the others.
+
+    With a `source` x is made of its planes, else it is the map `came`, which goes one pixel further than the
+    map that is written.
+    """
+    count, side, quads = features // 4, SIDE + 2, CHUNK // 4
+    begin = source.weights(count) if source else 0
+    per_quad = 1 + 4 * count + 1 + 9 + 4 * count
+    text = MATRIX + f"var<workgroup> x: array<V4, {count * side * side}>;\n"
+    text += f"var<workgroup> w: array<V4, {max(quads * side * side, (side + 2) ** 2 if source else 0)}>;\n"
+    text += ENTRY
+    if source:
+        text += source.tile(side + 2, reach=2)
+        text += f"""
+    for (var i = index; i < {side * side}u; i += {SIDE * SIDE}u) {{
+        let at = (i / {side}u) * {side + 2}u + i % {side}u;
+        for (var k = 0u; k < {count}u; k += 1u) {{
+{source.conv_in(count, side + 2)}
             x[k * {side * side}u + i] = f;
         }}
     }}
@@ -150,10 +199,12 @@ def block_text(features: int, *, first: bool, components: int, margin: int, unit
 """
     for k in range(count):
         text += f"            y{k} += matrix(n + {10 + 4 * k}u) * g;\n"
-    text += """        }
-        workgroupBarrier();
-    }
-    if (place.x < s.columns && place.y < s.rows) {
+    return text + "        }\n        workgroupBarrier();\n    }\n" + stored(count)
+
+
+def stored(count: int) -> str:
+    """The end of an entry point: y0, y1 … to the map `went`."""
+    text = """    if (place.x < s.columns && place.y < s.rows) {
         let at = place.y * s.columns + place.x;
 """
     for k in range(count):
@@ -170,7 +221,7 @@ def conv_text(features: int, outputs: int, taps: tuple[int, int], *, cells: bool
     rows, columns = taps
     high, wide = SIDE + rows - 1, SIDE + columns - 1
     size, quads = high * wide, outputs // 4
-    text = _MATRIX + f"var<workgroup> x: array<V4, {4 * size}>;\n" + _ENTRY
+    text = MATRIX + f"var<workgroup> x: array<V4, {4 * size}>;\n" + ENTRY
     text += f"""
     let came_columns = s.columns + {columns - 1};
     let came_rows = s.rows + {rows - 1};
@@ -197,17 +248,14 @@ def conv_text(features: int, outputs: int, taps: tuple[int, int], *, cells: bool
 """
     for o in range(quads):
         text += f"                y{o} += matrix(n + {4 * o}u) * v;\n"
-    text += """            }
-        }
-    }
-    if (place.x < s.columns && place.y < s.rows) {
+    text += "            }\n        }\n    }\n"
+    if not cells:
+        return text + stored(quads)
+    text += """    if (place.x < s.columns && place.y < s.rows) {
         let at = place.y * s.columns + place.x;
 """
     for o in range(quads):
-        if cells:
-            text += f"        let z{o} = vec4<f32>(y{o}) / UNIT;\n"
-            for n, pair in enumerate(("xy", "zw")):
-                text += f"        went[{2 * o + n} * s.columns * s.rows + at] = paired(z{o}.{pair});\n"
-        else:
-            text += f"        went[{o} * s.columns * s.rows + at] = packed(y{o});\n"
+        text += f"        let z{o} = vec4<f32>(y{o}) / UNIT;\n"
+        for n, pair in enumerate(("xy", "zw")):
+            text += f"        went[{2 * o + n} * s.columns * s.rows + at] = paired(z{o}.{pair});\n"
     return text + "    }\n}\n"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.framejob.components import BaseTerm
 from paragon_stream.framejob.conv import Conv, Doubles, double
-from paragon_stream.framejob.fold import RealtimeBlock
+from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.taps import FilterBank
 
@@ -38,10 +38,47 @@ def block_weights(block: RealtimeBlock) -> bytes:
                 block.expand.bias[rows],
                 *(matrix(expand[rows, k : k + 4]) for k in range(0, expand.shape[1], 4)),
                 block.depthwise.bias[rows],
-                double(block.depthwise.weight[rows, 0]).transpose(1, 2, 0),
+                _depthwise(block.depthwise, rows),
                 *(matrix(project[k : k + 4, rows]) for k in range(0, len(project), 4)),
             ]
     return _bytes(*parts)
+
+
+def mix_weights(block: StreamBlock) -> bytes:
+    """The last bias, and for every four features: biases and taps of near and far, their matrices."""
+    near, far = (double(each.weight[:, :, 0, 0]) for each in (block.from_near, block.from_far))
+    parts: list[NDArray[np.floating]] = [block.from_near.bias + block.from_far.bias]
+    for c in range(0, near.shape[1], 4):
+        rows = slice(c, c + 4)
+        parts += [
+            *(each.bias[rows] for each in (block.near, block.far)),
+            *(_depthwise(each, rows) for each in (block.near, block.far)),
+            *(matrix(each[k : k + 4, rows]) for each in (near, far) for k in range(0, len(near), 4)),
+        ]
+    return _bytes(*parts)
+
+
+def gate_weights(block: StreamBlock) -> bytes:
+    """The last bias, and for every four widened channels: biases and matrices of both halves of expand,
+    biases and taps of both of the gate, the matrices of project."""
+    project = double(block.project.weight[:, :, 0, 0])
+    expand = [double(each.weight[:, :, 0, 0]) for each in block.expand]
+    parts: list[NDArray[np.floating]] = [block.project.bias]
+    for c in range(0, project.shape[1], 4):
+        rows = slice(c, c + 4)
+        parts += [
+            *(each.bias[rows] for each in block.expand),
+            *(matrix(each[rows, k : k + 4]) for each in expand for k in range(0, each.shape[1], 4)),
+            *(each.bias[rows] for each in block.gate),
+            *(_depthwise(each, rows) for each in block.gate),
+            *(matrix(project[k : k + 4, rows]) for k in range(0, len(project), 4)),
+        ]
+    return _bytes(*parts)
+
+
+def _depthwise(conv: Conv, channels: slice) -> Doubles:
+    """The nine taps of four channels."""
+    return double(conv.weight[channels, 0]).transpose(1, 2, 0)
 
 
 def conv_weights(conv: Conv) -> bytes:

@@ -63,7 +63,7 @@ class DeviceSession:
         """
         self.job = job
         self.in_flight = in_flight
-        self.device = str(device.info)
+        self.device, self.label = str(device.info), device.info.label
         self.ordinal = device.info.ordinal
         self.takes_pictures = device.info.is_cuda
         self.reruns = 0

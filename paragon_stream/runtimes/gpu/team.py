@@ -15,6 +15,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 
@@ -80,7 +81,10 @@ class DeviceTeam:
         self._closed = False
         self._lock = threading.Lock()
         for session in sessions:
-            session.time()
+            try:
+                session.time()
+            except EngineError as error:
+                logger.info("%s: its pace is measured once, by the host: %s", session.device, error)
         _compare(sessions)
 
     @property
@@ -121,7 +125,7 @@ class DeviceTeam:
     def trace(self, trace: Trace) -> None:
         """See `DeviceBound`; the tracks are called by their GPUs."""
         for member in self._members:
-            member.session.trace(trace, prefix=f"cuda:{member.session.ordinal} ")
+            member.session.trace(trace, prefix=f"{member.session.label} ")
 
     def close(self) -> None:
         with self._lock:
@@ -154,7 +158,7 @@ class DeviceTeam:
     def _lose(self, member: _Member, frame: _Frame, error: EngineError) -> None:
         if member.lost_at is None:
             member.lost_at = frame.number
-            rest = ", ".join(f"cuda:{each.session.ordinal}" for each in self._working)
+            rest = ", ".join(each.session.label for each in self._working)
             logger.warning(
                 "%s failed at frame %d (%s); it gets no more frames%s",
                 member.session.device,
@@ -199,6 +203,10 @@ def _compare(sessions: Sequence[DeviceSession]) -> None:
     for session in sessions:
         outputs = allocate_planes(session.job.target)
         session.run(inputs, outputs, 0.5).wait()
+        if not session.pace:  # nothing on the GPU times it
+            begin = perf_counter()
+            session.run(inputs, outputs, 0.5).wait()
+            session.pace = perf_counter() - begin
         results.append(outputs)
     for session, result in zip(sessions[1:], results[1:], strict=True):
         pairs = zip(result, results[0], strict=True)

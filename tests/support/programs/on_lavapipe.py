@@ -5,21 +5,26 @@ A process of its own: the driver is chosen by the environment, and a mistake in 
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
 import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.device import webgpu
 from paragon_stream.device.interface import DevicePlane
-from paragon_stream.device.webgpu_adapters import adapters
+from paragon_stream.device.webgpu_adapters import AdapterInfo, adapters
 from paragon_stream.errors import DeviceMemoryError, EngineError, ParagonError
 from paragon_stream.frame import (
     ChromaLocation,
@@ -31,7 +36,8 @@ from paragon_stream.frame import (
     pixel_format,
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
-from paragon_stream.runtimes import Plane, Precision, Session, SessionOptions, runtime
+from paragon_stream.media.ffmpeg.planes import copy_from_frame
+from paragon_stream.runtimes import Plane, Precision, Session, SessionOptions, registry, runtime
 
 STRENGTH = 0.4
 
@@ -50,7 +56,9 @@ def picture(format: FrameFormat, seed: int = 0) -> tuple[Plane, ...]:
     return tuple(planes)
 
 
-def make_job(name: str, scale: int, pixels: str, size: str, target: str = "") -> FrameJob:
+def make_job(
+    name: str, scale: int, pixels: str, size: str, target: str = "", *, temporal: bool = False
+) -> FrameJob:
     width, height = map(int, size.split("x"))
     layout = pixel_format(pixels)
     rgb = layout.family is Family.RGB
@@ -60,8 +68,10 @@ def make_job(name: str, scale: int, pixels: str, size: str, target: str = "") ->
         chroma_location=ChromaLocation.LEFT,
     )
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
-    weights = load_weights(name, variant="realtime", scale=scale)
-    return build_job(weights, source, pixel_format=pixel_format(target) if target else None)
+    name, _, variant = name.partition("/")
+    weights = load_weights(name, variant=variant or "realtime", scale=scale)
+    wanted = pixel_format(target) if target else None
+    return build_job(weights, source, pixel_format=wanted, temporal=temporal)
 
 
 def compiled(job: FrameJob, engine: str = "webgpu", precision: str = "auto") -> Session:
@@ -74,14 +84,35 @@ def output(session: Session, inputs: tuple[Plane, ...]) -> tuple[NDArray[Any], .
     return outputs
 
 
+def real_picture(path: str, format: FrameFormat) -> tuple[Plane, ...]:
+    """The sixth frame of a file, in the size and pixel format of `format`."""
+    with av.open(path) as container:
+        frame = next(itertools.islice(container.decode(video=0), 5, None))
+    frame = frame.reformat(format.width, format.height, format.pixel_format.name, interpolation="AREA")
+    planes = allocate_planes(format)
+    copy_from_frame(frame, planes)
+    return planes
+
+
 def compare(*cases: str) -> list[dict[str, Any]]:
-    """Each case is NAME,SCALE,PIXELS,SIZE,PRECISION[,TARGET]: worst code, dB of the worst plane."""
+    """Each case is NAME[/VARIANT],SCALE,PIXELS,SIZE,PRECISION[,TARGET]: worst code, dB of the worst plane."""
+    return _compared(cases, picture)
+
+
+def real(path: str, *cases: str) -> list[dict[str, Any]]:
+    """`compare` on a frame of the file `path`."""
+    return _compared(cases, partial(real_picture, path))
+
+
+def _compared(
+    cases: Sequence[str], make_picture: Callable[[FrameFormat], tuple[Plane, ...]]
+) -> list[dict[str, Any]]:
     found = []
     for case in cases:
         name, scale, pixels, size, precision, *target = case.split(",")
         job = make_job(name, int(scale), pixels, size, *target)
         ours, reference = compiled(job, precision=precision), compiled(job, "openvino", "fp32")
-        inputs = picture(job.source)
+        inputs = make_picture(job.source)
         unit = 2.0 ** (job.target.pixel_format.depth - 8 + job.target.pixel_format.shift)
         errors = [
             (a.astype(float) - b) / unit
@@ -145,6 +176,48 @@ def lost() -> dict[str, Any]:
     return {"messages": messages}
 
 
+def auto() -> dict[str, Any]:
+    """What `auto` does where lavapipe passes for an integrated GPU and there is none for CUDA."""
+    said: list[str] = []
+    AdapterInfo.is_hardware = True  # type: ignore[assignment,method-assign]
+    registry.find_gpus = lambda: ([], "no driver")
+    logging.disable(logging.NOTSET)
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("paragon_stream.runtimes")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    engines = []
+    for temporal in (False, True):
+        job = make_job("video", 2, "yuv420p", "64x48", temporal=temporal)
+        session = runtime("auto").compile(job, SessionOptions())
+        engines.append(session.engine)
+        session.close()
+    return {"engines": engines, "said": said}
+
+
+def team() -> dict[str, Any]:
+    """Two GPUs on one stream, one of which goes away in the middle."""
+    job = make_job("video", 2, "yuv420p", "48x32")
+    frames = [picture(job.source, seed) for seed in range(10)]
+    single = compiled(job)
+    alone = [output(single, each) for each in frames]
+    single.close()
+    session = runtime("webgpu").compile(job, SessionOptions(device="gpu:0,gpu:1"))
+    rounds = []
+    for round_ in range(2):
+        outputs = [allocate_planes(job.target) for _ in frames]
+        waiting = [session.run(a, b, STRENGTH) for a, b in zip(frames, outputs, strict=True)]
+        for each in waiting:
+            each.wait()
+        same = [all(map(np.array_equal, one, other)) for one, other in zip(alone, outputs, strict=True)]
+        rounds.append({"same": all(same), "device": session.device})
+        if not round_:
+            session._members[1].session._device._device.destroy()  # type: ignore[attr-defined]
+    session.close()
+    return {"session": type(session).__name__, "rounds": rounds}
+
+
 def tiles() -> dict[str, Any]:
     """Bindings too small for the frame: tiles, and nearly the same picture."""
     job = make_job("video", 2, "yuv420p", "192x160")
@@ -186,7 +259,7 @@ def device() -> dict[str, Any]:
         "too large": lambda: gpu.allocate(1 << 40),
         "no memory": lambda: gpu.clear(12345, 4, stream),
         "graph": lambda: gpu.begin_capture(stream),
-        "timed": lambda: gpu.event(timed=True),
+        "not timed": lambda: gpu.elapsed(event, event),
         "bad text": lambda: gpu.load(b"fn main( {"),
         "no such GPU": lambda: webgpu.WebGpuDevice(99),
     }.items():
@@ -194,6 +267,13 @@ def device() -> dict[str, Any]:
             attempt()
         except EngineError as error:
             refused[name] = f"{type(error).__name__}: {error}"
+    begin, end = gpu.event(timed=True), gpu.event(timed=True)
+    gpu.record(begin, stream)
+    gpu.synchronize(begin)  # what is recorded is not submitted before
+    time.sleep(0.05)
+    gpu.record(end, stream)
+    seconds = gpu.elapsed(begin, end)
+    refused |= _given_back(gpu)
     gpu.close()
     gpu.close()
     try:
@@ -201,7 +281,41 @@ def device() -> dict[str, Any]:
     except EngineError as error:
         refused["closed"] = str(error)
     threads = [type(each).__name__ for each in threading.enumerate()]
-    return {"back": back, "refused": refused, "threads": threads, "adapters": [*map(str, adapters())]}
+    return {
+        "back": back,
+        "refused": refused,
+        "seconds": seconds,
+        "threads": threads,
+        "adapters": [*map(str, adapters())],
+    }
+
+
+def _given_back(gpu: webgpu.WebGpuDevice) -> dict[str, str]:
+    """Memory is given back while work on it is queued, and afterwards work on it is asked for again."""
+    stream, event = gpu.stream("two"), gpu.event()
+    kernel = gpu.kernel(
+        gpu.load(
+            b"@group(0) @binding(0) var<storage, read_write> went: array<u32>;\n"
+            b"@compute @workgroup_size(1) fn main() { went[0] = 7u; }"
+        ),
+        "main",
+    )
+    memory = gpu.allocate(16)
+
+    def launch() -> None:
+        gpu.launch(
+            kernel, grid=(1, 1, 1), block=(1, 1, 1), shared_bytes=0, arguments=[memory.handle], stream=stream
+        )
+
+    launch()
+    gpu.release(memory)
+    gpu.record(event, stream)
+    gpu.synchronize(event)
+    try:
+        launch()
+    except EngineError as error:
+        return {"given back": str(error)}
+    return {}
 
 
 def leak(frames: str, size: str) -> dict[str, Any]:
@@ -224,5 +338,5 @@ def leak(frames: str, size: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    tasks = {each.__name__: each for each in (compare, several, lost, tiles, device, leak)}
+    tasks = {each.__name__: each for each in (compare, real, several, lost, auto, team, tiles, device, leak)}
     print(json.dumps(tasks[sys.argv[1]](*sys.argv[2:])))
