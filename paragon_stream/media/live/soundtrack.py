@@ -16,7 +16,7 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.connection import Connection
 from paragon_stream.media.live.soundqueue import SoundQueue
-from paragon_stream.media.output.adts import AdtsFilter, config_of, has_adts
+from paragon_stream.media.output.aac.adts import AdtsFilter, config_of, has_adts
 from paragon_stream.media.output.audio import AudioConverter, SoundCoding
 from paragon_stream.media.output.trial_muxing import add_copy, refusal
 

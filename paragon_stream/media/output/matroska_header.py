@@ -12,7 +12,7 @@ from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import Action
 from paragon_stream.media.output.tags import is_stale
 from paragon_stream.media.output.timecode import tags_of_part
-from paragon_stream.media.output.wave_format import CODEC_ID, channels_and_bits
+from paragon_stream.media.output.windows_codec import WindowsCodec
 
 
 def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
@@ -48,7 +48,7 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
                 change.tracks[number] = TrackChange(language=stream.language_tag, size=size)
         elif actions.get(index) in (Action.COPY, Action.CONVERT):
             enabled = index not in tracks or tracks[index].enabled
-            number = _add(change, stream, enabled=enabled, wave=plans[index].wave)
+            number = _add(change, stream, enabled=enabled, windows=plans[index].windows)
         elif actions.get(index) is Action.ATTACH:
             if index in files:
                 change.source_attachments[files[index]] = change.attachments
@@ -61,7 +61,7 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
     for file in plan.added:
         for added in file.streams:
             if added.action in (Action.COPY, Action.CONVERT):
-                _add(change, added.stream, wave=added.wave)
+                _add(change, added.stream, windows=added.windows)
     return change
 
 
@@ -74,12 +74,19 @@ def file_tags_of(plan: OutputPlan, change: HeaderChange | None) -> dict[str, str
     return others | ({"title": change.source.title} if change.source.title else {})
 
 
-def _add(change: HeaderChange, stream: StreamInfo, *, enabled: bool = True, wave: bytes = b"") -> int:
+def _add(
+    change: HeaderChange, stream: StreamInfo, *, enabled: bool = True, windows: WindowsCodec | None = None
+) -> int:
     number = len(change.tracks)
     changed = TrackChange(language=stream.language_tag, enabled=enabled)
-    if wave:
-        channels, bits = channels_and_bits(wave)
-        changed = replace(changed, codec_id=CODEC_ID, codec_private=wave, channels=channels, bits=bits)
+    if windows is not None:
+        changed = replace(
+            changed,
+            codec_id=windows.codec_id,
+            codec_private=windows.private,
+            channels=windows.channels,
+            bits=windows.bits,
+        )
     change.tracks[number] = changed
     return number
 

@@ -27,7 +27,8 @@ from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import has_index, open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
-from paragon_stream.media.output.adts import AdtsFilter, audio_config, has_adts
+from paragon_stream.media.output.aac.adts import AdtsFilter, audio_config, has_adts
+from paragon_stream.media.output.aac.latm import LatmFilter
 from paragon_stream.media.output.attachments import Attachments
 from paragon_stream.media.output.audio import AudioConverter
 from paragon_stream.media.output.packet_trim import PacketTrimmer
@@ -66,8 +67,8 @@ class _Route:
     """Up to where the source has been read, seconds."""
     step: int = 0
     """The least distance of two decode times that the muxer accepts, ticks."""
-    strip: AdtsFilter | None = None
-    """For AAC with headers that the container does not want."""
+    strip: AdtsFilter | LatmFilter | None = None
+    """For AAC with headers or framing that the container does not want."""
     last_dts: int | None = None
     repaired: int = 0
     failed: int = 0
@@ -135,7 +136,7 @@ class Remuxer:
             self._attachments.attach(template, out)
             return
         if plan.action is Action.COPY:
-            target = add_copy(out, template, plan.wave)
+            target = add_copy(out, template, plan.windows, plan.aac)
             converter: AudioConverter | TextConverter | None = None
         elif plan.action is Action.CONVERT:
             target = out.add_stream(plan.codec, options=plan.sound.options if plan.sound else None)
@@ -154,8 +155,8 @@ class Remuxer:
         for name in plan.stream.dispositions:
             flags |= Disposition[name]
         target.disposition = cover or flags  # MP4 knows covers by that one flag alone
-        strip = None
-        if plan.action is Action.COPY and has_adts(template) and container.name != "ts":
+        strip: AdtsFilter | LatmFilter | None = LatmFilter(plan.aac.config) if plan.aac else None
+        if strip is None and plan.action is Action.COPY and has_adts(template) and container.name != "ts":
             strip = AdtsFilter(template)
             target.codec_context.extradata = audio_config(Path(self._source.name), index, self._probing)
         dense = template.type in ("audio", "video") and not cover

@@ -17,16 +17,18 @@ from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.tracks import added_streams, unwanted
+from paragon_stream.media.output.aac.latm import BareAac, bare_aac_of
 from paragon_stream.media.output.audio import SoundCoding, lossless_coding, parse_bit_rate, wanted_coding
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
 from paragon_stream.media.output.timecode import tags_of_part
 from paragon_stream.media.output.trial_muxing import first_packets, refusal
-from paragon_stream.media.output.wave_format import wave_format
+from paragon_stream.media.output.windows_codec import WindowsCodec, windows_codec
 from paragon_stream.options.output import TrackOptions
 
 TIMECODE_TRACK = "it holds the timecode"
+_UNFRAMED = "without the framing of broadcasts (LATM)"
 TIMECODE_MUXERS = ("mp4", "mov", "matroska", "webm")
 _CLOCK_FROM_ANYWHERE = ("mpegts", "mpeg", "flv", "asf")
 """Sources whose first timestamp is wherever the recording began: the output begins at 0 instead."""
@@ -56,8 +58,10 @@ class StreamPlan:
     loss: bool = False
     sound: SoundCoding | None = None
     """How sound is encoded that is converted."""
-    wave: bytes = b""
-    """See `wave_format`: for sound that is copied under Windows' name of its codec."""
+    windows: WindowsCodec | None = None
+    """For what is copied under Windows' name of its codec."""
+    aac: BareAac | None = None
+    """For AAC that is taken out of LATM."""
 
     def __str__(self) -> str:
         to = f" to {self.codec}" if self.action is Action.CONVERT else ""
@@ -127,7 +131,9 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
                 )
                 plans.append(StreamPlan(stream=stream, action=action, reason=reason))
             else:
-                plans.append(_fate(stream, template, samples.get(stream.index), container, options))
+                plans.append(
+                    _fate(stream, template, samples.get(stream.index), container, options, info.probing)
+                )
         chapters = chapter_list(source, info.matroska) if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
@@ -157,7 +163,9 @@ def _added(path: Path, info: MediaInfo, container: Container, options: TrackOpti
     with open_source(path, probing) as source:
         samples = first_packets(source, late=bool(probing.size))
         plans = tuple(
-            _fate(stream, source.streams[stream.index], samples.get(stream.index), container, options)
+            _fate(
+                stream, source.streams[stream.index], samples.get(stream.index), container, options, probing
+            )
             for stream in streams
         )
         begin = Fraction(source.start_time or 0, 1_000_000)
@@ -173,7 +181,12 @@ def _added(path: Path, info: MediaInfo, container: Container, options: TrackOpti
 
 
 def _fate(
-    stream: StreamInfo, template: Any, sample: bytes | None, container: Container, options: TrackOptions
+    stream: StreamInfo,
+    template: Any,
+    sample: bytes | None,
+    container: Container,
+    options: TrackOptions,
+    probing: Probing,
 ) -> StreamPlan:
     if stream.kind is StreamKind.ATTACHMENT:
         if container.attachments:
@@ -194,8 +207,11 @@ def _fate(
     why_not = refusal(container, template, sample)
     if why_not is None:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
-    if container.muxer == "matroska" and (wave := wave_format(template)):
-        return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec, wave=wave)
+    if container.muxer == "matroska" and (windows := windows_codec(template)):
+        return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec, windows=windows)
+    aac = bare_aac_of(Path(template.container.name), stream.index, probing)
+    if aac is not None and refusal(container, aac.template(), None) is None:
+        return StreamPlan(stream=stream, action=Action.COPY, codec="aac", reason=_UNFRAMED, aac=aac)
     if stream.kind is StreamKind.SUBTITLE and stream.codec in TEXT_CODECS and container.text_codec:
         plain = stream.codec in PLAIN_CODECS
         return StreamPlan(

@@ -14,18 +14,21 @@ from paragon_stream.media.encode.encoders import EncoderJob, configure
 from paragon_stream.media.facts.containers import Container, Tags
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
-from paragon_stream.media.output.adts import has_adts
-from paragon_stream.media.output.wave_format import CARRIER
+from paragon_stream.media.output.aac.adts import has_adts
+from paragon_stream.media.output.aac.latm import BareAac
+from paragon_stream.media.output.windows_codec import WindowsCodec
 
 logger = logging.getLogger(__name__)
 
 
-def add_copy(out: Any, template: Any, wave: bytes = b"") -> Any:
-    """Add a stream to `out` for packets copied from `template`; see `wave_format` for `wave`."""
-    if wave:
-        carrier = out.add_mux_stream(CARRIER, rate=template.codec_context.sample_rate)
-        carrier.time_base = template.time_base
-        return carrier
+def add_copy(out: Any, template: Any, windows: WindowsCodec | None = None, aac: BareAac | None = None) -> Any:
+    """Add a stream to `out` for packets copied from `template`, by its codec's name `windows`, or `aac`."""
+    if windows is not None:
+        return windows.add(out, template)
+    if aac is not None:
+        stream = out.add_stream_from_template(aac.template(), opaque=True)
+        stream.codec_context.extradata = aac.config.audio
+        return stream
     stream = out.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
     if template.type == "audio" and context.layout.name in _LAYOUTS:
