@@ -1,13 +1,15 @@
 """What a render in chunks costs beside one process's render, and what that means for many machines.
 
-    scripts/python --dev benchmarks/cluster.py [size_x264 | size_x265 | efficiency | parts | model]...
+    scripts/python --dev benchmarks/cluster.py [size_x264 | size_x265 | efficiency | efficiency_2min | parts
+        | model]...
 
 The source is examples/sample.mkv at 320x180, played there and back for one or two minutes; the network is
 realtime ×2. Results go to benchmarks/results/cluster_<what>.json. CPU times count all threads, with Ray those
 of all processes of its nodes.
 
 - size_x264, size_x265: the file of chunks of 30 s, and of 8 s, against one encoder's, at default settings.
-- efficiency: two Ray nodes of one CPU each against one process with two engine threads.
+- efficiency, efficiency_2min: two Ray nodes of one CPU each against one process with two engine threads, on
+  one minute and on two.
 - parts: a chunk's cost as a line over its frames; the start of a session, of Ray and of a worker; the plan;
   the join.
 - model: the time of a two-hour film on 1 to 256 nodes, computed from `parts` and what is assumed of nodes.
@@ -129,11 +131,11 @@ class TreeTime:
         return self.look() - self._before
 
 
-def efficiency(folder: Path) -> dict[str, Any]:
-    source = make_source(folder / "source.mkv", SECONDS / 2)
+def efficiency(folder: Path, *, seconds: float, repeats: int) -> dict[str, Any]:
+    source = make_source(folder / "source.mkv", seconds)
     rounds: list[dict[str, float]] = []
     with nodes(2) as address:
-        for number in range(2):
+        for number in range(repeats):
             time_one = TreeTime()
             one = upscale(source, folder / f"one{number}.mkv", threads=2, **SURE)
             cpu_one = time_one.seconds
@@ -283,7 +285,8 @@ def main() -> None:
     tasks: dict[str, Callable[[Path], dict[str, Any]]] = {
         "size_x264": partial(size, codec="libx264"),
         "size_x265": partial(size, codec="libx265"),
-        "efficiency": efficiency,
+        "efficiency": partial(efficiency, seconds=SECONDS / 2, repeats=2),
+        "efficiency_2min": partial(efficiency, seconds=SECONDS, repeats=1),
         "parts": parts,
         "model": model,
     }

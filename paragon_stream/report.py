@@ -108,6 +108,8 @@ class ChunkReport:
     """How often it was begun."""
     from_start: str
     """Why the source was read from its beginning for it; "" where it was not."""
+    fetched_bytes: int = 0
+    """How much of the source was brought to that machine for it; 0 where the machine sees the source."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,6 +111,7 @@ def join_chunks(
                 opening_seconds=record.opening_seconds,
                 tries=(tries or {}).get(record.number, 1),
                 from_start=record.from_start,
+                fetched_bytes=record.fetched_bytes,
             )
             for record in records
         ),

@@ -47,6 +47,9 @@ class ChunkRecord:
     """The name of the machine."""
     from_start: str = ""
     """Why the file was read from its beginning; "" where it was not."""
+    fetched_bytes: int = 0
+    """Of the source, on a machine that does not see it: what was brought there for this chunk, and for the
+    start of the session before it."""
     opening_seconds: float = 0.0
     """Time of the session's start, for the first chunk of a process."""
     wall_seconds: float

@@ -15,7 +15,6 @@ from paragon_stream.chunks.record import ChunkRecord
 from paragon_stream.cluster.connection import Connection
 from paragon_stream.cluster.schedule import Attempt, Schedule
 from paragon_stream.cluster.seats import Hall, Node, Room, Seat, nodes_of, room_on
-from paragon_stream.cluster.source_copy import BlockServer
 from paragon_stream.cluster.worker import Order, Outcome
 from paragon_stream.errors import EngineError
 from paragon_stream.render.progress import OnProgress, RenderProgress
@@ -51,8 +50,6 @@ class Driver:
         self._connection, self._ray = connection, connection.ray
         self._plan, self._folder = plan, folder
         self._warnings, self._on_progress = warnings, on_progress
-        self._weights = weights
-        self._token = f".token-{secrets.token_hex(8)}"
         records = {chunk.number: folder.record(chunk.number) for chunk in plan.chunks}
         self._bytes = sum(record.bytes for record in records.values() if record is not None)
         self.schedule = Schedule(
@@ -68,6 +65,19 @@ class Driver:
         self._reasons: dict[int, str] = {}
         """Why a chunk failed last."""
         self._history: deque[tuple[float, dict[str, int]]] = deque()
+        request = plan.request
+        source = Path(request.source)
+        order: Order = {
+            "plan": plan.to_json(),
+            "token": (f".token-{secrets.token_hex(8)}", secrets.token_hex(16)),
+            "weights": weights,
+            "source_bytes": source.stat().st_size if source.is_file() else 0,
+            "threads": None,
+            "device": None,
+        }
+        self._hall = Hall(
+            ray=self._ray, order=order, source=source, engine=request.engine, device=request.device
+        )
         self._alone_since: float | None = None
         self._looked = 0.0
 
@@ -76,19 +86,12 @@ class Driver:
         chunks that are done stay."""
         if self.schedule.finished:
             return
-        token = self._folder.path / self._token
-        content = secrets.token_hex(16)
+        name, content = self._hall.order["token"]
+        token = self._folder.path / name
         token.write_text(content, encoding="utf-8")
-        order: Order = {
-            "plan": self._plan.to_json(),
-            "token": (token.name, content),
-            "weights": self._weights,
-            "threads": None,
-        }
-        hall = Hall(ray=self._ray, order=order, server=self._server())
         try:
             while not self.schedule.finished:
-                self._look(hall)
+                self._look()
                 self._hand_out()
                 self._receive()
                 self._stop_superfluous()
@@ -101,19 +104,7 @@ class Driver:
 
     # ------------------------------------------------------------------------------ machines
 
-    def _server(self) -> Any:
-        here = self._ray.get_runtime_context().get_node_id()
-        strategies = self._ray.util.scheduling_strategies
-        return (
-            self._ray.remote(BlockServer)
-            .options(
-                num_cpus=0,
-                scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(here, soft=False),
-            )
-            .remote(str(self._plan.request.source))
-        )
-
-    def _look(self, hall: Hall) -> None:
+    def _look(self) -> None:
         """See which machines there are, give the new ones workers, ask all how far they are."""
         now = time.monotonic()
         if now - self._looked < _LOOK:
@@ -131,7 +122,7 @@ class Driver:
                 self._refuse(node, why, meant=not node.cpus)  # heads often get no CPUs
             have = sum(seat.node.id == node.id for seat in self._seats.values())
             for _ in range(min(room.workers, left) - have):
-                self._open(hall, node, room)
+                self._open(node, room)
         for seat in self._seats.values():
             if seat.number is not None and seat.asked is None:
                 seat.asked = self._aside(seat, "done")
@@ -139,8 +130,8 @@ class Driver:
         self._check_alone(nodes, now)
         self._report(now)
 
-    def _open(self, hall: Hall, node: Node, room: Room) -> None:
-        seat = hall.seat(node, room)
+    def _open(self, node: Node, room: Room) -> None:
+        seat = self._hall.seat(node, room)
         self._seats[seat.id] = seat
         self._calls[seat.actor.open.remote()] = "open", seat
 
@@ -218,6 +209,9 @@ class Driver:
             self._drop(seat)
             if seat.node.id not in self._refused:
                 self._refuse(seat.node, outcome["error"])
+            return
+        if outcome["wants_source"]:
+            self._calls[seat.actor.open.remote(self._hall.server)] = "open", seat
             return
         seat.ready = True
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from paragon_stream.cluster.source_pieces import BlockServer
 from paragon_stream.cluster.worker import ChunkWorker, Order
 from paragon_stream.runtimes import CPU_ENGINES
 
@@ -72,24 +75,51 @@ def nodes_of(ray: Any) -> list[Node]:
 def room_on(node: Node, engine: str, threads: int | None, *, local: bool) -> Room:
     """How `node` is shared among workers of `engine`.
 
-    Engines for GPUs, and `auto` where there is one, get a GPU each. Others get `threads` CPUs each, by
-    default one on a `local` cluster and otherwise up to THREADS.
+    Engines for GPUs, and `auto` where there is one, get a GPU each, and at least one CPU.
+    Others get `threads` CPUs each, by default one on a `local` cluster and otherwise up to THREADS.
     """
     if engine in _GPU_ENGINES or (engine not in CPU_ENGINES and node.gpus):
-        workers = node.gpus
+        workers = min(node.gpus, node.cpus)
         return Room(workers=workers, cpus=max(1, node.cpus // max(workers, 1)), gpus=1)
     cpus = threads or (1 if local else max(1, min(THREADS, node.cpus)))
     return Room(workers=node.cpus // cpus, cpus=cpus, gpus=0)
 
 
+def device_on(room: Room, engine: str, device: str | None) -> str | None:
+    """What a worker's engine runs on; None is what the render asks for, `device`.
+
+    A worker sees the GPU that Ray gave it alone, as the first one. One that got none leaves those of its
+    machine to others.
+    """
+    if room.gpus:
+        return "cuda:0" if device is not None and device.startswith("cuda") else None
+    return "cpu" if engine == "auto" and device is None else None
+
+
 @dataclass(kw_only=True)
 class Hall:
-    """Makes seats. `server` is the actor that hands out the source."""
+    """Makes seats, for renders of `source`."""
 
     ray: Any
     order: Order
-    server: Any
+    source: Path
+    engine: str
+    device: str | None
     made: int = field(default=0, init=False)
+
+    @cached_property
+    def server(self) -> Any:
+        """The actor that hands out the source, on this machine; made when a machine asks for it."""
+        here = self.ray.get_runtime_context().get_node_id()
+        strategies = self.ray.util.scheduling_strategies
+        return (
+            self.ray.remote(BlockServer)
+            .options(
+                num_cpus=0,
+                scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(here, soft=False),
+            )
+            .remote(str(self.source))
+        )
 
     def seat(self, node: Node, room: Room) -> Seat:
         """A worker on `node`; nothing of it has begun yet."""
@@ -102,7 +132,10 @@ class Hall:
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(node.id, soft=False),
-        ).remote(node.name, {**self.order, "threads": room.cpus}, self.server)
+        ).remote(
+            node.name,
+            {**self.order, "threads": room.cpus, "device": device_on(room, self.engine, self.device)},
+        )
         return Seat(id=self.made, node=node, actor=actor)
 
 

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
@@ -17,8 +18,9 @@ from typing import Any, TypedDict
 from paragon_stream.chunks.folder import ChunkFolder
 from paragon_stream.chunks.plan import ChunkPlan
 from paragon_stream.chunks.render import ChunkRenderer, Here
-from paragon_stream.cluster.source_copy import SourceCopy, fetch_block
+from paragon_stream.cluster.source_pieces import SourcePieces, fetch_block
 from paragon_stream.errors import InputError, Interrupted, ParagonError
+from paragon_stream.media.facts.distant import read_elsewhere
 from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.render.progress import RenderProgress
@@ -33,13 +35,19 @@ class Order(TypedDict):
     """Name and content of a file in the folder of chunks: machines that read it there see that folder."""
     weights: tuple[str, bytes] | None
     """Name and content of the file of weights, if it is not a shipped one."""
+    source_bytes: int
+    """The size of the source, if it is a file."""
     threads: int | None
+    device: str | None
+    """What the engine runs on, where that is not the plan's affair."""
 
 
 class Outcome(TypedDict):
     """Of a call. `error` is a sentence; "" where there was none."""
 
     error: str
+    wants_source: bool
+    """`open` is to be called again with what gives the source, which this machine does not see."""
     record: str
     """`ChunkRecord.to_json`, of a chunk."""
     data: bytes | None
@@ -49,23 +57,28 @@ class Outcome(TypedDict):
 class ChunkWorker:
     """One session on one machine. Ray calls `open` first, then `render`; `done` and `stop` at any time."""
 
-    def __init__(self, name: str, order: Order, server: Any) -> None:
-        """`name` is the machine's in reports; `server` is the actor of a `BlockServer`."""
-        self._name, self._order, self._server = name, order, server
+    def __init__(self, name: str, order: Order) -> None:
+        """`name` is the machine's in reports."""
+        self._name, self._order = name, order
         self._plan = ChunkPlan.from_json(order["plan"])
         self._folder = ChunkFolder(self._plan.destination)
         self._opened = ExitStack()
         self._renderer: ChunkRenderer | None = None
         self._shared = False
         self._scratch = Path()
+        self._pieces: SourcePieces | None = None
+        self._fetched = 0
+        """Bytes of the source that were brought here for the chunks that are done."""
         self._now = (-1, 0)
         """The number of the chunk that is being rendered, and how many of its frames are done."""
         self._stopping = threading.Event()
 
-    def open(self) -> Outcome:
-        """Find or fetch the files, and compile the engine."""
+    def open(self, server: Any = None) -> Outcome:
+        """Find the files and compile the engine. `server`, the actor of a `BlockServer`, has the source."""
         try:
-            self._open()
+            if server is None and not self._sees_source():
+                return _outcome(wants_source=True)
+            self._open(server)
         except ParagonError as error:
             self._opened.close()
             return _outcome(error=str(error))
@@ -78,6 +91,9 @@ class ChunkWorker:
         self._now = number, 0
         try:
             record, file = self._renderer.render(number, self._note)
+            if self._pieces is not None:
+                record = replace(record, fetched_bytes=self._pieces.fetched - self._fetched)
+                self._fetched = self._pieces.fetched
             data = None
             if self._shared:
                 self._folder.take(record, file)
@@ -102,7 +118,7 @@ class ChunkWorker:
         """Remove what is in the making."""
         self._opened.close()
 
-    def _open(self) -> None:
+    def _open(self, server: Any) -> None:
         name, content = self._order["token"]
         token = self._folder.path / name
         self._shared = token.is_file() and token.read_text("utf-8") == content
@@ -115,23 +131,31 @@ class ChunkWorker:
             file, data = self._order["weights"]
             weights = self._scratch / file
             weights.write_bytes(data)
-        here = Here(source=self._source(), weights=weights, threads=self._order["threads"])
+        here = Here(
+            source=None if server is None else self._distant_source(server),
+            weights=weights,
+            threads=self._order["threads"],
+            device=self._order["device"],
+        )
         self._renderer = ChunkRenderer(self._plan, self._scratch, here, node=self._name)
         self._opened.callback(self._renderer.close)
 
-    def _source(self) -> Path | None:
-        """A copy of the source; None where this machine sees the source itself."""
-        source, content = Path(self._plan.request.source), self._plan.identity["source data"]
-        if numbering(source) is not None:
-            return None
+    def _sees_source(self) -> bool:
+        """Whether the source is here, under its name; images of a sequence always are."""
+        source = Path(self._plan.request.source)
         try:
-            if fingerprint(source) == content:
-                return None
+            return numbering(source) is not None or fingerprint(source) == self._plan.identity["source data"]
         except InputError:
-            pass
-        copy = SourceCopy(source.name, content, partial(fetch_block, self._server))
-        self._opened.callback(copy.close)
-        return copy.path
+            return False
+
+    def _distant_source(self, server: Any) -> Path:
+        """The name under which the source is read, piece by piece, from the machine that has it."""
+        name, content = Path(self._plan.request.source).name, self._plan.identity["source data"]
+        fetch = partial(fetch_block, server)
+        self._pieces = SourcePieces(name, self._order["source_bytes"], content, fetch)
+        self._opened.callback(self._pieces.close)
+        self._opened.enter_context(read_elsewhere(self._pieces.path, self._pieces))
+        return self._pieces.path
 
     def _note(self, progress: RenderProgress) -> None:
         self._now = self._now[0], progress.frames
@@ -139,5 +163,7 @@ class ChunkWorker:
             raise Interrupted("the chunk was given up")
 
 
-def _outcome(*, error: str = "", record: str = "", data: bytes | None = None) -> Outcome:
-    return {"error": error, "record": record, "data": data}
+def _outcome(
+    *, error: str = "", wants_source: bool = False, record: str = "", data: bytes | None = None
+) -> Outcome:
+    return {"error": error, "wants_source": wants_source, "record": record, "data": data}

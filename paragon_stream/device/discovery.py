@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paragon_stream.device.interface import DeviceInfo
@@ -33,6 +35,18 @@ def find_gpus() -> tuple[list[DeviceInfo], str]:
     except EngineError as error:
         return [], str(error)
     return found, "" if found else "the driver finds no GPU"
+
+
+_DEVICE_FILES = ("dri/*", "nvidia*", "nvhost*", "dxg", "kgsl*", "mali*", "pvr*")
+"""What drivers of GPUs make in /dev: Linux's own, NVIDIA's, NVIDIA's for Jetson, WSL's, Qualcomm's, Arm's,
+Imagination's."""
+
+
+def may_have_gpu() -> bool:
+    """False on Linux without any device file of a GPU. Loading WebGPU to see that takes most of a second."""
+    if sys.platform != "linux":
+        return True
+    return any(next(Path("/dev").glob(each), None) for each in _DEVICE_FILES)
 
 
 @cache

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus, ordinals
+from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus, may_have_gpu, ordinals
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.native.library import missing
@@ -140,6 +140,9 @@ def _automatic() -> Runtime:
 
 def _of_any_brand(no_cuda: str) -> Runtime:
     """Where there is no GPU for `cuda`: WebGPU on a real one, if that is faster than the CPU."""
+    if not may_have_gpu():
+        logger.info("engine: one for CPUs; no GPU is used: %s; the system has no device file of one", no_cuda)
+        return CpuRuntime()
     adapters, reason = find_adapters()
     if any(each.is_hardware for each in adapters):
         logger.info("engine: webgpu or one for CPUs; cuda is not used: %s", no_cuda)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chunk_material import assert_same
@@ -39,6 +40,28 @@ def test_two_nodes_and_one_of_another_version(
     assert max(len(progress.nodes) for progress in seen) >= 2
     assert any(progress.frames for progress in seen)
     assert not (tmp_path / "out.mkv.paragon").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_workers_get_a_gpu_each(clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster) -> None:
+    """Two of them, as Ray counts them, and four CPUs: two workers. The engine computes on the CPU."""
+    import ray
+
+    cluster.add(cpus=4, gpus=2, seconds_per_frame=0.02)
+    taken: set[tuple[float, float]] = set()
+    most = 0
+
+    def look(progress: Any) -> None:
+        nonlocal most
+        left = ray.available_resources()
+        taken.add((2 - left.get("GPU", 0.0), 4 - left.get("CPU", 0.0)))
+        most = max(most, len(cluster.workers()))
+
+    render(clip, tmp_path / "out.mkv", cluster, on_progress=look, threads=None)
+    assert_same(tmp_path / "out.mkv", whole)
+    assert (2.0, 4.0) in taken, "each has one GPU and half of the CPUs"
+    assert most == 2
 
 
 def test_what_cannot_be_rendered_on_a_cluster(clip: Path, tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_software_gpus_are_not_taken(monkeypatch: pytest.MonkeyPatch, is_hardwar
     )
     Adapter.is_hardware = is_hardware  # type: ignore[attr-defined]
     monkeypatch.setattr(registry, "find_gpus", lambda: ([], "no driver"))
+    monkeypatch.setattr(registry, "may_have_gpu", lambda: True)
     monkeypatch.setattr(registry, "find_adapters", lambda: ((adapter,), ""))
     monkeypatch.setattr(registry, "runtime", lambda name: Engine(name, 0.0))
     chosen = registry._automatic()

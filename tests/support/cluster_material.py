@@ -80,10 +80,16 @@ class TestCluster:
         self.address = self.cluster.address
 
     def add(
-        self, *, cpus: int = 1, seconds_per_frame: float = 0.0, pyav: str = "", hidden: str | Path = ""
+        self,
+        *,
+        cpus: int = 1,
+        gpus: int = 0,
+        seconds_per_frame: float = 0.0,
+        pyav: str = "",
+        hidden: str | Path = "",
     ) -> Any:
-        """A node; its workers take at least so long for a frame, say that they have another PyAV, or do not
-        see the files in a folder."""
+        """A node, for which Ray counts `gpus` that need not be there. Its workers take at least so long for a
+        frame, say that they have another PyAV, or do not see the files in a folder."""
         variables = {
             "PYTHONPATH": str(self._patches),
             "TEST_SECONDS_PER_FRAME": str(seconds_per_frame),
@@ -91,7 +97,9 @@ class TestCluster:
             "TEST_HIDDEN": str(hidden),
         }
         with _time_to_start():
-            return self.cluster.add_node(num_cpus=cpus, object_store_memory=STORE, env_vars=variables)
+            return self.cluster.add_node(
+                num_cpus=cpus, num_gpus=gpus, object_store_memory=STORE, env_vars=variables
+            )
 
     def kill_node(self, node: Any) -> None:
         """As if its power had failed."""

@@ -23,6 +23,7 @@ from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.breaks import count_breaks
 from paragon_stream.media.facts.info import Damage, Gpu
+from paragon_stream.media.facts.opened import opened_bytes, source_size
 from paragon_stream.media.facts.pipes import pipe_at
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
@@ -61,7 +62,7 @@ class Decoder:
         probing: Probing = HEADERS,
     ) -> None:
         self._path, self._index, self._probing = path, index, probing
-        self._size = 0 if pipe_at(path) is not None else path.stat().st_size
+        self._size = 0 if pipe_at(path) is not None else source_size(path)
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
         self._gpu: Gpu | None = None
         """What decodes now; None is the CPU."""
@@ -226,7 +227,7 @@ class Decoder:
         if pipe_at(self._path) is not None:
             return
         try:
-            with self._path.open("rb") as file:
+            with opened_bytes(self._path) as (file, _):
                 file.seek(self._size - 1)
                 if not file.read(1):
                     raise InputError(f"{self._path} became shorter while it was being read")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from paragon_stream.media.facts.pipes import opened_bytes
+from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska import structure
 
 type Step = Callable[[BinaryIO, int], int | None]

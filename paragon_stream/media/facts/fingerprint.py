@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from paragon_stream.errors import InputError
+from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.ffmpeg.errors import reason
 
 _END = 1 << 20
@@ -20,8 +21,7 @@ def fingerprint(path: Path) -> str:
     Other content of the same size that agrees in all of these has the same fingerprint. Raises InputError.
     """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
+        with opened_bytes(path) as (file, size):
             digest = hashlib.sha256()
             if size <= 2 * _END + _SAMPLES * _SAMPLE:
                 places = [(0, size)]

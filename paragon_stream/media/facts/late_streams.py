@@ -17,7 +17,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from paragon_stream.media.facts.pipes import opened_bytes, pipe_at
+from paragon_stream.media.facts.opened import opened_bytes, source_size
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import describe_stream
@@ -49,7 +49,7 @@ def settle_probing(path: Path, size: int | None = None) -> Probing:
         if name not in _WITHOUT_LIST:
             return HEADERS
         found = _facts(container)
-    length = _length(path)
+    length = source_size(path)
     # FFmpeg goes back to the start of a file whose size it can ask for.
     rewinds = name in _REWOUND and length < sys.maxsize
     longer = Probing(size=min(size or DEFAULT_SIZE, length), rewinds=rewinds)
@@ -73,14 +73,6 @@ def streams_since(container: Any) -> list[str]:
 _LISTED = re.compile(r"(?m)^ *Stream #0:(\d+)[^:]*: (.*)$")
 
 
-def _length(path: Path) -> int:
-    """Bytes of the file; no number is as large as that of a pipe which has not ended."""
-    pipe = pipe_at(path)
-    if pipe is None:
-        return path.stat().st_size
-    return sys.maxsize if pipe.size is None else pipe.size
-
-
 def _facts(container: InputContainer) -> list[tuple[int, str, str]]:
     described = [(stream.id, describe_stream(stream)) for stream in container.streams]
     return [(number, stream.kind, stream.detail) for number, stream in described]
@@ -88,7 +80,7 @@ def _facts(container: InputContainer) -> list[tuple[int, str, str]]:
 
 def _reaching_further(container: InputContainer, path: Path, probing: Probing) -> Probing:
     """`probing`, with which `container` was opened, or one that reaches streams which begin behind it."""
-    length = _length(path)
+    length = source_size(path)
     rest = length - probing.size
     if not probing.rewinds or rest <= 0:
         return probing

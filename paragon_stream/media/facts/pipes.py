@@ -10,14 +10,12 @@ Uncompressed video (y4m) would fill the disk and has no other streams: `let_pass
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -191,17 +189,6 @@ def is_uncompressed(path: Path) -> bool:
     """Whether y4m comes out of the pipe `path`."""
     pipe = pipe_at(path)
     return pipe is not None and pipe.reach(len(_Y4M)) > 0 and pipe.read(0, len(_Y4M)) == _Y4M
-
-
-@contextlib.contextmanager
-def opened_bytes(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """The file or pipe at `path` as bytes, and its size: for a pipe, more than it can be until it has ended.
-    Raises OSError."""
-    if pipe := pipe_at(path):
-        yield io.BufferedReader(PipeReader(pipe)), sys.maxsize if pipe.size is None else pipe.size
-        return
-    with path.open("rb") as file:
-        yield file, path.stat().st_size
 
 
 def _folder() -> str:

@@ -12,7 +12,8 @@ from av.container import InputContainer
 
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.facts.image_kinds import heif_kind
-from paragon_stream.media.facts.pipes import PipeReader, opened_bytes, pipe_at
+from paragon_stream.media.facts.opened import demuxer_input, is_file_here, opened_bytes
+from paragon_stream.media.facts.pipes import pipe_at
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 
@@ -55,11 +56,6 @@ def check_name(path: str | Path) -> None:
         raise InputError(f"{shown} cannot be used: {reason(error)}") from error
 
 
-def ffmpeg_name(path: Path) -> str:
-    """`path` as FFmpeg takes it for a file, and not "Movie: The Sequel.mkv" for a protocol."""
-    return str(path.absolute())
-
-
 def open_source(
     path: str | Path, probing: Probing = HEADERS, *, stored_times: bool = False
 ) -> InputContainer:
@@ -73,7 +69,7 @@ def open_source(
     """
     path = Path(path)
     try:
-        if pipe_at(path) is None:
+        if is_file_here(path):
             _check_regular(path)
         with opened_bytes(path) as (file, _):
             head = file.read(_HEAD if pipe_at(path) is None else _HEAD_OF_PIPE)
@@ -112,8 +108,7 @@ def open_demuxer(
     options = probing.options
     if stored_times:
         options["fflags"] = options.get("fflags", "") + "-genpts"  # which PyAV sets
-    pipe = pipe_at(path)
-    file = ffmpeg_name(path) if pipe is None else PipeReader(pipe)
+    file = demuxer_input(path)
     container = av.open(file, "r", options=options, hwaccel=hwaccel, buffer_size=_BUFFER)
     if probing.rewinds:
         container.seek(0, unsupported_byte_offset=True)

@@ -11,7 +11,7 @@ from typing import Any
 from av.stream import Disposition, Stream
 
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
-from paragon_stream.media.facts.pipes import opened_bytes
+from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska.source import MatroskaFacts, Track, read_facts
 
 _KINDS = {

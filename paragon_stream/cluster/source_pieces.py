@@ -1,0 +1,216 @@
+"""The source on machines that do not see it: what is read of it there, brought by Ray's object store."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from paragon_stream.cluster.connection import load_ray
+from paragon_stream.errors import EngineError
+from paragon_stream.media.ffmpeg.errors import reason
+
+BLOCK = 1 << 20
+"""Bytes of a piece. Of a long film a chunk needs tens of MB, and finding it a few places elsewhere."""
+_KEPT = 32
+"""Pieces that the machine of the file keeps in its object store."""
+
+
+class BlockServer:
+    """An actor's class, on the machine that has the file: puts its blocks into the object store as they are
+    asked for. The latest ones stay there, so that Ray brings machines that ask at the same time one object,
+    from any machine that has it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._latest: OrderedDict[int, Any] = OrderedDict()
+
+    def block(self, number: int) -> list[Any]:
+        """A reference to the bytes from `number`·BLOCK on; in a list, or Ray would send the bytes."""
+        if number not in self._latest:
+            with self._path.open("rb") as file:
+                file.seek(number * BLOCK)
+                data = file.read(BLOCK)
+            self._latest[number] = load_ray().put(data)
+            while len(self._latest) > _KEPT:
+                self._latest.popitem(last=False)
+        return [self._latest[number]]
+
+
+def fetch_block(server: Any, number: int) -> bytes:
+    """Block `number` of the file of `server`, the actor of a `BlockServer`. Raises EngineError."""
+    ray = load_ray()
+    try:
+        return bytes(ray.get(ray.get(server.block.remote(number))[0]))
+    except ray.exceptions.RayError as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EngineError(f"a piece of the source did not arrive: {why}") from error
+
+
+class SourcePieces:
+    """A file of another machine (a `Content`): what is read of it is fetched, and kept in this
+    machine's temporary folder for its other worker processes.
+
+    The last process that closes its `SourcePieces` removes what was kept; what killed ones have left, the
+    next one does, whatever its file is.
+    """
+
+    def __init__(self, name: str, size: int, content: str, fetch: Callable[[int], bytes]) -> None:
+        """`content` is the `fingerprint` of the file, `size` its length in bytes, `fetch` gives its blocks.
+
+        Raises EngineError where the temporary folder cannot be written.
+        """
+        self.size = size
+        self.fetched = 0
+        """Bytes that this process brought here."""
+        self._fetch = fetch
+        self._here = bytearray(-(-size // BLOCK))
+        """Which blocks are known to be here."""
+        self._turn = threading.Lock()
+        root = Path(tempfile.gettempdir()) / f"paragon-stream-{_user()}"
+        try:
+            root.mkdir(mode=0o700, exist_ok=True)
+            _sweep(root)
+            self._folder = root / hashlib.sha256(f"{content}{_suffix()}".encode()).hexdigest()[:16]
+            self._lock, first = _enter(self._folder)
+            mode = "w+b" if first else "r+b"
+            self._data: Any = (self._folder / "data").open(mode, buffering=0)
+            self._map: Any = (self._folder / "map").open(mode, buffering=0)
+            if first:
+                self._map.truncate(len(self._here))
+                _flock(self._lock, exclusive=False)
+        except OSError as error:
+            raise EngineError(f"no pieces of the source can be kept in {root}: {reason(error)}") from error
+        self.path = self._folder / "source" / name
+        """What stands for the file in this process; nothing is there."""
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """See `Content`. Raises EngineError."""
+        length = max(0, min(length, self.size - position))
+        if not length:
+            return b""
+        try:
+            for number in range(position // BLOCK, (position + length - 1) // BLOCK + 1):
+                if not self._here[number]:
+                    self._bring(number)
+            with self._turn:
+                return _read(self._data, position, length)
+        except OSError as error:
+            raise EngineError(f"pieces of the source in {self._folder}: {reason(error)}") from error
+
+    def close(self) -> None:
+        """Let go of what is kept."""
+        if self._lock.closed:
+            return
+        self._data.close()
+        self._map.close()
+        with contextlib.suppress(OSError):
+            _flock(self._lock, exclusive=True, wait=False)
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
+
+    def _bring(self, number: int) -> None:
+        """Fetch a block, unless another process or thread has."""
+        with self._turn, _own(self._map, number):
+            if _read(self._map, number, 1) != b"\1":
+                data = self._fetch(number)
+                if len(data) != min(BLOCK, self.size - number * BLOCK):
+                    raise EngineError("the source has another length than when the render began")
+                self._data.seek(number * BLOCK)
+                if self._data.write(data) != len(data):
+                    raise EngineError(f"no pieces of the source can be kept in {self._folder}: disk full")
+                self._map.seek(number)
+                self._map.write(b"\1")
+                self.fetched += len(data)
+            self._here[number] = 1
+
+
+def _enter(folder: Path) -> tuple[Any, bool]:
+    """The open lock of `folder`, which is made; whether this process is the only one that has it, and then
+    its lock is exclusive, so that others wait until the files are there."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            lock = (folder / "lock").open("a+b")
+        except FileNotFoundError:
+            continue
+        first = True
+        try:
+            _flock(lock, exclusive=True, wait=False)
+        except OSError:
+            first = False
+            _flock(lock, exclusive=False)
+        if _is_in(lock, folder):
+            return lock, first
+        lock.close()  # whoever had it has removed the folder meanwhile
+
+
+def _is_in(lock: Any, folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(lock.fileno()), (folder / "lock").stat())
+    return False
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed processes have left."""
+    if os.name == "nt":  # where nothing says whether they run
+        return
+    for folder in root.iterdir():
+        with contextlib.suppress(OSError), (folder / "lock").open("r+b") as lock:
+            _flock(lock, exclusive=True, wait=False)
+            if _is_in(lock, folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(file: Any, position: int, length: int) -> bytes:
+    file.seek(position)
+    data: bytes = file.read(length)
+    return data
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "user"
+
+
+if os.name == "nt":  # each process fetches for itself
+
+    def _suffix() -> str:
+        return str(os.getpid())
+
+    def _flock(file: Any, *, exclusive: bool, wait: bool = True) -> None:
+        pass
+
+    @contextmanager
+    def _own(file: Any, number: int) -> Iterator[None]:
+        yield
+
+else:
+    import fcntl
+
+    def _suffix() -> str:
+        return ""
+
+    def _flock(file: Any, *, exclusive: bool, wait: bool = True) -> None:
+        """A lock that ends with the process. Raises OSError if another one has it, without `wait`."""
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
+
+    @contextmanager
+    def _own(file: Any, number: int) -> Iterator[None]:
+        """Byte `number` of `file` for this process alone; others wait."""
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, number)
+        try:
+            yield
+        finally:
+            fcntl.lockf(file, fcntl.LOCK_UN, 1, number)

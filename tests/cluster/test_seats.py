@@ -1,0 +1,35 @@
+"""What a worker gets of a machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from paragon_stream.cluster.seats import Node, Room, device_on, room_on
+
+
+def node(*, cpus: int, gpus: int = 0) -> Node:
+    return Node(id="1", name="a", cpus=cpus, gpus=gpus)
+
+
+@pytest.mark.parametrize(
+    ("engine", "threads", "local", "of", "room"),
+    [
+        ("auto", None, True, node(cpus=8), Room(workers=8, cpus=1, gpus=0)),
+        ("auto", None, False, node(cpus=8), Room(workers=2, cpus=4, gpus=0)),
+        ("auto", None, False, node(cpus=2), Room(workers=1, cpus=2, gpus=0)),
+        ("native", 3, False, node(cpus=8, gpus=4), Room(workers=2, cpus=3, gpus=0)),
+        ("auto", None, False, node(cpus=8, gpus=2), Room(workers=2, cpus=4, gpus=1)),
+        ("cuda", None, False, node(cpus=8), Room(workers=0, cpus=8, gpus=1)),
+        ("torch", None, False, node(cpus=1, gpus=2), Room(workers=1, cpus=1, gpus=1)),
+    ],
+)
+def test_room(engine: str, threads: int | None, local: bool, of: Node, room: Room) -> None:
+    assert room_on(of, engine, threads, local=local) == room
+
+
+def test_a_worker_computes_on_what_it_was_given() -> None:
+    with_gpu, without = Room(workers=1, cpus=1, gpus=1), Room(workers=1, cpus=1, gpus=0)
+    assert device_on(with_gpu, "auto", None) is None
+    assert device_on(with_gpu, "cuda", "cuda:3") == "cuda:0", "it sees one, which is the first"
+    assert device_on(without, "auto", None) == "cpu", "the machine may have a GPU, and others use it"
+    assert device_on(without, "torch", "cpu") is None
