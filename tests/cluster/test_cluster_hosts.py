@@ -25,7 +25,7 @@ pytest.importorskip("ray", reason="needs the extra [cluster]")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(
         not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("ip") and shutil.which("unshare")),
         reason="makes network namespaces: needs root, ip and unshare",
@@ -135,7 +135,7 @@ def test_hosts_that_share_nothing_but_a_network(tmp_path: Path, hosts: Hosts) ->
     begin = hosts.command(1, *words)
     for _ in range(20):  # until both are there
         ended = subprocess.run(
-            begin, env=hosts.environment(), capture_output=True, text=True, cwd=Path.cwd(), timeout=120
+            begin, env=hosts.environment(), capture_output=True, text=True, cwd=Path.cwd(), timeout=300
         )
         if ended.returncode == 0 and len({c["node"] for c in json.loads(report.read_text())["chunks"]}) == 2:
             break
@@ -150,7 +150,7 @@ def test_hosts_that_share_nothing_but_a_network(tmp_path: Path, hosts: Hosts) ->
         capture_output=True,
         text=True,
         cwd=Path.cwd(),
-        timeout=120,
+        timeout=300,
     )
     assert stranger.returncode == 1 and "no Ray cluster can be used" in stranger.stderr, stranger.stderr
     assert_same(out, tmp_path / "one.mkv")
