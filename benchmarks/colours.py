@@ -4,7 +4,8 @@
 
 The middle of every picture of Set5 and Set14 (or other pictures below the folder) becomes each format by
 the frame job's own matrices and chroma filters. Each plane is shrunk on its own grid, chroma where it is
-sited, upscaled, and compared plane by plane with what it was; bicubic and Lanczos enlarge planes likewise.
+sited, upscaled, and compared plane by plane with what it was. Bicubic and Lanczos enlarge planes likewise.
+They are compared with the better of both on each picture, too: neither is the better one on all of them.
 RGB is compared as Y, Cb and Cr. By default every shipped set of ×2 is measured. Results go to
 `benchmarks/results/colours.json`, or to the name that --output gives.
 """
@@ -124,7 +125,7 @@ def measure(
                 for each, planes in made.items():
                     scores.setdefault(each, []).append(errors(planes, truth, name))
             best = np.maximum(np.array(scores["bicubic"]), np.array(scores["lanczos"]))
-            for each in upscalers:
+            for each in (*upscalers, *FILTERS):
                 gains = np.array(scores[each]) - best
                 rows.append(
                     {

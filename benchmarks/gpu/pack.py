@@ -2,7 +2,8 @@
 
 `site/` has the packages that such machines tend to lack, from this environment, without what is of no use
 there: OpenVINO without its GPU, NPU and other plugins and without the front ends of other frameworks.
-`checkout/` has the files of the last commit. At most 60 MB. There:
+`checkout/` has the files of the last commit. At most 60 MB. `--pictures FOLDER` adds a folder of
+pictures with its manifest as `pictures/`, and Pillow, for benchmarks/gpu/train.py; then it is larger. There:
 
     python3 -c "import tarfile; tarfile.open('gpu.tar.xz').extractall('.', filter='data')"
     python3 checkout/benchmarks/gpu/first_run.py --packed gpu.tar.xz
@@ -27,6 +28,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("av", "openvino", "simplejpeg", "platformdirs", "pytest", "pytest-timeout", "pluggy", "iniconfig")
 """Distributions. NumPy, onnx, safetensors, click, rich, PyYAML, cuda-bindings, NVRTC and torch are there."""
 
+TRAINING_PACKAGES = ("pillow",)
+
 DROPPED = re.compile(
     r"\.pyi$|__pycache__|/tests?/"
     r"|^openvino/(include|cmake|tools|torch|frontend/(?!__init__|frontend|onnx))"
@@ -45,6 +48,7 @@ def main() -> int:
     )
     parser.add_argument("archive", nargs="?", type=Path, default=REPOSITORY / "out" / "gpu.tar.xz")
     parser.add_argument("--no-checkout", action="store_true", help="the checkout gets there in another way")
+    parser.add_argument("--pictures", type=Path, help="a folder of pictures to train on")
     options = parser.parse_args()
     options.archive.parent.mkdir(parents=True, exist_ok=True)
     sizes: dict[str, int] = {}
@@ -52,7 +56,7 @@ def main() -> int:
         lzma.open(options.archive, "wb", filters=FILTERS) as file,
         tarfile.open(fileobj=file, mode="w|", dereference=True) as packed,
     ):
-        for name in PACKAGES:
+        for name in (*PACKAGES, *(TRAINING_PACKAGES if options.pictures else ())):
             for inside, path in sorted(files_of(name)):
                 packed.add(path, f"site/{inside}")
                 sizes[name] = sizes.get(name, 0) + path.stat().st_size
@@ -60,11 +64,15 @@ def main() -> int:
             for member, content in committed():
                 packed.addfile(member, content)
                 sizes["checkout"] = sizes.get("checkout", 0) + member.size
+        if options.pictures:
+            for path in sorted(each for each in options.pictures.rglob("*") if each.is_file()):
+                packed.add(path, f"pictures/{path.relative_to(options.pictures).as_posix()}")
+                sizes["pictures"] = sizes.get("pictures", 0) + path.stat().st_size
     for name, size in sizes.items():
         print(f"{size / 1e6:8.1f} MB  {name}")
     size = options.archive.stat().st_size
     print(f"{size / 1e6:8.1f} MB  {options.archive}")
-    if size > MOST_BYTES:
+    if size > MOST_BYTES and not options.pictures:
         print(f"that is more than {MOST_BYTES / 1e6:.0f} MB", file=sys.stderr)
         return 1
     return 0

@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
 BEST_FILE = "best.safetensors"
+GPU_BATCH_THREADS = 4
+"""A step is shorter there than it takes to prepare its batch."""
 
 
 class DivergedError(ParagonError):
@@ -108,11 +110,16 @@ class Training:
         """
         self.resume()
         steps, every = self.recipe.steps, self.recipe.evaluate_every
-        for batch in self.batches.stream(self.step, steps):
+        for batch in self.batches.stream(self.step, steps, threads=self.batch_threads):
             self.advance(batch)
             if self.step % every == 0 or self.step == steps:
                 self.evaluate(report)
         return self.best
+
+    @property
+    def batch_threads(self) -> int:
+        """Threads that prepare batches: on CPUs the network needs the others."""
+        return 1 if self.device.type == "cpu" else GPU_BATCH_THREADS
 
     def advance(self, batch: Batch) -> None:
         """One step on one batch."""

@@ -60,8 +60,26 @@ def train(
         raise UsageError(f"{recipe_path} names no pictures to train on: give their folder with --data")
     pictures = (recipe_path.parent / recipe.data.folder).resolve() if data is None else Path(data)
     store = Path(cache) if cache is not None else folder.parent / "shards"
+    training = begin(recipe, text, recipe_path.parent, pictures, store, folder, device, preparing)
+    best = training.run(report)
+    logger.info("best validation PSNR-Y: %.3f dB", best)
+    return folder / BEST_FILE
+
+
+def begin(
+    recipe: Recipe,
+    text: str,
+    beside: Path,
+    pictures: Path,
+    cache: Path,
+    folder: Path,
+    device: str,
+    preparing: Preparation = lambda what, done, total: None,
+) -> Training:
+    """A training before its first step, its data made and loaded. `text` is the recipe's, `beside` the folder
+    that its paths are relative to. Raises what `train` raises for data and `init`."""
     training_set, validation_set = (
-        prepare(recipe, pictures, split, store, preparing) for split in ("train", "val")
+        prepare(recipe, pictures, split, cache, preparing) for split in ("train", "val")
     )
     batches = Batches(
         training_set,
@@ -74,11 +92,8 @@ def train(
         seed=recipe.seed,
     )
     validation = Validation(validation_set, recipe.network.scale)
-    init = load_weights((recipe_path.parent / recipe.init).resolve()) if recipe.init else None
-    training = Training(recipe, text, batches, validation, folder, device, init)
-    best = training.run(report)
-    logger.info("best validation PSNR-Y: %.3f dB", best)
-    return folder / BEST_FILE
+    init = load_weights((beside / recipe.init).resolve()) if recipe.init else None
+    return Training(recipe, text, batches, validation, folder, device, init)
 
 
 def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: Preparation) -> list[Shard]:

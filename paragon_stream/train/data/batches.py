@@ -3,6 +3,7 @@ would have."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -77,14 +78,14 @@ class Batches:
             turn=int(rng.integers(8)),
         )
 
-    def stream(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps start … stop - 1, the next one always being prepared in another thread."""
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self, start)
+    def stream(self, start: int, stop: int, *, threads: int = 1) -> Iterator[Batch]:
+        """The batches of steps start … stop - 1, the next `threads` always being prepared in as many."""
+        with ThreadPoolExecutor(threads) as pool:
+            coming = deque(pool.submit(self, step) for step in range(start, min(start + threads, stop)))
             for step in range(start, stop):
-                batch = coming.result()
-                if step + 1 < stop:
-                    coming = pool.submit(self, step + 1)
+                batch = coming.popleft().result()
+                if step + threads < stop:
+                    coming.append(pool.submit(self, step + threads))
                 yield batch
 
     def _sample(self, rng: np.random.Generator) -> _Sample:
