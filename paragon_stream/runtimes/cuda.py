@@ -6,16 +6,17 @@ import logging
 
 import numpy as np
 
-from paragon_stream.device import Argument, Device, DevicePlane, Stream
+from paragon_stream.device import Argument, Device, Stream
 from paragon_stream.device.discovery import OLDEST
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.cuda.emit import emit_cuda
-from paragon_stream.framejob.cuda.program import Buffer, BufferKind, CudaProgram, Launch
+from paragon_stream.framejob.cuda.program import Buffer, CudaProgram, Launch
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
 from paragon_stream.runtimes.gpu.compilation import compile_on_gpus
 from paragon_stream.runtimes.gpu.nvrtc import cubin
 from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram, Hold, Load
+from paragon_stream.runtimes.gpu.program_buffers import Pointers, own_buffers, with_frame
 
 logger = logging.getLogger(__name__)
 
@@ -65,20 +66,11 @@ class KernelProgram:
         self._kernels = {
             name: device.kernel(module, name, shared_bytes=size) for name, size in shared.items()
         }
-        self._buffers = {
-            BufferKind.WORKSPACE: [hold(device.allocate(size)).handle for size in program.workspaces],
-            BufferKind.CONSTANT: self._upload(program.constants, hold),
-        }
+        self._buffers = own_buffers(device, hold, workspaces=program.workspaces, constants=program.constants)
 
     def enqueue(self, frame: DeviceFrame, stream: Stream, only: str | None = None) -> None:
         """See `DeviceProgram`. `only` launches the kernel of that name alone, for measuring it."""
-        pointers = {
-            **self._buffers,
-            BufferKind.INPUT: [plane.pointer for plane in frame.inputs],
-            BufferKind.OUTPUT: [plane.pointer for plane in frame.outputs],
-            BufferKind.STRENGTH: [frame.strength],
-            BufferKind.STATUS: [frame.status],
-        }
+        pointers = with_frame(self._buffers, frame)
         for launch in self._launches:
             if only not in (None, launch.kernel):
                 continue
@@ -97,23 +89,8 @@ class KernelProgram:
     def close(self) -> None:
         """Everything is held by the session."""
 
-    def _upload(self, constants: tuple[bytes, ...], hold: Hold) -> list[int]:
-        """Addresses of `constants` on the device."""
-        device, addresses = self._device, []
-        stream, done = hold(device.stream("constants")), hold(device.event())
-        for content in constants:
-            size = len(content)
-            host, memory = hold(device.allocate_host(size)), hold(device.allocate(size))
-            host.array[:] = np.frombuffer(content, np.uint8)
-            plane = DevicePlane(pointer=memory.handle, pitch=size, row_bytes=size, rows=1)
-            device.upload(host.array.reshape(1, -1), plane, stream)
-            addresses.append(memory.handle)
-        device.record(done, stream)
-        device.synchronize(done)
-        return addresses
 
-
-def _arguments(launch: Launch, pointers: dict[BufferKind, list[int]]) -> list[Argument]:
+def _arguments(launch: Launch, pointers: Pointers) -> list[Argument]:
     return [
         pointers[each.kind][each.index] if isinstance(each, Buffer) else np.int32(each.value)
         for each in launch.args

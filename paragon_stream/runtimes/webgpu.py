@@ -8,18 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from paragon_stream.device import Device, DevicePlane, Kernel, Stream
+from paragon_stream.device import Device, Kernel, Stream
 from paragon_stream.device.discovery import find_adapters
 from paragon_stream.device.webgpu import WebGpuDevice
 from paragon_stream.device.webgpu_adapters import AdapterInfo
 from paragon_stream.errors import EngineError, UsageError
-from paragon_stream.framejob.cuda.program import BufferKind
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.wgsl.emit import check_wgsl, emit_wgsl
 from paragon_stream.framejob.wgsl.program import WgslProgram
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
 from paragon_stream.runtimes.gpu.compilation import compile_on_devices
 from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram, Hold, Load
+from paragon_stream.runtimes.gpu.program_buffers import own_buffers, with_frame
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +67,14 @@ def _loader(job: FrameJob, precision: Precision) -> Load:
     def load(device: Device, hold: Hold) -> DeviceProgram:
         info = device.info
         assert isinstance(info, AdapterInfo)
-        half = precision is Precision.FP16
+        half, single = precision is Precision.FP16, precision is Precision.FP32
         if half and not info.has_half:
             raise EngineError(f"{info} has no 16-bit arithmetic; leave --precision fp16 out")
         if not info.is_hardware:
             logger.warning("%s computes on the CPU: for tests, not for use", info)
-        program = emit_wgsl(job, half=half, single=precision is Precision.FP32)
-        return WgslOnDevice(program, device, hold, half=half)
+        program = emit_wgsl(job, half=half, single=single)
+        # By default features are stored in 16 bits, and computed with in 32.
+        return WgslOnDevice(program, device, hold, Precision.FP32 if single else Precision.FP16)
 
     return load
 
@@ -84,18 +85,14 @@ class WgslOnDevice:
     engine = "webgpu"
     slack = 0
 
-    def __init__(self, program: WgslProgram, device: Device, hold: Hold, *, half: bool) -> None:
+    def __init__(self, program: WgslProgram, device: Device, hold: Hold, precision: Precision) -> None:
         """Raises EngineError, DeviceMemoryError."""
-        self.precision = Precision.FP16 if half else Precision.FP32
-        """Of the arithmetic; features are stored in 16 bits unless fp32 was asked for."""
+        self.precision = precision
         self.input_pitches = tuple(plane.pitch for plane in program.inputs)
         self.output_pitches = tuple(plane.pitch for plane in program.outputs)
         self._device = device
         # Memory before texts: where it is short, nothing has been compiled in vain.
-        self._buffers = {
-            BufferKind.WORKSPACE: [hold(device.allocate(size)).handle for size in program.workspaces],
-            BufferKind.CONSTANT: self._upload(program.constants, hold),
-        }
+        self._buffers = own_buffers(device, hold, workspaces=program.workspaces, constants=program.constants)
         kernels: dict[str, Kernel] = {}  # blocks share a text
         for each in program.dispatches:
             if each.text not in kernels:
@@ -103,13 +100,7 @@ class WgslOnDevice:
         self._work = [(each, kernels[each.text]) for each in program.dispatches]
 
     def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
-        pointers = {
-            **self._buffers,
-            BufferKind.INPUT: [plane.pointer for plane in frame.inputs],
-            BufferKind.OUTPUT: [plane.pointer for plane in frame.outputs],
-            BufferKind.STRENGTH: [frame.strength],
-            BufferKind.STATUS: [frame.status],
-        }
+        pointers = with_frame(self._buffers, frame)
         for dispatch, kernel in self._work:
             self._device.launch(
                 kernel,
@@ -128,18 +119,6 @@ class WgslOnDevice:
 
     def close(self) -> None:
         """Everything is held by the session."""
-
-    def _upload(self, constants: tuple[bytes, ...], hold: Hold) -> list[int]:
-        """Addresses of `constants` on the device."""
-        device, addresses = self._device, []
-        stream = hold(device.stream("constants"))
-        for content in constants:
-            size = len(content)
-            memory = hold(device.allocate(size))
-            plane = DevicePlane(pointer=memory.handle, pitch=size, row_bytes=size, rows=1)
-            device.upload(np.frombuffer(content, np.uint8).reshape(1, -1), plane, stream)
-            addresses.append(memory.handle)
-        return addresses
 
 
 RUNTIME = WebGpuRuntime()

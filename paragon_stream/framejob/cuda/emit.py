@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.cells import frame_cells
 from paragon_stream.framejob.cuda.passes import TILE, Pass, tail_passes
 from paragon_stream.framejob.cuda.program import Buffer, BufferKind, CudaProgram, Int, Launch, PlaneLayout
 from paragon_stream.framejob.cuda.source import CELLS_Y, FEATURES, LEAD, program_text, source_unit
@@ -101,14 +102,7 @@ class _Grid:
         top, left, _, _ = tail.conv.pads
         tail_rows, tail_columns = tail.conv.weight.shape[2:]
         features = job.spec.features
-        self.cells = tuple(
-            max(
-                (plane.size[axis] - 1 + detail.lead[axis]) // detail.block[axis] + 1
-                for plane, detail in zip(job.outputs, tail.details, strict=True)
-                if detail is not None
-            )
-            for axis in (0, 1)
-        )
+        self.cells = frame_cells(job, tail).size
         self.tile = (CELLS_Y[features], _MID_WIDTH - tail_columns + 1)
         self.tiles = tuple(math.ceil(count / tile) for count, tile in zip(self.cells, self.tile, strict=True))
         # The tail's support, and one more pixel on every side for conv_mid's.

@@ -14,12 +14,13 @@ from paragon_stream.checkpoint import Variant
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import EngineError
 from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.cells import Cells, frame_cells
 from paragon_stream.framejob.cuda.program import Buffer, BufferKind, PlaneLayout
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Detail
 from paragon_stream.framejob.wgsl.planes import WORDS, source_text, target_text
 from paragon_stream.framejob.wgsl.program import Dispatch, WgslProgram
-from paragon_stream.framejob.wgsl.steps import Cells, Step, Workspace, frame_cells, network_steps
+from paragon_stream.framejob.wgsl.steps import Step, Workspace, network_steps
 from paragon_stream.framejob.wgsl.text import SIDE, WEIGHTS, head
 from paragon_stream.framejob.wgsl.weights import base_table
 
@@ -56,7 +57,7 @@ def emit_wgsl(job: FrameJob, *, half: bool = False, single: bool = False) -> Wgs
     written = [(step.writes, sample * step.channels * math.prod(step.size)) for step in steps]
     return WgslProgram(
         dispatches=tuple(dispatches),
-        constants=(*(step.weights for step in steps), table),
+        constants=(*(_halves(step.weights) if half else step.weights for step in steps), table),
         workspaces=tuple(
             max((size for space, size in written if space == each), default=4) for each in Workspace
         ),
@@ -65,6 +66,10 @@ def emit_wgsl(job: FrameJob, *, half: bool = False, single: bool = False) -> Wgs
         macs=sum(step.macs for step in steps) * job.source.width * job.source.height,
         written=sum(size for _, size in written),
     )
+
+
+def _halves(singles: bytes) -> bytes:
+    return np.frombuffer(singles, np.float32).astype(np.float16).tobytes()
 
 
 def refusal(job: FrameJob) -> str:

@@ -58,9 +58,9 @@ def head(buffers: list[str], sizes: list[str], *, half: bool, single: bool) -> s
     return "\n".join(lines) + "\n"
 
 
-WEIGHTS = "<storage, read> weights: array<vec4<f32>>"
+WEIGHTS = "<storage, read> weights: array<V4>"
 MATRIX = """
-fn vector(n: u32) -> V4 { return V4(weights[n]); }
+fn vector(n: u32) -> V4 { return weights[n]; }
 fn matrix(n: u32) -> M4 { return M4(vector(n), vector(n + 1u), vector(n + 2u), vector(n + 3u)); }
 """
 ENTRY = f"""

@@ -1,4 +1,4 @@
-"""The folded arrays in the order in which the WGSL texts read them: fp32, four by four."""
+"""The folded arrays in the order in which the WGSL texts read them, four by four, in fp32."""
 
 from __future__ import annotations
 
