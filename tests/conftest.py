@@ -50,6 +50,15 @@ def scheduling() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def constants() -> Iterator[None]:
+    """No test leaves a changed constant behind: Python has one object for each single byte, which C code that
+    writes into the bytes it was given changes for the whole process."""
+    yield
+    changed = [value for value in range(256) if bytes([value])[0] != value]
+    assert not changed, f"the constants of these bytes were overwritten: {changed}"
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The developers' shared material; the project stands without it, and tests that use it skip."""

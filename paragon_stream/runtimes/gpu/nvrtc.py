@@ -103,10 +103,12 @@ def compile_source(source: str, architecture: str) -> tuple[bytes, str]:
 
 
 def _text(nvrtc: Any, program: Any, size_of: Any, get: Any) -> bytes:
+    """What `get` writes into a buffer of `size_of` bytes."""
     (size,) = _result(nvrtc, size_of(program))
-    content: bytes = b" " * size
+    # Not into bytes: an empty log has one byte, and Python has one object for each single byte.
+    content = bytearray(size)
     _result(nvrtc, get(program, content))
-    return content
+    return bytes(content)
 
 
 def _result(nvrtc: Any, answer: tuple[Any, ...]) -> tuple[Any, ...]:
