@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,10 +18,13 @@ from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.media.sink import open_sink
 from paragon_stream.render.device_results import results_on_gpu
+from paragon_stream.render.disk_space import space_warnings
 from paragon_stream.render.kept import KeptUpscalers
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress
 from paragon_stream.render.resume import reader_behind
+from paragon_stream.render.retries import PAUSE, Retries
+from paragon_stream.render.source_watch import SourceWatch
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.stretches import render
 from paragon_stream.render.tracing import traced
@@ -42,27 +46,48 @@ def run(
     """Render what `plan` says. `usage` is what the report counts time from, by default this call. With
     `kept`, what was compiled for an earlier render is used again.
 
+    Where the decoder, the encoder, the engine or a disk fails on the way, the render goes on from the last
+    frame that is safe, once (see `render.retries`), with a warning.
+
     Arguments, results and errors are those of `api.upscale`, but for what planning has found out. Raises
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
     """
     if plan.source.piped and pipe_at(plan.source.path) is None:
         raise InputError(f"{plan.source.path} has been read already: a pipe can be read once")
+    usage = usage or resource_usage.Usage()
+    warnings = Warnings(on_warning)
+    warnings.add(space_warnings(plan))
+    watch = SourceWatch(plan.source, plan.identity.get("source data"))
+    retries = Retries()
     try:
-        return _run(plan, trace, on_progress, on_warning, usage or resource_usage.Usage(), kept)
+        while True:
+            report = _attempt(plan, watch, retries, warnings, trace, on_progress, usage, kept)
+            if report is not None:
+                return report
+            time.sleep(PAUSE)
+            if kept is not None:
+                kept.clear()
+            output = plan.output
+            plan = replace(plan, output=replace(output, options=replace(output.options, resume=True)))
+    except BaseException:
+        warnings.add(retries.left)
+        raise
     finally:
         end_pipe(plan.source.path)
 
 
-def _run(
+def _attempt(
     plan: RenderPlan,
+    watch: SourceWatch,
+    retries: Retries,
+    warnings: Warnings,
     trace: str | Path | None,
     on_progress: OnProgress | None,
-    on_warning: Callable[[str], None] | None,
     usage: resource_usage.Usage,
     kept: KeptUpscalers | None,
-) -> Report:
+) -> Report | None:
+    """One try of `run`; None where another one shall follow."""
     request, output, options = plan.request, plan.output, plan.request.network
-    warnings = Warnings(on_warning)
     info, decoder_warnings = with_decoder(
         plan.source, parse_hwaccel(request.hwaccel), gpu_of(options.engine, options.device)
     )
@@ -83,6 +108,7 @@ def _run(
         results = results_on_gpu(upscaler, output)
         sink = open_sink(output, info, results)
         done, journal = sink.done, sink.journal
+        retries.left.clear()
         repeats = plan.repeats()
 
         def opened(cut: Cut | None) -> FrameReader:
@@ -94,17 +120,33 @@ def _run(
             upscalers.restart()
             reader = reader_behind(info.cut, done, log, opened, upscalers, on_progress)
             readers.enter_context(reader)
+            watch.begin()
             strengths = Strengths(reader if plan.follows_strength else None, upscaler.strength)
             if log is not None:
                 strengths.go_on(log.strengths())
             with traced(trace, upscalers) as spans:
                 stats = render(
-                    reader, upscalers, sink, spans, strengths, on_progress, results, done, journal, repeats
+                    reader,
+                    upscalers,
+                    sink,
+                    spans,
+                    strengths,
+                    on_progress,
+                    results,
+                    done,
+                    journal,
+                    repeats,
+                    at_end=lambda: warnings.add(watch.end()),
                 )
-        except BaseException:
+        except BaseException as error:
             sink.abort()
-            warnings.add(sink.warnings)  # they say where the unfinished file is
-            raise
+            again = retries.announce(error, journal)
+            if again is None:
+                warnings.add(sink.warnings)  # they say where the unfinished file is
+                raise
+            warnings.add([again])
+            retries.left += sink.warnings
+            return None
         warnings.add(reader.warnings)
         warnings.add(sink.warnings)
         session = upscaler.session

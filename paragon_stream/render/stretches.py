@@ -46,20 +46,24 @@ def render(
     done: int = 0,
     journal: Journal | None = None,
     repeats: Repeats | None = None,
+    at_end: Callable[[], None] | None = None,
 ) -> PipelineStats:
     """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
 
     `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs. `done` frames have
     been read already; `journal`, the sink's, may have the results of further ones. `repeats`
     finds frames whose result is the one before. Where the stream turns to
-    another format, the frames on their way are finished first.
+    another format, the frames on their way are finished first. `at_end` is called behind the last frame,
+    before the sink is finished.
     """
     numbers = count(done)
     meter = RenderMeter(reader.info.video.frames, sink, on_progress, done) if on_progress else None
     return run_stretches(
         reader,
         upscalers,
-        lambda upscaler: _stages(reader, upscaler, sink, strengths, results, numbers, journal, repeats),
+        lambda upscaler: _stages(
+            reader, upscaler, sink, strengths, results, numbers, journal, repeats, at_end
+        ),
         trace,
         meter,
         first_frame=done,
@@ -128,6 +132,7 @@ def _stages(
     numbers: Iterator[int],
     journal: Journal | None,
     repeats: Repeats | None,
+    at_end: Callable[[], None] | None,
 ) -> list[Stage[Plane]]:
     there = results if upscaler.device_results is not None else None
     if repeats is not None:
@@ -165,6 +170,8 @@ def _stages(
 
     def finish() -> bool:
         if reader.changes.ended:
+            if at_end is not None:
+                at_end()
             sink.finish()
         return reader.changes.ended
 

@@ -15,7 +15,6 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from paragon_stream.errors import InputError
 from paragon_stream.media.decode.frame_source import LeftGpu
 from paragon_stream.media.decode.nvdec import open_on_gpu
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
@@ -23,9 +22,8 @@ from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.breaks import count_breaks
 from paragon_stream.media.facts.info import Damage, Gpu
-from paragon_stream.media.facts.opened import opened_bytes, source_size
-from paragon_stream.media.facts.pipes import pipe_at
 from paragon_stream.media.facts.probing import HEADERS, Probing
+from paragon_stream.media.facts.readable import ReadingWatch
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
@@ -62,7 +60,6 @@ class Decoder:
         probing: Probing = HEADERS,
     ) -> None:
         self._path, self._index, self._probing = path, index, probing
-        self._size = 0 if pipe_at(path) is not None else source_size(path)
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
         self._gpu: Gpu | None = None
         """What decodes now; None is the CPU."""
@@ -74,6 +71,7 @@ class Decoder:
         """Serial numbers of packets whose frames the GPU delivered, and the CPU may give again."""
         self._frames = 0
         self._container, self._stream, self._context = self._opened(gpu)
+        self._watch = ReadingWatch(path, probing)
         for stream in self._container.streams:
             if stream.index != index:
                 stream.discard = av.stream.Discard.all
@@ -89,8 +87,6 @@ class Decoder:
         self._failures: list[int] = []
         """Serial numbers of the packets that were sent last when an error came back."""
         self._corrupt_packets = self._corrupt_frames = self._broken_places = 0
-        self._first_position, self._last_position = math.inf, 0
-        """Of the packets read, in the file."""
         self.first_pts: int | None = None
         """The earliest stamp of the packets sent before the first frame came out."""
         self.gave_up: str | None = None
@@ -201,38 +197,23 @@ class Decoder:
                 for packet in self._container.demux(self._stream):
                     if packet.size:
                         failures = 0
-                        self._note_position(packet.pos)
+                        self._watch.note(packet)
                         yield packet
+                self._watch.check_end(None, self._container)
                 return
             except av.FFmpegError as error:
-                self._check_device()  # FFmpeg uses the system's error numbers for damaged data, too
+                self._watch.check()  # FFmpeg uses the system's error numbers for damaged data, too
                 failures += 1
                 if failures == _MAX_READ_FAILURES:
+                    self._watch.check_end(error, self._container)
                     self.gave_up = reason(error)
                     return
 
-    def _note_position(self, position: int | None) -> None:
-        if position is not None and position >= 0:
-            self._first_position = min(self._first_position, position)
-            self._last_position = max(self._last_position, position)
-
     def look_for_breaks(self) -> None:
         """Count the broken places of the file as far as it was read: after the last frame that is wanted."""
-        if self._last_position:
-            name, first = self._container.format.name, int(self._first_position)
-            self._broken_places = count_breaks(self._path, name, first, self._last_position)
-
-    def _check_device(self) -> None:
-        """Raise InputError if the file itself cannot be read any more (unplugged, share gone, shortened)."""
-        if pipe_at(self._path) is not None:
-            return
-        try:
-            with opened_bytes(self._path) as (file, _):
-                file.seek(self._size - 1)
-                if not file.read(1):
-                    raise InputError(f"{self._path} became shorter while it was being read")
-        except OSError as error:
-            raise InputError(f"reading {self._path} failed: {reason(error)}") from error
+        first, last = self._watch.first_position, self._watch.last_position
+        if first is not None and last:
+            self._broken_places = count_breaks(self._path, self._container.format.name, first, last)
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         if self._gpu is not None:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.json_text import json_text
-from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
 from paragon_stream.media.safekeeping import journal
 from paragon_stream.media.safekeeping.syncing import sync, sync_folder
 from paragon_stream.wholefile import behind_links, fitting, whole_file
@@ -45,7 +45,11 @@ def check_destination(destination: Path, source: Path | None, *, overwrite: bool
     Raises UsageError if `destination` is the source, and OutputError if it exists (without `overwrite`), is
     not a file, or its folder is missing or cannot be written.
     """
-    destination = behind_links(destination)
+    with av_errors_as(OutputError, f"cannot write {destination}"):
+        _check_destination(behind_links(destination), source, overwrite=overwrite)
+
+
+def _check_destination(destination: Path, source: Path | None, *, overwrite: bool) -> None:
     folder = destination.parent
     if source is not None:
         for taken in (destination, work_folder(destination) / destination.name):
@@ -94,7 +98,8 @@ class WorkDir:
         resume: bool = False,
         may_differ: Collection[str] = (),
     ) -> None:
-        destination = behind_links(destination)
+        with av_errors_as(OutputError, f"cannot write {destination}"):
+            destination = behind_links(destination)
         self.destination = destination
         self.overwrite = overwrite
         self.folder = work_folder(destination)
@@ -106,7 +111,8 @@ class WorkDir:
         self._can_resume = bool(identity)
         self._lock = self._acquire()
         try:
-            self._take_over(dict(identity or {}), resume, may_differ)
+            with av_errors_as(OutputError, f"cannot write {destination}"):
+                self._take_over(dict(identity or {}), resume, may_differ)
         except BaseException:
             self._release()
             raise
@@ -211,11 +217,13 @@ class WorkDir:
         if self._lock.closed:
             return
         path = self.folder / _LOCK
-        if os.name == "nt":  # Windows cannot remove an open file, POSIX must not remove an unlocked one
-            self._lock.close()
-        with contextlib.suppress(OSError):
-            path.unlink()
-        self._lock.close()
+        close_first = (
+            os.name == "nt"
+        )  # Windows cannot remove an open file, POSIX must not remove an unlocked one
+        steps = (self._lock.close, path.unlink) if close_first else (path.unlink, self._lock.close)
+        for step in steps:
+            with contextlib.suppress(OSError):  # even closing fails where the folder's server is gone
+                step()
 
     def _try(self, action: object, verb: str) -> None:
         try:

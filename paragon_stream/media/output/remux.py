@@ -24,6 +24,7 @@ from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
 from paragon_stream.media.facts.late_streams import streams_since
 from paragon_stream.media.facts.probing import HEADERS, Probing
+from paragon_stream.media.facts.readable import ReadingWatch
 from paragon_stream.media.facts.source import has_index, open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
@@ -84,7 +85,7 @@ class _Route:
 class Remuxer:
     """The streams of the source that go with the video. Open it, `add` each to the output, then `take`.
 
-    Raises InputError if the source cannot be opened again, and what PyAV raises from `add`.
+    Raises InputError if the source cannot be opened again or read any more, and what PyAV raises from `add`.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Remuxer:
         self._cut = cut
         self._video = video
         self._probing = probing
+        self._watch = ReadingWatch(path, probing)
         self._source = open_source(path, probing)
         self._routes: dict[int, _Route] = {}
         self._attachments = Attachments(path, probing)
@@ -265,7 +267,7 @@ class Remuxer:
                 stream.discard = Discard.all
         try:
             self._seek_to_cut()
-            yield from self._source.demux()
+            yield from self._watch.read(self._source)
         except AV_ERRORS as error:
             self._trouble = f"the source could not be read to its end: {reason(error)}"
 
@@ -387,10 +389,8 @@ def _tell_apart(packet: AnyPacket, route: _Route) -> None:
     So FFmpeg stamps the second of two packets that begin in the same piece of a program stream.
     """
     dts, previous = packet.dts, route.previous
-    if dts is None or previous is None or previous[1] <= 1:
-        pass  # the stamps are coarser than the packets are long
-    elif dts == previous[0] and packet.pts in (None, dts):
-        _move(packet, previous[1])
+    if previous and previous[1] > 1 and dts == previous[0] and packet.pts in (None, dts):
+        _move(packet, previous[1])  # a duration of 1: the stamps are coarser than the packets are long
     route.previous = None if packet.dts is None else (packet.dts, packet.duration or 0)
 
 

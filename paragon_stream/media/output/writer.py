@@ -188,7 +188,8 @@ class VideoWriter:
             with av_errors_as(OutputError, self._what):
                 self._out.close()
             self.warnings += self._muxer.close_source()
-            self.warnings += self._finishing.finish(self._work.file)
+            with av_errors_as(OutputError, self._what):
+                self.warnings += self._finishing.finish(self._work.file)
             if self.journal is not None:
                 self.journal.close()
             self._size = self._work.promote()
@@ -218,7 +219,7 @@ class VideoWriter:
         self._video = self._out = self._last = None
         pictures = self._muxer is not None and self._muxer.pictures > 0
         if pictures:
-            with contextlib.suppress(OutputError):
+            with contextlib.suppress(OutputError, OSError):
                 self.warnings += self._finishing.write_header(self._work.file)
         if journal is not None:
             journal.close()

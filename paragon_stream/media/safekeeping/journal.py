@@ -91,7 +91,7 @@ class Journal:
         self.done = self._closed_point(whole if spools else min(whole, len(self.frames) - 1))
         """Frames at the beginning that need not be read, computed and encoded again."""
         self.warnings: list[str] = []
-        self._trouble: str | None = None
+        self._trouble: OutputError | None = None
         self._ranks: dict[int, int] = {}
         """Numbers of frames whose packets are still to come, by their time in the output."""
         self._highest = -1
@@ -123,6 +123,11 @@ class Journal:
         self._then = time.monotonic()
         self._thread = threading.Thread(target=self._keep_safe, name="paragon-journal", daemon=True)
         self._thread.start()
+
+    @property
+    def count(self) -> int:
+        """How many frames the sink has, those of earlier runs included."""
+        return self._number
 
     @property
     def has_work(self) -> bool:
@@ -256,7 +261,7 @@ class Journal:
 
     def _check(self) -> None:
         if self._trouble is not None:
-            raise OutputError(self._trouble)
+            raise self._trouble
 
     def _keep_safe(self) -> None:
         """The thread's life."""
@@ -269,13 +274,14 @@ class Journal:
                     self._sync()
                     due = time.monotonic() + SYNC_SECONDS
             except OSError as error:
-                self._trouble = f"cannot write to {self._folder}: {reason(error)}"
+                self._trouble = OutputError(f"cannot write to {self._folder}: {reason(error)}")
+                self._trouble.__cause__ = error
                 return
 
     def _watch_disk(self) -> None:
         free = shutil.disk_usage(self._folder).free
         if free < LEAST_FREE:
-            self._trouble = (
+            self._trouble = OutputError(
                 f"the disk is full: {free >> 20} MB are left for {self._folder};"
                 " make room, then --resume goes on"
             )

@@ -4,6 +4,7 @@ records before the first damaged one are whole, whatever stopped the process or 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import zlib
@@ -38,7 +39,9 @@ class RecordFile:
                 left = left[self._file.write(left) :]
 
     def close(self) -> None:
-        self._file.close()
+        """Never raises: what a network folder has lost by now, `sync` finds, or the checksum at reading."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def read_records(path: Path) -> Iterator[tuple[int, bytes]]:

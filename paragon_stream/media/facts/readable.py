@@ -1,0 +1,125 @@
+"""Whether a file can still be read: FFmpeg takes a lost share for the end of the file, or for damage."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from paragon_stream.errors import InputError
+from paragon_stream.media.facts.opened import is_file_here, opened_bytes, source_size
+from paragon_stream.media.facts.pipes import pipe_at
+from paragon_stream.media.facts.probing import Probing
+from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+
+_LOOK = 4 << 20
+"""Bytes that are read from the place where trouble was met."""
+_PACKETS = 1000
+"""Of the stream in question, at most, from where a seek leads to the end of what was read."""
+
+
+_DEVICE = {
+    getattr(errno, name)
+    for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH")
+    if hasattr(errno, name)
+}
+"""What systems say of a device or a share that fails."""
+
+
+class ReadingWatch:
+    """Watches the reading of a file by FFmpeg: `note` each packet, `check` at every error and at the end.
+
+    Pipes are not watched. Raises InputError if the file is not there.
+    """
+
+    def __init__(self, path: Path, probing: Probing) -> None:
+        self._path, self._probing = path, probing
+        self.first_position: int | None = None
+        self.last_position = 0
+        """Of the packets so far, bytes."""
+        self._last: tuple[int, int] | None = None
+        """Stream and time of the packet at `last_position`; None where it has no time."""
+        self._opened: os.stat_result | None = None
+        """Of a file of this machine."""
+        try:
+            self._size = 0 if pipe_at(path) is not None else source_size(path)
+            if is_file_here(path):
+                self._opened = path.stat()
+        except OSError as error:
+            raise InputError(f"reading {path} failed: {reason(error)}") from error
+
+    def note(self, packet: Any) -> None:
+        """The next packet, of whatever stream."""
+        position, time = packet.pos, packet.dts if packet.dts is not None else packet.pts
+        if position is None or position < 0:
+            return
+        if self.first_position is None or position < self.first_position:
+            self.first_position = position
+        if position >= self.last_position:
+            self.last_position = position
+            self._last = None if time is None else (packet.stream_index, time)
+
+    def read(self, container: Any) -> Iterator[Any]:
+        """All packets of the demuxer `container`. Raises what that raises, and what `check_end` does."""
+        try:
+            for packet in container.demux():
+                self.note(packet)
+                yield packet
+        except AV_ERRORS as error:
+            self.check_end(error, container)
+            raise
+        self.check_end(None, container)
+
+    def check(self) -> None:
+        """Raise InputError if the file cannot be read any more: unplugged, share gone, shortened."""
+        if not self._size:
+            return
+        try:
+            with opened_bytes(self._path) as (file, _):
+                file.seek(self.last_position)
+                file.read(_LOOK)
+                file.seek(self._size - 1)
+                last = file.read(1)
+        except OSError as error:
+            raise InputError(f"reading {self._path} failed: {reason(error)}") from error
+        if not last:
+            raise InputError(f"{self._path} became shorter while it was being read")
+
+    def check_end(self, error: BaseException | None, container: Any) -> None:
+        """Raise InputError if `container` has ended, maybe by `error`, although the file goes on.
+
+        A network folder that was away for a moment lets the files fail that were open, for good; opened again
+        they can be read. Without an error only MP4 and MOV are looked at: their demuxer gives none.
+        """
+        if self._opened is None or (error is None and self._has_left(self._opened)):
+            return
+        self.check()
+        may_be = "mov" in container.format.name if error is None else getattr(error, "errno", 0) in _DEVICE
+        if self._last is None or not may_be:
+            return
+        index, time = self._last
+        try:
+            with open_source(self._path, self._probing) as again:
+                stream = again.streams[index]
+                again.seek(time, stream=stream)
+                packets = islice(again.demux(stream), _PACKETS)
+                goes_on = any(packet.size and (packet.pos or 0) > self.last_position for packet in packets)
+        except (*AV_ERRORS, InputError, IndexError):
+            return  # damaged for every reader
+        if goes_on:
+            cause = error or OSError("it ended early")
+            raise InputError(f"reading {self._path} failed: {reason(cause)}") from cause
+
+    def _has_left(self, opened: os.stat_result) -> bool:
+        """Whether the file was removed, or replaced by another one: FFmpeg has the open one all the same."""
+        try:
+            return not os.path.samestat(self._path.stat(), opened)
+        except FileNotFoundError:
+            folder = self._path.parent
+            return folder.exists() and folder.stat().st_dev == opened.st_dev  # else it was unplugged
+        except OSError:
+            return False

@@ -1,0 +1,66 @@
+"""Whether the source is one and the same file from the plan to the last frame."""
+
+from __future__ import annotations
+
+import os
+
+from paragon_stream.errors import InputError
+from paragon_stream.media.facts.fingerprint import fingerprint
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.images.sequence_reader import CONTAINER
+
+
+class SourceWatch:
+    """Looks at the file of `info` again. Pipes and sequences of images are not watched.
+
+    `content` is the file's fingerprint in the plan; None where the plan has none.
+    """
+
+    def __init__(self, info: MediaInfo, content: str | None) -> None:
+        self._path = info.path
+        self._content = content
+        self._before: os.stat_result | None = None
+        if info.seekable and not info.piped and info.container != CONTAINER:
+            self._before = self._look()
+            self._content = content or (fingerprint(self._path) if self._before else None)
+
+    def begin(self) -> None:
+        """Before the first frame of each try. Raises InputError where the content is not that of the plan."""
+        if self._before is not None and fingerprint(self._path) != self._content:
+            raise InputError(
+                f"{self._path} was changed after the render was planned: repeat the command,"
+                " with --overwrite if an unfinished output is there"
+            )
+
+    def end(self) -> list[str]:
+        """After the last frame was read: a warning where another file has the name now.
+
+        Raises InputError where bytes were changed under the reader: the result would have parts of both. A
+        source that cannot be looked at any more was read to its end all the same.
+        """
+        before, now = self._before, self._look()
+        if before is None or now is None or _facts(now) == _facts(before):
+            return []
+        try:
+            if fingerprint(self._path) == self._content:
+                return []
+        except InputError:
+            return []
+        if not os.path.samestat(now, before):
+            return [f"{self._path} was replaced during the render: the result is that of the file before"]
+        if now.st_size > before.st_size:
+            return [f"{self._path} has grown during the render: what was added may be missing"]
+        raise InputError(
+            f"{self._path} was changed during the render, so the result is not that of one file:"
+            " begin anew with --overwrite"
+        )
+
+    def _look(self) -> os.stat_result | None:
+        try:
+            return self._path.stat()
+        except OSError:
+            return None
+
+
+def _facts(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
