@@ -1,12 +1,14 @@
 """Places where a container's own structure is broken, which FFmpeg's demuxers pass over without a word.
 
-Matroska, AVI and FLV are chains of pieces, each with its size. Where the chain breaks off and goes on later,
-something is lost. A gap in time alone says nothing: recordings and slide shows have such gaps.
+Matroska, AVI, FLV, program streams and Ogg are chains of pieces, each with its size; ASF has pieces of one
+size. Where the chain breaks off and goes on later, or a numbered piece is missing, something is lost. A gap
+in time alone says nothing: recordings and slide shows have such gaps.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +25,10 @@ _TAG = re.compile(rb"[\x08\x09\x12](?s:.{7})\0\0\0")
 """A tag's header in FLV: sound, video or data, size, time, stream 0 (Adobe FLV specification 10.1, E.4.1)."""
 _AVI_HEAD = 8
 """Bytes before a chunk's contents, which FFmpeg gives as the position of a packet."""
+_PACK = re.compile(b"\x00\x00\x01\xba")
+"""A pack's header in a program stream (ISO/IEC 13818-1, 2.5.3.4)."""
+_MOST_ZEROS = 32
+_PADDED_PACK = re.compile(b"(\x00{1,32})\x00\x00\x01\xba")
 _LISTS = (b"RIFF", b"LIST")
 _PIECE = 1 << 20
 
@@ -40,6 +46,12 @@ def count_breaks(path: Path, demuxer: str, first: int, last: int) -> int:
                 return _count(file, size, first - _AVI_HEAD, last, _behind_chunk, _CHUNK)
             if demuxer == "flv":
                 return _count(file, size, first, last, _behind_tag, _TAG)
+            if demuxer == "mpeg":
+                return _count(file, size, first, last, _behind_pes, _PACK)
+            if demuxer == "ogg":
+                return _count_pages(file, size, first, last)
+            if demuxer == "asf":
+                return _count_asf(file, size, first, last)
     except OSError:
         pass
     return 0
@@ -95,3 +107,126 @@ def _behind_tag(file: BinaryIO, at: int) -> int | None:
     file.seek(at)
     head = file.read(11)
     return at + 15 + int.from_bytes(head[1:4]) if _TAG.match(head) else None
+
+
+# ------------------------------------------------------------------------------ program streams
+
+
+def _behind_pes(file: BinaryIO, at: int) -> int | None:
+    """A pack's header (of MPEG-1 or MPEG-2), the end code, or a packet with its length; and zeros behind it,
+    which fill the sectors of Video CDs."""
+    file.seek(at)
+    head = file.read(14)
+    if len(head) < 4 or head[:3] != b"\0\0\1" or head[3] < 0xB9:
+        return None
+    if head[3] == 0xB9:
+        length = 4
+    elif head[3] != 0xBA:
+        length = 6 + int.from_bytes(head[4:6])
+    elif len(head) < 14:
+        return None
+    elif head[4] >> 4 == 0b0010:
+        length = 12
+    elif head[4] >> 6 == 0b01:
+        length = 14 + (head[13] & 7)
+    else:
+        return None
+    file.seek(at + length)
+    padding = _PADDED_PACK.match(file.read(_MOST_ZEROS + 4))
+    return at + length + (len(padding[1]) if padding else 0)
+
+
+# ------------------------------------------------------------------------------------------ Ogg
+
+_PAGE = 27
+"""Bytes of a page's header (RFC 3533, 6) before the table of its segments."""
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _count_pages(file: BinaryIO, size: int, first: int, last: int) -> int:
+    at, breaks, resumed = first, 0, False
+    numbers: dict[bytes, int] = {}
+    while at < size and at <= last:
+        page = _page(file, at)
+        if page is None:
+            follows = _next_page(file, at + 1, size)
+            if follows is None:
+                return breaks
+            breaks += 1
+            at, resumed = follows, True
+            numbers.clear()
+            continue
+        serial, number = page[14:18], int.from_bytes(page[18:22], "little")
+        begins = page[5] & 2
+        if not begins and numbers.get(serial, number - 1) != number - 1 and not resumed:
+            breaks += 1
+        numbers[serial] = number
+        at, resumed = at + len(page), False
+    return breaks
+
+
+def _page(file: BinaryIO, at: int) -> bytes | None:
+    """The page at a position; None if there is none, or its checksum is wrong: FFmpeg passes over both."""
+    file.seek(at)
+    head = file.read(_PAGE)
+    if len(head) < _PAGE or not head.startswith(b"OggS\0"):
+        return None
+    table = file.read(head[26])
+    rest = file.read(sum(table))
+    if len(table) < head[26] or len(rest) < sum(table):
+        return None
+    summed = head[:22] + bytes(4) + head[26:] + table + rest
+    return head + table + rest if _checksum(summed) == int.from_bytes(head[22:26], "little") else None
+
+
+def _checksum(data: bytes) -> int:
+    """Ogg's CRC: that of zlib with all bits in the other order, no start value and no final inversion."""
+    found = ~zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) & 0xFFFFFFFF
+    return int.from_bytes(found.to_bytes(4, "little").translate(_REVERSED))
+
+
+def _next_page(file: BinaryIO, at: int, size: int) -> int | None:
+    while at < size:
+        file.seek(at)
+        piece = file.read(_PIECE)
+        place = piece.find(b"OggS\0")
+        if place < 0:
+            at += max(1, len(piece) - 4)
+        elif _page(file, at + place) is not None:
+            return at + place
+        else:
+            at += place + 1
+    return None
+
+
+# ------------------------------------------------------------------------------------------ ASF
+
+_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+"""Objects of ASF (Advanced Systems Format specification, 3.2 and 5.1)."""
+_PACKET_SIZE = 92
+"""Where the first object says how long each data packet is."""
+_DATA_HEAD = 50
+_PACKET_SIGN = b"\x82\0\0"
+"""How data packets begin: two bytes of error correction, which are not used."""
+
+
+def _count_asf(file: BinaryIO, size: int, first: int, last: int) -> int:
+    """Runs of data packets that do not begin as one; 0 for files whose packets begin in another way."""
+    file.seek(0)
+    head = file.read(_PIECE)
+    properties, data = head.find(_FILE_PROPERTIES), head.find(_DATA)
+    if min(properties, data) < 0:
+        return 0
+    step = int.from_bytes(head[properties + _PACKET_SIZE :][:4], "little")
+    begin = data + _DATA_HEAD
+    length = int.from_bytes(head[data + 16 :][:8], "little")
+    end = min(size, data + length if length > _DATA_HEAD else size, last + 1)
+    if not step or head[begin:][:3] != _PACKET_SIGN:
+        return 0
+    breaks, sound = 0, True
+    for at in range(begin + max(0, first - begin) // step * step, end - step + 1, step):
+        file.seek(at)
+        before, sound = sound, file.read(3) == _PACKET_SIGN
+        breaks += before and not sound
+    return breaks

@@ -14,6 +14,7 @@ from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.prepare import SourceOptions, prepare
 
 CODECS = {"mkv": ("mpeg4", "libmp3lame"), "avi": ("mpeg4", "libmp3lame"), "flv": ("flv", "aac")}
+CODECS |= {"mpg": ("mpeg2video", "mp2"), "ogv": ("libvpx", "libopus"), "wmv": ("wmv2", "libmp3lame")}
 
 
 @pytest.fixture(scope="module", params=CODECS)
@@ -82,3 +83,12 @@ def test_clusters_without_sizes_are_no_damage(tmp_path: Path) -> None:
 def test_gaps_in_time_are_no_damage(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "in.mkv", pts=[0, 1, 2, 3, 400, 401, 900])
     assert damage(path)[0] == Damage()
+
+
+def test_pages_that_are_missing_are_counted(tmp_path: Path) -> None:
+    """Ogg numbers its pages: nothing need be broken around a hole."""
+    clip = make_clip(tmp_path / "in.ogv", frames=100, codec="libvpx", audio="libopus")
+    pages = clip.read_bytes().split(b"OggS")[1:]
+    middle = len(pages) // 2
+    clip.write_bytes(b"".join(b"OggS" + page for page in pages[:middle] + pages[middle + 3 :]))
+    assert damage(clip)[0].broken_places >= 1
