@@ -110,6 +110,22 @@ def test_other_scales() -> None:
 
 
 @pytest.mark.slow
+def test_other_sizes() -> None:
+    """Reduced and enlarged, cropped, with bars; chroma on its own grid; packed."""
+    check(
+        [
+            "video,2,yuv420p,72x56,auto,,1.5",
+            "fidelity,3,yuv422p10le,72x56,auto,,2.4",
+            "fidelity,2,rgb24,37x29,auto,,2.5",
+            "video,2,nv12,72x56,auto,,128x128,pad",
+            "video,2,yuv444p,72x56,auto,,128x128,crop",
+            "video,2,rgba,36x28,auto,,64x64,pad",
+        ],
+        68.0,
+    )
+
+
+@pytest.mark.slow
 def test_conversions() -> None:
     """Alpha that is kept, made and left out; another family."""
     check(
@@ -180,8 +196,9 @@ def test_auto_measures_it_and_says_so() -> None:
 
 
 @pytest.mark.slow
-def test_small_bindings_mean_tiles() -> None:
-    found = lavapipe("tiles")
+@pytest.mark.parametrize("placement", [[], ["1.5"]])
+def test_small_bindings_mean_tiles(placement: list[str]) -> None:
+    found = lavapipe("tiles", *placement)
     assert found["session"] == "TiledSession" and found["codes"] <= 1
 
 
@@ -257,7 +274,6 @@ def test_doctor_lists_the_gpu() -> None:
         (["--device", "gpu:9"], "no gpu:9"),
         (["--temporal", "upstream"], "--temporal"),
         (["--device", "gpu:0,gpu:0"], "twice"),
-        (["--to", "1.5"], "openvino"),
     ],
 )
 def test_what_it_cannot_do_is_one_line(tmp_path: Path, options: list[str], words: str) -> None:

@@ -13,12 +13,11 @@ import numpy as np
 from paragon_stream.checkpoint import Variant
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import FrameFormat
-from paragon_stream.framejob.cells import Cells, frame_cells
-from paragon_stream.framejob.cuda.program import Buffer, BufferKind, PlaneLayout
+from paragon_stream.framejob.cells import frame_cells
+from paragon_stream.framejob.cuda.program import Buffer, BufferKind
 from paragon_stream.framejob.job import FrameJob
-from paragon_stream.framejob.tail import Detail
-from paragon_stream.framejob.wgsl.planes import WORDS, source_text, target_text
+from paragon_stream.framejob.wgsl.arrays import Arrays, Source, layouts, unit_text
+from paragon_stream.framejob.wgsl.planes import source_text
 from paragon_stream.framejob.wgsl.program import Dispatch, WgslProgram
 from paragon_stream.framejob.wgsl.steps import Step, Workspace, network_steps
 from paragon_stream.framejob.wgsl.text import SIDE, WEIGHTS, head
@@ -28,7 +27,7 @@ _LANES = 4
 _FEATURES = {Variant.REALTIME: 16, Variant.STREAM: 32}
 """What fits into 32 KiB of workgroup memory."""
 
-_STATUS, _STRENGTH = Buffer(kind=BufferKind.STATUS), Buffer(kind=BufferKind.STRENGTH)
+_STRENGTH = Buffer(kind=BufferKind.STRENGTH)
 
 
 def emit_wgsl(job: FrameJob, *, half: bool = False, single: bool = False) -> WgslProgram:
@@ -43,28 +42,29 @@ def emit_wgsl(job: FrameJob, *, half: bool = False, single: bool = False) -> Wgs
     cells = frame_cells(job, tail)
     unit = float(2.0 ** (job.source.pixel_format.depth - 1))
     steps = network_steps(job, tail, cells, half=half, single=single, unit=unit)
-    table, places = _tables(job)
-    source = _Source(job)
-    outputs = _layouts(job.target, padded=True)
-    dispatches = [
-        *(_network(job, step, index, source, half=half, single=single) for index, step in enumerate(steps)),
-        *(
-            _array(job, tail.details, array, layout, cells, source, places, len(steps), single=single)
-            for array, layout in enumerate(outputs)
-        ),
-    ]
+    source = Source(job)
+    filters, places = _tables(job)
+    arrays = Arrays(job, tail.details, cells, source, places, filters=len(steps), single=single)
     sample = 4 if single else 2
     written = [(step.writes, sample * step.channels * math.prod(step.size)) for step in steps]
     return WgslProgram(
-        dispatches=tuple(dispatches),
-        constants=(*(_halves(step.weights) if half else step.weights for step in steps), table),
-        workspaces=tuple(
-            max((size for space, size in written if space == each), default=4) for each in Workspace
+        dispatches=(
+            *(_network(job, step, n, source, half=half, single=single) for n, step in enumerate(steps)),
+            *arrays.dispatches(),
+        ),
+        constants=(
+            *(_halves(step.weights) if half else step.weights for step in steps),
+            filters,
+            *((arrays.resampling,) if arrays.resampling else ()),
+        ),
+        workspaces=(
+            *(max((size for space, size in written if space == each), default=4) for each in Workspace),
+            *arrays.workspaces,
         ),
         inputs=source.layouts,
-        outputs=outputs,
+        outputs=layouts(job.target, padded=True),
         macs=sum(step.macs for step in steps) * job.source.width * job.source.height,
-        written=sum(size for _, size in written),
+        written=sum(size for _, size in written) + sum(arrays.workspaces),
     )
 
 
@@ -89,30 +89,9 @@ def check_wgsl(job: FrameJob) -> None:
         raise EngineError(f"the engine webgpu computes {able}, not {spec}")
     if job.current:
         raise EngineError("the engine webgpu has no text for --temporal; take engine native or openvino")
-    if job.resamples or any(plane.has_bars for plane in job.outputs):
-        raise EngineError(
-            f"the engine webgpu enlarges {job.scale} times and no more; engine openvino resamples"
-        )
-    for pixels in (job.source.pixel_format, job.target.pixel_format):
-        if pixels.floating:
-            raise EngineError(f"the engine webgpu has no text for {pixels.name}; take engine openvino")
 
 
-class _Source:
-    """The source's planes as texts declare and bind them."""
-
-    def __init__(self, job: FrameJob) -> None:
-        self.layouts = _layouts(job.source, padded=False)
-        self.declared = [f"<storage, read> plane_{n}: array<u32>" for n in range(len(self.layouts))]
-        self.buffers = tuple(Buffer(kind=BufferKind.INPUT, index=n) for n in range(len(self.layouts)))
-        self.sizes = {
-            **{f"pitch_{n}": layout.pitch for n, layout in enumerate(self.layouts)},
-            "width": job.source.width,
-            "height": job.source.height,
-        }
-
-
-def _network(job: FrameJob, step: Step, index: int, source: _Source, *, half: bool, single: bool) -> Dispatch:
+def _network(job: FrameJob, step: Step, index: int, source: Source, *, half: bool, single: bool) -> Dispatch:
     """The dispatch of one pass; `index` is that of its weights."""
     rows, columns = step.size
     sizes, text = {"columns": columns, "rows": rows}, step.text
@@ -128,61 +107,12 @@ def _network(job: FrameJob, step: Step, index: int, source: _Source, *, half: bo
     declared += [WEIGHTS, f"<storage, read_write> went: array<{kind}>"]
     return Dispatch(
         name=step.name,
-        text=head(declared, [*sizes], half=half, single=single) + _unit(job) + text,
+        text=head(declared, [*sizes], half=half, single=single) + unit_text(job) + text,
         grid=(math.ceil(columns / SIDE), math.ceil(rows / SIDE), 1),
         buffers=(
             *buffers,
             Buffer(kind=BufferKind.CONSTANT, index=index),
             Buffer(kind=BufferKind.WORKSPACE, index=step.writes),
-        ),
-        sizes=tuple(sizes.values()),
-    )
-
-
-def _unit(job: FrameJob) -> str:
-    """What cells are divided by, so that detail of every depth fits halves."""
-    return f"const UNIT: f32 = {2.0 ** (job.target.pixel_format.depth - 8)};\n"
-
-
-def _array(
-    job: FrameJob,
-    details: tuple[Detail | None, ...],
-    array: int,
-    layout: PlaneLayout,
-    cells: Cells,
-    source: _Source,
-    places: dict[int, list[int]],
-    table: int,
-    *,
-    single: bool,
-) -> Dispatch:
-    """The dispatch that writes one array of the target; `table` is the number of its filters' constant."""
-    sizes = {
-        **source.sizes,
-        "cell_columns": cells.size[1],
-        "cell_rows": cells.size[0],
-        "row_bytes": math.prod(layout.shape[1:]) * layout.itemsize,
-        "rows": layout.shape[0],
-        "pitch": layout.pitch,
-    }
-    declared = [
-        *source.declared,
-        "<storage, read> weights: array<f32>",
-        "<storage, read> cells: array<Pair>",
-        "<storage, read_write> status: array<atomic<u32>>",
-        "<storage, read_write> went: array<u32>",
-    ]
-    text = _unit(job) + source_text(job) + target_text(job, details, array, places, cells.lead)
-    return Dispatch(
-        name=f"array {array}",
-        text=head(declared, [*sizes], half=False, single=single) + text,
-        grid=(math.ceil(layout.pitch / 4 / WORDS[0]), math.ceil(layout.shape[0] / WORDS[1]), 1),
-        buffers=(
-            *source.buffers,
-            Buffer(kind=BufferKind.CONSTANT, index=table),
-            Buffer(kind=BufferKind.WORKSPACE, index=Workspace.CELLS),
-            _STATUS,
-            Buffer(kind=BufferKind.OUTPUT, index=array),
         ),
         sizes=tuple(sizes.values()),
     )
@@ -201,13 +131,3 @@ def _tables(job: FrameJob) -> tuple[bytes, dict[int, list[int]]]:
             parts.append(np.ascontiguousarray(table).tobytes())
             position += table.size
     return b"".join(parts), places
-
-
-def _layouts(format: FrameFormat, *, padded: bool) -> tuple[PlaneLayout, ...]:
-    """Rows without gaps, or, where words of 32 bits are written, whole ones."""
-    itemsize = format.pixel_format.bytes_per_sample
-    pitches = [math.prod(shape[1:]) * itemsize for shape in format.plane_shapes]
-    return tuple(
-        PlaneLayout(shape=shape, itemsize=itemsize, pitch=-(-pitch // 4) * 4 if padded else pitch)
-        for shape, pitch in zip(format.plane_shapes, pitches, strict=True)
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from paragon_stream.frame import FrameFormat
+from paragon_stream.frame import FrameFormat, PixelFormat
 from paragon_stream.framejob.components import InputPlane, Mix, OutputPlane
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Detail
@@ -72,34 +72,38 @@ def _choice(axis: str, bank: FilterBank, name: str) -> str:
     return text + "    }\n"
 
 
-def target_text(
+def made_text(
     job: FrameJob,
+    components: Sequence[int],
     details: Sequence[Detail | None],
-    array: int,
     tables: dict[int, list[int]],
     lead: tuple[int, int],
 ) -> str:
-    """The entry point that writes array `array` of the target: detail from `cells`, base path, rounding.
+    """`made_c(y, x)`, the unrounded code of component c: detail from `cells`, and the base path.
 
     `tables` gives for every component where the tables of its base terms begin in `weights` (single floats);
-    `lead` is how many rows and columns of `cells` lie before the first. A sample that is not a number, or far
-    from any code, sets `status`. Alpha that the source lacks and padding are the peak.
+    `lead` is how many rows and columns of `cells` lie before the first.
     """
-    pixels = job.target.pixel_format
-    stored = pixels.stored[array]
-    wide = pixels.bytes_per_sample == 2
-    per_word, bits = (2, 16) if wide else (4, 8)
     found = dict(zip([plane.component for plane in job.outputs], details, strict=True))
-    made = {c: plane for c, plane in job.all_outputs.items() if c in stored}
-    text = "".join(_component(plane, found.get(c), tables[c], job.scale, lead) for c, plane in made.items())
-    text += f"""
+    outputs = job.all_outputs
+    return "".join(_component(outputs[c], found.get(c), tables[c], job.scale, lead) for c in components)
+
+
+def array_text(pixels: PixelFormat, stored: Sequence[int], made: Sequence[int]) -> str:
+    """The entry point that writes an array of the target, of the components `stored`: rounds `made_c(y, x)`.
+
+    A sample that is not a number, or far from any code, sets `status`. Alpha that is not among `made`, and
+    padding, are the peak. Codes of a `floating` format are neither rounded nor clipped.
+    """
+    size = pixels.bytes_per_sample
+    text = f"""
 @compute @workgroup_size({WORDS[0]}, {WORDS[1]})
 fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
     if (i32(me.x) * 4 >= s.row_bytes || i32(me.y) >= s.rows) {{ return; }}
-    let samples = s.row_bytes / {bits // 8};
+    let samples = s.row_bytes / {size};
     var word = 0u;
-    for (var n = 0u; n < {per_word}u; n += 1u) {{
-        let place = i32(me.x * {per_word}u + n);
+    for (var n = 0u; n < {4 // size}u; n += 1u) {{
+        let place = i32(me.x * {4 // size}u + n);
         if (place >= samples) {{ break; }}
         let y = i32(me.y);
         let x = place / {len(stored)};
@@ -110,21 +114,20 @@ fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
         label = f"case {n}" if n + 1 < len(stored) else "default"
         value = f"made_{c}(y, x)" if c in made else f"{float(pixels.peak)}"
         text += f"            {label} {{ v = {value}; }}\n"
-    return (
-        text
-        + f"""        }}
+    text += f"""        }}
         // By its bits: compilers may take it for granted that there are no such numbers.
         if ((bitcast<u32>(v) & 0x7f800000u) == 0x7f800000u || abs(v) > {16.0 * pixels.peak}) {{
             atomicOr(&status[0], 1u);
             v = 0.0;
         }}
-        let code = u32(clamp(round(v), 0.0, {float(pixels.peak)})) << {pixels.shift}u;
-        word |= code << (n * {bits}u);
-    }}
-    went[me.y * u32(s.pitch / 4) + me.x] = word;
-}}
 """
-    )
+    if pixels.floating:
+        text += "        word = bitcast<u32>(v);\n"
+    else:
+        text += f"""        let code = u32(clamp(round(v), 0.0, {float(pixels.peak)})) << {pixels.shift}u;
+        word |= code << (n * {8 * size}u);
+"""
+    return text + "    }\n    went[me.y * u32(s.pitch / 4) + me.x] = word;\n}\n"
 
 
 def _component(

@@ -36,6 +36,7 @@ from paragon_stream.frame import (
     pixel_format,
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.geometry import parse_fit, parse_size, place
 from paragon_stream.media.ffmpeg.planes import copy_from_frame
 from paragon_stream.runtimes import Plane, Precision, Session, SessionOptions, registry, runtime
 
@@ -57,7 +58,15 @@ def picture(format: FrameFormat, seed: int = 0) -> tuple[Plane, ...]:
 
 
 def make_job(
-    name: str, scale: int, pixels: str, size: str, target: str = "", *, temporal: bool = False
+    name: str,
+    scale: int,
+    pixels: str,
+    size: str,
+    target: str = "",
+    to: str | None = None,
+    fit: str | None = None,
+    *,
+    temporal: bool = False,
 ) -> FrameJob:
     width, height = map(int, size.split("x"))
     layout = pixel_format(pixels)
@@ -71,7 +80,10 @@ def make_job(
     name, _, variant = name.partition("/")
     weights = load_weights(name, variant=variant or "realtime", scale=scale)
     wanted = pixel_format(target) if target else None
-    return build_job(weights, source, pixel_format=wanted, temporal=temporal)
+    placement = None
+    if to is not None and (wanted_size := parse_size(to)) is not None:
+        placement = place(source, wanted_size, parse_fit(fit, wanted_size))
+    return build_job(weights, source, pixel_format=wanted, placement=placement, temporal=temporal)
 
 
 def compiled(job: FrameJob, engine: str = "webgpu", precision: str = "auto") -> Session:
@@ -95,7 +107,8 @@ def real_picture(path: str, format: FrameFormat) -> tuple[Plane, ...]:
 
 
 def compare(*cases: str) -> list[dict[str, Any]]:
-    """Each case is NAME[/VARIANT],SCALE,PIXELS,SIZE,PRECISION[,TARGET]: worst code, dB of the worst plane."""
+    """Worst code and dB of the worst plane of each case, which is
+    NAME[/VARIANT],SCALE,PIXELS,SIZE,PRECISION[,TARGET[,TO[,FIT]]]."""
     return _compared(cases, picture)
 
 
@@ -109,8 +122,8 @@ def _compared(
 ) -> list[dict[str, Any]]:
     found = []
     for case in cases:
-        name, scale, pixels, size, precision, *target = case.split(",")
-        job = make_job(name, int(scale), pixels, size, *target)
+        name, scale, pixels, size, precision, *more = case.split(",")
+        job = make_job(name, int(scale), pixels, size, *more)
         ours, reference = compiled(job, precision=precision), compiled(job, "openvino", "fp32")
         inputs = make_picture(job.source)
         unit = 2.0 ** (job.target.pixel_format.depth - 8 + job.target.pixel_format.shift)
@@ -218,9 +231,9 @@ def team() -> dict[str, Any]:
     return {"session": type(session).__name__, "rounds": rounds}
 
 
-def tiles() -> dict[str, Any]:
-    """Bindings too small for the frame: tiles, and nearly the same picture."""
-    job = make_job("video", 2, "yuv420p", "192x160")
+def tiles(*placement: str) -> dict[str, Any]:
+    """Bindings too small for the frame: tiles, and nearly the same picture; of the size `placement`."""
+    job = make_job("video", 2, "yuv420p", "192x160", "", *placement)
     reference = compiled(job, "openvino", "fp32")
     wanted = output(reference, picture(job.source))
     allocate = webgpu.WebGpuDevice.allocate
