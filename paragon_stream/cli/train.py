@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Folder of high-quality pictures (default: the recipe's)."
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--device", default="cpu", show_default=True, help="cpu, cuda:N, or several: cuda:0,cuda:1, cuda:all."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="With cpu: processes that share each batch.",
+)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of degraded pictures.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
@@ -32,6 +42,7 @@ def command(
     output: Path | None,
     data: Path | None,
     device: str,
+    processes: int,
     threads: int | None,
     cache: Path | None,
     verbose: bool,
@@ -57,6 +68,7 @@ def command(
         data=data,
         output=output,
         device=device,
+        processes=processes,
         threads=threads,
         cache=cache,
         report=report,

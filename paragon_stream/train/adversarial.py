@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from paragon_stream.checkpoint.lines.discriminator import munet
 from paragon_stream.models.munet import MUNet
+from paragon_stream.train.processes import ALONE, Team
 from paragon_stream.train.recipe import AdversarialRecipe
 
 CLIP = 1.0
@@ -27,15 +28,18 @@ Adam's second moment stops all learning for hundreds."""
 class Adversary:
     """The discriminator, its optimiser, and the weight's ramp."""
 
-    def __init__(self, recipe: AdversarialRecipe, device: torch.device) -> None:
-        self.recipe = recipe
+    def __init__(
+        self, recipe: AdversarialRecipe, device: torch.device, *, lr: float = 2e-4, team: Team = ALONE
+    ) -> None:
+        """`lr` is the discriminator's rate where the recipe says none."""
+        self.recipe, self._team = recipe, team
         self.net = (
             MUNet(munet(recipe.features, recipe.widths)).to(device).to(memory_format=torch.channels_last)
         )
         self.learning = [p for p in self.net.parameters() if p.requires_grad]  # not the fixed taps
         self.optimiser = torch.optim.AdamW(
             self.learning,
-            lr=recipe.lr,
+            lr=recipe.lr or lr,
             betas=(0.0, 0.99),
             weight_decay=0.0,
         )
@@ -70,11 +74,13 @@ class Adversary:
             total = loss + 0.5 * self.recipe.r1 * self.recipe.r1_every * penalty / pixels
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        # torch's wrapper would do this, but it knows no second derivatives.
+        self._team.average([p.grad for p in self.learning if p.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.learning, CLIP)
         self.optimiser.step()
         return {
-            "discriminator": float(loss.detach()),
-            "balance": float((difference > 0).float().mean()),
+            "discriminator": self._team.mean(loss),
+            "balance": self._team.mean((difference > 0).float().mean()),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -30,8 +30,10 @@ from paragon_stream.train.losses import Loss, with_chroma_of
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.optimisers import MovingAverage, learning_rate, make_optimiser, set_learning_rate
 from paragon_stream.train.plain import PlainNet, plain_network
+from paragon_stream.train.processes import ALONE, Team
 from paragon_stream.train.recipe import Recipe
 from paragon_stream.train.start import start_from, unit_variance_start
+from paragon_stream.train.trunk import Trunk
 from paragon_stream.train.validation import Validation
 from paragon_stream.wholefile import whole_file
 
@@ -73,9 +75,12 @@ class Training:
         folder: Path,
         device: str,
         init: Weights | None = None,
+        *,
+        trunk: Trunk | None = None,
+        team: Team = ALONE,
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.text, self.folder = recipe, text, folder
+        self.recipe, self.text, self.folder, self.team = recipe, text, folder, team
         self.log = Log(folder)
         self.batches, self.validation = batches, validation
         self.device = torch.device(device)
@@ -96,9 +101,13 @@ class Training:
         self.average = MovingAverage(self.net, recipe.optimiser.ema)
         self.optimiser = make_optimiser(self.net, recipe.optimiser)
         self.luma_alone = recipe.network.filters_chroma
-        self.loss = Loss(recipe.loss, chroma=1.0 if self.luma_alone else recipe.chroma)
-        self.adversary = Adversary(recipe.adversarial, self.device) if recipe.adversarial.weight else None
-        self.forward = torch.compile(self.net) if recipe.compile else self.net
+        chroma = 1.0 if self.luma_alone else recipe.chroma
+        self.loss = Loss(recipe.loss, chroma=chroma, trunk=trunk).to(self.device)
+        third = recipe.optimiser.lr / 3
+        game = recipe.adversarial
+        self.adversary = Adversary(game, self.device, lr=third, team=team) if game.weight else None
+        shared = team.wrapped(self.net, self.device, leaves_out=isinstance(self.net, PlainNet))
+        self.forward = torch.compile(shared) if recipe.compile else shared
         self.step = 0
         self.best = -math.inf
         self.sums: dict[str, float] = {}
@@ -109,11 +118,15 @@ class Training:
         Raises DivergedError on a loss that is no number, OutputError if nothing can be written.
         """
         self.resume()
+        self.team.meet()  # all have read the state before it is replaced
         steps, every = self.recipe.steps, self.recipe.evaluate_every
         for batch in self.batches.stream(self.step, steps, threads=self.batch_threads):
             self.advance(batch)
             if self.step % every == 0 or self.step == steps:
-                self.evaluate(report)
+                if self.team.leads:
+                    self.evaluate(report)
+                self.sums = {}
+        self.team.meet()
         return self.best
 
     @property
@@ -123,7 +136,7 @@ class Training:
 
     def advance(self, batch: Batch) -> None:
         """One step on one batch."""
-        recipe = self.recipe
+        recipe, batch = self.recipe, self.team.part(batch)
         set_learning_rate(self.optimiser, learning_rate(self.step, recipe.steps, recipe.optimiser))
         low = oriented(batch.lr.to(self.device), batch.turn).contiguous(memory_format=torch.channels_last)
         truth = batch.hr.to(self.device)
@@ -143,9 +156,11 @@ class Training:
             total = total + self.adversary.generator_loss(result, truth, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
+        # Kernels that are tracked, and statistics, are means over the batch.
+        self.team.average(each for each in self.net.buffers() if each.is_floating_point())
         parameters = [p for p in self.net.parameters() if p.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.optimiser.clip)
-        value = float(loss.detach())
+        value = self.team.mean(loss)
         if not (math.isfinite(value) and math.isfinite(float(norm))):
             kept = self.folder / STATE_FILE
             where = f"; the last good state is {kept}" if kept.exists() else ""
@@ -172,7 +187,6 @@ class Training:
                 scores.pop(of_chroma, None)
         done = (self.step - 1) % self.recipe.evaluate_every + 1
         means = {name: value / done for name, value in self.sums.items()}
-        self.sums = {}
         score = scores["psnr" if self.recipe.keep == "last" else self.recipe.keep]
         if score > self.best or self.recipe.keep == "last":
             self.best = score
@@ -266,7 +280,8 @@ class Training:
         if self.adversary is not None:
             self.adversary.load_state_dict(state["adversary"])
         self.step, self.best = state["step"], state["best"]
-        self.log.cut(self.step)
+        if self.team.leads:
+            self.log.cut(self.step)
         logger.info("resumed at step %d", self.step)
 
 

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from paragon_stream.errors import UsageError
 from paragon_stream.train.measure.metrics import MS_SSIM_WEIGHTS
+from paragon_stream.train.perceptual import TRUNK_TERMS, Comparison
+from paragon_stream.train.trunk import Trunk
 
 LUMA = (0.299, 0.587, 0.114)
 """BT.601's, which PSNR-Y is measured with."""
@@ -171,22 +173,33 @@ def with_chroma_of(result: Tensor, truth: Tensor) -> Tensor:
 
 class Loss(nn.Module):
     """Σ weight · term, the mean over the batch. `chroma` is the weight of chroma errors in the pixel terms;
-    `halved` as in `Chroma`.
+    `halved` as in `Chroma`. `trunk` is what the terms of `train.perceptual` compare the features of.
 
-    Raises UsageError for an unknown term.
+    Raises UsageError for an unknown term, and for one that needs a trunk where there is none.
     """
 
-    def __init__(self, terms: Mapping[str, float], *, chroma: float = 1.0) -> None:
+    def __init__(
+        self, terms: Mapping[str, float], *, chroma: float = 1.0, trunk: Trunk | None = None
+    ) -> None:
         super().__init__()
-        unknown = set(terms) - set(TERMS)
+        unknown = set(terms) - set(TERMS) - set(TRUNK_TERMS)
         if unknown:
-            raise UsageError(f"no loss is called {min(unknown)}; there are {', '.join(TERMS)}")
+            known = ", ".join((*TERMS, *TRUNK_TERMS))
+            raise UsageError(f"no loss is called {min(unknown)}; there are {known}")
         self.terms = dict(terms)
         self.chroma = chroma
+        compared = set(terms) & set(TRUNK_TERMS)
+        if compared and trunk is None:
+            raise UsageError(f"the loss {min(compared)} needs a trunk: trunk = FILE names a ConvNeXt or VGG")
+        self.trunk = trunk if compared else None
 
     def forward(self, result: Tensor, truth: Tensor, halved: Tensor | None = None) -> Tensor:
         chroma = Chroma(weight=self.chroma, halved=halved)
         total = result.new_zeros(())
+        comparison = Comparison(self.trunk, result, truth) if self.trunk is not None else None
         for name, weight in self.terms.items():
-            total = total + weight * TERMS[name](result, truth, chroma).mean()
+            if comparison is not None and name in TRUNK_TERMS:
+                total = total + weight * comparison.term(name)
+            else:
+                total = total + weight * TERMS[name](result, truth, chroma).mean()
         return total

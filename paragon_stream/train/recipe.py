@@ -93,14 +93,14 @@ class AdversarialRecipe:
     """Relativistic loss with R1, weight ramped up from 0 between steps `start` and `start + ramp`; off at
     weight 0.
 
-    `r1` is the weight of R1 and R2, taken every `r1_every` steps. `features` and `widths` are the MUNet
-    discriminator's.
+    `lr` is the discriminator's rate; 0: a third of the optimiser's. `r1` is the weight of R1 and R2, taken
+    every `r1_every` steps. `features` and `widths` are the MUNet discriminator's.
     """
 
     weight: float = 0.0
     start: int = 1000
     ramp: int = 2000
-    lr: float = 2e-4
+    lr: float = 0.0
     r1: float = 1e-5
     r1_every: int = 4
     features: int = 32
@@ -110,9 +110,10 @@ class AdversarialRecipe:
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A whole training. `name` is the set's; `init` a checkpoint (relative to the recipe) whose body is
-    started from instead of unit variance, whatever its scale; `keep` says which weights are kept: those of
-    the best "psnr" of luma, or "psnr_planes" of luma and chroma (6 : 1 : 1), or the "last", for losses that
-    PSNR says nothing about."""
+    started from instead of unit variance, whatever its scale; `trunk` the weights (likewise) of a
+    ConvNeXt or VGG whose features the losses `features` and `dists` compare; `keep` says which
+    weights are kept: those of the best "psnr" of luma, or "psnr_planes" of luma and chroma (6 : 1 :
+    1), or the "last", for losses that PSNR says nothing about."""
 
     name: str
     network: NetworkRecipe
@@ -126,6 +127,7 @@ class Recipe:
     adversarial: AdversarialRecipe = field(default_factory=AdversarialRecipe)
     seed: int = 0
     init: str = ""
+    trunk: str = ""
     keep: str = "psnr"
     evaluate_every: int = 1000
     precision: str = "fp32"
@@ -229,6 +231,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 def _check(recipe: Recipe) -> None:
     from paragon_stream.train.losses import TERMS
+    from paragon_stream.train.perceptual import TRUNK_TERMS
 
     for (table, key), allowed in CHOICES.items():
         value = getattr(getattr(recipe, table) if table else recipe, key)
@@ -243,8 +246,16 @@ def _check(recipe: Recipe) -> None:
     elif unknown := set(network.options) - {"use_checkpointing"}:
         raise UsageError(f"[network.options] {min(unknown)} is no option of {network.variant}")
     for term in recipe.loss:
-        if term not in TERMS:
-            raise UsageError(f"[loss] unknown term {term}; known: {', '.join(TERMS)}")
+        if term not in TERMS and term not in TRUNK_TERMS:
+            raise UsageError(f"[loss] unknown term {term}; known: {', '.join((*TERMS, *TRUNK_TERMS))}")
+    compared = [term for term in recipe.loss if term in TRUNK_TERMS]
+    if compared and not recipe.trunk:
+        raise UsageError(
+            f"[loss] {compared[0]} compares the features of a trained network: "
+            "trunk = FILE names the weights of a ConvNeXt or a VGG"
+        )
+    if recipe.trunk and not compared:
+        raise UsageError(f"trunk is for the losses {' and '.join(TRUNK_TERMS)}: name one, or leave it out")
     for table, kernels in (("still", recipe.still.kernels), ("clip", recipe.clip.kernels)):
         for kernel in kernels:
             if kernel not in KERNELS:

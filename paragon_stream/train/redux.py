@@ -28,7 +28,10 @@ _LOSSES = {
     "focalfrequencyloss": "focal_frequency",
     "tvloss": "tv",
     "colorloss": "colour",
+    "consistencyloss": "colour",
 }
+_COMPARING = (("dists", "dists"), ("perceptual", "features"), ("convnext", "features"))
+"""Parts of the names of losses that compare features, and ours."""
 _ADVERSARIAL = ("r3ganloss", "ganloss")
 _MILESTONES = (0.5, 0.75, 0.9, 0.95)
 _FLIPS = ("use_hflip", "use_rot")
@@ -208,7 +211,10 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
     table["optimiser"] = wishes
     table["loss"] = {}
     losses = [(str(each.get("type", "")), dict(each)) for each in train.take("losses", [])]
-    for key in ("pixel_opt", "ff_opt", "tv_opt", "mssim_opt", "color_opt", "gan_opt"):
+    for key in (
+        *("pixel_opt", "ff_opt", "tv_opt", "mssim_opt", "color_opt", "consistency_opt"),
+        *("perceptual_opt", "dists_opt", "gan_opt"),
+    ):
         if given := train.take(key):
             losses.append((str(given.get("type", key)), dict(given)))
     for kind, content in losses:
@@ -257,13 +263,24 @@ def _loss(
     if kind in _ADVERSARIAL:
         table["adversarial"] = _adversarial(content, discriminator, train, passed)
         return
+    name = _LOSSES.get(kind) or next((ours for part, ours in _COMPARING if part in kind), None)
+    if name is None:
+        known = ", ".join((*_LOSSES, "dists", "perceptualloss", "r3ganloss"))
+        raise UsageError(f"the loss {kind} has no counterpart here: there are {known}")
     if kind not in _LOSSES:
-        raise UsageError(
-            f"the loss {kind} has no counterpart here: there are {', '.join(_LOSSES)}, and r3ganloss"
-        )
-    table["loss"][_LOSSES[kind]] = content.number("loss_weight", 1.0)
+        _trunk(kind, content, table)
+    table["loss"][name] = content.number("loss_weight", 1.0)
     content.only("reduction", "mean", advice="losses are means")
     content.end(passed)
+
+
+def _trunk(kind: str, content: _Section, table: dict[str, Any]) -> None:
+    """The weights that a loss compares features of: upstream downloads them, here the file is named."""
+    file = content.take("trunk")
+    if not isinstance(file, str):
+        raise UsageError(f"the loss {kind} needs the weights of a ConvNeXt or a VGG: say trunk: FILE in it")
+    if table.setdefault("trunk", file) != file:
+        raise UsageError(f"the losses name two trunks, {table['trunk']} and {file}: here there is one")
 
 
 def _adversarial(

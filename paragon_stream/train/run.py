@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from paragon_stream.checkpoint import load_weights
+from paragon_stream.device.discovery import ordinals
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.train.data.batches import Batches
 from paragon_stream.train.data.images import drawings, list_sources
 from paragon_stream.train.data.shards import Shard, ShardPlan, shards
 from paragon_stream.train.loop import BEST_FILE, Report, Training, keep_freed_memory
+from paragon_stream.train.processes import ALONE, Team, run_together
 from paragon_stream.train.recipe import Recipe, read_recipe
+from paragon_stream.train.trunk import load_trunk
 from paragon_stream.train.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -24,12 +28,24 @@ type Preparation = Callable[[str, int, int], None]
 """Called with what is being prepared, how many are done, and how many there are."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What every process of a training has to know."""
+
+    recipe: Path
+    pictures: Path
+    folder: Path
+    cache: Path
+    threads: int | None
+
+
 def train(
     recipe_path: str | Path,
     *,
     data: str | Path | None = None,
     output: str | Path | None = None,
     device: str = "cpu",
+    processes: int = 1,
     threads: int | None = None,
     cache: str | Path | None = None,
     report: Report = lambda progress: None,
@@ -42,28 +58,63 @@ def train(
     there), `log.csv` with its plot, and `best.safetensors`. Degraded pictures are made once and kept
     below `cache` (default: `shards` beside the output).
 
-    Raises UsageError, InputError and CheckpointError for bad recipes, data and `init`, OutputError if
-    nothing can be written, and DivergedError if the loss stops being a number.
+    `device` is "cpu", "cuda:N", or several GPUs ("cuda:0,cuda:1", "cuda:all"), which share each batch. With
+    `processes` above 1, so many on the CPU do; a program that asks for that needs the usual
+    `if __name__ == "__main__":`. The weights are those of one process, up to rounding.
+
+    Raises UsageError, InputError and CheckpointError for bad recipes, data, `init` and `trunk`, OutputError
+    if nothing can be written, EngineError if another process fails, and DivergedError if the loss stops being
+    a number.
     """
     recipe_path = Path(recipe_path)
-    recipe, text = read_recipe(recipe_path)
-    check_device(device)
+    recipe, _ = read_recipe(recipe_path)
+    devices = training_devices(device, processes)
+    if recipe.data.batch % len(devices):
+        raise UsageError(f"a batch of {recipe.data.batch} cannot be shared by {len(devices)} processes")
     folder = Path(output) if output is not None else Path("runs") / recipe_path.stem
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
-    keep_freed_memory()
-    if threads is not None:
-        torch.set_num_threads(threads)
     if data is None and not recipe.data.folder:
         raise UsageError(f"{recipe_path} names no pictures to train on: give their folder with --data")
-    pictures = (recipe_path.parent / recipe.data.folder).resolve() if data is None else Path(data)
-    store = Path(cache) if cache is not None else folder.parent / "shards"
-    training = begin(recipe, text, recipe_path.parent, pictures, store, folder, device, preparing)
-    best = training.run(report)
-    logger.info("best validation PSNR-Y: %.3f dB", best)
+    run = _Run(
+        recipe=recipe_path,
+        pictures=(recipe_path.parent / recipe.data.folder).resolve() if data is None else Path(data),
+        folder=folder,
+        cache=Path(cache) if cache is not None else folder.parent / "shards",
+        threads=threads if threads is None else max(1, threads // len(devices)),
+    )
+    if len(devices) == 1:
+        _train(ALONE, devices[0], run, report, preparing)
+        return folder / BEST_FILE
+    for split in ("train", "val"):  # before the others start, which find them made
+        prepare(recipe, run.pictures, split, run.cache, preparing)
+
+    def lead(team: Team) -> None:
+        _train(team, devices[0], run, report, preparing)
+
+    run_together(devices, lead, _train, (run,))
     return folder / BEST_FILE
+
+
+def _train(
+    team: Team,
+    device: str,
+    run: _Run,
+    report: Report = lambda progress: None,
+    preparing: Preparation = lambda what, done, total: None,
+) -> None:
+    """The part of one process."""
+    recipe, text = read_recipe(run.recipe)
+    keep_freed_memory()
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    beside = run.recipe.parent
+    training = begin(recipe, text, beside, run.pictures, run.cache, run.folder, device, preparing, team=team)
+    best = training.run(report)
+    if team.leads:
+        logger.info("best validation PSNR-Y: %.3f dB", best)
 
 
 def begin(
@@ -75,9 +126,11 @@ def begin(
     folder: Path,
     device: str,
     preparing: Preparation = lambda what, done, total: None,
+    *,
+    team: Team = ALONE,
 ) -> Training:
     """A training before its first step, its data made and loaded. `text` is the recipe's, `beside` the folder
-    that its paths are relative to. Raises what `train` raises for data and `init`."""
+    that its paths are relative to. Raises what `train` raises for data, `init` and `trunk`."""
     training_set, validation_set = (
         prepare(recipe, pictures, split, cache, preparing) for split in ("train", "val")
     )
@@ -91,9 +144,10 @@ def begin(
         patterns=recipe.data.patterns,
         seed=recipe.seed,
     )
-    validation = Validation(validation_set, recipe.network.scale)
+    validation = Validation(validation_set if team.leads else [], recipe.network.scale)
     init = load_weights((beside / recipe.init).resolve()) if recipe.init else None
-    return Training(recipe, text, batches, validation, folder, device, init)
+    trunk = load_trunk((beside / recipe.trunk).resolve()) if recipe.trunk else None
+    return Training(recipe, text, batches, validation, folder, device, init, trunk=trunk, team=team)
 
 
 def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: Preparation) -> list[Shard]:
@@ -113,10 +167,14 @@ def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: 
     return made
 
 
-def check_device(device: str) -> None:
-    """Raises UsageError if there is no such device."""
-    kind = device.split(":")[0]
-    if kind not in ("cpu", "cuda"):
+def training_devices(device: str, processes: int = 1) -> list[str]:
+    """The devices of the processes that train, the first of them this one's. Raises UsageError."""
+    if device == "cpu":
+        return ["cpu"] * processes
+    if device.split(":")[0] != "cuda":
         raise UsageError(f"device {device!r} is neither cpu nor cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if processes != 1:
+        raise UsageError("--processes is for the CPU; name the GPUs: --device cuda:0,cuda:1")
+    if not torch.cuda.is_available():
         raise UsageError("no CUDA device is available; train with --device cpu")
+    return [f"cuda:{number}" for number in ordinals(device)]

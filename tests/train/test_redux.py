@@ -75,6 +75,20 @@ def test_a_documented_configuration_is_a_recipe(tmp_path: Path, caplog: pytest.L
     assert "paragonsr2_photo" in text
 
 
+def test_perceptual_losses_name_the_trunk(tmp_path: Path) -> None:
+    losses = {
+        "perceptual_opt": {"type": "ConvNextPerceptualLoss", "loss_weight": 0.1, "trunk": "c.safetensors"},
+        "dists_opt": {"type": "DISTSLoss", "loss_weight": 0.2, "trunk": "c.safetensors"},
+    }
+    content = DOCUMENTED | {"train": DOCUMENTED["train"] | losses}
+    recipe, _ = read_recipe(written(tmp_path, content))
+    assert recipe.trunk == "c.safetensors"
+    assert recipe.loss == {"l1": 1.0, "focal_frequency": 0.1, "features": 0.1, "dists": 0.2}
+    losses["dists_opt"]["trunk"] = "other.pth"
+    with pytest.raises(UsageError, match="two trunks"):
+        read_recipe(written(tmp_path, content))
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "generation", "variant"),
     [
@@ -98,8 +112,9 @@ def test_types_name_generations(
     ("section", "key", "value", "said"),
     [
         ("network_g", "hr_block", 1, "hr_block"),
-        ("train", "perceptual_opt", {"type": "ConvNextLoss"}, "train.perceptual_opt"),
-        ("train", "pixel_opt", {"type": "dists"}, "the loss dists"),
+        ("train", "perceptual_opt", {"type": "ConvNextLoss"}, "say trunk: FILE in it"),
+        ("train", "dists_opt", {"type": "dists", "trunk": "vgg.pth", "alpha": 1}, "train loss dists.alpha"),
+        ("train", "pixel_opt", {"type": "lpips"}, "the loss lpips"),
         ("train", "scheduler", {"type": "MultiStepLR", "milestones": [1]}, "train.scheduler.milestones"),
         ("train", "optim_g", {"type": "Adan"}, "train.optim_g.type"),
         ("train", "optim_g", {"type": "AdamW", "weight_decay": 0.1}, "train.optim_g.weight_decay"),
