@@ -6,7 +6,9 @@ Clips (4:2:0; by default the sample of `examples/`) are cut to a window in their
 network's scale and encoded into files, which are read as a render reads them: planes, and the strength that
 auto finds for every frame. Each is upscaled at that strength and at 0, 0.1 … 1. Luma errors are pooled over a
 clip's frames (8 samples of border left out), decibels averaged over clips. The best fixed strength is chosen
-afterwards, by the result: auto cannot know it. Writes `benchmarks/results/strength.json`, or --output's name.
+afterwards, by the result: auto cannot know it. Bicubic enlarges the same frames, and the clip on which auto
+gains least over it is named. `--auto-only` leaves out the fixed strengths, which take most of the time.
+Writes `benchmarks/results/strength.json`, or --output's name.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.measure.roundtrip import QUIET_X265, Encoding
 from paragon_stream.train.data.clips import Clip, read_clip, shrunk
 from paragon_stream.train.data.planes import Planes
+from paragon_stream.train.data.resample import enlarge
 from paragon_stream.upscaler import Upscaler
 
 GRID = tuple(round(0.1 * step, 1) for step in range(11))
@@ -122,18 +125,23 @@ def read(path: Path) -> Iterator[tuple[tuple[NDArray[Any], ...], float]]:
             yield planes, reader.strength(timing)
 
 
-def measure(clip: Clip, encoding: Encoding, upscaler: Upscaler, folder: Path) -> dict[str, Any]:
-    """dB of auto and of every fixed strength, for one clip encoded once."""
+def measure(
+    clip: Clip, encoding: Encoding, upscaler: Upscaler, folder: Path, grid: Sequence[float] = GRID
+) -> dict[str, Any]:
+    """dB of bicubic, of auto and of every fixed strength, for one clip encoded once."""
     path = folder / f"clip{SUFFIXES.get(encoding.encoder, '.mkv')}"
     scale = upscaler.weights.spec.scale
     encode(shrunk(clip, scale), encoding, path)
     unit = 4.0 if "10" in encoding.pixel_format else 1.0
-    sums, told = dict.fromkeys(("auto", *map(str, GRID)), 0.0), []
+    sums, told = dict.fromkeys(("bicubic", "auto", *map(str, grid)), 0.0), []
     for (planes, strength), truth in zip(read(path), clip.frames, strict=True):
         told.append(strength)
         for name in sums:
-            result = upscaler(planes, strength=strength if name == "auto" else float(name))[0]
-            difference: Luma = result / unit - truth[0]
+            if name == "bicubic":
+                made = np.clip(np.rint(enlarge(planes[0].astype(np.float32), scale)), 0, 255 * unit)
+            else:
+                made = upscaler(planes, strength=strength if name == "auto" else float(name))[0]
+            difference: Luma = made / unit - truth[0]
             sums[name] += float(np.mean(difference[BORDER:-BORDER, BORDER:-BORDER] ** 2))
     psnr = {
         name: round(float(10 * np.log10(255**2 / (total / len(told)))), 4) for name, total in sums.items()
@@ -142,22 +150,33 @@ def measure(clip: Clip, encoding: Encoding, upscaler: Upscaler, folder: Path) ->
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """By codec and level: auto, the best fixed strength and what auto lacks; and the best single constant."""
+    """By codec and level: auto, what it gains over bicubic (on the worst clip, too), and what it lacks beside
+    the best fixed strength; and the best single constant."""
     table: dict[str, Any] = {}
+    fixed = [name for name in rows[0]["psnr_y"] if name not in ("bicubic", "auto")]
     for codec, level in dict.fromkeys((row["codec"], row["level"]) for row in rows):
         own = [row for row in rows if (row["codec"], row["level"]) == (codec, level)]
         means = {name: float(np.mean([row["psnr_y"][name] for row in own])) for name in own[0]["psnr_y"]}
-        best = max(map(str, GRID), key=means.__getitem__)
-        table[f"{codec} {level}"] = {
+        gains = {row["clip"]: row["psnr_y"]["auto"] - row["psnr_y"]["bicubic"] for row in own}
+        worst = min(gains, key=gains.__getitem__)
+        table[f"{codec} {level}"] = entry = {
             "strength": round(float(np.mean([row["strength"] for row in own])), 3),
             "auto": round(means["auto"], 3),
-            "best_fixed": float(best),
-            "best": round(means[best], 3),
-            "short_by": round(means[best] - means["auto"], 3),
+            "over_bicubic": round(means["auto"] - means["bicubic"], 3),
+            "worst": {worst: round(gains[worst], 3)},
         }
+        if fixed:
+            best = max(fixed, key=means.__getitem__)
+            entry |= {
+                "best_fixed": float(best),
+                "best": round(means[best], 3),
+                "short_by": round(means[best] - means["auto"], 3),
+            }
+    if not fixed:
+        return {"levels": table}
     lossy = [row["psnr_y"] for row in rows if row["codec"] != "clean"]
     overall = {name: float(np.mean([row[name] for row in lossy])) for name in lossy[0]}
-    constant = max(map(str, GRID), key=overall.__getitem__)
+    constant = max(fixed, key=overall.__getitem__)
     return {
         "levels": table,
         "within_the_bar": all(row["short_by"] <= BAR for row in table.values()),
@@ -175,12 +194,14 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="the first frame of each clip")
     parser.add_argument("--size", default="640x360", help="the window's, before it is shrunk")
+    parser.add_argument("--auto-only", action="store_true", help="measure no fixed strengths")
     parser.add_argument("--output", default="strength", help="name of the result file")
     options = parser.parse_args()
     head = machine()
     weights = load_weights(options.weights, variant=options.variant, scale=options.scale)
     scale = weights.spec.scale
     width, height = (int(side) for side in options.size.split("x"))
+    grid = () if options.auto_only else GRID
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for path in options.clip or [SAMPLE]:
@@ -199,7 +220,7 @@ def main() -> None:
                     for codec, levels in LEVELS.items():
                         for level, encoding in levels.items():
                             if encoding.pixel_format == pixels:
-                                row = measure(clip, encoding, upscaler, Path(folder))
+                                row = measure(clip, encoding, upscaler, Path(folder), grid)
                                 rows.append({"codec": codec, "level": level, **row})
             print(f"{clip.name} {wide}x{high}", flush=True)
     found = summary(rows)

@@ -59,7 +59,8 @@ class DataRecipe:
     it) and so many `drawings` of the project's own (`train.data.drawings`); how many degraded `stills` and
     `clips` are made of each. A step sees `batch` patches of `patch`² LR pixels, of which a share `clip_share`
     comes from clips and a share `patterns` is drawn (`train.data.patterns`). The outer `context` LR pixels of
-    a patch are seen but not judged."""
+    a patch are seen but not judged. A share `soft` of the patches from stills is of the picture softened by a
+    Gaussian whose sigma (HR pixels) is from `soften`: sources are often soft, and shall stay so."""
 
     folder: str = ""
     stills: int = 1
@@ -72,6 +73,8 @@ class DataRecipe:
     strength_jitter: float = 0.02
     patterns: float = 0.0
     drawings: int = 0
+    soft: float = 0.0
+    soften: tuple[float, float] = (0.6, 2.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,7 +281,10 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"{name} must not be negative, not {number}")
     if data.stills < 1 and data.clips < 1:
         raise UsageError("[data] needs stills or clips")
-    if not 0 <= data.patterns < 1:
-        raise UsageError(f"[data] patterns is a share of the patches, not {data.patterns}")
+    for name, share in (("patterns", data.patterns), ("soft", data.soft)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"[data] {name} is a share of the patches, not {share}")
+    if not 0 < data.soften[0] <= data.soften[1]:
+        raise UsageError(f"[data] soften must be a rising range above 0, not {list(data.soften)}")
     if not 0 <= data.clip_share <= 1 or (data.clip_share > 0) != (data.clips > 0):
         raise UsageError("[data] clip_share must be in 0…1, and above 0 exactly if there are clips")

@@ -142,6 +142,9 @@ def begin(
         clip_share=recipe.data.clip_share,
         strength_jitter=recipe.data.strength_jitter,
         patterns=recipe.data.patterns,
+        soft=recipe.data.soft,
+        soften=recipe.data.soften,
+        kernels=recipe.still.kernels,
         seed=recipe.seed,
     )
     validation = Validation(validation_set if team.leads else [], recipe.network.scale)

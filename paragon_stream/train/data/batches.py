@@ -4,7 +4,7 @@ would have."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,10 +17,15 @@ from paragon_stream.errors import InputError
 from paragon_stream.train.data.degradations import Frame, softened
 from paragon_stream.train.data.patterns import draw_pattern
 from paragon_stream.train.data.planes import to_rgb
+from paragon_stream.train.data.resample import shrink, to_codes
 from paragon_stream.train.data.shards import Shard
 
 CHROMA_MARGIN = 2
 """LR pixels around a patch that chroma interpolation looks at (rounded up to whole chroma samples)."""
+
+
+SHRINKING_MARGIN = 6
+"""LR pixels around a patch that the shrinking kernels look at (Lanczos-4: 4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,8 @@ class Batches:
     """Random patches; each batch is flipped and transposed at random.
 
     `clip_share` of the patches comes from clips, the rest from stills; `patterns` of all are drawn instead.
+    Of stills a share `soft` is made anew, from the picture softened by a sigma from `soften` (in HR pixels)
+    and shrunk by one of `kernels`.
     """
 
     def __init__(
@@ -55,11 +62,15 @@ class Batches:
         clip_share: float = 0.0,
         strength_jitter: float = 0.0,
         patterns: float = 0.0,
+        soft: float = 0.0,
+        soften: tuple[float, float] = (0.6, 2.5),
+        kernels: Sequence[str] = ("bicubic",),
         seed: int = 0,
     ) -> None:
         self.shards = shards
         self.scale, self.patch, self.batch = scale, patch, batch
         self.clip_share, self.jitter, self.patterns, self.seed = clip_share, strength_jitter, patterns, seed
+        self.soft, self.soften, self.kernels = soft, soften, tuple(kernels)
         for shard in shards:
             lr_sides = [*shard.rgb.shape[1:3]] if len(shard.rgb) else []
             lr_sides += [side for frame in shard.frames[:1] for side in frame.planes[0].shape]
@@ -100,8 +111,23 @@ class Batches:
         s, size = self.scale, self.patch
         lr = shard.rgb[rng.integers(len(shard.rgb))]
         y, x = (int(rng.integers(side - size + 1)) for side in lr.shape[:2])
+        if self.soft and rng.random() < self.soft:
+            return self._soft(shard, y, x, rng)
         low = lr[y : y + size, x : x + size].astype(np.float32) / np.float32(255)
         return _Sample(low, shard.hr[s * y : s * (y + size), s * x : s * (x + size)])
+
+    def _soft(self, shard: Shard, y: int, x: int, rng: np.random.Generator) -> _Sample:
+        """The patch at an LR place, of the softened picture."""
+        s, size, m = self.scale, self.patch, SHRINKING_MARGIN
+        height, width = (side // s for side in shard.hr.shape[:2])
+        y0, x0 = max(0, y - m), max(0, x - m)
+        y1, x1 = min(height, y + size + m), min(width, x + size + m)
+        sigma, kernel = float(rng.uniform(*self.soften)), self.kernels[rng.integers(len(self.kernels))]
+        around = softened(shard.hr, s * y0, s * x0, (s * (y1 - y0), s * (x1 - x0)), sigma)
+        small = to_codes(shrink(around.astype(np.float32), s, kernel))
+        y, x = y - y0, x - x0
+        low = small[y : y + size, x : x + size].astype(np.float32) / np.float32(255)
+        return _Sample(low, around[s * y : s * (y + size), s * x : s * (x + size)])
 
     def _clip(self, shard: Shard, rng: np.random.Generator) -> _Sample:
         s, size = self.scale, self.patch
