@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 
-ABI = 3
+ABI = 4
 """`PARAGON_ABI`: a library of another number is not loaded."""
 
 
@@ -49,7 +49,7 @@ class Tail(Structure):
         ("first", c_int32 * 2),
         ("taps", c_int32 * 2),
         ("step", c_int32 * 2),
-        ("unused", c_int32),
+        ("products", c_int32),
         ("weights", c_void_p),
         ("bias", c_void_p),
     )
@@ -104,6 +104,7 @@ class Program(Structure):
         ("mix", POINTER(Mix)),
         ("mixes", c_int32),
         ("unused", c_int32),
+        ("gelu", c_void_p),
     )
 
 

@@ -34,7 +34,7 @@ class NativeRuntime:
         check_device(self.name, options)
         if reason := refusal(job):
             raise EngineError(reason)
-        chosen = form_for(options.precision)
+        chosen = form_for(options.precision, job)
         threads = options.threads or cores()
 
         def compile_whole(job: FrameJob) -> Session:
@@ -59,19 +59,31 @@ def drawback(job: FrameJob, options: SessionOptions) -> str:
     if job.resamples:
         return "it resamples faster than the engine native"
     try:
-        form_for(options.precision)
+        form_for(options.precision, job)
     except EngineError as error:
         return str(error)
     return ""
 
 
-def form_for(precision: Precision) -> Kernels:
-    """The fastest form of that precision that this CPU has. Raises EngineError."""
+def form_for(precision: Precision, job: FrameJob) -> Kernels:
+    """The fastest form of that precision that this CPU has. Raises EngineError.
+
+    `auto` takes bf16 only where it does not show: see `widest_depth`.
+    """
+    deepest = max(job.source.pixel_format.depth, job.target.pixel_format.depth)
     for each in reversed(kernels()):
-        fits = each.is_fast if precision is Precision.AUTO else _precision(each) is precision
+        if precision is Precision.AUTO:
+            fits = each.is_fast and (_precision(each) is Precision.FP32 or deepest <= widest_depth(job))
+        else:
+            fits = _precision(each) is precision
         if fits:
             return each
     raise EngineError(f"the engine native does not compute in {precision} on this CPU")
+
+
+def widest_depth(job: FrameJob) -> int:
+    """Bits of a sample up to which smooth areas of `job` in bf16 stay within one code of fp32."""
+    return 10 if job.spec.variant is Variant.REALTIME else 8
 
 
 def _precision(chosen: Kernels) -> Precision:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from native_material import make_job
 
 from paragon_stream.errors import EngineError
-from paragon_stream.native import build, library
+from paragon_stream.native import abi, build, library
 from paragon_stream.native.forms import _BITS, FORMS, Form, Processor, forms_of
-from paragon_stream.native.library import kernels, missing
+from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.native import form_for
 
@@ -60,15 +61,31 @@ def test_bf16_is_faster_on_one_makers_processors_only() -> None:
 def test_the_fastest_form_of_a_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     if missing():
         pytest.skip(missing())
-    assert form_for(Precision.FP32).form.operands == 1
-    assert form_for(Precision.AUTO).is_fast
+    job = make_job("realtime", 2, "yuv420p", (16, 16))
+    assert form_for(Precision.FP32, job).form.operands == 1
+    assert form_for(Precision.AUTO, job).is_fast
     with pytest.raises(EngineError, match="does not compute in fp16 on this CPU"):
-        form_for(Precision.FP16)
+        form_for(Precision.FP16, job)
     exact = tuple(each for each in kernels() if each.form.operands == 1)
     monkeypatch.setattr("paragon_stream.runtimes.native.kernels", lambda: exact)
-    assert form_for(Precision.AUTO).form is exact[-1].form
+    assert form_for(Precision.AUTO, job).form is exact[-1].form
     with pytest.raises(EngineError, match="does not compute in bf16 on this CPU"):
-        form_for(Precision.BF16)
+        form_for(Precision.BF16, job)
+
+
+@pytest.mark.parametrize(
+    ("variant", "pixels", "operands"),
+    [("realtime", "yuv420p10le", 2), ("realtime", "yuv420p12le", 1), ("stream", "yuv420p", 2),
+     ("stream", "yuv420p10le", 1)],
+)  # fmt: skip
+def test_deep_samples_are_computed_in_fp32_unasked(
+    monkeypatch: pytest.MonkeyPatch, variant: str, pixels: str, operands: int
+) -> None:
+    able = tuple(Kernels(form=form, entry=abi.Form(), is_fast=True) for form in forms_of("x86_64"))
+    monkeypatch.setattr("paragon_stream.runtimes.native.kernels", lambda: able)
+    job = make_job(variant, 2, pixels, (16, 16))
+    assert form_for(Precision.AUTO, job).form.operands == operands
+    assert form_for(Precision.BF16, job).form.operands == 2
 
 
 def test_a_library_that_is_absent_or_old_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

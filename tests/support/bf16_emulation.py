@@ -1,4 +1,4 @@
-"""bf16 on machines without it: the ONNX graph of a job with every convolution's inputs and weights rounded.
+"""bf16 on machines without it: the ONNX graph of a job with the inputs and weights of convolutions rounded.
 
 That is what the CPU's instructions do (VDPBF16PS: products of bf16 values, summed in fp32); the results that
 pass from one convolution to the next are rounded when the next one reads them.
@@ -32,13 +32,17 @@ def to_bf16(values: NDArray) -> NDArray:
     return (rounded & np.uint32(0xFFFF0000)).view(np.float32).reshape(np.shape(values))
 
 
-def bf16_emulation(job: FrameJob) -> Callable[[Planes], Planes]:
-    """What runs `job` so, at strength 0."""
+NATIVE = ("expand", "project", "from_near", "from_far")
+"""The convolutions that the engine native's form avx512_bf16 computes in bf16; all others are fp32 there."""
+
+
+def bf16_emulation(job: FrameJob, kinds: tuple[str, ...] = ()) -> Callable[[Planes], Planes]:
+    """What runs `job` so, at strength 0: all of its convolutions, or those of these kinds."""
     model = emit_onnx(job, lanes=16)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     for number, node in enumerate(model.graph.node):
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and (not kinds or node.name.startswith(kinds)):
             for place, kind in ((0, "maps"), (1, "weights")):
                 name, rounded = node.input[place], f"{kind}_{number}"
                 if place and name in weights:

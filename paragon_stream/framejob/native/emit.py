@@ -20,8 +20,16 @@ from paragon_stream.framejob.components import InputPlane, Mix, OutputPlane
 from paragon_stream.framejob.conv import Floats
 from paragon_stream.framejob.fold import RealtimeBlock, StreamBlock
 from paragon_stream.framejob.job import FrameJob
+from paragon_stream.framejob.native.gelu import gelu_table
 from paragon_stream.framejob.native.tail import PlaneTail, plane_tail
-from paragon_stream.framejob.native.weights import Packing, block_weights, dense_constant, packed
+from paragon_stream.framejob.native.weights import (
+    Packing,
+    block_weights,
+    dense_constant,
+    packed,
+    packed_in_tiles,
+)
+from paragon_stream.framejob.native.winograd import TAPS, products_of
 from paragon_stream.framejob.tail import Pair, has_detail
 from paragon_stream.framejob.taps import FilterBank
 from paragon_stream.native import abi
@@ -92,6 +100,7 @@ class _Emitter:
     def __init__(self, job: FrameJob, packing: Packing) -> None:
         self._job = job
         self._packing = packing
+        self._exact = Packing(block=packing.block, channels=1)  # what is fp32 in every form
         self._kept: list[Any] = []
         self._mixes: dict[Mix, int] = {}
         self._inputs = tuple(job.all_inputs.values())
@@ -141,9 +150,10 @@ class _Emitter:
             centre=job.centre,
             reach=((ctypes.c_int32 * 2) * 2)(*((ctypes.c_int32 * 2)(*each) for each in reach)),
             input=self._array(abi.Input, [self._input(plane) for plane in self._inputs]),
-            first=self._floats(packed(first[:, :seen], Packing(block=self._packing.block, channels=1))),
+            first=self._floats(packed(first[:, :seen], self._exact)),
             block=self._array(abi.Block, blocks),
-            mid=self._floats(packed(job.mid.weight, self._packing)),
+            gelu=self._floats(gelu_table()),
+            mid=self._floats(packed_in_tiles(job.mid.weight, self._packing)),
             tail=self._array(abi.Tail, made),
             output=self._array(
                 abi.Output,
@@ -189,12 +199,16 @@ class _Emitter:
         weight = np.concatenate([tail.weight.reshape(-1, features, *tail.taps) for tail in planes])
         bias = np.concatenate([tail.bias.ravel() for tail in planes]) + weight.sum(axis=(2, 3)) @ missing
         any_ = planes[0]
+        in_tiles = any_.step[1] == 1 and any_.taps[1] in TAPS
         return abi.Tail(
             outputs=len(weight),
             first=any_.first,
             taps=any_.taps,
             step=any_.step,
-            weights=self._floats(packed(weight, self._packing)),
+            products=products_of(any_.taps[1]) if in_tiles else 0,
+            weights=self._floats(
+                packed_in_tiles(weight, self._packing) if in_tiles else packed(weight, self._exact)
+            ),
             bias=self._floats(bias),
         )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.framejob.conv import Conv, Doubles, Floats
 from paragon_stream.framejob.fold import Block, RealtimeBlock, StreamBlock
+from paragon_stream.framejob.native.winograd import transformed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,24 @@ def packed(weight: NDArray[np.floating], packing: Packing) -> Floats:
     """A dense convolution (outputs, inputs, rows, columns) as [block][row][column][input][output of it]."""
     taps = weight.transpose(0, 2, 3, 1).astype(np.float32)
     words = in_pairs(taps) if packing.channels == 2 else taps
-    blocks = [words[first : first + packing.block] for first in range(0, len(words), packing.block)]
-    return np.concatenate([np.moveaxis(block, 0, -1).ravel() for block in blocks])
+    return np.concatenate([np.moveaxis(block, 0, -1).ravel() for block in _in_blocks(words, packing)])
+
+
+def packed_in_tiles(weight: NDArray[np.floating], packing: Packing) -> Floats:
+    """In fp32, for kernels that compute tiles of a row: [block][product][row][input][output of it]."""
+    blocks = _in_blocks(transformed(weight), packing)
+    return np.concatenate([block.transpose(3, 2, 1, 0).ravel() for block in blocks]).astype(np.float32)
+
+
+def _in_blocks[T: np.generic](weight: NDArray[T], packing: Packing) -> list[NDArray[T]]:
+    """Along the outputs: as many blocks of the kernels' as there are, then 4, 2 and 1 outputs."""
+    made, first, size = [], 0, packing.block
+    while first < len(weight):
+        while size > len(weight) - first:
+            size //= 2
+        made.append(weight[first : first + size])
+        first += size
+    return made
 
 
 def in_pairs(values: Floats) -> Floats:

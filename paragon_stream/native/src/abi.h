@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define PARAGON_ABI 3
+#define PARAGON_ABI 4
 
 #if defined(_WIN32)
 #define EXPORTED __declspec(dllexport)
@@ -52,9 +52,8 @@ typedef struct {
 typedef struct {
     int32_t outputs;
     int32_t first[2], taps[2], step[2];  // vertical, horizontal
-    int32_t unused;
-    const void *weights;
-    const float *bias;
+    int32_t products;                    // of a tile (winograd.h), by which the weights are packed; 0: taps
+    const float *weights, *bias;
 } Tail;
 
 // A component of the target.
@@ -92,11 +91,12 @@ typedef struct {
     const Input *input;
     const float *first;      // conv_in, packed
     const Block *block;
-    const void *mid;
+    const float *mid;
     const Tail *tail;
     const Output *output;
     const Mix *mix;
     int32_t mixes, unused;
+    const float *gelu;       // a table, for forms that look it up
 } Program;
 
 typedef struct {

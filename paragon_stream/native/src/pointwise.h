@@ -4,8 +4,25 @@
 
 #include "dense.h"
 
-// max(x, 0) - r(|x|) with r(t) = t (1 - Phi(t)): the minimax polynomial of degree 14 on 0 ... 5.2, error 5.1e-7.
-INLINE V gelu(V x) {
+// GELU: max(x, 0) - r(|x|) with r(t) = t (1 - Phi(t)), error 5.2e-7.
+#if FORM_LANES == 16
+
+// By the table of framejob/native/gelu.py. `coarse`: without the last coefficient, error 7e-5.
+template <bool coarse> INLINE V gelu(V x, const float *table) {
+    enum { SEGMENTS = 32 };
+    const V t = smaller_positive(magnitude(x) * ((SEGMENTS - 0.5f) / 5.2f), splat(SEGMENTS - 0.501f));
+    const V moved = t + 8388608.0f;  // 2^23: rounded, the segment in the lowest bits
+    const V f = t - (moved - 8388608.0f);
+    enum { DEGREE = coarse ? 2 : 3 };
+    V r = looked_up((VI)moved, table + DEGREE * SEGMENTS);
+    UNROLL for (int i = DEGREE - 1; i >= 0; i--) r = r * f + looked_up((VI)moved, table + i * SEGMENTS);
+    return not_negative(x) - r;
+}
+
+#else
+
+// By the minimax polynomial of degree 14 on 0 ... 5.2.
+template <bool coarse> INLINE V gelu(V x, const float *) {
     const float c[15] = {1.211956018e-02f,  -7.969875713e-02f, 2.184765519e-01f,  -2.856433279e-01f,
                          6.263820485e-02f,  3.740731574e-01f,  -5.653438289e-01f, 2.142851708e-01f,
                          3.074228505e-01f,  -3.676471028e-01f, 6.178980153e-03f,  1.776084482e-01f,
@@ -16,15 +33,7 @@ INLINE V gelu(V x) {
     return larger(x, V{}) - r;
 }
 
-// The same with degree 7 on 0 ... 3.9, error 1.5e-4: for operands of 8 bits of precision.
-INLINE V gelu_coarse(V x) {
-    const float c[8] = {4.979861468e-02f,  -1.777051358e-01f, 2.082060287e-01f, 4.141152660e-02f,
-                        -3.192342414e-01f, 2.096299494e-01f,  6.117555612e-02f, -7.324255225e-02f};
-    const V s = smaller(magnitude(x), splat(3.9f)) * (2 / 3.9f) - 1.0f;
-    V r = s * c[7] + c[6];
-    UNROLL for (int i = 5; i >= 0; i--) r = r * s + c[i];
-    return larger(x, V{}) - r;
-}
+#endif
 
 // Sums of channel c over 3x3 taps `gap` rows and vectors apart; w: 9 taps, and the bias where `biased`.
 // rows: the three rows at the first vector, `width` channels a vector.

@@ -15,9 +15,9 @@ template <class P, int F> struct Realtime {
     const Frame *frame;
     Strip strip;
     Reader reader;
-    Writer<P, F> writer;
-    Ring codes, features[MOST_BLOCKS + 1], expanded[MOST_BLOCKS], mid;
-    Ring last;  // what conv_mid sees, as operands
+    Writer<F> writer;
+    Middle<F> middle;
+    Ring codes, features[MOST_BLOCKS + 1], expanded[MOST_BLOCKS];
     float *activated, *operands;
 
     void make(Scratch &memory, const Program *p, const Frame *f, const Task *task) {
@@ -31,13 +31,11 @@ template <class P, int F> struct Realtime {
             features[b].make(memory, 2, vectors, F, 0);
             expanded[b].make(memory, 3, vectors, wide, 1);
         }
-        features[p->blocks].make(memory, exact ? 3 : 1, vectors, F, 1);
-        last = features[p->blocks];
-        if (!exact) last.make(memory, 3, vectors, width, 1);
-        mid.make(memory, tail_rows(p), vectors, width, tail_halo(p));
+        features[p->blocks].make(memory, 1, vectors, F, 1);
+        middle.make(memory, p, vectors);
         activated = memory.floats(WIDE * wide * L);
         operands = memory.floats(WIDE * F * L);
-        writer.make(memory, p, f, task, strip, mid);
+        writer.make(memory, p, f, task, strip);
     }
 
     void run() {
@@ -54,7 +52,7 @@ template <class P, int F> struct Realtime {
             }
             const int at = y - 2 - blocks;
             if (at < strip.top) continue;
-            mid_row<P, F>(program, strip.vectors, last, mid, at);
+            middle.compute(at, writer.mid.row(at));
             writer.after(at);
         }
     }
@@ -67,7 +65,8 @@ template <class P, int F> struct Realtime {
         if (b < program->blocks) {
             wrap_ends(expanded[b].row(y), strip.vectors, wide, 1);
         } else {
-            wrap_ends(last.row(y), strip.vectors, width, 1);
+            wrap_ends(features[b].row(y), strip.vectors, F, 1);
+            middle.take(y, features[b].row(y));
         }
     }
 
@@ -78,10 +77,7 @@ template <class P, int F> struct Realtime {
         } else {
             branch<NV>(to, b - 1, y, j);
         }
-        if (b == program->blocks) {
-            if (!exact) convert<P>(last.row(y) + (int64_t)j * width * L, to, F, NV);
-            return;
-        }
+        if (b == program->blocks) return;
         const float *x = to;
         if (!exact) {
             convert<P>(operands, to, F, NV);
@@ -102,7 +98,7 @@ template <class P, int F> struct Realtime {
             depthwise<NV, 1, true>(sum[0], rows, wide, c, w);
             depthwise<NV, 1, true>(sum[1], rows, wide, c + 1, w + 10);
             UNROLL for (int v = 0; v < NV; v++) {
-                UNROLL for (int k = 0; k < 2; k++) sum[k][v] = exact ? gelu(sum[k][v]) : gelu_coarse(sum[k][v]);
+                UNROLL for (int k = 0; k < 2; k++) sum[k][v] = gelu<!exact>(sum[k][v], program->gelu);
                 P::put(activated + v * wide / P::channels * L, c, sum[0][v], sum[1][v]);
             }
         }

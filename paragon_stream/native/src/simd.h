@@ -28,6 +28,17 @@ INLINE V larger(V a, V b) { return a > b ? a : b; }
 INLINE V smaller(V a, V b) { return a < b ? a : b; }
 INLINE V magnitude(V a) { return (V)((VI)a & 0x7fffffff); }
 
+#if FORM_LANES == 16
+// As integers, whose comparisons leave the multipliers free: positive floats are in the same order.
+INLINE V smaller_positive(V a, V b) { return (V)_mm512_min_epi32((__m512i)a, (__m512i)b); }
+INLINE V not_negative(V a) { return (V)_mm512_max_epi32((__m512i)a, __m512i{}); }
+
+// table[the lowest five bits of each lane]
+INLINE V looked_up(VI lanes, const float *table) {
+    return (V)_mm512_permutex2var_ps((__m512)load(table), (__m512i)lanes, (__m512)load(table + L));
+}
+#endif
+
 // Lanes of a and b whose numbers have, or lack, the bit `s`: one step of a transposition.
 template <int s> INLINE void exchange(V &a, V &b) {
 #define LOW(i) ((i) & s ? L + (i) - s : (i))

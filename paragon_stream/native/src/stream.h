@@ -150,19 +150,17 @@ template <class P, int F> struct Stream {
         Strip rows = strip;
         rows.top = part.top - program->reach[0][0];
         rows.bottom = whole_cells(program, 0, part.bottom) + program->reach[0][1];
-        Ring last = from, mid;
-        Writer<P, F> writer;
-        if (P::channels > 1) last.make(memory, 3, strip.vectors, width, 1);
-        mid.make(memory, tail_rows(program), strip.vectors, width, tail_halo(program));
-        writer.make(memory, program, frame, &part, rows, mid);
+        Middle<F> middle;
+        Writer<F> writer;
+        middle.make(memory, program, strip.vectors);
+        writer.make(memory, program, frame, &part, rows);
         if (!memory.base) return;
         writer.plain_samples();
         for (int y = rows.top - 1; y <= rows.bottom; y++) {
-            if (P::channels > 1) convert<P>(last.row(y), from.row(y), F, strip.vectors);
-            if (P::channels > 1) wrap_ends(last.row(y), strip.vectors, width, 1);
+            middle.take(y, from.row(y));
             const int at = y - 1;
             if (at < rows.top) continue;
-            mid_row<P, F>(program, strip.vectors, last, mid, at);
+            middle.compute(at, writer.mid.row(at));
             writer.after(at);
         }
     }

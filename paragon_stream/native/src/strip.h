@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base.h"
-#include "dense.h"
+#include "winograd.h"
 
 enum { LINE = 64 };  // bytes: everything begins on a cache line
 
@@ -66,8 +66,7 @@ struct Strip {
         right = whole_cells(program, 1, task->right) + program->reach[1][1];
         first = floor_div(left - ends, step) * step;
         vectors = (right + ends - first + L - 1) / L;
-        if (vectors < 4) vectors = 4;
-        vectors = (vectors + step - 1) / step * step;
+        vectors = (vectors + TILE - 1) / TILE * TILE;  // steps are 1, 2 or 4
     }
 };
 
@@ -99,14 +98,9 @@ struct Reader {
     }
 };
 
-// Rows of conv_mid's results that the tails read at once, and vectors to either side.
-INLINE int tail_rows(const Program *program) {
-    int rows = 1;
-    for (int t = 0; t < program->tails; t++) {
-        if (program->tail[t].taps[0] > rows) rows = program->tail[t].taps[0];
-    }
-    return rows;
-}
+enum { MOST_TAILS = 4 };
+
+// Vectors on either side of conv_mid's results that the tails read.
 INLINE int tail_halo(const Program *program) {
     int halo = 0;
     for (int t = 0; t < program->tails; t++) {
@@ -146,51 +140,67 @@ INLINE void first_features(const Program *program, const Frame *frame, const Rin
     }
 }
 
-// Row y of conv_mid's results, as operands. Its bias is in the tails'.
-template <class P, int F, int NV>
-__attribute__((noinline)) static void some_mid(const Program *program, const Ring &x, const Ring &mid, int y, int j) {
-    enum { width = F / P::channels };
-    const float *w = (const float *)program->mid;
-    for (int o = 0; o < F; o += BLOCK) {
-        V acc[BLOCK][NV] = {};
-        for (int r = 0; r < 3; r++) {
-            w = accumulate<P, BLOCK, NV>(acc, x.row(y - 1 + r) + (int64_t)(j - 1) * width * L, width * L, 3 * width, w);
-        }
-        UNROLL for (int k = 0; k < BLOCK; k += 2) {
-            UNROLL for (int v = 0; v < NV; v++) {
-                P::put(mid.row(y) + (int64_t)(j + v) * width * L, o + k, acc[k][v], acc[k + 1][v]);
-            }
+// conv_mid: takes rows of features, makes rows of results. Its bias is in the tails'. Exact in every form: in tiles,
+// fp32 costs what bf16 would cost without, and smooth areas stay smooth.
+template <int F> struct Middle {
+    const Program *program;
+    int vectors;
+    Ring products;  // of the latest three rows
+
+    void make(Scratch &memory, const Program *p, int count) {
+        program = p;
+        vectors = count;
+        products.make(memory, 3, vectors / TILE, MID_PRODUCTS * F, 0);
+    }
+
+    // `row`: with a vector beyond each end.
+    void take(int y, const float *row) { to_products<MID_PRODUCTS, F>(products.row(y), row, 1, vectors / TILE); }
+
+    void compute(int y, float *to) const {
+        const float *rows[3];
+        for (int r = 0; r < 3; r++) rows[r] = products.row(y - 1 + r);
+#define WORK(n) some<n>(rows, to, j)
+        IN_GROUPS(DENSE, 0, vectors / TILE, WORK);
+#undef WORK
+        wrap_ends(to, vectors, F, tail_halo(program));
+    }
+
+    template <int NV> __attribute__((noinline)) void some(const float *const *rows, float *to, int tile) const {
+        const float *w = program->mid;
+        for (int o = 0; o < F; o += BLOCK) {
+            w = tiles_of<MID_PRODUCTS, F, BLOCK, NV>(to + o * L, F * L, nullptr, rows, 3, tile, w);
         }
     }
-}
-template <class P, int F>
-static void mid_row(const Program *program, int vectors, const Ring &x, const Ring &mid, int y) {
-#define WORK(n) some_mid<P, F, n>(program, x, mid, y, j)
-    IN_GROUPS(DENSE, 0, vectors, WORK);
-#undef WORK
-    wrap_ends(mid.row(y), vectors, F / P::channels, tail_halo(program));
-}
+};
 
 // The tail's convolutions and what follows: rows of conv_mid's results in, rows of the target out.
-template <class P, int F> struct Writer {
-    enum { width = F / P::channels };
-
+template <int F> struct Writer {
     const Program *program;
     const Frame *frame;
     const Task *task;
-    const Ring *mid;
+    Ring mid;                   // conv_mid's results
+    Ring products[MOST_TAILS];  // of them, for tails that are computed in tiles
     int first, vectors;
     float *cells, *plain, *line, *scratch;
     int64_t plain_pitch, pitch;
     MixedRows mixed[MixedRows::FEW];
 
-    void make(Scratch &memory, const Program *p, const Frame *f, const Task *t, const Strip &strip, const Ring &ring) {
+    void make(Scratch &memory, const Program *p, const Frame *f, const Task *t, const Strip &strip) {
         program = p;
         frame = f;
         task = t;
-        mid = &ring;
         first = strip.first;
         vectors = strip.vectors;
+        int rows = 1;
+        for (int i = 0; i < p->tails; i++) {
+            const Tail &tail = p->tail[i];
+            if (tail.products) {
+                products[i].make(memory, tail.taps[0], vectors / TILE, tail.products * F, 0);
+            } else if (tail.taps[0] > rows) {
+                rows = tail.taps[0];
+            }
+        }
+        mid.make(memory, rows, vectors, F, tail_halo(p));
         int outputs = 1, most = 1;
         for (int i = 0; i < p->tails; i++) {
             if (p->tail[i].outputs > outputs) outputs = p->tail[i].outputs;
@@ -215,8 +225,17 @@ template <class P, int F> struct Writer {
     void after(int y) {
         for (int t = 0; t < program->tails; t++) {
             const Tail &tail = program->tail[t];
+            if (tail.products) take(tail, products[t].row(y), mid.row(y));
             const int end = y - (tail.first[0] + tail.taps[0] - 1);  // source row of the last cell that is complete
             if (end % tail.step[0] == 0 && end >= task->top) cells_of(t, end / tail.step[0]);
+        }
+    }
+
+    void take(const Tail &tail, float *to, const float *row) const {
+        const int lead = -tail.first[1], tiles = vectors / TILE;
+        switch (tail.products) {
+            case 7: return to_products<7, F>(to, row, lead, tiles);
+            case 8: return to_products<8, F>(to, row, lead, tiles);
         }
     }
 
@@ -224,7 +243,8 @@ template <class P, int F> struct Writer {
         const Tail &tail = program->tail[t];
         const float *rows[16];
         for (int r = 0; r < tail.taps[0]; r++) {
-            rows[r] = mid->row(cell * tail.step[0] + tail.first[0] + r) + (int64_t)tail.first[1] * width * L;
+            const int row = cell * tail.step[0] + tail.first[0] + r;
+            rows[r] = tail.products ? products[t].row(row) : mid.row(row) + (int64_t)tail.first[1] * F * L;
         }
         convolve(tail, rows);
         for (int i = 0; i < program->outputs; i++) {
@@ -233,31 +253,30 @@ template <class P, int F> struct Writer {
     }
 
     void convolve(const Tail &tail, const float *const *rows) {
-        const float *weights = (const float *)tail.weights;
+        const float *weights = tail.weights;
         for (int o = 0; o < tail.outputs;) {
             const int left = tail.outputs - o;
-            switch (left < BLOCK ? left : (int)BLOCK) {
-#define CASE(n)                                          \
-    case n:                                              \
-        weights = columns<n>(tail, rows, o, weights);    \
-        o += n;                                          \
-        break;
-                CASE(1)
-                CASE(2)
-                CASE(3)
-                CASE(4)
-#if FORM_LANES == 16
-                CASE(5)
-                CASE(6)
-                CASE(7)
-                CASE(8)
-#endif
-#undef CASE
+            if (left >= BLOCK) {
+                weights = columns<BLOCK>(tail, rows, o, weights);
+                o += BLOCK;
+            } else if (BLOCK > 4 && left >= 4) {
+                weights = columns<4>(tail, rows, o, weights);
+                o += 4;
+            } else if (left >= 2) {
+                weights = columns<2>(tail, rows, o, weights);
+                o += 2;
+            } else {
+                weights = columns<1>(tail, rows, o, weights);
+                o += 1;
             }
         }
     }
 
     template <int OB> const float *columns(const Tail &tail, const float *const *rows, int o, const float *weights) {
+        switch (tail.products) {
+            case 7: return tiles<7, OB>(tail, rows, o, weights);
+            case 8: return tiles<8, OB>(tail, rows, o, weights);
+        }
         const int step = tail.step[1];
         const float *end = weights;
         int j = 0;
@@ -269,6 +288,16 @@ template <class P, int F> struct Writer {
         return end;
     }
 
+    template <int n, int OB>
+    const float *tiles(const Tail &tail, const float *const *rows, int o, const float *weights) {
+        const float *end = weights;
+#define WORK(NV)                                                                                                   \
+    end = tiles_of<n, F, OB, NV>(cells + o * L, tail.outputs * L, tail.bias + o, rows, tail.taps[0], j, weights)
+        IN_GROUPS(DENSE, 0, vectors / TILE, WORK);
+#undef WORK
+        return end;
+    }
+
     template <int OB, int NV>
     METHOD const float *some(const Tail &tail, const float *const *rows, int o, const float *w, int j) {
         V acc[OB][NV];
@@ -276,7 +305,7 @@ template <class P, int F> struct Writer {
             UNROLL for (int v = 0; v < NV; v++) acc[k][v] = splat(tail.bias[o + k]);
         }
         for (int r = 0; r < tail.taps[0]; r++) {
-            w = accumulate<P, OB, NV>(acc, rows[r] + (int64_t)j * width * L, width * L, tail.taps[1] * width, w);
+            w = accumulate<Exact, OB, NV>(acc, rows[r] + (int64_t)j * F * L, F * L, tail.taps[1] * F, w);
         }
         float *to = cells + ((int64_t)j / tail.step[1] * tail.outputs + o) * L;
         UNROLL for (int k = 0; k < OB; k++) {

@@ -1,0 +1,32 @@
+"""Weights of convolutions that the kernels compute by fewer products: see `native/src/winograd.h`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paragon_stream.framejob.conv import Doubles
+
+TILE = 4
+"""Results that are made at once."""
+
+TAPS = (4, 5)
+"""Of a tail along a row: others are computed directly."""
+
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
+"""As `POINTS` in winograd.h; infinity is the last of all."""
+
+
+def products_of(taps: int) -> int:
+    """How many products make `TILE` results."""
+    return TILE + taps - 1
+
+
+def transformed(weight: Doubles) -> Doubles:
+    """(…, taps) as (…, products)."""
+    taps = weight.shape[-1]
+    points = np.array(POINTS[: products_of(taps) - 1])
+    distances = points[:, None] - points
+    np.fill_diagonal(distances, 1.0)
+    matrix = points[:, None] ** np.arange(taps) / distances.prod(axis=1)[:, None]
+    matrix = np.concatenate([matrix, np.eye(taps)[-1:]])
+    return weight.astype(np.float64) @ matrix.T
