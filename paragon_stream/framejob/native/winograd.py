@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paragon_stream.framejob.conv import Doubles
 
@@ -21,7 +22,7 @@ def products_of(taps: int) -> int:
     return TILE + taps - 1
 
 
-def transformed(weight: Doubles) -> Doubles:
+def transformed(weight: NDArray[np.floating]) -> Doubles:
     """(…, taps) as (…, products)."""
     taps = weight.shape[-1]
     points = np.array(POINTS[: products_of(taps) - 1])
@@ -29,4 +30,5 @@ def transformed(weight: Doubles) -> Doubles:
     np.fill_diagonal(distances, 1.0)
     matrix = points[:, None] ** np.arange(taps) / distances.prod(axis=1)[:, None]
     matrix = np.concatenate([matrix, np.eye(taps)[-1:]])
-    return weight.astype(np.float64) @ matrix.T
+    products: Doubles = weight.astype(np.float64) @ matrix.T
+    return products
