@@ -135,7 +135,7 @@ def _automatic() -> Runtime:
         return _of_any_brand(f"{gpus[0]} is too old for it")
     if not _is_installed("cuda.bindings.nvrtc"):
         return _of_any_brand(f"{gpus[0]} would need the package nvidia-cuda-nvrtc")
-    return AutomaticRuntime(runtime("cuda"), CpuRuntime(), torch_on_gpu)
+    return AutomaticRuntime(runtime("cuda"), CpuRuntime(), _other_on_gpu)
 
 
 def _of_any_brand(no_cuda: str) -> Runtime:
@@ -177,12 +177,23 @@ def torch_on_gpu() -> Runtime | None:
     return engine if importlib.import_module("torch").cuda.is_available() else None
 
 
+def _other_on_gpu(job: FrameJob) -> Runtime | None:
+    """For jobs that `cuda` refuses: torch, else WebGPU where it has texts for the job."""
+    if (engine := torch_on_gpu()) is not None:
+        return engine
+    if not any(each.is_hardware for each in find_adapters()[0]):
+        return None
+    from paragon_stream.framejob.wgsl.emit import refusal
+
+    return None if refusal(job) else runtime("webgpu")
+
+
 class AutomaticRuntime:
-    """The engine `cuda` where it has kernels for the job, else torch on the GPU, else the CPU's engine."""
+    """The engine `cuda` where it has kernels for the job, else another one on the GPU, else the CPU's."""
 
     name = "auto"
 
-    def __init__(self, gpu: Runtime, cpu: Runtime, find_other: Callable[[], Runtime | None]) -> None:
+    def __init__(self, gpu: Runtime, cpu: Runtime, find_other: Callable[[FrameJob], Runtime | None]) -> None:
         """`find_other` is asked only when it is needed: torch takes seconds to load."""
         self._gpu, self._cpu, self._find_other = gpu, cpu, find_other
 
@@ -194,6 +205,9 @@ class AutomaticRuntime:
             what = "the device cpu" if options.device == "cpu" else "int8"
             logger.info("engine: %s, because %s is asked for", self._cpu.name, what)
             return self._cpu.compile(job, options)
+        if (options.device or "").startswith("gpu"):
+            logger.info("engine: webgpu, because the device %s is asked for", options.device)
+            return runtime("webgpu").compile(job, options)
         if options.precision in (Precision.AUTO, Precision.FP16):
             reason = refusal(job)
         else:
@@ -201,7 +215,9 @@ class AutomaticRuntime:
         if not reason:
             logger.info("engine: cuda, the fastest for a GPU")
             return self._gpu.compile(job, options)
-        other = self._find_other()
+        other = self._find_other(job)
+        if other is not None and other.name == "webgpu" and options.device is not None:
+            other = None  # it has other names for GPUs
         if other is not None:
             logger.info("engine: %s on the GPU; %s", other.name, reason)
             return other.compile(job, options)

@@ -37,9 +37,12 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_gpus", lambda: ([GPU], ""))
 
 
-def choose(job: FrameJob, *, fails: bool = False, has_torch: bool = False, **options: Any) -> str:
-    def find_other() -> Recorder | None:
-        return Recorder("torch") if has_torch else None
+def choose(
+    job: FrameJob, *, fails: bool = False, has_torch: bool = False, other: str = "", **options: Any
+) -> str:
+    def find_other(job: FrameJob) -> Recorder | None:
+        name = "torch" if has_torch else other
+        return Recorder(name) if name else None
 
     automatic = registry.AutomaticRuntime(Recorder("cuda", fails), Recorder("openvino"), find_other)
     return str(automatic.compile(job, SessionOptions(**options)))
@@ -91,6 +94,15 @@ def test_what_there_are_no_kernels_for_is_torchs_or_the_cpus_loudly(
         assert choose(job, **options) == "openvino"
     assert "on the CPU, although there is a GPU" in caplog.text
     assert "torch could: pip install torch" in caplog.text
+
+
+def test_webgpu_computes_what_cuda_refuses_on_a_gpu_that_is_not_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert choose(make_job(), other="webgpu", precision=Precision.FP32) == "webgpu"
+    assert choose(make_job(), other="webgpu", precision=Precision.FP32, device="cuda:1") == "openvino"
+    monkeypatch.setattr(registry, "runtime", Recorder)
+    assert choose(make_job(), device="gpu:0") == "webgpu"
 
 
 def test_torch_is_taken_only_where_it_can_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

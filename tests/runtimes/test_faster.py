@@ -92,6 +92,7 @@ def test_an_nvidia_gpu_without_cuda_is_one_of_any_brand(
         name="a GPU", ordinal=0, compute_capability=capability, memory=0, multiprocessors=0, driver=""
     )
     monkeypatch.setattr(registry, "find_gpus", lambda: ([gpu], ""))
+    monkeypatch.setattr(registry, "may_have_gpu", lambda: True)
     monkeypatch.setattr(registry, "find_adapters", lambda: ((), "the package wgpu is not installed"))
     monkeypatch.setattr(registry, "_is_installed", lambda package: missing != "nvrtc")
     assert isinstance(registry._automatic(), registry.CpuRuntime)

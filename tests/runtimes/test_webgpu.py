@@ -159,6 +159,7 @@ def test_the_device_alone() -> None:
     )
     assert 0.05 <= found["seconds"] < 60  # of the GPU's clock
     assert "gpu:0" in refused["no such GPU"]
+    assert found["submits"] == 1
     assert "PollThread" not in found["threads"]  # wgpu's own: it holds up other threads' submits
     assert found["adapters"]
 
