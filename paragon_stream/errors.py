@@ -20,6 +20,15 @@ A message is one sentence: what failed, where and, if possible, what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """`error`, then the exceptions that led to it, as a traceback would show them: nearest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
 
 class ParagonError(Exception):
     """Base of all errors that are raised intentionally; `str(error)` is one line for the user."""

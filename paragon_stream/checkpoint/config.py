@@ -8,7 +8,7 @@ network_g:
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,17 @@ TYPES = {
 }
 """Upstream's name of a network → variant, and the alpha that upstream takes where the file says none."""
 
-logger = logging.getLogger(__name__)
+_NOT_YET = ("paragonsr2_ultimate",)
 
-NOT_YET = ("paragonsr2_ultimate",)
-
-WITHOUT_EFFECT = (
+_WITHOUT_EFFECT = (
     "attention_mode",
     "detail_gain",
     "export_safe",
     "gradient_checkpointing",
     "use_content_aware",
 )
-"""Options of these types that upstream takes and that change nothing about a trained network: starting
-values, how training spends memory, what the tensors say."""
+"""Options of these types that upstream accepts and that do not change a trained network: initial values, how
+training uses memory, what the tensors themselves show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,19 +78,16 @@ def _network(content: Any) -> NetworkConfig:
         raise UsageError("it has no section network_g")
     kind = network.get("type")
     name = kind.lower() if isinstance(kind, str) else kind
-    if name in NOT_YET:
+    if name in _NOT_YET:
         raise UsageError(f"network_g is of the type {kind}, not supported yet")
     if name not in TYPES:
         raise UsageError(f"network_g has the type {kind!r}; known: {', '.join(TYPES)}")
-    known = ("type", "scale", "upsampler_alpha", "window_size", *WITHOUT_EFFECT)
+    known = ("type", "scale", "upsampler_alpha", "window_size", *_WITHOUT_EFFECT)
     for key in network:
         if key not in known:
             raise UsageError(f"network_g has the unknown option {key}; known: {', '.join(known)}")
     variant, usual_alpha = TYPES[name]
-    scales = [part["scale"] for part in (content, network) if part.get("scale") is not None]
-    for scale in scales:
-        if type(scale) is not int or scale != scales[0]:
-            raise UsageError(f"its scale is {' and '.join(map(repr, scales))}, not one whole number")
+    scale = common_scale(content, network)
     alpha = network.get("upsampler_alpha", usual_alpha)
     if type(alpha) not in (int, float):
         raise UsageError(f"upsampler_alpha is {alpha!r}, which is no number")
@@ -100,9 +95,16 @@ def _network(content: Any) -> NetworkConfig:
     window = network.get("window_size", USUAL_WINDOW) if attends else None
     if window is not None and type(window) is not int:
         raise UsageError(f"window_size is {window!r}, which is no whole number")
-    return NetworkConfig(
-        variant=variant, scale=scales[0] if scales else None, alpha=float(alpha), window_size=window
-    )
+    return NetworkConfig(variant=variant, scale=scale, alpha=float(alpha), window_size=window)
+
+
+def common_scale(*sections: Mapping[str, Any]) -> int | None:
+    """The scale that `sections` of a file state; None if none does. Raises UsageError if they differ."""
+    scales = [each["scale"] for each in sections if each.get("scale") is not None]
+    for scale in scales:
+        if type(scale) is not int or scale != scales[0]:
+            raise UsageError(f"its scale is {' and '.join(map(repr, scales))}, not one whole number")
+    return scales[0] if scales else None
 
 
 def read_yaml(path: Path) -> Any:
@@ -115,56 +117,3 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"configuration {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"configuration {path} is no valid YAML: {error}") from error
-
-
-_HEAD_SIZES = ("nano", "tiny", "anime", "s", "m", "l", "xl")
-_STATIC_OPTIONS = ("detail_gain", "fast_body_mode", "use_content_aware", "use_attention")
-_PREFIXES = (
-    ("paragonsr2_static_", "p2v4", 0.5),
-    ("paragonsr_v2_", "p2v0", 0.0),
-    ("paragonsr2_", "p2r3", 0.5),
-    ("paragonsr_", "paragonsr-ps", 0.0),
-)
-"""Beginnings of upstream's names → generation, and the alpha that it takes by itself."""
-
-
-def network_of(section: Any, scale: Any) -> dict[str, Any]:
-    """The table [network] of a recipe for a section `network_g`, whatever its generation.
-
-    The sizes of the static family (v5) and of the family with an HR head (r3) have the same names: the
-    options decide between them. Raises UsageError.
-    """
-    if not isinstance(section, dict) or not isinstance(section.get("type"), str):
-        raise UsageError("network_g has no type")
-    given = dict(section)
-    name = given.pop("type").lower()
-    scales = {each for each in (scale, given.pop("scale", None)) if each is not None}
-    if len(scales) != 1 or type(next(iter(scales))) is not int:
-        raise UsageError("its scale is not one whole number")
-    alpha = given.pop("upsampler_alpha", None)
-    for key, wanted in (("attention_mode", "sdpa"), ("export_safe", False)):
-        if given.get(key, wanted) not in (wanted, "flex"):
-            raise UsageError(f"network_g.{key} = {given[key]!r} is for exports; leave it out for training")
-        given.pop(key, None)
-    if name in TYPES:
-        variant, usual = TYPES[name]
-        generation, size = "p2head", str(variant)
-        if variant is not Variant.PRO and given.pop("detail_gain", None) is not None:
-            logger.warning("network_g.detail_gain is without effect: what the network adds begins small")
-    else:
-        found = next((each for each in _PREFIXES if name.startswith(each[0])), None)
-        if found is None:
-            raise UsageError(f"network_g has the type {name!r}; known: {', '.join(TYPES)} and older families")
-        prefix, generation, usual = found
-        size = name.removeprefix(prefix)
-        if generation == "p2r3" and (size not in _HEAD_SIZES or any(key in given for key in _STATIC_OPTIONS)):
-            generation = "p2v5"
-    table: dict[str, Any] = {
-        "generation": generation,
-        "variant": size,
-        "scale": next(iter(scales)),
-        "alpha": float(usual if alpha is None else alpha),
-    }
-    if given:
-        table["options"] = given
-    return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from paragon_stream.errors import OutputError
 from paragon_stream.media.output.pieces import Pieces
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.render.plan import RenderPlan, plan_render
-from paragon_stream.render.progress import OnProgress, RenderProgress
+from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.report import (
     ChunkReport,
     Damage,
@@ -25,9 +24,6 @@ from paragon_stream.report import (
     StrengthReport,
     Warnings,
 )
-
-_INTERVAL = 0.5
-"""Seconds between two reports of progress."""
 
 
 def join_chunks(
@@ -145,19 +141,12 @@ def _check_headers(records: Sequence[ChunkRecord], sink: VideoWriter) -> None:
 
 def _copy(records: Sequence[ChunkRecord], sink: VideoWriter, on_progress: OnProgress | None) -> None:
     frames, total = 0, sum(record.frames for record in records)
-    begin = shown = time.monotonic()
+    meter = LoopMeter(total, on_progress, doing="joining")
     for record in records:
         for timing in record.timings():
             sink.pass_over(timing)
             frames += 1
-            now = time.monotonic()
-            if on_progress is not None and now - shown > _INTERVAL:
-                shown = now
-                on_progress(
-                    RenderProgress.at(
-                        frames, now - begin, total, bytes_out=sink.bytes_written, doing="joining"
-                    )
-                )
+            meter.note(frames, bytes_out=sink.bytes_written)
 
 
 def _disagreements(records: Sequence[ChunkRecord]) -> list[str]:

@@ -198,7 +198,7 @@ def begin(plan: ChunkPlan) -> tuple[ChunkPlan, ChunkFolder]:
             return replace(there, request=request), folder
         if same:
             raise OutputError(
-                f"{folder.path} has chunks of this render: --resume goes on, --overwrite begins anew"
+                f"{folder.path} has chunks of this render: --resume continues, --overwrite starts again"
             )
         folder.clear()
     folder.write_plan(plan.to_json())

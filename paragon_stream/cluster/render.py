@@ -60,7 +60,7 @@ def render_on_cluster(
         try:
             driver.run()
         except BaseException:
-            warnings.add([f"kept the chunks that are done, --resume goes on with them: {folder.path}"])
+            warnings.add([f"kept the finished chunks, --resume continues with them: {folder.path}"])
             raise
     return join_chunks(
         plan,

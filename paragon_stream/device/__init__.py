@@ -1,4 +1,4 @@
-"""Accelerators: one small interface to a CUDA device; what schedules work on it runs without one too."""
+"""Accelerators: one small interface to a GPU; its schedulers also run on a fake device."""
 
 from paragon_stream.device.interface import (
     Argument,

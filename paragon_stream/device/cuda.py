@@ -39,7 +39,7 @@ _C_TYPES: dict[type, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class _Handle:
-    """Anything that the driver hands out; `free` is the driver's function that takes it back."""
+    """A handle of the driver; `free` is the driver's function that releases it."""
 
     handle: int
     raw: Any
@@ -74,8 +74,9 @@ class CudaDevice:
         self._device = _call(driver.cuDeviceGet, ordinal)
         self.info = _info(self._device, ordinal)
         _, active = _call(driver.cuDevicePrimaryCtxGetState, self._device)
-        if not active:  # else another library has chosen already
-            # FFmpeg decodes in a primary context with this flag only; and threads that wait for a GPU sleep.
+        if not active:  # else another library has set the flags
+            # FFmpeg requires this flag of the primary context. It also makes threads sleep while they wait
+            # for the GPU.
             blocking = driver.CUctx_flags.CU_CTX_SCHED_BLOCKING_SYNC
             _call(driver.cuDevicePrimaryCtxSetFlags, self._device, blocking)
         self._context: Any = _call(driver.cuDevicePrimaryCtxRetain, self._device)
@@ -101,7 +102,9 @@ class CudaDevice:
         # Portable: page-locked for every context, so that slots can be shared between devices.
         try:
             pointer = int(_call(driver.cuMemHostAlloc, size, driver.CU_MEMHOSTALLOC_PORTABLE))
-        except DeviceMemoryError as error:  # for CUDA that is the same, but no smaller frame on the GPU helps
+        except (
+            DeviceMemoryError
+        ) as error:  # CUDA has one status for both, but smaller frames on the GPU do not help here
             raise EngineError(
                 f"the system has no {size / 2**20:.0f} MiB of page-locked host memory: {error}"
             ) from error
@@ -120,7 +123,7 @@ class CudaDevice:
     def event(self, *, timed: bool = False) -> _Handle:
         flags = (
             driver.CUevent_flags.CU_EVENT_BLOCKING_SYNC.value
-        )  # a thread that waits sleeps: others need the core
+        )  # waiting threads sleep, so that others can use the core
         if not timed:
             flags |= driver.CUevent_flags.CU_EVENT_DISABLE_TIMING.value
         raw = _call(driver.cuEventCreate, flags)
@@ -198,7 +201,7 @@ class CudaDevice:
         _call(driver.cuStreamWaitEvent, _raw(stream), _raw(event), 0)
 
     def begin_capture(self, stream: Stream) -> None:
-        # Thread-local: what other threads do with the device meanwhile is none of this capture's business.
+        # Thread-local: calls of other threads do not affect this capture.
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         _call(driver.cuStreamBeginCapture, _raw(stream), mode)
 
@@ -246,7 +249,7 @@ def device_infos() -> list[DeviceInfo]:
 def _initialise() -> None:
     try:
         answer = driver.cuInit(0)
-    except Exception as error:  # cuda-bindings' own, when there is no libcuda
+    except Exception as error:  # cuda-bindings' own, without libcuda
         raise EngineError("there is no NVIDIA driver on this machine") from error
     _call(lambda: answer)
 
@@ -273,7 +276,8 @@ def _raw(resource: Resource) -> Any:
 
 
 def _host(array: NDArray[Any], plane: DevicePlane) -> int:
-    """The address of `array`, which must have as many bytes as `plane`: CUDA would not notice."""
+    """The address of `array`, after a check that it has as many bytes as `plane`, which CUDA does not
+    check."""
     assert array.flags.c_contiguous and array.nbytes == plane.rows * plane.row_bytes
     return array.ctypes.data
 
@@ -285,7 +289,7 @@ def _rectangle(plane: DevicePlane) -> Any:
 
 
 def _call(function: Any, *arguments: Any) -> Any:
-    """What a driver's function returns beside its status: nothing, one value, or a tuple of them."""
+    """The results of a driver's function without its status: None, one value, or a tuple."""
     try:
         status, *values = function(*arguments)
     except RuntimeError as error:  # cuda-bindings' own, for a function that the driver lacks

@@ -1,4 +1,4 @@
-"""Which GPUs there are, asked without needing any package or driver for the question."""
+"""Finds the GPUs of this machine; works without any GPU package or driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OLDEST = 75
 
 
 def find_gpus() -> tuple[list[DeviceInfo], str]:
-    """The CUDA devices of this machine and, if there are none that could be used, why."""
+    """The CUDA devices of this machine and, if none is usable, the reason."""
     try:
         if importlib.util.find_spec("cuda.bindings") is None:
             return [], "the package cuda-bindings is not installed"
@@ -51,7 +51,7 @@ def may_have_gpu() -> bool:
 
 @cache
 def find_adapters() -> tuple[tuple[AdapterInfo, ...], str]:
-    """The GPUs of every brand that WebGPU finds and, if there are none, why. Asked once in a process."""
+    """The GPUs of every brand that WebGPU finds and, if there are none, the reason. Cached in the process."""
     if importlib.util.find_spec("wgpu") is None:
         return (), "the package wgpu is not installed"
     try:
@@ -66,9 +66,10 @@ def find_adapters() -> tuple[tuple[AdapterInfo, ...], str]:
 
 
 def ordinals(device: str | None) -> tuple[int, ...]:
-    """The numbers of the GPUs that `device` names: "cuda:1", "cuda:0,cuda:2"; "cuda" and None are the first.
+    """The numbers of the GPUs that `device` names: "cuda:1", "cuda:0,cuda:2"; "cuda" and None are the first
+    GPU.
 
-    "cuda:all" are all that are not too old, at least one number. Raises UsageError for anything else.
+    "cuda:all" means all GPUs that are not too old, at least one. Raises UsageError for other values.
     """
     name = device or "cuda"
     if name == "cuda:all":

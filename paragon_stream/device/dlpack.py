@@ -1,4 +1,4 @@
-"""A plane of device memory as a DLPack tensor, which FFmpeg (through PyAV) makes frames of.
+"""A plane of device memory as a DLPack tensor, from which FFmpeg (through PyAV) makes frames.
 
 The struct is DLPack's `DLManagedTensor` (dlpack.h, version 0.8): the consumer of the tensor calls its deleter
 when it needs the memory no more, from any thread.
@@ -41,7 +41,7 @@ _new_capsule.restype = ctypes.py_object
 _new_capsule.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 
 _lent: dict[int, tuple[object, Callable[[], None]]] = {}
-"""Tensors that others have: by address, what keeps them alive, and what to call when they are given back."""
+"""Tensors in use by consumers: address → the objects to keep alive, and the function to call on release."""
 
 
 def _given_back(address: int) -> None:
@@ -53,9 +53,9 @@ _deleter = _Deleter(_given_back)
 
 
 class DeviceTensor:
-    """`plane`, on cuda:`ordinal`, as rows of samples of `sample_bytes` each, for one taker.
+    """`plane`, on cuda:`ordinal`, as rows of samples of `sample_bytes` each, for one consumer.
 
-    `given_back` is called when the taker is done with it.
+    `given_back` is called when the consumer releases it.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class DeviceTensor:
         self._given_back = given_back
 
     def __dlpack__(self, stream: int | None = None) -> object:
-        """The capsule. `stream` is left alone: the plane is complete before it is handed out."""
+        """The capsule. `stream` is not used: the plane is complete before it is exported."""
         address = ctypes.addressof(self._managed)
         _lent[address] = (self, self._given_back)
         return _new_capsule(address, b"dltensor", None)

@@ -1,12 +1,12 @@
-"""What the scheduler needs of an accelerator. Every CUDA call of this package is one of these methods.
+"""The interface to an accelerator. Every CUDA call of this package goes through one of these methods.
 
-`CudaDevice` (cuda.py) is the real thing; the tests' `FakeDevice` computes in host memory, keeps a virtual
-clock, fails where a test demands it, and notices misuse. Whatever runs on one runs on the other unchanged.
+`CudaDevice` (cuda.py) and `WebGpuDevice` (webgpu.py) are real devices; the tests' `FakeDevice` computes in
+host memory, has a virtual clock, injects failures, and detects misuse.
 
-Streams are queues: what is put into one runs in order, different streams run at the same time unless an
-event holds one back. All methods may be called from any thread that is inside `current()`, and raise
-EngineError for whatever the driver refuses (DeviceMemoryError where memory is short). Pointers are device
-addresses as plain ints.
+Streams are queues: the operations of one stream run in order, different streams run concurrently unless an
+event makes one wait. All methods may be called from any thread inside `current()`, and raise EngineError if
+the driver reports an error (DeviceMemoryError if memory is short). Pointers are device addresses as plain
+ints.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ type Argument = int | np.int32 | np.uint32 | np.float32
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceInfo:
-    """Which device it is. `driver` is the version of CUDA that the driver speaks: "13.0"."""
+    """Facts of a device. `driver` is the CUDA version of the driver: "13.0"."""
 
     name: str
     ordinal: int
@@ -38,7 +38,7 @@ class DeviceInfo:
 
     @property
     def is_cuda(self) -> bool:
-        """Whether pictures of decoders and encoders on the same GPU can be shared."""
+        """Whether decoders and encoders on the same GPU can share its memory."""
         return True
 
     @property
@@ -71,15 +71,15 @@ class DevicePicture:
 
     planes: tuple[DevicePlane, ...]
     owner: object
-    """What keeps the memory: a decoder's may be written again once this is let go of."""
+    """The object that keeps the memory; a decoder may reuse it after this reference is dropped."""
 
 
 class Resource(Protocol):
-    """What `Device.release` gives back: memory, streams, events, graphs, modules."""
+    """Something that `Device.release` releases: memory, streams, events, graphs, modules."""
 
     @property
     def handle(self) -> int:
-        """The driver's handle, or the address; what foreign libraries such as TensorRT are handed."""
+        """The driver's handle, or the address, for other libraries such as TensorRT."""
         ...
 
 
@@ -91,7 +91,7 @@ class Memory(Resource, Protocol):
 
 
 class HostMemory(Resource, Protocol):
-    """Page-locked host memory, which devices copy from and to without the host's help. Zeroed at first."""
+    """Page-locked host memory, which devices access directly. Zeroed at first."""
 
     @property
     def array(self) -> NDArray[np.uint8]:
@@ -119,19 +119,20 @@ class Kernel(Protocol):
 
 
 class Device(Protocol):
-    """One accelerator, through its primary context, which other libraries of the process may share."""
+    """One accelerator, through its primary context, which other libraries of the process can share."""
 
     info: DeviceInfo
 
     def current(self) -> AbstractContextManager[None]:
-        """Inside the block this thread's calls go to this device; nests, and leaves the thread as it was."""
+        """Inside the block this thread's calls go to this device. It nests, and restores the thread's
+        device."""
         ...
 
     def free_memory(self) -> int:
         """Bytes of device memory that are free now."""
         ...
 
-    # What lasts. Everything here is given back with `release`.
+    # Resources. All of them are released by `release`.
 
     def allocate(self, size: int) -> Memory:
         """Uninitialised device memory of `size` > 0 bytes. Raises DeviceMemoryError."""
@@ -142,11 +143,11 @@ class Device(Protocol):
         ...
 
     def stream(self, name: str) -> Stream:
-        """A stream that does not wait for the default stream; `name` is for people and traces."""
+        """A stream that does not wait for the default stream; `name` appears in traces."""
         ...
 
     def default_stream(self) -> Stream:
-        """The stream of libraries that were given none, such as FFmpeg. It is not released."""
+        """The default stream, which libraries such as FFmpeg use. It is not released."""
         ...
 
     def event(self, *, timed: bool = False) -> Event:
@@ -162,10 +163,10 @@ class Device(Protocol):
         ...
 
     def release(self, resource: Resource) -> None:
-        """Give `resource` back. Nothing on the device may use it any more."""
+        """Release `resource`. No work on the device may use it any more."""
         ...
 
-    # What is queued. Host arrays are C-contiguous; page-locked ones are copied while the host goes on.
+    # Queued work. Host arrays are C-contiguous; page-locked ones are copied asynchronously.
 
     def upload(self, source: NDArray[Any], target: DevicePlane, stream: Stream) -> None:
         """Copy rows of a host array, of shape (rows, …), to the device."""
@@ -195,27 +196,27 @@ class Device(Protocol):
     ) -> None: ...
 
     def record(self, event: Event, stream: Stream) -> None:
-        """`event` happens when everything that is in `stream` now is done."""
+        """Record `event`, which happens when all work that is in `stream` now is done."""
         ...
 
     def wait(self, event: Event, stream: Stream) -> None:
-        """What is put into `stream` from now on runs after `event`, as it was recorded last."""
+        """Work that is queued into `stream` from now on runs after the last recording of `event`."""
         ...
 
-    # Graphs: a recorded piece of one stream, launched at once ever after.
+    # Graphs: recorded work of one stream, which is launched as a whole.
 
     def begin_capture(self, stream: Stream) -> None:
-        """Record what is put into `stream` instead of running it."""
+        """Record the work that is queued into `stream` instead of running it."""
         ...
 
     def end_capture(self, stream: Stream) -> Graph: ...
 
     def launch_graph(self, graph: Graph, stream: Stream) -> None: ...
 
-    # What the host asks: the first call waits, the others do not.
+    # Queries of the host: the first call waits, the others do not.
 
     def synchronize(self, event: Event) -> None:
-        """Wait until `event` has happened. Raises EngineError if anything before it went wrong."""
+        """Wait until `event` has happened. Raises EngineError if earlier work failed."""
         ...
 
     def elapsed(self, start: Event, end: Event) -> float:
@@ -223,9 +224,9 @@ class Device(Protocol):
         ...
 
     def has_happened(self, event: Event) -> bool:
-        """Whether `event` has, as recorded last. Raises EngineError if anything before it went wrong."""
+        """Whether the last recording of `event` has happened. Raises EngineError if earlier work failed."""
         ...
 
     def close(self) -> None:
-        """Let go of the device; what was not released is lost. Harmless twice."""
+        """Close the device; resources that were not released are lost. May be called twice."""
         ...

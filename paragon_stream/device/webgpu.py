@@ -1,11 +1,11 @@
 """A GPU of any brand through WebGPU (wgpu-py): Vulkan, Metal or Direct3D 12.
 
-WebGPU has one queue and no pointers. Streams are therefore names only, everything runs in the order in which
-it is queued; addresses are made up, each buffer having a range of them for itself. Uploads copy the host's
-memory at once. Downloads end in a buffer that the host maps, and come into the host's memory when it waits
-for the event behind them.
+WebGPU has one queue and no pointers. So streams are only names, and all work runs in the order in which it is
+queued; addresses are virtual, with a separate range for each buffer. Uploads copy the host's memory at once.
+Downloads end in a mappable buffer, and are copied to the host's memory when the host waits for the event
+after them.
 
-What has to be known about wgpu 0.32, and is taken care of here:
+Workarounds for wgpu 0.32:
 
 - A validation error at a submit can end the process. Addresses, sizes and grids are checked before anything
   is queued; what is queued is submitted before a buffer is given back, and bind groups that have one are made
@@ -34,9 +34,9 @@ from paragon_stream.device.webgpu_adapters import HALF, adapter_info, adapters, 
 from paragon_stream.device.webgpu_reading import Reading, Readings, Stamp, seconds_per_tick
 from paragon_stream.errors import DeviceMemoryError, EngineError
 
-_PAUSE = 2e-4  # seconds between two looks at whether a download has come
+_PAUSE = 2e-4  # seconds between two polls for a download
 _PATIENCE = 60.0  # seconds without an answer after which a GPU counts as lost
-_GAP = 1 << 20  # between the made-up addresses of two buffers
+_GAP = 1 << 20  # between the virtual addresses of two buffers
 _ALIGNMENT = 256
 _LIMITS = (
     "max-buffer-size",
@@ -44,7 +44,7 @@ _LIMITS = (
     "max-compute-workgroup-storage-size",
     "max-storage-buffers-per-shader-stage",
 )
-"""What is asked of a device up to what its adapter has; everything else stays at WebGPU's defaults."""
+"""Limits that are requested at the adapter's maximum; all others stay at WebGPU's defaults."""
 
 _BINDING = re.compile(r"@group\(0\) @binding\((\d+)\) var<([a-z_, ]+)>")
 _BINDINGS = {
@@ -52,7 +52,7 @@ _BINDINGS = {
     "storage, read_write": "storage",
     "uniform": "uniform",
 }
-"""How texts declare buffers, and what layouts call them."""
+"""Declarations of buffers in WGSL → their types in layouts."""
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ class _Stream:
     handle: int
     name: str
     downloads: list[Reading] = field(default_factory=list)
-    """That no event has been recorded behind yet."""
+    """Downloads after which no event has been recorded yet."""
 
 
 @dataclass(eq=False)
@@ -90,7 +90,7 @@ class _Module:
     handle: int
     shader: Any
     layout: Any
-    """Of its bindings."""
+    """Types of its bindings."""
 
 
 @dataclass(eq=False)
@@ -99,7 +99,7 @@ class _Kernel:
     pipeline: Any
     layout: Any
     groups: dict[tuple[Argument, ...], tuple[Any, Any]] = field(default_factory=dict)
-    """By arguments: the bind group, and the buffer of its numbers."""
+    """Arguments → the bind group, and the uniform buffer of the 32-bit numbers."""
     releases: int = 0
     """How many buffers the device had given back when `groups` were made."""
 
@@ -135,7 +135,7 @@ class WebGpuDevice:
         return nullcontext()
 
     def free_memory(self) -> int:
-        """WebGPU does not say."""
+        """Unknown: WebGPU does not report it."""
         return 1 << 62
 
     def allocate(self, size: int) -> _Memory:
@@ -154,7 +154,7 @@ class WebGpuDevice:
             return memory
 
     def allocate_host(self, size: int) -> _HostMemory:
-        """Ordinary memory: uploads copy it at once, whatever it is."""
+        """Ordinary memory: uploads copy it at once, so page-locking has no advantage."""
         array = np.zeros(size, np.uint8)
         return _HostMemory(array.ctypes.data, array)
 
@@ -202,7 +202,7 @@ class WebGpuDevice:
 
     def upload(self, source: NDArray[Any], target: DevicePlane, stream: Any) -> None:
         if target.pitch != target.row_bytes and target.rows > 1:
-            raise EngineError("WebGPU uploads rows without gaps only")
+            raise EngineError("WebGPU uploads only rows without gaps")
         memory, offset = self._find(target.pointer, target.rows * target.row_bytes)
         flat = source.reshape(-1).view(np.uint8)
         whole = flat.size // 4 * 4
@@ -242,7 +242,8 @@ class WebGpuDevice:
         arguments: Sequence[Argument],
         stream: Any,
     ) -> None:
-        """Pointers, in order, are bound to @binding(0) …; the 32-bit numbers are a uniform behind them."""
+        """Pointers are bound in order to @binding(0) …; the 32-bit numbers are a uniform buffer after
+        them."""
         if max(grid) > self._limits["max-compute-workgroups-per-dimension"]:
             raise EngineError(f"{self.info} takes no grid of {grid} workgroups")
         with self._lock, errors("queueing work"):
@@ -262,7 +263,7 @@ class WebGpuDevice:
             event.downloads, stream.downloads = tuple(stream.downloads), []
 
     def wait(self, event: Any, stream: Any) -> None:
-        """There is one queue: what is queued later runs later."""
+        """Nothing to do: there is one queue, which runs in order."""
 
     def begin_capture(self, stream: Any) -> None:
         raise EngineError("WebGPU records no graphs")
@@ -317,14 +318,14 @@ class WebGpuDevice:
         return self._encoder
 
     def _flush(self) -> None:
-        """Hand over what is queued: writes to buffers would overtake it."""
+        """Submit the queued work: later writes to buffers would otherwise run before it."""
         if self._encoder is not None:
             encoder, self._encoder = self._encoder, None
             self._device.queue.submit([encoder.finish()])
             self._readings.submitted()
 
     def _bound(self, kernel: _Kernel, arguments: tuple[Argument, ...]) -> Any:
-        """The bind group of these arguments, made when they come for the first time."""
+        """The bind group of these arguments, created at their first use."""
         if kernel.releases != self._releases:
             kernel.groups.clear()
             kernel.releases = self._releases
@@ -348,11 +349,12 @@ class WebGpuDevice:
         return group
 
     def _find(self, pointer: int, size: int) -> tuple[_Memory, int]:
-        """The buffer that a made-up address lies in, and where; EngineError before WebGPU aborts."""
+        """The buffer of a virtual address, and the offset in it. Raises EngineError for an invalid address,
+        where WebGPU would abort."""
         for memory in self._memories:
             offset = pointer - memory.handle
             if 0 <= offset < memory.size:
                 if offset % 4 or offset + size > -(-memory.size // 4) * 4:
                     break
                 return memory, offset
-        raise EngineError(f"{size} bytes at {pointer:#x} are no memory of {self.info}")
+        raise EngineError(f"{size} bytes at {pointer:#x} are not in the memory of {self.info}")

@@ -1,4 +1,4 @@
-"""The GPUs that WebGPU (wgpu-py) finds, and its exceptions as ours."""
+"""Lists the GPUs that WebGPU (wgpu-py) finds, and maps its exceptions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import wgpu
 from paragon_stream.device.interface import DeviceInfo
 from paragon_stream.errors import DeviceMemoryError, EngineError
 
-logging.getLogger("wgpu").setLevel(logging.CRITICAL)  # what it logs, it raises as well
+logging.getLogger("wgpu").setLevel(logging.CRITICAL)  # it raises the same errors
 
 HALF = "shader-f16"
 _KINDS = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "software"}
@@ -25,7 +25,7 @@ _KINDS = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "soft
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterInfo(DeviceInfo):
-    """What WebGPU finds: `kind` is discrete, integrated, software or other, `backend` Vulkan, Metal …"""
+    """Facts of a GPU: `kind` is discrete, integrated, software or other, `backend` Vulkan, Metal …"""
 
     compute_capability: tuple[int, int] = (0, 0)
     memory: int = 0
@@ -61,18 +61,18 @@ def open_adapters() -> list[Any]:
     _prepare()
     with errors("looking for GPUs"):
         found = wgpu.gpu.enumerate_adapters_sync()
-    # OpenGL shows the same GPUs once more, and without what is needed here.
+    # OpenGL lists the same GPUs again, without features that are needed here.
     usable = [each for each in found if each.info["backend_type"] != "OpenGL"]
     order = [*_KINDS]
     return sorted(usable, key=lambda each: _rank(order, each.info["adapter_type"]))
 
 
 def _prepare() -> None:
-    """What must be so before a Vulkan driver is loaded.
+    """Prepare the process for loading a Vulkan driver.
 
-    Mesa's drivers and Triton, which torch compiles by, each bring an LLVM. The process crashes where Mesa's
-    is loaded first. Vulkan's loader complains on standard error where XDG_RUNTIME_DIR is not set, as in
-    services.
+    Mesa's drivers and Triton, torch's compiler, each have their own LLVM. The process crashes if Mesa's is
+    loaded first, so Triton is loaded here. Vulkan's loader prints an error if XDG_RUNTIME_DIR is not set, as
+    in services, so it is set.
     """
     if importlib.util.find_spec("triton") is not None:
         with suppress(ImportError, OSError):
@@ -98,7 +98,7 @@ def adapter_info(number: int, adapter: Any) -> AdapterInfo:
 
 @contextmanager
 def errors(what: str) -> Iterator[None]:
-    """wgpu's exceptions as ours."""
+    """Map wgpu's exceptions to EngineError."""
     try:
         yield
     except (wgpu.GPUError, RuntimeError, ValueError, OSError) as error:

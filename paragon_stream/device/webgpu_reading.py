@@ -20,7 +20,7 @@ from paragon_stream.errors import EngineError
 
 @dataclass
 class _Token:
-    """Of one `map_async`; its callback sets `is_done`."""
+    """The state of one `map_async`; its callback sets `is_done`."""
 
     is_done: bool = False
 
@@ -29,7 +29,7 @@ class _Token:
 
 
 class _Polls:
-    """Replaces wgpu-py's polling thread: only threads that wait poll."""
+    """Replaces wgpu-py's polling thread: only waiting threads poll."""
 
     def __init__(self) -> None:
         self.latest = _Token()
@@ -39,7 +39,7 @@ class _Polls:
         return self.latest
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Nothing to stop: there is no thread."""
 
 
 @dataclass(eq=False)
@@ -70,7 +70,7 @@ class Readings:
         device._poller.stop()
         self._polls = device._poller = _Polls()
         self._spare: defaultdict[int, list[Any]] = defaultdict(list)
-        """Mappable buffers that nothing comes to at the moment, by size."""
+        """Unused mappable buffers, by size."""
         self._unmapped: list[Reading] = []
 
     def start(

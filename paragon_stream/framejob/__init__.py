@@ -1,4 +1,4 @@
-"""Checkpoint + frame format → frame job: everything between the planes of two formats, as folded arrays."""
+"""Builds frame jobs: a checkpoint and two frame formats become folded arrays that map planes to planes."""
 
 from paragon_stream.framejob.job import FrameJob, build_job
 from paragon_stream.framejob.planes import allocate_planes

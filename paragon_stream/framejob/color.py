@@ -15,9 +15,9 @@ from paragon_stream.frame import ChromaLocation, ColorRange, Family, FrameFormat
 class ColorMap:
     """`RGB = to_rgb · (codes - centre) + rgb_of_centre` and `codes = from_rgb · RGB + code_of_black`.
 
-    Codes are those of the canonical components (Y, U, V or R, G, B or the one gray), alpha left out; RGB is
-    the network's, 0…1 from black to nominal white. `centre`, half the code range, is taken off all planes so
-    that values are small and survive 16-bit arithmetic.
+    Codes are those of the canonical components (Y, U, V or R, G, B or gray) without alpha; RGB is the
+    network's, 0…1 from black to nominal white. `centre`, half the code range, is subtracted from all planes
+    so that values are small enough for 16-bit arithmetic.
     """
 
     centre: float
@@ -68,7 +68,7 @@ def luma_weights(format: FrameFormat) -> NDArray[np.float64]:
     matrix = format.color.matrix
     if matrix in (Matrix.UNSPECIFIED, Matrix.RGB):
         if format.pixel_format.family is Family.GRAY:
-            matrix = Matrix.BT709  # only weighs the network's detail, which hardly differs between R, G, B
+            matrix = Matrix.BT709  # weights of the network's detail, which is nearly equal in R, G and B
         else:
             raise FormatError(f"the colour matrix of {format} is not resolved")
     kr, kb = matrix.kr_kb
@@ -76,8 +76,8 @@ def luma_weights(format: FrameFormat) -> NDArray[np.float64]:
 
 
 def network_luma(source: FrameFormat, target: FrameFormat) -> NDArray[np.float64]:
-    """Kr, Kg, Kb of the luma that the network makes where chroma is left to a filter: the source's, else the
-    target's; between RGB and RGB BT.601's, which PSNR-Y is measured with."""
+    """Kr, Kg, Kb of the network's luma if a filter enlarges chroma: the source's, else the target's; from RGB
+    to RGB BT.601's, which PSNR-Y uses."""
     for format in (source, target):
         if format.pixel_format.family is not Family.RGB:
             return luma_weights(format)
@@ -86,7 +86,7 @@ def network_luma(source: FrameFormat, target: FrameFormat) -> NDArray[np.float64
 
 
 def check_chroma_location(format: FrameFormat) -> None:
-    """FormatError where chroma is subsampled and nothing says where it sits."""
+    """Raise FormatError if chroma is subsampled and its location is unspecified."""
     location = format.color.chroma_location
     if format.pixel_format.subsampling != (0, 0) and location is ChromaLocation.UNSPECIFIED:
         raise FormatError(f"the chroma location of {format} is not resolved")

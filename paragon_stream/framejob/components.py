@@ -1,4 +1,4 @@
-"""One component's way through a frame job: the grid it comes on, its filters, its resampling, its bars."""
+"""One component in a frame job: its source grid, its filters, its resampling and its bars."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class InputPlane:
 
 
 type Mix = tuple[tuple[int, float], ...]
-"""Gains by component of input planes that share a grid: what is added up before it is filtered."""
+"""Gains by component of input planes that share a grid; the planes are added before filtering."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,10 @@ class BaseTerm:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputPlane:
-    """One component of the target: base + detail + `offset`, the code that a centred zero of all planes has.
+    """One component of the target: base + detail + `offset`, the code of a centred zero of all planes.
 
-    `down` is what makes it of its component at full HR resolution (identity for luma). `size` is what the
-    network's scale makes of the source; from there `resampling` and `bars` lead to the target's size.
+    `down` computes it from its component at full HR resolution (identity for luma). `size` is its size at the
+    network's scale; `resampling` and `bars` then give the target's size.
     """
 
     component: int
@@ -69,7 +69,7 @@ class OutputPlane:
     base: tuple[BaseTerm, ...]
     offset: float
     resampling: Pair[Resampling]
-    """Along rows' and columns' numbers: (vertical, horizontal), like all pairs."""
+    """Filters (vertical, horizontal), like all pairs."""
     bars: Pair[Pair[int]]
     """Target samples (above, below), (left, right) of the picture, of the code `black`."""
     black: float
@@ -80,14 +80,15 @@ class OutputPlane:
 
 
 ALPHA = 3
-"""The component that is opacity: straight, whatever its format's range from 0 to the peak."""
+"""The alpha component: straight alpha from 0 to the peak, in every format."""
 
 CURRENT = 4
-"""Added to a component's number in the video mode: that of the frame itself, beside the blended one."""
+"""Added to a component's number in the video mode for the frame itself; the blended frame has the plain
+number."""
 
 
 def colors(format: FrameFormat) -> range:
-    """Canonical components that the network sees: Y, U, V or R, G, B or the one gray."""
+    """Canonical components of the network's input: Y, U, V or R, G, B or gray."""
     return range(1 if format.pixel_format.family is Family.GRAY else 3)
 
 
@@ -112,7 +113,7 @@ def _banks(
 
 
 def input_plane(source: FrameFormat, component: int, margin: int, padded: Pair[int]) -> InputPlane:
-    """Luma gets the margin; chroma one sample more on every side, which its upsampling consumes."""
+    """Luma gets the margin; chroma one more sample on every side, for its upsampling."""
     factor = _factor(source, component)
     spare = 0 if factor == (1, 1) else 1
     pads = []
@@ -141,12 +142,12 @@ def output_plane(
     black: float,
     filtered: NDArray[np.float64] | None = None,
 ) -> OutputPlane:
-    """`mix` is what one code of each of `inputs` is worth in codes of this component by way of the base path,
-    `filtered` by way of the filter of weights that leave chroma to one."""
+    """`mix` has the gains from codes of each of `inputs` to codes of this component through the base path,
+    `filtered` those through the chroma filter, for weights that use one."""
     factor = _factor(target, component)
     down = _banks(chroma_down, factor, target)
     filtered = np.zeros_like(mix) if filtered is None else filtered
-    least = 1e-9 * np.abs(mix + filtered).max(initial=0)  # less is 0 but for the matrices' rounding
+    least = 1e-9 * np.abs(mix + filtered).max(initial=0)  # smaller values are rounding errors of the matrices
     grids: dict[Pair[int], list[int]] = {}
     for index, plane in enumerate(inputs):
         grids.setdefault(plane.factor, []).append(index)
@@ -210,7 +211,7 @@ def _chroma_filters(
     source: FrameFormat, target: FrameFormat, came: Pair[int], wanted: Pair[int], scale: int
 ) -> tuple[Filter, ...]:
     """The filter that enlarges chroma, from a grid of the source to one of the target (luma samples per
-    sample): on its own grid where both are alike, else by way of the luma grid."""
+    sample): on its own grid if both are equal, else through the luma grid."""
     banks = []
     before, after = source.color.chroma_location, target.color.chroma_location
     sites = ((before.vertical, after.vertical), (before.horizontal, after.horizontal))

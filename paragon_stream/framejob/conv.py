@@ -1,4 +1,4 @@
-"""A convolution as frame jobs hold it."""
+"""A convolution of a frame job."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def folded(
     dilation: int = 1,
     groups: int = 1,
 ) -> Conv:
-    """The convolution in fp32, which is as exact as any runtime computes."""
+    """The convolution in fp32, the highest precision of all runtimes."""
     return Conv(
         weight=np.ascontiguousarray(weight, np.float32),
         bias=np.ascontiguousarray(bias, np.float32),

@@ -1,6 +1,6 @@
 """A frame job in torch: the nodes of its ONNX graph, each as the torch operation of the same meaning.
 
-There is one description of a frame job, `emit_onnx`; this reads it, so that no engine drifts from another.
+`emit_onnx` is the only description of a frame job. This module reads its graph, so that all engines agree.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ def emit_torch(
     body: torch.dtype = torch.float32,
     guard: bool = False,
 ) -> fx.GraphModule:
-    """`job` on `device`. The network's body computes in `body`; base path, last addition and rounding in fp32
-    whatever it is.
+    """`job` as a module on `device`. The network's body computes in `body`; base path, last addition and
+    rounding are always fp32.
 
     Call it with the tensors of the graph's inputs, in its order (planes, then the strength of conditioned
-    weights), for a tuple of its outputs (planes, then the guard, see `GraphTypes`). Nothing in it depends on
-    the values of tensors, so that it can be compiled and captured; results that nothing needs any more are
-    dropped.
+    weights); it returns a tuple of the outputs (planes, then the guard, see `GraphTypes`). Its control flow
+    does not depend on the values of tensors, so it can be compiled and captured. Intermediate results are
+    freed after their last use.
 
-    Raises EngineError for an operation that has no form here.
+    Raises EngineError for an operation that is not supported here.
     """
     types = GraphTypes(half=body is not torch.float32, guard=guard)
     return _Translation(emit_onnx(job, types=types).graph, body).module.to(device)
 
 
 class _Translation:
-    """One ONNX graph becoming a torch module, whose buffers are the graph's constants."""
+    """Translates one ONNX graph to a torch module, whose buffers are the graph's constants."""
 
     def __init__(self, onnx_graph: GraphProto, body: torch.dtype) -> None:
         self._arrays = {each.name: numpy_helper.to_array(each) for each in onnx_graph.initializer}
@@ -106,7 +106,7 @@ class _Translation:
         return self._values[name]
 
     def _attend(self, node: NodeProto) -> None:
-        """Product, softmax and product are one operation of torch's, which keeps no scores."""
+        """Product, softmax and product become one torch operation, which does not store the scores."""
         first, second = node.input[0], node.input[-1]
         result = node.output[0]
         if node.op_type == "Softmax":
@@ -123,7 +123,7 @@ class _Translation:
             self._attended[result] = self._values[first], self._values[second]
 
     def _operation(self, node: NodeProto) -> Operation:
-        """What `node` does, on the tensors that it reads."""
+        """The operation of `node`, as a function of its input tensors."""
         facts = _attributes(node)
         integers = _integers(node, self._arrays)
         match node.op_type:

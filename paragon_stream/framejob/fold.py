@@ -39,9 +39,9 @@ class RealtimeBlock:
 class StreamBlock:
     """`x + project(a ⊙ b)` with u = from_near(near(x)) + from_far(far(x)), a and b each gate(expand(u)).
 
-    Upstream concatenates where this adds, and splits where this has two of everything: the same sums, without
-    copies of the widest maps. a ⊙ b is held to ±`limit` where that is finite; upstream's own ±65504 is for
-    the sake of fp16 and left out.
+    Upstream concatenates where this adds, and splits where this has two convolutions: the same sums, without
+    copies of the widest maps. a ⊙ b is clamped to ±`limit` if that is finite; upstream's clamp to ±65504 only
+    serves fp16 and is left out.
     """
 
     near: Conv
@@ -55,7 +55,7 @@ class StreamBlock:
 
 
 type Block = RealtimeBlock | StreamBlock | WindowAttention | ChannelGain | TokenAttention
-"""What is added to the features: one step of the body."""
+"""One step of the body: it adds its result to the features."""
 
 
 def fold_input(tensors: Tensors, colors: ColorMap) -> Conv:

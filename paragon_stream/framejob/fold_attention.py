@@ -1,6 +1,6 @@
-"""The steps of Photo's and Pro's bodies that look further than a neighbourhood, folded.
+"""Folding of the attention steps in Photo's and Pro's bodies.
 
-They see normalised features: norm(x) = x / √(mean of x² over the channels + 1e-6). The norm's own scale and
+Their input is normalised features: norm(x) = x / √(mean of x² over the channels + 1e-6). The norm's scale and
 bias are folded into the 1×1 convolution that follows, the layer scale into the last one.
 """
 
@@ -22,8 +22,8 @@ NORM_EPSILON = 1e-6
 class WindowAttention:
     """`x + project(attention(qkv(norm(x))))` among the pixels of each `window` × `window` square.
 
-    `qkv` gives queries (which hold the factor d^-½), keys and values, each of HEADS × d channels. `shifted`
-    squares begin half a window aside; what is outside the whole squares then stays as it is.
+    `qkv` gives queries (with the factor d^-½ included), keys and values, each of HEADS × d channels.
+    `shifted` squares begin at half a window; pixels outside whole squares then stay unchanged.
     """
 
     window: int

@@ -1,4 +1,4 @@
-"""The frame job: what happens to the planes of one stream, as formats and folded arrays.
+"""The frame job: the complete computation from source planes to target planes, as formats and folded arrays.
 
     planes → centred codes → edge-replicated margin → chroma up → network body → tail → detail ┐
                                    └────────── base path, plane by plane ──────────────────────┴→ sum
@@ -48,7 +48,7 @@ from paragon_stream.framejob.temporal import doubled
 from paragon_stream.geometry import Placement, enlarged
 
 _MAPS: dict[str, int] = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 16, Variant.PRO: 16}
-"""Feature maps (of as many channels as the body has) that are alive at once, at most."""
+"""The largest number of feature maps (with the body's channels) that are alive at once."""
 
 _OLDER_MAPS = 8
 
@@ -57,7 +57,7 @@ _OLDER_MAPS = 8
 class FrameJob:
     """Planes of `source` in, planes of `target` out.
 
-    `target` is `scale` times as large, or has another size, which the planes are then resampled to.
+    `target` is `scale` times as large; for another size the planes are resampled.
 
     If `spec.conditioned`, there is one more input, the strength (fp32, shape [1], 0…1).
     """
@@ -72,11 +72,11 @@ class FrameJob:
     """Replicated luma samples around the picture: the network's, rounded up to keep every grid aligned,
     windows of attention among them."""
     cell: Pair[int]
-    """Luma samples after which all grids repeat: what a tile's origin must be a multiple of."""
+    """Luma samples after which all grids repeat: the origin of a tile must be a multiple."""
     padded: Pair[int]
     """Rows and columns of the luma grid with its margins."""
     centre: float
-    """Taken off every code value of the source before anything else."""
+    """Subtracted from every code value of the source at first."""
     inputs: tuple[InputPlane, ...]
     """By canonical component."""
     first: Conv
@@ -89,11 +89,11 @@ class FrameJob:
     outputs: tuple[OutputPlane, ...]
     """By canonical component."""
     older: OlderNetwork | None = None
-    """What is folded of a network of the older lines: then `blocks` is empty, and `mid` is conv_fuse."""
+    """The folded network of an older line: then `blocks` is empty, and `mid` is conv_fuse."""
     current: tuple[InputPlane, ...] = ()
-    """Of the video mode: the planes of the frame itself, for the base path; `inputs` are the blended ones."""
+    """In the video mode the planes of the frame itself, for the base path; `inputs` are the blended ones."""
     alpha: tuple[InputPlane, OutputPlane] | None = None
-    """Opacity, where source and target have it: it takes the base path alone, beside the network."""
+    """Alpha, if source and target have it: only the base path processes it."""
 
     def tail(self, lanes: int, *, sparse: bool = True) -> Tail:
         """The tail arranged for machines that compute `lanes` output channels at once; see `arrange_tail`."""
@@ -102,7 +102,7 @@ class FrameJob:
 
     @property
     def resamples(self) -> bool:
-        """Whether the target is anything but `scale` times the source, bars aside."""
+        """Whether the target, without bars, is not `scale` times the source."""
         return any(not each.is_identity for plane in self.outputs for each in plane.resampling)
 
     @property
@@ -120,8 +120,8 @@ class FrameJob:
     def resized(self, width: int, height: int) -> FrameJob:
         """The same job for frames, or tiles of them, of another size: up to the resampling and the bars.
 
-        Where the job resamples, the target's samples are unrounded floats, because a tile is only a part of
-        what is resampled.
+        If the job resamples, the target's samples are unrounded floats, because resampling needs neighbouring
+        tiles.
         """
         pixels = self.target.pixel_format
         source = replace(self.source, width=width, height=height)
@@ -164,12 +164,13 @@ class FrameJob:
 
     @property
     def all_in_features(self) -> bool:
-        """Whether the picture itself, not only detail, passes through the network: bfloat16 then shows."""
+        """Whether the picture itself, not only detail, passes through the network: bfloat16 is then
+        visible."""
         return isinstance(self.spec, FeatureSpec)
 
     @property
     def working_set(self) -> int:
-        """Bytes of fp32 feature maps that are alive at once while one frame is computed, at most."""
+        """The largest size of the fp32 feature maps that are alive at once during one frame, bytes."""
         maps = _MAPS.get(self.spec.variant, 8) if self.older is None else _OLDER_MAPS + self._maps_at_hr
         return 4 * maps * self.spec.features * self.padded[0] * self.padded[1]
 
@@ -191,16 +192,17 @@ def build_job(
     placement: Placement | None = None,
     temporal: bool = False,
 ) -> FrameJob:
-    """Fold `weights` for frames of `source`, or with `temporal` for what `framejob.temporal` makes of them.
+    """Fold `weights` for frames of `source`, or with `temporal` for the frames of `framejob.temporal`.
 
-    The target has the network's `scale` times the size unless a `placement` says otherwise, and, unless said
-    otherwise, the source's pixel format and colour; `color` matters where the family changes (RGB ↔ YUV) or
-    the range shall. Everything is computed from the float result: an 8-bit source gives real 10-bit output.
+    By default the target has `scale` times the source's size, and its pixel format and colour. `placement`
+    sets another size; `color` is for a change of the family (RGB ↔ YUV) or the range. The target is rounded
+    from the float result: an 8-bit source gives real 10-bit output.
 
-    Alpha is taken for straight, not multiplied into the colours, and is enlarged by the base path; where the
-    source has none the target's is opaque, and where the target has none the source's is left out.
+    Alpha is straight (not premultiplied), and the base path enlarges it; if the source has none the target's
+    is opaque, and if the target has none the source's is left out.
 
-    Raises FormatError for colour that is not resolved or not affine, UsageError for networks that have none.
+    Raises FormatError for colour that is not resolved or not affine, UsageError for networks without a frame
+    job.
     """
     spec = weights.spec
     if not isinstance(spec, ReleaseSpec):
@@ -284,7 +286,7 @@ def _alpha(
     padded: Pair[int],
     centre: float,
 ) -> tuple[InputPlane, OutputPlane] | None:
-    """Opaque stays opaque whatever the depths; bars are opaque."""
+    """The alpha plane: opaque stays opaque at all depths, and bars are opaque."""
     if not (source.pixel_format.has_alpha and target.pixel_format.has_alpha):
         return None
     peak = float(target.pixel_format.peak)
@@ -305,23 +307,23 @@ def _alpha(
 
 
 def _filter_reach(source: FrameFormat) -> int:
-    """Luma samples on each side that the filter of chroma may see: three samples of its plane and one more,
-    which the plane's spare sample is."""
+    """Reach of the chroma filter on each side, luma samples: three samples of its plane, and the plane's one
+    spare sample."""
     return 3 * max(1 << shift for shift in source.pixel_format.subsampling)
 
 
 def _luma_alone(
     source: FrameFormat, target: FrameFormat, before: ColorMap, after: ColorMap
 ) -> tuple[ColorMap, Doubles, Doubles]:
-    """Weights that leave chroma to a filter: the network's picture gives luma, the filter's all else.
+    """For weights with a chroma filter: luma comes from the network, chroma from the filter.
 
-    With L the network's picture and F the filter's, in RGB, and w the luma weights, the result is
-    F + (1, 1, 1)ᵀ wᵀ (L - F). Returns `after` with wᵀ and (1, 1, 1)ᵀ in it, for the network's detail, and
-    what codes of the source are worth in codes of the target by way of the base path and of the filter.
+    With L the network's picture and F the filter's, in RGB, and w the luma weights, the result is F + (1, 1,
+    1)ᵀ wᵀ (L - F). Returns `after` with wᵀ and (1, 1, 1)ᵀ included, for the network's detail, and the gains
+    from codes of the source to codes of the target through the base path and through the filter.
     """
     luma = network_luma(source, target)
     gray = after.from_rgb.sum(axis=1)
-    gray[np.abs(gray) < 1e-9 * np.abs(gray).max()] = 0  # rows of chroma, but for rounding
+    gray[np.abs(gray) < 1e-9 * np.abs(gray).max()] = 0  # rounding errors in the rows of chroma
     through = np.outer(gray, luma)
     base = through @ before.to_rgb
     return replace(after, from_rgb=through), base, after.from_rgb @ before.to_rgb - base

@@ -1,11 +1,11 @@
-"""The older lines, feature-space and dual-path, folded: what a frame job holds of them.
+"""Folding of the older lines, feature-space and dual-path, for frame jobs.
 
     feature-space: y = conv_out(tail(conv_fuse(body(x₀)) + x₀)), which has no base path
     dual-path (v5 to v8): y = base + gain · conv_out(shuffle(conv_fuse(b) + b)), b = body(x₀)
 
-Depthwise kernels are evaluated as `models.mixers` says, layer scales folded into the layers before them. What
-is linear behind the body is one convolution: that of `collapse_tail` where a PixelShuffle leads to the large
-size, else one of 5×5 at the large size.
+Depthwise kernels are evaluated as in `models.mixers`, and layer scales are folded into the layers before
+them. The linear layers after the body become one convolution: that of `collapse_tail` if a PixelShuffle
+enlarges, else one of 5×5 at the large size.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class OlderNetwork:
     """The tensors of an older network, and its layers that touch colours.
 
     `sharpen` and `lift` are the MagicKernel (or the repetition) on feature maps: the low-pass at the source's
-    size, and what makes s² phases of every map. `head` are the convolutions at the large size that are no
-    residual blocks, in order; all None or empty where a PixelShuffle tail collapses instead. Where v6 to v8
-    enlarge in stages, `head` is their last layer alone. `analyse` is the first layer of v5's content
+    size, and the filter that gives s² phases of every map. `head` are the convolutions at the large size,
+    without residual blocks, in order. All are None or empty if a PixelShuffle tail collapses instead. If v6
+    to v8 enlarge in stages, `head` is only their last layer. `analyse` is the first layer of v5's content
     analysis, on centred codes.
     """
 
@@ -43,7 +43,7 @@ class OlderNetwork:
 
 
 def check_has_job(spec: NetworkSpec) -> None:
-    """Raises UsageError for networks that no frame job can be made of."""
+    """Raise UsageError for networks without a frame job."""
     if isinstance(spec, MUNetSpec):
         raise UsageError(f"{spec} is a discriminator: it judges pictures in training and makes none")
     if not isinstance(spec, FeatureSpec | DualSpec):
@@ -104,7 +104,7 @@ def _square(weight: Doubles, bias: Doubles, *, groups: int = 1) -> Conv:
 
 
 def _composed(first: tuple[Doubles, Doubles], last: tuple[Doubles, Doubles]) -> tuple[Doubles, Doubles]:
-    """Two 3×3 convolutions as one of 5×5; without the zeros that the second would see beyond the edge."""
+    """Two 3×3 convolutions as one of 5×5, without the second one's zero padding."""
     weight = np.zeros((len(last[0]), first[0].shape[1], 5, 5))
     for y, x in np.ndindex(3, 3):
         weight[:, :, y : y + 3, x : x + 3] += np.einsum("om,miyx->oiyx", last[0][:, :, y, x], first[0])

@@ -1,7 +1,7 @@
-"""One-dimensional resampling filters as exact tables, and how they compose.
+"""One-dimensional resampling filters as exact tables, and their composition.
 
-Everything that the base path and the chroma do is separable and linear, so each axis of each plane is one
-filter bank: "output sample p of cell J is this weighted sum of the input samples around J".
+Base path and chroma filters are separable and linear, so each axis of each plane has one filter bank: output
+sample p of cell J is a weighted sum of the input samples around J.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class FilterBank:
         return FilterBank(self.step * cell // len(self.phases), tuple(phases))
 
     def shifted(self, count: int) -> FilterBank:
-        """The same output samples in cells that begin `count` samples earlier."""
+        """The same filter with cells that begin `count` output samples earlier."""
         n = len(self.phases)
         phases = []
         for p in range(n):
@@ -55,7 +55,7 @@ class FilterBank:
         return FilterBank(self.step, tuple(phases))
 
     def repeated(self, count: int) -> FilterBank:
-        """The same filter with `count` cells taken as one."""
+        """The same filter with `count` cells merged into one."""
         phases = [
             {k + cell * self.step: w for k, w in taps.items()}
             for cell in range(count)
@@ -84,7 +84,7 @@ def magic_kernel(scale: int) -> FilterBank:
 
 
 def siting_offset(position: Fraction, factor: int) -> Fraction:
-    """Where the first chroma sample sits, in luma samples, for `factor`:1 subsampling.
+    """Position of the first chroma sample, in luma samples, for `factor`:1 subsampling.
 
     `position` is `ChromaLocation.horizontal` or `.vertical`: 0 the first, 1/2 between, 1 the last of them.
     """
@@ -104,12 +104,12 @@ def chroma_up(factor: int, position: Fraction) -> FilterBank:
 
 
 def chroma_enlarged(scale: int, factor: int, position: Fraction, *, to_luma: bool = False) -> FilterBank:
-    """Chroma of `factor`:1 subsampling `scale` times larger, for weights that leave chroma to a filter: on
-    its own grid, or, `to_luma`, on the luma grid.
+    """Chroma of `factor`:1 subsampling `scale` times larger, for weights with a chroma filter: on its own
+    grid, or, with `to_luma`, on the luma grid.
 
     Lanczos-3, sharpened: k(t) = (1 + 2γ) L(t) - γ (L(t - 1) + L(t + 1)), |t| < 3, at exact positions; weights
-    in 256ths that sum to 1. What shrank a picture lowered its high frequencies, which γ gives back in part.
-    γ = 0.02 gains twice as much where bicubic shrank, and loses up to 0.15 dB where Lanczos did
+    in 256ths that sum to 1. Downsampling has reduced high frequencies, and γ restores a part of them. γ =
+    0.02 gains twice as much after bicubic downsampling, and loses up to 0.15 dB after Lanczos
     (`benchmarks/colours.py`).
     """
     offset = siting_offset(position, factor)
@@ -145,8 +145,8 @@ def _lanczos3(t: float) -> float:
 def chroma_down(factor: int, position: Fraction) -> FilterBank:
     """The luma grid to chroma: [1,2,1]/4 around a co-sited luma sample, [1,1]/2 around the middle of two.
 
-    For other factors the same rule: a triangle of `factor` to each side where the site is a luma sample, the
-    mean of the luma samples covered where it lies in the middle between them.
+    Other factors follow the same rule: a triangle of `factor` to each side if the site is a luma sample, the
+    mean of the covered luma samples if it is in the middle between them.
     """
     if factor == 1:
         return IDENTITY

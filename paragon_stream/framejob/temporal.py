@@ -1,15 +1,16 @@
-"""Video mode: the network sees a blend of a frame and those before it, the base path the frame alone.
+"""Video mode: the network's input is a blend of a frame and earlier frames, the base path's is the frame
+alone.
 
-Blending features behind the linear conv_in, as upstream does, equals blending the frames. So the state is one
-frame's planes, and frame jobs of the video mode take twice as many planes: the blended ones, by their
-components, and the frame's own, by their components plus CURRENT. Both are of 16 bits, whatever the source
-is: with 8 bits the state would stand still 2 codes off.
+Blending features after the linear conv_in, as upstream does, equals blending the frames. So the state is one
+frame's planes, and frame jobs of the video mode have twice as many input planes: the blended ones, by their
+components, and the frame's own, by their components plus CURRENT. Both always have 16 bits: with 8 bits the
+state would converge to values that are 2 codes off.
 
     s = w · s' + (1 - w) · x,   w = 0.2 (upstream)
     w = MOST · max(0, 1 - d / FULL)    (adaptive; d: mean difference |x - s'| of luma around, in 8-bit codes)
 
-The state restarts (s = x) at scene cuts, and where `restart` says that the frames before do not belong to it.
-After WARM frames it does not depend on where it began.
+The state restarts (s = x) at scene cuts, and after `restart`. After WARM frames it does not depend on its
+start.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ type Array = NDArray[Any]
 
 
 class Temporal(StrEnum):
-    """What becomes of the frames before."""
+    """The use of earlier frames."""
 
     OFF = "off"
     UPSTREAM = "upstream"
     """A weight of 0.2 everywhere, as in upstream's video mode: moving edges leave traces."""
     ADAPTIVE = "adaptive"
-    """More where the picture stands still, nothing where it moves."""
+    """A larger weight in static areas, none in moving ones."""
 
     @classmethod
     def parse(cls, text: str) -> Temporal:
@@ -55,7 +56,7 @@ class Temporal(StrEnum):
 
 
 def doubled(source: FrameFormat) -> FrameFormat:
-    """What a frame job of the video mode takes for frames of `source`."""
+    """The input format of a video mode frame job for frames of `source`."""
     like = source.pixel_format
     components = sorted(set(like.order) - {-1})
     colours = [component for component in components if component != ALPHA]
@@ -76,10 +77,10 @@ class TemporalState:
         self._state: dict[int, NDArray[np.uint16]] | None = None
         self._small: NDArray[np.float32] | None = None
         self.restarts = 0
-        """How often it restarted at a cut."""
+        """Number of restarts at scene cuts."""
 
     def restart(self) -> None:
-        """The next frame does not go on from the one before."""
+        """Restart: the next frame does not continue the one before."""
         self._state = None
 
     def advance(self, planes: Sequence[Array]) -> tuple[Array, ...]:
@@ -148,7 +149,7 @@ class TemporalState:
 
 
 class TemporalHistory:
-    """`TemporalState` for frames that are asked for by number, in any order."""
+    """`TemporalState` for frames that are requested by number, in any order."""
 
     def __init__(self, mode: Temporal) -> None:
         self._mode = mode
@@ -158,8 +159,8 @@ class TemporalHistory:
     def planes(
         self, number: int, source: FrameFormat, earlier: Callable[[int], Sequence[Array]]
     ) -> tuple[Array, ...]:
-        """What `TemporalState.advance` gives for frame `number`. `earlier(n)` gives the planes of the frame n
-        before it, n up to WARM; before the first frame they are its own."""
+        """The result of `TemporalState.advance` for frame `number`. `earlier(n)` returns the planes of the
+        nth frame before it, n up to WARM; before the first frame they are its own."""
         state = self._state
         if state is None or state.source != source or number != self._last + 1:
             state = self._state = TemporalState(source, self._mode)

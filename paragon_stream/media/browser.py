@@ -1,4 +1,4 @@
-"""Pieces of video for a page in a browser: a clip that plays, a still, and how two pieces compare."""
+"""Pieces of video for a web page: a playable clip, a still, and figures that compare two pieces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ type Pixels = NDArray[np.uint8]
 """H×W×3, sRGB-like, as the video is coded."""
 
 _CLIP = {"crf": "14", "preset": "veryfast", "x264-params": "keyint=24"}
-"""Close to what was rendered, and quick to seek in."""
+"""Encoder options: nearly lossless, with frequent key frames for seeking."""
 _TICK = Fraction(1, 90_000)
 _MATRICES = {Matrix.BT709: 1, Matrix.BT470BG: 5, Matrix.SMPTE170M: 6, Matrix.BT2020_NCL: 9}
 """FFmpeg's numbers of the matrices that browsers show."""
@@ -86,7 +86,7 @@ def footage(info: MediaInfo, width: int, height: int, middle: int) -> Footage:
 
 
 def compare(source: MediaInfo, result: MediaInfo) -> Curves:
-    """The result beside the source it was made of, frame by frame; both have the same frames.
+    """Compare the result with its source, frame by frame; both have the same frames.
 
     Raises InputError.
     """

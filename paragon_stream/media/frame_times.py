@@ -1,4 +1,4 @@
-"""When the frames of a prepared source are shown, and whether reading may begin in the middle of it."""
+"""The times of the frames of a source, and whether reading can begin in the middle of it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from paragon_stream.media.images.sequence_reader import CONTAINER, sequence_timi
 class FrameTimes:
     """Rising times of the frames in the part that is rendered, seconds of the source's timestamps.
 
-    `keys` are those that begin a group of pictures, often a scene. `from_start` says why frames come out
-    right only if reading begins at the start of the file; "" where it may begin at any time.
+    `keys` are the times that begin a group of pictures, often a scene. `from_start` says why frames are
+    correct only if reading begins at the start of the file; "" if it can begin at any time.
     """
 
     shown: tuple[Fraction, ...]
@@ -27,8 +27,8 @@ class FrameTimes:
 
 
 def frame_times(info: MediaInfo) -> FrameTimes:
-    """The times of all frames of `info`: read off the packets, or by decoding all of it where those do not
-    say it. Raises InputError where there is no frame."""
+    """The times of all frames of `info`, from the packets, or by decoding everything if packets are not
+    sufficient. Raises InputError if there is no frame."""
     times = _times(info)
     if not times.shown:
         raise InputError(f"{info.path} has no frame to render")
@@ -43,7 +43,7 @@ def _times(info: MediaInfo) -> FrameTimes:
         timings = sequence_timings(sequence.numbers(), video.time_base)
         return FrameTimes(shown=tuple(timing.pts * timing.time_base for _, timing in timings))
     if video.fields is not None and video.fields.film:
-        why = "telecine is undone, which counts frames from the beginning"
+        why = "inverse telecine counts frames from the beginning"
     else:
         found = picture_times(info)
         why = found.trouble

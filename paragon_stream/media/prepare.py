@@ -1,4 +1,4 @@
-"""A source prepared for a render: probed, with the user's choices about reading it settled and checked."""
+"""Prepares a source for a render: probes it, and checks and applies the options for reading it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NEEDS_FILE = ("start", "end", "duration", "video", "idet", "ivtc")
 
 
 def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
-    """Probe `path` and settle `options`.
+    """Probe `path` and apply `options`.
 
     A name such as frame_%06d.png stands for a sequence of images. A pipe is begun, and stays open for the
     render. A range is made exact by decoding its first frame: `info.cut` begins with it. Raises what `probe`
@@ -51,10 +51,10 @@ def _prepared(path: str | Path, options: SourceOptions) -> MediaInfo:
     sequence = numbering(path)
     if sequence is not None:
         if wanted or options.video:
-            raise UsageError("a sequence of images has no --start, --end, --duration and --video")
+            raise UsageError("--start, --end, --duration and --video are not for sequences of images")
         return probe_sequence(sequence, rate)
     if rate is not None:
-        raise UsageError("--fps is for sequences of images: a video brings its own times")
+        raise UsageError("--fps is for sequences of images: a video has its own times")
     probing = settle_probing(Path(path), parse_probe_size(options.probesize))
     index = None if options.video is None else video_index(Path(path), options.video, probing)
     info = probe(path, video=index, probing=probing)
@@ -114,21 +114,21 @@ def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:
         end = reader.end
     if found is None:
         raise InputError(_nothing_there(info, wanted, end))
-    first, video = found  # where the picture changes on the way, the part has its own first frame's format
+    first, video = found  # if the format changes, the part has the format of its own first frame
     time = first.pts * first.time_base
     interval = 1 / video.shown_rate if video.shown_rate else Fraction(0)
-    # In a gap of the picture the sound goes on: then the wish itself is the beginning.
+    # In a gap of the picture the sound continues: then the part begins at the given time.
     begins_with_frame = time - cut.start <= max(interval, 2 * video.time_base) * 2
     cut = Cut(start=time if begins_with_frame else cut.start, end=cut.end)
     return replace(info, cut=cut, video=replace(video, frames=_frames(info, cut, time)))
 
 
 _ROUNDING = Fraction(1, 20)
-"""Of a frame: headers give lengths in milliseconds, or as floats."""
+"""Tolerance in frames: headers state lengths in milliseconds, or as floats."""
 
 
 def _frames(info: MediaInfo, cut: Cut, first: Fraction) -> int | None:
-    """How many frames to expect in `cut`, whose `first` one is shown at that time; an estimate."""
+    """The estimated number of frames in `cut`, whose first frame is shown at `first`."""
     video = info.video
     begin = (video.start_pts or 0) * video.time_base
     end = cut.end
@@ -149,7 +149,5 @@ def _nothing_there(info: MediaInfo, wanted: Range, end: Fraction | None) -> str:
         return f"{info.path} has no frame from {wanted}"
     length = float(end - info.programme_start)
     if length <= float(wanted.start) + 1e-3:
-        return (
-            f"the range from {wanted} lies behind the end of {info.path}, whose video ends at {length:.3f} s"
-        )
+        return f"the range from {wanted} is after the end of {info.path}, whose video ends at {length:.3f} s"
     return f"{info.path} has no frame from {wanted}: the range falls between two frames"

@@ -1,4 +1,4 @@
-"""Where upscaled frames go: the contract, the sink that swallows everything, and the choice of one."""
+"""The contract of sinks for upscaled frames, a sink that discards them, and the choice of a sink."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from paragon_stream.device import DevicePicture
 from paragon_stream.frame import Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
+from paragon_stream.media.encode.host_sink import HostSink
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter
 from paragon_stream.media.facts.info import MediaInfo
@@ -29,17 +31,17 @@ class Sink(Protocol):
 
     @property
     def done(self) -> int:
-        """Frames at the beginning that an earlier run has written; the next one is behind them."""
+        """Number of frames at the beginning that an earlier run has written; the next frame follows them."""
         ...
 
     @property
     def journal(self) -> Journal | None:
-        """What keeps the work of an interrupted render, where it can be gone on with."""
+        """The journal of the render, if it can be resumed."""
         ...
 
     @property
     def bytes_written(self) -> int:
-        """How much has been written so far."""
+        """Bytes written so far."""
         ...
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
@@ -49,8 +51,15 @@ class Sink(Protocol):
         """
         ...
 
+    def write_picture(self, picture: DevicePicture, timing: Timing) -> None:
+        """Take one frame from a GPU's memory: a picture of the `results` that the sink was opened with.
+
+        The sink keeps the picture until the encoder releases it. Raises OutputError.
+        """
+        ...
+
     def repeat(self, timing: Timing) -> None:
-        """Take the frame that was written last once more, at another time. Raises OutputError."""
+        """Write the last frame once more, at another time. Raises OutputError."""
         ...
 
     def finish(self) -> None:
@@ -68,8 +77,8 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-class NullSink:
-    """Counts frames and keeps nothing: for measuring."""
+class NullSink(HostSink):
+    """Counts frames and discards them: for benchmarks."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -91,17 +100,10 @@ class NullSink:
     def abort(self) -> None:
         return None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
 
 def open_sink(plan: OutputPlan, info: MediaInfo, results: DeviceFrames | None = None) -> Sink:
-    """The sink that carries out `plan`; a file's may be given pictures of `results`. Raises OutputError."""
+    """The sink of `plan`; with `results`, a file's sink takes its frames from a GPU's memory. Raises
+    OutputError."""
     if plan.container is not None:
         return VideoWriter(plan, info, results)
     if plan.image is not None:

@@ -1,4 +1,4 @@
-"""What torch computes, as numpy arrays: for those that compare something with it and know no torch."""
+"""Results of torch modules as numpy arrays, for code that does not use torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ type Answer = Callable[..., NDArray[np.float32]]
 
 
 def answers(weights: Weights) -> Answer:
-    """A function of pictures [1, 3, rows, columns] in 0…1; of those with a video mode also of the features of
-    the frame before, and their weight."""
+    """A function of pictures [1, 3, rows, columns] in 0…1; for networks with a video mode also of the
+    features of the frame before, and their weight."""
     net = build(weights.spec)
     net.load_state_dict({name: torch.tensor(value) for name, value in weights.tensors.items()})
     net.eval()

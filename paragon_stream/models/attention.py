@@ -1,4 +1,4 @@
-"""The blocks of Photo and Pro: normalisation, attention within windows, and what Pro has beside it.
+"""The blocks of Photo and Pro: normalisation, attention within windows, and Pro's further branches.
 
 Attribute names are upstream's, so that state-dict keys match theirs.
 """
@@ -18,10 +18,10 @@ from paragon_stream.models.primitives import ChannelNorm, LayerScale, Statistic,
 class WindowAttention(Windowed):
     """Attention of four heads among the pixels of each `window` × `window` square of N×C×H×W features.
 
-    `shifted`: the squares begin half a window aside. As upstream computes it, without masks: the map is
-    filled up with zeros below and to the right, and shifted windows take in the opposite edge. With `wraps`
-    off they do not: shifted windows lie inside the map, and the half window around them is left as it is
-    (what frame jobs compute, within their margin). The map must then be whole windows.
+    `shifted`: the squares begin at half a window. As in upstream there are no masks: the map is padded with
+    zeros below and to the right, and shifted windows wrap around to the opposite edge. With `wraps` off,
+    shifted windows lie inside the map, and the half window around them is not changed (frame jobs compute
+    this, within their margin). The map must then be whole windows.
     """
 
     def __init__(self, features: int, window: int, *, shifted: bool) -> None:
@@ -76,7 +76,7 @@ class PhotoBlock(WideningBlock):
 
 
 class ChannelAttention(Statistic):
-    """Features times a factor per channel, 0…1, made from their means over the picture."""
+    """Features times a factor per channel, 0…1, computed from their means over the picture."""
 
     def __init__(self, features: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What lies beyond the picture's edge: zeros in every layer, as upstream has it, or the edge repeated.
+"""Border handling: zero padding in every layer, as in upstream, or a replicated edge.
 
 Zeros darken the picture's outer pixels. With "replicate" the picture is extended by the receptive radius, the
 network runs and the margin is cropped: the function that frame jobs compute.
@@ -26,12 +26,12 @@ def extended(x: Tensor, margin: int, whole: int) -> Tensor:
 
 
 def put_border(net: nn.Module, spec: NetworkSpec, border: Border, x: Tensor) -> tuple[Tensor, int]:
-    """`x` with the margin that `border` asks for, and its width; the modules of `net` that see more than a
-    neighbourhood are set to the picture within."""
+    """`x` with the margin of `border`, and its width. Sets the picture's position in those modules of `net`
+    that use more than a neighbourhood."""
     margin, whole = 0, spec.window or 1
     size = (x.shape[2], x.shape[3])
     if border == "replicate":
-        even = math.lcm(2, whole)  # as frame jobs have it: generation 5's attention depends on the map's size
+        even = math.lcm(2, whole)  # as in frame jobs: generation 5's attention depends on the map's size
         margin = math.ceil(spec.margin / even) * even
         x = extended(x, margin, whole)
     for module in net.modules():

@@ -1,4 +1,4 @@
-"""From a network's description to its torch module, with freshly initialised weights."""
+"""Builds the torch module of a network's description, with newly initialised weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training with less memory: the groups of a body are computed again in the backward pass, not kept."""
+"""Gradient checkpointing: the backward pass computes the groups of a body again instead of storing them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_groups(body: nn.Sequential, x: Tensor, use_checkpointing: bool) -> Tenso
 
 @contextmanager
 def _without_updates(module: nn.Module) -> Iterator[None]:
-    """Running averages stand still meanwhile."""
+    """Inside the block running averages do not change."""
     tracked = [each for each in module.modules() if isinstance(each, TrackedMixer)]
     norms = [each for each in module.modules() if isinstance(each, nn.BatchNorm2d)]
     for each in tracked:

@@ -114,7 +114,7 @@ class ParagonBlock(nn.Module):
 
 
 class ScaleFusion(nn.Module):
-    """Features times weights made of three views of them (MSCF)."""
+    """Features times weights computed from three views of them (MSCF)."""
 
     def __init__(self, f: int) -> None:
         super().__init__()
@@ -129,7 +129,8 @@ class ScaleFusion(nn.Module):
 
 
 class DualGroup(nn.Module):
-    """Blocks in a row, from v7 on a convolution and a fusion of scales behind them, and a skip around all."""
+    """Consecutive blocks, from v7 on followed by a convolution and a fusion of scales, with a skip around
+    all."""
 
     def __init__(self, spec: DualSpec, group: int) -> None:
         super().__init__()
@@ -280,5 +281,5 @@ class DualNet(nn.Module):
         return out
 
     def fuse_for_release(self) -> DualNet:
-        """There is nothing to fuse in this line."""
+        """Does nothing: this line has no layers to fuse."""
         return self

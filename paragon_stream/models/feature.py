@@ -100,7 +100,7 @@ def _slot(spec: FeatureSpec) -> nn.Module:
 
 
 class FeatureGroup(nn.Module):
-    """Blocks in a row, with a skip around them."""
+    """Consecutive blocks with a skip around them."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         super().__init__()
@@ -174,7 +174,8 @@ class FeatureNet(nn.Module):
         return take_border(self.conv_out(x), self.spec.scale, margin, size)
 
     def fuse_for_release(self) -> FeatureNet:
-        """Make every depthwise kernel one plain kernel, in place. What evaluation computes stays the same."""
+        """Fuse every depthwise kernel to one plain kernel, in place. The result in evaluation does not
+        change."""
         for module in self.modules():
             if isinstance(module, GatedMixer | GeneratedMixer | TrackedMixer):
                 module.fuse()
@@ -182,7 +183,7 @@ class FeatureNet(nn.Module):
         return self
 
     def enable_dynamic_inference(self, enabled: bool = True) -> None:
-        """Whether evaluation generates kernels for every picture instead of taking the tracked ones."""
+        """Whether evaluation generates kernels for every picture instead of using the tracked ones."""
         for module in self.modules():
             if isinstance(module, TrackedMixer):
                 module.dynamic_inference = enabled

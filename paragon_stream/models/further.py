@@ -25,7 +25,7 @@ from paragon_stream.models.shifted_attention import relative_index
 
 MOST_SHARP = math.log(100)
 CATEGORY = 256
-"""Pixels that attend to each other, at most, in a category."""
+"""Largest number of pixels of a category that attend to each other."""
 
 
 class WindowBias(nn.Module):
@@ -54,7 +54,7 @@ class WindowBias(nn.Module):
         return self.proj(map.roll((shift, shift), (1, 2)) if shift else map)
 
     def _mask(self, height: int, width: int, shift: int, like: Tensor) -> Tensor:
-        """-100 between pixels that rolling has made neighbours: 1×windows×1×w²×w²."""
+        """-100 between pixels that are neighbours only because of the roll: 1×windows×1×w²×w²."""
         w = self.window
         regions = [
             (torch.arange(side, device=like.device) >= side - w).long()
@@ -98,7 +98,8 @@ class CategoryAttention(nn.Module):
         """`qkv` N×pixels×3C, `weights` N×pixels×tokens to N×pixels×C."""
         n, pixels, channels = qkv.shape
         each = min(pixels, CATEGORY)
-        # Not stable, as upstream's: which pixels of a category meet is settled by it (defect D23).
+        # Not stable, as in upstream: the order decides which pixels of a category attend to each other
+        # (defect D23).
         order = weights.argmax(-1).sort(dim=-1).indices
         sorted_ = qkv.gather(1, order.unsqueeze(-1).expand(-1, -1, channels))
         spare = -pixels % each
@@ -250,8 +251,8 @@ class UltimateBlock(nn.Module):
         return x
 
     def _route(self, root: Tensor, side: int, size: tuple[int, int], router: nn.Module) -> Tensor:
-        """A factor 0…1 per square of `side` pixels. Maps smaller than a square are one square, where upstream
-        fails (defect D37)."""
+        """A factor 0…1 per square of `side` pixels. Maps smaller than a square are one square; upstream fails
+        for them (defect D37).)."""
         side = min(side, *size)
         pooled = functional.interpolate(functional.avg_pool2d(root, side), size=size, mode="nearest")
         return router(pooled).sigmoid()

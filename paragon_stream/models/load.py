@@ -1,4 +1,4 @@
-"""From a checkpoint to a torch module that computes what upstream's does."""
+"""Loads a checkpoint as a torch module with upstream's results."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def load(
     """The network of a checkpoint as a torch module in eval mode, with its `NetworkSpec` as `.spec`.
 
     `source` is a file, the name of a shipped set, or a state dict (torch tensors or numpy arrays).
-    `generation` (a name of `Generation`), `variant` and `scale` are facts to hold the checkpoint to, or to
-    choose the shipped set by. They, `alpha`, `window_size`, `attention` ("local" or "efficient", generation
-    5) and `use_norm` (v1, v3, v4) are needed where neither tensors nor metadata show them and upstream's
-    default is not meant. The module takes N×3×H×W RGB in [0, 1], any float dtype, and reproduces upstream
-    exactly, zero padding included; `border="replicate"` repeats the picture's edge instead, as frame jobs do.
-    Weights conditioned on the strength of compression become the plain network at `strength` (0…1).
-    `use_checkpointing` saves memory in training. A discriminator gives N×1×H×W logits.
+    `generation` (a name of `Generation`), `variant` and `scale` are checked against the checkpoint, or select
+    the shipped set. They, `alpha`, `window_size`, `attention` ("local" or "efficient", generation 5) and
+    `use_norm` (v1, v3, v4) are needed if neither tensors nor metadata show them and upstream's default is
+    wrong. The module takes N×3×H×W RGB in [0, 1], any float dtype, and reproduces upstream exactly, including
+    its zero padding; `border="replicate"` repeats the picture's edge instead, as frame jobs do. Weights
+    conditioned on the strength of compression become the plain network at `strength` (0…1).
+    `use_checkpointing` saves memory in training. A discriminator returns N×1×H×W logits.
 
     Raises CheckpointError for tensors that are missing, unexpected or misshapen, or facts that disagree, and
     UsageError for options that make no sense.

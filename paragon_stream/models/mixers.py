@@ -1,7 +1,7 @@
 """The mixers of the feature-space line: how its blocks combine channels, and their depthwise kernels.
 
-In training a depthwise kernel may be a sum of branches or the work of a generator; in evaluation it is one
-kernel, and `fused` is the mixer that has it as a plain convolution.
+In training a depthwise kernel may be a sum of branches or come from a generator; in evaluation it is one
+kernel, and `fused` is the mixer with that kernel as a plain convolution.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Reparameterised(nn.Module):
         return functional.conv2d(x, weight, bias, padding=1, groups=len(weight))
 
     def kernel(self) -> tuple[Tensor, Tensor]:
-        """The one kernel and bias that the branches are together."""
+        """The kernel and bias of the sum of the branches."""
         branches = (self.conv3x3, self.conv1x1, self.dw_conv3x3)
         weight = self.conv3x3.weight + functional.pad(self.conv1x1.weight, [1] * 4) + self.dw_conv3x3.weight
         return weight, sum_biases(branches)
@@ -60,8 +60,8 @@ def sum_biases(branches: tuple[nn.Conv2d, ...]) -> Tensor:
 class EarlyReparameterised(nn.Module):
     """The same in the two oldest generations: 3×3, 1×1 and, in the first, a batch norm of the input.
 
-    Their files also hold what these come to, `fused_conv`, and whether that is up to date, `_is_fused`. Both
-    are kept, and neither is used: the branches say it all.
+    Their files also have the fused kernel, `fused_conv`, and a flag whether it is up to date, `_is_fused`.
+    Both are kept but not used: the branches determine the kernel.
     """
 
     def __init__(self, features: int, *, identity: bool) -> None:
@@ -105,7 +105,7 @@ class GatedMixer(nn.Module):
         return self.project_out(gate * self.project_in_i(x))
 
     def fuse(self) -> None:
-        """Make the branches of the spatial mixer one plain convolution."""
+        """Fuse the branches of the spatial mixer to one plain convolution."""
         if isinstance(self.spatial_mixer, Reparameterised | EarlyReparameterised):
             self.spatial_mixer = plain_depthwise(*self.spatial_mixer.kernel())
 
@@ -155,7 +155,7 @@ class GeneratedMixer(nn.Module):
         return self.project_out(self.activation(z))
 
     def fuse(self) -> None:
-        """Make `dynamic_conv` one plain convolution; the generator stays, as upstream leaves it."""
+        """Fuse `dynamic_conv` to one plain convolution; the generator stays, as in upstream."""
         if isinstance(self.dynamic_conv, Reparameterised):
             self.dynamic_conv = plain_depthwise(*self.dynamic_conv.kernel())
 
@@ -164,9 +164,9 @@ class TrackedMixer(nn.Module):
     """Generations r2, r3 and v1 to v3: a running average of the generated kernels serves in evaluation.
 
     Training in the mode "full" generates the kernel and every `update_every` steps moves `tracked_kernel`
-    towards the batch's mean by `momentum`; in the mode "cheap" a channel modulation stands in the kernel's
-    place and nothing is tracked (defect D4), in the mode "off" nothing does. Evaluation takes the tracked
-    kernel, or the identity if none was tracked, in every mode; `dynamic_inference` makes it do as training.
+    towards the batch's mean by `momentum`; in the mode "cheap" a channel modulation replaces the kernel and
+    nothing is tracked (defect D4); in the mode "off" there is neither. Evaluation uses the tracked kernel, or
+    the identity if none was tracked, in every mode; with `dynamic_inference` it does the same as training.
     """
 
     momentum = 0.05
@@ -206,7 +206,7 @@ class TrackedMixer(nn.Module):
         return self.project_out(functional.leaky_relu(z, SLOPE))
 
     def kernel(self) -> Tensor:
-        """What evaluation convolves with."""
+        """The kernel of evaluation."""
         return self.tracked_kernel if bool(self.tracked_initialized) else self.identity_kernel
 
     @torch.no_grad()
@@ -221,7 +221,8 @@ class TrackedMixer(nn.Module):
             self.tracked_initialized.fill_(True)
 
     def fuse(self) -> None:
-        """Evaluate with the tracked kernel for ever: the generator is given up, as in upstream's releases."""
+        """Evaluate permanently with the tracked kernel: the generator is dropped, as in upstream's
+        releases."""
         self.kernel_generator = None
         self.dynamic_inference = False
 
@@ -255,5 +256,5 @@ class StaticMixer(nn.Module):
         return self.project_out(x)
 
     def fuse(self) -> Self:
-        """There is nothing to fuse."""
+        """Does nothing: there are no branches to fuse."""
         return self

@@ -1,8 +1,8 @@
 """MUNet, the U-shaped discriminator, in its revisions B to F: a logit per pixel.
 
 Only training uses it; B is the one that traiNNer-redux ends with. State-dict keys are upstream's; so are the
-MagicKernel taps, which upstream's initialisation overwrote with noise in released files: they are loaded,
-never assumed.
+MagicKernel taps, which upstream's initialisation overwrote with noise in released files, so they are always
+loaded from the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, bias: bool = False) -> nn.Module:
-    """A convolution whose spectral norm is held at 1."""
+    """A convolution with spectral norm 1."""
     padding = 0 if kernel == 1 else 1
     return spectral_norm(nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=bias))
 
@@ -150,7 +150,7 @@ class MUNet(nn.Module):
         return self.out_conv(x)
 
     def _fused(self, x: Tensor, picture: Tensor, middle: Tensor) -> Tensor:
-        """The decoder's features together with the other branches'."""
+        """The decoder's features combined with those of the other branches."""
         spectrum = self.freq_proc(self._spectrum(picture))
         patches = functional.interpolate(self.patch_reduce(middle), size=picture.shape[2:], mode="nearest")
         patches = self.patch_upsample(patches)

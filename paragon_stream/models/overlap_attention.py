@@ -31,7 +31,7 @@ class WholeAttention(nn.Module):
         return (v @ scores.softmax(-1).transpose(1, 2)).view_as(x)
 
     def sharpness(self, q: Tensor) -> float:
-        """What scores are multiplied by, for queries N×channels×pixels."""
+        """The factor of the scores, for queries N×channels×pixels."""
         return float(q.shape[2]) ** -0.5
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,8 +39,8 @@ class WholeAttention(nn.Module):
 
 
 def _spans(side: int, window: int) -> Iterator[tuple[int, int, Tensor]]:
-    """Begin, end and blending weights of the windows along an axis, as upstream lays them. They are too few
-    for some sizes (defect D13): then the last rows are in none."""
+    """Begin, end and blending weights of the windows along an axis, in upstream's layout. For some sizes it
+    has too few windows (defect D13), and the last rows are in none."""
     length = min(window, side)
     overlap = min(8, length // 4, side // 4)
     step = length - overlap
@@ -56,7 +56,7 @@ def _spans(side: int, window: int) -> Iterator[tuple[int, int, Tensor]]:
 
 
 def blended(x: Tensor, window: int, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """`function` of every window of `x`, weighted and added up; zeros where no window is."""
+    """`function` of every window of `x`, weighted and added; zeros outside all windows."""
     total, weight = torch.zeros_like(x), torch.zeros_like(x[:1, :1])
     for top, bottom, rows in _spans(x.shape[2], window):
         for left, right, columns in _spans(x.shape[3], window):
@@ -78,8 +78,8 @@ class LocalAttention(WholeAttention):
 
 
 class EfficientAttention(WholeAttention):
-    """The older kind: whole maps of at most 16,384 pixels; larger ones in chunks, to whose sum the chunks
-    themselves are added once more, as upstream does."""
+    """The older kind: whole maps of at most 16,384 pixels; larger ones in chunks, and the chunks themselves
+    are added to the result again, as in upstream."""
 
     MOST = 16384
     CHUNK = 64

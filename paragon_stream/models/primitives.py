@@ -1,4 +1,4 @@
-"""Parts that several lines are made of: MagicKernel, LayerScale, Inception, squeeze-and-excitation, norms.
+"""Modules that several lines share: MagicKernel, LayerScale, Inception, squeeze-and-excitation, norms.
 
 Attribute names are upstream's, so that state-dict keys match theirs. All maps are N×C×H×W.
 """
@@ -103,7 +103,7 @@ class Statistic(nn.Module):
     """
 
     border = 0
-    """Pixels on every side that are no part of the picture."""
+    """Margin on every side that is not part of the picture, pixels."""
     size: tuple[int, int] | None = None
     """Rows and columns of the picture within that border; None: up to the map's end."""
 
@@ -132,7 +132,7 @@ class Mean(Statistic):
 
 
 def squeeze_excite(features: int, squeezed: int) -> nn.Sequential:
-    """A factor per channel, 0…1, made of the means over the picture: N×C×1×1."""
+    """A factor per channel, 0…1, computed from the means over the picture: N×C×1×1."""
     return nn.Sequential(
         Mean(),
         nn.Conv2d(features, squeezed, 1),

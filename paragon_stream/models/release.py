@@ -19,7 +19,7 @@ from paragon_stream.models.checkpointing import run_groups
 
 
 class Group(nn.Module):
-    """Blocks in a row, without a skip around them."""
+    """Consecutive blocks without a skip around them."""
 
     def __init__(self, blocks: list[nn.Module]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The free tail: what is trained instead of `up` → shuffle → `conv_out`, and how it becomes them again.
+"""The free tail: it is trained instead of `up` → shuffle → `conv_out`, and then factorised into these layers.
 
 Upstream's tail is linear: a 3×3 convolution to F·s² channels, PixelShuffle, a 3×3 convolution at HR. In
 LR terms an output pixel of phase p (its row modulo s) reads HR rows p-1 … p+1, which lie in at most two
@@ -73,10 +73,10 @@ class FreeTail(nn.Module):
 
     @torch.no_grad()
     def load_layers(self, layers: Mapping[str, Tensor]) -> None:
-        """Become what `up` and `conv_out` (names and shapes as `factorise` gives them) compute together.
+        """Set the kernel to the composition of `up` and `conv_out` (names and shapes as in `factorise`).
 
-        The inverse of `factorise`, by impulse response. Biases that differ from phase to phase, which one
-        value per colour cannot be, are averaged.
+        This is the inverse of `factorise`, by impulse response. Biases that differ between phases are
+        averaged, because there is one value per colour.
         """
         s, f, reach = self.scale, self.features, 2
 

@@ -119,7 +119,7 @@ class Worker[Plane](threading.Thread):
         return waited + (self._pool.acquire_seconds if self._inbox is None else 0.0)
 
     def run(self) -> None:
-        """The thread's life."""
+        """The thread's main function."""
         try:
             while self._turn():
                 pass

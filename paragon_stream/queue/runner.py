@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from paragon_stream import resource_usage
-from paragon_stream.errors import EngineError, InputError, OutputError, ParagonError, UsageError
+from paragon_stream.errors import EngineError, InputError, OutputError, ParagonError, UsageError, causes
 from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.options.option import called_with, option, part
 from paragon_stream.queue.files import Found, SourceFile, find_files
@@ -211,7 +211,7 @@ class _Queue:
                 logger.info("where it happened", exc_info=error)
             if isinstance(error, EngineError) or not isinstance(error, ParagonError):
                 self._worker.forget_engines()
-            if _is_full(error):
+            if _disk_is_full(error):
                 stop = OutputError(f"the disk of {self._where.folder} is full: {error}")
         self._end(item, result, read)
         if stop is not None:
@@ -311,10 +311,5 @@ class _Queue:
         )
 
 
-def _is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _disk_is_full(error: Exception) -> bool:
+    return any(isinstance(each, OSError) and each.errno in _FULL for each in causes(error))

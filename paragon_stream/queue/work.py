@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from paragon_stream.cluster.connection import Connection, parse_address
 from paragon_stream.cluster.render import render_on_cluster
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import OutputError, UsageError, causes
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import part
 from paragon_stream.picture_job import upscale_picture
@@ -113,9 +113,9 @@ class Worker:
         try:
             report = self._render(item, resume, overwrite, on_progress)
         except (OutputError, UsageError) as error:
-            if not resume or has_begun or self._request.resume or _from_the_system(error):
+            if not resume or has_begun or self._request.resume or _is_system_error(error):
                 raise
-            self._observer.warning(item, f"begun anew, because it cannot be gone on with: {error}")
+            self._observer.warning(item, f"started again from the first frame: {error}")
             report = self._render(item, False, True, on_progress)
         wrong = ""
         if self._request.verify:
@@ -174,11 +174,7 @@ class Worker:
         )
 
 
-def _from_the_system(error: BaseException | None) -> bool:
-    """Whether the system refused something (a full disk, a lost folder): beginning anew would not help, and
-    would lose what is there."""
-    while error is not None:
-        if isinstance(error, OSError) and not isinstance(error, ValueError):
-            return True
-        error = error.__cause__
-    return False
+def _is_system_error(error: BaseException) -> bool:
+    """Whether the operating system caused `error` (a full disk, a folder that is gone). A new start would not
+    help then, and would delete the unfinished file. FFmpeg's errors about content are ValueErrors too."""
+    return any(isinstance(each, OSError) and not isinstance(each, ValueError) for each in causes(error))

@@ -1,15 +1,15 @@
-"""What makes one render another: all that changes a sample or a packet of the result, and nothing else.
+"""The identity of a render: all facts that change a sample or a packet of the result, and no others.
 
-`--resume` continues an unfinished file only if its identity is that of the request. The engine, its device
-and threads are left out: every engine gives the same pictures, within its precision's promise. Choices count
-by what they come to, not by how they are written: `--strength auto` is the default, `--start 60` is
-`--start 1:00`, and `--video 1` is the video that would have been chosen anyway.
+`--resume` continues an unfinished file only if its identity equals that of the request. The engine, its
+device and threads are not part of it: every engine gives the same pictures, within the error of its
+precision. Options count by their effect, not by their spelling: `--strength auto` is the default,
+`--start 60` is `--start 1:00`, and `--video 1` is the video that is chosen by default.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from paragon_stream import __version__
 from paragon_stream.checkpoint import Weights
@@ -23,6 +23,7 @@ from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.sequence_reader import CONTAINER
 from paragon_stream.media.output.plan import OutputPlan
+from paragon_stream.media.output.stream_plans import StreamPlan
 from paragon_stream.render.upscalers import fit_of_changes
 from paragon_stream.upscaler import UpscalerOptions, parse_strength
 
@@ -32,23 +33,23 @@ def identity_of(
 ) -> Mapping[str, str]:
     """Name → fact. Two renders with equal facts give the same file; the names are for messages.
 
-    Empty for y4m and for sources that are pipes, which begin anew; then `--resume` raises UsageError. Raises
-    InputError where the source cannot be read.
+    Empty for y4m and for pipes, which cannot be resumed: `--resume` raises UsageError then. Raises InputError
+    if the source cannot be read.
     """
     if info.piped and output.options.resume:
-        raise UsageError("--resume needs a file: a pipe begins anew")
+        raise UsageError("--resume needs a file: a pipe cannot be resumed")
     if info.piped:
         return {}
     if output.job is None and output.image is None:
         if output.options.resume:
-            raise UsageError("--resume continues video files and sequences of images; y4m begins anew")
+            raise UsageError("--resume continues video files and sequences of images; y4m cannot be resumed")
         return {}
     video, spec = info.video, weights.spec
     strength = parse_strength(options.strength)
     chosen = output.job.settings if output.job else output.options.encoder_options or {}
     settings = " ".join(f"{key}={value}" for key, value in chosen.items())
     chapters = f"chapters {output.options.chapters}"
-    added = [f"{fingerprint(file.path)}: {', '.join(map(str, file.streams))}" for file in output.added]
+    added = [f"{fingerprint(file.path)}: {_tracks(file.streams)}" for file in output.added]
     facts = {
         "source data": _content(info),
         "frame selection": f"video {video.index}, {info.cut}, {video.fields}, {video.average_rate} fps",
@@ -56,18 +57,22 @@ def identity_of(
         "video mode": Temporal.parse(options.temporal).value,
         "size settings": f"{output.target!r}, {placement}, {fit_of_changes(options)}",
         "encoder settings": f"{output.codec} {settings}",
-        "tracks": "; ".join([*map(str, output.streams), *added, chapters]),
+        "tracks": "; ".join([_tracks(output.streams), *added, chapters]),
         **dict(zip(VERSIONS, (versions()["FFmpeg"], __version__), strict=True)),
     }
     if output.options.mux:
         facts["muxer settings"] = " ".join(f"{key}={value}" for key, value in output.muxer_options.items())
-    if spec.conditioned:  # others compute the same at every strength
+    if spec.conditioned:  # the strength has no effect on others
         facts["strength settings"] = "by frame" if strength is None else str(strength)
     return facts
 
 
+def _tracks(streams: Iterable[StreamPlan]) -> str:
+    return "; ".join(f"{stream}, {stream.sound}" if stream.sound else str(stream) for stream in streams)
+
+
 def _content(info: MediaInfo) -> str:
-    """The source's bytes, whatever it is called and wherever it lies."""
+    """A digest of the source's bytes, independent of its name and folder."""
     sequence = numbering(info.path) if info.container == CONTAINER else None
     if sequence is None:
         return fingerprint(info.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,6 +11,9 @@ from paragon_stream.media.sink import Sink
 from paragon_stream.pipeline.pipeline import PipelineStats, Progress
 
 type OnProgress = Callable[[RenderProgress], None]
+
+INTERVAL = 0.5
+"""Seconds between two reports of progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,26 @@ class Meter(Protocol):
     def run_ended(self, run: PipelineStats) -> None:
         """Progress from now on is counted on top of `run`."""
         ...
+
+
+class LoopMeter:
+    """Reports the progress of a loop over frames that runs without a pipeline: every `INTERVAL` seconds."""
+
+    def __init__(self, total: int | None, on_progress: OnProgress | None, doing: str = "") -> None:
+        self._total, self._on_progress, self._doing = total, on_progress, doing
+        self._begin = self._shown = time.monotonic()
+
+    def note(self, frames: int, *, done: int = 0, bytes_out: int = 0) -> None:
+        """`frames` are processed now; `done` more cost nothing and do not count towards the rate."""
+        now = time.monotonic()
+        if self._on_progress is None or now < self._shown + INTERVAL:
+            return
+        self._shown = now
+        self._on_progress(
+            RenderProgress.at(
+                frames, now - self._begin, self._total, done=done, bytes_out=bytes_out, doing=self._doing
+            )
+        )
 
 
 class RenderMeter:

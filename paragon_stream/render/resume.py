@@ -9,7 +9,6 @@ what a reader that begins later cannot see (jumps of time, changes of the format
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 
 from paragon_stream.errors import InputError
@@ -18,15 +17,13 @@ from paragon_stream.framejob.temporal import WARM
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.safekeeping.frame_log import FrameLog, FrameRecord
-from paragon_stream.render.progress import OnProgress, RenderProgress
+from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.render.stretches import next_format, record_of
 from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.runtimes import Plane
 
 _COMPARED = 4
 """Frames that come again; in the video mode as many as its state needs."""
-_INTERVAL = 0.5
-"""Seconds between two reports of progress."""
 
 
 type Open = Callable[[Cut | None], FrameReader]
@@ -69,7 +66,7 @@ def reader_behind(
         _pass_over(reader, done - len(compared), upscalers, on_progress)
         if not _repeats(reader, compared, upscalers):
             raise InputError(
-                f"{reader.info.path} decodes to other frames than before; begin anew with --overwrite"
+                f"{reader.info.path} now decodes to different frames; start again with --overwrite"
             )
     except BaseException:
         reader.close()
@@ -92,12 +89,9 @@ def _repeats(reader: FrameReader, compared: Sequence[FrameRecord], upscalers: Up
 
 
 def _pass_over(reader: FrameReader, count: int, upscalers: Upscalers, on_progress: OnProgress | None) -> None:
-    due = time.monotonic() + _INTERVAL
+    meter = LoopMeter(reader.info.video.frames, on_progress)
     while reader.frames < count and _next(reader, upscalers) is not None:
-        if on_progress is not None and time.monotonic() >= due:
-            due = time.monotonic() + _INTERVAL
-            total = reader.info.video.frames
-            on_progress(RenderProgress(frames=reader.frames, total=total, fps=0.0, eta=None, bytes_out=0))
+        meter.note(0, done=reader.frames)
 
 
 def _next(reader: FrameReader, upscalers: Upscalers) -> tuple[Timing, Sequence[Plane]] | None:

@@ -14,7 +14,6 @@ from paragon_stream.errors import EngineError, FormatError
 from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.frames.frame_reader import FrameReader
-from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.sink import Sink
@@ -22,7 +21,7 @@ from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, in_success
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage
 from paragon_stream.pipeline.trace import Trace
-from paragon_stream.render.progress import Meter, OnProgress, RenderMeter
+from paragon_stream.render.progress import INTERVAL, Meter, OnProgress, RenderMeter
 from paragon_stream.render.repeats import Repeats
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.upscalers import Upscalers
@@ -76,7 +75,7 @@ def run_stretches(
     stages: Callable[[Upscaler], list[Stage[Plane]]],
     trace: Trace | None,
     meter: Meter | None,
-    interval: float = 0.5,
+    interval: float = INTERVAL,
     first_frame: int = 0,
 ) -> PipelineStats:
     """A pipeline of `stages` for each stretch of one format, until `reader` ends. `interval` is that of the
@@ -163,8 +162,7 @@ def _stages(
         if slot.repeats:
             sink.repeat(slot.timing)
         elif isinstance(slot.result, DevicePicture):
-            assert isinstance(sink, VideoWriter), "no other sink has `results`"
-            sink.write(slot.result, slot.timing)
+            sink.write_picture(slot.result, slot.timing)
         else:
             sink.write(slot.outputs, slot.timing)
 

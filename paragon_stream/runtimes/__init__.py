@@ -1,4 +1,4 @@
-"""Ways to run a frame job; one file per runtime."""
+"""The runtimes, which compile and run frame jobs: one file for each."""
 
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Runtime, Session, SessionOptions
 from paragon_stream.runtimes.registry import CPU_ENGINES, ENGINES, gpu_of, installed_engines, runtime

@@ -1,6 +1,6 @@
-"""What a runtime is: a way to compile a frame job and to run it.
+"""The contract of runtimes. A `Runtime` compiles a `FrameJob` to a `Session`, which runs it.
 
-A `Runtime` turns a `FrameJob` into a `Session`. Users call a runtime an engine.
+The user interface calls a runtime an engine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Flavour", "Plane", "Precision", "Runtime", "Session", "SessionOption
 
 
 class Precision(StrEnum):
-    """Arithmetic of the network's body; base path, last addition and rounding are fp32 whatever it is."""
+    """Arithmetic of the network's body; base path, last addition and rounding are always fp32."""
 
     AUTO = "auto"
     FP32 = "fp32"
@@ -35,7 +35,7 @@ class Precision(StrEnum):
 
 
 class Flavour(StrEnum):
-    """How the threads share the work. The samples that come out are the same."""
+    """How threads share the work. The resulting samples are the same."""
 
     LATENCY = "latency"
     """All threads work on one frame: filters, live sources."""
@@ -45,10 +45,10 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How to compile. `threads` = None takes all cores.
+    """Options of `Runtime.compile`. `threads` = None uses all cores.
 
-    `device` is "cpu", "cuda:N", or several GPUs (`device.discovery.ordinals`); None leaves it to the engine:
-    the first GPU for those that need one, else the CPU.
+    `device` is "cpu", "cuda:N", or several GPUs (`device.discovery.ordinals`). None is the engine's default:
+    the first GPU for engines that need one, else the CPU.
     """
 
     precision: Precision = Precision.AUTO
@@ -58,63 +58,63 @@ class SessionOptions:
 
 
 class Session(Protocol):
-    """A compiled frame job. `run` allocates nothing that lasts and holds no state between frames."""
+    """A compiled frame job. `run` makes no lasting allocations and keeps no state between frames."""
 
     job: FrameJob
     engine: str
     """Name of the runtime, as given to `--engine`."""
     precision: Precision
-    """What the body really computes in: never AUTO."""
+    """The actual precision of the body: never AUTO."""
     in_flight: int
-    """Frames that may be computed at once; a caller with fewer slots wastes threads."""
+    """Frames that can be computed at once; with fewer slots, threads are idle."""
 
     @property
     def device(self) -> str:
-        """What it runs on, in words: "CPU: AMD EPYC …"."""
+        """Description of the device: "CPU: AMD EPYC …"."""
         ...
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
-        """Begin to upscale one frame from `inputs` into `outputs`; blocks while `in_flight` others run.
+        """Start upscaling one frame from `inputs` into `outputs`; blocks while `in_flight` others run.
 
-        C-contiguous arrays of `job.source.plane_shapes` and `job.target.plane_shapes`, which the caller owns
-        and must leave alone until the completion is done. May be called from any thread. `strength` (0…1)
-        matters to conditioned weights only.
+        These are C-contiguous arrays of `job.source.plane_shapes` and `job.target.plane_shapes`. The caller
+        owns them and must not touch them until the completion is done. May be called from any thread.
+        `strength` (0…1) affects conditioned weights only.
 
         Raises EngineError, here or from the completion.
         """
         ...
 
     def close(self) -> None:
-        """Wait for what is in flight and give back what the session holds; running afterwards is an error."""
+        """Wait for the frames in flight and release all resources; `run` afterwards is an error."""
         ...
 
 
 @runtime_checkable
 class DeviceBound(Protocol):
-    """What sessions on a device offer beside the contract."""
+    """Additional methods of sessions on a device."""
 
     @property
     def reruns(self) -> int:
-        """Frames that were computed again elsewhere, because the device's result was not finite."""
+        """Number of frames that were computed again elsewhere, because the device's result was not finite."""
         ...
 
     def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
-        """Planes that the device copies by itself, while others go through one more copy."""
+        """Planes that the device copies directly; other planes need one more copy."""
         ...
 
     def trace(self, trace: Trace) -> None:
-        """Draw each frame's upload, compute and download from now on. Before the first frame."""
+        """Record each frame's upload, compute and download in `trace`. Call it before the first frame."""
         ...
 
 
 @runtime_checkable
 class TakesPictures(Protocol):
-    """What sessions on one device offer beside the contract: frames that are there stay there."""
+    """Additional methods of sessions on one device that read and write frames in its memory."""
 
     ordinal: int
-    """Which device: cuda:`ordinal`."""
+    """Number of the device: cuda:`ordinal`."""
     takes_pictures: bool
-    """False where decoders and encoders cannot share the device's memory: then nothing below works."""
+    """False if decoders and encoders cannot share the device's memory; the methods below then fail."""
 
     def run(
         self,
@@ -122,22 +122,19 @@ class TakesPictures(Protocol):
         outputs: Sequence[Plane] | DevicePicture,
         strength: float = 0.0,
     ) -> Completion:
-        """See `Session.run`; also of a picture that lies on the device already, which is kept until then, and
-        into one of `allocate_picture`."""
+        """See `Session.run`. `inputs` can also be a picture in the device's memory, which is kept until the
+        completion is done, and `outputs` a picture of `allocate_picture`."""
         ...
 
     def allocate_picture(self, format: FrameFormat) -> DevicePicture:
-        """Device memory for a result: planes of one pitch, each beginning where the one before ends.
+        """Device memory for a result: planes of one pitch, one directly after the other.
 
-        It lasts until the session is closed. Raises DeviceMemoryError.
+        It is valid until the session is closed. Raises DeviceMemoryError.
         """
         ...
 
     def fetch(self, plane: DevicePlane) -> NDArray[np.uint8]:
-        """The bytes of a plane that the default stream's work makes, (rows, row_bytes). Waits for them.
-
-        Raises EngineError.
-        """
+        """The bytes of a plane, (rows, row_bytes); waits for the default stream. Raises EngineError."""
         ...
 
 
@@ -152,5 +149,5 @@ class Runtime(Protocol):
     name: str
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError if the library is absent or refuses the job, or lacks the precision."""
+        """Compile `job`. Raises EngineError if the library is missing or refuses the job or the precision."""
         ...

@@ -1,4 +1,4 @@
-"""The one check of the buffers that sessions are handed."""
+"""Checks of the buffers that are passed to sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paragon_stream.framejob.planes import Plane
 
 
 def check_planes(planes: Sequence[Plane], format: FrameFormat) -> None:
-    """EngineError unless `planes` are C-contiguous arrays of the format's shapes and sample type."""
+    """Raise EngineError unless `planes` are C-contiguous arrays of the format's shapes and sample type."""
     dtype = np.dtype(format.pixel_format.sample_type)
     shapes = format.plane_shapes
     if len(planes) != len(shapes):
@@ -27,7 +27,7 @@ def check_planes(planes: Sequence[Plane], format: FrameFormat) -> None:
 
 
 def check_picture(picture: DevicePicture, format: FrameFormat) -> None:
-    """EngineError unless `picture` has the format's planes."""
+    """Raise EngineError unless `picture` has the format's planes."""
     sample = format.pixel_format.bytes_per_sample
     wanted = [(shape[0], int(np.prod(shape[1:])) * sample) for shape in format.plane_shapes]
     got = [(plane.rows, plane.row_bytes) for plane in picture.planes]

@@ -1,7 +1,7 @@
-"""Compiled sessions, shared by everything in this process that asks for the same one.
+"""A cache of compiled sessions for this process.
 
-mpv runs a filter's script again at every seek and every file; compiling then would freeze the picture each
-time. So sessions outlive the filters that use them: `SESSIONS` keeps the few that were used last.
+mpv runs a filter's script again at every seek and every file; compiling each time would freeze the picture.
+So sessions outlive the filters that use them: `SESSIONS` keeps those that were used last.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ class SessionRequest:
     weights: Weights
     source: FrameFormat
     placement: Placement | None = None
-    """Where the picture goes; None enlarges it as the weights do."""
+    """Size and position of the picture in the result; None for the scale of the weights."""
     temporal: bool = False
-    """Whether frames come through `framejob.temporal`; `source` is what they are before."""
+    """Whether the job is that of the video mode (`framejob.temporal`); `source` is the format of the frames
+    themselves."""
     engine: str = "auto"
     options: SessionOptions = field(default_factory=SessionOptions)
 
     @property
     def key(self) -> Hashable:
-        """Weights that came from no file have no digest; their identity distinguishes them."""
+        """Weights without a file have no digest; their `id` distinguishes them."""
         weights = self.weights.sha256 or id(self.weights)
         shape = self.source, self.placement, self.temporal
         return weights, self.weights.spec, *shape, self.engine, self.options
@@ -52,7 +53,8 @@ def compile_request(request: SessionRequest) -> Session:
 
 @dataclass(eq=False)
 class _Entry:
-    """`users` counts the frames that run in the session right now. `request` keeps its weights' id taken."""
+    """`users` counts the frames that run in the session now. `request` keeps the weights alive, so that their
+    `id` stays unique."""
 
     request: SessionRequest
     session: Future[Session] = field(default_factory=Future)
@@ -60,10 +62,10 @@ class _Entry:
 
 
 class SessionCache:
-    """Keeps up to `capacity` sessions; beyond that, closes those that have rested longest. Thread-safe.
+    """Keeps up to `capacity` sessions and closes the least recently used ones. Thread-safe.
 
-    A session is compiled once, by the first caller; callers that come meanwhile wait for it. A failed
-    compilation is raised to all callers that wait, then forgotten: the next call tries again.
+    The first caller compiles a session, and concurrent callers wait for it. All of them get the error of a
+    failed compilation; the next call tries again.
     """
 
     def __init__(
@@ -76,9 +78,9 @@ class SessionCache:
 
     @contextmanager
     def session(self, request: SessionRequest) -> Iterator[Session]:
-        """The session for `request`, compiled now if need be; it is not closed while the block runs.
+        """The session for `request`, compiled if necessary; it is not closed while the block runs.
 
-        Raises what `compile_request` raises.
+        Raises the errors of `compile_request`.
         """
         entry, is_new = self._enter(request, users=1)
         try:
@@ -96,9 +98,9 @@ class SessionCache:
             self._trim()
 
     def ready(self, request: SessionRequest) -> bool:
-        """Whether `session(request)` would return at once. If nothing compiles it yet, a thread starts to.
+        """Whether `session(request)` would return at once. Starts a thread that compiles it if there is none.
 
-        Raises what went wrong in that thread, once.
+        Raises the error of that thread, once.
         """
         entry, is_new = self._enter(request, users=0)
         if is_new:
@@ -117,7 +119,7 @@ class SessionCache:
         self._trim(keep=0)
 
     def _enter(self, request: SessionRequest, *, users: int) -> tuple[_Entry, bool]:
-        """The entry of `request`, now the most recently used one, and whether it was made just now."""
+        """The entry of `request`, now the most recently used one, and whether it is new."""
         with self._lock:
             entry = self._entries.get(request.key)
             is_new = entry is None
@@ -145,7 +147,8 @@ class SessionCache:
                 del self._entries[entry.request.key]
 
     def _trim(self, keep: int | None = None) -> None:
-        """Close idle sessions, the longest rested first, until `keep` (default: the capacity) are left."""
+        """Close idle sessions, the least recently used first, until `keep` (default: the capacity) are
+        left."""
         keep = self._capacity if keep is None else keep
         with self._lock:
             if len(self._entries) <= keep:

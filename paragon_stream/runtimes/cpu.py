@@ -1,4 +1,4 @@
-"""What engines on the CPU have in common."""
+"""Helpers of the CPU engines: the number of cores, and the check of `device`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
-    """CPUs that this process may use: its affinity, and the share of time that a container grants it."""
+    """Number of CPUs for this process: the minimum of its affinity and its container's CPU quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     granted = quota(_CGROUPS, _own_group())
     return allowed if granted is None else max(1, min(allowed, math.ceil(granted)))
 
 
 def quota(root: Path, group: str = "/") -> float | None:
-    """CPUs' worth of time that the control groups above `group` grant; None where none of them limits it.
+    """CPU quota of `group` and its parent control groups, in CPUs; None without a limit.
 
     Version 2 of the groups (`cpu.max`), or version 1 (`cpu/cpu.cfs_quota_us`).
     """
@@ -44,7 +44,7 @@ def quota(root: Path, group: str = "/") -> float | None:
 
 
 def _own_group() -> str:
-    """The control group of this process, as far as it is of version 2."""
+    """The version 2 control group of this process."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -53,11 +53,11 @@ def _own_group() -> str:
 
 
 def in_words(threads: int) -> str:
-    """`Session.device`, for libraries that do not know the CPU's name."""
+    """`Session.device` for libraries that do not report the CPU's name."""
     return f"CPU: {platform.processor() or platform.machine()}, {threads} threads"
 
 
 def check_device(engine: str, options: SessionOptions) -> None:
-    """EngineError where another device than the CPU is asked for."""
+    """Raise EngineError if `options.device` is not the CPU."""
     if options.device not in (None, "cpu"):
         raise EngineError(f"the engine {engine} runs on the CPU only, not on {options.device}")

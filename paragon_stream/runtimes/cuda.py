@@ -1,4 +1,4 @@
-"""The engine `cuda`: our own kernels, compiled by NVRTC when they are first wanted. Needs no TensorRT."""
+"""The engine `cuda`: this package's own kernels, compiled by NVRTC at first use. Needs no TensorRT."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CudaRuntime:
 
 
 def loader(job: FrameJob) -> Load:
-    """How the kernels of `job` come to be on a device."""
+    """The function that loads the kernels of `job` on a device."""
 
     def load(device: Device, hold: Hold) -> DeviceProgram:
         info = device.info
@@ -41,7 +41,8 @@ def loader(job: FrameJob) -> Load:
         program = emit_cuda(job, multiprocessors=info.multiprocessors)
         code = cubin(program, info.sm).code
         logger.info(
-            "kernels compiled for sm_%d; never verified on such a GPU by us, only here, by one frame", info.sm
+            "kernels compiled for sm_%d; not tested on such a GPU before, but checked with one frame now",
+            info.sm,
         )
         return KernelProgram(program, code, device, hold)
 
@@ -87,7 +88,7 @@ class KernelProgram:
         return status == 0
 
     def close(self) -> None:
-        """Everything is held by the session."""
+        """Nothing to do: the session releases all resources."""
 
 
 def _arguments(launch: Launch, pointers: Pointers) -> list[Argument]:

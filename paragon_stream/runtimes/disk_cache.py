@@ -1,7 +1,7 @@
-"""What is expensive to compile, kept on disk: engines and kernels, under the facts that they were made from.
+"""A disk cache of compiled engines and kernels, keyed by the facts that they depend on.
 
-One file per entry: a line of JSON (the facts, the content's SHA-256), then the content. It appears complete
-or not at all; while one process makes an entry, others that need it wait.
+One file per entry: a line of JSON (the facts, the content's SHA-256), then the content. Files are written
+atomically; while one process makes an entry, others that need it wait.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHUNK = 1 << 20  # more than the line of JSON
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Something in the cache. `made` is in seconds since 1970; `facts` are empty if the file is damaged."""
+    """An entry of the cache. `made` is in seconds since 1970; `facts` are empty if the file is damaged."""
 
     path: Path
     size: int
@@ -37,7 +37,7 @@ class Entry:
 
 
 def default_cache_folder(name: str) -> Path:
-    """This user's folder for things called `name`: what is in it may be deleted at any time."""
+    """This user's cache folder for entries of the kind `name`; its files may be deleted at any time."""
     return Path(platformdirs.user_cache_dir("paragon-stream", appauthor=False)) / name
 
 
@@ -60,26 +60,27 @@ class DiskCache:
         except FileNotFoundError:
             return None
         except OSError as error:
-            logger.warning("%s cannot be read and is made anew: %s", path, error.strerror)
+            logger.warning("%s cannot be read and is made again: %s", path, error.strerror)
             return None
         if _facts_of(head) == dict(facts) and _checksum_of(head) == hashlib.sha256(content).hexdigest():
             return content
-        logger.warning("%s is damaged and is made anew", path)
+        logger.warning("%s is damaged and is made again", path)
         self.remove(facts)
         return None
 
     def put(self, facts: Mapping[str, str], content: bytes) -> None:
-        """Store `content`. A disk that is full or read-only costs the next start time, nothing else."""
+        """Store `content`. If the disk is full or read-only, a log message is written and the entry is made
+        again next time."""
         head = {"facts": dict(facts), "sha256": hashlib.sha256(content).hexdigest()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self.path(facts)) as file:
                 file.write(json.dumps(head, ensure_ascii=True).encode() + b"\n" + content)
         except (OSError, OutputError) as error:
-            logger.warning("nothing can be kept in %s: %s", self.folder, error)
+            logger.warning("nothing can be stored in %s: %s", self.folder, error)
 
     def get_or_make(self, facts: Mapping[str, str], make: Callable[[], bytes]) -> tuple[bytes, bool]:
-        """The content, and whether it was there; `make` runs in one process at a time for the same facts."""
+        """The content, and whether it was cached; `make` runs in one process at a time for the same facts."""
         content = self.get(facts)
         if content is not None:
             return content, True
@@ -92,11 +93,11 @@ class DiskCache:
             return content, False
 
     def remove(self, facts: Mapping[str, str]) -> None:
-        """Forget an entry, because it turned out to be of no use."""
+        """Remove an entry that is not usable."""
         self.path(facts).unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
-        """What is there, the latest last."""
+        """All entries, the latest last."""
         found = []
         for path in self.folder.glob(f"*{self._suffix}"):
             try:
@@ -120,7 +121,7 @@ class DiskCache:
 
     @contextmanager
     def _locked(self, facts: Mapping[str, str]) -> Iterator[None]:
-        """Inside the block no other process makes the same entry, as far as the file system has locks."""
+        """Inside the block no other process makes the same entry, if the file system supports locks."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = self.path(facts).with_suffix(".lock").open("ab")

@@ -1,4 +1,4 @@
-"""Foreign exceptions as ours."""
+"""Maps exceptions of engine libraries to EngineError."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paragon_stream.errors import EngineError
 
 @contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Whatever an engine's library raises (all sorts of RuntimeError) as an EngineError of one line."""
+    """Raise any exception of the block as an EngineError with one line. Engine libraries raise many types."""
     try:
         yield
     except EngineError:

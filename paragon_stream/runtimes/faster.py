@@ -1,4 +1,4 @@
-"""Which of two engines is faster for a job: both are compiled, and each computes a few frames."""
+"""Chooses the faster of two engines for a job: compiles both, and each computes a few frames."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOpt
 logger = logging.getLogger(__name__)
 
 _FRAMES, _SECONDS = 24, 1.0
-"""That an engine is measured for: whichever is over first."""
+"""Limits of one measurement, whichever is reached first: seconds, and frames."""
 
 
 class FasterRuntime:
-    """An engine on a GPU that may be a small one, where it is faster than the CPU, else the CPU's."""
+    """The GPU's engine if it is faster than the CPU's, else the CPU's; small GPUs may be slower."""
 
     name = "auto"
 
@@ -31,10 +31,10 @@ class FasterRuntime:
         self._gpu, self._cpu, self._refusal = gpu, cpu, refusal
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError where the CPU's engine does, or the GPU's that was asked for by `device`."""
+        """See `Runtime`. Raises the errors of the CPU's engine, and of the GPU's if `device` selects it."""
         device = options.device or ""
         if device.startswith("gpu"):
-            logger.info("engine: %s, because the device %s is asked for", self._gpu.name, device)
+            logger.info("engine: %s, because the device %s is selected", self._gpu.name, device)
             return self._gpu.compile(job, options)
         if device == "cpu" or options.precision is Precision.INT8:
             what = "the device cpu" if device == "cpu" else "int8"
@@ -73,7 +73,7 @@ class FasterRuntime:
 
 
 def _frames_a_second(session: Session) -> float:
-    """With as many frames in flight as the session takes."""
+    """Throughput of a session with `in_flight` frames in flight."""
     slots = [
         (allocate_planes(session.job.source), allocate_planes(session.job.target))
         for _ in range(session.in_flight)

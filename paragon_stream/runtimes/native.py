@@ -1,4 +1,5 @@
-"""The engine `native`: our own kernels on the CPU (docs/cpu.md). Needs the compiled library, no package."""
+"""The engine `native`: this package's own CPU kernels (docs/cpu.md). Needs the compiled library, no other
+package."""
 
 from __future__ import annotations
 
@@ -25,12 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class NativeRuntime:
-    """Frame jobs by our own kernels, in fp32 or, where the CPU multiplies them faster, bf16."""
+    """Frame jobs by this package's kernels, in fp32, or in bf16 if the CPU has instructions for it."""
 
     name = "native"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError without kernels for this CPU, for the job, or in the precision."""
+        """See `Runtime`. Raises EngineError if there are no kernels for this CPU, the job or the
+        precision."""
         check_device(self.name, options)
         if reason := refusal(job):
             raise EngineError(reason)
@@ -42,18 +44,18 @@ class NativeRuntime:
 
         session: Session
         if job.resamples or any(plane.has_bars for plane in job.outputs):
-            # One tile: what follows the network is done by numpy.
+            # One tile: numpy does the steps after the network.
             session = TiledSession(job, job.source.height, job.source.width, compile_whole)
         elif job.spec.variant is Variant.STREAM:
             session = in_tiles_if_large(job, compile_whole)
-        else:  # rows are kept, no maps
+        else:  # the kernels keep rows, not whole maps
             session = compile_whole(job)
         logger.info("engine: native, %s, %s", session.precision, session.device)
         return session
 
 
 def drawback(job: FrameJob, options: SessionOptions) -> str:
-    """Why another engine is the better choice for `job` on this CPU; "" if none is."""
+    """Why another engine is better for `job` on this CPU; "" if none is."""
     if reason := refusal(job):
         return reason
     if job.resamples:
@@ -127,7 +129,7 @@ class NativeSession:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-        for _ in range(self.in_flight):  # everything in flight is over
+        for _ in range(self.in_flight):  # waits for all frames in flight
             self._room.acquire()
         self._pool.shutdown(wait=True)
         for _ in range(self.in_flight):

@@ -1,4 +1,4 @@
-"""One frame in the engine `native`: its planes as the kernels take them, and its completion."""
+"""One frame in the engine `native`: its planes in the kernels' structures, and its completion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paragon_stream.native import abi
 from paragon_stream.runtimes.base import Plane
 
 type Stage = Sequence[Callable[[], None]]
-"""Parts of the work on a frame that may be done in any order, all of them before the next stage."""
+"""Parts of the work on a frame that can run in any order; all must end before the next stage."""
 
 
 class NativeFrame:
@@ -31,7 +31,7 @@ class NativeFrame:
         pixels = job.target.pixel_format
         for array, held in zip(outputs, pixels.stored, strict=True):
             for position, component in enumerate(held):
-                if component not in job.all_outputs:  # padding, and alpha where the source has none
+                if component not in job.all_outputs:  # padding, and alpha if the source has none
                     part = array[..., position] if len(held) > 1 else array
                     part[...] = pixels.peak << pixels.shift
 
@@ -56,10 +56,10 @@ def _views(planes: Sequence[Plane], format: FrameFormat, components: Sequence[in
 
 
 class NativeRun:
-    """The completion of one frame. Its stages follow one another; each is dealt out to the pool's threads."""
+    """The completion of one frame. Its stages run in sequence; the pool's threads share each stage."""
 
     def __init__(self, pool: Executor, stages: Generator[Stage], over: Callable[[], None]) -> None:
-        """`over` is called once, when nothing of the frame is left to do, whatever came of it."""
+        """`over` is called once, when the frame is finished, failed or cancelled."""
         self._pool = pool
         self._stages = stages
         self._over = over

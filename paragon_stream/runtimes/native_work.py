@@ -1,4 +1,4 @@
-"""How the work on a frame is cut for the threads of the engine `native`."""
+"""Divides the work on a frame among the threads of the engine `native`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from paragon_stream.runtimes.base import Flavour
 from paragon_stream.runtimes.native_frame import NativeFrame, Stage
 
 _STRIP = 512
-"""Columns of Realtime that one part computes, about: its maps' rows should stay in a core's own cache."""
+"""Approximate number of columns of one part for Realtime: its maps' rows should fit a core's own cache."""
 
 _RANGE = 400
-"""Columns of a block of Stream that one part computes, about: as much of its widest maps as a cache holds."""
+"""Approximate number of columns of one part for a block of Stream: its widest maps should fit a cache."""
 
 _LEAST_BAND = 64
-"""Rows below which a frame is not split further: a band of Realtime computes 14 more rows."""
+"""Least number of rows of a band: a band of Realtime computes 14 additional rows."""
 
 _LINE = 64
 
 
 class Memory:
-    """Scratch memory of each thread, kept for the next part. Begins as zeros: no kernel ever meets a NaN."""
+    """Scratch memory of each thread, reused for the next part. It is zeroed at first, so that kernels read no
+    NaN."""
 
     def __init__(self) -> None:
         self._own = threading.local()
@@ -49,7 +50,7 @@ def aligned(memory: NDArray[np.uint8]) -> int:
 
 
 class RealtimeWork:
-    """One stage: strips of columns, and of one frame for several threads bands of rows too."""
+    """One stage: strips of columns, and if several threads share one frame, bands of rows too."""
 
     def __init__(self, program: NativeProgram, entry: abi.Form, threads: int, flavour: Flavour) -> None:
         self._program = program
@@ -65,7 +66,7 @@ class RealtimeWork:
             for left, right in cuts(0, width, strips, program.step[1])
             for top, bottom in cuts(0, height, bands, program.step[0])
         ]
-        # Several frames: a thread for each.
+        # Several frames in flight: one thread for each.
         self._parts = [[task] for task in tasks] if together else [tasks]
 
     def stages(self, frame: NativeFrame) -> Generator[Stage]:
@@ -78,7 +79,8 @@ class RealtimeWork:
 
 
 class StreamWork:
-    """A stage for conv_in, one for each block, one for the rest; between them maps of all features."""
+    """A stage for conv_in, one for each block, and one for the rest; whole feature maps are stored between
+    them."""
 
     def __init__(self, program: NativeProgram, entry: abi.Form, threads: int, flavour: Flavour) -> None:
         self._program = program
@@ -86,7 +88,7 @@ class StreamWork:
         self._memory = Memory()
         self._plan = abi.StreamPlan()
         entry.stream_plan(program.program, self._plan)
-        # A second frame fills the gaps at the ends of stages.
+        # A second frame in flight keeps threads busy at the ends of stages.
         room = tiles.WORKING_SET // (2 * self._plan.map_bytes)
         self.in_flight = 1 if flavour is Flavour.LATENCY else max(1, min(2, threads, room))
         self._maps: SimpleQueue[list[NDArray[np.uint8]]] = SimpleQueue()
@@ -130,7 +132,7 @@ class StreamWork:
 
 
 def _bands(height: int, columns: int, threads: int) -> int:
-    """How many bands to cut `height` rows in `columns` strips into: all threads have as much to do."""
+    """The number of bands for `height` rows in `columns` strips, so that all threads get equal work."""
     bands = 1
     while columns * bands % threads and height // (bands + 1) >= _LEAST_BAND:
         bands += 1
@@ -138,7 +140,7 @@ def _bands(height: int, columns: int, threads: int) -> int:
 
 
 def cuts(begin: int, end: int, parts: int, step: int) -> list[tuple[int, int]]:
-    """begin … end in about equal parts, whose inner edges lie at multiples of `step` from the beginning."""
+    """begin … end in nearly equal parts, whose inner edges are at multiples of `step` from the beginning."""
     size = end - begin
     edges = [begin + round(size * part / parts / step) * step for part in range(parts)] + [end]
     return [(first, last) for first, last in itertools.pairwise(edges) if first < last]

@@ -1,7 +1,7 @@
-"""The engine that costs nothing: it leaves the output planes as they are.
+"""The engine `null`: it computes nothing and leaves the output planes unchanged.
 
-With it, a render measures decoding, encoding and the pipeline alone; tests run everything above an engine
-without one. Slots begin as zeroes: black for RGB, green for YUV.
+With it, a render measures decoding, encoding and the pipeline alone, and tests need no real engine. Planes
+are zero at first: black for RGB, green for YUV.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from paragon_stream.runtimes.cpu import check_device
 
 
 class NullSession:
-    """Checks the planes that it is given, as every session does, and does nothing."""
+    """Checks its planes, as every session does, and does nothing else."""
 
     engine = "null"
     precision = Precision.FP32

@@ -1,6 +1,6 @@
 """ONNX Runtime on the CPU. Needs the extra `onnxruntime`.
 
-Frames run one after another; `run` returns when the samples are there.
+Frames run one after another; `run` returns when the result is complete.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _PROVIDER = "CPUExecutionProvider"
 _ONLY_ERRORS = 3
 
 _WINDOWS = 16
-"""Windows of attention at once: 67 MB of scores for 16² pixels and four heads, twice. All of a 320×180 frame
-took 3.5 GB, so many at once 0.9 GB and the same time."""
+"""Attention windows per batch: 67 MB of scores for 16² pixels and four heads, twice. All windows of a 320×180
+frame at once took 3.5 GB; batches of this size take 0.9 GB and the same time.."""
 
 
 class OnnxRuntime:
@@ -50,7 +50,7 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError for 16 bits, and for whatever ONNX Runtime refuses."""
+        """See `Runtime`. Raises EngineError for 16 bits, and if ONNX Runtime refuses the job."""
         check_device(self.name, options)
         if options.precision not in (Precision.AUTO, Precision.FP32, Precision.INT8):
             raise EngineError(f"ONNX Runtime computes in fp32 or int8 on CPUs, not in {options.precision}")
@@ -80,7 +80,7 @@ def run_model(
 
 
 class OnnxRuntimeSession:
-    """See `Session`. ONNX Runtime reads and writes the planes where they are."""
+    """See `Session`. ONNX Runtime reads and writes the planes in place."""
 
     engine = "onnxruntime"
     in_flight = 1
@@ -89,7 +89,7 @@ class OnnxRuntimeSession:
         options = ort.SessionOptions()
         options.log_severity_level = _ONLY_ERRORS
         options.intra_op_num_threads = threads
-        options.enable_mem_pattern = not job.spec.window  # it keeps what is made for one block for all
+        options.enable_mem_pattern = not job.spec.window  # it would allocate the memory of all blocks at once
         self.precision = Precision.INT8 if precision is Precision.INT8 else Precision.FP32
         if precision is Precision.INT8:
             library = f"ONNX Runtime {ort.__version__}"

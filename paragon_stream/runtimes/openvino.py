@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU. Its library comes through `quiet_openvino` and nowhere else."""
+"""OpenVINO on the CPU. Only `quiet_openvino` imports the library."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ class OpenVinoRuntime:
     name = "openvino"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError for fp16, for bf16 on a CPU without it, and for whatever OpenVINO refuses.
+        """See `Runtime`. Raises EngineError for fp16, for bf16 on a CPU without it, and if OpenVINO refuses
+        the job.
 
-        Frames whose feature maps would take more than `tiles.WORKING_SET` are computed in tiles.
+        Frames whose feature maps need more than `tiles.WORKING_SET` are computed in tiles.
         """
         check_device(self.name, options)
         return in_tiles_if_large(job, lambda fitting: self._compile(fitting, options))
@@ -79,7 +80,7 @@ class OpenVinoRuntime:
 
 
 class OpenVinoSession:
-    """See `Session`. Each infer request is one frame in flight; they are used in turn."""
+    """See `Session`. Each infer request is one frame in flight; requests are used in turn."""
 
     engine = "openvino"
 
@@ -132,7 +133,7 @@ class _Request:
         return self._occupant
 
     def finish(self) -> None:
-        """Wait for the occupant. Its own completion raises its error."""
+        """Wait for the run that occupies it. Its own completion raises its error."""
         if self._occupant is not None:
             self._occupant.settle()
             self._occupant = None
@@ -143,9 +144,9 @@ class _Request:
 
 
 class _Run:
-    """The completion of one frame; outlives its request's next frames.
+    """The completion of one frame; it may outlive the request's use for later frames.
 
-    It keeps the frame's buffers alive, which OpenVINO only points at.
+    It keeps the frame's buffers alive, because OpenVINO has only pointers to them.
     """
 
     def __init__(self, request: ov.InferRequest, buffers: object) -> None:
@@ -174,8 +175,8 @@ class _Run:
 def _core() -> ov.Core:
     """OpenVINO in this process, once and until its end.
 
-    Its CPU plugin gives the thread that loads it a stack for signals, and frees that stack on whatever thread
-    drops the last reference. The first thread then dies of its next signal: Ctrl-C becomes a segmentation
+    Its CPU plugin sets a signal stack for the thread that loads it, and frees that stack on the thread that
+    drops the last reference. The next signal of the first thread, such as Ctrl-C, is then a segmentation
     fault (OpenVINO 2026.4, CPUs with AVX-512).
     """
     return ov.Core()
@@ -191,10 +192,10 @@ def devices() -> dict[str, str]:
 def _keep_depthwise_apart(model: ov.Model) -> None:
     """Stop OpenVINO from fusing Realtime's 1×1 convolutions with the depthwise ones that follow.
 
-    On CPUs without AVX-512 it does so for large maps, with a kernel of another memory layout than the layers
-    around it, and spends more on reordering than it saves: Realtime ×2 takes 263 ms of CPU per 540p frame
-    with the fusion and 220 without. (With Stream's wider maps the fusion pays.) It does not fuse where
-    something else reads the map between: here, outputs of one sample each that are not used.
+    On CPUs without AVX-512 it fuses large maps with a kernel whose memory layout differs from the layers
+    around it, and the reordering takes more time than the fusion saves: Realtime ×2 takes 263 ms of CPU per
+    540p frame with the fusion and 220 without. (With Stream's wider maps the fusion is faster.) It does not
+    fuse a map that has another reader: here, unused outputs of one sample each.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() == "GroupConvolution":
@@ -203,7 +204,8 @@ def _keep_depthwise_apart(model: ov.Model) -> None:
 
 
 def _precision(core: ov.Core, wanted: Precision, job: FrameJob) -> Precision:
-    """What to compute the body in: unasked, bf16 where the CPU has AVX512_BF16 or AMX and it does not show.
+    """The precision of the body. The default is bf16 if the CPU has AVX512_BF16 or AMX and the error is small
+    enough.
 
     bf16 has eight significant bits: the first convolution rounds deeper codes, so a ramp of 10 bits is up to
     2 codes off. With 8 bits it stays within 1.
@@ -249,7 +251,7 @@ def _in_int8(core: ov.Core, job: FrameJob) -> onnx.ModelProto:
 
 
 def _streams(job: FrameJob, threads: int) -> int:
-    """Frames in flight when files are upscaled: one per thread, as far as their maps fit the memory."""
+    """Frames in flight for files: one per thread, if their maps fit into memory."""
     return max(1, min(threads, tiles.WORKING_SET // job.working_set))
 
 

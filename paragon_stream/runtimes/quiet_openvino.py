@@ -1,7 +1,7 @@
 """OpenVINO without its telemetry.
 
 `import openvino` sends "general_import" to a statistics server in a background thread, unless the package
-`openvino_telemetry` cannot be imported. No use of this project is reported to others.
+`openvino_telemetry` cannot be imported. This module prevents that import.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runtimes by name. Each is imported when asked for, so that no library is loaded in vain."""
+"""Runtimes by name. A runtime is imported at first use, so that unused libraries are not loaded."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ logger = logging.getLogger(__name__)
 class _Entry(NamedTuple):
     module: str
     package: str | None
-    """What Python imports for it."""
+    """Name of its Python module."""
     install: str = ""
-    """What pip installs for it, if that is called otherwise."""
+    """Name of its pip package, if it differs from that of the module."""
     on_gpu: bool = False
     """Whether it needs an NVIDIA GPU."""
     is_reference: bool = False
-    """Whether its fp32 on a CPU is what GPUs are compared with: the first of these that can do a job."""
+    """Whether its fp32 result on the CPU is a reference for GPUs; the first such engine that can do a job is
+    used."""
 
 
 _RUNTIMES = {
@@ -49,13 +50,14 @@ CPU_ENGINES = ("native", "openvino", "onnxruntime")
 """Those that never run on a GPU."""
 
 ENGINES = ("auto", *_RUNTIMES)
-"""What `--engine` takes."""
+"""The values of `--engine`."""
 
 
 def runtime(name: str = "auto") -> Runtime:
-    """The runtime called `name`; `auto` takes the fastest that this machine can use and logs which and why.
+    """The runtime called `name`; `auto` is the fastest one that this machine can use, and logs its choice and
+    the reason.
 
-    Raises UsageError for a name that is none of `ENGINES` and for a package that is not installed, and
+    Raises UsageError for a name that is not in `ENGINES` and for a package that is not installed, and
     EngineError if its library cannot be loaded.
     """
     if name == "auto":
@@ -74,20 +76,21 @@ def runtime(name: str = "auto") -> Runtime:
     try:
         made: Runtime = importlib.import_module(entry.module).RUNTIME
     except ImportError as error:
-        # vs-mlrt-ov brings another OpenVINO into VapourSynth's process.
+        # vs-mlrt-ov loads another OpenVINO into VapourSynth's process.
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(f"engine {name} cannot be loaded: {reason}") from error
     return made
 
 
 def cpu_reference(job: FrameJob) -> Session:
-    """`job` in fp32 on the CPU: what devices are compared with, and what computes frames that they cannot.
+    """`job` in fp32 on the CPU: the reference for devices, and the fallback for frames that they cannot
+    compute.
 
     Raises EngineError if no engine for CPUs is installed that can compute it.
     """
     reasons = []
     references = [name for name, entry in _RUNTIMES.items() if entry.is_reference]
-    # Those of other projects first: they are independent of ours.
+    # Engines of other projects first, because they are independent of this package's kernels.
     for name in sorted(references, key=lambda name: _RUNTIMES[name].package is None):
         try:
             session = runtime(name).compile(job, SessionOptions(precision=Precision.FP32, device="cpu"))
@@ -100,7 +103,7 @@ def cpu_reference(job: FrameJob) -> Session:
 
 
 def installed_engines() -> tuple[str, ...]:
-    """The engines whose packages are there, and their GPU; `null`, which computes nothing, left out."""
+    """The engines whose packages are installed and whose GPU exists, without `null`."""
     has_gpu = bool(find_gpus()[0])
     no_adapter = () if any(each.is_hardware for each in find_adapters()[0]) else ("webgpu",)
     own = () if missing() else ("native",)
@@ -115,7 +118,7 @@ def installed_engines() -> tuple[str, ...]:
 
 
 def gpu_of(engine: str, device: str | None) -> int | None:
-    """The number of the GPU, or the first, that an engine runs on, as far as it is known; None for a CPU."""
+    """The number of the (first) GPU that an engine would run on; None for a CPU or if unknown."""
     on_gpu = engine in _RUNTIMES and _RUNTIMES[engine].on_gpu
     if device is None and not on_gpu and engine not in ("auto", "torch"):
         return None
@@ -139,7 +142,8 @@ def _automatic() -> Runtime:
 
 
 def _of_any_brand(no_cuda: str) -> Runtime:
-    """Where there is no GPU for `cuda`: WebGPU on a real one, if that is faster than the CPU."""
+    """The choice without a GPU for `cuda`: WebGPU on a hardware GPU if that is faster than the CPU, else the
+    CPU."""
     if not may_have_gpu():
         logger.info("engine: one for CPUs; no GPU is used: %s; the system has no device file of one", no_cuda)
         return CpuRuntime()
@@ -155,7 +159,7 @@ def _of_any_brand(no_cuda: str) -> Runtime:
 
 
 class CpuRuntime:
-    """The engine `native` where it has kernels for the job and is at least as fast, else `openvino`."""
+    """The engine `native` if it has kernels for the job and is not slower, else `openvino`."""
 
     name = "auto"
 
@@ -170,7 +174,7 @@ class CpuRuntime:
 
 
 def torch_on_gpu() -> Runtime | None:
-    """The engine `torch`, where it is installed and can use a GPU."""
+    """The engine `torch` if it is installed and can use a GPU; else None."""
     if not _is_installed("torch"):
         return None
     engine = runtime("torch")
@@ -198,7 +202,8 @@ class AutomaticRuntime:
         self._gpu, self._cpu, self._find_other = gpu, cpu, find_other
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError. A GPU that fails is not replaced by a CPU that would take hours."""
+        """See `Runtime`. Raises EngineError; there is no fallback from a failed GPU to a CPU that would take
+        hours."""
         from paragon_stream.framejob.cuda.emit import refusal
 
         if options.device == "cpu" or options.precision is Precision.INT8:
@@ -232,5 +237,5 @@ class AutomaticRuntime:
 def _is_installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ValueError:  # something else took its name
+    except ValueError:  # another module has the same name
         return False

@@ -1,7 +1,7 @@
-"""Is what an engine computes a picture, and the right one? One synthetic frame against the CPU, at the start.
+"""Checks an engine at the start: compares its result for one synthetic frame with the CPU's.
 
-Drivers, kernels and compilers fail in ways that raise no error: black frames, NaN, exchanged planes. The CPU
-computes only some tiles of the frame (corners, middle), so that the check takes no longer for large frames.
+Drivers, kernels and compilers can fail without an error: black frames, NaN, exchanged planes. The CPU
+computes only some tiles of the frame (corners, middle), so that the check is as fast for large frames.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from paragon_stream.runtimes.tiles import Tiling
 logger = logging.getLogger(__name__)
 
 LEAST_PSNR = 42.0
-"""dB, of every plane. 16-bit arithmetic stays above 50; half a sample off is far below."""
+"""Least PSNR of every plane, dB. 16-bit arithmetic stays above 50; a shift by half a sample is far below."""
 
 MOST_CODES = 8 / 255
-"""The largest error allowed at any sample, as a part of the peak. 16-bit arithmetic stays below 2 / 255."""
+"""The largest error allowed at any sample, as a fraction of the peak. 16-bit arithmetic stays below 2 /
+255."""
 
 FP32_ERROR = 2.0**-19
-"""The largest mean error of a body in fp32 before rounding, as a part of the peak. With the shipped networks
-sums in another order make 2**-21 at most; TF32, with 10 bits of mantissa, 2**-18 at least."""
+"""The largest mean error of a body in fp32 before rounding, as a fraction of the peak. With the shipped
+networks a different order of sums causes 2**-21 at most; TF32, with 10 bits of mantissa, 2**-18 at least."""
 
-_TIES = 3  # samples of a small picture that may be rounded the other way without meaning
+_TIES = 3  # samples of a small picture that may be rounded differently
 
-_TILE = 64  # luma samples, beside the context
+_TILE = 64  # luma samples, without the context
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneDeviation:
-    """How far one plane is from the CPU's: dB of the peak, and codes of that depth."""
+    """The deviation of one plane from the CPU's: PSNR in dB, and codes of its depth."""
 
     name: str
     psnr: float
     largest: float
     mean: float
-    """Mean square of the error, in codes without the shift of formats such as p010."""
+    """Mean squared error, in codes without the shift of formats such as p010."""
     samples: int
     peak: int
 
@@ -55,13 +56,13 @@ def check_engine(
 ) -> tuple[PlaneDeviation, ...]:
     """Run one frame through `session`, some of its tiles through the CPU, and compare.
 
-    `compile_reference` is called with the job of one tile. Raises EngineError that names what is wrong, and
-    what either session raises.
+    `compile_reference` is called with the job of one tile. Raises EngineError that names the kind of error,
+    and the errors of both sessions.
     """
     job = session.job
     inputs, outputs = synthetic_frame(job.source), allocate_planes(job.target)
     for plane in outputs:
-        plane[...] = 0x5A  # what an engine that writes nothing leaves behind
+        plane[...] = 0x5A  # reveals an engine that writes nothing
     reruns = _reruns(session)
     session.run(inputs, outputs, 0.5).wait()
     if _reruns(session) != reruns:
@@ -79,18 +80,18 @@ def check_engine(
         what = _diagnosis(job.target, outputs, expected, bad)
         worst = min(bad, key=lambda each: each.psnr)
         raise EngineError(
-            f"{_whose(session)} does not compute what the CPU computes: {what} "
+            f"{_whose(session)} computes a wrong result: {what} "
             f"({worst.name}: {worst.psnr:.1f} dB, up to {worst.largest:.0f} codes off)"
         )
     found = ", ".join(f"{each.name} {each.psnr:.1f} dB" for each in deviations)
     if session.precision is Precision.FP32 and not all(map(_is_fp32, deviations)):
-        logger.warning("%s computes less exactly than in fp32, as TF32 does: %s", _whose(session), found)
+        logger.warning("%s is less exact than fp32, probably because of TF32: %s", _whose(session), found)
     logger.info("%s agrees with the CPU: %s", _whose(session), found)
     return tuple(deviations)
 
 
 def synthetic_frame(format: FrameFormat) -> tuple[Plane, ...]:
-    """Gradients, hard edges and noise; every plane another picture. The same each time."""
+    """Gradients, hard edges and noise, different in each plane. Deterministic."""
     rng = np.random.default_rng(20)
     pixels = format.pixel_format
     planes = allocate_planes(format)
@@ -108,15 +109,15 @@ def synthetic_frame(format: FrameFormat) -> tuple[Plane, ...]:
 def _by_tiles(
     job: FrameJob, inputs: Sequence[Plane], compile_reference: Callable[[FrameJob], Session]
 ) -> list[NDArray[np.int32]]:
-    """The CPU's result where it was computed, -1 elsewhere."""
+    """The CPU's result in the computed tiles, -1 elsewhere."""
     side = max(_TILE, 2 * job.context) + 2 * job.context
-    whole = job.spec.sees_whole_frame  # then tiles would be another picture
+    whole = job.spec.sees_whole_frame  # then tiles would give a different result
     rows = side if job.source.height > 2 * side and not whole else job.source.height
     columns = side if job.source.width > 2 * side and not whole else job.source.width
     tiling = Tiling(job, rows, columns)
     last = len(tiling) - 1
     corners_and_middle = {0, tiling.across - 1, last // 2, last - tiling.across + 1, last}
-    has_bars = any(plane.has_bars for plane in job.outputs)  # tiles know nothing of them
+    has_bars = any(plane.has_bars for plane in job.outputs)  # tiles have no bars
     expected = [np.full(shape, -1, np.int32) for shape in job.target.plane_shapes]
     reference = compile_reference(tiling.tile)
     try:
@@ -142,8 +143,8 @@ def _deviation(
 
 
 def _is_fp32(plane: PlaneDeviation) -> bool:
-    """Whether rounding hides nothing worse than fp32: an error of e codes moves a part e of all samples by
-    one code, and where e is large, every sample by e."""
+    """Whether the result is as exact as fp32: an error of e < 1 codes changes a fraction e of all samples by
+    one code; a larger e changes every sample by e."""
     allowed = FP32_ERROR * plane.peak
     return plane.mean - _TIES / plane.samples <= max(allowed, allowed**2)
 
@@ -154,7 +155,7 @@ def _diagnosis(
     wanted: Sequence[NDArray[np.int32]],
     bad: Sequence[PlaneDeviation],
 ) -> str:
-    """What kind of wrong it is, in words."""
+    """The kind of error, in words."""
     peak = format.pixel_format.peak << format.pixel_format.shift
     pairs = [(g[w >= 0].astype(np.float64), w[w >= 0]) for g, w in zip(got, wanted, strict=True)]
     first = pairs[0][0]
@@ -178,7 +179,7 @@ def _diagnosis(
 
 
 def _names(format: FrameFormat) -> tuple[str, ...]:
-    """What to call the arrays of `format`."""
+    """Names of the arrays of `format`."""
     pixels = format.pixel_format
     letters = {Family.YUV: "YUVA", Family.RGB: "RGBA", Family.GRAY: "Y"}[pixels.family]
     if pixels.layout is Layout.PACKED:

@@ -1,10 +1,10 @@
-"""Frames too large to be computed at once, in tiles.
+"""Computes frames that are too large to be computed at once, in tiles.
 
-A tile whose origin lies on all grids and which has the job's context gives the samples that the whole frame
-would give, so seams do not exist (up to the order of sums: a value half-way between two codes may be rounded
-either way). Pro is the exception: it sees means over the frame, and in tiles those of each tile. Where a job
-brings its result to another size, tiles give unrounded samples, and each part of the target is resampled from
-them here, by the tables that the whole frame's graph has.
+A tile whose origin lies on all grids and which has the job's context gives the same samples as the whole
+frame, so there are no seams (up to the order of sums: a value half-way between two codes may be rounded
+either way). Pro is the exception: it uses means over the frame, and in tiles those of each tile. If a job
+resizes its result, tiles give unrounded samples, and this module resamples each part of the target with the
+filters of the whole frame's graph.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORKING_SET = 4 << 30
 
 
 def in_tiles_if_large(job: FrameJob, compile_whole: Callable[[FrameJob], Session]) -> Session:
-    """The session of `job`; of tiles, where the frame's feature maps would take more than `WORKING_SET`."""
+    """The session of `job`, in tiles if the frame's feature maps would need more than `WORKING_SET`."""
     if job.working_set <= WORKING_SET:
         return compile_whole(job)
     rows, columns = tile_size(job, WORKING_SET)
@@ -42,7 +42,7 @@ def in_tiles_if_large(job: FrameJob, compile_whole: Callable[[FrameJob], Session
 
 
 class Span(NamedTuple):
-    """A tile along one axis: where it begins, and the samples [first, last) that it answers for."""
+    """A tile along one axis: its beginning, and the samples [first, last) that are taken from it."""
 
     begin: int
     first: int
@@ -52,8 +52,8 @@ class Span(NamedTuple):
 def spans(size: int, tile: int, margin: int, cell: int) -> list[Span]:
     """Tiles of `tile` samples that cover `size`, each with `margin` samples of context inside the frame.
 
-    All begin at multiples of `cell`, of which `margin` is one too; the last may reach beyond the end by less
-    than a cell, a single one by anything.
+    All begin at multiples of `cell`, and `margin` is a multiple too. The last one may extend beyond the end
+    by less than a cell, a single one by any length.
     """
     last_begin = -(-max(0, size - tile) // cell) * cell
     found: list[Span] = []
@@ -69,7 +69,7 @@ def spans(size: int, tile: int, margin: int, cell: int) -> list[Span]:
 def tile_size(job: FrameJob, working_set: int) -> tuple[int, int]:
     """Rows and columns of the largest tiles whose working set is at most `working_set` bytes.
 
-    Halves the longer side until it fits, so tiles stay near square and the context cheap.
+    Halves the longer side until it fits, so tiles are nearly square and have little context.
     """
     height, width = job.source.height, job.source.width
     smallest = 4 * job.context
@@ -90,7 +90,7 @@ def _shorter(tile: int, context: int, cell: int) -> int:
 class Tiling:
     """How the frames of `job` are computed by a session of `tile`, the job of `rows` × `columns` samples.
 
-    Arrays may have any strides and byte order. Not thread-safe: the tile's buffers are here.
+    Arrays may have any strides and byte order. Not thread-safe: it owns the tile's buffers.
     """
 
     def __init__(self, job: FrameJob, rows: int, columns: int) -> None:
@@ -103,7 +103,7 @@ class Tiling:
             for across in spans(job.source.width, columns, job.context, job.cell[1])
         ]
         whole = job.all_outputs
-        # Alpha that the source does not have is opaque: any plane's way leads there.
+        # Alpha that the source does not have is opaque, so any plane's geometry serves.
         self._planes = [whole.get(held[0], whole[0]) for held in job.target.pixel_format.stored]
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class Tiling:
 
     @property
     def across(self) -> int:
-        """How many tiles lie side by side; they are numbered row by row."""
+        """The number of tiles in a row; tiles are numbered row by row."""
         return sum(down == self._tiles[0][0] for down, _ in self._tiles)
 
     def run(
@@ -123,7 +123,8 @@ class Tiling:
         on_tile: Callable[[int, int], None] | None = None,
         only: Container[int] | None = None,
     ) -> None:
-        """One frame. `on_tile` hears how many tiles of how many are done; `only` names those to compute."""
+        """Compute one frame. `on_tile` is called with the number of finished tiles and their total; `only`
+        selects tiles."""
         for plane, output in zip(self._planes, outputs, strict=True):
             if plane.has_bars:
                 output[:] = _black(self.job, plane)
@@ -141,7 +142,7 @@ class Tiling:
                 on_tile(done, len(self._tiles))
 
     def _paste(self, plane: OutputPlane, tile: Array, output: Array, place: tuple[Span, Span]) -> None:
-        """What a tile answers for, resampled where the job does that, into the frame."""
+        """Copy the samples that are taken from a tile, resampled if the job resizes, into the frame."""
         part, target = tile, []
         for axis, (span, whole) in enumerate(zip(place, plane.resampling, strict=True)):
             per_sample = Fraction(self.job.scale, plane.factor[axis])
@@ -175,7 +176,7 @@ class TiledSession:
         self.in_flight = 1
         self._lock = threading.Lock()
         if job.spec.sees_whole_frame:
-            logger.warning("%s sees the mean of each tile instead of the frame's", job.spec.variant)
+            logger.warning("%s uses the mean of each tile instead of the frame's", job.spec.variant)
         logger.info("%s is computed in %d tiles of %d×%d", job.source, len(self._tiling), columns, rows)
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:
@@ -200,7 +201,7 @@ def _cut(plane: Array, top: int, left: int, tile: Array) -> None:
 
 
 def _black(job: FrameJob, plane: OutputPlane) -> NDArray[np.uint16]:
-    """The codes of a bar's samples in the array that holds `plane`: one, or one per interleaved component."""
+    """The code values of a bar in the array of `plane`: one, or one per interleaved component."""
     pixels = job.target.pixel_format
     held = next(components for components in pixels.stored if plane.component in components)
     black = {component: round(each.black) for component, each in job.all_outputs.items()}

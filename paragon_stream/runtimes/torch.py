@@ -1,6 +1,7 @@
-"""torch: on a GPU for what our own kernels cannot do, on the CPU for comparison. Needs the extra `torch`.
+"""The engine `torch`: on a GPU for jobs without kernels of this package, on the CPU for comparison. Needs the
+extra `torch`.
 
-On the CPU frames run one after another, and `run` returns when the samples are there; for GPUs see
+On the CPU frames run one after another, and `run` returns when the result is complete; for GPUs see
 gpu/torch_program.py.
 """
 
@@ -36,15 +37,15 @@ class TorchRuntime:
     name = "torch"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Without a device it is the first GPU, else the CPU.
+        """See `Runtime`. The default device is the first GPU, else the CPU.
 
-        Raises EngineError for a GPU that torch cannot use and for 16 bits on the CPU, UsageError for no
-        device's name.
+        Raises EngineError for a GPU that torch cannot use and for 16 bits on the CPU, UsageError for an
+        invalid device.
         """
         has_gpu = torch.cuda.is_available()
         if options.device == "cpu" or (options.device is None and not has_gpu):
             return self._compile_on_cpu(job, options)
-        ordinals(options.device)  # before torch's lack of GPUs is: a wrong name
+        ordinals(options.device)  # reports an invalid name before a missing GPU
         if not has_gpu:
             raise EngineError(f"torch {torch.__version__} can use no GPU on this machine")
         if options.precision is Precision.INT8:
@@ -87,7 +88,7 @@ class TorchSession:
             if self._program is None:
                 raise EngineError("the session is closed")
             if torch.get_num_threads() != self._threads:
-                torch.set_num_threads(self._threads)  # a setting of the process, not of the session
+                torch.set_num_threads(self._threads)  # it applies to the whole process, so every call sets it
             given = _tensors(inputs, self.job.source)
             if self.job.spec.conditioned:
                 given.append(torch.tensor([strength]))

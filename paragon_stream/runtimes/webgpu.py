@@ -28,8 +28,8 @@ class WebGpuRuntime:
     name = "webgpu"
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises UsageError for no GPU's name, EngineError without a GPU, and for jobs and precisions that
-        there are no texts for."""
+        """See `Runtime`. Raises UsageError for an invalid device, EngineError without a GPU, and for jobs and
+        precisions without WGSL programs."""
         if options.precision in (Precision.BF16, Precision.INT8):
             raise EngineError(f"the engine webgpu computes in fp32 or fp16, not in {options.precision}")
         check_wgsl(job)
@@ -71,7 +71,7 @@ def _loader(job: FrameJob, precision: Precision) -> Load:
         if half and not info.has_half:
             raise EngineError(f"{info} has no 16-bit arithmetic; leave --precision fp16 out")
         if not info.is_hardware:
-            logger.warning("%s computes on the CPU: for tests, not for use", info)
+            logger.warning("%s is a software GPU that computes on the CPU: it is for tests only", info)
         program = emit_wgsl(job, half=half, single=single)
         # By default features are stored in 16 bits, and computed with in 32.
         return WgslOnDevice(program, device, hold, Precision.FP32 if single else Precision.FP16)
@@ -91,7 +91,7 @@ class WgslOnDevice:
         self.input_pitches = tuple(plane.pitch for plane in program.inputs)
         self.output_pitches = tuple(plane.pitch for plane in program.outputs)
         self._device = device
-        # Memory before texts: where it is short, nothing has been compiled in vain.
+        # Memory before shaders: if it is short, no shader is compiled in vain.
         self._buffers = own_buffers(device, hold, workspaces=program.workspaces, constants=program.constants)
         kernels: dict[str, Kernel] = {}  # blocks share a text
         for each in program.dispatches:
@@ -105,7 +105,7 @@ class WgslOnDevice:
             self._device.launch(
                 kernel,
                 grid=dispatch.grid,
-                block=(1, 1, 1),  # the text says it
+                block=(1, 1, 1),  # the shader states it
                 shared_bytes=0,
                 arguments=[
                     *(pointers[each.kind][each.index] for each in dispatch.buffers),
@@ -118,7 +118,7 @@ class WgslOnDevice:
         return status == 0
 
     def close(self) -> None:
-        """Everything is held by the session."""
+        """Nothing to do: the session releases all resources."""
 
 
 RUNTIME = WebGpuRuntime()

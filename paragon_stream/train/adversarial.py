@@ -1,9 +1,9 @@
 """The relativistic adversarial loss with R1 and R2 (R3GAN, Huang et al. 2024), with the MUNet discriminator.
 
-Generator and discriminator see differences of paired logits, pixel by pixel: real minus fake. R1 and R2
-punish the discriminator's gradient at real and at fake pictures; with both the game converges without
-further tricks. They cost more than all the rest (a second derivative), so they may be taken every few steps
-and count for those between (Karras et al. 2020).
+The losses use differences of paired logits, pixel by pixel: real minus fake. R1 and R2 penalise the
+discriminator's gradient at real and at fake pictures; with both the training converges without further
+measures. They cost more than everything else (a second derivative), so they can be computed every few steps
+with a larger weight (lazy regularisation, Karras et al. 2020).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from paragon_stream.train.processes import ALONE, Team
 from paragon_stream.train.recipe import AdversarialRecipe
 
 CLIP = 1.0
-"""Norm of the discriminator's gradient. Its first second derivatives are enormous, and one such step in
-Adam's second moment stops all learning for hundreds."""
+"""Largest norm of the discriminator's gradient. The first second derivatives are very large, and one such
+step in Adam's second moment would slow down hundreds of steps."""
 
 
 class Adversary:
@@ -54,12 +54,13 @@ class Adversary:
         weight = self.weight(step)
         if weight == 0:
             return fake.new_zeros(())
-        # What this leaves in the discriminator's gradients is cleared before its own step.
+        # This also adds to the discriminator's gradients, which are cleared before its own step.
         return weight * functional.softplus(self.net(real) - self.net(fake)).mean()
 
     def discriminator_step(self, fake: Tensor, real: Tensor, step: int) -> Mapping[str, float]:
-        """One update; returns the loss and the balance (share of pixels it gets right) for the log."""
-        if step < self.recipe.start // 2:  # it warms up before it is listened to
+        """One update; returns the loss and the balance (fraction of correctly classified pixels) for the
+        log."""
+        if step < self.recipe.start // 2:  # it trains for start / 2 steps before its loss counts
             return {}
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
         on_real, on_fake = self.net(real), self.net(fake)

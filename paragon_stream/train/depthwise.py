@@ -1,12 +1,12 @@
-"""Depthwise convolutions as CPUs train them fast, and right in bfloat16.
+"""Depthwise convolutions that train fast on CPUs, and correctly in bfloat16.
 
 oneDNN runs the backward pass of dilated ones through its reference code: Stream's dilated 3×3 takes 13 ms
 there, 4 ms here (16 × 32 × 32², one AVX2 thread), a sixth of Stream's whole training step. The gradient of
 the input is a convolution with the flipped kernel; that of each tap is one product of the output's gradient
 with the shifted input.
 
-In bfloat16 its backward pass of depthwise convolutions returns infinities. They are bound by memory anyway,
-so under `precision = "bf16"` they stay in float32.
+In bfloat16 oneDNN's backward pass of depthwise convolutions returns infinities. They are bound by memory
+bandwidth, so under `precision = "bf16"` they stay in float32 without a large cost.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Depthwise(nn.Conv2d):
 
 
 def speed_up(module: nn.Module) -> None:
-    """Let every depthwise convolution below `module`, on a CPU, compute so, in place; parameters stay."""
+    """Replace every depthwise convolution of `module` by these, on a CPU, in place; parameters stay."""
     for layer in module.modules():
         if type(layer) is nn.Conv2d and layer.groups == layer.in_channels > 3:
             layer.__class__ = Depthwise

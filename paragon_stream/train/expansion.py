@@ -1,10 +1,10 @@
 """Over-parameterised layers that are collapsed at every step.
 
-A dense layer's weight, seen as an out × (in · k²) matrix, is learned as the product of two larger ones: a
-k×k convolution into `width` channels and a 1×1 convolution back. The product is taken anew at every step,
-so the forward pass stays as small as the layer; only gradients and the optimiser see the larger matrices.
-What is saved is the product. Bhardwaj et al. 2021, "Collapsible Linear Blocks for Super-Efficient Super
-Resolution", arXiv:2103.09404. docs/training.md has what it brought here.
+A dense layer's weight, as an out × (in · k²) matrix, is learned as the product of two larger ones: a k×k
+convolution into `width` channels and a 1×1 convolution back. The product is computed at every step, so the
+forward pass has the cost of the layer; only gradients and the optimiser use the larger matrices. The product
+is saved. Bhardwaj et al. 2021, "Collapsible Linear Blocks for Super-Efficient Super Resolution",
+arXiv:2103.09404. docs/training.md has its effect here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Expansion(nn.Module):
 
 
 def expand(network: nn.Module, width: int, generator: torch.Generator) -> None:
-    """Learn every dense convolution below `network` that learns at all by matrices of `width`, in place.
+    """Expand every trainable dense convolution of `network` to matrices of `width`, in place.
 
     `width` counts channels between the two layers; a layer with more inputs than that gets as many as it
     has inputs.

@@ -1,4 +1,4 @@
-"""A training's log: a row of figures for each evaluation, in `log.csv`, drawn in `log.svg` beside it."""
+"""The log of a training: a row of figures for each evaluation in `log.csv`, and a plot in `log.svg`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PLOT_FILE = "log.svg"
 
 
 class Log:
-    """The log in `folder`. Both files are replaced as a whole, so that they are never seen half-written."""
+    """The log in `folder`. Both files are replaced atomically."""
 
     def __init__(self, folder: Path) -> None:
         self._table, self._plot = folder / LOG_FILE, folder / PLOT_FILE
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Append a row. Columns may appear later (a discriminator's): earlier rows then leave them empty.
+        """Append a row. New columns can appear later (a discriminator's): they are empty in earlier rows.
 
         `row["step"]` is its number. Raises OutputError.
         """
@@ -28,12 +28,12 @@ class Log:
         self._write([*self._rows(), texts])
 
     def cut(self, step: int) -> None:
-        """Drop rows behind `step`: those logged after the state that a training goes on from."""
+        """Drop rows after `step`, which were logged after the state that the training resumes from."""
         if self._table.exists():
             self._write([row for row in self._rows() if int(row["step"]) <= step])
 
     def _rows(self) -> list[dict[str, str]]:
-        """The rows so far; what is none, or does not go on from the one before, is left out."""
+        """The rows so far, without invalid rows and rows whose step does not increase."""
         if not self._table.exists():
             return []
         rows: list[dict[str, str]] = []

@@ -1,8 +1,7 @@
 """The training loop: steps, evaluation, checkpoints, and resuming to the identical state.
 
-Everything a step depends on is the state (weights, optimiser, moving average, generators) and the step
-number, which alone decides the batch. So a training that was killed goes on from its last state as if
-nothing had happened.
+A step depends only on the state (weights, optimiser, moving average, generators) and the step number, which
+determines the batch. So a killed training resumes from its last state with identical results.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ GPU_BATCH_THREADS = 4
 
 
 class DivergedError(ParagonError):
-    """The loss is no longer a number; the last good checkpoint stays."""
+    """The loss is NaN or infinite; the last good checkpoint stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProgress:
-    """What a training reports after each evaluation."""
+    """The report of a training after each evaluation."""
 
     step: int
     steps: int
@@ -115,7 +114,7 @@ class Training:
     def run(self, report: Report = lambda progress: None) -> float:
         """Train to the end; the best validation PSNR-Y.
 
-        Raises DivergedError on a loss that is no number, OutputError if nothing can be written.
+        Raises DivergedError if the loss is NaN or infinite, OutputError if nothing can be written.
         """
         self.resume()
         self.team.meet()  # all have read the state before it is replaced
@@ -145,7 +144,7 @@ class Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             result = upright(self.forward(low, strength), batch.turn).float()
         cut = recipe.data.context * recipe.network.scale
-        cut += cut % 2  # so that chroma of 4:2:0 stays where it is
+        cut += cut % 2  # keeps the siting of 4:2:0 chroma
         if cut:
             result, truth = result[..., cut:-cut, cut:-cut], truth[..., cut:-cut, cut:-cut]
         if self.luma_alone:
@@ -260,7 +259,7 @@ class Training:
         write_state(self.state(), self.folder / STATE_FILE)
 
     def resume(self) -> None:
-        """Go on from the folder's state, if there is one.
+        """Resume from the folder's state, if there is one.
 
         Raises UsageError if it belongs to another recipe, CheckpointError if it is damaged.
         """
@@ -269,7 +268,7 @@ class Training:
             return
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
+        except Exception as error:  # torch raises many types of errors for a damaged file
             raise CheckpointError(f"state {path} cannot be read: {error}") from error
         if state["recipe"] != self.text:
             raise UsageError(f"{path} belongs to another recipe; choose another folder or delete it")
@@ -290,14 +289,14 @@ def write_state(state: Mapping[str, Any], path: Path) -> None:
     with whole_file(path) as file:
         try:
             torch.save(dict(state), file)
-        except RuntimeError as error:  # so torch wraps a full disk
+        except RuntimeError as error:  # torch's error for a full disk
             raise OutputError(f"{path} cannot be written: {error}") from error
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep large freed blocks instead of giving them back to the kernel.
+    """Make glibc keep large freed blocks instead of returning them to the kernel.
 
-    Every step allocates the same tensors again; without this half of the CPU time goes into clearing pages.
+    Every step allocates the same tensors again; without this half of the CPU time is spent on clearing pages.
     """
     if sys.platform == "linux":
         trim, mmap = -1, -3

@@ -1,5 +1,4 @@
-"""What training minimises: weighted sums of terms, each a function of (result, truth), N×3×H×W around [0,
-1]."""
+"""The losses: weighted sums of terms, each a function of (result, truth), N×3×H×W around [0, 1]."""
 
 from __future__ import annotations
 
@@ -16,13 +15,13 @@ from paragon_stream.train.perceptual import TRUNK_TERMS, Comparison
 from paragon_stream.train.trunk import Trunk
 
 LUMA = (0.299, 0.587, 0.114)
-"""BT.601's, which PSNR-Y is measured with."""
+"""Luma weights of BT.601, which PSNR-Y uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chroma:
-    """How chroma counts: its `weight` beside luma, and which of the N samples are `halved`: of 4:2:0 video,
-    where only what the frame's own, smaller grid keeps of an error counts."""
+    """How chroma counts: its `weight` relative to luma, and which of the N samples are `halved`: of 4:2:0
+    video, where only the part of an error on the frame's own, smaller grid counts."""
 
     weight: float = 1.0
     halved: Tensor | None = None
@@ -54,9 +53,9 @@ def planes_error(result: Tensor, truth: Tensor, halved: Tensor | None) -> Tensor
 
 
 def difference(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
-    """result - truth as (Y, Cb, Cr), chroma weighted; plain RGB where chroma counts as in RGB (weight 1).
+    """result - truth as (Y, Cb, Cr), with weighted chroma; as RGB for weight 1.
 
-    Small networks gain luma by giving up chroma, which 4:2:0 video hardly carries.
+    Small networks gain luma quality at the expense of chroma, which matters little in 4:2:0 video.
     """
     if chroma.weight == 1:
         return result - truth
@@ -82,7 +81,7 @@ def charbonnier(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
 
 
 PSNR_CEILING = 47.0
-"""dB beyond which a better patch counts for ever less: flat ones would decide everything else."""
+"""PSNR, dB, above which a patch counts less and less: flat patches would otherwise dominate."""
 
 
 def psnr(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
@@ -95,9 +94,9 @@ CHROMA_CEILING = 53.0
 
 
 def psnr_planes(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
-    """As `psnr`, of each plane by itself: a dB of Cb or of Cr counts `chroma.weight` of a dB of luma.
+    """As `psnr`, for each plane separately: a dB of Cb or of Cr counts `chroma.weight` times a dB of luma.
 
-    One logarithm of all planes leaves chroma to chance: its errors are a tenth of luma's.
+    One logarithm of all planes would ignore chroma, whose errors are a tenth of luma's.
     """
     squares = planes_error(result, truth, chroma.halved).square().mean((2, 3))
     ceilings = torch.tensor([PSNR_CEILING, CHROMA_CEILING, CHROMA_CEILING], device=squares.device)
@@ -111,7 +110,7 @@ def colour(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
 
 
 def total_variation(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
-    """Variation that the truth does not have."""
+    """Total variation in excess of the truth's."""
 
     def variation(x: Tensor) -> Tensor:
         vertical = (x[..., 1:, :] - x[..., :-1, :]).abs()
@@ -130,7 +129,7 @@ def focal_frequency(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
 
 
 def ms_ssim(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
-    """1 - multi-scale SSIM of luma, with as many scales as the patch has room for."""
+    """1 - multi-scale SSIM of luma, with as many scales as fit the patch."""
     luma = torch.tensor(LUMA, dtype=result.dtype, device=result.device).view(1, 3, 1, 1)
     a, b = functional.conv2d(result, luma), functional.conv2d(truth, luma)
     taps = torch.exp(-((torch.arange(11, device=a.device, dtype=a.dtype) - 5) ** 2) / (2 * 1.5**2))
@@ -166,7 +165,7 @@ TERMS: dict[str, Callable[[Tensor, Tensor, Chroma], Tensor]] = {
 
 
 def with_chroma_of(result: Tensor, truth: Tensor) -> Tensor:
-    """`result` moved along the gray axis alone from `truth`: luma as it is, chroma without an error."""
+    """`truth` moved along the gray axis to the luma of `result`: the result's luma without a chroma error."""
     weights = torch.tensor(LUMA, dtype=result.dtype, device=result.device).view(1, 3, 1, 1)
     return truth + ((result - truth) * weights).sum(1, keepdim=True)
 

@@ -1,7 +1,6 @@
-"""What is trained: a network of the release line in the form that learns best, and how it becomes a
-checkpoint.
+"""The trainable form of networks of the release line, and its conversion to a checkpoint.
 
-Three differences from the published form, none of which survives saving:
+It differs from the published form in three ways, which saving removes:
 - the tail is one free convolution (`paragon_stream.models.tail`), factorised into upstream's layers;
 - the input is centred (x - 0.5), folded into `conv_in`'s bias;
 - `detail_gain` is 1.
@@ -27,8 +26,8 @@ from paragon_stream.train.losses import LUMA
 
 
 class TrainableNet(nn.Module):
-    """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of
-    loss. With attention H and W must be whole windows."""
+    """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of loss.
+    With attention H and W must be multiples of the window.ows."""
 
     def __init__(
         self,
@@ -77,8 +76,8 @@ class TrainableNet(nn.Module):
     def release_state(self, *, gray: bool = False) -> dict[str, Tensor]:
         """The state dict in upstream's form (generation p2head), plus the slope of a conditioned network.
 
-        With `gray`, what is added to R, G and B is the luma of what the network adds: it learned nothing
-        about chroma, and tools that do not filter it then get the base path's.
+        With `gray`, the addition to R, G and B is the luma of the network's detail, because it was not
+        trained on chroma; tools without a chroma filter then get the base path's chroma.
 
         Shipped at strength 0; away from zero-padded borders the function is the same to rounding.
         """

@@ -1,4 +1,4 @@
-"""From a recipe to an optimiser, its learning rate at every step, and the moving average of the weights."""
+"""The optimiser of a recipe, its learning rate at every step, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paragon_stream.train.soap import SOAP
 
 
 def make_optimiser(network: nn.Module, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
-    """Over the parameters that learn; the base path's taps are frozen."""
+    """The optimiser of the trainable parameters; the base path's taps are frozen."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     if recipe.name == "soap":
         return SOAP(parameters, lr=recipe.lr, betas=recipe.betas)
@@ -26,7 +26,7 @@ def learning_rate(step: int, steps: int, recipe: OptimiserRecipe) -> float:
     if recipe.schedule == "cosine":
         factor = 0.5 * (1 + math.cos(math.pi * share))
     elif recipe.schedule == "onecycle":
-        # Up to the peak over the first 30 %, down to zero by a cosine over the rest.
+        # Rises to the peak over the first 30 %, then falls to zero by a cosine.
         rise = 0.3
         factor = share / rise if share < rise else 0.5 * (1 + math.cos(math.pi * (share - rise) / (1 - rise)))
         factor = max(factor, 0.04 if share < rise else 0.0)
@@ -41,7 +41,8 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
 
 
 class MovingAverage:
-    """Exponential moving average of a network's state; short at first, so that the start is forgotten."""
+    """Exponential moving average of a network's state; it is short at first, so that the initial weights
+    fade."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -52,6 +53,6 @@ class MovingAverage:
         decay = min(self.decay, (1 + step) / (10 + step))
         current: dict[str, Tensor] = network.state_dict()
         moving = [key for key, value in current.items() if value.is_floating_point()]
-        for key in current.keys() - moving:  # whether a kernel was tracked, and counts
+        for key in current.keys() - moving:  # flags and counters
             self.state[key].copy_(current[key])
         torch._foreach_lerp_([self.state[k] for k in moving], [current[k] for k in moving], 1 - decay)

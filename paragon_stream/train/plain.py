@@ -1,6 +1,6 @@
-"""What is trained of networks that `train.network` has no better form for, as they are published.
+"""Training of all other networks, in their published form.
 
-They start from the framework's initialisation, as upstream's do, and are saved as they are.
+They start from the framework's initialisation, as in upstream, and are saved unchanged.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ GAINS = ("detail_gain", "global_detail_gain")
 
 
 class PlainNet(nn.Module):
-    """N×3×H×W RGB in [0, 1] to N×3×sH×sW; strengths are not looked at."""
+    """N×3×H×W RGB in [0, 1] to N×3×sH×sW; strengths are ignored."""
 
     def __init__(
         self, spec: NetworkSpec, *, use_checkpointing: bool = False, detail_gain: float = 0.0
     ) -> None:
-        """`detail_gain` is what the network begins with; 0: the generation's own."""
+        """`detail_gain` is the initial value; 0 for the generation's default."""
         super().__init__()
         self.spec = spec
         self.variant = spec.variant
@@ -62,7 +62,7 @@ class PlainNet(nn.Module):
 
     @torch.no_grad()
     def start_from(self, weights: Weights) -> None:
-        """All of `weights`; of another scale what has the same shape here.
+        """Load all of `weights`; from another scale the tensors of the same shape.
 
         Raises UsageError if they are of another generation or size.
         """

@@ -1,4 +1,4 @@
-"""A training's log as a picture that any browser shows."""
+"""A plot of a training's log, as SVG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 720, 210
 LEFT, RIGHT, TOP, BOTTOM = 64, 110, 26, 30
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b")
 DECADES_LINEAR = 1.0
-"""A panel whose values are positive and span more powers of ten than this gets a logarithmic scale."""
+"""A panel with positive values that span more powers of ten than this gets a logarithmic scale."""
 
 type Table = Mapping[str, Sequence[float]]
 
@@ -56,7 +56,7 @@ def draw(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _number(text: str | None) -> float:
-    """NaN for what is no number: a column that some rows lack."""
+    """The values of a column; NaN for rows without one."""
     try:
         return float(text or "nan")
     except ValueError:

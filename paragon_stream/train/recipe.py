@@ -1,6 +1,6 @@
-"""Recipes: small TOML files that say everything about a training. Unknown keys are errors.
+"""Recipes: small TOML files with all settings of a training. Unknown keys are errors.
 
-Every table is one frozen dataclass below; its fields are the keys, its defaults what is left out.
+Every table is one frozen dataclass below; its fields are the keys, with their defaults.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ from paragon_stream.train.redux import SUFFIXES, read_redux
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe:
-    """What is trained. `conditioned` networks take the strength of compression; `alpha` is the base path's
-    share of the half-band filter. With `filters_chroma` chroma takes a plain filter
-    (`framejob.taps.chroma_enlarged`) and luma alone is learned; the saved file says so. With `expand`
-    dense layers are learned as products of matrices of that width (`train.expansion`); what is saved is the
-    same network.
+    """The network. `conditioned` networks take the strength of compression; `alpha` is the base path's weight
+    of the half-band filter. With `filters_chroma` a filter enlarges chroma (`framejob.taps.chroma_enlarged`)
+    and only luma is learned; the saved file has this fact. With `expand` dense layers are learned as products
+    of matrices of that width (`train.expansion`); the saved network is the same.
 
-    Other generations, and `pro`, are trained as they are published (`train.plain`); `options` are those of
+    Other generations, and `pro`, are trained in their published form (`train.plain`); `options` are those of
     the generation's networks (`hr_blocks`, `use_attention` …), `use_checkpointing` and `detail_gain`.
 
-    A key `config` names a traiNNer-redux file (relative to the recipe), which then gives variant, scale
-    and alpha; here they may only be repeated.
+    A key `config` names a traiNNer-redux file (relative to the recipe), which sets variant, scale and alpha;
+    the recipe may only repeat them.
     """
 
     variant: str
@@ -49,7 +48,7 @@ class NetworkRecipe:
 
     @property
     def is_free(self) -> bool:
-        """Whether it is trained in the form of `train.network`, which learns best."""
+        """Whether it is trained in the form of `train.network`."""
         return self.generation == "p2head" and self.variant in ("realtime", "stream", "photo")
 
 
@@ -148,8 +147,8 @@ CHOICES = {
 
 
 def read_recipe(path: Path) -> tuple[Recipe, str]:
-    """The recipe in a file, and the file's text (which goes into the weights' metadata), with what a
-    `config` said as a comment at its end.
+    """The recipe in a file, and the file's text (which goes into the weights' metadata), with the facts of a
+    `config` as a comment at its end.
 
     Raises InputError if the file cannot be read, UsageError for TOML errors, unknown keys, wrong types
     and values.

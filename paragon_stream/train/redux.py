@@ -1,7 +1,7 @@
 """Configurations of traiNNer-redux as recipes.
 
-Every key is mapped, or named in a warning because it changes nothing here, or an error that names it and says
-what to do. What training does by itself (flips and turns, channels-last, pictures held out) need not be said.
+Every key is mapped, or named in a warning because it has no effect here, or causes an error that names it and
+the solution. Keys for automatic steps (flips and rotations, channels-last, held-out pictures) are not needed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paragon_stream.checkpoint.config import network_of, read_yaml
+from paragon_stream.checkpoint.config import read_yaml
 from paragon_stream.errors import UsageError
+from paragon_stream.train.redux_network import network_table
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ _WITHOUT_EFFECT = {
 
 
 class _Section:
-    """A part of the configuration, whose keys are taken one by one. What is left over is an error."""
+    """A section of the configuration, whose keys are taken one by one. Remaining keys are errors."""
 
     def __init__(self, content: Any, name: str) -> None:
         if content is None:
@@ -78,7 +79,7 @@ class _Section:
 
     def number(self, key: str, default: float) -> float:
         value = self.take(key, default)
-        if isinstance(value, str):  # YAML takes 1e-4 for text
+        if isinstance(value, str):  # YAML reads 1e-4 as text
             try:
                 value = float(value)
             except ValueError:
@@ -88,12 +89,12 @@ class _Section:
         return float(value)
 
     def only(self, key: str, *allowed: Any, advice: str) -> None:
-        """A key that may say nothing but `allowed`."""
+        """Raise UsageError for the key if its value is not one of `allowed`."""
         if key in self._left and (value := self._left.pop(key)) not in allowed:
             raise UsageError(f"{self.path(key)} = {value!r} has no counterpart here: {advice}")
 
     def end(self, passed: list[str]) -> None:
-        """Raises UsageError for the first key that nothing has taken; `passed` gets those without effect."""
+        """Raise UsageError for the first key that was not taken; `passed` gets those without effect."""
         for key in list(self._left):
             if key in _WITHOUT_EFFECT.get(self.name, ()):
                 passed.append(self.path(key))
@@ -103,7 +104,7 @@ class _Section:
 
 
 def read_redux(path: Path) -> dict[str, Any]:
-    """The table of a recipe. Raises InputError if the file cannot be read, UsageError for all that cannot be
+    """The table of a recipe. Raises InputError if the file cannot be read, UsageError for keys that cannot be
     mapped."""
     content = read_yaml(path)
     try:
@@ -119,7 +120,7 @@ def _table(top: _Section) -> dict[str, Any]:
         raise UsageError("it has no section network_g")
     table: dict[str, Any] = {
         "name": str(top.take("name", "unnamed")),
-        "network": network_of(network, scale),
+        "network": network_table(network, scale),
         "seed": int(top.number("manual_seed", 0)),
         "compile": bool(top.take("use_compile", False)),
     }
@@ -134,9 +135,11 @@ def _table(top: _Section) -> dict[str, Any]:
     places = top.section("path")
     if init := places.take("pretrain_network_g"):
         table["init"] = str(init)
-    advice = "a run goes on by itself from the state in its folder (--output)"
+    advice = "a run resumes automatically from the state in its folder (--output)"
     places.only("resume_state", None, "~", advice=advice)
-    places.only("pretrain_network_d", None, "~", advice="discriminators start anew")
+    places.only(
+        "pretrain_network_d", None, "~", advice="discriminators always start from their initialisation"
+    )
     places.end(passed)
     judged = top.section("val")
     if every := judged.take("val_freq"):
@@ -144,7 +147,7 @@ def _table(top: _Section) -> dict[str, Any]:
     judged.end(passed)
     top.end(passed)
     if passed:
-        logger.warning("without effect here, and not needed: %s", ", ".join(passed))
+        logger.warning("keys without effect here: %s", ", ".join(passed))
     return table
 
 
@@ -159,13 +162,13 @@ def _data(datasets: _Section, table: dict[str, Any], passed: list[str]) -> None:
     kind = str(train.take("type", "singleimagedataset")).lower()
     if kind == "realesrgandataset":
         raise UsageError(
-            "datasets.train.type realesrgandataset has no counterpart here: say the degradations in a TOML "
+            "datasets.train.type realesrgandataset has no counterpart here: set the degradations in a TOML "
             "recipe (docs/training.md)"
         )
     train.only(
         "dataroot_lq",
         None,
-        advice="low-resolution pictures are made of dataroot_gt while training; leave it out",
+        advice="low-resolution pictures are made from dataroot_gt during training; leave it out",
     )
     roots = train.take("dataroot_gt")
     roots = [roots] if isinstance(roots, str) else roots
@@ -180,8 +183,8 @@ def _data(datasets: _Section, table: dict[str, Any], passed: list[str]) -> None:
     if (batch := train.take("batch_size_per_gpu")) is not None:
         data["batch"] = int(batch)
     for name in _FLIPS:
-        train.only(name, True, advice="pictures are always flipped and turned")
-    train.only("accum_iter", 1, advice="set the batch to what it comes to")
+        train.only(name, True, advice="pictures are always flipped and rotated")
+    train.only("accum_iter", 1, advice="set batch_size_per_gpu to the product")
     train.end(passed)
     table["data"] = data
 
@@ -194,7 +197,7 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
     optimiser = train.section("optim_g")
     name = str(optimiser.take("type", "AdamW")).lower()
     if name not in ("adam", "adamw", "soap"):
-        raise UsageError(f"train.optim_g.type = {name!r} has no counterpart here: AdamW, Adam and SOAP have")
+        raise UsageError(f"train.optim_g.type = {name!r} has no counterpart here: use AdamW, Adam or SOAP")
     wishes: dict[str, Any] = {
         "name": "soap" if name == "soap" else "adamw",
         "lr": optimiser.number("lr", 1e-4),
@@ -204,7 +207,7 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
     }
     if (betas := optimiser.take("betas")) is not None:
         wishes["betas"] = [float(each) for each in betas]
-    optimiser.only("weight_decay", 0, 0.0, advice="nothing decays; set it to 0")
+    optimiser.only("weight_decay", 0, 0.0, advice="there is no weight decay; set it to 0")
     optimiser.end(passed)
     if not train.take("grad_clip", True):
         wishes["clip"] = 1e9
@@ -246,7 +249,9 @@ def _schedule(train: _Section, steps: int) -> str:
         schedule.only("gamma", 0.5, advice="the rate is halved")
         found = "multistep"
     else:
-        raise UsageError(f"train.scheduler.type = {kind!r} has no counterpart here: MultiStepLR has")
+        raise UsageError(
+            f"train.scheduler.type = {kind!r} has no counterpart here: use MultiStepLR or CosineAnnealingLR"
+        )
     schedule.end([])
     return found
 
@@ -293,7 +298,7 @@ def _adversarial(
     if steps:
         if len(steps) != 1 or float(steps[0][1]) != weight:
             raise UsageError(
-                f"gan_weight_steps = {steps} has no counterpart here: one step, to gan_weight, has"
+                f"gan_weight_steps = {steps} has no counterpart here: use one step, to gan_weight"
             )
         found["start"] = int(steps[0][0])
     content.only("gan_type", "r3gan", "vanilla", advice="the loss is relativistic, with R1 and R2")
@@ -302,13 +307,13 @@ def _adversarial(
     content.end(passed)
     kind = str(discriminator.take("type", "munet")).lower()
     if kind != "munet":
-        raise UsageError(f"network_d.type = {kind!r} has no counterpart here: munet has")
+        raise UsageError(f"network_d.type = {kind!r} has no counterpart here: use munet")
     discriminator.only("num_in_ch", 3, advice="pictures are RGB")
     found["features"] = int(discriminator.number("num_feat", 64))
     found["widths"] = _whole_numbers(discriminator.take("ch_mult", [1, 2, 4, 8]))
     optimiser = train.section("optim_d")
-    optimiser.only("type", "AdamW", "adamw", "Adam", "adam", advice="AdamW has")
-    optimiser.only("weight_decay", 0, 0.0, advice="nothing decays; set it to 0")
+    optimiser.only("type", "AdamW", "adamw", "Adam", "adam", advice="use AdamW")
+    optimiser.only("weight_decay", 0, 0.0, advice="there is no weight decay; set it to 0")
     optimiser.only("betas", [0.0, 0.99], [0, 0.99], advice="they are 0 and 0.99")
     found["lr"] = optimiser.number("lr", 3e-5)
     optimiser.end(passed)

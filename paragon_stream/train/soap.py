@@ -1,9 +1,9 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, arXiv:2409.11321).
 
-For each weight, seen as a matrix, running means of G·Gᵀ and Gᵀ·G are kept; their eigenvectors, refreshed
-by one step of orthogonal iteration every `frequency` steps, rotate the gradient into a basis in which
-Adam's element-wise scaling fits. In these networks the matrices are tiny, so this costs a few per cent of
-a step, and it reaches in 3,000 steps what Adam needs more than 8,000 for (docs/training.md).
+For each weight, as a matrix, running means of G·Gᵀ and Gᵀ·G are kept; their eigenvectors, refreshed by one
+step of orthogonal iteration every `frequency` steps, rotate the gradient into a basis in which Adam's
+element-wise scaling fits. In these networks the matrices are small, so this costs a few per cent of a step,
+and its result after 3,000 steps takes Adam more than 8,000 (docs/training.md).
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Where training starts: data-dependent unit variance.
+"""Initialisation of a training: data-dependent unit variance.
 
-From framework defaults these networks sit at the best *linear* filter for thousands of steps: Realtime's
-activations are so small that GELU is linear there, and in Stream the product of two small features is
-nothing. So one real batch goes through, layer by layer, and each layer's weights are divided by the
-deviation of its output: every non-linearity is used, and every branch enters its residual with deviation
-1 × LayerScale. Filters of `conv_in` have zero mean, so that products are of edges, not of brightness; Photo's
-have biases beside them: its norms would make features of the rounding errors in flat parts of the picture,
-where otherwise everything is 0. See docs/training.md for figures.
+With framework defaults these networks stay at the best *linear* filter for thousands of steps: Realtime's
+activations are so small that GELU is linear there, and in Stream the product of two small features is almost
+0. So one real batch is processed layer by layer, and each layer's weights are divided by the deviation of its
+output: every non-linearity has an effect, and every branch enters its residual with deviation 1 × LayerScale.
+Filters of `conv_in` have zero mean, so that products are of edges, not of brightness. Photo's also have
+biases: in flat parts of the picture all features would otherwise be 0, and its norms would amplify rounding
+errors. See docs/training.md for figures.
 
-`start_from` takes a trained checkpoint instead: to train further on other data, or, without its tail, for
-another scale. That is a better start still: features that serve one scale serve the next.
+`start_from` uses a trained checkpoint instead, to continue training on other data, or, without its tail, for
+another scale. That is even better: features for one scale are useful for another.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def unit_variance_start(net: TrainableNet, batch: Tensor, generator: torch.Gener
 
 @torch.no_grad()
 def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: torch.Generator) -> None:
-    """Give `net` all of `weights`; of another scale all but their tail, which starts from noise.
+    """Load all of `weights` into `net`; from another scale all but the tail, which starts from noise.
 
     `batch` as above.
 
@@ -84,11 +84,11 @@ def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: to
     net.conv_in.bias += 0.5 * net.conv_in.weight.sum((1, 2, 3))  # the input is centred here
     if STRENGTH_TENSOR in state:
         if net.slope is None:
-            raise UsageError(f"{weights.name} is conditioned on strength; say conditioned = true")
+            raise UsageError(f"{weights.name} is conditioned on strength; set conditioned = true")
         net.slope.copy_(state[STRENGTH_TENSOR])
     x = net.conv_mid(net.body(net.head(batch)))
     if x.std() == 0:
-        raise UsageError(f"{weights.name} computes nothing; it cannot be started from")
+        raise UsageError(f"{weights.name} has no trained layers to start from")
     if weights.spec.scale == net.scale:
         net.tail.load_layers({key: state[key] * _gain(key, state) for key in TAIL_KEYS})
     else:
@@ -96,7 +96,7 @@ def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: to
 
 
 def _gain(key: str, state: Mapping[str, Tensor]) -> Tensor:
-    """`detail_gain` belongs to the last layer here, where it is 1 in its own place."""
+    """The last layer including `detail_gain`, which is 1 in this form."""
     return state["detail_gain"] if key.startswith("conv_out.") else torch.tensor(1.0)
 
 
@@ -108,7 +108,7 @@ def _start_tail(net: TrainableNet, x: Tensor, generator: torch.Generator) -> Non
 
 
 def _start_widened(block: WideningBlock, x: Tensor, generator: torch.Generator) -> Tensor:
-    """What Realtime's three layers then make of `x`."""
+    """Initialise Realtime's three layers; returns their result for `x`."""
     nn.init.orthogonal_(block.conv1.weight, generator=generator)
     nn.init.orthogonal_(block.conv2.weight, generator=generator)
     _depthwise(block.dw, generator)
@@ -117,7 +117,7 @@ def _start_widened(block: WideningBlock, x: Tensor, generator: torch.Generator) 
 
 
 def _start_photo(block: PhotoBlock, x: Tensor, generator: torch.Generator) -> Tensor:
-    """Attention starts with queries and keys of deviation 1: far from even weights, far from a single one."""
+    """Attention starts with queries and keys of deviation 1, between uniform weights and a single one."""
     x = x + block.scale(_start_widened(block, block.norm(x), generator))
     if block.attn is not None:
         for part in block.attn.qkv.weight.chunk(3, 0):

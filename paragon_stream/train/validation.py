@@ -1,4 +1,4 @@
-"""How good a network under training is, on held-out shards: PSNR-Y, and how much fine detail there is."""
+"""Validation of a network during training on held-out shards: PSNR-Y, and the amount of fine detail."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LEVELS = (0.0, 0.01, 0.45, 0.65, 0.85, 1.01)
 """Edges of the strength bins that are reported; the first is clean."""
 FRAMES_PER_SHARD = 4
 HIGHEST = 80.0
-"""dB that count for no error at all."""
+"""PSNR of identical planes, dB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """An H×W×3 LR picture around [0, 1], its 8-bit truth, the strength, and the kind of its chroma."""
+    """An H×W×3 LR picture around [0, 1], its 8-bit truth, the strength, and its chroma subsampling."""
 
     low: Picture
     truth: NDArray[np.uint8]
@@ -39,7 +39,7 @@ class Sample:
 
 
 class Validation:
-    """Held-out pictures, and what bicubic makes of them."""
+    """Held-out pictures, and bicubic's results for them."""
 
     def __init__(self, shards: Sequence[Shard], scale: int) -> None:
         self.scale = scale
@@ -107,7 +107,7 @@ def _codes(picture: Picture) -> np.ndarray:
 
 @torch.no_grad()
 def upscale(network: nn.Module, low: Picture, strength: float, device: torch.device) -> Picture:
-    """One H×W×3 picture through a network under training, edges replicated as frame jobs do."""
+    """Upscale one H×W×3 picture with a network in training, with replicated edges as in frame jobs."""
     if isinstance(network, PlainNet):
         y = network.with_replicated_border(torch.from_numpy(low).permute(2, 0, 1)[None].to(device))
         return np.asarray(y[0].permute(1, 2, 0).cpu().numpy())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -19,7 +18,7 @@ from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.stream_plans import Action, StreamPlan
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.render.plan import RenderPlan, plan_render
-from paragon_stream.render.progress import OnProgress, RenderProgress
+from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.report import Report
 from paragon_stream.verification.findings import Check, Finding, PlaneFigures, Verification
@@ -144,7 +143,7 @@ def _compare_frames(
     skipped: dict[Check, str] = {}
     other_format = changed = False
     findings: list[Finding] = []
-    meter = _Meter(expected, on_progress)
+    meter = LoopMeter(expected, on_progress)
     with open_reader(plan.source, follow=True) as ours, open_reader(found, follow=True) as theirs:
         interval = 1 / (plan.source.video.shown_rate or FALLBACK_RATE)
         for match in matched(frames_of(ours, clock), frames_of(theirs, Fraction(0)), interval):
@@ -177,21 +176,6 @@ def _compare_frames(
             )
         )
     return _Pass(findings, pictures.frames, pictures.planes(), figures, skipped)
-
-
-class _Meter:
-    """Calls `on_progress` twice a second."""
-
-    def __init__(self, total: int | None, on_progress: OnProgress | None) -> None:
-        self._total, self._on_progress = total, on_progress
-        self._begin = self._next = time.monotonic()
-
-    def note(self, frames: int) -> None:
-        now = time.monotonic()
-        if self._on_progress is None or now < self._next:
-            return
-        self._next = now + 0.5
-        self._on_progress(RenderProgress.at(frames, now - self._begin, self._total))
 
 
 def _damage(warnings: list[str], damage: object) -> Iterator[Finding]:

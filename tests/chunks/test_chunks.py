@@ -220,7 +220,7 @@ def test_the_command_line(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     options = ["--codec", "ffv1", "--precision", "fp32", "--chunk-seconds", "2"]
     plan = ["chunks", "plan", str(clip), str(out), *options]
     assert run(plan) == 0 and capsys.readouterr().out == "2\n"
-    assert run(plan) == 1 and "--resume goes on" in capsys.readouterr().err
+    assert run(plan) == 1 and "--resume continues" in capsys.readouterr().err
     assert run(["chunks", "render", str(out), "0", "--threads", "1", "--quiet"]) == 0
     done = sorted(path.name for path in (tmp_path / "out.mkv.paragon" / "chunks").iterdir())
     assert run(["chunks", "join", str(out)]) == 1 and "chunk 1 is not rendered yet" in capsys.readouterr().err

@@ -101,7 +101,7 @@ def test_the_driver_is_killed_and_another_goes_on(
     kept = {path.name: path.stat().st_mtime_ns for path in chunks.glob("0*.json")}
     assert kept and not out.exists()
     refused = subprocess.run(command, capture_output=True, text=True)
-    assert refused.returncode == 1 and "--resume goes on" in refused.stderr
+    assert refused.returncode == 1 and "--resume continues" in refused.stderr
     seen: list[dict[str, int]] = []
 
     def look(progress: Any) -> None:
@@ -154,7 +154,7 @@ def test_control_c_keeps_finished_chunks(
     stop = once(lambda progress: progress.frames > 50, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         render(clip, tmp_path / "out.mkv", cluster, on_progress=stop, on_warning=warned.append)
-    assert any("--resume goes on with them" in each for each in warned)
+    assert any("--resume continues with them" in each for each in warned)
     chunks = tmp_path / "out.mkv.paragon" / "chunks"
     assert list(chunks.glob("0*.mkv"))
     assert not list(chunks.glob(".making-*")) and not list(chunks.glob(".token-*"))

@@ -210,9 +210,9 @@ def test_nothing_unfinished_is_replaced_unasked(
     told: list[str] = []
     break_at(monkeypatch, clip, out, 30, on_warning=told.append, **LOSSLESS)
     left = tmp_path / "out.mkv.paragon" / "out.mkv"
-    assert any(f"--resume goes on with it: {left}" in text for text in told)
+    assert any(f"--resume continues it: {left}" in text for text in told)
     before = left.read_bytes()
-    with pytest.raises(OutputError, match="is unfinished: --resume goes on with it, --overwrite begins anew"):
+    with pytest.raises(OutputError, match="is unfinished: --resume continues it, --overwrite starts again"):
         upscale(clip, out, **LOSSLESS)
     with pytest.raises(OutputError, match="was made with different encoder settings"):
         upscale(clip, out, resume=True, codec="libx264")
@@ -273,9 +273,9 @@ def test_a_leftover_that_is_damaged(
     report = upscale(clip, out, resume=True, **LOSSLESS)
     assert report.resumed_at == (30 if damaged == "out.mkv" else 0)
     assert len(read_frames(out)) == FRAMES
-    assert any("begun anew" in text for text in report.warnings) == (damaged != "out.mkv")
+    assert any("started again" in text for text in report.warnings) == (damaged != "out.mkv")
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
-    with pytest.raises(UsageError, match="y4m begins anew"):
+    with pytest.raises(UsageError, match="y4m cannot be resumed"):
         upscale(clip, tmp_path / "out.y4m", resume=True)
 
 
@@ -292,7 +292,7 @@ def test_numbered_pictures(clip: Path, tmp_path: Path, monkeypatch: pytest.Monke
         patch.setattr(SequenceWriter, "write", failing)
         with pytest.raises(OutputError, match="power is gone"):
             upscale(clip, out)
-    with pytest.raises(OutputError, match="--resume goes on with what is there"):
+    with pytest.raises(OutputError, match="--resume continues the sequence"):
         upscale(clip, out)
     with pytest.raises(OutputError, match="was made with different weights"):
         upscale(clip, out, resume=True, weights="fidelity")

@@ -193,6 +193,6 @@ def test_networks_without_a_base_path_have_no_video_mode() -> None:
 def test_engines_without_kernels_refuse_by_name() -> None:
     weights = random_weights(random_spec("realtime"))
     job = build_job(weights, source_of("yuv420p"), temporal=True)
-    with pytest.raises(EngineError, match="webgpu has no text for --temporal"):
+    with pytest.raises(EngineError, match="webgpu does not support --temporal"):
         check_wgsl(job)
     assert "--temporal" in refusal(job)

@@ -89,7 +89,7 @@ def test_fp32_is_fp32(gpu: DeviceInfo, caplog: pytest.LogCaptureFixture) -> None
     pytest.importorskip("torch")
     with caplog.at_level(logging.WARNING, "paragon_stream"):
         compare(runtime("torch"), make_job(), psnr=80.0, precision=Precision.FP32, device="cuda")
-    assert "less exactly than in fp32" not in caplog.text
+    assert "is less exact than fp32" not in caplog.text
 
 
 def test_bf16(gpu: DeviceInfo) -> None:

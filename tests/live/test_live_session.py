@@ -191,7 +191,7 @@ def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
         ({"destination": "out.mkv", "format": "avi"}, UsageError, "unknown format"),
         ({"destination": "udp://127.0.0.1:9", "format": "y4m"}, UsageError, "not over the network"),
         ({"destination": None, "format": "mkv"}, UsageError, "needs an output"),
-        ({"destination": None, "player": "no-such-player"}, OutputError, "no-such-player is not there"),
+        ({"destination": None, "player": "no-such-player"}, OutputError, "no-such-player is not installed"),
         ({"source": "nothing.mkv", "destination": "out.mkv"}, InputError, "nothing.mkv"),
         ({"source": "tcp://127.0.0.1:1", "destination": "out.mkv"}, InputError, "refused"),
         ({"source": "gopherx://host", "destination": "out.mkv"}, InputError, "has no gopherx; let another"),

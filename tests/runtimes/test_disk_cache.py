@@ -64,7 +64,7 @@ def test_without_a_place_to_write_it_still_makes(tmp_path: Path, caplog: pytest.
     cache = DiskCache(tmp_path / "file" / "engines", ".engine")
     with caplog.at_level(logging.WARNING):
         assert cache.get_or_make(FACTS, lambda: b"x") == (b"x", False)
-    assert "nothing can be kept" in caplog.text
+    assert "nothing can be stored" in caplog.text
 
 
 def make_slowly(folder: Path, log: Path) -> None:

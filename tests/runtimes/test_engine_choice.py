@@ -69,7 +69,7 @@ def test_with_a_gpu_it_is_used() -> None:
 def test_the_cpu_where_it_is_asked_for(has_torch: bool, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "paragon_stream"):
         assert choose(make_job(), device="cpu", has_torch=has_torch) == "openvino"
-    assert "the device cpu is asked for" in caplog.text
+    assert "the device cpu is selected" in caplog.text
 
 
 def photo_job() -> FrameJob:

@@ -97,7 +97,7 @@ def test_pro_in_tiles_says_that_it_is_another_picture(caplog: pytest.LogCaptureF
     """Each tile has the mean of its own; a job without tiles says nothing."""
     job = make_job("yuv420p", 100, 64, "pro")
     TiledSession(job, 64, 68, lambda small: runtime("null").compile(small, OPTIONS)).close()
-    assert "pro sees the mean of each tile instead of the frame's" in caplog.text
+    assert "pro uses the mean of each tile instead of the frame's" in caplog.text
 
 
 def test_resized_is_built_for_that_size() -> None:

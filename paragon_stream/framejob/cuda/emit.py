@@ -1,7 +1,8 @@
 """A frame job as CUDA kernels: the source text, the launches, the weights in the kernels' order.
 
-`body` makes features of planes, `head` makes planes of features; between them Stream has a launch of `block`
-for each of its blocks. Nothing here needs a GPU, or CUDA; docs/cuda.md says how the kernels were designed.
+`body` computes features from planes, `head` planes from features; between them Stream has a launch of `block`
+for each of its blocks. This module needs no GPU and no CUDA. docs/cuda.md describes the design of the
+kernels.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def emit_cuda(
 ) -> CudaProgram:
     """The program of `job`.
 
-    `multiprocessors` only decides how the rows are dealt out. Planes are C-contiguous unless pitches (bytes
-    from row to row, by array) say otherwise. Raises EngineError for jobs that the kernels cannot do.
+    `multiprocessors` only affects the distribution of rows. Planes are C-contiguous unless pitches (bytes
+    from row to row, by array) are given. Raises EngineError for jobs that the kernels do not support.
     """
     _check(job)
     tail = job.tail(TILE, sparse=False)
@@ -74,10 +75,10 @@ def refusal(job: FrameJob) -> str:
 
 
 def _check(job: FrameJob) -> None:
-    """EngineError for what no kernel does."""
+    """Raise EngineError for jobs that the kernels do not support."""
     spec = job.spec
     if job.current:
-        raise EngineError("the cuda engine has no kernels for --temporal; torch and tensorrt have")
+        raise EngineError("the cuda engine has no kernels for --temporal; take engine torch or tensorrt")
     if job.older is not None or spec.variant not in FEATURES:
         raise EngineError(f"the cuda engine computes realtime and stream networks, not {spec.variant}")
     if spec.features != FEATURES[spec.variant]:
@@ -118,19 +119,19 @@ class _Grid:
         self.map_bytes = self.rows(0) * self.pitch * 2 * features
 
     def rows(self, blocks: int) -> int:
-        """Of the features that `blocks` launches of `block` have made."""
+        """Margin of the features after `blocks` launches of `block`."""
         return self._rows + 2 * self._context(blocks)
 
     def columns(self, blocks: int) -> int:
         return self._columns + 2 * self._context(blocks)
 
     def strips(self, index: int) -> int:
-        """That launch `index` of `block` is dealt out in."""
+        """Distribution of the rows of launch `index` of `block`."""
         return math.ceil(self.columns(index + 1) / _STRIP)
 
     @property
     def origin(self) -> tuple[int, int]:
-        """Rows above and columns left of the picture in the features that `body` makes."""
+        """Rows above and columns left of the picture in the features that `body` computes."""
         return self._top + self._context(0), self._left + self._context(0)
 
     def _context(self, blocks: int) -> int:
@@ -202,9 +203,9 @@ def _block(grid: _Grid, index: int, weight_bytes: int, resident: int) -> Launch:
 
 
 def _segment(rows: int, slices: int, overhead: int, resident: int) -> int:
-    """Rows that a block of threads computes such that the last ends soonest, if `resident` run at a time.
+    """Rows of a block of threads for the shortest total time, if `resident` blocks run at a time.
 
-    `overhead` rows come on top of each segment.
+    Each block computes `overhead` additional rows.
     """
 
     def duration(segments: int) -> int:

@@ -1,4 +1,4 @@
-"""Which planes the kernel `head` makes together: all, or, where registers are too few, some in each pass."""
+"""Which planes the kernel `head` computes together: all, or some in each pass if registers are too few."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ kernel spills on any architecture: tests/kernels/test_nvrtc.py, benchmarks/gpu/k
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A plane of the target, where its detail is, and what its filters see.
+    """A plane of the target, the location of its detail, and the inputs of its filters.
 
-    Filter f sees `own[f]` times the source's component of the same number and `shared[f]`, by component of
-    the source; with no `shared`, that component alone, and `own` is its gain.
+    The input of filter f is `own[f]` times the source's component of the same number, plus `shared[f]` times
+    each component of the source; without `shared` it is that component alone, and `own` is its gain.
     """
 
     plane: OutputPlane
@@ -44,7 +44,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """Once down the rows of a warp's cells, for some of the target's planes."""
+    """One pass over the rows of a warp's cells, for some of the target's planes."""
 
     groups: tuple[tuple[Member, ...], ...]
     """Neighbouring planes with the same size, cells and filters: one set of columns serves them."""
@@ -58,9 +58,9 @@ class Pass:
 
 
 def tail_passes(job: FrameJob, tail: Tail) -> tuple[Pass, ...]:
-    """Passes with registers enough for each; of these, such as hold all taps; of these, the fewest.
+    """Passes that fit into the registers; preferably with all taps in registers, and then as few as possible.
 
-    EngineError where the kernels have no way to do the job.
+    Raises EngineError if the kernels do not support the job.
     """
     members = _members(job, tail)
     ways = [
@@ -111,7 +111,7 @@ def _member(job: FrameJob, plane: OutputPlane, detail: Detail) -> Member:
     for index, term in enumerate(plane.base):
         gains = _gains(job, term)
         common = list(gains)
-        for other in job.outputs:  # any other plane says what all have of this one's component
+        for other in job.outputs:  # the gain of this component is the same in all other planes
             if other.component != component and index < len(other.base):
                 common[component] = _gains(job, other.base[index])[component]
                 break
@@ -150,7 +150,7 @@ def _pass(members: list[Member], tail: Tail) -> Pass:
 
 
 def _column_registers(group: list[Member]) -> int:
-    """For a lane's columns of samples: where the source's are, filters, what they make of a few rows."""
+    """Registers for a lane's columns of samples: positions in the source, filters, and sums of a few rows."""
     first = group[0]
     filters = first.filters
     across = 16 * first.detail.block[1]  # columns of a plane that a warp has

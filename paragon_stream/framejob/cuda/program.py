@@ -1,4 +1,4 @@
-"""What the emitter for CUDA hands over: source text, launches, and the buffers that they need."""
+"""The result of the CUDA emitter: source text, launches, and their buffers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class BufferKind(StrEnum):
-    """What a kernel's pointer points at."""
+    """The target of a kernel's pointer."""
 
     INPUT = "input"
     """An array of the source's planes."""
@@ -18,13 +18,13 @@ class BufferKind(StrEnum):
     STRENGTH = "strength"
     """One fp32 (index 0); read by conditioned weights only."""
     STATUS = "status"
-    """One uint32 (index 0): becomes 1 if a sample was not a number, or far from any code. Set it to 0 before
-    each frame."""
+    """One uint32 (index 0): the kernels set it to 1 if a sample is NaN or far out of range. Set it to 0
+    before each frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Buffer:
-    """A device pointer as an argument: which one of its kind."""
+    """A device pointer as an argument: its kind and its index in that kind."""
 
     kind: BufferKind
     index: int = 0
@@ -67,9 +67,9 @@ class PlaneLayout:
 class CudaProgram:
     """Everything that computes a frame on a CUDA device, for one frame job.
 
-    All buffers begin at multiples of 256 bytes and need no zeroing. The launches follow each other on one
-    stream; they can be captured into a graph. Inputs are left alone, outputs are written completely,
-    workspaces hold nothing between frames, so frames computed at the same time need one set each.
+    All buffers begin at multiples of 256 bytes and need no zeroing. The launches run in order on one stream;
+    they can be captured into a graph. Inputs are not changed, outputs are written completely, and workspaces
+    keep no state between frames; concurrent frames need one set of buffers each.
     """
 
     source: str

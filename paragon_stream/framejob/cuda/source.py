@@ -1,4 +1,4 @@
-"""The facts of a frame job that the CUDA kernels take as constants, as the head of their source text."""
+"""The constants of a frame job for the CUDA kernels, as the head of their source text."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def kernel_text(name: str) -> str:
 
 
 def source_unit(format: FrameFormat) -> float:
-    """What centred codes are multiplied by, so that they lie in -1…1 whatever the depth."""
+    """The factor that brings centred codes of every depth to -1…1."""
     return float(2.0 ** (1 - format.pixel_format.depth))
 
 
 def program_text(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
-    """The whole translation unit; EngineError where the kernels have no way to do the job."""
+    """The whole translation unit. Raises EngineError if the kernels do not support the job."""
     blocks = ("gelu", "realtime") if job.spec.variant is Variant.REALTIME else ("stream",)
     names = ("features", "source", *blocks, "body", "head")
     return "\n".join(
@@ -61,7 +61,7 @@ def program_text(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
 def preamble(job: FrameJob, tail: Tail, passes: Sequence[Pass]) -> str:
     """Constants, tables, and the passes with their groups of planes.
 
-    EngineError where the kernels have no way to do the job.
+    Raises EngineError if the kernels do not support the job.
     """
     realtime = job.spec.variant is Variant.REALTIME
     features = job.spec.features
@@ -116,7 +116,7 @@ def _half2(value: float) -> str:
 
 
 def gelu_constants() -> list[str]:
-    """What kernels/gelu.cuh computes with."""
+    """Constants of kernels/gelu.cuh."""
     named = {f"GELU_{k}": value for k, value in enumerate(_GELU)}
     named |= {"GELU_HALF_RANGE": _GELU_RANGE / 2, "GELU_MINUS_HALF_RANGE": -_GELU_RANGE / 2}
     return [f"constexpr half2 {name} = {_half2(value)};" for name, value in named.items()]
@@ -171,7 +171,7 @@ def _chroma_up(inputs: tuple[InputPlane, ...]) -> list[str]:
             table[1].append(int(taps[start] * unit))
             table[2].append(int(taps.get(start + 1, 0) * unit))
         for part, values in enumerate(table):
-            # `&` of a negative coordinate counts phases from the sample before it, as floor division does.
+            # `&` of a negative coordinate rounds down, as floor division does.
             lines += _switch(f"up_{name}_{part}", values, "int place", f"(place & {len(values) - 1})")
         plain = f"source_log_{'yx'[axis]}(c) == 0"
         lines.append(
@@ -212,8 +212,8 @@ def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: in
     if any((bank.step, len(bank.phases)) != (1, facts["PHASES_Y"]) for bank in rows):
         raise EngineError(f"the cuda engine has no filter for {job.source} to {job.target}")
     if job.source.pixel_format.peak * unit >= 1 << 31:
-        raise EngineError("the cuda engine's base path has no room for these filters at this depth")
-    # Rounded, so that one text serves all matrices: what colour adds is 0 but for the last bits.
+        raise EngineError("the cuda engine's base path cannot represent these filters at this depth")
+    # Rounded, so that all matrices give the same text: the true value is 0, up to the last bits.
     offset = round(plane.offset - _level(first) * job.centre, 6) + 0.0
 
     def row_weight(f: int, phase: int, k: int) -> str:
@@ -238,7 +238,7 @@ def _group(job: FrameJob, name: str, members: tuple[Member, ...], first_tile: in
 
 
 def _mixing(own: Sequence[float], shared: Sequence[Sequence[float]]) -> list[str]:
-    """What filter f sees of the component that is made, and, by component of the source, what all planes
+    """The gain of filter f for its own component, and the gains by component of the source that all planes
     share."""
     if not own:
         return []
@@ -270,7 +270,8 @@ def _table(
 
 
 def _level(member: Member) -> float:
-    """What the base path makes of a constant 1 in all components: its gain, as all filters keep constants."""
+    """The base path's result for a constant 1 in all components: its gain, because all filters preserve
+    constants."""
     gains = [own + (sum(member.shared[f]) if member.mixes else 0.0) for f, own in enumerate(member.own)]
     return sum(
         gain * weight * float(sum(rows.phases[0].values())) * float(sum(columns.phases[0].values()))

@@ -28,7 +28,7 @@ def fragments(matrix: Doubles) -> NDArray[np.float16]:
 
 
 def body_weights(job: FrameJob, source_unit: float) -> bytes:
-    """Everything that the kernel `body` loads. `source_unit` is what the kernel scales centred codes by."""
+    """The weights of the kernel `body`. `source_unit` is the kernel's scale of centred codes."""
     first = job.first.weight.astype(np.float64)
     features, inputs = job.spec.features, len(job.inputs)
     taps = np.zeros((features, 4, 12))  # component, tap; the kernel brings 4 components of 12 taps
@@ -49,7 +49,7 @@ def body_weights(job: FrameJob, source_unit: float) -> bytes:
 
 
 def block_weights(job: FrameJob) -> list[bytes]:
-    """What each launch of the kernel `block` loads: one for each of Stream's."""
+    """The weights of each launch of the kernel `block`: one for each block of Stream."""
     return [
         _stream_block(block, constant)
         for block, constant in zip(job.blocks, _constants(job), strict=False)
@@ -58,7 +58,7 @@ def block_weights(job: FrameJob) -> list[bytes]:
 
 
 def head_weights(job: FrameJob, tail: Tail) -> bytes:
-    """Everything that the kernel `head` loads."""
+    """The weights of the kernel `head`."""
     mid = job.mid.weight.astype(np.float64)
     bias = job.mid.bias + mid.sum(axis=(2, 3)) @ _constants(job)[-1]
     weight = tail.conv.weight.astype(np.float64)
@@ -78,12 +78,13 @@ def head_weights(job: FrameJob, tail: Tail) -> bytes:
 
 
 def _constants(job: FrameJob) -> list[Doubles]:
-    """What features lack on their way into each block and, last, into conv_mid: the biases of the last 1×1 of
-    the blocks before, which the next biases make up for. There is no zero padding, so a constant stays one.
+    """The constants that are missing in the input of each block and, last, of conv_mid: the biases of the
+    last 1×1 convolutions of earlier blocks. The next biases include them. Without zero padding a constant
+    stays a constant.
     """
     constants = [np.zeros(job.spec.features)]
     for block in job.blocks:
-        if isinstance(block, RealtimeBlock | StreamBlock):  # there are no kernels for others
+        if isinstance(block, RealtimeBlock | StreamBlock):  # the only blocks with kernels
             constants.append(constants[-1] + block.project.bias)
     return constants
 

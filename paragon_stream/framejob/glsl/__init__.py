@@ -1,1 +1,1 @@
-"""Networks as user shaders for mpv and for everything else that is built on libplacebo."""
+"""Networks as user shaders for mpv and other programs that use libplacebo."""

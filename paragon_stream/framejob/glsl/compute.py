@@ -1,8 +1,8 @@
 """A network as compute passes, which is how GPUs run it fast: Vulkan, Direct3D 11, OpenGL 4.3.
 
-Features are textures of four halves a texel; a pixel has features / 4 of them in two rows. Every such
-texture carries the pixels around the picture that the next pass reads, so no pass has a border of its own. A
-workgroup of 16×16 threads brings its tile and the tile's halo to shared memory, at most 32 KiB of it.
+Features are textures of four halves per texel; a pixel has features / 4 texels in two rows. Every texture
+includes the pixels around the picture that the next pass reads, so no pass needs border handling. A workgroup
+of 16×16 threads loads its tile and the tile's halo into shared memory, at most 32 KiB.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _first(network: ShaderNetwork, hook_name: str, margin: int) -> Pass:
 
 
 def _block(network: ShaderNetwork, block: RealtimeBlock, index: int, name: str, margin: int) -> Pass:
-    """x + project(GELU(depthwise(expand(x)))), a few of the widened channels after the others."""
+    """x + project(GELU(depthwise(expand(x)))), a few of the widened channels at a time."""
     count, side = network.features // 4, SIDE + 2
     place = "ivec2 p = corner + ivec2(i % {0}, i / {0}){1};"
     if index == 0:
@@ -175,7 +175,7 @@ def _mid(network: ShaderNetwork, mid: Conv, name: str, margin: int) -> Pass:
 
 
 def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
-    """Detail and base path of scale² samples a thread."""
+    """Detail and base path; each thread computes scale² samples."""
     scale, reach, channels = network.scale, network.reach, network.channels
     side, base_side = SIDE + 2 * reach, SIDE + 2
     kind, base_kind = sample_type(network), base_type(network)
@@ -230,8 +230,8 @@ def _dots(weights: Doubles, place: str) -> str:
 
 
 def _chroma(phases: Doubles) -> list[str]:
-    """Add the chroma that a filter makes to y…: along rows, then rows together. Read from the texture: what
-    it reaches has no room in shared memory."""
+    """Add the filtered chroma to y…: along rows first, then columns. It reads from the texture, because
+    shared memory is too small for the filter's reach."""
     scale, taps = phases.shape
     lines = ["ivec2 at_source = ivec2(gl_GlobalInvocationID.xy);", "vec3 c;"]
     lines += [f"vec3 g{q};" for q in range(scale)]
@@ -251,7 +251,7 @@ def _chroma(phases: Doubles) -> list[str]:
 
 
 def _low_pass(network: ShaderNetwork, side: int) -> list[str]:
-    """b[i]: what the base path enlarges, low-passed as it needs it, for pixel i of the tile."""
+    """b[i]: the input of the base path's enlargement, low-passed if necessary, for pixel i of the tile."""
     lines = [f"ivec2 p = corner + ivec2(i % {side}, i / {side}) - 1;"]
     if network.low_pass is None:
         return [*lines, "b[i] = BASE(p);"]

@@ -1,4 +1,4 @@
-"""The text of a user shader: whose it is, what it does, then every pass with its header."""
+"""The text of a user shader: the licence, a description, then every pass with its header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paragon_stream.framejob.glsl.network import Hook, shader_network
 from paragon_stream.framejob.glsl.program import common_text, header
 
 USUAL_STRENGTH = 0.4
-"""At which conditioned weights are fixed where nothing else is said: what players show is compressed."""
+"""Default strength of conditioned weights in shaders: players mostly show compressed video."""
 
 _HOOKS = {Hook.LUMA: "LUMA", Hook.RGB: "MAIN"}
 """The names of the textures in mpv and libplacebo."""
@@ -36,11 +36,11 @@ ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEAL
 
 @dataclass(frozen=True, kw_only=True)
 class ShaderOptions:
-    """How a network becomes a shader.
+    """Options of a shader.
 
-    `strength` is what conditioned weights are fixed at; None means USUAL_STRENGTH. `full_range` says that
-    luma goes from 0 to 255, not from 16 to 235. `half` computes in 16 bits, which only Vulkan can. `fragment`
-    does without compute shaders.
+    `strength` is the fixed strength of conditioned weights; None means USUAL_STRENGTH. `full_range`: luma is
+    from 0 to 255, not from 16 to 235. `half` computes in 16 bits, which only Vulkan supports. `fragment` uses
+    fragment shaders instead of compute shaders.
     """
 
     hook: Hook = Hook.LUMA
@@ -53,8 +53,8 @@ class ShaderOptions:
 def emit_shader(weights: Weights, options: ShaderOptions) -> str:
     """The shader file of `weights`, in ASCII.
 
-    Raises EngineError for networks that no shader computes, and UsageError for a `strength` outside 0…1, or
-    any strength for weights that are not conditioned.
+    Raises EngineError for networks without a shader form, and UsageError for a `strength` outside 0…1, or any
+    strength for weights that are not conditioned.
     """
     strength = options.strength
     if strength is None and weights.spec.conditioned:

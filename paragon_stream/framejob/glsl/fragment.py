@@ -1,8 +1,8 @@
-"""A network as fragment passes: for OpenGL without compute shaders, which is all that macOS has.
+"""A network as fragment passes, for OpenGL without compute shaders, the only OpenGL on macOS.
 
-A texture holds its groups of four channels side by side, as tiles of the picture's size: neighbouring
-fragments take the same branch. Every layer is a pass of its own, three to a block, because fragments share
-nothing. Much more memory is read and written than by the compute form; the samples are the same.
+A texture stores its groups of four channels side by side, as tiles of the picture's size, so neighbouring
+fragments take the same branch. Every layer is a separate pass, three per block, because fragments cannot
+share data. It needs much more memory bandwidth than the compute form; the samples are the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ type Branch = Callable[[int], list[str]]
 
 
 class _Writer:
-    """Makes passes one after the other: margins shrink by what each of them reads around a pixel."""
+    """Writes passes in order; the margin shrinks by the reach of each pass."""
 
     def __init__(self, network: ShaderNetwork, hook_name: str) -> None:
         self._network = network
@@ -66,7 +66,7 @@ def fragment_passes(network: ShaderNetwork, hook_name: str) -> list[Pass]:
     """
     writer = _Writer(network, hook_name)
     if any(isinstance(block, StreamBlock) for block in network.blocks):
-        raise EngineError("stream has no fragment form: it would have more passes than players take")
+        raise EngineError("stream has no fragment form: it would have more passes than players accept")
     blocks = [block for block in network.blocks if isinstance(block, RealtimeBlock)]
     groups = network.features // 4
     writer.add("conv_in", "PARAGON_IN", groups, _conv_in(network, writer.margin))
@@ -212,7 +212,8 @@ def _rows(part: Doubles) -> list[str]:
 
 
 def _last(network: ShaderNetwork, hook_name: str) -> Pass:
-    """Each sample of the result: its detail, found by its place in the source pixel, and the base path."""
+    """Each sample of the result: its detail, selected by its position in the source pixel, and the base
+    path."""
     scale, kind = network.scale, sample_type(network)
     lines = [
         f"ivec2 q = ivec2({hook_name}_pos * vec2(ivec2({hook_name}_size + .5) * {scale}));",
@@ -252,7 +253,7 @@ def _last(network: ShaderNetwork, hook_name: str) -> Pass:
 
 
 def _chroma(phases: Doubles) -> list[str]:
-    """Add the chroma that a filter makes to `r`."""
+    """Add the filtered chroma to `r`."""
     scale, taps = phases.shape
     lines = [f"float cx[{taps}], cy[{taps}];"]
     for axis in "xy":
@@ -270,7 +271,7 @@ def _chroma(phases: Doubles) -> list[str]:
 
 
 def _low(network: ShaderNetwork, kind: str) -> str:
-    """What the base path enlarges."""
+    """The input of the base path's enlargement."""
     if network.low_pass is None:
         return "#define low(p) BASE(p)\n"
     terms = " + ".join(

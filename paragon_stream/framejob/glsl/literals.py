@@ -1,4 +1,4 @@
-"""Weights as GLSL literals: short, because text is what a player reads at every start."""
+"""Weights as short GLSL literals: a player parses the text at every start."""
 
 from __future__ import annotations
 

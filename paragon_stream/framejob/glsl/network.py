@@ -1,4 +1,5 @@
-"""A network as a shader needs it: no frame size, samples of 0…1, arrays in the passes' form."""
+"""A network in the form for shaders: independent of the frame size, samples of 0…1, arrays in the order of
+the passes."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ from paragon_stream.framejob.taps import HALF_BAND, FilterBank, chroma_enlarged,
 _PEAK = 255.0
 _CENTRE = 128.0
 UNIT = 128.0
-"""What centred codes are divided by: a power of two, so 8-bit codes stay exact in 16-bit arithmetic."""
+"""Divisor of centred codes: a power of two, so 8-bit codes stay exact in 16-bit arithmetic."""
 
 
 class Hook(StrEnum):
-    """Which texture of the player the network replaces by an enlarged one."""
+    """The player's texture that the network replaces with an enlarged one."""
 
     LUMA = "luma"
     """The luma plane, before colour conversion; the player enlarges chroma itself."""
@@ -37,19 +38,18 @@ class Hook(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ShaderNetwork:
-    """Folded arrays for samples v of 0…1, which the network sees as (255·v - 128) / 128.
+    """Folded arrays for samples v of 0…1; the network's input is (255·v - 128) / 128.
 
-    `channels` of a sample are 1 or 3, `details` those of what the network adds: 1 where all channels get the
-    same. `mid` is None where the tail has taken it in. `tail` holds, for the `scale`² samples of a source
+    A sample has 1 or 3 `channels`, and the network's result `details` channels: 1 if all channels get the
+    same. `mid` is None if it is merged into the tail. `tail` holds, for the `scale`² samples of a source
     pixel, taps on the features around it: (scale, scale, details, features, taps, taps), the first tap at
-    `tail_first` (rows and columns alike) from the pixel; `tail_bias` (scale, scale, details).
-    `low_pass` stands in front of the base path's enlargement (a square of taps, None where it does nothing);
-    `phases` is that enlargement: for every sample along an axis the weights of the source samples at -1, 0
-    and 1.
+    `tail_first` (rows and columns alike) from the pixel; `tail_bias` (scale, scale, details). `low_pass`
+    precedes the base path's enlargement (a square of taps, None for identity); `phases` is that enlargement:
+    for every sample along an axis the weights of the source samples at -1, 0 and 1.
 
-    Where chroma is left to a filter, `luma` are the weights of R, G and B that make the luma which the base
-    path enlarges, and `chroma_phases` (scale, 7), for the source samples at -3 … 3, enlarge what the samples
-    have beside it. Else both are None.
+    If a filter enlarges chroma, `luma` are the weights of R, G and B for the luma that the base path
+    enlarges, and `chroma_phases` (scale, 7), for the source samples at -3 … 3, enlarge the difference between
+    the samples and luma. Otherwise both are None.
     """
 
     hook: Hook
@@ -77,7 +77,7 @@ class ShaderNetwork:
 
     @property
     def reach(self) -> int:
-        """Pixels to each side of the picture, at which the tail still reads features."""
+        """Margin around the picture in which the tail reads features, pixels."""
         return max(-self.tail_first, self.tail_first + int(self.tail.shape[-1]) - 1)
 
 
@@ -86,10 +86,10 @@ def shader_network(
 ) -> ShaderNetwork:
     """Fold `weights` for the textures of `hook`.
 
-    Conditioned weights are fixed at `strength` (0 where it is None). `full_range` is about luma alone:
-    whether its black and white are 0 and 255 instead of 16 and 235.
+    Conditioned weights are fixed at `strength` (0 for None). `full_range` applies to luma only: whether its
+    black and white are 0 and 255 instead of 16 and 235.
 
-    Raises EngineError for networks that no shader computes, UsageError for a strength that cannot be.
+    Raises EngineError for networks without a shader form, UsageError for an invalid strength.
     """
     spec = weights.spec
     if not isinstance(spec, ReleaseSpec) or spec.variant not in (Variant.REALTIME, Variant.STREAM):
@@ -120,7 +120,7 @@ def shader_network(
 
 
 def _job(weights: Weights, hook: Hook, full_range: bool) -> FrameJob:
-    """Of any size: nothing that a shader takes from it depends on that."""
+    """A format of any size: the shader does not depend on the size."""
     if hook is Hook.LUMA:
         pixels = pixel_format("gray")
         color = ColorSpec(matrix=Matrix.BT709, range=ColorRange.FULL if full_range else ColorRange.LIMITED)
@@ -130,7 +130,7 @@ def _job(weights: Weights, hook: Hook, full_range: bool) -> FrameJob:
 
 
 def _blocks(job: FrameJob) -> tuple[RealtimeBlock | StreamBlock, ...]:
-    """All of the network's, which are of one kind."""
+    """The network's blocks, which have one type."""
     stream = tuple(block for block in job.blocks if isinstance(block, StreamBlock))
     return stream or tuple(block for block in job.blocks if isinstance(block, RealtimeBlock))
 
@@ -142,8 +142,8 @@ def _on_units(job: FrameJob) -> Conv:
 def _tail(job: FrameJob, *, details: int) -> tuple[Conv | None, Doubles, int, Doubles]:
     """conv_mid, the tail for the first `details` components, its first tap, its bias.
 
-    There is nothing between conv_mid and the tail, so they can be one convolution of 6×6 taps; where that has
-    fewer multiplications (luma at ×2: 2304 instead of 3328), it is.
+    No non-linearity is between conv_mid and the tail, so they can be one convolution of 6×6 taps; they are if
+    that needs fewer multiplications (luma at ×2: 2304 instead of 3328).
     """
     scale, features = job.scale, job.spec.features
     mid = job.mid.weight.astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a shader file is made of: passes, each with its header, and the text that all passes share."""
+"""The parts of a shader file: passes, each with its header, and the text that all passes share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from paragon_stream.framejob.glsl.literals import number
 from paragon_stream.framejob.glsl.network import UNIT, ShaderNetwork
 
 LEAST_ENLARGEMENT = 0.65
-"""Share of the network's scale that the player must enlarge the picture by for the shader to run."""
+"""The shader runs only if the player enlarges the picture by at least this fraction of the network's
+scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ def common_text(network: ShaderNetwork, hook_name: str, *, half: bool) -> str:
 
 
 def _base_macros(network: ShaderNetwork) -> str:
-    """BASE: what the base path enlarges of a sample; CHROMA: what a filter does, if there is one."""
+    """Macros BASE, the input of the base path, and CHROMA, the input of the chroma filter if there is one."""
     if network.luma is None:
         return "#define BASE(p) SOURCE(p)\n"
     luma = f"vec3({','.join(number(each, 9) for each in network.luma)})"
@@ -87,7 +88,7 @@ def base_type(network: ShaderNetwork) -> str:
 
 
 def source_value(place: str) -> str:
-    """The sample at `place` as the network sees it."""
+    """The sample at `place` on the network's input scale."""
     return f"SOURCE({place}) * {number(255 / UNIT, 9)} - {number(128 / UNIT, 9)}"
 
 

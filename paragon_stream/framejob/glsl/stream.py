@@ -1,4 +1,4 @@
-"""A block of Stream as two compute passes: what is mixed of near and far, and the gated product."""
+"""A block of Stream as two compute passes: the sum of near and far, and the gated product."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _pass(
 
 
 def _mix(network: ShaderNetwork, block: StreamBlock, name: str) -> str:
-    """from_near(near(x)) + from_far(far(x)); some of the features after the others."""
+    """from_near(near(x)) + from_far(far(x)), some of the features at a time."""
     count, side = network.features // 4, SIDE + 2 * _REACH
     near, far = (double(each.weight[:, :, 0, 0]) for each in (block.from_near, block.from_far))
     text = begin([f"shared V4 x[{_GROUP}][{side**2}];"], side)
@@ -91,7 +91,7 @@ def _mix(network: ShaderNetwork, block: StreamBlock, name: str) -> str:
 
 
 def _gate(network: ShaderNetwork, block: StreamBlock, name: str, mixed: str) -> str:
-    """x + project(a ⊙ b), four channels of a and b after the others."""
+    """x + project(a ⊙ b), four channels of a and b at a time."""
     count, side = network.features // 4, SIDE + 2
     expand = [double(each.weight[:, :, 0, 0]) for each in block.expand]
     project = double(block.project.weight[:, :, 0, 0])

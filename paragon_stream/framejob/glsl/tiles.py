@@ -1,4 +1,4 @@
-"""What compute passes are written with: tiles in shared memory, features in textures."""
+"""Helpers for writing compute passes: tiles in shared memory, features in textures."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Frame jobs for our own kernels on CPUs: weights and tables in the kernels' order."""
+"""Frame jobs for this package's CPU kernels: weights and tables in the kernels' order."""

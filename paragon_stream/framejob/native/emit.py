@@ -1,6 +1,6 @@
-"""A frame job as a program of our own kernels for CPUs: tables, weights, and what it cannot do.
+"""A frame job as a program of this package's CPU kernels: tables, weights, and the unsupported cases.
 
-Nothing here runs anything; docs/cpu.md says how the kernels were designed.
+This module runs nothing; docs/cpu.md describes the design of the kernels.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MOST_MIXES = 8
 
 @dataclass(kw_only=True)
 class NativeProgram:
-    """A `Program` for the library, with all that it points at."""
+    """A `Program` for the library, with all memory that it points to."""
 
     job: FrameJob
     program: abi.Program
@@ -51,11 +51,11 @@ class NativeProgram:
     step: tuple[int, int]
     """Source pixels (rows, columns) that a task's edges must be multiples of."""
     reach: int
-    """Source pixels on each side that are computed beside a task's own."""
+    """Additional source pixels on each side that a task computes."""
     bias: Floats
     """conv_in's, without the strength."""
     slope: Floats
-    """What strength 1 adds to it."""
+    """The addition to that bias at strength 1."""
     kept: list[Any] = field(default_factory=list)
     """Memory that the program points at."""
 
@@ -95,7 +95,7 @@ def _plain_cell(scale: int, factor: Pair[int]) -> tuple[Pair[int], Pair[int]]:
 
 
 class _Emitter:
-    """One emission: collects what the structures point at."""
+    """One emission; keeps the memory that the structures point to."""
 
     def __init__(self, job: FrameJob, packing: Packing) -> None:
         self._job = job
@@ -222,7 +222,7 @@ class _Emitter:
         job = self._job
         terms = []
         for term in plane.base:
-            # The gain of a component alone is in its filter, so that planes share the rows.
+            # The filter includes the gain of a single component, so that planes share the rows.
             gain = term.mix[0][1] if len(term.mix) == 1 else 1.0
             mix = ((term.mix[0][0], 1.0),) if len(term.mix) == 1 else term.mix
             index = self._mixes.setdefault(mix, len(self._mixes))

@@ -1,8 +1,8 @@
 """The collapsed tail as one convolution per plane, chroma downsampling included, for cells of whole samples.
 
-A cell is the least number of source pixels that gives whole samples of the plane: one, or two where chroma of
-half the size is made at ×3. Where cells begin is free; with the fewest taps is best. So luma at ×2 begins one
-sample early, and needs 4 × 4 taps instead of 5 × 5.
+A cell is the least number of source pixels that gives whole samples of the plane: one, or two for chroma of
+half the size at ×3. The start of the cells is chosen for the fewest taps. So luma at ×2 begins one sample
+early, and needs 4 × 4 taps instead of 5 × 5.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PlaneTail:
 
     @property
     def window(self) -> tuple[Pair[int], Pair[int], Pair[int]]:
-        """What planes must agree in to be computed together."""
+        """The properties that planes must share to be computed together."""
         return self.first, self.taps, self.step
 
     def same(self, other: PlaneTail) -> bool:
@@ -77,7 +77,7 @@ def plane_tail(weight: Doubles, bias: Doubles, down: Pair[FilterBank]) -> PlaneT
 
 
 def _along(weight: Doubles, bias: Doubles, bank: FilterBank, axis: int) -> tuple[Doubles, Doubles, int]:
-    """One axis put through `bank`: weight and bias of its samples, and the first source pixel."""
+    """One axis combined with `bank`: weight and bias of its samples, and the first source pixel."""
     low, matrix = _composed(bank, bias.shape[axis])
     moved = np.moveaxis(weight, (axis, 3 + axis), (0, 1))
     wide = np.tensordot(matrix, moved, axes=([1, 3], [0, 1]))
@@ -92,8 +92,8 @@ def _along(weight: Doubles, bias: Doubles, bank: FilterBank, axis: int) -> tuple
 
 
 def _composed(bank: FilterBank, scale: int) -> tuple[int, Doubles]:
-    """A bank on HR samples after the tail's four taps: the first source pixel, and which of the tail's taps
-    each result's is made of."""
+    """A bank on HR samples combined with the tail's four taps: the first source pixel, and the tail's taps
+    that each result uses."""
     parts = [
         (sample, phase, cell + _FIRST_TAP + tap, tap, float(share))
         for sample, taps in enumerate(bank.phases)

@@ -1,7 +1,7 @@
-"""Weights in the order in which the kernels read them, with biases folded where a sum begins anyway.
+"""Weights in the order in which the kernels read them, with most biases folded into later ones.
 
-There is no zero padding, so a constant that is added to a map can be carried through the convolutions after
-it. That leaves three biases: conv_in's (with the frame's strength), the depthwise convolutions', the tail's.
+There is no zero padding, so a constant that is added to a map can be moved through the convolutions after it.
+Three kinds of biases remain: conv_in's (with the frame's strength), the depthwise convolutions', the tail's.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _in_blocks[T: np.generic](weight: NDArray[T], packing: Packing) -> list[NDAr
 
 
 def in_pairs(values: Floats) -> Floats:
-    """Neighbours along the last axis as bf16 in one 32-bit word, the first in its low half."""
+    """Pairs along the last axis as bf16 in one 32-bit word, the first one in the low half."""
     bits = rounded_to_bf16(values).view(np.uint32) >> 16
     return (bits[..., 0::2] | bits[..., 1::2] << 16).view(np.float32)
 
@@ -75,7 +75,8 @@ def rounded_to_bf16(values: Floats) -> Floats:
 
 
 def block_weights(blocks: Sequence[Block], packing: Packing) -> tuple[list[BlockWeights], Doubles]:
-    """The blocks, and the constant per feature that their results lack. Raises TypeError for other blocks."""
+    """The blocks, and the constant per feature that is missing in their results. Raises TypeError for other
+    blocks."""
     missing: Doubles = np.zeros(1)
     made = []
     for block in blocks:
@@ -113,7 +114,7 @@ def _stream(block: StreamBlock, missing: Doubles, packing: Packing) -> BlockWeig
 
 
 def dense_constant(conv: Conv, missing: Doubles) -> Doubles:
-    """What a dense convolution makes of a constant per input, per output."""
+    """The result of a dense convolution, per output, for a constant per input."""
     inputs = np.broadcast_to(missing, conv.weight.shape[1:2])
     total: Doubles = conv.weight.astype(np.float64).sum(axis=(2, 3)) @ inputs + conv.bias
     return total
@@ -125,6 +126,6 @@ def _depthwise_constant(conv: Conv, missing: Doubles) -> Doubles:
 
 
 def _with_bias(conv: Conv, missing: Doubles) -> Floats:
-    """Per channel 9 taps, and the bias with what the taps make of `missing`."""
+    """Per channel 9 taps, and the bias plus the taps' result for `missing`."""
     bias = _depthwise_constant(conv, missing).astype(np.float32)
     return np.concatenate([conv.weight.reshape(-1, 9), bias[:, None]], axis=1)

@@ -20,7 +20,7 @@ from paragon_stream.framejob.onnx.windows import attend
 
 
 class Region(NamedTuple):
-    """Where the picture is on the padded grid of rows and columns `grid`."""
+    """Position of the picture on the padded grid of rows and columns `grid`."""
 
     top: int
     left: int
@@ -30,7 +30,7 @@ class Region(NamedTuple):
 
 
 def add_step(graph: OnnxGraph, x: str, step: Block, region: Region, *, windows: int) -> str:
-    """`x` [1, features, rows, columns] plus what `step` makes of it; see `GraphTypes.windows`."""
+    """`x` [1, features, rows, columns] plus the result of `step`; see `GraphTypes.windows`."""
     match step:
         case RealtimeBlock():
             wide = graph.conv(_norm(graph, x) if step.on_norm else x, step.expand, "expand")
@@ -84,7 +84,7 @@ def _channel_gain(graph: OnnxGraph, x: str, step: ChannelGain, region: Region) -
 def _window_attention(
     graph: OnnxGraph, x: str, step: WindowAttention, grid: tuple[int, int], windows: int
 ) -> str:
-    """What window attention adds: zeros where shifted windows do not reach."""
+    """The result of window attention; zeros outside shifted windows."""
     w, shift = step.window, step.window // 2 if step.shifted else 0
     if shift:
         x = graph.slice(x, [shift, shift], [side - (w - shift) for side in grid], [2, 3])

@@ -1,8 +1,8 @@
-"""One ONNX graph for frames of many sizes, made of graphs for three.
+"""One ONNX graph for frames of many sizes, derived from graphs for three sizes.
 
-A job's graph for another size has the same nodes; what differs are whole numbers (where slices end, shapes)
-that grow in step with the frame. Three graphs suffice: one at a size, one that is a period wider,
-one that is a period higher. The numbers that differ become sums over the input's own shape.
+A job's graph for another size has the same nodes; only integers differ (ends of slices, shapes), and they are
+linear in the frame's size. Three graphs suffice: one at a size, one that is a period wider, one that is a
+period higher. The integers that differ become linear functions of the input's shape.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ type Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class SizeRange:
-    """Sizes of source frames, from `least` to `most` in both directions; `best` is what to be fastest at."""
+    """Sizes of source frames, from `least` to `most` in both directions; the engine is optimised for
+    `best`."""
 
     least: Size
     best: Size
@@ -36,7 +37,7 @@ class SizeRange:
 
     @classmethod
     def parse(cls, text: str) -> SizeRange:
-        """What `str` has made."""
+        """The inverse of `str`."""
         least, best, most = (tuple(map(int, each.split("x"))) for each in text.split())
         return cls(least=(least[0], least[1]), best=(best[0], best[1]), most=(most[0], most[1]))
 
@@ -51,7 +52,7 @@ class SizeRange:
         return plain and width % across == height % down == 0 and self.admits((width, height))
 
     def check(self, job: FrameJob) -> None:
-        """Raises EngineError where no graph of `job` serves them: odd sizes, `--to`, the wrong order."""
+        """Raise EngineError if no graph of `job` serves these sizes: odd sizes, `--to`, the wrong order."""
         across, down = _period(job)
         if job.resamples or any(plane.has_bars for plane in job.outputs):
             raise EngineError("an engine for many sizes enlarges by the network's scale, to no other size")
@@ -89,7 +90,7 @@ def emit_dynamic_onnx(job: FrameJob, sizes: SizeRange, types: GraphTypes) -> onn
         for place in range(len(nodes[0].input)):
             values = [_constant(model, node.input[place]) for model, node in zip(three, nodes, strict=True)]
             if any(each is None for each in values):
-                continue  # what another node has made
+                continue  # the result of another node
             if not all(np.array_equal(values[0], each) for each in values):
                 nodes[0].input[place] = counts.number(*values)
     used = {name for node in here.node for name in node.input}

@@ -1,7 +1,7 @@
 """A frame job as one ONNX graph: the arrays of the source's planes in, those of the target's out.
 
-The form that every runtime takes: integers only at the first and last Cast, edges padded and cropped in
-float, `Gelu` as one node, static shapes. The base path is made of slices, products and sums, never of
+All runtimes accept this form: integers only at the first and last Cast, edges padded and cropped in float,
+`Gelu` as one node, static shapes. The base path is made of slices, products and sums, never of
 convolutions: runtimes that compute convolutions in 16 bits leave what follows the last of them in fp32.
 
 TensorRT computes in the types that the graph says and has no 16-bit integers, hence `GraphTypes`.
@@ -34,19 +34,18 @@ GUARD_OUTPUT = "guard"
 
 @dataclass(frozen=True, kw_only=True)
 class GraphTypes:
-    """What a graph spells out for runtimes that take it by the letter."""
+    """Details of a graph for runtimes that compute exactly in its types."""
 
     half: bool = False
     """The body and the detail it makes are fp16; base path, last addition and rounding stay fp32."""
     bytes: bool = False
-    """Samples of two bytes are two uint8 along one more, last axis: low, high, as they lie in memory."""
+    """Samples of two bytes are two uint8 along an additional last axis: low, high, as in memory."""
     filters: bool = False
     """Resampling filters are convolutions in fp32: a few large operations instead of many small ones."""
     guard: bool = False
-    """A further output `guard`, fp32 [1]: finite unless the network computed NaN or infinity somewhere."""
+    """Adds an output `guard`, fp32 [1]: finite unless the network computed NaN or infinity."""
     windows: int = 0
-    """How many windows of attention are computed at once, for runtimes that keep all their scores in memory;
-    0: all."""
+    """Number of attention windows per batch, for runtimes that store all scores; 0 for all windows."""
 
 
 PLAIN = GraphTypes()
@@ -79,7 +78,8 @@ def graph_shapes(format: FrameFormat, types: GraphTypes = PLAIN) -> tuple[tuple[
 def emit_onnx(job: FrameJob, *, lanes: int = 16, types: GraphTypes = PLAIN) -> onnx.ModelProto:
     """The graph of `job`. Conditioned weights add an fp32 input `strength` of shape [1].
 
-    `lanes` is how many output channels the machine computes at once; it changes the graph, never its meaning.
+    `lanes` is the number of output channels that the machine computes at once; it changes the graph, not its
+    results.
     """
     conv_type = np.float16 if types.half else np.float32
     graph = OnnxGraph("frame_job", conv_type, filters_are_convolutions=types.filters)
@@ -107,7 +107,7 @@ def _sample_type(format: FrameFormat) -> int:
 
 
 def _guard(graph: OnnxGraph, packed: str) -> None:
-    """The sum of every fourth value both ways: a NaN before the tail's 5×5 taps cannot slip through."""
+    """The sum of every fourth value in both directions: it includes every NaN before the tail's 5×5 taps."""
     sampled = graph.slice(packed, [0, 0], [1 << 30] * 2, [2, 3], [4, 4])
     total = graph.node("ReduceSum", [graph.node("Abs", [graph.to_float(sampled)])], keepdims=0)
     graph.output(graph.reshape(total, [1]), GUARD_OUTPUT, TensorProto.FLOAT, [1])
@@ -143,7 +143,7 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
     arrays = zip(output_names(target), tensor_shapes(target), target.pixel_format.stored, strict=True)
     for name, shape, stored in arrays:
         grid = shape[1:3] if len(stored) > 1 else shape[2:]
-        # Padding, and alpha where the source has none, are full.
+        # Padding, and alpha if the source has none, have the peak value.
         parts = [
             planes[component] if component in planes else graph.constant(np.full((1, 1, *grid), peak))
             for component in stored
@@ -165,8 +165,8 @@ def _write_components(graph: OnnxGraph, job: FrameJob, planes: dict[int, str], t
 def _details(
     graph: OnnxGraph, job: FrameJob, padded: dict[int, str], types: GraphTypes, lanes: int
 ) -> tuple[str, list[str]]:
-    """What the network adds to every plane, [1, 1, h, w] at the target's size, "" where nothing; before them,
-    the last map of the network."""
+    """The network's last map, then its detail for every plane, [1, 1, h, w] at the target's size, "" for
+    none."""
     first, planes = _planes(graph, job, padded)
     x = graph.conv(planes, first, "first")
     region = Region(job.margin, job.margin, job.source.height, job.source.width, job.padded)
@@ -220,12 +220,13 @@ def _on_planes(conv: Conv, graph: OnnxGraph, job: FrameJob) -> Conv:
 
 
 def _half_unit(job: FrameJob) -> float:
-    """fp16 has few exponents: codes become -1 … 1, the weights grow as much. A power of two loses nothing."""
+    """The scale for fp16, whose range is small: codes become -1 … 1, and weights grow by the same power of
+    two, without a loss."""
     return 2.0 ** (job.source.pixel_format.depth - 1)
 
 
 def _planes(graph: OnnxGraph, job: FrameJob, padded: dict[int, str]) -> tuple[Conv, str]:
-    """conv_in, and what it sees: all components on the padded luma grid, and the strength if there is one."""
+    """conv_in and its input: all components on the padded luma grid, and the strength if there is one."""
     parts = [_upsample(graph, job, plane, padded[plane.component]) for plane in job.inputs]
     if graph.is_half:
         parts = [graph.scale(part, 1 / _half_unit(job)) for part in parts]
@@ -244,7 +245,7 @@ def _upsample(graph: OnnxGraph, job: FrameJob, plane: InputPlane, value: str) ->
 
 
 def _detail(graph: OnnxGraph, job: FrameJob, packed: str, plane: OutputPlane, detail: Detail) -> str:
-    """What the network adds to the plane, [1, 1, h, w] at the target's size."""
+    """The network's detail for the plane, [1, 1, h, w] at the target's size."""
     value = graph.channels(packed, *detail.channels)
     grid = job.padded
     if detail.down is not None:
@@ -257,8 +258,8 @@ def _detail(graph: OnnxGraph, job: FrameJob, packed: str, plane: OutputPlane, de
 
 
 def _finish(graph: OnnxGraph, job: FrameJob, plane: OutputPlane, value: str, base: _Base) -> str:
-    """Detail (`value`, "" where there is none) plus base, brought to the target's size, as code values."""
-    for term in plane.base:  # none where chroma is made from gray
+    """Detail (`value`, "" for none) plus base, resampled to the target's size, as code values."""
+    for term in plane.base:  # empty for chroma from gray
         part = base.enlarged(term, plane.size)
         value = graph.add(value, part) if value else part
     if not value:
@@ -287,7 +288,7 @@ def _resample(graph: OnnxGraph, value: str, table: Table, axis: int) -> str:
 
 
 class _Base:
-    """The base path of a graph; what several planes of the target share is computed once."""
+    """The base path of a graph; results that several planes of the target share are computed once."""
 
     def __init__(self, graph: OnnxGraph, job: FrameJob, padded: dict[int, str]) -> None:
         self._graph = graph
@@ -315,7 +316,7 @@ class _Base:
         return total
 
     def _source(self, mix: Mix) -> tuple[str, float]:
-        """The padded plane that is filtered, and the gain that is still to come."""
+        """The padded plane to filter, and the gain to apply afterwards."""
         if len(mix) == 1:
             return self._padded[mix[0][0]], mix[0][1]
         if mix not in self._mixed:

@@ -1,4 +1,4 @@
-"""A small writer of ONNX graphs: every method adds one operation and returns the name of its result."""
+"""Writes ONNX graphs: every method adds one operation and returns the name of its result."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from paragon_stream.framejob.conv import Conv
 
 OPSET = 20  # the first with Gelu
-_IR_VERSION = 10  # what readers of opset 20 know
+_IR_VERSION = 10  # all readers of opset 20 support it
 
 
 class OnnxGraph:
-    """Collects nodes; `model()` checks and returns the whole. All tensors are NCHW unless said otherwise."""
+    """Collects nodes; `model()` checks and returns the graph. All tensors are NCHW unless stated
+    otherwise."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class OnnxGraph:
         return name
 
     def output(self, value: str, name: str, dtype: int, shape: Sequence[int | str]) -> None:
-        """Give `value` out under `name`, cast to `dtype`."""
+        """Add the output `name`: `value`, cast to `dtype`."""
         self._nodes.append(helper.make_node("Cast", [value], [name], name=f"{name}/cast", to=dtype))
         self._outputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
 
@@ -58,7 +59,7 @@ class OnnxGraph:
         return self._constants[content].name
 
     def stored(self, name: str, values: ArrayLike, dtype: type[np.generic] | None = None) -> str:
-        """A tensor that a state dict calls `name`, in the convolutions' type unless said otherwise."""
+        """The tensor `name` of a state dict, by default in the convolutions' type."""
         dtype = dtype or self._conv_type
         if not (name and self.keeps_names):
             return self.constant(values, dtype)
@@ -81,7 +82,7 @@ class OnnxGraph:
 
     @property
     def conv_type(self) -> type[np.generic]:
-        """What convolutions compute in."""
+        """The type of convolutions."""
         return self._conv_type
 
     @property
@@ -94,7 +95,7 @@ class OnnxGraph:
         return self.node("Cast", [value], to=TensorProto.FLOAT16) if self.is_half else value
 
     def widened(self, value: str) -> str:
-        """What convolutions have made, as float."""
+        """A result of convolutions as float."""
         return self.to_float(value) if self.is_half else value
 
     def clipped(self, value: str, limit: float) -> str:
@@ -134,11 +135,11 @@ class OnnxGraph:
         return self.node("Pad", [value, self.constant(amounts, np.int64)], mode="edge")
 
     def pad_with(self, value: str, rows: tuple[int, int], columns: tuple[int, int], filling: float) -> str:
-        """Samples of the value `filling` around."""
+        """Pad with samples of the value `filling`."""
         return self._pad(value, rows, columns, self.constant(filling))
 
     def pad_zeros(self, value: str, rows: tuple[int, int], columns: tuple[int, int]) -> str:
-        """Zeros around features, which are of the convolutions' type."""
+        """Pad features, which have the convolutions' type, with zeros."""
         return self._pad(value, rows, columns, self.constant(0, self._conv_type))
 
     def _pad(self, value: str, rows: tuple[int, int], columns: tuple[int, int], filling: str) -> str:

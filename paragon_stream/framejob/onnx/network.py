@@ -1,8 +1,8 @@
-"""A network as upstream wrote it, unfolded, as an ONNX graph: RGB in, RGB out, zero padding everywhere.
+"""A network in upstream's form, unfolded, as an ONNX graph: RGB in, RGB out, zero padding everywhere.
 
-No frame job needs it. It is the form in which other programs run these networks (`export onnx`), the baseline
-of the benchmarks, and what the golden vectors are compared with. Tensors keep the names that they have in the
-state dict, so that the file can be read as a checkpoint again (`checkpoint.onnx_file`).
+Frame jobs do not use it. It is the form for other programs (`export onnx`), the baseline of the benchmarks,
+and is compared with the golden vectors. Tensors keep their names in the state dict, so that the file can be
+read as a checkpoint again (`checkpoint.onnx_file`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ INPUT, OUTPUT = "input", "output"
 PREVIOUS_INPUT, FEATURES_OUTPUT = "prev_feat", "feature_map"
 
 VIDEO_WEIGHT = 0.2
-"""Of the frame before in upstream's video mode."""
+"""Weight of the frame before in upstream's video mode."""
 
 _FP16_LIMIT = 65504.0
 _ONLY_IN_TRAINING = re.compile(r"\.(kernel_generator|cheap_dynamic)\.|\.tracked_kernel$")
@@ -46,12 +46,12 @@ def emit_network(
 ) -> onnx.ModelProto:
     """`input` fp32 [1, 3, H, W] and `output` fp32 [1, 3, scale·H, scale·W], both 0…1, unclamped.
 
-    `size` is (width, height); without it the graph takes every size. With `half` the network's body computes
-    in fp16; base path and last addition stay in fp32. With `video`, `prev_feat` fp32 [1, features, H, W],
-    what `feature_map` was for the frame before, is blended in with the weight VIDEO_WEIGHT.
+    `size` is (width, height); without it the graph accepts every size. With `half` the network's body
+    computes in fp16; base path and last addition stay in fp32. With `video`, `prev_feat` fp32 [1, features,
+    H, W], which is `feature_map` of the frame before, is blended in with the weight VIDEO_WEIGHT.
 
-    Raises UsageError for discriminators and networks that no graph can be made of, for a video mode that the
-    network does not have, and for generation 5's attention without a `size`.
+    Raises UsageError for discriminators and networks without a graph, for a video mode that the network does
+    not have, and for generation 5's attention without a `size`.
     """
     if not isinstance(weights.spec, ReleaseSpec):
         check_has_job(weights.spec)
@@ -104,7 +104,7 @@ class _Emitter:
         return model
 
     def state(self) -> State:
-        """How the state dict is found in the graph again."""
+        """Metadata with which `checkpoint.onnx_file` finds the state dict in the graph."""
         stored = set(self._graph.stored_names)
         left_out = {}
         for name, shape in self._spec.tensor_shapes().items():
@@ -279,7 +279,7 @@ class _Emitter:
         return self._graph.stored(name, self._tensors[name])
 
     def _conv(self, name: str, x: str, *, dilation: int = 1) -> str:
-        """A layer as it is stored; matrices become 1×1 convolutions, depthwise ones have one input each."""
+        """A stored layer; matrices become 1×1 convolutions, depthwise ones have one input each."""
         graph = self._graph
         weight = self._tensors[f"{name}.weight"]
         if weight.ndim == 2:

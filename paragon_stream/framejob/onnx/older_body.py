@@ -28,7 +28,7 @@ SLOPE = 0.1
 
 
 class Part(dict[str, NDArray[np.float32]]):
-    """The tensors of a state dict whose names begin with `prefix`, which is left out of their names here."""
+    """The tensors of a state dict whose names begin with `prefix`, under their names without it."""
 
     def __init__(self, tensors: Tensors, prefix: str) -> None:
         super().__init__(
@@ -40,9 +40,9 @@ class Part(dict[str, NDArray[np.float32]]):
 class OlderBody:
     """Writes one older network into a graph. Maps are [1, features, rows, columns].
 
-    In a frame job the picture is a `region` of the padded grid, and windows of attention lie inside it. Else
-    the picture is the whole map, of the size that `filling` says, and windows are filled up and wrap around
-    as upstream's do.
+    In a frame job the picture is a `region` of the padded grid, and attention windows are inside it.
+    Otherwise the picture is the whole map, whose size is in `filling`, and windows are padded and wrap around
+    as in upstream.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class OlderBody:
         return self.gain_from(self._graph.conv(planes, analyse, "analyse"))
 
     def gain_from(self, analyzed: str) -> str:
-        """The same from what the first layer gives."""
+        """The same from the result of the first layer."""
         part = self._part("content_processor.content_analyzer.")
         y = self._leaky(analyzed)
         y = self._leaky(self._conv(self._leaky(self._conv(y, part, "2")), part, "4"))
@@ -162,7 +162,7 @@ class OlderBody:
         return self._picture_norm(x) if behind else x
 
     def _mixed(self, y: str, part: Part) -> str:
-        """Through the depthwise kernel of evaluation."""
+        """Apply the depthwise kernel of evaluation."""
         spec = self._spec
         assert isinstance(spec, FeatureSpec)
         weight, bias = depthwise_kernel(part, spec)
@@ -206,7 +206,7 @@ class OlderBody:
         return graph.add(x, graph.node("Mul", [seen, gamma]))
 
     def _window_attention(self, x: str, part: Part, *, shifted: bool) -> str:
-        """v6 to v8: what attention makes of `x`, without a skip."""
+        """v6 to v8: the result of attention on `x`, without a skip."""
         spec, graph, w = self._spec, self._graph, self._spec.window
         shift = w // 2 if shifted else 0
         if self._region is not None:
@@ -242,7 +242,7 @@ class OlderBody:
         return self._conv(squares.map(seen, HEADS, each), part, "attn.proj")
 
     def _attended_whole(self, x: str, part: Part, size: tuple[int, int]) -> str:
-        """v6 over a map that fits into one window: all pixels among themselves."""
+        """v6 over a map that fits into one window: attention among all pixels."""
         spec, graph = self._spec, self._graph
         assert isinstance(spec, DualSpec)
         h, each, pixels = spec.hidden, spec.hidden // HEADS, size[0] * size[1]

@@ -1,4 +1,4 @@
-"""Generation 5's attention as ONNX nodes: within overlapping windows that are blended, or over the whole map.
+"""Generation 5's attention as ONNX nodes: within overlapping, blended windows, or over the whole map.
 
 Windows are gathered into one map without overlaps, attended in, and gathered back with their weights, along
 rows and columns. Formulas: `models.overlap_attention`. Only for maps of known size.
@@ -16,18 +16,18 @@ from paragon_stream.framejob.onnx.windows import attend_in_parts
 
 LOCAL_WINDOW = 32
 WHOLE_PIXELS = 16384
-"""The efficient kind attends over whole maps of so many pixels."""
+"""Largest map, pixels, over which the efficient kind attends as a whole."""
 CHUNK = 64
 
 _LOST = -1e4
-"""Added to the score of a pixel that is not there; fp16 holds it."""
+"""Added to the score of a pixel outside the map; fp16 can represent it."""
 
 
 class Spans(NamedTuple):
     """Windows along one axis, each of `length` places."""
 
     places: NDArray[np.int32]
-    """Where each place of each window is on the axis, window by window."""
+    """The position on the axis of each place of each window, window by window."""
     sizes: NDArray[np.int64]
     """How many places of each window are on the axis."""
     length: int
@@ -42,7 +42,7 @@ class Spans(NamedTuple):
 
 
 def spans(side: int, window: int) -> Spans:
-    """As upstream lays them; they are too few for some sides (defect D13)."""
+    """Upstream's layout; it has too few windows for some sides (defect D13)."""
     length = min(window, side)
     overlap = min(8, length // 4, side // 4)
     step = length - overlap
@@ -84,7 +84,7 @@ def _layers(
 
 
 class OverlapAttention:
-    """What attention adds to a map `x` of `grid`, before γ: queries, keys and values come as maps."""
+    """The result of attention on a map `x` of `grid`, before γ; queries, keys and values are maps."""
 
     def __init__(self, graph: OnnxGraph, grid: tuple[int, int], kind: str, windows: int) -> None:
         self._graph = graph
@@ -93,7 +93,7 @@ class OverlapAttention:
         window = LOCAL_WINDOW if kind == "local" else CHUNK
         self._rows, self._columns = (_whole(side) if small else spans(side, window) for side in grid)
         self.keeps_features = kind == "efficient" and not small
-        """Whether windows hold the features too, not only what attention makes of them."""
+        """Whether windows contain the features too, not only the result of attention."""
 
     def covered(self) -> NDArray[np.float32]:
         """[rows, columns]: 1 where a window is."""
@@ -118,7 +118,7 @@ class OverlapAttention:
         return self._back(self._back(packed, down, 2), across, 3)
 
     def _attended(self, tokens: list[str], pixels: NDArray[np.int64]) -> str:
-        """In windows that reach beyond the map, what is not there gets no weight."""
+        """In windows that extend beyond the map, pixels outside get no weight."""
         graph, down, across = self._graph, self._rows, self._columns
         if (pixels == down.length * across.length).all():
             return attend_in_parts(graph, tokens, len(pixels), self._windows)

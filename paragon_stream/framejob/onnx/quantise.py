@@ -1,8 +1,8 @@
-"""INT8 by the letter: what convolutions read goes through QuantizeLinear and DequantizeLinear.
+"""INT8 in ONNX graphs: inputs of convolutions go through QuantizeLinear and DequantizeLinear.
 
-A convolution is known by its number among those of the network, so that what was found with the graph of one
-size or precision holds for another. Weights are symmetric with a step per output channel; activations have
-one step and zero per tensor. Results stay wide: rounding them too would double the noise.
+A convolution is identified by its number among those of the network, so a calibration with the graph of one
+size or precision is valid for another. Weights are symmetric with a step per output channel; activations have
+one step and zero point per tensor. Results stay in floating point: rounding them too would double the noise.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MOST = 255
 """Of an activation, which begins at 0."""
 
 _STRIDE = 2
-"""Every so many rows and columns of a map are looked at for calibration."""
+"""Distance between the rows, and columns, of a map that calibration samples."""
 
 _FIXED = re.compile(r"sharp|blur|resample|magic|filter|sharpen|lift")
-"""Filters of the base path stay as they are."""
+"""Filters of the base path are not quantised."""
 
 
 type Range = tuple[float, float]
-"""The smallest and the largest value that is kept apart; 0 is between them."""
+"""The range that is not clipped; it includes 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The range of every convolution's input, and which of them are INT8."""
+    """The range of every convolution's input, and the convolutions that are INT8."""
 
     ranges: tuple[Range, ...]
     chosen: frozenset[int]

@@ -1,4 +1,4 @@
-"""Attention within windows as ONNX nodes: maps cut into squares and put together, of known size or not."""
+"""Window attention as ONNX nodes: maps of known or unknown size are split into squares and joined again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from paragon_stream.framejob.onnx.graph import OnnxGraph
 
 ATTENTION = "attention"
-"""Label of the products and the softmax of attention, which some runtimes do as one operation."""
+"""Label of the products and the softmax of attention, which some runtimes fuse to one operation."""
 
 type Grid = tuple[int, int] | None
-"""Rows and columns of a map; None where only the running graph shows them."""
+"""Rows and columns of a map; None if they are known only at run time."""
 
 END = 1 << 30
 """Beyond the end of every axis."""

@@ -1,1 +1,1 @@
-"""Frame jobs as WGSL, which WebGPU runs on the GPUs of every brand."""
+"""Frame jobs as WGSL, for WebGPU on the GPUs of every brand."""

@@ -54,7 +54,7 @@ def layouts(format: FrameFormat, *, padded: bool) -> tuple[PlaneLayout, ...]:
 
 
 def unit_text(job: FrameJob) -> str:
-    """What cells are divided by, so that detail of every depth fits halves."""
+    """Divisor of cells, so that detail of every depth fits 16-bit floats."""
     return f"const UNIT: f32 = {2.0 ** (job.target.pixel_format.depth - 8)};\n"
 
 

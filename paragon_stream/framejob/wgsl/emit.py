@@ -1,4 +1,4 @@
-"""A frame job as WebGPU dispatches: the texts, the grids, the weights in the texts' order.
+"""A frame job as WebGPU dispatches: WGSL programs, grids, and weights in the programs' order.
 
 The network's passes (steps.py) make cells of detail; then every array of the target is written by a dispatch
 that adds the base path, rounds and packs. Nothing here needs a GPU, or wgpu.
@@ -33,9 +33,9 @@ _STRENGTH = Buffer(kind=BufferKind.STRENGTH)
 def emit_wgsl(job: FrameJob, *, half: bool = False, single: bool = False) -> WgslProgram:
     """The program of `job`.
 
-    `half` computes the network in 16 bits, which the GPU must have; `single` stores features and detail in
-    32 bits instead of 16. Base path, last addition and rounding are fp32. Raises EngineError for jobs that no
-    text computes.
+    `half` computes the network in 16 bits, which the GPU must support; `single` stores features and detail in
+    32 bits instead of 16. Base path, last addition and rounding are fp32. Raises EngineError for unsupported
+    jobs.
     """
     check_wgsl(job)
     tail = job.tail(_LANES)
@@ -82,13 +82,13 @@ def refusal(job: FrameJob) -> str:
 
 
 def check_wgsl(job: FrameJob) -> None:
-    """EngineError for what no text computes."""
+    """Raise EngineError for jobs that the WGSL programs do not support."""
     spec = job.spec
     if not isinstance(spec, ReleaseSpec) or spec.features != _FEATURES.get(spec.variant):
         able = " and ".join(f"{each} networks of {count} features" for each, count in _FEATURES.items())
         raise EngineError(f"the engine webgpu computes {able}, not {spec}")
     if job.current:
-        raise EngineError("the engine webgpu has no text for --temporal; take engine native or openvino")
+        raise EngineError("the engine webgpu does not support --temporal; take engine native or openvino")
 
 
 def _network(job: FrameJob, step: Step, index: int, source: Source, *, half: bool, single: bool) -> Dispatch:

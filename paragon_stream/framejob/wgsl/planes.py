@@ -1,6 +1,7 @@
 """The WGSL between bytes and samples: reading components of the source, writing arrays of the target.
 
-Storage buffers are arrays of 32-bit words, so samples are taken out of words, and one thread makes one word.
+Storage buffers are arrays of 32-bit words, so samples are extracted from words, and one thread writes one
+word.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from paragon_stream.framejob.taps import FilterBank
 from paragon_stream.framejob.wgsl.weights import base_table
 
 WORDS = (32, 8)
-"""Threads of a workgroup that writes an array, across and down; each makes one word of a row."""
+"""Threads of a workgroup that writes an array, (columns, rows); each writes one word of a row."""
 
 
 def source_text(job: FrameJob) -> str:

@@ -1,4 +1,4 @@
-"""What FFmpeg's libraries can do on this very machine, found out by trying."""
+"""Tests which codecs FFmpeg can encode and decode on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENCODERS = {
     "vp9": "libvpx-vp9",
     "av1": "libsvtav1",
 }
-"""What makes a picture of each codec that GPUs decode."""
+"""Codec → the encoder that makes a test picture of it."""
 
 GPU_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 
 def encodes(name: str) -> bool:
-    """Whether the video encoder called `name` is there and opens: those on a GPU do with their GPU only."""
+    """Whether FFmpeg has the video encoder called `name` and can open it; GPU encoders need their GPU."""
     try:
         context = av.CodecContext.create(name, "w")
         assert isinstance(context, VideoCodecContext)
@@ -45,7 +45,7 @@ def encodes(name: str) -> bool:
 
 
 def decodes_on_gpu(number: int) -> list[str]:
-    """The codecs that a GPU decodes, tried with a picture of each; those of `nvdec.CODECS`."""
+    """The codecs of `nvdec.CODECS` that the GPU `number` decodes, tested with one picture of each."""
     try:
         decoder_on_gpu("h264", Gpu(number=number))
     except (av.error.FFmpegError, ValueError, OSError):

@@ -1,8 +1,8 @@
-"""Frames of another size, shape or layout made like the first one: the quick way through a change.
+"""Converts frames of another size, shape or layout to the format of the first frame.
 
-Changes that last are followed (see `changes`). Stray frames, and formats beyond the number that is followed,
-are scaled before the network, by swscale, so that slots, session and encoder stay as they are. What is kept
-is what a viewer sees: the picture's shape (in black bars where it differs) and its colours.
+Changes that last are followed (see `format_changes`). Stray frames, and formats beyond the number that is
+followed, are scaled by swscale before the network, so slots, session and encoder do not change. The
+conversion keeps the aspect ratio (with black bars where it differs) and the colours.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from paragon_stream.frame import ColorRange, Family, FrameFormat
 from paragon_stream.media.ffmpeg.planes import plane_array
 
 ONE_THREAD = 1
-"""For swscale: its threads write past the end of a row into the next slice, which another thread may have
-finished already. Seen with semi-planar 10-bit formats: eight wrong chroma samples, in some runs only."""
+"""Threads of swscale. With more, a thread writes past the end of a row into the next slice, which another
+thread may have finished: with semi-planar 10-bit formats, some runs had eight wrong chroma samples."""
 
 _RANGES = {ColorRange.LIMITED: AvColorRange.MPEG, ColorRange.FULL: AvColorRange.JPEG}
 
 _SAME_SHAPE = Fraction(1, 50)
-"""Shapes that differ by less are filled: cropping and rounding make such differences."""
+"""Aspect ratios that differ by less get no bars: cropping and rounding cause such differences."""
 
 
 def conformed(frame: av.VideoFrame, source: FrameFormat, wanted: FrameFormat) -> av.VideoFrame:
-    """`frame`, of `source`'s colours and shape of samples, as one of `wanted`. Raises what PyAV raises."""
+    """`frame`, which has the colours and sample aspect ratio of `source`, converted to `wanted`. Raises
+    PyAV's errors."""
     width, height = wanted.width, wanted.height
     shape = Fraction(frame.width, frame.height) * source.sample_aspect_ratio
     relative = shape / (Fraction(width, height) * wanted.sample_aspect_ratio)
@@ -54,7 +55,7 @@ def conformed(frame: av.VideoFrame, source: FrameFormat, wanted: FrameFormat) ->
 def _scaled(
     frame: av.VideoFrame, source: FrameFormat, width: int, height: int, wanted: FrameFormat
 ) -> av.VideoFrame:
-    """Lanczos; with matrix and range changed where swscale supports them."""
+    """`frame` scaled by Lanczos; matrix and range are converted where swscale supports them."""
     known = set(map(int, Colorspace))
     now, then = int(source.color.matrix), int(wanted.color.matrix)
     change = wanted.pixel_format.family is Family.YUV and now != then and {now, then} <= known
@@ -74,7 +75,7 @@ def _scaled(
 
 
 def _black(format: FrameFormat, index: int) -> Any:
-    """The codes of black and opaque in array `index`: one, or one per interleaved component."""
+    """The code values of opaque black in array `index`: one, or one per interleaved component."""
     pixels = format.pixel_format
     luma = 0 if format.color.range is ColorRange.FULL else 16 << (pixels.depth - 8)
     chroma = 1 << (pixels.depth - 1) if pixels.family is Family.YUV else luma

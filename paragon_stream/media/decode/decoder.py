@@ -1,4 +1,4 @@
-"""The decoded frames of one video stream, through damage to the very end."""
+"""Decodes one video stream and continues after damaged packets."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 
 MAX_THREADS = 8
-"""Decoding threads by default: each holds a frame, and the network is what takes the time."""
+"""Default number of decoding threads. Each holds a frame, and decoding takes much less time than the
+network."""
 
 _MAX_READ_FAILURES = 16
-"""Failed reads in a row after which the rest of a file is given up."""
+"""Consecutive failed reads after which reading the file ends."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,13 @@ logger = logging.getLogger(__name__)
 class Decoder:
     """Iterates over `av.VideoFrame`s in presentation order.
 
-    What does not decode is counted and skipped. Frames may be flagged corrupt: parts of them were guessed.
-    With `quantisers`, `reading` says how hard each frame was quantised; H.264 then decodes in one thread
-    (see `threads`). Not thread-safe. Raises InputError on opening, or when the device fails under the file.
+    Packets that do not decode are counted and skipped. Frames flagged as corrupt are partly concealed. With
+    `quantisers`, `reading` returns the quantiser of each frame; H.264 then decodes in one thread (see
+    `threads`). Not thread-safe. Raises InputError on opening, or if reading fails.
 
-    With `gpu` frames are decoded there, and semi-planar. At the first packet that it does not decode, and
-    at the first sign of damage, the CPU takes over from the last key frame, with planar frames: none is lost
-    and none comes twice (unless there was no key frame in `_Tail`'s many packets).
+    With `gpu`, that GPU decodes to semi-planar frames. At the first packet that it does not decode, and at
+    the first sign of damage, the CPU continues from the last key frame, with planar frames. No frame is lost
+    or delivered twice (unless there is no key frame among the packets that `_Tail` keeps).
     """
 
     def __init__(
@@ -62,13 +63,13 @@ class Decoder:
         self._path, self._index, self._probing = path, index, probing
         self._threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
         self._gpu: Gpu | None = None
-        """What decodes now; None is the CPU."""
+        """The GPU that decodes now; None for the CPU."""
         self._again: InputContainer | None = None
-        """The file a second time, whose decoder took over from the GPU's."""
+        """The file, opened a second time for the CPU decoder that replaced the GPU's."""
         self.left_gpu: LeftGpu | None = None
         """Set once the CPU decodes instead of the GPU."""
         self._seen_already: set[object] = set()
-        """Serial numbers of packets whose frames the GPU delivered, and the CPU may give again."""
+        """Serial numbers of packets whose frames the GPU delivered; the CPU decodes them again."""
         self._frames = 0
         self._container, self._stream, self._context = self._opened(gpu)
         self._watch = ReadingWatch(path, probing)
@@ -83,18 +84,18 @@ class Decoder:
         self._tail = _Tail(reorder=self._threads + 32)
         self._aspects = AspectLog(frame_threads=self._frame_threads)
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
-        """What was read, but not decoded, in search of the beginning."""
+        """Packets that were read during seeking and are not decoded yet."""
         self._failures: list[int] = []
-        """Serial numbers of the packets that were sent last when an error came back."""
+        """For each decoding error, the serial number of the packet that was sent last."""
         self._corrupt_packets = self._corrupt_frames = self._broken_places = 0
         self.first_pts: int | None = None
-        """The earliest stamp of the packets sent before the first frame came out."""
+        """The earliest timestamp of the packets sent before the first frame was decoded."""
         self.gave_up: str | None = None
-        """Why the rest of the file could not be read, if it could not."""
+        """Why the rest of the file could not be read; "" if all of it was read."""
         self._delivered_any = False
 
     def _opened(self, gpu: Gpu | None) -> tuple[InputContainer, av.VideoStream, Any]:
-        """The file, its video stream and what decodes it: `gpu`, or else the CPU."""
+        """The file, its video stream and the decoder: on `gpu` if that works, else on the CPU."""
         if gpu is not None:
             try:
                 opened = open_on_gpu(self._path, self._index, gpu, self._probing)
@@ -108,7 +109,7 @@ class Decoder:
         return container, stream, decoding_context(stream)
 
     def _use_threads(self) -> None:
-        """As many as there shall be, in a context of the CPU that is not open yet."""
+        """Set the number and kind of threads of a CPU decoder that is not open yet."""
         alone = self._meter is not None and self._meter.wants_whole_frames
         shared = threading_for(self._context.codec.canonical_name, self._threads, one_at_a_time=alone)
         self._frame_threads = shared is Threading.FRAMES
@@ -117,12 +118,12 @@ class Decoder:
 
     @property
     def name(self) -> str:
-        """What decodes now, FFmpeg's decoder and where it runs: "h264 on cuda:0"."""
+        """FFmpeg's decoder in use and the device that it runs on: "h264 on cuda:0"."""
         return f"{self._context.codec.name} on {self._gpu or 'the CPU'}"
 
     @property
     def damage(self) -> Damage:
-        """What was wrong so far."""
+        """Damage found so far."""
         return Damage(
             undecodable_packets=len(self._failures),
             corrupt_packets=self._corrupt_packets,
@@ -131,26 +132,27 @@ class Decoder:
         )
 
     def reading(self, frame: av.VideoFrame) -> Reading | None:
-        """How hard `frame`, delivered by this decoder, was quantised; None if that is not known. Ask once."""
+        """The quantiser of `frame`, which this decoder delivered; None if unknown. Call it once per frame."""
         return None if self._meter is None else self._meter.of(frame.opaque, frame)
 
     def aspect(self, frame: av.VideoFrame) -> Fraction | None:
-        """The shape of the samples of `frame`, delivered by this decoder; None where nothing says it."""
+        """The sample aspect ratio of `frame`, which this decoder delivered; None if unspecified."""
         return self._aspects.of(packet_serial(frame))
 
     def close(self) -> None:
-        # Threads still at work end here, without the GIL. PyAV frees a decoder with the GIL held and waits
-        # for threads that need it to drop their frames' `opaque`: a deadlock when a reader stopped early.
+        # Running decoder threads end here, while the GIL is free. PyAV frees a decoder with the GIL held and
+        # waits for threads that need the GIL to release the `opaque` of their frames: a deadlock if a reader
+        # stops early.
         self._context.flush_buffers()
         self._container.close()
         if self._again is not None:
             self._again.close()
 
     def skip_to(self, position: Fraction) -> bool:
-        """Go on behind the last key frame shown before `position` (seconds of the source's timestamps).
+        """Seek to the last key frame shown before `position` (seconds of the source's timestamps).
 
-        Called before the first frame. False if the way there cannot be trusted: stamps are missing or jump
-        back, so that positions are only known by decoding everything; this decoder is then of no use.
+        Call it before the first frame. Returns False if the seek is unreliable because timestamps are missing
+        or jump back; positions are then known only by decoding everything, and this decoder must not be used.
         """
         unit = Fraction(self._stream.time_base.numerator, self._stream.time_base.denominator)
         if has_index(self._container):
@@ -210,7 +212,8 @@ class Decoder:
                     return
 
     def look_for_breaks(self) -> None:
-        """Count the broken places of the file as far as it was read: after the last frame that is wanted."""
+        """Count the breaks of the file's structure up to the last packet read. Call it after the last
+        frame."""
         first, last = self._watch.first_position, self._watch.last_position
         if first is not None and last:
             self._broken_places = count_breaks(self._path, self._container.format.name, first, last)
@@ -227,7 +230,7 @@ class Decoder:
         return self._with_aspects(frames)
 
     def _with_aspects(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
-        """`frames`, which were decoded just now; notes the shape of their samples."""
+        """`frames`, which were just decoded, unchanged; notes their sample aspect ratios."""
         aspect = self._context.sample_aspect_ratio
         known = Fraction(aspect.numerator, aspect.denominator) if aspect else None
         self._aspects.decoded(map(packet_serial, frames), known)
@@ -251,7 +254,8 @@ class Decoder:
         return frames if packet is not None else frames + self._decode(None)
 
     def _owed_by_gpu(self) -> list[av.VideoFrame]:
-        """Let the CPU decode from the last key frame on; what it gives at once."""
+        """Switch to the CPU, decode again from the last key frame, and return the frames that the GPU did not
+        deliver."""
         self._gpu = None
         self._again = open_source(self._path, self._probing, stored_times=True)
         self._context = decoding_context(video_stream(self._again, self._index))
@@ -276,13 +280,13 @@ class Decoder:
             yield frame
 
     def _rescued(self, missing: set[object]) -> list[av.VideoFrame]:
-        """Frames of the packets `missing`: in flight behind an error that ended the flush of the decoder.
+        """Frames of the packets `missing`, which were still in the decoder when an error ended its flush.
 
-        With frame threads the errors of the last packets surface during the flush; PyAV stops there, and the
-        frames of other threads and of the reordering buffer are lost. They are decoded again, by one thread;
-        those behind the last frame that was delivered are returned.
+        With frame threads, errors of the last packets are reported during the flush; PyAV stops there, and
+        the frames of other threads and of the reordering buffer are lost. One thread decodes them again, and
+        those after the last delivered frame are returned.
         """
-        # The tail's failures are seen again, one by one; the threads reported them with a delay.
+        # Each failure of these packets is reported again now; the threads reported them with a delay.
         start = self._tail.first and self._tail.first + self._threads - 1
         self._failures = [serial for serial in self._failures if serial < start]
         found: deque[av.VideoFrame] = deque(maxlen=self._tail.reorder)
@@ -301,12 +305,12 @@ class Decoder:
                     else:
                         found.clear()
         if found:
-            logger.debug("%d frames behind an error at the end of %s rescued", len(found), self._path)
+            logger.debug("%d frames after an error at the end of %s recovered", len(found), self._path)
         return list(found)
 
 
 def _not_for_gpu(frame: av.VideoFrame) -> str:
-    """Why the CPU shall decode `frame` instead; "" where it need not."""
+    """Why the CPU must decode `frame` instead; "" if the GPU's frame is usable."""
     return (
         "a frame is damaged"
         if frame.is_corrupt
@@ -317,11 +321,11 @@ def _not_for_gpu(frame: av.VideoFrame) -> str:
 
 
 class _Tail:
-    """The last packets, from a key frame on, and which of them gave a frame.
+    """The last packets, starting with a key frame, and which of them produced a frame.
 
-    Kept so that the end of a damaged stream can be decoded again: `reorder` packets or more (or the whole
-    stream), at most a group of pictures more than that, and nothing where groups are huge. Packets are told
-    apart by a serial number, which FFmpeg carries through decoder and reordering as their `opaque`.
+    They are kept so that the end of a damaged stream can be decoded again: at least `reorder` packets (or the
+    whole stream), at most a group of pictures more, and none if groups are very long. A serial number
+    identifies each packet; FFmpeg carries it through decoder and reordering as `opaque`.
     """
 
     _MAX_PACKETS = 1000
@@ -368,9 +372,9 @@ class _Tail:
         self._delivered.append(frame.opaque)
 
     def with_frames(self) -> set[object]:
-        """Serial numbers of packets that gave a frame."""
+        """Serial numbers of packets that produced a frame."""
         return set(self._delivered)
 
     def missing(self) -> set[object]:
-        """Serial numbers of packets that gave no frame."""
+        """Serial numbers of packets that produced no frame."""
         return {packet.opaque for packet in self.packets} - self.with_frames()

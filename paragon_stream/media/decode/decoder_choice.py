@@ -1,7 +1,7 @@
-"""Which device decodes a video: the CPU, or an NVIDIA GPU (NVDEC) that was compared with it.
+"""Which device decodes a video: the CPU, or an NVIDIA GPU (NVDEC) whose first frames equal the CPU's.
 
-Only codecs whose standards define every sample are decoded on a GPU, so the result does not depend on the
-choice. Still, a GPU is used only after its first frames of the stream were equal to the CPU's.
+A GPU decodes only codecs whose standards define every sample, so the result does not depend on the choice. In
+addition, the first frames of the stream are decoded by both and compared.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from paragon_stream.media.facts.info import Gpu, MediaInfo
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_interleaved
 
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
-"""By FFmpeg's names. MPEG-2 and MPEG-4 leave rounding to the decoder, and cost a CPU next to nothing."""
+"""By FFmpeg's names. MPEG-2 and MPEG-4 leave rounding to the decoder, and take a CPU very little time."""
 
 _COMPARED = 4
-"""Frames: the first is coded by itself, the others mostly with the help of others."""
+"""Frames that are compared: an intra frame first, then mostly predicted ones."""
 
 logger = logging.getLogger(__name__)
 
 
 class HwAccel(StrEnum):
-    """What a user may ask for; the names are FFmpeg's."""
+    """The values of `--hwaccel`; the names are FFmpeg's."""
 
     AUTO = "auto"
     """CUDA where the engine runs on an NVIDIA GPU."""
@@ -48,7 +48,7 @@ def parse_hwaccel(name: str) -> HwAccel:
 
 
 def with_decoder(info: MediaInfo, wanted: HwAccel, gpu: int | None) -> tuple[MediaInfo, list[str]]:
-    """`info` with what shall decode its video, and a sentence if that is not what was `wanted`.
+    """`info` with the decoder of its video chosen, and a sentence if that is not the `wanted` one.
 
     `gpu` is the number of the engine's GPU, if it has one. Raises InputError where the file cannot be read.
     """
@@ -66,16 +66,16 @@ def with_decoder(info: MediaInfo, wanted: HwAccel, gpu: int | None) -> tuple[Med
 
 
 def decoded_on_gpu(info: MediaInfo, gpu: Gpu) -> tuple[MediaInfo, str]:
-    """`info` with `gpu` as the decoder of its video, whose frames then are semi-planar; or `info` as it is,
-    and why. Raises InputError where the file cannot be read."""
+    """`info` with `gpu` as the decoder of its video, whose frames are then semi-planar; or `info` unchanged,
+    and the reason. Raises InputError if the file cannot be read."""
     video = info.video
     wanted = SEMI_PLANAR.get(video.decoded)
     if video.codec not in CODECS:
-        return info, f"{video.codec} is decoded on the CPU always"
+        return info, f"{video.codec} is always decoded on the CPU"
     if wanted is None:
-        return info, f"{video.decoded} is decoded on the CPU always"
+        return info, f"{video.decoded} is always decoded on the CPU"
     if video.interlaced or (video.fields is not None and not video.fields.only_flagged):
-        return info, "interlaced video is decoded on the CPU always"
+        return info, "interlaced video is always decoded on the CPU"
     assert video.appearance is not None
     format = replace(video.format, pixel_format=pixel_format(wanted))
     appearance = replace(video.appearance, pixel_format=wanted)
@@ -85,7 +85,7 @@ def decoded_on_gpu(info: MediaInfo, gpu: Gpu) -> tuple[MediaInfo, str]:
 
 
 def _difference(info: MediaInfo) -> str:
-    """What is wrong with the GPU's first frames; "" if they are the CPU's."""
+    """How the GPU's first frames differ from the CPU's; "" if they are equal."""
     video, pictures = info.video, []
     shapes = video.format.pixel_format.plane_shapes
     for gpu in (replace(video.gpu, resident=False) if video.gpu else None, None):

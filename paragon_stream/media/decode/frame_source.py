@@ -1,4 +1,4 @@
-"""Where a reader's decoded frames come from: the contract that a file's decoder and a live feed keep."""
+"""The contract of a source of decoded frames: a file's decoder or a live feed."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from paragon_stream.media.quantisers.meter import Reading
 
 @dataclass(frozen=True, kw_only=True)
 class LeftGpu:
-    """Why the GPU decodes no more, and behind how many frames of its own."""
+    """Why the GPU stopped decoding, and after how many frames."""
 
     reason: str
     frames: int
 
 
 class FrameSource(Protocol):
-    """Iterates over decoded frames in presentation order; what it says of them holds for the latest."""
+    """Iterates over decoded frames in presentation order. All properties describe the state at the latest
+    frame."""
 
     left_gpu: LeftGpu | None
     """Set once the CPU decodes instead of the GPU."""
     first_pts: int | None
-    """The earliest stamp of the packets sent before the first frame came out."""
+    """The earliest timestamp of the packets sent before the first frame was decoded."""
     gave_up: str | None
-    """Why the rest could not be read, if it could not."""
+    """Why the rest could not be read; "" if all of it was read."""
 
     @property
     def name(self) -> str:
-        """What decodes, and where it runs."""
+        """The decoder and the device that it runs on."""
         ...
 
     @property
     def damage(self) -> Damage:
-        """What was wrong so far."""
+        """Damage found so far."""
         ...
 
     def __iter__(self) -> Iterator[av.VideoFrame]: ...
 
     def reading(self, frame: av.VideoFrame) -> Reading | None:
-        """How hard `frame` was quantised; None if that is not known. Ask once."""
+        """The quantiser of `frame`; None if unknown. Call it once per frame."""
         ...
 
     def aspect(self, frame: av.VideoFrame) -> Fraction | None:
-        """The shape of the samples of `frame`; None where nothing says it."""
+        """The sample aspect ratio of `frame`; None if unspecified."""
         ...
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Decoding on an NVIDIA GPU (NVDEC), through FFmpeg: how it is opened and where its frames lie."""
+"""Decoding on an NVIDIA GPU (NVDEC) through FFmpeg: opening a decoder, and the memory of its frames."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from paragon_stream.media.facts.source import open_demuxer, open_source, video_s
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_interleaved
 
 SEMI_PLANAR = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
-"""What the CPU's decoder gives, and the GPU's."""
+"""The CPU decoder's pixel format → the GPU's."""
 
 _OWN_DECODERS = {"av1": "av1"}
-"""FFmpeg prefers decoders for these that know no GPU."""
+"""Codecs whose default decoder in FFmpeg has no GPU support → the decoder that has."""
 
 logger = logging.getLogger(__name__)
 
 
 def decoder_on_gpu(codec: str, gpu: Gpu) -> Any:
-    """A context that decodes `codec` there. Raises what PyAV raises."""
+    """A context that decodes `codec` on `gpu`. Raises PyAV's errors."""
     context: Any = av.VideoCodecContext.create(codec, "r", _accelerator(gpu))
-    # PyAV has set it to "cuda", which FFmpeg's AV1 takes for a sign that the GPU is set up already.
+    # PyAV has set it to "cuda"; FFmpeg's AV1 decoder then assumes that the GPU is already initialised.
     context.pix_fmt = "yuv420p"
     return context
 
 
 def _accelerator(gpu: Gpu) -> HWAccel:
-    """FFmpeg's options: nothing falls back to the CPU in secret.
-
-    It works in the primary context, as all of this package, so that frames can be handed over where they are.
+    """FFmpeg's options: no silent fallback to the CPU, and the primary context, which the whole package uses,
+    so that frames need no copy.
     """
     return HWAccel(
         "cuda",
@@ -65,7 +64,7 @@ def open_on_gpu(
             context: Any = decoder_on_gpu(own, gpu)
             context.extradata = theirs.extradata
             context.width, context.height = theirs.width, theirs.height
-        else:  # with all that the container says of it
+        else:  # with the parameters from the container
             container.close()
             container = open_demuxer(path, probing, _accelerator(gpu), stored_times=True)
             stream = video_stream(container, index)
@@ -85,7 +84,7 @@ def is_on_gpu(frame: av.VideoFrame) -> bool:
 
 
 def on_host(frame: av.VideoFrame) -> av.VideoFrame:
-    """A frame of the GPU, copied to the host. Raises what PyAV raises."""
+    """`frame`, copied from the GPU to the host. Raises PyAV's errors."""
     assert frame.sw_format is not None
     return frame.reformat(format=frame.sw_format.name, threads=1)
 
@@ -101,7 +100,7 @@ def layout_of(frame: av.VideoFrame, video: VideoInfo) -> str:
 def hand_over(
     frame: av.VideoFrame, planes: Sequence[Plane], crop: Sequence[tuple[int, int]], format: PixelFormat
 ) -> DevicePicture | None:
-    """Copy `frame` into `planes` of `format`, its `layout_of`; or return its place in GPU memory.
+    """Copy `frame` into `planes` of `format`, its `layout_of`; or return the picture in GPU memory.
 
     `crop` as in `copy_from_frame`.
     """
@@ -117,7 +116,7 @@ def hand_over(
 def _picture_of(
     frame: av.VideoFrame, planes: Sequence[Plane], crop: Sequence[tuple[int, int]]
 ) -> DevicePicture:
-    """The part of a frame of the GPU that would be copied into `planes`, where it is."""
+    """The part of a GPU frame that would be copied into `planes`, in place."""
     described = []
     for index, like in enumerate(planes):
         top, left = crop[index] if crop else (0, 0)

@@ -1,4 +1,4 @@
-"""When the pictures of a video are shown, read off its packets: nothing is decoded."""
+"""When the pictures of a video are shown, read from its packets without decoding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paragon_stream.media.ffmpeg.rational import as_fraction
 class PictureTimes:
     """Rising times in seconds of the source's timestamps, and those of key frames among them.
 
-    `trouble` says why they are not those of the decoded frames; then there are none.
+    `trouble` says why packets do not give the times of the decoded frames; there are no times then.
     """
 
     shown: tuple[Fraction, ...] = ()
@@ -27,8 +27,8 @@ class PictureTimes:
 def picture_times(info: MediaInfo) -> PictureTimes:
     """The times of the pictures of `info.video`, from its first decodable one on. Raises InputError.
 
-    They can be trusted where every packet has a presentation time of its own and decode times never fall:
-    `TimestampRepair` then leaves every time as it is, wherever decoding begins.
+    They are reliable if every packet has a presentation time of its own and decode times never decrease:
+    `TimestampRepair` then changes no time, wherever decoding begins.
     """
     found: list[int] = []
     keys: list[int] = []

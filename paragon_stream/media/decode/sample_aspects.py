@@ -1,7 +1,7 @@
-"""The shape of samples of every decoded frame, which PyAV's frames do not have.
+"""The sample aspect ratio of every decoded frame, which PyAV's frames do not have.
 
-A decoder's context has that of the frame it *decoded* last. Frames may be shown later than they are
-decoded, so aspects belong to packets, by serial number in decoding order, as frames carry it.
+A decoder's context has the ratio of the frame that it *decoded* last, and reordering shows frames later. The
+log therefore stores ratios by packet: by the serial number in decoding order, which frames carry.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from fractions import Fraction
 import av
 
 _KEPT = 64
-"""Changes, and key frames that are still to be seen: more than any decoder holds back."""
+"""Changes, and pending key frames, that are kept: more than any decoder holds back."""
 
 
 class AspectLog:
-    """Which shape the samples of the frames made of each packet have.
+    """The sample aspect ratio of each packet's frame.
 
-    frame_threads: the context lags behind the packets by an unknown number. A change begins with a key
-    frame: the first one behind all frames that were delivered before the context had it.
+    frame_threads: the context is late by an unknown number of packets. A change begins at a key frame: the
+    first one after all frames that were delivered before the context showed the change.
     """
 
     def __init__(self, *, frame_threads: bool) -> None:
@@ -36,13 +36,13 @@ class AspectLog:
             self._keys.append(serial)
 
     def decoded(self, serials: Iterable[int], aspect: Fraction | None) -> None:
-        """What the context has after that, and the packets of the frames that came out."""
+        """Note the `aspect` of the context after that, and the packets of the frames that were delivered."""
         if not self._since or aspect != self._since[-1][1]:
             self._since.append((self._begin(), aspect))
         self._delivered = max(self._delivered, *serials, -1)
 
     def of(self, serial: int) -> Fraction | None:
-        """The shape of the samples of packet `serial`'s frame; None where nothing says it."""
+        """The sample aspect ratio of packet `serial`'s frame; None if unspecified."""
         for begin, aspect in reversed(self._since):
             if begin <= serial:
                 return aspect
@@ -52,7 +52,7 @@ class AspectLog:
         if not self.frame_threads:
             return self._sent
         if self._delivered < 0:
-            self._since.clear()  # the header's word, before the decoder's
+            self._since.clear()  # the header's ratio, from before the decoder's
             return -1
         return next((key for key in self._keys if key > self._delivered), self._delivered + 1)
 

@@ -1,4 +1,4 @@
-"""A decoder that begins in the middle, with the same frames as one that begins at the start."""
+"""Decoders that start in the middle of a file and return the frames that they would from its beginning."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from paragon_stream.media.facts.info import Gpu
 from paragon_stream.media.facts.probing import HEADERS, Probing
 
 _FURTHER_BACK = (0, 4, 30)
-"""Seconds: where a key frame did not do (pictures before it are missing, or refresh takes a while), an
-earlier one is tried, and at last the beginning of the file."""
+"""Seconds to seek back further where a key frame was not sufficient (pictures before it are missing, or
+refresh is gradual); the last attempt is the beginning of the file."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ def decoder_at(
     gpu: Gpu | None = None,
     probing: Probing = HEADERS,
 ) -> tuple[Decoder, Iterator[av.VideoFrame]]:
-    """A decoder of video stream `index` and its frames from some time before `begin` on.
+    """A decoder of video stream `index`, and its frames from a time before `begin` on.
 
-    `begin` is in seconds of the source's timestamps. The first frame lies before it and is sound, so every
-    later one decodes as it would from the start of the file; at least one is a predecessor for filters that
-    look back. Where that cannot be had the frames come from the start. `threads`, `quantisers`, `gpu` and
+    `begin` is in seconds of the source's timestamps. The first frame is before it and undamaged, so every
+    later one decodes as it does from the start of the file, and filters have at least one earlier frame. If
+    no such start is found, the frames come from the start of the file. `threads`, `quantisers`, `gpu` and
     `probing` are `Decoder`'s. Raises InputError.
     """
     for further in _FURTHER_BACK:

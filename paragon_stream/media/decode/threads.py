@@ -1,8 +1,8 @@
 """How decoding on the CPU is divided among threads, so that damage is concealed as FFmpeg conceals it.
 
-FFmpeg's H.264 decoder fills the lost parts of a picture from its neighbours in space and time, but not with
-slice threads: the parts stay empty then, which is green. Its HEVC decoder leaves larger holes with slice
-threads than without. Both therefore use whole frames, or one thread. Its VP9 decoder is the other way round.
+FFmpeg's H.264 decoder conceals the lost parts of a picture from its neighbours in space and time, but not
+with slice threads: those parts stay green. Its HEVC decoder leaves larger holes with slice threads. Both
+therefore use frame threads, or one thread. Its VP9 decoder conceals better with slice threads.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ _EMPTY_HOLES = ("h264", "hevc")
 _LOSES_FRAMES = ("vp8",)
 """Decoders that give up whole frames of a damaged stream with slice threads."""
 _GREEN_BEHIND_ERRORS = ("vp9",)
-"""Decoders whose frame threads use what an error left of a frame, which is green, for those behind it."""
+"""Decoders whose frame threads predict from damaged frames before these are concealed, which gives green
+areas."""
 
 
 class Threading(StrEnum):
-    """What the threads of a decoder share; the values are PyAV's."""
+    """How decoder threads divide the work; the values are PyAV's."""
 
     NONE = "NONE"
     """One thread."""
     SLICES = "SLICE"
-    """The slices or tiles of one frame: a frame comes out at once."""
+    """All threads decode slices or tiles of one frame: no frame is held back."""
     FRAMES = "AUTO"
-    """Each thread has a frame of its own, and holds it back; slices where a decoder has no frame threads."""
+    """Each thread decodes a frame of its own, and holds it back; decoders without frame threads use
+    slices."""
 
 
 def threading_for(codec: str, threads: int, *, one_at_a_time: bool) -> Threading:
-    """What `threads` threads share. `codec` is FFmpeg's name of the codec.
+    """How `threads` threads divide the work. `codec` is FFmpeg's name of the codec.
 
-    one_at_a_time: no frame may be begun before the last one is finished, for the sake of latency, or of
-    values that the decoder exports (see `quantisers.exported`).
+    one_at_a_time: each frame must be finished before the next one begins, because of latency or of values
+    that the decoder exports (see `quantisers.exported`).
     """
     if threads <= 1:
         return Threading.NONE

@@ -23,7 +23,7 @@ from paragon_stream.frame import Timing
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 
 DISCONTINUITY_SECONDS = 1
-"""A step back by more than this is a new beginning, by less it is disorder."""
+"""Seconds. A longer step back is a discontinuity, a shorter one is disorder."""
 
 
 class TimestampRepair:
@@ -32,7 +32,7 @@ class TimestampRepair:
     time_base: seconds per tick of the source's stamps.
     rate: the source's nominal frame rate, for missing stamps; None where unknown.
     start: the pts of the first frame if it has none.
-    trust_durations: False where the durations are known to be made up; they become 0, "not said".
+    trust_durations: False if the durations are known to be wrong; they become 0, "unspecified".
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TimestampRepair:
         self._shift = 0
         self._best = BestEffort()
         self._by_decoding = False
-        """Whether frames have decode times only. The last ones then have no time at all."""
+        """Whether frames have decode times only; the last frames then have no time."""
 
     def __call__(self, pts: int | None, duration: int = 0, dts: int | None = None) -> Timing:
         """The timing of the next frame, from its stamps as decoded, in ticks. `dts` is its decode time."""

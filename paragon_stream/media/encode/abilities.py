@@ -1,4 +1,4 @@
-"""What encoders of the FFmpeg inside PyAV are, and which builds of their libraries."""
+"""Facts about the encoders of PyAV's FFmpeg: whether they are lossless, and the builds of their libraries."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
 _BUILD = re.compile(rb"(x264 - core [\w. ]+|x265 \(build [^)]+\)[^:\0]*)")
-"""What x264 and x265 write of themselves into their streams."""
+"""The version text that x264 and x265 write into their streams."""
 
 
 def codes_without_loss(name: str) -> bool:
-    """Whether the encoder called `name` loses nothing, whatever its settings."""
+    """Whether the encoder called `name` is lossless with all settings."""
     codec = av.Codec(name, "w")
     return codec.lossless and not codec.lossy
 
 
 def encoder_build(job: EncoderJob) -> str:
-    """Which build of its library `job`'s encoder is, as it says itself; "" where it does not."""
+    """The build of `job`'s encoder library, as its stream states it; "" if it does not."""
     context: Any = av.VideoCodecContext.create(job.encoder.name, "w")
     configure(context, job)
     context.flags |= av.codec.context.Flags.global_header

@@ -1,8 +1,8 @@
 """Frames that go from the engine to NVIDIA's encoder without leaving the GPU.
 
 The engine leaves its result in a picture of device memory, which FFmpeg gets as a CUDA frame (DLPack). The
-encoder keeps some frames for a while; a picture can be used again when FFmpeg lets go of it. FFmpeg's NVENC
-takes the address and pitch of the first plane only, so the second one must follow at once.
+encoder keeps some frames for a while; a picture is free again when FFmpeg releases it. FFmpeg's NVENC uses
+the address and pitch of the first plane only, so the second plane must follow directly.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from paragon_stream.media.encode.encoders import NVENC, Encoder
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 
 FORMATS = ("nv12", "p010le")
-"""What engines make and NVENC takes as it lies in memory, in FFmpeg's names."""
+"""Pixel formats that engines produce and NVENC accepts in the same memory layout, by FFmpeg's names."""
 
 _KEPT_BY_ENCODER = 8
-"""Pictures that are made beforehand beside those of the engine; more when an encoder keeps more."""
+"""Pictures that are allocated at first in addition to `in_flight`; more follow if an encoder keeps more."""
 
 
 class DeviceFrames:
@@ -39,7 +39,8 @@ class DeviceFrames:
         self.format, self.ordinal = format, ordinal
         self._make = make
         self._context = CudaContext(device_id=ordinal, primary_ctx=True)
-        # No lock: pictures come back wherever the last reference to a frame goes, also in the middle of this.
+        # No lock: a picture returns when the last reference to its frame is dropped, possibly during a call
+        # here.
         self._free = deque(make() for _ in range(in_flight + _KEPT_BY_ENCODER))
         self.made = len(self._free)
         """How many pictures there are."""
@@ -57,9 +58,8 @@ class DeviceFrames:
             return self._make()
 
     def frame(self, picture: DevicePicture) -> av.VideoFrame:
-        """`picture`, which is complete, as a frame of FFmpeg's; it is free again when FFmpeg lets go of it.
-
-        Raises what PyAV raises.
+        """`picture`, which is complete, as an FFmpeg frame; it is free again when FFmpeg releases the frame.
+        Raises PyAV's errors.
         """
         planes = list(range(len(picture.planes)))
 

@@ -1,7 +1,7 @@
 """The video encoders: which pixel formats each takes, its defaults, and opening one.
 
 Any video encoder of the FFmpeg inside PyAV can be named; the table below adds defaults, shorter names and the
-ways in which encoders differ (how quality, speed, threads and HDR metadata are asked for).
+ways in which encoders differ (their options for quality, speed, threads and HDR metadata).
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ class Encoder:
     parameters: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     least_side: int = 1
-    """Of the pictures that it encodes; smaller ones it refuses, or writes beyond its memory."""
+    """Smallest width and height, pixels; with smaller pictures it fails or writes out of bounds."""
     carries_sample_aspect: bool = True
     """Whether the coded stream itself says the sample aspect ratio."""
 
     @property
     def pixel_formats(self) -> tuple[str, ...]:
-        """The formats it takes that frame jobs can make, by FFmpeg name."""
+        """The formats that it accepts and that frame jobs can produce, by FFmpeg name."""
         return _pixel_formats(self.name)
 
     def takes(self, crf: float | None, preset: str | None) -> bool:
-        """Whether it has what was asked for; None is nothing."""
+        """Whether it has this `crf` and `preset`; None asks for nothing."""
         return (crf is None or self.crf is not None) and (preset is None or preset in self.presets)
 
     def holds(self, wanted: PixelFormat) -> PixelFormat | None:
@@ -72,10 +72,11 @@ class Encoder:
         return like if same else None
 
     def closest(self, source: PixelFormat, *, finer: bool = False) -> PixelFormat | None:
-        """The format it takes that is `source`, or the nearest one that loses nothing of it; None if none.
+        """`source` if it accepts that, or else the nearest format that it accepts without a loss; None if
+        there is none.
 
-        Nothing lost means: the same family, subsampling (with `finer`: or more chroma) and alpha, and at
-        least the same depth. What has alpha may be packed: many encoders take RGBA in no other way.
+        Without a loss means: the same family, subsampling (with `finer`: or more chroma) and alpha, and at
+        least the same depth. Formats with alpha may be packed: many encoders accept RGBA only in that layout.
         """
         sx, sy = source.subsampling
         better = [
@@ -102,7 +103,7 @@ ENCODERS = (
         codec="h264",
         aliases=("h264", "x264", "avc"),
         crf=17,
-        crf_range=(0, 51),  # x264 has values below 0 for high depths, which FFmpeg takes for "none given"
+        crf_range=(0, 51),  # x264 has values below 0 for high depths, but to FFmpeg they mean "not set"
         preset="medium",
         presets=_X26X_PRESETS,
         parameters="x264-params",
@@ -175,9 +176,9 @@ ENCODERS = (
 )
 
 NVENC = "nvenc"
-"""Stands for the one of NVIDIA's encoders that makes the codec which would be chosen without it."""
+"""The codec name for "NVIDIA's encoder of the codec that the container gets by default"."""
 
-# Formats that an encoder lists and its decoders do not give back.
+# Formats that an encoder lists but decoders do not return.
 _NOT_REALLY = {"libx265": ("yuva420p", "yuva420p10le")}
 
 
@@ -202,7 +203,7 @@ def nvenc_like(other: Encoder) -> Encoder:
     known = [encoder.name for encoder in ENCODERS if encoder.name.endswith(NVENC)]
     if name not in known:
         raise UsageError(
-            f"NVIDIA's encoders make no {other.codec}, which this file would get: choose {' or '.join(known)}"
+            f"NVIDIA has no encoder for {other.codec}, the default of this file: choose {' or '.join(known)}"
         )
     return find_encoder(name)
 
@@ -224,9 +225,9 @@ class EncoderJob:
     rate: Fraction
     settings: Mapping[str, str]
     sliced: bool = False
-    """Threads share every frame, instead of holding back one each: live."""
+    """Slice threads instead of frame threads, which hold frames back: for live sessions."""
     threads: int = 0
-    """How many; 0 is as many as the encoder takes for this machine."""
+    """Number of threads; 0 for the encoder's own choice."""
 
 
 def encoder_settings(
@@ -238,17 +239,19 @@ def encoder_settings(
     hdr: HdrMetadata | None,
     format: PixelFormat,
 ) -> dict[str, str]:
-    """FFmpeg options for `encoder`: its defaults, then what was asked for; `extra` (from -x) comes last.
+    """FFmpeg options for `encoder`: its defaults, then the given ones; `extra` (from -x) comes last.
 
-    The library's own parameter list is joined, not replaced: `-x x265-params=…` keeps HDR metadata.
-    Raises UsageError for a crf or preset that the encoder does not have.
+    The library's own parameter lists are merged, not replaced: `-x x265-params=…` keeps HDR metadata. Raises
+    UsageError for a crf or preset that the encoder does not have.
     """
     settings = dict(encoder.options)
     own = _option_names(encoder.name)
     quality_given = extra.keys() & {"crf", "cq", "qp", "b", "q", "qscale", "lossless"}
     for flag, name, value in (("crf", encoder.crf_option, crf), ("preset", encoder.preset_option, preset)):
         if value is not None and name in extra:
-            raise UsageError(f"--{flag} {value} and -x {name}={extra[name]} both say it: give one of them")
+            raise UsageError(
+                f"--{flag} {value} and -x {name}={extra[name]} set the same value: give one of them"
+            )
     if crf is not None:
         low, high = encoder.crf_range or (float("-inf"), float("inf"))
         if encoder.crf is None and encoder.crf_option not in own:
@@ -327,7 +330,7 @@ def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
     context.color_range, context.colorspace = colors.range, colors.matrix
     context.color_trc, context.color_primaries = colors.transfer, colors.primaries
     context.chroma_sample_location = colors.chroma_location
-    # PyAV's default, slices only, makes x264 cut every frame into slices: worse pictures, less speed.
+    # With PyAV's default, slice threads only, x264 cuts every frame into slices: lower quality and speed.
     context.thread_type = "SLICE" if job.sliced else "AUTO"
     context.thread_count = job.threads
     context.options = dict(job.settings)
@@ -338,14 +341,14 @@ def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
 def try_open(job: EncoderJob) -> None:
     """Open the encoder and close it again.
 
-    Raises UsageError, naming the option where one is to blame, if the encoder refuses the job, does not know
-    an option, or ignores a part of its own parameter list.
+    Raises UsageError if the encoder refuses the job, does not have an option, or ignores a part of its own
+    parameter list; the message names the option if one is the cause.
     """
     encoder = job.encoder
     if min(job.format.width, job.format.height) < encoder.least_side:
         raise UsageError(
             f"{encoder.name} cannot encode {job.format.width}x{job.format.height}: "
-            f"its least size is {encoder.least_side}x{encoder.least_side}"
+            f"its smallest size is {encoder.least_side}x{encoder.least_side}"
         )
     context: Any = av.VideoCodecContext.create(encoder.name, "w")
     configure(context, job)
@@ -372,7 +375,7 @@ def _option_names(name: str) -> frozenset[str]:
 
 
 def unknown_option(encoder: str, key: str) -> str:
-    """What to say of an option that `encoder` does not have."""
+    """The message for an option that `encoder` does not have."""
     near = difflib.get_close_matches(key, _option_names(encoder), n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{encoder} has no option {key!r}{hint}"

@@ -1,4 +1,4 @@
-"""HDR10 static metadata, as encoders take it."""
+"""HDR10 static metadata as parameters of encoders."""
 
 from __future__ import annotations
 

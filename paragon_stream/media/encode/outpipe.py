@@ -1,4 +1,4 @@
-"""The writing end of a pipe whose reader may be slow, or leave."""
+"""The writing end of a pipe whose reader may be slow or may close it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import threading
 from typing import IO
 
 _LOOK = 0.1
-"""Seconds between two looks at whether a write that waits shall be given up."""
+"""Seconds between two checks whether a waiting write must end."""
 
 
 class OutPipe:
-    """Writes to `file` as a file object does; `give_up`, from any thread, ends a write that waits.
+    """Writes to `file` as a file object does; `give_up`, from any thread, ends a waiting write.
 
-    Whatever is written then, or when the reader has left, raises BrokenPipeError. Where the file is no pipe
-    of the system's, or the system is Windows, a write that waits cannot be ended.
+    Writes after that, or after the reader has closed the pipe, raise BrokenPipeError. If the file is not an
+    operating system's pipe, and on Windows, a waiting write cannot be ended.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -33,7 +33,7 @@ class OutPipe:
             os.set_blocking(descriptor, False)
 
     def write(self, data: bytes | memoryview) -> int:
-        """All of `data`. Raises BrokenPipeError, OSError."""
+        """Write all of `data`. Raises BrokenPipeError, OSError."""
         if self._given_up.is_set():
             raise BrokenPipeError("given up")
         if self._descriptor is None:
@@ -53,11 +53,11 @@ class OutPipe:
             self._file.flush()
 
     def give_up(self) -> None:
-        """Write nothing any more."""
+        """End the waiting write; later ones raise BrokenPipeError."""
         self._given_up.set()
 
     def close(self) -> None:
-        """Leave the file as it was found, and open."""
+        """Restore the file's blocking mode. The file stays open."""
         if self._descriptor is not None:
             os.set_blocking(self._descriptor, True)
             self._descriptor = None

@@ -1,10 +1,10 @@
 """`OUT.paragon/`: where an output lives until it is complete.
 
-The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when it is finished. A lock in the
-folder, held through the operating system and so released even by a killed process, keeps two runs apart. A
-folder without a live lock is what an earlier run left behind. A render says in `job.json` what it renders:
-the same render goes on with what is there if it is asked to, and does not replace it unasked. Anything else
-is replaced, with a notice. Beside the file lies the render's journal (`media.safekeeping`).
+The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when it is finished. A lock of the
+operating system in the folder prevents two runs from writing it; it ends with the process, even a killed one.
+A folder without a lock was left behind by an earlier run. `job.json` holds the identity of the render. The
+same render resumes it with `--resume`, and never replaces it without `--overwrite`. Files of other renders
+are replaced, with a notice. The render's journal (`media.safekeeping`) is beside the file.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _LOCK = "lock"
 _RECORD = "job.json"
 _BEFORE = "before"
 _SHOWN = 40
-"""Letters up to which a fact is shown in a message; the others are digests and the like."""
+"""Longest value of the identity that a message shows, characters; longer ones are digests."""
 
 VERSIONS = ("FFmpeg version", "paragon-stream version")
-"""Facts of a render's identity that `--accept-upgrade` lets differ."""
+"""Keys of a render's identity that may differ with `--accept-upgrade`."""
 
 
 def work_folder(destination: Path) -> Path:
@@ -40,7 +40,7 @@ def work_folder(destination: Path) -> Path:
 
 
 def check_destination(destination: Path, source: Path | None, *, overwrite: bool) -> None:
-    """Refuse what can be refused before any work.
+    """Check before any work that the output can be written.
 
     Raises UsageError if `destination` is the source, and OutputError if it exists (without `overwrite`), is
     not a file, or its folder is missing or cannot be written.
@@ -71,7 +71,7 @@ def _check_destination(destination: Path, source: Path | None, *, overwrite: boo
 
 
 def _same_file(a: Path, b: Path) -> bool:
-    """Whether both exist and are one file, by whatever name: links and letter case included."""
+    """Whether both exist and are the same file; resolves links and letter case."""
     try:
         return a.samefile(b)
     except OSError:
@@ -81,12 +81,12 @@ def _same_file(a: Path, b: Path) -> bool:
 class WorkDir:
     """The work folder of one output, locked from construction until `promote`, `abandon` or `discard`.
 
-    `identity` distinguishes renders that can be resumed. `before` is then the file of the earlier run, if
-    there is one and `resume` asks for it; facts of the identity that `may_differ` are not compared. `notice`
-    names a leftover that was replaced.
+    `identity` distinguishes renders that can be resumed. With `resume`, `before` is the file of the earlier
+    run, if there is one; keys of the identity in `may_differ` are not compared. `notice` names a leftover
+    that was replaced.
 
-    Raises OutputError if another run holds the folder or it cannot be made, if what is there to `resume` is
-    of another render, and, without `resume` and `overwrite`, if it is of this one.
+    Raises OutputError if another run holds the folder or it cannot be created, if the unfinished file to
+    `resume` belongs to another render, and, without `resume` and `overwrite`, if it belongs to this one.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class WorkDir:
             raise
 
     def _take_over(self, identity: dict[str, str], resume: bool, may_differ: Collection[str]) -> None:
-        """Settle what becomes of the files of an earlier run."""
+        """Resume, replace or refuse the files of an earlier run."""
         left = [path for path in (self._earlier, self.file) if path.exists()]
         if journal.is_there(self.folder):
             left.append(self.folder)
@@ -127,12 +127,12 @@ class WorkDir:
             if other := _differences(known, identity, may_differ):
                 raise OutputError(f"the unfinished {left[0]} {other}")
             if self._earlier.exists():
-                self.before = self._earlier  # the file of a later run has nothing that this one has not
+                self.before = self._earlier  # it contains everything that the file of a later run contains
             elif self.file.exists():
-                self._try(lambda: self.file.replace(self._earlier), "go on with")
+                self._try(lambda: self.file.replace(self._earlier), "resume")
                 self.before = self._earlier
         elif left and identity and known == identity and not self.overwrite:
-            raise OutputError(f"{left[0]} is unfinished: --resume goes on with it, --overwrite begins anew")
+            raise OutputError(f"{left[0]} is unfinished: --resume continues it, --overwrite starts again")
         elif left:
             self.notice = f"replaced {left[0]}, left behind by an unfinished run"
             self._try(lambda: self._earlier.unlink(missing_ok=True), "remove")
@@ -144,7 +144,7 @@ class WorkDir:
                 file.write(json_text(identity, indent=1).encode())
 
     def _known(self) -> dict[str, str]:
-        """What the earlier run rendered; empty if unknown."""
+        """The identity of the earlier run; empty if unknown."""
         try:
             found = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -185,14 +185,14 @@ class WorkDir:
             self.folder.rmdir()  # stays if the user put something there
 
     def abandon(self, *, worth_keeping: bool, work: bool = False) -> str | None:
-        """Stop without a result. A file that is `worth_keeping` stays, and the sentence says where; so does
-        that of the run before, and `work` in the journal."""
+        """Stop without a result. A file that is `worth_keeping` stays, as do the file of the run before and
+        `work` in the journal. Returns a sentence that says where they are, or None."""
         if not worth_keeping and self.before is None and not work:
             self.discard()
             return None
         self._release()
         kept = self.file if worth_keeping else self.before or self.folder
-        then = "--resume goes on with it" if self._can_resume else "until another run replaces it"
+        then = "--resume continues it" if self._can_resume else "until another run replaces it"
         return f"kept what was written before the stop, {then}: {kept}"
 
     def _acquire(self) -> BinaryIO:
@@ -235,7 +235,7 @@ class WorkDir:
 def lock(handle: BinaryIO) -> bool:
     """Take an exclusive lock that ends with the process; False if another process has it.
 
-    On file systems without locks the run goes on unprotected, with a note in the log.
+    On file systems without locks the run continues without one, with a note in the log.
     """
     try:
         if os.name == "nt":
@@ -254,7 +254,7 @@ def lock(handle: BinaryIO) -> bool:
 
 
 def _still_there(handle: BinaryIO, path: Path) -> bool:
-    """Whether the locked file is still the one in the folder, not one that its owner has just removed."""
+    """Whether the locked file is still in the folder: its owner may have just removed it."""
     try:
         return os.path.samestat(os.fstat(handle.fileno()), path.stat())
     except OSError:
@@ -262,21 +262,21 @@ def _still_there(handle: BinaryIO, path: Path) -> bool:
 
 
 def _differences(known: Mapping[str, str], wanted: Mapping[str, str], may_differ: Collection[str]) -> str:
-    """What to say where the render that was begun is another than the `wanted` one; "" if it is the same."""
+    """How the unfinished render differs from the `wanted` one, for a message; "" if it is the same."""
     names = sorted({*known, *wanted} - set(may_differ))
     other = [name for name in names if known.get(name) != wanted.get(name)]
     if not other:
         return ""
     if not known or not wanted:
-        return "cannot be resumed: begin anew with --overwrite"
-    # What only one of them has follows from another difference.
+        return "cannot be resumed: start again with --overwrite"
+    # A key that only one of them has is the consequence of another difference.
     causes = [name for name in other if name in known and name in wanted] or other
     told = ", ".join(_difference(name, known.get(name, ""), wanted.get(name, "")) for name in causes)
     if set(other) <= set(VERSIONS):
-        return f"was made with different {told}: --accept-upgrade goes on with it all the same"
+        return f"was made with different {told}: --accept-upgrade continues it nevertheless"
     return (
         f"was made with different {told}: repeat the command that it was made with, "
-        "or begin anew with --overwrite"
+        "or start again with --overwrite"
     )
 
 

@@ -1,8 +1,8 @@
 """YUV4MPEG2: raw planes with a text header, for external encoders and players.
 
-The format has one constant frame rate and no timestamps, so variable rates are made constant: every frame is
-written once, and again as often as the source leaves a gap after it. Sound taken from the source then stays
-in step, and no frame is lost.
+The format has one constant frame rate and no timestamps, so variable rates become constant: every frame is
+written once, and repeated to fill gaps of the source. The video stays in sync with the source's sound, and no
+frame is lost.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from paragon_stream.errors import ConsumerGone, OutputError, UsageError
 from paragon_stream.frame import (
@@ -25,6 +24,7 @@ from paragon_stream.frame import (
     PixelFormat,
     Timing,
 )
+from paragon_stream.media.encode.host_sink import HostSink
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.ffmpeg.errors import reason
@@ -40,7 +40,7 @@ _DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
 def check_y4m(source: PixelFormat) -> PixelFormat:
-    """The format that y4m holds `source` in: itself, planar. Raises UsageError where there is none."""
+    """The planar format in which y4m stores `source`. Raises UsageError if there is none."""
     subsampling = _SUBSAMPLING.get(source.subsampling)
     ok = (source.family is Family.YUV and subsampling is not None) or source.family is Family.GRAY
     if (
@@ -78,7 +78,7 @@ def header(format: FrameFormat, rate: Fraction) -> bytes:
     return (" ".join(words) + "\n").encode("ascii")
 
 
-class Y4mWriter:
+class Y4mWriter(HostSink):
     """A sink that writes y4m to standard output, or to a file by way of its work folder."""
 
     done = 0
@@ -111,7 +111,7 @@ class Y4mWriter:
             if work is not None:
                 if hasattr(self, "_file"):
                     self._file.close()
-                work.discard()  # or its lock would stay
+                work.discard()  # releases the lock
             if isinstance(error, OSError):
                 raise OutputError(f"cannot write {self._where}: {reason(error)}") from error
             raise
@@ -143,8 +143,8 @@ class Y4mWriter:
         self._guard(self._file.flush)
         if self._off_beat:
             self.warnings.append(
-                f"the frame rate varies, y4m's cannot: written at {float(self._rate):.6g} frames per second,"
-                f" {self._repeated} frames repeated to fill gaps"
+                f"the frame rate varies, but y4m has one rate: written at {float(self._rate):.6g} frames per"
+                f" second, {self._repeated} frames repeated to fill gaps"
             )
         if self._work is not None:
             try:
@@ -165,14 +165,6 @@ class Y4mWriter:
             self._file.close()
         if kept := self._work.abandon(worth_keeping=self._frames > 0):
             self.warnings.append(kept)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
 
     def _put_frame(self, frame: Sequence[bytes]) -> None:
         self._put(b"FRAME\n")

@@ -1,4 +1,4 @@
-"""What a decoded frame says of its own picture, in FFmpeg's words and numbers."""
+"""The properties of a decoded frame as FFmpeg reports them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ColorNumbers(NamedTuple):
 
     @classmethod
     def of_header(cls, context: av.VideoCodecContext) -> Self:
-        """Those of the stream's header, which is where the container's tags end up."""
+        """The tags of the stream's header, which include the container's."""
         return cls(
             context.colorspace,
             context.color_range,
@@ -43,14 +43,15 @@ class ColorNumbers(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Appearance:
-    """Size, kind of pixels, colour tags and shape of samples of a frame, before anything is decided."""
+    """Size, pixel format, colour tags and sample aspect ratio of a frame, as tagged: nothing is guessed
+    yet."""
 
     width: int
     height: int
     pixel_format: str
     colors: ColorNumbers
     aspect: Fraction | None
-    """None where the codec does not say it."""
+    """None if the codec does not state it."""
 
     @classmethod
     def of(cls, frame: av.VideoFrame, aspect: Fraction | None) -> Self:

@@ -1,4 +1,4 @@
-"""Places where a container's own structure is broken, which FFmpeg's demuxers pass over without a word.
+"""Breaks in a container's structure, which FFmpeg's demuxers skip silently.
 
 Matroska, AVI, FLV, program streams and Ogg are chains of pieces, each with its size; ASF has pieces of one
 size. Where the chain breaks off and goes on later, or a numbered piece is missing, something is lost. A gap
@@ -34,9 +34,9 @@ _PIECE = 1 << 20
 
 
 def count_breaks(path: Path, demuxer: str, first: int, last: int) -> int:
-    """How many breaks there are between the positions of two packets of the file at `path`.
+    """The number of breaks between the positions of two packets of the file at `path`.
 
-    `demuxer` is FFmpeg's name of the format; 0 for those of other kinds, and where the file cannot be read.
+    `demuxer` is FFmpeg's name of the format. Returns 0 for other formats, and if the file cannot be read.
     """
     try:
         with opened_bytes(path) as (file, size):
@@ -88,7 +88,7 @@ def _next_piece(file: BinaryIO, at: int, size: int, step: Step, sign: re.Pattern
 
 
 def _behind_chunk(file: BinaryIO, at: int) -> int | None:
-    """AVI: chunks begin at even positions, but not all programs that write them know it."""
+    """AVI: chunks begin at even positions, but some programs do not align them."""
     file.seek(at)
     head = file.read(8)
     if head[:4] in _LISTS:
@@ -103,7 +103,7 @@ def _behind_chunk(file: BinaryIO, at: int) -> int | None:
 
 
 def _behind_tag(file: BinaryIO, at: int) -> int | None:
-    """FLV: a tag, then four bytes that repeat its size, and that not all programs write rightly."""
+    """FLV: a tag, then four bytes that repeat its size, which some programs write wrongly."""
     file.seek(at)
     head = file.read(11)
     return at + 15 + int.from_bytes(head[1:4]) if _TAG.match(head) else None

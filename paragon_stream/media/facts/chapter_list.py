@@ -1,4 +1,5 @@
-"""The chapters of a file as one list, by time: what a player shows, and any container can hold."""
+"""The chapters of a file as one list sorted by time, as players show them and as every container stores
+them."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from paragon_stream.media.matroska.source import MatroskaFacts
 def chapter_list(source: Any, matroska: MatroskaFacts | None) -> list[Any]:
     """The chapters of the open `source`, as PyAV has them.
 
-    Of Matroska FFmpeg gives all editions in one list, the last of several names, and hidden chapters too; so
-    those are taken from the header itself.
+    For Matroska, FFmpeg returns all editions in one list, the last of several names, and hidden chapters too;
+    so Matroska's chapters are read from the header itself.
     """
     if matroska is None or matroska.chapters is None:
         return list(source.chapters())

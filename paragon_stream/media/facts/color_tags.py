@@ -1,4 +1,4 @@
-"""What a stream says about its colour: tags read, the missing ones decided, the impossible refused."""
+"""The colour of a stream: reads its tags, decides missing ones and refuses unsupported ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from paragon_stream.media.facts.appearance import ColorNumbers
 
 _RANGES = {1: ColorRange.LIMITED, 2: ColorRange.FULL}
 _RESERVED = (0, 3)
-"""Code points of transfer and primaries that H.273 reserves; they say nothing."""
+"""Code points of transfer and primaries that H.273 reserves; they count as unspecified."""
 
 
 def read_color(frame: ColorNumbers, header: ColorNumbers) -> ColorSpec:
@@ -46,7 +46,7 @@ def read_color(frame: ColorNumbers, header: ColorNumbers) -> ColorSpec:
 
 
 def _first_said(*tags: int) -> int:
-    """The first tag that means something; 2, "unspecified", if none does (Transfer and Primaries agree)."""
+    """The first specified tag; 2, "unspecified" for both Transfer and Primaries, if there is none."""
     return next((tag for tag in tags if tag != Transfer.UNSPECIFIED and tag not in _RESERVED), 2)
 
 
@@ -62,8 +62,8 @@ def decide_color(
 ) -> tuple[ColorSpec, tuple[str, ...]]:
     """`tagged` with every gap filled by `resolve_color`, and the names of the fields that were guessed.
 
-    The guess of a chroma location is only worth mentioning, and mentioned, where chroma is subsampled.
-    Raises FormatError for what cannot be processed faithfully (see `refuse_unsupported`).
+    A guessed chroma location is listed only if chroma is subsampled. Raises FormatError for what cannot be
+    processed faithfully (see `refuse_unsupported`).
     """
     color = resolve_color(
         tagged,

@@ -1,8 +1,8 @@
 """The containers that can be written, and what each of them can and cannot hold.
 
-What FFmpeg's muxers refuse is asked of the muxers themselves, before a render (`trial.py`). Here stand the
-facts that they do not state: streams that they accept and no player can read back, and the conventions of
-each container.
+FFmpeg's muxers themselves show what they refuse, before a render (`output/trial_muxing.py`). This module has
+the other facts: streams that muxers accept although no player reads them, and the conventions of each
+container.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Container:
     """One output container. `name` is what users call it, `muxer` what FFmpeg calls it.
 
     `tick` is the unit that the container stores video timestamps in; None where it adopts the source's.
-    `text_codec` is the subtitle codec that foreign text subtitles are converted to, "" if there is none.
-    `audio_encoder` is what sound is encoded with that cannot be copied.
-    `codecs`, where given, lists all FFmpeg codecs that players find in it; the muxer accepts more.
-    `encoders` are the encoders to choose from by default, the preferred one first.
+    `text_codec` is the subtitle codec that other text subtitles are converted to, "" if there is none.
+    `audio_encoder` encodes sound that cannot be copied. `codecs`, if given, lists all FFmpeg codecs that
+    players can read from it; the muxer accepts more. `encoders` are the default encoders, the preferred one
+    first.
     """
 
     name: str
@@ -57,12 +57,14 @@ class Container:
     tags: Tags = Tags.ALL
     track_titles: bool = True
     flags: frozenset[str] = frozenset({"default"})
-    """Which dispositions of streams (FFmpeg's names) come back; "default" may mean being the first."""
+    """Stream dispositions (FFmpeg's names) that it stores; "default" may be implied by being the first
+    stream."""
     rotation: bool = True
     length_by_decode_times: bool = False
-    """A packet lasts until the decode time of the next one, and all of them together give the length."""
+    """Whether a packet's duration is the distance to the next decode time, and the sum of these is the length
+    of the file."""
     strict_decode_order: bool = True
-    """Whether decode times of audio and video must rise; in Matroska's coarse ticks they may stand still."""
+    """Whether decode times of audio and video must increase; in Matroska's coarse ticks they may repeat."""
     codecs: frozenset[str] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,12 +82,13 @@ class Container:
         return Fraction(1, scale) if scale <= 1_000_000_000 else Fraction(1, 90_000)
 
 
-# Copied streams are handed over in order already; FFmpeg's own queue need not wait long for sparse subtitles.
+# Copied packets arrive in order, so FFmpeg's interleaving queue does not have to wait long for sparse
+# subtitles.
 _INTERLEAVE = {"max_interleave_delta": "1000000"}
 
-# While it is being written the file is a fragmented one, playable up to the last fragment if the process is
-# killed; the end turns it into an ordinary one, in place. `delay_moov` keeps edit lists, hence start offsets.
-# Fragments end before key frames only: FFmpeg can then compute how long the last pictures of each are shown.
+# During writing the file is fragmented, so it is playable up to the last fragment if the process is killed;
+# closing it makes it an ordinary file, in place. `delay_moov` keeps edit lists, hence start offsets.
+# Fragments end only before key frames: FFmpeg can then compute the durations of the last pictures of each.
 CRASH_SAFE_MP4 = {"movflags": "+hybrid_fragmented+delay_moov+frag_keyframe", "min_frag_duration": "1000000"}
 
 _MPEG_TS_CODECS = frozenset(
@@ -166,12 +169,12 @@ _BLU_RAY = replace(
     codecs=(_MPEG_TS_CODECS - {"dvb_subtitle"}) | {"pcm_bluray", "hdmv_pgs_subtitle"},
     options={**TS.options, "mpegts_m2ts_mode": "1"},
 )
-"""Blu-ray's flavour of a transport stream: others hold no PGS and LPCM that a player finds."""
+"""Blu-ray's variant of a transport stream: players find PGS and LPCM in no other."""
 CONTAINERS = (MKV, MP4, MOV, WEBM, TS)
 
 
 def container_for(destination: Path) -> Container:
-    """The container that the suffix of `destination` names. Raises UsageError listing the known ones."""
+    """The container of the suffix of `destination`. Raises UsageError with the known suffixes."""
     suffix = destination.suffix.lower()
     for container in CONTAINERS:
         if suffix in container.suffixes:
@@ -194,7 +197,8 @@ def container_for(destination: Path) -> Container:
 
 
 def is_crash_safe(container: Container, options: Mapping[str, str]) -> bool:
-    """Whether a file of `container`, muxed with `options`, can be read up to where its muxer was stopped."""
+    """Whether a file of `container`, muxed with `options`, is readable up to the point where the muxer was
+    stopped."""
     return not container.length_by_decode_times or "+hybrid_fragmented" in options.get("movflags", "")
 
 

@@ -1,8 +1,8 @@
-"""Which part of a source is rendered: times as users write them, and the exact cut they mean.
+"""The part of a source that is rendered: the times that users give, and the exact cut.
 
-Users count from the first picture or sound of the programme, as players show it. A cut is in the source's
-own clock. It begins at a frame: the first one not before the wish, so that what is written begins at 0 with a
-picture; sound before that frame is left out, too.
+Users count from the first picture or sound of the programme, as players do. A cut is on the source's own
+clock. It begins at the first frame that is not before the given time, so the output begins at 0 with a
+picture; earlier sound is left out too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from paragon_stream.options.source import TimeLike
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
 _RATIO = re.compile(r"\d+/0*[1-9]\d*")
 _ROUNDING = Fraction(1, 2000)
-"""Seconds: what a time that was rounded or cut to milliseconds may be off."""
+"""Seconds: the error of a time that was rounded or truncated to milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,10 @@ class Range:
         return f"{float(self.start):g} s to {until}"
 
     def in_source(self, origin: Fraction, time_base: Fraction) -> Cut:
-        """The cut it is in a source whose programme begins at `origin`, for frames stamped in `time_base`.
+        """The cut in a source whose programme begins at `origin`, for frames with timestamps in `time_base`.
 
-        It is moved earlier by what rounding may have taken off: half a tick, or half a millisecond.
+        It is moved earlier by the largest rounding error of the given time: half a tick, or half a
+        millisecond.
         """
         slack = max(time_base / 2, _ROUNDING)
         end = None if self.end is None else origin + self.end - slack
@@ -56,9 +57,9 @@ class Range:
 
 
 def parse_range(start: TimeLike | None, duration: TimeLike | None, end: TimeLike | None) -> Range | None:
-    """The range that these wishes make; None where there are none.
+    """The range that these options give; None if there are none.
 
-    Raises UsageError for what is no time, for `duration` with `end`, and for a range without length.
+    Raises UsageError for an invalid time, for `duration` with `end`, and for an empty range.
     """
     if start is None and duration is None and end is None:
         return None
@@ -70,7 +71,7 @@ def parse_range(start: TimeLike | None, duration: TimeLike | None, end: TimeLike
     else:
         stop = None if end is None else parse_time(end, "--end")
     if stop is not None and stop <= begin:
-        raise UsageError(f"nothing lies between {float(begin):g} s and {float(stop):g} s: the range is empty")
+        raise UsageError(f"the range from {float(begin):g} s to {float(stop):g} s is empty")
     return Range(start=begin, end=stop)
 
 

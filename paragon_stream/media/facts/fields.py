@@ -1,4 +1,4 @@
-"""What is done about interlaced video: the choices, and what each of them does to rate and time base."""
+"""The treatments of interlaced video, and the frame rate and time base that each of them gives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Deinterlace(StrEnum):
     """How frames are made of fields."""
 
     AUTO = "auto"
-    """BWDIF for frames that the stream flags as interlaced, nothing for the others."""
+    """BWDIF for frames that the stream flags as interlaced; other frames stay unchanged."""
     OFF = "off"
     """Both fields stay woven into one frame."""
     BWDIF = "bwdif"
@@ -27,7 +27,7 @@ class Parity(StrEnum):
     """Which field is shown first; the values are those of FFmpeg's filters."""
 
     AUTO = "auto"
-    """As every frame says."""
+    """As each frame is flagged."""
     TOP = "tff"
     BOTTOM = "bff"
 
@@ -51,7 +51,7 @@ class FieldJob:
 
     @property
     def ticks(self) -> int:
-        """Ticks of the resulting time base in one of the source's."""
+        """Ticks of the resulting time base per tick of the source's."""
         if self.film:
             return 4
         return 2 if self.method is Deinterlace.BWDIF_2X else 1

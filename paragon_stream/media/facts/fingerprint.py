@@ -16,9 +16,9 @@ _SAMPLES, _SAMPLE = 32, 1 << 16
 
 
 def fingerprint(path: Path) -> str:
-    """Size and digest of the file: of its ends and of samples between them, all of it below 4 MiB.
+    """Size and digest of the file: its ends and samples between them, or all of it below 4 MiB.
 
-    Other content of the same size that agrees in all of these has the same fingerprint. Raises InputError.
+    Files of the same size that agree in all these bytes have the same fingerprint. Raises InputError.
     """
     try:
         with opened_bytes(path) as (file, size):

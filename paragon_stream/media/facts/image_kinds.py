@@ -26,7 +26,7 @@ _MAX_PIXELS = 268_000_000
 
 
 class ImageKind(Enum):
-    """A kind of image file; the value is what users call it."""
+    """A kind of image file; the value is its common name."""
 
     PNG = "PNG"
     JPEG = "JPEG"
@@ -68,7 +68,7 @@ _OTHER_SUFFIXES = (
 
 
 def is_other_picture(path: Path) -> bool:
-    """Whether the suffix of `path` is that of a picture of a kind that is not read."""
+    """Whether the suffix of `path` is that of an image format that is not supported."""
     return path.suffix.lower() in _OTHER_SUFFIXES
 
 
@@ -84,7 +84,7 @@ def kind_for(path: Path) -> ImageKind:
 
 
 def kind_of(head: bytes) -> ImageKind | None:
-    """The kind of a file that begins with `head` (16 bytes or more), whatever its name says."""
+    """The kind of a file that begins with `head` (16 bytes or more); its name does not matter."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return ImageKind.PNG
     if head.startswith(b"\xff\xd8\xff"):
@@ -106,8 +106,8 @@ _HEIF_BRANDS = {
 def heif_kind(head: bytes) -> str:
     """ "AVIF" or "HEIC" where a file that begins with `head` is a picture of that kind, else "".
 
-    By the brands of its `ftyp` box (ISO/IEC 23008-12, 10): FFmpeg would read such a file as a video, of the
-    first tile alone, without transparency.
+    The brands of its `ftyp` box decide (ISO/IEC 23008-12, 10). FFmpeg would read such a file as a video of
+    the first tile only, without transparency.
     """
     if head[4:8] != b"ftyp":
         return ""
@@ -132,7 +132,7 @@ WEBP_LOSSY = replace(JFIF, range=ColorRange.LIMITED)
 @dataclass(frozen=True, kw_only=True)
 class Storage:
     """How one picture is stored: `stored` is FFmpeg's name of the pixel format in the file, `pixels` and
-    `color` those of a frame job that makes it. `losses` says what does not fit."""
+    `color` are the format and colour of the frame job's result. `losses` lists what the file cannot store."""
 
     kind: ImageKind
     stored: str
@@ -149,11 +149,12 @@ def storage(
     lossless: bool = False,
     subsampled: bool = True,
 ) -> Storage:
-    """How `kind` stores a picture of `source`'s kind: gray stays gray, 16 bit stays 16 bit where it can.
+    """How `kind` stores a picture of the format `source`: gray stays gray, and 16 bits stay 16 bits where
+    possible.
 
-    `wanted` (from --pix-fmt) asks for another depth, gray, or another subsampling of JPEG's chroma;
-    `lossless` is WebP's choice; `subsampled` False asks for full chroma. Raises UsageError where `kind` does
-    not store `wanted`.
+    `wanted` (from --pix-fmt) selects another depth, gray, or another chroma subsampling of JPEG; `lossless`
+    selects lossless WebP; `subsampled` False selects full chroma. Raises UsageError if `kind` cannot store
+    `wanted`.
     """
     like = wanted or source.pixel_format
     gray, deep, alpha = like.family is Family.GRAY, like.depth > 8, source.pixel_format.has_alpha
@@ -163,7 +164,7 @@ def storage(
             raise UsageError(f"--pix-fmt {wanted.name}: {kind.value} holds 8 bits, PNG and TIFF hold 16")
         losses.append(f"{kind.value} holds 8 bits of the picture's {like.depth}")
         deep = False
-    if alpha and kind in (ImageKind.JPEG, ImageKind.BMP):  # FFmpeg writes BMP's alpha where few look for it
+    if alpha and kind in (ImageKind.JPEG, ImageKind.BMP):  # few programs read the alpha of FFmpeg's BMP
         losses.append(f"{kind.value} holds no transparency")
         alpha = False
     color = SRGB

@@ -1,4 +1,4 @@
-"""What a media file holds, as plain facts: what `probe` reads and what the output plan is made from."""
+"""The facts of a media file: `probe` reads them, and the output plan uses them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class StreamKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamInfo:
-    """One stream of the source, in container order. `detail` is a short human line: "aac 48000 Hz 5.1"."""
+    """One stream of the source, in container order. `detail` is a short description: "aac 48000 Hz 5.1"."""
 
     index: int
     kind: StreamKind
     codec: str
-    """FFmpeg's codec name ("h264", "ass", "mov_text"), whatever decoder is used; "" where it has none."""
+    """FFmpeg's codec name ("h264", "ass", "mov_text"), not the decoder's; "" if it has none."""
     detail: str = ""
     language: str = ""
     """As FFmpeg gives it: mostly an ISO 639-2 code."""
@@ -43,7 +43,7 @@ class StreamInfo:
     bit_rate: int | None = None
     """Bits per second, as the header states; None if it does not."""
     copyable: bool = True
-    """False where FFmpeg cannot hand out usable packets (no codec parameters)."""
+    """False if FFmpeg's packets are not usable (no codec parameters)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +74,13 @@ class VideoInfo:
     index: int
     codec: str
     format: FrameFormat
-    """Of the frames as shown: behind the container's crop."""
+    """Size and format of the frames as shown: after the container's crop."""
     appearance: Appearance | None = None
-    """What the first frame says of itself; None for images."""
+    """The tags of the first frame; None for images."""
     header_colors: ColorNumbers = field(default_factory=ColorNumbers)
-    """What holds where frames leave their colours open."""
+    """The tags that apply to frames without tags of their own."""
     gpu: Gpu | None = None
-    """What decodes it, to frames of `format`, which then is semi-planar; None is the CPU."""
+    """The GPU that decodes it; `format` is then semi-planar. None for the CPU."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Columns and rows (left, top, right, bottom) of the decoded picture that the container says not to show;
     left and top are whole chroma samples."""
@@ -88,36 +88,37 @@ class VideoInfo:
     """"matrix", "range", "transfer", "primaries", "chroma location"."""
     time_base: Fraction
     average_rate: Fraction | None = None
-    """Frames per second, as far as the header can be believed: for rate control and missing timestamps."""
+    """Frames per second, from a header value that is plausible: for rate control and missing timestamps."""
     durations_known: bool = True
-    """False where packet durations come from a frame rate that is absurd, and are ignored."""
+    """False if packet durations come from an implausible frame rate, and are ignored."""
     start_pts: int | None = None
-    """Of the first frame that decodes; None where frames have no timestamps."""
+    """Timestamp of the first frame that decodes, ticks; None if frames have no timestamps."""
     duration: float | None = None
-    """Seconds from the first frame to the end of the last, as the header says of this very stream."""
+    """Seconds from the first frame to the end of the last, from the header of this stream."""
     frames: int | None = None
-    """How many frames to expect, for progress; an estimate; None where nothing says so."""
+    """The estimated number of frames, for progress; None if unknown."""
     interlaced: bool = False
-    """The first frames are interlaced, or the header says so where frames of this codec say nothing."""
+    """Whether the first frames are flagged interlaced, or the header is if this codec does not flag
+    frames."""
     flagged_frames: bool = True
-    """Whether that can be read off every single frame."""
+    """Whether each frame of this codec is flagged."""
     parity: Parity = Parity.AUTO
     """The order of fields in the header; AUTO where it has none."""
     fields: FieldJob | None = None
-    """What is done about interlacing; None processes frames as they are."""
+    """The treatment of interlaced frames; None processes frames as they are."""
     display_matrix: tuple[int, ...] | None = None
     """Nine 16.16/2.30 fixed-point integers; None for upright video."""
     hdr: HdrMetadata | None = None
     uncarried: tuple[str, ...] = ()
-    """What the first frames carry that no API lets through: "closed captions", "HDR10+", "Dolby Vision" …"""
+    """Data of the first frames that cannot be written again: "closed captions", "HDR10+", "Dolby Vision" …"""
     stereo_mode: str = ""
     """How the views of a stereo video share a frame, as Matroska's `stereo_mode`; "" where that is unknown
     or would not survive upscaling."""
 
     @property
     def decoded(self) -> str:
-        """FFmpeg's name of the pixel format that the decoder gives; frames are converted where it is another
-        than the format's."""
+        """FFmpeg's name of the decoder's pixel format; frames are converted if it differs from that of
+        `format`."""
         return "" if self.appearance is None else self.appearance.pixel_format
 
     @property
@@ -128,18 +129,19 @@ class VideoInfo:
 
     @property
     def grain(self) -> int:
-        """What the sides of a result should be multiples of: encoders and players expect even ones."""
+        """The sides of a result should be multiples of these numbers: encoders and players expect even
+        ones."""
         return max(2, *(1 << n for n in self.format.pixel_format.subsampling))
 
     @property
     def shown_rate(self) -> Fraction | None:
-        """Frames per second behind the treatment of fields."""
+        """Frames per second after the treatment of fields."""
         factor = self.fields.rate_factor if self.fields else 1
         return None if self.average_rate is None else self.average_rate * factor
 
     @property
     def shown_time_base(self) -> Fraction:
-        """Seconds per tick of the frames' stamps behind the treatment of fields."""
+        """Seconds per tick of the frames' timestamps after the treatment of fields."""
         return self.time_base / (self.fields.ticks if self.fields else 1)
 
 
@@ -163,17 +165,18 @@ class MediaInfo:
     cut: Cut | None = None
     """The part of it that is rendered; None for all of it."""
     probing: Probing = HEADERS
-    """How every reader of this file must open it, to find the same streams under the same numbers."""
+    """How readers open this file. All must use it, to find the same streams under the same numbers."""
     matroska: MatroskaFacts | None = field(default=None, repr=False)
-    """What FFmpeg does not pass on of a Matroska file."""
+    """Facts of a Matroska file that FFmpeg does not report; None for other files."""
     hints: tuple[str, ...] = ()
-    """Sentences about options that may suit this source better."""
+    """Sentences for the user about options that may suit this source better."""
 
     @property
     def programme_start(self) -> Fraction:
-        """Where the programme begins on the clock of the source, seconds: its earliest timestamp.
+        """The start of the programme on the source's clock, seconds: its earliest timestamp.
 
-        Below zero it is the picture that counts: sound begins there only because its encoder needed a run-up.
+        If that is below zero, the first picture counts: sound begins there only because of its encoder's
+        priming samples.
         """
         earliest = Fraction(round(self.start_time * 1_000_000), 1_000_000)
         if earliest >= 0:
@@ -183,13 +186,13 @@ class MediaInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """What was wrong with the source's video packets and frames, in counts."""
+    """Counts of damaged video packets and frames of the source."""
 
     undecodable_packets: int = 0
     """Packets that the decoder refused."""
     corrupt_packets: int = 0
     """Packets that the container delivered incomplete or with errors."""
     corrupt_frames: int = 0
-    """Frames that were decoded in spite of errors, with parts of the picture guessed."""
+    """Frames that were decoded with errors: parts of the picture are concealed."""
     broken_places: int = 0
-    """Places where the structure of the file is broken: packets that stood there are lost."""
+    """Breaks in the structure of the file: the packets there are lost."""

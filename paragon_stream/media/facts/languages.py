@@ -50,7 +50,7 @@ _ENGLISH = {
 
 
 def language_code(name: str) -> str | None:
-    """ISO 639-2/B code of "de", "deu", "ger", "de-AT" or "German"; None for what is none known here."""
+    """ISO 639-2/B code of "de", "deu", "ger", "de-AT" or "German"; None for an unknown language."""
     word = re.split(r"[-_]", name.strip().lower())[0]
     return _CODES.get(word) or _ENGLISH.get(word)
 

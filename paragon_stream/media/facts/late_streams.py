@@ -1,9 +1,9 @@
-"""Streams that begin late: looked for before a render, and once more at its end.
+"""Finds streams that begin late, before a render and at its end.
 
 Most containers list their streams in a header. MPEG transport and program streams and FLV do not: a stream
-appears with its first packet, or with a new program map. Recordings and DVDs whose second sound or subtitles
-begin late are normal. All readers of a file must find the same streams under the same numbers: how far they
-search is decided once, by `settle_probing`, and kept in `MediaInfo.probing`.
+appears with its first packet, or with a new program map. In recordings and on DVDs a second sound track or
+subtitles often begin late. All readers of a file must find the same streams under the same numbers, so
+`settle_probing` decides the search length once, and `MediaInfo.probing` keeps it.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from paragon_stream.media.ffmpeg.log import captured_log
 _WITHOUT_LIST = frozenset({"mpegts", "mpeg", "flv"})
 """FFmpeg's names of the containers that do not list their streams in a header."""
 _REWOUND = frozenset({"mpegts", "mpeg"})
-"""Those of them that can be read from any byte on."""
+"""Those of them that can be read from any byte position."""
 
 DEFAULT_SIZE = 100_000_000
 """Bytes that are searched in such containers: a minute or more of broadcasts and DVDs, 0.7 s of one core."""
 _WINDOWS = 24
-"""Places behind that where a larger file is looked at; the last is its end."""
+"""Positions after that which are searched in a larger file; the last is its end."""
 _WINDOW_SIZE = 1 << 20
 _LAST_WINDOW_SIZE = 8 << 20
 
 
 def settle_probing(path: Path, size: int | None = None) -> Probing:
-    """How `path` is to be opened so that all of its streams are found.
+    """The `Probing` that finds all streams of `path`.
 
-    `size` is the number of bytes to search; None looks as far as is necessary. The cost is
-    paid only where the header does not list the streams, and by later readers only where a longer search
-    finds more. Raises InputError.
+    `size` is the number of bytes to search; None searches as far as necessary. The search costs time only if
+    the header does not list the streams; later readers repeat a longer search only if it found more. Raises
+    InputError.
     """
     with open_source(path) as container:
         name = container.format.name
@@ -61,9 +61,9 @@ def settle_probing(path: Path, size: int | None = None) -> Probing:
 
 
 def streams_since(container: Any) -> list[str]:
-    """FFmpeg's words for the streams that appeared in `container` since it was opened.
+    """FFmpeg's descriptions of the streams that appeared in `container` since it was opened.
 
-    PyAV itself shows only those that were there at the beginning.
+    PyAV lists only the streams that were found on opening.
     """
     with captured_log(av.logging.INFO):  # without this level FFmpeg lists nothing
         listed = _LISTED.findall(container.dumps_format())
@@ -79,7 +79,7 @@ def _facts(container: InputContainer) -> list[tuple[int, str, str]]:
 
 
 def _reaching_further(container: InputContainer, path: Path, probing: Probing) -> Probing:
-    """`probing`, with which `container` was opened, or one that reaches streams which begin behind it."""
+    """`probing`, with which `container` was opened, or a longer one if streams begin after its range."""
     length = source_size(path)
     rest = length - probing.size
     if not probing.rewinds or rest <= 0:
@@ -99,7 +99,7 @@ def _reaching_further(container: InputContainer, path: Path, probing: Probing) -
 
 
 def _complete(container: InputContainer) -> set[int]:
-    """Identifiers of the streams with packets: a map alone does not say how sound is stored."""
+    """Identifiers of the streams that have packets: the program map alone does not describe the sound."""
     return {s.id for s in container.streams if s.type not in ("audio", "video") or _has_parameters(s)}
 
 

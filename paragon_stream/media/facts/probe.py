@@ -1,4 +1,4 @@
-"""What is in a file: headers read and the first frames decoded, everything that a render must know."""
+"""Reads the headers and the first frames of a file: all facts that a render needs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _LOOK_AT = 4
 _MAX_PACKETS = 3000
 """Packets read in search of the first frame: a minute of video."""
 _FIELD_ORDERS = {2: Parity.TOP, 3: Parity.BOTTOM, 4: Parity.BOTTOM, 5: Parity.TOP}
-"""AVFieldOrder: TT, BB, TB (coded top, shown bottom first), BT; the header's word."""
+"""FFmpeg's AVFieldOrder of the header → parity: TT, BB, TB (coded top, shown bottom first), BT."""
 _FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores", "av1", "vp8", "vp9")
-"""Codecs whose frames say whether they are interlaced. The frames count more than a header."""
+"""Codecs whose frames are flagged as interlaced or not. Frame flags take precedence over the header."""
 _MAX_SANE_RATE = 300
-"""Frames per second; average rates above are artefacts of 1 ms time bases and of DV."""
+"""Frames per second; higher average rates are artefacts of 1 ms time bases and of DV."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ logger = logging.getLogger(__name__)
 def probe(path: str | Path, *, video: int | None = None, probing: Probing | None = None) -> MediaInfo:
     """Read the facts of a media file and choose the video stream to upscale.
 
-    The main video is the stream with container index `video`, or else the first that gives frames, streams
-    with the default disposition first; cover pictures are never it. Colour that is untagged is decided here,
-    once (`VideoInfo.guessed`). `probing` says how far streams are searched for; None is as far as necessary.
+    The main video is the stream with container index `video`, or else the first stream that decodes, streams
+    with the default disposition first, without cover pictures. Untagged colour is decided here, once
+    (`VideoInfo.guessed`). `probing` sets the search for streams; None searches as far as necessary.
 
     Raises InputError: the file cannot be opened (see `open_source`), has no video, or none that decodes.
     Raises FormatError: a pixel format, matrix or Dolby Vision profile that cannot be processed faithfully.
@@ -84,7 +84,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
 def _no_video(path: Path, streams: Sequence[StreamInfo]) -> str:
     kinds = {stream.kind for stream in streams}
     if unknown := [s for s in streams if s.kind is StreamKind.VIDEO]:
-        codec = unknown[0].codec or "one that FFmpeg has no name for"
+        codec = unknown[0].codec or "unknown to FFmpeg"
         return f"{path} has video whose codec cannot be decoded: {codec}"
     if StreamKind.COVER in kinds:
         return f"{path} has no video, only a cover picture"
@@ -210,7 +210,7 @@ def _in_words(color: ColorSpec) -> str:
 def _usable_crop(
     crop: tuple[int, int, int, int], frame: av.VideoFrame, format: PixelFormat
 ) -> tuple[int, int, int, int]:
-    """`crop` with left and top on whole chroma samples; nothing where it leaves no picture."""
+    """`crop` with left and top on whole chroma samples; no crop if it would leave no picture."""
     left, top, right, bottom = crop
     if left + right >= frame.width or top + bottom >= frame.height:
         return 0, 0, 0, 0
@@ -219,7 +219,7 @@ def _usable_crop(
 
 
 def _frame_rate(stream: av.VideoStream) -> tuple[Fraction | None, bool]:
-    """The average rate if it can be true, else FFmpeg's guess; and whether it was the average."""
+    """The average rate if it is plausible, else FFmpeg's guess; and whether it is the average."""
     average, guess = positive_fraction(stream.average_rate), positive_fraction(stream.guessed_rate)
     if average and (average <= _MAX_SANE_RATE or average == guess):
         return average, True

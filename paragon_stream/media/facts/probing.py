@@ -1,4 +1,4 @@
-"""How far a file is read in search of its streams."""
+"""How many bytes of a file are searched for streams."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 class Probing:
     """`size` bytes are searched for streams; 0 stands for FFmpeg's default, about 5 MB.
 
-    `rewinds`: what was searched is read again from the start, instead of being kept in memory meanwhile.
+    `rewinds`: after the search the file is read again from the start, instead of from memory.
     """
 
     size: int = 0

@@ -1,4 +1,4 @@
-"""Frame rates: as users write them, and where a source does not say."""
+"""Frame rates: parsing them, and the default for sources without one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from fractions import Fraction
 from paragon_stream.errors import UsageError
 
 FALLBACK_RATE = Fraction(25)
-"""Frames per second, where the source does not say: for missing timestamps and for rate control."""
+"""Frames per second of sources without a rate: for missing timestamps and for rate control."""
 
 
 def parse_rate(text: str | float | Fraction | None) -> Fraction | None:
     """Frames per second from "24", 23.976 or "24000/1001"; decimals of the NTSC rates mean those exactly.
 
-    Raises UsageError for anything that is no rate.
+    Raises UsageError for an invalid rate.
     """
     if text is None:
         return None

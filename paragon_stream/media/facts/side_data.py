@@ -1,4 +1,4 @@
-"""FFmpeg's binary side data of a video stream, read into plain facts.
+"""Parses FFmpeg's binary side data of a video stream.
 
 Layouts are those of FFmpeg's headers display.h, mastering_display_metadata.h, dovi_meta.h and defs.h; all
 are native-endian C structs that FFmpeg promises not to reorder.
@@ -41,9 +41,10 @@ _UNCARRIED_STREAMS = {
 
 
 def readable(frames: Sequence[av.VideoFrame], codec: str) -> Sequence[av.VideoFrame]:
-    """The frames whose side data may be looked at: none of PNG's.
+    """The frames whose side data can be read: not PNG's.
 
-    PyAV 19 frees the metadata of side data twice, which ends the process; only PNG's ICC profiles have any.
+    PyAV 19 frees the metadata of side data twice, which crashes the process; only PNG's ICC profiles have
+    such metadata.
     """
     return () if codec in ("png", "apng") else frames
 
@@ -58,9 +59,10 @@ def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -
 
 
 def turn(matrix: Sequence[int]) -> tuple[bool, int]:
-    """A display matrix as players do it: whether it is mirrored left to right, then degrees clockwise.
+    """What a display matrix does: whether it mirrors left to right, and then its rotation in degrees
+    clockwise.
 
-    Rows of the matrix are where one pixel to the right, and one down, goes (libavutil/display.h).
+    The rows of the matrix are the images of the vectors (1, 0) and (0, 1) (libavutil/display.h).
     """
     (right_x, right_y), (down_x, down_y) = matrix[0:2], matrix[3:5]
     mirrored = right_x * down_y - right_y * down_x < 0
@@ -85,7 +87,8 @@ def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> 
 
 
 def uncarried_mastering(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[str, ...]:
-    """A mastering display that lacks primaries or luminance: encoders take the whole of it, or nothing."""
+    """A name for mastering display metadata without primaries or luminance, which encoders do not accept;
+    else empty."""
     data = _frame_data(frame, Type.MASTERING_DISPLAY_METADATA)
     data = data or context.coded_side_data.get("mastering_display_metadata")
     if data is None or len(data) < 88 or _mastering_display(data) is not None:
@@ -115,7 +118,7 @@ def _mastering_display(data: bytes) -> str | None:
 
 
 def container_crop(context: av.VideoCodecContext) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) rows and columns that the container says not to show; mostly zeros."""
+    """(left, top, right, bottom) columns and rows that the container crops; mostly zeros."""
     data = context.coded_side_data.get("frame_cropping")
     if not data or len(data) < 16:
         return 0, 0, 0, 0
@@ -124,8 +127,8 @@ def container_crop(context: av.VideoCodecContext) -> tuple[int, int, int, int]:
 
 
 def stereo_mode(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> str:
-    """Matroska's name of how two views share a frame; "" where they do not, or line by line: then pixels
-    beside each other are of different views."""
+    """Matroska's `stereo_mode` of a frame with two views; "" for one view, and for interleaved lines, whose
+    neighbouring pixels belong to different views."""
     data = context.coded_side_data.get("stereo_3d") or _frame_data(frame, Type.STEREO3D)
     if data is None or len(data) < 8:
         return ""
@@ -134,7 +137,7 @@ def stereo_mode(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> s
 
 
 def uncarried_in_frames(frames: Iterable[av.VideoFrame]) -> tuple[str, ...]:
-    """What the frames carry that cannot be written again, in words."""
+    """Names of the frames' side data that cannot be written again."""
     found = {
         _UNCARRIED_FRAMES[kind] for frame in frames for kind in frame.side_data if kind in _UNCARRIED_FRAMES
     }
@@ -142,14 +145,15 @@ def uncarried_in_frames(frames: Iterable[av.VideoFrame]) -> tuple[str, ...]:
 
 
 def uncarried_in_stream(context: av.VideoCodecContext) -> tuple[str, ...]:
-    """The same of the stream's header."""
+    """The same for the stream's header."""
     return tuple(
         sorted({_UNCARRIED_STREAMS[key] for key in context.coded_side_data if key in _UNCARRIED_STREAMS})
     )
 
 
 def refuse_dolby_vision_5(context: av.VideoCodecContext) -> None:
-    """Raise FormatError for Dolby Vision whose base layer is IPT-PQ-c2: profile 5, and 10 with no other look.
+    """Raise FormatError for Dolby Vision with an IPT-PQ-c2 base layer: profile 5, and 10 without a compatible
+    base.
 
     Its code values are not R'G'B' under any matrix; without the RPU the colours are wrong.
     """

@@ -1,4 +1,4 @@
-"""Opening a file for reading, with a clear sentence for everything that can be wrong with it."""
+"""Opens a file for reading, with a clear message for every reason why that can fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 
 _HEAD = 1 << 20
-"""Bytes at the start of a file that are looked at to explain why it does not open."""
+"""Bytes at the start of a file that are examined to explain why it does not open."""
 
 
 _HEAD_OF_PIPE = 1 << 12
@@ -28,7 +28,7 @@ _SHOWN = 80
 """Characters of a name that a message shows."""
 
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")
-"""FFmpeg shows any *.txt as a terminal screen, and any *.bin as text art."""
+"""FFmpeg's demuxers that accept every *.txt and *.bin file as text art."""
 
 
 _BUFFER = 1 << 16
@@ -36,7 +36,7 @@ _BUFFER = 1 << 16
 
 
 def check_local(said: str | Path) -> None:
-    """Raise UsageError if `said` can be read only once: an address, or standard input."""
+    """Raise UsageError if `said` is an address or standard input, which can be read only once."""
     scheme, address, _ = str(said).partition("://")
     if address or scheme == "-":
         what = f"an address ({scheme}://…)" if address else "standard input"
@@ -44,8 +44,8 @@ def check_local(said: str | Path) -> None:
 
 
 def check_name(path: str | Path) -> None:
-    """Raise InputError for a name that the system refuses even to look up: too long, or in a folder that may
-    not be entered."""
+    """Raise InputError for a path that the system cannot look up: too long, or in a folder without access
+    rights."""
     try:
         Path(path).lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -61,8 +61,8 @@ def open_source(
 ) -> InputContainer:
     """The demuxer of a regular file, searched for streams as `probing` says. The caller closes it.
 
-    With `stored_times` packets have the presentation times that the file has, and FFmpeg derives, but none
-    that are made up from the decode times of packets to come: those are wrong where there are B-frames.
+    With `stored_times` packets have only presentation times from the file or the codec's parser. FFmpeg's
+    `genpts`, which derives them from later decode times, is off: it is wrong with B-frames.
 
     Raises InputError: missing, unreadable, a folder, no regular file, empty, text, cut off before its index,
     encrypted, or in no format that FFmpeg supports.
@@ -116,7 +116,7 @@ def open_demuxer(
 
 
 def has_index(container: InputContainer) -> bool:
-    """Whether times are found by an index, hence rightly whatever the timestamps around them do."""
+    """Whether seeking uses an index, so that it is exact even if timestamps jump."""
     return bool(set(container.format.name.split(",")) & {"mov", "matroska"})
 
 
@@ -129,9 +129,9 @@ def video_stream(container: InputContainer, index: int) -> av.VideoStream:
 
 
 def decoding_context(stream: av.VideoStream) -> Any:
-    """What decodes the packets of `stream`: its own context, but libvpx for VP8 and VP9 with alpha.
+    """The decoder context of `stream`: its own, or libvpx's for VP8 and VP9 with alpha.
 
-    WebM keeps alpha in an encoding of its own beside each frame, where only libvpx's decoders look.
+    WebM stores alpha as a second stream beside each frame, which only libvpx's decoders read.
     """
     name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
     tags = {key.casefold(): value for key, value in stream.metadata.items()}
@@ -147,7 +147,7 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def _explanation(path: Path, head: bytes, error: BaseException) -> str:
-    """Why FFmpeg may have refused `path`, whose first bytes are `head`."""
+    """A message that explains why FFmpeg refused `path`, whose first bytes are `head`."""
     if head.startswith(b"YUV4MPEG2 ") and b" Im" in head.partition(b"\n")[0]:
         return f"{path} is y4m of mixed interlaced and progressive frames (Im), which FFmpeg does not read"
     if head.startswith(b"YUV4MPEG2 "):
@@ -175,7 +175,7 @@ def _boxes(path: Path) -> set[bytes]:
     """The types of the top-level boxes of an ISO media file (ISO/IEC 14496-12, 4.2)."""
     found: set[bytes] = set()
     with opened_bytes(path) as (file, _):
-        for _ in range(100_000):  # fragments; bounded, whatever the file says
+        for _ in range(100_000):  # fragments; bounded even in a damaged file
             header = file.read(16)
             if len(header) < 8:
                 break

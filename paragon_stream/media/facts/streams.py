@@ -44,7 +44,7 @@ def describe_stream(stream: Stream) -> StreamInfo:
 
 
 def _bit_rate(stream: Stream) -> int | None:
-    """Of the codec's header, or of mkvmerge's statistics."""
+    """The bit rate of the codec's header, or of mkvmerge's statistics tags."""
     if stream.codec_context is not None and stream.codec_context.bit_rate:
         return stream.codec_context.bit_rate
     text = stream.metadata.get("BPS", "")
@@ -61,7 +61,7 @@ def matroska_facts(path: Path, demuxer: str) -> MatroskaFacts | None:
 
 
 def describe_streams(streams: Iterable[Stream], matroska: MatroskaFacts | None) -> tuple[StreamInfo, ...]:
-    """The facts of all streams of a container, with what only a Matroska header says."""
+    """The facts of all streams of a container, including those from a Matroska header."""
     described = tuple(describe_stream(stream) for stream in streams)
     tracks = tracks_of(described, matroska)
     return tuple(
@@ -71,7 +71,7 @@ def describe_streams(streams: Iterable[Stream], matroska: MatroskaFacts | None) 
 
 
 def tracks_of(streams: Sequence[StreamInfo], matroska: MatroskaFacts | None) -> dict[int, Track]:
-    """The Matroska track that each stream is, by the stream's index; empty where they do not fit."""
+    """The Matroska track of each stream, by the stream's index; empty if they do not match."""
     kinds = {StreamKind.VIDEO: 1, StreamKind.AUDIO: 2, StreamKind.SUBTITLE: 17}
     own = [stream for stream in streams if stream.kind not in (StreamKind.ATTACHMENT, StreamKind.COVER)]
     if matroska is None or len(own) != len(matroska.tracks):

@@ -16,11 +16,11 @@ from paragon_stream.options.output import TrackList, TrackOptions
 
 _OPTIONS = {StreamKind.AUDIO: "--audio", StreamKind.SUBTITLE: "--subs", StreamKind.VIDEO: "--video"}
 _FLAGS = {"forced": "forced", "sdh": "hearing_impaired", "cc": "hearing_impaired", "default": "default"}
-"""What file names say of a track, and FFmpeg's word for it."""
+"""Words in file names that describe a track → FFmpeg's disposition."""
 
 
 def parse_tracks(value: TrackList) -> tuple[str, ...] | None:
-    """A list as users write it."""
+    """Parse a comma-separated list of tracks."""
     if value is None or value == "all":
         return None
     items = value.split(",") if isinstance(value, str) else value
@@ -28,7 +28,8 @@ def parse_tracks(value: TrackList) -> tuple[str, ...] | None:
 
 
 def unwanted(streams: Sequence[StreamInfo], options: TrackOptions) -> set[int]:
-    """Container indices of the streams that `options` leave out. Raises UsageError for what is not there."""
+    """Container indices of the streams that `options` leave out. Raises UsageError for tracks that do not
+    exist."""
     out = {s.index for s in streams if s.kind is StreamKind.ATTACHMENT and not options.attachments}
     lists = {StreamKind.AUDIO: options.audio, StreamKind.SUBTITLE: options.subtitles}
     for kind, wanted in ((kind, parse_tracks(value)) for kind, value in lists.items()):
@@ -49,7 +50,7 @@ def video_index(path: Path, number: int, probing: Probing = HEADERS) -> int:
 def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
     """The sound and subtitles of an added file, with the language and role in its name.
 
-    "film.eng.forced.srt" is English and forced; what the file itself says counts more. Raises InputError.
+    "film.eng.forced.srt" is English and forced; metadata in the file takes precedence. Raises InputError.
     """
     with open_source(path, probing) as container:
         matroska = matroska_facts(path, container.format.name)
@@ -85,7 +86,7 @@ def _from_name(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _check_encoding(path: Path, streams: Sequence[StreamInfo]) -> None:
-    """Refuse text that would arrive garbled: FFmpeg takes UTF-8 and, with a mark, UTF-16."""
+    """Raise InputError for text in an unsupported encoding: FFmpeg reads UTF-8 and, with a BOM, UTF-16."""
     if any(s.kind is not StreamKind.SUBTITLE for s in streams) or path.stat().st_size > 64 << 20:
         return
     data = path.read_bytes()

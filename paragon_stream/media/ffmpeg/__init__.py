@@ -1,1 +1,1 @@
-"""How FFmpeg is spoken to: its errors, its log, its planes and pixel formats."""
+"""The interface to FFmpeg: its errors, its log, its planes and pixel formats."""

@@ -1,4 +1,4 @@
-"""FFmpeg's exceptions, turned into ours: the one place that depends on their shape."""
+"""Maps FFmpeg's exceptions to this package's; no other module depends on their details."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WORDS = {
 
 
 def reason(error: BaseException) -> str:
-    """Why, in a few words and without FFmpeg's error numbers: "the disk is full"."""
+    """The cause in a few words, without FFmpeg's error numbers: "the disk is full"."""
     number = getattr(error, "errno", None)
     if number in _WORDS:
         return _WORDS[number]
@@ -41,7 +41,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def av_errors_as(kind: type[ParagonError], what: str) -> Iterator[None]:
-    """Raise whatever PyAV raises inside as `kind`, worded "`what`: reason".
+    """Raise PyAV's errors of the block as `kind`, with the message "`what`: reason".
 
     Errors of our own tree pass through unchanged.
     """

@@ -1,4 +1,4 @@
-"""FFmpeg's log during an operation: often the only place that says why FFmpeg refused it."""
+"""FFmpeg's log during an operation, which often is the only source of the reason for an error."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class CapturedLog:
 
 
 class _Listening:
-    """FFmpeg's log level is one for the whole process: the first of several blocks that overlap in time sets
-    it, the last one restores it."""
+    """FFmpeg has one log level for the process. Of several blocks that overlap in time the first one sets it,
+    and the last one restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,7 +42,9 @@ class _Listening:
         with self._lock:
             if not self._levels:
                 self._before = av_logging.get_level(), av_logging.get_skip_repeated()
-                av_logging.set_skip_repeated(False)  # or a second refusal for the same reason would have none
+                av_logging.set_skip_repeated(
+                    False
+                )  # else the second error with the same message would have none
             self._levels.append(level)
             av_logging.set_level(max(self._levels))
 
@@ -62,7 +64,7 @@ _listening = _Listening()
 
 @contextmanager
 def captured_log(level: int = av_logging.WARNING) -> Iterator[CapturedLog]:
-    """Collect what FFmpeg says on this thread, from `level` up. Several threads may do so at once."""
+    """Collect FFmpeg's messages of this thread, from `level` up. Several threads may do so at once."""
     captured = CapturedLog()
     _listening.begin(level)
     try:

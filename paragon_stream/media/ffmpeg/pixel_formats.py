@@ -1,4 +1,4 @@
-"""Pixel formats that sources bring and frame jobs do not take, and what they are turned into when read."""
+"""Pixel formats that frame jobs do not accept, and the formats that they are converted to on reading."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from paragon_stream.frame import PIXEL_FORMATS, Family, Layout, PixelFormat, pix
 from paragon_stream.media.ffmpeg.planes import plane_array
 
 _DIRECT = {"xyz12le": "rgb48le", "xyz12be": "rgb48le"}
-"""Whose components are no R, G, B or Y, U, V."""
+"""Formats whose components are not R, G, B or Y, U, V."""
 _FLOATING = re.compile(r"f(16|32)(le|be)$")
 _DEEPEST = 16
 _ALWAYS_ALPHA = ("gif", "webp", "webp_anim")
-"""Codecs whose decoders give alpha whether or not anything is to be seen through."""
+"""Codecs whose decoders always return alpha, even for opaque pictures."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 def processed_format(frame: av.VideoFrame, codec: str = "") -> PixelFormat:
     """The format in which frames like `frame` are processed: its own, or the nearest that loses nothing.
 
-    Nearest is planar, of the same family, with at least the same depth (up to 16 bits, which floats become),
-    chroma as fine, and alpha where there is any: decoders of GIF and WebP (`codec`) always give it.
-    Raises FormatError for frames in a device's memory.
+    That is planar, of the same family, with at least the same depth (up to 16 bits, also for floats) and
+    chroma resolution, and with alpha if the frame is not opaque: decoders of GIF and WebP (`codec`) always
+    return alpha. Raises FormatError for frames in device memory.
     """
     name = frame.format.name
     try:
@@ -48,7 +48,7 @@ def _nearest(frame: av.VideoFrame) -> PixelFormat:
     name = frame.format.name
     components = frame.format.components
     if not components:
-        raise FormatError(f"pixel format {name} is memory of a device, which is not read")
+        raise FormatError(f"pixel format {name} is in device memory and cannot be read")
     depth = max(component.bits for component in components)
     if name in _DIRECT or frame.format.is_bayer:
         return pixel_format(_DIRECT.get(name, "rgb48le" if depth > 4 and "16" in name else "rgb24"))
@@ -58,7 +58,7 @@ def _nearest(frame: av.VideoFrame) -> PixelFormat:
     depth = _DEEPEST if _FLOATING.search(name) else min(_DEEPEST, depth)
     family = _family(frame.format)
     if family is Family.RGB and depth < 8 and not frame.format.has_palette:
-        # On the way to planar RGB swscale does not stretch 5 bits to 8, and white darkens.
+        # In conversions to planar RGB, swscale does not expand 5 bits to 8, so white becomes darker.
         return pixel_format("rgb24")
     subsampling = (0, 0) if family is not Family.YUV else _subsampling(frame.format)
     fit = [
@@ -75,7 +75,7 @@ def _nearest(frame: av.VideoFrame) -> PixelFormat:
 
 
 def full_range_by_name(name: str) -> bool:
-    """Whether the name of a format says that its values use the full range."""
+    """Whether the format is full range by its name."""
     return name.startswith(("yuvj", "mono"))
 
 
@@ -95,7 +95,7 @@ def _subsampling(format: av.VideoFormat) -> tuple[int, int]:
 
 
 def _is_opaque(frame: av.VideoFrame) -> bool:
-    """Whether nothing of this 8-bit frame can be seen through."""
+    """Whether this 8-bit frame is fully opaque."""
     pixels = pixel_format(frame.format.name)
     shapes = pixels.plane_shapes(frame.width, frame.height)
     for index, (held, shape) in enumerate(zip(pixels.stored, shapes, strict=True)):
@@ -107,9 +107,9 @@ def _is_opaque(frame: av.VideoFrame) -> bool:
 
 
 def _palette_is_transparent(frame: av.VideoFrame) -> bool:
-    """Whether the palette (256 little-endian ARGB words) has colours to look through.
+    """Whether the palette (256 little-endian ARGB words) has transparent colours.
 
-    All of it zero is how some writers leave alpha unset.
+    Some writers leave the alpha of all entries at zero; that does not count.
     """
     alphas = set(bytes(frame.planes[1])[3::4])
     return bool(alphas - {0, 255}) or alphas == {0, 255}

@@ -1,4 +1,4 @@
-"""Planes of an FFmpeg frame to numpy arrays and back: one copy each way, padding of the lines honoured."""
+"""Copies planes of an FFmpeg frame to numpy arrays and back, without the padding of lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plane_view(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
     if plane.line_size >= 0:
         rows: NDArray[np.uint8] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         return rows
-    # A frame stored bottom row first: FFmpeg points at the top row, the last one in memory.
+    # A frame stored bottom row first: FFmpeg's pointer is at the top row, which is the last one in memory.
     size = -plane.line_size * plane.height
     start = plane.buffer_ptr + plane.line_size * (plane.height - 1)
     memory = (ctypes.c_uint8 * size).from_address(start)

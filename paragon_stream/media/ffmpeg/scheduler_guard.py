@@ -1,7 +1,7 @@
-"""Guard against libraries that change how the operating system schedules us.
+"""Guards against libraries that make threads of this process real-time.
 
-SVT-AV1, when run by root, makes the thread that opens the encoder and those it starts real-time
-(SCHED_FIFO 99): they then starve every other process on the machine, and nice values mean nothing.
+SVT-AV1, when run by root, makes the thread that opens the encoder and those it starts real-time (SCHED_FIFO
+99): they then starve every other process on the machine, and nice values have no effect.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 
 @contextmanager
 def ordinary_scheduling() -> Iterator[None]:
-    """Put every thread of this process that became real-time inside back to how the caller was scheduled.
+    """Reset every thread of this process that becomes real-time in the block to the caller's scheduling.
 
-    Does nothing where the system is not Linux.
+    Does nothing on systems other than Linux.
     """
     if sys.platform != "linux":
         yield

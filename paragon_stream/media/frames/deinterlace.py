@@ -1,4 +1,4 @@
-"""Progressive frames out of interlaced ones, by FFmpeg's filters, with exact times."""
+"""Deinterlacing by FFmpeg's filters, with exact times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from paragon_stream.media.frames.inverse_telecine import (
 type TimedFrame = tuple[av.VideoFrame, Timing]
 
 _IN_EIGHT_BITS = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuvj420p", "yuvj422p", "gray")
-"""What FFmpeg's fieldmatch takes; it would convert everything else to these."""
+"""Formats of FFmpeg's fieldmatch; it would convert all others to these."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,15 +43,16 @@ class Deinterlacer:
         self._film: FilmClock | None = None
         self._matcher: DeepMatcher | None = None
         self._shown: Timing | None = None
-        """Of the frame that went into the filters as a predecessor only."""
+        """Time of the frame that went into the filters only as a predecessor."""
         self.frames = 0
-        """Frames that came out of the filters."""
+        """Number of frames that the filters returned."""
 
     def process(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-        """The frames as they are shown, in order. Raises FormatError for pictures that no filter takes.
+        """The frames as they are shown, in order. Raises FormatError for formats that the filters do not
+        accept.
 
-        The first interlaced frame after progressive ones is filtered with the frame before it, as the later
-        ones are. So the result does not depend on where reading began.
+        The first interlaced frame after progressive ones is filtered together with the frame before it, like
+        all later ones. So the result does not depend on where reading began.
         """
         before: TimedFrame | None = None
         for frame, timing in frames:
@@ -107,7 +108,8 @@ class Deinterlacer:
             graph.configure()
 
     def _show_first(self, frame: av.VideoFrame, timing: Timing) -> None:
-        """Put a frame that was passed on already before the first one; it does not come out again."""
+        """Give the filters a frame that was already returned, as predecessor of the first; it is not returned
+        again."""
         assert self._graph is not None
         frame.pts, frame.time_base, frame.opaque = timing.pts, timing.time_base, timing
         self._graph.vpush(frame)
@@ -155,7 +157,7 @@ def _kind(frame: av.VideoFrame) -> tuple[int, int, str]:
 def _filters(job: FieldJob) -> list[tuple[str, dict[str, str]]]:
     deint = "interlaced" if job.only_flagged else "all"
     if job.film:
-        # What still combs (edits, video among the film) is deinterlaced; fieldmatch flags it.
+        # Frames that still comb (edits, video within the film) are deinterlaced; fieldmatch flags them.
         return [
             (FIELDMATCH, match_options(job)),
             ("bwdif", {"mode": "send_frame", "deint": "interlaced"}),

@@ -1,4 +1,4 @@
-"""What is done about the fields of a stream: the user's wish, the flags, and what the picture shows."""
+"""Chooses the treatment of a stream's fields from the options, the flags and the pictures."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from paragon_stream.media.frames.interlace_detection import (
 )
 
 _NTSC = (Fraction(299, 10), Fraction(301, 10))
-"""Frames per second between which telecined film is found."""
+"""Range of frame rates of telecined film, frames per second."""
 _FILM_RATES = (24, 30, 60)
-"""What rates are near where whole film pictures are shown for two and three fields in turn."""
+"""Frame rate, approximately, of soft telecine: whole film pictures shown for two and three fields in turn."""
 _A_LOOK = 60
-"""Frames that are enough to suspect film."""
+"""Number of frames that is enough to detect film."""
 _DVD_LINES = 576
-"""Up to this height frames may be telecined without being flagged: made from DVDs by careless encoders."""
+"""Up to this height, pixels, unflagged frames may be telecined: some encoders of DVDs drop the flags."""
 _SOFT = (
     "this is film whose 23.976 pictures a second are whole and only shown unevenly (soft telecine):"
     " nothing needs to be undone"
@@ -36,10 +36,10 @@ def treat_fields(
 ) -> tuple[VideoInfo, tuple[str, ...]]:
     """`info`'s video with its treatment chosen, and hints for the user.
 
-    Raises UsageError for wishes that contradict each other; what looking at the fields raises.
+    Raises UsageError for contradictory options, and the errors of `look_at_fields`.
     """
     if ivtc and wish not in (Deinterlace.AUTO, Deinterlace.OFF):
-        raise UsageError("--ivtc puts whole film pictures together: leave --deinterlace out")
+        raise UsageError("--ivtc restores whole film pictures: leave --deinterlace out")
     seen = measure_fields(info) if idet else None
     video, hints = info.video, _hints(info, None, ivtc)
     if seen is not None:
@@ -66,12 +66,13 @@ def _is_near_ntsc(info: MediaInfo) -> bool:
 def field_job(
     video: VideoInfo, wish: Deinterlace, seen: FieldStatistics | None = None, ivtc: bool = False
 ) -> FieldJob | None:
-    """What is done about the fields of `video`, by the wish, its flags and what was `seen`; None: nothing."""
+    """The treatment of `video`'s fields, from the option, its flags and the pictures `seen`; None for
+    none."""
     parity = Parity.AUTO if video.flagged_frames else video.parity
     if seen is not None and seen.interlaced:
         parity = seen.parity
     if ivtc:
-        return FieldJob(film=True, parity=parity, only_flagged=False)  # careless encoders set no flags
+        return FieldJob(film=True, parity=parity, only_flagged=False)  # some encoders set no flags
     if wish is Deinterlace.OFF:
         return None
     if wish is not Deinterlace.AUTO:
@@ -83,7 +84,7 @@ def field_job(
 
 
 def _hints(info: MediaInfo, seen: FieldStatistics | None, ivtc: bool) -> tuple[str, ...]:
-    """What the user should hear about film; a look at the fields is spent only where film is likely."""
+    """Hints for the user about film. Fields are examined only if film is likely."""
     video, rate = info.video, info.video.average_rate
     likely = video.interlaced or video.format.height <= _DVD_LINES
     if seen is None and likely and rate is not None and _NTSC[0] < rate < _NTSC[1]:
@@ -91,7 +92,7 @@ def _hints(info: MediaInfo, seen: FieldStatistics | None, ivtc: bool) -> tuple[s
     if seen is None:
         return ()
     if seen.telecined and not ivtc:
-        return ("this looks like telecined film (3:2 cadence): --ivtc gives back its 24 pictures a second",)
+        return ("this looks like telecined film (3:2 cadence): --ivtc restores its 24 pictures a second",)
     if ivtc and not seen.telecined:
-        return ("no 3:2 cadence was found in the first seconds: --ivtc drops one frame of five all the same",)
+        return ("no 3:2 cadence was found in the first seconds: --ivtc drops one frame in five nevertheless",)
     return ()

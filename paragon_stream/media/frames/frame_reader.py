@@ -1,4 +1,4 @@
-"""The contract of what reads a source's frames: a video's reader, or that of a sequence of images."""
+"""The contract of readers of a source's frames: of a video, or of a sequence of images."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class FrameReader(Protocol):
 
     @property
     def changes(self) -> FormatChanges[Any]:
-        """The format of the frames that come now, and of all so far."""
+        """The format of the current frames, and all formats so far."""
         ...
 
     @property
     def picture(self) -> DevicePicture | None:
-        """The frame read last, where it stays in a GPU's memory; then the planes given are untouched."""
+        """The frame read last if it is in a GPU's memory; the given planes are then unchanged."""
         ...
 
     def read_into(self, planes: Sequence[Plane]) -> Timing | None:
@@ -38,47 +38,48 @@ class FrameReader(Protocol):
         ...
 
     def strength(self, timing: Timing) -> float:
-        """How hard the frame read last was compressed, 0…1."""
+        """The compression strength of the frame read last, 0…1."""
         ...
 
     @property
     def strength_source(self) -> str:
-        """How that is known, in words."""
+        """The source of the strengths, in words."""
         ...
 
     @property
     def decoder(self) -> str:
-        """What decoded the frames so far, and where."""
+        """The decoders of the frames so far, and their devices."""
         ...
 
     @property
     def damage(self) -> Damage:
-        """What was wrong with the packets and frames so far."""
+        """Damage of the packets and frames so far."""
         ...
 
     @property
     def depends_on_history(self) -> str:
-        """Why the frames so far might be others if reading had begun earlier; "" where nothing says so."""
+        """Why the frames so far may differ from those of a reader that began earlier; "" if they cannot."""
         ...
 
     @property
     def disturbed(self) -> bool:
-        """Whether a reader that begins behind the frames so far may read others, or miss a warning."""
+        """Whether a reader that begins after the frames so far may read different frames, or miss a
+        warning."""
         ...
 
     def go_on(self, frames: int, first: Fraction) -> None:
-        """The frames read so far repeat the last of `frames` frames that another reader has read, the first
-        of them shown at `first` (seconds of the source's stamps)."""
+        """Continue the counts of another reader, which has read `frames` frames, the first of them shown at
+        `first` (seconds of the source's timestamps). The frames read so far repeat the last of those."""
         ...
 
     @property
     def repairs(self) -> list[str]:
-        """Those of `warnings` that count everything read so far, whether in the cut or not."""
+        """Those of `warnings` that include frames outside the cut."""
         ...
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each kind of trouble so far; complete after the last frame."""
+        """One sentence for each kind of problem so far; complete after the last frame."""
         ...
 
     def close(self) -> None: ...

@@ -1,4 +1,5 @@
-"""Fields looked at instead of flags: is the picture interlaced, which field comes first, is it film?"""
+"""Detects from pictures, not from flags, whether video is interlaced, which field is first, and whether it is
+film."""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ from paragon_stream.media.ffmpeg.errors import av_errors_as
 _LOOK_AT = 250
 """Frames: ten seconds."""
 _FIELDS = (2, 3)
-"""How many fields film pictures last in turn under 3:2 pulldown."""
+"""Durations of film pictures under 3:2 pulldown, in fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldStatistics:
-    """How many frames FFmpeg's idet filter judged to be what; it looks at several frames for each verdict."""
+    """Counts of the verdicts of FFmpeg's idet filter; each verdict uses several frames."""
 
     top: int
     bottom: int

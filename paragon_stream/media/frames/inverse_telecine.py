@@ -1,9 +1,9 @@
-"""Film pictures out of telecined frames of more than 8 bits, and when they are shown.
+"""Inverse telecine of frames of more than 8 bits, and the times of film pictures.
 
-FFmpeg's fieldmatch, which finds the fields that belong together, takes 8 bits only. (Its option `ppsrc`, by
-which 8-bit twins decide and deeper frames are put together, overwrites the heap in FFmpeg 9.0.) So it is
-shown 8-bit twins, and asked to put together frames whose every sample is the number of the frame: the rows of
-its result name the frames that the fields are to be taken from.
+FFmpeg's fieldmatch, which finds matching fields, accepts 8 bits only. (Its option `ppsrc`, for deciding by
+8-bit copies and combining deeper frames, overwrites the heap in FFmpeg 9.0.) So it gets 8-bit copies for the
+decision, and combines frames whose samples are all the number of the frame: the rows of its result name the
+frames from which to take the fields.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def eight_bit_twin(name: str) -> str | None:
 
 
 class DeepMatcher:
-    """Puts the fields of one stream's frames together, like fieldmatch; see above.
+    """Combines matching fields of one stream's frames, like fieldmatch; see the module.
 
     twin: `eight_bit_twin` of the frames' format.
     """
@@ -59,14 +59,14 @@ class DeepMatcher:
         self._sources, self._sink = sources, sink
         self._whole, self._combed = (_Flag(frame, mode) for mode in ("prog", "auto"))
         self._frames: deque[tuple[int, av.VideoFrame]] = deque()
-        """With their numbers, from the oldest that a field may come from."""
+        """Frames with their numbers, from the oldest one that a field may come from."""
         self._count = self._given = 0
 
     def push(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        """The frames that are whole now; those that comb are flagged as interlaced. None is the end."""
+        """The frames that are complete now; combed ones are flagged as interlaced. None ends the stream."""
         if frame is None:
             if self._frames:
-                self._show(self._frames[-1][1])  # the filter keeps the last one to itself
+                self._show(self._frames[-1][1])  # the filter does not return the last one
             for source in self._sources:
                 source.push(None)
         else:
@@ -94,7 +94,7 @@ class DeepMatcher:
             source.push(shown)
 
     def _woven(self, matched: av.VideoFrame) -> av.VideoFrame:
-        """The frame that is next in turn, of the fields that `matched` names."""
+        """The next frame, combined from the fields that `matched` names."""
         rows = plane_view(matched, 0)
         by_number = {number % _NUMBERS: frame for number, frame in self._frames}
         top, bottom = (by_number[int(rows[min(row, len(rows) - 1), 0])] for row in (0, 1))

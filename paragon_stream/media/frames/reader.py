@@ -36,26 +36,26 @@ _INTERLACED = "the video is interlaced; its frames are processed as if they were
 
 
 class VideoReader:
-    """Decodes the video stream that `info` chose, in presentation order, with repaired timestamps.
+    """Decodes the video stream `info.video`, in presentation order, with repaired timestamps.
 
     One thread reads; `close` may come from any thread, waits for a frame that is being read, and may come
     twice. `threads` is the number of decoding threads, up to 8 of them by default.
 
-    Where `info.cut` is given, the frames in it are read, exactly, and decoding begins at a key frame before.
+    With `info.cut`, exactly the frames in it are read, and decoding begins at an earlier key frame.
 
-    With `from_start` it begins at the first one: what comes before the cut is decoded and passed over.
+    With `from_start`, decoding begins at the first frame of the file; frames before the cut are skipped.
 
     With `follow`, a stream whose format changes is read in stretches of one format each: where `read_into`
     gives None, `changes.next_format` continues (see `media.frames.format_changes`). Without it, all frames
     are converted to the format of the first, with black bars where the aspect ratio differs. `warnings` lists
     the changes.
 
-    With `strengths`, `strength` says how hard each frame was compressed (see `media.frames.strength`).
+    With `strengths`, `strength` is the compression strength of each frame (see `media.frames.strength`).
 
-    Where `info.video.gpu` decodes, `fetch` lets frames stay in its memory: see `picture`.
+    If `info.video.gpu` decodes, `fetch` lets frames stay in its memory: see `picture`.
 
-    `source` is where frames come from instead of the file; the reader closes it. Where it is `live`, no frame
-    waits for later ones to find its strength.
+    `source` replaces the file as the source of frames; the reader closes it. If it is `live`, no frame waits
+    for later ones to find its strength.
 
     Raises InputError when the file cannot be opened, FormatError for a change that cannot be converted.
     """
@@ -87,7 +87,7 @@ class VideoReader:
         )
         self._judge = FormatJudge(video)
         self._aspects: deque[tuple[Fraction, Fraction | None]] = deque()
-        """From when on samples have which shape; more than one in the time between decoding and reading."""
+        """Time → sample aspect ratio from then on; several if it changed between decoding and reading."""
         self._uncarried: set[str] = set()
         self._begin: Fraction | None = None
         self._first_pts: int | None = None
@@ -98,7 +98,7 @@ class VideoReader:
         self._decoder: FrameSource | None
         begin = None if info.cut is None else info.cut.start - (2 * REACH_SECONDS if strengths else 0)
         if begin is not None and video.fields is not None:
-            # A range may begin with a frame's second field, which is made with the help of the frame before.
+            # A range may begin with a frame's second field; deinterlacing it needs the frame before.
             begin -= 1 / (video.average_rate or FALLBACK_RATE)
         if source is not None:
             self._decoder, decoded = source, iter(source)
@@ -131,7 +131,7 @@ class VideoReader:
             timed = Deinterlacer(video.fields, video.average_rate).process(timed)
         self._timed = self._in_cut(timed)
         self.changes = FormatChanges(video.format, self._judged(self._timed), follow=follow)
-        """What the stream turns to, and how to go on there."""
+        """The next format of the stream, and the way to continue with it."""
         self._damage = Damage()
 
     def __enter__(self) -> Self:
@@ -147,7 +147,7 @@ class VideoReader:
         with self._lock:
             if self._decoder is not None:
                 self._damage = self._decoder.damage
-                self._timed.close()  # which lets go of the frames that are held in it
+                self._timed.close()  # releases the frames that it holds
                 self._decoder.close()
                 self._decoder = None
 
@@ -174,22 +174,22 @@ class VideoReader:
             return timing
 
     def first(self) -> tuple[Timing, VideoInfo] | None:
-        """The first frame, which is passed over: its timing, and the video as it were if it began there."""
+        """Skip the first frame: its timing, and the facts of the video if it began there."""
         with self._lock:
             for frame, timing in self._timed:
                 return timing, self._judge.video_from(frame, self._appearance(frame, timing))
             return None
 
     def timings(self) -> Iterator[Timing]:
-        """The timings of all frames, which are passed over."""
+        """Skip all frames and return their timings."""
         with self._lock:
             for _, timing in self._timed:
                 yield timing
 
     @property
     def depends_on_history(self) -> str:
-        """Why the frames so far might be others if decoding had begun earlier in the file; "" where nothing
-        suggests that."""
+        """Why the frames so far may differ from those of a decoder that began earlier in the file; "" if they
+        cannot."""
         first = self.info.video.format
         if any(each.format != first or each.converted for each in self.changes.formats):
             return "the picture changes its format"
@@ -203,12 +203,12 @@ class VideoReader:
 
     @property
     def strength_source(self) -> str:
-        """How the strengths so far are known, in words."""
+        """The source of the strengths so far, in words."""
         return "" if self._track is None else self._track.source
 
     @property
     def decoder(self) -> str:
-        """What decoded the frames so far: "h264 on cuda:0, from frame 240 on h264 on the CPU"."""
+        """The decoders of the frames so far: "h264 on cuda:0, from frame 240 on h264 on the CPU"."""
         return ", ".join(self._decoders)
 
     @property
@@ -218,7 +218,7 @@ class VideoReader:
 
     @property
     def damage(self) -> Damage:
-        """What was wrong with the packets and frames so far."""
+        """Damage of the packets and frames so far."""
         decoder = self._decoder
         return self._damage if decoder is None else decoder.damage
 
@@ -226,7 +226,9 @@ class VideoReader:
     def disturbed(self) -> bool:
         """See `FrameReader`."""
         fields = self.info.video.fields
-        film = fields is not None and fields.film  # its frames are counted in fives from the beginning on
+        film = (
+            fields is not None and fields.film
+        )  # inverse telecine counts groups of five frames from the beginning
         return bool(film or self.depends_on_history or self._judge.notes or self._uncarried)
 
     def go_on(self, frames: int, first: Fraction) -> None:
@@ -236,12 +238,12 @@ class VideoReader:
 
     @property
     def repairs(self) -> list[str]:
-        """Those of `warnings` that count everything decoded so far, whether in the cut or not."""
+        """Those of `warnings` that include decoded frames outside the cut."""
         return [*_damage_sentences(self.damage), *self._timestamps.warnings]
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each kind of trouble so far; complete after the last frame."""
+        """One sentence for each kind of problem so far; complete after the last frame."""
         video = self.info.video
         said = [_INTERLACED] if video.interlaced and video.fields is None else []
         said += [*self.repairs, *self.changes.warnings, *self._judge.notes]
@@ -271,7 +273,8 @@ class VideoReader:
             yield frame, timing
 
     def _where_wanted(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """`frame`, on the host if it is not like the first: only the first one's session is on its GPU."""
+        """`frame`, copied to the host if its format differs from the first: only that format's session is on
+        its GPU."""
         first = self.info.video.appearance
         like = frame.width, frame.height, layout_of(frame, self.info.video)
         if not is_on_gpu(frame) or (first and like == (first.width, first.height, first.pixel_format)):
@@ -280,7 +283,7 @@ class VideoReader:
             return on_host(frame)
 
     def _appearance(self, frame: av.VideoFrame, timing: Timing) -> Appearance:
-        """Asked for in order of time."""
+        """Call it in order of time."""
         while len(self._aspects) > 1 and self._aspects[1][0] <= timing.pts * timing.time_base:
             self._aspects.popleft()
         found = Appearance.of(frame, self._aspects[0][1])
@@ -293,7 +296,7 @@ class VideoReader:
             yield frame, timing, self._judge.format_of(frame, appearance, timing.seconds)
 
     def _in_cut(self, timed: Iterator[TimedFrame]) -> Generator[TimedFrame, None, None]:
-        """The frames of `timed` that lie in the cut; notes the end where it is the source's own."""
+        """The frames of `timed` in the cut; notes the source's end if the cut has none."""
         cut = self.info.cut
         for frame, timing in timed:
             time = timing.pts * timing.time_base
@@ -348,7 +351,7 @@ class VideoReader:
         lost = float(self._begin - self._first_pts * self.info.video.time_base)
         if lost <= 0.25:
             return None
-        return f"the first {lost:.2f} s of the video do not decode: no key frame comes before that"
+        return f"the first {lost:.2f} s of the video cannot be decoded: they have no key frame"
 
     def _early_end(self) -> str | None:
         video = self.info.video
@@ -384,7 +387,7 @@ def _damage_sentences(damage: Damage) -> list[str]:
         said.append(f"{counted(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete")
     if damage.broken_places:
         places = counted(damage.broken_places, "place")
-        said.append(f"the file is broken at {places}: pictures or sound that stood there are missing")
+        said.append(f"the file is broken at {places}: the pictures or sound there are missing")
     if damage.corrupt_frames:
         said.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
     return said

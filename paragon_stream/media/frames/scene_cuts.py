@@ -1,4 +1,4 @@
-"""Scene cuts: where a frame shows something else than the one before."""
+"""Scene cuts: frames that show something else than the one before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CUT = 0.07
-"""Mean difference of two small pictures, in shares of white, that makes a cut. Pans stay below, fades too."""
+"""Mean difference of two small pictures, as a fraction of white, from which on it is a cut. Pans and fades
+stay below."""
 
 _COLUMNS, _ROWS = 32, 18
 

@@ -1,14 +1,13 @@
-"""How hard each frame of a stream was compressed: quantisers, averaged over its neighbours, as strengths.
+"""The compression strength of each frame of a stream: the mean of its and its neighbours' quantisers.
 
 **The window.** A frame's strength comes from the mean quantiser of the frame and of up to REACH frames on
 either side, none of them further away than REACH_SECONDS nor beyond a scene cut. Within a group of pictures
-quantisers go up and down while the picture stays equally good (B frames take over what I and P frames
-brought), so their mean is what counts. The window is finite and two frames decide a cut: wherever decoding
-began, the same frame gets the same strength. Live sources look back only (`causal`), twice as far.
+quantisers vary while the quality of the picture does not (B frames are predicted from I and P frames), so the
+mean is used. The window is finite and two frames decide a cut: wherever decoding began, the same frame gets
+the same strength. For live sources the window is `causal`: earlier frames only, twice as far.
 
-**Held frames.** A frame that repeats the one before, sample for sample, has its strength, so that its result
-is the same, too. Every REACH_SECONDS of the source's time the window decides anew, so this looks back no
-further.
+**Held frames.** A frame that is identical to the one before gets the same strength, so that its result is the
+same too. The window decides again every REACH_SECONDS of the source's time, so this looks back no further.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ REACH = 8
 REACH_SECONDS = Fraction(1, 3)
 
 PROBED_FRAMES = 40
-"""Enough for two or three groups of pictures of most streams."""
+"""Frames looked at for `probe`: two or three groups of pictures of most streams."""
 _NAMES = {
     "h264": "H.264",
     "hevc": "HEVC",
@@ -56,7 +55,7 @@ type Fetch = Callable[[DevicePlane], NDArray[np.uint8]]
 
 @dataclass(slots=True)
 class _Seen:
-    """A frame that went by. `starts_scene`: it shows something else than the one before."""
+    """A frame of the window. `starts_scene`: it shows something else than the one before."""
 
     size: tuple[int, int]
     time: Fraction
@@ -64,19 +63,19 @@ class _Seen:
     picture: NDArray[np.float32]
     starts_scene: bool
     repeats: bool
-    """It is the frame before once more, to the sample."""
+    """Whether it is identical to the frame before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compression:
-    """How hard the first frames of a stream were compressed: what `probe` shows."""
+    """The compression strength of the first frames of a stream, which `probe` shows."""
 
     codec: str
     quantiser: float
     """Mean, on H.264's 8-bit scale."""
     strength: float
     source: str
-    """How it is known, in words."""
+    """The source of the quantiser, in words."""
     frames: int
 
     def __str__(self) -> str:
@@ -114,19 +113,19 @@ def mean_quantiser(readings: Sequence[Reading]) -> float:
 
 
 def in_words(origins: Counter[Origin]) -> str:
-    """How frames' own quantisers are known."""
+    """The sources of the frames' quantisers, in words."""
     if not origins:
-        return "nothing is known of it"
+        return "unknown"
     if len(origins) == 1:
         return str(next(iter(origins)))
     return ", ".join(f"{origin} ({count} frames)" for origin, count in origins.most_common())
 
 
 class StrengthTrack:
-    """Puts strengths beside a stream of frames: `watch` passes them on unchanged, `at` returns the strength.
+    """Computes the strengths of a stream of frames: `watch` returns the frames unchanged, `at` the strength.
 
-    `read` gives a frame's quantiser (`Decoder.reading`), `fetch` looks at frames that are on a GPU. With
-    `causal` no frame is waited for.
+    `read` returns a frame's quantiser (`Decoder.reading`), `fetch` copies rows of frames on a GPU. With
+    `causal` no frame waits for later ones.
     """
 
     def __init__(self, read: Read, *, causal: bool = False, fetch: Fetch | None = None) -> None:
@@ -136,12 +135,12 @@ class StrengthTrack:
         self._told: deque[tuple[Fraction, float]] = deque()
         self._latest: av.VideoFrame | None = None
         self.origins: Counter[Origin] = Counter()
-        """How many of the frames' own quantisers are known how."""
+        """Number of frames by the source of their quantiser."""
 
     def watch(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         """The same frames in the same order, up to REACH later; times must rise."""
         seen: deque[_Seen] = deque()
-        """The frames before the one whose turn it is, that one, and those after it."""
+        """The frames before the current one, that one, and those after it."""
         waiting: deque[TimedFrame] = deque()
         for frame, timing in frames:
             previous = seen[-1] if seen else None
@@ -155,7 +154,7 @@ class StrengthTrack:
     def at(self, time: Fraction) -> float:
         """The strength at `time` (seconds of the frames' stamps): that of the frame shown then.
 
-        Times rise from call to call, and the frame has been passed on by `watch` before.
+        Times rise from call to call, and `watch` has returned the frame before.
         """
         while len(self._told) > 1 and self._told[1][0] <= time:
             self._told.popleft()
@@ -163,11 +162,11 @@ class StrengthTrack:
 
     @property
     def source(self) -> str:
-        """How the frames' own quantisers are known, in words."""
+        """The sources of the frames' quantisers, in words."""
         return in_words(self.origins)
 
     def _look(self, frame: av.VideoFrame, timing: Timing, previous: _Seen | None) -> _Seen:
-        # What was guessed of a damaged frame depends on the decoder's threads, so it decides no cut.
+        # Concealment of a damaged frame depends on the decoder's threads, so such a frame decides no cut.
         guessed = frame.is_corrupt and previous is not None
         picture = previous.picture if previous and guessed else _small_picture(frame, self._fetch)
         size = frame.width, frame.height

@@ -1,4 +1,4 @@
-"""The picture that is being made, in the encoder's own memory, and the file it becomes."""
+"""A picture in the encoder's own memory, and the image file that it is written to."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Canvas:
     """An upright picture of `width`×`height`, to be filled by writing into its arrays, then saved once.
 
     `planes` are the arrays of `storage.pixels`: views of what the encoder reads, so the largest picture
-    exists only once; above 8 bits their byte order may be either.
+    exists only once. Above 8 bits the byte order is that of the encoder's format.
     """
 
     def __init__(self, storage: Storage, width: int, height: int) -> None:

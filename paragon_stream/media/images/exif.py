@@ -1,7 +1,7 @@
 """Exif as it stands in JPEG, PNG and WebP: a small TIFF structure of tags.
 
-It is changed in place and in nothing but what an upscaled, upright picture makes untrue, because makers'
-private notes hold offsets that no one else can move. Layout: TIFF 6.0, section 2; tags: CIPA DC-008.
+Only the values that upscaling and rotation make wrong are changed, in place, because makers' private notes
+contain offsets that other programs cannot adjust. Layout: TIFF 6.0, section 2; tags: CIPA DC-008.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def number(data: bytes, entry: Entry) -> int:
 
 
 def orientation(data: bytes | None) -> int:
-    """Exif's orientation, 1 to 8; 1 where it says nothing sensible."""
+    """Exif's orientation, 1 to 8; 1 if it is missing or invalid."""
     if not data:
         return 1
     try:
@@ -98,7 +98,7 @@ def upright(data: bytes, size: tuple[int, int]) -> bytes:
                         _put(out, inner, size[inner.tag - _PIXEL_X], order)
         struct.pack_into(order + "I", out, first + 2 + 12 * len(directory), 0)
     except struct.error:
-        return data  # malformed: carried as it is, like everything that is not understood
+        return data  # malformed: copied unchanged, like all unknown data
     return bytes(out)
 
 

@@ -1,9 +1,8 @@
-"""What an image file says beside its pixels, read from one kind of file and put into another.
+"""The metadata of an image file, read from one kind of file and written to another.
 
-Carried: the ICC profile and Exif, of any kind into any kind but BMP; XMP among PNG, JPEG and WebP; from PNG
-to PNG the chunks that say the same as an ICC profile in fewer bytes, and the texts. The print size goes
-from PNG and JPEG to either. The orientation is not carried: what writes the picture turns it, and Exif says
-"upright".
+Copied: the ICC profile and Exif, from any kind to any kind but BMP; XMP among PNG, JPEG and WebP; from PNG to
+PNG the colour chunks that replace an ICC profile, and the texts. The print size is copied between PNG and
+JPEG. The orientation is not: the written picture is rotated, and its Exif says "upright".
 
 Layouts: PNG third edition (W3C), JFIF (ITU-T T.871), Exif 3.0 (CIPA DC-008), ICC.1 annex B, WebP (RFC 9649).
 """
@@ -29,13 +28,13 @@ _PNG_CARRIED = (b"cICP", b"sRGB", b"gAMA", b"cHRM", *_PNG_TEXTS)
 _INCH, _CENTIMETRE = 1 / 0.0254, 100
 """Per metre."""
 _SCREENS = tuple((round(dpi * _INCH),) * 2 for dpi in (72, 96))
-"""What programs write when a picture has no print size."""
+"""Pixels per metre that programs write for pictures without a print size."""
 _JFIF_MARK = b"JFIF\0"
 _EXIF_MARK, _ICC_MARK = b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_XMP_MARK = b"XML:com.adobe.xmp\0"
 _LONG_XMP_MARK = b"http://ns.adobe.com/xmp/extension/\0"
-"""Of what did not fit into one segment of a JPEG (XMP part 3, 1.1.3.1)."""
+"""Marks XMP that does not fit into one segment of a JPEG (XMP part 3, 1.1.3.1)."""
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)\d")
 _MAX_SEGMENT = 65_533
 
@@ -44,7 +43,7 @@ _ANIMATED = (
     "is an animation, not a still image: make a video of it (out.mkv), or numbered images (out_%04d.png)"
 )
 _MPF_MARK = b"MPF\0"
-"""CIPA DC-007: further pictures behind the first one, of other views, sizes or exposures."""
+"""CIPA DC-007: further pictures after the first one, of other views, sizes or exposures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +61,15 @@ class Metadata:
     orientation: int = 1
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     density: tuple[int, int] | None = None
-    """Pixels per metre, across and down: the print size. None where it is not said."""
+    """Print size: pixels per metre, horizontally and vertically. None if unspecified."""
     lossless: bool = False
     uncarried: tuple[str, ...] = ()
     further: str = ""
 
 
 def read_metadata(kind: ImageKind, data: bytes, path: Path) -> Metadata:
-    """The metadata of the image file `data`. What is malformed counts as absent: pixels matter more.
+    """The metadata of the image file `data`. Malformed metadata counts as absent, so that the pixels are
+    still read.
 
     Raises FormatError for CMYK and Lab, InputError for animations, which are no still images.
     """
@@ -111,7 +111,7 @@ def embed(kind: ImageKind, data: bytes, metadata: Metadata, size: tuple[int, int
 
 
 def not_embedded(kind: ImageKind, metadata: Metadata) -> tuple[str, ...]:
-    """What of `metadata` a file of `kind` will not say, in words."""
+    """The parts of `metadata` that a file of `kind` cannot store, in words."""
     lost = [*([metadata.further] if metadata.further else []), *metadata.uncarried]
     if kind is not ImageKind.PNG:
         lost += ["text comments"] if any(name in _PNG_TEXTS for name, _ in metadata.png_chunks) else []
@@ -191,7 +191,8 @@ def _png_chunk(name: bytes, body: Bytes) -> bytes:
 def _write_png(
     data: bytes, icc: bytes | None, blob: bytes | None, carried: Sequence[tuple[bytes, bytes]]
 ) -> list[Bytes]:
-    """Ours stand behind IHDR, where all of them are allowed; FFmpeg's own guesses at them go."""
+    """Insert our chunks after IHDR, where all of them are allowed, and remove FFmpeg's chunks of the same
+    kinds."""
     ours = [_png_chunk(name, body) for name, body in carried]
     if icc is not None:
         ours.append(_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
@@ -279,7 +280,7 @@ def _write_jpeg(
     xmp: bytes | None,
     density: tuple[int, int] | None,
 ) -> list[Bytes]:
-    """Behind JFIF's own APP0, which has to come first and gets the print size."""
+    """Insert after JFIF's APP0, which must be first and gets the print size."""
     begin, at = next(((start, end) for marker, start, end in _segments(data) if marker == 0xE0), (0, 2))
     if begin and density is not None:
         dots = (min(round(each / _INCH), 0xFFFF) for each in density)
@@ -338,7 +339,7 @@ def _riff_chunk(name: bytes, body: Bytes) -> bytes:
 def _write_webp(
     data: bytes, icc: bytes | None, blob: bytes | None, xmp: bytes | None, size: tuple[int, int]
 ) -> list[Bytes]:
-    """The extended form, VP8X, with a profile before the pixels, Exif and XMP behind them."""
+    """The extended form, VP8X, with the profile before the pixels, and Exif and XMP after them."""
     if icc is None and blob is None and xmp is None:
         return [data]
     chunks = [(name, body) for name, body in _riff_chunks(data) if name != b"VP8X"]

@@ -1,7 +1,7 @@
 """Decoding an image file into the arrays of a frame job.
 
-Kept as they are: gray, 16 bit, JPEG's and WebP's own YUV planes. Palettes become RGB (gray if every entry in
-use is gray) with alpha where an entry has it; bilevel pictures become gray.
+Gray, 16 bits, and the YUV planes of JPEG and WebP are kept. Palettes become RGB (gray if every used entry is
+gray), with alpha if an entry has it; bilevel pictures become gray.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ class Picture:
     planes: tuple[Array, ...]
     metadata: Metadata
     strength: float
-    """How hard it was compressed, 0…1: from JPEG's tables; other kinds count as clean."""
+    """Compression strength, 0…1: from JPEG's tables; 0 for other kinds."""
 
 
 def read_picture(path: Path) -> Picture:
-    """Decode the image in `path`; its content decides what kind it is, not its name.
+    """Decode the image in `path`; its content decides its kind, not its name.
 
-    Raises InputError where it cannot be read, is damaged or no still image, FormatError for CMYK and other
-    colours that are no RGB, YCbCr or gray.
+    Raises InputError if it cannot be read, is damaged or not a still image, FormatError for CMYK and other
+    colours except RGB, YCbCr and gray.
     """
     try:
         data = path.read_bytes()
@@ -103,20 +103,20 @@ def read_picture(path: Path) -> Picture:
 
 
 def further_pictures(path: Path) -> str:
-    """What else an image file holds than its first picture, in words: "the other 5 pages"; "" for nothing."""
+    """The further pictures of an image file, in words: "the other 5 pages"; "" if there are none."""
     try:
         data = path.read_bytes()
         kind = kind_of(data[:16])
         return read_metadata(kind, data, path).further if kind else ""
     except (OSError, ParagonError):
-        return ""  # reading the pixels says what is wrong with it
+        return ""  # reading the pixels reports the error
 
 
 def _decode(kind: ImageKind, data: bytes, path: Path) -> av.VideoFrame:
     context: Any = av.VideoCodecContext.create(_DECODERS[kind], "r")
     context.thread_count = 1
     if kind is ImageKind.JPEG:
-        # A still image is whole or refused; the other decoders refuse half a picture unasked.
+        # An incomplete image is an error; only this decoder needs an option for that.
         context.options = {"err_detect": "explode"}
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)]
@@ -158,7 +158,8 @@ def _arrays(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Array,
     return format, tuple(plane_array(frame, index, shape, dtype) for index, shape in enumerate(shapes))
 
 
-# Bits and palettes are not left to swscale: PNG's interlacing counts as fields there, and one row has none.
+# Bits and palettes are converted here, because swscale treats PNG's interlacing as fields and fails with one
+# row.
 
 
 def _from_bits(frame: av.VideoFrame) -> Array:

@@ -1,4 +1,4 @@
-"""A picture's pixels as RGB, for programs that only look at them."""
+"""A picture's pixels as RGB, for measurements and training."""
 
 from __future__ import annotations
 

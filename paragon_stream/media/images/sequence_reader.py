@@ -77,8 +77,8 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
 def delivery_options(info: MediaInfo, options: OutputOptions, destination: str | Path) -> OutputOptions:
     """`options`; for a video made of RGB images 4:2:0 in 8 or 10 bits unless something else is asked for.
 
-    That is what players play. `--pix-fmt gbrp`, or a codec of one's choice, keeps RGB where it can. Images
-    with alpha become what keeps it: ProRes 4444 in MOV, VP9 in WebM, RGB as it is in Matroska.
+    Players support that. `--pix-fmt gbrp`, or a chosen codec that stores it, keeps RGB. Images with alpha get
+    a format that keeps it: ProRes 4444 in MOV, VP9 in WebM, RGB in Matroska.
     """
     source = info.video.format.pixel_format
     rgb_images = info.container in (CONTAINER, *_ANIMATIONS) and source.family is Family.RGB
@@ -178,10 +178,10 @@ class SequenceReader:
     """See `VideoReader`."""
     decoder = "images on the CPU"
     depends_on_history = ""
-    """An image is what it is."""
+    """Each image decodes independently of the others."""
 
     def strength(self, timing: Timing) -> float:
-        """How hard the image that was read last, at `timing`, was compressed."""
+        """The compression strength of the image read last, at `timing`."""
         return self._strength
 
     @property
@@ -230,7 +230,8 @@ def _richness(format: FrameFormat) -> tuple[bool, bool]:
 
 
 def _read_as(picture: Picture, sequence: FrameFormat) -> FrameFormat:
-    """The format that the image is read in: the sequence's, in its own size, where nothing gets lost."""
+    """The format that the image is read in: that of the sequence, in the image's size, if it loses
+    nothing."""
     found = _format(picture)
     have, want = found.pixel_format, sequence.pixel_format
     same_colors = (have.family, have.subsampling) == (want.family, want.subsampling)
@@ -257,7 +258,7 @@ def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> Non
 
 
 def _convert(planes: Sequence[Plane], picture: Picture, found: FrameFormat, wanted: FrameFormat) -> None:
-    """Put an image, read as `found`, into planes of `wanted`, whatever its size and its kind of pixels."""
+    """Put an image, read as `found`, into planes of `wanted`, converting size and pixel format."""
     dtype = np.dtype(found.pixel_format.sample_type)
     arrays = tuple(np.empty(shape, dtype) for shape in found.plane_shapes)
     _fill(arrays, picture, found)

@@ -1,4 +1,4 @@
-"""A video written as numbered images, encoded by several threads, each file whole before it has its name."""
+"""A video written as numbered images by several threads; each file gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from paragon_stream.errors import LossError, OutputError, UsageError
 from paragon_stream.frame import Timing, requested_pixel_format
 from paragon_stream.geometry import Placement
+from paragon_stream.media.encode.host_sink import HostSink
 from paragon_stream.media.encode.workdir import VERSIONS, WorkDir, work_folder
 from paragon_stream.media.facts.image_kinds import check_size, kind_for, storage
 from paragon_stream.media.facts.info import MediaInfo
@@ -57,7 +56,7 @@ def plan_sequence(
         raise UsageError(f"the output {destination.pattern} would replace the input: choose another name")
     if (there := destination.numbers()) and not (options.overwrite or options.resume):
         unfinished = work_folder(destination.pattern).exists()
-        advice = "--resume goes on with what is there, " if unfinished else "use "
+        advice = "--resume continues the sequence, " if unfinished else "use "
         raise OutputError(f"{destination.path(there[0])} exists already: {advice}--overwrite to replace it")
     dropped, losses = picture_only(info, options, "a sequence of images", alpha=True)
     losses += how.losses
@@ -77,13 +76,12 @@ def plan_sequence(
     )
 
 
-class SequenceWriter:
+class SequenceWriter(HostSink):
     """The sink for numbered images. See `Sink`.
 
     Images made of images keep their numbers; the frames of a video are counted from 1.
 
-    After `abort` the images that are complete stay: each is a picture by itself. Beside them is the journal
-    of the render then, so that it can be gone on with.
+    After `abort` the complete images stay, with the journal of the render, so that it can be resumed.
     """
 
     def __init__(self, plan: OutputPlan, info: MediaInfo) -> None:
@@ -120,14 +118,6 @@ class SequenceWriter:
             raise
         self._pool = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="paragon-image-writer")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
-
     @property
     def done(self) -> int:
         """See `Sink.done`."""
@@ -146,11 +136,11 @@ class SequenceWriter:
         self.journal.begin(file=None)
 
     def _number(self, timing: Timing, frame: int) -> int:
-        """That of the image of the frame `frame`, counted from 0."""
+        """The image number of the frame `frame`, counted from 0."""
         return self._first + (timing.pts if self._keep_numbers else frame)
 
     def _settle(self, most: int) -> None:
-        """Wait until at most `most` images are being made, and take note of those that are."""
+        """Wait until at most `most` images are being encoded, and record the finished ones."""
         while self._running and (len(self._running) > most or self._running[0][0].done()):
             future, record = self._running.popleft()
             future.result()
@@ -159,7 +149,8 @@ class SequenceWriter:
             self.journal.written(self._written)
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
-        """Take one frame; waits while all encoders are busy. Raises OutputError, maybe an earlier frame's."""
+        """Take one frame; waits while all encoders are busy. Raises OutputError, possibly for an earlier
+        frame."""
         self._settle(_ENCODERS - 1)
         self._last = canvas = Canvas(self._image, self._plan.target.width, self._plan.target.height)
         for target, plane in zip(canvas.planes, planes, strict=True):
@@ -192,7 +183,7 @@ class SequenceWriter:
         self._work.discard()
         self._ended = True
         if self._off_beat and not self._keep_numbers:
-            self.warnings.append("the frame rate varies; images hold no times, one stands for every frame")
+            self.warnings.append("the frame rate varies; images store no times, there is one for each frame")
 
     def abort(self) -> None:
         if self._ended:

@@ -1,7 +1,7 @@
-"""The tags of TIFF files: what a picture's first page says, and saying it again in a file of FFmpeg's making.
+"""The tags of TIFF files: reads them from a picture's first page, and adds them to a file written by FFmpeg.
 
-A TIFF file is itself the structure that Exif is written in, so its descriptive tags become an Exif block, and
-an Exif block becomes tags: directories are read into trees, and written at new offsets.
+Exif uses the structure of TIFF, so a file's descriptive tags become an Exif block, and an Exif block becomes
+tags: directories are read into trees, and written at new offsets.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def write(data: bytes, icc: bytes | None, exif: bytes | None) -> list[bytes | me
             described = _directory(exif, first_directory(exif))
             tags |= {tag: v for tag, v in described.items() if tag in _DESCRIPTIVE}
         except struct.error:
-            pass  # a malformed block has nothing that could be said in tags
+            pass  # a malformed block gives no tags
     if icc is not None:
         tags[_ICC] = _Value(_UNDEFINED, len(icc), icc)
     start = len(data) + len(data) % 2
@@ -101,7 +101,8 @@ def _pages(data: bytes, first: int) -> int:
 
 
 def _directory(data: bytes, at: int, depth: int = 0) -> _Directory:
-    """The directory at `at` with those below it; tags of unknown types and dangling ones are left out."""
+    """The directory at `at` and its subdirectories, without tags of unknown types and with invalid
+    offsets."""
     found: _Directory = {}
     order = byte_order(data)
     for entry in entries(data, at):

@@ -1,4 +1,4 @@
-"""When a stream that broke off, in or out, is tried again."""
+"""The times of attempts to reconnect an interrupted source or output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 
 class Attempts:
-    """The pauses of one interruption: it is tried at once, then after each `wait`, for `seconds` in all."""
+    """The attempts of one interruption: the first at once, then one after each `wait`, for `seconds` in
+    total."""
 
     def __init__(self, seconds: float) -> None:
         self._begin = perf_counter()
@@ -19,11 +20,12 @@ class Attempts:
 
     @property
     def passed(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the interruption."""
         return perf_counter() - self._begin
 
     def wait(self, stopped: threading.Event) -> float:
-        """Wait until the next attempt is due; the seconds left for it. 0: `stopped`, or there is none."""
+        """Wait until the next attempt is due and return the seconds left for it; 0 if `stopped` or none is
+        left."""
         pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
         if stopped.wait(max(0.0, min(pause, self._seconds - self.passed))):
             return 0.0

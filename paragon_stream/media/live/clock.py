@@ -1,38 +1,39 @@
-"""One timeline for a live source: over reconnections and jumps of its clock, and at its own pace."""
+"""One timeline for a live source, across reconnections and jumps of its clock, and pacing of files."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
 JUMP_SECONDS = 20
-"""By how much a source's clock may disagree with ours before it counts as another clock."""
+"""Seconds by which a source's clock may deviate from the wall clock before it counts as a new clock."""
 
 LATE_SECONDS = 0.5
-"""How late a paced frame may be before the pace begins anew with it."""
+"""Seconds by which a paced frame may be late before pacing starts again with it."""
 
 
 class LiveClock:
     """Places the stamps of one source, in seconds, on one timeline that rises with the wall clock.
 
-    The stamps are the source's own as long as it is the same source. After an interruption, or a jump, they
-    are moved so that the picture goes on where it would be had nothing happened.
+    The source's timestamps are unchanged until an interruption or a jump. After that they are moved so that
+    the picture continues at the time of its arrival.
     """
 
     def __init__(self) -> None:
         self.shift = Fraction(0)
-        """What is added to the stamps of the present stretch, of sound as well."""
+        """Seconds added to the timestamps of pictures and sound since the last jump."""
         self._last: Fraction | None = None
         self._wall = 0.0
         self._interrupted = False
 
     def interrupted(self) -> None:
-        """The next stamp is another clock's."""
+        """The next timestamp belongs to a new clock."""
         self._interrupted = self._last is not None
 
     def place(self, stamp: Fraction | None, wall: float) -> Fraction:
-        """Where a frame stamped `stamp` that arrived at `wall` (seconds of any steady clock) belongs.
+        """The time of a frame with the timestamp `stamp` that arrived at `wall` (seconds of any steady
+        clock).
 
-        Later than the one before. Frames without a stamp are placed by their arrival.
+        It is later than the time before. Frames without a timestamp get their time of arrival.
         """
         if self._last is None:
             placed = Fraction(0) if stamp is None else stamp
@@ -50,7 +51,7 @@ class LiveClock:
 
 
 class Pacer:
-    """When a frame that was read early is due, so that a file plays as fast as it was meant to."""
+    """Delays frames that are read early, so that a file plays at its own speed."""
 
     def __init__(self) -> None:
         self._begin: float | None = None

@@ -1,4 +1,4 @@
-"""A live source, opened: what is in it, and its pictures and sound as they come."""
+"""An open live source: its facts, pictures and sound."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 
 _LOOK_AT = 4
-"""Frames that are looked at: captions, and flags of fields, may be absent from the very first."""
+"""Frames that are examined: captions and field flags may be missing in the first one."""
 _MAX_PACKETS = 3000
 """Packets read in search of the first frame."""
 _IN_PIECES = ("hls", "dash")
@@ -39,7 +39,7 @@ _IN_PIECES = ("hls", "dash")
 
 @dataclass(slots=True)
 class DecodedFrame:
-    """A decoded frame and what was known of it when it was decoded. `stamp` is the source's, in seconds."""
+    """A decoded frame and its facts at that time. `stamp` is the source's timestamp, in seconds."""
 
     frame: av.VideoFrame
     stamp: Fraction | None
@@ -59,11 +59,11 @@ class Connection:
     """One opening of `source`. Used from one thread.
 
     Raises InputError if it cannot be opened, has no video, or none that decodes; FormatError for video that
-    cannot be processed. With `quantisers`, pictures carry how hard they were compressed.
+    cannot be processed. With `quantisers`, pictures have a quantiser.
     """
 
     def __init__(self, source: LiveSource, *, quantisers: bool, sound: bool, patience: float | None) -> None:
-        """`patience`: seconds that opening may take; None waits for ever."""
+        """`patience`: seconds that opening may take; None for no limit."""
         self.source = source
         self._container = _opened(source, patience)
         try:
@@ -77,7 +77,7 @@ class Connection:
             self._context.copy_opaque = True
             self._meter = QuantiserMeter(self._context) if quantisers else None
             threads = min(MAX_THREADS, os.cpu_count() or 1)
-            # Threads that take a frame each would hold back as many frames as there are of them.
+            # Frame threads would hold back one frame each.
             shared = threading_for(self._context.codec.canonical_name, threads, one_at_a_time=True)
             self._context.thread_type = shared.value
             self._context.thread_count = 1 if shared is Threading.NONE else threads
@@ -97,14 +97,15 @@ class Connection:
             raise
 
     def __iter__(self) -> Iterator[DecodedFrame | Sound]:
-        """Everything, from the first picture on. Raises what PyAV raises where the source breaks off."""
+        """Pictures and sound, from the first picture on. Raises PyAV's errors if the source is
+        interrupted."""
         seen, self._seen = self._seen, []
         yield from seen
         yield from self._items
 
     @property
     def paced(self) -> bool:
-        """Whether frames come faster than they are to be shown, and have to wait for their time."""
+        """Whether frames arrive faster than they are shown, so that they must be delayed."""
         if self.source.paced is not None:
             return self.source.paced
         ends = bool(self._container.duration and self._container.duration > 0)
@@ -116,7 +117,7 @@ class Connection:
 
     @property
     def damage(self) -> Damage:
-        """What was wrong so far."""
+        """Damage found so far."""
         return Damage(
             undecodable_packets=self._undecodable,
             corrupt_packets=self._corrupt_packets,
@@ -124,12 +125,12 @@ class Connection:
         )
 
     def info(self) -> MediaInfo:
-        """The source's facts, as a reader wants them."""
+        """The source's facts."""
         return MediaInfo(
             path=Path(self.source.name),
             container=self._container.format.name,
             streams=tuple(describe_stream(stream) for stream in self._container.streams),
-            # How long a header says it is means nothing here: the session may end at any time.
+            # The header's duration is not used: the session may end at any time.
             video=replace(self.video, duration=None, frames=None),
             seekable=False,
         )
@@ -151,7 +152,7 @@ class Connection:
         return fitting[0] if fitting else None
 
     def _look(self) -> VideoInfo:
-        """Decode the first frames, which stay at hand."""
+        """Decode the first frames and keep them."""
         wanted = 1 if self.source.kind is Kind.SCREEN else _LOOK_AT
         frames: list[av.VideoFrame] = []
         failure: BaseException | None = None
@@ -235,7 +236,7 @@ def _explanation(source: LiveSource, error: BaseException, said: list[str]) -> s
         if number == errno.ENOENT:
             return f"there is no device {source.url}"
         if number in (errno.EACCES, errno.EPERM):
-            return f"no permission to use {source.url}: on Linux its group, mostly video, may"
+            return f"no permission to use {source.url}: on Linux, join its group (usually video)"
         if number == errno.EBUSY:
             return f"{source.url} is in use by another program"
     if isinstance(error, av.error.ProtocolNotFoundError):

@@ -1,8 +1,7 @@
-"""The thread that captures: it reads and decodes as fast as the source delivers, whatever goes on elsewhere.
+"""The capturing thread: it reads and decodes at the speed of the source, independently of the other threads.
 
-It blocks in FFmpeg, where nothing can wake it; so it is a thread of its own that nobody waits for, and what
-others wait for is its queue, which `stop` ends at once. It never waits itself for those who take pictures:
-the queue gives up its oldest.
+It blocks in FFmpeg and cannot be interrupted there, so no thread waits for it to end; other threads wait for
+its queue, which `stop` ends at once. It never waits for the pipeline: a full queue drops its oldest picture.
 """
 
 from __future__ import annotations
@@ -31,21 +30,20 @@ from paragon_stream.media.quantisers.meter import Reading
 from paragon_stream.pipeline.channel import Channel
 
 _WAITING = 4
-"""Pictures that may wait for the pipeline, which takes each one at once and drops by itself."""
+"""Length of the queue. The pipeline takes each picture at once and drops pictures itself."""
 _REMEMBERED = 256
-"""Arrivals whose latency can be told: more than are ever under way."""
+"""Arrival times that are kept for measuring latency: more than there are pictures in flight."""
 _NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
-"""Errors that say that there is no listening at an address."""
+"""Errors that mean that an address cannot be listened on."""
 
 logger = logging.getLogger(__name__)
 
 
 class LiveFeed:
-    """A `FrameSource` of the pictures of a live source, over its interruptions. `stop` and `close` it.
+    """A `FrameSource` of the pictures of a live source, across interruptions. `stop` and `close` it.
 
-    `open` it, plan what becomes of it, `begin`: until then the source waits. With `quantisers` pictures carry
-    how hard they were compressed, with `sound` the first sound goes into `sound`. `duration` (seconds) ends
-    it by itself.
+    `open` it, plan the session, then `begin`: until then the source waits. With `quantisers`, pictures have a
+    quantiser; with `sound`, the first sound stream goes into `sound`. It ends after `duration` seconds.
     """
 
     def __init__(
@@ -60,11 +58,11 @@ class LiveFeed:
         self.left_gpu: LeftGpu | None = None
         self.first_pts: int | None = None
         self.gave_up: str | None = None
-        """What broke off and did not come back; None where the source ended, or was stopped."""
+        """The interruption that ended the source; None if it ended by itself or was stopped."""
         self.finished = "the source has ended"
-        """Why there is nothing more to come, unless it was stopped or gave up."""
+        """Why the source ended, unless it was stopped or failed."""
         self.events: deque[str] = deque()
-        """Sentences about what happened, oldest first; whoever tells them takes them out."""
+        """Sentences about events, oldest first; the session removes those that it reports."""
         self.pictures = 0
         """How many have come since `begin`."""
         self.reconnects = 0
@@ -88,11 +86,12 @@ class LiveFeed:
     # ------------------------------------------------------------------------ for the thread that owns it
 
     def start(self) -> None:
-        """Begin to open the source; `ready` tells when that is done."""
+        """Start opening the source; `ready` waits for the end of that."""
         self._thread.start()
 
     def ready(self, seconds: float) -> bool:
-        """Wait so long for the first pictures; True once they are there. Raises what opening raised."""
+        """Wait up to `seconds` for the first pictures; True if they are there. Raises the error of
+        opening."""
         if not self._opened.wait(seconds):
             return False
         if self._failure is not None:
@@ -110,11 +109,11 @@ class LiveFeed:
         return self.connection.info()
 
     def begin(self) -> None:
-        """Let the source go on."""
+        """Let the source continue."""
         self._begun.set()
 
     def forget(self) -> None:
-        """Drop what has come so far but the newest, from before anybody could take it.
+        """Drop all pictures so far except the newest: they arrived before the pipeline was ready.
 
         Counts, latencies and `duration` begin here.
         """
@@ -126,19 +125,19 @@ class LiveFeed:
         self._counts = True
 
     def stop(self) -> None:
-        """End the stream, after the pictures that wait now. From any thread, also twice."""
+        """End the stream after the pictures in the queue. From any thread; may be called twice."""
         self._stopped.set()
         self._begun.set()
         self._channel.close()
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether no more pictures will arrive."""
         return self._stopped.is_set() or not self._thread.is_alive()
 
     @property
     def dropped(self) -> int:
-        """Pictures that nobody took in time, before the pipeline."""
+        """Pictures that were dropped before the pipeline."""
         return self._dropped
 
     def arrival(self, timing: Timing) -> float:
@@ -198,7 +197,7 @@ class LiveFeed:
             self._channel.close()
 
     def _first_connection(self) -> Connection:
-        """Who listens is not put off by somebody who leaves at once."""
+        """While listening, a client that disconnects at once does not end the wait."""
         while True:
             try:
                 return self._connect(None if self.source.listen else self.source.timeout)
@@ -222,7 +221,7 @@ class LiveFeed:
             connection.close()
 
     def _drain(self) -> bool:
-        """Everything of one connection. False: that was the last one."""
+        """Read one connection to its end. Returns False if there will be no further one."""
         connection, why = self.connection, ""
         pacer = Pacer() if connection.paced else None
         try:
@@ -262,19 +261,19 @@ class LiveFeed:
         return True
 
     def _in_words(self, error: BaseException) -> str:
-        """Why the source broke off; "" if that is how a stream of its kind ends."""
+        """Why the source was interrupted; "" if a stream of this kind ends normally that way."""
         if self.source.kind is Kind.NETWORK and getattr(error, "errno", None) == errno.EIO:
-            return ""  # of RTMP: the sender has left
+            return ""  # RTMP: the sender has disconnected
         if isinstance(error, av.error.ExitError):
             return f"nothing came for {self.source.timeout:g} s"
         return reason(error)
 
     def _again(self, why: str) -> bool:
-        """Try to reach the source once more, for as long as was asked for. False where that is over."""
+        """Try to reconnect for `--reconnect` seconds. Returns False if that failed."""
         source = self.source
         what = f"{source.name} broke off ({why})" if why else f"{source.name} has ended"
         if not source.reconnect:
-            # A pipe or a file ends; a device that stops has been pulled out.
+            # A pipe or a file ends; a device that stops was unplugged.
             self.gave_up = None if not why and source.kind in (Kind.PIPE, Kind.FILE, Kind.NETWORK) else what
             return False
         self.events.append(f"{what}: trying again for {source.reconnect:g} s")

@@ -1,7 +1,7 @@
 """Which options FFmpeg's demuxers, devices and protocols have.
 
-FFmpeg passes over options that nobody knows, PyAV does not say so, and shows no list of them either. So
-FFmpeg is asked through the library that PyAV has loaded: a class lists its options and its children.
+FFmpeg ignores unknown options, PyAV does not report them, and has no list of them. So this module reads the
+list from the FFmpeg library that PyAV has loaded: a class lists its options and its children.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from paragon_stream.errors import UsageError
 
 _Pointer = ctypes.c_void_p
 _ALIKE = 0.75
-"""From which likeness on a name may be what was meant."""
+"""Similarity from which on a name is suggested."""
 
 
 def check_input_options(names: Iterable[str]) -> None:
@@ -32,9 +32,9 @@ def check_input_options(names: Iterable[str]) -> None:
 
 @cache
 def _known() -> frozenset[str]:
-    """The names of all options of FFmpeg's formats and protocols; empty where it cannot be asked."""
+    """The names of all options of FFmpeg's formats and protocols; empty if the library cannot be read."""
     try:
-        # Windows does not find names in libraries behind the one that is asked.
+        # On Windows a library does not resolve the symbols of its dependencies.
         library = ctypes.CDLL(core.__file__)
         root, options, children = (
             library.avformat_get_class,

@@ -1,4 +1,4 @@
-"""Names of sources and outputs as they may be shown: without passwords and stream keys."""
+"""Names of sources and outputs for display, without passwords and stream keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a live session goes and how it is encoded on the way, decided before the first frame."""
+"""The plan of a live session: its output and encoding, decided before the first frame."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from paragon_stream.options.live import LiveOutputOptions
 KEY_SECONDS = 2
 """Between two key frames: what streaming services ask for."""
 BITS_PER_PIXEL = Fraction(1, 10)
-"""Of the default bit rate of streams: 6.2 Mbit/s for 1080p at 30 frames a second."""
+"""Bits per pixel of the default bit rate: 6.2 Mbit/s for 1080p at 30 frames per second."""
 
 FLV = Container(
     name="flv",
@@ -78,7 +78,7 @@ _BY_SCHEME = {
     "https": TS,
 }
 _AT_ONCE = {"flush_packets": "1", "max_interleave_delta": "1"}
-"""Packets leave as soon as they are there: two streams wait for each other for a microsecond at most."""
+"""Muxer options that write packets at once: interleaving waits a microsecond at most."""
 _OWN = {"mpegts": {"pes_payload_size": "0"}, "matroska": {"cluster_time_limit": "1000"}}
 """Sound in small packets; no more than a second lost to a power cut."""
 
@@ -92,7 +92,7 @@ _WITHOUT_DELAY: dict[str, dict[str, str]] = {
         for codec in ("h264", "hevc", "av1")
     },
 }
-"""What makes each encoder give back every frame at once."""
+"""Options that make each encoder return every frame at once."""
 _PRESETS = {
     "libx264": "veryfast",
     "libx265": "superfast",
@@ -114,7 +114,7 @@ class Where(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class LivePlan:
-    """Everything that is decided. `container` and `job` are None for y4m; `name` is fit to be shown."""
+    """The plan. `container` and `job` are None for y4m; `name` has no passwords or keys."""
 
     where: Where
     name: str
@@ -125,10 +125,10 @@ class LivePlan:
     job: EncoderJob | None = None
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     display_matrix: tuple[int, ...] | None = None
-    """How the picture is shown turned, where the container or the window can do that; see `VideoInfo`."""
+    """The display matrix, if the container or the window supports it; see `VideoInfo`."""
     overwrite: bool = False
     warnings: tuple[str, ...] = ()
-    """Sentences that a user should hear."""
+    """Sentences for the user."""
 
     @property
     def path(self) -> Path | None:
@@ -159,7 +159,7 @@ def plan_live(
 ) -> LivePlan:
     """Decide how the video of `info`, enlarged by `placement`, gets to `destination`: None is a window.
 
-    Raises UsageError for what cannot be meant, OutputError for a file that cannot be written.
+    Raises UsageError for invalid options, OutputError for a file that cannot be written.
     """
     where, container = _destination(destination, options.format)
     raw = container is None or container is NUT
@@ -269,7 +269,7 @@ def _encoder(container: Container | None, options: LiveOutputOptions) -> Encoder
 def _pixels(
     source: PixelFormat, encoder: Encoder | None, wanted: PixelFormat | None, *, raw: bool, y4m: bool
 ) -> PixelFormat:
-    """Encoded: 8-bit 4:2:0, which every service and player takes. Raw: what the source has."""
+    """Encoded: 8-bit 4:2:0, which every service and player accepts. Raw: the format of the source."""
     if wanted is not None and not convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
     family = Family.YUV if source.family is Family.RGB else source.family
@@ -291,7 +291,8 @@ def _pixels(
 def _settings(
     encoder: Encoder, target: FrameFormat, rate: Fraction, options: LiveOutputOptions, *, streamed: bool
 ) -> dict[str, str]:
-    """Without delay, with key frames at hand; for streams at a steady bit rate, for files at one quality."""
+    """Settings for low delay with frequent key frames; constant bit rate for streams, constant quality for
+    files."""
     if options.crf is not None and options.bitrate is not None:
         raise UsageError("--crf is a quality and --bitrate a size: choose one of them")
     bits = parse_bitrate(options.bitrate)

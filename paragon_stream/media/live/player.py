@@ -1,4 +1,4 @@
-"""The window: an mpv that shows what comes through a pipe."""
+"""The window: mpv, which plays a stream from a pipe."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _LOCATIONS = {
     ChromaLocation.CENTER: "mpeg1/jpeg",
     ChromaLocation.TOPLEFT: "uhd",
 }
-"""Numbers of H.273 in the words of mpv's filter `format`."""
+"""H.273 code points → names of mpv's filter `format`."""
 
 
 def find_player(wanted: str | None) -> str:
-    """The program: `wanted`, or mpv where it is installed. Raises OutputError."""
+    """The path of the player: `wanted`, or the installed mpv. Raises OutputError."""
     found = shutil.which(wanted or "mpv")
     if found is None:
-        missing = f"{wanted} is not there" if wanted else "mpv, which shows the window, is not installed"
+        missing = f"{wanted} is not installed" if wanted else "mpv, which shows the window, is not installed"
         raise OutputError(
             f"{missing}: install mpv (https://mpv.io), name it with --player, or name an output"
         )
@@ -52,8 +52,8 @@ def find_player(wanted: str | None) -> str:
 def player_arguments(
     format: FrameFormat, *, title: str, sound: bool, matrix: Sequence[int] | None = None
 ) -> list[str]:
-    """What mpv is told: to show every frame at once, without sound even before its time, its colours, and
-    how it is turned (the display `matrix`)."""
+    """Options of mpv: show every frame at once, even before its time, without sound; the colours; and the
+    rotation (the display `matrix`)."""
     arguments = [
         "--profile=low-latency",
         "--cache=no",
@@ -80,7 +80,7 @@ def player_arguments(
 
 
 def _colors(format: FrameFormat) -> str:
-    """NUT does not say what its code values mean."""
+    """Colour options of mpv: NUT does not store colour tags."""
     color = format.color
     said = {
         "colormatrix": _MATRICES.get(color.matrix, "auto"),
@@ -112,7 +112,8 @@ class Player:
         self.pipe = OutPipe(self._process.stdin)
 
     def close(self, *, gone: bool) -> str:
-        """End it; if it is `gone` by itself, why it failed, else "" (closing the window is no failure)."""
+        """End the player. If it is `gone` by itself, returns why it failed; else "" (closing the window is no
+        failure)."""
         self.pipe.close()
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None

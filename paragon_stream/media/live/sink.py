@@ -1,4 +1,4 @@
-"""The choice of a live session's output, and the output to a server, which may break off and come back."""
+"""Opens a live session's output; the output to a server reconnects after interruptions."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from paragon_stream.media.live.soundtrack import SoundSource
 from paragon_stream.media.live.writer import PATIENCE, LiveWriter, LiveY4mWriter
 
 _SETTLED = 10.0
-"""Seconds that a stream must last for its end to count as a new interruption. Attempts at a server that
-accepts a stream and hangs up at once are counted on."""
+"""Seconds that a stream must last for its end to count as a new interruption. If a server accepts a stream
+and disconnects at once, the attempts continue to count."""
 
 logger = logging.getLogger(__name__)
 
 
 class ReconnectingWriter(LiveAnswers):
-    """A stream to a server. Where it breaks off, `reopen` begins a new stream, whose times begin at 0.
+    """A stream to a server. After an interruption, `reopen` begins a new stream, whose times begin at 0.
 
     `open` makes the writer of one connection; its argument is the time in seconds that the server may take to
     answer.
     """
 
     def __init__(self, open: Callable[[float], LiveWriter], name: str, seconds: float) -> None:
-        """Raises what `open` raises: the first connection is not tried again."""
+        """Raises the errors of `open`: the first connection has one attempt only."""
         self._events: deque[str] = deque()
         self._reconnects = 0
         self._away = False
@@ -116,7 +116,7 @@ class ReconnectingWriter(LiveAnswers):
 def open_live_sink(
     plan: LivePlan, sound: SoundSource | None, *, player: str | None, title: str, reconnect: float
 ) -> LiveSink:
-    """The sink that carries out `plan`; a server that breaks off is tried again for `reconnect` seconds.
+    """The sink of `plan`; it tries to reconnect to a server for `reconnect` seconds.
 
     Raises OutputError.
     """

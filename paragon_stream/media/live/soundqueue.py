@@ -1,4 +1,4 @@
-"""Sound on its way from the thread that captures to the one that writes."""
+"""The queue of sound between the capturing thread and the writing thread."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from paragon_stream.media.live.connection import Sound
 
 _MOST_PACKETS = 4000
-"""Over a minute of AAC. What is older has missed its picture by far."""
+"""Packets in the queue: over a minute of AAC."""
 
 
 class SoundQueue:
-    """Packets with their times on the live clock, in seconds. Where nobody takes them, the oldest go.
+    """Packets with their times on the live clock, in seconds. A full queue drops its oldest packets.
 
     One thread puts, another takes; a deque needs no lock for that.
     """
 
     def __init__(self) -> None:
         self.wanted = False
-        """Whether anybody will take it."""
+        """Whether the output has sound."""
         self._packets: deque[tuple[Fraction, Any]] = deque(maxlen=_MOST_PACKETS)
         self._sounds_like: tuple[object, ...] | None = None
         self.refused = 0

@@ -23,7 +23,7 @@ from paragon_stream.media.output.trial_muxing import add_copy, refusal
 
 @dataclass(frozen=True, kw_only=True)
 class SoundSource:
-    """Where sound comes from, and what an output must know of it; also once the source has gone."""
+    """The sound stream of a source: what an output needs, valid even after the source is closed."""
 
     queue: SoundQueue
     template: Any

@@ -1,14 +1,11 @@
-"""What a live source is called, and what FFmpeg is told to open it.
+"""Parses the name of a live source into FFmpeg's URL, format and options.
 
-| said | is |
-|---|---|
-| `screen`, `:0.0` | the screen: x11grab, on Windows gdigrab, on macOS avfoundation |
-| `/dev/video0`, `camera`, `camera:1`, `video=NAME` | a capture device: v4l2, dshow, avfoundation |
-| `rtmp://…`, `rtsp://…`, `udp://…`, `http://….m3u8` | a network stream |
-| `-` | standard input |
-| anything else | a file, played at its own pace, or a named pipe |
+| name | source | |---|---| | `screen`, `:0.0` | the screen: x11grab, on Windows gdigrab, on macOS
+avfoundation | | `/dev/video0`, `camera`, `camera:1`, `video=NAME` | a capture device: v4l2, dshow,
+avfoundation | | `rtmp://…`, `rtsp://…`, `udp://…`, `http://….m3u8` | a network stream | | `-` | standard
+input | | anything else | a file, played at its own pace, or a named pipe |
 
-Only the X11 screen, streams, pipes and files have been tried; the devices are mapped by FFmpeg's manuals.
+Only the X11 screen, streams, pipes and files have been tested; the devices follow FFmpeg's manuals.
 """
 
 from __future__ import annotations
@@ -28,20 +25,20 @@ from paragon_stream.media.live.names import shown_name
 from paragon_stream.options.live import TIMEOUT, CaptureOptions
 
 SCREEN_RATE = 30
-"""Frames a second that a screen is captured with unless told otherwise."""
+"""Default rate of screen capture, frames per second."""
 RECONNECT = 30.0
-"""Seconds that a network source that broke off is tried again."""
+"""Default of `--reconnect` for network sources, seconds."""
 
 _DISPLAY = re.compile(r"[\w.-]*:\d+(\.\d+)?$")
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _REGION = re.compile(r"(?P<width>\d+)x(?P<height>\d+)(?:\+(?P<x>\d+)\+(?P<y>\d+))?$")
 _LISTENERS = ("rtmp", "tcp", "http")
 _LOOK_MICROSECONDS = "1000000"
-"""How much of a stream FFmpeg reads before it says what is in it: its 5 s are long to wait for a picture."""
+"""How much of a stream FFmpeg analyses before the first picture: its default of 5 s is too long."""
 
 
 class Kind(Enum):
-    """Sorts of sources, in a user's words."""
+    """Kinds of sources, as messages name them."""
 
     SCREEN = "screen"
     DEVICE = "capture device"
@@ -70,7 +67,7 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveSource:
-    """What is opened. `url` and `format` are FFmpeg's; `name` is fit to be shown."""
+    """A live source. `url` and `format` are FFmpeg's; `name` has no passwords or keys."""
 
     name: str
     kind: Kind
@@ -84,7 +81,7 @@ class LiveSource:
 
 
 def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
-    """What `said` means on `platform` (`sys.platform`). Opens nothing.
+    """Parse `said` for `platform` (`sys.platform`). Opens nothing.
 
     Raises UsageError for options that a source of this kind does not have.
     """
@@ -111,7 +108,7 @@ def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
     if reconnect is None:
         reconnect = RECONNECT if kind is Kind.NETWORK else 0.0
     elif kind in (Kind.FILE, Kind.PIPE):
-        reconnect = 0.0  # meant for the output: these have an end
+        reconnect = 0.0  # --reconnect then applies to the output only: these sources end
     return LiveSource(
         name={"-": "standard input"}.get(said, shown_name(said)),
         kind=kind,
@@ -155,7 +152,7 @@ def _check(said: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> None:
         Region.parse(wanted.input_size)
     check_input_options(wanted.input_options or {})
     if wanted.reconnect is not None and wanted.reconnect < 0:
-        raise UsageError(f"--reconnect takes seconds, 0 for not at all: not {wanted.reconnect:g}")
+        raise UsageError(f"--reconnect takes seconds, or 0 for no attempts: not {wanted.reconnect:g}")
     if wanted.timeout <= 0:
         raise UsageError(f"--timeout takes seconds, more than 0: not {wanted.timeout:g}")
 
@@ -175,10 +172,10 @@ def _screen(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str,
         return "desktop", "gdigrab", options
     if platform == "darwin":
         if region is not None:
-            raise UsageError("--region is not there on macOS: avfoundation captures whole screens")
+            raise UsageError("--region is not supported on macOS: avfoundation captures whole screens")
         return "Capture screen 0:none", "avfoundation", options | _given(capture_cursor=int(wanted.cursor))
     options |= _given(video_size=size, draw_mouse=int(wanted.cursor))
-    # All that there is to know stands in the header, so nothing need be read, and kept waiting, to find out.
+    # The header has all facts, so FFmpeg does not need to analyse, and delay, any frames.
     options |= {"probesize": "32", "analyzeduration": "0"}
     if region is not None:
         options |= _given(grab_x=region.x, grab_y=region.y)
@@ -207,7 +204,7 @@ def _network(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, Non
     if wanted.listen:
         options["listen"] = "1"
     if scheme == "rtsp":
-        options["rtsp_transport"] = "tcp"  # over UDP, FFmpeg's default, every lost packet is seen
+        options["rtsp_transport"] = "tcp"  # over UDP, FFmpeg's default, every lost packet damages pictures
     if scheme == "udp":
         options["overrun_nonfatal"] = "1"
     return said, None, options | _raw(wanted)

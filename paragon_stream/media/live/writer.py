@@ -1,4 +1,4 @@
-"""The sink of a live session: every frame leaves at once, sound beside it."""
+"""The sink of a live session: every frame is encoded and sent at once, with its sound."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
 from paragon_stream.media.output.placing import Placing
 
 PATIENCE = 10.0
-"""Seconds that a server may take to answer, or for a packet, before it counts as gone."""
+"""Timeout of a server's answer and of each write, seconds."""
 _BUFFER = 1 << 20
 _INTRA = 1
 """AVPictureType."""
@@ -37,7 +37,8 @@ _INTRA = 1
 class LiveWriter(LiveAnswers):
     """Carries out a `LivePlan` that has a container. A `Sink`; times begin at 0 with the first picture.
 
-    Raises OutputError where the output cannot be opened or fails, ConsumerGone where a pipe's reader left.
+    Raises OutputError if the output cannot be opened or fails, ConsumerGone if the reader of a pipe closed
+    it.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class LiveWriter(LiveAnswers):
         """None until the first picture."""
         self._last_key: int | None = None
         self._inside = self._held = 0
-        """Frames in the encoder: now, and at most."""
+        """Frames in the encoder: current number, and the largest so far."""
         self._ended = self._gone = False
         self.broke = False
-        """Whether what failed is the way to the server."""
+        """Whether the connection to the server failed."""
         self._work: WorkDir | None = None
         self._pipe: OutPipe | None = None
         self._player: Player | None = None
@@ -91,7 +92,7 @@ class LiveWriter(LiveAnswers):
                 with ordinary_scheduling():
                     self._out.start_encoding()
         except ConsumerGone:
-            self._close_pipe()  # a player that could not even begin says why
+            self._close_pipe()  # raises the error of a player that could not start
             self.abort()
             raise
         except BaseException:
@@ -115,7 +116,7 @@ class LiveWriter(LiveAnswers):
         frame.pts = pts = self._times.place(timing)
         frame.time_base = self._job.tick
         self._times.taken(pts)  # packets of a live output have no durations
-        # Counted in time: where frames are dropped, so many frames are no measure of it.
+        # Counted in time, not in frames: frames may be dropped.
         if self._last_key is None or (pts - self._last_key) * self._job.tick >= KEY_SECONDS:
             self._last_key, frame.pict_type = pts, _INTRA
         with self._errors():
@@ -127,7 +128,8 @@ class LiveWriter(LiveAnswers):
             self._mux(packets)
 
     def finish(self) -> None:
-        """End the output properly; a file gets its name. After the reader has left: close what is there."""
+        """End the output; a file gets its final name. If the reader has closed the pipe, only close the
+        file."""
         if self._ended:
             return
         try:
@@ -144,11 +146,11 @@ class LiveWriter(LiveAnswers):
             self.abort()
             raise
         if self._times is None:
-            self.abort()  # a file without a picture is none
+            self.abort()  # no file without a picture
             return
         if self._held:
             name = self._job.encoder.name
-            self.warnings.append(f"{name} held {self._held} frames back, which adds so much to the latency")
+            self.warnings.append(f"{name} held {self._held} frames back, which adds to the latency")
         if self.sound is not None and (lost := self.sound.lost):
             self.warnings.append(f"{lost} packets of sound could not be written")
         try:
@@ -222,7 +224,7 @@ class LiveWriter(LiveAnswers):
     def _failure(self, error: BaseException, said: Sequence[str]) -> OutputError:
         slow = isinstance(error, av.error.ExitError)
         if self.broke:
-            why = f"it took nothing for {PATIENCE:g} s" if slow else reason(error)
+            why = f"it accepted no data for {PATIENCE:g} s" if slow else reason(error)
             return OutputError(f"{self._plan.name} broke off ({why})")
         if slow:
             return OutputError(f"{self._plan.name} does not answer")

@@ -18,7 +18,7 @@ NANOSECOND = Fraction(1, 1_000_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A chapter as a list shows it; `end` is None where only the next one's beginning tells it."""
+    """A chapter of a flat list; `end` is None if the chapter lasts until the next one begins."""
 
     start: int
     end: int | None
@@ -26,7 +26,8 @@ class Chapter:
 
 
 def shown_chapters(facts: MatroskaFacts) -> list[Chapter]:
-    """What a container that knows one flat list can hold: the default edition's chapters, by time.
+    """The chapters of the default edition as a flat list sorted by time, for containers that store only such
+    a list.
 
     Hidden ones and those that play another file are left out; names are the first ones.
     """
@@ -70,7 +71,7 @@ def kept_chapters(
     for edition in facts.chapters.all(ids.EDITION):
         children = list(_kept(edition, keep, end))
         if any(_is_elsewhere(chapter, facts) for chapter in _all_chapters(edition)):
-            # Without those parts the order would leave out more than they are.
+            # Without those chapters the playback order would skip more than them.
             children = [child for child in children if child.id != ids.EDITION_ORDERED]
         if any(child.id == ids.CHAPTER for child in children):
             editions.append(edition.having(children))
@@ -100,7 +101,7 @@ def losses_when_flat(facts: MatroskaFacts) -> list[str]:
 
 
 def linked_losses(facts: MatroskaFacts) -> list[str]:
-    """Sentences about what other files play a part in: that is lost whatever the output is."""
+    """Sentences about links to other files, which are lost in every output."""
     said = []
     every = [c for edition in _editions(facts) for c in _all_chapters(edition)]
     elsewhere = sum(_is_elsewhere(chapter, facts) for chapter in every)
@@ -170,7 +171,7 @@ def _kept(
 
 
 def _moved(chapter: Element, fallback: int | None, begin: int, end: int | None) -> Element | None:
-    """`chapter` on the clock of a part; None if nothing of it is in there."""
+    """`chapter` on the clock of a part; None if it is outside."""
     start, own = chapter.number_of(ids.CHAPTER_START), _end(chapter)
     last = own if own is not None else fallback
     if (end is not None and start >= end) or (last is not None and last <= begin):
@@ -182,7 +183,7 @@ def _moved(chapter: Element, fallback: int | None, begin: int, end: int | None) 
 
 
 def _with_tracks(children: list[Element], tracks: Mapping[int, int]) -> Iterator[Element]:
-    """`children` of a chapter; it is for the same tracks as before, those that are left."""
+    """`children` of a chapter, with the UIDs of the tracks that are left."""
     for child in children:
         if child.id != ids.CHAPTER_TRACKS:
             yield child

@@ -1,6 +1,6 @@
-"""EBML (RFC 8794): elements read from bytes and files, changed, and written.
+"""Reads, changes and writes EBML elements (RFC 8794) in bytes and files.
 
-Files may be damaged or hostile: no size in them is believed without a bound.
+Files may be damaged or hostile: every size in them is checked against a bound.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import BinaryIO, Self
 from paragon_stream.media.matroska import ids
 
 _DEEPEST = 24
-"""Levels of elements in each other; deeper ones are damage."""
+"""Deepest nesting of elements; deeper ones are damage."""
 _MOST = 200_000
 """Elements in one tree."""
 _HEAD = 12
@@ -23,7 +23,7 @@ UNKNOWN = -1
 
 
 class EbmlError(Exception):
-    """Bytes that are no EBML. It does not leave the room."""
+    """Invalid EBML; never raised out of `media.matroska`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def head(id: int, size: int, length: int = 0) -> bytes:
 
 
 def void(size: int) -> bytes:
-    """An element of `size` bytes that means nothing; of 0 bytes none at all. No element has 1 byte."""
+    """A Void element of `size` bytes; no element for 0 bytes. An element of 1 byte is not possible."""
     assert size != 1
     if size == 0:
         return b""
@@ -146,7 +146,7 @@ def read_head(data: bytes) -> tuple[int, int, int]:
 def walk(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """ID, position, position of the contents, and size of each element between two positions of a file.
 
-    It ends at the first that is none, that has an unknown size or that reaches beyond `end`.
+    It ends at the first invalid one, or one that has an unknown size or reaches beyond `end`.
     """
     at = begin
     while at < end:

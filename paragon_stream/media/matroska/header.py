@@ -1,4 +1,4 @@
-"""The header of a finished Matroska file, written anew with what FFmpeg's muxer cannot be given.
+"""Rewrites the header of a finished Matroska file, with the elements that FFmpeg's muxer cannot write.
 
 FFmpeg leaves room before the first picture (`metadata_header_padding`). Everything between the beginning of
 the Segment and the first Cluster is written again in the same number of bytes, so that no picture moves.
@@ -32,7 +32,7 @@ def display_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackChange:
-    """What one track of the output says besides what FFmpeg writes of it."""
+    """Elements of one track of the output that FFmpeg does not write."""
 
     language: str = ""
     """A BCP 47 tag."""
@@ -40,7 +40,7 @@ class TrackChange:
     size: tuple[int, int] | None = None
     """The display size, for codecs that do not carry an aspect ratio."""
     codec_id: str = ""
-    """The codec that it is, where FFmpeg was given another one's name."""
+    """The actual codec, if FFmpeg wrote another one's ID."""
     codec_private: bytes = b""
     channels: int = 0
     bits: int = 0
@@ -51,10 +51,10 @@ class TrackChange:
 
 @dataclass(kw_only=True)
 class HeaderChange:
-    """What the header of one output is to say. Tracks and attachments are numbered as they are added."""
+    """The change of one output's header. Tracks and attachments are numbered as they are added."""
 
     source: MatroskaFacts | None
-    """Where chapters and tags come from; None keeps FFmpeg's."""
+    """The source of chapters and tags; None keeps FFmpeg's."""
     amend: Amend
     begin: int = 0
     """The part of the source that is written, nanoseconds."""
@@ -82,9 +82,10 @@ class HeaderChange:
 
 
 def write_header(path: Path, change: HeaderChange) -> bool:
-    """Carry out `change` in the file at `path`.
+    """Apply `change` to the file at `path`.
 
-    False, with the file unchanged, if it is no complete Matroska file or has no room. Raises OSError.
+    Returns False, with the file unchanged, if it is not a complete Matroska file or has not enough room.
+    Raises OSError.
     """
     with path.open("rb+") as file:
         try:
@@ -102,7 +103,7 @@ def write_header(path: Path, change: HeaderChange) -> bool:
 
 
 def _region(file: BinaryIO, length: int) -> tuple[int, int]:
-    """From where to where the header goes: the beginning of the Segment, the first Cluster."""
+    """Start and end of the header: the beginning of the Segment, and the first Cluster."""
     id, size, own = read_head(file.read(12))
     if id != ids.EBML or size == UNKNOWN:
         raise EbmlError("no EBML header")
@@ -233,7 +234,7 @@ def _sought(seek: Element) -> int:
 
 
 def _index(order: list[int], places: Mapping[int, int], behind: list[Element]) -> bytes:
-    """A SeekHead, of the same length whatever the `places` are; what is `behind` the header does not move."""
+    """A SeekHead whose length does not depend on `places`; elements `behind` the header do not move."""
     seeks = []
     for id in order:
         sought = Element(ids.SEEK_ID, id.to_bytes((id.bit_length() + 7) // 8))

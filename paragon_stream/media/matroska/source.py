@@ -1,4 +1,4 @@
-"""What a Matroska file says that FFmpeg does not pass on: languages, editions, levels of tags, links."""
+"""Facts of a Matroska file that FFmpeg does not report: languages, editions, targets of tags, links."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class MatroskaFacts:
     attachments: tuple[int, ...] = ()
     """The UIDs of attached files."""
     title: str = ""
-    """Of the segment. A tag may give the programme another one, and FFmpeg then shows that alone."""
+    """Title of the segment. A tag may give the programme another title, and FFmpeg then reports only that
+    one."""
     segment: bytes = b""
     """The UUID of this file, which chapters of other files name to play parts of it."""
     linked: bool = False
@@ -48,7 +49,7 @@ class MatroskaFacts:
 def read_facts(file: BinaryIO, end: int) -> MatroskaFacts | None:
     """The facts of `file`, of `end` bytes; None if it is no Matroska file, or its header cannot be read.
 
-    Parts that are damaged are left out, as FFmpeg does.
+    Damaged parts are ignored, as in FFmpeg.
     """
     try:
         begin = _segment(file)

@@ -1,4 +1,4 @@
-"""Where the structure of a Matroska file is broken: what stood there is lost, and FFmpeg passes over it."""
+"""Breaks in the structure of a Matroska file: data there is lost, and FFmpeg skips them silently."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _PIECE = 1 << 20
 
 
 def count_breaks(file: BinaryIO, size: int, first: int, last: int) -> int:
-    """How many times the chain of elements breaks off, and goes on with a later cluster, between two
-    positions in a file of `size` bytes. Broken ends, of recordings that stopped, are not counted."""
+    """The number of times that the chain of elements is interrupted and continues with a later cluster,
+    between two positions in a file of `size` bytes. Incomplete ends of recordings are not counted."""
     at, breaks = 0, 0
     while at < size and at <= last:
         follows = _behind(file, at, size, first, last)
@@ -41,7 +41,7 @@ def _behind(file: BinaryIO, at: int, size: int, first: int, last: int) -> int | 
         return None
     id, length, own = found
     if id == ids.SEGMENT:
-        return at + own  # into it
+        return at + own  # the position inside it
     if id != ids.EBML and id not in _FIRST_LEVEL:
         return None
     end = None if length == UNKNOWN else at + own + length

@@ -1,4 +1,4 @@
-"""Matroska's tags, each with what it is about: a collection, a track, an edition … (RFC 9559, 5.1.8)."""
+"""Matroska's tags, each with its target: a collection, a track, an edition … (RFC 9559, 5.1.8)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from paragon_stream.media.matroska.ebml import Element
 type Amend = Callable[[str, str], str | None]
 """The value of a tag, by its name and old value, in the new file; None leaves it out."""
 _OF_THE_NEW_FILE = frozenset({"DURATION", "ENCODER"})
-"""What FFmpeg says of each track that it has written."""
+"""Tags that FFmpeg writes for each track."""
 _TARGETS = (ids.TAG_TRACK, ids.TAG_EDITION, ids.TAG_CHAPTER, ids.TAG_ATTACHMENT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What tags of a source are about in the output: UIDs there → UIDs here, by ID of the target."""
+    """The targets of a source's tags in the output: UIDs of the source → UIDs of the output, by ID of the
+    target."""
 
     tracks: Mapping[int, int]
     attachments: Mapping[int, int]
@@ -36,8 +37,9 @@ class Targets:
 
 
 def kept_tags(source: Element | None, written: Element | None, targets: Targets, amend: Amend) -> Element:
-    """The tags of the `source`, and what FFmpeg has `written` of the new file itself, of added files and of
-    attachments. FFmpeg's own copies of the source's tags are left out: it drops their targets."""
+    """The tags of the `source`, and those of FFmpeg's `written` tags that are about the new file, added files
+    and attachments. FFmpeg's copies of the source's tags are left out, because they have lost their
+    targets."""
     tags = list(_of_source(source, targets, amend)) if source else []
     ours = set(targets.tracks.values())
     for tag in written.all(ids.TAG) if written else ():

@@ -1,4 +1,4 @@
-"""What the packets of a file's streams are: times and hashes, so that copies can be compared bit for bit."""
+"""Times and hashes of the packets of a file's streams, so that copies can be compared bit for bit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FileLog:
     """Start and end in seconds, title."""
     tags: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
-    """Why the file could not be read to its end; empty where it could."""
+    """Why the file could not be read to its end; empty if it was."""
 
 
 def read_packets(path: Path, *, bare: Collection[int] = ()) -> FileLog:
@@ -98,7 +98,7 @@ def _note(log: PacketLog, packet: Any, bare: bool) -> None:
 
 
 def _payload(data: bytes) -> bytes:
-    """`data` without the ADTS header (ISO/IEC 13818-7, 6.2) that only transport streams have."""
+    """`data` without its ADTS header (ISO/IEC 13818-7, 6.2), which only transport streams have."""
     if len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == _ADTS_MASK:
         return data[7 if data[1] & 1 else 9 :]
     return data

@@ -1,4 +1,4 @@
-"""Pictures through a video codec and back, in memory: how training pairs and tests get real artefacts."""
+"""Encodes and decodes pictures in memory, to give training pairs and tests real artefacts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ QUIET_X265 = "log-level=none:pools=1:frame-threads=1"
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """An encoder of DECODERS with its options (FFmpeg's names), and the pixel format it is fed."""
+    """An encoder of DECODERS with its options (FFmpeg's names), and its pixel format."""
 
     encoder: str
     options: Mapping[str, str] = field(default_factory=dict)
@@ -44,8 +44,8 @@ class Encoding:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A frame that came back: its planes, picture type (I, P, B …), what is known of its quantiser, and the
-    strength that `--strength auto` takes for it."""
+    """A decoded frame: its planes, picture type (I, P, B …), the reading of its quantiser, and the strength
+    of `--strength auto`."""
 
     planes: tuple[Plane, ...]
     picture_type: str
@@ -100,7 +100,7 @@ def round_trip(
                 meter.sent(key, packet)
             decoded += [(frame, meter.of(frame.opaque, frame)) for frame in decoder.decode(packet)]
     if len(decoded) != len(frames):
-        raise EngineError(f"{encoding.encoder} gave back {len(decoded)} of {len(frames)} frames")
+        raise EngineError(f"{encoding.encoder} returned {len(decoded)} of {len(frames)} frames")
     results = []
     strengths = _strengths(decoded, rate)
     for (frame, reading), strength, source in zip(decoded, strengths, frames, strict=True):

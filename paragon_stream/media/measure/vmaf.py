@@ -25,7 +25,7 @@ MODELS = {"vmaf": "vmaf_v0.6.1", "vmaf_neg": "vmaf_v0.6.1neg"}
 contrast and sharpness beyond the original's; https://github.com/Netflix/vmaf, resource/doc/models.md."""
 
 type _Chain = tuple[FilterContext, FilterContext, FilterContext]
-"""Where results and originals go into the filter, and where it is emptied."""
+"""The filter graph's two inputs (results, originals) and its output."""
 
 
 def vmaf_available() -> bool:
@@ -34,7 +34,7 @@ def vmaf_available() -> bool:
 
 
 class Vmaf:
-    """Scores one sequence against its original, frame by frame. VMAF looks at luma alone, and at motion.
+    """Scores one sequence against its original, frame by frame. VMAF uses luma and motion only.
 
         with Vmaf() as vmaf:
             vmaf.add(result, truth)     # luma, H×W uint8 on a limited-range scale, in order
@@ -110,7 +110,7 @@ class Vmaf:
 
 
 def _push(chain: _Chain, frames: tuple[av.VideoFrame | None, av.VideoFrame | None]) -> None:
-    """Feed a frame of either sequence, or the end of both; drop what comes out: the frames themselves."""
+    """Feed a frame of one sequence, or the end of both; discard the filter's output frames."""
     *sources, sink = chain
     for source, frame in zip(sources, frames, strict=True):
         source.push(frame)

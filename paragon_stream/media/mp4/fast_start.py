@@ -1,8 +1,9 @@
-"""A finished MP4 or MOV file with its index before the pictures, so that players begin while it downloads.
+"""Moves the index of a finished MP4 or MOV file before the pictures, so that players can start during a
+download.
 
-While a file is being written its index cannot stand there: FFmpeg's `faststart` would move it at the end, but
-not in files that play up to where a killed process got. So it is moved here, into a new file: what fails on
-the way leaves the complete one as it is. (Boxes: ISO/IEC 14496-12.)
+The index is complete only at the end. FFmpeg's `faststart` would move it then, but it is not available for
+crash-safe files. So this module writes a new file with the index first; if that fails, the complete file
+stays unchanged. (Boxes: ISO/IEC 14496-12.)
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _ENABLED = 1
 
 
 def finish_mp4(path: Path, spare: Path, *, fast: bool, disabled: Collection[int] = ()) -> Path:
-    """The file that is complete: `path`, or `spare` if the index had to be moved for a `fast` start.
+    """The complete file: `path`, or `spare` if the index was moved for a `fast` start.
 
-    Tracks in `disabled`, by their number, are not to be shown unasked: FFmpeg enables the first of a kind if
-    none is meant to be. Files that are not laid out as FFmpeg does stay as they are. Raises OSError.
+    The tracks with the numbers in `disabled` get the flag "disabled": FFmpeg enables the first of a kind if
+    none is the default. Files with another layout than FFmpeg's stay unchanged. Raises OSError.
     """
     with path.open("rb+") as file:
         places = {kind: (begin, size) for kind, begin, size in _top_level(file)}
@@ -46,7 +47,7 @@ def finish_mp4(path: Path, spare: Path, *, fast: bool, disabled: Collection[int]
 
 
 def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, position and size of the boxes of a file; it ends at the first whose size cannot be."""
+    """Kind, position and size of the boxes of a file; it ends at the first box with an invalid size."""
     file.seek(0, 2)
     at, end = 0, file.tell()
     while at + 8 <= end:
@@ -87,7 +88,7 @@ def _without_flag(index: bytes, disabled: Collection[int]) -> bytes:
 
 
 def with_later_positions(index: bytes) -> bytes:
-    """`index` for a file in which it stands before what it points to, and that so lies later."""
+    """`index` with corrected positions, for a file in which it precedes the data that it points to."""
     shift = len(index)
     if _highest(index, 0, len(index)) + shift > 0xFFFFFFFF:
         shift = len(_with_offsets(index, 0, wide=True))

@@ -1,4 +1,4 @@
-"""Sound encoded again, where the container cannot hold it as it is: without loss where it can, else well."""
+"""Re-encodes sound that the container cannot hold: losslessly if it can, else at a high bit rate."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 
 BITS_PER_CHANNEL = 96_000
-"""Bits per second: beyond what listeners tell from the original, for Opus and for FFmpeg's AAC."""
+"""Bits per second per channel: transparent to listeners, for Opus and for FFmpeg's AAC."""
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""By number of channels: what the encoders take. Side and back speakers are renamed, not mixed."""
+"""Layouts that the encoders accept, by number of channels. Side and back speakers are renamed, not mixed."""
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _OPUS_RATE = 48_000
 _ALAC_CHANNELS = (1, 2, 3, 5, 6)
-"""For which ALAC has the layouts above."""
+"""Numbers of channels for which ALAC has the layouts above."""
 _ENCODERS = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}
 _LOSSLESS = frozenset({"flac", "alac", "tta", "wavpack", "truehd", "mlp", "s302m"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoundCoding:
-    """How sound is encoded. `sample_format` is FFmpeg's name of what the encoder is given, "" its default.
+    """How sound is encoded. `sample_format` is FFmpeg's name of the encoder's input format, "" for its
+    default.
 
     `bit_rate` is in bits per second, of all channels; None is the default of lossy encoders.
     """
@@ -39,12 +40,13 @@ class SoundCoding:
 
     @property
     def codec(self) -> str:
-        """FFmpeg's name of what comes out."""
+        """FFmpeg's name of the resulting codec."""
         return av.Codec(self.encoder, "w").canonical_name
 
     @property
     def options(self) -> dict[str, str]:
-        """FFmpeg's options of the encoder; without them FLAC would have 32 bits, which few players take."""
+        """FFmpeg's options of the encoder; without them FLAC would have 32 bits, which few players
+        support."""
         return {"bits_per_raw_sample": "24"} if self.sample_format in ("s32", "s32p") else {}
 
     @property
@@ -53,9 +55,10 @@ class SoundCoding:
 
 
 def lossless_coding(container: Container, source: Any) -> SoundCoding | None:
-    """What keeps all of the sound of the stream `source` in `container`; None where there is nothing.
+    """The encoding that stores the sound of the stream `source` in `container` losslessly; None if there is
+    none.
 
-    Sound that is lossy already is kept in 24 bits, which hold all that its decoder gives.
+    Lossy sound is stored in 24 bits, which is enough for its decoder's output.
     """
     context = source.codec_context
     format = context.format.name.rstrip("p") if context.format is not None else "flt"
@@ -69,7 +72,7 @@ def lossless_coding(container: Container, source: Any) -> SoundCoding | None:
         kind = {"flt": "f32", "dbl": "f64", None: "s32"}[floats]
         return SoundCoding(encoder=f"pcm_{kind}le", sample_format=floats or "s32")
     wide = "s16" if bits == 16 else "s32"
-    if container.name == "mov":  # what editors read
+    if container.name == "mov":  # editors read PCM
         return SoundCoding(encoder=f"pcm_s{bits}le", sample_format=wide)
     if container.name == "mp4" and channels in _ALAC_CHANNELS:
         return SoundCoding(encoder="alac", sample_format=f"{wide}p")
@@ -79,7 +82,7 @@ def lossless_coding(container: Container, source: Any) -> SoundCoding | None:
 
 
 def wanted_coding(codec: str, bit_rate: int | None) -> SoundCoding:
-    """The encoder that a user names. Raises UsageError if it is none for sound."""
+    """The encoder that the user named. Raises UsageError if it is not an audio encoder."""
     try:
         found = av.Codec(_ENCODERS.get(codec.lower(), codec.lower()), "w")
     except (*AV_ERRORS, LookupError):
@@ -143,10 +146,10 @@ class AudioConverter:
         return [made for frame in frames for made in self._encoder.encode(frame)]
 
     def _timed(self, frames: list[Any]) -> list[Any]:
-        """`frames`, those without a stamp behind the one before: what comes at the very end has none."""
+        """`frames`; those without a timestamp, such as the last ones, follow the one before."""
         for frame in frames:
             if frame.pts is None and self._next is not None:
-                # In the unit of the others: what converts samples for the encoder takes no other.
+                # In the unit of the others: the resampler accepts no other.
                 frame.time_base, frame.pts = self._tick, round(self._next / self._tick)
             if frame.pts is not None:
                 self._tick = Fraction(frame.time_base)
@@ -158,5 +161,5 @@ class AudioConverter:
         try:
             rest = self._decoder.decode(None)
         except AV_ERRORS:
-            rest = []  # a damaged end; the sound before it is kept
+            rest = []  # the end is damaged; the sound before it is kept
         return [made for frame in [*self._timed(rest), None] for made in self._encoder.encode(frame)]

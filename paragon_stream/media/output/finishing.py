@@ -1,4 +1,4 @@
-"""The last touch to a file that FFmpeg's muxer has completed: what the muxer cannot be given."""
+"""Completes a file after FFmpeg's muxer, with the parts that the muxer cannot write."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from paragon_stream.wholefile import fitting
 
 
 class Finishing:
-    """Matroska and WebM: the rest of the header. MP4 and MOV: the index before the pictures, and no subtitles
-    that are shown unasked. Others need nothing."""
+    """Matroska and WebM: the rest of the header. MP4 and MOV: the index before the pictures, and no default
+    subtitles unless the source has some. Other containers need nothing."""
 
     def __init__(self, plan: OutputPlan, info: MediaInfo) -> None:
         self._header = header_change(plan, info)
@@ -25,7 +25,7 @@ class Finishing:
         self._disabled = _disabled_tracks(plan, info)
         self._is_mp4 = plan.container is not None and plan.container.name in ("mp4", "mov")
         self.file_tags = file_tags_of(plan, self._header)
-        """What FFmpeg is given."""
+        """The options of FFmpeg's muxer."""
         self.muxer_options = dict(plan.muxer_options)
         if self._header is not None and self._header.room:
             self.muxer_options["metadata_header_padding"] = str(self._header.room)
@@ -33,7 +33,7 @@ class Finishing:
     def finish(self, file: Path) -> list[str]:
         """Change the complete `file`; sentences about what could not be done. Raises OutputError."""
         if not file.exists():
-            return []  # the next step says that it is gone
+            return []  # the next step reports the missing file
         if self._is_mp4:
             return self._finish_mp4(file)
         return self.write_header(file)
@@ -62,7 +62,7 @@ class Finishing:
 
 
 def _disabled_tracks(plan: OutputPlan, info: MediaInfo) -> tuple[int, ...]:
-    """The first subtitles, where none are shown by default: FFmpeg would enable them. By number of track."""
+    """Track numbers of the first subtitles if none are shown by default, because FFmpeg enables them."""
     kept = {each.stream.index: each for each in plan.streams if each.action in (Action.COPY, Action.CONVERT)}
     order = [stream for stream in info.streams if stream.index in {*kept, info.video.index}]
     order += [each.stream for file in plan.added for each in file.streams if each.action in _WRITTEN]

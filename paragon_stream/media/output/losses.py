@@ -42,7 +42,7 @@ _FLAGS = {
 
 
 def lost_flags(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:
-    """What streams are meant for, where the container cannot say it."""
+    """Sentences about dispositions of streams that the container cannot store."""
     kept = [info.streams[info.video.index]]
     kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
     return [
@@ -56,7 +56,7 @@ def lost_flags(info: MediaInfo, container: Container, plans: Sequence[StreamPlan
 def matroska_losses(
     info: MediaInfo, container: Container, streams: tuple[StreamPlan, ...], options: TrackOptions
 ) -> list[str]:
-    """What a Matroska source says and the output cannot."""
+    """Sentences about facts of a Matroska source that the output cannot store."""
     facts = info.matroska
     if facts is None:
         return []
@@ -68,6 +68,6 @@ def matroska_losses(
     tags = [stream.language_tag for stream in kept if stream.language_tag.partition("-")[2]]
     if tags:
         listed = ", ".join(dict.fromkeys(tags))
-        losses.append(f"{container.name} has no place for the language tags {listed}: only for the languages")
+        losses.append(f"{container.name} cannot store the language tags {listed}, only the languages")
     flat = losses_when_flat(facts) if options.chapters and container.chapters else []
     return losses + [f"{container.name} cannot store {what}" for what in flat]

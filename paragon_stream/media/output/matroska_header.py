@@ -1,4 +1,4 @@
-"""What the header of a Matroska or WebM output is to say besides what FFmpeg writes."""
+"""The parts of a Matroska or WebM header that FFmpeg does not write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paragon_stream.media.output.windows_codec import WindowsCodec
 
 
 def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
-    """How the header of the complete output is to be changed; None for other containers.
+    """The change of the complete output's header; None for other containers.
 
     Tracks and attached files are numbered in the order in which the writer adds them.
     """
@@ -66,8 +66,8 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
 
 
 def file_tags_of(plan: OutputPlan, change: HeaderChange | None) -> dict[str, str]:
-    """The tags of the file that FFmpeg is given. The title of a Matroska file is the segment's own, beside
-    which there may be tags of that name."""
+    """The tags of the file for FFmpeg's muxer. The title of a Matroska file is that of the segment; there may
+    be tags of the same name."""
     if change is None or change.source is None:
         return dict(plan.file_tags)
     others = {key: value for key, value in plan.file_tags.items() if key.casefold() != "title"}

@@ -1,4 +1,4 @@
-"""The file's muxer: pictures one behind the other, and beside each the copied packets of its time."""
+"""The file's muxer: interleaves encoded pictures with the copied packets of the same time."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from paragon_stream.media.output.placing import Placing
 from paragon_stream.media.output.remux import AnyPacket, Remuxer
 
 AHEAD = Fraction(1)
-"""Seconds that copied packets are handed to the muxer before the picture they go with: when a fragment of MP4
-ends, it takes the last durations from what is queued."""
+"""Seconds that copied packets are given to the muxer before the picture of their time: at the end of a
+fragment of MP4 it computes the last durations from the packets in its queue."""
 
 _QUEUED = Fraction(3)
-"""Seconds behind which a packet has left FFmpeg's queue, and more: see `_INTERLEAVE` of the containers."""
+"""Seconds after which a packet has certainly left FFmpeg's queue: see `_INTERLEAVE` of the containers."""
 _FRAGMENT = Fraction(2)
-"""Seconds between two key frames with the end of a fragment of MP4 between them, and more."""
+"""Seconds between two key frames after which a fragment of MP4 has certainly ended between them."""
 
 
 class Muxer:
     """Hands packets to the file `out`. Raises OutputError.
 
-    `contained`, where that can be known, is called with the number of pictures that the container has for
-    good: clusters of Matroska and fragments of MP4 end before key frames, and are written when they end.
+    `contained` is called with the number of pictures that are certainly in the file, if that can be known:
+    clusters of Matroska and fragments of MP4 end before key frames, and are written when they end.
     """
 
     def __init__(
@@ -46,20 +46,21 @@ class Muxer:
         self.added: list[Remuxer] = []
         """Those of files that were added."""
         self.pictures = 0
-        """How many have been handed to FFmpeg."""
+        """Number of pictures given to FFmpeg."""
         self.bytes_written = 0
         self.first_dts: int | None = None
         self._waiting: AnyPacket | None = None
         self._before_last: int | None = None
-        """Decode time of the packet before the one that is waiting."""
+        """Decode time of the packet before the pending one."""
         self._queue_ticks, self._fragment_ticks = (round(time / tick) for time in (_QUEUED, _FRAGMENT))
         self._queued: deque[tuple[int, int]] = deque()
         """Numbers and decode times of key frames that may be in FFmpeg's queue."""
         self._left: deque[tuple[int, int]] = deque()
-        """Of those that have left it, from the last one before which everything is contained."""
+        """Those that have left it, from the last one before which everything is in the file."""
 
     def picture(self, packet: AnyPacket) -> None:
-        """The next packet of the encoder, in coding order. It is written when the next one comes."""
+        """Add the next packet of the encoder, in coding order. It is written when the one after it
+        arrives."""
         if self.first_dts is None:
             self.first_dts = packet.dts
         if self._waiting is not None:
@@ -68,7 +69,7 @@ class Muxer:
         self._waiting = packet
 
     def end(self) -> None:
-        """Write what waits, and what remains of the other streams."""
+        """Write the pending packet and the rest of the other streams."""
         if self._waiting is not None:
             self._mux_last(self._waiting)
         for remuxer in self.all_remuxers():
@@ -76,7 +77,7 @@ class Muxer:
             self._mux_copied(remuxer.flush())
 
     def close_source(self) -> list[str]:
-        """Let go of the source and the added files; what was wrong with them."""
+        """Close the source and the added files; returns sentences about problems with them."""
         said: list[str] = []
         for remuxer in self.all_remuxers():
             said += remuxer.warnings
@@ -91,10 +92,11 @@ class Muxer:
     def _mux_last(self, packet: AnyPacket) -> None:
         """The last packet in decoding order, which gives MP4 and MOV their length.
 
-        They say it twice: when the last picture ends (in the edit list, the latest pts + duration of all
-        packets), and the sum of all steps between decode times with the last packet's duration (in mdhd).
-        Players take the lesser. Both are right where this packet is decoded as long before it is shown as the
-        first one is; uneven frame times may put its decode time, that of an earlier picture, far off.
+        The file states its length twice: as the end of the last picture (in the edit list: the latest pts +
+        duration of all packets), and as the sum of the decode time steps plus the last packet's duration (in
+        mdhd). Players use the smaller one. Both are correct if this packet's distance from decode to
+        presentation time equals that of the first packet; with uneven frame times its decode time, which is
+        that of an earlier picture, may be far off.
         """
         self._waiting = None
         if self._container.length_by_decode_times and packet.dts is not None and packet.pts is not None:
@@ -139,14 +141,15 @@ class Muxer:
     def _mux(self, packet: AnyPacket) -> None:
         """Hand a packet to the muxer.
 
-        FFmpeg queues packets to interleave them, so an error may be about one handed over before. Pictures
-        come from an encoder and are sound; copied packets may not be, and cost no more than themselves.
+        FFmpeg queues packets to interleave them, so an error may be about an earlier one. Pictures come from
+        an encoder and are valid; copied packets may be invalid, and only they are then lost.
         """
         size = packet.size
         try:
             self._out.mux_one(packet)
         except AV_ERRORS as error:
-            # A muxer's plain "-1" for a malformed packet looks like EPERM; an open file gives no such error.
+            # Muxers return -1 for a malformed packet, which looks like EPERM; writing an open file never
+            # gives EPERM.
             disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
             everyone = self.all_remuxers()
             if disk or not everyone:

@@ -1,4 +1,4 @@
-"""Options of FFmpeg's muxers: those that a container always gets, and those that a user asks for."""
+"""Options of FFmpeg's muxers: those of the container, and those of `--mux`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paragon_stream.media.output.stream_plans import Action, StreamPlan
 _FLAGS = "movflags"
 _FAST_START = "faststart"
 _TRIAL_CODECS = {"webm": "vp9", "mpegts": "h264"}
-"""What a muxer takes without asking for the codec's headers."""
+"""A codec that muxers accept without extradata."""
 
 
 def muxer_settings(
@@ -25,9 +25,9 @@ def muxer_settings(
 ) -> dict[str, str]:
     """The container's own options and those that are `wanted`, which come last; `movflags` are joined.
 
-    MP4 and MOV are crash-safe where FFmpeg still ends up with a flawless file. It does not where there is
-    more than pictures and sound: a cover leaves an empty track behind, chapters become unreadable as a track,
-    and subtitles may shift at the borders of fragments.
+    MP4 and MOV are crash-safe only if FFmpeg's final file is still correct. With more than pictures and sound
+    it is not: a cover leaves an empty track, the chapter track becomes unreadable, and subtitles may shift at
+    the borders of fragments.
 
     Raises UsageError for options that the muxer does not have or refuses.
     """
@@ -43,7 +43,7 @@ def muxer_settings(
             raise UsageError(f"--mux {_FLAGS}={flags}: only MP4 and MOV have it")
         signed = flags if flags[0] in "+-" else f"+{flags}"
         for sign in "+-":
-            signed = signed.replace(f"{sign}{_FAST_START}", "")  # moved at the end, not by FFmpeg
+            signed = signed.replace(f"{sign}{_FAST_START}", "")  # `fast_start.py` moves the index, not FFmpeg
         if signed:
             given[_FLAGS] = options.get(_FLAGS, "") + signed
     if given:
@@ -52,12 +52,13 @@ def muxer_settings(
 
 
 def wants_fast_start(container: Container, wanted: Mapping[str, str]) -> bool:
-    """Whether the index of an MP4 or MOV goes before the pictures: unless it is asked not to."""
+    """Whether the index of an MP4 or MOV goes before the pictures: the default, unless `--mux` disables
+    it."""
     return container.name in ("mp4", "mov") and f"-{_FAST_START}" not in str(wanted.get(_FLAGS, ""))
 
 
 def _check(container: Container, given: Mapping[str, str], said: str) -> None:
-    """Write a header with the options: FFmpeg refuses some, and PyAV says which it did not take."""
+    """Write a header with the options to find those that FFmpeg refuses or PyAV reports as unused."""
     unused = _Unused()
     log = logging.getLogger("av.container.output")
     log.addHandler(unused)

@@ -13,21 +13,21 @@ from paragon_stream.media.facts.info import StreamKind
 
 
 class PacketTrimmer:
-    """Lets the packets of one stream through that `cut` keeps; `unit` is seconds per tick of their stamps.
+    """Selects the packets of one stream that belong to `cut`; `unit` is seconds per tick of their timestamps.
 
-    Sound, data: packets that begin in the cut. Video: those from its first key frame on. Subtitles: all that
-    are shown during the cut, with the time outside taken off; where they have no length of their own
-    (bitmaps, which stay until the next one), the last one before the cut is what is shown at its start.
+    Sound, data: packets that begin in the cut. Video: packets from its first key frame on. Subtitles: all
+    that are shown during the cut, trimmed to it. If they have no duration (bitmaps, which stay until the next
+    one), the last one before the cut is shown at its start.
     """
 
     def __init__(self, kind: StreamKind, cut: Cut, unit: Fraction) -> None:
         self._kind, self._cut, self._unit = kind, cut, unit
         self._saw_key = False
         self._standing: list[Any] = []
-        """Packets of the last bitmap before the cut; several where a bitmap comes in segments."""
+        """Packets of the last bitmap before the cut; several if a bitmap has segments."""
 
     def trim(self, packet: Any) -> Sequence[Any]:
-        """What becomes of `packet`: nothing, itself, or with it what has stood since before the cut."""
+        """The packets to write for `packet`: none, itself, or the bitmap from before the cut and itself."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return ()
@@ -40,7 +40,7 @@ class PacketTrimmer:
         return (packet,) if time in self._cut else ()
 
     def rest(self) -> Sequence[Any]:
-        """What stood before the cut, if nothing came in it."""
+        """The bitmap from before the cut, if no packet came in the cut."""
         standing, self._standing = self._standing, []
         for packet in standing:
             packet.pts = packet.dts = math.ceil(self._cut.start / self._unit)
@@ -72,7 +72,7 @@ class PacketTrimmer:
 
 
 def cut_chapters(chapters: Sequence[Any], cut: Cut) -> list[Any]:
-    """The chapters (as PyAV has them) that `cut` touches, with the time outside taken off."""
+    """The chapters (in PyAV's form) that overlap `cut`, trimmed to it."""
     kept = []
     for chapter in chapters:
         unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)

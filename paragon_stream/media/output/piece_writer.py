@@ -27,21 +27,28 @@ class PieceWriter(VideoWriter):
         self.coded_as = ""
         super().__init__(plan, replace(info, seekable=False, chapters=0), results)
 
-    def write(self, planes: Sequence[Plane] | DevicePicture, timing: Timing) -> None:
+    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         super().write(planes, timing)
-        if not self.timings:
-            self.coded_as = self.headers
-        self.timings.append(timing)
+        self._note(timing)
+
+    def write_picture(self, picture: DevicePicture, timing: Timing) -> None:
+        super().write_picture(picture, timing)
+        self._note(timing)
 
     def repeat(self, timing: Timing) -> None:
         super().repeat(timing)
-        self.timings.append(timing)
+        self._note(timing)
 
     def finish(self) -> None:
         if self.timings:
             super().finish()
         else:
             self.abort()
+
+    def _note(self, timing: Timing) -> None:
+        if not self.timings:
+            self.coded_as = self.headers
+        self.timings.append(timing)
 
 
 def piece_plan(plan: OutputPlan, shift: Fraction, threads: int) -> OutputPlan:

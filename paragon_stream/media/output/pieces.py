@@ -1,8 +1,8 @@
-"""Pieces of one video, encoded apart, that become one stream: no picture is decoded or encoded again.
+"""Joins separately encoded pieces of one video to one stream, without decoding or encoding.
 
-Every piece begins with a key frame that nothing before it is needed for, and was encoded with the same
-settings. Its packets are copied at the times that the frames have in the whole, as one encoder would have
-stamped them: decode times are the times of display, as much earlier as pictures are reordered.
+Every piece begins with a key frame that needs no earlier frame, and was encoded with the same settings. Its
+packets are copied with the times of the frames in the whole video, as one encoder would have set them: decode
+times are display times, moved earlier by the reordering depth.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from paragon_stream.media.output.unfinished import encoder_packet, length_size
 from paragon_stream.media.quantisers.nal import units
 
 _MESSAGES = {"h264": (0, 31, (6,)), "hevc": (1, 63, (39, 40))}
-"""Which NAL units are supplemental information: shift and mask of the kind in their first byte, and its
-values. x264 writes its number of threads into one."""
+"""How to recognise SEI NAL units by codec: shift and mask of the type in their first byte, and its values.
+x264 writes its number of threads into one."""
 
 
 def headers_digest(codec: str, headers: bytes) -> str:
-    """What headers of a stream of `codec` (`VideoWriter.headers`) must agree in for pieces to be joined."""
+    """A digest of the parts of the headers (`VideoWriter.headers`) that pieces must have in common to be
+    joined."""
     if codec in _MESSAGES:
         shift, mask, messages = _MESSAGES[codec]
         kept = (unit.rstrip(b"\0") for unit in units(headers, 0))
@@ -38,7 +39,7 @@ def headers_digest(codec: str, headers: bytes) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """The pictures of one file: `ranks` are their places in order of display, in order of coding."""
+    """The pictures of one file: `ranks` are their indices in display order, listed in coding order."""
 
     path: Path
     ranks: tuple[int, ...]
@@ -67,7 +68,7 @@ class Piece:
 
     @property
     def delay(self) -> int:
-        """How many places a picture is shown before its place in order of coding, at most."""
+        """The reordering depth: how many places earlier than coded a picture is displayed, at most."""
         return max((place - rank for place, rank in enumerate(self.ranks)), default=0)
 
     def packets(self) -> Iterator[AnyPacket]:
@@ -81,9 +82,9 @@ class Piece:
 
 
 class Pieces:
-    """The pictures of several files, one file after another. `delay` is the largest of theirs.
+    """The pictures of several files in order. `delay` is the largest delay of a file.
 
-    Files are opened when it is their turn.
+    Files are opened one at a time.
     """
 
     def __init__(self, files: Sequence[tuple[Path, int]], delay: int) -> None:
@@ -101,10 +102,10 @@ class Pieces:
         self._step = 0
 
     def packets(self, pts: int, duration: int, tick: Fraction) -> Iterator[AnyPacket]:
-        """What can be written once the next frame, in order of display, is known to be shown at `pts` ticks,
-        for `duration` ticks.
+        """Add the next frame in display order, shown at `pts` ticks for `duration` ticks; returns the packets
+        that can be written now.
 
-        Raises OutputError if a file has other pictures than it should.
+        Raises OutputError if the pictures of a file are not the expected ones.
         """
         if len(self._placed) == self._end:
             self._open_next()
@@ -123,7 +124,7 @@ class Pieces:
             yield packet
 
     def close(self) -> None:
-        """Let go of the present file."""
+        """Close the current file."""
         self._packets = iter(())
 
     def _open_next(self) -> None:
@@ -137,7 +138,7 @@ class Pieces:
         self._begin, self._end, self._local = self._end, self._end + frames, 0
 
     def _check(self, piece: Piece, tick: Fraction) -> None:
-        """The piece's own times are nearly those of the frames: containers round either."""
+        """Check that the piece's own times match those of the frames, up to the rounding of containers."""
         number = len(self._placed) - 1
         there = piece.times[number - self._begin]
         wanted = (self._placed[number] - self._placed[self._begin]) * tick

@@ -1,4 +1,4 @@
-"""When each frame is shown in the output: the source's times in the container's ticks."""
+"""The presentation time of each frame in the output: the source's times in the container's ticks."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class Placing:
         self.end = 0
         """When all have been shown."""
         self.moved = 0
-        """How many are shown a tick after the one before, because their own time is not later."""
+        """Number of frames that were moved to one tick after the one before, because their own time is not
+        later."""
 
     def place(self, timing: Timing) -> int:
-        """The next frame's time, rounded once; later than that of the one before, whatever the rounding."""
+        """The next frame's time, rounded once; always later than that of the frame before."""
         pts = rescale(timing.pts, timing.time_base, self._shift, self._tick)
         if self.last is not None and pts <= self.last:
             pts = self.last + 1

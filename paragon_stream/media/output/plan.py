@@ -1,8 +1,8 @@
-"""What will be written, decided before the first frame is rendered.
+"""The plan of the output, made before the first frame is rendered.
 
-`plan_output` looks at the source, the destination and the wishes, asks FFmpeg's encoders and muxers what they
-would refuse, and settles the container, the encoder and its settings, the format of the frames, and what
-becomes of every other stream. What cannot be carried over is known by then, and said.
+`plan_output` examines the source, the destination and the options, tests what FFmpeg's encoders and muxers
+refuse, and chooses the container, the encoder and its settings, the format of the frames, and the treatment
+of every other stream. The plan lists everything that cannot be carried over.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ _ALPHA_LOST = (
 
 @dataclass(frozen=True, kw_only=True)
 class OutputPlan:
-    """Everything that is decided. `destination` is None for standard output.
+    """The plan of an output. `destination` is None for standard output.
 
-    `container` and `job` are None for y4m and images, which have neither; `image` is how images are stored.
-    `losses` are sentences about what cannot be carried over, `warnings` those and everything else a user
-    should hear. `shift` (seconds) is taken off every timestamp.
+    `container` and `job` are None for y4m and images; `image` is the storage of images. `losses` are
+    sentences about what cannot be carried over; `warnings` are those and other sentences for the user.
+    `shift` (seconds) is subtracted from every timestamp.
     """
 
     destination: Path | None
@@ -85,13 +85,13 @@ class OutputPlan:
     file_tags: Mapping[str, str] = field(default_factory=dict)
     shift: Fraction = Fraction(0)
     identity: Mapping[str, str] = field(default_factory=dict)
-    """What makes this render another, for `resume`; empty where it cannot be resumed."""
+    """The render's identity, for `resume`; empty if it cannot be resumed."""
     losses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def codec(self) -> str:
-        """What frames are stored as: an encoder's name, an image kind, or "rawvideo"."""
+        """How frames are stored: an encoder's name, an image kind, or "rawvideo"."""
         if self.image is not None:
             return self.image.kind.value
         return self.job.encoder.name if self.job else "rawvideo"
@@ -116,10 +116,11 @@ def plan_output(
 
     `size` is the size of the result: a whole factor, or a placement.
 
-    `destination` "-" is y4m on standard output; elsewhere the suffix names the container. Nothing is written.
+    `destination` "-" is y4m on standard output; otherwise the suffix selects the container. Nothing is
+    written.
 
-    Raises UsageError for what cannot be meant (unknown suffix, codec, option; a pixel format the encoder does
-    not take; the source as destination), OutputError for a destination that cannot be written or exists,
+    Raises UsageError for invalid options (unknown suffix, codec, option; a pixel format that the encoder does
+    not accept; the source as destination), OutputError for a destination that cannot be written or exists,
     LossError for losses under `strict`.
     """
     options = options or OutputOptions()
@@ -177,17 +178,17 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")
     muxer_options = muxer_settings(container, streams, chapters, options.mux or {})
-    # A timecode track that is written anew says what a tag of the file says besides.
+    # FFmpeg writes the timecode track from the tag of the video.
     rebuilt = {"timecode"} if any(each.reason == TIMECODE_TRACK for each in streams) else set()
     gone = [key for key in lost_tags(container, source_tags, muxer_options) if key.casefold() not in rebuilt]
     if gone and container.name == "mov":
-        # QuickTime's free-form tags hold any key, but fewer players look there: only where they are needed.
+        # QuickTime's free-form tags store any key, but fewer players read them: they are used only if needed.
         freely = {**muxer_options, "movflags": muxer_options.get("movflags", "") + "+use_metadata_tags"}
         still_gone = lost_tags(container, source_tags, freely)
         if len(still_gone) < len(gone):
             muxer_options, gone = freely, still_gone
     if gone:
-        losses.append(f"{container.name} has no place for the tags {', '.join(gone)}")
+        losses.append(f"{container.name} cannot store the tags {', '.join(gone)}")
 
     return OutputPlan(
         destination=path,
@@ -210,9 +211,9 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
 def _choose(
     container: Container, source: PixelFormat, options: OutputOptions, side: int
 ) -> tuple[Encoder, PixelFormat]:
-    """The encoder and the format of its frames: what was asked for, else what loses nothing of `source`.
+    """The encoder and the format of its frames: the requested ones, else those without a loss for `source`.
 
-    `side` is the lesser of the result's sides.
+    `side` is the shorter side of the result.
     """
     wanted = requested_pixel_format(options.pix_fmt)
     if wanted is not None and not convertible(source, wanted):
@@ -235,14 +236,14 @@ def _choose(
     candidates = [encoder for encoder in every if encoder.least_side <= side] or every
     likes = list(_acceptable(source))
     if fitting := [encoder for encoder in candidates if encoder.takes(options.crf, options.preset)]:
-        if len(fitting) < len(candidates):  # the one that loses nothing may be among the others
+        if len(fitting) < len(candidates):  # the lossless one may be among the others
             likes += _shallower(source)
         candidates = fitting
     for like in likes:
         for encoder in candidates:
             deep = (wanted or source).depth > 8
             if encoder.name == "libx264" and deep:
-                continue  # players decode 10-bit HEVC in hardware, 10-bit H.264 hardly any
+                continue  # most hardware decodes 10-bit HEVC, but almost none 10-bit H.264
             if wanted is not None:
                 if (pixels := encoder.holds(wanted)) is not None:
                     return encoder, pixels
@@ -262,8 +263,8 @@ def _choose(
 
 
 def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
-    """What an encoder shall hold all of, best first: the source; it in 10 bits, which is what FFmpeg's ProRes
-    with alpha has at best (and decodes to 12); its colours alone."""
+    """The formats to store without a loss, best first: the source; the source in 10 bits, which is the most
+    of FFmpeg's ProRes with alpha (it decodes to 12); the source without alpha."""
     likes = [source]
     if source.has_alpha and source.depth > 10 and (ten := planar_like(source, depth=10)) is not None:
         likes.append(ten)
@@ -271,7 +272,7 @@ def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
 
 
 def _shallower(source: PixelFormat) -> list[PixelFormat]:
-    """`source` without alpha in fewer bits, as far as it has more."""
+    """`source` without alpha, with at most the given depth."""
     colors = without_alpha(source)
     found = [planar_like(colors, depth=depth) for depth in (12, 10) if depth < colors.depth]
     return [format for format in found if format is not None]
@@ -282,7 +283,8 @@ def convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
 
 
 def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
-    """The source, larger, in `pixels`; YUV made of RGB gets the matrix that players expect of its size."""
+    """The enlarged source in `pixels`; YUV converted from RGB gets the matrix that players assume for its
+    size."""
     source = video.format
     target = placement.target(source, pixel_format=pixels)
     if pixels.family is source.pixel_format.family:
@@ -300,13 +302,13 @@ def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -
 def picture_only(
     info: MediaInfo, options: OutputOptions, name: str, *, alpha: bool = False
 ) -> tuple[tuple[StreamPlan, ...], list[str]]:
-    """The streams that are dropped, and all losses, where the output, `name`, holds nothing but frames (with
-    their `alpha`).
+    """The dropped streams and all losses of an output, `name`, that stores frames only (with `alpha` if
+    True).
 
-    Raises UsageError for files that shall be added.
+    Raises UsageError for added files and muxer options.
     """
     if options.add or options.mux:
-        raise UsageError(f"{name} holds only the picture: leave {'--add' if options.add else '--mux'} out")
+        raise UsageError(f"{name} stores only the picture: leave {'--add' if options.add else '--mux'} out")
     left_out = {info.video.index, *unwanted(info.streams, options)}
     others = [s for s in info.streams if s.index not in left_out]
     dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
@@ -338,7 +340,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     note = []
     if target.pixel_format.family is Family.YUV:
         note = [
-            "y4m does not say which colours it holds: tell the encoder matrix"
+            "y4m stores no colour tags: give the encoder the options for matrix"
             f" {int(color.matrix)}, transfer {int(color.transfer)}, primaries {int(color.primaries)} (H.273)"
         ]
     return OutputPlan(

@@ -1,9 +1,8 @@
-"""Everything but the upscaled video: copied packets, converted texts and sound, attached files.
+"""All streams but the upscaled video: copied packets, converted subtitles and sound, attached files.
 
-A second demuxer reads the source beside the decoder's, pulled by the writer: packets are handed out up to the
-time that the video has reached, so they never run ahead of it and nothing piles up. In a badly interleaved
-source the packets that are due may stand behind others that are not; up to `HOLD_BYTES` of those are held.
-Beyond that what is due comes late, in the order of the source; nothing is lost.
+A second demuxer reads the source when the writer needs packets, and returns them up to the time of the video.
+In a badly interleaved source, packets that are due may come after others that are not; up to `HOLD_BYTES` of
+those are held. Above that limit the due packets are written late; none is lost.
 """
 
 from __future__ import annotations
@@ -41,31 +40,31 @@ from paragon_stream.media.output.trial_muxing import add_copy
 
 HOLD_BYTES = 32 << 20
 _RUN_UP = 5
-"""Seconds that a cut's first packets may stand before the key frame of their time."""
+"""Seconds by which a cut's first packets may precede the key frame of their time in the file."""
 _MAX_EARLY = 2000
-"""Packets kept while the video has not made the jump in time that another stream has made."""
+"""Packets buffered until the video reaches the same timestamp discontinuity."""
 _SUBTITLES_LATE = 2
-"""Seconds that a subtitle may stand behind the sound and pictures of its time."""
+"""Seconds by which a subtitle may follow the sound and pictures of its time in the file."""
 
 type AnyPacket = av.Packet[Any]
 
 
 @dataclass(slots=True)
 class _Route:
-    """One source stream's way into the output."""
+    """The state of one source stream that goes into the output."""
 
     plan: StreamPlan
     unit: Fraction
-    """Of the source's timestamps, seconds."""
+    """Seconds per tick of the source's timestamps."""
     target: Any
     """The output stream."""
     converter: AudioConverter | TextConverter | None = None
     held: deque[tuple[Fraction, AnyPacket]] = field(default_factory=deque)
     """Packets read and not taken yet, with their decode times in seconds."""
     dense: bool = False
-    """Audio and video have a packet every moment; subtitles do not, so their absence says nothing."""
+    """True for audio and video, which have packets all the time; subtitles may have none for minutes."""
     reached: Fraction | None = None
-    """Up to where the source has been read, seconds."""
+    """Time up to which the source has been read, seconds."""
     step: int = 0
     """The least distance of two decode times that the muxer accepts, ticks."""
     strip: AdtsFilter | LatmFilter | None = None
@@ -77,13 +76,13 @@ class _Route:
     previous: tuple[int, int] | None = None
     """Decode time and duration of the packet read last, ticks."""
     lag: Fraction = Fraction(0)
-    """What it is moved by, seconds, because its timestamps jumped back and the video's did not."""
+    """Seconds that its packets are moved by, because its timestamps jumped back and the video's did not."""
     trimmer: PacketTrimmer | None = None
-    """Keeps what lies outside a cut out."""
+    """Selects the packets in the cut."""
 
 
 class Remuxer:
-    """The streams of the source that go with the video. Open it, `add` each to the output, then `take`.
+    """The other streams of the source. Open it, `add` each stream to the output, then `take` packets.
 
     Raises InputError if the source cannot be opened again or read any more, and what PyAV raises from `add`.
     """
@@ -112,14 +111,15 @@ class Remuxer:
         self._video_reached: Fraction | None = None
         self._timeline = Timeline(interval)
         self._early: list[AnyPacket] = []
-        """Packets of a recording that the video has not reached: it will tell how far they are moved."""
+        """Packets after a discontinuity that the video has not reached; it will determine how far they are
+        moved."""
         self._settling = False
         self._held_bytes = 0
         self._trouble: str | None = None
         self._unseen: list[str] = []
-        """Streams that began behind what was searched for them."""
+        """Streams that began after the searched part of the file."""
         self.refused = 0
-        """Packets that the muxer refused afterwards, without saying which."""
+        """Number of packets that the muxer refused later, without naming them."""
 
     @property
     def source(self) -> Any:
@@ -152,11 +152,11 @@ class Remuxer:
         target.metadata.update(stream_tags(template.metadata, muxer=container.muxer))
         cover = template.disposition & Disposition.attached_pic
         if plan.stream.language:
-            target.metadata["language"] = plan.stream.language  # an added file's name may tell it
+            target.metadata["language"] = plan.stream.language  # which may come from an added file's name
         flags = Disposition(0)
         for name in plan.stream.dispositions:
             flags |= Disposition[name]
-        target.disposition = cover or flags  # MP4 knows covers by that one flag alone
+        target.disposition = cover or flags  # MP4 recognises covers only without other flags
         strip: AdtsFilter | LatmFilter | None = LatmFilter(plan.aac.config) if plan.aac else None
         if strip is None and plan.action is Action.COPY and has_adts(template) and container.name != "ts":
             strip = AdtsFilter(template)
@@ -173,12 +173,12 @@ class Remuxer:
             step=int(dense and container.strict_decode_order),
             strip=strip,
             trimmer=PacketTrimmer(plan.stream.kind, self._cut, unit) if self._cut else None,
-            # Where a stream begins late, nothing of it is to be looked for before.
+            # Do not wait for packets of a stream before the time that it begins.
             reached=start * unit if self._probing.size and start is not None else None,
         )
 
     def take(self, until: Fraction | None) -> Iterator[AnyPacket]:
-        """Packets due by `until` seconds of the output, all that remain for None, ready to be muxed.
+        """Packets due by `until` seconds of the output, ready to be muxed; all remaining ones for None.
 
         They come in order of decode time, with timestamps in the output stream's units.
         """
@@ -194,7 +194,7 @@ class Remuxer:
             yield from self._finished(route, packet)
 
     def flush(self) -> Iterator[AnyPacket]:
-        """What converters still hold, after everything has been taken."""
+        """The last packets of the converters, after everything has been taken."""
         for route in self._routes.values():
             if route.converter is not None:
                 for packet in route.converter.flush():
@@ -211,7 +211,7 @@ class Remuxer:
 
     @property
     def warnings(self) -> list[str]:
-        """What went wrong, one sentence for each stream and kind of trouble."""
+        """Problems so far, one sentence for each stream and kind."""
         said = [self._trouble] if self._trouble else []
         said += [
             f"a stream that begins late was not found in time and is missing ({words}):"
@@ -229,7 +229,7 @@ class Remuxer:
         return said
 
     def _read(self, limit: Fraction | None) -> None:
-        """Read on until every dense stream has passed `limit`, the source ends, or enough is held."""
+        """Read until every dense stream has passed `limit`, the source ends, or `HOLD_BYTES` are held."""
         if self._packets is None:
             self._packets = self._demux()
         while not self._ended and self._held_bytes < HOLD_BYTES and self._wants_more(limit):
@@ -245,7 +245,7 @@ class Remuxer:
                 self._hold(packet)
 
     def _is_past_cut(self) -> bool:
-        """Whether all streams that never pause have been read to the end of the cut, and a bit further."""
+        """Whether all dense streams have been read to the end of the cut, with a margin."""
         if self._cut is None or self._cut.end is None:
             return False
         return all(t is not None and self._cut.is_past(t - _SUBTITLES_LATE) for t in self._reached())
@@ -256,7 +256,7 @@ class Remuxer:
         return any(time is None or time <= limit for time in self._reached())
 
     def _reached(self) -> list[Fraction | None]:
-        """How far the streams that never pause have been read; all of them in a file without video."""
+        """The time up to which the dense streams have been read; all streams in a file without video."""
         if self._video is None:
             return [route.reached for route in self._routes.values()]
         return [route.reached for route in self._routes.values() if route.dense] + [self._video_reached]
@@ -272,7 +272,7 @@ class Remuxer:
             self._trouble = f"the source could not be read to its end: {reason(error)}"
 
     def _seek_to_cut(self) -> None:
-        """Leave out what lies before the cut, where that is safe: a subtitle may have begun long before."""
+        """Seek to the cut if that is safe; a subtitle may have begun long before."""
         kinds = {route.plan.stream.kind for route in self._routes.values()}
         if self._cut and StreamKind.SUBTITLE not in kinds and has_index(self._source):
             self._source.seek(max(0, round((self._cut.start - _RUN_UP) * 1_000_000)))
@@ -301,7 +301,7 @@ class Remuxer:
                     self._hold_early(settling=True)
                 return
             if back > DISCONTINUITY_SECONDS:
-                route.lag += back  # its own jump: the video has none
+                route.lag += back  # only this stream jumps, not the video
                 shift, time = shift + back, time + back
             _move(packet, round(shift / route.unit))
             route.reached = time
@@ -320,7 +320,7 @@ class Remuxer:
         return any(packet.stream.index == index for packet in self._early)
 
     def _hold_early(self, *, settling: bool) -> None:
-        """Take what waited; `settling` waits no longer for the video."""
+        """Take the buffered packets; with `settling`, do not wait for the video."""
         early, self._early = self._early, []
         self._settling = settling
         for packet in early:
@@ -384,9 +384,8 @@ class Remuxer:
 
 
 def _tell_apart(packet: AnyPacket, route: _Route) -> None:
-    """Give a packet of sound that has the stamp of the one before the time behind it.
-
-    So FFmpeg stamps the second of two packets that begin in the same piece of a program stream.
+    """Move a packet of sound with the same timestamp as the one before to the end of that one: FFmpeg gives
+    the same timestamp to two packets that begin in the same packet of a program stream.
     """
     dts, previous = packet.dts, route.previous
     if previous and previous[1] > 1 and dts == previous[0] and packet.pts in (None, dts):

@@ -1,4 +1,4 @@
-"""What becomes of every stream but the upscaled one, decided before a render."""
+"""Decides before a render how each stream but the upscaled one is treated."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ TIMECODE_TRACK = "it holds the timecode"
 _UNFRAMED = "without the framing of broadcasts (LATM)"
 TIMECODE_MUXERS = ("mp4", "mov", "matroska", "webm")
 _CLOCK_FROM_ANYWHERE = ("mpegts", "mpeg", "flv", "asf")
-"""Sources whose first timestamp is wherever the recording began: the output begins at 0 instead."""
+"""Demuxers of sources whose first timestamp is arbitrary: the output begins at 0 instead."""
 
 
 class Action(Enum):
-    """What becomes of a stream that is not the upscaled one."""
+    """The treatment of a stream that is not the upscaled one."""
 
     COPY = "copied"
     ATTACH = "kept as an attached file"
@@ -46,9 +46,9 @@ class Action(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamPlan:
-    """The fate of one stream. `reason` says why it is not simply copied; `loss` whether that loses something.
+    """The plan for one stream. `reason` says why it is not copied; `loss` whether something is lost.
 
-    `codec` is what it is in the output.
+    `codec` is its codec in the output.
     """
 
     stream: StreamInfo
@@ -57,7 +57,7 @@ class StreamPlan:
     reason: str = ""
     loss: bool = False
     sound: SoundCoding | None = None
-    """How sound is encoded that is converted."""
+    """The encoding of converted sound."""
     windows: WindowsCodec | None = None
     """For what is copied under Windows' name of its codec."""
     aac: BareAac | None = None
@@ -70,7 +70,7 @@ class StreamPlan:
 
 
 def stream_label(stream: StreamInfo) -> str:
-    """Which stream, in a user's words: "audio stream 2 (jpn, flac)"."""
+    """A stream's name in messages: "audio stream 2 (jpn, flac)"."""
     language = stream.language_tag or stream.language
     facts = ", ".join(filter(None, (language, stream.codec or "unknown codec", stream.title)))
     kind = {StreamKind.COVER: "cover picture", StreamKind.ATTACHMENT: "attachment"}.get(
@@ -83,7 +83,7 @@ def stream_label(stream: StreamInfo) -> str:
 class AddedFile:
     """Another file whose streams go into the output.
 
-    `shift` (seconds) is taken off its timestamps; `cut` is the part of it that is wanted, on its own clock.
+    `shift` (seconds) is subtracted from its timestamps; `cut` is the part that is used, on its own clock.
     """
 
     path: Path
@@ -95,7 +95,7 @@ class AddedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class RemuxPlan:
-    """The fate of every stream but the upscaled one, how many chapters there will be, and the file's tags."""
+    """The plans of all streams but the upscaled one, the number of chapters, and the file's tags."""
 
     streams: tuple[StreamPlan, ...] = ()
     added: tuple[AddedFile, ...] = ()
@@ -104,7 +104,7 @@ class RemuxPlan:
 
 
 def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> RemuxPlan:
-    """Decide about them. Raises UsageError for tracks that are not there, InputError for added files."""
+    """Make the plans. Raises UsageError for missing tracks, InputError for added files."""
     left_out = unwanted(info.streams, options)
     added = tuple(_added(Path(path), info, container, options) for path in options.add)
     if not info.seekable:
@@ -120,14 +120,14 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
             if stream.index == info.video.index:
                 continue
             if stream.index in left_out:
-                plans.append(StreamPlan(stream=stream, action=Action.DROP, reason="not asked for"))
+                plans.append(StreamPlan(stream=stream, action=Action.DROP, reason="not selected"))
             elif _is_timecode_track(stream, template, source, info, container):
                 plans.append(StreamPlan(stream=stream, action=Action.REBUILD, reason=TIMECODE_TRACK))
             elif _is_chapter_track(stream, template, info):
                 action, reason = (
                     (Action.REBUILD, "it holds the chapters")
                     if options.chapters
-                    else (Action.DROP, "not asked for")
+                    else (Action.DROP, "not selected")
                 )
                 plans.append(StreamPlan(stream=stream, action=action, reason=reason))
             else:
@@ -146,7 +146,7 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
 
 
 def time_shift(info: MediaInfo) -> Fraction:
-    """Seconds taken off every timestamp of the source."""
+    """Seconds subtracted from every timestamp of the source."""
     if info.cut is not None:
         return info.cut.start
     return _clock_start(info.container, Fraction(round(info.start_time * 1_000_000), 1_000_000))
@@ -244,7 +244,8 @@ def _says_how_it_sounds(template: Any) -> bool:
 def _is_timecode_track(
     stream: StreamInfo, template: Any, source: Any, info: MediaInfo, container: Container
 ) -> bool:
-    """Whether this is the video's timecode, whose tag FFmpeg's muxer writes as such a track, or as a tag."""
+    """Whether this is the video's timecode track; FFmpeg's muxer writes it from the tag, as a track or a
+    tag."""
     tags = source.streams[info.video.index].metadata
     return (
         stream.kind is StreamKind.DATA
@@ -267,5 +268,5 @@ def _is_chapter_track(stream: StreamInfo, template: Any, info: MediaInfo) -> boo
 
 
 def dropped_stream(stream: StreamInfo, reason: str) -> StreamPlan:
-    """A stream that is lost."""
+    """The plan of a dropped stream."""
     return StreamPlan(stream=stream, action=Action.DROP, reason=reason, loss=True)

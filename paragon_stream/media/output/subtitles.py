@@ -1,8 +1,8 @@
 """Text subtitles converted from one codec to another, by FFmpeg's decoders and encoders.
 
-FFmpeg's common form is the ASS event: eight fields and a text with override tags. Two things are added here:
-events that draw shapes are left out (their text is numbers), and where the target shows one text at a time
-(MP4's timed text) overlapping events are merged into one text for the time they share.
+FFmpeg's common form is the ASS event: eight fields and a text with override tags. This module also leaves out
+events that draw shapes (their text is numbers), and if the target shows one text at a time (MP4's timed text)
+it merges overlapping events into one text for the time that they share.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TEXT_CODECS = frozenset(
 """What FFmpeg decodes into ASS events."""
 
 PLAIN_CODECS = frozenset({"subrip", "srt", "text", "mov_text", "webvtt"})
-"""Of these, the ones without typesetting: converting them loses nothing to speak of."""
+"""Those of them without typesetting: converting them loses nothing essential."""
 
 MILLISECOND = Fraction(1, 1000)
 _DRAWING = re.compile(r"\\p[1-9]")
@@ -65,7 +65,7 @@ class TextConverter:
         return [self._encode(event) for event in self._passed(self._decode(packet))]
 
     def flush(self) -> list[av.Packet[Any]]:
-        """What is still held back."""
+        """The packets that are still held back."""
         return [self._encode(event) for event in self._merge.flush()] if self._merge else []
 
     def _passed(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -80,7 +80,7 @@ class TextConverter:
         start = round(packet.pts * unit)
         length = round((packet.duration or 0) * unit) or shown.end_display_time
         if length <= 0 or length >= 0xFFFFFFFF:
-            return  # without an end nothing says how long it stays; FFmpeg writes 2³²-1
+            return  # without an end its duration is unknown; FFmpeg writes 2³²-1
         for rect in shown:
             ass = getattr(rect, "ass", b"")
             if ass and not _DRAWING.search(_text(ass).decode("utf-8", "replace")):
@@ -101,7 +101,7 @@ class _OneAtATime:
     def __init__(self) -> None:
         self._shown: list[Event] = []
         self._done = 0
-        """Everything before this has been given out."""
+        """Everything before this time has been returned."""
 
     def add(self, event: Event) -> Iterator[Event]:
         yield from self._until(event.start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# Facts about the old file or its tools, which the new file states for itself or which are no longer true.
+# Facts about the old file or its tools, which the new file replaces or which are no longer true.
 _STALE = re.compile(
     r"(?i)(?:BPS|DURATION|NUMBER_OF_FRAMES|NUMBER_OF_BYTES|SOURCE_ID|_STATISTICS_.*)(?:-[a-z]{2,3})?"
     r"|major_brand|minor_version|compatible_brands|vendor_id|rotate|encoder"
@@ -26,15 +26,14 @@ def file_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_stale(key: str) -> bool:
-    """Whether the tag says something of the old file alone."""
+    """Whether the tag describes only the old file."""
     return _STALE.fullmatch(key) is not None
 
 
 def stream_tags(tags: Mapping[str, str], *, muxer: str) -> dict[str, str]:
-    """The tags of one stream for a file of kind `muxer`: titles under one name, statistics left behind.
+    """The tags of one stream for a file of kind `muxer`: titles under one name, without statistics.
 
-    MP4 calls a track's title `name` when read; a handler name that says something is kept where it belongs,
-    in MP4 and MOV.
+    MP4's demuxer calls a track's title `name`; a meaningful handler name is kept in MP4 and MOV.
     """
     kept = file_tags(tags)
     by_name = {key.casefold(): key for key in kept}

@@ -1,7 +1,7 @@
 """One clock for all streams of a source whose timestamps start over: recordings glued together.
 
-The reader moves the video behind such a jump so that it follows without a gap (`timestamps.py`). Sound and
-subtitles are moved by the same amount here, judged by the packets of the video that pass by.
+After such a jump the reader moves the video so that it continues without a gap (`timestamps.py`). This module
+moves sound and subtitles by the same amount, which it finds from the packets of the video.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 
 
 class Timeline:
-    """Follows the video's packets, in the order of the file, and tells how far others are to be moved.
+    """Follows the video's packets, in the order of the file, and computes how far other packets are moved.
 
     interval: seconds between two frames at the nominal rate.
     """
@@ -20,7 +20,7 @@ class Timeline:
     def __init__(self, interval: Fraction) -> None:
         self._interval = interval
         self._shifts = [Fraction(0)]
-        """What stamps of the first, second … recording are moved by, seconds."""
+        """Seconds that timestamps of the first, second … recording are moved by."""
         self._latest: Fraction | None = None
         """The latest presentation time of the video so far, moved."""
 
@@ -42,10 +42,10 @@ class Timeline:
         return begins
 
     def shift(self, time: Fraction) -> Fraction:
-        """What a packet of another stream, stamped `time`, is moved by.
+        """Seconds that a packet of another stream with the timestamp `time` is moved by.
 
-        Streams pass a jump one after the other: of the last two recordings it belongs to the one that puts it
-        nearer to the video.
+        Streams reach a jump at different positions in the file: of the last two recordings, the packet
+        belongs to the one that brings it closer to the video.
         """
         latest = self._latest
         if latest is None or len(self._shifts) == 1:

@@ -1,4 +1,4 @@
-"""Asking FFmpeg's muxers, before a render, what they would refuse after it: by writing scratch headers."""
+"""Tests before a render what FFmpeg's muxers would refuse after it, by writing scratch files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_copy(out: Any, template: Any, windows: WindowsCodec | None = None, aac: 
     stream = out.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
     if template.type == "audio" and context.layout.name in _LAYOUTS:
-        # Matroska says how many channels there are, not which. MP4 wants to know for PCM.
+        # Matroska stores the number of channels, not their layout, which MP4 needs for PCM.
         context.layout = _LAYOUTS[context.layout.name]
     return stream
 
@@ -41,9 +41,9 @@ _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 
 
 def first_packets(source: Any, *, late: bool = False) -> dict[int, bytes]:
-    """The payload of the first packet of each stream in the open `source`, as far as it is found quickly.
+    """The payload of the first packet of each stream in the open `source`, if it is found quickly.
 
-    With `late`, streams that begin late are looked for where they begin.
+    With `late`, streams that begin late are searched at their beginning.
     """
     found: dict[int, bytes] = {}
     try:
@@ -104,7 +104,8 @@ def refusal(container: Container, template: Any, sample: bytes | None) -> str | 
 
 
 def _comes_back(file: io.BytesIO, name: str) -> bool:
-    """Whether a demuxer finds the codec `name` in the scratch `file`: muxers write what nothing reads."""
+    """Whether a demuxer finds the codec `name` in the scratch `file`: muxers also write streams that no
+    demuxer reads."""
     file.seek(0)
     try:
         with av.open(file) as back:
@@ -115,11 +116,12 @@ def _comes_back(file: io.BytesIO, name: str) -> bool:
 
 
 _MPEG_AUDIO = {"mp1", "mp2", "mp3"}
-"""MP4 has one code for all layers, and is read back as the commonest."""
+"""Whether both are MPEG audio: MP4 has one code for all layers, and its demuxer returns the most common
+one."""
 
 
 def check_video(container: Container, job: EncoderJob) -> None:
-    """Raise UsageError if `container` cannot hold what `job`'s encoder makes."""
+    """Raise UsageError if `container` cannot hold the codec of `job`'s encoder."""
     try:
         with _scratch(container) as scratch:
             stream = scratch.add_stream(job.encoder.name, rate=job.rate)
@@ -133,7 +135,7 @@ def check_video(container: Container, job: EncoderJob) -> None:
 
 
 def lost_tags(container: Container, tags: Mapping[str, str], options: Mapping[str, str]) -> list[str]:
-    """The keys of `tags` that do not come back from a file of this kind written with muxer `options`."""
+    """The keys of `tags` that a file of this kind, written with muxer `options`, does not store."""
     if not tags or container.tags is Tags.ALL:
         return []
     if container.tags is Tags.NONE:

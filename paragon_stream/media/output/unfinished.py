@@ -1,7 +1,7 @@
-"""What an interrupted render left behind: packets that need not be made again.
+"""The packets of an interrupted render, which need not be encoded again.
 
 The journal has the facts of each packet. The bytes of the first packets are in the unfinished file, those of
-the later ones in the journal. All are copied, with the times that they were given.
+the later ones in the journal. All are copied, with their original times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LENGTH_SIZE = {"h264": 4, "hevc": 21}
 
 
 class Shortened(OutputError):
-    """The unfinished file has less than the journal says; `packets` is how many are there."""
+    """The unfinished file has fewer packets than the journal records; `packets` is their number."""
 
     def __init__(self, message: str, packets: int) -> None:
         super().__init__(message)
@@ -61,8 +61,7 @@ def _stamped(packet: AnyPacket, facts: PacketFacts, tick: Fraction) -> AnyPacket
 def _contained(
     file: Path | None, index: int, count: int, facts: list[PacketFacts], tick: Fraction
 ) -> Iterator[AnyPacket]:
-    """Up to `count` packets of the unfinished file, as the encoder made them, as far as they are in the
-    log."""
+    """Up to `count` packets of the unfinished file, in the encoder's form, as far as they are in the log."""
     if file is None:
         return
     try:
@@ -82,7 +81,7 @@ def _contained(
                 if packet.size == 0 or packet.pts is None:
                     continue
                 first = packet.pts if first is None else first
-                # From the first one on: MPEG-TS moves all times. Both ends were rounded to either.
+                # Relative to the first one: MPEG-TS moves all times. Both times are rounded.
                 there, wanted = (packet.pts - first) * unit, (facts[found].pts - facts[0].pts) * tick
                 if packet.is_corrupt or abs(there - wanted) > tick + unit:
                     return
@@ -95,8 +94,8 @@ def _contained(
 
 
 def encoder_packet(packet: AnyPacket, length_size: int) -> AnyPacket:
-    """A packet of a file as the encoder gave it: containers put lengths before NAL units, encoders and muxers
-    start codes. `length_size` is that of `length_size()`."""
+    """A packet of a file in the encoder's form: containers put lengths before NAL units, encoders and muxers
+    use start codes. `length_size` is that of `length_size()`."""
     if not length_size:
         return packet
     plain: AnyPacket = av.Packet(b"".join(_START + unit for unit in units(bytes(packet), length_size)))

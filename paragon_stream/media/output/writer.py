@@ -1,4 +1,4 @@
-"""A video file: frames are encoded, everything else of the source is muxed beside them."""
+"""The sink for video files: encodes frames and muxes them with the other streams of the source."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.safekeeping.packet_log import PacketFacts
 
 _PROGRESSIVE = 1
-"""AVFieldOrder."""
+"""FFmpeg's AVFieldOrder."""
 
 _REORDERED = 3
-"""Pictures that a stream must have for any to be reordered. Of fewer x265 makes decode times up."""
+"""Least number of pictures of a stream with reordering. With fewer pictures x265's decode times are
+invalid."""
 
 
 class VideoWriter:
@@ -60,8 +61,9 @@ class VideoWriter:
         results: DeviceFrames | None = None,
         pieces: Pieces | None = None,
     ) -> None:
-        """With `results`, frames are pictures of those: the encoder takes them from the GPU's memory. With
-        `pieces`, all frames are there: every one of them goes to `pass_over`, none to `write`."""
+        """With `results`, every frame comes through `write_picture`, and the encoder reads it from the GPU's
+        memory. With `pieces`, all frames are encoded already: every one goes to `pass_over`, none to
+        `write`."""
         assert plan.destination and plan.container and plan.job, "a plan for a file"
         self.warnings: list[str] = []
         self._plan, self._job, self._container = plan, plan.job, plan.container
@@ -69,14 +71,14 @@ class VideoWriter:
         self._tick = self._job.tick
         self._results = results
         self._size: int | None = None
-        """Of the complete file."""
+        """Size of the complete file, bytes."""
         self.journal: Journal | None = None
-        """Where the render can be gone on with."""
+        """The journal, if the render can be resumed."""
         self._pieces = pieces
         self._finishing = Finishing(plan, info)
         self._encoded = self._copied = False
         self._last: av.VideoFrame | None = None
-        """What the encoder got last."""
+        """The last frame given to the encoder."""
         self._ended = False
         self._out: Any = None
         self._video: Any = None
@@ -101,14 +103,14 @@ class VideoWriter:
             if self.journal is not None:
                 self.journal.begin(file=self._work.file, before=self._work.before)
             if self._work.before is not None and not self.done:
-                self.warnings.append(f"begun anew: nothing in {self._work.folder} can be gone on with")
+                self.warnings.append(f"started again: nothing in {self._work.folder} can be resumed")
         except BaseException:
             self.abort()
             raise
 
     @property
     def done(self) -> int:
-        """Frames at the beginning that an earlier run has written; the next one is behind them."""
+        """Number of frames at the beginning that an earlier run has written; the next frame follows them."""
         return self.journal.done if self.journal is not None else 0
 
     @property
@@ -124,7 +126,7 @@ class VideoWriter:
         return self._muxer.bytes_written
 
     def pass_over(self, timing: Timing) -> None:
-        """The next frame is that of the `pieces`. Raises OutputError if it is not."""
+        """Write the next frame from `pieces`. Raises OutputError if it is not the expected one."""
         assert self._pieces is not None and self._muxer is not None
         with av_errors_as(OutputError, self._what):
             pts = self._placing.place(timing)
@@ -143,11 +145,18 @@ class VideoWriter:
     ) -> None:
         self.abort()
 
-    def write(self, planes: Sequence[Plane] | DevicePicture, timing: Timing) -> None:
-        """Encode one frame. See `Sink.write`; a picture is kept until the encoder is done with it."""
+    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
+        """See `Sink.write`."""
         with av_errors_as(OutputError, self._what):
-            self._last = self._frame_of(planes)
-        self._send(self._last, timing, None if isinstance(planes, DevicePicture) else planes)
+            self._last = encoder_frame(planes, self._job.format)
+        self._send(self._last, timing, planes)
+
+    def write_picture(self, picture: DevicePicture, timing: Timing) -> None:
+        """See `Sink.write_picture`."""
+        assert self._results is not None, "opened with `results`"
+        with av_errors_as(OutputError, self._what):
+            self._last = self._results.frame(picture)
+        self._send(self._last, timing, None)
 
     def repeat(self, timing: Timing) -> None:
         """See `Sink.repeat`: the encoder gets the same frame at another time."""
@@ -176,7 +185,7 @@ class VideoWriter:
         Raises OutputError; what was written is then kept in the work folder.
         """
         assert self._muxer is not None
-        self._last = None  # a picture of a GPU goes back to its pool
+        self._last = None  # a picture in a GPU's memory returns to its pool
         try:
             with av_errors_as(OutputError, f"{self._what}: {self._job.encoder.name}"):
                 packets = self._encode(None)
@@ -199,8 +208,8 @@ class VideoWriter:
         self._ended = True
         if self._placing.moved:
             self.warnings.append(
-                f"{self._placing.moved} frames were closer together than {self._container.name} can tell"
-                " apart and were shown one tick later"
+                f"{self._placing.moved} frames were closer together than one tick of {self._container.name}"
+                " and were moved one tick later"
             )
 
     def abort(self) -> None:
@@ -215,7 +224,7 @@ class VideoWriter:
             self.warnings += self._muxer.close_source()
         if self._out is not None:
             with contextlib.suppress(*AV_ERRORS):
-                self._out.close()  # writes the index, so that what is there can be played
+                self._out.close()  # writes the index, so that the unfinished file is playable
         self._video = self._out = self._last = None
         pictures = self._muxer is not None and self._muxer.pictures > 0
         if pictures:
@@ -270,23 +279,17 @@ class VideoWriter:
         with ordinary_scheduling():
             self._out.start_encoding()
 
-    def _frame_of(self, planes: Sequence[Plane] | DevicePicture) -> av.VideoFrame:
-        if not isinstance(planes, DevicePicture):
-            return encoder_frame(planes, self._job.format)
-        assert self._results is not None, "pictures come from there"
-        return self._results.frame(planes)
-
     def _encode(self, frame: av.VideoFrame | None) -> list[AnyPacket]:
-        """What the encoder has to say to `frame`, or at the end. Raises what PyAV raises.
+        """The encoder's packets for `frame`, or its last ones for None. Raises PyAV's errors.
 
-        An encoder that takes frames of a GPU is opened by the first of them, which tells it which GPU.
+        The first frame opens an encoder that reads from a GPU's memory, because it determines the GPU.
         """
         if frame is None and not self._encoded:
-            return []  # encoders that never got a frame may not end
+            return []  # flushing an encoder without any frame may hang
         packets: list[AnyPacket] = self._video.encode(frame)
         if not self._encoded:
             self._encoded = True
-            self._begin_file()  # afterwards it does nothing
+            self._begin_file()  # a later call does nothing
         return packets
 
     def _add_video(self, info: MediaInfo) -> None:
@@ -305,7 +308,7 @@ class VideoWriter:
         if remuxer is not None:
             source = remuxer.source.streams[info.video.index]
             tags = tags_of_part(stream_tags(source.metadata, muxer=self._container.muxer), info)
-            # The muxer says itself whether there is alpha; as a tag it would hide that.
+            # The muxer writes alpha_mode itself; a tag of the same name would hide it.
             self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
             self._video.disposition = source.disposition
         if info.video.stereo_mode and self._container.muxer in ("matroska", "webm"):
@@ -314,7 +317,7 @@ class VideoWriter:
     # ----------------------------------------------------------------------------------- packets
 
     def _mux_video(self, packets: Iterable[AnyPacket]) -> None:
-        """What the encoder has made, in coding order."""
+        """Mux the encoder's packets, in coding order."""
         assert self._muxer is not None
         if self.journal is not None and not self._copied:
             self._copied = True
@@ -329,14 +332,15 @@ class VideoWriter:
             self._muxer.picture(packet)
 
     def _stamp_later(self, packet: AnyPacket) -> None:
-        """An encoder begins where the decode times of the one before have not ended everywhere."""
+        """Make decode times increase after a resume: those of the new encoder may begin before the end of the
+        old one's."""
         if packet.dts is not None:
             if self._last_dts is not None:
                 packet.dts = max(packet.dts, self._last_dts + 1)
             self._last_dts = packet.dts
 
     def _copy_earlier(self, muxer: Muxer, journal: Journal) -> None:
-        """Copy what an earlier run has encoded. Raises OutputError where it is not all there."""
+        """Copy the packets of an earlier run. Raises OutputError if some are missing."""
         journal.check_headers(self.headers)
         if not self.done:
             return
@@ -347,4 +351,4 @@ class VideoWriter:
                 muxer.picture(packet)
         except Shortened as error:
             there = journal.shorten(error.packets)
-            raise OutputError(f"{error}: run --resume once more, it goes on with picture {there}") from None
+            raise OutputError(f"{error}: run --resume once more, it continues with picture {there}") from None

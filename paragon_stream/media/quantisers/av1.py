@@ -13,7 +13,7 @@ from paragon_stream.media.quantisers.bits import BitReader, HeaderError
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
 _SELECT = 2
-"""`seq_force_…`: every frame says it for itself."""
+"""`seq_force_…`: each frame header has its own value."""
 _SLOTS, _REFERENCES = 8, 7
 _MOST_OF_A_HEADER = 512
 """Bytes."""
@@ -43,7 +43,7 @@ class _Sequence:
 
 @dataclass(frozen=True, kw_only=True)
 class _Frame:
-    """What stays of a frame in a reference slot."""
+    """Facts of a frame that are kept in a reference slot."""
 
     quantiser: int
     size: tuple[int, int]

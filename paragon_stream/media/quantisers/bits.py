@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class HeaderError(Exception):
-    """A header that ends early or cannot be one; never leaves `quantisers`."""
+    """A header that is cut off or invalid; never raised out of `quantisers`."""
 
 
 class BitReader:
-    """Reads numbers off `data`. Raises HeaderError behind the end."""
+    """Reads numbers from `data`. Raises HeaderError at its end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data)
@@ -33,7 +33,7 @@ class BitReader:
         while not self.flag():
             zeros += 1
             if zeros > 32:
-                raise HeaderError("no number is that long")
+                raise HeaderError("the number is too long")
         return (1 << zeros) - 1 + self.bits(zeros)
 
     def signed(self) -> int:

@@ -324,7 +324,8 @@ def _read_picture(bits: BitReader) -> tuple[int, _Picture]:
 
 
 def _at_most(value: int, limit: int) -> int:
-    """`value`, which the standard bounds: without, damage could ask for a very long loop."""
+    """`value`, after a check against the standard's bound: damaged data could otherwise cause a very long
+    loop."""
     if value > limit:
         raise HeaderError("a count is out of range")
     return value

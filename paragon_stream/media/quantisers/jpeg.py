@@ -18,7 +18,7 @@ _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
 class JpegHeaders:
-    """Reads pictures one by one: each brings its tables along."""
+    """Reads pictures one by one: each contains its own tables."""
 
     def quantiser(self, packet: bytes) -> float | None:
         """Mean quantiser step of the low frequencies of the first component, which is luma where there is

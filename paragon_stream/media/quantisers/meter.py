@@ -1,4 +1,4 @@
-"""`QuantiserMeter`: how hard every frame of a stream was quantised, and how that is known."""
+"""`QuantiserMeter`: the quantiser of every frame of a stream, and the source of that value."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _EXPORTED = {
 """Codecs whose decoders export quantisers (see `exported`), by FFmpeg's name."""
 
 _MEZZANINE = ("prores", "dnxhd", "cfhd")
-"""Lossy, but made to be edited: what they lose cannot be seen."""
+"""Lossy codecs for editing, whose losses are invisible."""
 
 _INTRA = ("mjpeg", "mjpegb", "dvvideo", "jpeg2000", "hap", "speedhq")
 
 _HARDEST_ESTIMATE = 28.0
-"""An estimate may be far off, and taking a good source for a bad one costs more than the reverse."""
+"""Factor on estimates. They may be far off, and too high a strength is worse than too low a one."""
 
 _MOST_WAITING = 1024
-"""Packets whose frames are still to come."""
+"""Number of packets without a decoded frame that are kept."""
 
 
 class Origin(StrEnum):
-    """How a quantiser is known."""
+    """The source of a quantiser value."""
 
     DECODER = "exported by the decoder"
     HEADERS = "read from packet headers"
@@ -72,8 +72,8 @@ class QuantiserMeter:
     """
 
     def __init__(self, codec: av.VideoCodecContext, *, on_gpu: bool = False) -> None:
-        """GPUs export nothing, so with `on_gpu` headers are read for H.264 and VP9, too: the quantiser of
-        slices and frames, around which an encoder may have varied that of blocks."""
+        """GPUs export no quantisers, so with `on_gpu` the headers of H.264 and VP9 are read too: the
+        quantisers of slices and frames; those of blocks may vary around them."""
         name = codec.codec.canonical_name
         self._clean = name in _MEZZANINE or (codec.codec.lossless and not codec.codec.lossy)
         self._exported = _EXPORTED.get(name)
@@ -107,7 +107,7 @@ class QuantiserMeter:
             self._waiting.popitem(last=False)
 
     def of(self, key: object, frame: av.VideoFrame) -> Reading | None:
-        """The reading of `frame`, made of the packet sent under `key`; None if nothing is known of it."""
+        """The reading of `frame`, decoded from the packet sent under `key`; None if unknown."""
         size, value = self._waiting.pop(key, (0, None))
         bits = 8 * size / (frame.width * frame.height)
         if self._clean:

@@ -1,7 +1,7 @@
 """Every codec's quantiser on one scale: H.264's at 8 bits (0…51, the step doubles every 6), and the strength.
 
-Two codecs count as equally hard where weights do best at the same strength. The tables were fitted
-to that on encodes of the same clips: `benchmarks/quantiser_scales.py` makes them again.
+Two quantisers are equivalent if the networks' results are best at the same strength. The tables were fitted
+to that on encodes of the same clips by `benchmarks/quantiser_scales.py`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ QUANTISER_OF_STRENGTH_1 = 40.0
 
 
 def strength_of(quantiser: float) -> float:
-    """Mean H.264 quantiser (8-bit scale) to strength: 0 is clean, 1 as hard as weights are trained for."""
+    """The strength of a mean H.264 quantiser (8-bit scale): 0 is clean, 1 the strongest compression in
+    training."""
     return min(max(quantiser / QUANTISER_OF_STRENGTH_1, 0.0), 1.0)
 
 
 class Scale(StrEnum):
-    """Whose numbers they are."""
+    """The codecs' scales."""
 
     H264 = "H.264"
     HEVC = "HEVC"
@@ -66,14 +67,14 @@ TABLES: dict[Scale, tuple[tuple[float, ...], tuple[float, ...]]] = {
         (48.2, 43.6, 39.0, 34.2, 29.2, 24.2, 19.0),
     ),
 }
-"""Codec's numbers (rising) and H.264's; straight lines between, constant outside."""
+"""The codec's values (rising) and H.264's; linear between them, constant outside."""
 
 LOGARITHMIC = (Scale.MPEG2, Scale.MPEG4, Scale.JPEG, Scale.BITS, Scale.INTRA_BITS)
 """Scales whose table holds the logarithm to base 2 of the codec's numbers."""
 
 
 def on_h264_scale(scale: Scale, value: float) -> float:
-    """H.264's quantiser that asks for the same strength as the codec's own `value`. 0 (lossless) stays 0."""
+    """H.264's quantiser with the same strength as the codec's own `value`. 0 (lossless) stays 0."""
     if value <= 0:
         return 0.0
     codec, h264 = TABLES[scale]

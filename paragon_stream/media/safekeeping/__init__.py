@@ -1,1 +1,1 @@
-"""What keeps the work of an unfinished render: its journal, its packets, and frames that were computed."""
+"""The saved work of an unfinished render: its journal, its packets, and computed frames."""

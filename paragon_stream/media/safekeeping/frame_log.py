@@ -1,4 +1,4 @@
-"""What is remembered of every frame that was handed to a sink, to go on behind it without beginning anew."""
+"""A record of every frame that was given to a sink, for continuing after an interruption."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paragon_stream.media.safekeeping.records import RecordFile, keep_records, r
 
 _FORM = struct.Struct("<qqqqqqdIB")
 _SHOWN, _SHOWN_AT = struct.Struct("<qq"), 32
-"""The times in the output, and where they are in a record."""
+"""The times in the output, and their position in a record."""
 _STRENGTH, _STRENGTH_AT = struct.Struct("<d"), 48
 _MOVED = 2
 
@@ -25,9 +25,9 @@ class FrameRecord:
     timing: Timing
     """As the reader gave it."""
     strength: float
-    """What the network was told of its compression."""
+    """The compression strength that the network used."""
     sample: int
-    """CRC-32 of some rows of the source's planes; 0 where they were not looked at."""
+    """CRC-32 of some rows of the source's planes; 0 if the planes are in a GPU's memory."""
     disturbed: bool
     """See `FrameReader.disturbed`."""
     pts: int = 0
@@ -35,7 +35,7 @@ class FrameRecord:
     duration: int = 0
     """Likewise."""
     moved: bool = False
-    """Whether it is shown a tick later than it should be, to be later than the one before."""
+    """Whether it was moved to one tick after the frame before."""
 
     @property
     def time(self) -> Fraction:
@@ -58,7 +58,7 @@ class FrameRecord:
 
     @classmethod
     def unpacked(cls, data: bytes) -> FrameRecord:
-        """Raises struct.error for what `packed` did not make."""
+        """The inverse of `packed`. Raises struct.error for other data."""
         pts, duration, above, below, shown, lasts, strength, sample, flags = _FORM.unpack(data)
         return cls(
             timing=Timing(pts=pts, duration=duration, time_base=Fraction(above, below)),
@@ -91,7 +91,7 @@ class FrameLog:
         return len(self._earlier)
 
     def __getitem__(self, number: int) -> FrameRecord:
-        """That of the frame `number` of an earlier run."""
+        """The record of the frame `number` of an earlier run."""
         return FrameRecord.unpacked(self._earlier[number])
 
     def shown(self) -> Iterator[tuple[int, int, bool]]:
@@ -105,7 +105,7 @@ class FrameLog:
         return (_STRENGTH.unpack_from(body, _STRENGTH_AT)[0] for body in self._earlier)
 
     def begin(self, kept: int) -> None:
-        """Go on behind the first `kept` records."""
+        """Continue after the first `kept` records."""
         del self._earlier[kept:]
         keep_records(self.path, self._ends[kept])
         self._file = RecordFile(self.path)

@@ -1,18 +1,18 @@
-"""`Journal`: an unfinished render's memory. Whatever stops it costs some seconds of work, at any speed.
+"""The journal of an unfinished render. An interruption of any kind costs only some seconds of work.
 
-Beside the growing file lie (see the modules of this room):
+The journal consists of (see the modules of this folder):
 
 - a record of every frame, and one of every packet;
 - the packets themselves, until the container has them: muxers hold back fragments and clusters;
-- computed frames, raw, until their packets are there: encoders hold dozens back. Only where that is worth it:
-  up to `AT_RISK` seconds of work are left to the encoder alone. So fast renders spool nothing.
+- computed frames, raw, until their packets are written: encoders hold dozens back. Frames are spooled only if
+  more than `AT_RISK` seconds of work would otherwise be in the encoder alone, so fast renders spool nothing.
 
-**On the disk before they count.** A thread calls `fsync` for everything that was written, every
-`SYNC_SECONDS`. What is superfluous is removed after that, not before. Every record has a checksum: bytes that
-a power failure has lost are not taken for data.
+**Durability.** A thread calls `fsync` for everything that was written, every `SYNC_SECONDS`. Superfluous
+files are removed only after that. Every record has a checksum, so bytes that a power failure has lost are not
+mistaken for data.
 
-**The closed point** is where a render can go on: the first N packets are those of the first N frames, in
-whatever order. A new encoder begins there with a key frame.
+**The closed point** is where a render can continue: the first N packets are those of the first N frames, in
+any order. A new encoder begins there with a key frame.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ AT_RISK = 10.0
 """Seconds of work in the encoder beyond which computed frames are spooled."""
 SYNC_SECONDS = 5.0
 LEAST_FREE = 2 << 20
-"""Bytes. Where the disk has less left, a render stops while its file can still be closed."""
+"""Bytes. With less free space a render stops, while its file can still be closed."""
 
 _LOOK = 1.0
-"""Seconds between two looks at the disk."""
+"""Seconds between two checks of the free space."""
 _FRAMES = "frames"
 _HEADERS = "headers"
 _RESERVE = "reserve"
@@ -74,16 +74,16 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, spools: bool = True) -> None:
-        """With `spools` False no computed frame is kept: they are in the memory of a GPU. There is then at
-        least one frame to encode, which such encoders need to begin."""
+        """With `spools` False no computed frame is kept, because frames are in a GPU's memory. At least one
+        frame then remains to be encoded, which such encoders need to start."""
         self._folder = folder
         self._spools = spools
         self._file: Path | None = None
         self._superseded: tuple[Path, int] | None = None
         self._coming: FrameRecord | None = None
         self._lock = threading.Lock()
-        """Around the spool."""
-        with av_errors_as(OutputError, f"cannot go on with what is in {folder}"):
+        """Protects the spool."""
+        with av_errors_as(OutputError, f"cannot resume from {folder}"):
             self.frames = FrameLog(folder / _FRAMES)
             self.packets = PacketLog(folder)
             self._spool = FrameSpool(folder)
@@ -107,9 +107,9 @@ class Journal:
         """Frames that were written to the spool."""
 
     def begin(self, *, file: Path | None, before: Path | None = None) -> None:
-        """Go on behind what is `done`, in `file`; None where there is a file for every frame.
+        """Continue after the first `done` frames, in `file`; None if every frame has a file of its own.
 
-        `before` is the file of the earlier run, which is removed when `file` has what it has.
+        `before` is the file of the earlier run, which is removed when `file` has all of its packets.
         """
         self._number = self._closed = self.done
         self._highest = self.done - 1
@@ -131,26 +131,27 @@ class Journal:
 
     @property
     def has_work(self) -> bool:
-        """Whether there is something here that need not be computed again."""
+        """Whether the journal has work that need not be done again."""
         return bool(self.done or self.spooled or self._closed)
 
     def check_headers(self, headers: str) -> None:
-        """Stop where packets of this encoder do not go with those of the earlier run: the container holds
-        their common headers once. Raises OutputError."""
+        """Raise OutputError if this encoder's headers differ from those of the earlier run: the container
+        stores one set of headers for all packets."""
         path = self._folder / _HEADERS
         with av_errors_as(OutputError, f"cannot write to {self._folder}"):
             if self.done and path.exists():
                 if path.read_text() != headers:
                     raise OutputError(
                         "this encoder writes other headers than the one that began (another version, another"
-                        " machine): go on where the render was begun, or begin anew with --overwrite"
+                        " machine): continue where the render began, or start again with --overwrite"
                     )
                 return
             path.write_text(headers)
             sync(path)
 
     def shorten(self, packets: int) -> int:
-        """Only the first `packets` packets are there after all; where the next run goes on."""
+        """Note that only the first `packets` packets are available; returns the frame where the next run
+        continues."""
         self.done = self._closed_point(packets)
         with av_errors_as(OutputError, f"cannot write to {self._folder}"):
             self.packets.begin(0)
@@ -161,18 +162,19 @@ class Journal:
     # ------------------------------------------------------------------------------- what happens
 
     def announce(self, record: FrameRecord) -> None:
-        """What is known of the frame that is handed to the sink next."""
+        """Set the record of the frame that is given to the sink next."""
         self._coming = record
 
     def announced(self, timing: Timing) -> FrameRecord:
-        """What was announced of the frame at `timing`; if nothing was, a record that nothing can rely on."""
+        """The announced record of the frame at `timing`; without one, a record that marks it as not
+        verifiable."""
         known, self._coming = self._coming, None
         if known is None or known.timing != timing:
             return FrameRecord(timing=timing, strength=0.0, sample=0, disturbed=True)
         return known
 
     def frame(self, record: FrameRecord, planes: Sequence[Plane] | None = None) -> None:
-        """The next frame is encoded, or written; `planes` are what an encoder gets."""
+        """Record that the next frame is encoded or written; `planes` are the encoder's input."""
         self._check()
         self._ranks[record.pts] = self._number
         with av_errors_as(OutputError, f"cannot write to {self._folder}"):
@@ -181,7 +183,7 @@ class Journal:
         self._number += 1
 
     def packet(self, facts: PacketFacts, data: bytes | memoryview) -> None:
-        """The encoder has made the next packet."""
+        """Record the encoder's next packet."""
         with av_errors_as(OutputError, f"cannot write to {self._folder}"):
             self.packets.append(facts, data)
         self._highest = max(self._highest, self._ranks.pop(facts.pts, self._highest))
@@ -189,11 +191,11 @@ class Journal:
             self._move_on(self.packets.count)
 
     def written(self, frames: int) -> None:
-        """The first `frames` frames are in files that are whole: of sinks without packets."""
+        """Record that the first `frames` frames are in complete files, for sinks without packets."""
         self._move_on(frames)
 
     def contained(self, packets: int) -> None:
-        """The container has the first `packets` packets, whatever becomes of this process."""
+        """Record that the first `packets` packets are in the file, even if this process is killed."""
         self._safe = packets
 
     def take(self, number: int, time: Fraction, planes: Sequence[Plane]) -> bool:
@@ -201,7 +203,7 @@ class Journal:
         return self._spools and self._spool.take(number, time, planes)
 
     def close(self) -> None:
-        """Stop, with everything on the disk. Never raises."""
+        """Write everything to the disk and stop. Never raises."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -213,7 +215,7 @@ class Journal:
         self.make_room()
 
     def make_room(self) -> None:
-        """Give the reserve back: what closes the file may need it."""
+        """Release the reserved space: closing the file may need it."""
         with contextlib.suppress(OSError):
             (self._folder / _RESERVE).unlink(missing_ok=True)
 
@@ -225,7 +227,7 @@ class Journal:
             self._unspooled.popleft()
 
     def _keep(self, planes: Sequence[Plane] | None, time_shown: Fraction) -> None:
-        """Spool the frame if the work that only the encoder has is too much without it."""
+        """Spool the frame if more than `AT_RISK` seconds of work would otherwise be only in the encoder."""
         now = time.monotonic()
         work, self._then = now - self._then, now
         if self._number in self._spool:
@@ -243,12 +245,11 @@ class Journal:
             with self._lock, contextlib.suppress(OSError):
                 self._spool.forget(self._number + 1)
             self.warnings.append(
-                f"computed frames are not kept any more: {reason(error)};"
-                " an interruption from now on costs more work"
+                f"computed frames are no longer saved: {reason(error)}; an interruption now costs more work"
             )
 
     def _closed_point(self, packets: int) -> int:
-        """How many frames the first `packets` packets are, at most."""
+        """The largest number of frames whose packets are all among the first `packets` packets."""
         ranks = {pts: number for number, (pts, _, _) in enumerate(self.frames.shown())}
         closed, highest = 0, -1
         for count, facts in enumerate(self.packets.facts[: max(0, packets)], 1):
@@ -264,7 +265,7 @@ class Journal:
             raise self._trouble
 
     def _keep_safe(self) -> None:
-        """The thread's life."""
+        """The thread's main function."""
         due = time.monotonic() + SYNC_SECONDS
         while not self._ended.wait(_LOOK):
             try:
@@ -283,11 +284,11 @@ class Journal:
         if free < LEAST_FREE:
             self._trouble = OutputError(
                 f"the disk is full: {free >> 20} MB are left for {self._folder};"
-                " make room, then --resume goes on"
+                " free some space, then use --resume"
             )
 
     def _reserve(self) -> None:
-        """Set bytes aside for closing the file on a full disk."""
+        """Reserve space for closing the file on a full disk."""
         path = self._folder / _RESERVE
         if path.exists() or not hasattr(os, "posix_fallocate"):
             return
@@ -295,7 +296,7 @@ class Journal:
             os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
 
     def _sync(self) -> None:
-        """Everything so far on the disk; then remove what is not needed any more."""
+        """Sync everything so far to the disk, then remove files that are no longer needed."""
         closed, safe = self._closed, self._safe
         with self._lock:
             spooled = self._spool.unsynced()

@@ -1,4 +1,4 @@
-"""The encoder's packets: the facts of all, and their bytes until the container has them for good.
+"""The encoder's packets: the facts of all, and their bytes until they are certainly in the file.
 
 `index` has a record for every packet, in coding order. `packets-N` hold the bytes from packet N on, a few
 megabytes each. A file whose packets are all in the container is removed (see `forget`).
@@ -51,7 +51,7 @@ class PacketLog:
         self._folder = folder
         self._index_path = folder / _INDEX
         self.facts: list[PacketFacts] = []
-        """Of the packets of an earlier run."""
+        """Facts of the packets of an earlier run."""
         self._ends = [0]
         for end, body in read_records(self._index_path):
             if len(body) != _FORM.size:
@@ -80,7 +80,7 @@ class PacketLog:
         return min(here, len(self.facts))
 
     def begin(self, kept: int) -> None:
-        """Go on behind the first `kept` packets, whose bytes are here or in the container."""
+        """Continue after the first `kept` packets, whose bytes are here or in the container."""
         for start, path in self._segments().items():
             if start >= kept:
                 path.unlink()
@@ -103,7 +103,7 @@ class PacketLog:
                 self._segment.close()
             self._segment = RecordFile(self._folder / f"{_PREFIX}{self.count:010}")
             self._written.append(self._segment.path)
-        # The bytes come first: what the index has is whole.
+        # The bytes first: a packet in the index is always complete.
         self._segment.append(_SERIAL.pack(self.count), data)
         self._index.append(facts.packed())
         self.count += 1

@@ -1,5 +1,5 @@
-"""A file of records that is only appended to. Each record has its length and its CRC-32 before it, so the
-records before the first damaged one are whole, whatever stopped the process or the machine.
+"""An append-only file of records. Each record is preceded by its length and its CRC-32, so the records before
+the first damaged one are valid after a crash of the process or the machine.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _HEAD = struct.Struct("<II")
 class RecordFile:
     """Appends to the file `path`, which it makes if it is not there. Not thread-safe; raises OSError.
 
-    Every record is handed to the operating system at once: it survives the process. `sync` of the journal
-    brings it to the disk.
+    Every record is written to the operating system at once, so it survives the process. The journal's `sync`
+    writes it to the disk.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class RecordFile:
 
 
 def read_records(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every whole record, with where it ends, bytes from the beginning. A file that is not there has none."""
+    """Every valid record with the position of its end, bytes. A missing file has none."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def read_records(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def keep_records(path: Path, end: int) -> None:
-    """Cut off what stands behind the record that ends at `end`. Raises OSError."""
+    """Truncate the file after the record that ends at `end`. Raises OSError."""
     if path.exists() and path.stat().st_size > end:
         with path.open("rb+") as file:
             file.truncate(end)

@@ -1,4 +1,5 @@
-"""Computed frames that the encoder still holds: one file of raw planes each, until their packets are safe."""
+"""Computed frames that the encoder still holds: one file of raw planes each, until their packets are
+written."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ class FrameSpool:
         for plane in planes:
             checksum = zlib.crc32(plane.data.cast("B"), checksum)
         with self._path(number).open("wb", buffering=0) as file:
-            self._there.add(number)  # before the bytes: what does not fit on the disk must be removed, too
+            self._there.add(
+                number
+            )  # before writing: a file that does not fit on the disk must be removed too
             for data in (_HEAD.pack(time.numerator, time.denominator, checksum), *planes):
                 left = memoryview(data).cast("B")
                 while left:
@@ -43,7 +46,7 @@ class FrameSpool:
         self._written.append(self._path(number))
 
     def take(self, number: int, time: Fraction, planes: Sequence[Plane]) -> bool:
-        """Fill `planes` with the frame `number`, if it is here and whole and shown at `time`."""
+        """Fill `planes` with the frame `number`, if it is complete and shown at `time`."""
         if number not in self._there:
             return False
         try:

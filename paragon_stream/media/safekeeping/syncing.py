@@ -1,4 +1,4 @@
-"""Having bytes and names on the disk: what a power failure leaves."""
+"""Writes bytes and names to the disk, so that they survive a power failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def sync(path: Path) -> None:
-    """Have the bytes of a file on the disk; a file that is gone is no matter. Raises OSError."""
+    """Write the bytes of a file to the disk; a missing file is ignored. Raises OSError."""
     try:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -19,7 +19,7 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk, where the system can do that."""
+    """Write the names in a folder to the disk, if the system supports it."""
     if os.name == "nt":
         return
     try:

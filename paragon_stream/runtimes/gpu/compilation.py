@@ -1,4 +1,5 @@
-"""What all engines on GPUs do alike: which GPUs, tiles where memory is short, the check at the start."""
+"""Compilation that all GPU engines share: choice of GPUs, tiles if memory is short, the check at the
+start."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ def open_device(ordinal: int) -> Device:
 
 
 def compile_on_gpus(job: FrameJob, options: SessionOptions, load_for: Callable[[FrameJob], Load]) -> Session:
-    """A session of `job` on the GPU that `options` name, or on all of them.
+    """A session of `job` on the GPU, or GPUs, that `options` name.
 
-    Raises UsageError for no GPU's name, and EngineError: see `compile_on_device` and `DeviceTeam`.
+    Raises UsageError for an invalid name, and EngineError: see `compile_on_device` and `DeviceTeam`.
     """
     openers = [partial(open_device, ordinal) for ordinal in ordinals(options.device)]
     return compile_on_devices(job, openers, load_for)
@@ -48,9 +49,9 @@ def compile_on_devices(
     *,
     graphs: bool = True,
 ) -> Session:
-    """`compile_on_device` for each of `openers`, as one session.
+    """`compile_on_device` for each of `openers`, combined to one session.
 
-    A device that computes in tiles works alone or not at all: others would wait for it.
+    A device that needs tiles is used only if it is the only one: others would wait for it.
     """
     sessions: list[Session] = []
     try:
@@ -77,10 +78,11 @@ def compile_on_device(
     *,
     graphs: bool = True,
 ) -> Session:
-    """A session of `job` that has computed one frame right; in tiles, where the device's memory is too small.
+    """A session of `job` that has computed one frame correctly; in tiles, if the device's memory is too
+    small.
 
-    Raises EngineError: for a device that computes something else, and what `load_for` and the device raise;
-    DeviceMemoryError if even small tiles do not fit.
+    Raises EngineError for a wrong result, the errors of `load_for` and the device, and DeviceMemoryError if
+    even small tiles do not fit.
     """
 
     def compile_whole(fitting: FrameJob) -> DeviceSession:
@@ -102,14 +104,14 @@ def compile_on_device(
 def _fitting(
     job: FrameJob, compile_whole: Callable[[FrameJob], Session], check: Callable[[Session], object]
 ) -> Session:
-    """A checked session of the frame at once, or in tiles a quarter of what did not fit.
+    """A checked session for whole frames, or for tiles, each attempt a quarter of the size of the last one.
 
-    The check is part of the attempt: libraries may take their memory no sooner than with the first frame.
+    The check is part of the attempt, because libraries may allocate memory only with the first frame.
     """
     size, working_set = (job.source.height, job.source.width), job.working_set
     session, short = _attempt(lambda: compile_whole(job), check)
     while session is None:
-        gc.collect()  # what is in a cycle with an exception that it raised would keep its memory too
+        gc.collect()  # objects in a reference cycle with their exception would keep their memory
         working_set //= 4
         smaller = tile_size(job, working_set)
         if smaller == size:
@@ -128,10 +130,10 @@ def _fitting(
 def _attempt(
     compile_it: Callable[[], Session], check: Callable[[Session], object]
 ) -> tuple[Session | None, str]:
-    """The session, or why memory was short. Raises everything else.
+    """The session, or the message of a lack of memory. Raises all other errors.
 
-    Only the message of a lack of memory leaves this function: the exception's traceback would keep the failed
-    session, and with it the memory that the next attempt needs.
+    The function returns only the message, because the exception's traceback would keep the failed session,
+    and with it the memory that the next attempt needs.
     """
     try:
         session = compile_it()

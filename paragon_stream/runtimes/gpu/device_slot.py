@@ -1,4 +1,4 @@
-"""One frame in flight on a device: its buffers there, its events, its graph, and the frame that has them."""
+"""The device's resources for one frame in flight: buffers, events and graph, and the frame that uses them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Streams:
 
 
 class Owner(Protocol):
-    """What a slot asks of its session."""
+    """The methods of a session that its slots use."""
 
     job: FrameJob
 
@@ -79,7 +79,8 @@ class DeviceSlot:
         *,
         name: str = "",
     ) -> Flight:
-        """Queue a frame; the slot must be settled. If that fails, nothing touches the planes afterwards."""
+        """Queue a frame; the slot must be settled. After an error the device no longer accesses the
+        planes."""
         staged_out = not isinstance(outputs, DevicePicture) and not self._owner.is_pinned(outputs)
         source = inputs
         if not isinstance(inputs, DevicePicture) and not self._owner.is_pinned(inputs):
@@ -100,19 +101,19 @@ class DeviceSlot:
         return self._flight
 
     def settle(self) -> None:
-        """Wait for the frame that is here, if any; what went wrong is for its own waiter."""
+        """Wait for the frame of this slot, if any. Its error is raised by its own completion."""
         if self._flight is not None:
             self._flight.settle()
             self._flight = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether the device still works on the frame that is here. Raises EngineError for a broken one."""
+        """Whether the device still works on this slot's frame. Raises EngineError if the device failed."""
         flight = self._flight
         return flight is not None and not flight.is_settled and not self._device.has_happened(self._done)
 
     def drain(self) -> None:
-        """Wait until nothing of this device touches anything, as far as it still answers."""
+        """Wait until the device has finished all work of this slot, if it still responds."""
         for stream in (self._streams.upload, self._streams.compute, self._streams.download):
             try:
                 self._device.record(self._computed, stream)
@@ -123,16 +124,18 @@ class DeviceSlot:
     def adopt_graph(self) -> None:
         """Launch the slot's work as a graph from now on.
 
-        Raises EngineError if it cannot be captured, or if the graph computes other samples than its kernels
-        do. The compute stream may then be unusable.
+        Raises EngineError if it cannot be captured, or if the graph's samples differ from those of the
+        kernels. The compute stream may then be unusable.
         """
-        # This run also loads kernels and lets TensorRT set itself up, neither of which can be captured.
+        # This run also loads kernels and initialises TensorRT, neither of which can be captured.
         expected = self._computed_from(seed=0)
         graph = self._captured()
-        self._computed_from(seed=1)  # another picture in the device's planes: the graph must write all
+        self._computed_from(
+            seed=1
+        )  # another picture in the device's planes: the graph must overwrite all of it
         self._graph = graph
         if not all(map(np.array_equal, self._computed_from(seed=0), expected)):
-            raise EngineError("the graph computes other samples than its kernels do")
+            raise EngineError("the graph's samples differ from those of its kernels")
 
     def forget_graph(self) -> None:
         self._graph = None
@@ -149,7 +152,7 @@ class DeviceSlot:
         return self._owner.hold(self._device.end_capture(stream))
 
     def _computed_from(self, seed: int) -> list[Plane]:
-        """What the slot makes of noise."""
+        """The slot's result for noise."""
         rng, peak = np.random.default_rng(seed), self._owner.job.source.pixel_format.peak
         for plane in self._staged_inputs:
             plane[...] = rng.integers(0, peak, plane.shape, endpoint=True)
@@ -159,11 +162,12 @@ class DeviceSlot:
         return [plane.copy() for plane in self._staged_outputs]
 
     def time(self, clock: Stream) -> None:
-        """Report to the owner from now on when the device did what; see `DeviceTimer` for `clock`."""
+        """Report the times of the device's work to the owner from now on; see `DeviceTimer` for `clock`."""
         self._timer = DeviceTimer(self._owner, self._device, clock)
 
     def finish(self, flight: Flight) -> None:
-        """Wait for the frame and bring its result home. Called once per frame, outside `current()`."""
+        """Wait for the frame and copy its result to the caller's planes. Called once per frame, outside
+        `current()`."""
         with self._device.current():
             try:
                 self._device.synchronize(self._done)
@@ -186,7 +190,7 @@ class DeviceSlot:
                 np.copyto(plane, staged)
 
     def _inputs_back(self) -> tuple[Plane, ...]:
-        """The frame's input, from the device."""
+        """The frame's input, copied back from the device."""
         device, stream = self._device, self._streams.download
         with device.current():
             for source, plane in zip(self._frame.inputs, self._staged_inputs, strict=True):
@@ -196,7 +200,7 @@ class DeviceSlot:
         return self._staged_inputs
 
     def _result_there(self, picture: DevicePicture) -> None:
-        """The staged result, to the device."""
+        """Copy the staged result to the device."""
         device, stream = self._device, self._streams.upload
         with device.current():
             for staged, target in zip(self._staged_outputs, picture.planes, strict=True):
@@ -265,7 +269,8 @@ class DeviceSlot:
 
 
 class Flight:
-    """The completion of one frame; outlives its slot's next frames. It keeps the frame's planes alive."""
+    """The completion of one frame; it may outlive the slot's use for later frames. It keeps the frame's
+    planes alive."""
 
     def __init__(
         self,
@@ -290,7 +295,7 @@ class Flight:
         return self._slot is None
 
     def settle(self) -> None:
-        """Wait until the frame is done, for better or worse."""
+        """Wait until the frame is done or has failed."""
         with self._lock:
             if self._slot is not None:
                 try:
@@ -300,7 +305,7 @@ class Flight:
                 self._slot, self.inputs, self.outputs = None, (), ()
 
     def wait(self) -> None:
-        """Raises EngineError if the device failed, here and whenever it is asked again."""
+        """Raises EngineError if the device failed, at every call."""
         self.settle()
         if self._error is not None:
             raise self._error

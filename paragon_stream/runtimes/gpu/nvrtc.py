@@ -1,4 +1,5 @@
-"""CUDA C++ to machine code, or PTX, by NVIDIA's run-time compiler, which needs neither a GPU nor a driver."""
+"""Compiles CUDA C++ to machine code or PTX with NVIDIA's run-time compiler, which needs no GPU and no
+driver."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ OPTIONS = ("--std=c++17", "--ptxas-options=-v", "--diag-suppress=177")  # 177: a
 
 @dataclass(frozen=True, kw_only=True)
 class Cubin:
-    """What `Device.load` takes. `log` is the compiler's, empty where the code was in the cache."""
+    """The input of `Device.load`. `log` is the compiler's; it is empty for cached code."""
 
     code: bytes
     """Machine code; for GPUs newer than the compiler PTX, which the driver compiles."""
@@ -61,8 +62,8 @@ def cubin(program: CudaProgram, sm: int, cache: DiskCache | None = None) -> Cubi
 
 
 def architecture_for(sm: int) -> str:
-    """What to compile for: "sm_90", or for a GPU that the compiler does not have the newest one before it, as
-    PTX: "compute_121". Raises EngineError without the compiler."""
+    """The target architecture: "sm_90", or, if the compiler does not support the GPU, PTX for the newest
+    supported one before it: "compute_121". Raises EngineError without the compiler."""
     with _nvrtc() as nvrtc:
         known = list(_result(nvrtc, nvrtc.nvrtcGetSupportedArchs())[0])
     older = [each for each in known if each < sm]
@@ -112,7 +113,7 @@ def _text(nvrtc: Any, program: Any, size_of: Any, get: Any) -> bytes:
 
 
 def _result(nvrtc: Any, answer: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What a call of the library returned, less its code."""
+    """The results of a call of the library, without its status. Raises EngineError for an error status."""
     if answer[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         raise EngineError(f"NVIDIA's run-time compiler failed: {answer[0].name}")
     return answer[1:]
@@ -120,7 +121,7 @@ def _result(nvrtc: Any, answer: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @contextmanager
 def _nvrtc() -> Iterator[Any]:
-    """The library; whatever it raises because it is absent or damaged, as EngineError."""
+    """The library. Raises EngineError if it is missing or damaged."""
     try:
         from cuda.bindings import nvrtc
 

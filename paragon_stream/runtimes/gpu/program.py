@@ -1,4 +1,4 @@
-"""What a device session runs: a frame job compiled for one device, and the device's side of a frame."""
+"""The contract of programs that a device session runs: a frame job compiled for one device."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class DeviceFrame:
     strength: int
     """Address of one fp32."""
     status: int
-    """Address of one 32-bit word, 0 before the frame; the program defines what it means afterwards."""
+    """Address of one 32-bit word, 0 before the frame; the program defines its meaning afterwards."""
 
 
 class DeviceProgram(Protocol):
-    """A frame job compiled for one device, with everything that it needs there beside the frames."""
+    """A frame job compiled for one device, with its constants and scratch memory there."""
 
     engine: str
     precision: Precision
@@ -33,10 +33,11 @@ class DeviceProgram(Protocol):
     """Bytes from row to row of each input plane in device memory."""
     output_pitches: tuple[int, ...]
     slack: int
-    """Bytes beyond a plane's end that may be touched without meaning."""
+    """Bytes after a plane's end that the program may read or write."""
 
     def enqueue(self, frame: DeviceFrame, stream: Stream) -> None:
-        """Queue what computes `frame.outputs`. May be captured into a graph; allocates nothing."""
+        """Queue the computation of `frame.outputs`. It can be captured into a graph, and allocates
+        nothing."""
         ...
 
     def is_healthy(self, status: int) -> bool:
@@ -44,12 +45,12 @@ class DeviceProgram(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything but what was given to `Hold`, which is given back afterwards."""
+        """Release everything that was not given to `Hold`, which is released later."""
         ...
 
 
 def tight_pitches(format: FrameFormat) -> tuple[int, ...]:
-    """For libraries that know no gaps between rows: bytes from row to row of each plane."""
+    """Pitches without gaps between rows, bytes, for libraries that support no others."""
     sample = format.pixel_format.bytes_per_sample
     return tuple(math.prod(shape[1:]) * sample for shape in format.plane_shapes)
 
@@ -61,13 +62,13 @@ def guard_is_finite(status: int) -> bool:
 
 
 class Hold(Protocol):
-    """The owner that gives a resource back in the end, whatever happens."""
+    """Registers a resource, which its owner releases at the end."""
 
     def __call__[R: Resource](self, resource: R, /) -> R: ...
 
 
 class Load(Protocol):
-    """How a program comes to be, inside `device.current()`."""
+    """Loads a program on a device, inside `device.current()`."""
 
     def __call__(self, device: Device, hold: Hold, /) -> DeviceProgram:
         """Raises EngineError."""

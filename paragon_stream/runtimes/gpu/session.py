@@ -1,12 +1,12 @@
-"""Sessions on an accelerator: upload, compute and download in streams of their own, chained by events.
+"""Sessions on an accelerator: upload, compute and download run in separate streams, synchronised by events.
 
     upload    │ 0 │ 1 │ 2 │ 3 │
     compute       │  0  │  1  │  2  │  3  │
     download            │ 0 │   │ 1 │   │ 2 │
 
-The host only queues; the one wait per frame is that of the reader of the result. Everything that a frame
-touches on the device belongs to a slot (device_slot.py), of which there are as many as frames in flight.
-Nothing is allocated after the session is made.
+The host only queues work; it waits once per frame, when the result is read. All resources of a frame on the
+device belong to a slot (device_slot.py); there are as many slots as frames in flight. A session allocates
+nothing after its construction.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ IN_FLIGHT = 4
 """One frame in each stream, and one more so that no stream waits for the host."""
 
 _PACE_WEIGHT = 0.2
-"""Of the latest frame in `DeviceSession.pace`: a clock that throttles shows within ten frames."""
+"""Weight of the latest frame in `DeviceSession.pace`: thermal throttling shows within ten frames."""
 
 _ALIGNMENT = 256
-"""Bytes: where planes begin in page-locked memory, as device memory does."""
+"""Alignment of planes in page-locked memory, bytes; device memory has the same."""
 
 
 class DeviceSession:
@@ -55,11 +55,11 @@ class DeviceSession:
         in_flight: int = IN_FLIGHT,
         graphs: bool = True,
     ) -> None:
-        """`load` makes the program, inside `device.current()`; the session closes it, and `device`.
+        """`load` loads the program, inside `device.current()`; the session closes it, and `device`.
 
-        `second_opinion` compiles the job for frames that the device computed to NaN; it is called when the
-        first of them turns up. Without `graphs` the host launches every kernel itself. Raises EngineError
-        (DeviceMemoryError where memory is short), and then holds nothing.
+        `second_opinion` compiles the job for frames for which the device computed NaN; it is called for the
+        first of them. Without `graphs` the host launches every kernel itself. Raises EngineError
+        (DeviceMemoryError if memory is short) after releasing all resources.
         """
         self.job = job
         self.in_flight = in_flight
@@ -69,7 +69,7 @@ class DeviceSession:
         self.reruns = 0
         """Frames that were computed again because the device's result was not finite."""
         self.pace = 0.0
-        """Seconds that the busiest stream needs for a frame, of late; 0 unless frames are timed."""
+        """Recent average of the seconds per frame of the busiest stream; 0 unless frames are timed."""
         self._trace: Trace | None = None
         self._track_prefix = ""
         self._clock: Stream | None = None
@@ -111,9 +111,9 @@ class DeviceSession:
         *,
         number: int | None = None,
     ) -> Completion:
-        """See `TakesPictures`. Planes of `allocate_planes` are copied by the device, others by this thread.
+        """See `TakesPictures`. The device copies planes of `allocate_planes`; this thread copies others.
 
-        `number` is what traces call the frame; by default they are counted.
+        `number` is the frame's number in traces; by default frames are counted.
         """
         if isinstance(inputs, DevicePicture):
             check_picture(inputs, self.job.source)
@@ -127,7 +127,7 @@ class DeviceSession:
             if self._closed:
                 raise EngineError("the session is closed")
             slot = self._slots[self._next]
-            slot.settle()  # back-pressure: waits for the frame that was here before
+            slot.settle()  # back-pressure: waits for the slot's earlier frame
             with self._device.current():
                 name = f"frame {self._frames if number is None else number}"
                 flight = slot.start(inputs, outputs, strength, name=name)
@@ -136,7 +136,7 @@ class DeviceSession:
             return flight
 
     def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
-        """Planes of `format` in page-locked memory; they are gone when the session is closed.
+        """Planes of `format` in page-locked memory; they are invalid after the session is closed.
 
         Raises DeviceMemoryError.
         """
@@ -168,7 +168,7 @@ class DeviceSession:
         return DevicePicture(planes=planes, owner=memory)
 
     def adopt_planes(self, planes: Sequence[Plane]) -> None:
-        """Treat page-locked `planes` of another device's session as this one's own."""
+        """Treat page-locked `planes` of another device's session like this session's own."""
         self._pinned.update(plane.ctypes.data for plane in planes)
 
     def fetch(self, plane: DevicePlane) -> NDArray[np.uint8]:
@@ -190,12 +190,12 @@ class DeviceSession:
         return all(plane.ctypes.data in self._pinned for plane in planes)
 
     def hold[R: Resource](self, resource: R) -> R:
-        """Give `resource` back at the end, whatever happens."""
+        """Release `resource` when the session closes."""
         self._held.append(lambda: self._device.release(resource))
         return resource
 
     def rerun(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> None:
-        """Compute a frame elsewhere, because the device's result was not finite."""
+        """Compute a frame with the reference session, because the device's result was not finite."""
         with self._rerunning:
             if self._second is None:
                 logger.warning(
@@ -207,12 +207,12 @@ class DeviceSession:
 
     @property
     def unfinished(self) -> int:
-        """Frames that the device still works on. Raises EngineError for a broken one."""
+        """Number of frames that the device still works on. Raises EngineError if the device failed."""
         with self._device.current():
             return sum(slot.is_busy for slot in self._slots)
 
     def time(self) -> None:
-        """Keep `pace` from now on."""
+        """Measure `pace` from now on."""
         with self._lock, self._device.current():
             if self._clock is None:
                 self._clock = self.hold(self._device.stream("clock"))
@@ -230,7 +230,7 @@ class DeviceSession:
         self._trace, self._track_prefix, self._frames = trace, prefix, 0
 
     def timed(self, name: str, spans: Spans) -> None:
-        """Record when the device did what with the frame called `name`."""
+        """Record the times of the device's work on the frame called `name`."""
         seconds = max(end - begin for begin, end in spans)
         self.pace += (seconds - self.pace) * (_PACE_WEIGHT if self.pace else 1.0)
         if self._trace is not None:
@@ -248,7 +248,8 @@ class DeviceSession:
                 self._release()
 
     def _capture(self) -> bool:
-        """Capture every slot's work as a graph, and see that the graphs give what direct launches give."""
+        """Capture every slot's work as a graph, and check that the graphs give the results of direct
+        launches."""
         try:
             for slot in self._slots:
                 slot.adopt_graph()
@@ -265,7 +266,7 @@ class DeviceSession:
         return True
 
     def _release(self) -> None:
-        """Give everything back, the latest first; what a broken device refuses to take is logged."""
+        """Release everything, the latest first; errors of a failed device are logged."""
         while self._held:
             give_back = self._held.pop()
             try:

@@ -1,12 +1,12 @@
-"""Several GPUs on one stream: each frame goes to the one that will be done with it first.
+"""Several GPUs for one video: each frame goes to the GPU that is expected to finish it first.
 
-The choice is an estimate: the frames that a GPU still has, times its seconds per frame. It does not change
-the result: all GPUs compute the same samples, which is checked before the first frame. The caller keeps the
-order of frames by waiting for their completions in turn. A GPU gets no frames while the fastest GPU would
-finish all its own and one more first: delivery is in order, and the others would wait.
+The expected time is the number of frames that a GPU still has, times its seconds per frame. The choice does
+not change the result: a check before the first frame ensures that all GPUs compute the same samples. The
+caller keeps the order of frames by waiting for their completions in turn. A GPU gets no frame if the fastest
+GPU could finish all its own frames and that one sooner, because frames are delivered in order.
 
-A GPU that fails gets no more frames. The others compute its frames again; the log and `device` say so. When
-the last GPU fails, its error is raised.
+A GPU that fails gets no more frames, and the others compute its frames again; the log and `device` report it.
+When the last GPU fails, its error is raised.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ from paragon_stream.runtimes.self_check import synthetic_frame
 logger = logging.getLogger(__name__)
 
 MOST_BETWEEN = 1 / 255
-"""The largest difference between two GPUs at any sample, as a part of the peak: what rounding makes."""
+"""The largest allowed difference between two GPUs at any sample, as a fraction of the peak: the effect of
+rounding."""
 
 
 @dataclass
 class _Member:
     session: DeviceSession
     frames: int = 0
-    """How many it was given and did not fail at."""
+    """Number of frames that it was given and that did not fail."""
     lost_at: int | None = None
-    """The frame at which it failed."""
+    """Number of the frame at which it failed."""
 
     @property
     def until_done(self) -> float:
-        """Seconds until it would have done one frame more; 0 where it does not even answer that."""
+        """Estimated seconds until it has finished one more frame; 0 if it does not respond."""
         try:
             return (self.session.unfinished + 1) * self.session.pace
         except EngineError:
@@ -66,12 +67,14 @@ class _Frame:
 
 
 class DeviceTeam:
-    """See `Session`, `DeviceBound`. Takes no pictures in the memory of one GPU: the others need them too."""
+    """See `Session`, `DeviceBound`. It takes no pictures in device memory, because every GPU needs access to
+    them."""
 
     def __init__(self, sessions: Sequence[DeviceSession]) -> None:
-        """`sessions` of the same job and engine are closed with the team, but not if this fails.
+        """The team closes its `sessions`, which have the same job and engine; it does not if construction
+        fails.
 
-        Raises EngineError if they compute different samples, and what they raise.
+        Raises EngineError if they compute different samples, and the errors of the sessions.
         """
         first = sessions[0]
         self.job, self.engine, self.precision = first.job, first.engine, first.precision
@@ -89,7 +92,7 @@ class DeviceTeam:
 
     @property
     def device(self) -> str:
-        """All GPUs, how many frames each was given, and which failed."""
+        """All GPUs, with the number of frames of each, and their failures."""
         return "; ".join(map(str, self._members))
 
     @property
@@ -115,7 +118,7 @@ class DeviceTeam:
             return self._start(frame)
 
     def allocate_planes(self, format: FrameFormat) -> tuple[Plane, ...]:
-        """See `DeviceBound`: what one GPU has page-locked, all of them copy by themselves."""
+        """See `DeviceBound`: all GPUs copy directly from memory that one of them has page-locked."""
         first, *others = (member.session for member in self._members)
         planes = first.allocate_planes(format)
         for session in others:
@@ -164,12 +167,12 @@ class DeviceTeam:
                 member.session.device,
                 frame.number,
                 error,
-                f": {rest} will do them" if rest else "",
+                f": {rest} will compute them" if rest else "",
             )
 
 
 class _Dealt:
-    """The completion of one frame, wherever it is computed in the end."""
+    """The completion of one frame, on the GPU that computes it in the end."""
 
     def __init__(self, team: DeviceTeam, frame: _Frame, member: _Member, started: Completion) -> None:
         self._team, self._frame, self._member, self._started = team, frame, member, started
@@ -177,7 +180,7 @@ class _Dealt:
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Raises EngineError if the last GPU failed, here and whenever it is asked again."""
+        """Raises EngineError if the last GPU failed, at every call."""
         with self._lock:
             while self._error is None:
                 try:
@@ -191,10 +194,10 @@ class _Dealt:
 
 
 def _compare(sessions: Sequence[DeviceSession]) -> None:
-    """Does the same frame give the same samples everywhere? Also paces every session.
+    """Check that all GPUs compute the same samples for one frame, and measure their speeds.
 
-    GPUs of different kinds may add in another order, so that a sample is rounded the other way: a warning.
-    Raises EngineError for more than that.
+    GPUs of different kinds may add in a different order, so that a sample is rounded differently: a warning.
+    Raises EngineError for larger differences.
     """
     first = sessions[0]
     pixels = first.job.target.pixel_format
@@ -216,4 +219,4 @@ def _compare(sessions: Sequence[DeviceSession]) -> None:
         if most > MOST_BETWEEN * pixels.peak:
             raise EngineError(f"{between}: they cannot work on one video")
         if most:
-            logger.warning("%s: the result depends on which frame went where", between)
+            logger.warning("%s: the result depends on the GPU of each frame", between)

@@ -1,8 +1,9 @@
-"""Frame jobs as TensorRT engines. One builder for both products; which one is the module that is handed in.
+"""Builds TensorRT engines of frame jobs. One builder for both products; the module argument selects the
+product.
 
 `tensorrt` times kernels on the GPU that it builds for; `tensorrt_rtx` chooses them when the engine runs, so
-its engines can be built ahead of time, on any machine, for a kind of GPU. Networks are strongly typed: every
-layer computes in the type that the graph says, and they are looked through for that before anything is built.
+its engines can be built ahead of time, on any machine, for an architecture. Networks are strongly typed:
+every layer computes in the graph's type, and the builder checks this before the build.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ ENGINES = DiskCache(default_cache_folder("tensorrt"), ".engine")
 TIMINGS = DiskCache(default_cache_folder("tensorrt"), ".timings")
 
 _SIZES = "sizes"
-"""The fact that an engine for many sizes has."""
+"""Cache key of engines for many sizes."""
 
 COMPUTE_CAPABILITIES = (75, 80, 86, 89, 120)
-"""What TensorRT-RTX builds for without a GPU of that kind."""
+"""Architectures that TensorRT-RTX builds for without such a GPU."""
 
 type OnProgress = Callable[[str, float], None]
-"""Called from any thread with what is being done and how much of it is: 0…1."""
+"""Called from any thread with the current phase and its progress, 0…1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What an engine is built for: the GPU that is here (`device`), or any of compute capability `sm`."""
+    """The target of an engine: the GPU `device` of this machine, or all GPUs of compute capability `sm`."""
 
     sm: int
     device: DeviceInfo | None = None
 
     @property
     def facts(self) -> dict[str, str]:
-        """What of it an engine depends on."""
+        """The facts of the target that an engine depends on."""
         gpu = f"{self.device.name} " if self.device else ""
         return {"gpu": f"{gpu}sm_{self.sm}", "driver": self.device.driver if self.device else "any"}
 
@@ -68,10 +69,10 @@ def tensorrt_engine(
     *,
     sizes: SizeRange | None = None,
 ) -> tuple[bytes, Mapping[str, str]]:
-    """The serialised engine of `job`, from the cache or built now, and the facts it is kept under.
+    """The serialised engine of `job`, from the cache or built now, and its cache key.
 
-    With `sizes` it is one for all of them. Without, one that was built for many sizes is taken where there is
-    none for the job's own. Raises EngineError for what TensorRT refuses.
+    With `sizes` it is one engine for all of them. Without, an engine for many sizes is used if there is none
+    for the job's own size. Raises EngineError if TensorRT refuses the job.
     """
     types = graph_types(precision)
     graph, facts = _graph_and_facts(trt, job, types, target, sizes)
@@ -86,7 +87,7 @@ def tensorrt_engine(
             return wider
 
     def make() -> bytes:
-        logger.warning("building a %s engine for %s; it is kept for the next time", library, facts["job"])
+        logger.warning("building a %s engine for %s; it is cached", library, facts["job"])
         return build(trt, graph, types, target, on_progress, sizes.shapes(job, types) if sizes else None)
 
     content, found = ENGINES.get_or_make(facts, make)
@@ -97,7 +98,7 @@ def tensorrt_engine(
 def _graph_and_facts(
     trt: Any, job: FrameJob, types: GraphTypes, target: Target, sizes: SizeRange | None
 ) -> tuple[bytes, dict[str, str]]:
-    """What the engine is built from, and what it is kept under."""
+    """The ONNX graph of the engine, and its cache key."""
     model = emit_onnx(job, types=types) if sizes is None else emit_dynamic_onnx(job, sizes, types)
     graph = model.SerializeToString(deterministic=True)
     facts = {
@@ -117,7 +118,7 @@ def _graph_and_facts(
 def _for_many_sizes(
     trt: Any, job: FrameJob, types: GraphTypes, target: Target
 ) -> tuple[bytes, Mapping[str, str]] | None:
-    """An engine that was built for a range of sizes which the job's is in."""
+    """A cached engine for a range of sizes that includes the job's."""
     size = job.source.width, job.source.height
     for entry in ENGINES.entries():
         if _SIZES not in entry.facts:
@@ -156,8 +157,8 @@ def build(
         raise EngineError(f"TensorRT cannot read the graph: {'; '.join(errors) or messages.last}")
     check_types(trt, network, types)
     config = builder.create_builder_config()
-    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means fp32: base path and filters
-    config.max_aux_streams = 0  # all in the stream that is captured
+    config.clear_flag(trt.BuilderFlag.TF32)  # base path and filters need full fp32
+    config.max_aux_streams = 0  # all work in the captured stream
     if shapes is not None:
         profile = builder.create_optimization_profile()
         for name, (least, best, most) in shapes.items():
@@ -183,9 +184,9 @@ def build(
 
 
 def check_types(trt: Any, network: Any, types: GraphTypes) -> None:
-    """EngineError unless planes go in and out as bytes and the convolutions are of the type asked for.
+    """Raise EngineError unless planes are bytes and the convolutions have the requested type.
 
-    The layers named `filter…` resample; they are fp32 always.
+    The layers named `filter…` resample; they are always fp32.
     """
     planes = [network.get_input(n) for n in range(network.num_inputs)]
     planes += [network.get_output(n) for n in range(network.num_outputs)]
@@ -212,7 +213,7 @@ def library_of(trt: Any) -> str:
 
 
 class Messages:
-    """TensorRT's log, into ours; `last` is its latest error text, which its calls do not return."""
+    """Forwards TensorRT's log to Python's; `last` is its latest error text, which its calls do not return."""
 
     def __init__(self, trt: Any) -> None:
         self.last = "it gave no reason"
@@ -238,14 +239,14 @@ class Messages:
         self.logger = Bridge()
 
     def refusal(self, what: str, otherwise: type[EngineError] = EngineError) -> EngineError:
-        """What to raise where a call refused: TensorRT reports a lack of memory in its log only."""
+        """The exception for a failed call: TensorRT reports a lack of memory only in its log."""
         words = self.last.lower().replace(" ", "")
         is_short = "outofmemory" in words or "insufficientmemory" in words
         return (DeviceMemoryError if is_short else otherwise)(f"{what}: {self.last}")
 
 
 def _is_portable(trt: Any) -> bool:
-    """Whether engines are built for a kind of GPU instead of for the one that is here."""
+    """Whether engines are built for an architecture instead of for this machine's GPU."""
     return hasattr(trt, "ComputeCapability") and trt.__name__ == "tensorrt_rtx"
 
 
@@ -259,7 +260,7 @@ def _capability(trt: Any, sm: int) -> Any:
 
 
 def _progress_monitor(trt: Any, on_progress: OnProgress) -> Any:
-    """TensorRT reports nested phases; the outermost ones, whose steps are few, are passed on."""
+    """Reports the progress of TensorRT's outermost phases; it has nested ones."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -23,11 +23,11 @@ from paragon_stream.runtimes.gpu.tensorrt_builder import Messages, graph_types, 
 logger = logging.getLogger(__name__)
 
 COMPILED = DiskCache(default_cache_folder("tensorrt"), ".kernels")
-"""What TensorRT-RTX compiles when an engine is loaded."""
+"""Cache of the kernels that TensorRT-RTX compiles when it loads an engine."""
 
 
 class UnloadableError(EngineError):
-    """An engine that TensorRT does not take: of another version, for another GPU, damaged."""
+    """An engine that TensorRT cannot load: of another version, for another GPU, or damaged."""
 
 
 class TensorRtProgram:
@@ -89,13 +89,13 @@ class TensorRtProgram:
         if self._kernels is not None:
             try:
                 COMPILED.put(self._kernel_facts, bytes(self._kernels.serialize()))
-            except Exception as error:  # whatever the binding raises; only the next start takes longer
+            except Exception as error:  # any error of the binding: only the next start takes longer
                 logger.warning("TensorRT's compiled kernels are not kept: %s", error)
-        # In this order: each needs the one after it.
+        # Deleted in this order: each object needs the next one.
         self._context = self._kernels = self._engine = self._runtime = None
 
     def _make_context(self, trt: Any) -> Any:
-        """A context whose memory is ours to give."""
+        """An execution context whose memory this class allocates."""
         ours = trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if not hasattr(trt, "IRuntimeCache"):
             return self._engine.create_execution_context(ours)
@@ -104,7 +104,7 @@ class TensorRtProgram:
         self._kernels = config.create_runtime_cache()
         known = COMPILED.get(self._kernel_facts)
         if known is not None and not self._kernels.deserialize(known):
-            logger.warning("TensorRT does not take its compiled kernels back; it compiles them anew")
+            logger.warning("TensorRT does not load its compiled kernels; it compiles them again")
         config.set_runtime_cache(self._kernels)
         return self._engine.create_execution_context(config)
 
@@ -116,6 +116,7 @@ class TensorRtProgram:
             self._bind_one(name, plane.pointer)
 
     def _bind_one(self, name: str, address: int) -> None:
-        """TensorRT keeps the address that it had if it refuses this one: the frame would go elsewhere."""
+        """Set a tensor's address. If TensorRT refuses it, the old address stays and the frame would be
+        written there, so that is an error."""
         if not self._context.set_tensor_address(name, address):
             raise EngineError(f"TensorRT takes no memory for {name}: {self._messages.last}")

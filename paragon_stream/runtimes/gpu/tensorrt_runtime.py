@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class TensorRtRuntime:
-    """Engines are built for the stream's size when they are first wanted, and kept on disk."""
+    """Engines are built for the size of the video at first use, and cached on disk."""
 
     def __init__(self, name: str, trt: Any) -> None:
         """`trt` is the module `tensorrt` or `tensorrt_rtx`."""
@@ -31,7 +31,7 @@ class TensorRtRuntime:
         return compile_on_gpus(job, options, lambda fitting: self.loader(fitting, options.precision))
 
     def loader(self, job: FrameJob, precision: Precision) -> Load:
-        """How the program of `job` comes to be on a device."""
+        """The function that loads the program of `job` on a device."""
 
         def load(device: Device, hold: Hold) -> DeviceProgram:
             target = Target(sm=device.info.sm, device=device.info)

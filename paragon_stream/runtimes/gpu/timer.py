@@ -1,4 +1,5 @@
-"""When a device did what: timed events around a slot's work in each stream, in the host's time."""
+"""Times of a device's work: timed events around a slot's work in each stream, converted to the host's
+clock."""
 
 from __future__ import annotations
 
@@ -18,32 +19,32 @@ type Spans = tuple[tuple[float, float], ...]
 
 
 class Holder(Protocol):
-    """The owner that gives resources back at the end."""
+    """The owner that releases resources at the end."""
 
     def hold[R: Resource](self, resource: R) -> R: ...
 
 
 class DeviceTimer:
-    """The events of one slot: two in each of `STREAMS`, and a base that the host and the device both know.
+    """The events of one slot: two in each of `STREAMS`, and a base event whose host time is known.
 
     All methods are called inside `device.current()`.
     """
 
     def __init__(self, holder: Holder, device: Device, clock: Stream) -> None:
-        """`clock` is a stream that nothing else uses, so that its events happen when they are recorded."""
+        """`clock` is an otherwise unused stream, so its events happen at the time of recording."""
         self._device, self._clock = device, clock
         self.marks: list[Event] = [holder.hold(device.event(timed=True)) for _ in range(2 * len(STREAMS))]
         self._base: Event = holder.hold(device.event(timed=True))
         self._set_base()
 
     def begin(self) -> None:
-        """Called before a frame's first mark, while no frame is in the slot."""
+        """Call it before a frame's first mark, while no frame is in the slot."""
         if perf_counter() - self._based >= REBASE_SECONDS:
             self._set_base()
 
     def spans(self) -> Spans:
-        """Of the slot's latest frame, which is done. Durations are measured by themselves, not as differences
-        of times since the base."""
+        """The times of the slot's latest frame, which is done. Durations are measured directly, not as
+        differences of times since the base."""
         spans = []
         for first, last in zip(self.marks[::2], self.marks[1::2], strict=True):
             begin = self._based + self._device.elapsed(self._base, first)

@@ -1,7 +1,7 @@
-"""torch in a device session: what our own kernels cannot do, on a GPU.
+"""torch in a device session, for jobs without kernels in the engine `cuda`.
 
-Upload, streams, graphs, the guard and the check at the start are the session's; torch only computes, in the
-stream and the context that it is given.
+The session does uploads, streams, graphs, the guard and the check at the start; torch only computes, in the
+given stream and context.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ BODIES = {
 
 
 class Place(Protocol):
-    """Where torch computes."""
+    """The device that torch computes on."""
 
     device: torch.device
 
     def bytes_at(self, pointer: int, size: int) -> Tensor:
-        """Device memory as uint8 of shape [size], which stays whose it is."""
+        """A view of device memory as uint8 of shape [size]; the owner does not change."""
         ...
 
     def queue(self, work: Callable[[], None], stream: Stream) -> None:
-        """Let `work` put what it does into `stream`, with memory that nothing else gets."""
+        """Run `work`, which queues its operations into `stream` and uses a private memory pool."""
         ...
 
     def close(self) -> None:
-        """Give back the memory that `queue` works with."""
+        """Release the memory of `queue`."""
         ...
 
 
@@ -66,7 +66,7 @@ class TorchProgram:
     slack = 0
 
     def __init__(self, job: FrameJob, precision: Precision, place: Place, *, compiles: bool) -> None:
-        """`compiles`: by torch.compile, where that works. Raises EngineError, DeviceMemoryError."""
+        """`compiles`: try torch.compile. Raises EngineError, DeviceMemoryError."""
         self.precision = precision
         self.input_pitches, self.output_pitches = tight_pitches(job.source), tight_pitches(job.target)
         self._job, self._place = job, place
@@ -99,7 +99,7 @@ class TorchProgram:
         return guard_is_finite(status)
 
     def close(self) -> None:
-        del self._program, self._plain  # even where a traceback keeps this object
+        del self._program, self._plain  # even if a traceback keeps this object alive
         self._place.close()
 
     def _compute(self, given: list[Tensor]) -> Sequence[Tensor]:
@@ -111,9 +111,11 @@ class TorchProgram:
             return self._program(*given)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # no Triton, no C compiler, a defect of either: torch has no tree of them
+        except (
+            Exception
+        ) as error:  # no Triton, no C compiler, or a bug of either: torch has no common base class
             reason = str(error).strip().partition("\n")[0]
-            logger.warning("torch.compile failed, so each operation is one of torch's own: %s", reason)
+            logger.warning("torch.compile failed, so torch runs each operation separately: %s", reason)
             self._program = self._plain
             return self._program(*given)
 
@@ -132,8 +134,8 @@ class CudaPlace:
         """Inside `device.current()`."""
         self.device = torch.device("cuda", device.info.ordinal)
         self._session_device = device
-        torch.cuda.empty_cache()  # what an attempt left that found too little memory
-        with torch.cuda.device(self.device):  # the pool belongs to the GPU that is torch's current one
+        torch.cuda.empty_cache()  # an earlier attempt may have run out of memory
+        with torch.cuda.device(self.device):  # the pool belongs to torch's current GPU
             self._pool = torch.cuda.MemPool()
 
     def bytes_at(self, pointer: int, size: int) -> Tensor:
@@ -141,13 +143,13 @@ class CudaPlace:
 
     def queue(self, work: Callable[[], None], stream: Stream) -> None:
         ours = torch.cuda.ExternalStream(stream.handle, device=self.device)
-        # All slots compute in one stream, so they may share what a graph has been given; a pool of its own
-        # keeps torch from lending it to others.
+        # All slots compute in one stream, so their graphs may share memory; a private pool keeps torch from
+        # using it for other tensors.
         contexts: list[AbstractContextManager[Any]] = [
-            self._session_device.current(),  # torch sets the thread's GPU, and may leave another one set
+            self._session_device.current(),  # restores the thread's GPU, which torch changes
             torch.inference_mode(),
             torch.cuda.device(self.device),
-            # Before the stream: where the current stream is capturing, torch looks for a graph of its own.
+            # Before the stream: while the current stream is capturing, torch expects a graph of its own.
             torch.cuda.use_mem_pool(self._pool, self.device),
             torch.cuda.stream(ours),
         ]
@@ -175,10 +177,10 @@ class _Memory:
 
 
 def load_on_gpu(job: FrameJob, precision: Precision) -> Load:
-    """How the program of `job` comes to be on a GPU."""
+    """The function that loads the program of `job` on a GPU."""
 
     def load(device: Device, hold: Hold) -> DeviceProgram:
-        del hold  # torch keeps its own memory
+        del hold  # torch manages its own memory
         with device.current():  # see `CudaPlace.queue`
             return TorchProgram(job, precision, CudaPlace(device), compiles=True)
 
@@ -186,16 +188,16 @@ def load_on_gpu(job: FrameJob, precision: Precision) -> Load:
 
 
 _ARITHMETIC = threading.RLock()
-"""Held while a setting of torch's is changed, which is the process's."""
+"""Held while a setting of torch is changed, because settings apply to the whole process."""
 
 
 @contextmanager
 def _ieee() -> Iterator[None]:
-    """Convolutions in fp32 as IEEE 754 has them. By default cuDNN rounds their operands to TF32, with 10 bits
-    of mantissa, on GPUs of compute capability 8.0 and later.
+    """Compute convolutions in IEEE fp32 in the block. By default cuDNN rounds their operands to TF32, with 10
+    bits of mantissa, on GPUs of compute capability 8.0 and later.
 
-    Matrix products are IEEE by default. Where the caller has chosen a precision by torch's newer settings,
-    which must not be mixed with this one, it stays: the check at the start warns if it is TF32.
+    Matrix products are IEEE by default. A precision set with torch's newer settings, which must not be mixed
+    with this one, is not changed: the check at the start warns if it is TF32.
     """
     cudnn: Any = torch.backends.cudnn
     with _ARITHMETIC:
@@ -213,7 +215,7 @@ def _ieee() -> Iterator[None]:
 
 @contextmanager
 def _torch_errors(doing: str) -> Iterator[None]:
-    """torch's exceptions as ours; its lack of memory as a lack of memory."""
+    """Map torch's exceptions to EngineError, and its OutOfMemoryError to DeviceMemoryError."""
     with engine_errors(doing):
         try:
             yield

@@ -1,7 +1,7 @@
-"""What INT8 needs to know of a network: how large its maps get, and which convolutions can bear it.
+"""Calibration for INT8: the ranges of a network's maps, and the convolutions to quantise.
 
-Each convolution is tried alone, and those that cost least are taken together as long as the result stays
-within a budget of noise. Pictures come from the caller, or else are drawn: clouds, edges, fine lines.
+Each convolution is tested alone; those with the least error are combined until the result reaches the noise
+budget. The pictures are the caller's, or generated ones: clouds, edges, fine lines.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 type Arrays = Mapping[str, NDArray[Any]]
 type Compute = Callable[[onnx.ModelProto, Sequence[Arrays], Sequence[str]], list[list[NDArray[Any]]]]
-"""Outputs of those names, for each set of inputs. Of every engine one."""
+"""Computes the named outputs of a graph for each set of inputs; engines provide it."""
 
 LEAST_DB = 53.0
-"""PSNR that INT8 results must have beside those in fp32. Noise of 53 dB costs a result of 36.6 dB 0.1 dB."""
+"""Least PSNR of INT8 results against fp32, dB. Noise of 53 dB reduces a result of 36.6 dB by 0.1 dB."""
 
 SIDE = 96
-"""Of the pictures that are drawn."""
+"""Side of the generated pictures, pixels."""
 
 
 def drawn_pictures(count: int = 4, side: int = SIDE) -> list[NDArray[np.float32]]:
@@ -69,10 +69,10 @@ def calibrate(
     least_db: float = LEAST_DB,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
-    """Which convolutions of `model` (fp32) are computed in INT8, judged by `feeds`.
+    """Choose the convolutions of `model` (fp32) that are computed in INT8, by the results for `feeds`.
 
-    `outputs` are the results to compare, whose values go from 0 to `peak`. `on_progress` hears how many
-    convolutions of how many have been tried.
+    `outputs` are the results to compare, with values from 0 to `peak`. `on_progress` is called with the
+    number of tested convolutions and their total.
     """
     whole, inputs = sampled(model)
     count = len(inputs)

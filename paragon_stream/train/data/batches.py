@@ -1,5 +1,5 @@
-"""Batches from shards. A batch is a function of (seed, step) alone, so a resumed training sees what it
-would have."""
+"""Batches from shards. A batch is a function of (seed, step) alone, so a resumed training gets the same
+batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from paragon_stream.train.data.resample import shrink, to_codes
 from paragon_stream.train.data.shards import Shard
 
 CHROMA_MARGIN = 2
-"""LR pixels around a patch that chroma interpolation looks at (rounded up to whole chroma samples)."""
+"""Margin of LR pixels around a patch for chroma interpolation (rounded up to whole chroma samples)."""
 
 
 SHRINKING_MARGIN = 6
@@ -137,7 +137,7 @@ class Batches:
         top, left = frame.top + s * y, frame.left + s * x
         high = softened(shard.hr, top, left, (s * size, s * size), frame.soften)
         strength = frame.strength
-        if strength > 0:  # what the decoder exports at run time is not exact either
+        if strength > 0:  # strengths at run time are not exact either
             strength = float(np.clip(strength + rng.normal(0, self.jitter), 0, 1))
         return _Sample(frame_patch(frame, y, x, size), high, strength, halved=True)
 

@@ -43,7 +43,7 @@ class Clip:
 
     @property
     def chroma_siting(self) -> tuple[float, float]:
-        """Where chroma samples lie (rows, columns), for `train.data.resample`; left where nothing is said."""
+        """Chroma siting (rows, columns), for `train.data.resample`; left if unspecified."""
         location = self.color.chroma_location or ChromaLocation.LEFT
         across, down = (1 << shift for shift in self.pixels.subsampling)
         return siting_shift(down, float(location.vertical)), siting_shift(across, float(location.horizontal))
@@ -99,7 +99,7 @@ def open_frames(path: str | Path) -> tuple[FrameFormat, Iterator[tuple[NDArray[n
 
 
 def shrunk(clip: Clip, scale: int, kernel: str = "bicubic") -> list[Planes]:
-    """The LR clip: every plane shrunk on its own grid (antialiased), chroma where it is sited; rounded."""
+    """The LR clip: every plane shrunk on its own grid (antialiased), with the chroma siting; rounded."""
     siting = clip.chroma_siting
 
     def plane(values: NDArray[np.uint8], siting: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.uint8]:
@@ -110,9 +110,9 @@ def shrunk(clip: Clip, scale: int, kernel: str = "bicubic") -> list[Planes]:
 
 
 def find_clips(data: Path) -> list[Path]:
-    """The videos meant by a file or a folder; none if it holds pictures only.
+    """The videos of a file or a folder; none if it contains only pictures.
 
-    Raises UsageError if a folder holds both, because only one kind can be meant.
+    Raises UsageError if a folder contains both.
     """
     if data.is_file():
         return [] if data.suffix.lower() in SUFFIXES else [data]
@@ -126,7 +126,7 @@ def find_clips(data: Path) -> list[Path]:
 def parse_levels(texts: tuple[str, ...]) -> dict[str, Encoding | None]:
     """Levels of compression by their text: `none`, or ENCODER[:KEY=VALUE]…, as `libx264:crf=23:preset=slow`.
 
-    Without any, clips are measured uncompressed. Raises UsageError for what is not of that form.
+    Without any, clips are measured uncompressed. Raises UsageError for other forms.
     """
     levels: dict[str, Encoding | None] = {}
     for text in texts or ("none",):

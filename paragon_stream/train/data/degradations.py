@@ -1,11 +1,11 @@
-"""How a good picture becomes a bad one: seeded, composable, and with the codecs' own artefacts.
+"""Degradations of good pictures: seeded, composable, and with real codec artefacts.
 
 Stills go through blur, shrinking by a chosen kernel, sharpening, noise and JPEG. Clips are pans over one
 picture, converted to 4:2:0, shrunk and sent through a real encoder and decoder; each frame keeps its
 strength.
 
-**Strength** is what `--strength auto` takes for the frame (`media/frames/strength.py`): weights learn what
-those numbers mean, whatever the codec.
+**Strength** is that of `--strength auto` for the frame (`media/frames/strength.py`), so weights learn the
+meaning of those numbers for all codecs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CLIP_FRAMES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class StillDegradation:
-    """Ranges and probabilities of what happens to a still; the defaults do nothing but shrink (bicubic).
+    """Ranges and probabilities of a still's degradations; the defaults only shrink it (bicubic).
 
     `blur` is a Gaussian's sigma in HR pixels, `sharpen` the weight of an unsharp mask at LR, `noise` a
     deviation in code values, `jpeg` a quality; each a (low, high) range drawn from uniformly, applied
@@ -52,7 +52,7 @@ class StillDegradation:
     jpeg_probability: float = 0.0
 
     def apply(self, picture: Codes, scale: int, rng: Rng) -> Codes:
-        """The LR picture that a HR one of even multiples of `scale` becomes."""
+        """The LR picture of an HR picture whose sides are even multiples of `scale`."""
         hr = picture.astype(np.float32)
         if rng.random() < self.blur_probability:
             hr = gaussian_blur(hr, rng.uniform(*self.blur))
@@ -95,8 +95,8 @@ def jpeg(codes: Codes, quality: int) -> Codes:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One LR frame of a clip: planes, what their codes mean, where its HR window begins, how hard it was
-    hit, and by how much its source was softened (`soften`, sigma in HR pixels)."""
+    """One LR frame of a clip: planes, the meaning of their codes, the origin of its HR window, its
+    compression strength, and the softening of its source (`soften`, sigma in HR pixels)."""
 
     planes: Planes
     matrix: Matrix
@@ -108,10 +108,10 @@ class Frame:
 
 
 def softened(hr: Codes, top: int, left: int, size: tuple[int, int], sigma: float) -> Codes:
-    """A window of `hr` as it is in the picture softened by a Gaussian of `sigma` HR pixels (0: as it is).
+    """A window of `hr`, softened by a Gaussian of `sigma` HR pixels (0: unchanged).
 
-    It is the *truth* that is soft: most video is softer than the pictures we train on, and weights that
-    saw only sharp ones sharpen what should stay soft.
+    The *truth* is soft: most video is softer than the training pictures, and weights that are trained only on
+    sharp ones sharpen content that should stay soft.
     """
     height, width = size
     if sigma == 0:
@@ -125,11 +125,11 @@ def softened(hr: Codes, top: int, left: int, size: tuple[int, int], sigma: float
 
 @dataclass(frozen=True, kw_only=True)
 class ClipDegradation:
-    """What clips go through: `encoders` with weights, x264's CRF range, the share of clips left
-    uncompressed, of clips compressed twice, and how many of a clip's frames are kept. Of a share
-    `soften_probability` the source itself is softened (see `softened`) by a sigma from `soften`; a share
-    `restless` moves in a way that encoders cannot follow (see `pan`). Each clip is shrunk by one of
-    `kernels`, and with `sharpen_probability` its luma is sharpened afterwards, as for stills."""
+    """Degradations of clips: `encoders` with weights, x264's CRF range, the fractions of uncompressed clips
+    and of clips compressed twice, and the number of frames that are kept. With `soften_probability` the
+    source is softened (see `softened`) by a sigma from `soften`; a fraction `restless` moves in a way that
+    encoders cannot predict (see `pan`). Each clip is shrunk by one of `kernels`, and with
+    `sharpen_probability` its luma is sharpened afterwards, as for stills."""
 
     encoders: tuple[str, ...] = ("libx264", "libx265", "mpeg2video", "libvpx-vp9", "libsvtav1")
     weights: tuple[float, ...] = (0.6, 0.16, 0.08, 0.08, 0.08)
@@ -224,9 +224,9 @@ class ClipDegradation:
 def pan(height: int, width: int, window: int, rng: Rng, *, restless: float = 0.0) -> list[tuple[int, int]]:
     """Top left corners of a window that moves straight over a picture, by whole HR pixels.
 
-    With probability `restless` it jumps about instead. A straight pan is the easiest thing to predict:
-    all frames of it are as good as the first. What moves in reality is coded anew, with the quantiser of a
-    frame that is not worth much, and looks worse at the same strength.
+    With probability `restless` it jumps instead. A straight pan is the easiest motion to predict: all its
+    frames are as good as the first. Real motion is coded again with the coarse quantiser of a less important
+    frame, and looks worse at the same strength.
     """
     room = np.array([height - window, width - window], np.float64)
     if rng.random() < restless:

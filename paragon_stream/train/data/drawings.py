@@ -1,8 +1,8 @@
-"""Drawn pictures: line art, cel shading, flat vector shapes, text and screens, drawn by the project itself.
+"""Generated drawings: line art, cel shading, flat vector shapes, text and screens.
 
-Photographs hold few lines of one width on a flat ground, and weights that saw only them put halos and stair
-steps around such lines. A drawing is a pure function of its number and size. It is drawn `OVERSAMPLING` times
-as large and averaged down, as renderers of vector graphics do.
+Photographs have few lines of constant width on a flat background, and weights trained only on them produce
+halos and stair steps around such lines. A drawing is a pure function of its number and size. It is rendered
+`OVERSAMPLING` times as large and averaged down, as renderers of vector graphics do.
 """
 
 from __future__ import annotations

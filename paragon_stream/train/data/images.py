@@ -1,4 +1,4 @@
-"""Good pictures: where training and validation crops come from."""
+"""The good pictures for training and validation crops."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from paragon_stream.train.data.drawings import draw_picture
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 GRID = 24
-"""Sides are cut to multiples of this: every scale (2, 3, 4, 8) shrinks them to whole, and ×2…×4 to even,
-sizes."""
+"""Sides are cut to multiples of this: every scale (2, 3, 4, 8) divides them, and ×2…×4 give even sizes."""
 SMALLEST = 96
 DRAWING_SIDE = 384
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One picture: its name in the set, and the file that it lies in, or the number of the drawing that it
-    is (`train.data.drawings`)."""
+    """One picture: its name in the set, and its file, or the number of its drawing
+    (`train.data.drawings`)."""
 
     name: str
     path: Path = Path()
@@ -59,7 +58,7 @@ def list_sources(folder: Path, split: str, *, held_out: float = 0.05) -> list[So
     else:
         found = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES]
         found.sort(key=_share)
-        # Of a few pictures one is held out all the same, unless it is the only one.
+        # One of a few pictures is always held out, unless it is the only one.
         count = sum(_share(name) < held_out for name in found)
         if not count and held_out and len(found) > 1:
             count = 1

@@ -1,7 +1,7 @@
-"""Drawn patches of full contrast from pixel to pixel: what screens show and no crop of a photograph holds.
+"""Generated patches with full contrast between pixels, which screens show and photographs do not contain.
 
-Networks of products answer with anything to what they never saw, and the longer they were trained on
-photographs the wilder. There is no true larger picture of a one-pixel grid; bicubic's is a sane one.
+Networks with products give arbitrary results for unseen input, and more so the longer they were trained on
+photographs. A one-pixel grid has no true larger picture; bicubic's is a reasonable one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def draw_pattern(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """A `size`² LR patch (RGB in [0, 1]) of stripes, a grid, a checkerboard, or blots, and its HR codes.
 
-    Two colours, black and white in half of the patches; in half of them a part is left plain.
+    It has two colours, black and white in half of the patches; in half of the patches a part is plain.
     """
     rows, columns = np.indices((size, size))
     across, down = (_runs(size, rng) for _ in range(2))

@@ -1,6 +1,7 @@
 """Planes to RGB and back by the frame job's own rules (colour matrices, chroma filters), for whole pictures.
 
-What is trained must be what runs: these are the maps of `paragon_stream.framejob`, applied with numpy.
+Training must use the same maps as inference: these are the maps of `paragon_stream.framejob`, applied with
+numpy.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Resampling of whole pictures with numpy: what degradations shrink with, and what results are compared to.
+"""Resampling of whole pictures with numpy, for degradations and for comparisons with results.
 
-Rows and columns are resampled one after the other by banded matrices, so any kernel, any factor, antialiasing
-and edge rule is one function. `bicubic` with antialiasing is what MATLAB's `imresize` computes: kernel a
-= -0.5, stretched by the factor when shrinking, weights normalised, edges mirrored; the literature's
-convention.
+Rows and then columns are resampled by banded matrices, so one function covers all kernels, factors,
+antialiasing and edge rules. `bicubic` with antialiasing equals MATLAB's `imresize`: kernel a = -0.5,
+stretched by the factor when shrinking, weights normalised, edges mirrored; the literature's convention.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ def resize(
 ) -> Picture:
     """Resample an H×W or H×W×C picture to height × width; shrinking is antialiased. Any value range.
 
-    `shift` (rows, columns, in samples of `picture`) moves the places that are sampled.
+    `shift` (rows, columns, in samples of `picture`) moves the sampling positions.
     """
     tall = np.tensordot(_matrix(picture.shape[0], height, kernel, shift[0]), picture, (1, 0))
     wide = np.tensordot(_matrix(picture.shape[1], width, kernel, shift[1]), tall, (1, 1))
@@ -134,7 +133,7 @@ def enlarge(
 
 
 def siting_shift(factor: int, position: float) -> float:
-    """How far from the middle of its luma samples a chroma sample lies, in chroma samples of one axis.
+    """Distance of a chroma sample from the middle of its luma samples, in chroma samples of one axis.
 
     For `factor`:1 subsampling; `position` 0 is the first luma sample, 1/2 the middle, 1 the last
     (`ChromaLocation`). A frame's chroma has the same position after scaling, so its plane is not resampled

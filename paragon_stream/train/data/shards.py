@@ -35,12 +35,12 @@ from paragon_stream.wholefile import whole_file
 logger = logging.getLogger(__name__)
 
 REVISION = 4
-"""Counts changes to what degradations make of the same plan: cached shards of an earlier one are not used."""
+"""Version of the degradations: cached shards of an earlier version are not used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
-    """What every shard of a set holds. `window` is the side of clips' HR windows (less for small
+    """The contents of every shard of a set. `window` is the side of clips' HR windows (less for small
     pictures)."""
 
     scale: int
@@ -53,7 +53,7 @@ class ShardPlan:
 
     @property
     def digest(self) -> str:
-        """Names the folder of shards: another plan gets another folder."""
+        """Name of the folder of shards: each plan has its own."""
         facts = {"revision": REVISION, **asdict(self)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -68,7 +68,7 @@ class Shard:
 
 
 def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
-    """Make one shard; nothing is done if it exists. Raises InputError, OutputError."""
+    """Make one shard, unless it exists. Raises InputError, OutputError."""
     if target.exists():
         return
     picture = source.read()
@@ -136,7 +136,7 @@ def shards(
     folder = cache / plan.digest
     targets = [folder / (hashlib.sha256(s.name.encode()).hexdigest()[:16] + ".npz") for s in sources]
     jobs = [(s, plan, t) for s, t in zip(sources, targets, strict=True) if not t.exists()]
-    # Threads suffice: codecs and array arithmetic run outside the interpreter's lock.
+    # Threads are sufficient: codecs and array arithmetic release the GIL.
     with ThreadPoolExecutor(threads) as pool:
         for done, _ in enumerate(pool.map(_try_to_build, jobs)):
             progress("making shards", done + 1, len(jobs))

@@ -1,7 +1,7 @@
-"""Measuring weights: pictures are shrunk, upscaled by the shipped frame job, and compared with the originals.
+"""Measures weights: shrinks pictures, upscales them with the frame job, and compares them with the originals.
 
-The literature's convention: MATLAB's bicubic to 8-bit RGB, PSNR and SSIM on luma, a border of `scale` pixels
-left out. Every result is compared with bicubic, Lanczos and MagicKernel on the same input. No torch here.
+The literature's convention: MATLAB's bicubic to 8-bit RGB, PSNR and SSIM on luma, without a border of `scale`
+pixels. Every result is compared with bicubic, Lanczos and MagicKernel on the same input. Needs no torch.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def evaluate(
     """Measure weights on a picture, or on every picture of a folder, through the frame job.
 
     `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`; `degradation` is one of
-    DEGRADATIONS. `strength` is the one that conditioned weights get.
+    DEGRADATIONS. `strength` is that of conditioned weights.
 
     Raises InputError if there are no usable pictures, UsageError for unknown names, and what `load_weights`
     and `Upscaler` raise.

@@ -1,9 +1,9 @@
 """Measuring on video: clips are shrunk, encoded, decoded, upscaled by the frame job, and compared with the
 originals; or a finished file is compared with its reference.
 
-Luma and chroma are compared plane by plane (`train.measure.video_meter` says how). Filters see the same
-decoded frames, and enlarge chroma where it is sited. Conditioned weights get each frame's strength: H.264's
-from the decoder, other codecs' from the decoding error (what `--strength auto` estimates at run time).
+Luma and chroma are compared plane by plane (see `train.measure.video_meter`). Filters get the same decoded
+frames, and enlarge chroma with its siting. Conditioned weights get each frame's strength: H.264's from the
+decoder, other codecs' from the decoding error (`--strength auto` estimates it at run time).
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def evaluate_videos(
 ) -> Evaluation:
     """Measure weights on the first `frames` frames of every clip, at every level of compression.
 
-    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`. `strength` is the
-    one that conditioned weights get; None takes each frame's.
+    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`. `strength` is that of
+    conditioned weights; None uses each frame's.
 
-    Raises what `read_clip`, `load_weights`, `Upscaler` and `round_trip` raise.
+    Raises the errors of `read_clip`, `load_weights`, `Upscaler` and `round_trip`.
     """
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
     factor = found.spec.scale
@@ -155,7 +155,7 @@ def _measure(
 def _upscaled(
     planes: Planes, upscalers: Mapping[str, Upscaler], strength: float
 ) -> dict[str, tuple[NDArray[np.uint8], ...]]:
-    """One frame by every network; conditioned weights are run at the strength, others without."""
+    """One frame by every network; conditioned weights run at the strength, others without."""
     results = {}
     for name, upscaler in upscalers.items():
         given = strength if upscaler.weights.spec.conditioned else 0.0
@@ -173,7 +173,7 @@ def _enlarged(
 
 
 def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], clip: Clip) -> dict[str, Codes]:
-    """The same place of every picture as RGB: where the first two after the original differ most."""
+    """The same crop of every picture as RGB, where the first two after the original differ most."""
     _, first, second, *_ = pictures.values()
     y, x = (place // 2 * 2 for place in most_different(first[0], second[0]))
     height, width = first[0].shape
@@ -181,7 +181,7 @@ def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], clip: Clip) ->
     assert clip.color.range is not None, "read_clip's colour is resolved"
     crops = {}
     for name, (luma, *chroma) in pictures.items():
-        # Each chroma sample for the luma samples that it belongs to: near enough to look at, in any format.
+        # Chroma samples are repeated for their luma samples, which is sufficient for viewing.
         repeated = [np.repeat(np.repeat(c, height // c.shape[0], 0), width // c.shape[1], 1) for c in chroma]
         planes = luma[place], *(plane[place] for plane in repeated)
         rgb = pixels_to_rgb(planes, clip.color.matrix, clip.color.range)
@@ -192,8 +192,8 @@ def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], clip: Clip) ->
 def compare_files(reference: Path, result: Path, *, frames: int | None = None) -> Evaluation:
     """Measure the video `result` against `reference`, of the same size and number of frames, in order.
 
-    Chroma is compared where both have the same kind of it; only the first `frames` where that is given. The
-    crop shows the worst frame, where it differs most.
+    Chroma is compared if both have the same subsampling; `frames` limits the number of frames. The crop shows
+    the worst frame at the largest difference.
 
     Raises FormatError for formats that cannot be compared, InputError if one file has fewer frames, and what
     the reader raises.
@@ -205,7 +205,7 @@ def compare_files(reference: Path, result: Path, *, frames: int | None = None) -
     ):
         if a != b:
             raise FormatError(f"{result} and {reference} differ in {what}: {a} and {b}")
-    # Gray beside colour, or chroma of different grids: luma alone can be compared.
+    # Gray and colour, or chroma on different grids: only luma can be compared.
     comparable = truth_format.pixel_format.subsampling == format.pixel_format.subsampling and (
         truth_format.pixel_format.family is format.pixel_format.family
     )

@@ -1,4 +1,4 @@
-"""What an evaluation found, whatever was measured: scores by method and measure, and crops to look at."""
+"""The result of an evaluation: scores by method and measure, and crops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paragon_stream.upscaler import Upscaler
 type Codes = NDArray[np.uint8]
 
 FILTERS = ("bicubic", "lanczos", "magic")
-"""What every result is compared with, on the same input; kernels of `train.data.resample`."""
+"""Filters that every result is compared with, on the same input; kernels of `train.data.resample`."""
 CROP = 96
 """Side of the report's crops, in HR pixels."""
 
@@ -24,9 +24,9 @@ CROP = 96
 class Measured:
     """One picture, or one clip at one level of compression.
 
-    `scores` are by method (`model`, FILTERS …), then by measure. `crops` show the same place of the original
-    and of every method, as RGB or gray: where the methods differ most. `strength` is what conditioned weights
-    were told, the mean over a clip's frames.
+    `scores` are by method (`model`, FILTERS …), then by measure. `crops` show the same area of the original
+    and of every method, as RGB or gray, where the methods differ most. `strength` is that of conditioned
+    weights, the mean over a clip's frames.
     """
 
     name: str
@@ -38,7 +38,8 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """`weights` names what was measured; `sha256`, `engine` and `precision` are "" where no weights ran."""
+    """`weights` names the measured weights; `sha256`, `engine` and `precision` are "" for a comparison of
+    files."""
 
     weights: str
     measures: tuple[str, ...]
@@ -50,7 +51,7 @@ class Evaluation:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """How the input was made: the degradation of pictures, the encodings of clips."""
+        """The degradation of pictures, or the encodings of clips."""
         return tuple(dict.fromkeys(row.level for row in self.rows))
 
     def means(self, level: str | None = None) -> dict[str, dict[str, float]]:

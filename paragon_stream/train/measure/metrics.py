@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 type Picture = NDArray[np.float64]
 
 IDENTICAL = 100.0
-"""dB that count for no error at all, as in x264's log."""
+"""PSNR of identical planes, dB, as in x264's log."""
 
 _RGB_TO_Y = np.array([65.481, 128.553, 24.966]) / 255
 _RGB_TO_CBCR = np.array([[-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
@@ -94,7 +94,8 @@ def ms_ssim_y(result: NDArray[np.generic], truth: NDArray[np.generic], border: i
 
 
 def detail_energy(picture: NDArray[np.generic], border: int) -> float:
-    """Energy of luma beyond half of Nyquist in either direction: what a picture of half the size lacks.
+    """Energy of luma above half of Nyquist in either direction, which a picture of half the size does not
+    have.
 
     The mean square, as of a periodogram under a Hann window, of the frequencies above ¼ cycle a pixel.
     """
@@ -107,9 +108,9 @@ def detail_energy(picture: NDArray[np.generic], border: int) -> float:
 
 
 def detail_db(result: NDArray[np.generic], truth: NDArray[np.generic], border: int) -> float:
-    """How much fine detail a result has beside the truth, in dB: 0 as much, negative less (`detail_energy`).
+    """Fine detail of a result relative to the truth, in dB: 0 for equal, negative for less (`detail_energy`).
 
-    PSNR rewards leaving out what is uncertain; this measures how much was left out, not whether it is right.
+    PSNR rewards omitting uncertain detail; this measures how much is missing, not whether detail is correct.
     """
     floor = 1e-6  # far below rounding noise: flat pictures have no detail
     energies = [detail_energy(picture, border) + floor for picture in (result, truth)]

@@ -1,4 +1,4 @@
-"""Quality of a sequence of frames against the original's, frame by frame, so that clips of any length fit."""
+"""Quality of a sequence of frames against the original's, frame by frame, for clips of any length."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BORDER = 8
 
 
 def video_measures(*, chroma: bool = True) -> tuple[str, ...]:
-    """What a VideoMeter measures with this build of PyAV, of frames with and without chroma."""
+    """The measures of a VideoMeter with this build of PyAV, for frames with and without chroma."""
     planes = ("psnr_y", "psnr_u", "psnr_v") if chroma else ("psnr_y",)
     return (*planes, "ssim_y", "psnr_t", *(MODELS if vmaf_available() else ()))
 
@@ -29,8 +29,8 @@ class VideoMeter:
     ssim_y   mean SSIM (Gaussian window of sigma 1.5)
     psnr_t   temporal consistency: PSNR of the differences of neighbouring frames, result's against
              original's. These differences are ITU-T P.910's (the picture of its "temporal information").
-             An error that stays where it is cancels out, one that flickers counts twice: errors without any
-             relation from frame to frame give psnr_y - 3 dB, and what is above that is steadiness.
+             A static error cancels out, a flickering one counts twice: uncorrelated errors give
+             psnr_y - 3 dB, and higher values mean more stable errors.
     vmaf, vmaf_neg   see `paragon_stream.media.measure.vmaf`
     """
 

@@ -91,7 +91,7 @@ def test_plan_names_what_is_left_behind(tmp_path: Path) -> None:
     plan = plan_output(info, "-", 2)
     assert plan.destination is None and any("audio stream 1" in w for w in plan.losses)
     assert any("chapters" in w for w in plan.losses)
-    assert any("does not say which colours" in w for w in plan.warnings)
+    assert any("stores no colour tags" in w for w in plan.warnings)
     with pytest.raises(LossError):
         plan_output(info, "-", 2, OutputOptions(strict=True))
     nv12 = replace(info.video, format=replace(info.video.format, pixel_format=pixel_format("p010le")))

@@ -173,5 +173,5 @@ def test_frames_in_device_memory_are_refused() -> None:
             name = "cuda"
             components = ()
 
-    with pytest.raises(FormatError, match="memory of a device"):
+    with pytest.raises(FormatError, match="in device memory"):
         processed_format(Device())  # type: ignore[arg-type]

@@ -153,7 +153,7 @@ def test_sound_goes_on_in_a_gap_of_the_picture(tmp_path: Path) -> None:
 
 def test_a_range_without_frames(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", frames=25)
-    with pytest.raises(InputError, match=r"behind the end of .*, whose video ends at 1\.000 s"):
+    with pytest.raises(InputError, match=r"after the end of .*, whose video ends at 1\.000 s"):
         prepare(clip, SourceOptions(start=1))
     with pytest.raises(InputError, match="behind the end"):
         prepare(clip, SourceOptions(start="1:00:00", duration=5))

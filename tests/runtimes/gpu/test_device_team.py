@@ -179,7 +179,7 @@ def test_one_that_fails_is_left_out_and_its_frames_are_computed(
         if devices[1].calls[opened + extra] == "has_happened" and not broken_after:
             continue  # a device that answers afterwards is no broken one
         failed = "cuda:1: Fake GPU (sm_89, 1 GiB) failed at frame"
-        assert caplog.text.count(failed) == 1 and "cuda:0 will do them" in caplog.text, extra
+        assert caplog.text.count(failed) == 1 and "cuda:0 will compute them" in caplog.text, extra
         assert "failed at frame" in team.device
         for device in devices:
             assert device.misuse == [] and device.live == [] and device.closed, extra
@@ -226,7 +226,7 @@ def test_devices_must_compute_the_same(caplog: pytest.LogCaptureFixture) -> None
     devices[1].kernels["double"] = off_by(1)
     with caplog.at_level(logging.WARNING):
         team_of(job, devices).close()
-    assert "differ by up to 1 codes: the result depends on which frame went where" in caplog.text
+    assert "differ by up to 1 codes: the result depends on the GPU of each frame" in caplog.text
     devices = machine(1.0, 1.0)
     devices[1].kernels["double"] = off_by(2)
     sessions = [open_session(job, device) for device in devices]
@@ -295,6 +295,6 @@ def test_one_that_is_wrong_at_the_start_is_an_error() -> None:
         target[:] = 16
 
     wrong, opened = FakeKernel(blacken, DOUBLE.reads, DOUBLE.writes), Opened(make_job(conditioned=True))
-    with pytest.raises(EngineError, match=r"cuda:1: Fake GPU .* does not compute what the CPU computes"):
+    with pytest.raises(EngineError, match=r"cuda:1: Fake GPU .* computes a wrong result"):
         opened.compile(None, None, kernels=[DOUBLE, wrong])
     opened.check()

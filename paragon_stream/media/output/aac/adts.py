@@ -1,7 +1,7 @@
-"""AAC out of transport streams: ADTS headers taken off, as MP4 and Matroska want it.
+"""Removes the ADTS headers of AAC from transport streams, for MP4 and Matroska.
 
-FFmpeg's muxers do this by themselves, but not when they write crash-safe MP4, and they give up the whole
-stream if its first packet is damaged. Here a damaged packet costs no more than itself.
+FFmpeg's muxers do this themselves, but not in crash-safe MP4, and they drop the whole stream if its first
+packet is damaged. Here only the damaged packet is lost.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _LOOK_AT = 500
 
 
 class AdtsFilter:
-    """Takes the header off each packet of one AAC stream. Raises what PyAV raises for damaged packets."""
+    """Removes the header of each packet of one AAC stream. Raises PyAV's errors for damaged packets."""
 
     def __init__(self, template: Any) -> None:
         self._filter = BitStreamFilterContext("aac_adtstoasc", in_stream=template)
 
     def __call__(self, packet: Any) -> Any:
         """The packet without its header, timestamps kept; None if the filter holds it back."""
-        pts, dts, duration = packet.pts, packet.dts, packet.duration  # the filter takes the packet's insides
+        pts, dts, duration = packet.pts, packet.dts, packet.duration  # the filter clears the packet
         unit, is_keyframe = packet.time_base, packet.is_keyframe
         made = self._filter.filter(packet)
         if not made:
             return None
         if not made[0].has_sidedata("new_extradata"):
             return made[0]
-        # Matroska's muxer would take the configuration for a change, and write its tracks a second time.
+        # Matroska's muxer would treat the configuration as a change, and write its tracks again.
         bare: Any = av.Packet(bytes(made[0]))
         bare.pts, bare.dts, bare.duration = pts, dts, duration
         bare.time_base, bare.is_keyframe = unit, is_keyframe

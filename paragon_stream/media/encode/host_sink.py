@@ -1,0 +1,30 @@
+"""What the sinks share that take frames from the host's memory only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from paragon_stream.device import DevicePicture
+from paragon_stream.frame import Timing
+
+
+class HostSink(ABC):
+    """Base of sinks that are never opened with `results` (see `media.sink.Sink`)."""
+
+    def write_picture(self, picture: DevicePicture, timing: Timing) -> None:
+        """See `Sink.write_picture`. Always raises TypeError."""
+        raise TypeError(f"{type(self).__name__} takes frames from the host's memory only")
+
+    @abstractmethod
+    def abort(self) -> None:
+        """See `Sink.abort`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()

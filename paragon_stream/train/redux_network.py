@@ -1,0 +1,66 @@
+"""The section `network_g` of a traiNNer-redux file as the table [network] of a recipe."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from paragon_stream.checkpoint.config import TYPES, common_scale
+from paragon_stream.checkpoint.spec import Variant
+from paragon_stream.errors import UsageError
+
+_HEAD_SIZES = ("nano", "tiny", "anime", "s", "m", "l", "xl")
+_STATIC_OPTIONS = ("detail_gain", "fast_body_mode", "use_content_aware", "use_attention")
+_PREFIXES = (
+    ("paragonsr2_static_", "p2v4", 0.5),
+    ("paragonsr_v2_", "p2v0", 0.0),
+    ("paragonsr2_", "p2r3", 0.5),
+    ("paragonsr_", "paragonsr-ps", 0.0),
+)
+"""Prefix of upstream's name → generation, and upstream's default alpha."""
+
+
+logger = logging.getLogger(__name__)
+
+
+def network_table(section: Any, scale: Any) -> dict[str, Any]:
+    """The table [network] for the section `network_g` of a file whose top level states `scale`, for every
+    generation.
+
+    The static family (v5) and the family with an HR head (r3) use the same names for their sizes: the options
+    decide between them. Raises UsageError.
+    """
+    if not isinstance(section, dict) or not isinstance(section.get("type"), str):
+        raise UsageError("network_g has no type")
+    given = dict(section)
+    name = given.pop("type").lower()
+    scale = common_scale({"scale": scale}, {"scale": given.pop("scale", None)})
+    if scale is None:
+        raise UsageError("it has no scale")
+    alpha = given.pop("upsampler_alpha", None)
+    for key, wanted in (("attention_mode", "sdpa"), ("export_safe", False)):
+        if given.get(key, wanted) not in (wanted, "flex"):
+            raise UsageError(f"network_g.{key} = {given[key]!r} is for exports; leave it out for training")
+        given.pop(key, None)
+    if name in TYPES:
+        variant, usual = TYPES[name]
+        generation, size = "p2head", str(variant)
+        if variant is not Variant.PRO and given.pop("detail_gain", None) is not None:
+            logger.warning("network_g.detail_gain has no effect: the network's correction starts small")
+    else:
+        found = next((each for each in _PREFIXES if name.startswith(each[0])), None)
+        if found is None:
+            raise UsageError(f"network_g has the type {name!r}; known: {', '.join(TYPES)} and older families")
+        prefix, generation, usual = found
+        size = name.removeprefix(prefix)
+        if generation == "p2r3" and (size not in _HEAD_SIZES or any(key in given for key in _STATIC_OPTIONS)):
+            generation = "p2v5"
+    table: dict[str, Any] = {
+        "generation": generation,
+        "variant": size,
+        "scale": scale,
+        "alpha": float(usual if alpha is None else alpha),
+    }
+    if given:
+        table["options"] = given
+    return table
