@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -120,8 +121,8 @@ def area(module: str) -> str:
     return module.split(".")[0]
 
 
-def imports_of(module: str, source: str) -> Iterator[Import]:
-    """Every import statement in `source`, wherever it stands."""
+def imports_of(module: str, tree: ast.Module) -> Iterator[Import]:
+    """Every import statement in `tree`, at any depth."""
 
     def visit(node: ast.AST, eager: bool) -> Iterator[Import]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -141,9 +142,10 @@ def imports_of(module: str, source: str) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             yield from visit(child, eager)
 
-    yield from visit(ast.parse(source), True)
+    yield from visit(tree, True)
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Dotted name inside the package → file."""
     found = {}
@@ -153,8 +155,14 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@functools.cache
 def all_imports() -> list[Import]:
-    return [each for name, path in modules().items() for each in imports_of(name, path.read_text("utf-8"))]
+    return [each for name, path in modules().items() for each in imports_of(name, tree_of(path))]
 
 
 def climbing(imports: list[Import]) -> list[str]:
@@ -251,7 +259,7 @@ def test_no_import_cycles() -> None:
     ],
 )
 def test_the_rules_above_can_be_broken(module: str, source: str, offences: int) -> None:
-    imports = list(imports_of(module, source))
+    imports = list(imports_of(module, ast.parse(source)))
     assert len(climbing(imports) + strays(imports)) == offences
 
 
@@ -260,7 +268,7 @@ def test_nothing_prints_outside_the_command_line() -> None:
         f"{name}:{node.lineno}"
         for name, path in modules().items()
         if area(name) != "cli"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Name) and node.id == "print"
     ]
     assert loud == []
@@ -270,7 +278,7 @@ def test_no_environment_variable_is_read() -> None:
     """Writing a default for a library that only listens to the environment is no reading."""
     readers = []
     for name, path in modules().items():
-        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        nodes = list(ast.walk(tree_of(path)))
         written = {id(n.value) for n in nodes if isinstance(n, ast.Attribute) and n.attr == "setdefault"}
         readers += [
             f"{name}:{node.lineno}"
@@ -297,9 +305,7 @@ def test_the_scripts_that_people_and_ci_share_are_short() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [
-        name for name, path in modules().items() if not ast.get_docstring(ast.parse(path.read_text("utf-8")))
-    ]
+    silent = [name for name, path in modules().items() if not ast.get_docstring(tree_of(path))]
     assert silent == []
 
 
