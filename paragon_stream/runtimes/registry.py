@@ -198,7 +198,7 @@ class AutomaticRuntime:
     name = "auto"
 
     def __init__(self, gpu: Runtime, cpu: Runtime, find_other: Callable[[FrameJob], Runtime | None]) -> None:
-        """`find_other` is asked only when it is needed: torch takes seconds to load."""
+        """`find_other` is called only if it is needed: torch takes seconds to load."""
         self._gpu, self._cpu, self._find_other = gpu, cpu, find_other
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:

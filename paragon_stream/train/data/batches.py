@@ -47,9 +47,9 @@ class Batch:
 class Batches:
     """Random patches; each batch is flipped and transposed at random.
 
-    `clip_share` of the patches comes from clips, the rest from stills; `patterns` of all are drawn instead.
-    Of stills a share `soft` is made anew, from the picture softened by a sigma from `soften` (in HR pixels)
-    and shrunk by one of `kernels`.
+    A fraction `clip_share` of the patches comes from clips, the rest from stills; a fraction `patterns` of
+    all is generated instead. Of stills a share `soft` is made anew, from the picture softened by a sigma from
+    `soften` (in HR pixels) and shrunk by one of `kernels`.
     """
 
     def __init__(
