@@ -7,7 +7,8 @@ The source is examples/sample.mkv at 320x180, played there and back for one or t
 realtime ×2. Results go to benchmarks/results/cluster_<what>.json. CPU times count all threads, with Ray those
 of all processes of its nodes.
 
-- size_x264, size_x265: the file of chunks of 30 s, and of 8 s, against one encoder's, at default settings.
+- size_x264, size_x265: the file of chunks of 30 s, for x264 also of 8 s, against one encoder's, at default
+  settings; x265, which is slow, on a minute and a half.
 - efficiency, efficiency_2min: two Ray nodes of one CPU each against one process with two engine threads, on
   one minute and on two.
 - parts: a chunk's cost as a line over its frames; the start of a session, of Ray and of a worker; the plan;
@@ -22,7 +23,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -72,16 +73,16 @@ def in_chunks(source: Path, out: Path, seconds: float, **options: Any) -> Report
     return join_chunks(plan, folder)
 
 
-def size(folder: Path, codec: str) -> dict[str, Any]:
-    source = make_source(folder / "source.mkv")
+def size(folder: Path, codec: str, seconds: float, lengths: Sequence[float]) -> dict[str, Any]:
+    source = make_source(folder / "source.mkv", seconds)
     one = upscale(source, folder / "one.mkv", codec=codec, **SURE)
     found: dict[str, Any] = {"frames": one.frames_out, "one encoder, bytes": one.bytes_out}
-    for seconds in (30.0, 8.0):
-        report = in_chunks(source, folder / f"{seconds:g}.mkv", seconds, codec=codec, **SURE)
+    for length in lengths:
+        report = in_chunks(source, folder / f"{length:g}.mkv", length, codec=codec, **SURE)
         more = report.bytes_out / one.bytes_out - 1
         found |= {
-            f"chunks of {seconds:g} s": len(report.chunks),
-            f"chunks of {seconds:g} s, larger by": round(more, 5),
+            f"chunks of {length:g} s": len(report.chunks),
+            f"chunks of {length:g} s, larger by": round(more, 5),
         }
     return found
 
@@ -283,8 +284,8 @@ def model(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     tasks: dict[str, Callable[[Path], dict[str, Any]]] = {
-        "size_x264": partial(size, codec="libx264"),
-        "size_x265": partial(size, codec="libx265"),
+        "size_x264": partial(size, codec="libx264", seconds=SECONDS, lengths=(30.0, 8.0)),
+        "size_x265": partial(size, codec="libx265", seconds=0.75 * SECONDS, lengths=(30.0,)),
         "efficiency": partial(efficiency, seconds=SECONDS / 2, repeats=2),
         "efficiency_2min": partial(efficiency, seconds=SECONDS, repeats=1),
         "parts": parts,

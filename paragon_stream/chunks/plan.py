@@ -18,6 +18,7 @@ from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.json_text import json_text
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.abilities import encoder_build
+from paragon_stream.media.facts.pipes import is_pipe
 from paragon_stream.media.frame_times import FrameTimes, frame_times
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.request import RenderRequest
@@ -100,6 +101,8 @@ def plan_chunks(
 
 def plan_whole(request: RenderRequest) -> RenderPlan:
     """The plan of a render that can be done in chunks; see `plan_chunks`."""
+    if is_pipe(request.source):
+        raise UsageError("a pipe can be read once, and every chunk reads the source: name a file")
     whole = plan_render(absolute(request))
     job = whole.output.job
     if job is None:

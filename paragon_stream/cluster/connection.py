@@ -62,6 +62,7 @@ class Connection:
             return
         if self.local:
             options: dict[str, Any] = {
+                "address": LOCAL,  # without it Ray joins a cluster that runs on this machine
                 "num_cpus": cpus or _usable_cpus(),
                 "object_store_memory": _STORE_BYTES,
                 "include_dashboard": False,

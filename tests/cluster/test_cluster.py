@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,11 +66,26 @@ def test_workers_get_a_gpu_each(clip: Path, whole: Path, tmp_path: Path, cluster
     assert most == 2
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_local_cluster_beside_another_one(
+    clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster
+) -> None:
+    """Ray joins a cluster that runs on the machine, unless it is asked for a new one."""
+    options = [*("--cluster", "local", "--codec", "ffv1", "--precision", "fp32", "--threads", "1", "--quiet")]
+    words = [sys.executable, "-m", "paragon_stream", str(clip), str(tmp_path / "out.mkv"), *options]
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert_same(tmp_path / "out.mkv", whole)
+
+
 def test_what_cannot_be_rendered_on_a_cluster(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no address"):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", cluster="somewhere")
     with pytest.raises(UsageError, match="constant quality"):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", cluster="local", encoder_options={"b": "1M"})
+    with pytest.raises(UsageError, match="read once"):
+        paragon_stream.upscale("-", tmp_path / "out.mkv", cluster="local")
     with pytest.raises(UsageError, match="for --cluster"):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", chunk_seconds=3)
     assert list(tmp_path.iterdir()) == []
