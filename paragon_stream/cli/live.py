@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
@@ -24,9 +25,13 @@ from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 @choices(LiveOutputOptions)
 @report_option
 @trace_option
+@progress_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary; events and errors only.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.pass_obj
 def command(
+    events: EventLines | None,
+    /,
     source: str,
     destination: str | None,
     report: Path | None,
@@ -42,12 +47,26 @@ def command(
     Without OUTPUT, an mpv window shows the result. OUTPUT is an address (rtmp://, udp://, tcp://), a file, or
     "-" for standard output. Ctrl-C ends the session; the output is then complete.
     """
+    from paragon_stream.cli.display.live import LiveEvents
     from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, size
     from paragon_stream.livestream import live
     from paragon_stream.media.frames.format_changes import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)
+    if events is not None:
+        shown = LiveEvents(events, source, destination)
+        result = live(
+            source,
+            destination,
+            on_progress=shown.progress,
+            on_event=shown.happened,
+            on_warning=shown.warning,
+            **given(**options),
+        )
+        write_report(result, report)
+        shown.ended(result)
+        return
     with ProgressDisplay(live_line, quiet=quiet) as display:
         result = live(
             source,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.options import choices, given, network_options
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import UsageError
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
+
+if TYPE_CHECKING:
+    from paragon_stream.sample.results import Version
 
 _PART = ("start", "duration", "end")
 
@@ -50,9 +54,13 @@ _PART = ("start", "duration", "end")
 @choices(SourceOptions, without=_PART)
 @choices(OutputOptions, without=("overwrite", "resume", "strict", "accept_upgrade"))
 @profile_option
+@progress_option
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.pass_obj
 def command(
+    events: EventLines | None,
+    /,
     source: str,
     page: Path,
     at: tuple[str, ...],
@@ -89,9 +97,15 @@ def command(
     base = {name: value for name, value in given(**options).items() if name not in _PART}
 
     def step(what: str, done: int, steps: int) -> None:
-        if not quiet:
+        if events is not None:
+            part = done / steps
+            events.emit("progress", phase="sample", step=what, number=done + 1, count=steps, part=part)
+        elif not quiet:
             click.echo(f"[{done + 1}/{steps}] {what}", err=True)
 
+    if events is not None:
+        events.emit("started", source=source, destination=str(page))
+        events.result(source=source, destination=str(page))
     sample = make_sample(
         source,
         [{**base, **parse_comparison(text)} for text in compare] or [base],
@@ -101,14 +115,31 @@ def command(
         on_step=step,
     )
     for warning in sample.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        if events is not None:
+            events.emit("warning", message=warning)
+        else:
+            click.echo(f"warning: {warning}", err=True)
     with whole_file(page, overwrite=overwrite) as file:
         file.write(to_html(sample).encode())
     if montage is not None:
         with whole_file(montage, overwrite=overwrite) as file:
             file.write(to_montage(sample))
+    if events is not None:
+        events.result(versions=[_version_facts(version) for version in sample.versions])
+        return
     for version in sample.versions:
         whole = "" if version.hours is None else f", the whole film in {version.hours:.2f} h"
         size = "" if version.size is None else f", {version.size / 1e6:,.0f} MB of video"
         click.echo(f"{version.label}: {version.fps:.1f} fps{whole}{size}")
         click.echo(f"  {version.command}")
+
+
+def _version_facts(version: Version) -> dict[str, Any]:
+    """What the last event says of a version."""
+    return {
+        "label": version.label,
+        "command": version.command,
+        "fps": version.fps,
+        "seconds": None if version.hours is None else version.hours * 3600,
+        "bytes_out": version.size,
+    }

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from paragon_stream import __version__
-from paragon_stream.cli.display.events import SCHEMA, EventLines
+from paragon_stream.cli.display.events import SCHEMA, EventLines, progress_option
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
@@ -54,14 +54,7 @@ def _print_schema(context: click.Context, parameter: click.Parameter, value: boo
 @report_option
 @trace_option
 @click.option("--verify", is_flag=True, help="Compare the result with the source afterwards.")
-@click.option(
-    "--progress",
-    "progress_as",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Form of progress on standard error: json writes one line per event.",
-)
+@progress_option
 @click.option(
     "--progress-schema",
     is_flag=True,
@@ -83,7 +76,6 @@ def command(
     report: Path | None,
     trace: Path | None,
     verify: bool,
-    progress_as: str,
     quiet: bool,
     verbose: bool,
     **options: Any,

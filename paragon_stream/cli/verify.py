@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.reports import check_reports
 from paragon_stream.errors import OutputError, ParagonError
 
@@ -31,8 +33,18 @@ if TYPE_CHECKING:
     metavar="FILE.html|.json",
     help="Write the result as a page or as JSON.",
 )
+@progress_option
 @click.option("--quiet", is_flag=True, help="Print findings only.")
-def command(source: str, output: str, plan: Path | None, report: Path | None, quiet: bool) -> None:
+@click.pass_obj
+def command(
+    events: EventLines | None,
+    /,
+    source: str,
+    output: str,
+    plan: Path | None,
+    report: Path | None,
+    quiet: bool,
+) -> None:
     """Compare OUT, a render of SRC, with SRC: frames, times, streams, tags, colours and pictures.
 
     The exit code is 0 if nothing is wrong, 1 otherwise.
@@ -43,9 +55,28 @@ def command(source: str, output: str, plan: Path | None, report: Path | None, qu
     check_reports(report, None)
     if report is not None and report.suffix.lower() not in (".html", ".json"):
         raise click.UsageError(f"--report {report}: the name must end in .html or .json")
+    if events is not None:
+        _with_events(events, source, output, plan, report)
+        return
     with ProgressDisplay(comparison_line, quiet=quiet) as display:
         result = verify(source, output, plan=plan, on_progress=display)
     _show(result, report, quiet=quiet)
+
+
+def _with_events(
+    events: EventLines, source: str, output: str, plan: Path | None, report: Path | None
+) -> None:
+    from paragon_stream.cli.display.render import emit_progress
+    from paragon_stream.verification.verifier import verify
+
+    events.emit("started", source=source, destination=output)
+    events.result(source=source, destination=output)
+    result = verify(source, output, plan=plan, on_progress=partial(emit_progress, events, None, "verify"))
+    events.result(frames=result.frames)
+    _write(result, report)
+    for finding in result.findings:
+        events.emit("warning", message=str(finding))
+    _refute(result)
 
 
 def verify_render(render: Report, display: RenderDisplay, *, quiet: bool) -> None:
@@ -65,6 +96,16 @@ def verify_render(render: Report, display: RenderDisplay, *, quiet: bool) -> Non
 
 def _show(result: Verification, report: Path | None, *, quiet: bool) -> None:
     """Print a verification and write its report. Raises `Refuted` if something is wrong."""
+    _write(result, report)
+    for finding in result.findings:
+        click.echo(str(finding))
+    _refute(result)
+    if not quiet:
+        skipped = "".join(f"; {check} not checked: {why}" for check, why in result.skipped.items())
+        click.echo(f"{result.output}: nothing is wrong, {result.frames} frames compared{skipped}")
+
+
+def _write(result: Verification, report: Path | None) -> None:
     from paragon_stream.verification.page import to_html
 
     if report is not None:
@@ -73,12 +114,6 @@ def _show(result: Verification, report: Path | None, *, quiet: bool) -> None:
             report.write_text(text, encoding="utf-8")
         except OSError as error:
             raise OutputError(f"the report cannot be written to {report}: {error.strerror}") from error
-    for finding in result.findings:
-        click.echo(str(finding))
-    _refute(result)
-    if not quiet:
-        skipped = "".join(f"; {check} not checked: {why}" for check, why in result.skipped.items())
-        click.echo(f"{result.output}: nothing is wrong, {result.frames} frames compared{skipped}")
 
 
 def _refute(result: Verification) -> None:

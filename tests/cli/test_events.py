@@ -70,6 +70,43 @@ def test_a_render(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert (last["event"], last["frames"], last["exit_code"]) == ("finished", 8, 0)
 
 
+def test_a_verification(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out, report = tmp_path / "out.mkv", tmp_path / "report.json"
+    assert run([str(clip), str(out), "--engine", "null", "--quiet"]) == 0
+    words = ["verify", str(clip), str(out), "--report", str(report), "--progress", "json"]
+    assert run(words) == 1, "a null engine's picture is wrong"
+    said = capfd.readouterr()
+    events = checked(said.err)
+    assert said.out == "" and report.exists()
+    assert kinds(events)[0] == "started" and "warning" in kinds(events)
+    assert (events[-1]["event"], events[-1]["error"], events[-1]["frames"]) == ("failed", "Refuted", 8)
+
+
+def test_a_sample(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["sample", str(clip), str(tmp_path / "s.html"), "--seconds", "0.2", "--auto", "1"]
+    assert run([*words, "--engine", "null", "--compare", "crf=20", "--progress", "json"]) == 0
+    said = capfd.readouterr()
+    events = checked(said.err)
+    assert said.out == ""
+    assert kinds(events)[0] == "started"
+    steps = [(e["number"], e["count"]) for e in events if e["event"] == "progress"]
+    assert steps == sorted(steps) and steps[-1][0] == steps[-1][1] > 1
+    (version,) = events[-1]["versions"]
+    assert "crf 20" in version["label"] and "--crf 20" in version["command"] and version["seconds"] > 0
+
+
+def test_a_live_session(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.mkv"
+    assert run(["live", str(clip), str(out), "--engine", "null", "--progress", "json"]) == 0
+    said = capfd.readouterr()
+    events = checked(said.err)
+    assert said.out == ""
+    assert kinds(events)[0] == "started" and "statistics" in kinds(events)
+    assert events[-1]["event"] == "finished" and 1 <= events[-1]["frames"] <= 8
+    assert run(["live", str(tmp_path / "gone.mkv"), str(out), "--progress", "json"]) == 1
+    assert checked(capfd.readouterr().err)[-1]["error"] == "InputError"
+
+
 def test_raw_video_has_standard_output_for_itself(clip: Path) -> None:
     command = [
         sys.executable,
@@ -97,7 +134,7 @@ def test_raw_video_has_standard_output_for_itself(clip: Path) -> None:
         (["gone.mkv", "{out}"], 1, "InputError"),
         (["{clip}", "{out}", "--profile", "none"], 2, "UsageError"),
         (["{clip}"], 2, "UsageError"),
-        (["verify", "{clip}", "{clip}"], 2, "UsageError"),
+        (["verify", "{clip}"], 2, "UsageError"),
     ],
 )
 def test_what_fails_before_it_begins(

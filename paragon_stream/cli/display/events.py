@@ -16,6 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import click
+
 from paragon_stream.json_text import json_text
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 
@@ -92,6 +94,16 @@ class EventLines:
             self._open.add(job)
         stamp = {"version": VERSION, "event": event, "job": job, "time": round(time.time(), 3)}
         self._write(json_text({**stamp, **facts}, indent=None).encode() + b"\n")
+
+
+progress_option = click.option(
+    "--progress",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    expose_value=False,  # `main` looks for it before the command line is parsed, and makes the EventLines
+    help="Form of progress on standard error: json writes one line per event.",
+)
 
 
 class _LogLines(logging.Handler):
