@@ -129,8 +129,11 @@ def finish(job: dict[str, Any]) -> None:
 def kill_at(job: dict[str, Any], frame: int, chance: random.Random) -> bool:
     """Start it and kill it some time after `frame` frames; False if it was done before."""
     process = start(job)
-    while process.poll() is None and len(lines(job, "computed")) < frame:
-        time.sleep(0.005)
+    log, count = Path(job["log"]), 0
+    with log.open("ab"), log.open("rb") as file:
+        while process.poll() is None and count < frame:
+            count += file.read().count(b"computed ")
+            time.sleep(0.005)
     time.sleep(chance.random() * max(0.02, job["seconds_per_frame"] / job["haste"]))
     process.send_signal(signal.SIGKILL)
     process.communicate()

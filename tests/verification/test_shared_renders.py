@@ -14,7 +14,7 @@ CLIPS = sorted((SHARED / "media").glob("*.*")) if (SHARED / "media").is_dir() el
 SECONDS = 0.3
 """Of each clip."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("clip", CLIPS or [None], ids=lambda clip: clip.name if clip else "none")
