@@ -226,12 +226,6 @@ class TrackedMixer(nn.Module):
         self.kernel_generator = None
         self.dynamic_inference = False
 
-    def as_plain(self) -> nn.Sequential:
-        """The mixer in evaluation as ordinary layers."""
-        return nn.Sequential(
-            self.project_in, plain_depthwise(self.kernel(), None), nn.LeakyReLU(SLOPE), self.project_out
-        )
-
 
 class StaticMixer(nn.Module):
     """Generations v4 and v5: depthwise and 1×1 convolutions; attention and channel modulation if it has

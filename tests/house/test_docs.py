@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from places import REPOSITORY
 
 import paragon_stream
+from paragon_stream.cli import upscale
 from paragon_stream.cli.main import COMMANDS
 
 DOCUMENTS = sorted(
@@ -71,6 +74,30 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_every_command_is_on_the_page_of_options() -> None:
     text = (REPOSITORY / "docs" / "options.md").read_text("utf-8")
     assert [name for name, (module, _) in COMMANDS.items() if f":module: {module}\n" not in text] == []
+
+
+def options_of_commands() -> dict[str, set[str]]:
+    """The options of every command and its subcommands, together; "" is the main form."""
+
+    def options(command: click.Command) -> set[str]:
+        own = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        return own.union({"--help", "--verbose", "--version"}, *map(options, below))
+
+    found = {name: importlib.import_module(module) for name, (module, _) in COMMANDS.items()}
+    return {name: options(module.command) for name, module in {"": upscale, **found}.items()}
+
+
+def test_options_in_the_documents_exist() -> None:
+    known, wrong = options_of_commands(), []
+    for document in DOCUMENTS:
+        for block in re.findall(r"```(?:sh)?\n(.*?)```", document.read_text("utf-8"), re.DOTALL):
+            for line in re.findall(r"(?:^|\| )(?:\./)?paragon-stream ([^|#<\n]+)", block, re.MULTILINE):
+                words = line.split()
+                for option in [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]:
+                    if option not in known[words[0] if words[0] in known else ""]:
+                        wrong.append(f"{document.name}: {line}")
+    assert wrong == []
 
 
 def test_every_public_name_is_in_the_reference() -> None:

@@ -22,7 +22,6 @@ from paragon_stream.framejob.job import FrameJob, build_job
 from paragon_stream.framejob.taps import HALF_BAND, FilterBank, chroma_enlarged, magic_kernel
 
 _PEAK = 255.0
-_CENTRE = 128.0
 UNIT = 128.0
 """Divisor of centred codes: a power of two, so 8-bit codes stay exact in 16-bit arithmetic."""
 

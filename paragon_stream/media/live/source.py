@@ -1,9 +1,12 @@
 """Parses the name of a live source into FFmpeg's URL, format and options.
 
-| name | source | |---|---| | `screen`, `:0.0` | the screen: x11grab, on Windows gdigrab, on macOS
-avfoundation | | `/dev/video0`, `camera`, `camera:1`, `video=NAME` | a capture device: v4l2, dshow,
-avfoundation | | `rtmp://…`, `rtsp://…`, `udp://…`, `http://….m3u8` | a network stream | | `-` | standard
-input | | anything else | a file, played at its own pace, or a named pipe |
+| name | source |
+|---|---|
+| `screen`, `:0.0` | the screen: x11grab, on Windows gdigrab, on macOS avfoundation |
+| `/dev/video0`, `camera`, `camera:1`, `video=NAME` | a capture device: v4l2, dshow, avfoundation |
+| `rtmp://…`, `rtsp://…`, `udp://…`, `http://….m3u8` | a network stream |
+| `-` | standard input |
+| anything else | a file, played at its own speed, or a named pipe |
 
 Only the X11 screen, streams, pipes and files have been tested; the devices follow FFmpeg's manuals.
 """

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 type Picture = NDArray[np.float32]
 
-MAGIC_BLUR = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
-
 
 type Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
