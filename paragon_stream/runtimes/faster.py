@@ -38,7 +38,7 @@ class FasterRuntime:
             return self._gpu.compile(job, options)
         if device == "cpu" or options.precision is Precision.INT8:
             what = "the device cpu" if device == "cpu" else "int8"
-            logger.info("engine: one for CPUs, because %s is asked for", what)
+            logger.info("engine: one for CPUs, because %s is selected", what)
             return self._cpu.compile(job, options)
         reason = self._refusal(job)
         if reason:

@@ -208,10 +208,10 @@ class AutomaticRuntime:
 
         if options.device == "cpu" or options.precision is Precision.INT8:
             what = "the device cpu" if options.device == "cpu" else "int8"
-            logger.info("engine: %s, because %s is asked for", self._cpu.name, what)
+            logger.info("engine: %s, because %s is selected", self._cpu.name, what)
             return self._cpu.compile(job, options)
         if (options.device or "").startswith("gpu"):
-            logger.info("engine: webgpu, because the device %s is asked for", options.device)
+            logger.info("engine: webgpu, because the device %s is selected", options.device)
             return runtime("webgpu").compile(job, options)
         if options.precision in (Precision.AUTO, Precision.FP16):
             reason = refusal(job)
