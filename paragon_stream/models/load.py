@@ -16,6 +16,7 @@ from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import CheckpointError, UsageError
 from paragon_stream.models.border import Border
 from paragon_stream.models.build import build
+from paragon_stream.models.shifted_attention import choose_attention
 
 
 def load(
@@ -31,6 +32,7 @@ def load(
     border: Border = "zero",
     strength: float = 0.0,
     use_checkpointing: bool = False,
+    attention_mode: str = "sdpa",
 ) -> Any:
     """The network of a checkpoint as a torch module in eval mode, with its `NetworkSpec` as `.spec`.
 
@@ -41,7 +43,9 @@ def load(
     wrong. The module takes N×3×H×W RGB in [0, 1], any float dtype, and reproduces upstream exactly, including
     its zero padding; `border="replicate"` repeats the picture's edge instead, as frame jobs do. Weights
     conditioned on the strength of compression become the plain network at `strength` (0…1).
-    `use_checkpointing` saves memory in training. A discriminator returns N×1×H×W logits.
+    `use_checkpointing` saves memory in training. With `attention_mode` "flex", attention with a relative bias
+    (v7, v8) is FlexAttention; exports and training on CPUs compute the same plainly. A discriminator
+    returns N×1×H×W logits.
 
     Raises CheckpointError for tensors that are missing, unexpected or misshapen, or facts that disagree, and
     UsageError for options that make no sense.
@@ -64,6 +68,7 @@ def load(
     elif strength:
         raise CheckpointError("these weights are not conditioned on strength")
     net.load_state_dict(state)
+    choose_attention(net, attention_mode)
     return net.eval()
 
 

@@ -3,6 +3,8 @@ relative position, and keys and values of the neighbourhood."""
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,7 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paragon_stream.checkpoint.spec import HEADS
+from paragon_stream.errors import UsageError
 from paragon_stream.models.primitives import Windowed, depthwise
+
+ATTENTION_MODES = ("sdpa", "flex")
 
 
 def relative_index(window: int) -> Tensor:
@@ -26,7 +31,8 @@ class ShiftedAttention(Windowed):
 
     `shifted`: the squares begin half a window aside. v6 attends over whole maps that fit into one window; in
     v7 and v8 (`relative`), upstream fails on those (defect D5), and here they are filled up like all others.
-    `flex`: FlexAttention with the bias in its score function, where torch has it.
+    `flex`: FlexAttention with the bias in its score function. Exports, and training on a CPU, for which torch
+    has no such gradient, take the plain way.
     """
 
     relative_position_index: Tensor
@@ -77,12 +83,39 @@ class ShiftedAttention(Windowed):
     def _scaled(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         if not self.relative:
             return functional.scaled_dot_product_attention(query, key, value)
-        if self.flex:
+        if self.flex and _can_flex(query):
             return _flex(query, key, value, self.relative_position_bias_table, self.relative_position_index)
         size = self.window**2
         bias = self.relative_position_bias_table[self.relative_position_index.view(-1)]
         mask = bias.view(size, size, HEADS).permute(2, 0, 1).to(query)
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+def choose_attention(network: nn.Module, mode: str) -> None:
+    """Compute `network` with "sdpa" (scaled_dot_product_attention) or "flex". The results are the same;
+    networks without a relative bias have nothing for FlexAttention to do.
+
+    Raises UsageError for another mode.
+    """
+    if mode not in ATTENTION_MODES:
+        raise UsageError(f"attention_mode is {' or '.join(ATTENTION_MODES)}, not {mode!r}")
+    for module in network.modules():
+        if isinstance(module, ShiftedAttention):
+            module.flex = mode == "flex"
+
+
+def _can_flex(query: Tensor) -> bool:
+    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+        return False
+    return query.is_cuda or not query.requires_grad
+
+
+@cache
+def _compiled() -> Any:
+    """Uncompiled, torch keeps all scores in memory, which FlexAttention is there to avoid."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention, dynamic=False)
 
 
 def _flex(query: Tensor, key: Tensor, value: Tensor, table: Tensor, index: Tensor) -> Tensor:
@@ -91,5 +124,10 @@ def _flex(query: Tensor, key: Tensor, value: Tensor, table: Tensor, index: Tenso
     def with_bias(score: Tensor, _: Any, head: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return score + table[index[q, k], head]
 
-    out = flex_attention(query, key, value, score_mod=with_bias)
+    if query.is_cuda and not torch.compiler.is_compiling():
+        out = _compiled()(query, key, value, score_mod=with_bias)
+    else:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
+            out = flex_attention(query, key, value, score_mod=with_bias)
     return out if isinstance(out, Tensor) else out[0]

@@ -16,6 +16,7 @@ from paragon_stream.checkpoint.published import published_network
 from paragon_stream.checkpoint.spec import NetworkSpec
 from paragon_stream.errors import UsageError
 from paragon_stream.models.build import build
+from paragon_stream.models.shifted_attention import choose_attention
 
 GAINS = ("detail_gain", "global_detail_gain")
 
@@ -80,7 +81,10 @@ def plain_network(
     generation: str, variant: str, scale: int, alpha: float, options: Mapping[str, Any]
 ) -> PlainNet:
     """The network that upstream registers under this name. `options`: those of `published_network`, and
-    `use_checkpointing` and `detail_gain`. Raises UsageError."""
+    `use_checkpointing`, `detail_gain` and `attention_mode`. Raises UsageError."""
     given = dict(options)
     own = {name: given.pop(name) for name in ("use_checkpointing", "detail_gain") if name in given}
-    return PlainNet(published_network(generation, variant, scale, alpha=alpha, **given), **own)
+    mode = given.pop("attention_mode", "sdpa")
+    net = PlainNet(published_network(generation, variant, scale, alpha=alpha, **given), **own)
+    choose_attention(net, mode)
+    return net

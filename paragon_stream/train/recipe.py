@@ -31,7 +31,8 @@ class NetworkRecipe:
     of matrices of that width (`train.expansion`); the saved network is the same.
 
     Other generations, and `pro`, are trained in their published form (`train.plain`); `options` are those of
-    the generation's networks (`hr_blocks`, `use_attention` …), `use_checkpointing` and `detail_gain`.
+    the generation's networks (`hr_blocks`, `use_attention` …), `use_checkpointing`, `detail_gain`
+    and `attention_mode` (sdpa or flex: `models.shifted_attention`).
 
     A key `config` names a traiNNer-redux file (relative to the recipe), which sets variant, scale and alpha;
     the recipe may only repeat them.
@@ -245,7 +246,7 @@ def _check(recipe: Recipe) -> None:
         for name, wanted in (("conditioned", network.conditioned), ("expand", network.expand)):
             if wanted:
                 raise UsageError(f"[network] {name} is for realtime, stream and photo of p2head")
-    elif unknown := set(network.options) - {"use_checkpointing"}:
+    elif unknown := set(network.options) - {"use_checkpointing", "attention_mode"}:
         raise UsageError(f"[network.options] {min(unknown)} is no option of {network.variant}")
     for term in recipe.loss:
         if term not in TERMS and term not in TRUNK_TERMS:

@@ -38,10 +38,12 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
     if scale is None:
         raise UsageError("it has no scale")
     alpha = given.pop("upsampler_alpha", None)
+    mode: dict[str, str] = {}
     for key, wanted in (("attention_mode", "sdpa"), ("export_safe", False)):
         if given.get(key, wanted) not in (wanted, "flex"):
             raise UsageError(f"network_g.{key} = {given[key]!r} is for exports; leave it out for training")
-        given.pop(key, None)
+        if given.pop(key, wanted) == "flex":
+            mode = {"attention_mode": "flex"}
     if name in TYPES:
         variant, usual = TYPES[name]
         generation, size = "p2head", str(variant)
@@ -61,6 +63,6 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
         "scale": scale,
         "alpha": float(usual if alpha is None else alpha),
     }
-    if given:
-        table["options"] = given
+    if given or mode:
+        table["options"] = {**given, **mode}
     return table
