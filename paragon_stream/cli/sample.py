@@ -80,6 +80,7 @@ def command(
     frame by frame curves, and for each version its speed, the time and size of the whole film, and its
     command line. Options given here hold for all versions; --compare overrules them.
     """
+    from paragon_stream.cli.progress import clock, size
     from paragon_stream.errors import OutputError
     from paragon_stream.sample.comparison import parse_comparison
     from paragon_stream.sample.page import to_html, to_montage
@@ -128,10 +129,13 @@ def command(
         events.result(versions=[_version_facts(version) for version in sample.versions])
         return
     for version in sample.versions:
-        whole = "" if version.hours is None else f", the whole film in {version.hours:.2f} h"
-        size = "" if version.size is None else f", {version.size / 1e6:,.0f} MB of video"
-        click.echo(f"{version.label}: {version.fps:.1f} fps{whole}{size}")
+        whole = "" if version.hours is None else f", the whole film in {clock(version.hours * 3600)}"
+        large = "" if version.size is None else f", {size(round(version.size))} of video"
+        click.echo(f"{version.label}: {version.fps:.1f} fps{whole}{large}")
         click.echo(f"  {version.command}")
+    if montage is not None:
+        columns = " | ".join(["the source", *(version.label for version in sample.versions)])
+        click.echo(f"{montage}: from left to right: {columns}")
 
 
 def _version_facts(version: Version) -> dict[str, Any]:
