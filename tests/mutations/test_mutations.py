@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def test_mutated_files(originals: dict[str, bytes], tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("batch", range(5))
 def test_five_hundred_mutated_files(batch: int, originals: dict[str, bytes], tmp_path: Path) -> None:
-    assert_all_end_well(originals, range(1000 + 100 * batch, 1100 + 100 * batch), tmp_path)
+    """Others in every run. What fails is named by its seed: `mutate` makes it again."""
+    first = 1000 + secrets.randbelow(10**9)
+    assert_all_end_well(originals, range(first, first + 100), tmp_path)
 
 
 @pytest.mark.parametrize(("program", "what"), [("import os; os.abort()", "crashed"), ("input()", "hung")])
