@@ -55,7 +55,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
     probing = probing or settle_probing(path)
     with open_source(path, probing) as container:
         matroska = matroska_facts(path, name := container.format.name)
-        streams = describe_streams(container.streams, matroska)
+        streams = describe_streams(path, container, matroska)
         if video is None:
             candidates = [s for s in streams if s.kind is StreamKind.VIDEO and s.codec and s.copyable]
             candidates.sort(key=lambda s: ("default" not in s.dispositions, s.index))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
 from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska.source import MatroskaFacts, Track, read_facts
+from paragon_stream.media.mp4.languages import read_languages
 
 _KINDS = {
     "video": StreamKind.VIDEO,
@@ -60,14 +62,19 @@ def matroska_facts(path: Path, demuxer: str) -> MatroskaFacts | None:
     return None
 
 
-def describe_streams(streams: Iterable[Stream], matroska: MatroskaFacts | None) -> tuple[StreamInfo, ...]:
-    """The facts of all streams of a container, including those from a Matroska header."""
-    described = tuple(describe_stream(stream) for stream in streams)
-    tracks = tracks_of(described, matroska)
-    return tuple(
-        replace(stream, language_tag=tracks[stream.index].language) if stream.index in tracks else stream
-        for stream in described
-    )
+def describe_streams(
+    path: Path, container: InputContainer, matroska: MatroskaFacts | None
+) -> tuple[StreamInfo, ...]:
+    """The facts of all streams of the open file at `path`, including languages that FFmpeg does not read."""
+    described = tuple(describe_stream(stream) for stream in container.streams)
+    tags = {index: track.language for index, track in tracks_of(described, matroska).items()}
+    if "mov" in container.format.name.split(","):
+        languages: tuple[str, ...] = ()
+        with contextlib.suppress(OSError), opened_bytes(path) as (file, size):
+            languages = read_languages(file, size)
+        own = [stream.index for stream in described if stream.kind is not StreamKind.COVER]
+        tags = dict(zip(own, languages, strict=True)) if len(own) == len(languages) else {}
+    return tuple(replace(stream, language_tag=tags.get(stream.index, "")) for stream in described)
 
 
 def tracks_of(streams: Sequence[StreamInfo], matroska: MatroskaFacts | None) -> dict[int, Track]:

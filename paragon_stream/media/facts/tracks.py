@@ -54,7 +54,7 @@ def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
     """
     with open_source(path, probing) as container:
         matroska = matroska_facts(path, container.format.name)
-        streams = describe_streams(container.streams, matroska)
+        streams = describe_streams(path, container, matroska)
     found = [
         s for s in streams if s.kind in (StreamKind.AUDIO, StreamKind.SUBTITLE) and s.copyable and s.codec
     ]

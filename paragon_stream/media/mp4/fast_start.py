@@ -9,89 +9,75 @@ stays unchanged. (Boxes: ISO/IEC 14496-12.)
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from paragon_stream.media.mp4.boxes import LARGEST_INDEX, boxes, top_level
+from paragon_stream.media.mp4.languages import with_languages
+
 _HOLD_BOXES = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
-_LARGEST_INDEX = 1 << 30
 _PIECE = 8 << 20
 _ENABLED = 1
 """Bit of a track header's flags."""
 
 
-def finish_mp4(path: Path, spare: Path, *, fast: bool, disabled: Collection[int] = ()) -> Path:
-    """The complete file: `path`, or `spare` if the index was moved for a `fast` start.
+def finish_mp4(
+    path: Path,
+    spare: Path,
+    *,
+    fast: bool,
+    disabled: Collection[int] = (),
+    languages: Mapping[int, str] | None = None,
+) -> Path:
+    """The complete file: `path`, or `spare` if the index was moved for a `fast` start, or grew.
 
     The tracks with the numbers in `disabled` get the flag "disabled": FFmpeg enables the first of a kind if
-    none is the default. Files with another layout than FFmpeg's stay unchanged. Raises OSError.
+    none is the default. `languages` are BCP 47 tags by number of track. Files with another layout than
+    FFmpeg's stay unchanged. Raises OSError.
     """
     with path.open("rb+") as file:
-        places = {kind: (begin, size) for kind, begin, size in _top_level(file)}
-        if b"moov" not in places or b"mdat" not in places or places[b"moov"][1] > _LARGEST_INDEX:
+        end = path.stat().st_size
+        places = {kind: (begin, size) for kind, begin, size in top_level(file, end)}
+        if b"moov" not in places or b"mdat" not in places or places[b"moov"][1] > LARGEST_INDEX:
             return path
         begin, size = places[b"moov"]
         file.seek(begin)
         index = _without_flag(file.read(size), disabled)
-        media = min(at for kind, at, _ in _top_level(file) if kind == b"mdat")
-        if not fast or begin < media or b"moof" in places:
+        if b"moof" not in places:  # fragments may name positions of their own
+            index = with_languages(index, languages or {})
+        media = min(at for kind, at, _ in top_level(file, end) if kind == b"mdat")
+        moves = fast and begin > media and b"moof" not in places
+        if not moves and (len(index) == size or begin + size == end):
             file.seek(begin)
             file.write(index)
             return path
         with spare.open("wb") as new:
-            _copy(file, new, 0, media)
-            new.write(with_later_positions(index))
-            _copy(file, new, media, begin)
-            _copy(file, new, begin + size, path.stat().st_size)
+            if moves:
+                _copy(file, new, 0, media)
+                new.write(with_later_positions(index, len(index)))
+                _copy(file, new, media, begin)
+            else:
+                _copy(file, new, 0, begin)
+                new.write(with_later_positions(index, len(index) - size if begin < media else 0))
+            _copy(file, new, begin + size, end)
     return spare
-
-
-def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, position and size of the boxes of a file; it ends at the first box with an invalid size."""
-    file.seek(0, 2)
-    at, end = 0, file.tell()
-    while at + 8 <= end:
-        file.seek(at)
-        head = file.read(16)
-        size = int.from_bytes(head[:4])
-        if size == 1:
-            size = int.from_bytes(head[8:16])
-        size = size or end - at
-        if size < 8 or at + size > end:
-            return
-        yield head[4:8], at, size
-        at += size
-
-
-def _boxes(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
-    """Kind, beginning, beginning of the contents, and end of the boxes in a part of an index."""
-    at = begin
-    while at + 8 <= end:
-        size, head = int.from_bytes(data[at : at + 4]), 8
-        if size == 1:
-            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
-        size = size or end - at
-        if size < head or at + size > end:
-            return
-        yield data[at + 4 : at + 8], at, at + head, at + size
-        at += size
 
 
 def _without_flag(index: bytes, disabled: Collection[int]) -> bytes:
     changed = bytearray(index)
-    tracks = [box for box in _boxes(index, 8, len(index)) if box[0] == b"trak"]
+    tracks = [box for box in boxes(index, 8, len(index)) if box[0] == b"trak"]
     for number in disabled:
-        for kind, _, inside, _ in _boxes(index, *tracks[number][2:]) if number < len(tracks) else ():
+        for kind, _, inside, _ in boxes(index, *tracks[number][2:]) if number < len(tracks) else ():
             if kind == b"tkhd":
                 changed[inside + 3] &= ~_ENABLED & 0xFF  # version, then three bytes of flags
     return bytes(changed)
 
 
-def with_later_positions(index: bytes) -> bytes:
-    """`index` with corrected positions, for a file in which it precedes the data that it points to."""
-    shift = len(index)
+def with_later_positions(index: bytes, shift: int) -> bytes:
+    """`index` for a file in which its data lies `shift` bytes later, and later again if `index` grows."""
     if _highest(index, 0, len(index)) + shift > 0xFFFFFFFF:
-        shift = len(_with_offsets(index, 0, wide=True))
+        shift += len(_with_offsets(index, 0, wide=True)) - len(index)
         return _with_offsets(index, shift, wide=True)
     return _with_offsets(index, shift, wide=False)
 
@@ -99,7 +85,7 @@ def with_later_positions(index: bytes) -> bytes:
 def _highest(index: bytes, begin: int, end: int) -> int:
     """The highest position in the tables of 32 bits."""
     found = 0
-    for kind, _, inside, last in _boxes(index, begin, end):
+    for kind, _, inside, last in boxes(index, begin, end):
         if kind in _HOLD_BOXES:
             found = max(found, _highest(index, inside, last))
         elif kind == b"stco":
@@ -110,7 +96,7 @@ def _highest(index: bytes, begin: int, end: int) -> int:
 def _with_offsets(index: bytes, shift: int, *, wide: bool) -> bytes:
     """The boxes of `index` with positions `shift` bytes later; `wide` ones have 64 bits."""
     parts = []
-    for kind, begin, inside, end in _boxes(index, 0, len(index)):
+    for kind, begin, inside, end in boxes(index, 0, len(index)):
         if kind in _HOLD_BOXES:
             body = _with_offsets(index[inside:end], shift, wide=wide)
             parts.append(struct.pack(">I4s", len(body) + 8, kind) + body)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from paragon_stream.errors import OutputError
-from paragon_stream.media.facts.info import MediaInfo, StreamKind
+from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
 from paragon_stream.media.matroska.header import write_header
 from paragon_stream.media.mp4.fast_start import finish_mp4
+from paragon_stream.media.mp4.languages import read_languages
 from paragon_stream.media.output.matroska_header import file_tags_of, header_change
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import Action
@@ -16,13 +17,14 @@ from paragon_stream.wholefile import fitting
 
 
 class Finishing:
-    """Matroska and WebM: the rest of the header. MP4 and MOV: the index before the pictures, and no default
-    subtitles unless the source has some. Other containers need nothing."""
+    """Matroska and WebM: the rest of the header. MP4 and MOV: the index before the pictures, no default
+    subtitles unless the source has some, and languages with region or script. Others need nothing."""
 
     def __init__(self, plan: OutputPlan, info: MediaInfo) -> None:
         self._header = header_change(plan, info)
         self._fast = plan.fast_start
         self._disabled = _disabled_tracks(plan, info)
+        self._languages = _languages(plan, info)
         self._is_mp4 = plan.container is not None and plan.container.name in ("mp4", "mov")
         self.file_tags = file_tags_of(plan, self._header)
         """The options of FFmpeg's muxer."""
@@ -49,28 +51,44 @@ class Finishing:
     def _finish_mp4(self, file: Path) -> list[str]:
         spare = file.with_name(fitting(file.name, ".fast"))
         try:
-            done = finish_mp4(file, spare, fast=self._fast, disabled=self._disabled)
+            done = finish_mp4(
+                file, spare, fast=self._fast, disabled=self._disabled, languages=self._languages
+            )
             if done != file:
                 spare.replace(file)
+            with file.open("rb") as whole:
+                written = read_languages(whole, file.stat().st_size) if self._languages else ()
         except OSError as error:
             return [
                 f"the file is complete, but its index stays at its end: it cannot be moved ({reason(error)})"
             ]
         finally:
             spare.unlink(missing_ok=True)
-        return []
+        lost = [tag for number, tag in self._languages.items() if written[number : number + 1] != (tag,)]
+        return [f"the language tags {', '.join(lost)} could not be written"] if lost else []
 
 
 def _disabled_tracks(plan: OutputPlan, info: MediaInfo) -> tuple[int, ...]:
     """Track numbers of the first subtitles if none are shown by default, because FFmpeg enables them."""
-    kept = {each.stream.index: each for each in plan.streams if each.action in (Action.COPY, Action.CONVERT)}
-    order = [stream for stream in info.streams if stream.index in {*kept, info.video.index}]
-    order += [each.stream for file in plan.added for each in file.streams if each.action in _WRITTEN]
-    tracks = [stream for stream in order if stream.kind is not StreamKind.COVER]
+    tracks = _tracks(plan, info)
     subtitles = [number for number, stream in enumerate(tracks) if stream.kind is StreamKind.SUBTITLE]
     if any("default" in tracks[number].dispositions for number in subtitles):
         return ()
     return tuple(subtitles[:1])
+
+
+def _languages(plan: OutputPlan, info: MediaInfo) -> dict[int, str]:
+    """The BCP 47 tags that say more than a language, by number of track."""
+    tags = {number: stream.language_tag for number, stream in enumerate(_tracks(plan, info))}
+    return {number: tag for number, tag in tags.items() if "-" in tag}
+
+
+def _tracks(plan: OutputPlan, info: MediaInfo) -> list[StreamInfo]:
+    """The streams that become tracks, in the order in which the writer adds them."""
+    kept = {each.stream.index: each for each in plan.streams if each.action in _WRITTEN}
+    order = [stream for stream in info.streams if stream.index in {*kept, info.video.index}]
+    order += [each.stream for file in plan.added for each in file.streams if each.action in _WRITTEN]
+    return [stream for stream in order if stream.kind is not StreamKind.COVER]
 
 
 _WRITTEN = (Action.COPY, Action.CONVERT)

@@ -53,6 +53,17 @@ def lost_flags(info: MediaInfo, container: Container, plans: Sequence[StreamPlan
     ]
 
 
+def lost_languages(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:
+    """Regions and scripts of languages ("pt-BR"), which most containers cannot store."""
+    if container.muxer in ("matroska", "webm") or container.name in ("mp4", "mov"):
+        return []
+    kept = [info.streams[info.video.index]]
+    kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
+    tags = [stream.language_tag for stream in kept if "-" in stream.language_tag]
+    listed = ", ".join(dict.fromkeys(tags))
+    return [f"{container.name} cannot store the language tags {listed}, only the languages"] * bool(tags)
+
+
 def matroska_losses(
     info: MediaInfo, container: Container, streams: tuple[StreamPlan, ...], options: TrackOptions
 ) -> list[str]:
@@ -63,11 +74,5 @@ def matroska_losses(
     losses = linked_losses(facts) if options.chapters else []
     if container.muxer in ("matroska", "webm"):
         return losses
-    kept = [info.streams[info.video.index]]
-    kept += [each.stream for each in streams if each.action in (Action.COPY, Action.CONVERT)]
-    tags = [stream.language_tag for stream in kept if stream.language_tag.partition("-")[2]]
-    if tags:
-        listed = ", ".join(dict.fromkeys(tags))
-        losses.append(f"{container.name} cannot store the language tags {listed}, only the languages")
     flat = losses_when_flat(facts) if options.chapters and container.chapters else []
     return losses + [f"{container.name} cannot store {what}" for what in flat]

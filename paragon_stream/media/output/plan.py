@@ -41,7 +41,7 @@ from paragon_stream.media.facts.image_kinds import Storage
 from paragon_stream.media.facts.info import MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.tracks import unwanted
-from paragon_stream.media.output.losses import lost_flags, matroska_losses, video_losses
+from paragon_stream.media.output.losses import lost_flags, lost_languages, matroska_losses, video_losses
 from paragon_stream.media.output.muxer_settings import muxer_settings, wants_fast_start
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_TRACK,
@@ -174,6 +174,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     elif options.pix_fmt is None and pixels.depth < source.depth:
         losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
     losses += lost_flags(info, container, every)
+    losses += lost_languages(info, container, every)
     losses += matroska_losses(info, container, streams, options)
     if chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {chapters} dropped")

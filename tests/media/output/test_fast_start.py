@@ -66,7 +66,8 @@ def test_positions_beyond_four_gigabytes_get_wide_tables(tmp_path: Path) -> None
         return inside
 
     places = [44, 0xFFFFFFF0]
-    moved = with_later_positions(index(b"stco", struct.pack(">II2I", 0, 2, *places)))
+    before = index(b"stco", struct.pack(">II2I", 0, 2, *places))
+    moved = with_later_positions(before, len(before))
     assert moved == index(b"co64", struct.pack(">II2Q", 0, 2, *(place + len(moved) for place in places)))
 
 

@@ -1,0 +1,39 @@
+"""The boxes of ISO media files (ISO/IEC 14496-12, 4.2): kinds, positions and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+LARGEST_INDEX = 1 << 30
+"""Bytes of a movie box that is read."""
+
+
+def top_level(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, position and size of the boxes of a file of `end` bytes, up to the first without a sane size."""
+    at = 0
+    while at + 8 <= end:
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4])
+        if size == 1:
+            size = int.from_bytes(head[8:16])
+        size = size or end - at
+        if size < 8 or at + size > end:
+            return
+        yield head[4:8], at, size
+        at += size
+
+
+def boxes(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
+    """Kind, beginning, beginning of the contents, and end of the boxes in a part of an index."""
+    at = begin
+    while at + 8 <= end:
+        size, head = int.from_bytes(data[at : at + 4]), 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
+        size = size or end - at
+        if size < head or at + size > end:
+            return
+        yield data[at + 4 : at + 8], at, at + head, at + size
+        at += size
