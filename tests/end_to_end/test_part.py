@@ -161,3 +161,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert run([*common, "--overwrite", *wrong]) == code
         assert message in capsys.readouterr().err
     assert len(video_times(out)) == 5
+
+
+def test_sound_before_a_late_picture(tmp_path: Path) -> None:
+    """FFmpeg seeks to the first key frame, however early a time is wanted."""
+    clip = make_clip(tmp_path / "in.mkv", frames=50, audio="aac", audio_seconds=3, pts=range(30, 80))
+    paragon_stream.upscale(clip, tmp_path / "out.mkv", engine="null", duration=2, strict=True)
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        starts = {s.type: float(s.start_time * s.time_base) for s in file.streams if s.start_time is not None}
+    assert starts["audio"] < 0.05 and abs(starts["video"] - 1.2) < 0.01

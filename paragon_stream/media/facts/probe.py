@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -37,6 +38,8 @@ _FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores
 """Codecs whose frames are flagged as interlaced or not. Frame flags take precedence over the header."""
 _MAX_SANE_RATE = 300
 """Frames per second; higher average rates are artefacts of 1 ms time bases and of DV."""
+_NEAR = Fraction(1, 20)
+"""How far two rates may differ that are the same but for rounded times."""
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +144,7 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
     format = processed_format(frame, codec_name(stream))
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
-    rate, rate_is_sane = _frame_rate(stream)
+    rate, rate_is_sane = _frame_rate(stream, frames)
     header = ColorNumbers.of_header(context)
     color, guessed = decide_color(
         read_color(ColorNumbers.of_frame(frame), header),
@@ -218,12 +221,21 @@ def _usable_crop(
     return left >> sx << sx, top >> sy << sy, right, bottom
 
 
-def _frame_rate(stream: av.VideoStream) -> tuple[Fraction | None, bool]:
-    """The average rate if it is plausible, else FFmpeg's guess; and whether it is the average."""
+def _frame_rate(stream: av.VideoStream, frames: list[av.VideoFrame]) -> tuple[Fraction | None, bool]:
+    """The average rate if it is plausible, else FFmpeg's guess (halved if the first frames are twice as far
+    apart: it may be that of fields); and whether it is the average."""
     average, guess = positive_fraction(stream.average_rate), positive_fraction(stream.guessed_rate)
     if average and (average <= _MAX_SANE_RATE or average == guess):
         return average, True
-    return (guess if guess and guess <= _MAX_SANE_RATE else None), False
+    if not guess or guess > _MAX_SANE_RATE:
+        return None, False
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    unit = positive_fraction(stream.time_base)
+    if unit and len(times) > 2 and all(a < b for a, b in pairwise(times)):
+        seen = Fraction(len(times) - 1) / ((times[-1] - times[0]) * unit)
+        if abs(seen * 2 / guess - 1) < _NEAR:
+            return guess / 2, False
+    return guess, False
 
 
 def _duration(container: InputContainer, stream: Stream, start: float) -> float | None:

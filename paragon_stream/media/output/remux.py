@@ -35,7 +35,7 @@ from paragon_stream.media.output.packet_trim import PacketTrimmer
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
 from paragon_stream.media.output.subtitles import TextConverter
 from paragon_stream.media.output.tags import stream_tags
-from paragon_stream.media.output.timeline import Timeline
+from paragon_stream.media.output.timeline import Timeline, move, tell_apart
 from paragon_stream.media.output.trial_muxing import add_copy
 
 HOLD_BYTES = 32 << 20
@@ -275,7 +275,13 @@ class Remuxer:
         """Seek to the cut if that is safe; a subtitle may have begun long before."""
         kinds = {route.plan.stream.kind for route in self._routes.values()}
         if self._cut and StreamKind.SUBTITLE not in kinds and has_index(self._source):
-            self._source.seek(max(0, round((self._cut.start - _RUN_UP) * 1_000_000)))
+            begin = self._cut.start - _RUN_UP
+            stream = None if self._video is None else self._source.streams[self._video]
+            first = (stream.start_time or 0) * as_fraction(stream.time_base) if stream else Fraction(0)
+            if begin > max(
+                Fraction(0), first
+            ):  # FFmpeg goes by key frames: it would begin with the first of them
+                self._source.seek(round(begin * 1_000_000))
 
     def _hold(self, packet: AnyPacket) -> None:
         index = packet.stream.index
@@ -287,7 +293,7 @@ class Remuxer:
         if packet.size == 0:
             return  # the end of the stream, or nothing to copy
         if route.plan.stream.kind is StreamKind.AUDIO:
-            _tell_apart(packet, route)
+            route.previous = tell_apart(packet, route.previous)
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
             route.reached = route.reached or self._shift
@@ -303,7 +309,7 @@ class Remuxer:
             if back > DISCONTINUITY_SECONDS:
                 route.lag += back  # only this stream jumps, not the video
                 shift, time = shift + back, time + back
-            _move(packet, round(shift / route.unit))
+            move(packet, round(shift / route.unit))
             route.reached = time
         for admitted in (packet,) if route.trimmer is None else route.trimmer.trim(packet):
             self._keep(route, admitted)
@@ -381,19 +387,3 @@ class Remuxer:
                 packet.pts = packet.dts
             route.last_dts = packet.dts
         return packet
-
-
-def _tell_apart(packet: AnyPacket, route: _Route) -> None:
-    """Move a packet of sound with the same timestamp as the one before to the end of that one: FFmpeg gives
-    the same timestamp to two packets that begin in the same packet of a program stream.
-    """
-    dts, previous = packet.dts, route.previous
-    if previous and previous[1] > 1 and dts == previous[0] and packet.pts in (None, dts):
-        _move(packet, previous[1])  # a duration of 1: the stamps are coarser than the packets are long
-    route.previous = None if packet.dts is None else (packet.dts, packet.duration or 0)
-
-
-def _move(packet: AnyPacket, ticks: int) -> None:
-    if ticks:
-        packet.pts = None if packet.pts is None else packet.pts + ticks
-        packet.dts = None if packet.dts is None else packet.dts + ticks

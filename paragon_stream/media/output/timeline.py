@@ -7,6 +7,7 @@ moves sound and subtitles by the same amount, which it finds from the packets of
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 
@@ -51,3 +52,24 @@ class Timeline:
         if latest is None or len(self._shifts) == 1:
             return self._shifts[-1]
         return min(self._shifts[-2:], key=lambda shift: abs(time + shift - latest))
+
+
+def tell_apart(packet: Any, previous: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Give a packet of sound that has the stamp of the one before the time behind it.
+
+    So FFmpeg stamps the second of two packets that begin in the same piece of a program stream. `previous` is
+    the decode time and duration of the packet before; those of this one are returned.
+    """
+    dts = packet.dts
+    if dts is None or previous is None or previous[1] <= 1:
+        pass  # the stamps are coarser than the packets are long
+    elif dts == previous[0] and packet.pts in (None, dts):
+        move(packet, previous[1])
+    return None if packet.dts is None else (packet.dts, packet.duration or 0)
+
+
+def move(packet: Any, ticks: int) -> None:
+    """Show and decode a packet later."""
+    if ticks:
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks

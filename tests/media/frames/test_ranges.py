@@ -205,3 +205,10 @@ def test_a_picture_that_begins_late(tmp_path: Path) -> None:
     assert info.video.frames == 12
     with pytest.raises(InputError, match=r"its picture begins at 1\.5"):
         prepare(path, SourceOptions(duration=1))
+
+
+def test_frames_are_counted_by_their_distance(shared: Path) -> None:
+    """FFmpeg takes the rate of fields for that of frames."""
+    part = prepare(shared / "media" / "mkv_ass_subs.mkv", SourceOptions(duration=0.3))
+    assert part.video.average_rate == 30
+    assert part.video.frames == len(shown(part)) == 7
