@@ -50,6 +50,14 @@ def scheduling() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    """Nor does a fixture of a module, which is set up before `scheduling` and would leave a real-time worker:
+    threads that wait for others without sleeping then never end, and the machine's other processes starve."""
+    with ordinary_scheduling():
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
 def constants() -> Iterator[None]:
     """No test leaves a changed constant behind: Python has one object for each single byte, which C code that

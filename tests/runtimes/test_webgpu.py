@@ -193,7 +193,7 @@ def test_auto_measures_it_and_says_so() -> None:
     assert "webgpu" not in found["engines"]
     said = " | ".join(found["said"])
     assert re.search(r"because gpu:0: llvmpipe.* computes [\d.]+ frames a second here and \w+ [\d.]+", said)
-    assert "although there is a GPU: the engine webgpu has no text for --temporal" in said
+    assert "although there is a GPU: the engine webgpu does not support --temporal" in said
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ from paragon_stream.frame import (
     Family,
     FrameFormat,
     Matrix,
+    PixelFormat,
     pixel_format,
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
@@ -57,6 +58,15 @@ def picture(format: FrameFormat, seed: int = 0) -> tuple[Plane, ...]:
     return tuple(planes)
 
 
+def color_of(layout: PixelFormat) -> ColorSpec:
+    rgb = layout.family is Family.RGB
+    return ColorSpec(
+        matrix=Matrix.RGB if rgb else Matrix.BT709,
+        range=ColorRange.FULL if rgb else ColorRange.LIMITED,
+        chroma_location=ChromaLocation.LEFT,
+    )
+
+
 def make_job(
     name: str,
     scale: int,
@@ -70,12 +80,7 @@ def make_job(
 ) -> FrameJob:
     width, height = map(int, size.split("x"))
     layout = pixel_format(pixels)
-    rgb = layout.family is Family.RGB
-    color = ColorSpec(
-        matrix=Matrix.RGB if rgb else Matrix.BT709,
-        range=ColorRange.FULL if rgb else ColorRange.LIMITED,
-        chroma_location=ChromaLocation.LEFT,
-    )
+    color = color_of(layout)
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
     name, _, variant = name.partition("/")
     weights = load_weights(name, variant=variant or "realtime", scale=scale)
@@ -83,7 +88,14 @@ def make_job(
     placement = None
     if to is not None and (wanted_size := parse_size(to)) is not None:
         placement = place(source, wanted_size, parse_fit(fit, wanted_size))
-    return build_job(weights, source, pixel_format=wanted, placement=placement, temporal=temporal)
+    return build_job(
+        weights,
+        source,
+        pixel_format=wanted,
+        color=None if wanted is None else color_of(wanted),
+        placement=placement,
+        temporal=temporal,
+    )
 
 
 def compiled(job: FrameJob, engine: str = "webgpu", precision: str = "auto") -> Session:
