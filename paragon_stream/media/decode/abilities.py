@@ -12,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from paragon_stream.media.decode.nvdec import decoder_on_gpu
 from paragon_stream.media.facts.info import Gpu
+from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
 _ENCODERS = {
     "h264": "libx264",
@@ -38,7 +39,8 @@ def encodes(name: str) -> bool:
         assert isinstance(context, VideoCodecContext)
         context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"
         context.time_base = Fraction(1, 25)
-        context.open()
+        with ordinary_scheduling():
+            context.open()
     except (av.error.FFmpegError, ValueError, OSError):
         return False
     return True
@@ -62,7 +64,8 @@ def _decodes(codec: str, encoder: str, number: int) -> bool:
         context.time_base = Fraction(1, 25)
         picture = av.VideoFrame(256, 256, "yuv420p")
         picture.pts = 0
-        packets = [*context.encode(picture), *context.encode(None)]
+        with ordinary_scheduling():
+            packets = [*context.encode(picture), *context.encode(None)]
         decoder = decoder_on_gpu(codec, Gpu(number=number))
         frames = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
     except (av.error.FFmpegError, ValueError, OSError):

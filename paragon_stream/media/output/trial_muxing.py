@@ -14,6 +14,7 @@ from paragon_stream.media.encode.encoders import EncoderJob, configure
 from paragon_stream.media.facts.containers import Container, Tags
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.output.aac.adts import has_adts
 from paragon_stream.media.output.aac.latm import BareAac
 from paragon_stream.media.output.windows_codec import WindowsCodec
@@ -123,7 +124,7 @@ one."""
 def check_video(container: Container, job: EncoderJob) -> None:
     """Raise UsageError if `container` cannot hold the codec of `job`'s encoder."""
     try:
-        with _scratch(container) as scratch:
+        with ordinary_scheduling(), _scratch(container) as scratch:
             stream = scratch.add_stream(job.encoder.name, rate=job.rate)
             configure(stream.codec_context, job)
             scratch.start_encoding()
