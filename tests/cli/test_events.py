@@ -152,7 +152,7 @@ def test_an_engine_that_fails_on_the_way(
     runs, calls = Upscaler.run, iter(range(10**9))
 
     def failing(self: Upscaler, *arguments: Any) -> Any:
-        if next(calls) == 3:
+        if next(calls) >= 3:  # again, too: one failure is tried once more
             raise EngineError("the device is lost")
         return runs(self, *arguments)
 

@@ -155,8 +155,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert video_times(out) == [Fraction(i, 25) for i in range(5)]
     for wrong, code, message in (
         (["--start", "soon"], 2, "--start soon is no time"),
-        (["--start", "2", "--end", "1"], 2, "the range is empty"),
-        (["--start", "1:00:00"], 1, "behind the end"),
+        (["--start", "2", "--end", "1"], 2, "is empty"),
+        (["--start", "1:00:00"], 1, "is after the end"),
     ):
         assert run([*common, "--overwrite", *wrong]) == code
         assert message in capsys.readouterr().err

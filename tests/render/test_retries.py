@@ -130,7 +130,7 @@ def test_what_fails_again_stops_the_render(
         with pytest.raises(ParagonError, match=words):
             paragon_stream.upscale(clip, out, on_warning=said.append, **WISH)
     assert sum("trying once more" in text for text in said) == 1
-    assert sum("--resume goes on with it" in text for text in said) == 1
+    assert sum("--resume continues it" in text for text in said) == 1
     assert not out.exists()
     assert paragon_stream.upscale(clip, out, resume=True, **WISH).resumed_at > 10
     assert len(read_frames(out)) == FRAMES
