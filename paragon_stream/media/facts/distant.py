@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from paragon_stream.media.ffmpeg.position_reader import PositionReader
 
 
 class Content(Protocol):
@@ -42,31 +43,15 @@ def distant_at(path: Path) -> Content | None:
     return _contents.get(path)
 
 
-class DistantReader(io.RawIOBase):
-    """A position in such a file, as a file that is open for reading."""
+class DistantReader(PositionReader):
+    """A position in such a file."""
 
     def __init__(self, path: Path, content: Content) -> None:
-        self.name = str(path)
-        self._content, self._at = content, 0
+        super().__init__(str(path))
+        self._content = content
 
-    def readable(self) -> bool:
-        return True
+    def _read_at(self, position: int, size: int) -> bytes:
+        return self._content.read_at(position, size)
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._content.size}[whence]
-        if base + offset < 0:
-            raise OSError(f"there is no position {base + offset} in {self.name}")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, into: Any) -> int:
-        data = self._content.read_at(self._at, len(into))
-        into[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+    def _length(self) -> int:
+        return self._content.size

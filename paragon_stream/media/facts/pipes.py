@@ -10,17 +10,17 @@ Uncompressed video (y4m) would fill the disk and has no other streams: `let_pass
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from paragon_stream.errors import InputError
 from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.media.ffmpeg.position_reader import PositionReader
 
 STANDARD_INPUT = "-"
 _SHOWN = "standard input"
@@ -110,45 +110,21 @@ class Pipe:
         self._size += len(data)
 
 
-class PipeReader(io.RawIOBase):
-    """A position in a pipe, as a file that is open for reading.
+class PipeReader(PositionReader):
+    """A position in a pipe, which may be ahead of what has been read.
 
     `read` gives fewer bytes than were asked for where the pipe has no more at the moment.
     """
 
     def __init__(self, pipe: Pipe) -> None:
-        self._pipe, self._at = pipe, 0
-        self.name = str(pipe.path)
+        super().__init__(str(pipe.path))
+        self._pipe = pipe
 
-    def readable(self) -> bool:
-        return True
+    def _read_at(self, position: int, size: int) -> bytes:
+        return self._pipe.read_on(position, size)
 
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, into: Any) -> int:
-        found = self._pipe.read_on(self._at, len(into))
-        into[: len(found)] = found
-        self._at += len(found)
-        return len(found)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position, which may be ahead of what has been read.
-
-        Where the end is not known yet, nothing is done and -1 returned: FFmpeg, which asks for the size in
-        this way, then goes on without it.
-        """
-        if whence == os.SEEK_END:
-            if self._pipe.size is None:
-                return -1
-            offset += self._pipe.size
-        elif whence == os.SEEK_CUR:
-            offset += self._at
-        self._at = offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
+    def _length(self) -> int | None:
+        return self._pipe.size
 
 
 def is_pipe(said: str | Path) -> bool:
