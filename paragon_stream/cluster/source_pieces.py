@@ -18,6 +18,7 @@ from typing import Any
 from paragon_stream.cluster.connection import load_ray
 from paragon_stream.errors import EngineError
 from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.media.safekeeping.locks import still_there
 
 BLOCK = 1 << 20
 """Bytes of a piece. Of a long film a chunk needs tens of MB, and finding it a few places elsewhere."""
@@ -149,15 +150,9 @@ def _enter(folder: Path) -> tuple[Any, bool]:
         except OSError:
             first = False
             _flock(lock, exclusive=False)
-        if _is_in(lock, folder):
+        if still_there(lock, folder / "lock"):
             return lock, first
-        lock.close()  # whoever had it has removed the folder meanwhile
-
-
-def _is_in(lock: Any, folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return os.path.samestat(os.fstat(lock.fileno()), (folder / "lock").stat())
-    return False
+        lock.close()  # the process that had it has removed the folder meanwhile
 
 
 def _sweep(root: Path) -> None:
@@ -167,7 +162,7 @@ def _sweep(root: Path) -> None:
     for folder in root.iterdir():
         with contextlib.suppress(OSError), (folder / "lock").open("r+b") as lock:
             _flock(lock, exclusive=True, wait=False)
-            if _is_in(lock, folder):
+            if still_there(lock, folder / "lock"):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from paragon_stream.errors import OutputError
 from paragon_stream.json_text import json_text
-from paragon_stream.media.encode.workdir import lock
 from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.media.safekeeping.locks import lock
 
 NAME = "paragon-stream.journal"
 _VERSION = 1

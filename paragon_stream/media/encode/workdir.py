@@ -21,6 +21,7 @@ from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.json_text import json_text
 from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
 from paragon_stream.media.safekeeping import journal
+from paragon_stream.media.safekeeping.locks import lock, still_there
 from paragon_stream.media.safekeeping.syncing import sync, sync_folder
 from paragon_stream.wholefile import behind_links, fitting, whole_file
 
@@ -208,7 +209,7 @@ class WorkDir:
             if not lock(handle):
                 handle.close()
                 raise OutputError(f"another run is writing {self.destination} right now (see {self.folder})")
-            if _still_there(handle, path):
+            if still_there(handle, path):
                 return handle
             handle.close()
         raise OutputError(f"cannot lock {self.folder}: other runs keep taking and leaving it")
@@ -217,10 +218,8 @@ class WorkDir:
         if self._lock.closed:
             return
         path = self.folder / _LOCK
-        close_first = (
-            os.name == "nt"
-        )  # Windows cannot remove an open file, POSIX must not remove an unlocked one
-        steps = (self._lock.close, path.unlink) if close_first else (path.unlink, self._lock.close)
+        # Windows cannot remove an open file, POSIX must not remove an unlocked one.
+        steps = (self._lock.close, path.unlink) if os.name == "nt" else (path.unlink, self._lock.close)
         for step in steps:
             with contextlib.suppress(OSError):  # even closing fails where the folder's server is gone
                 step()
@@ -230,35 +229,6 @@ class WorkDir:
             action()  # type: ignore[operator]
         except OSError as error:
             raise OutputError(f"cannot {verb} {self.destination}: {reason(error)}") from error
-
-
-def lock(handle: BinaryIO) -> bool:
-    """Take an exclusive lock that ends with the process; False if another process has it.
-
-    On file systems without locks the run continues without one, with a note in the log.
-    """
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError as error:
-        logger.warning("no lock on %s (%s): do not start a second run on it", handle.name, reason(error))
-    return True
-
-
-def _still_there(handle: BinaryIO, path: Path) -> bool:
-    """Whether the locked file is still in the folder: its owner may have just removed it."""
-    try:
-        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
-    except OSError:
-        return False
 
 
 def _differences(known: Mapping[str, str], wanted: Mapping[str, str], may_differ: Collection[str]) -> str:
@@ -271,11 +241,11 @@ def _differences(known: Mapping[str, str], wanted: Mapping[str, str], may_differ
         return "cannot be resumed: start again with --overwrite"
     # A key that only one of them has is the consequence of another difference.
     causes = [name for name in other if name in known and name in wanted] or other
-    told = ", ".join(_difference(name, known.get(name, ""), wanted.get(name, "")) for name in causes)
+    differences = ", ".join(_difference(name, known.get(name, ""), wanted.get(name, "")) for name in causes)
     if set(other) <= set(VERSIONS):
-        return f"was made with different {told}: --accept-upgrade continues it nevertheless"
+        return f"was made with different {differences}: --accept-upgrade continues it nevertheless"
     return (
-        f"was made with different {told}: repeat the command that it was made with, "
+        f"was made with different {differences}: repeat the command that it was made with, "
         "or start again with --overwrite"
     )
 
