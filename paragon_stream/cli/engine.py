@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.cli.options import SIZE, given, network_options
 
 _MATRICES = {"bt709": "BT709", "bt601": "SMPTE170M", "bt2020": "BT2020_NCL"}
@@ -107,7 +108,6 @@ def build(
 @command.command("list")
 def list_() -> None:
     """List the compiled code in the disk cache."""
-    from paragon_stream.cli.progress import size
     from paragon_stream.engine_cache import cached
 
     entries = cached()

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
@@ -48,7 +49,7 @@ def command(
     "-" for standard output. Ctrl-C ends the session; the output is then complete.
     """
     from paragon_stream.cli.display.live import LiveEvents
-    from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, size
+    from paragon_stream.cli.progress import ProgressDisplay, clock, live_line
     from paragon_stream.livestream import live
     from paragon_stream.media.frames.format_changes import counted
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.cli.options import choices, given, network_options
-from paragon_stream.cli.progress import size
 from paragon_stream.json_text import json_text
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions

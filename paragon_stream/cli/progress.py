@@ -10,6 +10,7 @@ from typing import Self
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.live_session import LiveProgress
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.queue.progress import QueueProgress
@@ -47,16 +48,6 @@ class ProgressDisplay[State: (RenderProgress, LiveProgress, QueueProgress)]:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-
-
-def size(count: int) -> str:
-    """Bytes as text: 830 B, 12.4 MB."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def clock(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.options import choices, given, network_options
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
@@ -80,7 +81,7 @@ def command(
     frame by frame curves, and for each version its speed, the time and size of the whole film, and its
     command line. Options given here hold for all versions; --compare overrules them.
     """
-    from paragon_stream.cli.progress import clock, size
+    from paragon_stream.cli.progress import clock
     from paragon_stream.errors import OutputError
     from paragon_stream.sample.comparison import parse_comparison
     from paragon_stream.sample.page import to_html, to_montage
@@ -105,8 +106,7 @@ def command(
             click.echo(f"[{done + 1}/{steps}] {what}", err=True)
 
     if events is not None:
-        events.emit("started", source=source, destination=str(page))
-        events.result(source=source, destination=str(page))
+        events.started(source=source, destination=str(page))
     sample = make_sample(
         source,
         [{**base, **parse_comparison(text)} for text in compare] or [base],

@@ -69,8 +69,7 @@ def _with_events(
     from paragon_stream.cli.display.render import emit_progress
     from paragon_stream.verification.verifier import verify
 
-    events.emit("started", source=source, destination=output)
-    events.result(source=source, destination=output)
+    events.started(source=source, destination=output)
     result = verify(source, output, plan=plan, on_progress=partial(emit_progress, events, None, "verify"))
     events.result(frames=result.frames)
     _write(result, report)

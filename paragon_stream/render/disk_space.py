@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+from paragon_stream.byte_text import size
 from paragon_stream.media.encode.workdir import work_folder
 from paragon_stream.render.plan import RenderPlan
 
@@ -11,7 +12,7 @@ from paragon_stream.render.plan import RenderPlan
 def space_warnings(plan: RenderPlan) -> list[str]:
     """A sentence where the estimated output is larger than what is free in its folder; empty elsewhere.
 
-    An unfinished file that is gone on with stays until the new one has what it has.
+    An unfinished file that is continued stays until the new one has what it has.
     """
     destination, wanted = plan.output.destination, plan.estimated_bytes
     if destination is None or wanted is None:
@@ -26,10 +27,6 @@ def space_warnings(plan: RenderPlan) -> list[str]:
     if wanted <= free:
         return []
     return [
-        f"the output may not fit: it needs about {_size(wanted)}, and {_size(free)} are free in"
+        f"the output may not fit: it needs about {size(wanted)}, and {size(free)} are free in"
         f" {destination.parent}; a render that stops for lack of room is kept for --resume"
     ]
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

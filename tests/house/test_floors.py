@@ -20,7 +20,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 FLOORS = (
     ("errors", "options"),
     ("pixels",),
-    ("frame", "resource_usage", "datafiles", "wholefile", "json_text"),
+    ("frame", "resource_usage", "datafiles", "wholefile", "json_text", "byte_text"),
     ("geometry",),
     ("device", "native"),
     ("pipeline",),
@@ -98,6 +98,7 @@ STDLIB_ONLY = (
     "datafiles",
     "wholefile",
     "json_text",
+    "byte_text",
     "pipeline",
 )
 FOREIGN = {*HOMES, "numpy", "platformdirs"}

@@ -59,6 +59,11 @@ class EventLines:
         if held.pending:
             raise KeyboardInterrupt
 
+    def started(self, **facts: Any) -> None:
+        """The command's own job has begun; its last event repeats the facts."""
+        self.emit("started", **facts)
+        self.result(**facts)
+
     def result(self, **facts: Any) -> None:
         """What the command's last event says beside its outcome."""
         self._facts |= facts

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.options import given
-from paragon_stream.cli.progress import size
 from paragon_stream.errors import UsageError
 from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
 from paragon_stream.options.option import options_of

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from paragon_stream.cli.display.events import EventLines
+from paragon_stream.cli.display.render import usage_facts
 from paragon_stream.errors import InputError
 from paragon_stream.live_session import LiveProgress
 from paragon_stream.report import LiveReport
@@ -17,8 +16,7 @@ class LiveEvents:
         """`destination` None is a window."""
         self._events = events
         names = {"source": source} | ({} if destination is None else {"destination": destination})
-        events.emit("started", **names)
-        events.result(**names)
+        events.started(**names)
 
     def progress(self, progress: LiveProgress) -> None:
         self._events.emit(
@@ -43,15 +41,7 @@ class LiveEvents:
 
     def ended(self, report: LiveReport) -> None:
         """Raises InputError where the source broke off and did not come back."""
-        self._events.emit(
-            "statistics",
-            stages={name: asdict(stage) for name, stage in report.stages.items()},
-            cpu_seconds=report.cpu_seconds,
-            peak_rss_bytes=report.peak_rss_bytes,
-            engine=report.engine,
-            precision=report.precision,
-            device=report.device,
-        )
+        self._events.emit("statistics", **usage_facts(report))
         self._events.result(
             frames=report.frames_out,
             fps=report.fps_out,

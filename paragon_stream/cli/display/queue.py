@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.display.render import RenderEvents, emit_progress, render_summary, result_facts
-from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, size
+from paragon_stream.cli.progress import ProgressDisplay, clock, render_line
 from paragon_stream.cli.reports import write_report
 from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.queue.journal import Record, State

@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 import click
 
+from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
-from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line, size
+from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line
 from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.render.forecast import Forecast, Forecaster
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress, RenderProgress
-from paragon_stream.report import Report
+from paragon_stream.report import LiveReport, Report
 
 
 class RenderDisplay(Protocol):
@@ -138,20 +139,22 @@ class RenderEvents:
 
     def statistics(self, report: Report) -> None:
         """Where time and memory went."""
-        self._events.emit(
-            "statistics",
-            self._job,
-            stages={name: asdict(stage) for name, stage in report.stages.items()},
-            wall_seconds=report.wall_seconds,
-            cpu_seconds=report.cpu_seconds,
-            peak_rss_bytes=report.peak_rss_bytes,
-            engine=report.engine,
-            precision=report.precision,
-            device=report.device,
-        )
+        self._events.emit("statistics", self._job, wall_seconds=report.wall_seconds, **usage_facts(report))
 
     def comparing(self) -> AbstractContextManager[OnProgress]:
         return _Phase(self._progress("verify"))
+
+
+def usage_facts(report: Report | LiveReport) -> dict[str, Any]:
+    """Where the time and memory of a render or a live session went, and what computed it."""
+    return {
+        "stages": {name: asdict(stage) for name, stage in report.stages.items()},
+        "cpu_seconds": report.cpu_seconds,
+        "peak_rss_bytes": report.peak_rss_bytes,
+        "engine": report.engine,
+        "precision": report.precision,
+        "device": report.device,
+    }
 
 
 def result_facts(report: Report) -> dict[str, Any]:
