@@ -133,9 +133,9 @@ def measure(
     scale = upscaler.weights.spec.scale
     encode(shrunk(clip, scale), encoding, path)
     unit = 4.0 if "10" in encoding.pixel_format else 1.0
-    sums, told = dict.fromkeys(("bicubic", "auto", *map(str, grid)), 0.0), []
+    sums, strengths = dict.fromkeys(("bicubic", "auto", *map(str, grid)), 0.0), []
     for (planes, strength), truth in zip(read(path), clip.frames, strict=True):
-        told.append(strength)
+        strengths.append(strength)
         for name in sums:
             if name == "bicubic":
                 made = np.clip(np.rint(enlarge(planes[0].astype(np.float32), scale)), 0, 255 * unit)
@@ -144,9 +144,10 @@ def measure(
             difference: Luma = made / unit - truth[0]
             sums[name] += float(np.mean(difference[BORDER:-BORDER, BORDER:-BORDER] ** 2))
     psnr = {
-        name: round(float(10 * np.log10(255**2 / (total / len(told)))), 4) for name, total in sums.items()
+        name: round(float(10 * np.log10(255**2 / (total / len(strengths)))), 4)
+        for name, total in sums.items()
     }
-    return {"clip": clip.name, "strength": round(float(np.mean(told)), 3), "psnr_y": psnr}
+    return {"clip": clip.name, "strength": round(float(np.mean(strengths)), 3), "psnr_y": psnr}
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -78,7 +78,6 @@ def _chunk_seconds(times: FrameTimes, seats: int) -> float:
     """The usual length, or less where workers would have too few chunks each."""
     length = float(times.shown[-1] - times.shown[0])
     if times.from_start:
-        return max(
-            CHUNK_SECONDS, length / seats
-        )  # each is decoded from the beginning: as few as there can be
+        # Each is decoded from the beginning: as few as there can be.
+        return max(CHUNK_SECONDS, length / seats)
     return min(CHUNK_SECONDS, max(_SHORTEST, length / (seats * _CHUNKS_EACH)))

@@ -102,9 +102,8 @@ class CudaDevice:
         # Portable: page-locked for every context, so that slots can be shared between devices.
         try:
             pointer = int(_call(driver.cuMemHostAlloc, size, driver.CU_MEMHOSTALLOC_PORTABLE))
-        except (
-            DeviceMemoryError
-        ) as error:  # CUDA has one status for both, but smaller frames on the GPU do not help here
+        except DeviceMemoryError as error:
+            # CUDA has one status for both, but smaller frames on the GPU do not help here.
             raise EngineError(
                 f"the system has no {size / 2**20:.0f} MiB of page-locked host memory: {error}"
             ) from error
@@ -121,9 +120,8 @@ class CudaDevice:
         return _Handle(int(raw), raw, None)
 
     def event(self, *, timed: bool = False) -> _Handle:
-        flags = (
-            driver.CUevent_flags.CU_EVENT_BLOCKING_SYNC.value
-        )  # waiting threads sleep, so that others can use the core
+        # Waiting threads sleep, so that others can use the core.
+        flags = driver.CUevent_flags.CU_EVENT_BLOCKING_SYNC.value
         if not timed:
             flags |= driver.CUevent_flags.CU_EVENT_DISABLE_TIMING.value
         raw = _call(driver.cuEventCreate, flags)

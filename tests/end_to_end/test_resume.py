@@ -207,10 +207,10 @@ def test_nothing_unfinished_is_replaced_unasked(
     monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.mkv"
-    told: list[str] = []
-    break_at(monkeypatch, clip, out, 30, on_warning=told.append, **LOSSLESS)
+    warnings: list[str] = []
+    break_at(monkeypatch, clip, out, 30, on_warning=warnings.append, **LOSSLESS)
     left = tmp_path / "out.mkv.paragon" / "out.mkv"
-    assert any(f"--resume continues it: {left}" in text for text in told)
+    assert any(f"--resume continues it: {left}" in text for text in warnings)
     before = left.read_bytes()
     with pytest.raises(OutputError, match="is unfinished: --resume continues it, --overwrite starts again"):
         upscale(clip, out, **LOSSLESS)

@@ -42,9 +42,8 @@ class _Listening:
         with self._lock:
             if not self._levels:
                 self._before = av_logging.get_level(), av_logging.get_skip_repeated()
-                av_logging.set_skip_repeated(
-                    False
-                )  # else the second error with the same message would have none
+                # Else the second error with the same message would have none.
+                av_logging.set_skip_repeated(False)
             self._levels.append(level)
             av_logging.set_level(max(self._levels))
 

@@ -226,9 +226,8 @@ class VideoReader:
     def disturbed(self) -> bool:
         """See `FrameReader`."""
         fields = self.info.video.fields
-        film = (
-            fields is not None and fields.film
-        )  # inverse telecine counts groups of five frames from the beginning
+        # Inverse telecine counts groups of five frames from the beginning.
+        film = fields is not None and fields.film
         return bool(film or self.depends_on_history or self._judge.notes or self._uncarried)
 
     def go_on(self, frames: int, first: Fraction) -> None:

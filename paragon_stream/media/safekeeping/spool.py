@@ -36,9 +36,8 @@ class FrameSpool:
         for plane in planes:
             checksum = zlib.crc32(plane.data.cast("B"), checksum)
         with self._path(number).open("wb", buffering=0) as file:
-            self._there.add(
-                number
-            )  # before writing: a file that does not fit on the disk must be removed too
+            # Before writing: a file that does not fit on the disk must be removed too.
+            self._there.add(number)
             for data in (_HEAD.pack(time.numerator, time.denominator, checksum), *planes):
                 left = memoryview(data).cast("B")
                 while left:

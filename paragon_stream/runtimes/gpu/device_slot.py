@@ -130,9 +130,8 @@ class DeviceSlot:
         # This run also loads kernels and initialises TensorRT, neither of which can be captured.
         expected = self._computed_from(seed=0)
         graph = self._captured()
-        self._computed_from(
-            seed=1
-        )  # another picture in the device's planes: the graph must overwrite all of it
+        # Another picture in the device's planes: the graph must overwrite all of it.
+        self._computed_from(seed=1)
         self._graph = graph
         if not all(map(np.array_equal, self._computed_from(seed=0), expected)):
             raise EngineError("the graph's samples differ from those of its kernels")
