@@ -153,8 +153,11 @@ def test_codecs_with_their_reordering(
         error = np.mean((planes[0].astype(float) - wanted[0]) ** 2)
         assert error < 25 * (16 if codec == "prores_ks" else 1), number
     # To the bit what was there; x264 itself differs now and then.
-    for number in range(min(report.resumed_at, len(kept))):
-        assert all(map(np.array_equal, found[number][1], kept[number][1])), number
+    # The last pictures of the unfinished file may be references of pictures that it has not: compare by time.
+    before = dict(kept)
+    for number, (pts, planes) in enumerate(found[: report.resumed_at]):
+        assert pts not in before or all(map(np.array_equal, planes, before[pts])), number
+    assert sum(pts in before for pts, _ in found[: report.resumed_at]) >= 12
     if suffix != "ts":  # whose sound is packed otherwise with the pictures
         assert_same_copied_streams(out, whole)
     with av.open(str(out)) as file:
