@@ -92,7 +92,7 @@ def live(call: LiveCall) -> LiveReport:
 
     Raises a `ParagonError`, and KeyboardInterrupt for a stop before the first picture.
     """
-    usage = resource_usage.Usage()
+    usage = resource_usage.SessionUsage()
     warnings = Warnings(call.on_warning)
     events: list[str] = []
 

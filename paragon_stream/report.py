@@ -218,6 +218,8 @@ class LiveReport:
     """The codec of the sound in the output; None without sound."""
     bytes_out: int
     cpu_seconds: float
+    """CPU time of the session's threads. Other threads of the program do not count, on Linux; nor does the
+    process of the window."""
     peak_rss_bytes: int
     strength: StrengthReport | None = None
     damage: Damage = field(default_factory=Damage)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +29,37 @@ class Usage:
     def cpu_seconds(self) -> float:
         """CPU time of all threads, user and system."""
         return cpu_seconds() - self._cpu
+
+
+class SessionUsage(Usage):
+    """`Usage` of a session that runs beside other work of the same program, such as a window's event loop.
+
+    The CPU time of Python threads that existed before this object, other than the one that creates it, is
+    not counted: such threads are the caller's. That is known on Linux for threads that still exist when the
+    time is read. Elsewhere the time is that of the whole process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        own = threading.get_native_id()
+        threads = {thread.native_id for thread in threading.enumerate()} - {own, None}
+        self._others = {thread: _thread_seconds(thread) for thread in threads if thread is not None}
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the session's threads, user and system."""
+        others = (max(0.0, _thread_seconds(thread) - before) for thread, before in self._others.items())
+        return max(0.0, super().cpu_seconds - sum(others))
+
+
+def _thread_seconds(native_id: int) -> float:
+    """User and system time of a thread (fields 14 and 15 of `stat` in proc(5)); 0 if it is unknown."""
+    try:
+        status = Path(f"/proc/self/task/{native_id}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0.0
+    fields = status.rpartition(")")[2].split()  # from the third on; the second, a name, may contain spaces
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_rss() -> int:

@@ -146,13 +146,21 @@ def test_source_that_fails_reports_its_own_error() -> None:
         planes_of(out, 2)
 
 
-@pytest.mark.parametrize("name", ["stream_x2_fidelity", "realtime_x3_fidelity"])
-def test_weights_alone_say_which_network_they_are(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "variant", "scale"),
+    [("stream_x2_fidelity", "stream", 2), ("realtime_x3_fidelity", "realtime", 3)],
+)
+def test_weights_alone_determine_the_network(name: str, variant: str, scale: int) -> None:
     weights = REPOSITORY / "engines" / f"{name}.safetensors"
-    clip = vs.core.std.BlankClip(width=32, height=32, format=vs.YUV420P8, length=1)
-    scale = int(name.split("_x")[1][0])
-    result = paragon.upscale(clip, weights=weights, threads=1, device="cpu", precision="fp32")
-    assert result.get_frame(0).width == 32 * scale
+    clip = make_clip(vs.YUV420P8, width=32, height=32, length=1)
+    choices = {"threads": 1, "device": "cpu", "precision": "fp32"}
+    result = planes_of(paragon.upscale(clip, weights=weights, **choices), 0)
+    named = planes_of(paragon.upscale(clip, weights="fidelity", variant=variant, scale=scale, **choices), 0)
+    assert result[0].shape == (32 * scale, 32 * scale)
+    assert all((mine == theirs).all() for mine, theirs in zip(result, named, strict=True))
+    if variant == "stream":
+        other = planes_of(paragon.upscale(clip, weights="fidelity", variant="realtime", **choices), 0)
+        assert (result[0] != other[0]).any()
 
 
 def test_threads_and_devices_are_checked() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -147,6 +149,31 @@ def test_duration(tmp_path: Path) -> None:
     assert report.ended == "the duration is over"
     assert 15 <= report.frames_in <= 25
     assert report.sound == "aac"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="times of threads are Linux's")
+def test_cpu_time_is_the_sessions(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def compute() -> None:
+        while not ended.is_set():
+            sum(range(1000))
+
+    other = threading.Thread(target=compute)
+    other.start()
+    before = time.process_time()
+    try:
+        report = paragon_stream.live(SAMPLE, tmp_path / "out.mkv", engine="null", duration=0.5)
+        process, others = time.process_time() - before, time.clock_gettime(_clock_of(other))
+    finally:
+        ended.set()
+        other.join()
+    assert 0 < report.cpu_seconds < process - 0.8 * others
+
+
+def _clock_of(thread: threading.Thread) -> int:
+    assert thread.ident is not None
+    return time.pthread_getcpuclockid(thread.ident)
 
 
 def test_lost_depth_is_told(tmp_path: Path) -> None:
