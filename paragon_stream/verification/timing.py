@@ -13,7 +13,10 @@ class TimeCheck:
     """Give it every match in order; then ask for `findings`. `tick` is the output's, in seconds."""
 
     def __init__(self, tick: Fraction) -> None:
+        self._tick = tick
         self._tolerance = tick * 3 / 2 + Fraction(1, 10_000)
+        self._earliest: Fraction | None = None
+        """The earliest time of the next frame: no two frames share a tick of the output."""
         self._missing: list[Fraction] = []
         self._extra: list[Fraction] = []
         self._late: list[tuple[Fraction, Fraction]] = []
@@ -27,7 +30,9 @@ class TimeCheck:
         self._last_missing = output is None
         if source is not None and output is not None:
             self.frames += 1
-            error = output.time - source.time
+            right = source.time if self._earliest is None else max(source.time, self._earliest)
+            self._earliest = right + self._tick
+            error = output.time - right
             if abs(error) > self._tolerance:
                 self._late.append((output.time, error))
         elif source is not None:

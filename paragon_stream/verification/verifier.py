@@ -191,13 +191,16 @@ def _damage(warnings: list[str], damage: object) -> Iterator[Finding]:
 def _compare_streams(plan: RenderPlan, found: MediaInfo, clock: Fraction) -> list[Finding]:
     output = plan.output
     assert output.container is not None and output.destination is not None
-    source = read_packets(plan.source.path, bare={plan.source.video.index})
+    source = read_packets(plan.source.path, bare={plan.source.video.index}, probing=plan.source.probing)
     log = read_packets(output.destination, bare={found.video.index})
     expected = [*_expected(output.streams, source, clock, whole=plan.source.cut is None)]
     for added in output.added:
         whole = added.cut is None
         expected += _expected(
-            added.streams, read_packets(added.path), added.shift + clock - output.shift, whole=whole
+            added.streams,
+            read_packets(added.path, probing=added.probing),
+            added.shift + clock - output.shift,
+            whole=whole,
         )
     findings = list(StreamCheck(expected, found, log, output.container).findings())
     if log.trouble:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
-from paragon_stream.verification.findings import Check
+from paragon_stream.verification.findings import Check, Finding
+from paragon_stream.verification.matching import Frame, Match
+from paragon_stream.verification.timing import TimeCheck
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 30
 
@@ -358,6 +361,33 @@ def test_conversions_are_no_fault(render: Render, tmp_path: Path, suffix: str) -
     options = {"preset": "ultrafast" if suffix != "webm" else "10"}
     report = paragon_stream.upscale(render.source, output, **options)
     assert_only(paragon_stream.verify(render.source, output, plan=report))
+
+
+def test_framing_that_containers_add_is_no_fault(tmp_path: Path) -> None:
+    """Start codes and parameter sets of a further video, ADTS headers of sound."""
+    names = [tmp_path / name for name in ("a.mkv", "b.ts", "c.mkv")]
+    make_clip(names[0], frames=5, second_video=True, audio="aac")
+    for source, output in pairwise(names):
+        report = paragon_stream.upscale(source, output, preset="ultrafast")
+        assert report.warnings == ()
+        assert_only(paragon_stream.verify(source, output, plan=report))
+
+
+def test_frames_that_share_a_tick_are_not_late() -> None:
+    """The source has three frames in one tick; each of the output's is one tick later."""
+
+    def at(ticks: float) -> Frame:
+        return Frame(Fraction(ticks) / 1000, Fraction(0), [], None)  # type: ignore[arg-type]
+
+    def findings(*output: float) -> list[Finding]:
+        check = TimeCheck(Fraction(1, 1000))
+        for ours, theirs in zip((0, 40, 40.01, 40.02, 40.03, 80), output, strict=True):
+            check.add(Match(at(ours), at(theirs)))
+        return list(check.findings())
+
+    assert findings(0, 40, 41, 42, 43, 80) == []
+    assert len(findings(0, 40, 41, 42, 43, 82)) == 1
+    assert len(findings(0, 44, 45, 46, 47, 80)) == 1
 
 
 def test_the_command(render: Render, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

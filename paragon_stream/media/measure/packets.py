@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from paragon_stream.media.facts.chapter_list import chapter_list
+from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
-from paragon_stream.media.facts.streams import matroska_facts
+from paragon_stream.media.facts.streams import codec_name, matroska_facts
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.quantisers.nal import units
 
 _ADTS_MASK = 0xF0
+_MOVABLE = {"h264": (4, 0, 31, {7, 8, 9}), "hevc": (21, 1, 63, {32, 33, 34, 35})}
+"""Where the header says how long lengths are; shift and mask of a unit's kind; parameter sets, delimiters."""
 _NO_TIME = -(1 << 62)
 
 
@@ -29,12 +34,14 @@ class PacketLog:
     pts: array[int] = field(default_factory=lambda: array("q"))
     """Presentation times in ticks; `time` gives seconds."""
     hashes: array[int] = field(default_factory=lambda: array("Q"))
-    """64 bits of BLAKE2b of each payload, without ADTS headers."""
+    """64 bits of BLAKE2b of each payload, without the framing of its container."""
     size: int = 0
     """Bytes of all payloads."""
     tags: Mapping[str, str] = field(default_factory=dict)
     end: Fraction = Fraction(0)
     """When the last packet ends, in seconds."""
+    bare: Callable[[bytes], bytes] = bytes
+    """Takes the framing of the container off a payload."""
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -59,13 +66,13 @@ class FileLog:
     """Why the file could not be read to its end; empty if it was."""
 
 
-def read_packets(path: Path, *, bare: Collection[int] = ()) -> FileLog:
+def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = HEADERS) -> FileLog:
     """Read every packet of the file at `path`. Streams in `bare` are not hashed, only counted and timed.
 
     Raises InputError if the file cannot be opened.
     """
     log = FileLog()
-    with open_source(path) as source:
+    with open_source(path, probing) as source:
         log.tags = dict(source.metadata)
         matroska = matroska_facts(path, source.format.name)
         for chapter in chapter_list(source, matroska):
@@ -78,7 +85,7 @@ def read_packets(path: Path, *, bare: Collection[int] = ()) -> FileLog:
                 log.attachments[stream.index] = _hash(bytes(attached.data or b""))
             else:
                 unit = as_fraction(stream.time_base)
-                log.streams[stream.index] = PacketLog(unit, tags=dict(stream.metadata))
+                log.streams[stream.index] = PacketLog(unit, tags=dict(stream.metadata), bare=_framing(stream))
         try:
             for packet in source.demux():
                 if packet.size:
@@ -92,15 +99,38 @@ def _note(log: PacketLog, packet: Any, bare: bool) -> None:
     stamp = packet.pts if packet.pts is not None else packet.dts
     log.pts.append(_NO_TIME if stamp is None else stamp)
     log.size += packet.size
-    log.hashes.append(0 if bare else _hash(_payload(bytes(packet))))
+    log.hashes.append(0 if bare else _hash(log.bare(bytes(packet))))
     if stamp is not None:
         log.end = max(log.end, (stamp + (packet.duration or 0)) * log.unit)
 
 
-def _payload(data: bytes) -> bytes:
+def _framing(stream: Any) -> Callable[[bytes], bytes]:
+    """What takes a container's framing off the packets of `stream`: copies are then equal in all of them."""
+    codec = codec_name(stream)
+    if codec in _MOVABLE:
+        return partial(_bare_units, codec=codec, header=bytes(stream.codec_context.extradata or b""))
+    return {"aac": _without_adts, "dvb_subtitle": _without_marks}.get(codec, bytes)
+
+
+def _bare_units(data: bytes, codec: str, header: bytes) -> bytes:
+    """NAL units without lengths and start codes, and without those that muxers add and remove."""
+    place, shift, mask, movable = _MOVABLE[codec]
+    length_size = (header[place] & 3) + 1 if len(header) > place and header[0] == 1 else 0
+    kept = (unit for unit in units(data, length_size) if unit and (unit[0] >> shift) & mask not in movable)
+    return b"".join(unit.rstrip(b"\0") for unit in kept)
+
+
+def _without_adts(data: bytes) -> bytes:
     """`data` without its ADTS header (ISO/IEC 13818-7, 6.2), which only transport streams have."""
     if len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == _ADTS_MASK:
         return data[7 if data[1] & 1 else 9 :]
+    return data
+
+
+def _without_marks(data: bytes) -> bytes:
+    """`data` without the marks around DVB subtitles (ETSI EN 300 743, 7.1); FFmpeg may add them twice."""
+    while data.startswith(b"\x20\0") and data.endswith(b"\xff"):
+        data = data[2:-1]
     return data
 
 

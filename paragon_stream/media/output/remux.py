@@ -35,7 +35,7 @@ from paragon_stream.media.output.packet_trim import PacketTrimmer
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
 from paragon_stream.media.output.subtitles import TextConverter
 from paragon_stream.media.output.tags import stream_tags
-from paragon_stream.media.output.timeline import Timeline, move, tell_apart
+from paragon_stream.media.output.timeline import SharedStamps, Timeline, move
 from paragon_stream.media.output.trial_muxing import add_copy
 
 HOLD_BYTES = 32 << 20
@@ -45,6 +45,9 @@ _MAX_EARLY = 2000
 """Packets buffered until the video reaches the same timestamp discontinuity."""
 _SUBTITLES_LATE = 2
 """Seconds by which a subtitle may follow the sound and pictures of its time in the file."""
+
+_SHARING = ("mpeg", "mpegts")
+"""Demuxers that may give two packets of sound one timestamp."""
 
 type AnyPacket = av.Packet[Any]
 
@@ -73,8 +76,8 @@ class _Route:
     repaired: int = 0
     failed: int = 0
     why_failed: str = ""
-    previous: tuple[int, int] | None = None
-    """Decode time and duration of the packet read last, ticks."""
+    stamps: SharedStamps | None = None
+    """For sound of sources in which packets may share a timestamp."""
     lag: Fraction = Fraction(0)
     """Seconds that its packets are moved by, because its timestamps jumped back and the video's did not."""
     trimmer: PacketTrimmer | None = None
@@ -164,6 +167,7 @@ class Remuxer:
         dense = template.type in ("audio", "video") and not cover
         unit = as_fraction(template.time_base)
         start = template.start_time
+        shares = self._source.format.name in _SHARING
         self._routes[index] = _Route(
             plan=plan,
             unit=unit,
@@ -172,6 +176,7 @@ class Remuxer:
             dense=dense,
             step=int(dense and container.strict_decode_order),
             strip=strip,
+            stamps=SharedStamps() if shares and plan.stream.kind is StreamKind.AUDIO else None,
             trimmer=PacketTrimmer(plan.stream.kind, self._cut, unit) if self._cut else None,
             # Do not wait for packets of a stream before the time that it begins.
             reached=start * unit if self._probing.size and start is not None else None,
@@ -237,6 +242,9 @@ class Remuxer:
             if packet is None:
                 self._ended = True
                 self._unseen = streams_since(self._source)
+                for route in self._routes.values():
+                    for timed in route.stamps.rest() if route.stamps else ():
+                        self._hold_timed(route, timed)
                 self._hold_early(settling=True)
                 for route in self._routes.values():
                     for standing in route.trimmer.rest() if route.trimmer else ():
@@ -292,8 +300,11 @@ class Remuxer:
             return
         if packet.size == 0:
             return  # the end of the stream, or nothing to copy
-        if route.plan.stream.kind is StreamKind.AUDIO:
-            route.previous = tell_apart(packet, route.previous)
+        for timed in (packet,) if route.stamps is None else route.stamps.add(packet):
+            self._hold_timed(route, timed)
+
+    def _hold_timed(self, route: _Route, packet: AnyPacket) -> None:
+        index = packet.stream.index
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
             route.reached = route.reached or self._shift
@@ -330,7 +341,7 @@ class Remuxer:
         early, self._early = self._early, []
         self._settling = settling
         for packet in early:
-            self._hold(packet)
+            self._hold_timed(self._routes[packet.stream.index], packet)
         self._settling = False
 
     def _keep(self, route: _Route, packet: AnyPacket) -> None:

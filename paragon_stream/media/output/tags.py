@@ -14,15 +14,15 @@ _STALE = re.compile(
 _NO_NAME = re.compile(
     r"(?i)\W*(?:video|sound|subtitle|data|gpac iso .*|core media .*|.*iso media file.*)\s*handler?\W*"
 )
+_CREATED = "creation_time"
+_NO_TIME = "1970-01-01T00:00:00"
 
 
 def file_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags of a whole file that are worth carrying over."""
-    return {
-        key: value
-        for key, value in tags.items()
-        if not is_stale(key) and not (key == "creation_time" and value.startswith("1970-01-01T00:00:00"))
-    }
+    kept = {key: value for key, value in tags.items() if not is_stale(key)}
+    created = kept.pop(_CREATED, "").split(";")[0]  # FFmpeg joins the two times of a QuickTime file
+    return kept | ({_CREATED: created} if created and not created.startswith(_NO_TIME) else {})
 
 
 def is_stale(key: str) -> bool:

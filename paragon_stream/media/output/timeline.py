@@ -1,7 +1,8 @@
 """One clock for all streams of a source whose timestamps start over: recordings glued together.
 
 After such a jump the reader moves the video so that it continues without a gap (`timestamps.py`). This module
-moves sound and subtitles by the same amount, which it finds from the packets of the video.
+moves sound and subtitles by the same amount, which it finds from the packets of the video. It also moves
+packets of sound apart that share one timestamp.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from fractions import Fraction
 from typing import Any
 
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+
+_MOST_ALIKE = 64
+"""Packets with one timestamp that are moved apart."""
 
 
 class Timeline:
@@ -54,18 +58,51 @@ class Timeline:
         return min(self._shifts[-2:], key=lambda shift: abs(time + shift - latest))
 
 
-def tell_apart(packet: Any, previous: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Give a packet of sound that has the stamp of the one before the time behind it.
+class SharedStamps:
+    """Gives packets of sound that share one timestamp times of their own.
 
-    So FFmpeg stamps the second of two packets that begin in the same piece of a program stream. `previous` is
-    the decode time and duration of the packet before; those of this one are returned.
+    If a packet ends in the piece of a program or transport stream in which the next one begins, FFmpeg may
+    give both the timestamp of the piece. The time of one of them is then missing before it, or after it.
     """
-    dts = packet.dts
-    if dts is None or previous is None or previous[1] <= 1:
-        pass  # the stamps are coarser than the packets are long
-    elif dts == previous[0] and packet.pts in (None, dts):
-        move(packet, previous[1])
-    return None if packet.dts is None else (packet.dts, packet.duration or 0)
+
+    def __init__(self) -> None:
+        self._alike: list[Any] = []
+        """Packets with the same decode time, the latest ones."""
+        self._end: int | None = None
+        """When the packet before them ends, ticks."""
+
+    def add(self, packet: Any) -> list[Any]:
+        """The packets whose times are certain now, in order; `packet` itself comes later."""
+        first = self._alike[0] if self._alike else None
+        alike = first is not None and packet.dts is not None and packet.dts == first.dts
+        if alike and packet.pts in (None, packet.dts) and len(self._alike) < _MOST_ALIKE:
+            self._alike.append(packet)
+            return []
+        done = self._settled(packet.dts)
+        self._alike = [packet]
+        return done
+
+    def rest(self) -> list[Any]:
+        """The last packets."""
+        done = self._settled(None)
+        self._alike = []
+        return done
+
+    def _settled(self, following: int | None) -> list[Any]:
+        """The packets of `_alike`; the next one is decoded at `following`."""
+        alike = self._alike
+        if not alike:
+            return []
+        stamp, step, count = alike[0].dts, alike[0].duration or 0, len(alike)
+        if count > 1 and step > 1:  # otherwise the timestamps are coarser than the packets are long
+            free = 0 if self._end is None else stamp - self._end + step // 4
+            begin = stamp - max(0, min(count - 1, free // step)) * step
+            if following is not None and following > begin:
+                step = min(step, max(1, (following - begin) // count))
+            for number, packet in enumerate(alike):
+                move(packet, begin + number * step - stamp)
+        self._end = None if alike[-1].dts is None else alike[-1].dts + (alike[-1].duration or 0)
+        return alike
 
 
 def move(packet: Any, ticks: int) -> None:

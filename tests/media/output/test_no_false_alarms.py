@@ -87,3 +87,21 @@ def test_quality_said_twice_or_impossible(tmp_path: Path, options: dict[str, Any
     clip = make_clip(tmp_path / "in.mkv", frames=3)
     with pytest.raises(UsageError, match=words):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", **FAST, **options)
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
+def test_a_creation_time_that_quicktime_holds_twice(tmp_path: Path, suffix: str) -> None:
+    """With free-form tags FFmpeg writes it a second time, and reads "TIME;TIME"."""
+    clip = make_clip(
+        tmp_path / "in.mov",
+        frames=5,
+        metadata={"creation_time": "2020-01-02T03:04:05Z", "artist": "Acme"},
+        container_options={"movflags": "use_metadata_tags"},
+    )
+    with av.open(str(clip)) as file:
+        assert ";" in file.metadata["creation_time"]
+    out = tmp_path / f"out.{suffix}"
+    report = paragon_stream.upscale(clip, out, **FAST)
+    assert report.warnings == ()
+    with av.open(str(out)) as file:
+        assert file.metadata["creation_time"].startswith("2020-01-02T03:04:05")

@@ -6,11 +6,12 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 from clips import make_clip, packet_facts
 
 import paragon_stream
-from paragon_stream.media.output.timeline import Timeline
+from paragon_stream.media.output.timeline import SharedStamps, Timeline
 
 OPTIONS = {"options": {"g": "12", "bf": "2"}, "audio": "mp2"}
 
@@ -85,3 +86,29 @@ def test_the_clock() -> None:
     assert clock.shift(Fraction(19)) == 0  # sound of the first part that comes late
     assert clock.shift(Fraction(4)) == clock.latest_shift
     assert not clock.video_passes(Fraction(7, 2), True)  # a step back by less is disorder
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        ([0, 32, 64], [0, 32, 64]),
+        ([0, 32, 96, 96, 128], [0, 32, 64, 96, 128]),  # the time of the first one is missing
+        ([0, 32, 64, 64, 128], [0, 32, 64, 96, 128]),  # that of the second one is
+        ([0, 32, 128, 128, 128, 160], [0, 32, 64, 96, 128, 160]),
+        ([0, 0, 64], [0, 32, 64]),
+        ([0, 32, 64, 64, 96], [0, 32, 64, 80, 96]),  # one packet too many: the next one keeps its time
+        ([0, 32, 96, 96], [0, 32, 64, 96]),
+        ([0, 32, 5000, 5000, 5064], [0, 32, 4968, 5000, 5064]),
+        ([64, 96, 0, 0, 64], [64, 96, 0, 32, 64]),  # the clock starts over
+    ],
+)
+def test_packets_with_one_stamp_move_apart(stamps: list[int], expected: list[int]) -> None:
+    shared, moved = SharedStamps(), []
+    for stamp in stamps:
+        packet = av.Packet(b"sound")
+        packet.pts = packet.dts = stamp
+        packet.duration = 32
+        moved += shared.add(packet)
+    moved += shared.rest()
+    assert [packet.pts for packet in moved] == expected
+    assert [packet.dts for packet in moved] == expected
