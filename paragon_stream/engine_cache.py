@@ -62,7 +62,9 @@ def build_engine(
     if not isinstance(chosen, TensorRtRuntime):
         raise UsageError(f"the engine {options.engine} needs no build; choose tensorrt or tensorrt-rtx")
     if sm is not None and chosen.name != "tensorrt-rtx":
-        raise UsageError("tensorrt builds for the GPU that is here; only tensorrt-rtx builds for others")
+        raise UsageError(
+            "tensorrt builds engines for this machine's GPU only; tensorrt-rtx also builds for others"
+        )
     layout = pixel_format(pixel_format_name)
     resolved = resolve_color(
         color or ColorSpec(),
@@ -105,8 +107,10 @@ def _here(options: UpscalerOptions) -> Target:
     gpus, reason = find_gpus()
     number, *others = ordinals(options.device)
     if others:
-        raise UsageError(f"engines are built for one GPU after another: name one of {options.device}")
+        raise UsageError(f"engines are built for one GPU at a time: give one of {options.device}")
     if number >= len(gpus):
         why = reason or f"this machine has {len(gpus)}"
-        raise EngineError(f"there is no GPU cuda:{number} to build for ({why}); --sm N names a kind of GPU")
+        raise EngineError(
+            f"there is no GPU cuda:{number} to build for ({why}); --sm N selects a compute capability"
+        )
     return Target(sm=gpus[number].sm, device=gpus[number])

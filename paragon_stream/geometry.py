@@ -113,13 +113,13 @@ def parse_size(text: str | float | None) -> TargetSize | None:
         return TargetSize(text=words, box=(_to_grain(Fraction(height * 16, 9), 2), height), turns=True)
     if sides := re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", words):
         if not all(int(side) for side in sides.groups()):
-            raise UsageError(f"a size of {text} holds no picture")
+            raise UsageError(f"the size {text} is empty")
         return TargetSize(text=words, box=(int(sides[1]), int(sides[2])))
     try:
         factor = Fraction(words.removesuffix("x"))
     except (ValueError, ZeroDivisionError):
         raise UsageError(
-            f"{text!r} is no size: give lines (1080p), a size (1920x1080) or a factor (1.5)"
+            f"{text!r} is not a size: give lines (1080p), a size (1920x1080) or a factor (1.5)"
         ) from None
     if not 1 < factor <= 64:
         raise UsageError(f"a factor of {text} is out of range: more than 1, up to 64")

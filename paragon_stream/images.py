@@ -184,7 +184,7 @@ def plan_images(
         suffix = target.name.removeprefix("*")
         if target.name != f"*{target.suffix}":
             raise UsageError(
-                f"the destination {target} is no file, no folder and not of the form FOLDER/*.png"
+                f"the destination {target} is neither a file, nor a folder, nor of the form FOLDER/*.png"
             )
         kind_for(Path("x" + suffix))
         pairs = [(path, target.parent / (path.stem + suffix)) for path in files]
@@ -217,15 +217,19 @@ def _expanded(source: str | Path) -> list[Path]:
         found = sorted(each for each in path.iterdir() if is_image_name(each) and each.is_file())
         if not found:
             one_by_one = any(map(is_video_name, path.iterdir()))
-            hint = "; its videos are upscaled one by one, by their names" if one_by_one else ""
+            hint = (
+                "; give its videos one by one, or give the output folder to paragon-stream"
+                if one_by_one
+                else ""
+            )
             raise InputError(f"the folder {path} holds no PNG, JPEG, WebP, TIFF or BMP image{hint}")
         return found
     if not path.exists() and glob.has_magic(str(source)):
         found = sorted(Path(each) for each in glob.glob(str(source)) if Path(each).is_file())  # noqa: PTH207
         if not found:
-            raise InputError(f"no file is called {source}")
+            raise InputError(f"no file matches {source}")
         if all(map(is_video_name, found)):
-            raise UsageError(f"{source} are videos: they are upscaled one by one, by their names")
+            raise UsageError(f"{source} are videos, which upscale_images does not read: use upscale_all")
         return found
     return [path]
 

@@ -134,7 +134,7 @@ def _size(call: OnnxExportCall) -> tuple[int, int] | None:
         raise UsageError("--dynamic and --size exclude each other")
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", call.size)
     if match is None or not (int(match[1]) and int(match[2])):
-        raise UsageError(f"--size {call.size} is no size like 960x540")
+        raise UsageError(f"--size {call.size} is not a size such as 960x540")
     return int(match[1]), int(match[2])
 
 

@@ -83,7 +83,7 @@ def _read(path: Path) -> list[Profile]:
     made = []
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise UsageError(f"{path}, line {_line(text, '', name)}: {name} stands outside of a [profile]")
+            raise UsageError(f"{path}, line {_line(text, '', name)}: {name} is outside of a [profile] table")
         values = {}
         for key, value in table.items():
             where = f"{path}, line {_line(text, name, key)}, [{name}]"

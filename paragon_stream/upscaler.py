@@ -62,7 +62,8 @@ def choose_network(
     weights = _load(options, placement.factor if placement else None, rgb=rgb)
     if strength is not None and not weights.spec.conditioned:
         raise UsageError(
-            f"the weights {weights.name} are not conditioned on strength, so {options.strength} means nothing"
+            f"the weights {weights.name} are not conditioned on strength:"
+            f" leave the strength {options.strength} out"
         )
     return weights, placement or enlarged(source, weights.spec.scale)
 

@@ -79,7 +79,7 @@ def _network(content: Any) -> NetworkConfig:
     kind = network.get("type")
     name = kind.lower() if isinstance(kind, str) else kind
     if name in _NOT_YET:
-        raise UsageError(f"network_g is of the type {kind}, not supported yet")
+        raise UsageError(f"network_g has the type {kind}, which is not supported yet")
     if name not in TYPES:
         raise UsageError(f"network_g has the type {kind!r}; known: {', '.join(TYPES)}")
     known = ("type", "scale", "upsampler_alpha", "window_size", *_WITHOUT_EFFECT)
@@ -90,11 +90,11 @@ def _network(content: Any) -> NetworkConfig:
     scale = common_scale(content, network)
     alpha = network.get("upsampler_alpha", usual_alpha)
     if type(alpha) not in (int, float):
-        raise UsageError(f"upsampler_alpha is {alpha!r}, which is no number")
+        raise UsageError(f"upsampler_alpha is {alpha!r}, which is not a number")
     attends = variant in (Variant.PHOTO, Variant.PRO)
     window = network.get("window_size", USUAL_WINDOW) if attends else None
     if window is not None and type(window) is not int:
-        raise UsageError(f"window_size is {window!r}, which is no whole number")
+        raise UsageError(f"window_size is {window!r}, which is not a whole number")
     return NetworkConfig(variant=variant, scale=scale, alpha=float(alpha), window_size=window)
 
 
@@ -116,4 +116,4 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"configuration {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"configuration {path} is no valid YAML: {error}") from error
+        raise UsageError(f"configuration {path} is not valid YAML: {error}") from error

@@ -79,7 +79,7 @@ def _recogniser(names: Iterable[str]) -> Recogniser:
     for pattern, recognise in _MARKS:
         if any(re.search(pattern, name) for name in names):
             return recognise
-    raise CheckpointError("its tensors are those of no known network")
+    raise CheckpointError("its tensors match no known network")
 
 
 def _check_tensors(tensors: Tensors, spec: NetworkSpec) -> None:
@@ -98,6 +98,6 @@ def _check_tensors(tensors: Tensors, spec: NetworkSpec) -> None:
 
 def _check_claims(facts: Facts, spec: NetworkSpec) -> None:
     if facts.scale is not None and facts.scale != spec.scale:
-        raise CheckpointError(f"it says to be ×{facts.scale}, but its tensors make it ×{spec.scale}")
+        raise CheckpointError(f"it is declared as ×{facts.scale}, but its tensors are those of ×{spec.scale}")
     if facts.window_size is not None and not spec.window:
-        raise CheckpointError("it has no window attention, so no window_size")
+        raise CheckpointError("it has no window attention: leave window_size out")

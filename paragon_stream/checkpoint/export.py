@@ -19,7 +19,9 @@ def at_strength(weights: Weights, strength: float) -> Weights:
     Raises UsageError for weights that are not conditioned.
     """
     if not weights.spec.conditioned:
-        raise UsageError(f"the weights {weights.name} are not conditioned on strength, but plain already")
+        raise UsageError(
+            f"the weights {weights.name} are not conditioned on strength: they are plain already"
+        )
     if not 0 <= strength <= 1:
         raise UsageError(f"a strength of {strength} is outside 0…1")
     tensors = dict(weights.tensors)

@@ -66,7 +66,7 @@ def _whole(metadata: Mapping[str, str], name: str) -> int | None:
         return int(said)
     except ValueError:
         after = "; windows have 2 to 128 pixels a side" if name == "window_size" else ""
-        raise CheckpointError(f"its {name} is {said}{after or ', which is no whole number'}") from None
+        raise CheckpointError(f"its {name} is {said}{after or ', which is not a whole number'}") from None
 
 
 def _alpha(metadata: Mapping[str, str]) -> float | None:
@@ -74,7 +74,7 @@ def _alpha(metadata: Mapping[str, str]) -> float | None:
     try:
         return None if said is None else float(said)
     except ValueError:
-        raise CheckpointError(f"its alpha is {said!r}, which is no number") from None
+        raise CheckpointError(f"its alpha is {said!r}, which is not a number") from None
 
 
 def _truth(metadata: Mapping[str, str], name: str) -> bool | None:
@@ -93,5 +93,5 @@ def _product_limit(metadata: Mapping[str, str]) -> float:
     except ValueError:
         limit = math.nan
     if not limit > 0:
-        raise CheckpointError(f"its product_limit is {said!r}, which is no limit")
+        raise CheckpointError(f"its product_limit is {said!r}, which is not a number above 0")
     return limit

@@ -88,16 +88,16 @@ def _unwrap(content: Any) -> dict[str, NDArray[Any]]:
             break
         content = inner
     if not isinstance(content, Mapping):
-        raise CheckpointError("it holds no state dict")
+        raise CheckpointError("it contains no state dict")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
-            raise CheckpointError(f"it holds {name!r}, which is no tensor; save the state dict alone")
+            raise CheckpointError(f"it holds {name!r}, which is not a tensor: save only the state dict")
     return dict(content)
 
 
 def _plain(raw: Mapping[str, NDArray[Any]]) -> Tensors:
     if not raw:
-        raise CheckpointError("it holds no tensors")
+        raise CheckpointError("it contains no tensors")
     tensors: Tensors = {}
     for name, value in raw.items():
         plain = ".".join(part for part in name.split(".") if part not in _DROPPED_COMPONENTS)

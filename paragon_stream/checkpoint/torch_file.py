@@ -97,7 +97,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
             return known[module, name]
         except KeyError:
             raise CheckpointError(
-                f"it holds a {module}.{name}, which is not loaded for safety; save the state dict alone"
+                f"it holds a {module}.{name}, which is not loaded for safety: save only the state dict"
             ) from None
 
 

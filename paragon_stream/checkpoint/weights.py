@@ -116,7 +116,7 @@ def load_weights(
     found = _load_file(path, scale, name=name, **facts)
     if variant not in (None, found.spec.variant) or scale not in (None, found.spec.scale):
         wanted = " ".join(filter(None, (variant or "", f"×{scale}" if scale else "")))
-        raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was asked for")
+        raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was requested")
     for caution in cautions(found.spec):
         logger.warning("weights %s: %s", found.name, caution)
     logger.info("weights: %s, %s, sha256 %s", found.name, found.spec, found.sha256[:12])
@@ -167,7 +167,7 @@ def _scale_of_name(path: Path) -> int | None:
     if match is None:
         return None
     scale = int(match[1] or match[2])
-    logger.warning("nothing in %s says its scale; its name says ×%d, which is taken", path.name, scale)
+    logger.warning("%s does not contain its scale: ×%d is taken from its name", path.name, scale)
     return scale
 
 

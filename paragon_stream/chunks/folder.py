@@ -86,7 +86,7 @@ class ChunkFolder:
                     os.fsync(written.fileno())
                 file.replace(self.path / record.file)
             except OSError as error:
-                raise OutputError(f"the chunk {record.file} cannot be kept: {reason(error)}") from error
+                raise OutputError(f"the chunk {record.file} cannot be stored: {reason(error)}") from error
         with whole_file(self._record(record.number)) as target:
             target.write(record.to_json().encode())
 

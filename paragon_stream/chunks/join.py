@@ -134,8 +134,8 @@ def _check_headers(records: Sequence[ChunkRecord], sink: VideoWriter) -> None:
     if others := [record for record in records if record.frames and record.headers != sink.headers]:
         nodes = ", ".join(sorted({record.node for record in others}))
         raise OutputError(
-            f"{_named([record.number for record in others])} encoded with other headers, on {nodes}: "
-            "the encoder there is another one, or its number of threads changes the stream (--threads)"
+            f"{_named([record.number for record in others])} encoded with different headers, on {nodes}: "
+            "the machines have different encoders, or the number of threads changes the stream (--threads)"
         )
 
 

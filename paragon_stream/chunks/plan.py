@@ -102,22 +102,24 @@ def plan_chunks(
 def plan_whole(request: RenderRequest) -> RenderPlan:
     """The plan of a render that can be done in chunks; see `plan_chunks`."""
     if is_pipe(request.source):
-        raise UsageError("a pipe can be read once, and every chunk reads the source: name a file")
+        raise UsageError("a pipe can be read only once, and every chunk reads the source: give a file")
     whole = plan_render(absolute(request))
     job = whole.output.job
     if job is None:
-        raise UsageError("y4m and sequences of images are not written in chunks: name a video file")
+        raise UsageError("y4m and sequences of images cannot be written in chunks: give a video file")
     if whole.request.network.temporal != Temporal.OFF:
-        raise UsageError("--temporal goes from frame to frame, and chunks are rendered apart: leave it out")
+        raise UsageError(
+            "--temporal needs the frame before, and chunks are rendered separately: leave it out"
+        )
     if why := why_no_chunks(job):
-        raise UsageError(f"chunks need constant quality, or no loss at all: {why}")
+        raise UsageError(f"chunks need constant quality (--crf) or a lossless codec: {why}")
     return whole
 
 
 def cut_whole(whole: RenderPlan, times: FrameTimes, seconds: float, seats: int = 0) -> ChunkPlan:
     """`whole` in chunks of about `seconds`. Raises UsageError."""
     if seconds <= 0:
-        raise UsageError(f"chunks of {seconds:g} seconds make no sense")
+        raise UsageError(f"--chunk-seconds must be above 0, not {seconds:g}")
     return ChunkPlan(
         request=whole.request,
         identity=whole.identity,
@@ -173,7 +175,9 @@ def load_plan(destination: Path) -> tuple[ChunkPlan, ChunkFolder]:
     folder = ChunkFolder(destination.absolute())
     text = folder.plan_text
     if text is None:
-        raise OutputError(f"there is no plan of chunks for {destination}: make one with chunks plan")
+        raise OutputError(
+            f"there is no plan of chunks for {destination}: make it with `paragon-stream chunks plan`"
+        )
     return ChunkPlan.from_json(text), folder
 
 

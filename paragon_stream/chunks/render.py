@@ -89,7 +89,7 @@ class ChunkRenderer:
         )
         self._render = plan_render(self._request)
         if found := differences(plan, self._render, tracks=False):
-            raise UsageError(f"{self._node} would not render the same: {'; '.join(found)}")
+            raise UsageError(f"{self._node} would render a different result: {'; '.join(found)}")
         options = part(self._request, UpscalerOptions)
         self._info, self._decoder_warnings = with_decoder(
             self._render.source, parse_hwaccel(self._request.hwaccel), gpu_of(options.engine, options.device)

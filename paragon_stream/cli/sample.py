@@ -92,7 +92,7 @@ def command(
         raise UsageError(f"{page}: the name of the page must end in .html")
     for path in filter(None, (page, montage)):
         if not path.absolute().parent.is_dir():
-            raise OutputError(f"cannot write {path}: {path.absolute().parent} is no folder")
+            raise OutputError(f"cannot write {path}: {path.absolute().parent} is not a folder")
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists already: use --overwrite to replace it")
     options, _ = with_profile(profile, options)

@@ -96,13 +96,13 @@ def command(
     options, from_profile = with_profile(profile, options)
     if _is_queue(sources, destination, options):
         if trace is not None:
-            raise UsageError("--trace is for one video: it says what every stage did when")
+            raise UsageError("--trace is for one video: it records the times of every stage")
         _run_queue(sources, destination, options, report, verify, events, quiet=quiet)
         return
     source = sources[0]
     folder = options_of(FolderOptions)
     if stray := [name for name in folder if options.pop(name) is not None and name not in from_profile]:
-        raise UsageError(f"--{stray[0]} is for folders: give one as OUTPUT")
+        raise UsageError(f"--{stray[0]} is for folders: give a folder as OUTPUT")
     images = is_images(source, destination)
     if verify and (images or "-" in (source, destination)):
         raise UsageError("--verify compares video files: leave it out for pictures and pipes")

@@ -32,7 +32,7 @@ def parse_address(value: str) -> str:
     """`value` if it names a cluster. Raises UsageError."""
     if value in (_AUTO, LOCAL) or _ADDRESS.fullmatch(value):
         return value
-    raise UsageError(f"--cluster {value} is no address: give auto, local or host:port")
+    raise UsageError(f"--cluster {value} is not an address: give auto, local or host:port")
 
 
 def load_ray() -> Any:

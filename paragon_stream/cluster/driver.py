@@ -96,7 +96,7 @@ class Driver:
                 self._receive()
                 self._stop_superfluous()
         except self._ray.exceptions.RayError as error:
-            raise EngineError(f"the cluster does not answer any more: {self._why(error)}") from error
+            raise EngineError(f"the cluster no longer responds: {self._why(error)}") from error
         finally:
             with contextlib.suppress(self._ray.exceptions.RayError):
                 self._end()
@@ -144,7 +144,7 @@ class Driver:
         refused = [f"{node.name}: {self._refused[node.id]}" for node in nodes if node.id in self._refused]
         if (nodes and len(refused) == len(nodes)) or now - self._alone_since > _NO_NODES:
             why = "; ".join(refused) or "no machine is left"
-            raise EngineError(f"no machine of the cluster renders: {why}")
+            raise EngineError(f"no machine of the cluster can render: {why}")
 
     def _refuse(self, node: Node, why: str, *, meant: bool = False) -> None:
         self._refused[node.id] = why

@@ -90,7 +90,7 @@ class SourcePieces:
                 self._map.truncate(len(self._here))
                 _flock(self._lock, exclusive=False)
         except OSError as error:
-            raise EngineError(f"no pieces of the source can be kept in {root}: {reason(error)}") from error
+            raise EngineError(f"pieces of the source cannot be stored in {root}: {reason(error)}") from error
         self.path = self._folder / "source" / name
         """What stands for the file in this process; nothing is there."""
 
@@ -125,10 +125,10 @@ class SourcePieces:
             if _read(self._map, number, 1) != b"\1":
                 data = self._fetch(number)
                 if len(data) != min(BLOCK, self.size - number * BLOCK):
-                    raise EngineError("the source has another length than when the render began")
+                    raise EngineError("the length of the source has changed since the render began")
                 self._data.seek(number * BLOCK)
                 if self._data.write(data) != len(data):
-                    raise EngineError(f"no pieces of the source can be kept in {self._folder}: disk full")
+                    raise EngineError(f"pieces of the source cannot be stored in {self._folder}: disk full")
                 self._map.seek(number)
                 self._map.write(b"\1")
                 self.fetched += len(data)

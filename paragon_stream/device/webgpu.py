@@ -142,9 +142,8 @@ class WebGpuDevice:
         room = -(-size // 4) * 4
         for name in ("max-buffer-size", "max-storage-buffer-binding-size"):
             if room > self._limits[name]:
-                raise DeviceMemoryError(
-                    f"{self.info} binds {self._limits[name] / 2**20:.0f} MiB at most, not {room / 2**20:.0f}"
-                )
+                most, needed = self._limits[name] / 2**20, room / 2**20
+                raise DeviceMemoryError(f"{self.info} supports buffers of {most:.0f} MiB, not {needed:.0f}")
         usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
         with self._lock, errors("allocating memory"):
             buffer = self._device.create_buffer(size=room, usage=usage)
@@ -245,7 +244,7 @@ class WebGpuDevice:
         """Pointers are bound in order to @binding(0) …; the 32-bit numbers are a uniform buffer after
         them."""
         if max(grid) > self._limits["max-compute-workgroups-per-dimension"]:
-            raise EngineError(f"{self.info} takes no grid of {grid} workgroups")
+            raise EngineError(f"{self.info} does not support a grid of {grid} workgroups")
         with self._lock, errors("queueing work"):
             group = self._bound(kernel, tuple(arguments))
             work = self._commands().begin_compute_pass()
@@ -278,7 +277,7 @@ class WebGpuDevice:
         deadline = time.monotonic() + _PATIENCE
         while not self.has_happened(event):
             if time.monotonic() > deadline:
-                raise EngineError(f"{self.info} does not answer any more")
+                raise EngineError(f"{self.info} no longer responds")
             time.sleep(_PAUSE)
         downloads, event.downloads = event.downloads, ()
         with errors("copying from the GPU"):

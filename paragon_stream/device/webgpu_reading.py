@@ -122,7 +122,7 @@ class Stamp:
     def __init__(self, device: Any) -> None:
         """Raises EngineError for a GPU without a clock."""
         if self.FEATURE not in device.features:
-            raise EngineError("this GPU cannot say when it did what")
+            raise EngineError("this GPU provides no timestamps")
         self._queries = device.create_query_set(type="timestamp", count=1)
         usage = wgpu.BufferUsage.QUERY_RESOLVE | wgpu.BufferUsage.COPY_SRC
         self._resolved = device.create_buffer(size=8, usage=usage)

@@ -213,7 +213,7 @@ def build_job(
         _check(format)
     if temporal:
         if isinstance(spec, FeatureSpec):
-            raise UsageError(f"{spec} has no video mode: its pictures come from the blended features alone")
+            raise UsageError(f"{spec} has no video mode, because it has no base path")
         source = doubled(source)
     source_colors, target_colors = color_map(source), color_map(target)
 

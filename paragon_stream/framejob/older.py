@@ -45,7 +45,7 @@ class OlderNetwork:
 def check_has_job(spec: NetworkSpec) -> None:
     """Raise UsageError for networks without a frame job."""
     if isinstance(spec, MUNetSpec):
-        raise UsageError(f"{spec} is a discriminator: it judges pictures in training and makes none")
+        raise UsageError(f"{spec} is a discriminator, which is for training only")
     if not isinstance(spec, FeatureSpec | DualSpec):
         raise UsageError(
             f"there is no frame job of {spec}: video and pictures through it are not supported; "

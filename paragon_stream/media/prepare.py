@@ -54,7 +54,7 @@ def _prepared(path: str | Path, options: SourceOptions) -> MediaInfo:
             raise UsageError("--start, --end, --duration and --video are not for sequences of images")
         return probe_sequence(sequence, rate)
     if rate is not None:
-        raise UsageError("--fps is for sequences of images: a video has its own times")
+        raise UsageError("--fps is for sequences of images: a video has timestamps of its own")
     probing = settle_probing(Path(path), parse_probe_size(options.probesize))
     index = None if options.video is None else video_index(Path(path), options.video, probing)
     info = probe(path, video=index, probing=probing)
@@ -74,7 +74,7 @@ def _piped(said: str | Path, options: SourceOptions) -> MediaInfo:
         passes = is_uncompressed(path)
         for name in _NEEDS_FILE if passes else ():
             if getattr(options, name) != getattr(SourceOptions(), name):
-                raise UsageError(f"--{name} needs a file: uncompressed video in a pipe is read once")
+                raise UsageError(f"--{name} needs a file: y4m in a pipe can be read only once")
         info = replace(_prepared(path, options), piped=True, seekable=not passes)
     except BaseException:
         end_pipe(path)

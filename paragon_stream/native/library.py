@@ -59,7 +59,9 @@ def _load(path: Path) -> ctypes.CDLL:
     if not path.is_file():
         raise EngineError(f"the CPU kernels are not built ({path} does not exist)")
     if not is_current():
-        raise EngineError("the CPU kernels were built from other sources than those that are here")
+        raise EngineError(
+            "the CPU kernels are older than their sources: run python -m paragon_stream.native.build"
+        )
     try:
         library = ctypes.CDLL(str(path))
         found = library.paragon_abi()

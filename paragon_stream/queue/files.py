@@ -89,7 +89,7 @@ class _Search:
             what = f"the folder {path} holds no video and no picture"
         elif not path.exists() and glob.has_magic(str(path)):
             self._glob(path)
-            what = f"no file is called {path}"
+            what = f"no file matches {path}"
         else:
             given = Path(source)
             keeps = below is not None and not given.is_absolute() and ".." not in given.parts

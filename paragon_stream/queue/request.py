@@ -46,7 +46,7 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
             container_for(Path(f"x{container}"))
         if "*" in target.name:
             if target.name != f"*{target.suffix}":
-                raise UsageError(f"the destination {target} is no folder and not of the form FOLDER/*.png")
+                raise UsageError(f"the destination {target} is neither a folder nor of the form FOLDER/*.png")
             if is_video_name(target):
                 container = target.suffix
             else:

@@ -151,7 +151,7 @@ class _Queue:
         for item in items:
             with suppress(OSError):
                 if item.target.samefile(item.file.path):
-                    raise UsageError(f"{folder} is where the sources are: choose another folder")
+                    raise UsageError(f"{folder} contains the sources: choose another folder for the results")
         renamed = [item for item in items if names[item.file].stem != item.file.relative.stem]
         self._meter.total += sum(item.work for item in items)
         self._observer.planned(items, renamed)

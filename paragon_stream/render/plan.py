@@ -99,7 +99,7 @@ def plan_render(request: RenderRequest) -> RenderPlan:
     check_name(destination)
     images = numbering(destination)
     if is_image_name(source) and is_image_name(destination) and not (images or numbering(source)):
-        raise UsageError(f"{source} and {destination} are pictures: they are for upscale_images()")
+        raise UsageError(f"{source} and {destination} are pictures: use upscale_images()")
     info = prepare(source, request)
     try:
         return _planned(request, info, writing, images)

@@ -60,7 +60,7 @@ def reader_behind(
             raise
         reader.close()
         upscalers.restart()
-        logger.info("going on by seeking finds other frames than before: decoding from the beginning")
+        logger.info("after seeking, the frames differ from their records: decoding from the beginning")
     reader = open(cut)
     try:
         _pass_over(reader, done - len(compared), upscalers, on_progress)

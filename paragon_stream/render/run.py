@@ -53,7 +53,7 @@ def run(
     KeyboardInterrupt after Ctrl-C; nothing then stands under the final name.
     """
     if plan.source.piped and pipe_at(plan.source.path) is None:
-        raise InputError(f"{plan.source.path} has been read already: a pipe can be read once")
+        raise InputError(f"{plan.source.path} has been read already: a pipe can be read only once")
     usage = usage or resource_usage.Usage()
     warnings = Warnings(on_warning)
     warnings.add(space_warnings(plan))

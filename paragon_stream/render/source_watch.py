@@ -52,7 +52,7 @@ class SourceWatch:
             return [f"{self._path} has grown during the render: what was added may be missing"]
         raise InputError(
             f"{self._path} was changed during the render, so the result is not that of one file:"
-            " begin anew with --overwrite"
+            " start again with --overwrite"
         )
 
     def _look(self) -> os.stat_result | None:

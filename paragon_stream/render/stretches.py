@@ -103,7 +103,7 @@ def next_format(reader: FrameReader, upscalers: Upscalers) -> FrameFormat | None
     try:
         upscalers.slots(format)
     except (FormatError, EngineError) as error:
-        logger.warning("frames of %s are converted, not followed: %s", format, error)
+        logger.warning("frames of %s are converted to the first format: %s", format, error)
         return reader.changes.refuse(str(error))
     return format
 

@@ -47,7 +47,7 @@ class TorchRuntime:
             return self._compile_on_cpu(job, options)
         ordinals(options.device)  # reports an invalid name before a missing GPU
         if not has_gpu:
-            raise EngineError(f"torch {torch.__version__} can use no GPU on this machine")
+            raise EngineError(f"torch {torch.__version__} cannot use a GPU on this machine")
         if options.precision is Precision.INT8:
             raise EngineError("the engine torch does not compute in int8; openvino and onnxruntime do")
         precision = Precision.FP16 if options.precision is Precision.AUTO else options.precision

@@ -53,7 +53,7 @@ def make_sample(
     Raises what `upscale` raises.
     """
     if not 0.2 <= seconds <= _LONGEST:
-        raise UsageError(f"pieces of {seconds:g} s make no sense: give 0.2 to {_LONGEST:g}")
+        raise UsageError(f"--seconds {seconds:g} is out of range: give 0.2 to {_LONGEST:g}")
     whole = prepare(source, part(RenderRequest(source, "-", **versions[0]), SourceOptions))
     moments = [_seconds(each) for each in at] or choose_moments(whole, count, seconds)
     names = labels(versions)

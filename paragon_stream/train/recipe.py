@@ -161,7 +161,7 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
     try:
         table = read_redux(path) if path.suffix in SUFFIXES else tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"recipe {path} is no valid TOML: {error}") from error
+        raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
     try:
         text += _take_config(table, path.parent)
         recipe = _build(Recipe, table, "")
@@ -247,7 +247,7 @@ def _check(recipe: Recipe) -> None:
             if wanted:
                 raise UsageError(f"[network] {name} is for realtime, stream and photo of p2head")
     elif unknown := set(network.options) - {"use_checkpointing", "attention_mode"}:
-        raise UsageError(f"[network.options] {min(unknown)} is no option of {network.variant}")
+        raise UsageError(f"[network.options] {min(unknown)} is not an option of {network.variant}")
     for term in recipe.loss:
         if term not in TERMS and term not in TRUNK_TERMS:
             raise UsageError(f"[loss] unknown term {term}; known: {', '.join((*TERMS, *TRUNK_TERMS))}")
@@ -266,7 +266,9 @@ def _check(recipe: Recipe) -> None:
         if not kernels:
             raise UsageError(f"[{table}] kernels must name at least one kernel")
     if recipe.network.filters_chroma and recipe.keep == "psnr_planes":
-        raise UsageError('with filters_chroma there is no chroma to choose by: keep = "psnr" or "last"')
+        raise UsageError(
+            'with filters_chroma, chroma cannot select a checkpoint: use keep = "psnr" or "last"'
+        )
     data = recipe.data
     positive = {"steps": recipe.steps, "batch": data.batch, "evaluate_every": recipe.evaluate_every}
     for name, number in positive.items():

@@ -85,7 +85,7 @@ class _Section:
             except ValueError:
                 value = None
         if type(value) not in (int, float):
-            raise UsageError(f"{self.path(key)} is no number")
+            raise UsageError(f"{self.path(key)} is not a number")
         return float(value)
 
     def only(self, key: str, *allowed: Any, advice: str) -> None:
@@ -223,7 +223,7 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
     for kind, content in losses:
         _loss(kind.lower(), _Section(content, f"train loss {kind}"), discriminator, train, table, passed)
     if not table["loss"]:
-        raise UsageError("train names no loss: for example pixel_opt with the type L1Loss")
+        raise UsageError("train has no loss: add one, for example pixel_opt with the type L1Loss")
     train.only("optim_d", None, advice="there is no gan_opt")
     if discriminator.take("type") is not None and "adversarial" not in table:
         raise UsageError("network_d without train.gan_opt has no counterpart here: leave it out")
@@ -283,7 +283,7 @@ def _trunk(kind: str, content: _Section, table: dict[str, Any]) -> None:
     """The weights that a loss compares features of: upstream downloads them, here the file is named."""
     file = content.take("trunk")
     if not isinstance(file, str):
-        raise UsageError(f"the loss {kind} needs the weights of a ConvNeXt or a VGG: say trunk: FILE in it")
+        raise UsageError(f"the loss {kind} needs the weights of a ConvNeXt or a VGG: add trunk: FILE to it")
     if table.setdefault("trunk", file) != file:
         raise UsageError(f"the losses name two trunks, {table['trunk']} and {file}: here there is one")
 
@@ -322,5 +322,5 @@ def _adversarial(
 
 def _whole_numbers(values: Sequence[Any] | Mapping[str, Any]) -> list[int]:
     if not isinstance(values, list | tuple) or not all(type(each) is int for each in values):
-        raise UsageError(f"network_d.ch_mult = {values!r} is no list of whole numbers")
+        raise UsageError(f"network_d.ch_mult = {values!r} is not a list of whole numbers")
     return list(values)

@@ -77,7 +77,7 @@ def train(
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
     if data is None and not recipe.data.folder:
-        raise UsageError(f"{recipe_path} names no pictures to train on: give their folder with --data")
+        raise UsageError(f"{recipe_path} names no folder of pictures to train on: give it with --data")
     run = _Run(
         recipe=recipe_path,
         pictures=(recipe_path.parent / recipe.data.folder).resolve() if data is None else Path(data),

@@ -84,7 +84,7 @@ def test_alpha_comes_from_metadata_or_caller() -> None:
     assert detect(tensors, {"upsampler_alpha": "0.3"}, alpha=0.0).alpha == 0.0
     with pytest.raises(CheckpointError, match="nothing in it says its alpha"):
         detect(tensors, {})
-    with pytest.raises(CheckpointError, match="'much', which is no number"):
+    with pytest.raises(CheckpointError, match="'much', which is not a number"):
         detect(tensors, {"upsampler_alpha": "much"})
     with pytest.raises(CheckpointError, match="alpha is nan"):
         detect(tensors, {"upsampler_alpha": "nan"})
@@ -138,17 +138,17 @@ def test_impossible_scale() -> None:
     tensors = dict(random_weights(random_spec()).tensors)
     for outputs in (16 * 5, 16 * 25, 17):
         tensors["up.0.weight"] = np.zeros((outputs, 16, 3, 3), np.float32)
-        with pytest.raises(CheckpointError, match="no scale can be made"):
+        with pytest.raises(CheckpointError, match="which fits no scale"):
             detect(tensors, {}, alpha=0)
 
 
 def test_metadata_that_contradicts_the_tensors() -> None:
     tensors = random_weights(random_spec()).tensors
-    with pytest.raises(CheckpointError, match="says to be ×4"):
+    with pytest.raises(CheckpointError, match="declared as ×4"):
         detect(tensors, {"scale": "4"}, alpha=0)
-    with pytest.raises(CheckpointError, match=r"says to be p2v9, but its blocks are with scale\.gamma"):
+    with pytest.raises(CheckpointError, match=r"declared as p2v9, but its blocks are with scale\.gamma"):
         detect(tensors, {"generation": "p2v9"}, alpha=0)
-    with pytest.raises(CheckpointError, match="says to be p2v6, but its tensors are those of p2head"):
+    with pytest.raises(CheckpointError, match="declared as p2v6, but its tensors are those of p2head"):
         detect(tensors, {"generation": "p2v6"}, alpha=0)
 
 

@@ -61,13 +61,13 @@ def test_windows_are_for_networks_with_attention(tmp_path: Path) -> None:
     [
         ("network_g:", "network_d:", "no section network_g"),
         ("paragonsr2_stream", "paragonsr2_ultimate", "not supported yet"),
-        ("type: paragonsr2_stream", "type: paragonsr2_pro\n  window_size: 8.5", "no whole number"),
+        ("type: paragonsr2_stream", "type: paragonsr2_pro\n  window_size: 8.5", "not a whole number"),
         ("paragonsr2_stream", "esrgan", "'esrgan'; known: paragonsr2_realtime, paragonsr2_stream"),
         ("upsampler_alpha", "upsample_alpha", "unknown option upsample_alpha"),
         ("0.25", "sharp", "upsampler_alpha is 'sharp'"),
         ("scale: 2", "scale: two", "its scale is 'two'"),
         ("detail_gain: 0.1", "scale: 4", "its scale is 2 and 4"),
-        ("scale: 2", "scale: [", "no valid YAML"),
+        ("scale: 2", "scale: [", "not valid YAML"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:

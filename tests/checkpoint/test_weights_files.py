@@ -81,9 +81,9 @@ def test_a_directory_is_no_checkpoint(tmp_path: Path) -> None:
 def test_wrong_variant_or_scale(tmp_path: Path) -> None:
     path = save(tmp_path / "w.safetensors", "stream", 4)
     assert load_weights(path).spec.scale == 4
-    with pytest.raises(UsageError, match="holds stream ×4, but realtime ×2 was asked for"):
+    with pytest.raises(UsageError, match="holds stream ×4, but realtime ×2 was requested"):
         load_weights(str(path), variant="realtime", scale=2)
-    with pytest.raises(UsageError, match="but fast was asked for"):
+    with pytest.raises(UsageError, match="but fast was requested"):
         load_weights(path, variant="fast")
 
 

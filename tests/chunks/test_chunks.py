@@ -210,7 +210,7 @@ def test_chunks_of_other_headers_are_not_joined(clip: Path, tmp_path: Path) -> N
     rendered(plan, folder, [0, 1])
     record = folder.path / "00001.json"
     record.write_text(record.read_text().replace('"headers": "', '"headers": "f'))
-    with pytest.raises(OutputError, match="chunk 1 is encoded with other headers"):
+    with pytest.raises(OutputError, match="chunk 1 is encoded with different headers"):
         join_chunks(plan, folder)
     assert not (tmp_path / "out.mkv").exists() and folder.record(0) is not None
 

@@ -74,7 +74,7 @@ def test_source_that_is_no_file(refused: Refusal, clip: Path, tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     assert "holds no video" in refused(tmp_path / "empty", tmp_path / "larger", code=1)
     assert "one video" in refused(tmp_path, tmp_path / "out.mkv", code=2)
-    assert "no file is called" in refused(tmp_path / "*.mkv", tmp_path / "larger", code=1)
+    assert "no file matches" in refused(tmp_path / "*.mkv", tmp_path / "larger", code=1)
     assert "--container is for folders" in refused(clip, tmp_path / "out.mkv", "--container", "mp4", code=2)
 
 

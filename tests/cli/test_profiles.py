@@ -117,7 +117,7 @@ def test_without_any(capsys: pytest.CaptureFixture[str]) -> None:
         ("[a]\ncodec = true\n", r"line 2, \[a\]: codec takes a text, not True"),
         ("[a]\nencoder_options = 3\n", r"line 2, \[a\]: encoder_options takes a table"),
         ("[a.b]\nto = 2\n", r"line 1, \[a\]: there is no option b"),
-        ('to = "1080p"\n', "line 1: to stands outside"),
+        ('to = "1080p"\n', "line 1: to is outside"),
         ("[a\n", "line 1"),
     ],
 )

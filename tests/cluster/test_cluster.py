@@ -80,11 +80,11 @@ def test_a_local_cluster_beside_another_one(
 
 
 def test_what_cannot_be_rendered_on_a_cluster(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no address"):
+    with pytest.raises(UsageError, match="is not an address"):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", cluster="somewhere")
     with pytest.raises(UsageError, match="constant quality"):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", cluster="local", encoder_options={"b": "1M"})
-    with pytest.raises(UsageError, match="read once"):
+    with pytest.raises(UsageError, match="read only once"):
         paragon_stream.upscale("-", tmp_path / "out.mkv", cluster="local")
     with pytest.raises(UsageError, match="for --cluster"):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", chunk_seconds=3)

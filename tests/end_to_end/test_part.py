@@ -154,7 +154,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run([*common, "--start", "0:00:01", "--duration", "0.2"]) == 0
     assert video_times(out) == [Fraction(i, 25) for i in range(5)]
     for wrong, code, message in (
-        (["--start", "soon"], 2, "--start soon is no time"),
+        (["--start", "soon"], 2, "--start soon is not a time"),
         (["--start", "2", "--end", "1"], 2, "is empty"),
         (["--start", "1:00:00"], 1, "is after the end"),
     ):

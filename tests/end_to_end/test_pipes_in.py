@@ -137,7 +137,7 @@ def test_a_pipe_is_read_once(clip: Path, tmp_path: Path) -> None:
     feeder.start()
     plan = plan_render(RenderRequest(source=fifo, destination=tmp_path / "out.mkv", engine="null"))
     assert run(plan).frames_in == 40
-    with pytest.raises(InputError, match="a pipe can be read once"):
+    with pytest.raises(InputError, match="a pipe can be read only once"):
         run(plan)
 
 

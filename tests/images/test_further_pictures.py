@@ -90,12 +90,12 @@ def test_heif_is_refused_by_name_whatever_it_becomes(
         for out in ("out.png", "out.mkv", "-"):
             if (name, out) != ("picture.mp4", "out.png"):
                 assert run([str(path), str(tmp_path / out) if out != "-" else out]) == 1
-                assert f"is a picture in {kind}, which is not read" in capsys.readouterr().err
+                assert f"is a picture in {kind}, which is not supported" in capsys.readouterr().err
 
 
 def test_a_real_avif_is_refused(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([str(shared / "media" / "faults" / "grid.avif"), str(tmp_path / "out.png")]) == 1
-    assert "is a picture in AVIF, which is not read" in capsys.readouterr().err
+    assert "is a picture in AVIF, which is not supported" in capsys.readouterr().err
 
 
 def test_one_interlaced_pixel(tmp_path: Path) -> None:

@@ -211,10 +211,10 @@ def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
     ("options", "error", "sentence"),
     [
         ({"destination": "out.webm"}, UsageError, "a live session is written to"),
-        ({"destination": "gopher://host"}, UsageError, "is no output"),
+        ({"destination": "gopher://host"}, UsageError, "is not supported as an output"),
         ({"destination": "-", "codec": "libx264"}, UsageError, "raw video"),
         ({"destination": "out.mkv", "crf": 20, "bitrate": "1M"}, UsageError, "choose one of them"),
-        ({"destination": "out.mkv", "bitrate": "lots"}, UsageError, "no bit rate"),
+        ({"destination": "out.mkv", "bitrate": "lots"}, UsageError, "not a bit rate"),
         ({"destination": "out.mkv", "format": "avi"}, UsageError, "unknown format"),
         ({"destination": "udp://127.0.0.1:9", "format": "y4m"}, UsageError, "not over the network"),
         ({"destination": None, "format": "mkv"}, UsageError, "needs an output"),

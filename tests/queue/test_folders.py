@@ -145,7 +145,7 @@ def test_files_that_are_there_already(folder: Path, tmp_path: Path) -> None:
 def test_results_never_replace_sources(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (folder / "a.mkv").read_bytes()
     assert run([str(folder / "a.mkv"), str(folder / "p.png"), str(folder), "--overwrite"]) == 2
-    assert "where the sources are" in capsys.readouterr().err
+    assert "contains the sources" in capsys.readouterr().err
     assert (folder / "a.mkv").read_bytes() == before
 
 

@@ -61,7 +61,7 @@ def test_globs_lists_and_names(shows: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_means_no_file_is_refused_at_once(shows: Path) -> None:
-    for source, word in ((shows / "*.webm", "no file is called"), (shows / "empty", "holds no video")):
+    for source, word in ((shows / "*.webm", "no file matches"), (shows / "empty", "holds no video")):
         (shows / "empty").mkdir(exist_ok=True)
         with pytest.raises(InputError, match=word):
             relatives(shows, source)
@@ -109,7 +109,7 @@ def test_what_a_destination_may_be(tmp_path: Path) -> None:
         ("out.png", "is one image"),
         ("out.mkv", "frame_%06d.png"),
         ("file", "is a file"),
-        ("o*t", "not of the form"),
+        ("o*t", "nor of the form"),
         ("*.gif", ".gif"),
     ):
         with pytest.raises(UsageError, match=word):

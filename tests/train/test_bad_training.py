@@ -127,10 +127,10 @@ batch = 2
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
-        (RECIPE_TEXT, 1, "pictures is no folder"),
+        (RECIPE_TEXT, 1, "pictures is not a folder"),
         (RECIPE_TEXT.replace("steps", "step"), 2, "unknown key step;"),
         (RECIPE_TEXT.replace("realtime", "por"), 2, "realtime, stream, photo"),
-        ("name =", 2, "no valid TOML"),
+        ("name =", 2, "not valid TOML"),
     ],
 )
 def test_the_command_says_in_one_line_what_is_wrong(

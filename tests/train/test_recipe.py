@@ -60,7 +60,7 @@ def test_what_is_said_counts_and_the_rest_is_default(tmp_path: Path) -> None:
         ("[0.9, 0.95]", "[0.9]", "optimiser.betas"),
         ('folder = "pictures"', 'folder = "pictures"\npatch = 33', "patch must be even"),
         ('folder = "pictures"', 'folder = "pictures"\nclip_share = 0.5', "clip_share"),
-        ("steps = 100", "steps = ", "no valid TOML"),
+        ("steps = 100", "steps = ", "not valid TOML"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:

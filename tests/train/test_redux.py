@@ -112,7 +112,7 @@ def test_types_name_generations(
     ("section", "key", "value", "said"),
     [
         ("network_g", "hr_block", 1, "hr_block"),
-        ("train", "perceptual_opt", {"type": "ConvNextLoss"}, "say trunk: FILE in it"),
+        ("train", "perceptual_opt", {"type": "ConvNextLoss"}, "add trunk: FILE to it"),
         ("train", "dists_opt", {"type": "dists", "trunk": "vgg.pth", "alpha": 1}, "train loss dists.alpha"),
         ("train", "pixel_opt", {"type": "lpips"}, "the loss lpips"),
         ("train", "scheduler", {"type": "MultiStepLR", "milestones": [1]}, "train.scheduler.milestones"),

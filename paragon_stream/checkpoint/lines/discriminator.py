@@ -129,7 +129,7 @@ def recognise_munet(tensors: Tensors, facts: Facts) -> tuple[MUNetSpec, tuple[st
         possible = (Generation.MUNET_F,)
     said = facts.generation
     if said not in (None, *possible):
-        raise CheckpointError(f"it says to be {said}, but its tensors are those of {possible[0]}")
+        raise CheckpointError(f"it is declared as {said}, but its tensors are those of {possible[0]}")
     bare = "in_conv.weight" in tensors
     features = size(tensors, "in_conv.weight" if bare else "in_conv.parametrizations.weight.original", 0)
     levels = count(tensors, r"down_blocks\.\d+\.0\.parametrizations\.weight\.original")

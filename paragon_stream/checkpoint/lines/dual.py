@@ -334,5 +334,5 @@ def _generation(tensors: Tensors, facts: Facts) -> Generation:
     else:
         found = Generation.V8 if has(tensors, "source_kernel") else Generation.V7
     if facts.generation not in (None, found):
-        raise CheckpointError(f"it says to be {facts.generation}, but its tensors are those of {found}")
+        raise CheckpointError(f"it is declared as {facts.generation}, but its tensors are those of {found}")
     return found

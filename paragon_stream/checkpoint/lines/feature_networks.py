@@ -122,7 +122,7 @@ def published_feature(
         raise UsageError(f"{generation} has no {variant}; it has {', '.join(sizes)}")
     features, groups, blocks, expansion, band, hr = sizes[variant]
     if hr_blocks is not None and not hr:
-        raise UsageError(f"{generation} has no HR head, so no hr_blocks")
+        raise UsageError(f"{generation} has no HR head: leave hr_blocks out")
     fast = variant in _FAST.get(generation, ()) if fast_body_mode is None else fast_body_mode
     if fast and generation is not Generation.V4:  # whose table has the halves
         groups, blocks = max(1, groups // 2), max(1, blocks // 2)
@@ -218,7 +218,7 @@ def _generation(tensors: Tensors, facts: Facts) -> Generation:
     if said is None:
         return possible[0]
     if said not in possible:
-        raise CheckpointError(f"it says to be {said}, but its tensors are those of {possible[0]}")
+        raise CheckpointError(f"it is declared as {said}, but its tensors are those of {possible[0]}")
     return Generation(said)
 
 

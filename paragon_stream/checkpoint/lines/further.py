@@ -153,7 +153,9 @@ def recognise_further(tensors: Tensors, facts: Facts) -> tuple[CategorySpec | Ul
     categories = "body.0.td" in tensors
     generation = Generation.V11_ATD if categories else Generation.DEV
     if facts.generation not in (None, generation):
-        raise CheckpointError(f"it says to be {facts.generation}, but its tensors are those of {generation}")
+        raise CheckpointError(
+            f"it is declared as {facts.generation}, but its tensors are those of {generation}"
+        )
     if categories:
         groups, layers = body_size(tensors, "layers")
         return CategorySpec(

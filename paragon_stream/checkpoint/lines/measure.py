@@ -46,5 +46,5 @@ def shuffled_scale(tensors: Tensors, name: str, features: int) -> int:
     channels = size(tensors, f"{name}.weight", 0)
     scale = math.isqrt(channels // features) if features else 0
     if scale not in SCALES or scale * scale * features != channels:
-        raise CheckpointError(f"tensor {name}.weight has {channels} outputs, of which no scale can be made")
+        raise CheckpointError(f"tensor {name}.weight has {channels} outputs, which fits no scale")
     return scale

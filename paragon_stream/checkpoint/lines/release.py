@@ -78,8 +78,8 @@ def _generation(facts: Facts, variant: Variant, names: Iterable[str]) -> Generat
     said = facts.generation
     if said and said not in possible:
         if said in RELEASE_LINE:
-            raise CheckpointError(f"it says to be {said}, but its blocks are {shown}")
-        raise CheckpointError(f"it says to be {said}, but its tensors are those of {possible[0]}")
+            raise CheckpointError(f"it is declared as {said}, but its blocks are {shown}")
+        raise CheckpointError(f"it is declared as {said}, but its tensors are those of {possible[0]}")
     return Generation(said) if said else possible[0]
 
 

@@ -78,7 +78,7 @@ def _check(job: FrameJob) -> None:
     """Raise EngineError for jobs that the kernels do not support."""
     spec = job.spec
     if job.current:
-        raise EngineError("the cuda engine has no kernels for --temporal; take engine torch or tensorrt")
+        raise EngineError("the cuda engine has no kernels for --temporal; use the engine torch or tensorrt")
     if job.older is not None or spec.variant not in FEATURES:
         raise EngineError(f"the cuda engine computes realtime and stream networks, not {spec.variant}")
     if spec.features != FEATURES[spec.variant]:
@@ -93,7 +93,7 @@ def _check(job: FrameJob) -> None:
         )
     for pixels in (job.source.pixel_format, job.target.pixel_format):
         if pixels.floating or pixels.has_alpha:
-            raise EngineError(f"the cuda engine has no kernels for {pixels.name}; take engine openvino")
+            raise EngineError(f"the cuda engine has no kernels for {pixels.name}; use the engine openvino")
 
 
 class _Grid:

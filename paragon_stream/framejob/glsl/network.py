@@ -92,9 +92,9 @@ def shader_network(
     """
     spec = weights.spec
     if not isinstance(spec, ReleaseSpec) or spec.variant not in (Variant.REALTIME, Variant.STREAM):
-        raise EngineError(f"shaders are made of realtime and stream networks, not of {spec}")
+        raise EngineError(f"shaders can be written for realtime and stream networks, not for {spec}")
     if spec.features % 16:
-        raise EngineError(f"shaders are made of networks with 16, 32 … features, not of {spec}")
+        raise EngineError(f"shaders can be written for networks with 16, 32 … features, not for {spec}")
     if strength is not None or spec.conditioned:
         weights = at_strength(weights, strength or 0.0)
     job = _job(weights, hook, full_range)

@@ -88,7 +88,7 @@ def check_wgsl(job: FrameJob) -> None:
         able = " and ".join(f"{each} networks of {count} features" for each, count in _FEATURES.items())
         raise EngineError(f"the engine webgpu computes {able}, not {spec}")
     if job.current:
-        raise EngineError("the engine webgpu does not support --temporal; take engine native or openvino")
+        raise EngineError("the engine webgpu does not support --temporal; use the engine native or openvino")
 
 
 def _network(job: FrameJob, step: Step, index: int, source: Source, *, half: bool, single: bool) -> Dispatch:

@@ -110,7 +110,9 @@ def _difference(info: MediaInfo) -> str:
         pictures.append(taken)
     ours, theirs = pictures
     if len(ours) != len(theirs) or not all(map(_equal, ours, theirs)):
-        logger.warning("cuda:%d decodes %s to other samples than the CPU does", _number(info), info.path)
+        logger.warning(
+            "cuda:%d decodes %s to other samples than the CPU, which decodes it now", _number(info), info.path
+        )
         return "the GPU decodes to other samples than the CPU"
     return ""
 

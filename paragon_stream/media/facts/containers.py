@@ -189,11 +189,11 @@ def container_for(destination: Path) -> Container:
         )
     known = ", ".join(s for container in CONTAINERS for s in container.suffixes) + ", .y4m"
     what = (
-        f"the suffix {suffix} of {destination.name!r}"
+        f"{destination.name!r}: the suffix {suffix} is not supported"
         if suffix
-        else f"{destination.name!r} has no suffix and"
+        else f"{destination.name!r} has no suffix, which selects the container"
     )
-    raise UsageError(f"{what} names no container that can be written: choose one of {known}, or - for y4m")
+    raise UsageError(f"{what}: choose one of {known}, or - for y4m")
 
 
 def is_crash_safe(container: Container, options: Mapping[str, str]) -> bool:

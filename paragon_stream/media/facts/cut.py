@@ -64,7 +64,7 @@ def parse_range(start: TimeLike | None, duration: TimeLike | None, end: TimeLike
     if start is None and duration is None and end is None:
         return None
     if duration is not None and end is not None:
-        raise UsageError("--duration and --end say the same thing twice: give one of them")
+        raise UsageError("--duration and --end both set the end: give only one of them")
     begin = parse_time(start, "--start") if start is not None else Fraction(0)
     if duration is not None:
         stop: Fraction | None = begin + parse_time(duration, "--duration")
@@ -86,8 +86,8 @@ def parse_time(value: TimeLike, name: str = "time") -> Fraction:
     if match is None and isinstance(value, int | float) and 0 <= value < 1e9:
         return Fraction(value)  # 1e-05 and the like
     if match is None:
-        raise UsageError(f"{name} {value} is no time: give seconds, or h:mm:ss.xxx")
+        raise UsageError(f"{name} {value} is not a time: give seconds, or h:mm:ss.xxx")
     hours, minutes, seconds = match.groups()
     if minutes and (Fraction(seconds) >= 60 or (hours and int(minutes) >= 60)):
-        raise UsageError(f"{name} {value} has 60 seconds or minutes, or more")
+        raise UsageError(f"{name} {value} has minutes or seconds above 59")
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)

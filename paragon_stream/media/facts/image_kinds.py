@@ -78,8 +78,7 @@ def kind_for(path: Path) -> ImageKind:
         if path.suffix.lower() in suffixes:
             return kind
     raise UsageError(
-        f"the suffix of {path.name!r} names no image that can be written: choose one of "
-        + ", ".join(IMAGE_SUFFIXES)
+        f"{path.name!r}: the suffix is not supported for images: choose one of " + ", ".join(IMAGE_SUFFIXES)
     )
 
 

@@ -80,7 +80,7 @@ def open_source(
     if not head:
         raise InputError(f"{path} is empty")
     if kind := heif_kind(head):
-        raise InputError(f"{path} is a picture in {kind}, which is not read: convert it to PNG first")
+        raise InputError(f"{path} is a picture in {kind}, which is not supported: convert it to PNG first")
     try:
         container = open_demuxer(path, probing, stored_times=stored_times)
     except AV_ERRORS as error:

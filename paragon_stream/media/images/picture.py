@@ -78,10 +78,10 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"cannot read {path}: {reason(error)}") from error
     kind = kind_of(data[:16])
     if kind is None and (other := heif_kind(data[:256])):
-        raise InputError(f"{path} is a picture in {other}, which is not read: convert it to PNG first")
+        raise InputError(f"{path} is a picture in {other}, which is not supported: convert it to PNG first")
     if kind is None:
         raise InputError(
-            f"{path} is empty" if not data else f"{path} is no PNG, JPEG, WebP, TIFF or BMP image"
+            f"{path} is empty" if not data else f"{path} is not a PNG, JPEG, WebP, TIFF or BMP image"
         )
     metadata = read_metadata(kind, data, path)
     frame = _decode(kind, data, path)

@@ -18,5 +18,5 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
             frame = next(container.decode(video=0))
             pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     except (av.FFmpegError, OSError, StopIteration, IndexError, ValueError) as error:
-        raise InputError(f"{path} is no picture that can be read: {error}") from error
+        raise InputError(f"{path} is not a readable picture: {error}") from error
     return pixels

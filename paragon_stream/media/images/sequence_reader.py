@@ -50,7 +50,7 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
     """
     numbers = source.numbers()
     if not numbers:
-        raise InputError(f"no file is called {source.pattern}")
+        raise InputError(f"no file matches {source.pattern}")
     looked_at = dict.fromkeys((numbers[0], numbers[len(numbers) // 2], numbers[-1]))
     format = max((_format(read_picture(source.path(number))) for number in looked_at), key=_richness)
     rate = rate or DEFAULT_RATE
@@ -107,7 +107,7 @@ class SequenceReader:
     def __init__(self, info: MediaInfo, *, follow: bool = False) -> None:
         found = numbering(info.path)
         if found is None:
-            raise InputError(f"{info.path} names no sequence of images")
+            raise InputError(f"{info.path} is not a pattern for a sequence of images, such as frame_%06d.png")
         self.info = info
         self.frames = 0
         self.damage = Damage()
@@ -221,7 +221,9 @@ def _format(picture: Picture) -> FrameFormat:
     if not swaps_sides(picture.metadata.orientation):
         return picture.format
     if picture.format.pixel_format.subsampling not in ((0, 0), (1, 1)):
-        raise FormatError(f"{picture.path} is turned by Exif; in a sequence only 4:2:0 and 4:4:4 can be")
+        raise FormatError(
+            f"{picture.path} is rotated by Exif; in sequences only 4:2:0 and 4:4:4 can be rotated"
+        )
     return replace(picture.format, width=picture.format.height, height=picture.format.width)
 
 

@@ -46,7 +46,10 @@ def plan_sequence(
     """
     options = options or OutputOptions()
     if options.codec or options.crf is not None or options.preset:
-        raise UsageError("images have no --codec, --crf and --preset: the suffix decides, and -x quality=N")
+        raise UsageError(
+            "images have no --codec, --crf and --preset:"
+            " the suffix selects the kind, and -x quality=N the quality"
+        )
     kind = kind_for(destination.pattern)
     source = info.video.format
     check_size(kind, placement.columns.total, placement.rows.total)

@@ -150,7 +150,7 @@ def parse_bitrate(text: str | float | None) -> int | None:
     except ValueError:
         bits = 0
     if bits < 1000:
-        raise UsageError(f"{text!r} is no bit rate: give 6M or 3500k")
+        raise UsageError(f"{text!r} is not a bit rate: give 6M or 3500k")
     return bits
 
 
@@ -237,9 +237,8 @@ def _destination(destination: str | None, format: str | None) -> tuple[Where, Co
         if format == "y4m":
             raise UsageError("y4m goes to standard output or a file, not over the network")
         if chosen is None and scheme not in _BY_SCHEME:
-            raise UsageError(
-                f"{scheme}:// is no output: choose one of {', '.join(f'{each}://' for each in _BY_SCHEME)}"
-            )
+            known = ", ".join(f"{each}://" for each in _BY_SCHEME)
+            raise UsageError(f"{scheme}:// is not supported as an output: choose one of {known}")
         return Where.NETWORK, chosen or _BY_SCHEME[scheme]
     path = Path(destination)
     if format == "y4m" or (format is None and path.suffix.lower() == ".y4m"):

@@ -64,7 +64,7 @@ class Region:
         """WxH or WxH+X+Y. Raises UsageError."""
         match = _REGION.match(text)
         if match is None or not int(match["width"]) or not int(match["height"]):
-            raise UsageError(f"{text!r} is no region: give WIDTHxHEIGHT+X+Y, such as 1280x720+0+0")
+            raise UsageError(f"{text!r} is not a region: give WIDTHxHEIGHT+X+Y, such as 1280x720+0+0")
         return cls(**{name: int(value) for name, value in match.groupdict(default="0").items()})
 
 

@@ -220,7 +220,7 @@ def _choose(
     if wanted is not None and not convertible(source, wanted):
         raise UsageError(
             f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family} ({source.name}):"
-            " of such conversions only RGB to YUV is offered"
+            " only RGB can be converted, to YUV"
         )
     if options.codec is not None:
         if options.codec.lower() == NVENC:

@@ -142,8 +142,9 @@ class Journal:
             if self.done and path.exists():
                 if path.read_text() != headers:
                     raise OutputError(
-                        "this encoder writes other headers than the one that began (another version, another"
-                        " machine): continue where the render began, or start again with --overwrite"
+                        "this encoder writes different headers than the one that began the render"
+                        " (another version, another machine): continue on that machine,"
+                        " or start again with --overwrite"
                     )
                 return
             path.write_text(headers)

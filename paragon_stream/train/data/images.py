@@ -51,7 +51,7 @@ def list_sources(folder: Path, split: str, *, held_out: float = 0.05) -> list[So
     Raises InputError if the folder or manifest cannot be read, or there is no picture of the split.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder of pictures")
+        raise InputError(f"{folder} is not a folder of pictures")
     manifest = folder / "manifest.tsv"
     if manifest.is_file():
         names = [row["file"] for row in _rows(manifest) if (row.get("split") or "train") == split]
@@ -64,7 +64,7 @@ def list_sources(folder: Path, split: str, *, held_out: float = 0.05) -> list[So
             count = 1
         names = found[:count] if split == "val" else found[count:]
     if not names:
-        raise InputError(f"{folder} holds no pictures for the split {split}")
+        raise InputError(f"{folder} contains no pictures for the split {split}")
     return [Source(name=name, path=folder / name) for name in sorted(names)]
 
 

@@ -133,7 +133,7 @@ def _pictures(data: Path) -> list[Path]:
     if data.is_file():
         return [data]
     if not data.is_dir():
-        raise InputError(f"{data} is no picture and no folder of pictures")
+        raise InputError(f"{data} is neither a picture nor a folder of pictures")
     found = sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not found:
         raise InputError(f"{data} holds no pictures ({', '.join(sorted(SUFFIXES))})")

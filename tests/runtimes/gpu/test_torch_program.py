@@ -165,7 +165,7 @@ def test_devices_are_named_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UsageError, match="no GPU called tpu"):
         runtime("torch").compile(job, SessionOptions(device="tpu"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(EngineError, match=r"torch .* can use no GPU on this machine"):
+    with pytest.raises(EngineError, match=r"torch .* cannot use a GPU on this machine"):
         runtime("torch").compile(job, SessionOptions(device="cuda:0"))
     session = runtime("torch").compile(job, SessionOptions())
     assert session.device.startswith("CPU") and session.precision is Precision.FP32
