@@ -2,6 +2,7 @@
 
 Tiles are squares of `TILE` samples. Smaller pictures are one tile, with sides rounded up to `GRAIN`. So one
 compiled session serves a folder of photographs of all sizes, and a few sessions serve a folder of icons.
+Networks that depend on the whole picture compute it at once, in a session for its size.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ class PictureUpscaler:
         """
         weights, placement = network
         job = build_job(weights, source, pixel_format=pixel_format, color=color, placement=placement)
-        tiling = Tiling(job, side(source.height, self._tile), side(source.width, self._tile))
+        tile = source.height, source.width
+        if not job.spec.sees_whole_frame:
+            tile = side(source.height, self._tile), side(source.width, self._tile)
+        tiling = Tiling(job, *tile)
         tiling.run(self._session(tiling.tile), planes, outputs, strength, on_tile)
 
     @property

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-import re
 import shutil
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from paragon_stream.media.decode.abilities import GPU_ENCODERS, decodes_on_gpu, 
 from paragon_stream.native.library import kernels, missing
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.runtimes import installed_engines
-from paragon_stream.runtimes.cpu import cores
+from paragon_stream.runtimes.cpu import cores, free_memory
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
@@ -100,7 +99,7 @@ def _machine() -> Iterator[Finding]:
     name, features = _processor()
     told = f"; {', '.join(features)}" if features else ""
     yield Finding(topic="processor", ok=True, what=f"{name}, {cores()} usable{told}")
-    memory = _memory()
+    memory = free_memory()
     if memory is not None:
         enough = memory >= _LEAST_MEMORY
         yield Finding(
@@ -131,16 +130,6 @@ def _processor() -> tuple[str, list[str]]:
     }
     flags = (facts.get("flags") or facts.get("Features") or "").split()
     return facts.get("model name") or platform.machine(), [each for each in _FEATURES if each in flags]
-
-
-def _memory() -> int | None:
-    """Bytes that programs can get; None where nothing says so."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE)
-    return 1024 * int(found[1]) if found else None
 
 
 def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:

@@ -27,6 +27,10 @@ _SIMPLE: dict[str, Operation] = {
     "Add": torch.add,
     "Mul": torch.mul,
     "Div": torch.div,
+    "Exp": torch.exp,
+    "MatMul": torch.matmul,
+    "Max": torch.maximum,
+    "Min": torch.minimum,
     "Sqrt": torch.sqrt,
     "Sigmoid": torch.sigmoid,
     "Round": torch.round,
@@ -85,7 +89,7 @@ class _Translation:
                 self._attend(node)
             else:
                 operation = self._operation(node)
-                self._values[node.output[0]] = operation(*self._read(node))
+                self._values[node.output[-1]] = operation(*self._read(node))
         self._graph.output(tuple(self._values[each.name].node for each in onnx_graph.output))
         self.module = fx.GraphModule(self._root, self._graph)
 
@@ -104,6 +108,12 @@ class _Translation:
             self._root.register_buffer(name, torch.tensor(array, dtype=dtype))
             self._values[name] = self._proxy(self._graph.get_attr(name))
         return self._values[name]
+
+    def _held(self, node: NodeProto, integers: list[int]) -> Any:
+        """The constant `integers` of `node` as a tensor."""
+        name = f"integers_{node.name}"
+        self._root.register_buffer(name, torch.tensor(integers))
+        return self._proxy(self._graph.get_attr(name))
 
     def _attend(self, node: NodeProto) -> None:
         """Product, softmax and product become one torch operation, which does not store the scores."""
@@ -146,6 +156,23 @@ class _Translation:
                 return lambda x: torch.softmax(x, facts["axis"])
             case "ReduceMean":
                 return lambda x: x.mean(integers[0], keepdim=True)
+            case "ReduceL2":
+                return lambda x: torch.linalg.vector_norm(x, dim=integers[0], keepdim=True)
+            case "ArgMax":
+                return lambda x: x.argmax(facts["axis"])
+            case "TopK":  # all integers, smallest first: see `OnnxGraph.sorted_places`
+                return lambda x: x.argsort()
+            case "Add" | "Mul" if integers:
+                held = self._held(node, integers[0])
+                return lambda x: _SIMPLE[node.op_type](x, held)
+            case "AveragePool":
+                return lambda x: functional.avg_pool2d(x, facts["kernel_shape"])
+            case "Resize" if facts["mode"] == b"nearest":
+                return lambda x: functional.interpolate(x, integers[0][2:], mode="nearest")
+            case "Resize":
+                return lambda x: functional.interpolate(
+                    x, integers[0][2:], mode="bilinear", align_corners=False
+                )
             case "ReduceSum":
                 return lambda x: x.sum()
             case "DepthToSpace" if facts["mode"] == b"CRD":
@@ -157,11 +184,11 @@ class _Translation:
                 *_, top, left, _, _, bottom, right = integers[0]
                 filling = float(self._arrays[node.input[2]])
                 return lambda x, _: functional.pad(x, (left, right, top, bottom), value=filling)
-            case "Gather":
-                places = f"places_{node.name}"
-                self._root.register_buffer(places, torch.tensor(integers[0]))
-                held = self._proxy(self._graph.get_attr(places))
+            case "Gather" if integers:
+                held = self._held(node, integers[0])
                 return lambda x: x.index_select(facts["axis"], held)
+            case "Gather":
+                return lambda x, places: x.index_select(facts["axis"], places)
             case "Slice":
                 starts, ends, axes, steps = integers
                 parts = {

@@ -18,6 +18,7 @@ import numpy as np
 
 from paragon_stream.checkpoint import NetworkSpec, Variant, Weights
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
+from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
@@ -51,6 +52,8 @@ _MAPS: dict[str, int] = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 
 """The largest number of feature maps (with the body's channels) that are alive at once."""
 
 _OLDER_MAPS = 8
+_FURTHER_MAPS = 24
+"""Of the networks that attend to dictionaries made of the picture: see `checkpoint.lines.further`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,8 @@ class FrameJob:
     outputs: tuple[OutputPlane, ...]
     """By canonical component."""
     older: OlderNetwork | None = None
-    """The folded network of an older line: then `blocks` is empty, and `mid` is conv_fuse."""
+    """The folded network that is not of the release line: then `blocks` is empty, and `mid` is conv_fuse or
+    conv_mid."""
     current: tuple[InputPlane, ...] = ()
     """In the video mode the planes of the frame itself, for the base path; `inputs` are the blended ones."""
     alpha: tuple[InputPlane, OutputPlane] | None = None
@@ -169,9 +173,16 @@ class FrameJob:
         return isinstance(self.spec, FeatureSpec)
 
     @property
+    def sorts_pixels(self) -> bool:
+        """Whether pixels are sorted by the largest of close numbers: 16 bits would change the order."""
+        return isinstance(self.spec, CategorySpec)
+
+    @property
     def working_set(self) -> int:
         """The largest size of the fp32 feature maps that are alive at once during one frame, bytes."""
         maps = _MAPS.get(self.spec.variant, 8) if self.older is None else _OLDER_MAPS + self._maps_at_hr
+        if isinstance(self.spec, CategorySpec | UltimateSpec):
+            maps = _FURTHER_MAPS
         return 4 * maps * self.spec.features * self.padded[0] * self.padded[1]
 
     @property
@@ -201,8 +212,7 @@ def build_job(
     Alpha is straight (not premultiplied), and the base path enlarges it; if the source has none the target's
     is opaque, and if the target has none the source's is left out.
 
-    Raises FormatError for colour that is not resolved or not affine, UsageError for networks without a frame
-    job.
+    Raises FormatError for colour that is not resolved or not affine, UsageError for discriminators.
     """
     spec = weights.spec
     if not isinstance(spec, ReleaseSpec):

@@ -1,7 +1,8 @@
-"""Folding of the older lines, feature-space and dual-path, for frame jobs.
+"""Folding of the older lines, and of the first version 11's Pro and Ultimate, for frame jobs.
 
     feature-space: y = conv_out(tail(conv_fuse(body(x₀)) + x₀)), which has no base path
     dual-path (v5 to v8): y = base + gain · conv_out(shuffle(conv_fuse(b) + b)), b = body(x₀)
+    further: y = base + gain · conv_out(shuffle(up(norm(conv_mid(body(x₀))))))
 
 Depthwise kernels are evaluated as in `models.mixers`, and layer scales are folded into the layers before
 them. The linear layers after the body become one convolution: that of `collapse_tail` if a PixelShuffle
@@ -17,6 +18,7 @@ import numpy as np
 from paragon_stream.checkpoint.lines.discriminator import MUNetSpec
 from paragon_stream.checkpoint.lines.dual import DualSpec
 from paragon_stream.checkpoint.lines.feature import FeatureSpec, Tail
+from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import MAGIC_BLUR, MAGIC_SHARPEN, NetworkSpec
 from paragon_stream.errors import UsageError
@@ -43,18 +45,15 @@ class OlderNetwork:
 
 
 def check_has_job(spec: NetworkSpec) -> None:
-    """Raise UsageError for networks without a frame job."""
+    """Raise UsageError for discriminators."""
     if isinstance(spec, MUNetSpec):
         raise UsageError(f"{spec} is a discriminator, which is for training only")
-    if not isinstance(spec, FeatureSpec | DualSpec):
-        raise UsageError(
-            f"there is no frame job of {spec}: video and pictures through it are not supported; "
-            "paragon_stream.models.load gives its torch module"
-        )
 
 
 def fold_older(tensors: Tensors, spec: NetworkSpec, source: ColorMap, target: ColorMap) -> OlderNetwork:
     """`tensors` with both formats' colours folded into the layers at the ends."""
+    if isinstance(spec, CategorySpec | UltimateSpec):
+        return OlderNetwork(tensors=tensors)
     if isinstance(spec, DualSpec):
         name = "content_processor.content_analyzer.0"
         analyse = on_codes(tensors, name, source) if f"{name}.weight" in tensors else None
@@ -120,7 +119,13 @@ def on_codes(tensors: Tensors, name: str, colors: ColorMap) -> Conv:
 
 
 def fold_fuse(tensors: Tensors, spec: NetworkSpec) -> Conv:
-    """conv_fuse; in the dual-path line with the skip around it."""
+    """conv_fuse; in the dual-path line with the skip around it, in Ultimate (conv_mid) with its norm."""
+    if isinstance(spec, CategorySpec | UltimateSpec):
+        weight, bias = double(tensors["conv_mid.weight"]), double(tensors["conv_mid.bias"])
+        if isinstance(spec, UltimateSpec):
+            gain, shift = (double(tensors[f"final_norm.{name}"]).reshape(-1) for name in ("weight", "bias"))
+            weight, bias = weight * gain[:, None, None, None], bias * gain + shift
+        return _square(weight, bias)
     weight = double(tensors["conv_fuse.weight"])
     if isinstance(spec, DualSpec):
         weight[:, :, 1, 1] += np.eye(len(weight))
@@ -129,6 +134,8 @@ def fold_fuse(tensors: Tensors, spec: NetworkSpec) -> Conv:
 
 def tail_layers(tensors: Tensors, spec: NetworkSpec) -> Tensors:
     """The layers of a PixelShuffle tail by the release line's names; zeros for networks without one."""
+    if isinstance(spec, CategorySpec | UltimateSpec):
+        return tensors
     f, s = spec.features, spec.scale
     name, gain = "", 1.0
     if isinstance(spec, DualSpec):

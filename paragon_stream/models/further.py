@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paragon_stream.checkpoint.lines.further import (
+    CATEGORY,
+    MOST_SHARP,
     REDUCED,
     TOKENS_FROM,
     CategorySpec,
@@ -19,17 +21,17 @@ from paragon_stream.models.attention import TokenAttention, WindowAttention
 from paragon_stream.models.blocks import MagicKernelBase
 from paragon_stream.models.border import Border, put_border, take_border
 from paragon_stream.models.checkpointing import run_groups
-from paragon_stream.models.primitives import LayerScale, depthwise
+from paragon_stream.models.primitives import LayerScale, Statistic, Windowed, depthwise
 from paragon_stream.models.release import Group
 from paragon_stream.models.shifted_attention import relative_index
 
-MOST_SHARP = math.log(100)
-CATEGORY = 256
-"""Largest number of pixels of a category that attend to each other."""
 
+class WindowBias(Windowed):
+    """Attention within windows, with a bias per relative position.
 
-class WindowBias(nn.Module):
-    """Attention within windows, with a bias per relative position; `shifted` windows have a mask."""
+    Shifted windows that wrap around to the opposite edge have a mask between pixels that were no neighbours;
+    those inside the map need none, and zeros are around them.
+    """
 
     def __init__(self, features: int, heads: int, window: int) -> None:
         super().__init__()
@@ -40,18 +42,25 @@ class WindowBias(nn.Module):
     def forward(self, qkv: Tensor, index: Tensor, shift: int) -> Tensor:
         """`qkv` N×H×W×3C, of whole windows, to N×H×W×C."""
         w = self.window
-        if shift:
+        wraps = self.wraps and shift > 0
+        if wraps:
             qkv = qkv.roll((-shift, -shift), (1, 2))
+        elif shift:
+            qkv = qkv[:, shift : shift - w, shift : shift - w].contiguous()
         n, height, width, _ = qkv.shape
         grid = height // w, width // w
         tokens = qkv.view(n, grid[0], w, grid[1], w, 3, self.heads, -1).permute(5, 0, 1, 3, 6, 2, 4, 7)
         q, k, v = tokens.reshape(3, n, grid[0] * grid[1], self.heads, w * w, -1)
         bias = self.relative_position_bias_table[index.view(-1)].view(w * w, w * w, -1).permute(2, 0, 1)
-        mask = bias if not shift else bias + self._mask(height, width, shift, qkv)
+        mask = bias + self._mask(height, width, shift, qkv) if wraps else bias
         seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         seen = seen.view(n, *grid, self.heads, w, w, -1).permute(0, 1, 4, 2, 5, 3, 6)
         map = seen.reshape(n, height, width, -1)
-        return self.proj(map.roll((shift, shift), (1, 2)) if shift else map)
+        if wraps:
+            map = map.roll((shift, shift), (1, 2))
+        mixed: Tensor = self.proj(map)
+        inside = shift > 0 and not wraps
+        return functional.pad(mixed, [0, 0, shift, w - shift, shift, w - shift]) if inside else mixed
 
     def _mask(self, height: int, width: int, shift: int, like: Tensor) -> Tensor:
         """-100 between pixels that are neighbours only because of the roll: 1×windows×1×w²×w²."""
@@ -85,8 +94,15 @@ class DictionaryAttention(nn.Module):
         return weights @ self.wv(dictionary), weights
 
 
-class CategoryAttention(nn.Module):
-    """Pixels of the same dictionary entry attend to each other, in groups of at most CATEGORY."""
+class CategoryAttention(Statistic):
+    """Pixels of the same dictionary entry attend to each other, in groups of at most CATEGORY.
+
+    Upstream leaves open which pixels of an entry are a group, because its sort is not stable (defect D23): on
+    CPUs the answer depends on torch. With `stable`, and within a replicated border, pixels of an entry are
+    in the order of their places, as graphs and frame jobs have them, and torch on GPUs.
+    """
+
+    stable = False
 
     def __init__(self, features: int, heads: int) -> None:
         super().__init__()
@@ -98,9 +114,7 @@ class CategoryAttention(nn.Module):
         """`qkv` N×pixels×3C, `weights` N×pixels×tokens to N×pixels×C."""
         n, pixels, channels = qkv.shape
         each = min(pixels, CATEGORY)
-        # Not stable, as in upstream: the order decides which pixels of a category attend to each other
-        # (defect D23).
-        order = weights.argmax(-1).sort(dim=-1).indices
+        order = weights.argmax(-1).sort(dim=-1, stable=self.stable or self.size is not None).indices
         sorted_ = qkv.gather(1, order.unsqueeze(-1).expand(-1, -1, channels))
         spare = -pixels % each
         sorted_ = torch.cat([sorted_, sorted_[:, pixels - spare :].flip(1)], 1)
@@ -128,7 +142,9 @@ class ConvolutionalMlp(nn.Module):
         return self.fc2(self.dwconv(wide.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
-class CategoryLayer(nn.Module):
+class CategoryLayer(Statistic):
+    """Categories and the dictionary are made of the picture; the margin continues the edge of the former."""
+
     def __init__(self, spec: CategorySpec, *, shifted: bool) -> None:
         super().__init__()
         f, t = spec.features, spec.tokens
@@ -148,12 +164,27 @@ class CategoryLayer(nn.Module):
         normed = self.norm1(x)
         qkv = self.wqkv(normed)
         read, weights = self.attn_atd(normed.flatten(1, 2), dictionary)
-        within = self.attn_aca(qkv.flatten(1, 2), weights)
-        x = x + self.attn_win(qkv, index, self.shift) + (read + within).view(x.shape)
+        weights = self._pixels(weights.view(*x.shape[:3], -1))
+        within = self._with_margin(self.attn_aca(self._pixels(qkv), weights), x)
+        x = x + self.attn_win(qkv, index, self.shift) + read.view(x.shape) + within
         x = x + self.convffn(self.norm2(x))
         shares = self.norm3(weights.transpose(1, 2)).softmax(-1)
         keep = self.sigma.sigmoid()
-        return x, keep * dictionary + (1 - keep) * (shares @ x.flatten(1, 2))
+        return x, keep * dictionary + (1 - keep) * (shares @ self._pixels(x))
+
+    def _pixels(self, map: Tensor) -> Tensor:
+        """The picture's part of N×H×W×C as N×pixels×C."""
+        return self.picture(map.permute(0, 3, 1, 2)).flatten(2).transpose(1, 2)
+
+    def _with_margin(self, pixels: Tensor, like: Tensor) -> Tensor:
+        """The picture's pixels as a map of the size of `like`, N×H×W×C."""
+        if self.size is None:
+            return pixels.view(like.shape)
+        top = self.border
+        rows, columns = self.size
+        below, right = like.shape[1] - top - rows, like.shape[2] - top - columns
+        map = pixels.transpose(1, 2).reshape(len(like), -1, rows, columns)
+        return functional.pad(map, [top, right, top, below], mode="replicate").permute(0, 2, 3, 1)
 
 
 class CategoryStage(nn.Module):
@@ -190,7 +221,7 @@ class GatedConvolution(nn.Module):
         return self.conv2(a * b)
 
 
-class MeasuringNorm(nn.Module):
+class MeasuringNorm(Statistic):
     """A norm over the picture that also gives each pixel's root mean square before weight and bias."""
 
     EPSILON = 1e-6
@@ -201,7 +232,7 @@ class MeasuringNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(features, 1, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        variance, mean = torch.var_mean(x, (1, 2, 3), correction=0, keepdim=True)
+        variance, mean = torch.var_mean(self.picture(x), (1, 2, 3), correction=0, keepdim=True)
         y = (x - mean) / (variance + self.EPSILON).sqrt()
         return self.weight * y + self.bias, (y.square().mean(1, keepdim=True) + self.EPSILON).sqrt()
 
@@ -252,7 +283,7 @@ class UltimateBlock(nn.Module):
 
     def _route(self, root: Tensor, side: int, size: tuple[int, int], router: nn.Module) -> Tensor:
         """A factor 0…1 per square of `side` pixels. Maps smaller than a square are one square; upstream fails
-        for them (defect D37).)."""
+        for them (defect D37)."""
         side = min(side, *size)
         pooled = functional.interpolate(functional.avg_pool2d(root, side), size=size, mode="nearest")
         return router(pooled).sigmoid()

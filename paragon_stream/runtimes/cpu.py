@@ -1,10 +1,11 @@
-"""Helpers of the CPU engines: the number of cores, and the check of `device`."""
+"""Helpers of the CPU engines: the number of cores, free memory, and the check of `device`."""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
+import re
 from pathlib import Path
 
 from paragon_stream.errors import EngineError
@@ -18,6 +19,16 @@ def cores() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     granted = quota(_CGROUPS, _own_group())
     return allowed if granted is None else max(1, min(allowed, math.ceil(granted)))
+
+
+def free_memory() -> int | None:
+    """Bytes that programs can get; None if the system does not say."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE)
+    return 1024 * int(found[1]) if found else None
 
 
 def quota(root: Path, group: str = "/") -> float | None:

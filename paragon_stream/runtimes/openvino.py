@@ -213,7 +213,8 @@ def _precision(core: ov.Core, wanted: Precision, job: FrameJob) -> Precision:
     has_bf16 = _has_bf16(core)
     if wanted is Precision.AUTO:
         deepest = max(job.source.pixel_format.depth, job.target.pixel_format.depth)
-        return Precision.BF16 if has_bf16 and deepest <= 8 and not job.all_in_features else Precision.FP32
+        visible = deepest > 8 or job.all_in_features or job.sorts_pixels
+        return Precision.BF16 if has_bf16 and not visible else Precision.FP32
     if wanted is Precision.BF16 and not has_bf16:
         raise EngineError("this CPU has no bf16 instructions; use precision fp32 or auto")
     if wanted is Precision.FP16:

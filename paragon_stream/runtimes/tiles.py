@@ -2,9 +2,9 @@
 
 A tile whose origin lies on all grids and which has the job's context gives the same samples as the whole
 frame, so there are no seams (up to the order of sums: a value half-way between two codes may be rounded
-either way). Pro is the exception: it uses means over the frame, and in tiles those of each tile. If a job
-resizes its result, tiles give unrounded samples, and this module resamples each part of the target with the
-filters of the whole frame's graph.
+either way). Networks that depend on the whole frame, such as Pro by its means, are not computed in tiles. If
+a job resizes its result, tiles give unrounded samples, and this module resamples each part of the target
+with the filters of the whole frame's graph.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from paragon_stream.byte_text import size as as_text
+from paragon_stream.errors import EngineError
 from paragon_stream.framejob.components import OutputPlane
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.planes import Plane, allocate_planes
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Session
 from paragon_stream.runtimes.buffers import check_planes
+from paragon_stream.runtimes.cpu import free_memory
 
 type Array = NDArray[Any]
 
@@ -34,11 +37,28 @@ WORKING_SET = 4 << 30
 
 
 def in_tiles_if_large(job: FrameJob, compile_whole: Callable[[FrameJob], Session]) -> Session:
-    """The session of `job`, in tiles if the frame's feature maps would need more than `WORKING_SET`."""
+    """The session of `job`, in tiles if the frame's feature maps would need more than `WORKING_SET`.
+
+    A network that depends on the whole frame may use all memory that is free. Raises EngineError if that is
+    too little.
+    """
     if job.working_set <= WORKING_SET:
+        return compile_whole(job)
+    if job.spec.sees_whole_frame:
+        free = free_memory()
+        if free is not None and job.working_set > free:
+            raise EngineError(needs_whole_frame(job, f"and {as_text(free)} are free"))
         return compile_whole(job)
     rows, columns = tile_size(job, WORKING_SET)
     return TiledSession(job, rows, columns, compile_whole)
+
+
+def needs_whole_frame(job: FrameJob, shortage: str) -> str:
+    """What to say of a frame that would need tiles, if the network does not allow them."""
+    return (
+        f"{job.source} needs about {as_text(job.working_set)} of memory, {shortage}; {job.spec} depends on "
+        "the whole frame, which therefore cannot be computed in tiles"
+    )
 
 
 class Span(NamedTuple):
@@ -175,8 +195,6 @@ class TiledSession:
         self.device = self._session.device
         self.in_flight = 1
         self._lock = threading.Lock()
-        if job.spec.sees_whole_frame:
-            logger.warning("%s uses the mean of each tile instead of the frame's", job.spec.variant)
         logger.info("%s is computed in %d tiles of %d×%d", job.source, len(self._tiling), columns, rows)
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:

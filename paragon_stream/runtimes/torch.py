@@ -50,7 +50,8 @@ class TorchRuntime:
             raise EngineError(f"torch {torch.__version__} cannot use a GPU on this machine")
         if options.precision is Precision.INT8:
             raise EngineError("the engine torch does not compute in int8; openvino and onnxruntime do")
-        precision = Precision.FP16 if options.precision is Precision.AUTO else options.precision
+        usual = Precision.FP32 if job.sorts_pixels else Precision.FP16
+        precision = usual if options.precision is Precision.AUTO else options.precision
         return compile_on_gpus(job, options, lambda fitting: load_on_gpu(fitting, precision))
 
     def _compile_on_cpu(self, job: FrameJob, options: SessionOptions) -> Session:

@@ -19,8 +19,15 @@ from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
 from paragon_stream.checkpoint.published import published_network  # noqa: E402
 from paragon_stream.cli.export_onnx import onnx as command  # noqa: E402
 from paragon_stream.errors import CheckpointError, UsageError  # noqa: E402
-from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, emit_network  # noqa: E402
+from paragon_stream.framejob.onnx.network import (  # noqa: E402
+    INPUT,
+    OUTPUT,
+    PREVIOUS_INPUT,
+    VIDEO_WEIGHT,
+    emit_network,
+)
 from paragon_stream.framejob.onnx.quantise import convolutions, quantised  # noqa: E402
+from paragon_stream.models.answer import answers  # noqa: E402
 from paragon_stream.models.build import build  # noqa: E402
 from paragon_stream.onnx_export import CHECKED_SIZES, OnnxExport, export_onnx  # noqa: E402
 from paragon_stream.runtimes.int8.calibration import calibrate, drawn_pictures, left_wide  # noqa: E402
@@ -41,6 +48,7 @@ NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [
 ]
 SMALL = {"l": {"groups": 1}, "s": {"groups": 1, "blocks": 2}, "pro": {"groups": 1, "blocks": 2}}
 SMALL["photo"] = SMALL["pro"]
+SMALL["ultimate"] = {"features": 8, "groups": 7, "blocks": 7, "window": 8, "tokens": 5}
 
 
 def random_network(generation: str, variant: str, scale: int, **options: Any) -> Weights:
@@ -84,6 +92,30 @@ def test_every_size_is_computed_as_torch_does(
             expected = net(torch.tensor(image)).numpy()
         found = run_model(model, [{INPUT: image}], [OUTPUT])[0][0]
         assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("generation", "variant"), [("p2v11atd", "pro"), ("p2dev", "ultimate")])
+def test_graphs_that_depend_on_the_size_are_written_for_one(
+    generation: str, variant: str, tmp_path: Path
+) -> None:
+    """Pro and Ultimate that divide pictures into categories, and take means and squares of them."""
+    weights = random_network(generation, variant, 2)
+    width, height = CHECKED_SIZES[0]
+    model = emit_network(weights, size=(width, height), video=True)
+    onnx.checker.check_model(model, full_check=True)
+    image = np.random.default_rng(1).random((1, 3, height, width), np.float32)
+    before = np.random.default_rng(2).random((1, weights.spec.features, height, width), np.float32)
+    found = run_model(model, [{INPUT: image, PREVIOUS_INPUT: before}], [OUTPUT])[0][0]
+    expected = answers(weights)(image, before, VIDEO_WEIGHT)
+    assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+    path = tmp_path / "x.onnx"
+    onnx.save(model, str(path))
+    again = load_weights(path)
+    assert again.spec == weights.spec
+    for name, value in weights.tensors.items():
+        np.testing.assert_array_equal(again.tensors[name], value)
+    with pytest.raises(UsageError, match="depends on the size of the picture: give --size"):
+        emit_network(weights)
 
 
 def export(path: Path, weights: Weights | str, **options: Any) -> OnnxExport:

@@ -46,8 +46,14 @@ NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [
     ("p2v5", "tiny", 2, {"attention": "efficient"}),
     ("p2v6", "photo", 2, {"window_size": 8}),
     ("p2v8", "photo", 4, {"window_size": 4}),
+    ("p2v11atd", "pro", 2, {}),
+    ("p2dev", "ultimate", 2, {"window_size": 4}),
 ]
-SHORT = {"photo": {"features": 16, "hidden": 32, "groups": 1, "blocks": 2}}
+SHORT = {
+    "photo": {"features": 16, "hidden": 32, "groups": 1, "blocks": 2},
+    "pro": {"features": 16, "groups": 2, "blocks": 3, "tokens": 5},
+    "ultimate": {"features": 8, "groups": 7, "blocks": 7, "tokens": 5},
+}
 """Variants with other sizes here: these are slow."""
 
 
@@ -95,17 +101,17 @@ def test_a_job_computes_what_the_module_computes(
     assert error.max() < 1e-5 * float(expected.abs().max())
 
 
-def test_networks_without_a_job_are_refused_by_name() -> None:
-    spec = published_network("p2v11atd", "pro", 2, alpha=0.4)
-    tensors = {name: np.ones(shape, np.float32) for name, shape in spec.tensor_shapes().items()}
+def test_discriminators_are_refused_by_name() -> None:
+    spec = published_network("munetC", "nf8_122", 1)
+    weights = Weights(spec=spec, tensors={}, name="random")
     source = FrameFormat(
         width=WIDTH,
         height=HEIGHT,
         pixel_format=pixel_format("rgb24"),
         color=ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL),
     )
-    with pytest.raises(UsageError, match=r"no frame job of pro ×2 \(p2v11atd"):
-        build_job(Weights(spec=spec, tensors=tensors, name="random"), source)
+    with pytest.raises(UsageError, match="is a discriminator, which is for training only"):
+        build_job(weights, source)
 
 
 def test_the_published_nano_through_the_upscaler(shared: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from clips import scene
+from network_reference import random_spec, random_weights
 
 from paragon_stream import Upscaler
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat
+from paragon_stream.framejob import build_job
 from paragon_stream.geometry import enlarged, parse_size, place
 from paragon_stream.media.facts.image_kinds import JFIF, SRGB
+from paragon_stream.runtimes import Flavour
 from paragon_stream.tiles import PictureUpscaler
-from paragon_stream.upscaler import UpscalerOptions
+from paragon_stream.upscaler import UpscalerOptions, compile_job
 
 OPTIONS = UpscalerOptions(precision="fp32")
 
@@ -58,6 +61,25 @@ def test_tiles_have_no_seams(pixels: str, width: int, height: int, to: str | Non
         # The network's sums run in another order: a value half-way between two codes may fall either way.
         assert difference.max() <= (1 if part.dtype == np.uint8 else 3)
         assert (difference > 0).mean() < (0.001 if part.dtype == np.uint8 else 0.2)
+
+
+def test_means_are_those_of_the_whole_picture() -> None:
+    """Pro scales channels by their means; a tile would have other means."""
+    weights = random_weights(random_spec("pro"))
+    source = FrameFormat(width=150, height=70, pixel_format=PIXEL_FORMATS["gray"], color=JFIF)
+    picture = np.random.default_rng(0).integers(0, 256, (70, 150)).astype(np.uint8)
+    picture[:, :75] //= 4
+    placement, out, whole = (
+        enlarged(source, 2),
+        np.empty((140, 300), np.uint8),
+        np.empty((140, 300), np.uint8),
+    )
+    with PictureUpscaler(OPTIONS, tile=64) as up:
+        up.run((weights, placement), source, (picture,), source.pixel_format, JFIF, [out])
+    session = compile_job(build_job(weights, source), OPTIONS, Flavour.LATENCY)
+    session.run((picture,), (whole,)).wait()
+    session.close()
+    np.testing.assert_array_equal(out, whole)
 
 
 def test_alpha_is_resampled_by_the_base_alone() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from network_reference import random_spec, random_weights
 
+from paragon_stream.errors import EngineError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.native.emit import refusal
@@ -93,11 +94,21 @@ def test_large_frames_are_tiled_unasked(engine: str, monkeypatch: pytest.MonkeyP
         assert np.ptp(phase) <= 1  # a flat picture stays flat, phase by phase, edges and seams included
 
 
-def test_pro_in_tiles_says_that_it_is_another_picture(caplog: pytest.LogCaptureFixture) -> None:
-    """Each tile has the mean of its own; a job without tiles says nothing."""
+def test_networks_that_depend_on_the_whole_frame_are_not_tiled(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = make_job("yuv420p", 100, 64, "pro")
-    TiledSession(job, 64, 68, lambda small: runtime("null").compile(small, OPTIONS)).close()
-    assert "pro uses the mean of each tile instead of the frame's" in caplog.text
+    if engine == "native":
+        pytest.skip("it has no kernels for Pro")
+    monkeypatch.setattr(module, "WORKING_SET", job.working_set // 3)
+    monkeypatch.setattr(module, "free_memory", lambda: job.working_set + 1)
+    session = runtime(engine).compile(job, OPTIONS)
+    assert not isinstance(session, TiledSession)
+    session.close()
+    monkeypatch.setattr(module, "free_memory", lambda: job.working_set - 1)
+    words = r"100x64 yuv420p needs about .* depends on the whole frame, which therefore cannot be computed in"
+    with pytest.raises(EngineError, match=words):
+        runtime(engine).compile(job, OPTIONS)
 
 
 def test_resized_is_built_for_that_size() -> None:

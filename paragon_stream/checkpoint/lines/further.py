@@ -60,6 +60,10 @@ class CategorySpec(NetworkSpec):
 
 REDUCED = 4
 """Channels in which `CategorySpec` compares a pixel with its dictionary."""
+CATEGORY = 256
+"""Largest number of pixels of a category that attend to each other."""
+MOST_SHARP = math.log(100)
+"""Upper limit of the logarithm of the factor of their scores."""
 
 
 @dataclass(frozen=True, kw_only=True)

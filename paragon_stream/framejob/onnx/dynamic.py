@@ -142,7 +142,7 @@ class _Counts:
 
     def number(self, now: Any, wider: Any, higher: Any) -> str:
         """The value that these are of the three graphs."""
-        if now.dtype != np.int64:
+        if now.dtype != np.int64 or not now.shape == wider.shape == higher.shape:
             raise EngineError("this frame job depends on its size: an engine for many sizes is not possible")
         key = now.tobytes(), wider.tobytes(), higher.tobytes()
         if key not in self._known:

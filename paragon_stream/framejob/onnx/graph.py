@@ -77,6 +77,14 @@ class OnnxGraph:
         self._nodes.append(helper.make_node(kind, list(inputs), [result], name=result, **attributes))
         return result
 
+    def sorted_places(self, value: str, count: int) -> str:
+        """The places of the `count` integers in `value`, smallest first; they must differ."""
+        result = f"TopK_{len(self._nodes)}"
+        inputs = [value, self.constant([count], np.int64)]
+        outputs = [f"{result}/values", result]
+        self._nodes.append(helper.make_node("TopK", inputs, outputs, name=result, axis=0, largest=0))
+        return result
+
     def to_float(self, value: str) -> str:
         return self.node("Cast", [value], to=TensorProto.FLOAT)
 

@@ -22,11 +22,13 @@ from paragon_stream.checkpoint import Variant, Weights, at_strength, fuse, metad
 from paragon_stream.checkpoint.constants import known_constant
 from paragon_stream.checkpoint.lines.dual import DualSpec
 from paragon_stream.checkpoint.lines.feature import FeatureSpec, Tail
+from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.onnx_file import STATE, State
 from paragon_stream.checkpoint.spec import HEADS, Generation, ReleaseSpec
 from paragon_stream.errors import UsageError
 from paragon_stream.framejob.fold_attention import NORM_EPSILON
 from paragon_stream.framejob.older import OlderNetwork, check_has_job
+from paragon_stream.framejob.onnx.further_body import FurtherBody
 from paragon_stream.framejob.onnx.graph import OnnxGraph
 from paragon_stream.framejob.onnx.older_body import OlderBody
 from paragon_stream.framejob.onnx.windows import Filling, Squares, attend, rolled
@@ -50,13 +52,12 @@ def emit_network(
     computes in fp16; base path and last addition stay in fp32. With `video`, `prev_feat` fp32 [1, features,
     H, W], which is `feature_map` of the frame before, is blended in with the weight VIDEO_WEIGHT.
 
-    Raises UsageError for discriminators and networks without a graph, for a video mode that the network does
-    not have, and for generation 5's attention without a `size`.
+    Raises UsageError for discriminators, for a video mode that the network does not have, and without a
+    `size` for generation 5's attention, the first version 11's Pro and Ultimate.
     """
-    if not isinstance(weights.spec, ReleaseSpec):
-        check_has_job(weights.spec)
+    check_has_job(weights.spec)
     weights = fuse(at_strength(weights, 0.0) if weights.spec.conditioned else weights)
-    if video and not isinstance(weights.spec, ReleaseSpec):
+    if video and not isinstance(weights.spec, ReleaseSpec | CategorySpec | UltimateSpec):
         raise UsageError(f"{weights.spec} has no video mode; generations 9 to 11 have")
     emitter = _Emitter(weights, size and (size[1], size[0]), half)
     model = emitter.emit(video=video)
@@ -86,7 +87,7 @@ class _Emitter:
         image = graph.input(INPUT, TensorProto.FLOAT, [1, 3, rows, columns])
         self._filling = Filling(graph, image, self._grid)
         match self._spec:
-            case ReleaseSpec():
+            case ReleaseSpec() | CategorySpec() | UltimateSpec():
                 features = [1, self._spec.features, rows, columns]
                 before = graph.input(PREVIOUS_INPUT, TensorProto.FLOAT, features) if video else ""
                 out, tap = self._release(image, before)
@@ -118,20 +119,32 @@ class _Emitter:
 
     def _release(self, image: str, before: str) -> tuple[str, str]:
         """The picture, and the features after conv_in."""
-        graph, spec = self._graph, self._spec
+        graph = self._graph
         x = self._conv("conv_in", graph.narrowed(image))
         if before:
             old = graph.scale(before, VIDEO_WEIGHT)
             x = graph.narrowed(graph.add(graph.scale(graph.widened(x), 1 - VIDEO_WEIGHT), old))
         tap = x
-        for number in range(spec.depth):
-            prefix = f"body.{number // spec.blocks}.blocks.{number % spec.blocks}"
-            x = self._block(prefix, x, shifted=number % 2 == 1)
-        x = self._conv("up.0", self._conv("conv_mid", x))
-        x = graph.node("DepthToSpace", [x], blocksize=spec.scale, mode="CRD")
+        x = self._conv("conv_mid", self._body(x))
+        if isinstance(self._spec, UltimateSpec):
+            x = graph.node("Mul", [x, self._stored("final_norm.weight")])
+            x = graph.node("Add", [x, self._stored("final_norm.bias")])
+        x = self._conv("up.0", x)
+        x = graph.node("DepthToSpace", [x], blocksize=self._spec.scale, mode="CRD")
         detail = self._gained(self._conv("conv_out", x), "detail_gain")
         base = self._magic("base", image, 3, axes=("h", "v"), parts=("sharp", "blur"), in_float=True)
         return graph.add(base, graph.widened(detail)), tap
+
+    def _body(self, x: str) -> str:
+        spec = self._spec
+        if isinstance(spec, CategorySpec | UltimateSpec):
+            if self._grid is None:
+                raise UsageError(f"the graph of {spec} depends on the size of the picture: give --size")
+            return FurtherBody(self._graph, self._tensors, spec, self._grid, reshaped=self._reshaped).body(x)
+        for number in range(spec.depth):
+            prefix = f"body.{number // spec.blocks}.blocks.{number % spec.blocks}"
+            x = self._block(prefix, x, shifted=number % 2 == 1)
+        return x
 
     def _gained(self, x: str, name: str) -> str:
         return self._graph.node("Mul", [x, self._stored(name)])

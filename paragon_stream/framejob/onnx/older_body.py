@@ -8,12 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from paragon_stream.checkpoint.fusing import depthwise_kernel
 from paragon_stream.checkpoint.lines.dual import FUSES_SCALES, DualBlock, DualSpec
 from paragon_stream.checkpoint.lines.feature import REPARAMETERISED, FeatureSpec
+from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import HEADS, Generation, NetworkSpec
 from paragon_stream.errors import UsageError
 from paragon_stream.framejob.conv import Conv, double, folded
 from paragon_stream.framejob.older import OlderNetwork
 from paragon_stream.framejob.onnx.body import Region
+from paragon_stream.framejob.onnx.further_body import FurtherBody
 from paragon_stream.framejob.onnx.graph import OnnxGraph
 from paragon_stream.framejob.onnx.overlap_attention import OverlapAttention
 from paragon_stream.framejob.onnx.windows import (
@@ -63,8 +65,12 @@ class OlderBody:
         self._windows = windows
 
     def body(self, x: str) -> str:
-        """The groups of blocks, each with a skip around it."""
+        """The groups of blocks; those of the older lines have a skip around each."""
         graph, spec = self._graph, self._spec
+        if isinstance(spec, CategorySpec | UltimateSpec):
+            assert self._region is not None
+            grid, tensors = self._region.grid, self._network.tensors
+            return FurtherBody(graph, tensors, spec, grid, region=self._region).body(x)
         for group in range(spec.groups):
             y = x
             for block in range(spec.blocks):

@@ -18,7 +18,7 @@ from paragon_stream.runtimes.gpu.session import DeviceSession
 from paragon_stream.runtimes.gpu.team import DeviceTeam
 from paragon_stream.runtimes.registry import cpu_reference
 from paragon_stream.runtimes.self_check import check_engine
-from paragon_stream.runtimes.tiles import TiledSession, tile_size
+from paragon_stream.runtimes.tiles import TiledSession, needs_whole_frame, tile_size
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ def compile_on_device(
     *,
     graphs: bool = True,
 ) -> Session:
-    """A session of `job` that has computed one frame correctly; in tiles, if the device's memory is too
-    small.
+    """A session of `job` that has computed one frame correctly; in tiles, if the device's memory is too small
+    and the network allows them.
 
     Raises EngineError for a wrong result, the errors of `load_for` and the device, and DeviceMemoryError if
     even small tiles do not fit.
@@ -111,6 +111,8 @@ def _fitting(
     size, working_set = (job.source.height, job.source.width), job.working_set
     session, short = _attempt(lambda: compile_whole(job), check)
     while session is None:
+        if job.spec.sees_whole_frame:
+            raise DeviceMemoryError(needs_whole_frame(job, f"more than the GPU's ({short})"))
         gc.collect()  # objects in a reference cycle with their exception would keep their memory
         working_set //= 4
         smaller = tile_size(job, working_set)

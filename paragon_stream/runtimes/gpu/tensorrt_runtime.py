@@ -28,6 +28,8 @@ class TensorRtRuntime:
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """Raises EngineError without a GPU, for bf16, and for what TensorRT refuses."""
         graph_types(options.precision)  # before anything is opened
+        if job.sorts_pixels:
+            raise EngineError(f"TensorRT cannot sort the pixels of a frame, as {job.spec} needs; torch can")
         return compile_on_gpus(job, options, lambda fitting: self.loader(fitting, options.precision))
 
     def loader(self, job: FrameJob, precision: Precision) -> Load:
