@@ -24,10 +24,10 @@ from paragon_stream.cli.options import SIZE, given, network_options
     "--matrix", is_flag=True, help="Measure every variant, engine and precision; print a Markdown table."
 )
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="With --matrix: an SVG to write."
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="With --matrix: also write an SVG."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def command(
     size: tuple[int, int],
     pix_fmt: str,

@@ -14,15 +14,15 @@ from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
 _quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
-_verbose = click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+_verbose = click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 _output = click.argument("destination", metavar="OUTPUT", type=click.Path(path_type=Path))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """One render on many machines: plan it in chunks, render each of them anywhere, join them.
+    """Render on many machines: plan the chunks, render each of them on any machine, join them.
 
-    The plan and the chunks lie in OUTPUT.paragon/chunks, in a folder that all machines see under one name.
+    The plan and the chunks are in OUTPUT.paragon/chunks, which all machines must access by the same name.
     """
 
 
@@ -37,7 +37,7 @@ def command() -> None:
 def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bool, **options: Any) -> None:
     """Cut the render of INPUT to OUTPUT into chunks, and print how many there are.
 
-    With --resume, a plan of the same render that is there is kept, with the chunks that are done.
+    With --resume, an existing plan of the same render and its finished chunks are kept.
     """
     from paragon_stream.chunks.plan import begin, plan_chunks
     from paragon_stream.render.request import RenderRequest
@@ -62,7 +62,7 @@ def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bo
 @_quiet
 @_verbose
 def render(destination: Path, number: int, quiet: bool, verbose: bool, **options: Any) -> None:
-    """Render chunk N of OUTPUT, counted from 0. A chunk that is done is left as it is."""
+    """Render chunk N of OUTPUT, counted from 0. A finished chunk is not rendered again."""
     from paragon_stream.chunks.plan import load_plan
     from paragon_stream.chunks.render import ChunkRenderer, Here
     from paragon_stream.cli.progress import ProgressDisplay, render_line
@@ -86,7 +86,7 @@ def render(destination: Path, number: int, quiet: bool, verbose: bool, **options
 @_quiet
 @_verbose
 def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> None:
-    """Write OUTPUT from its chunks and everything else that the source holds; remove the chunks."""
+    """Write OUTPUT from its chunks and the other streams of the source, then remove the chunks."""
     from paragon_stream.chunks.join import join_chunks
     from paragon_stream.chunks.plan import load_plan
     from paragon_stream.cli.display.render import RenderText

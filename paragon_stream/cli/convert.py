@@ -19,7 +19,7 @@ from paragon_stream.options.network import UpscalerOptions
 @click.option("--attention", metavar="KIND", help="Attention of generation 5: local or efficient.")
 @click.option("--fuse", is_flag=True, help="Fold training-only branches into plain kernels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def command(
     source: str, destination: Path, fuse: bool, overwrite: bool, verbose: bool, **options: Any
 ) -> None:

@@ -12,7 +12,7 @@ from paragon_stream.json_text import json_text
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--quick", is_flag=True, help="Test no engine and measure no speed.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def command(as_json: bool, quick: bool, verbose: bool) -> None:
     """Show what this machine has (GPU, engines, codecs, players), what is missing, and how to install it.
 

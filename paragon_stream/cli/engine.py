@@ -58,7 +58,7 @@ def command() -> None:
     metavar="N",
     help="Compute capability of the GPU, such as 89 (default: this machine's GPU).",
 )
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def build(
     size: tuple[int, int] | None,
     sizes: tuple[tuple[int, int], ...],

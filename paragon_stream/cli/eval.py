@@ -60,7 +60,7 @@ DEFAULT_FRAMES = 24
     "--report", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a page with crops."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def command(
     data: Path | None,
     reference: Path | None,

@@ -18,9 +18,9 @@ from paragon_stream.options.network import UpscalerOptions
 @config_option
 @choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha", "window_size", "generation"))
 @choices(OnnxOptions)
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def onnx(destination: Path, verbose: bool, **options: Any) -> None:
-    """Write a network as an ONNX file: RGB in and out, or with --frame-job planes as engines take them."""
+    """Write a network as an ONNX file: RGB in and out, or with --frame-job the planes of a pixel format."""
     from paragon_stream.onnx_export import export_onnx
 
     def show(done: int, count: int) -> None:

@@ -18,7 +18,7 @@ from paragon_stream.options.network import UpscalerOptions
     type=click.Choice(["luma", "rgb"]),
     default="luma",
     show_default=True,
-    help="Planes that the network enlarges: luma alone, or all.",
+    help="Planes that the network enlarges: only luma, or all.",
 )
 @click.option(
     "--strength",
@@ -37,7 +37,7 @@ from paragon_stream.options.network import UpscalerOptions
 @click.option("--half", is_flag=True, help="Compute in fp16: faster on many GPUs, Vulkan only.")
 @click.option("--fragment", is_flag=True, help="Use no compute shaders: for macOS and old OpenGL; slower.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.glsl if it exists.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def shader(
     destination: Path,
     weights: str | None,

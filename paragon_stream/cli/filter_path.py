@@ -12,7 +12,7 @@ _SCRIPT = "paragon.vpy"
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", default=_SCRIPT)
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def command(name: str, verbose: bool) -> None:
     """Print the path of paragon.vpy, the VapourSynth script for mpv and vspipe, or of a ready-made shader.
 

@@ -28,7 +28,7 @@ from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 @trace_option
 @progress_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary; events and errors only.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 @click.pass_obj
 def command(
     events: EventLines | None,

@@ -30,7 +30,7 @@ COMMANDS = {
     "convert": ("paragon_stream.cli.convert", "Write a checkpoint of any generation as safetensors."),
     "models": ("paragon_stream.cli.models", "List shipped weights and their quality; `models export`."),
     "export": ("paragon_stream.cli.export", "Write a network as a file for other programs."),
-    "chunks": ("paragon_stream.cli.chunks", "One render on many machines, by any scheduler."),
+    "chunks": ("paragon_stream.cli.chunks", "Render on many machines with any scheduler, in chunks."),
     "sample": ("paragon_stream.cli.sample", "Render pieces in several ways, side by side on one page."),
     "verify": ("paragon_stream.cli.verify", "Compare a render with its source."),
     "bench": ("paragon_stream.cli.bench", "Measure the speed of an engine on this machine."),

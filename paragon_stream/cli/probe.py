@@ -31,7 +31,7 @@ from paragon_stream.options.source import SourceOptions
 @choices(SourceOptions)
 @choices(OutputOptions, without=("overwrite", "resume", "strict"))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def command(
     source: str,
     suffix: str,

@@ -27,7 +27,7 @@ _PART = ("start", "duration", "end")
 )
 @click.argument("source", metavar="INPUT", type=click.Path())
 @click.argument("page", metavar="OUT.html", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--at", multiple=True, metavar="TIME", help="Where a piece begins; repeatable.")
+@click.option("--at", multiple=True, metavar="TIME", help="Time at which a piece begins; repeatable.")
 @click.option(
     "--auto",
     "count",
@@ -35,7 +35,7 @@ _PART = ("start", "duration", "end")
     default=3,
     show_default=True,
     metavar="N",
-    help="Choose so many pieces, by their detail.",
+    help="Choose N pieces automatically, by their detail.",
 )
 @click.option("--seconds", type=float, default=4.0, show_default=True, metavar="S", help="Length of a piece.")
 @click.option(
@@ -57,7 +57,7 @@ _PART = ("start", "duration", "end")
 @profile_option
 @progress_option
 @click.option("--quiet", is_flag=True, help="No progress.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 @click.pass_obj
 def command(
     events: EventLines | None,
@@ -75,11 +75,11 @@ def command(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Render pieces of INPUT in several ways and write one page that shows them beside each other.
+    """Render pieces of INPUT in several ways and write one page that compares them.
 
     The page works without a network and without other files: a slider, side by side, zoom, difference, clips,
     frame by frame curves, and for each version its speed, the time and size of the whole film, and its
-    command line. Options given here hold for all versions; --compare overrules them.
+    command line. Options given here apply to all versions; --compare overrides them.
     """
     from paragon_stream.cli.progress import clock
     from paragon_stream.errors import OutputError

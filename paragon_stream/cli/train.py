@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of degraded pictures.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 def command(
     recipe: Path,
     output: Path | None,

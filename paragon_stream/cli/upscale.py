@@ -64,7 +64,7 @@ def _print_schema(context: click.Context, parameter: click.Parameter, value: boo
     help="Print the JSON schema of these lines.",
 )
 @click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
-@click.option("--verbose", is_flag=True, help="Say what is decided and why.")
+@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 @click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")
 @click.pass_obj
 def command(
@@ -86,7 +86,7 @@ def command(
     (y4m) to standard output.
 
     INPUT may be several files, folders, globs such as 'shots/*.png', and lists of them, @list.txt, of videos
-    and pictures; OUTPUT is then a folder, or FOLDER/*.png. The same command goes on after an interruption.
+    and pictures; OUTPUT is then a folder, or FOLDER/*.png. After an interruption, repeat the command.
     A numbered pattern such as frame_%06d.png is a video of images, in and out.
     """
     from paragon_stream.images import is_images

@@ -1,4 +1,4 @@
-"""Which machines render."""
+"""The options of a render on several machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ClusterOptions:
 
     cluster: str | None = option(
         None,
-        "Render on a Ray cluster: auto (this machine's), local (this machine alone) or host:port.",
+        "Render on a Ray cluster: auto (this machine's), local (only this machine) or host:port.",
         metavar="ADDRESS",
     )
     chunk_seconds: float | None = option(

@@ -1,4 +1,4 @@
-"""What is done with many files in one run."""
+"""The options of a run over many files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from paragon_stream.options.option import option
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions:
-    """What a user may ask of a run over many files."""
+    """Options of a run over many files."""
 
     recursive: bool = option(False, "Include the subfolders of a folder.")
     container: str | None = option(

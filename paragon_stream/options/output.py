@@ -46,7 +46,7 @@ class EncodingOptions(StorageOptions):
 class CautionOptions:
     """Options for unfinished results and for losses."""
 
-    resume: bool = option(False, "Continue an interrupted run; of pictures, make the missing ones.")
+    resume: bool = option(False, "Continue an interrupted run; for pictures: make the missing ones.")
     strict: bool = option(False, "Stop before rendering if anything could not be carried over.")
 
 
@@ -91,7 +91,7 @@ class TrackOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MuxingOptions:
-    """How a file is laid out."""
+    """Options of the muxer."""
 
     mux: Mapping[str, str] | None = option(
         None,

@@ -273,7 +273,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     image.convert("CMYK").save(tmp_path / "cmyk.tif")
     image.save(tmp_path / "moving.webp", save_all=True, append_images=[image.rotate(90)], duration=50)
     for name, kind, word in (
-        ("text.png", InputError, "no PNG"),
+        ("text.png", InputError, "not a PNG"),
         ("empty.png", InputError, "empty"),
         ("missing.png", InputError, "not exist"),
         ("cmyk.jpg", FormatError, "CMYK"),

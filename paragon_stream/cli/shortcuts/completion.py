@@ -74,7 +74,7 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 @click.option("--words", is_flag=True, hidden=True, help="Complete the last of the words that follow.")
 @click.argument("shell", nargs=-1, type=click.UNPROCESSED, metavar="bash|zsh|fish")
 def command(words: bool, shell: tuple[str, ...]) -> None:
-    """Print what SHELL needs to complete options and their values: weights, codecs, profiles …
+    """Print the completion script for SHELL: options and their values, such as weights, codecs and profiles.
 
     bash: eval "$(paragon-stream completion bash)" in ~/.bashrc; zsh likewise in ~/.zshrc, after compinit;
     fish: paragon-stream completion fish > ~/.config/fish/completions/paragon-stream.fish
