@@ -74,7 +74,7 @@ class Stopping:
 
 
 GAP = Fraction(1, 2)
-"""Seconds between two frames behind which the video mode begins anew."""
+"""Seconds between two frames after which the video mode restarts."""
 
 
 class LiveSession:

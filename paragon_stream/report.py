@@ -109,7 +109,7 @@ class ChunkReport:
     from_start: str
     """Why the source was read from its beginning for it; "" where it was not."""
     fetched_bytes: int = 0
-    """How much of the source was brought to that machine for it; 0 where the machine sees the source."""
+    """Bytes of the source that its machine fetched; 0 if the machine can read the source itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -270,12 +270,12 @@ class Upscaler:
         return make(self.source), make(self.target)
 
     def look(self, inputs: Sequence[NDArray[Any]]) -> None:
-        """Take note of a frame that is not computed: the video mode goes on from it."""
+        """Record a frame that is not computed: the video mode continues from it."""
         if self.temporal is not None:
             self.temporal.advance(inputs)
 
     def restart(self) -> None:
-        """The next frame does not follow the one before: the video mode begins anew."""
+        """The next frame does not follow the one before: the video mode restarts."""
         if self.temporal is not None:
             self.temporal.restart()
 

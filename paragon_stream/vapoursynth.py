@@ -351,7 +351,7 @@ def _branch(requests: _Requests) -> Callable[[int, Any], vs.VideoFrame]:
 def _copied(
     buffers: dict[FrameFormat, tuple[NDArray[Any], ...]], frame: vs.VideoFrame, source: FrameFormat
 ) -> tuple[NDArray[Any], ...]:
-    """The planes of `frame`, as engines want them: rows without padding."""
+    """The planes of `frame`, as engines need them: rows without padding."""
     inputs = _buffers(buffers, source)
     for buffer, component in zip(inputs, source.pixel_format.order, strict=True):
         np.copyto(buffer, np.asarray(frame[component]))

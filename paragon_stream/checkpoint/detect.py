@@ -32,11 +32,11 @@ _MARKS: tuple[tuple[str, Recogniser], ...] = (
 )
 
 _OPTIONS = {
-    "scale": "nothing in it says its scale: give --scale (2, 3, 4 or 8)",
-    "window_size": "nothing in it says the size of its attention windows: give --window-size (usually 32)",
-    "alpha": "nothing in it says its alpha: give --alpha (0 in upstream's published recipes)",
+    "scale": "it does not state its scale: give --scale (2, 3, 4 or 8)",
+    "window_size": "it does not state the size of its attention windows: give --window-size (usually 32)",
+    "alpha": "it does not state its alpha: give --alpha (0 in upstream's published recipes)",
 }
-"""What is asked for where it is unknown."""
+"""The option that states it if it is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ def read_onnx(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     metadata = {each.key: each.value for each in model.metadata_props}
     if STATE not in metadata:
         raise CheckpointError(
-            "it is an ONNX file, but not one of paragon-stream's: nothing in it says which tensor is which; "
+            "it is an ONNX file, but paragon-stream did not write it, so its tensors cannot be identified: "
             "give the checkpoint that it was made of"
         )
     try:

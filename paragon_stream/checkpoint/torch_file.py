@@ -3,7 +3,7 @@
 A modern torch file is a ZIP archive: `NAME/data.pkl` describes the objects, `NAME/data/KEY` are the raw
 storages. A file from before torch 1.6 is pickles in a row: a magic number, a protocol number, facts about the
 machine, the objects, the keys of the storages; then the storages, each with its length before it. The
-unpicklers below know tensors, storages and ordered dicts; any other class is refused by name.
+unpicklers below accept tensors, storages and ordered dicts; any other class is refused by name.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class ChunkPlan:
 def plan_chunks(
     request: RenderRequest, *, seconds: float | None = None, seats: int = 0
 ) -> tuple[ChunkPlan, RenderPlan]:
-    """Cut the render that `request` asks for into chunks of about `seconds`; nothing is written.
+    """Cut the render of `request` into chunks of about `seconds`; nothing is written.
 
     `seats` is how many are rendered at a time, where that is known; see `cut_into_chunks`. Gives the plan of
     the whole as well. Raises what `plan_render` raises, and UsageError for what cannot be rendered in chunks.
@@ -182,7 +182,7 @@ def load_plan(destination: Path) -> tuple[ChunkPlan, ChunkFolder]:
 
 
 def begin(plan: ChunkPlan) -> tuple[ChunkPlan, ChunkFolder]:
-    """Write `plan` into its folder, or go on with what is there.
+    """Write `plan` into its folder, or continue with the existing one.
 
     A plan of the same render is gone on with under `resume`, and replaced under `overwrite`; without either
     it is an error, as is another render's under `resume`. Raises OutputError.

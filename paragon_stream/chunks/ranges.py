@@ -38,7 +38,7 @@ class Chunk:
 def cut_into_chunks(times: FrameTimes, seconds: float, seats: int = 0) -> tuple[Chunk, ...]:
     """Chunks of about `seconds` each, beginning with key frames of the source where there are any nearby.
 
-    Those are where its encoder saw a new scene, or could begin anew. With `seats`, the number of chunks that
+    Its encoder placed them at new scenes, or at regular distances. With `seats`, the number of chunks that
     are rendered at a time, the last ones are shorter, so that all seats end at nearly the same time.
     """
     starts = list(_starts(times, seconds, seats))

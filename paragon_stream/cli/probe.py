@@ -117,8 +117,8 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
     cost = facts["macs_per_pixel"]
     click.echo(f"  multiplications per source pixel: {'unknown' if cost is None else f'{cost:,}'}")
     reach = facts["receptive_radius"]
-    sees = "the whole picture" if reach is None else f"{reach} source pixels to each side"
-    click.echo(f"  an output pixel depends on {sees}")
+    reached = "the whole picture" if reach is None else f"{reach} source pixels to each side"
+    click.echo(f"  an output pixel depends on {reached}")
     for name in ("scale", "alpha", "window_size"):
         if facts[name] is not None:
             click.echo(f"  {name.replace('_', ' ')}: {facts[name]}")

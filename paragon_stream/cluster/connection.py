@@ -96,7 +96,7 @@ class Connection:
 
 
 def _prepare_local() -> None:
-    """Defaults of a cluster that nobody else is to join: Ray reads them from the environment only."""
+    """Defaults of a cluster that no other program may join: Ray reads them from the environment only."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # as nice as this process, no nicer
     os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -104,7 +104,7 @@ def _prepare_local() -> None:
 
 
 def _interface(address: str) -> dict[str, str]:
-    """The address of this machine on the network of the one that is asked for: Ray would take that of the
+    """The address of this machine on the network of the requested one: Ray would take that of the
     way to the internet. Raises EngineError at once where nothing listens; Ray tries for minutes."""
     if address == _AUTO:
         return {}

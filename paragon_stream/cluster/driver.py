@@ -261,7 +261,7 @@ class Driver:
             self._refuse(seat.node, f"{_MOST_LOST} workers ended there")
 
     def _why(self, error: Exception) -> str:
-        """What to say of an exception that Ray raises instead of an answer."""
+        """The message for an exception that Ray raises instead of a result."""
         cause = getattr(error, "cause", None)
         if isinstance(error, self._ray.exceptions.RayTaskError) and cause is not None:
             return f"{type(cause).__name__}: {cause}".splitlines()[0]

@@ -86,10 +86,10 @@ def room_on(node: Node, engine: str, threads: int | None, *, local: bool) -> Roo
 
 
 def device_on(room: Room, engine: str, device: str | None) -> str | None:
-    """What a worker's engine runs on; None is what the render asks for, `device`.
+    """What a worker's engine runs on; None stands for the render's own, `device`.
 
-    A worker sees the GPU that Ray gave it alone, as the first one. One that got none leaves those of its
-    machine to others.
+    A worker has access only to the GPU that Ray assigned, as the first one. Without one, it does not use the
+    GPUs of its machine.
     """
     if room.gpus:
         return "cuda:0" if device is not None and device.startswith("cuda") else None
@@ -109,7 +109,7 @@ class Hall:
 
     @cached_property
     def server(self) -> Any:
-        """The actor that hands out the source, on this machine; made when a machine asks for it."""
+        """The actor that hands out the source, on this machine; created when a machine requests it."""
         here = self.ray.get_runtime_context().get_node_id()
         strategies = self.ray.util.scheduling_strategies
         return (

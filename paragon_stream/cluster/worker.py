@@ -1,7 +1,7 @@
 """What a worker process of the cluster does: it opens one session, and renders chunks as it is asked to.
 
 The class is an actor's, made by Ray from its name: no code travels, and arguments and results are plain data.
-Where this machine sees the folder of chunks, files are written there; elsewhere they return in the result.
+If this machine can access the folder of chunks, files are written there; otherwise they return in the result.
 """
 
 from __future__ import annotations

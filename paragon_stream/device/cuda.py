@@ -27,7 +27,7 @@ from paragon_stream.device.interface import (
 from paragon_stream.errors import DeviceMemoryError, EngineError
 
 _SHARED_BYTES_UNASKED = 48 << 10
-"""Dynamic shared memory that every kernel may use; more has to be asked for."""
+"""Dynamic shared memory that every kernel may use; more has to be requested."""
 
 _C_TYPES: dict[type, Any] = {
     int: ctypes.c_void_p,

@@ -97,8 +97,8 @@ def _machine() -> Iterator[Finding]:
     what = f"Python {platform.python_version()}, {platform.platform()}"
     yield Finding(topic="machine", ok=True, what=what)
     name, features = _processor()
-    told = f"; {', '.join(features)}" if features else ""
-    yield Finding(topic="processor", ok=True, what=f"{name}, {cores()} usable{told}")
+    extensions = f"; {', '.join(features)}" if features else ""
+    yield Finding(topic="processor", ok=True, what=f"{name}, {cores()} usable{extensions}")
     memory = free_memory()
     if memory is not None:
         enough = memory >= _LEAST_MEMORY

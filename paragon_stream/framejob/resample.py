@@ -1,4 +1,4 @@
-"""From the network's whole scale to the size that was asked for: each plane on its own grid, by Lanczos-3.
+"""From the network's whole scale to the requested size: each plane on its own grid, by Lanczos-3.
 
 Target sample i of a plane lies at `first + i·ratio` on the plane's HR grid: centres of the pictures aligned,
 chroma where its siting says on either grid, all exact. Its value is the sum over the HR samples around, by

@@ -97,7 +97,7 @@ _ATTENTION = {
 class MUNet(nn.Module):
     """N×3×H×W pictures to N×1×H×W logits.
 
-    Revision C adds to B a branch that sees the spectrum and one that sees patches; D one that sees
+    Revision C adds to B a branch for the spectrum and one for patches; D one for
     gradients, attention in the middle, and weights for the branches.
     """
 

@@ -2,8 +2,8 @@
 
 Upstream's tail is linear: a 3×3 convolution to F·s² channels, PixelShuffle, a 3×3 convolution at HR. In
 LR terms an output pixel of phase p (its row modulo s) reads HR rows p-1 … p+1, which lie in at most two
-LR cells, each of which sees one LR row on both sides. So the tail is one LR convolution to 3·s² channels
-with a support of
+LR cells, each of which depends on one LR row on both sides. So the tail is one LR convolution to 3·s²
+channels with a support of
 
     phase 0: LR rows -2 … +1,   phases between: -1 … +1,   phase s-1: -1 … +2
 
@@ -123,7 +123,7 @@ def factorise(tail: FreeTail) -> dict[str, Tensor]:
 
     The construction: HR channel j = (colour, dy, dx) with dy, dx ∈ {-1, +1} is read by `conv_out` for that
     colour at the tap (dy, dx) only, with weight 1. An output pixel thus sums four HR values, one per
-    corner, and each corner's LR cell sees a 3×3 window; together the four windows cover the support, so
+    corner, and each corner's LR cell depends on a 3×3 window; together the four windows cover the support, so
     the kernel is cut into four pieces, one per corner. The bias goes with one corner. Unused channels are
     zero.
 

@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 REQUESTS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
-"""Signals by which a user, a shell or a system asks a program to end."""
+"""Signals that request the end of a program."""
 
 
 def raise_on_requests() -> None:

@@ -1,6 +1,6 @@
 """The journal of a folder of results: what became of each file, a line of JSON each time something does.
 
-A line is on the disk before the work goes on. So after a kill or a power cut the next run finds every file
+A line is on the disk before the next step. So after a kill or a power cut the next run finds every file
 that was finished, that failed, and the one that was being rendered.
 """
 
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """What tells a file from what it was. `content` is `fingerprint`'s, "" where it was not taken."""
+    """Facts that show whether a file has changed. `content` is `fingerprint`'s, "" where it was not taken."""
 
     size: int
     mtime_ns: int

@@ -26,7 +26,7 @@ _SAME_RESULT = ("overwrite", "resume", "accept_upgrade", "strict", "engine", "th
 
 @dataclass(frozen=True, kw_only=True)
 class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, UpscalerOptions):
-    """A run over many files as it is asked for."""
+    """The request for a run over many files."""
 
     sources: Sequence[str | Path] = field(
         kw_only=False, metadata=described("Files, folders, globs, and lists of them: @list.txt.")

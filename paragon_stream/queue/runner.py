@@ -51,13 +51,13 @@ def upscale_all(call: QueueCall) -> QueueReport:
     written; `container` names another one for videos. What was compiled for a format is kept for the next
     file. A file that fails does not stop the others; a full disk does.
 
-    A journal in the folder says what became of each file. The same call goes on after an interruption, a kill
-    or a power cut: finished files are left alone unless their source was changed, failed ones are tried
-    again, and the interrupted one is gone on with (see `upscale`'s `resume`). With `watch` it does not
-    return; it waits for new files until Ctrl-C, which then is no error.
+    A journal in the folder records the state of each file. The same call continues after an interruption, a
+    kill or a power cut: finished files are left alone unless their source was changed, failed ones are tried
+    again, and the interrupted one is continued (see `upscale`'s `resume`). With `watch` it does not return;
+    it waits for new files until Ctrl-C, which then is no error.
 
-    Results say of each file what became of it. Raises UsageError for options that mean nothing, InputError
-    where no file is found, CheckpointError for weights, OutputError for a folder that cannot be written or
+    The report has the outcome of each file. Raises UsageError for options without effect, InputError if no
+    file is found, CheckpointError for weights, OutputError for a folder that cannot be written or
     that another run works on, and where the disk is full; KeyboardInterrupt after Ctrl-C.
     """
     with _Queue(part(call, QueueRequest), call.observer or QueueObserver()) as queue:

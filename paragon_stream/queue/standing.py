@@ -57,16 +57,16 @@ def standing_of(
         return Standing(turn=Turn.RUN, overwrite=True)
     if not ours and not overwrite:
         return Standing(
-            turn=Turn.REFUSE, why=f"{target} was changed since it was made: --overwrite makes it anew"
+            turn=Turn.REFUSE, why=f"{target} was changed since it was made: --overwrite makes it again"
         )
     if not same_source:
-        return Standing(turn=Turn.RUN, overwrite=True, why=f"{source} was changed: {target} is made anew")
+        return Standing(turn=Turn.RUN, overwrite=True, why=f"{source} was changed: {target} is made again")
     if not same_choices and not overwrite:
         names = sorted({*record.options, *choices})
         other = [name for name in names if record.options.get(name) != choices.get(name)]
         return Standing(
             turn=Turn.REFUSE,
-            why=f"{target} was made with a different {', '.join(other)}: --overwrite makes it anew",
+            why=f"{target} was made with a different {', '.join(other)}: --overwrite makes it again",
         )
     return Standing(turn=Turn.RUN, overwrite=True)
 

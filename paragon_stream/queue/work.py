@@ -76,7 +76,7 @@ class Worker:
             raise
 
     def forget_engines(self) -> None:
-        """Compile anew for the next file: an engine that failed is not trusted."""
+        """Compile again for the next file: an engine that failed is not used again."""
         self._kept.clear()
         self._pictures.close()
 

@@ -88,7 +88,7 @@ def plan_render(request: RenderRequest) -> RenderPlan:
 
     Raises UsageError for wishes that mean nothing or contradict each other, InputError for sources that
     cannot be read, CheckpointError for weights, FormatError for pictures that cannot be processed or are as
-    large as asked for already, OutputError for a destination that cannot be written or is there already, and
+    large as requested already, OutputError for a destination that cannot be written or is there already, and
     LossError for losses under `strict`.
     """
     parse_hwaccel(request.hwaccel)
@@ -130,7 +130,7 @@ def _planned(
 
 
 def beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
-    """A sentence where the network enlarges less than was asked for; empty elsewhere."""
+    """A sentence if the network enlarges less than requested; otherwise empty."""
     scale, factor = weights.spec.scale, float(placement.factor)
     if factor <= scale * 1.01:  # sides are rounded to even ones
         return []

@@ -1,7 +1,7 @@
 """Frames of a source that are the frame before once more: held drawings, screens on which nothing moves.
 
-Their result is the one before, where the network computes each frame by itself and is told the same strength.
-The encoder gets it again at the new time; nothing is computed.
+If the network computes each frame by itself and both frames have the same strength, the result is the same
+too. The encoder gets it again at the new time; nothing is computed.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from paragon_stream.options.source import SourceOptions
 
 @dataclass(frozen=True, kw_only=True)
 class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
-    """One render as it is asked for: the arguments of `upscale`, but for what is watched while it runs."""
+    """The request for one render: the arguments of `upscale` without the callbacks."""
 
     source: str | Path = field(
         kw_only=False, metadata=described("A video file, or a numbered name: frame_%06d.png.")

@@ -36,7 +36,7 @@ class Retries:
     def announce(self, error: BaseException, journal: Journal | None) -> str | None:
         """The sentence that announces another try after `error`; None where there is none.
 
-        Without a `journal` there is nothing to go on with.
+        Without a `journal` nothing can be continued.
         """
         if journal is None or not _may_pass(error):
             return None

@@ -46,7 +46,7 @@ def run(
     """Render what `plan` says. `usage` is what the report counts time from, by default this call. With
     `kept`, what was compiled for an earlier render is used again.
 
-    Where the decoder, the encoder, the engine or a disk fails on the way, the render goes on from the last
+    If the decoder, the encoder, the engine or a disk fails during the render, it continues from the last
     frame that is safe, once (see `render.retries`), with a warning.
 
     Arguments, results and errors are those of `api.upscale`, but for what planning has found out. Raises

@@ -96,7 +96,7 @@ def run_stretches(
 
 
 def next_format(reader: FrameReader, upscalers: Upscalers) -> FrameFormat | None:
-    """The format in which the stream goes on, whose upscaler is there; None at its end."""
+    """The next format of the stream, with its upscaler opened; None at the end of the stream."""
     format = reader.changes.next_format()
     if format is None:
         return None

@@ -27,7 +27,7 @@ class Upscalers:
     """An upscaler for each format that a stream turns to, made when it first does, and its slots.
 
     All have the network, the engine and the result of the first one: a picture of another size or shape is
-    fitted into the first one's, as `--to` with `--fit pad` does it (or the `--fit` that was asked for).
+    fitted into the first one's, as `--to` with `--fit pad` does it (or the requested `--fit`).
     Close it, or use `with`; `first` stays its owner's.
     """
 
@@ -86,7 +86,7 @@ class Upscalers:
             upscaler.trace(trace)
 
     def restart(self) -> None:
-        """The next frame follows none: the video mode begins anew."""
+        """The next frame follows none: the video mode restarts."""
         for upscaler in self._all.values():
             upscaler.restart()
 

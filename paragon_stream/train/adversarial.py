@@ -75,7 +75,7 @@ class Adversary:
             total = loss + 0.5 * self.recipe.r1 * self.recipe.r1_every * penalty / pixels
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        # torch's wrapper would do this, but it knows no second derivatives.
+        # torch's wrapper would do this, but it does not support second derivatives.
         self._team.average([p.grad for p in self.learning if p.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.learning, CLIP)
         self.optimiser.step()

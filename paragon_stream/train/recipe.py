@@ -57,7 +57,7 @@ class NetworkRecipe:
 class DataRecipe:
     """What is trained on: `folder` of good pictures (relative to the recipe; left out where `--data` names
     it) and so many `drawings` of the project's own (`train.data.drawings`); how many degraded `stills` and
-    `clips` are made of each. A step sees `batch` patches of `patch`² LR pixels, of which a share `clip_share`
+    `clips` are made of each. A step has `batch` patches of `patch`² LR pixels, of which a share `clip_share`
     comes from clips and a share `patterns` is drawn (`train.data.patterns`). The outer `context` LR pixels of
     a patch are seen but not judged. A share `soft` of the patches from stills is of the picture softened by a
     Gaussian whose sigma (HR pixels) is from `soften`: sources are often soft, and shall stay so."""

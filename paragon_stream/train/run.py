@@ -30,7 +30,7 @@ type Preparation = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What every process of a training has to know."""
+    """The facts that every process of a training needs."""
 
     recipe: Path
     pictures: Path

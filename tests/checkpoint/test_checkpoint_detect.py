@@ -82,7 +82,7 @@ def test_alpha_comes_from_metadata_or_caller() -> None:
     tensors = random_weights(random_spec()).tensors
     assert detect(tensors, {"upsampler_alpha": "0.3"}).alpha == 0.3
     assert detect(tensors, {"upsampler_alpha": "0.3"}, alpha=0.0).alpha == 0.0
-    with pytest.raises(CheckpointError, match="nothing in it says its alpha"):
+    with pytest.raises(CheckpointError, match="it does not state its alpha"):
         detect(tensors, {})
     with pytest.raises(CheckpointError, match="'much', which is not a number"):
         detect(tensors, {"upsampler_alpha": "much"})

@@ -36,7 +36,7 @@ def test_what_is_unknown_is_shown_and_is_no_failure(
     facts = json.loads(capsys.readouterr().out)
     assert (facts["generation"], facts["scale"], facts["alpha"], facts["unknown"]) == ("p2v2", 2, 0.5, [])
     assert facts["parameters"] == 83_715 + 4 * (2 * 36 * 9 + 1)  # the reference's, and the buffers
-    with pytest.raises(CheckpointError, match="nothing in it says its scale: give --scale"):
+    with pytest.raises(CheckpointError, match="it does not state its scale: give --scale"):
         load_weights(path)
 
 

@@ -49,7 +49,7 @@ class MUNetSpec(NetworkSpec):
 
     @property
     def radius(self) -> int:
-        """Every level sees twice as far: two convolutions down, two in the middle, three up."""
+        """Every level reaches twice as far: two convolutions down, two in the middle, three up."""
         return 2 + 12 * (1 << len(self.widths))
 
     def tensor_shapes(self) -> Shapes:

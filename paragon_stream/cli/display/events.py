@@ -45,7 +45,7 @@ class EventLines:
 
     @classmethod
     def wanted(cls, arguments: Sequence[str]) -> bool:
-        """Whether a command line asks for events, be the rest of it right or wrong."""
+        """Whether a command line selects events, even if the rest of it is wrong."""
         before = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
         pairs = pairwise(before)
         return "--progress=json" in before or ("--progress", "json") in pairs

@@ -1,4 +1,4 @@
-"""The WGSL from the network's whole scale to the size that was asked for: rows, then columns, by tables.
+"""The WGSL from the network's whole scale to the requested size: rows, then columns, by tables.
 
 A plane is written at the whole scale, unrounded; then its rows are resampled, into a map `tall`; the dispatch
 that writes an array of the target resamples the columns of that, draws the bars and rounds.

@@ -59,7 +59,7 @@ class Encoder:
         return _pixel_formats(self.name)
 
     def takes(self, crf: float | None, preset: str | None) -> bool:
-        """Whether it has this `crf` and `preset`; None asks for nothing."""
+        """Whether it has this `crf` and `preset`; None is no requirement."""
         return (crf is None or self.crf is not None) and (preset is None or preset in self.presets)
 
     def holds(self, wanted: PixelFormat) -> PixelFormat | None:

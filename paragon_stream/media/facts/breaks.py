@@ -1,7 +1,7 @@
 """Breaks in a container's structure, which FFmpeg's demuxers skip silently.
 
 Matroska, AVI, FLV, program streams and Ogg are chains of pieces, each with its size; ASF has pieces of one
-size. Where the chain breaks off and goes on later, or a numbered piece is missing, something is lost. A gap
+size. Where the chain breaks off and continues later, or a numbered piece is missing, something is lost. A gap
 in time alone says nothing: recordings and slide shows have such gaps.
 """
 

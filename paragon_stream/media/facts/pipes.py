@@ -34,7 +34,7 @@ _open: dict[Path, Pipe] = {}
 
 
 class Pipe:
-    """What has come out of one pipe, and the rest of it as it is asked for. Used from several threads."""
+    """The data that one pipe has delivered, and the rest, read on request. Used from several threads."""
 
     def __init__(self, path: Path, source: BinaryIO) -> None:
         self.path = path
@@ -113,7 +113,7 @@ class Pipe:
 class PipeReader(PositionReader):
     """A position in a pipe, which may be ahead of what has been read.
 
-    `read` gives fewer bytes than were asked for where the pipe has no more at the moment.
+    `read` returns fewer bytes than requested if the pipe has no more at the moment.
     """
 
     def __init__(self, pipe: Pipe) -> None:

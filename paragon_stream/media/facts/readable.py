@@ -90,7 +90,7 @@ class ReadingWatch:
             raise InputError(f"{self._path} became shorter while it was being read")
 
     def check_end(self, error: BaseException | None, container: Any) -> None:
-        """Raise InputError if `container` has ended, maybe by `error`, although the file goes on.
+        """Raise InputError if `container` has ended, maybe by `error`, before the end of the file.
 
         A network folder that was away for a moment lets the files fail that were open, for good; opened again
         they can be read. Without an error only MP4 and MOV are looked at: their demuxer gives none.

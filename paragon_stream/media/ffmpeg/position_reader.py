@@ -40,7 +40,7 @@ class PositionReader(io.RawIOBase):
         """Go to a position. Raises OSError for one before the beginning.
 
         Where the length is not known yet, nothing is done for one from the end, and -1 returned: FFmpeg,
-        which asks for the size in this way, then continues without it.
+        which requests the size in this way, then continues without it.
         """
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length()}[whence]
         if base is None:

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class Deinterlacer:
-    """Runs frames through the filters that `job` asks for. Use `process` once.
+    """Runs frames through the filters of `job`. Use `process` once.
 
     rate: nominal frames per second of the source; None where unknown.
     """

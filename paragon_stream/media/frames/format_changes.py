@@ -52,8 +52,8 @@ class Arrival[Item](NamedTuple):
 class FormatChanges[Item]:
     """The frames of `source`, each with its time and format, in stretches of one format.
 
-    `take` returns frames of one format, `format`, until it changes or the stream ends; `next_format` then
-    goes on to the next stretch. Without `follow` there is one stretch. Used from one thread at a time.
+        `take` returns frames of one format, `format`, until it changes or the stream ends; `next_format` then
+    continues with the next stretch. Without `follow` there is one stretch. Used from one thread at a time.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class FormatChanges[Item]:
         return arrival
 
     def next_format(self) -> FrameFormat | None:
-        """After `take` returned None: go on to the next stretch and return its format; None at the end."""
+        """After `take` returned None: continue with the next stretch; its format, or None at the end."""
         if self._waiting is None:
             return None
         self.format = self._handed_out(self._waiting)

@@ -36,5 +36,5 @@ def means(rows: NDArray[Any], peak: int) -> NDArray[np.float32]:
 
 
 def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Whether `after` begins a scene. Two frames decide, so the answer does not depend on where one began."""
+    """Whether `after` begins a scene. It depends on two frames only, not on where reading began."""
     return before.shape != after.shape or float(np.abs(after - before).mean()) > CUT

@@ -75,7 +75,7 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
 
 
 def delivery_options(info: MediaInfo, options: OutputOptions, destination: str | Path) -> OutputOptions:
-    """`options`; for a video made of RGB images 4:2:0 in 8 or 10 bits unless something else is asked for.
+    """`options`; for a video made of RGB images 4:2:0 in 8 or 10 bits unless another format is requested.
 
     Players support that. `--pix-fmt gbrp`, or a chosen codec that stores it, keeps RGB. Images with alpha get
     a format that keeps it: ProRes 4444 in MOV, VP9 in WebM, RGB in Matroska.

@@ -11,7 +11,7 @@ from paragon_stream.media.ffmpeg.planes import Plane
 
 
 class LiveAnswers(Protocol):
-    """What a live session asks of its output beside taking frames.
+    """What a live session needs from its output in addition to writing frames.
 
     The bodies are those of an output without sound that is opened once and never waits; outputs inherit them
     and override what they do differently.

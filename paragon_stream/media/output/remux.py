@@ -71,7 +71,7 @@ class _Route:
     step: int = 0
     """The least distance of two decode times that the muxer accepts, ticks."""
     strip: AdtsFilter | LatmFilter | None = None
-    """For AAC with headers or framing that the container does not want."""
+    """For AAC with headers or framing that the container does not accept."""
     last_dts: int | None = None
     repaired: int = 0
     failed: int = 0

@@ -40,7 +40,7 @@ class Action(Enum):
     COPY = "copied"
     ATTACH = "kept as an attached file"
     CONVERT = "converted"
-    REBUILD = "written anew"
+    REBUILD = "written again"
     DROP = "dropped"
 
 
@@ -202,7 +202,7 @@ def _fate(
         sound = wanted_coding(str(options.audio_codec), parse_bit_rate(options.audio_bitrate))
         if sound.codec != stream.codec or sound.bit_rate is not None:
             return StreamPlan(
-                stream=stream, action=Action.CONVERT, codec=sound.encoder, reason="as asked for", sound=sound
+                stream=stream, action=Action.CONVERT, codec=sound.encoder, reason="as requested", sound=sound
             )
     why_not = refusal(container, template, sample)
     if why_not is None:

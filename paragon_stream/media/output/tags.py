@@ -10,7 +10,7 @@ _STALE = re.compile(
     r"(?i)(?:BPS|DURATION|NUMBER_OF_FRAMES|NUMBER_OF_BYTES|SOURCE_ID|_STATISTICS_.*)(?:-[a-z]{2,3})?"
     r"|major_brand|minor_version|compatible_brands|vendor_id|rotate|encoder"
 )
-# Written by muxers when nobody gave a name.
+# Written by muxers for tracks without a name.
 _NO_NAME = re.compile(
     r"(?i)\W*(?:video|sound|subtitle|data|gpac iso .*|core media .*|.*iso media file.*)\s*handler?\W*"
 )

@@ -1,7 +1,7 @@
 """Sound and video that Matroska holds by Windows' name of the codec (RFC 9559 and its codec specifications:
 A_MS/ACM and V_MS/VFW/FOURCC).
 
-`ffmpeg -c copy` writes such tracks; PyAV asks the muxer first, which answers for codecs with a name of
+`ffmpeg -c copy` writes such tracks; PyAV queries the muxer first, which accepts codecs with a name of
 Matroska's own alone. So the track is made with another codec's name, which is never decoded as that, and when
 the file is complete its entry says what it is, by the header that FFmpeg's WAV or AVI muxer writes.
 """

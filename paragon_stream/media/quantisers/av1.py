@@ -133,7 +133,7 @@ class Av1Headers:
     def _inter_size(
         self, sequence: _Sequence, bits: BitReader, from_references: bool, own_size: bool
     ) -> tuple[tuple[int, int], int]:
-        """References and size (7.20 of short signalling is only needed to know a size by reference)."""
+        """References and size (7.20 of short signalling is only needed for sizes by reference)."""
         short = sequence.order_bits > 0 and bits.flag()
         if short:
             bits.skip(6)

@@ -53,7 +53,7 @@ class Target:
 
 
 def graph_types(precision: Precision) -> GraphTypes:
-    """fp16 unless fp32 is asked for. Raises EngineError for bf16, whose 8 bits are few for 10-bit video, and
+    """fp16 unless fp32 is requested. Raises EngineError for bf16, whose 8 bits are few for 10-bit video, and
     for int8."""
     if precision in (Precision.BF16, Precision.INT8):
         raise EngineError(f"TensorRT engines compute in fp16 or fp32, not in {precision}")

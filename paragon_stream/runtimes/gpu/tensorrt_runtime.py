@@ -37,7 +37,7 @@ class TensorRtRuntime:
 
         def load(device: Device, hold: Hold) -> DeviceProgram:
             target = Target(sm=device.info.sm, device=device.info)
-            for attempt in ("from the cache", "built anew"):
+            for attempt in ("from the cache", "newly built"):
                 content, facts = tensorrt_engine(self.trt, job, precision, target)
                 try:
                     return TensorRtProgram(

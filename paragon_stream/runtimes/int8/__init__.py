@@ -1,1 +1,1 @@
-"""INT8 on CPUs: which layers bear it, and frame jobs in it."""
+"""INT8 on CPUs: the choice of layers, and frame jobs in INT8."""

@@ -48,8 +48,8 @@ class Batches:
     """Random patches; each batch is flipped and transposed at random.
 
     A fraction `clip_share` of the patches comes from clips, the rest from stills; a fraction `patterns` of
-    all is generated instead. Of stills a share `soft` is made anew, from the picture softened by a sigma from
-    `soften` (in HR pixels) and shrunk by one of `kernels`.
+    all is generated instead. For a share `soft` of the stills the patch is made again, from the picture
+    softened by a sigma from `soften` (in HR pixels) and shrunk by one of `kernels`.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ def draw_pattern(
 
 
 def _runs(size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Alternating runs: of one pixel each, or of lengths drawn anew."""
+    """Alternating runs: of one pixel each, or of new random lengths."""
     if rng.random() < 0.5:
         return np.arange(size) % 2 == rng.integers(2)
     lengths = rng.integers(1, _LONGEST_RUN + 1, size)

@@ -164,7 +164,7 @@ def test_high_rates_stay(tmp_path: Path, rate: int) -> None:
 def test_the_users_choice(tmp_path: Path) -> None:
     source = noisy_clip(tmp_path / "in.mkv", "flac", 0.0)
     done = render(source, tmp_path / "out.mkv", audio_codec="opus", audio_bitrate="64k", strict=True)
-    assert str(done.plan.streams[0]).endswith("converted to libopus: as asked for") and done.warnings == []
+    assert str(done.plan.streams[0]).endswith("converted to libopus: as requested") and done.warnings == []
     with av.open(str(tmp_path / "out.mkv")) as file:
         sound = file.streams.audio[0]
         assert sound.codec_context.codec.canonical_name == "opus"

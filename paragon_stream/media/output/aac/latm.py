@@ -201,7 +201,7 @@ class BareAac:
 
 
 _REPEATED = 4
-"""Frames after which FFmpeg believes that it sees AAC."""
+"""Frames after which FFmpeg detects AAC."""
 
 
 def bare_aac(packets: Iterable[bytes], template: Any) -> BareAac | None:
