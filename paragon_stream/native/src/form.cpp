@@ -1,6 +1,9 @@
 // All kernels for one set of instructions. The build compiles this file once per form (see native/build.py), with
 // FORM, its name, FORM_LANES and FORM_OPERANDS defined. Nothing here may be shared between forms: what the linker
 // merges could bring instructions of one into another, so everything is static.
+#include <stddef.h>
+#include <string.h>  // not in the namespace: there GCC would call memcpy for every sample instead of inlining it
+
 #include "abi.h"
 
 namespace {

@@ -8,24 +8,46 @@
 INLINE int clamped(int value, int size) { return value < 0 ? 0 : value >= size ? size - 1 : value; }
 INLINE int floor_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
+// Samples of a component that shares its rows with `n` - 1 others are copied through this many at a time: arithmetic
+// on neighbours is several times as fast as on samples apart.
+enum { APART = 256 };
+
+template <typename T, int n> static void gather(const T *row, int count, T *to) {
+    for (int i = 0; i < count; i++) to[i] = row[i * n];
+}
+template <typename T, int n> static void scatter(const T *from, int count, T *row) {
+    for (int i = 0; i < count; i++) row[i * n] = from[i];
+}
+
 template <typename T>
 static void read_samples(const uint8_t *row, const Plane &plane, int first, int count, float centre, float *to) {
     const int inside_first = clamped(-first, count + 1);
     const int inside_end = clamped(plane.columns - first, count + 1);
     const int step = plane.step, shift = plane.shift;
-    const auto one = [=](int at) {
-        T sample;
-        memcpy(&sample, row + (int64_t)at * step, sizeof(T));
-        return (float)(sample >> shift) - centre;
+    const auto some = [=](const T *from, int begin, int end) {
+        for (int i = begin; i < end; i++) to[i] = (float)(from[i - begin] >> shift) - centre;
     };
     if (step == sizeof(T)) {
-        const T *from = (const T *)row + first;
-        for (int i = inside_first; i < inside_end; i++) to[i] = (float)(from[i] >> shift) - centre;
+        some((const T *)row + first + inside_first, inside_first, inside_end);
     } else {
-        for (int i = inside_first; i < inside_end; i++) to[i] = one(first + i);
+        T near[APART];
+        for (int i = inside_first; i < inside_end; i += APART) {
+            const int end = inside_end - i < APART ? inside_end : i + APART;
+            const T *from = (const T *)(row + (int64_t)(first + i) * step);
+            switch (step / sizeof(T)) {
+                case 2: gather<T, 2>(from, end - i, near); break;
+                case 3: gather<T, 3>(from, end - i, near); break;
+                default: gather<T, 4>(from, end - i, near);
+            }
+            some(near, i, end);
+        }
     }
-    for (int i = 0; i < inside_first; i++) to[i] = one(0);
-    for (int i = inside_end > inside_first ? inside_end : inside_first; i < count; i++) to[i] = one(plane.columns - 1);
+    const auto edge = [=](int at, int begin, int end) {
+        const float value = (float)(*(const T *)(row + (int64_t)at * step) >> shift) - centre;
+        for (int i = begin; i < end; i++) to[i] = value;
+    };
+    edge(0, 0, inside_first);
+    edge(plane.columns - 1, inside_end > inside_first ? inside_end : inside_first, count);
 }
 
 // Samples first ... first + count - 1 of a row, centred; beyond the plane's edges the samples there.
@@ -141,21 +163,32 @@ INLINE int32_t rounded(float value, float peak) {
     return bits & 0x7fffff;
 }
 
+// Codes of `count` values, one beside the other.
+template <typename T> static void to_codes(const float *from, int shift, int count, float peak, T *to) {
+    typedef T Narrow __attribute__((vector_size(sizeof(T) * L)));
+    int i = 0;
+    for (; i + L <= count; i += L) {
+        const V held = smaller(larger(load_loose(from + i), V{}), splat(peak));
+        const Narrow codes = __builtin_convertvector(((VI)(held + 8388608.0f) & 0x7fffff) << shift, Narrow);
+        memcpy(to + i, &codes, sizeof(codes));
+    }
+    for (; i < count; i++) to[i] = (T)(rounded(from[i], peak) << shift);
+}
+
 template <typename T>
 static void write_samples(const float *from, const Plane &plane, uint8_t *row, int first, int count, float peak) {
     const int step = plane.step, shift = plane.shift;
-    int i = 0;
-    if (step == sizeof(T)) {
-        typedef T Narrow __attribute__((vector_size(sizeof(T) * L)));
-        for (; i + L <= count; i += L) {
-            const V held = smaller(larger(load_loose(from + i), V{}), splat(peak));
-            const Narrow codes = __builtin_convertvector(((VI)(held + 8388608.0f) & 0x7fffff) << shift, Narrow);
-            memcpy(row + (first + i) * sizeof(T), &codes, sizeof(codes));
+    if (step == sizeof(T)) return to_codes(from, shift, count, peak, (T *)row + first);
+    T near[APART];
+    for (int i = 0; i < count; i += APART) {
+        const int some = count - i < APART ? count - i : APART;
+        to_codes(from + i, shift, some, peak, near);
+        T *to = (T *)(row + (int64_t)(first + i) * step);
+        switch (step / sizeof(T)) {
+            case 2: scatter<T, 2>(near, some, to); break;
+            case 3: scatter<T, 3>(near, some, to); break;
+            default: scatter<T, 4>(near, some, to);
         }
-    }
-    for (; i < count; i++) {
-        const T sample = (T)(rounded(from[i], peak) << shift);
-        memcpy(row + (int64_t)(first + i) * step, &sample, sizeof(T));
     }
 }
 

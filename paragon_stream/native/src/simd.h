@@ -1,9 +1,7 @@
 // Vectors of the form that is being compiled: lanes are pixels. GCC's vector extensions, and shuffles.
 #pragma once
 
-#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #if FORM_LANES == 16 && defined(__AVX512F__)
 #include <immintrin.h>
