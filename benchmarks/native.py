@@ -4,8 +4,9 @@
 
 Contenders take turns, so that a busy machine slows all alike; ratios are medians over the rounds, each form's
 to OpenVINO in the same precision. "of the peak" counts the network's multiply-adds of the frame alone,
-against what the same instructions do in registers (`Form.peak`). "threads" is the CPU time of two threads
-against one.
+against what the same instructions do in registers (`Form.peak`). "stages" are the network's parts (of
+Realtime by leaving out blocks). "others" are other formats and sizes, in the precision that `auto` takes.
+"threads" is the CPU time of two threads against one.
 Accuracy: PSNR of luma, and the largest difference in codes, of every form to OpenVINO's fp32, on a frame of
 examples/sample.mkv, on noise of all codes, and on ramps. Results are kept per processor, in
 benchmarks/results/native_<processor>.json.
@@ -18,6 +19,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -30,6 +32,7 @@ from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.conv import Conv
 from paragon_stream.framejob.native.tail import plane_tail
 from paragon_stream.framejob.planes import Plane
+from paragon_stream.geometry import parse_size, place
 from paragon_stream.native.library import Kernels, kernels
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
 from paragon_stream.runtimes.native import NativeSession
@@ -55,6 +58,8 @@ def main() -> None:
         repeats = options.repeats if variant == "realtime" else max(3, options.repeats // 3)
         results[variant] = {
             **compare(job, repeats, peaks),
+            "stages": {each.form.name: stages(job, each, peaks[each.form.name]) for each in kernels()},
+            "others": others(variant, width, height, repeats),
             "threads": threads(job, repeats),
             "accuracy": accuracy(variant),
         }
@@ -64,28 +69,34 @@ def main() -> None:
     print(f"written to {write_results(f'native_{slug}', head, facts)}")
 
 
-def make_job(variant: str, pixels: str, width: int, height: int) -> FrameJob:
+def make_job(variant: str, pixels: str, width: int, height: int, to: str | None = None) -> FrameJob:
+    """With `to`, a size as `--to` takes it."""
     layout = pixel_format(pixels)
     color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
-    return build_job(load_weights(variant=variant, scale=2), source)
+    size = parse_size(to)
+    placement = place(source, size, grain=2) if size else None
+    return build_job(load_weights(variant=variant, scale=2), source, placement=placement)
 
 
 def macs(job: FrameJob) -> float:
     """Multiply-adds of the network per source pixel, as the kernels compute it."""
-    dense = [job.first, job.mid]
-    for block in job.blocks:
-        for part in vars(block).values():
-            dense += [
-                each for each in (part if isinstance(part, tuple) else (part,)) if isinstance(each, Conv)
-            ]
+    return job.first.weight.size + sum(map(block_macs, job.blocks)) + last_macs(job)
+
+
+def block_macs(block: object) -> float:
+    parts = [each for part in vars(block).values() for each in (part if isinstance(part, tuple) else (part,))]
+    return float(sum(each.weight.size for each in parts if isinstance(each, Conv)))
+
+
+def last_macs(job: FrameJob) -> float:
+    """Of conv_mid and the tail."""
     tails = (
         plane_tail(weight, bias, plane.down)
         for weight, bias, plane in zip(job.tail_weight, job.tail_bias, job.outputs, strict=True)
+        if weight.any()
     )
-    return sum(conv.weight.size for conv in dense) + sum(
-        tail.weight.size / (tail.step[0] * tail.step[1]) for tail in tails
-    )
+    return job.mid.weight.size + sum(tail.weight.size / (tail.step[0] * tail.step[1]) for tail in tails)
 
 
 def peak(each: Kernels) -> float:
@@ -131,6 +142,75 @@ def compare(job: FrameJob, repeats: int, peaks: dict[str, float]) -> dict[str, A
     }
     for session in (*own.values(), *theirs.values()):
         session.close()
+    return found
+
+
+def stages(job: FrameJob, form: Kernels, peak_gmacs: float) -> dict[str, dict[str, float]]:
+    """CPU time of the network's parts, ms, and the share of the peak that each reaches."""
+    session = NativeSession(job, form, 1, Flavour.LATENCY)
+    if job.spec.variant == "stream":
+        passes = [0.0] * (len(job.blocks) + 2)
+        for _ in range(3):
+            parts = session.stages(frame_of(job), allocate_planes(job.target), 0.0)
+            for number, stage in enumerate(parts):
+                start = time.process_time()
+                for part in stage:
+                    part()
+                spent = time.process_time() - start
+                passes[number] = min(passes[number] or spent, spent)
+        cost = {
+            "conv_in": passes[0],
+            "a block": statistics.median(passes[1:-1]),
+            "conv_mid, tail": passes[-1],
+        }
+    else:
+        few = NativeSession(replace(job, blocks=job.blocks[:1]), form, 1, Flavour.LATENCY)
+        costs = interleaved({"few": once(few, frame_of(job)), "all": once(session, frame_of(job))}, 5)
+        least, most = (min(each.cpu for each in costs[name]) for name in ("few", "all"))
+        block = (most - least) / (len(job.blocks) - 1)
+        cost = {"a block": block, "conv_in, conv_mid, tail": least - block}
+        few.close()
+    session.close()
+    first, last = float(job.first.weight.size), last_macs(job)
+    work = {
+        "conv_in": first,
+        "a block": block_macs(job.blocks[0]),
+        "conv_mid, tail": last,
+        "conv_in, conv_mid, tail": first + last,
+    }
+    pixels = job.source.width * job.source.height
+    return {
+        name: {
+            "ms": round(1e3 * seconds, 1),
+            "of_the_peak": round(work[name] * pixels / 1e9 / seconds / peak_gmacs, 2),
+        }
+        for name, seconds in cost.items()
+    }
+
+
+def others(variant: str, width: int, height: int, repeats: int) -> dict[str, Any]:
+    """CPU time of other formats and sizes in this engine and in OpenVINO, both with their own precision."""
+    cases = {
+        "yuv420p": ("yuv420p", None),
+        "nv12": ("nv12", None),
+        "gbrp": ("gbrp", None),
+        "bgr0": ("bgr0", None),
+        "yuv420p, 1.5 times the size": ("yuv420p", "1.5"),
+    }
+    found: dict[str, Any] = {}
+    for name, (pixels, to) in cases.items():
+        job = make_job(variant, pixels, width, height, to)
+        both = {
+            each: runtime(each).compile(job, SessionOptions(threads=1)) for each in ("native", "openvino")
+        }
+        run = {each: once(session, frame_of(job)) for each, session in both.items()}
+        for work in run.values():
+            work()
+        costs = interleaved(run, max(3, repeats // 2))
+        ms = {each: round(1e3 * statistics.median(cost.cpu for cost in costs[each]), 1) for each in costs}
+        found[name] = {**ms, "times": round(median_ratio(costs["openvino"], costs["native"], "cpu"), 2)}
+        for session in both.values():
+            session.close()
     return found
 
 
@@ -241,7 +321,8 @@ def show(variant: str, result: dict[str, Any]) -> None:
     for name, ms in result["cpu_ms"].items():
         times, share = result["times"].get(name, ""), result["of_the_peak"].get(name, "")
         print(f"{name:16}{ms:10.1f} ms {times!s:>6} {share!s:>6}")
-    print("threads", result["threads"])
+    for name in ("stages", "others", "threads"):
+        print(name, result[name])
     for name, each in result["accuracy"].items():
         print(name, {picture: tuple(values.values()) for picture, values in each.items()})
 

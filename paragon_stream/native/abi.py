@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 
-ABI = 4
+ABI = 5
 """`PARAGON_ABI`: a library of another number is not loaded."""
 
 
@@ -72,6 +72,14 @@ class Output(Structure):
     )
 
 
+class Table(Structure):
+    _fields_ = (("size", c_int32), ("taps", c_int32), ("places", c_void_p), ("weights", c_void_p))
+
+
+class Resize(Structure):
+    _fields_ = (("rows", Table), ("columns", Table), ("peak", c_float), ("unused", c_int32))
+
+
 class Block(Structure):
     _fields_ = (
         ("expand", c_void_p),
@@ -128,6 +136,8 @@ _PASS = ctypes.CFUNCTYPE(
 )
 _CLOSE = ctypes.CFUNCTYPE(None, POINTER(Program), POINTER(Task), c_void_p)
 
+_RESIZE = ctypes.CFUNCTYPE(c_int64, POINTER(Resize), POINTER(Plane), POINTER(Plane), POINTER(Task), c_void_p)
+
 
 class Form(Structure):
     _fields_ = (
@@ -140,5 +150,6 @@ class Form(Structure):
         ("stream_rows", _ROWS),
         ("stream_pass", _PASS),
         ("stream_close", _CLOSE),
+        ("resize", _RESIZE),
         ("peak", ctypes.CFUNCTYPE(c_int64, c_int64)),
     )

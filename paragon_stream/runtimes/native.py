@@ -3,24 +3,27 @@ package."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.emit import emit_native, refusal
+from paragon_stream.framejob.native.resize import at_network_scale, is_resized
 from paragon_stream.framejob.native.weights import Packing
 from paragon_stream.native.library import Kernels, kernels
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.cpu import check_device, cores, in_words
-from paragon_stream.runtimes.native_frame import NativeFrame, NativeRun
-from paragon_stream.runtimes.native_work import RealtimeWork, StreamWork
-from paragon_stream.runtimes.tiles import TiledSession, in_tiles_if_large
+from paragon_stream.runtimes.native_frame import NativeRun, Stage
+from paragon_stream.runtimes.native_resize import ResizedWork
+from paragon_stream.runtimes.native_work import RealtimeWork, StreamWork, stages_into
+from paragon_stream.runtimes.tiles import in_tiles_if_large
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +45,9 @@ class NativeRuntime:
         def compile_whole(job: FrameJob) -> Session:
             return NativeSession(job, chosen, threads, options.flavour)
 
-        session: Session
-        if job.resamples or any(plane.has_bars for plane in job.outputs):
-            # One tile: numpy does the steps after the network.
-            session = TiledSession(job, job.source.height, job.source.width, compile_whole)
-        elif job.spec.variant is Variant.STREAM:
-            session = in_tiles_if_large(job, compile_whole)
-        else:  # the kernels keep rows, not whole maps
-            session = compile_whole(job)
+        # Realtime's kernels keep rows, not whole maps.
+        stream = job.spec.variant is Variant.STREAM
+        session = in_tiles_if_large(job, compile_whole) if stream else compile_whole(job)
         logger.info("engine: native, %s, %s", session.precision, session.device)
         return session
 
@@ -58,8 +56,6 @@ def drawback(job: FrameJob, options: SessionOptions) -> str:
     """Why another engine is better for `job` on this CPU; "" if none is."""
     if reason := refusal(job):
         return reason
-    if job.resamples:
-        return "it resamples faster than the engine native"
     try:
         form_for(options.precision, job)
     except EngineError as error:
@@ -101,10 +97,17 @@ class NativeSession:
         self.job = job
         self.precision = _precision(chosen)
         self.device = f"{in_words(threads)}, {chosen.form.name}"
-        self._program = emit_native(job, Packing(block=chosen.block, channels=chosen.form.operands))
+        packing = Packing(block=chosen.block, channels=chosen.form.operands)
+        resized = is_resized(job)
+        program = emit_native(at_network_scale(job) if resized else job, packing)
         kind = StreamWork if job.spec.variant is Variant.STREAM else RealtimeWork
-        self._work = kind(self._program, chosen.entry, threads, flavour)
-        self.in_flight = self._work.in_flight
+        work = kind(program, chosen.entry, threads, flavour)
+        self.stages: Callable[[Sequence[Plane], Sequence[Plane], float], Generator[Stage]] = (
+            ResizedWork(job, work, chosen.entry, threads, flavour).stages
+            if resized
+            else functools.partial(stages_into, work)
+        )
+        self.in_flight = work.in_flight
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="native")
         self._room = threading.BoundedSemaphore(self.in_flight)
         self._lock = threading.Lock()
@@ -118,8 +121,8 @@ class NativeSession:
             with self._lock:
                 if self._closed:
                     raise EngineError("the session is closed")
-                frame = NativeFrame(self._program, inputs, outputs, strength)
-                run = NativeRun(self._pool, self._work.stages(frame), self._room.release)
+                stages = self.stages(inputs, outputs, strength)
+                run = NativeRun(self._pool, stages, self._room.release)
         except BaseException:
             self._room.release()
             raise

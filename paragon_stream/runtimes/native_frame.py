@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.emit import NativeProgram
 from paragon_stream.native import abi
 from paragon_stream.runtimes.base import Plane
@@ -20,24 +21,29 @@ class NativeFrame:
     """The structures of one frame; keeps its arrays alive."""
 
     def __init__(
-        self, program: NativeProgram, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float
+        self, program: NativeProgram, inputs: Sequence[Plane], outputs: Sequence[abi.Plane], strength: float
     ) -> None:
-        job = program.job
+        """`outputs` are the planes of the components, in the program's order."""
         bias = program.first_bias(strength)
-        came = _views(inputs, job.source, [plane.component for plane in program.inputs])
-        made = _views(outputs, job.target, [plane.component for plane in program.outputs])
+        components = [plane.component for plane in program.inputs]
+        came = _array(views(inputs, program.job.source, components))
+        made = _array(outputs)
         self._kept = (inputs, outputs, bias, came, made)
         self.frame = abi.Frame(inputs=came, outputs=made, first_bias=bias.ctypes.data)
-        pixels = job.target.pixel_format
-        for array, held in zip(outputs, pixels.stored, strict=True):
-            for position, component in enumerate(held):
-                if component not in job.all_outputs:  # padding, and alpha if the source has none
-                    part = array[..., position] if len(held) > 1 else array
-                    part[...] = pixels.peak << pixels.shift
 
 
-def _views(planes: Sequence[Plane], format: FrameFormat, components: Sequence[int]) -> Any:
-    """`Plane`s of the components, in that order."""
+def fill_padding(job: FrameJob, outputs: Sequence[Plane]) -> None:
+    """Padding, and alpha if the source has none, have the peak value."""
+    pixels = job.target.pixel_format
+    for array, held in zip(outputs, pixels.stored, strict=True):
+        for position, component in enumerate(held):
+            if component not in job.all_outputs:
+                part = array[..., position] if len(held) > 1 else array
+                part[...] = pixels.peak << pixels.shift
+
+
+def views(planes: Sequence[Plane], format: FrameFormat, components: Sequence[int]) -> list[abi.Plane]:
+    """The planes of the components, in that order. They do not keep the arrays alive."""
     pixels = format.pixel_format
     size = pixels.bytes_per_sample
     found = {}
@@ -52,7 +58,11 @@ def _views(planes: Sequence[Plane], format: FrameFormat, components: Sequence[in
                 rows=array.shape[0],
                 columns=array.shape[1],
             )
-    return (abi.Plane * len(components))(*(found[component] for component in components))
+    return [found[component] for component in components]
+
+
+def _array(planes: Sequence[abi.Plane]) -> Any:
+    return (abi.Plane * len(planes))(*planes)
 
 
 class NativeRun:

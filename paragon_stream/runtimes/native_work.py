@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from paragon_stream.framejob.native.emit import NativeProgram
 from paragon_stream.native import abi
 from paragon_stream.runtimes import tiles
-from paragon_stream.runtimes.base import Flavour
-from paragon_stream.runtimes.native_frame import NativeFrame, Stage
+from paragon_stream.runtimes.base import Flavour, Plane
+from paragon_stream.runtimes.native_frame import NativeFrame, Stage, fill_padding, views
 
 _STRIP = 512
 """Approximate number of columns of one part for Realtime: its maps' rows should fit a core's own cache."""
@@ -49,11 +50,33 @@ def aligned(memory: NDArray[np.uint8]) -> int:
     return address + -address % _LINE
 
 
+class Work(Protocol):
+    """The work on every frame of a program."""
+
+    program: NativeProgram
+    in_flight: int
+    """Frames that can be computed at once."""
+
+    def stages_of(self, frame: NativeFrame) -> Generator[Stage]:
+        """The stages of `frame`."""
+
+
+def stages_into(
+    work: Work, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float
+) -> Generator[Stage]:
+    """The stages of a frame whose results are the target's samples."""
+    program = work.program
+    components = [plane.component for plane in program.outputs]
+    planes = views(outputs, program.job.target, components)
+    fill_padding(program.job, outputs)
+    yield from work.stages_of(NativeFrame(program, inputs, planes, strength))
+
+
 class RealtimeWork:
     """One stage: strips of columns, and if several threads share one frame, bands of rows too."""
 
     def __init__(self, program: NativeProgram, entry: abi.Form, threads: int, flavour: Flavour) -> None:
-        self._program = program
+        self.program = program
         self._entry = entry
         self._memory = Memory()
         together = flavour is Flavour.LATENCY
@@ -69,11 +92,11 @@ class RealtimeWork:
         # Several frames in flight: one thread for each.
         self._parts = [[task] for task in tasks] if together else [tasks]
 
-    def stages(self, frame: NativeFrame) -> Generator[Stage]:
+    def stages_of(self, frame: NativeFrame) -> Generator[Stage]:
         yield [functools.partial(self._compute, frame, part) for part in self._parts]
 
     def _compute(self, frame: NativeFrame, tasks: list[abi.Task]) -> None:
-        run, program = self._entry.realtime, self._program.program
+        run, program = self._entry.realtime, self.program.program
         for task in tasks:
             run(program, frame.frame, task, self._memory.address(run(program, None, task, None)))
 
@@ -83,7 +106,7 @@ class StreamWork:
     them."""
 
     def __init__(self, program: NativeProgram, entry: abi.Form, threads: int, flavour: Flavour) -> None:
-        self._program = program
+        self.program = program
         self._entry = entry
         self._memory = Memory()
         self._plan = abi.StreamPlan()
@@ -98,19 +121,19 @@ class StreamWork:
 
     def _tasks(self, number: int, threads: int) -> list[abi.Task]:
         whole = abi.Task()
-        self._entry.stream_rows(self._program.program, number, whole)
+        self._entry.stream_rows(self.program.program, number, whole)
         ranges = 1
         if 0 < number < self._plan.passes - 1:
             ranges = max(1, round(self._plan.vectors * self._entry.lanes / _RANGE))
         bands = _bands(whole.bottom - whole.top, ranges, threads)
-        step = self._program.step[0] if number == self._plan.passes - 1 else 1
+        step = self.program.step[0] if number == self._plan.passes - 1 else 1
         return [
             abi.Task(left=left, right=right, top=top, bottom=bottom)
             for left, right in cuts(0, self._plan.vectors, ranges, 1)
             for top, bottom in cuts(whole.top, whole.bottom, bands, step)
         ]
 
-    def stages(self, frame: NativeFrame) -> Generator[Stage]:
+    def stages_of(self, frame: NativeFrame) -> Generator[Stage]:
         pair = self._maps.get()
         try:
             maps = [aligned(each) for each in pair]
@@ -119,14 +142,14 @@ class StreamWork:
                 yield [functools.partial(self._compute, frame, number, task, come, made) for task in tasks]
                 if number < len(self._passes) - 1:
                     whole = abi.Task()
-                    self._entry.stream_rows(self._program.program, number, whole)
-                    self._entry.stream_close(self._program.program, whole, made)
+                    self._entry.stream_rows(self.program.program, number, whole)
+                    self._entry.stream_close(self.program.program, whole, made)
         finally:
             self._maps.put(pair)
 
     def _compute(self, frame: NativeFrame, number: int, task: abi.Task, come: int, made: int) -> None:
         run: Callable[..., int] = self._entry.stream_pass
-        program = self._program.program
+        program = self.program.program
         size = run(program, frame.frame, number, task, come, made, None)
         run(program, frame.frame, number, task, come, made, self._memory.address(size))
 

@@ -122,9 +122,7 @@ class Tiling:
             for down in spans(job.source.height, rows, job.context, job.cell[0])
             for across in spans(job.source.width, columns, job.context, job.cell[1])
         ]
-        whole = job.all_outputs
-        # Alpha that the source does not have is opaque, so any plane's geometry serves.
-        self._planes = [whole.get(held[0], whole[0]) for held in job.target.pixel_format.stored]
+        self._planes = _planes(job)
 
     def __len__(self) -> int:
         return len(self._tiles)
@@ -145,9 +143,7 @@ class Tiling:
     ) -> None:
         """Compute one frame. `on_tile` is called with the number of finished tiles and their total; `only`
         selects tiles."""
-        for plane, output in zip(self._planes, outputs, strict=True):
-            if plane.has_bars:
-                output[:] = _black(self.job, plane)
+        fill_bars(self.job, outputs)
         known = self.job.all_inputs  # alpha that the target does not have is not among them
         factors = [known.get(held[0], known[0]).factor for held in self.job.source.pixel_format.stored]
         for done, (down, across) in enumerate(self._tiles, 1):
@@ -216,6 +212,20 @@ def _cut(plane: Array, top: int, left: int, tile: Array) -> None:
     tile[:rows, :columns] = part
     tile[:rows, columns:] = tile[:rows, columns - 1 : columns]
     tile[rows:] = tile[rows - 1 : rows]
+
+
+def _planes(job: FrameJob) -> list[OutputPlane]:
+    """The planes of the target's arrays; where an array holds several, the first."""
+    whole = job.all_outputs
+    # Alpha that the source does not have is opaque, so any plane's geometry serves.
+    return [whole.get(held[0], whole[0]) for held in job.target.pixel_format.stored]
+
+
+def fill_bars(job: FrameJob, outputs: Sequence[Array]) -> None:
+    """Fill the arrays that have bars with the codes of these."""
+    for plane, output in zip(_planes(job), outputs, strict=True):
+        if plane.has_bars:
+            output[:] = _black(job, plane)
 
 
 def _black(job: FrameJob, plane: OutputPlane) -> NDArray[np.uint16]:

@@ -1,4 +1,5 @@
-"""Other sizes than the network makes: the frame job in OpenVINO fp32 against the float64 reference."""
+"""Other sizes than the network makes: the frame job in OpenVINO and in our kernels, fp32, against the float64
+reference."""
 
 from __future__ import annotations
 
@@ -17,11 +18,13 @@ from paragon_stream.frame import ChromaLocation, ColorSpec, FrameFormat, pixel_f
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.resample import Resampling
 from paragon_stream.geometry import Fit, enlarged, parse_size, place
+from paragon_stream.native.library import missing
 from paragon_stream.runtimes import Precision, SessionOptions, runtime
 from paragon_stream.runtimes.openvino import RUNTIME
 from paragon_stream.runtimes.tiles import TiledSession
 
 OPTIONS = SessionOptions(precision=Precision.FP32, threads=1)
+ENGINES = ("openvino",) if missing() else ("openvino", "native")
 
 
 @functools.cache
@@ -62,8 +65,8 @@ def noise(format: FrameFormat, seed: int = 0) -> tuple[NDArray, ...]:
     return planes
 
 
-def run(job: FrameJob, planes: tuple[NDArray, ...]) -> tuple[NDArray, ...]:
-    session = RUNTIME.compile(job, OPTIONS)
+def run(job: FrameJob, planes: tuple[NDArray, ...], engine: str = "openvino") -> tuple[NDArray, ...]:
+    session = runtime(engine).compile(job, OPTIONS)
     outputs = allocate_planes(job.target)
     session.run(planes, outputs).wait()
     session.close()
@@ -77,12 +80,13 @@ def assert_exact(job: FrameJob, to: str, fit: Fit = Fit.INSIDE, *, grain: int = 
     placement = place(job.source, size, fit, grain=grain)
     exact = reference_frame(weights(job.scale), job.source, job.target, planes, placement=placement)
     shift = job.target.pixel_format.shift
-    for plane, wanted in zip(run(job, planes), rounded(exact, job.target), strict=True):
-        assert plane.shape == wanted.shape
-        difference = np.abs((plane >> shift).astype(int) - wanted)
-        assert difference.max() <= 1, f"{job}: {difference.max()} codes"
-        allowed = 0.05 if job.target.pixel_format.depth > 12 else 0.002
-        assert (difference > 0).sum() <= max(2, allowed * difference.size), str(job)
+    for engine in ENGINES:
+        for plane, wanted in zip(run(job, planes, engine), rounded(exact, job.target), strict=True):
+            assert plane.shape == wanted.shape
+            difference = np.abs((plane >> shift).astype(int) - wanted)
+            assert difference.max() <= 1, f"{engine}, {job}: {difference.max()} codes"
+            allowed = 0.05 if job.target.pixel_format.depth > 12 else 0.002
+            assert (difference > 0).sum() <= max(2, allowed * difference.size), f"{engine}, {job}"
 
 
 @pytest.mark.parametrize(
@@ -142,12 +146,12 @@ def test_a_flat_picture_stays_flat_and_bars_are_black() -> None:
     network = random_weights(random_spec())
     network.tensors["detail_gain"][...] = 0  # type: ignore[index]
     flat = build_job(network, job.source, placement=place(job.source, parse_size("60x60"), Fit.PAD, grain=2))  # type: ignore[arg-type]
-    y, u, v = run(flat, planes)
-    assert (
-        set(np.unique(y)) == {16, 180} and set(np.unique(u)) == {90, 128} and set(np.unique(v)) == {128, 140}
-    )
-    rows = np.flatnonzero((y == 180).any(axis=1))
-    assert (rows[0], rows[-1]) == (8, 49)
+    for engine in ENGINES:
+        y, u, v = run(flat, planes, engine)
+        assert set(np.unique(y)) == {16, 180}
+        assert set(np.unique(u)) == {90, 128} and set(np.unique(v)) == {128, 140}
+        rows = np.flatnonzero((y == 180).any(axis=1))
+        assert (rows[0], rows[-1]) == (8, 49)
 
 
 def test_a_whole_factor_is_no_resampling() -> None:

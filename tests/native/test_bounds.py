@@ -95,6 +95,15 @@ def test_guard_pages(guarded: Guarded, pixels: str) -> None:
 
 
 @needs_kernels
+@pytest.mark.parametrize("pixels", ["yuv420p", "bgra64le", "nv12", "gray"])
+def test_guard_pages_of_resized_frames(guarded: Guarded, pixels: str) -> None:
+    for each in kernels():
+        for number, size in enumerate([(3, 2), (17, 9), (61, 33), (34, 67)]):
+            box = size[0] * 3 // 2 + 1, size[1] * 2 + 10
+            check(guarded, make_job("realtime", 2, pixels, size, box), each, 1 + number)
+
+
+@needs_kernels
 def test_guard_pages_in_stream(guarded: Guarded) -> None:
     for each in kernels():
         check(guarded, make_job("stream", 2, "yuv420p", (37, 21)), each, 2)
@@ -134,7 +143,7 @@ def test_sanitizers(tmp_path: Path) -> None:
 
 @needs_kernels
 def test_sanitizers_on_a_selection(tmp_path: Path) -> None:
-    assert "11 frames" in sanitized(tmp_path, kernels()[0].form)
+    assert "12 frames" in sanitized(tmp_path, kernels()[0].form)
 
 
 @needs_kernels

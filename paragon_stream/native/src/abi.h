@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define PARAGON_ABI 4
+#define PARAGON_ABI 5
 
 #if defined(_WIN32)
 #define EXPORTED __declspec(dllexport)
@@ -70,6 +70,20 @@ typedef struct {
     const Term *term;
 } Output;
 
+// One axis of a change of size: result[i] = sum over k of weights[i * taps + k] * input[places[i * taps + k]].
+typedef struct {
+    int32_t size, taps;
+    const int32_t *places;
+    const float *weights;
+} Table;
+
+// A component at the network's scale, in floats, at another size.
+typedef struct {
+    Table rows, columns;
+    float peak;
+    int32_t unused;
+} Resize;
+
 // The weights of one block, packed by framejob/native/weights.py for the form's registers.
 typedef struct {
     const void *expand;
@@ -132,5 +146,8 @@ typedef struct {
                            void *scratch);
     // After a block's pass: the ends of its rows.
     void (*stream_close)(const Program *, const Task *, void *map);
+    // Rows [top, bottom) of the result, a plane of its size. Rows of `from` are aligned and have room for whole
+    // vectors. Returns the bytes of scratch.
+    int64_t (*resize)(const Resize *, const Plane *from, const Plane *to, const Task *, void *scratch);
     int64_t (*peak)(int64_t rounds);
 } Form;

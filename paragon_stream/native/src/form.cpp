@@ -8,6 +8,7 @@
 
 namespace {
 #include "realtime.h"
+#include "resize.h"
 #include "stream.h"
 
 #if FORM_OPERANDS == 2
@@ -62,6 +63,14 @@ void stream_close(const Program *program, const Task *task, void *map) {
     network.close_rows(network.map(map), task->top, task->bottom);
 }
 
+int64_t resize(const Resize *how, const Plane *from, const Plane *to, const Task *task, void *scratch) {
+    Scratch memory = {(uint8_t *)scratch, 0};
+    Resizer resizer;
+    resizer.make(memory, how, from);
+    if (scratch) resizer.run(*to, task->top, task->bottom);
+    return memory.used;
+}
+
 // What the processor can do at most: sums that stay in registers. Returns the multiply-adds done.
 int64_t peak(int64_t rounds) {
     static volatile float source = 0.5f, sink;
@@ -89,6 +98,6 @@ extern "C" {
 extern EXPORTED const Form JOINED(paragon_form_, FORM);
 const Form JOINED(paragon_form_, FORM) = {
     FORM_LANES,  BLOCK,       FORM_OPERANDS, 0,    realtime, stream_plan,
-    stream_rows, stream_pass, stream_close,  peak,
+    stream_rows, stream_pass, stream_close,  resize, peak,
 };
 }

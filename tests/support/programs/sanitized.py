@@ -20,6 +20,9 @@ from paragon_stream.runtimes.native import NativeSession
 SIZES = ((1, 1), (3, 2), (16, 16), (33, 17), (97, 61))
 
 
+type Case = tuple[str, int, tuple[int, int], tuple[int, int] | None]
+"""Variant, scale, size, and the size to which frames are brought afterwards."""
+
 SELECTION = ("yuv420p", "yuv422p10le", "rgb24", "p010le", "yuva420p")
 """Formats that CI runs: planar, of more bits, packed, semi-planar, with alpha."""
 
@@ -33,11 +36,12 @@ def main(path: str, form: str = "") -> None:
     frames = 0
     for each in library.kernels():
         for number, name in enumerate(SELECTION if form else PIXEL_FORMATS):
-            cases = [("realtime", 2 + number % 3, SIZES[number % len(SIZES)])]
+            cases: list[Case] = [("realtime", 2 + number % 3, SIZES[number % len(SIZES)], None)]
             if number % 9 == 0:
-                cases += [("realtime", 2, size) for size in SIZES] + [("stream", 2, SIZES[number % 3 + 2])]
-            for variant, scale, size in cases:
-                job = make_job(variant, scale, name, size)
+                cases += [("realtime", 2, size, None) for size in SIZES]
+                cases += [("stream", 2, SIZES[number % 3 + 2], None), ("realtime", 2, (61, 33), (95, 70))]
+            for case in cases:
+                job = make_job(case[0], case[1], name, *case[2:])
                 session = NativeSession(job, each, 1 + number % 3, Flavour.LATENCY)
                 session.run(noise(job), allocate_planes(job.target), 0.5).wait()
                 session.close()
