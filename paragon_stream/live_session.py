@@ -32,7 +32,7 @@ from paragon_stream.upscaler import Upscaler
 
 TICK = 0.1
 """Seconds between two checks for Ctrl-C and `stop`."""
-_TELL = 0.5
+_REPORT = 0.5
 """Seconds between two reports of progress."""
 _WINDOW = 4.0
 """Seconds over which rates are measured."""
@@ -220,7 +220,7 @@ class LiveMeter:
         self._seen: deque[tuple[float, int, int, int]] = deque()
         """Times, with the numbers of frames captured, computed and delivered until then; of the last
         seconds."""
-        self._told_slow = False
+        self._reported_slow = False
         self._over_since: float | None = None
 
     def __call__(self, progress: Progress) -> None:
@@ -240,22 +240,22 @@ class LiveMeter:
             waited |= session.stopping.urgent or session.sink.away  # no more frames follow
             if waited:
                 session.sink.give_up()
-        self.tell_events()
+        self.report_events()
         self._seen.append((now, session.frames_in, session.computed, session.delivered))
         while now - self._seen[0][0] > _WINDOW:
             self._seen.popleft()
         if session.sink.away:
             self._steady_since = now
-        if not self._told_slow and now - self._steady_since > 1.5 * _WINDOW and not session.stopping:
-            self._tell_if_slow()
+        if not self._reported_slow and now - self._steady_since > 1.5 * _WINDOW and not session.stopping:
+            self._report_slowness()
         if self._on_progress is not None and now >= self._due:
-            self._due = now + _TELL
+            self._due = now + _REPORT
             self._on_progress(self._progress(now))
 
     def run_ended(self, run: PipelineStats) -> None:
         """Nothing: the counts cover all runs."""
 
-    def tell_events(self) -> None:
+    def report_events(self) -> None:
         """Report the events of the threads of source and output."""
         events = self._session.feed.events
         while events:
@@ -284,12 +284,12 @@ class LiveMeter:
             bytes_out=session.sink.bytes_written,
         )
 
-    def _tell_if_slow(self) -> None:
+    def _report_slowness(self) -> None:
         came, computed, delivered = self._rates()
         lost = (came - delivered) * _WINDOW
         if delivered >= (1 - _LOST) * came or lost < _FEW:
             return
-        self._told_slow = True
+        self._reported_slow = True
         rest = "the others are dropped to keep the latency low"
         if computed > (1 + _LOST) * delivered:
             what = (

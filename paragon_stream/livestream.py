@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paragon_stream import resource_usage
+from paragon_stream.checkpoint import Weights
+from paragon_stream.geometry import Placement
 from paragon_stream.live_session import TICK, LiveMeter, LiveProgress, LiveSession, Stopping
 from paragon_stream.media.facts.cut import parse_time
 from paragon_stream.media.facts.fields import Deinterlace, parse_method
@@ -17,7 +19,8 @@ from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.frames.field_choice import field_job
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
-from paragon_stream.media.live.plan import plan_live
+from paragon_stream.media.live.live_sink import LiveSink
+from paragon_stream.media.live.plan import LivePlan, plan_live
 from paragon_stream.media.live.sink import open_live_sink
 from paragon_stream.media.live.soundtrack import SoundSource
 from paragon_stream.media.live.source import RECONNECT, Kind, find_source
@@ -25,6 +28,7 @@ from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.pipeline.interrupt import HeldInterrupt
+from paragon_stream.pipeline.pipeline import PipelineStats
 from paragon_stream.render.plan import beyond_the_network
 from paragon_stream.render.strengths import Strengths
 from paragon_stream.render.stretches import run_stretches
@@ -96,32 +100,22 @@ def live(call: LiveCall) -> LiveReport:
     warnings = Warnings(call.on_warning)
     events: list[str] = []
 
-    def tell(sentence: str) -> None:
+    def announce(sentence: str) -> None:
         events.append(sentence)
         (call.on_event or logger.info)(sentence)
 
-    options = part(call, UpscalerOptions)
     wish = parse_method(call.deinterlace)
-    strength = parse_strength(call.strength)
     feed = LiveFeed(
         find_source(str(call.source), call, sys.platform),
-        quantisers=strength is None,
+        quantisers=parse_strength(call.strength) is None,
         sound=call.sound,
         duration=None if call.duration is None else parse_time(call.duration, "--duration"),
     )
     with HeldInterrupt() as interrupt:
         stopping = Stopping(interrupt, call.stop)
         try:
-            info = _opened(feed, stopping, wish, tell)
-            network, placement = choose_network(
-                info.video.format, options, grain=info.video.grain, sideways=info.video.sideways
-            )
-            plan = plan_live(
-                info, None if call.destination is None else str(call.destination), placement, call
-            )
-            follows = network.spec.conditioned and strength is None
-            warnings.add([*doubts(call), *info.hints, *plan.warnings])
-            warnings.add(beyond_the_network(network, placement))
+            info = _opened(feed, stopping, wish, announce)
+            plan, network, placement = _plan(call, info, warnings)
             sink = open_live_sink(
                 plan,
                 SoundSource.of(feed.connection, feed.sound),
@@ -130,38 +124,91 @@ def live(call: LiveCall) -> LiveReport:
                 reconnect=RECONNECT if call.reconnect is None else call.reconnect,
             )
             try:
-                if feed.source.kind not in (Kind.FILE, Kind.PIPE):  # those wait until everything is ready
-                    feed.begin()
-                with (
-                    Upscaler.for_format(
-                        info.video.format,
-                        options,
-                        pixel_format=plan.target.pixel_format,
-                        color=plan.target.color,
-                        network=(network, placement),
-                    ) as upscaler,
-                    Upscalers(
-                        upscaler, options, grain=info.video.grain, flavour=Flavour.LATENCY
-                    ) as upscalers,
-                    VideoReader(info, strengths=follows, follow=True, source=feed, live=True) as reader,
-                    traced(call.trace, upscalers) as spans,
-                ):
-                    told = Strengths(reader if follows else None, upscaler.strength)
-                    session = LiveSession(feed, reader, sink, told, spans, stopping)
-                    meter = LiveMeter(session, call.on_progress, tell)
-                    upscalers.slots(info.video.format)
-                    feed.forget()
-                    feed.begin()
-                    stats = run_stretches(reader, upscalers, session.stages, spans, meter, TICK)
-                    meter.tell_events()
-                    ran = upscaler.session
+                ended = _run(call, info, plan, network, placement, feed, sink, stopping, announce)
             except BaseException:
                 sink.abort()
                 warnings.add(sink.warnings)
                 raise
         finally:
             feed.stop()
-    warnings.add([*reader.warnings, *sink.warnings])
+    warnings.add([*ended.reader.warnings, *sink.warnings])
+    return _report(call, plan, ended, usage, events, warnings.said)
+
+
+def _plan(call: LiveCall, info: MediaInfo, warnings: Warnings) -> tuple[LivePlan, Weights, Placement]:
+    """The output, the network and the placement of the picture."""
+    video = info.video
+    network, placement = choose_network(
+        video.format, part(call, UpscalerOptions), grain=video.grain, sideways=video.sideways
+    )
+    destination = None if call.destination is None else str(call.destination)
+    plan = plan_live(info, destination, placement, call)
+    warnings.add([*doubts(call), *info.hints, *plan.warnings])
+    warnings.add(beyond_the_network(network, placement))
+    return plan, network, placement
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ended:
+    """The parts of a session that has ended, for its report."""
+
+    session: LiveSession
+    reader: VideoReader
+    upscaler: Upscaler
+    strengths: Strengths
+    stats: PipelineStats
+
+
+def _run(
+    call: LiveCall,
+    info: MediaInfo,
+    plan: LivePlan,
+    network: Weights,
+    placement: Placement,
+    feed: LiveFeed,
+    sink: LiveSink,
+    stopping: Stopping,
+    announce: Callable[[str], None],
+) -> _Ended:
+    """Compile the network, start the source, and run the stages until the session ends."""
+    options = part(call, UpscalerOptions)
+    follows = network.spec.conditioned and parse_strength(call.strength) is None
+    if feed.source.kind not in (Kind.FILE, Kind.PIPE):  # those wait until everything is ready
+        feed.begin()
+    with (
+        Upscaler.for_format(
+            info.video.format,
+            options,
+            pixel_format=plan.target.pixel_format,
+            color=plan.target.color,
+            network=(network, placement),
+        ) as upscaler,
+        Upscalers(upscaler, options, grain=info.video.grain, flavour=Flavour.LATENCY) as upscalers,
+        VideoReader(info, strengths=follows, follow=True, source=feed, live=True) as reader,
+        traced(call.trace, upscalers) as spans,
+    ):
+        strengths = Strengths(reader if follows else None, upscaler.strength)
+        session = LiveSession(feed, reader, sink, strengths, spans, stopping)
+        meter = LiveMeter(session, call.on_progress, announce)
+        upscalers.slots(info.video.format)
+        feed.forget()
+        feed.begin()
+        stats = run_stretches(reader, upscalers, session.stages, spans, meter, TICK)
+        meter.report_events()
+    return _Ended(session=session, reader=reader, upscaler=upscaler, strengths=strengths, stats=stats)
+
+
+def _report(
+    call: LiveCall,
+    plan: LivePlan,
+    ended: _Ended,
+    usage: resource_usage.Usage,
+    events: Sequence[str],
+    warnings: Sequence[str],
+) -> LiveReport:
+    session, stats, upscaler = ended.session, ended.stats, ended.upscaler
+    feed, sink, engine = session.feed, session.sink, upscaler.session
+    conditioned = upscaler.weights.spec.conditioned
     return LiveReport(
         source=feed.source.name,
         destination=plan.name,
@@ -179,32 +226,34 @@ def live(call: LiveCall) -> LiveReport:
         output_reconnects=sink.reconnects,
         stages=StageReport.of(stats),
         decoder=feed.name,
-        engine=ran.engine,
-        precision=ran.precision,
-        device=ran.device,
+        engine=engine.engine,
+        precision=engine.precision,
+        device=engine.device,
         threads=call.threads,
         model=ModelReport.of(upscaler.weights),
         source_format=str(upscaler.source),
-        formats=tuple(FormatReport.of(each) for each in reader.changes.formats),
+        formats=tuple(FormatReport.of(each) for each in ended.reader.changes.formats),
         target_format=str(upscaler.target),
         codec=plan.codec,
         sound=sink.sound_codec,
         bytes_out=sink.bytes_written,
         cpu_seconds=usage.cpu_seconds,
         peak_rss_bytes=resource_usage.peak_rss(),
-        strength=told.report() if network.spec.conditioned else None,
-        damage=reader.damage,
+        strength=ended.strengths.report() if conditioned else None,
+        damage=ended.reader.damage,
         events=tuple(events),
-        warnings=tuple(warnings.said),
+        warnings=tuple(warnings),
     )
 
 
-def _opened(feed: LiveFeed, stopping: Stopping, wish: Deinterlace, tell: Callable[[str], None]) -> MediaInfo:
+def _opened(
+    feed: LiveFeed, stopping: Stopping, wish: Deinterlace, announce: Callable[[str], None]
+) -> MediaInfo:
     """The facts of the source, after its first pictures have been decoded."""
     feed.start()
     while not feed.ready(TICK):
         while feed.events:
-            tell(feed.events.popleft())
+            announce(feed.events.popleft())
         if stopping:
             raise KeyboardInterrupt
     info = feed.info()

@@ -59,100 +59,139 @@ def network_steps(
     job: FrameJob, tail: Tail, cells: Cells, *, half: bool, single: bool, unit: float
 ) -> list[Step]:
     """All passes up to the cells. Texts divide centred codes by `unit`; for the rest see `emit_wgsl`."""
-    features = job.spec.features
-    top, left = (pad + lead for pad, lead in zip(tail.conv.pads[:2], cells.lead, strict=True))
-    taps = tail.conv.weight.shape[2:]
-    whole = (cells.size[0] + taps[0] - 1, cells.size[1] + taps[1] - 1)
-    steps: list[Step] = []
+    passes = _Passes(job, tail, cells, unit)
+    blocks = list(enumerate(job.blocks, 1))
+    if isinstance(job.blocks[0], RealtimeBlock):
+        passes.first_with_block(job.blocks[0])
+        blocks = blocks[1:]
+    else:
+        passes.first()
+    for number, block in blocks:
+        if isinstance(block, RealtimeBlock):
+            passes.realtime(number, block)
+        elif isinstance(block, StreamBlock):
+            passes.stream(number, block, half=half, single=single)
+    passes.mid()
+    passes.tail()
+    return passes.steps
 
-    def add(
+
+class _Passes:
+    """Collects the passes of a job, in order. Each map is as large as the passes after it need."""
+
+    def __init__(self, job: FrameJob, tail: Tail, cells: Cells, unit: float) -> None:
+        self.steps: list[Step] = []
+        self._job, self._tail, self._cells, self._unit = job, tail, cells, unit
+        self._features = job.spec.features
+        self._beyond = 1 + sum(_reach(block) for block in job.blocks)
+        """How far the latest map goes beyond conv_mid's, on every side."""
+        self._here, self._there = Workspace.FEATURES, Workspace.OTHER_FEATURES
+        """The workspace of the latest features, and the other one."""
+        self._taps = tail.conv.weight.shape[2:]
+        self._whole = (cells.size[0] + self._taps[0] - 1, cells.size[1] + self._taps[1] - 1)
+        """The size of conv_mid's map."""
+
+    def first(self) -> None:
+        """conv_in."""
+        text = input_text(self._features, self._source(self._beyond))
+        self._add("conv_in", text, self._first_weights(), [self._job.first], writes=self._here)
+
+    def first_with_block(self, block: RealtimeBlock) -> None:
+        """conv_in with block 1 of Realtime."""
+        source = self._source(self._beyond - _reach(block))
+        self._beyond -= _reach(block)
+        text = block_text(self._features, source=source)
+        weights = self._first_weights() + block_weights(block)
+        convs = [self._job.first, block.expand, block.depthwise, block.project]
+        self._add("conv_in, block 1", text, weights, convs, writes=self._here)
+
+    def realtime(self, number: int, block: RealtimeBlock) -> None:
+        self._beyond -= _reach(block)
+        convs = [block.expand, block.depthwise, block.project]
+        text, weights = block_text(self._features), block_weights(block)
+        self._add(f"block {number}", text, weights, convs, reads=(self._here,), writes=self._there)
+        self._swap()
+
+    def stream(self, number: int, block: StreamBlock, *, half: bool, single: bool) -> None:
+        self._beyond -= _reach(block)
+        self._add(
+            f"block {number}, near and far",
+            mix_text(self._features),
+            mix_weights(block),
+            [block.near, block.far, block.from_near, block.from_far],
+            wider=1,
+            reads=(self._here,),
+            writes=Workspace.MIXED,
+        )
+        self._add(
+            f"block {number}, gate",
+            gate_text(self._features, limit=block.limit, half=half, single=single),
+            gate_weights(block),
+            [*block.expand, *block.gate, block.project],
+            reads=(self._here, Workspace.MIXED),
+            writes=self._there,
+        )
+        self._swap()
+
+    def mid(self) -> None:
+        self._beyond = 0
+        mid, text = self._job.mid, conv_text(self._features, self._features, (3, 3), cells=False)
+        self._add("conv_mid", text, conv_weights(mid), [mid], reads=(self._here,), writes=self._there)
+        self._swap()
+
+    def tail(self) -> None:
+        conv = self._tail.conv
+        outputs = len(conv.weight)
+        self.steps.append(
+            Step(
+                name="tail",
+                text=conv_text(self._features, outputs, (self._taps[0], self._taps[1]), cells=True),
+                weights=conv_weights(conv),
+                size=self._cells.size,
+                reads=(self._here,),
+                writes=Workspace.CELLS,
+                channels=outputs,
+                macs=conv.macs,
+            )
+        )
+
+    def _add(
+        self,
         name: str,
         text: str,
         weights: bytes,
         convs: Sequence[Conv],
         *,
-        beyond: int,
-        reads: tuple[Workspace, ...],
+        reads: tuple[Workspace, ...] = (),
         writes: Workspace,
+        wider: int = 0,
     ) -> None:
-        """`beyond` is how far the map goes beyond conv_mid's, on every side."""
-        steps.append(
+        """A pass whose map goes `wider` beyond the latest one's size."""
+        beyond = self._beyond + wider
+        self.steps.append(
             Step(
                 name=name,
                 text=text,
                 weights=weights,
-                size=(whole[0] + 2 * beyond, whole[1] + 2 * beyond),
+                size=(self._whole[0] + 2 * beyond, self._whole[1] + 2 * beyond),
                 reads=reads,
                 writes=writes,
-                channels=features,
+                channels=self._features,
                 macs=sum(conv.macs for conv in convs),
             )
         )
 
-    reach = sum(_reach(block) for block in job.blocks)
-    first, beyond = job.blocks[0], 1 + reach
-    here, there = Workspace.FEATURES, Workspace.OTHER_FEATURES
-    on_first = 1 if isinstance(first, RealtimeBlock) else 0
-    source = Source(
-        components=len(job.inputs),
-        margin=(top + beyond - on_first, left + beyond - on_first),
-        unit=unit,
-    )
-    conv_in = first_weights(job, unit)
-    if not on_first:
-        add(
-            "conv_in", input_text(features, source), conv_in, [job.first],
-            beyond=beyond, reads=(), writes=here,
-        )  # fmt: skip
-    for number, block in enumerate(job.blocks, 1):
-        beyond -= _reach(block)
-        if isinstance(block, RealtimeBlock):
-            convs = [block.expand, block.depthwise, block.project]
-            if number == 1:
-                text, weights = block_text(features, source=source), conv_in + block_weights(block)
-                add(
-                    "conv_in, block 1", text, weights, [job.first, *convs],
-                    beyond=beyond, reads=(), writes=here,
-                )  # fmt: skip
-                continue
-            text, weights = block_text(features), block_weights(block)
-            add(f"block {number}", text, weights, convs, beyond=beyond, reads=(here,), writes=there)
-        elif isinstance(block, StreamBlock):
-            add(
-                f"block {number}, near and far",
-                mix_text(features),
-                mix_weights(block),
-                [block.near, block.far, block.from_near, block.from_far],
-                beyond=beyond + 1,
-                reads=(here,),
-                writes=Workspace.MIXED,
-            )
-            add(
-                f"block {number}, gate",
-                gate_text(features, limit=block.limit, half=half, single=single),
-                gate_weights(block),
-                [*block.expand, *block.gate, block.project],
-                beyond=beyond,
-                reads=(here, Workspace.MIXED),
-                writes=there,
-            )
-        here, there = there, here
-    text = conv_text(features, features, (3, 3), cells=False)
-    add("conv_mid", text, conv_weights(job.mid), [job.mid], beyond=0, reads=(here,), writes=there)
-    outputs = len(tail.conv.weight)
-    steps.append(
-        Step(
-            name="tail",
-            text=conv_text(features, outputs, (taps[0], taps[1]), cells=True),
-            weights=conv_weights(tail.conv),
-            size=cells.size,
-            reads=(there,),
-            writes=Workspace.CELLS,
-            channels=outputs,
-            macs=tail.conv.macs,
-        )
-    )
-    return steps
+    def _swap(self) -> None:
+        self._here, self._there = self._there, self._here
+
+    def _first_weights(self) -> bytes:
+        return first_weights(self._job, self._unit)
+
+    def _source(self, beyond: int) -> Source:
+        """The source's planes as the first pass reads them, for a map that goes `beyond` conv_mid's."""
+        pads, lead = self._tail.conv.pads[:2], self._cells.lead
+        top, left = (pad + more for pad, more in zip(pads, lead, strict=True))
+        return Source(components=len(self._job.inputs), margin=(top + beyond, left + beyond), unit=self._unit)
 
 
 def _reach(block: object) -> int:
