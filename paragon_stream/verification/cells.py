@@ -50,19 +50,6 @@ def eight_bit_scale(format: FrameFormat) -> float:
     return 255 / pixels.peak if format.color.range is ColorRange.FULL else 1 / (1 << (pixels.depth - 8))
 
 
-def area_weights(edges: NDArray[np.float64], size: int) -> NDArray[np.float32]:
-    """Weights of the means of `size` samples between neighbouring `edges`: (len(edges) - 1) × size.
-
-    Sample n covers n … n + 1; what lies outside 0 … size is left out. Rows sum to 1.
-    """
-    start = np.arange(size)
-    covered = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
-    weights = np.clip(covered, 0, None)
-    total = weights.sum(1, keepdims=True)
-    result: NDArray[np.float32] = (weights / np.where(total > 0, total, 1)).astype(np.float32)
-    return result
-
-
 def on_plane(
     edges: NDArray[np.float64], format: FrameFormat, component: int, axis: int
 ) -> NDArray[np.float64]:
@@ -82,33 +69,81 @@ def on_plane(
     return (edges - 0.5 - origin) / step + 0.5
 
 
+class Cuts:
+    """Where cells begin and end along one axis of a plane.
+
+    A cell's sum is that of the whole samples from one edge to the next, corrected by the parts of samples at
+    both edges. Sums are several times as fast as a product of matrices, which would need the whole plane as
+    floats and starts BLAS' threads.
+    """
+
+    def __init__(self, edges: NDArray[np.float64], size: int, most: int) -> None:
+        """`edges` in samples of an axis of `size` samples, each at most `most`. Sample n covers n … n + 1.
+        Samples outside are left out."""
+        inside = np.clip(edges, 0, size)
+        self._first = inside.astype(np.intp)
+        self._part = (inside - self._first).astype(np.float32)[:, None]
+        self._at_edges = np.minimum(self._first, size - 1)
+        lengths = np.diff(self._first)
+        self._begins = self._first[self._first < size]
+        self._empty = np.flatnonzero(lengths == 0)
+        """Cells without a whole sample."""
+        self._lengths = np.maximum(np.diff(inside), 1e-9).astype(np.float32)[:, None]
+        self._sum_type = np.uint16 if int(lengths.max()) * most < 1 << 16 else np.uint32
+        self._in_parts = bool(self._part.any())
+        self._equal = not self._in_parts and int(lengths.min()) == int(lengths.max())
+
+    def means_of_rows(self, plane: NDArray[Any]) -> NDArray[np.float32]:
+        """Cells × columns: means of the rows between edges; `plane` has integer samples."""
+        if self._equal and plane.flags.c_contiguous:
+            used = plane[self._first[0] : self._first[-1]]
+            bands = used.reshape(len(self._lengths), -1, plane.shape[1])
+            return self._means(np.add.reduce(bands, axis=1, dtype=self._sum_type), plane)
+        sums = np.empty((len(self._lengths), plane.shape[1]), np.float32)
+        for band, begin, end in zip(sums, self._first, self._first[1:], strict=False):
+            band[:] = np.add.reduce(plane[begin:end], axis=0, dtype=self._sum_type)
+        return self._means(sums, plane)
+
+    def means_of_columns(self, bands: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows × cells: means of the columns between edges."""
+        sums = np.add.reduceat(bands, self._begins, axis=1)[:, : len(self._lengths)]
+        if self._empty.size:
+            sums[:, self._empty] = 0  # `reduceat` gives one sample there
+        return self._means(sums.T, bands.T).T
+
+    def _means(self, sums: NDArray[Any], samples: NDArray[Any]) -> NDArray[np.float32]:
+        """Means of cells from the sums of their whole samples, along axis 0."""
+        if self._in_parts:
+            parts = samples[self._at_edges] * self._part
+            sums = sums + parts[1:] - parts[:-1]
+        result: NDArray[np.float32] = np.divide(sums, self._lengths, dtype=np.float32)
+        return result
+
+
 class CellGrid:
     """The cells of frames of one format. `rows` and `columns` are the luma edges of the cells."""
 
     def __init__(self, format: FrameFormat, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> None:
         self.format = format
-        self._weights = []
-        for component, shape in enumerate(component_shapes(format)):
-            tall = area_weights(on_plane(rows, format, component, 0), shape[0])
-            wide = area_weights(on_plane(columns, format, component, 1), shape[1])
-            self._weights.append((tall, np.ascontiguousarray(wide.T)))
-
-    @property
-    def means_shape(self) -> tuple[int, int, int]:
+        self.means_shape = len(component_names(format)), len(rows) - 1, len(columns) - 1
         """The shape of what `means` returns."""
-        tall, wide = self._weights[0]
-        return len(self._weights), tall.shape[0], wide.shape[1]
+        most = int(np.iinfo(format.pixel_format.sample_type).max)
+        self._cuts = [
+            tuple(
+                Cuts(on_plane(edges, format, component, axis), size, most)
+                for axis, (edges, size) in enumerate(zip((rows, columns), shape, strict=True))
+            )
+            for component, shape in enumerate(component_shapes(format))
+        ]
 
     def means(self, planes: Sequence[Plane]) -> Cells:
         """The cell means of a frame, in its codes."""
-        return np.stack(
-            [
-                tall @ (component.astype(np.float32) @ wide)
-                for component, (tall, wide) in zip(
-                    components(planes, self.format), self._weights, strict=True
-                )
-            ]
-        )
+        means = np.empty(self.means_shape, np.float32)
+        for mean, plane, (rows, columns) in zip(
+            means, components(planes, self.format), self._cuts, strict=True
+        ):
+            mean[:] = columns.means_of_columns(rows.means_of_rows(plane))
+        return means
 
 
 def cell_grids(source: FrameFormat, target: FrameFormat, placement: Placement) -> tuple[CellGrid, CellGrid]:
@@ -121,7 +156,9 @@ def cell_grids(source: FrameFormat, target: FrameFormat, placement: Placement) -
 def _edges(axis: Axis, most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Edges of cells along an axis, in luma samples of the source and of the target."""
     begin, length = float(axis.begin), float(axis.length)
-    count = max(1, min(most, int(length // _LEAST_SAMPLES)))
+    most = max(1, min(most, int(length // _LEAST_SAMPLES)))
+    even = (n for n in range(most, most // 2, -1) if length % (2 * n) == axis.size % (2 * n) == 0)
+    count = next(even, most)  # cells of whole samples, also of chroma, are fast
     return (
         np.linspace(begin, begin + length, count + 1),
         np.linspace(axis.offset, axis.offset + axis.size, count + 1),
@@ -135,10 +172,11 @@ class Recoding:
         old, new = color_map(source), color_map(target)
         self._matrix = (new.from_rgb @ old.to_rgb).astype(np.float32)
         constant = new.from_rgb @ (old.rgb_of_centre - old.to_rgb @ np.full(old.to_rgb.shape[1], old.centre))
-        self._constant = (constant + new.code_of_black).astype(np.float32)[:, None, None]
+        self._constant = (constant + new.code_of_black).astype(np.float32)[:, None]
 
     def __call__(self, cells: Cells) -> Cells:
-        result: Cells = np.tensordot(self._matrix, cells, axes=1) + self._constant
+        codes = self._matrix @ cells.reshape(len(cells), -1) + self._constant
+        result: Cells = codes.reshape(-1, *cells.shape[1:])
         return result
 
 

@@ -15,13 +15,12 @@ from paragon_stream.media.frames.frame_reader import FrameReader
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame. `time` and `duration` are seconds on the output's clock; `duration` 0 is unknown.
+    """A decoded frame. `time` is in seconds on the output's clock.
 
     The planes are those of the reader's next frame but one: copy what is to be kept.
     """
 
     time: Fraction
-    duration: Fraction
     planes: Sequence[Plane]
     format: FrameFormat
 
@@ -33,8 +32,8 @@ def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
         buffers = [_allocate(format), _allocate(format)]
         turn = 0
         while (timing := reader.read_into(buffers[turn])) is not None:
-            unit = timing.time_base
-            yield Frame(timing.pts * unit - shift, timing.duration * unit, buffers[turn], format)
+            time = timing.pts * timing.time_base
+            yield Frame(time - shift if shift else time, buffers[turn], format)
             turn = 1 - turn
         format = reader.changes.next_format()
 
@@ -53,14 +52,22 @@ class Match:
 
 def matched(source: Iterator[Frame], output: Iterator[Frame], interval: Fraction) -> Iterator[Match]:
     """Pairs of frames whose times are less than half an `interval` (seconds) apart, and those without one."""
+    most = interval / 2
     ours, theirs = next(source, None), next(output, None)
-    while ours is not None or theirs is not None:
-        if ours is None or (theirs is not None and theirs.time + interval / 2 <= ours.time):
+    while ours is not None and theirs is not None:
+        error = theirs.time - ours.time
+        if error <= -most:
             yield Match(None, theirs)
             theirs = next(output, None)
-        elif theirs is None or ours.time + interval / 2 <= theirs.time:
+        elif error >= most:
             yield Match(ours, None)
             ours = next(source, None)
         else:
             yield Match(ours, theirs)
             ours, theirs = next(source, None), next(output, None)
+    while ours is not None:
+        yield Match(ours, None)
+        ours = next(source, None)
+    while theirs is not None:
+        yield Match(None, theirs)
+        theirs = next(output, None)

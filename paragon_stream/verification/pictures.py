@@ -65,7 +65,7 @@ class PictureCheck:
         count = len(self._names)
         self._errors = np.zeros(self._grids[1].means_shape, np.float64)
         self._largest = np.zeros(count)
-        self._moments = np.zeros((count, 5))
+        self._moments = np.zeros((5, count))
         """Sums over cells of x, y, x², xy and their number; x is the source, y the output."""
         self._crossed = np.zeros((count, count))
         """Sum of squared differences of output component (row) and source component (column)."""
@@ -86,16 +86,18 @@ class PictureCheck:
         self._note(_Pair(seconds, found, expected))
 
     def _note(self, pair: _Pair) -> None:
-        error = pair.found - pair.expected
-        self._errors += error
-        shifts = np.abs(error.mean((1, 2)))
+        self._errors += pair.found - pair.expected
+        x, y = (cells.reshape(len(cells), -1) for cells in (pair.expected, pair.found))
+        count = x.shape[1]
+        sum_x, sum_y = x.sum(1), y.sum(1)
+        xx, xy, yy = (x * x).sum(1), y @ x.T, (y * y).sum(1)
+        shifts = np.abs(sum_y - sum_x) / count
         self._largest = np.maximum(self._largest, shifts)
         if (shifts > FRAME_SHIFT).any():
             self._wrong.setdefault(self._what(pair), []).append(pair.seconds)
-        x, y = pair.expected.reshape(len(shifts), -1), pair.found.reshape(len(shifts), -1)
-        ones = np.full(len(shifts), x.shape[1])
-        self._moments += np.stack([x.sum(1), y.sum(1), (x * x).sum(1), (x * y).sum(1), ones], 1)
-        self._crossed += ((y[:, None] - x[None]) ** 2).mean(2)
+        self._moments[:4] += np.array((sum_x, sum_y, xx, xy.diagonal()))
+        self._moments[4] += count
+        self._crossed += (yy[:, None] - 2 * xy + xx[None]) / count
         self._window.append(pair)
         if len(self._window) == 3:
             self._compare_neighbours(*self._window)
@@ -146,7 +148,7 @@ class PictureCheck:
                 name=name,
                 mean_shift=float(self._errors[index].mean() / max(1, self.frames)),
                 largest_shift=float(self._largest[index]),
-                contrast=_slope(self._moments[index]),
+                contrast=_slope(self._moments[:, index]),
                 offset=None if self._meter is None else self._meter.shift(index),
             )
             for index, name in enumerate(self._names)
@@ -196,9 +198,9 @@ def _plane_findings(plane: PlaneFigures, error: NDArray[np.float64]) -> Iterator
 
 def _distance(a: Cells, b: Cells) -> float:
     """Mean square difference, without that of the means: fades are no movement."""
-    difference = a - b
-    difference = difference - difference.mean((1, 2), keepdims=True)
-    return float((difference * difference).mean())
+    difference = (a - b).reshape(len(a), -1)
+    means = difference.sum(1) / difference.shape[1]
+    return float(np.vdot(difference, difference) / difference.size - np.vdot(means, means) / len(means))
 
 
 def _slope(moments: NDArray[np.float64]) -> float | None:

@@ -7,6 +7,7 @@ Detail that an enlargement adds is symmetric, so it does not move the estimate.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,7 @@ from numpy.typing import NDArray
 from paragon_stream.frame import FrameFormat
 from paragon_stream.geometry import Axis, Placement
 from paragon_stream.media.ffmpeg.planes import Plane
-from paragon_stream.verification.cells import (
-    area_weights,
-    component_names,
-    component_shapes,
-    components,
-    on_plane,
-)
+from paragon_stream.verification.cells import Cuts, component_names, component_shapes, components, on_plane
 
 _MOST = 384
 """Samples along a side of the window in the middle of the picture that is looked at."""
@@ -28,6 +23,27 @@ _LEAST_WINDOW = 8
 """Samples along a side of the window below which a picture is too small to show a shift."""
 _LEAST_GRADIENT = 1.0
 """Mean square of the gradient, 8-bit codes a sample, below which the picture shows no shift."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The part of one component that is looked at."""
+
+    window: tuple[slice, slice]
+    """Its rows and columns of the source's plane."""
+    seen: slice
+    """The columns of the target's plane under it."""
+    rows: Cuts
+    columns: Cuts
+    """Each sample of the window is a cell of the target's plane."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(part.stop - part.start for part in self.window)
+
+    def shrunk(self, plane: Plane) -> NDArray[np.float32]:
+        """The target's plane in the samples of the window."""
+        return self.columns.means_of_columns(self.rows.means_of_rows(plane[:, self.seen]))
 
 
 class ShiftMeter:
@@ -45,13 +61,13 @@ class ShiftMeter:
 
     def add(self, source: Sequence[Plane], target: Sequence[Plane]) -> None:
         """Planes of a frame of each."""
-        if any(size < _LEAST_WINDOW for part in self._parts for size in (part[1].shape[0], part[2].shape[1])):
+        if any(min(part.shape) < _LEAST_WINDOW for part in self._parts):
             return
         pairs = zip(components(source, self._source), components(target, self._target), strict=True)
         for index, (before, after) in enumerate(pairs):
-            (rows, columns), tall, wide = self._parts[index]
-            ours = before[rows, columns].astype(np.float32) * self._scale
-            theirs = (tall @ (after.astype(np.float32) @ wide)) * (self._scale / self._code)
+            part = self._parts[index]
+            ours = before[part.window].astype(np.float32) * self._scale
+            theirs = part.shrunk(after) * (self._scale / self._code)
             down, right = (axis[1:-1, 1:-1] for axis in np.gradient(ours))
             difference = (theirs - ours)[1:-1, 1:-1]
             difference = difference - difference.mean()
@@ -68,18 +84,18 @@ class ShiftMeter:
             return None
         return float(-(yy * xd - xy * yd) / determinant), float(-(xx * yd - xy * xd) / determinant)
 
-    def _part(
-        self, component: int, placement: Placement
-    ) -> tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]]:
-        """The window of the source's plane, and what averages the target's plane over each of its samples."""
+    def _part(self, component: int, placement: Placement) -> _Part:
         shapes = component_shapes(self._source)[component], component_shapes(self._target)[component]
-        slices, weights = [], []
+        most = int(np.iinfo(self._target.pixel_format.sample_type).max)
+        windows, edges = [], []
         for axis, way in enumerate((placement.rows, placement.columns)):
-            window = self._window(component, axis, way, shapes[0][axis])
-            slices.append(window)
-            edges = self._edges_in_target(component, axis, way, window)
-            weights.append(area_weights(edges, shapes[1][axis]))
-        return (slices[0], slices[1]), weights[0], np.ascontiguousarray(weights[1].T)
+            windows.append(self._window(component, axis, way, shapes[0][axis]))
+            edges.append(self._edges_in_target(component, axis, way, windows[axis]))
+        height, width = shapes[1]
+        first, last = np.clip(edges[1][[0, -1]], 0, width)
+        seen = slice(min(int(first), width - 1), max(int(first) + 1, int(np.ceil(last))))
+        columns = Cuts(edges[1] - seen.start, seen.stop - seen.start, most)
+        return _Part((windows[0], windows[1]), seen, Cuts(edges[0], height, most), columns)
 
     def _window(self, component: int, axis: int, way: Axis, size: int) -> slice:
         shown = np.array([float(way.begin), float(way.begin + way.length)])

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
-from paragon_stream.media.measure.packets import FileLog, PacketLog
+from paragon_stream.media.measure.packets import NO_TIME, FileLog, PacketLog
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
 from paragon_stream.verification.findings import Check, Finding, in_seconds
 
@@ -123,6 +125,10 @@ class StreamCheck:
             return
         if each.plan.action is not Action.COPY or each.plan.stream.kind is StreamKind.COVER:
             return
+        if ours.hashes == theirs.hashes:  # counting packets takes more memory than their hashes
+            if not self._is_in_sync(each, ours, theirs):
+                yield from self._sync(each, ours, theirs)
+            return
         missing = Counter(ours.hashes) - Counter(theirs.hashes) if each.whole else Counter[int]()
         extra = Counter(theirs.hashes) - Counter(ours.hashes)
         changed = min(missing.total(), extra.total()) if each.whole else extra.total()
@@ -154,15 +160,24 @@ class StreamCheck:
                 if abs(error) > _CONVERTED_SYNC:
                     yield self._out_of_sync(each, error, begins[1])
 
+    def _is_in_sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> bool:
+        """Whether all packets are certainly at their times; both logs have the same packets in order."""
+        if NO_TIME in ours.pts or NO_TIME in theirs.pts:
+            return False
+        before, after = (np.array(log.pts) * float(log.unit) for log in (ours, theirs))
+        return bool((abs(after - before + float(each.shift)) < float(_SYNC)).all())
+
     def _sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
         """Times of packets that are in both, as far as the source's run forwards."""
         tolerance = _SYNC + ours.unit + theirs.unit
         place, latest = 0, None
         worst, where = Fraction(0), None
         wrong = compared = 0
-        positions = {value: number for number, value in reversed(list(enumerate(ours.hashes)))}
+        positions: dict[int, int] | None = None
         for number, value in enumerate(theirs.hashes):
-            place = place if place < len(ours) and ours.hashes[place] == value else positions.get(value, -1)
+            if place >= len(ours) or ours.hashes[place] != value:
+                positions = _first_positions(ours.hashes) if positions is None else positions
+                place = positions.get(value, -1)
             before = ours.time(place) if place >= 0 else None
             after = theirs.time(number)
             place += 1
@@ -198,6 +213,14 @@ class StreamCheck:
                         check=Check.TAGS,
                         message=f"the tag {key} of stream {index} says {said}; the file has {true}",
                     )
+
+
+def _first_positions(hashes: Sequence[int]) -> dict[int, int]:
+    """Where each hash is for the first time."""
+    positions: dict[int, int] = {}
+    for number, value in enumerate(hashes):
+        positions.setdefault(value, number)
+    return positions
 
 
 def _is_chapter_track(stream: StreamInfo) -> bool:

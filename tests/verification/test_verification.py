@@ -377,7 +377,7 @@ def test_frames_that_share_a_tick_are_not_late() -> None:
     """The source has three frames in one tick; each of the output's is one tick later."""
 
     def at(ticks: float) -> Frame:
-        return Frame(Fraction(ticks) / 1000, Fraction(0), [], None)  # type: ignore[arg-type]
+        return Frame(Fraction(ticks) / 1000, [], None)  # type: ignore[arg-type]
 
     def findings(*output: float) -> list[Finding]:
         check = TimeCheck(Fraction(1, 1000))

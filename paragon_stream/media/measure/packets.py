@@ -22,7 +22,8 @@ from paragon_stream.media.quantisers.nal import units
 _ADTS_MASK = 0xF0
 _MOVABLE = {"h264": (4, 0, 31, {7, 8, 9}), "hevc": (21, 1, 63, {32, 33, 34, 35})}
 """Where the header says how long lengths are; shift and mask of a unit's kind; parameter sets, delimiters."""
-_NO_TIME = -(1 << 62)
+NO_TIME = -(1 << 62)
+"""Stands for a missing timestamp."""
 
 
 @dataclass
@@ -38,10 +39,15 @@ class PacketLog:
     size: int = 0
     """Bytes of all payloads."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    end: Fraction = Fraction(0)
-    """When the last packet ends, in seconds."""
+    last_tick: int = 0
+    """When the last packet ends, in ticks."""
     bare: Callable[[bytes], bytes] = bytes
     """Takes the framing of the container off a payload."""
+
+    @property
+    def end(self) -> Fraction:
+        """When the last packet ends, in seconds."""
+        return self.last_tick * self.unit
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -49,7 +55,7 @@ class PacketLog:
     def time(self, index: int) -> Fraction | None:
         """Seconds; None where the packet has no timestamp."""
         ticks = self.pts[index]
-        return None if ticks == _NO_TIME else ticks * self.unit
+        return None if ticks == NO_TIME else ticks * self.unit
 
 
 @dataclass
@@ -97,11 +103,11 @@ def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = H
 
 def _note(log: PacketLog, packet: Any, bare: bool) -> None:
     stamp = packet.pts if packet.pts is not None else packet.dts
-    log.pts.append(_NO_TIME if stamp is None else stamp)
+    log.pts.append(NO_TIME if stamp is None else stamp)
     log.size += packet.size
     log.hashes.append(0 if bare else _hash(log.bare(bytes(packet))))
     if stamp is not None:
-        log.end = max(log.end, (stamp + (packet.duration or 0)) * log.unit)
+        log.last_tick = max(log.last_tick, stamp + (packet.duration or 0))
 
 
 def _framing(stream: Any) -> Callable[[bytes], bytes]:
