@@ -13,12 +13,15 @@ from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.measure.packets import NO_TIME, FileLog, PacketLog
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
+from paragon_stream.media.output.trial_muxing import MPEG_AUDIO
 from paragon_stream.verification.findings import Check, Finding, in_seconds
 
 _SYNC = Fraction(3, 1000)
 """Seconds by which a packet may be moved beside the tick of its container."""
 _CONVERTED_SYNC = Fraction(60, 1000)
 """The same for sound that was encoded again: encoders need a run-up."""
+_HELD_BACK = 2
+"""Packets at the beginning of sound that may give none."""
 _JUMP = 2
 """Seconds back in the source's times from where on times are not compared: recordings glued together."""
 _SHOWN = ("default", "forced", "hearing_impaired", "visual_impaired", "comment", "original", "dub")
@@ -99,7 +102,8 @@ class StreamCheck:
 
     def _description(self, each: Expected, stream: StreamInfo) -> Iterator[Finding]:
         ours, theirs = each.plan.stream, stream
-        if each.plan.action is Action.COPY and ours.codec != theirs.codec:
+        alike = ours.codec == theirs.codec or {ours.codec, theirs.codec} <= MPEG_AUDIO
+        if each.plan.action is Action.COPY and not alike:
             yield Finding(check=Check.STREAMS, message=f"{each.label} became {theirs.codec}")
         if ours.language and ours.language != theirs.language:
             yield Finding(
@@ -157,7 +161,8 @@ class StreamCheck:
             begins = ours.time(0), theirs.time(0)
             if begins[0] is not None and begins[1] is not None:
                 error = begins[1] - (begins[0] - each.shift)
-                if abs(error) > _CONVERTED_SYNC:
+                held = ours.time(min(_HELD_BACK, len(ours) - 1)) or begins[0]  # by decoders of WMA
+                if not -_CONVERTED_SYNC <= error <= _CONVERTED_SYNC + held - begins[0]:
                     yield self._out_of_sync(each, error, begins[1])
 
     def _is_in_sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> bool:

@@ -29,6 +29,9 @@ from paragon_stream.verification.quality import ALLOWED, CLOSE_ENOUGH, QualitySa
 from paragon_stream.verification.streams import Expected, StreamCheck, compare_chapters, compare_tags
 from paragon_stream.verification.timing import TimeCheck
 
+_MOST_MOVED = Fraction(1, 10)
+"""Seconds by which sound may begin before zero."""
+
 
 def verify(
     source: str | Path,
@@ -118,13 +121,17 @@ def _clock(plan: RenderPlan, found: MediaInfo) -> Fraction:
     """What is taken off the source's times for the output's, in seconds.
 
     It is the plan's shift. A transport stream's clock starts where its muxer sets it: there the first
-    frames are simultaneous by definition.
+    frames are simultaneous by definition. Matroska's muxer moves everything if sound begins before zero;
+    FFmpeg does not give that beginning for all sources (Ogg).
     """
     container, source, video = plan.output.container, plan.source, found.video
-    if container is None or container.name != "ts" or video.start_pts is None:
+    if container is None or video.start_pts is None:
         return plan.output.shift
     first = source.cut.start if source.cut else (source.video.start_pts or 0) * source.video.time_base
-    return first - video.start_pts * video.time_base
+    begins = video.start_pts * video.time_base
+    late = begins - (first - plan.output.shift)
+    moved = container.muxer in ("matroska", "webm") and 0 < late < _MOST_MOVED and found.start_time == 0
+    return first - begins if container.name == "ts" or (moved and source.cut is None) else plan.output.shift
 
 
 def _compare_frames(

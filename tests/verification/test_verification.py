@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.render.plan import plan_render
+from paragon_stream.render.request import RenderRequest
 from paragon_stream.verification.findings import Check, Finding
 from paragon_stream.verification.matching import Frame, Match
 from paragon_stream.verification.timing import TimeCheck
+from paragon_stream.verification.verifier import _clock
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 30
 
@@ -371,6 +375,33 @@ def test_framing_that_containers_add_is_no_fault(tmp_path: Path) -> None:
         report = paragon_stream.upscale(source, output, preset="ultrafast")
         assert report.warnings == ()
         assert_only(paragon_stream.verify(source, output, plan=report))
+
+
+@pytest.mark.parametrize(
+    ("begins", "earliest", "cut", "clock"),
+    [
+        (20, 0.0, False, Fraction(-20, 1000)),  # sound began 20 ms before zero
+        (20, 0.02, False, Fraction(0)),  # nothing begins earlier: the picture is late
+        (500, 0.0, False, Fraction(0)),  # no sound begins so early
+        (20, 0.0, True, Fraction(1)),
+    ],
+)
+def test_matroska_moves_everything_if_sound_begins_before_zero(
+    render: Render, begins: int, earliest: float, cut: bool, clock: Fraction
+) -> None:
+    """As in Ogg, whose beginning FFmpeg gives as 0."""
+    options = {"start": 1.0} if cut else {}
+    plan = plan_render(RenderRequest(source=render.source, destination=Path("new.mkv"), **options))
+    found = probe(render.output)
+    video = replace(found.video, start_pts=begins, time_base=Fraction(1, 1000))
+    assert _clock(plan, replace(found, video=video, start_time=earliest)) == clock
+
+
+def test_one_code_for_all_mpeg_audio_is_no_fault(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.ts", frames=12, audio="mp2")
+    output = tmp_path / "out.mp4"
+    report = paragon_stream.upscale(source, output, preset="ultrafast", strict=True)
+    assert_only(paragon_stream.verify(source, output, plan=report))
 
 
 def test_frames_that_share_a_tick_are_not_late() -> None:

@@ -16,6 +16,7 @@ import av
 from av.container import InputContainer
 
 from paragon_stream.media.decode.frame_source import LeftGpu
+from paragon_stream.media.decode.last_picture import LastPicture
 from paragon_stream.media.decode.nvdec import open_on_gpu
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
 from paragon_stream.media.decode.threads import Threading, threading_for
@@ -83,6 +84,7 @@ class Decoder:
             self._use_threads()
         self._tail = _Tail(reorder=self._threads + 32)
         self._aspects = AspectLog(frame_threads=self._frame_threads)
+        self._last_picture = LastPicture(self._container.format.name, self._stream)
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
         """Packets that were read during seeking and are not decoded yet."""
         self._failures: list[int] = []
@@ -182,6 +184,7 @@ class Decoder:
             self._corrupt_packets += packet.is_corrupt
             self._tail.sent(packet)
             self._aspects.sent(self._tail.latest, packet.is_keyframe)
+            self._last_picture.sent(packet)
             if self._meter is not None:
                 self._meter.sent(self._tail.latest, packet)
             if not self._delivered_any and packet.pts is not None and not packet.is_discard:
@@ -277,6 +280,7 @@ class Decoder:
             self._frames += 1
             self._corrupt_frames += frame.is_corrupt
             self._tail.delivered(frame)
+            frame.duration = self._last_picture.duration(frame)
             yield frame
 
     def _rescued(self, missing: set[object]) -> list[av.VideoFrame]:

@@ -38,6 +38,10 @@ _FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores
 """Codecs whose frames are flagged as interlaced or not. Frame flags take precedence over the header."""
 _MAX_SANE_RATE = 300
 """Frames per second; higher average rates are artefacts of 1 ms time bases and of DV."""
+_RAW = frozenset(
+    {"h264", "hevc", "vvc", "mpegvideo", "m4v", "vc1", "cavsvideo", "avs2", "avs3", "h261", "h263"}
+)
+"""FFmpeg's demuxers of raw streams whose pictures have headers with a rate."""
 _NEAR = Fraction(1, 20)
 """How far two rates may differ that are the same but for rounded times."""
 
@@ -144,7 +148,7 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
     format = processed_format(frame, codec_name(stream))
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
-    rate, rate_is_sane = _frame_rate(stream, frames)
+    rate, rate_is_sane = _frame_rate(stream, frames, container.format.name)
     header = ColorNumbers.of_header(context)
     color, guessed = decide_color(
         read_color(ColorNumbers.of_frame(frame), header),
@@ -221,10 +225,17 @@ def _usable_crop(
     return left >> sx << sx, top >> sy << sy, right, bottom
 
 
-def _frame_rate(stream: av.VideoStream, frames: list[av.VideoFrame]) -> tuple[Fraction | None, bool]:
+def _frame_rate(
+    stream: av.VideoStream, frames: list[av.VideoFrame], demuxer: str
+) -> tuple[Fraction | None, bool]:
     """The average rate if it is plausible, else FFmpeg's guess (halved if the first frames are twice as far
-    apart: it may be that of fields); and whether it is the average."""
+    apart: it may be that of fields); and whether it is the average.
+
+    Raw streams have no rate of their own: the average is then the demuxer's default, the guess that of the
+    pictures' headers.
+    """
     average, guess = positive_fraction(stream.average_rate), positive_fraction(stream.guessed_rate)
+    average = guess if demuxer in _RAW and guess else average
     if average and (average <= _MAX_SANE_RATE or average == guess):
         return average, True
     if not guess or guess > _MAX_SANE_RATE:

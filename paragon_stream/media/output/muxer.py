@@ -65,6 +65,10 @@ class Muxer:
             self.first_dts = packet.dts
         if self._waiting is not None:
             self._before_last = self._waiting.dts
+            shown, following = self._waiting.pts, packet.pts
+            if shown is not None and following is not None and following > shown:
+                # No picture lasts longer than until the next one; durations in the source may be wrong.
+                self._waiting.duration = min(self._waiting.duration or 0, following - shown)
             self._mux_picture(self._waiting)
         self._waiting = packet
 

@@ -25,7 +25,7 @@ class Placing:
         self.last: int | None = None
         """When the latest one is."""
         self.end = 0
-        """When all have been shown."""
+        """When the latest one has been shown."""
         self.moved = 0
         """Number of frames that were moved to one tick after the one before, because their own time is not
         later."""
@@ -33,15 +33,18 @@ class Placing:
     def place(self, timing: Timing) -> int:
         """The next frame's time, rounded once; always later than that of the frame before."""
         pts = rescale(timing.pts, timing.time_base, self._shift, self._tick)
-        if self.last is not None and pts <= self.last:
-            pts = self.last + 1
-            self.moved += 1
+        if self.last is not None:
+            if pts <= self.last:
+                pts = self.last + 1
+                self.moved += 1
+            if self.last in self._durations:
+                self._durations[self.last] = min(self._durations[self.last], pts - self.last)
         if timing.duration > 0:
             end = rescale(timing.pts + timing.duration, timing.time_base, self._shift, self._tick)
         else:
             end = pts + round(1 / (self._rate * self._tick))
         self._durations[pts] = max(1, end - pts)
-        self._note(pts, end)
+        self._note(pts, max(end, pts + 1))
         return pts
 
     def duration(self, pts: int) -> int:
@@ -61,4 +64,4 @@ class Placing:
     def _note(self, pts: int, end: int) -> None:
         self.last = pts
         self.begin = pts if self.begin is None else self.begin
-        self.end = max(self.end, end)
+        self.end = end

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 # Facts about the old file or its tools, which the new file replaces or which are no longer true.
 _STALE = re.compile(
     r"(?i)(?:BPS|DURATION|NUMBER_OF_FRAMES|NUMBER_OF_BYTES|SOURCE_ID|_STATISTICS_.*)(?:-[a-z]{2,3})?"
-    r"|major_brand|minor_version|compatible_brands|vendor_id|rotate|encoder"
+    r"|major_brand|minor_version|compatible_brands|vendor_id|rotate|encoder|software"
 )
 # Written by muxers for tracks without a name.
 _NO_NAME = re.compile(

@@ -113,10 +113,10 @@ def _comes_back(file: io.BytesIO, name: str) -> bool:
             found = [codec_name(stream) for stream in back.streams]
     except AV_ERRORS:
         return True  # a single packet may be too little for a demuxer
-    return not found or name in found or {name, *found} <= _MPEG_AUDIO
+    return not found or name in found or {name, *found} <= MPEG_AUDIO
 
 
-_MPEG_AUDIO = {"mp1", "mp2", "mp3"}
+MPEG_AUDIO = {"mp1", "mp2", "mp3"}
 """Whether both are MPEG audio: MP4 has one code for all layers, and its demuxer returns the most common
 one."""
 

@@ -97,6 +97,19 @@ def test_raw_stream_is_timed_by_its_rate(tmp_path: Path) -> None:
     assert any("12 frames had no timestamp" in said for said in reader.warnings)
 
 
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(50)])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("h264", "libx264"), ("hevc", "libx265"), ("m2v", "mpeg2video")]
+)
+def test_raw_streams_of_other_rates(tmp_path: Path, suffix: str, codec: str, rate: Fraction) -> None:
+    """FFmpeg's demuxers say 25; the pictures' headers know better."""
+    clip = make_clip(tmp_path / f"clip.{suffix}", codec=codec, rate=rate, options={"bf": "2"})
+    assert probe(clip).video.average_rate == rate
+    got, _ = read_all(clip)
+    times = [timing.pts * timing.time_base for timing, _ in got]
+    assert all(abs(b - a - 1 / rate) < Fraction(1, 10_000) for a, b in pairwise(times))
+
+
 def test_first_part_without_a_key_frame_is_said(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.ts", frames=100, options={"g": "50", "sc_threshold": "0"})
     data = clip.read_bytes()

@@ -274,3 +274,30 @@ def test_shared_lengths(name: str, seconds: str, suffix: str, shared: Path, tmp_
         stream = main_video(file)
         assert stream.duration * stream.time_base == Fraction(seconds)
         assert file.duration == int(Fraction(seconds) * 1_000_000)
+
+
+STILLS = [0, 520, 3520, 4000, 10_000, 10_040, 11_000, 15_000]
+
+
+@pytest.mark.parametrize("count", [5, 8])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp4", None), ("mov", "prores_ks"), ("mkv", None), ("mkv", "ffv1")]
+)
+def test_a_last_picture_whose_sample_is_not_the_last(
+    tmp_path: Path, suffix: str, codec: str | None, count: int
+) -> None:
+    """FFmpeg's MP4 gives the last picture, decoded before B-frames, a duration of seconds; it is 40 ms."""
+    order = {"bf": "3", "g": "30", "x264-params": "b-adapt=0"}
+    source = make_clip(tmp_path / "in.mp4", pts=STILLS[:count], time_base=MS, options=order)
+    with av.open(str(source)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+        latest = max(packets, key=lambda packet: packet.pts or 0)
+        assert latest is not packets[-1] and (latest.duration or 0) * latest.time_base >= 3
+    out = tmp_path / f"out.{suffix}"
+    render(source, out, codec=codec)
+    with av.open(str(out)) as file:
+        assert file.duration is not None and abs(file.duration - 1000 * (STILLS[count - 1] + 40)) <= 1000
+    again = tmp_path / f"again.{suffix}"
+    render(out, again, codec=codec)
+    with av.open(str(again)) as file:
+        assert file.duration is not None and abs(file.duration - 1000 * (STILLS[count - 1] + 40)) <= 1000
