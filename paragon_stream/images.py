@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paragon_stream import resource_usage
+from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import InputError, ParagonError, UsageError
 from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.media.facts.containers import is_video_name
@@ -126,27 +127,14 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     results: list[ImageResult] = []
     with PictureUpscaler(options) as upscaler:
         for number, (path, target) in enumerate(pairs, 1):
-
-            def report_tile(tile: int, tiles: int, path: Path = path, number: int = number) -> None:
-                if call.on_progress is not None:
-                    call.on_progress(
-                        ImageProgress(source=path, number=number, count=len(pairs), tile=tile, tiles=tiles)
-                    )
-
             try:
-                result, network = upscale_picture(upscaler, options, path, target, wishes, report_tile)
+                result, network = _one(upscaler, path, target, wishes, call, number, len(pairs))
             except UsageError:
                 raise
-            except ParagonError as error:
-                if not batch:
-                    raise
-                result = ImageResult(source=str(path), destination=str(target), error=str(error))
             except Exception as error:
                 if not batch:
                     raise
-                logger.info("where it happened", exc_info=error)
-                what = f"{path}: internal error, please report it: {type(error).__name__}: {error}"
-                result = ImageResult(source=str(path), destination=str(target), error=what)
+                result = _failed(path, target, error)
             for warning in result.warnings:
                 (call.on_warning or logger.warning)(warning)
             results.append(result)
@@ -166,6 +154,33 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
             peak_rss_bytes=resource_usage.peak_rss(),
             warnings=tuple(passed_over),
         )
+
+
+def _one(
+    upscaler: PictureUpscaler,
+    path: Path,
+    target: Path,
+    wishes: PictureWishes,
+    call: ImagesCall,
+    number: int,
+    count: int,
+) -> tuple[ImageResult, Weights]:
+    """Image `number` of `count`, and the network that enlarged it."""
+
+    def report_tile(tile: int, tiles: int) -> None:
+        if call.on_progress is not None:
+            call.on_progress(ImageProgress(source=path, number=number, count=count, tile=tile, tiles=tiles))
+
+    return upscale_picture(upscaler, part(call, UpscalerOptions), path, target, wishes, report_tile)
+
+
+def _failed(path: Path, target: Path, error: Exception) -> ImageResult:
+    """The result of an image of a batch that cannot be upscaled."""
+    what = str(error)
+    if not isinstance(error, ParagonError):
+        logger.info("where it happened", exc_info=error)
+        what = f"{path}: internal error, please report it: {type(error).__name__}: {error}"
+    return ImageResult(source=str(path), destination=str(target), error=what)
 
 
 def plan_images(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from paragon_stream import resource_usage
@@ -15,6 +15,7 @@ from paragon_stream.media.output.pieces import Pieces
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.progress import LoopMeter, OnProgress
+from paragon_stream.render.request import RenderRequest
 from paragon_stream.report import (
     ChunkReport,
     Damage,
@@ -53,11 +54,7 @@ def join_chunks(
     warnings = said or Warnings(on_warning)
     warnings.add(whole.warnings)
     records = _all_records(plan, folder)
-    for record in records:
-        warnings.add(record.warnings)
-    for record in _last_readings(records):
-        warnings.add(record.repairs)
-    warnings.add(_disagreements(records))
+    warnings.add(_warnings(records))
     output = replace(whole.output, identity={}, options=request)
     pieces = Pieces(
         [(folder.path / record.file, record.frames) for record in records],
@@ -72,6 +69,19 @@ def join_chunks(
             sink.abort()  # nothing after `finish`
             warnings.add(sink.warnings)
     folder.clear()
+    return _report(request, whole, records, sink.bytes_written, usage, tries or {}, warnings.said)
+
+
+def _report(
+    request: RenderRequest,
+    whole: RenderPlan,
+    records: Sequence[ChunkRecord],
+    bytes_out: int,
+    usage: resource_usage.Usage,
+    tries: Mapping[int, int],
+    warnings: Sequence[str],
+) -> Report:
+    output = whole.output
     frames = sum(record.frames for record in records)
     return Report(
         source=str(whole.source.path),
@@ -92,11 +102,11 @@ def join_chunks(
         formats=_formats(records),
         target_format=str(output.target),
         codec=output.codec,
-        bytes_out=sink.bytes_written,
+        bytes_out=bytes_out,
         peak_rss_bytes=max(resource_usage.peak_rss(), *(record.peak_rss_bytes for record in records)),
         strength=_strength(records),
         damage=_damage(records),
-        warnings=tuple(warnings.said),
+        warnings=tuple(warnings),
         request=json.loads(request.to_json()),
         chunks=tuple(
             ChunkReport(
@@ -105,13 +115,20 @@ def join_chunks(
                 node=record.node,
                 seconds=record.wall_seconds,
                 opening_seconds=record.opening_seconds,
-                tries=(tries or {}).get(record.number, 1),
+                tries=tries.get(record.number, 1),
                 from_start=record.from_start,
                 fetched_bytes=record.fetched_bytes,
             )
             for record in records
         ),
     )
+
+
+def _warnings(records: Sequence[ChunkRecord]) -> list[str]:
+    """The warnings of the chunks, and about chunks that differ in precision."""
+    found = [warning for record in records for warning in record.warnings]
+    found += [repair for record in _last_readings(records) for repair in record.repairs]
+    return [*found, *_disagreements(records)]
 
 
 def _all_records(plan: ChunkPlan, folder: ChunkFolder) -> list[ChunkRecord]:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,11 @@ from paragon_stream.cli.options import choices, given, network_options
 from paragon_stream.json_text import json_text
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
+
+if TYPE_CHECKING:
+    from paragon_stream.media.facts.info import MediaInfo
+    from paragon_stream.media.frames.strength import Compression
+    from paragon_stream.render.plan import RenderPlan
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,7 +53,6 @@ def command(
     if Path(source).suffix.lower() in SUFFIXES:
         _show_weights(Path(source), as_json, options)
         return
-    from paragon_stream.media.facts.side_data import turn
     from paragon_stream.media.frames.strength import measure_strength
     from paragon_stream.media.images.sequence_reader import CONTAINER
     from paragon_stream.render.plan import plan_render
@@ -70,6 +74,14 @@ def command(
         }
         click.echo(json_text(facts))
         return
+    _show_video(info, compression)
+    _show_streams(info)
+    _show_plan(plan, planned.suffix)
+
+
+def _show_video(info: MediaInfo, compression: Compression | None) -> None:
+    from paragon_stream.media.facts.side_data import turn
+
     video = info.video
     rate = f"{float(video.average_rate):.3f}".rstrip("0").rstrip(".") if video.average_rate else "unknown"
     click.echo(f"{info.path}: {info.container}, {_seconds(info.duration)}, {info.chapters} chapters")
@@ -86,17 +98,24 @@ def command(
         click.echo(f"  interlaced: would be treated by {video.fields}")
     if video.decoded and video.decoded != video.format.pixel_format.name:
         click.echo(f"  pixel format: decoded as {video.decoded}")
+
+
+def _show_streams(info: MediaInfo) -> None:
+    """Print all streams but the video."""
     counts: Counter[str] = Counter()
     for stream in info.streams:
         counts[stream.kind] += 1
-        if stream.index != video.index:
+        if stream.index != info.video.index:
             extras = ", ".join(filter(None, (stream.language, stream.title, *stream.dispositions)))
             click.echo(
                 f"  {stream.kind} {counts[stream.kind]}: {stream.detail or stream.codec}"
                 + (f" ({extras})" if extras else "")
             )
+
+
+def _show_plan(plan: RenderPlan, suffix: str) -> None:
     about = "" if plan.estimated_bytes is None else f", about {size(plan.estimated_bytes)}"
-    click.echo(f"would become ({planned.suffix}{about}):")
+    click.echo(f"would become ({suffix}{about}):")
     for line in plan.describe():
         click.echo(f"  {line}")
     for warning in plan.warnings:

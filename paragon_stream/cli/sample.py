@@ -11,12 +11,12 @@ from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.options import choices, given, network_options
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
 if TYPE_CHECKING:
-    from paragon_stream.sample.results import Version
+    from paragon_stream.sample.results import Sample, Version
 
 _PART = ("start", "duration", "end")
 
@@ -81,20 +81,12 @@ def command(
     frame by frame curves, and for each version its speed, the time and size of the whole film, and its
     command line. Options given here apply to all versions; --compare overrides them.
     """
-    from paragon_stream.cli.progress import clock
-    from paragon_stream.errors import OutputError
     from paragon_stream.sample.comparison import parse_comparison
     from paragon_stream.sample.page import to_html, to_montage
     from paragon_stream.sample.runner import make_sample
     from paragon_stream.wholefile import whole_file
 
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{page}: the name of the page must end in .html")
-    for path in filter(None, (page, montage)):
-        if not path.absolute().parent.is_dir():
-            raise OutputError(f"cannot write {path}: {path.absolute().parent} is not a folder")
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists already: use --overwrite to replace it")
+    _check_names(page, montage, overwrite=overwrite)
     options, _ = with_profile(profile, options)
     base = {name: value for name, value in given(**options).items() if name not in _PART}
 
@@ -128,6 +120,24 @@ def command(
     if events is not None:
         events.result(versions=[_version_facts(version) for version in sample.versions])
         return
+    _show(sample, montage)
+
+
+def _check_names(page: Path, montage: Path | None, *, overwrite: bool) -> None:
+    """Raise UsageError or OutputError for files that cannot be written."""
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{page}: the name of the page must end in .html")
+    for path in filter(None, (page, montage)):
+        if not path.absolute().parent.is_dir():
+            raise OutputError(f"cannot write {path}: {path.absolute().parent} is not a folder")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already: use --overwrite to replace it")
+
+
+def _show(sample: Sample, montage: Path | None) -> None:
+    """Print each version with its projections."""
+    from paragon_stream.cli.progress import clock
+
     for version in sample.versions:
         whole = "" if version.hours is None else f", the whole film in {clock(version.hours * 3600)}"
         large = "" if version.size is None else f", {size(round(version.size))} of video"

@@ -31,7 +31,7 @@ _LONGEST = 60.0
 
 @dataclass(kw_only=True)
 class _Measured:
-    """What the renders of one version say, over all pieces."""
+    """The reports and pictures of one version, over all pieces."""
 
     reports: list[Report] = field(default_factory=list)
     takes: list[Take] = field(default_factory=list)
@@ -67,54 +67,69 @@ def make_sample(
 
     measured = [_Measured() for _ in versions]
     pieces: list[Piece] = []
-    targets: list[str] = [""] * len(versions)
     warnings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="paragon-sample-") as folder, KeptUpscalers() as kept:
         for number, moment in enumerate(moments):
-            cut: dict[str, Any] = {"start": moment, "duration": seconds}
-            results: list[tuple[MediaInfo, MediaInfo, Report]] = []
-            for index, options in enumerate(versions):
-                step(f"{names[index]}, {moment:g} s")
-                file = Path(folder) / f"{number}-{index}.mkv"
-                extras: dict[str, Any] = {"audio": [], "subtitles": [], "attachments": False}
-                plan = plan_render(RenderRequest(source, file, **{**options, **cut, **extras}))
-                report = run(plan, kept=kept, on_warning=lambda text: _add(warnings, text))
-                targets[index] = report.target_format
-                results.append((plan.source, prepare(file, SourceOptions()), report))
-            width = max(each.video.format.width for _, each, _ in results) // 2 * 2
-            height = max(each.video.format.height for _, each, _ in results) // 2 * 2
-            middle = results[0][2].frames_out // 2
-            takes = []
-            for index, (before, after, report) in enumerate(results):
-                take = Take(
-                    footage=footage(after, width, height, middle),
-                    curves=compare(before, after),
-                    fps=report.fps,
-                    bytes_out=report.bytes_out,
-                )
-                takes.append(take)
-                measured[index].takes.append(take)
-                measured[index].reports.append(report)
-            pieces.append(
-                Piece(
-                    time=moment,
-                    seconds=seconds,
-                    before=footage(results[0][0], width, height, middle),
-                    takes=tuple(takes),
-                )
-            )
+            rendered: list[_Rendered] = []
+            for name, options in zip(names, versions, strict=True):
+                step(f"{name}, {moment:g} s")
+                file = Path(folder) / f"{number}-{len(rendered)}.mkv"
+                cut = {**options, "start": moment, "duration": seconds}
+                rendered.append(_render(source, file, cut, kept, warnings))
+            piece = _piece(moment, seconds, rendered)
+            pieces.append(piece)
+            for one, result, take in zip(measured, rendered, piece.takes, strict=True):
+                one.reports.append(result.report)
+                one.takes.append(take)
     step("the page")
     return Sample(
         source=str(source),
         source_format=str(whole.video.format),
         device=measured[0].reports[0].device,
         versions=tuple(
-            _version(source, whole, name, options, one, target)
-            for name, options, one, target in zip(names, versions, measured, targets, strict=True)
+            _version(source, whole, name, options, one, one.reports[-1].target_format)
+            for name, options, one in zip(names, versions, measured, strict=True)
         ),
         pieces=tuple(pieces),
         warnings=tuple(warnings),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rendered:
+    """One piece in one version."""
+
+    before: MediaInfo
+    after: MediaInfo
+    report: Report
+
+
+def _render(
+    source: str | Path, file: Path, options: Mapping[str, Any], kept: KeptUpscalers, warnings: list[str]
+) -> _Rendered:
+    """Render the picture of a piece, without other streams."""
+    bare: dict[str, Any] = {"audio": [], "subtitles": [], "attachments": False}
+    plan = plan_render(RenderRequest(source, file, **{**options, **bare}))
+    report = run(plan, kept=kept, on_warning=lambda text: _add(warnings, text))
+    return _Rendered(before=plan.source, after=prepare(file, SourceOptions()), report=report)
+
+
+def _piece(moment: float, seconds: float, rendered: Sequence[_Rendered]) -> Piece:
+    """The pictures and curves of all versions, at the size of the largest one."""
+    width = max(each.after.video.format.width for each in rendered) // 2 * 2
+    height = max(each.after.video.format.height for each in rendered) // 2 * 2
+    middle = rendered[0].report.frames_out // 2
+    takes = tuple(
+        Take(
+            footage=footage(each.after, width, height, middle),
+            curves=compare(each.before, each.after),
+            fps=each.report.fps,
+            bytes_out=each.report.bytes_out,
+        )
+        for each in rendered
+    )
+    before = footage(rendered[0].before, width, height, middle)
+    return Piece(time=moment, seconds=seconds, before=before, takes=takes)
 
 
 def _version(

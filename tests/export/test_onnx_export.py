@@ -196,7 +196,7 @@ def test_the_command_says_what_does_not_go_together(tmp_path: Path) -> None:
 
     assert "--frame-job needs --size" in refused("--frame-job", "yuv420p")
     assert "exclude each other" in refused("--dynamic", "--size", "64x64")
-    assert "no size like" in refused("--size", "64")
+    assert "not a size such as" in refused("--size", "64")
     assert "not in bf16" in refused("--precision", "bf16")
     assert not list(tmp_path.iterdir())
 

@@ -78,7 +78,7 @@ def test_pieces_with_detail_are_chosen(film: Path) -> None:
 def test_wrong_requests(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, code, word in (
         (["out.txt"], 2, ".html"),
-        (["gone/out.html"], 1, "no folder"),
+        (["gone/out.html"], 1, "not a folder"),
         (["out.html", "--compare", "nonsense=1"], 2, "no option nonsense"),
         (["out.html", "--seconds", "0"], 2, "0.2 to 60"),
     ):

@@ -227,7 +227,7 @@ def test_shards_are_a_function_of_picture_plan_and_seed(tmp_path: Path) -> None:
 
 
 def test_bad_data_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         list_sources(tmp_path / "absent", "train")
     with pytest.raises(InputError, match="no pictures"):
         list_sources(tmp_path, "train")

@@ -53,7 +53,7 @@ def test_the_command_prints_the_same_figures(pictures: Path) -> None:
 
 
 def test_bad_data_and_names_are_errors(tmp_path: Path, pictures: Path) -> None:
-    with pytest.raises(InputError, match="no picture and no folder"):
+    with pytest.raises(InputError, match="neither a picture nor a folder"):
         evaluate(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures"):

@@ -24,22 +24,23 @@ logger = logging.getLogger(__name__)
 def decoder_at(
     path: Path,
     index: int,
-    begin: Fraction,
+    begin: Fraction | None,
     *,
     threads: int | None = None,
     quantisers: bool = False,
     gpu: Gpu | None = None,
     probing: Probing = HEADERS,
 ) -> tuple[Decoder, Iterator[av.VideoFrame]]:
-    """A decoder of video stream `index`, and its frames from a time before `begin` on.
+    """A decoder of video stream `index`, and its frames from a time before `begin` on; None: all frames.
 
     `begin` is in seconds of the source's timestamps. The first frame is before it and undamaged, so every
     later one decodes as it does from the start of the file, and filters have at least one earlier frame. If
     no such start is found, the frames come from the start of the file. `threads`, `quantisers`, `gpu` and
     `probing` are `Decoder`'s. Raises InputError.
     """
-    for further in _FURTHER_BACK:
+    for further in _FURTHER_BACK if begin is not None else ():
         decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
+        assert begin is not None
         if decoder.skip_to(begin - further):
             frames = iter(decoder)
             first = next(frames, None)

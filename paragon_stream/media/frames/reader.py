@@ -96,23 +96,10 @@ class VideoReader:
         self._gave_up: str | None = None
         self._lock = threading.Lock()
         self._decoder: FrameSource | None
-        begin = None if info.cut is None else info.cut.start - (2 * REACH_SECONDS if strengths else 0)
-        if begin is not None and video.fields is not None:
-            # A range may begin with a frame's second field; deinterlacing it needs the frame before.
-            begin -= 1 / (video.average_rate or FALLBACK_RATE)
         if source is not None:
             self._decoder, decoded = source, iter(source)
-        elif from_start or begin is None or begin <= (video.start_pts or 0) * video.time_base:
-            self._decoder = Decoder(
-                info.path,
-                video.index,
-                threads=threads,
-                quantisers=strengths,
-                gpu=gpu,
-                probing=info.probing,
-            )
-            decoded = iter(self._decoder)
         else:
+            begin = None if from_start else _decoding_start(info, strengths=strengths)
             self._decoder, decoded = decoder_at(
                 info.path,
                 video.index,
@@ -366,6 +353,19 @@ class VideoReader:
             f"the video ends at {float(self._end):.2f} s although its header announces {announced:.2f} s: "
             "the file was probably cut off"
         )
+
+
+def _decoding_start(info: MediaInfo, *, strengths: bool) -> Fraction | None:
+    """The time, in the source's timestamps, before which decoding begins for the cut; None for the start of
+    the file."""
+    if info.cut is None:
+        return None
+    video = info.video
+    begin = info.cut.start - (2 * REACH_SECONDS if strengths else 0)
+    if video.fields is not None:
+        # A range may begin with a frame's second field; deinterlacing it needs the frame before.
+        begin -= 1 / (video.average_rate or FALLBACK_RATE)
+    return None if begin <= (video.start_pts or 0) * video.time_base else begin
 
 
 def _is_layout_of(name: str, format: PixelFormat) -> bool:

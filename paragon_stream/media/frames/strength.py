@@ -87,7 +87,7 @@ class Compression:
 
 
 def measure_strength(info: MediaInfo, frames: int = PROBED_FRAMES) -> Compression:
-    """Looks at the first `frames` frames of a video file. Raises InputError."""
+    """The strengths of the first `frames` frames of a video file. Raises InputError."""
     decoder = Decoder(info.path, info.video.index, quantisers=True, probing=info.probing)
     try:
         readings = [decoder.reading(frame) for frame in islice(decoder, frames)]
