@@ -11,6 +11,7 @@ from statistics import mean, median
 import numpy as np
 
 from paragon_stream import resource_usage
+from paragon_stream.bench.video_memory import VideoMemory
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.pipeline.slot import Completion
@@ -42,6 +43,8 @@ class BenchResult:
     compile_seconds: float
     peak_rss_bytes: int
     """Of the whole process, so far."""
+    peak_vram_bytes: int | None
+    """Of the GPU's memory; None if the engine runs on the CPU."""
 
 
 def bench(
@@ -63,7 +66,8 @@ def bench(
     color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
     begin = time.perf_counter()
-    with Upscaler.for_format(source, options) as up:
+    memory = VideoMemory.of(options.engine, options.device)
+    with memory, Upscaler.for_format(source, options) as up:
         compiled = time.perf_counter() - begin
         slots = [up.allocate() for _ in range(up.session.in_flight + SPARE_SLOTS)]
         for seed, (inputs, outputs) in enumerate(slots):
@@ -74,6 +78,7 @@ def bench(
             start = time.perf_counter()
             up.run(*slots[0]).wait()
             latencies.append(time.perf_counter() - start)
+            memory.sample()
         start, start_cpu = time.perf_counter(), resource_usage.cpu_seconds()
         pending: deque[Completion] = deque()
         for n in range(frames):
@@ -85,6 +90,7 @@ def bench(
         while pending:
             pending.popleft().wait()
         wall, cpu = time.perf_counter() - start, resource_usage.cpu_seconds() - start_cpu
+        memory.sample()
         return BenchResult(
             engine=up.session.engine,
             precision=up.session.precision,
@@ -102,6 +108,7 @@ def bench(
             latency_p95_ms=1000 * float(np.percentile(latencies, 95)),
             compile_seconds=compiled,
             peak_rss_bytes=resource_usage.peak_rss(),
+            peak_vram_bytes=memory.taken,
         )
 
 

@@ -1,4 +1,5 @@
-"""The tables of the documents on this machine: every variant by every engine and precision.
+"""The tables of the documents on this machine: every variant by every engine and precision, on synthetic
+frames or on a folder of pictures. torch is measured with and without torch.compile.
 
 Each row is measured by a process of its own: so it has its own peak of memory, and nothing of the row before.
 """
@@ -10,20 +11,26 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from paragon_stream.checkpoint import list_shipped, load_weights, measured_quality
 from paragon_stream.checkpoint.shipped import find_shipped
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.runtimes import installed_engines
 
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+COMPILED = "torch compiled"
 _BAR, _LABEL, _ROW = 320, 330, 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixRow:
-    """One network by one engine in one precision; or `refused`, why there are no figures."""
+    """One network by one engine in one precision; or `refused`, why there are no figures.
+
+    `engine` is a name of `--engine`, or "torch compiled". For synthetic frames `quality` is that of the
+    shipped weights in fp32, for pictures what this engine gives in this precision.
+    """
 
     variant: str
     scale: int
@@ -36,6 +43,7 @@ class MatrixRow:
     fps: float = 0.0
     cpu_ms: float = 0.0
     peak_bytes: int = 0
+    vram_bytes: int | None = None
     device: str = ""
     quality: dict[str, float] = field(default_factory=dict)
     refused: str = ""
@@ -45,64 +53,71 @@ def bench_matrix(
     options: UpscalerOptions,
     *,
     variants: Sequence[str],
-    sizes: Sequence[tuple[int, int]],
-    frames: int,
+    sizes: Sequence[tuple[int, int]] = (),
+    stills: Path | None = None,
+    frames: int = 100,
     pixel_format_name: str = "yuv420p",
     on_row: Callable[[MatrixRow], None] = lambda row: None,
 ) -> list[MatrixRow]:
-    """A row for each variant, size, installed engine and precision; `options` say all else."""
+    """A row for each variant, installed engine and precision, and each of `sizes` or the pictures in the
+    folder `stills`; `options` say all else."""
+    sources = [["--stills", str(stills)]] if stills else []
+    for width, height in sizes:
+        sources.append(
+            ["--size", f"{width}x{height}", "--frames", str(frames), "--pix-fmt", pixel_format_name]
+        )
     rows = []
     for variant in variants:
-        for width, height in sizes:
+        for source in sources:
             for engine in installed_engines():
-                for precision in PRECISIONS:
-                    size = (width, height)
-                    row = _row(options, variant, engine, precision, size, frames, pixel_format_name)
-                    rows.append(row)
-                    on_row(row)
+                for backend in (engine, COMPILED) if engine == "torch" else (engine,):
+                    for precision in PRECISIONS:
+                        row = _row(options, variant, backend, precision, source)
+                        rows.append(row)
+                        on_row(row)
     return rows
 
 
 def _row(
-    options: UpscalerOptions,
-    variant: str,
-    engine: str,
-    precision: str,
-    size: tuple[int, int],
-    frames: int,
-    pixel_format_name: str,
+    options: UpscalerOptions, variant: str, engine: str, precision: str, source: Sequence[str]
 ) -> MatrixRow:
-    shape = f"{size[0]}x{size[1]}"
-    arguments = ["bench", "--json", "--variant", variant, "--engine", engine, "--precision", precision]
-    arguments += ["--size", shape, "--frames", str(frames), "--pix-fmt", pixel_format_name]
-    for name in ("scale", "weights", "threads", "device"):
-        if (value := getattr(options, name)) is not None:
-            arguments += [f"--{name}", str(value)]
-    scale = options.scale or 2
+    name, _, compiled = engine.partition(" ")
+    arguments = ["bench", "--json", "--variant", variant, "--engine", name, "--precision", precision, *source]
+    if name == "torch":
+        arguments += ["--torch-compile", "on" if compiled else "off"]
+    for each in ("scale", "weights", "alpha", "window_size", "generation", "threads", "device"):
+        if (value := getattr(options, each)) is not None:
+            arguments += [f"--{each.replace('_', '-')}", str(value)]
+    row = MatrixRow(
+        variant=variant, scale=options.scale or 2, engine=engine, precision=precision, size=source[1]
+    )
     done = subprocess.run(
         [sys.executable, "-m", "paragon_stream", *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
         said = done.stderr.strip().splitlines()
         refused = said[-1].removeprefix("paragon-stream: ") if said else f"exit code {done.returncode}"
-        return MatrixRow(
-            variant=variant, scale=scale, engine=engine, precision=precision, size=shape, refused=refused
-        )
+        return replace(row, refused=refused)
     found = json.loads(done.stdout)
-    return MatrixRow(
-        variant=variant,
+    quality = _quality(options, variant, found["scale"])
+    if "psnr_y" in found:
+        row = replace(
+            row, size=f"{Path(source[1]).name}: {found['pictures']} of {found['megapixels']:.2f} MP"
+        )
+        quality = {"PSNR-Y": found["psnr_y"], "SSIM-Y": found["ssim_y"]}
+    return replace(
+        row,
         scale=found["scale"],
-        engine=engine,
         precision=found["precision"],
-        size=shape,
         mean_ms=found["latency_mean_ms"],
         p50_ms=found["latency_ms"],
         p95_ms=found["latency_p95_ms"],
         fps=found["fps"],
         cpu_ms=found["cpu_ms_per_frame"],
         peak_bytes=found["peak_rss_bytes"],
+        vram_bytes=found["peak_vram_bytes"],
         device=found["device"],
-        quality=_quality(options, variant, found["scale"]),
+        quality=quality,
     )
 
 
@@ -117,9 +132,12 @@ def _quality(options: UpscalerOptions, variant: str, scale: int) -> dict[str, fl
 
 def as_markdown(rows: Sequence[MatrixRow]) -> str:
     """A table, and below it the reasons of engines that did not run."""
+    on_gpu = any(row.vram_bytes is not None for row in rows)
+    vram = " VRAM GB |" if on_gpu else ""
     lines = [
-        "| network | size | engine | precision | mean, p50, p95 ms | fps | CPU ms | peak GB | quality |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| network | source | engine | precision | mean, p50, p95 ms | fps | CPU ms | peak GB |"
+        f"{vram} quality |",
+        f"|---|---|---|---|---|---|---|---|{'---|' if on_gpu else ''}---|",
     ]
     refused = []
     for row in rows:
@@ -127,10 +145,14 @@ def as_markdown(rows: Sequence[MatrixRow]) -> str:
             refused.append(f"- {row.variant}, {row.engine}, {row.precision}: {row.refused}")
             continue
         times = f"{row.mean_ms:.1f}, {row.p50_ms:.1f}, {row.p95_ms:.1f}"
-        quality = ", ".join(f"{name} {value:.2f}" for name, value in row.quality.items())
+        quality = ", ".join(
+            f"{name} {value:.{4 if name.startswith('SSIM') else 2}f}" for name, value in row.quality.items()
+        )
+        vram = "" if row.vram_bytes is None else f"{row.vram_bytes / 1e9:.2f}"
         lines.append(
             f"| {row.variant} ×{row.scale} | {row.size} | {row.engine} | {row.precision} | {times} "
-            f"| {row.fps:.1f} | {row.cpu_ms:.0f} | {row.peak_bytes / 1e9:.2f} | {quality or '–'} |"
+            f"| {row.fps:.1f} | {row.cpu_ms:.0f} | {row.peak_bytes / 1e9:.2f} "
+            f"{f'| {vram or "–"} ' if on_gpu else ''}| {quality or '–'} |"
         )
     devices = sorted({row.device for row in rows if row.device})
     return "\n".join([*lines, "", f"On {'; '.join(devices) or 'nothing'}.", *refused, ""])

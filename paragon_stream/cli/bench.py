@@ -19,9 +19,21 @@ from paragon_stream.cli.options import SIZE, given, network_options
     "--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Pixel format of the source."
 )
 @click.option("--frames", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
+@click.option(
+    "--stills",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Instead of synthetic frames: a folder of pictures, which are shrunk, upscaled and compared.",
+)
 @click.option("--compare", is_flag=True, help="Measure every installed engine in turn.")
 @click.option(
     "--matrix", is_flag=True, help="Measure every variant, engine and precision; print a Markdown table."
+)
+@click.option(
+    "--torch-compile",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="Whether the engine torch uses torch.compile (auto: on GPUs).",
 )
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="With --matrix: also write an SVG."
@@ -32,22 +44,32 @@ def command(
     size: tuple[int, int],
     pix_fmt: str,
     frames: int,
+    stills: Path | None,
     compare: bool,
     matrix: bool,
+    torch_compile: str,
     plot: Path | None,
     as_json: bool,
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Measure an engine on synthetic frames: no decoder, no encoder."""
+    """Measure an engine on synthetic frames, without decoder and encoder, or on a folder of pictures."""
     from paragon_stream.bench import bench
     from paragon_stream.runtimes import installed_engines
+    from paragon_stream.runtimes.registry import set_torch_compile
     from paragon_stream.upscaler import UpscalerOptions
 
     if plot is not None and not matrix:
         raise click.UsageError("--plot goes with --matrix")
     if matrix:
-        _matrix(size, pix_fmt, frames, plot, as_json, options)
+        _matrix([] if stills else [size], stills, pix_fmt, frames, plot, as_json, options)
+        return
+    if torch_compile != "auto":
+        if options["engine"] != "torch":
+            raise click.UsageError("--torch-compile goes with --engine torch")
+        set_torch_compile(torch_compile == "on")
+    if stills is not None:
+        _stills(stills, as_json, options)
         return
     if compare and options["engine"] is not None:
         raise click.UsageError("--compare measures every engine: omit --engine")
@@ -80,8 +102,28 @@ def command(
         )
 
 
+def _stills(folder: Path, as_json: bool, options: dict[str, Any]) -> None:
+    from paragon_stream.bench import bench_stills
+    from paragon_stream.upscaler import UpscalerOptions
+
+    result = bench_stills(UpscalerOptions(**given(**options)), folder)
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    click.echo(
+        f"{result.variant} x{result.scale} ({result.weights}), {result.pictures} pictures of "
+        f"{result.megapixels:.2f} megapixels on average"
+    )
+    click.echo(f"{result.engine}, {result.precision}, {result.device}")
+    click.echo(
+        f"{result.latency_mean_ms:.1f} ms on average, {result.latency_ms:.1f} ms median, "
+        f"{result.latency_p95_ms:.1f} ms at 95 %; PSNR-Y {result.psnr_y:.2f} dB, SSIM-Y {result.ssim_y:.4f}"
+    )
+
+
 def _matrix(
-    size: tuple[int, int],
+    sizes: list[tuple[int, int]],
+    stills: Path | None,
     pix_fmt: str,
     frames: int,
     plot: Path | None,
@@ -103,7 +145,8 @@ def _matrix(
     rows = bench_matrix(
         UpscalerOptions(**given(**options)),
         variants=[variant] if variant else ["realtime", "stream"],
-        sizes=[size],
+        sizes=sizes,
+        stills=stills,
         frames=frames,
         pixel_format_name=pix_fmt,
         on_row=report,

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus, may_have_gpu, ordinals
 from paragon_stream.errors import EngineError, UsageError
@@ -80,6 +80,12 @@ def runtime(name: str = "auto") -> Runtime:
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(f"engine {name} cannot be loaded: {reason}") from error
     return made
+
+
+def set_torch_compile(compiles: bool) -> None:
+    """Whether the engine `torch` uses torch.compile, in this process and on every device."""
+    engine: Any = runtime("torch")
+    engine.compiles = compiles
 
 
 def cpu_reference(job: FrameJob) -> Session:

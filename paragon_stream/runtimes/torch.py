@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -35,6 +35,8 @@ class TorchRuntime:
     """Frame jobs in fp16 (by default) on GPUs that torch can use, in fp32 on the CPU."""
 
     name = "torch"
+    compiles: bool | None = None
+    """Whether torch.compile is used; None: on GPUs. Benchmarks set it."""
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
         """See `Runtime`. The default device is the first GPU, else the CPU.
@@ -52,7 +54,10 @@ class TorchRuntime:
             raise EngineError("the engine torch does not compute in int8; openvino and onnxruntime do")
         usual = Precision.FP32 if job.sorts_pixels else Precision.FP16
         precision = usual if options.precision is Precision.AUTO else options.precision
-        return compile_on_gpus(job, options, lambda fitting: load_on_gpu(fitting, precision))
+        compiles = self.compiles is not False
+        return compile_on_gpus(
+            job, options, lambda fitting: load_on_gpu(fitting, precision, compiles=compiles)
+        )
 
     def _compile_on_cpu(self, job: FrameJob, options: SessionOptions) -> Session:
         if options.precision not in (Precision.AUTO, Precision.FP32):
@@ -60,7 +65,7 @@ class TorchRuntime:
 
         def compile_whole(job: FrameJob) -> Session:
             with engine_errors(f"torch cannot compile {job}"):
-                return TorchSession(job, options.threads or cores())
+                return TorchSession(job, options.threads or cores(), compiles=bool(self.compiles))
 
         session = in_tiles_if_large(job, compile_whole)
         logger.info("engine: torch %s, fp32, %s", torch.__version__, session.device)
@@ -74,11 +79,14 @@ class TorchSession:
     precision = Precision.FP32
     in_flight = 1
 
-    def __init__(self, job: FrameJob, threads: int) -> None:
+    def __init__(self, job: FrameJob, threads: int, *, compiles: bool = False) -> None:
         self.job = job
         self.device = in_words(threads)
         self._threads = threads
-        self._program: torch.fx.GraphModule | None = emit_torch(job)
+        program: Callable[..., Sequence[torch.Tensor]] = emit_torch(job)
+        self._program: Callable[..., Sequence[torch.Tensor]] | None = (
+            torch.compile(program, dynamic=False, fullgraph=True) if compiles else program
+        )
         self._lock = threading.Lock()
 
     def run(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float = 0.0) -> Completion:

@@ -176,13 +176,13 @@ class _Memory:
         }
 
 
-def load_on_gpu(job: FrameJob, precision: Precision) -> Load:
-    """The function that loads the program of `job` on a GPU."""
+def load_on_gpu(job: FrameJob, precision: Precision, *, compiles: bool = True) -> Load:
+    """The function that loads the program of `job` on a GPU; `compiles`: with torch.compile."""
 
     def load(device: Device, hold: Hold) -> DeviceProgram:
         del hold  # torch manages its own memory
         with device.current():  # see `CudaPlace.queue`
-            return TorchProgram(job, precision, CudaPlace(device), compiles=True)
+            return TorchProgram(job, precision, CudaPlace(device), compiles=compiles)
 
     return load
 

@@ -71,14 +71,14 @@ def evaluate(
     and `Upscaler` raise.
     """
     check_degradation(degradation)
-    paths = _pictures(Path(data))
+    paths = pictures_of(Path(data))
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
     factor = found.spec.scale
     upscalers: dict[tuple[int, int], Upscaler] = {}
     measured = []
     try:
         for index, path in enumerate(paths):
-            truth = _read(path)
+            truth = read_picture(path)
             truth = truth[: truth.shape[0] // factor * factor, : truth.shape[1] // factor * factor]
             low = to_codes(shrink(truth.astype(np.float32), factor, degradation))
             size = low.shape[1], low.shape[0]
@@ -129,7 +129,8 @@ def _measure(name: str, level: str, low: Codes, result: Codes, truth: Codes, sca
     return Measured(name=name, level=level, scores=scores, crops=crops)
 
 
-def _pictures(data: Path) -> list[Path]:
+def pictures_of(data: Path) -> list[Path]:
+    """The picture, or those of the folder. Raises InputError if there is none."""
     if data.is_file():
         return [data]
     if not data.is_dir():
@@ -140,7 +141,8 @@ def _pictures(data: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path) -> Codes:
+def read_picture(path: Path) -> Codes:
+    """H×W×3 codes. Raises InputError, also for pictures of less than 48 pixels a side."""
     try:
         with Image.open(path) as image:
             picture = np.asarray(image.convert("RGB"))
