@@ -13,11 +13,9 @@ import numpy as np
 from paragon_stream import resource_usage
 from paragon_stream.bench.video_memory import VideoMemory
 from paragon_stream.checkpoint import load_weights
+from paragon_stream.errors import UsageError
 from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.media.facts.image_kinds import SRGB
-from paragon_stream.train.data.resample import shrink, to_codes
-from paragon_stream.train.measure.evaluate import pictures_of, read_picture
-from paragon_stream.train.measure.metrics import psnr_y, ssim_y
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
 
 
@@ -55,8 +53,17 @@ def bench_stills(
     """Shrink every picture of `folder` by the scale (bicubic, as the literature does), upscale it, and
     compare the result with the picture: PSNR and SSIM of luma, without `scale` pixels of border.
 
-    Raises InputError for a folder without usable pictures, and what `Upscaler` raises.
+    Raises UsageError without Pillow, InputError for a folder without usable pictures, and what `Upscaler`
+    raises.
     """
+    try:  # here, because the other benchmarks need no Pillow
+        from paragon_stream.train.data.resample import shrink, to_codes
+        from paragon_stream.train.measure.evaluate import pictures_of, read_picture
+        from paragon_stream.train.measure.metrics import psnr_y, ssim_y
+    except ModuleNotFoundError as error:
+        if error.name != "PIL":
+            raise
+        raise UsageError('pictures need Pillow: pip install "paragon-stream[train]"') from error
     paths = pictures_of(folder)
     weights = load_weights(
         options.weights,

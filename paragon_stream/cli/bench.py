@@ -103,7 +103,7 @@ def command(
 
 
 def _stills(folder: Path, as_json: bool, options: dict[str, Any]) -> None:
-    from paragon_stream.bench import bench_stills
+    from paragon_stream.bench.stills import bench_stills
     from paragon_stream.upscaler import UpscalerOptions
 
     result = bench_stills(UpscalerOptions(**given(**options)), folder)
