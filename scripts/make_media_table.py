@@ -81,7 +81,6 @@ class Facts:
     """Kind and codec of the others, in order."""
     packets: list[list[bytes]] = field(default_factory=list)
     """Their payloads."""
-    undecodable: int = 0
 
 
 @dataclass

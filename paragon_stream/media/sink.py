@@ -9,7 +9,6 @@ from typing import Protocol, Self
 from paragon_stream.device import DevicePicture
 from paragon_stream.frame import Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
-from paragon_stream.media.encode.host_sink import HostSink
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter
 from paragon_stream.media.facts.info import MediaInfo
@@ -75,30 +74,6 @@ class Sink(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-class NullSink(HostSink):
-    """Counts frames and discards them: for benchmarks."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.frames = 0
-        self.bytes_written = 0
-
-    done = 0
-    journal = None
-
-    def write(self, planes: Sequence[Plane], timing: Timing) -> None:
-        self.frames += 1
-
-    def repeat(self, timing: Timing) -> None:
-        self.frames += 1
-
-    def finish(self) -> None:
-        return None
-
-    def abort(self) -> None:
-        return None
 
 
 def open_sink(plan: OutputPlan, info: MediaInfo, results: DeviceFrames | None = None) -> Sink:

@@ -9,22 +9,19 @@ import signal
 import subprocess
 import sys
 import textwrap
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 from clips import make_clip
 from places import IMPORTS
 from rendering import decodable, decoded_pts, fast, frames_of, render, sink_for, tracks
 
 from paragon_stream.errors import OutputError, UsageError
-from paragon_stream.frame import Timing
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.output.plan import plan_output
-from paragon_stream.media.sink import NullSink, open_sink
+from paragon_stream.media.sink import open_sink
 
 FRAMES = 60
 
@@ -234,14 +231,6 @@ def test_promote_reports_what_fails(tmp_path: Path) -> None:
         work.promote()  # nothing was written
     work.discard()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_null_sink_counts() -> None:
-    sink = NullSink()
-    with sink:
-        sink.write([np.zeros((2, 2), np.uint8)], Timing(pts=0, duration=1, time_base=Fraction(1, 25)))
-        sink.finish()
-    assert sink.frames == 1 and sink.bytes_written == 0
 
 
 def test_many_runs_leave_no_files_open(clip: Path, tmp_path: Path) -> None:
