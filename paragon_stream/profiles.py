@@ -1,4 +1,4 @@
-"""Profiles: options that are often wanted together, by name, in files called `profiles.toml`.
+"""Profiles: named groups of options, in files called `profiles.toml`.
 
     [anime-1080p]
     to = "2160p"

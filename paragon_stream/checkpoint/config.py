@@ -1,4 +1,4 @@
-"""What a configuration file of traiNNer-redux says about the network: facts that a checkpoint may lack.
+"""Reads a configuration file of traiNNer-redux: facts of the network that a checkpoint may lack.
 
 scale: 2
 network_g:

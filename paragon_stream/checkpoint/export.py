@@ -1,5 +1,5 @@
-"""Weights as new files: conditioned ones at one fixed strength, and of any generation with all that is said
-about them."""
+"""Writes weights as new files: conditioned ones at one fixed strength, and any generation with all its
+facts."""
 
 from __future__ import annotations
 

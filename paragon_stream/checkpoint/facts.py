@@ -1,4 +1,4 @@
-"""What is said about a checkpoint beside its tensors: by the caller, or else by its metadata."""
+"""The facts of a checkpoint that its tensors do not show: from the caller, or else from its metadata."""
 
 from __future__ import annotations
 

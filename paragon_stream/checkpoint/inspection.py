@@ -1,4 +1,4 @@
-"""What a checkpoint is, in figures and words, also where something about it is unknown."""
+"""The facts of a checkpoint for display, also if some of them are unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network is, in a few numbers, and which tensors it therefore must have."""
+"""The specification of a network in a few numbers, and the tensors that it requires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the tensors of a .pth/.pt file without torch, and runs nothing that the file holds.
+"""Reads the tensors of a .pth/.pt file without torch, and without running code of the file.
 
 A modern torch file is a ZIP archive: `NAME/data.pkl` describes the objects, `NAME/data/KEY` are the raw
 storages. A file from before torch 1.6 is pickles in a row: a magic number, a protocol number, facts about the

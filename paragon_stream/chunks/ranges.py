@@ -1,4 +1,4 @@
-"""Where a video is cut into chunks."""
+"""Chooses the times at which a video is cut into chunks."""
 
 from __future__ import annotations
 

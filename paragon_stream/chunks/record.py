@@ -1,4 +1,4 @@
-"""What is known of a rendered chunk, as JSON beside its file."""
+"""The facts of a rendered chunk, as JSON beside its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process's part of a render in chunks: a session that renders one chunk after another."""
+"""A session of one process that renders chunks one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`paragon-stream chunks plan|render|join`: one render on many machines, by any scheduler."""
+"""`paragon-stream chunks plan|render|join`: a render on many machines with any scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which chunk is rendered next, and where: decided from facts alone, without Ray."""
+"""Chooses the next chunk and its machine. Pure: without Ray and without clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source on machines that do not see it: what is read of it there, brought by Ray's object store."""
+"""The source on machines that cannot access it: the parts that they read, by Ray's object store."""
 
 from __future__ import annotations
 

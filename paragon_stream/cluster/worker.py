@@ -1,4 +1,4 @@
-"""What a worker process of the cluster does: it opens one session, and renders chunks as it is asked to.
+"""The worker process of a cluster: it opens one session and renders the chunks that it is assigned.
 
 The class is an actor's, made by Ray from its name: no code travels, and arguments and results are plain data.
 If this machine can access the folder of chunks, files are written there; otherwise they return in the result.

@@ -1,4 +1,4 @@
-"""What comes back from a GPU through WebGPU: buffers that the host maps, and when their content is there.
+"""Downloads through WebGPU: buffers that the host maps, and the wait for their content.
 
 wgpu 0.32 has a thread that polls until the queue is empty, which holds up other threads' submits. It is
 stopped; a thread that waits polls without blocking (`_Polls`). `map_async("READ")` submits a command buffer

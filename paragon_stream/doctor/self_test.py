@@ -1,4 +1,4 @@
-"""Does every engine compute the right samples here, and how fast is this machine? What `doctor` runs.
+"""The tests of `doctor`: the samples that every engine computes here, and the speed of this machine.
 
 The reference samples (`self_test.json`) were computed in fp32 from weights that are random, but the same
 everywhere. `reference()` makes them; a test compares them with the file.

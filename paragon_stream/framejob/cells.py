@@ -1,4 +1,4 @@
-"""How many cells of detail a frame has, and where they begin: for engines that compute no others."""
+"""The number and the position of a frame's cells of detail, for engines that compute only those."""
 
 from __future__ import annotations
 

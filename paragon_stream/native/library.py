@@ -1,4 +1,4 @@
-"""The compiled kernels: found, loaded, asked what they can do here."""
+"""Finds and loads the compiled kernels, and tests what this processor supports."""
 
 from __future__ import annotations
 

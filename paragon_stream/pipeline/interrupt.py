@@ -1,4 +1,4 @@
-"""Requests to end, noted instead of raised: Ctrl-C, and the signals that a program treats alike."""
+"""Requests to end a program: Ctrl-C and the signals with the same effect are recorded, and raised later."""
 
 from __future__ import annotations
 

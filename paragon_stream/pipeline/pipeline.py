@@ -1,4 +1,4 @@
-"""Stages in threads: slots flow from the pool through every stage in order, and home again.
+"""Stages in threads: slots flow from the pool through every stage in order, and return to the pool.
 
     pool ──► decode ──► engine ──► encode ──► pool
 

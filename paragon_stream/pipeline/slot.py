@@ -1,4 +1,4 @@
-"""The unit in flight (one frame's input planes, output planes and facts), and where idle ones live."""
+"""The unit in flight (one frame's input planes, output planes and facts), and the pool of idle units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one stage of a pipeline is, where its time went, and what went wrong in it. See pipeline.py."""
+"""One stage of a pipeline: its work, its times and its failure. See pipeline.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When each part of a run did what, as a Chrome trace: load the file in ui.perfetto.dev or chrome://tracing.
+"""The times of every part of a run as a Chrome trace, for ui.perfetto.dev or chrome://tracing.
 
 Format: "Trace Event Format", complete events (`ph: X`) in microseconds, one `tid` per track.
 """

@@ -1,4 +1,4 @@
-"""Which files are meant: those in folders, of globs and of lists, and those that are named."""
+"""Finds the files of a run: those in folders, of globs and of lists, and single files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal of a folder of results: what became of each file, a line of JSON each time something does.
+"""The journal of a folder of results: a line of JSON for each change of a file's state.
 
 A line is on the disk before the next step. So after a kill or a power cut the next run finds every file
 that was finished, that failed, and the one that was being rendered.

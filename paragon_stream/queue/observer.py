@@ -1,4 +1,4 @@
-"""What can be watched of a run over many files."""
+"""The callbacks of a run over many files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run over many files is, and how long the rest will take.
+"""The progress of a run over many files, and the time that the rest will take.
 
 A file's work is counted in source pixels: frames times their size. What is not known, because the file has
 not been looked at, is guessed from its bytes.

@@ -1,4 +1,4 @@
-"""What is asked of a run over many files, and the request of each file in it."""
+"""The request for a run over many files, and the request of each file in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each file of a run, and of the run."""
+"""The results of a run over many files."""
 
 from __future__ import annotations
 

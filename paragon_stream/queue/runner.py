@@ -1,4 +1,4 @@
-"""`upscale_all()`: many files, one after another, whatever becomes of each."""
+"""`upscale_all()`: many files, one after another; a failure of one does not stop the others."""
 
 from __future__ import annotations
 

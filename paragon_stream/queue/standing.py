@@ -1,4 +1,4 @@
-"""How each file stands when its turn comes: by the journal, and by what lies where its result belongs."""
+"""The state of each file when its turn comes, by the journal and by the file in the place of its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every result is called, settled before anything runs: no two files have one name."""
+"""The names of all results, chosen before the first render: no two files have one name."""
 
 from __future__ import annotations
 

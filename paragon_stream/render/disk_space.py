@@ -1,4 +1,4 @@
-"""Whether the disk has room for the output: said before the first frame."""
+"""Tests before the first frame whether the disk has room for the output."""
 
 from __future__ import annotations
 

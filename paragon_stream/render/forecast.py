@@ -1,4 +1,4 @@
-"""How long a render will take and how large it will be: said once, after its first frames."""
+"""The forecast of a render's time and size, made once, after its first frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a render: everything that is decided before the first frame, from a request and its files."""
+"""The plan of a render: all decisions before the first frame, from a request and its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of a source that are the frame before once more: held drawings, screens on which nothing moves.
+"""Frames of a source that are identical to the frame before: held drawings, still screens.
 
 If the network computes each frame by itself and both frames have the same strength, the result is the same
 too. The encoder gets it again at the new time; nothing is computed.

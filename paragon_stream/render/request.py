@@ -1,4 +1,4 @@
-"""`RenderRequest`: everything that a user may ask of one render, in values that can be stored as JSON."""
+"""`RenderRequest`: all options of one render, in values that can be stored as JSON."""
 
 from __future__ import annotations
 

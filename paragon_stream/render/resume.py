@@ -1,4 +1,4 @@
-"""Going on behind the frames that an earlier run has done, without decoding all of them.
+"""Continues after the frames that an earlier run has done, without decoding all of them.
 
 The source is opened by seeking to a few frames before. They come again, with all that looks back at frames
 before them, and must be those that the earlier run had: their times, strengths and samples of their pictures

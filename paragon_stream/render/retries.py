@@ -1,4 +1,4 @@
-"""Which failures of a render are tried once more, from the last frame that is safe."""
+"""Decides which failures of a render are tried once more, from the last safe frame."""
 
 from __future__ import annotations
 

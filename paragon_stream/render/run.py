@@ -1,4 +1,4 @@
-"""`run()`: a plan carried out, from the source's first frame to the final name of the result."""
+"""`run()`: carries out a plan, from the source's first frame to the final name of the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the source is one and the same file from the plan to the last frame."""
+"""Tests whether the source stays the same file from the plan to the last frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An upscaler for each format that a stream has on its way."""
+"""An upscaler for each format of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pieces of a film are shown: those with the most detail, spread over its length."""
+"""Chooses the pieces of a film: those with the most detail, spread over its length."""
 
 from __future__ import annotations
 

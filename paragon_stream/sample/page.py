@@ -1,4 +1,4 @@
-"""A sample as one HTML page that needs nothing else, and as one picture."""
+"""A sample as one self-contained HTML page, and as one picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was rendered for a sample."""
+"""The results of a sample."""
 
 from __future__ import annotations
 

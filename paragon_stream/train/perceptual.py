@@ -1,4 +1,4 @@
-"""Losses on the features of a trained network (`train.trunk`): what a picture looks like, not its samples.
+"""Losses on the features of a trained network (`train.trunk`) instead of samples.
 
 `features` is the distance of features whose vectors have unit length (LPIPS, Zhang et al. 2018, but for its
 learned weights). `dists` compares means (texture) and covariances (structure) of each feature (DISTS, Ding

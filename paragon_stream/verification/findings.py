@@ -1,4 +1,4 @@
-"""What a verification found: findings, and the report that holds them."""
+"""The findings of a verification, and their report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the output's video says of itself: size, shape of samples, rotation, colours, HDR metadata."""
+"""Compares the format of the video: size, shape of samples, rotation, colours, HDR metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which frame of the output belongs to which of the source: by the time at which they are shown."""
+"""Matches frames of the output with frames of the source, by their presentation times."""
 
 from __future__ import annotations
 

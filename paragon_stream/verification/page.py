@@ -1,4 +1,4 @@
-"""A verification as one HTML page that needs nothing else."""
+"""A verification as one self-contained HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of an output beside those of its source, frame by frame, in bounded memory.
+"""Compares the pictures of an output with those of its source, frame by frame, in bounded memory.
 
 Every frame is compared by the means of its cells (`cells`), some frames also by whole planes (`shift`).
 """

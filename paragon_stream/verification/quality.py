@@ -1,4 +1,4 @@
-"""Whether the detail is worth it: sampled pieces beside a Lanczos enlargement encoded the same.
+"""The quality of sampled pieces, compared with a Lanczos enlargement with the same encoder.
 
 The output and the enlargement are both shrunk to the source's size by bicubic interpolation, and their luma
 is compared with the source's. A network that invents detail, or an encoder with too few bits, falls behind.

@@ -1,4 +1,4 @@
-"""How far the planes of an enlargement are shifted against the source's, to hundredths of a sample.
+"""The shift of an enlargement's planes against the source's, to hundredths of a sample.
 
 Least squares over all samples (Lucas and Kanade, 1981): for a small shift s, output − source = −s · gradient.
 Detail that an enlargement adds is symmetric, so it does not move the estimate.

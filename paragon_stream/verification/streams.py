@@ -1,4 +1,4 @@
-"""Every stream but the upscaled one: there, described as in the source, copied bit for bit, in sync."""
+"""Compares all other streams with the source's: present, with the same tags, bit for bit, in sync."""
 
 from __future__ import annotations
 

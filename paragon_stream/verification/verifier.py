@@ -1,4 +1,4 @@
-"""`verify()`: an output beside its source, by the plan of the render that made it."""
+"""`verify()`: compares an output with its source, by the plan of the render."""
 
 from __future__ import annotations
 

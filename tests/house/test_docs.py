@@ -47,6 +47,18 @@ def test_a_broken_reference_is_noticed(tmp_path: Path) -> None:
     assert broken_references(document) == ["gone.md", "scripts/gone"]
 
 
+def test_the_architecture_page_has_every_room_and_no_other_file() -> None:
+    package = REPOSITORY / "paragon_stream"
+    text = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", text))
+    there = [f"{path}/" if path.is_dir() else str(path) for path in package.rglob("*")]
+    gone = {name for name in named if not any(path.endswith(f"/{name}") for path in there)}
+    assert {name for name in gone if not (REPOSITORY / name).exists()} == set()
+    modules = {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
+    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert (modules | rooms) - named == set()
+
+
 @pytest.mark.parametrize(
     "picture", sorted((REPOSITORY / "docs" / "images").glob("*.svg")), ids=lambda p: p.name
 )

@@ -1,4 +1,4 @@
-"""What upstream registers of the feature-space line, and how its networks are recognised."""
+"""The registered networks of the feature-space line, and how they are recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes read off tensors: what every line's recognition is made of."""
+"""Sizes read from tensors, for the recognition of every line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The release line: recognising what `ReleaseSpec` describes."""
+"""Recognises the release line: the networks of `ReleaseSpec`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One picture on the command line: what is said while it is made. Many are a queue's."""
+"""The output of the command line while one picture is made. For several see `queue.py`."""
 
 from __future__ import annotations
 

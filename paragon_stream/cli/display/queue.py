@@ -1,4 +1,4 @@
-"""What a run over many files shows."""
+"""The output of the command line during a run over many files."""
 
 from __future__ import annotations
 

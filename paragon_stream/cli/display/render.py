@@ -1,4 +1,4 @@
-"""What one render shows: a bar and lines for people, or events for programs."""
+"""The output of the command line during one render: a bar and lines, or events for programs."""
 
 from __future__ import annotations
 

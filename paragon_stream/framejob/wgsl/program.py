@@ -1,4 +1,4 @@
-"""What the emitter for WebGPU hands over: dispatches with their texts, and the buffers that they need."""
+"""The result of the WebGPU emitter: dispatches with their texts, and their buffers."""
 
 from __future__ import annotations
 

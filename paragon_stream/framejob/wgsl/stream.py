@@ -1,4 +1,4 @@
-"""The WGSL of a block of Stream, two passes: what is mixed of near and far, and the gated product."""
+"""The WGSL of a block of Stream in two passes: the mixture of near and far, and the gated product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sinks share that take frames from the host's memory only."""
+"""The common part of sinks that take frames from the host's memory only."""
 
 from __future__ import annotations
 

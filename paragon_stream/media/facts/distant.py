@@ -1,4 +1,4 @@
-"""Sources whose bytes are on another machine: what is read of them is fetched, and nothing else."""
+"""Sources whose bytes are on another machine: only the parts that are read are fetched."""
 
 from __future__ import annotations
 

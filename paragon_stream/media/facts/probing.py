@@ -1,4 +1,4 @@
-"""How many bytes of a file are searched for streams."""
+"""The number of bytes of a file that are searched for streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a file can still be read: FFmpeg takes a lost share for the end of the file, or for damage."""
+"""Tests whether a file can still be read: for FFmpeg a lost network share is the end, or damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a container or a codec cannot hold, in sentences."""
+"""The losses of containers and codecs, in sentences."""
 
 from __future__ import annotations
 

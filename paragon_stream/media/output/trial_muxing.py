@@ -1,4 +1,4 @@
-"""Tests before a render what FFmpeg's muxers would refuse after it, by writing scratch files."""
+"""Tests by scratch files, before a render, whether FFmpeg's muxers accept all streams."""
 
 from __future__ import annotations
 
