@@ -11,6 +11,7 @@ from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.models.border import Border
+from paragon_stream.models.checkpointing import set_checkpointing
 from paragon_stream.models.dual import DualNet
 from paragon_stream.models.feature import FeatureNet
 from paragon_stream.models.further import FurtherNet
@@ -23,15 +24,21 @@ def build(spec: NetworkSpec, *, border: Border = "zero", use_checkpointing: bool
 
     `border`: see `models.border`. `use_checkpointing`: see `models.checkpointing`.
     """
+    net = _bare(spec, border)
+    set_checkpointing(net, use_checkpointing)
+    return net
+
+
+def _bare(spec: NetworkSpec, border: Border) -> nn.Module:
     match spec:
         case ReleaseSpec():
-            return ReleaseNet(spec, border=border, use_checkpointing=use_checkpointing)
+            return ReleaseNet(spec, border=border)
         case FeatureSpec():
-            return FeatureNet(spec, border=border, use_checkpointing=use_checkpointing)
+            return FeatureNet(spec, border=border)
         case DualSpec():
-            return DualNet(spec, border=border, use_checkpointing=use_checkpointing)
+            return DualNet(spec, border=border)
         case MUNetSpec():
             return MUNet(spec)
         case CategorySpec() | UltimateSpec():
-            return FurtherNet(spec, border=border, use_checkpointing=use_checkpointing)
+            return FurtherNet(spec, border=border)
     raise TypeError(f"{spec} is of no known line")

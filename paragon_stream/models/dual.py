@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from paragon_stream.checkpoint.lines.dual import FUSES_SCALES, DualBlock, DualSpec
 from paragon_stream.checkpoint.spec import Generation
 from paragon_stream.models.border import Border, put_border, take_border
-from paragon_stream.models.checkpointing import run_groups
+from paragon_stream.models.checkpointing import Blocks
 from paragon_stream.models.mixers import SLOPE, StaticMixer
 from paragon_stream.models.overlap_attention import EfficientAttention, LocalAttention
 from paragon_stream.models.primitives import (
@@ -135,7 +135,7 @@ class DualGroup(nn.Module):
     def __init__(self, spec: DualSpec, group: int) -> None:
         super().__init__()
         first = group * spec.blocks
-        self.blocks = nn.Sequential(*(_block(spec, first + index) for index in range(spec.blocks)))
+        self.blocks = Blocks(*(_block(spec, first + index) for index in range(spec.blocks)))
         self.fuses = spec.generation in FUSES_SCALES
         if self.fuses:
             self.mid_conv = nn.Conv2d(spec.features, spec.features, 3, padding=1)
@@ -219,7 +219,7 @@ class StagedShuffle(nn.Module):
 class DualNet(nn.Module):
     """One network of the older dual-path line: N×3×H×W RGB in [0, 1] to N×3×sH×sW, not clamped.
 
-    `border`, `use_checkpointing`: as in `FeatureNet`. `detail_gain` is what a new network begins with.
+    `border`: as in `FeatureNet`. `detail_gain` is what a new network begins with.
     """
 
     def __init__(
@@ -227,14 +227,12 @@ class DualNet(nn.Module):
         spec: DualSpec,
         *,
         border: Border = "zero",
-        use_checkpointing: bool = False,
         detail_gain: float = 0.1,
     ) -> None:
         super().__init__()
         f, scale = spec.features, spec.scale
         self.spec = spec
         self.border: Border = border
-        self.use_checkpointing = use_checkpointing
         v5 = spec.generation is Generation.V5
         if not v5:
             self.global_detail_gain = nn.Parameter(torch.tensor(detail_gain))
@@ -265,7 +263,7 @@ class DualNet(nn.Module):
         return take_border(y, self.spec.scale, margin, size)
 
     def _detail(self, x: Tensor) -> Tensor:
-        body = run_groups(self.body, self.conv_in(x), self.use_checkpointing)
+        body = self.body(self.conv_in(x))
         d = self.conv_fuse(body) + body
         content = self.content_processor
         if self.spec.generation is Generation.V5:

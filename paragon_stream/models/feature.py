@@ -11,7 +11,7 @@ from torch.nn import functional
 from paragon_stream.checkpoint.lines.feature import REPARAMETERISED, FeatureSpec, Tail
 from paragon_stream.checkpoint.spec import Generation
 from paragon_stream.models.border import Border, put_border, take_border
-from paragon_stream.models.checkpointing import run_groups
+from paragon_stream.models.checkpointing import Blocks
 from paragon_stream.models.mixers import (
     SLOPE,
     EarlyReparameterised,
@@ -104,7 +104,7 @@ class FeatureGroup(nn.Module):
 
     def __init__(self, spec: FeatureSpec) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(FeatureBlock(spec) for _ in range(spec.blocks)))
+        self.blocks = Blocks(*(FeatureBlock(spec) for _ in range(spec.blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(x) + x
@@ -130,18 +130,14 @@ class HeadBlock(nn.Module):
 class FeatureNet(nn.Module):
     """One network of the feature-space line: N×3×H×W RGB in [0, 1] to N×3×sH×sW, not clamped.
 
-    `border`: see `models.border`. `use_checkpointing`: groups are computed again in the backward pass instead
-    of being kept; values do not change.
+    `border`: see `models.border`.
     """
 
-    def __init__(
-        self, spec: FeatureSpec, *, border: Border = "zero", use_checkpointing: bool = False
-    ) -> None:
+    def __init__(self, spec: FeatureSpec, *, border: Border = "zero") -> None:
         super().__init__()
         f, scale = spec.features, spec.scale
         self.spec = spec
         self.border: Border = border
-        self.use_checkpointing = use_checkpointing
         self.conv_in = nn.Conv2d(3, f, 3, padding=1)
         self.body = nn.Sequential(*(FeatureGroup(spec) for _ in range(spec.groups)))
         self.conv_fuse = nn.Conv2d(f, f, 3, padding=1)
@@ -158,7 +154,7 @@ class FeatureNet(nn.Module):
                 self.upsampler = layer if spec.upsampler == "upsampler" else nn.Sequential(layer)
             case Tail.HEAD:
                 self.hr_conv_in = layer
-                self.hr_head = nn.Sequential(
+                self.hr_head = Blocks(
                     *(HeadBlock(f, use_norm=spec.use_norm, factor=scale) for _ in range(spec.hr_blocks))
                 )
         self.conv_out = nn.Conv2d(f, 3, 3, padding=1)
@@ -167,7 +163,7 @@ class FeatureNet(nn.Module):
         size = (x.shape[2], x.shape[3])
         x, margin = put_border(self, self.spec, self.border, x)
         first = self.conv_in(x)
-        x = self.conv_fuse(run_groups(self.body, first, self.use_checkpointing)) + first
+        x = self.conv_fuse(self.body(first)) + first
         if self.spec.magic:
             x = self.magic_upsampler(x)
         x = self.hr_head(self.hr_conv_in(x)) if self.spec.tail is Tail.HEAD else self.upsampler(x)

@@ -20,7 +20,7 @@ from paragon_stream.checkpoint.lines.further import (
 from paragon_stream.models.attention import TokenAttention, WindowAttention
 from paragon_stream.models.blocks import MagicKernelBase
 from paragon_stream.models.border import Border, put_border, take_border
-from paragon_stream.models.checkpointing import run_groups
+from paragon_stream.models.checkpointing import Recomputing
 from paragon_stream.models.primitives import LayerScale, Statistic, Windowed, depthwise
 from paragon_stream.models.release import Group
 from paragon_stream.models.shifted_attention import relative_index
@@ -187,7 +187,7 @@ class CategoryLayer(Statistic):
         return functional.pad(map, [top, right, top, below], mode="replicate").permute(0, 2, 3, 1)
 
 
-class CategoryStage(nn.Module):
+class CategoryStage(Recomputing):
     relative_position_index_SA: Tensor  # noqa: N815 – upstream's name
 
     def __init__(self, spec: CategorySpec) -> None:
@@ -205,7 +205,7 @@ class CategoryStage(nn.Module):
         x = x.permute(0, 2, 3, 1)
         dictionary = self.td.expand(len(x), -1, -1)
         for layer in self.layers:
-            x, dictionary = layer(x, dictionary, self.relative_position_index_SA)
+            x, dictionary = self.compute(layer, x, dictionary, self.relative_position_index_SA)
         return x.permute(0, 3, 1, 2)[..., :height, :width]
 
 
@@ -297,13 +297,11 @@ class FurtherNet(nn.Module):
         spec: CategorySpec | UltimateSpec,
         *,
         border: Border = "zero",
-        use_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         f, scale = spec.features, spec.scale
         self.spec = spec
         self.border: Border = border
-        self.use_checkpointing = use_checkpointing
         self.detail_gain = nn.Parameter(torch.tensor(0.1))
         self.base = MagicKernelBase(scale, spec.alpha)
         self.conv_in = nn.Conv2d(3, f, 3, padding=1)
@@ -329,7 +327,7 @@ class FurtherNet(nn.Module):
         feat = self.conv_in(x)
         if prev_feat is not None:
             feat = (1 - alpha) * feat + alpha * prev_feat
-        body = self.final_norm(self.conv_mid(run_groups(self.body, feat, self.use_checkpointing)))
+        body = self.final_norm(self.conv_mid(self.body(feat)))
         y = self.base(x) + self.conv_out(self.up(body)) * self.detail_gain
         y = take_border(y, self.spec.scale, margin, size)
         return (y, feat) if feature_tap else y

@@ -15,7 +15,7 @@ from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.models.attention import PhotoBlock, ProBlock
 from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock, hold_products
 from paragon_stream.models.border import Border, put_border, take_border
-from paragon_stream.models.checkpointing import run_groups
+from paragon_stream.models.checkpointing import Blocks
 
 
 class Group(nn.Module):
@@ -23,7 +23,7 @@ class Group(nn.Module):
 
     def __init__(self, blocks: list[nn.Module]) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = Blocks(*blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.blocks(x)
@@ -63,14 +63,11 @@ class ReleaseNet(nn.Module):
     compute.
     """
 
-    def __init__(
-        self, spec: ReleaseSpec, *, border: Border = "zero", use_checkpointing: bool = False
-    ) -> None:
+    def __init__(self, spec: ReleaseSpec, *, border: Border = "zero") -> None:
         super().__init__()
         f, scale = spec.features, spec.scale
         self.spec = spec
         self.border = border
-        self.use_checkpointing = use_checkpointing
         self.detail_gain = nn.Parameter(torch.tensor(0.05 if spec.variant is Variant.REALTIME else 0.1))
         self.base = MagicKernelBase(scale, spec.alpha)
         self.conv_in = nn.Conv2d(3, f, 3, padding=1)
@@ -91,7 +88,7 @@ class ReleaseNet(nn.Module):
         feat = self.conv_in(x)
         if prev_feat is not None:
             feat = (1 - alpha) * feat + alpha * prev_feat
-        body = run_groups(self.body, feat, self.use_checkpointing)
+        body = self.body(feat)
         detail = self.conv_out(self.up(self.conv_mid(body)))
         y = take_border(self.base(x) + detail * self.detail_gain, self.spec.scale, margin, size)
         return (y, feat) if feature_tap else y

@@ -20,6 +20,7 @@ import torch
 from paragon_stream.checkpoint import Weights, facts_of, save_weights
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
+from paragon_stream.models.checkpointing import set_checkpointing
 from paragon_stream.train.adversarial import Adversary
 from paragon_stream.train.data.batches import Batch, Batches, oriented, upright
 from paragon_stream.train.depthwise import speed_up
@@ -203,13 +204,11 @@ class Training:
             return plain_network(
                 network.generation, network.variant, network.scale, network.alpha, network.options
             )
-        return TrainableNet(
-            network.variant,
-            network.scale,
-            conditioned=network.conditioned,
-            alpha=network.alpha,
-            use_checkpointing=bool(network.options.get("use_checkpointing", False)),
+        net = TrainableNet(
+            network.variant, network.scale, conditioned=network.conditioned, alpha=network.alpha
         )
+        set_checkpointing(net, bool(network.options.get("use_checkpointing", False)))
+        return net
 
     def averaged(self) -> TrainableNet | PlainNet:
         """A copy of the network with the averaged weights, in its plain form, in eval mode."""

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT, STRENGTH_TENSOR, published
 from paragon_stream.models.attention import PhotoBlock, WindowAttention
 from paragon_stream.models.blocks import MagicKernelBase, NanoBlock, StreamBlock
-from paragon_stream.models.checkpointing import run_groups
 from paragon_stream.models.release import make_body
 from paragon_stream.models.tail import FreeTail, factorise
 from paragon_stream.train.losses import LUMA
@@ -27,7 +26,7 @@ from paragon_stream.train.losses import LUMA
 
 class TrainableNet(nn.Module):
     """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of loss.
-    With attention H and W must be multiples of the window.ows."""
+    With attention H and W must be multiples of the window."""
 
     def __init__(
         self,
@@ -36,10 +35,8 @@ class TrainableNet(nn.Module):
         *,
         conditioned: bool = False,
         alpha: float = 0.0,
-        use_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        self.use_checkpointing = use_checkpointing
         spec = replace(published(variant, scale, alpha=alpha), product_limit=SAFE_PRODUCT)
         features = spec.features
         self.spec = spec
@@ -68,8 +65,7 @@ class TrainableNet(nn.Module):
         return feat
 
     def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
-        features = run_groups(self.body, self.head(x, strength), self.use_checkpointing)
-        detail: Tensor = self.tail(self.conv_mid(features))
+        detail: Tensor = self.tail(self.conv_mid(self.body(self.head(x, strength))))
         base: Tensor = self.base(x)
         return base + detail
 
