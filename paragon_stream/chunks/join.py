@@ -216,6 +216,7 @@ def _damage(records: Sequence[ChunkRecord]) -> Damage:
         corrupt_packets=sum(each.corrupt_packets for each in every),
         corrupt_frames=sum(each.corrupt_frames for each in every),
         broken_places=sum(each.broken_places for each in every),
+        missing_ends=max((each.missing_ends for each in every), default=0),
     )
 
 

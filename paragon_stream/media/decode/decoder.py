@@ -15,6 +15,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from paragon_stream.media.decode.cut_off import is_cut_off
 from paragon_stream.media.decode.frame_source import LeftGpu
 from paragon_stream.media.decode.last_picture import LastPicture
 from paragon_stream.media.decode.nvdec import open_on_gpu
@@ -89,7 +90,8 @@ class Decoder:
         """Packets that were read during seeking and are not decoded yet."""
         self._failures: list[int] = []
         """For each decoding error, the serial number of the packet that was sent last."""
-        self._corrupt_packets = self._corrupt_frames = self._broken_places = 0
+        self._corrupt_packets = self._corrupt_frames = self._broken_places = self._missing_ends = 0
+        self._at_end = False
         self.first_pts: int | None = None
         """The earliest timestamp of the packets sent before the first frame was decoded."""
         self.gave_up: str | None = None
@@ -131,6 +133,7 @@ class Decoder:
             corrupt_packets=self._corrupt_packets,
             corrupt_frames=self._corrupt_frames,
             broken_places=self._broken_places,
+            missing_ends=self._missing_ends,
         )
 
     def reading(self, frame: av.VideoFrame) -> Reading | None:
@@ -205,6 +208,7 @@ class Decoder:
                         self._watch.note(packet)
                         yield packet
                 self._watch.check_end(None, self._container)
+                self._at_end = True
                 return
             except av.FFmpegError as error:
                 self._watch.check()  # FFmpeg uses the system's error numbers for damaged data, too
@@ -215,11 +219,13 @@ class Decoder:
                     return
 
     def look_for_breaks(self) -> None:
-        """Count the breaks of the file's structure up to the last packet read. Call it after the last
-        frame."""
+        """Count the breaks of the file's structure up to the last packet read, and a missing end. Call it
+        after the last frame."""
         first, last = self._watch.first_position, self._watch.last_position
         if first is not None and last:
-            self._broken_places = count_breaks(self._path, self._container.format.name, first, last)
+            name = self._container.format.name
+            self._broken_places = count_breaks(self._path, name, first, last)
+            self._missing_ends = int(self._at_end and is_cut_off(self._path, name, last))
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         if self._gpu is not None:

@@ -23,7 +23,7 @@ _CHUNK = re.compile(rb"\d\d(?:d[cbd]|wb|tx|pc|sb|iv)|\d\dix|ix\d\d|JUNK|idx1")
 """Identifiers of chunks in AVI's list of packets (AVI RIFF File Reference, OpenDML)."""
 _TAG = re.compile(rb"[\x08\x09\x12](?s:.{7})\0\0\0")
 """A tag's header in FLV: sound, video or data, size, time, stream 0 (Adobe FLV specification 10.1, E.4.1)."""
-_AVI_HEAD = 8
+AVI_HEAD = 8
 """Bytes before a chunk's contents, which FFmpeg gives as the position of a packet."""
 _PACK = re.compile(b"\x00\x00\x01\xba")
 """A pack's header in a program stream (ISO/IEC 13818-1, 2.5.3.4)."""
@@ -43,11 +43,11 @@ def count_breaks(path: Path, demuxer: str, first: int, last: int) -> int:
             if "matroska" in demuxer:
                 return structure.count_breaks(file, size, first, last)
             if demuxer == "avi":
-                return _count(file, size, first - _AVI_HEAD, last, _behind_chunk, _CHUNK)
+                return _count(file, size, first - AVI_HEAD, last, behind_chunk, _CHUNK)
             if demuxer == "flv":
-                return _count(file, size, first, last, _behind_tag, _TAG)
+                return _count(file, size, first, last, behind_tag, _TAG)
             if demuxer == "mpeg":
-                return _count(file, size, first, last, _behind_pes, _PACK)
+                return _count(file, size, first, last, behind_pes, _PACK)
             if demuxer == "ogg":
                 return _count_pages(file, size, first, last)
             if demuxer == "asf":
@@ -87,7 +87,7 @@ def _next_piece(file: BinaryIO, at: int, size: int, step: Step, sign: re.Pattern
     return None
 
 
-def _behind_chunk(file: BinaryIO, at: int) -> int | None:
+def behind_chunk(file: BinaryIO, at: int) -> int | None:
     """AVI: chunks begin at even positions, but some programs do not align them."""
     file.seek(at)
     head = file.read(8)
@@ -102,7 +102,7 @@ def _behind_chunk(file: BinaryIO, at: int) -> int | None:
     return end if _CHUNK.match(file.read(4)) else end + 1
 
 
-def _behind_tag(file: BinaryIO, at: int) -> int | None:
+def behind_tag(file: BinaryIO, at: int) -> int | None:
     """FLV: a tag, then four bytes that repeat its size, which some programs write wrongly."""
     file.seek(at)
     head = file.read(11)
@@ -112,7 +112,7 @@ def _behind_tag(file: BinaryIO, at: int) -> int | None:
 # ------------------------------------------------------------------------------ program streams
 
 
-def _behind_pes(file: BinaryIO, at: int) -> int | None:
+def behind_pes(file: BinaryIO, at: int) -> int | None:
     """A pack's header (of MPEG-1 or MPEG-2), the end code, or a packet with its length; and zeros behind it,
     which fill the sectors of Video CDs."""
     file.seek(at)
@@ -147,7 +147,7 @@ def _count_pages(file: BinaryIO, size: int, first: int, last: int) -> int:
     at, breaks, resumed = first, 0, False
     numbers: dict[bytes, int] = {}
     while at < size and at <= last:
-        page = _page(file, at)
+        page = page_at(file, at)
         if page is None:
             follows = _next_page(file, at + 1, size)
             if follows is None:
@@ -165,7 +165,7 @@ def _count_pages(file: BinaryIO, size: int, first: int, last: int) -> int:
     return breaks
 
 
-def _page(file: BinaryIO, at: int) -> bytes | None:
+def page_at(file: BinaryIO, at: int) -> bytes | None:
     """The page at a position; None if there is none, or its checksum is wrong: FFmpeg passes over both."""
     file.seek(at)
     head = file.read(_PAGE)
@@ -192,7 +192,7 @@ def _next_page(file: BinaryIO, at: int, size: int) -> int | None:
         place = piece.find(b"OggS\0")
         if place < 0:
             at += max(1, len(piece) - 4)
-        elif _page(file, at + place) is not None:
+        elif page_at(file, at + place) is not None:
             return at + place
         else:
             at += place + 1
@@ -201,12 +201,12 @@ def _next_page(file: BinaryIO, at: int, size: int) -> int | None:
 
 # ------------------------------------------------------------------------------------------ ASF
 
-_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 """Objects of ASF (Advanced Systems Format specification, 3.2 and 5.1)."""
 _PACKET_SIZE = 92
 """Where the first object says how long each data packet is."""
-_DATA_HEAD = 50
+DATA_HEAD = 50
 _PACKET_SIGN = b"\x82\0\0"
 """How data packets begin: two bytes of error correction, which are not used."""
 
@@ -215,13 +215,13 @@ def _count_asf(file: BinaryIO, size: int, first: int, last: int) -> int:
     """Runs of data packets that do not begin as one; 0 for files whose packets begin in another way."""
     file.seek(0)
     head = file.read(_PIECE)
-    properties, data = head.find(_FILE_PROPERTIES), head.find(_DATA)
+    properties, data = head.find(FILE_PROPERTIES), head.find(DATA)
     if min(properties, data) < 0:
         return 0
     step = int.from_bytes(head[properties + _PACKET_SIZE :][:4], "little")
-    begin = data + _DATA_HEAD
+    begin = data + DATA_HEAD
     length = int.from_bytes(head[data + 16 :][:8], "little")
-    end = min(size, data + length if length > _DATA_HEAD else size, last + 1)
+    end = min(size, data + length if length > DATA_HEAD else size, last + 1)
     if not step or head[begin:][:3] != _PACKET_SIGN:
         return 0
     breaks, sound = 0, True

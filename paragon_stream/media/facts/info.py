@@ -196,3 +196,5 @@ class Damage:
     """Frames that were decoded with errors: parts of the picture are concealed."""
     broken_places: int = 0
     """Breaks in the structure of the file: the packets there are lost."""
+    missing_ends: int = 0
+    """1 if the file ends before its structure does: the packets after that are lost."""

@@ -387,6 +387,8 @@ def _damage_sentences(damage: Damage) -> list[str]:
     if damage.broken_places:
         places = counted(damage.broken_places, "place")
         said.append(f"the file is broken at {places}: the pictures or sound there are missing")
+    if damage.missing_ends:
+        said.append("the file is cut off: the pictures or sound of its end are missing")
     if damage.corrupt_frames:
         said.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
     return said

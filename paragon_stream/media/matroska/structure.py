@@ -17,6 +17,8 @@ _IN_CLUSTER = frozenset({0xE7, 0x5854, 0x58D7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, ids
 """Timestamp, silent tracks (two IDs), position, previous size, the three kinds of blocks."""
 _SIGN = ids.CLUSTER.to_bytes(4)
 _PIECE = 1 << 20
+BLANK = 4096
+"""Bytes; see `is_blank`."""
 
 
 def count_breaks(file: BinaryIO, size: int, first: int, last: int) -> int:
@@ -32,6 +34,32 @@ def count_breaks(file: BinaryIO, size: int, first: int, last: int) -> int:
             breaks += 1
         at = follows
     return breaks
+
+
+def is_cut_off(file: BinaryIO, size: int, last: int) -> bool:
+    """Whether the file of `size` bytes ends before its elements do, or zeros are in their place.
+
+    `last` is the position of the last packet.
+    """
+    at = 0
+    while at < size:
+        found = _head(file, at)
+        if found is None:
+            return is_blank(file, at)
+        id, length, own = found
+        if length != UNKNOWN and at + own + length > size:
+            return id in _FIRST_LEVEL or id in _IN_CLUSTER or id == ids.SEGMENT
+        enters = id == ids.SEGMENT or (id == ids.CLUSTER and (length == UNKNOWN or at + own + length > last))
+        if length == UNKNOWN and not enters:
+            return False
+        at += own if enters else own + length
+    return False
+
+
+def is_blank(file: BinaryIO, at: int) -> bool:
+    """Whether `BLANK` zeros follow: what downloads leave that reserve their space at the beginning."""
+    file.seek(at)
+    return file.read(BLANK) == bytes(BLANK)
 
 
 def _behind(file: BinaryIO, at: int, size: int, first: int, last: int) -> int | None:

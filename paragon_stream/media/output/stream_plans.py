@@ -188,6 +188,8 @@ def _fate(
     options: TrackOptions,
     probing: Probing,
 ) -> StreamPlan:
+    if stream.codec == "dvd_nav_packet":
+        return StreamPlan(stream=stream, action=Action.DROP, reason="it holds the positions in a DVD's files")
     if stream.kind is StreamKind.ATTACHMENT:
         if container.attachments:
             return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)

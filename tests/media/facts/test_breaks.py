@@ -16,6 +16,8 @@ from paragon_stream.media.prepare import SourceOptions, prepare
 CODECS = {"mkv": ("mpeg4", "libmp3lame"), "avi": ("mpeg4", "libmp3lame"), "flv": ("flv", "aac")}
 CODECS |= {"mpg": ("mpeg2video", "mp2"), "ogv": ("libvpx", "libopus"), "wmv": ("wmv2", "libmp3lame")}
 
+TRANSPORTS = [("in.ts", "mpegts", {}), ("in.m2ts", "mpegts", {"mpegts_m2ts_mode": "1"})]
+
 
 @pytest.fixture(scope="module", params=CODECS)
 def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -55,10 +57,39 @@ def test_a_whole_file_has_none(clip: Path) -> None:
     assert (found, frames, said) == (Damage(), 200, [])
 
 
-def test_a_recording_that_broke_off_is_no_hole(clip: Path) -> None:
+@pytest.mark.parametrize("download", [False, True], ids=["recording", "download"])
+def test_what_broke_off_is_no_hole(clip: Path, download: bool) -> None:
+    """Downloads may reserve their space at the beginning, as zeros."""
+    whole = clip.read_bytes()
+    at = len(whole) * 2 // 3 + 100
     cut = clip.with_name(f"cut{clip.suffix}")
-    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
-    assert damage(cut)[0].broken_places == 0
+    cut.write_bytes(whole[:at] + bytes(len(whole) - at) * download)
+    found, frames, said = damage(cut)
+    assert (found.broken_places, found.missing_ends) == (0, 1) and frames < 150
+    assert "the file is cut off: the pictures or sound of its end are missing" in said
+    if clip.suffix != ".flv":  # FLV without an index is read from its beginning
+        assert damage(cut, end=2)[0] == Damage()
+
+
+@pytest.mark.parametrize(("name", "format", "options"), TRANSPORTS)
+@pytest.mark.parametrize("end", ["", "part of a packet", "zeros"])
+def test_ends_of_transport_streams(
+    tmp_path: Path, name: str, format: str, options: dict[str, str], end: str
+) -> None:
+    clip = make_clip(
+        tmp_path / name, frames=50, audio="mp2", codec="mpeg2video", format=format, container_options=options
+    )
+    data = clip.read_bytes()
+    missing = {"": 0, "part of a packet": 4000, "zeros": 20_000}[end]
+    clip.write_bytes(data[: len(data) - missing] + bytes(missing) * (end == "zeros"))
+    assert damage(clip)[0].missing_ends == bool(end)
+
+
+def test_the_end_of_an_mp4_with_its_index_before(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=50, container_options={"movflags": "faststart"})
+    assert damage(clip)[0] == Damage()
+    clip.write_bytes(clip.read_bytes()[:-2000])
+    assert damage(clip)[0].missing_ends == 1
 
 
 def test_only_the_part_that_is_read_counts(clip: Path) -> None:
