@@ -117,6 +117,13 @@ def png(pixels: Pixels) -> bytes:
     return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
 
 
+def gray_png(file: bytes) -> NDArray[np.uint8]:
+    """The pixels of a PNG file of 8-bit gray, H×W."""
+    codec: Any = av.CodecContext.create("png", "r")
+    (frame,) = codec.decode(av.Packet(file))
+    return _array(frame)
+
+
 def _frames(info: MediaInfo) -> Iterator[tuple[av.VideoFrame, Fraction]]:
     """Frames with their times in seconds, until the format changes."""
     with open_reader(info) as reader:

@@ -43,7 +43,9 @@ def labels(versions: Sequence[Mapping[str, Any]]) -> list[str]:
         first = versions[0]
         names = [n for n in names if any(each.get(n, absent) != first.get(n, absent) for each in versions)]
     return [
-        ", ".join(f"{name} {_text(options[name])}" for name in names if name in options) or "defaults"
+        ", ".join(f"{name} {_text(options[name])}" for name in names if name in options)
+        or ", ".join(f"default {name}" for name in names)
+        or "defaults"
         for options in versions
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from paragon_stream.media.browser import Footage, Pixels, png
+from paragon_stream.sample.caption import caption
 from paragon_stream.sample.results import Sample
 
 _PAGE = Path(__file__).with_name("page.html")
@@ -39,7 +40,7 @@ def to_html(sample: Sample) -> str:
         ],
         "pieces": [
             {
-                "clock": f"{int(piece.time) // 60}:{piece.time % 60:04.1f}",
+                "clock": _clock(piece.time),
                 "width": piece.before.still.shape[1],
                 "height": piece.before.still.shape[0],
                 "takes": [_media(each) for each in (piece.before, *(take.footage for take in piece.takes))],
@@ -59,11 +60,22 @@ def to_html(sample: Sample) -> str:
 
 
 def to_montage(sample: Sample, side: int = 480) -> bytes:
-    """A PNG: a row for each piece; the source first, then each version, all cut out of the middle."""
-    rows = [
-        [_middle(each.still, side) for each in (piece.before, *(take.footage for take in piece.takes))]
-        for piece in sample.pieces
-    ]
+    """A PNG: a row for each piece; the source first, then each version, all cut out of the middle. Captions
+    above them give settings, sizes and speeds."""
+    rows = []
+    for piece in sample.pieces:
+        captions = [[f"source at {_clock(piece.time)}, Lanczos", sample.source_format.split()[0]]]
+        captions += [
+            [version.label, f"{version.target.split()[0]}, {version.fps:.1f} fps"]
+            for version in sample.versions
+        ]
+        footages = (piece.before, *(take.footage for take in piece.takes))
+        rows.append(
+            [
+                _captioned(_middle(each.still, side), text)
+                for each, text in zip(footages, captions, strict=True)
+            ]
+        )
     height, width = rows[0][0].shape[:2]
     columns = len(rows[0])
     shape = (len(rows) * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
@@ -73,6 +85,12 @@ def to_montage(sample: Sample, side: int = 480) -> bytes:
             top, left = row * (height + _GAP), column * (width + _GAP)
             whole[top : top + picture.shape[0], left : left + picture.shape[1]] = picture[:height, :width]
     return png(whole)
+
+
+def _captioned(pixels: Pixels, lines: list[str]) -> Pixels:
+    """`pixels` with `lines` of text above them."""
+    text = caption(lines, pixels.shape[1])
+    return np.vstack([np.repeat(text[..., None], 3, axis=2), pixels])
 
 
 def _media(footage: Footage) -> dict[str, Any]:
@@ -87,6 +105,10 @@ def _middle(pixels: Pixels, side: int) -> Pixels:
     tall, wide = min(height, side), min(width, side)
     top, left = (height - tall) // 2, (width - wide) // 2
     return pixels[top : top + tall, left : left + wide]
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{seconds % 60:04.1f}"
 
 
 def _time(hours: float) -> str:

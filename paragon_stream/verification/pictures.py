@@ -30,6 +30,8 @@ _CELL_ERROR = 1.5
 _MOVEMENT, _CLEARLY = 0.3, 0.4
 """Mean square difference from which on two source frames are distinct; how much better another frame must
 match."""
+_FROZEN = 0.1
+"""Part of the source's movement below which the output does not move."""
 _SHIFT_FRAMES = 12
 """Frames of a clip that are compared by whole planes."""
 
@@ -117,6 +119,10 @@ class PictureCheck:
         movement = np.array([_distance(now.expected, each.expected) for each in (before, after)])
         if movement.min() > _MOVEMENT:
             self._offsets += distances
+        moved = movement[0] > _MOVEMENT and distances[1] > movement[0] / 2
+        if moved and _distance(now.found, before.found) < _FROZEN * movement[0]:
+            self._wrong.setdefault("frozen pictures, while the source moves", []).append(now.seconds)
+            return
         for place, kind in ((0, "before"), (2, "after")):
             moved = movement[0 if place == 0 else 1]
             if moved > _MOVEMENT and distances[place] < _CLEARLY * distances[1] and distances[1] > moved / 4:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,11 +181,13 @@ class StreamCheck:
         wrong = compared = 0
         positions: dict[int, int] | None = None
         for number, value in enumerate(theirs.hashes):
-            if place >= len(ours) or ours.hashes[place] != value:
-                positions = _first_positions(ours.hashes) if positions is None else positions
-                place = positions.get(value, -1)
-            before = ours.time(place) if place >= 0 else None
             after = theirs.time(number)
+            if place >= len(ours) or ours.hashes[place] != value:
+                place = -1 if after is None else _place_at(ours, value, after + each.shift)
+                if place < 0:
+                    positions = _first_positions(ours.hashes) if positions is None else positions
+                    place = positions.get(value, -1)
+            before = ours.time(place) if place >= 0 else None
             place += 1
             if before is None or after is None:
                 continue
@@ -218,6 +221,14 @@ class StreamCheck:
                         check=Check.TAGS,
                         message=f"the tag {key} of stream {index} says {said}; the file has {true}",
                     )
+
+
+def _place_at(log: PacketLog, value: int, time: Fraction) -> int:
+    """Where `log` has a packet of hash `value` at that time, in seconds; -1 where it has none. Packets of
+    silence differ in their times alone."""
+    near = bisect_left(log.pts, round(time / log.unit))
+    places = (place for place in (near, near - 1, near + 1) if 0 <= place < len(log))
+    return next((place for place in places if log.hashes[place] == value), -1)
 
 
 def _first_positions(hashes: Sequence[int]) -> dict[int, int]:

@@ -63,7 +63,7 @@ def test_versions() -> None:
     words = shlex.split(command_line("a film.mkv", "out.mkv", options))
     assert words[:3] == ["paragon-stream", "a film.mkv", "out.mkv"]
     assert sorted(words[3:]) == sorted(["--crf", "20", "-x", "g=5", "--ivtc"])
-    assert labels([{"crf": 20.0, "threads": 1}, {"threads": 1}]) == ["crf 20", "defaults"]
+    assert labels([{"crf": 20.0, "threads": 1}, {"threads": 1}]) == ["crf 20", "default crf"]
     assert labels([{"crf": 20.0}]) == ["crf 20"]
 
 
@@ -90,7 +90,12 @@ def test_wrong_requests(film: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_the_montage(page: Path) -> None:
     with av.open(str(page.with_name(page.name + ".png"))) as file:
         (picture,) = file.decode(video=0)
-    assert (picture.width, picture.height) == (3 * (288 + 6) - 6, 2 * (192 + 6) - 6)
+    assert (picture.width, picture.height) == (3 * (288 + 6) - 6, 2 * (48 + 192 + 6) - 6)
+    pixels = picture.to_ndarray(format="gray")
+    for left in (0, 294, 588):
+        for top in (4, 24, 250, 270):  # each line of each caption has white letters on black
+            line = pixels[top : top + 20, left : left + 288]
+            assert line.max() > 230 and 0.02 < (line > 128).mean() < 0.3
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")

@@ -299,7 +299,15 @@ PICTURE_FAULTS: dict[str, tuple[Callable[[list[Planes]], list[Planes]], str]] = 
     "a frame late": (lambda frames: [frames[0], *frames[:-1]], "all pictures are those of one frame earlier"),
     "doubled and lost": (
         lambda frames: [*frames[:10], *frames[9:19], *frames[20:]],
-        "pictures of the frame before",
+        "1 frame: frozen pictures, while the source moves",
+    ),
+    "frozen": (
+        lambda frames: [*frames[:11], *[frames[10]] * 9, *frames[20:]],
+        "9 frames: frozen pictures, while the source moves",
+    ),
+    "exchanged frames": (
+        lambda frames: [*frames[:10], frames[11], frames[10], *frames[12:]],
+        "1 frame: pictures of the frame before",
     ),
     "green frame": (
         with_frame(12, lambda p: [np.zeros_like(each) for each in p]),
