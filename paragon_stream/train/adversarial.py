@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from paragon_stream.checkpoint.lines.discriminator import munet
 from paragon_stream.models.munet import MUNet
+from paragon_stream.train.optimisers import set_learning_rate
 from paragon_stream.train.processes import ALONE, Team
 from paragon_stream.train.recipe import AdversarialRecipe
 
@@ -31,18 +32,23 @@ class Adversary:
     def __init__(
         self, recipe: AdversarialRecipe, device: torch.device, *, lr: float = 2e-4, team: Team = ALONE
     ) -> None:
-        """`lr` is the discriminator's rate where the recipe says none."""
+        """`lr` is the discriminator's highest rate where the recipe says none."""
         self.recipe, self._team = recipe, team
         self.net = (
             MUNet(munet(recipe.features, recipe.widths)).to(device).to(memory_format=torch.channels_last)
         )
+        self.rate = recipe.lr or lr
         self.learning = [p for p in self.net.parameters() if p.requires_grad]  # not the fixed taps
         self.optimiser = torch.optim.AdamW(
             self.learning,
-            lr=recipe.lr or lr,
+            lr=self.rate,
             betas=(0.0, 0.99),
             weight_decay=0.0,
         )
+
+    def follow(self, share: float) -> None:
+        """Set the discriminator's rate to this share of its highest: that of the network's schedule."""
+        set_learning_rate(self.optimiser, share * self.rate)
 
     def weight(self, step: int) -> float:
         """0 until `start`, then linearly up to the full weight over `ramp` steps."""

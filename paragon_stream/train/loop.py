@@ -137,7 +137,10 @@ class Training:
     def advance(self, batch: Batch) -> None:
         """One step on one batch."""
         recipe, batch = self.recipe, self.team.part(batch)
-        set_learning_rate(self.optimiser, learning_rate(self.step, recipe.steps, recipe.optimiser))
+        rate = learning_rate(self.step, recipe.steps, recipe.optimiser)
+        set_learning_rate(self.optimiser, rate)
+        if self.adversary is not None:
+            self.adversary.follow(rate / recipe.optimiser.lr)
         low = oriented(batch.lr.to(self.device), batch.turn).contiguous(memory_format=torch.channels_last)
         truth = batch.hr.to(self.device)
         strength = batch.strength.to(self.device)

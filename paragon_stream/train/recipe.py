@@ -96,7 +96,8 @@ class AdversarialRecipe:
     """Relativistic loss with R1, weight ramped up from 0 between steps `start` and `start + ramp`; off at
     weight 0.
 
-    `lr` is the discriminator's rate; 0: a third of the optimiser's. `r1` is the weight of R1 and R2, taken
+    `lr` is the discriminator's highest rate, which follows the optimiser's schedule; 0: a third of the
+    optimiser's. It trains from step `start` / 2 on. `r1` is the weight of R1 and R2, taken
     every `r1_every` steps. `features` and `widths` are the MUNet discriminator's.
     """
 

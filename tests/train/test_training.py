@@ -486,6 +486,28 @@ def test_a_killed_training_goes_on_to_the_identical_state(tmp_path: Path, advers
         assert 0 <= float(rows[-1]["balance"]) <= 1
 
 
+def test_the_discriminator_learns_at_a_third_of_the_rate_and_counts_when_its_ramp_begins(
+    tmp_path: Path,
+) -> None:
+    """As documented: the generator alone at first, then a weight that rises; one schedule for both."""
+    gan = AdversarialRecipe(weight=0.03, start=4, ramp=4, features=4, widths=(1, 2))
+    recipe = replace(RECIPE, adversarial=gan, optimiser=replace(RECIPE.optimiser, warmup=3))
+    trainer = training(tmp_path, recipe)
+    game = trainer.adversary
+    assert game is not None
+    rates, weights, trained = [], [], []
+    for batch in trainer.batches.stream(0, recipe.steps, threads=1):
+        weights.append(game.weight(trainer.step))
+        trainer.advance(batch)
+        rates.append([each.param_groups[0]["lr"] for each in (trainer.optimiser, game.optimiser)])
+        trained.append(bool(game.optimiser.state))
+    for generator, discriminator in rates:
+        assert discriminator == pytest.approx(generator / 3)
+    assert rates[0][0] < rates[1][0] < rates[2][0] and rates[-1][0] < 0.1 * recipe.optimiser.lr
+    assert weights[:9] == pytest.approx([0, 0, 0, 0, 0, 0.0075, 0.015, 0.0225, 0.03])
+    assert trained[:3] == [False, False, True]
+
+
 def test_the_adversary_tells_soft_pictures_from_sharp_ones() -> None:
     """With the weight of R1 that recipes have unless they say otherwise."""
     torch.manual_seed(0)
