@@ -1,6 +1,6 @@
 """The filter: against the engine alone, in vspipe and mpv; against vs-mlrt; seeks and drops in mpv.
 
-    python benchmarks/filter.py [--mlrt FOLDER] [--rounds 5] [--frames 40]
+    python benchmarks/filter.py [--mlrt FOLDER] [--rounds 5] [--frames 40] [speed | seeks | real_time]…
 
 Needs `vapoursynth` and `vapoursynth-bestsource`; an mpv from `scripts/build_mpv build/mpv`, else mpv is left
 out; and, for the comparison, vs-mlrt in a folder of its own (it brings an OpenVINO that cannot live in one
@@ -46,6 +46,7 @@ from paragon_stream.framejob.onnx.network import emit_network
 from paragon_stream.runtimes import Flavour, SessionOptions, runtime
 
 WIDTH, HEIGHT, FPS = 960, 540, 24
+FAST, SIZES = 60, ((320, 180), (480, 270), (640, 360), (854, 480))
 SHORT = 8
 VSPIPE = Path(vs.__file__).with_name("vspipe")
 MPV = REPOSITORY / "build" / "mpv" / "bin" / "mpv"
@@ -74,13 +75,13 @@ video_in.resize.Bicubic(width=width, height=height).set_output()
 """
 
 
-def make_clip(path: Path, width: int, height: int, frames: int) -> None:
+def make_clip(path: Path, width: int, height: int, frames: int, fps: int = FPS) -> None:
     """Moving gradients and noise, H.264 4:2:0, a key frame a second."""
     rng = np.random.default_rng(1)
     grain = rng.integers(0, 24, (height * 3 // 2, width), np.uint8)
     y, x = np.mgrid[0 : height * 3 // 2, 0:width]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "g": str(FPS)})
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "g": str(fps)})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for n in range(frames):
             picture = (96 + 64 * np.sin((x + 3 * n) / 37) * np.cos((y - 2 * n) / 23)).astype(np.uint8)
@@ -104,10 +105,10 @@ def child(command: Sequence[object]) -> Cost:
     return Cost(wall=time.perf_counter() - start, cpu=usage.ru_utime + usage.ru_stime)
 
 
-def engine_alone() -> Callable[[int], Cost]:
+def engine_alone(width: int, height: int) -> Callable[[int], Cost]:
     """The session itself, with as many frames in flight as it takes, on planes that lie ready."""
     color = ColorSpec(matrix=Matrix.SMPTE170M, range=ColorRange.LIMITED, chroma_location=ChromaLocation.LEFT)
-    source = FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=pixel_format("yuv420p"), color=color)
+    source = FrameFormat(width=width, height=height, pixel_format=pixel_format("yuv420p"), color=color)
     job = build_job(load_weights(variant="realtime", scale=2), source)
     session = runtime("auto").compile(job, SessionOptions(flavour=Flavour.THROUGHPUT))
     slots = [(allocate_planes(job.source), allocate_planes(job.target)) for _ in range(session.in_flight)]
@@ -135,7 +136,7 @@ def contestants(folder: Path, clip: Path, mlrt: Path | None) -> dict[str, Callab
 
     ours = folder / "ours.vpy"
     ours.write_text(OURS)
-    racers = {"engine": engine_alone(), "vspipe": vspipe(ours, source=clip)}
+    racers = {"engine": engine_alone(WIDTH, HEIGHT), "vspipe": vspipe(ours, source=clip)}
     if MPV.exists():
         racers["mpv"] = lambda frames: child(
             [MPV, "--no-config", "--untimed", "--vo=null", "--ao=null", "--term-status-msg=",
@@ -302,42 +303,76 @@ def seeks_and_drops(folder: Path, size: tuple[int, int], seeks: int) -> dict[str
     for player in players.values():
         player.close()
     for name, options in filters.items():
-        player = Player(folder, clip, *options)
-        player.event("playback-restart")
-        time.sleep(9)
-        results[f"playing, {name}"] = {
-            "dropped": player.ask("get_property", "frame-drop-count"),
-            "late": player.ask("get_property", "vo-delayed-frame-count"),
-            "position after 9 s": round(player.ask("get_property", "time-pos"), 2),
-        }
-        player.close()
+        results[f"playing, {name}"] = playing(folder, clip, options)
     return results
+
+
+def playing(folder: Path, clip: Path, options: Sequence[str]) -> dict[str, Any]:
+    """What mpv drops in nine seconds."""
+    player = Player(folder, clip, *options)
+    player.event("playback-restart")
+    time.sleep(9)
+    found = {
+        "dropped": player.ask("get_property", "frame-drop-count"),
+        "late": player.ask("get_property", "vo-delayed-frame-count"),
+        "position after 9 s": round(player.ask("get_property", "time-pos"), 2),
+    }
+    player.close()
+    return found
+
+
+def real_time(folder: Path) -> dict[str, Any]:
+    """Frames a second of the engine alone, and what mpv drops of a clip of that size at `FAST` a second."""
+    found: dict[str, Any] = {"fps": FAST}
+    for width, height in SIZES:
+        clip = folder / f"{width}.mkv"
+        make_clip(clip, width, height, frames=10 * FAST, fps=FAST)
+        run = engine_alone(width, height)
+        run(8)
+        found[f"{width}x{height}"] = {
+            "engine alone, fps": round(FAST / run(FAST).wall, 1),
+            **playing(folder, clip, [f"--vf=vapoursynth={SCRIPT_PATH}"]),
+        }
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--mlrt", type=Path, help="folder that vs-mlrt was installed into")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--seeks", type=int, default=20)
     chosen = parser.parse_args()
-    head = machine()
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_CONFIG_HOME"] = str(folder)  # where vspipe looks for its Python
         config = [sys.executable, "-m", "vapoursynth", "config"]
         subprocess.run(config, check=True, stdout=subprocess.DEVNULL)
-        clip = folder / "clip.mkv"
-        make_clip(clip, WIDTH, HEIGHT, SHORT + chosen.frames + 8)
-        results: dict[str, Any] = {
-            "job": f"realtime x2, {WIDTH}x{HEIGHT} yuv420p",
-            "speed": race(contestants(folder, clip, chosen.mlrt), chosen.frames, chosen.rounds),
-            "bytes_between_stages": bytes_between_stages(),
-        }
-        print(json.dumps(results, default=str))
-        if MPV.exists():
-            results["mpv"] = seeks_and_drops(folder, (192, 108), chosen.seeks)
-    print(f"written to {write_results('filter', head, results)}")
+        for part in chosen.parts or PARTS:
+            head = machine()
+            results = PARTS[part](folder, chosen)
+            print(part, json.dumps(results, default=str), flush=True)
+            print(f"written to {write_results(f'filter_{part}', head, results)}")
+
+
+def speed(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    clip = folder / "clip.mkv"
+    make_clip(clip, WIDTH, HEIGHT, SHORT + chosen.frames + 8)
+    return {
+        "job": f"realtime x2, {WIDTH}x{HEIGHT} yuv420p",
+        "speed": race(contestants(folder, clip, chosen.mlrt), chosen.frames, chosen.rounds),
+        "bytes_between_stages": bytes_between_stages(),
+    }
+
+
+PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "speed": speed,
+    "seeks": lambda folder, chosen: seeks_and_drops(folder, (192, 108), chosen.seeks),
+    "real_time": lambda folder, _: real_time(folder),
+}
 
 
 if __name__ == "__main__":

@@ -64,6 +64,17 @@ def find_shipped(
     return next((found[each] for each in wanted if each in found), None)
 
 
+def default_name(variant: str, *, rgb: bool = False, folder: Path | None = None) -> str | None:
+    """The name of the set that enlarges by any factor, at its own scale and by resampling; None if nothing is
+    shipped.
+
+    For compressed video `video` ×2 and resampling are better than `fidelity` ×3 and ×4: by 0.1 to 0.6 dB from
+    CRF 18 on (`benchmarks/enlargement.py`).
+    """
+    names = {each.name for each in list_shipped(folder) if each.variant == variant}
+    return next((each for each in (_RGB_ORDER if rgb else _DEFAULT_ORDER) if each in names), None)
+
+
 def scale_for(factor: Fraction, name: str | None, *, variant: str, folder: Path | None = None) -> int:
     """The smallest shipped scale that is at least `factor`, else the largest; 2 where nothing is shipped."""
     found = [s.scale for s in list_shipped(folder) if s.variant == variant and name in (None, s.name)]

@@ -19,7 +19,13 @@ from paragon_stream.checkpoint.detect import detect, identify
 from paragon_stream.checkpoint.facts import Facts
 from paragon_stream.checkpoint.inspection import cautions
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
-from paragon_stream.checkpoint.shipped import find_shipped, list_shipped, scale_for, weights_folder
+from paragon_stream.checkpoint.shipped import (
+    default_name,
+    find_shipped,
+    list_shipped,
+    scale_for,
+    weights_folder,
+)
 from paragon_stream.checkpoint.spec import NetworkSpec, Variant, published
 from paragon_stream.checkpoint.untrained import UNTRAINED, untrained
 from paragon_stream.errors import CheckpointError, UsageError
@@ -90,9 +96,9 @@ def load_weights(
     The default is `video`, and with `rgb`, for sources of RGB, `fidelity`.
 
     `variant` and `scale` choose among the shipped sets (default realtime ×2); a file must agree with them
-    where they are given. Without a `scale`, `factor` (how much the picture shall be enlarged) chooses it: the
-    smallest that is enough, else the largest there is. The other facts (see `Facts`) overrule the metadata.
-    The set "untrained" is random numbers, of any variant: for measuring speed.
+    where they are given. Without a `scale`, `factor` (how much the picture shall be enlarged) chooses one of
+    the set's: the smallest that is enough, else the largest. The other facts (see `Facts`) overrule the
+    metadata. The set "untrained" is random numbers, of any variant: for measuring speed.
 
     Raises UsageError if nothing of that name is shipped or the file is of another variant or scale, and
     CheckpointError if the file cannot be read or is not exactly the state dict of a known network.
@@ -104,6 +110,8 @@ def load_weights(
         return _untrained(variant or "realtime", scale or 2, alpha=alpha, window_size=window_size)
     if path is None:
         wanted_set, family = None if weights is None else str(weights), variant or "realtime"
+        if scale is None and factor is not None:
+            wanted_set = wanted_set or default_name(family, rgb=rgb)
         wanted_scale = scale or (2 if factor is None else scale_for(factor, wanted_set, variant=family))
         shipped = find_shipped(wanted_set, variant=family, scale=wanted_scale, rgb=rgb)
         if shipped is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,24 @@ def test_shipped_sets(engines: Path) -> None:
     assert load_weights().name == "video"
     assert load_weights("fidelity", variant="realtime", scale=2).name == "fidelity"
     assert load_weights(variant="realtime", scale=4).name == "fidelity"
+
+
+@pytest.mark.parametrize(
+    ("factor", "choice", "expected"),
+    [
+        ("3/2", {}, ("video", 2)),
+        ("3", {}, ("video", 2)),  # better than the network of the next scale: benchmarks/enlargement.py
+        ("3", {"rgb": True}, ("fidelity", 4)),
+        ("3", {"weights": "fidelity"}, ("fidelity", 4)),
+        ("9", {"weights": "fidelity"}, ("fidelity", 4)),
+        ("3", {"scale": 4}, ("fidelity", 4)),
+    ],
+)
+def test_a_target_size_chooses_the_set_then_its_scale(
+    engines: Path, factor: str, choice: dict, expected: tuple[str, int]
+) -> None:
+    weights = load_weights(factor=Fraction(factor), **choice)
+    assert (weights.name, weights.spec.scale) == expected
 
 
 def test_nothing_shipped(engines: Path) -> None:

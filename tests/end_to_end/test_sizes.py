@@ -83,6 +83,9 @@ def test_more_than_the_network_can_is_said(
     options = ["--to", "144p", "--scale", "2", "--engine", "null", "--quiet"]
     assert run([str(clip), str(tmp_path / "out.mkv"), *options]) == 0
     assert "the network enlarges 2 times; the rest of the way to 4 times is plain" in capsys.readouterr().err
+    del options[2:4]  # without a choice it is the better way
+    assert run([str(clip), str(tmp_path / "default.mkv"), *options]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_folder_of_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
