@@ -30,7 +30,7 @@ from paragon_stream.options.source import SourceOptions
 FILE = "profiles.toml"
 _KINDS = (UpscalerOptions, SourceOptions, OutputOptions, FolderOptions)
 _FILES = ("weights", "add")
-"""Options that may name files: those beside the profiles are found from anywhere."""
+"""Options that may name files. Files in the folder of the profiles are found from every folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ def _text(value: Any) -> str:
 
 
 def _found(value: Any, key: str, folder: Path) -> Any:
-    """`value`, with files that lie beside the profiles by their whole paths."""
+    """`value`; files in the folder of the profiles get their full paths."""
     if key not in _FILES:
         return value
     if isinstance(value, list):

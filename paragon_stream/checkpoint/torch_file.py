@@ -82,7 +82,7 @@ def _read_legacy(data: bytes) -> Any:
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    """Accepts the classes of a state dict, by name, and runs nothing else."""
+    """Accepts only the classes of a state dict, by name."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _STORAGE_TYPES:

@@ -2,7 +2,7 @@
 
 A chunk's file is written under a passing name, then its record; the record is what makes it count, and it
 names the file with the digest of its content. So several processes may render one chunk at the same time, on
-several machines: whichever record comes last is whole, and so is its file.
+several machines: the record that comes last is complete, and so is its file.
 """
 
 from __future__ import annotations

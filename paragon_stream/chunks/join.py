@@ -1,4 +1,4 @@
-"""Rendered chunks become the file: their packets are copied, and the rest of the source beside them."""
+"""Joins rendered chunks: copies their packets, and the other streams of the source."""
 
 from __future__ import annotations
 

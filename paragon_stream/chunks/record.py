@@ -23,7 +23,7 @@ class ChunkRecord:
 
     number: int
     file: str
-    """Its name in the folder of chunks; "" if no frame lies in the range."""
+    """Its name in the folder of chunks; "" if there is no frame in the range."""
     sha256: str
     bytes: int
     headers: str

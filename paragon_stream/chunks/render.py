@@ -73,7 +73,7 @@ class ChunkRenderer:
         here, self._node = here or Here(), node or platform.node()
         self._plan, self._scratch = plan, scratch
         chosen = {name: value for name, value in asdict(here).items() if value is not None}
-        # What goes beside the video is the join's affair; the names of the tracks do not matter here.
+        # The join adds the other streams; the names of the tracks do not matter here.
         self._request = replace(
             plan.request,
             **chosen,
@@ -127,7 +127,7 @@ class ChunkRenderer:
         """Render chunk `number` into a file in the scratch folder; gives its record and the file, None for a
         chunk without any frame.
 
-        Where the video shows on the way that its frames depend on what came before (damage, a change of
+        If the video turns out to have frames that depend on earlier ones (damage, a change of
         format), the chunk is rendered again, read from the beginning of the file.
 
         Raises UsageError for a number that is not in the plan, and what `run` raises.

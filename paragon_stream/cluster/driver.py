@@ -25,7 +25,7 @@ _LOOK = 1.0
 _RECENT = 20.0
 """Seconds whose frames make a machine's rate."""
 _MOST_LOST = 3
-"""Workers of one machine that may end without a word; then it gets no more."""
+"""Number of workers of one machine that may end without a reason; then it gets no more."""
 _PATIENCE = 5.0
 """Seconds that chunks which are given up have to end by themselves."""
 _NO_NODES = 60.0

@@ -62,7 +62,7 @@ class SourcePieces:
     machine's temporary folder for its other worker processes.
 
     The last process that closes its `SourcePieces` removes what was kept; what killed ones have left, the
-    next one does, whatever its file is.
+    next one does, for every file.
     """
 
     def __init__(self, name: str, size: int, content: str, fetch: Callable[[int], bytes]) -> None:

@@ -1,7 +1,7 @@
 """A plane of device memory as a DLPack tensor, from which FFmpeg (through PyAV) makes frames.
 
 The struct is DLPack's `DLManagedTensor` (dlpack.h, version 0.8): the consumer of the tensor calls its deleter
-when it needs the memory no more, from any thread.
+when it no longer needs the memory, from any thread.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class StreamBlock(nn.Module):
         self.scale: nn.Module = LayerScale(features) if gamma else nn.Identity()
 
     def product(self, x: Tensor) -> Tensor:
-        """The gated product, before `out`; in fp32 whatever the input is."""
+        """The gated product, before `out`; always in fp32."""
         u = self.fuse(torch.cat([self.dw1(x), self.dw3(x)], 1))
         a, b = self.gate(self.proj(u)).chunk(2, 1)
         p: Tensor = a.float() * b.float()

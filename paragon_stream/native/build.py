@@ -38,7 +38,7 @@ class BuildFailed(Exception):
 
 
 def library_file() -> Path:
-    """Where the library lies, built or not."""
+    """The path of the library, built or not."""
     return HERE / "lib" / f"kernels{_SUFFIX.get(sys.platform, '.so')}"
 
 

@@ -85,7 +85,7 @@ def forms_of(kind: str) -> tuple[Form, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Processor:
-    """What a processor says of itself: the words of `paragon_cpu`, and the kind that it is of."""
+    """The facts that a processor reports: the words of `paragon_cpu`, and its kind."""
 
     words: tuple[int, ...]
     machine: str

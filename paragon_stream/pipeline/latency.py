@@ -1,4 +1,4 @@
-"""How long frames were under way, as a histogram: a session of days takes no more memory than a short one."""
+"""The latencies of frames as a histogram, whose memory does not grow with the session."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def in_succession(runs: Sequence[PipelineStats]) -> PipelineStats:
 class Pipeline[Plane]:
     """Runs `stages` over `slots`, once. Build another pipeline for another run; slots may be reused.
 
-    When `run` returns or raises, whatever happened, no thread is alive and every slot is home.
+    When `run` returns or raises, no thread is alive and every slot is in the pool.
     """
 
     def __init__(

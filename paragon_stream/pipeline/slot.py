@@ -100,7 +100,7 @@ class SlotPool[Plane]:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Hand out no more slots; waiting `acquire` calls return None. Slots still come home."""
+        """Give out no more slots; waiting `acquire` calls return None. Slots can still return."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

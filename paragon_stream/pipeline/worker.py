@@ -63,7 +63,7 @@ class BusyClock:
 
 
 class Worker[Plane](threading.Thread):
-    """Takes a slot, works on it, sends it on; whatever happens, it closes both its sides at the end.
+    """Takes a slot, works on it, and passes it on. At the end it always closes both channels.
 
     Without `inbox` slots come from the pool, without `outbox` they go there.
     """
@@ -142,7 +142,7 @@ class Worker[Plane](threading.Thread):
             self._supervisor.notice()
 
     def _turn(self) -> bool:
-        """One slot, from one side to the other. False: that was the last, for whatever reason."""
+        """One slot, from one channel to the other. False: it was the last one."""
         self._slot = slot = self._pool.acquire() if self._inbox is None else self._inbox.get()
         if slot is None:
             return False

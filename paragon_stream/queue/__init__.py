@@ -1,1 +1,1 @@
-"""Many files in one run: found, named, rendered one after another, with a journal of what became of each."""
+"""Many files in one run: found, named, rendered one after another, with a journal of their states."""

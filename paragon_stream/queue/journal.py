@@ -26,7 +26,7 @@ _VERSION = 1
 
 
 class State(StrEnum):
-    """What became of a file."""
+    """The state of a file."""
 
     STARTED = "started"
     FINISHED = "finished"

@@ -10,7 +10,7 @@ from paragon_stream.report import ImageResult, Report
 
 
 class Outcome(StrEnum):
-    """What became of one file."""
+    """The result of one file."""
 
     FINISHED = "finished"
     LEFT = "left alone"

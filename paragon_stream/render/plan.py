@@ -46,7 +46,7 @@ class RenderPlan:
     placement: Placement
     """How large the result is, and where the picture goes in it."""
     output: OutputPlan
-    """What will be written, and what becomes of each stream."""
+    """The output, and the treatment of each stream."""
 
     @property
     def identity(self) -> Mapping[str, str]:

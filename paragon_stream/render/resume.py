@@ -95,7 +95,7 @@ def _pass_over(reader: FrameReader, count: int, upscalers: Upscalers, on_progres
 
 
 def _next(reader: FrameReader, upscalers: Upscalers) -> tuple[Timing, Sequence[Plane]] | None:
-    """The next frame, of whatever format, and the planes that hold it; None at the end of the source."""
+    """The next frame, of any format, and its planes; None at the end of the source."""
     while True:
         planes = upscalers.slots(reader.changes.format)[0].inputs
         timing = reader.read_into(planes)

@@ -29,7 +29,7 @@ from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler
 
 _ROWS = 16
-"""Of so many rows of a frame's planes one is remembered, by its checksum."""
+"""One of this number of rows of a frame's planes is recorded, by its checksum."""
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from paragon_stream.runtimes import CPU_ENGINES, Flavour, Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
 
 SPARE_SLOTS = 4
-"""Slots beside those that the engine computes: one is decoded, one encoded, and one waits before either."""
+"""Slots in addition to those that the engine computes: one is decoded, one encoded, and one waits at each."""
 
 
 def fit_of_changes(options: UpscalerOptions) -> Fit:

@@ -16,7 +16,7 @@ from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOpt
 logger = logging.getLogger(__name__)
 
 _FRAMES, _SECONDS = 24, 1.0
-"""Limits of one measurement, whichever is reached first: seconds, and frames."""
+"""Limits of one measurement, in seconds and in frames; the first one ends it."""
 
 
 class FasterRuntime:

@@ -45,7 +45,7 @@ class _DilatedDepthwise(torch.autograd.Function):
 
 
 class Depthwise(nn.Conv2d):
-    """`nn.Conv2d` for a depthwise 3×3 whose padding is its dilation, in float32 whatever autocast says."""
+    """`nn.Conv2d` for a depthwise 3×3 whose padding is its dilation, in float32 also under autocast."""
 
     def forward(self, x: Tensor) -> Tensor:
         assert self.bias is not None

@@ -85,7 +85,7 @@ PSNR_CEILING = 47.0
 
 
 def psnr(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
-    """Logarithm of the squared error, PSNR itself up to sign and scale: easy and hard patches count alike."""
+    """Logarithm of the squared error (PSNR up to sign and scale): easy and hard patches count equally."""
     return torch.log(l2(result, truth, chroma) + 10 ** (-PSNR_CEILING / 10))
 
 

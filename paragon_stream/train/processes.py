@@ -1,6 +1,6 @@
 """Several processes that train one network: each computes a part of every batch (torch's data parallelism).
 
-A recipe's batch is that of a step, whatever the number of processes. So the weights become those of one
+A recipe's batch is that of a step, with any number of processes. So the weights become those of one
 process, up to the order of sums. Rank 0 is the calling process; it alone evaluates, reports and writes.
 """
 

@@ -11,7 +11,7 @@ from paragon_stream.verification.findings import Check, Finding
 
 
 def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
-    """The output's video beside what the plan says."""
+    """Compares the output's video with the plan."""
     wanted, source = plan.output.target, plan.source.video
     has = found.format
     if (wanted.width, wanted.height) != (has.width, has.height):

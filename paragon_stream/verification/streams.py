@@ -18,7 +18,7 @@ from paragon_stream.media.output.trial_muxing import MPEG_AUDIO
 from paragon_stream.verification.findings import Check, Finding, in_seconds
 
 _SYNC = Fraction(3, 1000)
-"""Seconds by which a packet may be moved beside the tick of its container."""
+"""Seconds by which a packet may be moved, in addition to a tick of its container."""
 _CONVERTED_SYNC = Fraction(60, 1000)
 """The same for sound that was encoded again: encoders need a run-up."""
 _HELD_BACK = 2

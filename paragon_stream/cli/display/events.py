@@ -1,6 +1,6 @@
 """`--progress json`: what happens, as lines of JSON on standard error. `events.schema.json` describes them.
 
-Every job has exactly one event that ends it, whatever happens: see `EventLines`. What cannot say so itself,
+Every job always has exactly one event that ends it: see `EventLines`. What cannot say so itself,
 a process that is killed, leaves a folder's journal, and the next run on that folder says it.
 """
 
@@ -65,7 +65,7 @@ class EventLines:
         self.result(**facts)
 
     def result(self, **facts: Any) -> None:
-        """What the command's last event says beside its outcome."""
+        """The additional fields of the command's last event."""
         self._facts |= facts
 
     def end(self, code: int, message: str, kind: str) -> None:

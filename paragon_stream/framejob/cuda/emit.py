@@ -89,7 +89,7 @@ def _check(job: FrameJob) -> None:
         raise EngineError(f"the cuda engine computes 2 or 3 blocks of realtime, not {spec}")
     if job.resamples or any(plane.has_bars for plane in job.outputs):
         raise EngineError(
-            f"the cuda engine enlarges {job.scale} times and no more; engine openvino resamples"
+            f"the cuda engine enlarges {job.scale} times only; use the engine openvino, which resamples"
         )
     for pixels in (job.source.pixel_format, job.target.pixel_format):
         if pixels.floating or pixels.has_alpha:

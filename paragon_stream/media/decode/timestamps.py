@@ -5,7 +5,7 @@ The rules, applied to frames in presentation order; a source without faults pass
 - **Chosen.** Where a frame has a presentation and a decode time, FFmpeg's best effort decides
   (`AVFrame.best_effort_timestamp`): the presentation time, until more of those than of decode times have
   failed to rise. AVI, ASF and Matroska's VFW tracks store decode times only.
-- **Kept.** A pts later than the one before is kept, whatever the distance: variable frame rates stay
+- **Kept.** A pts later than the one before is kept, at any distance: variable frame rates stay
   variable, gaps stay gaps, a start at 10 s or below zero stays there.
 - **Missing** (raw H.264/H.265, some AVI): the frame is shown one frame interval after the one before; in a
   run of missing ones the n-th gets `last known + round(n · interval)`, so that no rounding accumulates.

@@ -17,7 +17,7 @@ class Deinterlace(StrEnum):
     OFF = "off"
     """Both fields stay woven into one frame."""
     BWDIF = "bwdif"
-    """Every frame, whatever its flags; one frame for two fields."""
+    """Every frame, independent of its flags; one frame for two fields."""
     BWDIF_2X = "bwdif-2x"
     """A frame for every field: double rate, all of the motion."""
     YADIF = "yadif"

@@ -56,5 +56,5 @@ def language_code(name: str) -> str | None:
 
 
 def same_language(a: str, b: str) -> bool:
-    """Whether two codes mean the same language, whatever standard each of them follows."""
+    """Whether two codes stand for the same language, also in different standards."""
     return (language_code(a) or a.lower()) == (language_code(b) or b.lower())

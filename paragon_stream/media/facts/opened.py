@@ -1,4 +1,4 @@
-"""The bytes of a source, whatever it is: a file, a pipe, or a file of another machine.
+"""The bytes of a source: a file, a pipe, or a file of another machine.
 
 Everything that reads a source opens it here.
 """
@@ -47,7 +47,7 @@ def demuxer_input(path: Path) -> str | io.RawIOBase:
 
 
 def ffmpeg_name(path: Path) -> str:
-    """`path` as FFmpeg takes it for a file, and not "Movie: The Sequel.mkv" for a protocol."""
+    """`path` in a form that FFmpeg treats as a file: "Movie: The Sequel.mkv" would name a protocol."""
     return str(path.absolute())
 
 

@@ -71,7 +71,7 @@ class Pipe:
             return self._kept.read(size)
 
     def let_pass(self) -> None:
-        """Keep no more: there is one reader from now on, which gets the rest straight from the pipe."""
+        """Stop keeping data: from now on the only reader gets the rest directly from the pipe."""
         self._passing = True
 
     def read_on(self, position: int, size: int) -> bytes:

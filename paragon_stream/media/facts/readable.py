@@ -53,7 +53,7 @@ class ReadingWatch:
             raise InputError(f"reading {path} failed: {reason(error)}") from error
 
     def note(self, packet: Any) -> None:
-        """The next packet, of whatever stream."""
+        """The next packet of any stream."""
         position, time = packet.pos, packet.dts if packet.dts is not None else packet.pts
         if position is None or position < 0:
             return

@@ -1,4 +1,4 @@
-"""The `FrameFormat` of every frame of a stream that may change on the way.
+"""The `FrameFormat` of every frame of a stream whose format may change.
 
 `probe` finds the format of the first frames; it also reads the container. The properties of later frames that
 differ from the first one's change the format.

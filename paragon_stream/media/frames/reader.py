@@ -78,7 +78,7 @@ class VideoReader:
         self.frames = 0
         """Frames read so far."""
         self.picture: DevicePicture | None = None
-        """The frame read last, if it lies in a GPU's memory; nothing was copied into the planes then."""
+        """The frame read last, if it is in a GPU's memory; then nothing was copied into the planes."""
         self._timestamps = TimestampRepair(
             video.time_base,
             video.average_rate,

@@ -80,7 +80,7 @@ _BY_SCHEME = {
 _AT_ONCE = {"flush_packets": "1", "max_interleave_delta": "1"}
 """Muxer options that write packets at once: interleaving waits a microsecond at most."""
 _OWN = {"mpegts": {"pes_payload_size": "0"}, "matroska": {"cluster_time_limit": "1000"}}
-"""Sound in small packets; no more than a second lost to a power cut."""
+"""Sound in small packets: a power failure costs at most a second."""
 
 _WITHOUT_DELAY: dict[str, dict[str, str]] = {
     "libx264": {"tune": "zerolatency", "forced-idr": "1"},

@@ -47,7 +47,7 @@ def shown_chapters(facts: MatroskaFacts) -> list[Chapter]:
 def kept_chapters(
     facts: MatroskaFacts, tracks: Mapping[int, int], begin: int = 0, end: int | None = None
 ) -> Element | None:
-    """All of the chapters for another Matroska file, which holds what lies from `begin` to `end`.
+    """All chapters for another Matroska file, which contains the part from `begin` to `end`.
 
     `tracks` is the UID of a track in the source → that in the output. Chapters that play another file are
     left out. None if nothing is left.

@@ -1,1 +1,1 @@
-"""The output file: the plan of its streams, the writer, and what is copied or converted beside the video."""
+"""The output file: the plan of its streams, the writer, and the copied and converted streams."""

@@ -75,7 +75,7 @@ class HevcHeaders:
     def quantiser(self, packet: bytes) -> float | None:
         """Mean of the slices' quantisers of the picture in `packet`; None where they cannot be read.
 
-        Counts like H.264's at 8 bits, whatever the depth is. Coding without loss counts as 0.
+        Counts like H.264's at 8 bits, at every depth. Coding without loss counts as 0.
         """
         found: list[float] = []
         for unit in units(packet, self._length_size):

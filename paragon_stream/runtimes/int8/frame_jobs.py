@@ -68,7 +68,7 @@ def in_int8(
     found = _from_json(content)
     if not found.chosen:
         raise EngineError(
-            f"int8 changes the pictures of {job.spec} too much, whichever layer is computed in it: "
+            f"int8 changes the pictures of {job.spec} too much with every single layer: "
             "leave --precision int8 out"
         )
     logger.info("int8: %d of %d convolutions", len(found.chosen), len(found.ranges))
