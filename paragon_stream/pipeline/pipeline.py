@@ -237,6 +237,9 @@ class Pipeline[Plane]:
             self._noticed.clear()
             if (interrupt.pending or self._cancelled) and not self._stopping and not self._ended:
                 self._stop()
+                for worker in self._workers:
+                    if worker.stage.leave is not None:
+                        worker.stage.leave()
             now = perf_counter()
             if on_progress is None or self._stopping or not (now >= due or (first_due and last.frames)):
                 continue

@@ -44,6 +44,8 @@ class Stage[Plane]:
     overflow: Overflow = Overflow.WAIT
     room: int | None = None
     """Slots that may wait behind it. None: the newest one behind a live stage, elsewhere half of all."""
+    leave: Callable[[], None] | None = None
+    """Called in another thread after Ctrl-C or a cancellation: ends a wait inside `work`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError, FormatError
 from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
+from paragon_stream.media.facts.pipes import abandon_pipe
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
 from paragon_stream.media.safekeeping.journal import Journal
@@ -174,7 +175,7 @@ def _stages(
         return reader.changes.ended
 
     return [
-        Stage(name="decode", work=decode),
+        Stage(name="decode", work=decode, leave=lambda: abandon_pipe(reader.info.path)),
         Stage(name="engine", work=compute),
         Stage(name="encode", work=encode, finish=finish),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -161,3 +162,23 @@ def test_a_pipe_without_a_video(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no video\n" * 50)
     with pytest.raises(InputError, match="text file"):
         piped(tmp_path / "text", tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+@pytest.mark.parametrize("suffix", ["y4m", "ts"])
+def test_a_render_ends_on_request_while_its_pipe_is_silent(tmp_path: Path, suffix: str) -> None:
+    clip = make_clip(tmp_path / "in.ts", frames=50, width=320, height=180)
+    if suffix == "y4m":
+        paragon_stream.upscale(clip, tmp_path / "in.y4m", engine="null")
+    data = (tmp_path / f"in.{suffix}").read_bytes()
+    command = [sys.executable, "-m", "paragon_stream", "-", str(tmp_path / "out.mkv"), "--engine", "null"]
+    with subprocess.Popen(
+        [*command, "--probesize", "20k"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None and running.stderr is not None
+        running.stdin.write(data[: len(data) * 3 // 4])
+        running.stdin.flush()
+        assert b"frame" in running.stderr.readline()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 130  # the pipe is still open
+        assert b"interrupted" in running.stderr.read()

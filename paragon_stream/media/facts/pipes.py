@@ -11,6 +11,7 @@ Uncompressed video (y4m) would fill the disk and has no other streams: `let_pass
 from __future__ import annotations
 
 import os
+import select
 import stat
 import sys
 import tempfile
@@ -28,6 +29,8 @@ _PIECE = 1 << 18
 _LARGE = Path("/var/tmp")
 """Where systems keep large temporary files; /tmp may be in memory."""
 _Y4M = b"YUV4MPEG2 "
+_NAP = 0.2
+"""Seconds between two looks whether a pipe that is silent shall still be waited for."""
 
 _open: dict[Path, Pipe] = {}
 """Pipes that a plan has begun to read and no render has finished."""
@@ -43,7 +46,7 @@ class Pipe:
         self._source = source
         self._kept = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115, closed by `close`
         self._size = 0
-        self._ended = self._passing = False
+        self._ended = self._passing = self._abandoned = False
         self._turn = threading.Lock()
         """Held by the reader that waits for the pipe."""
         self._lock = threading.Lock()
@@ -80,13 +83,20 @@ class Pipe:
             return self.read(position, size)
         return self._next(size)
 
+    def abandon(self) -> None:
+        """Wait no longer for a pipe that is silent: its readers get an end. From any thread."""
+        self._abandoned = True
+
     def close(self) -> None:
         self._kept.close()
         self._source.close()
 
     def _next(self, size: int) -> bytes:
         try:
-            return os.read(self._source.fileno(), size)
+            while not self._abandoned:
+                if _is_ready(self._source):
+                    return os.read(self._source.fileno(), size)
+            return b""
         except KeyboardInterrupt as error:
             self.interrupted = error
             return b""
@@ -155,6 +165,12 @@ def pipe_at(path: Path) -> Pipe | None:
     return _open.get(path)
 
 
+def abandon_pipe(path: Path) -> None:
+    """End all waiting for the pipe `path`, if it is one, because the render ends."""
+    if pipe := _open.get(path):
+        pipe.abandon()
+
+
 def end_pipe(path: Path) -> None:
     """Let go of the pipe `path`, if it is one: it has been read, or never will be."""
     if pipe := _open.pop(path, None):
@@ -165,6 +181,13 @@ def is_uncompressed(path: Path) -> bool:
     """Whether y4m comes out of the pipe `path`."""
     pipe = pipe_at(path)
     return pipe is not None and pipe.reach(len(_Y4M)) > 0 and pipe.read(0, len(_Y4M)) == _Y4M
+
+
+def _is_ready(source: BinaryIO) -> bool:
+    """Whether a read would return at once; False after a nap."""
+    if sys.platform == "win32":
+        return True  # `select` knows only sockets there
+    return bool(select.select([source], [], [], _NAP)[0])
 
 
 def _folder() -> str:
