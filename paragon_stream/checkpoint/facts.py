@@ -13,6 +13,10 @@ ATTENTIONS = ("local", "efficient")
 """The two kinds of attention of generation 5, which have the same tensors."""
 
 
+MOST_SCALE = 8
+"""The largest scale of the family; tensors of networks with a MagicKernel would fit any."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """Each is None where nothing says it. The tensors overrule what they can show."""
@@ -51,6 +55,8 @@ class Facts:
             raise CheckpointError(f"its attention is {found.attention!r}; known: {', '.join(ATTENTIONS)}")
         if found.alpha is not None and not math.isfinite(found.alpha):
             raise CheckpointError(f"its alpha is {found.alpha}")
+        if found.scale is not None and not 1 <= found.scale <= MOST_SCALE:
+            raise CheckpointError(f"its scale is {found.scale}; networks of the family have 2, 3, 4 or 8")
         if found.window_size is not None and not 2 <= found.window_size <= 128:
             raise CheckpointError(
                 f"its window_size is {found.window_size}; windows have 2 to 128 pixels a side"

@@ -73,8 +73,18 @@ def inspect(path: Path, **given: Any) -> Inspection:
     return Inspection(
         spec=found.spec,
         unknown=found.unknown,
-        warnings=cautions(found.spec, found.unknown),
+        warnings=(*cautions(found.spec, found.unknown), *alpha_doubts(found.spec)),
         metadata=metadata,
+    )
+
+
+def alpha_doubts(spec: NetworkSpec) -> tuple[str, ...]:
+    """A warning for an alpha that upstream's generations treat in different ways."""
+    if 0 <= spec.alpha <= 1:
+        return ()
+    return (
+        f"alpha {spec.alpha:g} is outside of 0 to 1: the base path overshoots at edges; older generations of "
+        "upstream hold it to that range, v5 refuses it",
     )
 
 

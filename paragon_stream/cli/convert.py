@@ -25,7 +25,10 @@ def command(
 ) -> None:
     """Write the weights in IN as a safetensors file. Its metadata hold all facts that tensors do not show."""
     from paragon_stream.checkpoint import convert_weights, load_weights
+    from paragon_stream.checkpoint.inspection import alpha_doubts
 
     weights = load_weights(source, **given(**options))
+    for doubt in alpha_doubts(weights.spec):
+        click.echo(f"warning: {doubt}", err=True)
     written = convert_weights(weights, destination, fuses=fuse, overwrite=overwrite)
     click.echo(f"{destination}: {written.spec}, {written.spec.parameters:,} parameters", err=True)

@@ -91,6 +91,17 @@ def test_files_that_surprise(generation: str, variant: str, words: str) -> None:
     assert cautions(published_network("p2head", "stream", 2)) == ()
 
 
+def test_unlikely_facts_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = write(tmp_path / "net.safetensors", "p2r2", "nano"), tmp_path / "out.safetensors"
+    assert run(["probe", str(path), "--scale", "2", "--alpha", "1.7"]) == 0
+    assert "warning: alpha 1.7 is outside of 0 to 1" in capsys.readouterr().out
+    assert run(["convert", str(path), str(out), "--scale", "2", "--alpha", "1.7"]) == 0
+    assert "warning: alpha 1.7 is outside of 0 to 1" in capsys.readouterr().err
+    for scale in ("0", "-2", "40"):
+        assert run(["probe", str(path), "--scale", scale]) == 1
+        assert f"its scale is {scale}; networks of the family have 2, 3, 4 or 8" in capsys.readouterr().err
+
+
 def test_an_unknown_alpha_or_window_is_a_warning() -> None:
     assert "changes the picture" in cautions(published_network("p2r3", "nano", 2), ("alpha",))[0]  # D12
     first_pro = published_network("p2head", "pro", 2, window_size=8)
