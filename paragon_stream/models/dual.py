@@ -22,6 +22,9 @@ from paragon_stream.models.primitives import (
 )
 from paragon_stream.models.shifted_attention import ShiftedAttention
 
+USUAL_GAIN = 0.1
+"""`detail_gain` of a new network."""
+
 
 class RootNorm(nn.Module):
     """Each pixel's features over their norm divided by the root of their number, times a scale, plus an
@@ -227,7 +230,7 @@ class DualNet(nn.Module):
         spec: DualSpec,
         *,
         border: Border = "zero",
-        detail_gain: float = 0.1,
+        detail_gain: float = USUAL_GAIN,
     ) -> None:
         super().__init__()
         f, scale = spec.features, spec.scale

@@ -16,6 +16,7 @@ from paragon_stream.checkpoint.published import published_network
 from paragon_stream.checkpoint.spec import NetworkSpec
 from paragon_stream.errors import UsageError
 from paragon_stream.models.build import build
+from paragon_stream.models.dual import USUAL_GAIN, DualNet
 from paragon_stream.models.shifted_attention import choose_attention
 
 GAINS = ("detail_gain", "global_detail_gain")
@@ -42,6 +43,10 @@ class PlainNet(nn.Module):
             if name in GAINS:
                 nn.init.constant_(parameter, gain)
                 return
+        if isinstance(self.inner, DualNet):  # v5's is a factor of the last layer's first weights alone
+            with torch.no_grad():
+                self.inner.conv_out.weight *= gain / USUAL_GAIN
+            return
         raise UsageError(f"{self.spec} has no detail_gain")
 
     def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:

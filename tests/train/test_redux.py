@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from training_material import write_pictures  # noqa: E402
 import paragon_stream.models as models  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.errors import UsageError  # noqa: E402
+from paragon_stream.train.plain import plain_network  # noqa: E402
 from paragon_stream.train.recipe import read_recipe  # noqa: E402
 from paragon_stream.train.run import train  # noqa: E402
 
@@ -73,6 +75,22 @@ def test_a_documented_configuration_is_a_recipe(tmp_path: Path, caplog: pytest.L
     assert game.widths == (1, 2, 4, 8)
     assert "use_channels_last" in caplog.text and "val.save_img" in caplog.text
     assert "paragonsr2_photo" in text
+
+
+def test_the_documented_static_family_begins_with_its_gain(tmp_path: Path) -> None:
+    options = {"fast_body_mode": True, "use_content_aware": True, "use_attention": True}
+    network = {"type": "paragonsr2_nano", "scale": 2, "upsampler_alpha": 0.5, **options}
+    largest = []
+    for gain in (0.1, 0.3):
+        content = copy.deepcopy(DOCUMENTED)
+        del content["network_d"], content["train"]["gan_opt"], content["train"]["optim_d"]
+        content |= {"scale": 2, "network_g": {**network, "detail_gain": gain}}
+        found = read_recipe(written(tmp_path, content))[0].network
+        assert (found.generation, found.variant, found.alpha) == ("p2v5", "nano", 0.5)
+        torch.manual_seed(0)
+        net = plain_network(found.generation, found.variant, found.scale, found.alpha, found.options)
+        largest.append(float(net.inner.conv_out.weight.detach().abs().max()))
+    assert largest[1] == pytest.approx(3 * largest[0])
 
 
 def test_perceptual_losses_name_the_trunk(tmp_path: Path) -> None:
