@@ -42,6 +42,8 @@ from paragon_stream.media.safekeeping.spool import FrameSpool
 HASTE = 40.0
 FRAMES = 320
 """More than x264 and x265 put between two key frames."""
+DEFAULT = "default options"
+"""Stands for an encoder: a render without any option."""
 COMBINATIONS = (
     ("mkv", "libx264"),
     ("mkv", "libx265"),
@@ -57,6 +59,8 @@ COMBINATIONS = (
     ("ts", "libx264"),
     ("ts", "libx265"),
     ("png", ""),
+    ("mkv", DEFAULT),
+    ("mp4", DEFAULT),
 )
 OPTIONS: dict[str, Any] = {
     "variant": "realtime",
@@ -176,8 +180,8 @@ def make_source(path: Path, frames: int, size: tuple[int, int] = (176, 96), b_fr
 
 
 def job_of(folder: Path, source: Path, suffix: str, codec: str, **further: Any) -> dict[str, Any]:
-    options: dict[str, Any] = dict(OPTIONS)
-    if codec:
+    options: dict[str, Any] = {} if codec == DEFAULT else dict(OPTIONS)
+    if codec and codec != DEFAULT:
         options["codec"] = codec
     if codec == "prores_ks":
         options["pix_fmt"] = "yuv422p10le"

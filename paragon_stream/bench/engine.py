@@ -47,6 +47,38 @@ class BenchResult:
     """Of the GPU's memory; None if the engine runs on the CPU."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """The speed of an engine in frames per second, and its name. `target` is the format of its results."""
+
+    fps: float
+    engine: str
+    target: str
+
+
+def rate(options: UpscalerOptions, *, width: int, height: int, seconds: float) -> Rate:
+    """Run frames of noise through an engine for about `seconds`, after one that is not counted.
+
+    Raises what `Upscaler` raises.
+    """
+    with Upscaler.for_format(_source(width, height, "yuv420p"), options) as up:
+        slots = [up.allocate() for _ in range(up.session.in_flight + SPARE_SLOTS)]
+        for seed, (inputs, _) in enumerate(slots):
+            _paint(inputs, up.source.pixel_format.peak, seed)
+        up.run(*slots[0]).wait()
+        pending: deque[Completion] = deque()
+        frames, start = 0, time.perf_counter()
+        while time.perf_counter() < start + seconds:
+            if len(pending) == len(slots):
+                pending.popleft().wait()
+            pending.append(up.run(*slots[frames % len(slots)]))
+            frames += 1
+        while pending:
+            pending.popleft().wait()
+        fps = frames / (time.perf_counter() - start)
+        return Rate(fps=fps, engine=up.session.engine, target=str(up.target))
+
+
 def bench(
     options: UpscalerOptions,
     *,
@@ -62,9 +94,7 @@ def bench(
     """
     if min(width, height) < 16 or frames < 1:
         raise UsageError("bench needs at least one frame, of at least 16x16 pixels")
-    layout = pixel_format(pixel_format_name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = _source(width, height, pixel_format_name)
     begin = time.perf_counter()
     memory = VideoMemory.of(options.engine, options.device)
     with memory, Upscaler.for_format(source, options) as up:
@@ -110,6 +140,12 @@ def bench(
             peak_rss_bytes=resource_usage.peak_rss(),
             peak_vram_bytes=memory.taken,
         )
+
+
+def _source(width: int, height: int, pixel_format_name: str) -> FrameFormat:
+    layout = pixel_format(pixel_format_name)
+    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
+    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
 
 
 def _paint(planes: tuple[Plane, ...], peak: int, seed: int) -> None:

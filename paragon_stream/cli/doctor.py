@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 
 import click
 
 from paragon_stream.json_text import json_text
+
+_TOPIC = 16
+"""Columns of the topics."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,13 +25,12 @@ def command(as_json: bool, quick: bool, verbose: bool) -> None:
     from paragon_stream.doctor.examination import examine, measure
     from paragon_stream.runtimes import installed_engines
 
-    findings = examine() if quick else [*examine(), *measure()]
+    findings = examine() if quick else chain(examine(), measure())
     if as_json:
         click.echo(json_text([asdict(finding) for finding in findings]))
         return
-    width = max(len(finding.topic) for finding in findings)
     for finding in findings:
-        click.echo(f"{'+' if finding.ok else '-'} {finding.topic:{width}}  {finding.what}")
+        click.echo(f"{'+' if finding.ok else '-'} {finding.topic:{_TOPIC}}  {finding.what}")
         if finding.remedy:
-            click.echo(f"  {'':{width}}  → {finding.remedy}")
+            click.echo(f"  {'':{_TOPIC}}  → {finding.remedy}")
     click.echo(f"\nEngines that can run here: {', '.join(installed_engines())}.")

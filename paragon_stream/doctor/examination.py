@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from paragon_stream.bench import bench
+from paragon_stream.bench.engine import rate
 from paragon_stream.device import DeviceInfo
 from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus
 from paragon_stream.doctor.self_test import check_engine
@@ -32,9 +32,8 @@ _CUDA = 13
 
 _SPEEDS = {"SD": (720, 540), "HD": (960, 540), "4K": (1920, 1080)}
 """Sizes of the sources that are measured; the results have twice the sides."""
-_SECONDS = 2.0
+_SECONDS = 1.5
 """For each of them, about."""
-_MOST_FRAMES = 500
 _LEAST_MEMORY, _LEAST_DISK = 2 << 30, 10 << 30
 _FEATURES = (
     *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "avx_vnni"),
@@ -55,18 +54,16 @@ class Finding:
     remedy: str = ""
 
 
-def examine() -> list[Finding]:
-    """All findings, the most frequently needed first. Never raises."""
+def examine() -> Iterator[Finding]:
+    """All findings, the most frequently needed first, each as soon as it is known. Never raises."""
+    yield from _machine()
     gpus, reason = find_gpus()
-    return [
-        *_machine(),
-        *_gpu(gpus, reason),
-        *_webgpu(),
-        *_tensorrt(bool(gpus)),
-        *_ffmpeg(gpus),
-        *_cpu_engines(),
-        *_playback(),
-    ]
+    yield from _gpu(gpus, reason)
+    yield from _webgpu()
+    yield from _tensorrt(bool(gpus))
+    yield from _ffmpeg(gpus)
+    yield from _cpu_engines()
+    yield from _playback()
 
 
 def measure() -> Iterator[Finding]:
@@ -81,15 +78,11 @@ def measure() -> Iterator[Finding]:
             yield Finding(topic=f"test {engine}", ok=True, what=what)
     for name, (width, height) in _SPEEDS.items():
         try:
-            first = bench(UpscalerOptions(), width=width, height=height, frames=2)
-            frames = int(min(_MOST_FRAMES, _SECONDS * 1000 / first.latency_ms))
-            result = first
-            if frames > 2:
-                result = bench(UpscalerOptions(), width=width, height=height, frames=frames)
+            found = rate(UpscalerOptions(), width=width, height=height, seconds=_SECONDS)
         except (ParagonError, MemoryError) as error:
             yield Finding(topic=f"speed {name}", ok=False, what=str(error))
             continue
-        what = f"{result.fps:.1f} fps, {width}x{height} → {result.target.split()[0]}; {result.engine}"
+        what = f"{found.fps:.1f} fps, {width}x{height} → {found.target.split()[0]}; {found.engine}"
         yield Finding(topic=f"speed {name}", ok=True, what=f"{what}, without decoding and encoding")
 
 
