@@ -42,8 +42,7 @@ from paragon_stream.media.safekeeping.spool import FrameSpool
 HASTE = 40.0
 FRAMES = 320
 """More than x264 and x265 put between two key frames."""
-DEFAULT = "default options"
-"""Stands for an encoder: a render without any option."""
+DEFAULT = "default options"  # stands for an encoder
 COMBINATIONS = (
     ("mkv", "libx264"),
     ("mkv", "libx265"),

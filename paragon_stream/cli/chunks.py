@@ -90,7 +90,7 @@ def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> 
     from paragon_stream.chunks.join import join_chunks
     from paragon_stream.chunks.plan import load_plan
     from paragon_stream.cli.display.render import RenderText
-    from paragon_stream.cli.progress import ProgressDisplay, render_line
+    from paragon_stream.cli.progress import ProgressDisplay, render_line, say
 
     check_reports(report, None)
     made, folder = load_plan(destination)
@@ -99,7 +99,7 @@ def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> 
             made,
             folder,
             on_progress=display,
-            on_warning=lambda text: click.echo(f"warning: {text}", err=True),
+            on_warning=lambda text: say(f"warning: {text}"),
         )
     write_report(result, report)
     RenderText(quiet=quiet).rendered(result)

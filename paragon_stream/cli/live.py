@@ -49,7 +49,7 @@ def command(
     "-" for standard output. Ctrl-C ends the session; the output is then complete.
     """
     from paragon_stream.cli.display.live import LiveEvents
-    from paragon_stream.cli.progress import ProgressDisplay, clock, live_line
+    from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, say
     from paragon_stream.livestream import live
     from paragon_stream.media.frames.format_changes import counted
 
@@ -73,8 +73,8 @@ def command(
             source,
             destination,
             on_progress=display,
-            on_event=lambda text: click.echo(text, err=True),
-            on_warning=lambda text: click.echo(f"warning: {text}", err=True),
+            on_event=say,
+            on_warning=lambda text: say(f"warning: {text}"),
             **given(**options),
         )
     write_report(result, report)

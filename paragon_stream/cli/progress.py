@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import click
 
@@ -48,6 +48,14 @@ class ProgressDisplay[State: (RenderProgress, LiveProgress, QueueProgress)]:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def say(text: str) -> None:
+    """Print a line on standard error; where a bar is shown, above it."""
+    if _Bar.shown is None:
+        click.echo(text, err=True)
+    else:
+        _Bar.shown.print(text)
 
 
 def clock(seconds: float) -> str:
@@ -98,6 +106,9 @@ def live_line(progress: LiveProgress) -> str:
 class _Bar:
     """A progress bar of rich. rich is imported here because the import is slow."""
 
+    shown: ClassVar[_Bar | None] = None
+    """The one on the terminal."""
+
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
@@ -115,6 +126,7 @@ class _Bar:
         if interrupt.pending:
             self._progress.stop()
             raise KeyboardInterrupt
+        _Bar.shown = self
 
     def show(self, line: str, progress: RenderProgress | LiveProgress | QueueProgress) -> None:
         if isinstance(progress, QueueProgress):
@@ -127,5 +139,10 @@ class _Bar:
         total = max(progress.total, progress.frames) if progress.total else None
         self._progress.update(self._task, total=total, completed=progress.frames, description=line)
 
+    def print(self, text: str) -> None:
+        """A line above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
     def stop(self) -> None:
+        _Bar.shown = None
         self._progress.stop()

@@ -12,6 +12,9 @@ import pytest
 from clips import make_clip
 from places import REPOSITORY
 
+from paragon_stream.cli.progress import ProgressDisplay, render_line, say
+from paragon_stream.render.progress import RenderProgress
+
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
 
 
@@ -42,6 +45,25 @@ def test_the_cursor_is_back_after_ctrl_c_at_the_very_beginning(tmp_path: Path) -
     assert said.rindex(SHOW) > said.rindex(HIDE)
     assert b"interrupted" in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
+def test_lines_are_printed_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with ProgressDisplay(render_line) as display:
+            display(RenderProgress(frames=10, total=100, fps=1.0, eta=90.0, bytes_out=0))
+            say("warning: [red]")
+        say("the end")
+        written = b""
+        while b"the end" not in written:
+            written += os.read(ours, 1 << 16)
+    os.close(ours)
+    assert b"\x1b[2Kwarning: [red]\r\n" in written, written  # the bar's line was cleared
 
 
 def test_what_a_code_page_lacks_is_replaced(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,21 @@ import click
 
 from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
-from paragon_stream.cli.display.render import RenderEvents, emit_progress, render_summary, result_facts
-from paragon_stream.cli.progress import ProgressDisplay, clock, render_line
+from paragon_stream.cli.display.render import (
+    RenderEvents,
+    emit_progress,
+    forecast_line,
+    render_summary,
+    result_facts,
+)
+from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, say
 from paragon_stream.cli.reports import write_report
 from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.queue.journal import Record, State
 from paragon_stream.queue.observer import QueueItem, QueueObserver
 from paragon_stream.queue.progress import QueueProgress
 from paragon_stream.queue.results import FileResult, Outcome, QueueReport
+from paragon_stream.render.forecast import Forecaster
 from paragon_stream.render.plan import RenderPlan
 
 _FEW = 12
@@ -41,6 +49,7 @@ class QueueText(_Reporting):
         super().__init__(report)
         self._quiet = quiet
         self._bar: ProgressDisplay[QueueProgress] | None = None
+        self._forecaster = Forecaster()
 
     def earlier(self, record: Record) -> None:
         if record.state is State.INTERRUPTED:
@@ -51,7 +60,14 @@ class QueueText(_Reporting):
             if not self._quiet:
                 click.echo(f"{item.file.path} becomes {item.target}, to keep names apart", err=True)
 
+    def rendering(self, item: QueueItem, plan: RenderPlan) -> None:
+        self._forecaster = Forecaster()
+        self._forecaster.planned(plan)
+
     def progress(self, item: QueueItem, progress: QueueProgress) -> None:
+        forecast = progress.render and self._forecaster.after(progress.render)
+        if forecast and not self._quiet:
+            say(f"{item.file.path.name}: {forecast_line(forecast)}")
         if progress.render is None and progress.tiles < 2 and not sys.stderr.isatty():
             return
         if self._bar is None:
@@ -60,7 +76,7 @@ class QueueText(_Reporting):
 
     def warning(self, item: QueueItem | None, sentence: str) -> None:
         about = f"{item.file.path}: " if item is not None and item.file.path.name not in sentence else ""
-        click.echo(f"warning: {about}{sentence}", err=True)
+        say(f"warning: {about}{sentence}")
 
     def ended(self, item: QueueItem, result: FileResult) -> None:
         self._stop_bar()
@@ -143,6 +159,7 @@ class QueueEvents(_Reporting):
         super().__init__(report)
         self._events = events
         self._started: set[str] = set()
+        self._forecaster = Forecaster()
 
     def earlier(self, record: Record) -> None:
         event = "finished" if record.state is State.FINISHED else "interrupted"
@@ -165,10 +182,14 @@ class QueueEvents(_Reporting):
 
     def rendering(self, item: QueueItem, plan: RenderPlan) -> None:
         RenderEvents(self._events, item.job).planned(plan, str(item.target))
+        self._forecaster = Forecaster()
+        self._forecaster.planned(plan)
         self._start(item)
 
     def progress(self, item: QueueItem, progress: QueueProgress) -> None:
         if progress.render is not None:
+            if (forecast := self._forecaster.after(progress.render)) is not None:
+                self._events.emit("forecast", item.job, **asdict(forecast))
             emit_progress(self._events, item.job, "render", progress.render)
         self._events.emit(
             "progress",

@@ -7,11 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
-import click
-
 from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
-from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line
+from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line, say
 from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.render.forecast import Forecast, Forecaster
 from paragon_stream.render.plan import RenderPlan
@@ -54,17 +52,17 @@ class RenderText:
             def show(progress: RenderProgress) -> None:
                 forecast = self._forecaster.after(progress)
                 if forecast is not None and not self._quiet:
-                    click.echo(forecast_line(forecast), err=True)
+                    say(forecast_line(forecast))
                 display(progress)
 
             yield show
 
     def warning(self, sentence: str) -> None:
-        click.echo(f"warning: {sentence}", err=True)
+        say(f"warning: {sentence}")
 
     def rendered(self, report: Report) -> None:
         if not self._quiet:
-            click.echo(f"{report.destination}: {render_summary(report)}", err=True)
+            say(f"{report.destination}: {render_summary(report)}")
 
     def comparing(self) -> ProgressDisplay[RenderProgress]:
         return ProgressDisplay(comparison_line, quiet=self._quiet)
