@@ -30,7 +30,7 @@ from paragon_stream.render.device_results import results_on_gpu
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.progress import OnProgress
 from paragon_stream.render.strengths import Strengths
-from paragon_stream.render.stretches import render
+from paragon_stream.render.stretches import RenderStages
 from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.report import FormatReport
 from paragon_stream.runtimes import Flavour, gpu_of
@@ -178,8 +178,14 @@ class ChunkRenderer:
         strengths = Strengths(reader if self._render.follows_strength else None, self._upscaler.strength)
         results = results_on_gpu(self._upscaler, output)
         with PieceWriter(output, self._info, results) as sink:
-            repeats = self._render.repeats()
-            render(reader, self._upscalers, sink, None, strengths, on_progress, results, repeats=repeats)
+            stages = RenderStages(
+                reader=reader,
+                sink=sink,
+                strengths=strengths,
+                repeats=self._render.repeats(),
+                results=results,
+            )
+            stages.render(self._upscalers, on_progress=on_progress)
         return sink, strengths
 
     @property

@@ -31,7 +31,7 @@ from paragon_stream.render.resume import reader_behind
 from paragon_stream.render.retries import PAUSE, Retries
 from paragon_stream.render.source_watch import SourceWatch
 from paragon_stream.render.strengths import Strengths
-from paragon_stream.render.stretches import render
+from paragon_stream.render.stretches import RenderStages
 from paragon_stream.render.tracing import traced
 from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.report import FormatReport, ModelReport, Report, StageReport, Warnings
@@ -185,20 +185,16 @@ def _render(
     strengths = Strengths(reader if plan.follows_strength else None, upscaler.strength)
     if log is not None:
         strengths.go_on(log.strengths())
+    stages = RenderStages(
+        reader=reader,
+        sink=opened.sink,
+        strengths=strengths,
+        repeats=opened.repeats,
+        results=opened.results,
+        at_end=lambda: running.warnings.add(running.watch.end()),
+    )
     with traced(running.trace, opened.upscalers) as spans:
-        stats = render(
-            reader,
-            opened.upscalers,
-            opened.sink,
-            spans,
-            strengths,
-            running.on_progress,
-            opened.results,
-            opened.done,
-            opened.journal,
-            opened.repeats,
-            at_end=lambda: running.warnings.add(running.watch.end()),
-        )
+        stats = stages.render(opened.upscalers, spans, running.on_progress)
     return reader, strengths, stats
 
 

@@ -22,15 +22,19 @@ class SourceWatch:
         self._before: os.stat_result | None = None
         if info.seekable and not info.piped and info.container != CONTAINER:
             self._before = self._look()
-            self._content = content or (fingerprint(self._path) if self._before else None)
 
     def begin(self) -> None:
-        """Before the first frame of each try. Raises InputError where the content is not that of the plan."""
-        if self._before is not None and fingerprint(self._path) != self._content:
+        """Before the first frame of each attempt. Raises InputError if the content is not that of the plan or
+        of the first attempt."""
+        if self._before is None:
+            return
+        found = fingerprint(self._path)
+        if self._content not in (None, found):
             raise InputError(
                 f"{self._path} was changed after the render was planned: repeat the command,"
                 " with --overwrite if an unfinished output is there"
             )
+        self._content = found
 
     def end(self) -> list[str]:
         """After the last frame was read: a warning where another file has the name now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -16,7 +17,6 @@ from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.facts.pipes import abandon_pipe
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
-from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.sink import Sink
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, in_succession
 from paragon_stream.pipeline.slot import Slot
@@ -35,39 +35,89 @@ _ROWS = 16
 logger = logging.getLogger(__name__)
 
 
-def render(
-    reader: FrameReader,
-    upscalers: Upscalers,
-    sink: Sink,
-    trace: Trace | None,
-    strengths: Strengths,
-    on_progress: OnProgress | None,
-    results: DeviceFrames | None = None,
-    done: int = 0,
-    journal: Journal | None = None,
-    repeats: Repeats | None = None,
-    at_end: Callable[[], None] | None = None,
-) -> PipelineStats:
-    """Run every frame of `reader` through its upscaler into `sink`, and finish the sink.
+@dataclass(frozen=True, kw_only=True)
+class RenderStages:
+    """The stages of a render: `reader` decodes, an upscaler computes, `sink` encodes."""
 
-    `results`, which `sink` was opened with, are where upscalers on that GPU leave theirs. `done` frames have
-    been read already; `journal`, the sink's, may have the results of further ones. `repeats`
-    finds frames whose result is the one before. Where the stream turns to
-    another format, the frames on their way are finished first. `at_end` is called behind the last frame,
-    before the sink is finished.
-    """
-    numbers = count(done)
-    meter = RenderMeter(reader.info.video.frames, sink, on_progress, done) if on_progress else None
-    return run_stretches(
-        reader,
-        upscalers,
-        lambda upscaler: _stages(
-            reader, upscaler, sink, strengths, results, numbers, journal, repeats, at_end
-        ),
-        trace,
-        meter,
-        first_frame=done,
-    )
+    reader: FrameReader
+    sink: Sink
+    strengths: Strengths
+    repeats: Repeats
+    """Finds frames whose result is the one before."""
+    results: DeviceFrames | None = None
+    """Where upscalers on that GPU leave their results; the sink was opened with it."""
+    at_end: Callable[[], None] | None = None
+    """Called after the last frame, before the sink is finished."""
+
+    def render(
+        self, upscalers: Upscalers, trace: Trace | None = None, on_progress: OnProgress | None = None
+    ) -> PipelineStats:
+        """Run every frame of the reader through its upscaler into the sink, and finish the sink.
+
+        The sink's first frames may have been read already, and its journal may have the results of further
+        ones. Where the stream turns to another format, the frames on their way are finished first.
+        """
+        done = self.sink.done
+        numbers = count(done)
+        meter = None
+        if on_progress is not None:
+            meter = RenderMeter(self.reader.info.video.frames, self.sink, on_progress, done)
+        return run_stretches(
+            self.reader,
+            upscalers,
+            lambda upscaler: self._of(upscaler, numbers),
+            trace,
+            meter,
+            first_frame=done,
+        )
+
+    def _of(self, upscaler: Upscaler, numbers: Iterator[int]) -> list[Stage[Plane]]:
+        """The stages of one stretch, whose frames have `numbers`."""
+        reader, sink, journal = self.reader, self.sink, self.sink.journal
+        results = self.results if upscaler.device_results is not None else None
+        self.repeats.begin()
+
+        def decode(slot: Slot[Plane]) -> bool:
+            slot.timing = reader.read_into(slot.inputs)
+            if slot.timing is not None:
+                slot.strength, slot.picture = self.strengths.of(slot.timing), reader.picture
+                slot.repeats = self.repeats.found(slot)
+                if journal is not None:
+                    slot.facts = record_of(reader, slot.timing, slot.inputs)
+            return slot.timing is not None
+
+        def compute(slot: Slot[Plane]) -> None:
+            assert slot.timing is not None
+            number, time = next(numbers), slot.timing.pts * slot.timing.time_base
+            if slot.repeats or (journal is not None and journal.take(number, time, slot.outputs)):
+                return
+            inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
+            slot.result = result = results.take() if results is not None else None
+            slot.completion = upscaler.run(inputs, result or slot.outputs, slot.strength)
+
+        def encode(slot: Slot[Plane]) -> None:
+            assert slot.timing is not None
+            if journal is not None and isinstance(slot.facts, FrameRecord):
+                journal.announce(slot.facts)
+            if slot.repeats:
+                sink.repeat(slot.timing)
+            elif isinstance(slot.result, DevicePicture):
+                sink.write_picture(slot.result, slot.timing)
+            else:
+                sink.write(slot.outputs, slot.timing)
+
+        def finish() -> bool:
+            if reader.changes.ended:
+                if self.at_end is not None:
+                    self.at_end()
+                sink.finish()
+            return reader.changes.ended
+
+        return [
+            Stage(name="decode", work=decode, leave=lambda: abandon_pipe(reader.info.path)),
+            Stage(name="engine", work=compute),
+            Stage(name="encode", work=encode, finish=finish),
+        ]
 
 
 def run_stretches(
@@ -121,61 +171,3 @@ def record_of(reader: FrameReader, timing: Timing, planes: Sequence[Plane]) -> F
         sample=sample,
         disturbed=reader.disturbed,
     )
-
-
-def _stages(
-    reader: FrameReader,
-    upscaler: Upscaler,
-    sink: Sink,
-    strengths: Strengths,
-    results: DeviceFrames | None,
-    numbers: Iterator[int],
-    journal: Journal | None,
-    repeats: Repeats | None,
-    at_end: Callable[[], None] | None,
-) -> list[Stage[Plane]]:
-    there = results if upscaler.device_results is not None else None
-    if repeats is not None:
-        repeats.begin()
-
-    def decode(slot: Slot[Plane]) -> bool:
-        slot.timing = reader.read_into(slot.inputs)
-        if slot.timing is not None:
-            slot.strength, slot.picture = strengths.of(slot.timing), reader.picture
-            slot.repeats = repeats is not None and repeats.found(slot)
-            if journal is not None:
-                slot.facts = record_of(reader, slot.timing, slot.inputs)
-        return slot.timing is not None
-
-    def compute(slot: Slot[Plane]) -> None:
-        assert slot.timing is not None
-        number, time = next(numbers), slot.timing.pts * slot.timing.time_base
-        if slot.repeats or (journal is not None and journal.take(number, time, slot.outputs)):
-            return
-        inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
-        slot.result = result = there.take() if there is not None else None
-        slot.completion = upscaler.run(inputs, result or slot.outputs, slot.strength)
-
-    def encode(slot: Slot[Plane]) -> None:
-        assert slot.timing is not None
-        if journal is not None and isinstance(slot.facts, FrameRecord):
-            journal.announce(slot.facts)
-        if slot.repeats:
-            sink.repeat(slot.timing)
-        elif isinstance(slot.result, DevicePicture):
-            sink.write_picture(slot.result, slot.timing)
-        else:
-            sink.write(slot.outputs, slot.timing)
-
-    def finish() -> bool:
-        if reader.changes.ended:
-            if at_end is not None:
-                at_end()
-            sink.finish()
-        return reader.changes.ended
-
-    return [
-        Stage(name="decode", work=decode, leave=lambda: abandon_pipe(reader.info.path)),
-        Stage(name="engine", work=compute),
-        Stage(name="encode", work=encode, finish=finish),
-    ]
