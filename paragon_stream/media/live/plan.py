@@ -201,24 +201,38 @@ def plan_live(
     )
     if container is None or encoder is None:
         return plan
-    settings = {} if raw else _settings(encoder, target, rate, options, streamed=where is not Where.FILE)
+    job = _job(info, encoder, container, plan, options, raw=raw)
+    lost = video.format.pixel_format.depth - pixels.depth
+    if lost > 0 and options.pix_fmt is None:
+        said = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
+        warnings.append(f"{said}: --codec libx265 --pix-fmt yuv420p10le keeps 10")
+    return replace(plan, job=job, muxer_options=_muxer_options(container), warnings=tuple(warnings))
+
+
+def _job(
+    info: MediaInfo,
+    encoder: Encoder,
+    container: Container,
+    plan: LivePlan,
+    options: LiveOutputOptions,
+    *,
+    raw: bool,
+) -> EncoderJob:
+    """The encoder of the video; if it is not raw, opened once as a test."""
+    streamed = plan.where is not Where.FILE
     job = EncoderJob(
         encoder=encoder,
-        format=target,
-        tick=container.video_tick(video.shown_time_base),
-        rate=rate,
-        settings=settings,
+        format=plan.target,
+        tick=container.video_tick(info.video.shown_time_base),
+        rate=plan.rate,
+        settings={} if raw else _settings(encoder, plan.target, plan.rate, options, streamed=streamed),
         sliced=True,
     )
     if not raw:
         try_open(job)
         if container not in (_RTSP, _RTP):
             check_video(container, job)
-    lost = video.format.pixel_format.depth - pixels.depth
-    if lost > 0 and options.pix_fmt is None:
-        said = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
-        warnings.append(f"{said}: --codec libx265 --pix-fmt yuv420p10le keeps 10")
-    return replace(plan, job=job, muxer_options=_muxer_options(container), warnings=tuple(warnings))
+    return job
 
 
 def _destination(destination: str | None, format: str | None) -> tuple[Where, Container | None]:

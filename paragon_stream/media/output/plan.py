@@ -46,6 +46,7 @@ from paragon_stream.media.output.muxer_settings import muxer_settings, wants_fas
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_TRACK,
     AddedFile,
+    RemuxPlan,
     StreamPlan,
     dropped_stream,
     plan_remux,
@@ -141,16 +142,41 @@ def plan_output(
 def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: OutputOptions) -> OutputPlan:
     container = container_for(path)
     check_destination(path, info.path, overwrite=options.overwrite)
-    source, video = info.video.format.pixel_format, info.video
+    job = _job(info, container, placement, options)
+    remux = plan_remux(info, container, options)
+    losses = _losses(info, container, job, remux, options)
+    muxer_options = muxer_settings(container, remux.streams, remux.chapters, options.mux or {})
+    muxer_options, gone = _lost_tags(container, remux, muxer_options)
+    if gone:
+        losses.append(f"{container.name} cannot store the tags {', '.join(gone)}")
+    return OutputPlan(
+        destination=path,
+        target=job.format,
+        rate=job.rate,
+        options=options,
+        container=container,
+        job=job,
+        streams=remux.streams,
+        added=remux.added,
+        muxer_options=muxer_options,
+        fast_start=wants_fast_start(container, options.mux or {}),
+        file_tags={key: value for key, value in remux.tags.items() if key not in gone},
+        shift=time_shift(info),
+        losses=tuple(losses),
+        warnings=tuple(losses),
+    )
+
+
+def _job(info: MediaInfo, container: Container, placement: Placement, options: OutputOptions) -> EncoderJob:
+    """The encoder of the video, opened once as a test, and accepted by the container."""
+    video = info.video
     shape = placement.target(video.format)
-    encoder, pixels = _choose(container, source, options, min(shape.width, shape.height))
-    target = target_format(video, placement, pixels)
-    rate = video.shown_rate or FALLBACK_RATE
+    encoder, pixels = _choose(container, video.format.pixel_format, options, min(shape.width, shape.height))
     job = EncoderJob(
         encoder=encoder,
-        format=target,
+        format=target_format(video, placement, pixels),
         tick=container.video_tick(video.shown_time_base),
-        rate=rate,
+        rate=video.shown_rate or FALLBACK_RATE,
         settings=encoder_settings(
             encoder,
             crf=options.crf,
@@ -162,51 +188,43 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     )
     try_open(job)
     check_video(container, job)
+    return job
 
-    remux = plan_remux(info, container, options)
-    streams, chapters, source_tags = remux.streams, remux.chapters, remux.tags
-    added = remux.added
-    every = (*streams, *(stream for file in added for stream in file.streams))
+
+def _losses(
+    info: MediaInfo, container: Container, job: EncoderJob, remux: RemuxPlan, options: OutputOptions
+) -> list[str]:
+    """The losses of the video, the other streams and the chapters, in sentences."""
+    source, encoder, pixels = info.video.format.pixel_format, job.encoder, job.format.pixel_format
+    every = (*remux.streams, *(stream for file in remux.added for stream in file.streams))
     losses = [str(stream) for stream in every if stream.loss]
-    losses += video_losses(video, container, encoder)
+    losses += video_losses(info.video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
         losses.append(_ALPHA_LOST.format(encoder.name))
     elif options.pix_fmt is None and pixels.depth < source.depth:
         losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
     losses += lost_flags(info, container, every)
     losses += lost_languages(info, container, every)
-    losses += matroska_losses(info, container, streams, options)
-    if chapters and not container.chapters:
-        losses.append(f"{container.name} has no chapters: {chapters} dropped")
-    muxer_options = muxer_settings(container, streams, chapters, options.mux or {})
+    losses += matroska_losses(info, container, remux.streams, options)
+    if remux.chapters and not container.chapters:
+        losses.append(f"{container.name} has no chapters: {remux.chapters} dropped")
+    return losses
+
+
+def _lost_tags(
+    container: Container, remux: RemuxPlan, muxer_options: dict[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """The options of the muxer with which the fewest tags are lost, and those tags."""
     # FFmpeg writes the timecode track from the tag of the video.
-    rebuilt = {"timecode"} if any(each.reason == TIMECODE_TRACK for each in streams) else set()
-    gone = [key for key in lost_tags(container, source_tags, muxer_options) if key.casefold() not in rebuilt]
+    rebuilt = {"timecode"} if any(each.reason == TIMECODE_TRACK for each in remux.streams) else set()
+    gone = [key for key in lost_tags(container, remux.tags, muxer_options) if key.casefold() not in rebuilt]
     if gone and container.name == "mov":
         # QuickTime's free-form tags store any key, but fewer players read them: they are used only if needed.
         freely = {**muxer_options, "movflags": muxer_options.get("movflags", "") + "+use_metadata_tags"}
-        still_gone = lost_tags(container, source_tags, freely)
+        still_gone = lost_tags(container, remux.tags, freely)
         if len(still_gone) < len(gone):
-            muxer_options, gone = freely, still_gone
-    if gone:
-        losses.append(f"{container.name} cannot store the tags {', '.join(gone)}")
-
-    return OutputPlan(
-        destination=path,
-        target=target,
-        rate=rate,
-        options=options,
-        container=container,
-        job=job,
-        streams=streams,
-        added=added,
-        muxer_options=muxer_options,
-        fast_start=wants_fast_start(container, options.mux or {}),
-        file_tags={key: value for key, value in source_tags.items() if key not in gone},
-        shift=time_shift(info),
-        losses=tuple(losses),
-        warnings=tuple(losses),
-    )
+            return freely, still_gone
+    return muxer_options, gone
 
 
 def _choose(
