@@ -319,7 +319,7 @@ class FurtherNet(nn.Module):
         return Group([UltimateBlock(spec, first + index) for index in range(spec.blocks)])
 
     def forward(
-        self, x: Tensor, *, feature_tap: bool = False, prev_feat: Tensor | None = None, alpha: float = 0.2
+        self, x: Tensor, feature_tap: bool = False, prev_feat: Tensor | None = None, alpha: float = 0.2
     ) -> Tensor | tuple[Tensor, Tensor]:
         """As `ReleaseNet.forward`."""
         size = (x.shape[2], x.shape[3])

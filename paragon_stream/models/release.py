@@ -77,7 +77,7 @@ class ReleaseNet(nn.Module):
         self.conv_out = nn.Conv2d(f, 3, 3, padding=1)
 
     def forward(
-        self, x: Tensor, *, feature_tap: bool = False, prev_feat: Tensor | None = None, alpha: float = 0.2
+        self, x: Tensor, feature_tap: bool = False, prev_feat: Tensor | None = None, alpha: float = 0.2
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Upscale; with `feature_tap` also return the (blended) features after `conv_in`.
 
