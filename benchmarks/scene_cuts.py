@@ -79,7 +79,8 @@ def barred(frame: Frame) -> Frame:
 
 def joined(parts: list[list[Frame]]) -> Clip:
     """The parts one after another, each a scene."""
-    begins, frames = [], []
+    begins: list[int] = []
+    frames: list[Frame] = []
     for part in parts:
         begins.append(len(frames))
         frames += part
@@ -127,10 +128,15 @@ def clips(rng: np.random.Generator) -> Iterator[tuple[str, Clip]]:
     yield "cuts in noise", joined(noisy)
 
 
-def found_cuts(frames: list[Frame]) -> set[int]:
-    """Numbers of the frames that the tool takes for the first of a scene."""
+def by_difference(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+    """For comparison: a threshold on the mean difference."""
+    return float(np.abs(after - before).mean()) > 0.07
+
+
+def found_cuts(frames: list[Frame], judge: Callable[..., bool]) -> set[int]:
+    """Numbers of the frames that `judge` takes for the first of a scene."""
     small = [small_picture((255 * frame).clip(0, 255).round().astype(np.uint8), 255) for frame in frames]
-    return {n for n in range(1, len(small)) if is_cut(small[n - 1], small[n])}
+    return {n for n in range(1, len(small)) if judge(small[n - 1], small[n])}
 
 
 def read(path: Path) -> list[Frame]:
@@ -147,21 +153,27 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=Path)
     folder = parser.parse_args().clips
-    head, rows, totals = machine(), [], np.zeros(3, int)
+    head, rows = machine(), []
+    totals = {is_cut: np.zeros(3, int), by_difference: np.zeros(3, int)}
     material = list(clips(np.random.default_rng(3)))
     if folder is not None:
         there = {name: cuts for name, cuts in CLIPS.items() if (folder / name).exists()}
         material += [(name, (read(folder / name), cuts)) for name, cuts in there.items()]
     for kind, (frames, cuts) in material:
-        found = found_cuts(frames)
-        right, wrong, missed = len(found & cuts), len(found - cuts), len(cuts - found)
-        totals += right, wrong, missed
-        rows.append({"clip": kind, "frames": len(frames), "cuts": len(cuts), "found": right, "false": wrong})
+        row: dict[str, object] = {"clip": kind, "frames": len(frames), "cuts": len(cuts)}
+        for judge, total in totals.items():
+            found = found_cuts(frames, judge)
+            right, wrong = len(found & cuts), len(found - cuts)
+            total += right, wrong, len(cuts - found)
+            row[judge.__name__] = {"found": right, "false": wrong}
+        rows.append(row)
         print(rows[-1], flush=True)
-    right, wrong, missed = (int(each) for each in totals)
-    result = {"precision": right / (right + wrong), "recall": right / (right + missed), "clips": rows}
-    print({key: result[key] for key in ("precision", "recall")})
-    print(write_results("scene_cuts", head, result))
+    results: dict[str, object] = {}
+    for judge, total in totals.items():
+        right, wrong, missed = (int(each) for each in total)
+        results[judge.__name__] = {"precision": right / (right + wrong), "recall": right / (right + missed)}
+    print(results)
+    print(write_results("scene_cuts", head, {**results, "clips": rows}))
 
 
 if __name__ == "__main__":

@@ -72,16 +72,13 @@ def _without_bars(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Both without the flat rows and columns at their edges that did not change: any two pictures within the
     same bars are alike."""
-    still = np.abs(after - before) < FLAT
     for axis in (0, 1):
-        flat = still.all(1 - axis) & (np.ptp(before, axis=1 - axis) < FLAT)
-        moves = np.flatnonzero(~flat)
+        still = (np.abs(after - before) < FLAT).all(1 - axis)
+        moves = np.flatnonzero(~(still & (np.ptp(before, axis=1 - axis) < FLAT)))
         if moves.size == 0:
             break
         inside = slice(int(moves[0]), int(moves[-1]) + 1)
-        before, after, still = (
-            each[inside] if axis == 0 else each[:, inside] for each in (before, after, still)
-        )
+        before, after = (each[inside] if axis == 0 else each[:, inside] for each in (before, after))
     return before, after
 
 
