@@ -20,11 +20,11 @@ from paragon_stream.runtimes.native import NativeSession, widest_depth
 type Planes = tuple[NDArray, ...]
 
 
-def make_job(variant: str, name: str, width: int, height: int) -> FrameJob:
+def make_job(variant: str, name: str, width: int, height: int, weights: str | None = None) -> FrameJob:
     layout = pixel_format(name)
     color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
-    return build_job(load_weights(variant=variant, scale=2), source)
+    return build_job(load_weights(weights, variant=variant, scale=2), source)
 
 
 def reference(job: FrameJob, planes: Planes) -> Planes:
@@ -100,12 +100,15 @@ def test_bars(how: str, variant: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["emulated", "computed"])
-@pytest.mark.parametrize("variant", ["realtime", "stream"])
-def test_real_frames(how: str, variant: str) -> None:
+@pytest.mark.parametrize(
+    ("variant", "weights"),
+    [("realtime", "video"), ("realtime", "fidelity"), ("stream", "video"), ("stream", "perceptual")],
+)
+def test_real_frames(how: str, variant: str, weights: str) -> None:
     planes = photograph()
     if variant == "stream":
         planes = tuple(plane[: 128 // step] for plane, step in zip(planes, (1, 2, 2), strict=True))
-    job = make_job(variant, "yuv420p", planes[0].shape[1], planes[0].shape[0])
+    job = make_job(variant, "yuv420p", planes[0].shape[1], planes[0].shape[0], weights)
     got = computed(how, job, planes)
     assert decibels(job, got[0], reference(job, planes)[0]) >= 60
     if (

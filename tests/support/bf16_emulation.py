@@ -33,16 +33,22 @@ def to_bf16(values: NDArray) -> NDArray:
 
 
 NATIVE = ("expand", "project", "from_near", "from_far")
-"""The convolutions that the engine native's form avx512_bf16 computes in bf16; all others are fp32 there."""
+"""The convolutions that the engine native's form avx512_bf16 computes in bf16, except in Realtime's last
+block; all others are fp32 there."""
 
 
-def bf16_emulation(job: FrameJob, kinds: tuple[str, ...] = ()) -> Callable[[Planes], Planes]:
+def bf16_emulation(job: FrameJob, kinds: tuple[str, ...] = ("",)) -> Callable[[Planes], Planes]:
     """What runs `job` so, at strength 0: all of its convolutions, or those of these kinds."""
     model = emit_onnx(job, lanes=16)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
+    chosen = [
+        n for n, node in enumerate(model.graph.node) if node.op_type == "Conv" and node.name.startswith(kinds)
+    ]
+    if kinds == NATIVE and job.spec.variant == "realtime":
+        del chosen[-2:]
     for number, node in enumerate(model.graph.node):
-        if node.op_type == "Conv" and (not kinds or node.name.startswith(kinds)):
+        if number in chosen:
             for place, kind in ((0, "maps"), (1, "weights")):
                 name, rounded = node.input[place], f"{kind}_{number}"
                 if place and name in weights:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +79,10 @@ def block_weights(blocks: Sequence[Block], packing: Packing) -> tuple[list[Block
     blocks."""
     missing: Doubles = np.zeros(1)
     made = []
-    for block in blocks:
+    for number, block in enumerate(blocks, 1):
         match block:
+            case RealtimeBlock() if number == len(blocks):  # fp32 in every form: see native/src/realtime.h
+                made.append(_realtime(block, missing, replace(packing, channels=1)))
             case RealtimeBlock():
                 made.append(_realtime(block, missing, packing))
             case StreamBlock():

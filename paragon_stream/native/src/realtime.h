@@ -8,7 +8,7 @@
 enum { MOST_BLOCKS = 8 };
 
 template <class P, int F> struct Realtime {
-    enum { wide = 2 * F, width = F / P::channels };
+    enum { wide = 2 * F };
     static constexpr bool exact = P::channels == 1;
 
     const Program *program;
@@ -74,21 +74,34 @@ template <class P, int F> struct Realtime {
         float *to = features[b].row(y) + (int64_t)j * F * L;
         if (b == 0) {
             first_features<F, NV>(program, frame, codes, y, j, to);
+        } else if (is_exact(b - 1)) {
+            branch<Exact, NV>(to, b - 1, y, j);
         } else {
-            branch<NV>(to, b - 1, y, j);
+            branch<P, NV>(to, b - 1, y, j);
         }
         if (b == program->blocks) return;
-        const float *x = to;
-        if (!exact) {
-            convert<P>(operands, to, F, NV);
+        if (is_exact(b)) {
+            expand<Exact, NV>(to, b, y, j);
+        } else {
+            expand<P, NV>(to, b, y, j);
+        }
+    }
+
+    // The errors of the last block pass to the result undamped: in bf16 it alone would cost most of the precision.
+    bool is_exact(int b) const { return !exact && b == program->blocks - 1; }
+
+    template <class Q, int NV> METHOD void expand(const float *x, int b, int y, int j) {
+        enum { operands_of = F / Q::channels };
+        if (Q::channels > 1) {
+            convert<Q>(operands, x, F, NV);
             x = operands;
         }
-        mix<P, Exact, NV>(expanded[b].row(y) + (int64_t)j * wide * L, wide * L, x, width * L, width,
+        mix<Q, Exact, NV>(expanded[b].row(y) + (int64_t)j * wide * L, wide * L, x, operands_of * L, operands_of,
                           (const float *)program->block[b].expand, wide);
     }
 
     // to = x + project(GELU(depthwise(expanded)))
-    template <int NV> METHOD void branch(float *to, int b, int y, int j) {
+    template <class Q, int NV> METHOD void branch(float *to, int b, int y, int j) {
         const Block &block = program->block[b];
         const float *rows[3];
         for (int r = 0; r < 3; r++) rows[r] = expanded[b].row(y - 1 + r) + (int64_t)j * wide * L;
@@ -98,11 +111,11 @@ template <class P, int F> struct Realtime {
             depthwise<NV, 1, true>(sum[0], rows, wide, c, w);
             depthwise<NV, 1, true>(sum[1], rows, wide, c + 1, w + 10);
             UNROLL for (int v = 0; v < NV; v++) {
-                UNROLL for (int k = 0; k < 2; k++) sum[k][v] = gelu<!exact>(sum[k][v], program->gelu);
-                P::put(activated + v * wide / P::channels * L, c, sum[0][v], sum[1][v]);
+                UNROLL for (int k = 0; k < 2; k++) sum[k][v] = gelu<Q::channels != 1>(sum[k][v], program->gelu);
+                Q::put(activated + v * wide / Q::channels * L, c, sum[0][v], sum[1][v]);
             }
         }
-        add_to<P, NV>(to, features[b].row(y) + (int64_t)j * F * L, activated, wide / P::channels * L,
-                      wide / P::channels, (const float *)block.project, F);
+        add_to<Q, NV>(to, features[b].row(y) + (int64_t)j * F * L, activated, wide / Q::channels * L,
+                      wide / Q::channels, (const float *)block.project, F);
     }
 };
