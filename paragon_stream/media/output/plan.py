@@ -215,8 +215,9 @@ def _lost_tags(
     container: Container, remux: RemuxPlan, muxer_options: dict[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """The options of the muxer with which the fewest tags are lost, and those tags."""
-    # FFmpeg writes the timecode track from the tag of the video.
-    rebuilt = {"timecode"} if any(each.reason == TIMECODE_TRACK for each in remux.streams) else set()
+    # FFmpeg writes the timecode track from the tag of the video, in MP4 and MOV also from that of the file.
+    has_track = container.name in ("mp4", "mov") or any(e.reason == TIMECODE_TRACK for e in remux.streams)
+    rebuilt = {"timecode"} if has_track else set()
     gone = [key for key in lost_tags(container, remux.tags, muxer_options) if key.casefold() not in rebuilt]
     if gone and container.name == "mov":
         # QuickTime's free-form tags store any key, but fewer players read them: they are used only if needed.

@@ -41,6 +41,20 @@ def test_a_timecode_track_is_written_anew(tmp_path: Path, suffix: str) -> None:
         assert len(file.streams) == (1 if suffix == "mkv" else 2)
 
 
+@pytest.mark.parametrize("suffix", ["mov", "mp4"])
+@pytest.mark.parametrize(("start", "expected"), [(None, "01:02:03:04"), (0.2, "01:02:03:09")])
+def test_a_timecode_of_the_whole_file_becomes_a_track(
+    tmp_path: Path, suffix: str, start: float | None, expected: str
+) -> None:
+    """As MXF and some Matroska files have it."""
+    clip = make_clip(tmp_path / "in.mkv", frames=10, metadata={"timecode": "01:02:03:04"})
+    out = tmp_path / f"out.{suffix}"
+    report = paragon_stream.upscale(clip, out, start=start, **FAST)
+    assert report.warnings == ()
+    with av.open(str(out)) as file:
+        assert [stream.metadata["timecode"] for stream in file.streams] == [expected] * 2
+
+
 def test_a_timecode_without_a_place_is_a_loss(tmp_path: Path) -> None:
     with pytest.raises(LossError, match="data stream 1"):
         paragon_stream.upscale(with_timecode(tmp_path / "in.mov"), tmp_path / "out.ts", **FAST)
