@@ -15,6 +15,7 @@ from paragon_stream.cli.options import choices, given, network_options
 from paragon_stream.json_text import json_text
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
+from paragon_stream.wholefile import fitting
 
 if TYPE_CHECKING:
     from paragon_stream.media.facts.info import MediaInfo
@@ -152,7 +153,7 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
 
 def _planned_destination(source: Path, suffix: str) -> Path:
     """A path in the source's folder that differs from the source."""
-    return source.with_name(f"{source.stem}.upscaled.{suffix.lstrip('.')}")
+    return source.with_name(fitting(source.stem, f".upscaled.{suffix.lstrip('.')}"))
 
 
 def _seconds(duration: float | None) -> str:

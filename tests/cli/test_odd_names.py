@@ -48,6 +48,7 @@ def test_names_as_long_as_they_can_be(tmp_path: Path, letter: str) -> None:
     clip = make_clip(tmp_path / "clip.mkv", frames=3)
     out = tmp_path / f"{name}.mkv"
     assert run([str(clip), str(out), "--engine", "null"]) == 0
+    assert run(["probe", str(out)]) == 0  # it plans an output whose name is longer
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     picture = tmp_path / f"{name}.png"
     assert run([str(tmp_path / "a.png"), str(picture), "--engine", "null"]) == 0
