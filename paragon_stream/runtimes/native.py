@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from paragon_stream.checkpoint import Variant
@@ -20,9 +20,9 @@ from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Session, SessionOptions
 from paragon_stream.runtimes.buffers import check_planes
 from paragon_stream.runtimes.cpu import check_device, cores, in_words
-from paragon_stream.runtimes.native_frame import NativeRun, Stage
+from paragon_stream.runtimes.native_frame import NativeRun
 from paragon_stream.runtimes.native_resize import ResizedWork
-from paragon_stream.runtimes.native_work import RealtimeWork, StreamWork, stages_into
+from paragon_stream.runtimes.native_work import RealtimeWork, Stages, StreamWork, stages_into
 from paragon_stream.runtimes.tiles import in_tiles_if_large
 
 logger = logging.getLogger(__name__)
@@ -102,12 +102,11 @@ class NativeSession:
         program = emit_native(at_network_scale(job) if resized else job, packing)
         kind = StreamWork if job.spec.variant is Variant.STREAM else RealtimeWork
         work = kind(program, chosen.entry, threads, flavour)
-        self.stages: Callable[[Sequence[Plane], Sequence[Plane], float], Generator[Stage]] = (
-            ResizedWork(job, work, chosen.entry, threads, flavour).stages
-            if resized
-            else functools.partial(stages_into, work)
-        )
         self.in_flight = work.in_flight
+        self.stages: Stages = functools.partial(stages_into, work)
+        if resized:
+            larger = ResizedWork(job, work, chosen.entry, threads, flavour)
+            self.in_flight, self.stages = larger.in_flight, larger.stages
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="native")
         self._room = threading.BoundedSemaphore(self.in_flight)
         self._lock = threading.Lock()

@@ -13,10 +13,10 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.emit import NativeProgram
 from paragon_stream.framejob.native.resize import NativeResize, emit_resizes
 from paragon_stream.native import abi
+from paragon_stream.runtimes import tiles
 from paragon_stream.runtimes.base import Flavour, Plane
 from paragon_stream.runtimes.native_frame import NativeFrame, Stage, fill_padding, views
 from paragon_stream.runtimes.native_work import Memory, Work, aligned, cuts
-from paragon_stream.runtimes.tiles import fill_bars
 
 _LANES = 16
 """Rows of floats have room for the widest vectors."""
@@ -32,10 +32,11 @@ class ResizedWork:
         self._entry = entry
         self._memory = Memory()
         self._resizes = emit_resizes(job)
-        self.in_flight = work.in_flight
-        self._maps: SimpleQueue[_Maps] = SimpleQueue()
+        one = sum(plane.nbytes for plane in _LargeFrame(work.program).memory)
+        self.in_flight = max(1, min(work.in_flight, tiles.WORKING_SET // one))
+        self._large: SimpleQueue[_LargeFrame] = SimpleQueue()
         for _ in range(self.in_flight):
-            self._maps.put(_Maps(work.program))
+            self._large.put(_LargeFrame(work.program))
         # Several frames in flight: one thread for each.
         self._bands = threads if flavour is Flavour.LATENCY else 1
 
@@ -44,26 +45,26 @@ class ResizedWork:
         return self._work.program
 
     def stages(self, inputs: Sequence[Plane], outputs: Sequence[Plane], strength: float) -> Generator[Stage]:
-        maps = self._maps.get()
+        large = self._large.get()
         try:
-            frame = NativeFrame(self.program, inputs, maps.planes, strength)
+            frame = NativeFrame(self.program, inputs, large.planes, strength)
             yield from self._work.stages_of(frame)
             fill_padding(self._job, outputs)
-            fill_bars(self._job, outputs)
-            yield list(self._parts(maps, outputs))
+            tiles.fill_bars(self._job, outputs)
+            yield list(self._parts(large, outputs))
         finally:
-            self._maps.put(maps)
+            self._large.put(large)
 
-    def _parts(self, maps: _Maps, outputs: Sequence[Plane]) -> Generator[Callable[[], None]]:
+    def _parts(self, large: _LargeFrame, outputs: Sequence[Plane]) -> Generator[Callable[[], None]]:
         components = [each.plane.component for each in self._resizes]
         planes = views(outputs, self._job.target, components)
         for band in range(self._bands):
-            yield functools.partial(self._resize, maps, planes, band)
+            yield functools.partial(self._resize, large, planes, band)
 
-    def _resize(self, maps: _Maps, planes: Sequence[abi.Plane], band: int) -> None:
+    def _resize(self, large: _LargeFrame, planes: Sequence[abi.Plane], band: int) -> None:
         """One band of every plane."""
         run = self._entry.resize
-        for resize, came, made in zip(self._resizes, maps.planes, planes, strict=True):
+        for resize, came, made in zip(self._resizes, large.planes, planes, strict=True):
             to = _without_bars(made, resize)
             bands = cuts(0, to.rows, self._bands, 1)
             if band < len(bands):
@@ -72,17 +73,17 @@ class ResizedWork:
                 run(how, came, to, task, self._memory.address(run(how, came, to, task, None)))
 
 
-class _Maps:
+class _LargeFrame:
     """A frame at the network's scale: one plane of floats for each component."""
 
     def __init__(self, program: NativeProgram) -> None:
-        self._kept: list[NDArray[np.uint8]] = []
+        self.memory: list[NDArray[np.uint8]] = []
         self.planes = [self._plane(*plane.size) for plane in program.outputs]
 
     def _plane(self, rows: int, columns: int) -> abi.Plane:
         pitch = 4 * (-(-columns // _LANES) * _LANES)
         memory = np.zeros(rows * pitch + 64, np.uint8)
-        self._kept.append(memory)
+        self.memory.append(memory)
         return abi.Plane(
             samples=aligned(memory), row_bytes=pitch, step=4, bytes=4, rows=rows, columns=columns
         )

@@ -50,6 +50,10 @@ def aligned(memory: NDArray[np.uint8]) -> int:
     return address + -address % _LINE
 
 
+type Stages = Callable[[Sequence[Plane], Sequence[Plane], float], Generator[Stage]]
+"""The stages of one frame, from its planes, the target's planes and the strength."""
+
+
 class Work(Protocol):
     """The work on every frame of a program."""
 
