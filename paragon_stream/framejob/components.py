@@ -146,33 +146,58 @@ def output_plane(
     `filtered` those through the chroma filter, for weights that use one."""
     factor = _factor(target, component)
     down = _banks(chroma_down, factor, target)
+
+    def base(plane: InputPlane) -> tuple[Filter, ...]:
+        return _base_filters(plane, down, spec)
+
+    def chroma(plane: InputPlane) -> tuple[Filter, ...]:
+        return _chroma_filters(source, target, plane.factor, factor, spec.scale)
+
     filtered = np.zeros_like(mix) if filtered is None else filtered
     least = 1e-9 * np.abs(mix + filtered).max(initial=0)  # smaller values are rounding errors of the matrices
+    size = plane_size(
+        replace(target, width=source.width * spec.scale, height=source.height * spec.scale), factor
+    )
+    return OutputPlane(
+        component=component,
+        factor=factor,
+        size=size,
+        down=down,
+        base=(*_terms(inputs, mix, least, base), *_terms(inputs, filtered, least, chroma)),
+        offset=offset,
+        resampling=_resampling(target, placement, spec.scale, factor, size),
+        bars=(_bars(placement.rows, factor[0]), _bars(placement.columns, factor[1])),
+        black=black,
+    )
+
+
+def _terms(
+    inputs: tuple[InputPlane, ...],
+    gains: NDArray[np.float64],
+    least: float,
+    filters: Callable[[InputPlane], tuple[Filter, ...]],
+) -> list[BaseTerm]:
+    """The sums of `inputs` through `filters`: one term for all planes of one grid."""
     grids: dict[Pair[int], list[int]] = {}
     for index, plane in enumerate(inputs):
         grids.setdefault(plane.factor, []).append(index)
     terms = []
-    for of_base, gains in ((True, mix), (False, filtered)):
-        for members in grids.values():
-            parts = tuple(
-                (inputs[index].component, float(gains[index]))
-                for index in members
-                if abs(gains[index]) > least
-            )
-            if parts:
-                plane = inputs[members[0]]
-                filters = (
-                    _base_filters(plane, down, spec)
-                    if of_base
-                    else _chroma_filters(source, target, plane.factor, factor, spec.scale)
-                )
-                terms.append(BaseTerm(mix=parts, filters=filters))
-    size = plane_size(
-        replace(target, width=source.width * spec.scale, height=source.height * spec.scale), factor
-    )
+    for members in grids.values():
+        parts = tuple(
+            (inputs[index].component, float(gains[index])) for index in members if abs(gains[index]) > least
+        )
+        if parts:
+            terms.append(BaseTerm(mix=parts, filters=filters(inputs[members[0]])))
+    return terms
+
+
+def _resampling(
+    target: FrameFormat, placement: Placement, scale: int, factor: Pair[int], size: Pair[int]
+) -> Pair[Resampling]:
+    """Of rows and of columns, from the network's scale to the target's grid."""
     location = target.color.chroma_location
-    down_by, across_by = (
-        Resampling.of_plane(axis, spec.scale, each, siting_offset(position, each), length)
+    down, across = (
+        Resampling.of_plane(axis, scale, each, siting_offset(position, each), length)
         for axis, each, position, length in zip(
             (placement.rows, placement.columns),
             factor,
@@ -181,17 +206,7 @@ def output_plane(
             strict=True,
         )
     )
-    return OutputPlane(
-        component=component,
-        factor=factor,
-        size=size,
-        down=down,
-        base=tuple(terms),
-        offset=offset,
-        resampling=(down_by, across_by),
-        bars=(_bars(placement.rows, factor[0]), _bars(placement.columns, factor[1])),
-        black=black,
-    )
+    return down, across
 
 
 def _base_filters(plane: InputPlane, down: Pair[FilterBank], spec: NetworkSpec) -> tuple[Filter, ...]:

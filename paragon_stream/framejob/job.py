@@ -237,18 +237,12 @@ def build_job(
         input_plane(source, component + CURRENT, margin, padded)
         for component in (colors(source) if temporal else ())
     )
-    mix = target_colors.from_rgb @ source_colors.to_rgb
-    offsets = target_colors.from_rgb @ source_colors.rgb_of_centre + target_colors.code_of_black
-    tensors, older, based = weights.tensors, None, current or inputs
+    paths = _paths(spec, source, target, source_colors, target_colors, current or inputs)
+    tensors, older = weights.tensors, None
     if not isinstance(spec, ReleaseSpec):
         older = fold_older(tensors, spec, source_colors, target_colors)
         tensors = tail_layers(tensors, spec)
-        if isinstance(spec, FeatureSpec):  # whose pictures come from the features alone
-            based, mix, offsets = (), mix[:, :0], target_colors.code_of_black
-    learned, filtered = target_colors, np.zeros_like(mix)
-    if spec.filters_chroma:
-        learned, mix, filtered = _luma_alone(source, target, source_colors, target_colors)
-    tail_weight, tail_bias = collapse_tail(tensors, spec.scale, learned)
+    tail_weight, tail_bias = collapse_tail(tensors, spec.scale, paths.learned)
     return FrameJob(
         source=source,
         target=target,
@@ -273,18 +267,53 @@ def build_job(
                 source,
                 target,
                 component,
-                based,
-                mix[component],
-                float(offsets[component]),
+                paths.base,
+                paths.mix[component],
+                float(paths.offsets[component]),
                 spec,
                 placement=placement,
                 black=float(target_colors.code_of_black[component]),
-                filtered=filtered[component],
+                filtered=paths.filtered[component],
             )
             for component in colors(target)
         ),
         alpha=_alpha(source, target, spec, placement, margin, padded, source_colors.centre),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Paths:
+    """The colour of the network's detail, and the linear paths beside the network."""
+
+    learned: ColorMap
+    """The map from the network's RGB to codes of the target."""
+    base: tuple[InputPlane, ...]
+    """The planes of the base path."""
+    mix: Doubles
+    """Gains from codes of `base` to codes of the target through the base path."""
+    filtered: Doubles
+    """Gains through the chroma filter, for weights that use one; else 0."""
+    offsets: Doubles
+    """Codes of the target for codes 0 of the source."""
+
+
+def _paths(
+    spec: NetworkSpec,
+    source: FrameFormat,
+    target: FrameFormat,
+    before: ColorMap,
+    after: ColorMap,
+    planes: tuple[InputPlane, ...],
+) -> _Paths:
+    if isinstance(spec, FeatureSpec):  # pictures come from the features alone
+        none = np.zeros((len(after.code_of_black), 0))
+        return _Paths(learned=after, base=(), mix=none, filtered=none, offsets=after.code_of_black)
+    learned, mix = after, after.from_rgb @ before.to_rgb
+    filtered = np.zeros_like(mix)
+    if spec.filters_chroma:
+        learned, mix, filtered = _luma_alone(source, target, before, after)
+    offsets = after.from_rgb @ before.rgb_of_centre + after.code_of_black
+    return _Paths(learned=learned, base=planes, mix=mix, filtered=filtered, offsets=offsets)
 
 
 def _alpha(
