@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import os
 import platform
@@ -12,6 +14,7 @@ from paragon_stream.errors import EngineError
 from paragon_stream.runtimes.base import SessionOptions
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_CPUS = Path("/sys/devices/system/cpu")
 
 
 def cores() -> int:
@@ -19,6 +22,26 @@ def cores() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     granted = quota(_CGROUPS, _own_group())
     return allowed if granted is None else max(1, min(allowed, math.ceil(granted)))
+
+
+@functools.cache
+def cores_differ() -> bool:
+    """Whether some cores are much slower than others, as efficiency cores are; False if the system does not
+    say."""
+    return _differ(_CPUS)
+
+
+def _differ(root: Path) -> bool:
+    """By the capacity of each core (ARM), or by its highest frequency; cores of one kind differ by less than a
+    tenth."""
+    for fact in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"):
+        found = []
+        for path in root.glob(f"cpu[0-9]*/{fact}"):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(int(path.read_text()))
+        if found:
+            return max(found) > 1.1 * min(found)
+    return False
 
 
 def free_memory() -> int | None:

@@ -16,6 +16,7 @@ from paragon_stream.framejob.native.emit import NativeProgram
 from paragon_stream.native import abi
 from paragon_stream.runtimes import tiles
 from paragon_stream.runtimes.base import Flavour, Plane
+from paragon_stream.runtimes.cpu import cores_differ
 from paragon_stream.runtimes.native_frame import NativeFrame, Stage, fill_padding, views
 
 _STRIP = 512
@@ -26,6 +27,9 @@ _RANGE = 400
 
 _LEAST_BAND = 64
 """Least number of rows of a band: a band of Realtime computes 14 additional rows."""
+
+_FINER = 3
+"""Parts for each thread where cores differ."""
 
 _LINE = 64
 
@@ -159,9 +163,11 @@ class StreamWork:
 
 
 def _bands(height: int, columns: int, threads: int) -> int:
-    """The number of bands for `height` rows in `columns` strips, so that all threads get equal work."""
+    """The number of bands for `height` rows in `columns` strips, so that all threads get equal work; several
+    parts each if cores differ, because a fast core then computes more parts than a slow one."""
+    parts = threads * (_FINER if cores_differ() else 1)
     bands = 1
-    while columns * bands % threads and height // (bands + 1) >= _LEAST_BAND:
+    while columns * bands % parts and height // (bands + 1) >= _LEAST_BAND:
         bands += 1
     return bands
 

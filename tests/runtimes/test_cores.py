@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paragon_stream.runtimes import cpu
+from paragon_stream.runtimes import cpu, native_work
 
 
 def write(path: Path, text: str) -> None:
@@ -46,3 +46,27 @@ def test_parts_of_a_cpu_are_rounded_up(
     monkeypatch.setattr(cpu, "_CGROUPS", tmp_path)
     monkeypatch.setattr(cpu, "_own_group", lambda: "/")
     assert cpu.cores() == min(expected or allowed, allowed)
+
+
+@pytest.mark.parametrize(
+    ("fact", "values", "expected"),
+    [
+        ("cpufreq/cpuinfo_max_freq", [5200000, 5200000, 5400000], False),  # two favoured cores
+        ("cpufreq/cpuinfo_max_freq", [5200000, 5200000, 3900000], True),
+        ("cpu_capacity", [1024, 1024], False),
+        ("cpu_capacity", [1024, 446], True),
+        ("topology/core_id", [0, 1], False),
+    ],
+)
+def test_efficiency_cores_are_slower(tmp_path: Path, fact: str, values: list[int], expected: bool) -> None:
+    for number, value in enumerate(values):
+        write(tmp_path / f"cpu{number}" / fact, f"{value}\n")
+    assert cpu._differ(tmp_path) is expected
+
+
+def test_unequal_cores_get_more_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_work, "cores_differ", lambda: False)
+    assert native_work._bands(1080, 2, 4) == 2
+    monkeypatch.setattr(native_work, "cores_differ", lambda: True)
+    assert native_work._bands(1080, 2, 4) == 6
+    assert native_work._bands(100, 2, 4) == 1  # bands are not too narrow
