@@ -32,7 +32,7 @@ def cores_differ() -> bool:
 
 
 def _differ(root: Path) -> bool:
-    """By the capacity of each core (ARM), or by its highest frequency; cores of one kind differ by less than a
+    """By the capacity of each core (ARM), or its highest frequency. Cores of one kind differ by less than a
     tenth."""
     for fact in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"):
         found = []
