@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from paragon_stream.frame import FrameFormat
 from paragon_stream.media.facts.info import VideoInfo
+from paragon_stream.pixels import Family
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.verification.findings import Check, Finding
 
@@ -18,7 +19,8 @@ def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
         yield _format(f"the picture is {has.width}x{has.height}, not {wanted.width}x{wanted.height}")
     if wanted.pixel_format.depth != has.pixel_format.depth:
         yield _format(f"the picture has {has.pixel_format.depth} bits, not {wanted.pixel_format.depth}")
-    if wanted.pixel_format.subsampling != has.pixel_format.subsampling:
+    gray = wanted.pixel_format.family is Family.GRAY  # FFmpeg decodes gray H.264 as 4:2:0
+    if wanted.pixel_format.subsampling != has.pixel_format.subsampling and not gray:
         yield _format(f"the pixel format is {has.pixel_format.name}, not {wanted.pixel_format.name}")
     ratio = has.sample_aspect_ratio / wanted.sample_aspect_ratio
     if abs(float(ratio) - 1) > 0.002:
@@ -42,7 +44,8 @@ def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
 
 
 def _colours(wanted: FrameFormat, has: FrameFormat, untagged: tuple[str, ...]) -> Iterator[Finding]:
-    for name in ("matrix", "range", "transfer", "primaries"):
+    gray = wanted.pixel_format.family is Family.GRAY
+    for name in ("range", "transfer", "primaries") if gray else ("matrix", "range", "transfer", "primaries"):
         ours, theirs = getattr(wanted.color, name), getattr(has.color, name)
         if ours != theirs:
             yield Finding(
@@ -50,7 +53,7 @@ def _colours(wanted: FrameFormat, has: FrameFormat, untagged: tuple[str, ...]) -
             )
         elif name in untagged:
             yield Finding(check=Check.COLOUR_TAGS, message=f"the {name} is not tagged")
-    subsampled = any(has.pixel_format.subsampling)
+    subsampled = any(wanted.pixel_format.subsampling)
     if subsampled and wanted.color.chroma_location != has.color.chroma_location:
         ours, theirs = wanted.color.chroma_location, has.color.chroma_location
         yield Finding(check=Check.COLOUR_TAGS, message=f"chroma is tagged as {_of(theirs)}, not {_of(ours)}")

@@ -17,6 +17,7 @@ from paragon_stream.media.measure.packets import FileLog, read_packets
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.stream_plans import Action, StreamPlan
 from paragon_stream.media.prepare import open_reader
+from paragon_stream.pixels import Family
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.render.request import RenderRequest
@@ -159,13 +160,15 @@ def _compare_frames(
             before, after = match.source, match.output
             if before is None or after is None:
                 continue
-            if after.format.plane_shapes != target.plane_shapes:
+            # FFmpeg decodes gray H.264 as 4:2:0, with planes of chroma that nothing was written to.
+            count = 1 if target.pixel_format.family is Family.GRAY else len(after.planes)
+            if after.format.plane_shapes[:count] != target.plane_shapes:
                 other_format = True
             elif before.format != source:
                 changed = True
             else:
-                pictures.add(float(after.time), before.planes, after.planes)
-                quality.add(before.planes, after.planes)
+                pictures.add(float(after.time), before.planes, after.planes[:count])
+                quality.add(before.planes, after.planes[:count])
         findings += [*_damage(theirs.warnings, theirs.damage), *times.findings()]
     if other_format:
         skipped[Check.PICTURE] = "the output's frames have another format than planned"

@@ -375,6 +375,15 @@ def test_conversions_are_no_fault(render: Render, tmp_path: Path, suffix: str) -
     assert_only(paragon_stream.verify(render.source, output, plan=report))
 
 
+@pytest.mark.parametrize(("pixels", "codec"), [("gray", "ffv1"), ("gbrp10le", "ffv1")])
+def test_gray_and_rgb_are_no_fault(tmp_path: Path, pixels: str, codec: str) -> None:
+    """FFmpeg decodes gray H.264 as 4:2:0, without a matrix; RGB is clipped beside saturated edges."""
+    source = make_clip(tmp_path / "in.mkv", width=160, height=96, frames=5, codec=codec, pix_fmt=pixels)
+    output = tmp_path / "out.mkv"
+    report = paragon_stream.upscale(source, output, variant="realtime", preset="ultrafast")
+    assert_only(paragon_stream.verify(source, output, plan=report))
+
+
 def test_framing_that_containers_add_is_no_fault(tmp_path: Path) -> None:
     """Start codes and parameter sets of a further video, ADTS headers of sound."""
     names = [tmp_path / name for name in ("a.mkv", "b.ts", "c.mkv")]
