@@ -438,6 +438,16 @@ def test_frames_that_share_a_tick_are_not_late() -> None:
     assert len(findings(0, 44, 45, 46, 47, 80)) == 1
 
 
+def test_covers_and_titles_are_in_parts_of_mp4(tmp_path: Path) -> None:
+    titled = {"audio": "aac", "titles": ["The picture", "The sound"], "cover": True}
+    source = make_clip(tmp_path / "in.mp4", frames=30, tags=BT709, **titled)  # type: ignore[arg-type]
+    output = tmp_path / "out.mp4"
+    report = paragon_stream.upscale(source, output, start=0.4, preset="ultrafast")
+    assert_only(paragon_stream.verify(source, output, plan=report))
+    audio, cover = probe(output).streams[1:]
+    assert (audio.title, cover.kind.value) == ("The sound", "cover")
+
+
 def test_the_command(render: Render, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
     arguments = ["verify", str(render.source), str(render.output), "--plan", str(render.report)]

@@ -36,7 +36,7 @@ def describe_stream(stream: Stream) -> StreamInfo:
         codec=codec_name(stream),
         detail=_detail(stream, kind),
         language="" if language == "und" else language,
-        title=stream.metadata.get("title", ""),
+        title=stream.metadata.get("title") or stream.metadata.get("name", ""),  # in MP4 it is the name
         dispositions=tuple(
             flag.name for flag in Disposition if flag & stream.disposition and flag.name is not None
         ),

@@ -15,9 +15,9 @@ from paragon_stream.media.facts.info import StreamKind
 class PacketTrimmer:
     """Selects the packets of one stream that belong to `cut`; `unit` is seconds per tick of their timestamps.
 
-    Sound, data: packets that begin in the cut. Video: packets from its first key frame on. Subtitles: all
-    that are shown during the cut, trimmed to it. If they have no duration (bitmaps, which stay until the next
-    one), the last one before the cut is shown at its start.
+    Covers: all. Sound, data: packets that begin in the cut. Video: packets from its first key frame on.
+    Subtitles: all that are shown during the cut, trimmed to it. If they have no duration (bitmaps, which stay
+    until the next one), the last one before the cut is shown at its start.
     """
 
     def __init__(self, kind: StreamKind, cut: Cut, unit: Fraction) -> None:
@@ -29,12 +29,14 @@ class PacketTrimmer:
     def trim(self, packet: Any) -> Sequence[Any]:
         """The packets to write for `packet`: none, itself, or the bitmap from before the cut and itself."""
         stamp = packet.pts if packet.pts is not None else packet.dts
+        if self._kind is StreamKind.COVER:
+            return (packet,)  # it belongs to the whole file
         if stamp is None:
             return ()
         time = stamp * self._unit
         if self._kind is StreamKind.SUBTITLE:
             return self._subtitle(packet, stamp, time)
-        if self._kind in (StreamKind.VIDEO, StreamKind.COVER):
+        if self._kind is StreamKind.VIDEO:
             self._saw_key = self._saw_key or (bool(packet.is_keyframe) and time in self._cut)
             return (packet,) if self._saw_key and time in self._cut else ()
         return (packet,) if time in self._cut else ()

@@ -229,7 +229,7 @@ class VideoWriter:
         pictures = self._muxer is not None and self._muxer.pictures > 0
         if pictures:
             with contextlib.suppress(OutputError, OSError):
-                self.warnings += self._finishing.write_header(self._work.file)
+                self._finishing.write_header(self._work.file)  # only the whole file reports what has no room
         if journal is not None:
             journal.close()
             self.warnings += journal.warnings
