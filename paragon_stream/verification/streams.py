@@ -12,6 +12,7 @@ import numpy as np
 
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
+from paragon_stream.media.facts.languages import same_language
 from paragon_stream.media.measure.packets import NO_TIME, FileLog, PacketLog
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
 from paragon_stream.media.output.trial_muxing import MPEG_AUDIO
@@ -106,7 +107,7 @@ class StreamCheck:
         alike = ours.codec == theirs.codec or {ours.codec, theirs.codec} <= MPEG_AUDIO
         if each.plan.action is Action.COPY and not alike:
             yield Finding(check=Check.STREAMS, message=f"{each.label} became {theirs.codec}")
-        if ours.language and ours.language != theirs.language:
+        if ours.language and not same_language(ours.language, theirs.language):
             yield Finding(
                 check=Check.STREAMS,
                 message=f"{each.label} has the language {theirs.language or 'none'}, not {ours.language}",

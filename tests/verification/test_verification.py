@@ -438,6 +438,14 @@ def test_frames_that_share_a_tick_are_not_late() -> None:
     assert len(findings(0, 44, 45, 46, 47, 80)) == 1
 
 
+def test_mov_keeps_languages_of_either_standard(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=3, tags=BT709, audio="aac", languages=["und", "deu"])
+    output = tmp_path / "out.mov"
+    report = paragon_stream.upscale(source, output, preset="ultrafast")
+    assert_only(paragon_stream.verify(source, output, plan=report))
+    assert probe(output).streams[1].language == "ger"
+
+
 def test_covers_and_titles_are_in_parts_of_mp4(tmp_path: Path) -> None:
     titled = {"audio": "aac", "titles": ["The picture", "The sound"], "cover": True}
     source = make_clip(tmp_path / "in.mp4", frames=30, tags=BT709, **titled)  # type: ignore[arg-type]

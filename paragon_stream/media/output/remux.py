@@ -152,10 +152,9 @@ class Remuxer:
         else:
             return
         target.metadata.clear()
-        target.metadata.update(stream_tags(template.metadata, muxer=container.muxer))
+        language = plan.stream.language  # may come from an added file's name
+        target.metadata.update(stream_tags(template.metadata, muxer=container.muxer, language=language))
         cover = template.disposition & Disposition.attached_pic
-        if plan.stream.language:
-            target.metadata["language"] = plan.stream.language  # which may come from an added file's name
         flags = Disposition(0)
         for name in plan.stream.dispositions:
             flags |= Disposition[name]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from paragon_stream.media.facts.languages import language_code
+
 # Facts about the old file or its tools, which the new file replaces or which are no longer true.
 _STALE = re.compile(
     r"(?i)(?:BPS|DURATION|NUMBER_OF_FRAMES|NUMBER_OF_BYTES|SOURCE_ID|_STATISTICS_.*)(?:-[a-z]{2,3})?"
@@ -30,10 +32,11 @@ def is_stale(key: str) -> bool:
     return _STALE.fullmatch(key) is not None
 
 
-def stream_tags(tags: Mapping[str, str], *, muxer: str) -> dict[str, str]:
+def stream_tags(tags: Mapping[str, str], *, muxer: str, language: str = "") -> dict[str, str]:
     """The tags of one stream for a file of kind `muxer`: titles under one name, without statistics.
 
-    MP4's demuxer calls a track's title `name`; a meaningful handler name is kept in MP4 and MOV.
+    MP4's demuxer calls a track's title `name`; a meaningful handler name is kept in MP4 and MOV. `language`
+    replaces that of the tags.
     """
     kept = file_tags(tags)
     by_name = {key.casefold(): key for key in kept}
@@ -44,7 +47,10 @@ def stream_tags(tags: Mapping[str, str], *, muxer: str) -> dict[str, str]:
         kept["title"] = name
     if handler and muxer in ("mp4", "mov") and not _NO_NAME.fullmatch(handler):
         kept["handler_name"] = handler
-    language = by_name.get("language")
-    if language and kept[language] == "und":
-        del kept[language]
+    key = by_name.get("language")
+    if key and kept[key] == "und":
+        del kept[key]
+    if language:
+        bibliographic = language_code(language) if muxer == "mov" else None  # FFmpeg writes no others in MOV
+        kept["language"] = bibliographic or language
     return kept
