@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -55,4 +56,5 @@ def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         finally:
             passing.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+        raise OutputError(f"{path} cannot be written: {reason}") from error
