@@ -253,6 +253,11 @@ class Player:
         while json.loads(self.lines.readline()).get("event") != name:
             pass
 
+    def wait_for_picture(self) -> None:
+        """Its event may have come before the connection."""
+        while self.ask("get_property", "time-pos") is None:
+            time.sleep(0.05)
+
     def cpu_seconds(self) -> float:
         times = psutil.Process(self.process.pid).cpu_times()
         return float(times.user + times.system)
@@ -278,7 +283,7 @@ def seeks_and_drops(folder: Path, size: tuple[int, int], seeks: int) -> dict[str
     results: dict[str, Any] = {"size": f"{size[0]}x{size[1]}", "fps": FPS}
     players = {name: Player(folder, clip, "--pause", *options) for name, options in filters.items()}
     for player in players.values():
-        player.event("playback-restart")
+        player.wait_for_picture()
     time.sleep(5)  # the engine is compiled meanwhile
     # Arrow keys seek to key frames. Exactly, mpv filters every frame since the key frame and drops it again.
     for how in ("keyframes", "exact"):
@@ -310,7 +315,7 @@ def seeks_and_drops(folder: Path, size: tuple[int, int], seeks: int) -> dict[str
 def playing(folder: Path, clip: Path, options: Sequence[str]) -> dict[str, Any]:
     """What mpv drops in nine seconds."""
     player = Player(folder, clip, *options)
-    player.event("playback-restart")
+    player.wait_for_picture()
     time.sleep(9)
     found = {
         "dropped": player.ask("get_property", "frame-drop-count"),
