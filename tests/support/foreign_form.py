@@ -25,7 +25,7 @@ from paragon_stream.framejob.native.emit import NativeProgram, emit_native
 from paragon_stream.framejob.native.weights import Packing
 from paragon_stream.native import build
 from paragon_stream.native.forms import Form
-from paragon_stream.runtimes.native_frame import NativeFrame
+from paragon_stream.runtimes.native_frame import NativeFrame, views
 
 
 class ForeignForm:
@@ -56,7 +56,8 @@ class ForeignForm:
         """The result of one frame."""
         program = emit_native(job, Packing(block=self._block, channels=self._form.operands))
         outputs = allocate_planes(job.target)
-        frame = NativeFrame(program, planes, outputs, strength)
+        components = [plane.component for plane in program.outputs]
+        frame = NativeFrame(program, planes, views(outputs, job.target, components), strength)
         came, went = self._folder / "job", self._folder / "planes"
         came.write_bytes(_image(program, frame, job.spec.variant == "stream", outputs))
         subprocess.run([*self._command, came, went], check=True, timeout=240)
@@ -72,7 +73,7 @@ class ForeignForm:
 def _image(
     program: NativeProgram, frame: NativeFrame, stream: bool, outputs: Sequence[NDArray[Any]]
 ) -> bytes:
-    objects = [program.program, *program.kept, frame.frame, *_flat(frame._kept)]
+    objects = [program.program, *program.kept, frame.frame, *_flat(frame._kept), *outputs]
     regions = {_address(each): each for each in objects}
     addresses = sorted(regions)
     number = {address: index for index, address in enumerate(addresses)}
