@@ -74,7 +74,13 @@ def describe_streams(
             languages = read_languages(file, size)
         own = [stream.index for stream in described if stream.kind is not StreamKind.COVER]
         tags = dict(zip(own, languages, strict=True)) if len(own) == len(languages) else {}
+        described = tuple(_with_language(stream, tags.get(stream.index, "")) for stream in described)
     return tuple(replace(stream, language_tag=tags.get(stream.index, "")) for stream in described)
+
+
+def _with_language(stream: StreamInfo, tag: str) -> StreamInfo:
+    """MOV has some languages in the tag alone."""
+    return stream if stream.language else replace(stream, language=tag.partition("-")[0])
 
 
 def tracks_of(streams: Sequence[StreamInfo], matroska: MatroskaFacts | None) -> dict[int, Track]:

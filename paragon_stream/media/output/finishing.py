@@ -6,10 +6,12 @@ from pathlib import Path
 
 from paragon_stream.errors import OutputError
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
+from paragon_stream.media.facts.languages import language_code
 from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
 from paragon_stream.media.matroska.header import write_header
 from paragon_stream.media.mp4.fast_start import finish_mp4
 from paragon_stream.media.mp4.languages import read_languages
+from paragon_stream.media.mp4.mov_languages import mov_has
 from paragon_stream.media.output.matroska_header import file_tags_of, header_change
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import Action
@@ -78,9 +80,16 @@ def _disabled_tracks(plan: OutputPlan, info: MediaInfo) -> tuple[int, ...]:
 
 
 def _languages(plan: OutputPlan, info: MediaInfo) -> dict[int, str]:
-    """The BCP 47 tags that say more than a language, by number of track."""
-    tags = {number: stream.language_tag for number, stream in enumerate(_tracks(plan, info))}
-    return {number: tag for number, tag in tags.items() if "-" in tag}
+    """The languages that FFmpeg cannot write, by number of track: BCP 47 tags that say more than a language,
+    and in MOV languages without a number of their own."""
+    found = {}
+    for number, stream in enumerate(_tracks(plan, info)):
+        code = language_code(stream.language) or stream.language
+        if "-" in stream.language_tag:
+            found[number] = stream.language_tag
+        elif code and plan.container is not None and plan.container.name == "mov" and not mov_has(code):
+            found[number] = code
+    return found
 
 
 def _tracks(plan: OutputPlan, info: MediaInfo) -> list[StreamInfo]:

@@ -8,9 +8,11 @@ import pytest
 from clip_matroska import make_matroska
 from rendering import render, tracks
 
+from paragon_stream import verify
 from paragon_stream.errors import LossError
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.matroska.header import TrackChange
+from paragon_stream.media.mp4.mov_languages import mov_has
 
 TAGS = ["", "pt-BR", "zh-Hant"]
 
@@ -42,6 +44,22 @@ def test_there_and_back(source: Path, tmp_path: Path, suffix: str, mux: dict[str
     assert render(out, tmp_path / "back.mkv", strict=True).warnings == []
     assert tags(tmp_path / "back.mkv") == TAGS
     assert [a.payloads for a in tracks(tmp_path / "back.mkv")][1:] == [a.payloads for a in tracks(source)][1:]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_languages_without_a_number_in_quicktime(tmp_path: Path, suffix: str) -> None:
+    """No linguistic content, Irish (639-2) and Swiss German: FFmpeg's MOV has no numbers for them."""
+    codes = ["zxx", "gle", "gsw"]
+    assert not any(map(mov_has, codes)) and mov_has("ger") and mov_has("jpn")
+    source = make_matroska(
+        tmp_path / "in.mkv", tracks={}, frames=30, audio="aac", audio_tracks=3, languages=["", *codes]
+    )
+    out, back = tmp_path / f"out.{suffix}", tmp_path / "back.mkv"
+    assert render(source, out, strict=True).warnings == []
+    assert [stream.language for stream in probe(out).streams][1:] == codes
+    assert "language" not in str(verify(source, out).findings)
+    assert render(out, back, strict=True).warnings == []
+    assert [stream.language for stream in probe(back).streams][1:] == codes
 
 
 def test_other_containers_have_no_place(source: Path, tmp_path: Path) -> None:
