@@ -59,7 +59,7 @@ def choose_network(
     strength = parse_strength(options.strength)
     # A given strength selects the conditioned default set for every kind of source.
     rgb = source.pixel_format.family is Family.RGB and strength is None
-    weights = _load(options, placement.factor if placement else None, rgb=rgb)
+    weights = selected_weights(options, placement.factor if placement else None, rgb=rgb)
     if strength is not None and not weights.spec.conditioned:
         raise UsageError(
             f"the weights {weights.name} are not conditioned on strength:"
@@ -72,10 +72,11 @@ def check_network(options: UpscalerOptions) -> Weights:
     """The weights that `options` select before any source is known. With a target size every picture has its
     own scale; a network without any fitting scale is an error here. Raises UsageError and CheckpointError.
     """
-    return _load(options, Fraction(1) if parse_size(options.to) else None)
+    return selected_weights(options, Fraction(1) if parse_size(options.to) else None)
 
 
-def _load(options: UpscalerOptions, factor: Fraction | None, *, rgb: bool = False) -> Weights:
+def selected_weights(options: UpscalerOptions, factor: Fraction | None, *, rgb: bool = False) -> Weights:
+    """The weights that `options` select; see `load_weights` for `factor`, `rgb` and what it raises."""
     return load_weights(
         options.weights,
         variant=options.variant,

@@ -12,11 +12,10 @@ import numpy as np
 
 from paragon_stream import resource_usage
 from paragon_stream.bench.video_memory import VideoMemory
-from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.media.facts.image_kinds import SRGB
-from paragon_stream.upscaler import Upscaler, UpscalerOptions
+from paragon_stream.upscaler import Upscaler, UpscalerOptions, selected_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +64,7 @@ def bench_stills(
             raise
         raise UsageError('pictures need Pillow: pip install "paragon-stream[train]"') from error
     paths = pictures_of(folder)
-    weights = load_weights(
-        options.weights,
-        variant=options.variant,
-        scale=options.scale,
-        alpha=options.alpha,
-        window_size=options.window_size,
-        generation=options.generation,
-        rgb=True,
-    )
+    weights = selected_weights(options, None, rgb=True)
     scale = weights.spec.scale
     options = replace(options, weights=weights.path or options.weights)
     seconds, cpu, scores, sizes = [], [], [], []

@@ -110,6 +110,11 @@ class FrameJob:
         return any(not each.is_identity for plane in self.outputs for each in plane.resampling)
 
     @property
+    def ends_at_network_scale(self) -> bool:
+        """Whether the network's result is the target: neither resampled nor beside bars."""
+        return not self.resamples and not any(plane.has_bars for plane in self.outputs)
+
+    @property
     def context(self) -> int:
         """Source luma samples around a tile that its own target samples may depend on; whole cells."""
         reach = max(

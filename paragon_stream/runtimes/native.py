@@ -13,7 +13,7 @@ from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.emit import emit_native, refusal
-from paragon_stream.framejob.native.resize import at_network_scale, is_resized
+from paragon_stream.framejob.native.resize import at_network_scale
 from paragon_stream.framejob.native.weights import Packing
 from paragon_stream.native.library import Kernels, kernels
 from paragon_stream.pipeline.slot import Completion
@@ -98,13 +98,12 @@ class NativeSession:
         self.precision = _precision(chosen)
         self.device = f"{in_words(threads)}, {chosen.form.name}"
         packing = Packing(block=chosen.block, channels=chosen.form.operands)
-        resized = is_resized(job)
-        program = emit_native(at_network_scale(job) if resized else job, packing)
+        program = emit_native(job if job.ends_at_network_scale else at_network_scale(job), packing)
         kind = StreamWork if job.spec.variant is Variant.STREAM else RealtimeWork
         work = kind(program, chosen.entry, threads, flavour)
         self.in_flight = work.in_flight
         self.stages: Stages = functools.partial(stages_into, work)
-        if resized:
+        if not job.ends_at_network_scale:
             larger = ResizedWork(job, work, chosen.entry, threads, flavour)
             self.in_flight, self.stages = larger.in_flight, larger.stages
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="native")

@@ -32,10 +32,11 @@ class ResizedWork:
         self._entry = entry
         self._memory = Memory()
         self._resizes = emit_resizes(job)
-        one = sum(plane.nbytes for plane in _LargeFrame(work.program).memory)
-        self.in_flight = max(1, min(work.in_flight, tiles.WORKING_SET // one))
+        first = _LargeFrame(work.program)
+        self.in_flight = max(1, min(work.in_flight, tiles.WORKING_SET // first.nbytes))
         self._large: SimpleQueue[_LargeFrame] = SimpleQueue()
-        for _ in range(self.in_flight):
+        self._large.put(first)
+        for _ in range(self.in_flight - 1):
             self._large.put(_LargeFrame(work.program))
         # Several frames in flight: one thread for each.
         self._bands = threads if flavour is Flavour.LATENCY else 1
@@ -77,13 +78,17 @@ class _LargeFrame:
     """A frame at the network's scale: one plane of floats for each component."""
 
     def __init__(self, program: NativeProgram) -> None:
-        self.memory: list[NDArray[np.uint8]] = []
+        self._memory: list[NDArray[np.uint8]] = []
         self.planes = [self._plane(*plane.size) for plane in program.outputs]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(memory.nbytes for memory in self._memory)
 
     def _plane(self, rows: int, columns: int) -> abi.Plane:
         pitch = 4 * (-(-columns // _LANES) * _LANES)
         memory = np.zeros(rows * pitch + 64, np.uint8)
-        self.memory.append(memory)
+        self._memory.append(memory)
         return abi.Plane(
             samples=aligned(memory), row_bytes=pitch, step=4, bytes=4, rows=rows, columns=columns
         )

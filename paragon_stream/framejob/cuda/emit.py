@@ -87,7 +87,7 @@ def _check(job: FrameJob) -> None:
         )
     if spec.variant is Variant.REALTIME and spec.depth not in _DEPTHS:
         raise EngineError(f"the cuda engine computes 2 or 3 blocks of realtime, not {spec}")
-    if job.resamples or any(plane.has_bars for plane in job.outputs):
+    if not job.ends_at_network_scale:
         raise EngineError(
             f"the cuda engine enlarges {job.scale} times only; use the engine openvino, which resamples"
         )

@@ -23,11 +23,6 @@ class NativeResize:
     kept: tuple[NDArray[Any], ...]
 
 
-def is_resized(job: FrameJob) -> bool:
-    """Whether the target is not the network's result: it has another size, or bars."""
-    return job.resamples or any(plane.has_bars for plane in job.all_outputs.values())
-
-
 def at_network_scale(job: FrameJob) -> FrameJob:
     """`job` up to the resampling and the bars, with unrounded floats as its result."""
     whole = job.resized(job.source.width, job.source.height)

@@ -48,13 +48,13 @@ class SizeRange:
         """Whether a graph for these sizes can compute `job`."""
         across, down = _period(job)
         width, height = job.source.width, job.source.height
-        plain = not job.resamples and not any(plane.has_bars for plane in job.outputs)
-        return plain and width % across == height % down == 0 and self.admits((width, height))
+        fits = job.ends_at_network_scale
+        return fits and width % across == height % down == 0 and self.admits((width, height))
 
     def check(self, job: FrameJob) -> None:
         """Raise EngineError if no graph of `job` serves these sizes: odd sizes, `--to`, the wrong order."""
         across, down = _period(job)
-        if job.resamples or any(plane.has_bars for plane in job.outputs):
+        if not job.ends_at_network_scale:
             raise EngineError("an engine for many sizes enlarges by the network's scale, to no other size")
         if not (self.admits(self.best) and all(a <= b for a, b in zip(self.least, self.most, strict=True))):
             raise EngineError(f"of the sizes {self}, the second must lie between the others")

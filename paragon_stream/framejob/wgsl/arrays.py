@@ -85,7 +85,7 @@ class Arrays:
         self._axes: list[Pair[AxisTable]] = []
         self.workspaces: tuple[int, ...] = ()
         """Sizes of those behind the network's: components at the whole scale, then with resampled rows."""
-        if job.resamples or any(plane.has_bars for plane in self._planes):
+        if not job.ends_at_network_scale:
             self.resampling, self._axes = resampling_tables(self._planes)
             self.workspaces = (
                 *(4 * math.prod(plane.size) for plane in self._planes),

@@ -22,6 +22,7 @@ from paragon_stream.media.facts.breaks import (
 from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska import structure
 from paragon_stream.media.matroska.structure import is_blank
+from paragon_stream.media.mp4.boxes import read_head
 
 _PIECE = 1 << 20
 _WHOLE_PS = b"\0\0\1\xb9"
@@ -134,12 +135,8 @@ def _is_mp4_cut_off(file: BinaryIO, size: int) -> bool:
     """Whether a box is longer than the file."""
     at = 0
     while at + 8 <= size:
-        file.seek(at)
-        head = file.read(16)
-        length = int.from_bytes(head[:4])
-        if length == 1:
-            length = int.from_bytes(head[8:16])
-        if length < 8 or not head[4:8].isalnum():
+        kind, length = read_head(file, at)
+        if length < 8 or not kind.isalnum():
             return False
         if at + length > size:
             return True

@@ -13,16 +13,20 @@ def top_level(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, position and size of the boxes of a file of `end` bytes, up to the first without a sane size."""
     at = 0
     while at + 8 <= end:
-        file.seek(at)
-        head = file.read(16)
-        size = int.from_bytes(head[:4])
-        if size == 1:
-            size = int.from_bytes(head[8:16])
+        kind, size = read_head(file, at)
         size = size or end - at
         if size < 8 or at + size > end:
             return
-        yield head[4:8], at, size
+        yield kind, at, size
         at += size
+
+
+def read_head(file: BinaryIO, at: int) -> tuple[bytes, int]:
+    """Kind and size of the box at `at`; 0 for one that ends with the file."""
+    file.seek(at)
+    head = file.read(16)
+    size = int.from_bytes(head[:4])
+    return head[4:8], int.from_bytes(head[8:16]) if size == 1 else size
 
 
 def boxes(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
