@@ -1,7 +1,8 @@
 """Whether a file ends before its structure does: a recording or a download that broke off.
 
 FFmpeg's demuxers take such an end for the end of the video. A file that was cut off exactly between two
-pieces of its structure cannot be recognised, unless its header gives the size of the whole.
+pieces of its structure cannot be recognised, unless its header gives the size of the whole. Raw H.264, HEVC,
+VC-1 and MPEG video have no such structure: only what their decoders report is known.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+from paragon_stream.media.decode import nut
 from paragon_stream.media.facts.breaks import (
     AVI_HEAD,
     DATA,
@@ -22,7 +24,7 @@ from paragon_stream.media.facts.breaks import (
 from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska import structure
 from paragon_stream.media.matroska.structure import is_blank
-from paragon_stream.media.mp4.boxes import read_head
+from paragon_stream.media.mp4 import boxes
 
 _PIECE = 1 << 20
 _WHOLE_PS = b"\0\0\1\xb9"
@@ -38,30 +40,44 @@ _IN_A_ROW = 4
 """Packets of a transport stream in a row that show where packets begin."""
 
 
-def is_cut_off(path: Path, demuxer: str, last: int) -> bool:
+def is_cut_off(path: Path, demuxer: str, last: int, length: int) -> bool:
     """Whether the file at `path` is incomplete at its end. False if that is unknown.
 
-    `demuxer` is FFmpeg's name of the format, `last` the position of the video's last packet.
+    `demuxer` is FFmpeg's name of the format, `last` the position of the video's last packet and
+    `length` its size.
     """
     try:
         with opened_bytes(path) as (file, size):
             if "matroska" in demuxer:
                 return structure.is_cut_off(file, size, last)
             if "mov" in demuxer.split(","):
-                return _is_mp4_cut_off(file, size)
+                return boxes.is_cut_off(file, size)
             if demuxer == "avi":
                 return _is_avi_cut_off(file, size, last - AVI_HEAD)
             if demuxer == "flv":
                 return _ends_inside(file, size + _FLV_TRAILER, last, behind_tag)
-            if demuxer == "mpeg":
-                return _ends_inside(file, size, last, behind_pes)
             if demuxer == "mpegts":
                 return _is_transport_cut_off(file, size, last)
-            if demuxer == "ogg":
-                return _ends_inside(file, size, last, _behind_page)
             if demuxer == "asf":
                 return _is_asf_cut_off(file, size)
-    except OSError:
+            if demuxer == "nut":
+                return nut.is_cut_off(file, size, last)
+            if demuxer == "mxf":
+                return _is_mxf_cut_off(file, size, last)
+            if demuxer == "gxf":
+                return _ends_inside(file, size, last - _GXF_HEADS, _behind_gxf)
+            if demuxer == "rm":
+                return _is_real_cut_off(file, size)
+            if demuxer == "yuv4mpegpipe":
+                return size > last + length  # these bytes begin a frame; the pipe cannot be read again
+            if demuxer == "dv":
+                return size < last + length or (size - last) % length > 0
+            if demuxer in ("jpeg_pipe", "mjpeg"):
+                return _is_jpeg_cut_off(file, last - length)
+            if demuxer in _CHAINS:
+                begin, step = _CHAINS[demuxer]
+                return _ends_inside(file, size, last if begin is None else begin, step)
+    except (OSError, IndexError):
         pass
     return False
 
@@ -131,30 +147,17 @@ def _is_asf_cut_off(file: BinaryIO, size: int) -> bool:
     return data + length > size or is_blank(file, data + length - 2 * structure.BLANK)
 
 
-def _is_mp4_cut_off(file: BinaryIO, size: int) -> bool:
-    """Whether a box is longer than the file."""
-    at = 0
-    while at + 8 <= size:
-        kind, length = read_head(file, at)
-        if length < 8 or not kind.isalnum():
-            return False
-        if at + length > size:
-            return True
-        at += length
-    return False
-
-
 def _is_transport_cut_off(file: BinaryIO, size: int, last: int) -> bool:
     """Whether the last packet is incomplete; packets have 188 bytes, and on Blu-rays 4 more before them."""
+    if is_blank(file, size - structure.BLANK):
+        return True
     for begin, length in ((last, 188), (last + 4, 192), (last, 204)):
         if not _has_sync(file, range(begin, begin + _IN_A_ROW * length, length), size):
             continue
         rest = (size - begin) % length
         if length == 192:
             rest = 0 if rest == 188 else rest
-        if rest and _has_sync(file, range(size - rest, size), size, count=1):
-            return True
-        return is_blank(file, size - structure.BLANK)
+        return bool(rest) and _has_sync(file, range(size - rest, size), size, count=1)
     return False
 
 
@@ -166,3 +169,149 @@ def _has_sync(file: BinaryIO, places: range, size: int, count: int = _IN_A_ROW) 
             file.seek(place)
             found += file.read(1)
     return bool(found) and set(found) == {_SYNC}
+
+
+# ----------------------------------------------------------------------------- MXF, GXF, RealMedia
+
+_UNIVERSAL_LABEL = bytes.fromhex("060e2b34")
+"""How the keys of MXF's pieces begin (SMPTE ST 336)."""
+_ESSENCE = bytes.fromhex("0d010301")
+_PARTITION, _FOOTER = bytes.fromhex("0d01020101"), 4
+"""Parts of keys: where pictures, sound and what belongs to them are, and where a part of the file begins."""
+_FOOTER_PLACE = 24
+"""Where a partition's head has the position of the last partition; 0 if it was not written (ST 377-1)."""
+_LARGEST_RUN_IN = 1 << 16
+_REAL_SLACK = 18
+"""Bytes of heads that some programs count twice in RealMedia."""
+_GXF_HEADS = 32
+"""Bytes before the data of a media packet, which FFmpeg gives as its position (SMPTE ST 360)."""
+
+
+def _is_mxf_cut_off(file: BinaryIO, size: int, last: int) -> bool:
+    """Whether the file ends inside pictures or sound, or before some: what follows them is only an index.
+
+    Its head has the place of the end, if the recording was finished. All pictures may be one piece; then no
+    piece begins at the last one.
+    """
+    file.seek(0)
+    head = file.read(_LARGEST_RUN_IN)
+    begin = head.find(_PARTITION)
+    pack = begin - 8 if begin >= 8 else 0
+    contents = pack + 17 + (head[pack + 16] & 127 if head[pack + 16] >= 128 else 0)
+    if (end := int.from_bytes(head[contents + _FOOTER_PLACE :][:8])) > 0 and begin >= 8:
+        return pack + end >= size or is_blank(file, pack + end - structure.BLANK)
+    at = 0 if _behind_klv(file, last) is None else last
+    while at < size:
+        file.seek(at)
+        key = file.read(16)
+        follows = _behind_klv(file, at)
+        if follows is None:
+            return is_blank(file, at)
+        if follows > size:
+            return key[8:12] == _ESSENCE or (key[8:13] == _PARTITION and key[13] < _FOOTER)
+        at = follows
+    return False
+
+
+def _behind_klv(file: BinaryIO, at: int) -> int | None:
+    file.seek(at)
+    head = file.read(25)
+    if len(head) < 17 or not head.startswith(_UNIVERSAL_LABEL):
+        return None
+    if head[16] < 128:
+        return at + 17 + head[16]
+    count = head[16] & 127
+    return at + 17 + count + int.from_bytes(head[17:][:count]) if count <= 8 else None
+
+
+def _behind_gxf(file: BinaryIO, at: int) -> int | None:
+    file.seek(at)
+    head = file.read(16)
+    whole = len(head) == 16 and head[:5] == b"\0\0\0\0\1" and head[14:] == b"\xe1\xe2"
+    return at + int.from_bytes(head[6:10]) if whole else None
+
+
+def _is_real_cut_off(file: BinaryIO, size: int) -> bool:
+    """Whether a chunk before the index is longer than the file."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(8)
+        length = int.from_bytes(head[4:])
+        if length < 8 or head[:4] == b"INDX":
+            return False
+        if at + length > size + _REAL_SLACK or (
+            head[:4] == b"DATA" and is_blank(file, at + length - structure.BLANK)
+        ):
+            return True
+        at += length
+    return False
+
+
+# ------------------------------------------------------------------------------ chains and raw video
+
+_GIF_TABLE = 0x80
+
+
+def _behind_ivf(file: BinaryIO, at: int) -> int | None:
+    file.seek(at)
+    head = file.read(12)
+    return at + 12 + int.from_bytes(head[:4], "little") if len(head) == 12 and any(head) else None
+
+
+def _behind_obu(file: BinaryIO, at: int) -> int | None:
+    """AV1: a unit with its size (AV1 specification, 5.3)."""
+    file.seek(at)
+    head = file.read(10)
+    begin = 1 + (head[0] >> 2 & 1)
+    if head[0] & 0x83 != 2:
+        return None
+    size, shift = 0, 0
+    for count, byte in enumerate(head[begin:], 1):
+        size |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return at + begin + count + size
+    return None
+
+
+def _behind_gif(file: BinaryIO, at: int) -> int | None:
+    """The header, or a block with its chain of parts (GIF89a, 12–27). The end mark is the end of all."""
+    file.seek(at)
+    head = file.read(13)
+    if head.startswith(b"GIF8"):
+        return at + 13 + _gif_table(head[10])
+    if head.startswith(b"!"):
+        at += 2
+    elif head.startswith(b",") and len(head) >= 10:
+        at += 11 + _gif_table(head[9])
+    else:
+        return None
+    while True:
+        file.seek(at)
+        size = file.read(1)
+        at += 1 + (size[0] if size else 255)
+        if not size or not size[0]:
+            return at
+
+
+def _gif_table(flags: int) -> int:
+    """Bytes of the table of colours that `flags` announce."""
+    return 3 << (flags & 7) + 1 if flags & _GIF_TABLE else 0
+
+
+def _is_jpeg_cut_off(file: BinaryIO, about: int) -> bool:
+    """Motion JPEG: whether the last picture has no end mark. FFmpeg knows only about where it begins."""
+    file.seek(max(0, about - _PIECE))
+    data = file.read()
+    return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xd8\xff")
+
+
+_CHAINS: dict[str, tuple[int | None, Step]] = {
+    "mpeg": (None, behind_pes),
+    "ogg": (None, _behind_page),
+    "ivf": (None, _behind_ivf),
+    "obu": (None, _behind_obu),
+    "gif": (0, _behind_gif),
+}
+"""Formats that are chains of pieces: where one begins (None: at the last packet), and where it ends."""

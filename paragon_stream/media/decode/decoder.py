@@ -221,11 +221,11 @@ class Decoder:
     def look_for_breaks(self) -> None:
         """Count the breaks of the file's structure up to the last packet read, and a missing end. Call it
         after the last frame."""
-        first, last = self._watch.first_position, self._watch.last_position
+        watch = self._watch
+        first, last, name = watch.first_position, watch.last_position, self._container.format.name
         if first is not None and last:
-            name = self._container.format.name
             self._broken_places = count_breaks(self._path, name, first, last)
-            self._missing_ends = int(self._at_end and is_cut_off(self._path, name, last))
+            self._missing_ends = int(self._at_end and is_cut_off(self._path, name, last, watch.last_size))
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         if self._gpu is not None:

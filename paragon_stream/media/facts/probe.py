@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
@@ -20,6 +21,7 @@ from paragon_stream.media.facts.color_tags import decide_color, read_color
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.late_streams import settle_probing
+from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
 from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
@@ -27,6 +29,7 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, processed_format
 from paragon_stream.media.ffmpeg.rational import positive_fraction
 from paragon_stream.media.matroska.chapters import shown_chapters
+from paragon_stream.media.mp4 import boxes
 
 _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
@@ -67,7 +70,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
             candidates = [s for s in streams if s.kind is StreamKind.VIDEO and s.codec and s.copyable]
             candidates.sort(key=lambda s: ("default" not in s.dispositions, s.index))
             if not candidates:
-                raise InputError(_no_video(path, streams))
+                raise InputError(_no_video(path, streams) + _cut_off(path, name))
             indices = [s.index for s in candidates]
         else:
             indices = [video_stream(container, video).index]
@@ -99,6 +102,15 @@ def _no_video(path: Path, streams: Sequence[StreamInfo]) -> str:
     return f"{path} has no video stream" + (f", only {' and '.join(held)}" if held else "")
 
 
+def _cut_off(path: Path, demuxer: str) -> str:
+    """A cause that FFmpeg does not see: an MP4 whose index is incomplete can be opened."""
+    if "mov" in demuxer.split(","):
+        with contextlib.suppress(OSError), opened_bytes(path) as (file, size):
+            if boxes.is_cut_off(file, size):
+                return ": the file is cut off, and its index is incomplete"
+    return ""
+
+
 def _first_that_decodes(path: Path, indices: list[int], probing: Probing) -> VideoInfo:
     why = ""
     for index in indices:
@@ -108,7 +120,7 @@ def _first_that_decodes(path: Path, indices: list[int], probing: Probing) -> Vid
                 frames = _first_frames(container, stream)
                 return video_info(container, stream, frames)
             except InputError as error:
-                why = why or str(error)
+                why = why or str(error) + _cut_off(path, container.format.name)
                 logger.debug("stream %d of %s: %s", index, path, error)
     raise InputError(why)
 

@@ -39,8 +39,8 @@ class ReadingWatch:
     def __init__(self, path: Path, probing: Probing) -> None:
         self._path, self._probing = path, probing
         self.first_position: int | None = None
-        self.last_position = 0
-        """Of the packets so far, bytes."""
+        self.last_position = self.last_size = 0
+        """Of the packets so far, bytes: the furthest position, and the size of the packet there."""
         self._last: tuple[int, int] | None = None
         """Stream and time of the packet at `last_position`; None where it has no time."""
         self._opened: os.stat_result | None = None
@@ -60,7 +60,7 @@ class ReadingWatch:
         if self.first_position is None or position < self.first_position:
             self.first_position = position
         if position >= self.last_position:
-            self.last_position = position
+            self.last_position, self.last_size = position, packet.size
             self._last = None if time is None else (packet.stream_index, time)
 
     def read(self, container: Any) -> Iterator[Any]:

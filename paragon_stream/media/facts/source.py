@@ -16,6 +16,7 @@ from paragon_stream.media.facts.opened import demuxer_input, is_file_here, opene
 from paragon_stream.media.facts.pipes import pipe_at
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.mp4.boxes import top_level
 
 _HEAD = 1 << 20
 """Bytes at the start of a file that are examined to explain why it does not open."""
@@ -160,7 +161,7 @@ def _explanation(path: Path, head: bytes, error: BaseException) -> str:
         if not {b"moov", b"moof"} & _boxes(path):
             return f"{path} has no index (no moov box): the recording or download was cut off before its end"
         return f"{path} is a damaged MP4 or MOV file: {reason(error)}"
-    return f"{path} is not a media file, or is damaged at its start: {reason(error)}"
+    return f"{path} is not a media file, or is damaged at its start or its end: {reason(error)}"
 
 
 def _looks_like_text(head: bytes) -> bool:
@@ -172,18 +173,6 @@ def _looks_like_text(head: bytes) -> bool:
 
 
 def _boxes(path: Path) -> set[bytes]:
-    """The types of the top-level boxes of an ISO media file (ISO/IEC 14496-12, 4.2)."""
-    found: set[bytes] = set()
-    with opened_bytes(path) as (file, _):
-        for _ in range(100_000):  # fragments; bounded even in a damaged file
-            header = file.read(16)
-            if len(header) < 8:
-                break
-            size = int.from_bytes(header[:4])
-            found.add(header[4:8])
-            if size == 1:
-                size = int.from_bytes(header[8:16])
-            if size < 8:
-                break
-            file.seek(size - len(header), 1)
-    return found
+    """The types of the whole boxes at the top of an ISO media file."""
+    with opened_bytes(path) as (file, size):
+        return {kind for kind, _, _ in top_level(file, size)}

@@ -29,6 +29,20 @@ def read_head(file: BinaryIO, at: int) -> tuple[bytes, int]:
     return head[4:8], int.from_bytes(head[8:16]) if size == 1 else size
 
 
+def is_cut_off(file: BinaryIO, size: int) -> bool:
+    """Whether a box is longer than the file, or zeros are in the place of further fragments."""
+    at, fragmented = 0, False
+    while at + 8 <= size:
+        kind, length = read_head(file, at)
+        if length < 8 or not kind.isalnum():
+            return fragmented and kind == bytes(4)
+        if at + length > size:
+            return True
+        fragmented |= kind == b"moof"
+        at += length
+    return False
+
+
 def boxes(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
     """Kind, beginning, beginning of the contents, and end of the boxes in a part of an index."""
     at = begin

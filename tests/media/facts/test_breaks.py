@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,24 @@ from paragon_stream.media.prepare import SourceOptions, prepare
 CODECS = {"mkv": ("mpeg4", "libmp3lame"), "avi": ("mpeg4", "libmp3lame"), "flv": ("flv", "aac")}
 CODECS |= {"mpg": ("mpeg2video", "mp2"), "ogv": ("libvpx", "libopus"), "wmv": ("wmv2", "libmp3lame")}
 
+PAL = {"width": 720, "height": 576, "options": {"g": "1"}}
+OTHERS: dict[str, dict[str, Any]] = {
+    "in.nut": {"audio": "aac"},
+    "no_index.nut": {"container_options": {"write_index": "0"}},
+    "in.mxf": {"codec": "mpeg2video", "audio": "pcm_s16le"},
+    "opatom.mxf": {"codec": "dnxhd", "format": "mxf_opatom", "width": 256, "height": 128, "frames": 4}
+    | {"pix_fmt": "yuv422p", "options": {"profile": "dnxhr_sq"}},
+    "in.gxf": {"codec": "mpeg2video", **PAL},
+    "in.rm": {"codec": "rv20", "width": 176, "height": 144},
+    "in.dv": {"codec": "dvvideo", "audio": "pcm_s16le", "frames": 4, **PAL},
+    "in.ivf": {"codec": "libvpx"},
+    "in.obu": {"codec": "libsvtav1", "options": {"preset": "12"}},
+    "in.gif": {"codec": "gif", "pix_fmt": "gray"},
+    "in.mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "in.y4m": {"codec": "wrapped_avframe", "format": "yuv4mpegpipe"},
+    "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}, "options": {"g": "3"}},
+}
+"""Further containers with a structure of their own."""
 TRANSPORTS = [("in.ts", "mpegts", {}), ("in.m2ts", "mpegts", {"mpegts_m2ts_mode": "1"})]
 
 
@@ -69,6 +88,32 @@ def test_what_broke_off_is_no_hole(clip: Path, download: bool) -> None:
     assert "the file is cut off: the pictures or sound of its end are missing" in said
     if clip.suffix != ".flv":  # FLV without an index is read from its beginning
         assert damage(cut, end=2)[0] == Damage()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_container_has_an_end(tmp_path: Path, name: str) -> None:
+    clip = make_clip(tmp_path / name, **{"frames": 25, **OTHERS[name]})
+    data = clip.read_bytes()
+    assert damage(clip)[0] == Damage()
+    for size in (len(data) * 6 // 10 + 17, len(data) * 9 // 10 + 5):
+        clip.write_bytes(data[:size])
+        found, _, said = damage(clip)
+        assert found.missing_ends == 1, size
+        assert "the file is cut off: the pictures or sound of its end are missing" in said
+
+
+def test_an_index_that_is_cut_off_is_no_loss(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.nut", audio="aac")
+    clip.write_bytes(clip.read_bytes()[:-9])
+    assert damage(clip)[0] == Damage()
+
+
+def test_zeros_after_fragments(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "fragments.mp4", frames=25, **OTHERS["fragments.mp4"])
+    data = clip.read_bytes()
+    last = data.rindex(b"moof") - 4
+    clip.write_bytes(data[:last] + bytes(9000))
+    assert damage(clip)[0].missing_ends == 1
 
 
 @pytest.mark.parametrize(("name", "format", "options"), TRANSPORTS)

@@ -63,6 +63,13 @@ def test_mp4_without_its_index(tmp_path: Path) -> None:
     assert "no index (no moov box)" in complaint(truncated(clip, tmp_path / "cut.mp4"))
 
 
+@pytest.mark.parametrize("missing", [100, 400])
+def test_mp4_with_half_an_index(tmp_path: Path, missing: int) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    clip.write_bytes(clip.read_bytes()[:-missing])
+    assert "cut off" in complaint(clip)
+
+
 def test_mp4_with_a_broken_index(tmp_path: Path) -> None:
     data = bytearray(make_clip(tmp_path / "clip.mp4").read_bytes())
     at = data.index(b"mdhd")
