@@ -166,6 +166,8 @@ class MediaInfo:
     """The part of it that is rendered; None for all of it."""
     probing: Probing = HEADERS
     """How readers open this file. All must use it, to find the same streams under the same numbers."""
+    continued_in: tuple[int, ...] = ()
+    """Indices of streams in which the picture continues in the middle of the file; they are not rendered."""
     matroska: MatroskaFacts | None = field(default=None, repr=False)
     """Facts of a Matroska file that FFmpeg does not report; None for other files."""
     hints: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -21,7 +22,7 @@ from paragon_stream.media.facts.color_tags import decide_color, read_color
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.late_streams import settle_probing
-from paragon_stream.media.facts.opened import opened_bytes
+from paragon_stream.media.facts.opened import opened_bytes, source_size
 from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
 from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
@@ -30,6 +31,7 @@ from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, proces
 from paragon_stream.media.ffmpeg.rational import positive_fraction
 from paragon_stream.media.matroska.chapters import shown_chapters
 from paragon_stream.media.mp4 import boxes
+from paragon_stream.media.mpegts.moves import replacing
 
 _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
@@ -87,8 +89,21 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         duration=duration,
         start_time=start_time,
         probing=probing,
+        continued_in=_continued_in(path, probing, chosen.index) if name == "mpegts" else (),
         matroska=matroska,
     )
+
+
+def _continued_in(path: Path, probing: Probing, video: int) -> tuple[int, ...]:
+    """Streams of a transport stream in which the picture of `video` continues; pipes are not examined."""
+    if source_size(path) == sys.maxsize:
+        return ()
+    with open_source(path, probing) as container:
+        others = {s.id: s.index for s in container.streams.video if s.index != video}
+        main = container.streams[video].id
+    with opened_bytes(path) as (file, size):
+        found = replacing(file, size, main, list(others)) if others else []
+    return tuple(others[pid] for pid in found)
 
 
 def _no_video(path: Path, streams: Sequence[StreamInfo]) -> str:

@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
-from paragon_stream.media.facts.info import MediaInfo, VideoInfo
+from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
 from paragon_stream.options.output import TrackOptions
+
+
+def continuation_losses(info: MediaInfo) -> list[str]:
+    pictures = [stream.index for stream in info.streams if stream.kind is StreamKind.VIDEO]
+    return [
+        f"the picture continues in {stream_label(info.streams[index])}, which is not upscaled:"
+        f" render it by itself with --video {pictures.index(index) + 1}"
+        for index in info.continued_in
+    ]
 
 
 def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:

@@ -41,7 +41,13 @@ from paragon_stream.media.facts.image_kinds import Storage
 from paragon_stream.media.facts.info import MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.tracks import unwanted
-from paragon_stream.media.output.losses import lost_flags, lost_languages, matroska_losses, video_losses
+from paragon_stream.media.output.losses import (
+    continuation_losses,
+    lost_flags,
+    lost_languages,
+    matroska_losses,
+    video_losses,
+)
 from paragon_stream.media.output.muxer_settings import muxer_settings, wants_fast_start
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_TRACK,
@@ -198,6 +204,7 @@ def _losses(
     source, encoder, pixels = info.video.format.pixel_format, job.encoder, job.format.pixel_format
     every = (*remux.streams, *(stream for file in remux.added for stream in file.streams))
     losses = [str(stream) for stream in every if stream.loss]
+    losses += continuation_losses(info)
     losses += video_losses(info.video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
         losses.append(_ALPHA_LOST.format(encoder.name))
@@ -332,7 +339,7 @@ def picture_only(
     left_out = {info.video.index, *unwanted(info.streams, options)}
     others = [s for s in info.streams if s.index not in left_out]
     dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
-    losses = [str(stream) for stream in dropped]
+    losses = [str(stream) for stream in dropped] + continuation_losses(info)
     losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
     if info.chapters and options.chapters:
         losses.append(f"{name} has no chapters: {info.chapters} dropped")

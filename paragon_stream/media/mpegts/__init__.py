@@ -1,0 +1,1 @@
+"""MPEG transport streams, packet by packet (ISO/IEC 13818-1)."""
