@@ -19,17 +19,18 @@ def stream_block(f: int, *, scaled: bool) -> Shapes:
 
 
 def photo_block(f: int, *, attends: bool) -> Shapes:
-    """One layer scale serves both halves. Exported without attention, the second is not there."""
+    """One layer scale serves both halves. Without attention, the second is not there."""
     shapes = _norm("norm", f) | _widened(f) | layer_scale("scale", f)
     return shapes | (_norm("attn_norm", f) | _attention("attn", f) if attends else {})
 
 
-def pro_block(f: int, tokens: int) -> Shapes:
+def pro_block(f: int, tokens: int, *, attends: bool) -> Shapes:
     shapes = _norm("norm1", f) | _widened(f) | layer_scale("scale1", f)
     shapes["channel_attn.fc.0.weight"] = (f // 16, f)
     shapes["channel_attn.fc.2.weight"] = (f, f // 16)
     shapes |= layer_scale("scale2", f)
-    shapes |= _norm("norm3", f) | _attention("window_attn", f) | layer_scale("scale3", f)
+    if attends:
+        shapes |= _norm("norm3", f) | _attention("window_attn", f) | layer_scale("scale3", f)
     shapes |= _norm("norm4", f)
     shapes["token_ca.token_dict"] = (1, tokens, f)
     for name, outputs in (("q_proj", QUERY), ("k_proj", QUERY), ("v_proj", f), ("out_proj", f)):

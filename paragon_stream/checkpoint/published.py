@@ -9,9 +9,19 @@ from paragon_stream.checkpoint.lines.discriminator import MUNETS, munet
 from paragon_stream.checkpoint.lines.dual import DUAL_LINE, published_dual
 from paragon_stream.checkpoint.lines.feature import FEATURE_LINE
 from paragon_stream.checkpoint.lines.feature_networks import published_feature
-from paragon_stream.checkpoint.lines.further import category_pro, ultimate
-from paragon_stream.checkpoint.spec import RELEASE_LINE, Generation, NetworkSpec, Variant, published
+from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec, category_pro, ultimate
+from paragon_stream.checkpoint.spec import (
+    RELEASE_LINE,
+    Generation,
+    NetworkSpec,
+    ReleaseSpec,
+    Variant,
+    published,
+)
 from paragon_stream.errors import UsageError
+
+ATTENTION_MODES = ("sdpa", "flex", "none")
+"""How attention is computed: by torch's scaled_dot_product_attention, by FlexAttention, or not at all."""
 
 
 def as_generation(name: str) -> Generation:
@@ -23,23 +33,54 @@ def as_generation(name: str) -> Generation:
 
 
 def published_network(
-    generation: str, variant: str, scale: int, *, alpha: float | None = None, **options: Any
+    generation: str,
+    variant: str,
+    scale: int,
+    *,
+    alpha: float | None = None,
+    attention_mode: str | None = "sdpa",
+    export_safe: bool = False,
+    **options: Any,
 ) -> NetworkSpec:
     """What upstream registers as `variant` in this generation.
 
     `options` are those that the generation's `published_…` function takes, among them `hr_blocks`,
     `fast_body_mode`, `use_content_aware`, `use_attention`, `window_size`. `alpha` is upstream's default
-    unless given. A discriminator's variant is its `nf64_1248`.
+    unless given. A discriminator's variant is its `nf64_1248`. With the `attention_mode` "none" (or None), or
+    with `export_safe`, the network has no attention, and its state dict none of attention's tensors.
 
     Raises UsageError for names and options that the generation does not have.
     """
     kind = as_generation(generation)
     if alpha is not None:
         options["alpha"] = alpha
+    window = options.get("window_size")
+    if window is not None and (type(window) is not int or window < 1):
+        raise UsageError(f"window_size is a whole number above 0, not {window!r}")
+    without = attends_not(attention_mode) or export_safe
+    if without and kind in DUAL_LINE and options.setdefault("use_attention", False):
+        raise UsageError("use_attention = true contradicts attention_mode = none: leave one of them out")
     try:
-        return _make(kind, variant, scale, options)
+        spec = _make(kind, variant, scale, options)
     except TypeError as error:
         raise UsageError(f"{kind} {variant}: {error}") from error
+    return _without_attention(spec) if without else spec
+
+
+def attends_not(mode: str | None) -> bool:
+    """Whether the `attention_mode` is that of networks without attention. Raises UsageError for others than
+    ATTENTION_MODES and None."""
+    if mode is not None and mode not in ATTENTION_MODES:
+        raise UsageError(f"attention_mode is {', '.join(ATTENTION_MODES[:-1])} or none, not {mode!r}")
+    return mode in (None, "none")
+
+
+def _without_attention(spec: NetworkSpec) -> NetworkSpec:
+    if isinstance(spec, CategorySpec | UltimateSpec):
+        raise UsageError(
+            f"{spec} has no form without attention: leave attention_mode = none and export_safe out"
+        )
+    return replace(spec, window=0) if isinstance(spec, ReleaseSpec) else spec
 
 
 def _make(kind: Generation, variant: str, scale: int, options: dict[str, Any]) -> NetworkSpec:
@@ -60,7 +101,9 @@ def _make(kind: Generation, variant: str, scale: int, options: dict[str, Any]) -
         raise UsageError(f"{kind} has no {variant}; it has {', '.join(Variant)}")
     window = options.pop("window_size", None)
     spec = published(variant, scale, generation=kind, **options)
-    return replace(spec, window=window) if window else spec
+    if window is not None and not spec.window:
+        raise UsageError(f"{variant} has no attention: leave window_size out")
+    return replace(spec, window=window or spec.window)
 
 
 assert set(RELEASE_LINE) | set(FEATURE_LINE) | set(DUAL_LINE) | set(MUNETS) == set(Generation)

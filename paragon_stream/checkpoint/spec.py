@@ -143,6 +143,11 @@ class NetworkSpec(ABC):
         return self.groups * self.blocks
 
     @property
+    def has_attention(self) -> bool:
+        """Whether pixels attend to other pixels."""
+        return bool(self.window)
+
+    @property
     def has_layer_scale(self) -> bool:
         """Whether Realtime's and Stream's blocks of the release line have one."""
         return False
@@ -181,7 +186,7 @@ class NetworkSpec(ABC):
 class ReleaseSpec(NetworkSpec):
     """One network of the release line: a MagicKernel base on RGB, and a detail path without outer skips.
 
-    `window` is that of Photo and Pro (a Photo exported without attention has 0); no tensor shows it. `tokens`
+    `window` is that of Photo and Pro (0: made without attention); no tensor shows it. `tokens`
     is the size of Pro's dictionaries.
     """
 
@@ -223,7 +228,7 @@ class ReleaseSpec(NetworkSpec):
             case Variant.PHOTO:
                 return photo_block(self.features, attends=bool(self.window))
             case Variant.PRO:
-                return pro_block(self.features, self.tokens)
+                return pro_block(self.features, self.tokens, attends=bool(self.window))
 
 
 def frame_shapes(f: int, s: int) -> Shapes:

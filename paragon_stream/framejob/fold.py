@@ -71,7 +71,7 @@ def fold_input(tensors: Tensors, colors: ColorMap) -> Conv:
 
 
 def fold_blocks(tensors: Tensors, spec: ReleaseSpec) -> tuple[Block, ...]:
-    """The body. A block of Photo is two steps, one of Pro four."""
+    """The body. A block of Photo is two steps, one of Pro four; without attention, one less."""
     steps: list[Block] = []
     for number in range(spec.depth):
         prefix = f"body.{number // spec.blocks}.blocks.{number % spec.blocks}."
@@ -94,14 +94,16 @@ def _fold_block(part: Tensors, spec: ReleaseSpec, *, shifted: bool) -> list[Bloc
                 steps.append(fold_window_attention(part, "attn", "attn_norm", w, shifted=shifted, gain=gain))
             return steps
         case Variant.PRO:
-            return [
+            steps = [
                 _widening(part, f, gain=_gain(part, "scale1"), norm="norm1"),
                 fold_channel_gain(part, gain=_gain(part, "scale2")),
-                fold_window_attention(
-                    part, "window_attn", "norm3", w, shifted=shifted, gain=_gain(part, "scale3")
-                ),
-                fold_token_attention(part, "norm4", gain=_gain(part, "scale4")),
             ]
+            if w:
+                gain = _gain(part, "scale3")
+                steps.append(
+                    fold_window_attention(part, "window_attn", "norm3", w, shifted=shifted, gain=gain)
+                )
+            return [*steps, fold_token_attention(part, "norm4", gain=_gain(part, "scale4"))]
 
 
 def _gain(part: Tensors, name: str) -> Doubles:

@@ -110,7 +110,7 @@ class TokenAttention(nn.Module):
 
 class ProBlock(WideningBlock):
     """Four branches, each added with a layer scale of its own: Realtime's block on normalised features,
-    channel attention, window attention, the dictionary."""
+    channel attention, window attention (none with a `window` of 0), the dictionary."""
 
     norm1: ChannelNorm
 
@@ -119,9 +119,11 @@ class ProBlock(WideningBlock):
         self.scale1 = LayerScale(features)
         self.channel_attn = ChannelAttention(features)
         self.scale2 = LayerScale(features)
-        self.norm3 = ChannelNorm(features)
-        self.window_attn = WindowAttention(features, window, shifted=shifted)
-        self.scale3 = LayerScale(features)
+        self.window_attn: WindowAttention | None = None
+        if window:
+            self.norm3 = ChannelNorm(features)
+            self.window_attn = WindowAttention(features, window, shifted=shifted)
+            self.scale3 = LayerScale(features)
         self.norm4 = ChannelNorm(features)
         self.token_ca = TokenAttention(features, tokens)
         self.scale4 = LayerScale(features)
@@ -129,6 +131,7 @@ class ProBlock(WideningBlock):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.scale1(self.widened(self.norm1(x)))
         x = x + self.scale2(self.channel_attn(x))
-        x = x + self.scale3(self.window_attn(self.norm3(x)))
+        if self.window_attn is not None:
+            x = x + self.scale3(self.window_attn(self.norm3(x)))
         branch: Tensor = self.scale4(self.token_ca(self.norm4(x)))
         return x + branch

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paragon_stream.checkpoint import Weights, load_weights
+from paragon_stream.checkpoint.published import attends_not
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import CheckpointError, UsageError
 from paragon_stream.models.border import Border
@@ -32,7 +33,7 @@ def load(
     border: Border = "zero",
     strength: float = 0.0,
     use_checkpointing: bool = False,
-    attention_mode: str = "sdpa",
+    attention_mode: str | None = "sdpa",
 ) -> Any:
     """The network of a checkpoint as a torch module in eval mode, with its `NetworkSpec` as `.spec`.
 
@@ -44,8 +45,8 @@ def load(
     its zero padding; `border="replicate"` repeats the picture's edge instead, as frame jobs do. Weights
     conditioned on the strength of compression become the plain network at `strength` (0…1).
     `use_checkpointing` saves memory in training. With `attention_mode` "flex", attention with a relative bias
-    (v7, v8) is FlexAttention; exports and training on CPUs compute the same plainly. A discriminator
-    returns N×1×H×W logits.
+    (v7, v8) is FlexAttention; exports and training on CPUs compute the same plainly; "none" is for weights
+    without attention. A discriminator returns N×1×H×W logits.
 
     Raises CheckpointError for tensors that are missing, unexpected or misshapen, or facts that disagree, and
     UsageError for options that make no sense.
@@ -60,6 +61,11 @@ def load(
         weights = load_weights(source, variant=variant, scale=scale, **facts)
     if variant is not None and variant != weights.spec.variant:
         raise CheckpointError(f"the variant is {weights.spec.variant}, not {variant}")
+    if attends_not(attention_mode) and weights.spec.has_attention:
+        raise UsageError(
+            f"{weights.name} was trained with attention, and its pictures are wrong without it: leave "
+            'attention_mode="none" out, or train a network without attention'
+        )
     net = build(weights.spec, border=border, use_checkpointing=use_checkpointing)
     state = {key: torch.tensor(value) for key, value in weights.tensors.items()}
     slope = state.pop(STRENGTH_TENSOR, None)

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from paragon_stream.checkpoint.published import attends_not
 from paragon_stream.checkpoint.spec import HEADS
-from paragon_stream.errors import UsageError
 from paragon_stream.models.primitives import Windowed, depthwise
-
-ATTENTION_MODES = ("sdpa", "flex")
 
 
 def relative_index(window: int) -> Tensor:
@@ -91,14 +89,14 @@ class ShiftedAttention(Windowed):
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
 
-def choose_attention(network: nn.Module, mode: str) -> None:
+def choose_attention(network: nn.Module, mode: str | None) -> None:
     """Compute `network` with "sdpa" (scaled_dot_product_attention) or "flex". The results are the same;
-    networks without a relative bias have nothing for FlexAttention to do.
+    networks without a relative bias have nothing for FlexAttention to do. "none" is for networks without
+    attention, and changes nothing.
 
     Raises UsageError for another mode.
     """
-    if mode not in ATTENTION_MODES:
-        raise UsageError(f"attention_mode is {' or '.join(ATTENTION_MODES)}, not {mode!r}")
+    attends_not(mode)  # raises for unknown modes
     for module in network.modules():
         if isinstance(module, ShiftedAttention):
             module.flex = mode == "flex"

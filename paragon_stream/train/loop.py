@@ -208,7 +208,11 @@ class Training:
                 network.generation, network.variant, network.scale, network.alpha, network.options
             )
         net = TrainableNet(
-            network.variant, network.scale, conditioned=network.conditioned, alpha=network.alpha
+            network.variant,
+            network.scale,
+            conditioned=network.conditioned,
+            alpha=network.alpha,
+            window=network.spec.window,
         )
         set_checkpointing(net, bool(network.options.get("use_checkpointing", False)))
         return net

@@ -35,9 +35,13 @@ class TrainableNet(nn.Module):
         *,
         conditioned: bool = False,
         alpha: float = 0.0,
+        window: int | None = None,
     ) -> None:
+        """`window`: side of the squares of attention, 0 for none; by default that of the variant."""
         super().__init__()
         spec = replace(published(variant, scale, alpha=alpha), product_limit=SAFE_PRODUCT)
+        if window is not None:
+            spec = replace(spec, window=window)
         features = spec.features
         self.spec = spec
         self.variant = variant

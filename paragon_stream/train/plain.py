@@ -6,6 +6,7 @@ They start from the framework's initialisation, as in upstream, and are saved un
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.models.build import build
 from paragon_stream.models.dual import USUAL_GAIN, DualNet
 from paragon_stream.models.shifted_attention import choose_attention
+from paragon_stream.train.start import check_attention
 
 GAINS = ("detail_gain", "global_detail_gain")
 
@@ -70,12 +72,21 @@ class PlainNet(nn.Module):
     def start_from(self, weights: Weights) -> None:
         """Load all of `weights`; from another scale the tensors of the same shape.
 
-        Raises UsageError if they are of another generation or size.
+        Raises UsageError if they are of another generation or size, or differ in their layers.
         """
         theirs, ours = weights.spec, self.spec
         sizes = [(each.generation, each.features, each.groups, each.blocks) for each in (theirs, ours)]
         if sizes[0] != sizes[1]:
             raise UsageError(f"{ours} cannot start from {weights.name}, which is {theirs}")
+        check_attention(ours, weights)
+        there, here = replace(theirs, scale=ours.scale).tensor_shapes(), ours.tensor_shapes()
+        for name in (*there, *here):
+            if there.get(name) != here.get(name):
+                raise UsageError(
+                    f"{ours} cannot start from {weights.name}: the tensor {name} is "
+                    + ("missing there" if name not in there else "not one of this network's")
+                    + "; set the same [network.options], and take weights that are not fused"
+                )
         state = self.inner.state_dict()
         for name, value in weights.tensors.items():
             if name in state and state[name].shape == value.shape:
@@ -89,7 +100,6 @@ def plain_network(
     `use_checkpointing`, `detail_gain` and `attention_mode`. Raises UsageError."""
     given = dict(options)
     own = {name: given.pop(name) for name in ("use_checkpointing", "detail_gain") if name in given}
-    mode = given.pop("attention_mode", "sdpa")
     net = PlainNet(published_network(generation, variant, scale, alpha=alpha, **given), **own)
-    choose_attention(net, mode)
+    choose_attention(net, given.get("attention_mode", "sdpa"))
     return net

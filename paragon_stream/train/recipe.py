@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from paragon_stream.checkpoint import read_network_config
+from paragon_stream.checkpoint.config import read_yaml
 from paragon_stream.checkpoint.published import published_network
-from paragon_stream.checkpoint.spec import USUAL_WINDOW
+from paragon_stream.checkpoint.spec import NetworkSpec
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.train.data.degradations import ClipDegradation, StillDegradation
 from paragon_stream.train.data.resample import KERNELS
 from paragon_stream.train.redux import SUFFIXES, read_redux
+from paragon_stream.train.redux_network import network_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +32,12 @@ class NetworkRecipe:
     of matrices of that width (`train.expansion`); the saved network is the same.
 
     Other generations, and `pro`, are trained in their published form (`train.plain`); `options` are those of
-    the generation's networks (`hr_blocks`, `use_attention` …), `use_checkpointing`, `detail_gain`
-    and `attention_mode` (sdpa or flex: `models.shifted_attention`).
+    the generation's networks (`hr_blocks`, `use_attention`, `window_size` …), `use_checkpointing`,
+    `detail_gain` and `attention_mode`: sdpa, flex (`models.shifted_attention`), or none for a network without
+    attention, as `export_safe` makes it.
 
-    A key `config` names a traiNNer-redux file (relative to the recipe), which sets variant, scale and alpha;
-    the recipe may only repeat them.
+    A key `config` names a traiNNer-redux file (relative to the recipe), whose `network_g` sets generation,
+    variant, scale, alpha and options; the recipe may only repeat them.
     """
 
     variant: str
@@ -51,6 +53,13 @@ class NetworkRecipe:
     def is_free(self) -> bool:
         """Whether it is trained in the form of `train.network`."""
         return self.generation == "p2head" and self.variant in ("realtime", "stream", "photo")
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network. Raises UsageError for names and options that do not exist."""
+        own = ("use_checkpointing",) if self.is_free else ("use_checkpointing", "detail_gain")
+        options = {name: value for name, value in self.options.items() if name not in own}
+        return published_network(self.generation, self.variant, self.scale, alpha=self.alpha, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +187,28 @@ def _take_config(table: dict[str, Any], folder: Path) -> str:
     if not isinstance(network, dict) or not isinstance(network.get("config"), str):
         return ""
     name = network.pop("config")
-    found = read_network_config(folder / name)
-    given = {key: value for key, value in found.facts.items() if key != "window_size"}
+    content = read_yaml(folder / name)
+    try:
+        if not isinstance(content, dict):
+            raise UsageError("it has no section network_g")
+        section, scale = content.get("network_g"), content.get("scale")
+        if scale is None and not (isinstance(section, dict) and "scale" in section):
+            scale = network.get("scale", 2)
+        given = network_table(section, scale)
+    except UsageError as error:
+        raise UsageError(f"configuration {name}: {error}") from error
+    facts = f"\n# {name}: " + ", ".join(f"{key} = {value!r}" for key, value in given.items()) + "\n"
+    _merge(network, given, name, "[network]")
+    return facts
+
+
+def _merge(table: dict[str, Any], given: Mapping[str, Any], source: str, where: str) -> None:
+    """Add what `source` gives. Raises UsageError where the table says something else."""
     for key, value in given.items():
-        if network.setdefault(key, value) != value:
-            raise UsageError(f"[network] {key} = {network[key]!r}, but {name} says {value!r}")
-    return f"\n# {name}: " + ", ".join(f"{key} = {value!r}" for key, value in given.items()) + "\n"
+        if isinstance(value, dict) and isinstance(table.get(key), dict):
+            _merge(table[key], value, source, f"[network.{key}]")
+        elif table.setdefault(key, value) != value:
+            raise UsageError(f"{where} {key} = {table[key]!r}, but {source} says {value!r}")
 
 
 def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -242,13 +267,11 @@ def _check(recipe: Recipe) -> None:
         if value not in allowed:
             raise UsageError(f"{key} = {value!r}; choose from {', '.join(map(str, allowed))}")
     network = recipe.network
+    spec = network.spec  # raises for unknown names and options
     if not network.is_free:
-        published_network(network.generation, network.variant, network.scale)  # raises for unknown names
         for name, wanted in (("conditioned", network.conditioned), ("expand", network.expand)):
             if wanted:
                 raise UsageError(f"[network] {name} is for realtime, stream and photo of p2head")
-    elif unknown := set(network.options) - {"use_checkpointing", "attention_mode"}:
-        raise UsageError(f"[network.options] {min(unknown)} is not an option of {network.variant}")
     for term in recipe.loss:
         if term not in TERMS and term not in TRUNK_TERMS:
             raise UsageError(f"[loss] unknown term {term}; known: {', '.join((*TERMS, *TRUNK_TERMS))}")
@@ -277,8 +300,8 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"{name} must be at least 1, not {number}")
     if data.patch % 2 or data.patch <= 2 * data.context:
         raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
-    if recipe.network.variant == "photo" and data.patch % USUAL_WINDOW:
-        raise UsageError(f"patch must be a multiple of photo's windows of {USUAL_WINDOW}, not {data.patch}")
+    if network.is_free and data.patch % (spec.window or 1):
+        raise UsageError(f"patch must be a multiple of photo's windows of {spec.window}, not {data.patch}")
     for name, number in (("[data] drawings", data.drawings), ("[network] expand", recipe.network.expand)):
         if number < 0:
             raise UsageError(f"{name} must not be negative, not {number}")

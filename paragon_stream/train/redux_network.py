@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from paragon_stream.checkpoint.config import TYPES, common_scale
+from paragon_stream.checkpoint.published import attends_not
 from paragon_stream.checkpoint.spec import Variant
 from paragon_stream.errors import UsageError
 
@@ -38,17 +39,18 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
     if scale is None:
         raise UsageError("it has no scale")
     alpha = given.pop("upsampler_alpha", None)
-    mode: dict[str, str] = {}
-    for key, wanted in (("attention_mode", "sdpa"), ("export_safe", False)):
-        if given.get(key, wanted) not in (wanted, "flex"):
-            raise UsageError(f"network_g.{key} = {given[key]!r} is for exports; leave it out for training")
-        if given.pop(key, wanted) == "flex":
-            mode = {"attention_mode": "flex"}
+    mode = given.pop("attention_mode", "sdpa")
+    if attends_not(mode) or given.pop("export_safe", False):
+        mode = "none"
+    given.pop("export_safe", None)
     if name in TYPES:
         variant, usual = TYPES[name]
         generation, size = "p2head", str(variant)
         if variant is not Variant.PRO and given.pop("detail_gain", None) is not None:
             logger.warning("network_g.detail_gain has no effect: the network's correction starts small")
+        for key in ("gradient_checkpointing", "use_content_aware"):
+            if given.pop(key, None) is not None:
+                logger.warning("network_g.%s has no effect on a %s, in upstream's programs either", key, name)
     else:
         found = next((each for each in _PREFIXES if name.startswith(each[0])), None)
         if found is None:
@@ -63,6 +65,8 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
         "scale": scale,
         "alpha": float(usual if alpha is None else alpha),
     }
-    if given or mode:
-        table["options"] = {**given, **mode}
+    if mode != "sdpa":
+        given["attention_mode"] = mode
+    if given:
+        table["options"] = given
     return table

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
+from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, NetworkSpec
 from paragon_stream.errors import UsageError
 from paragon_stream.models.attention import PhotoBlock
 from paragon_stream.models.blocks import NanoBlock, StreamBlock, WideningBlock
@@ -69,13 +69,15 @@ def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: to
 
     `batch` as above.
 
-    Raises UsageError if they are of another variant, or conditioned where `net` is not.
+    Raises UsageError if they are of another variant, conditioned where `net` is not, or one of the two has
+    attention and the other has none.
     """
     if weights.spec.variant != net.variant or not weights.spec.has_layer_scale:
         raise UsageError(
             f"a {net.variant} network cannot start from {weights.name}, which is {weights.spec.variant} "
             f"({weights.spec.generation})"
         )
+    check_attention(net.spec, weights)
     state = {key: torch.tensor(value) for key, value in weights.tensors.items()}
     for key, parameter in net.named_parameters():
         if key.startswith(("conv_in.", "body.", "conv_mid.")):
@@ -93,6 +95,20 @@ def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: to
         net.tail.load_layers({key: state[key] * _gain(key, state) for key in TAIL_KEYS})
     else:
         _start_tail(net, x, generator)
+
+
+def check_attention(spec: NetworkSpec, weights: Weights) -> None:
+    """Raises UsageError if only one of the two has attention, whose layers would be lost or left as noise."""
+    if spec.has_attention and not weights.spec.has_attention:
+        raise UsageError(
+            f"{weights.name} has no attention: "
+            "set attention_mode = none, or leave init (pretrain_network_g) out"
+        )
+    if weights.spec.has_attention and not spec.has_attention:
+        raise UsageError(
+            f"{weights.name} has attention, whose layers would be lost: "
+            "leave attention_mode = none out, or init (pretrain_network_g)"
+        )
 
 
 def _gain(key: str, state: Mapping[str, Tensor]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from network_reference import random_spec, random_weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
+
+from trained_looking import trained_looking  # noqa: E402
 
 from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
 from paragon_stream.checkpoint.published import published_network  # noqa: E402
@@ -45,6 +48,7 @@ NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [
     ("p2v8", "photo", 4, {}),
     ("p2head", "photo", 3, {}),
     ("p2head", "pro", 8, {}),
+    ("p2head", "pro", 2, {"attention_mode": "none"}),
 ]
 SMALL = {"l": {"groups": 1}, "s": {"groups": 1, "blocks": 2}, "pro": {"groups": 1, "blocks": 2}}
 SMALL["photo"] = SMALL["pro"]
@@ -52,24 +56,9 @@ SMALL["ultimate"] = {"features": 8, "groups": 7, "blocks": 7, "window": 8, "toke
 
 
 def random_network(generation: str, variant: str, scale: int, **options: Any) -> Weights:
-    """Of a published kind, with fewer blocks where there are many, and no layer scale near zero."""
-    from dataclasses import replace
-
-    torch.manual_seed(3)
-    spec = replace(
-        published_network(generation, variant, scale, alpha=0.4, **options), **SMALL.get(variant, {})
-    )
-    net = build(spec)
-    with torch.no_grad():
-        for name, value in net.state_dict().items():
-            if name.endswith(".gamma"):
-                value.uniform_(0.2, 0.6)
-            elif name.endswith("tracked_kernel"):
-                value.normal_(0, 0.3)
-            elif name.endswith("tracked_initialized"):
-                value.fill_(True)
-    tensors = {name: value.float().numpy() for name, value in net.state_dict().items()}
-    return Weights(spec=spec, tensors=tensors, name="random")
+    """Of a published kind, with fewer blocks where there are many."""
+    spec = published_network(generation, variant, scale, alpha=0.4, **options)
+    return trained_looking(replace(spec, **SMALL.get(variant, {})))
 
 
 @pytest.mark.parametrize(("generation", "variant", "scale", "options"), NETWORKS)
@@ -92,6 +81,27 @@ def test_every_size_is_computed_as_torch_does(
             expected = net(torch.tensor(image)).numpy()
         found = run_model(model, [{INPUT: image}], [OUTPUT])[0][0]
         assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_v6_attends_over_small_maps_as_a_whole(half: bool) -> None:
+    """Maps up to one window are neither filled nor shifted in upstream; the file for every size has both
+    forms, and so do files for one size."""
+    openvino = pytest.importorskip("openvino")
+    weights = random_network("p2v6", "photo", 2, window_size=8)
+    answer = answers(weights)
+    every = emit_network(weights, half=half)
+    core, settings = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    on_openvino = core.compile_model(core.read_model(every.SerializeToString()), "CPU", settings)
+    for width, height in [(5, 3), (1, 8), (8, 7), (8, 8), (9, 8), (8, 9), (4, 20), (16, 16), (21, 11)]:
+        image = np.random.default_rng(width).random((1, 3, height, width), np.float32)
+        expected = answer(image)
+        most = np.abs(expected).max() * (3e-3 if half else 2e-5)
+        one = emit_network(weights, size=(width, height), half=half)
+        for model in (every, one):
+            assert np.abs(run_model(model, [{INPUT: image}], [OUTPUT])[0][0] - expected).max() < most
+        if not half:
+            assert np.abs(on_openvino(image)[0] - expected).max() < most
 
 
 @pytest.mark.parametrize(("generation", "variant"), [("p2v11atd", "pro"), ("p2dev", "ultimate")])
@@ -204,7 +214,8 @@ def test_the_command_says_what_does_not_go_together(tmp_path: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs tensorrt-rtx")
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize(
-    ("generation", "variant"), [("p2r3", "nano"), ("p2v8", "photo"), ("p2head", "stream"), ("p2head", "pro")]
+    ("generation", "variant"),
+    [("p2r3", "nano"), ("p2v6", "photo"), ("p2v8", "photo"), ("p2head", "stream"), ("p2head", "pro")],
 )
 def test_tensorrt_builds_engines_for_many_sizes(generation: str, variant: str, half: bool) -> None:
     """With the shapes that the documents give to trtexec."""

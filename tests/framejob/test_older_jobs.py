@@ -11,6 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 ort = pytest.importorskip("onnxruntime")
 
+from trained_looking import trained_looking  # noqa: E402
+
 from paragon_stream.checkpoint import Weights  # noqa: E402
 from paragon_stream.checkpoint.published import published_network  # noqa: E402
 from paragon_stream.errors import UsageError  # noqa: E402
@@ -45,6 +47,9 @@ NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [
     ("p2v5", "tiny", 2, {"attention": "efficient"}),
     ("p2v6", "photo", 2, {"window_size": 8}),
     ("p2v8", "photo", 4, {"window_size": 4}),
+    ("p2v8", "photo", 2, {"attention_mode": "none"}),
+    ("p2head", "photo", 2, {"attention_mode": "none"}),
+    ("p2head", "pro", 2, {"attention_mode": "none"}),
     ("p2v11atd", "pro", 2, {}),
     ("p2dev", "ultimate", 2, {"window_size": 4}),
 ]
@@ -56,38 +61,19 @@ SHORT = {
 """Variants with other sizes here: these are slow."""
 
 
-def trained_looking(generation: str, variant: str, scale: int, **options: Any) -> Any:
-    """A module whose layer scales, gains and kernels are not what initialisation leaves them."""
-    torch.manual_seed(7)
-    spec = published_network(generation, variant, scale, alpha=0.4, **options)
-    net = build(replace(spec, **SHORT.get(variant, {}))).eval()
-    with torch.no_grad():
-        for name, value in net.state_dict().items():
-            if name.endswith(".gamma"):
-                value.uniform_(0.2, 0.6)
-            elif name.endswith("tracked_kernel"):
-                value.normal_(0, 0.3)
-            elif name.endswith("tracked_initialized"):
-                value.fill_(True)
-    return net
-
-
-def weights_of(net: Any) -> Weights:
-    spec = net.spec
-    facts = {"generation": spec.generation, "scale": spec.scale, "alpha": spec.alpha}
-    facts |= {"attention": getattr(spec, "attention", None), "window_size": spec.window or None}
-    return Weights.from_tensors({k: v.float().numpy() for k, v in net.state_dict().items()}, **facts)
-
-
 @pytest.mark.parametrize(("generation", "variant", "scale", "options"), NETWORKS)
 def test_a_job_computes_what_the_module_computes(
     generation: str, variant: str, scale: int, options: dict[str, Any]
 ) -> None:
-    net = trained_looking(generation, variant, scale, **options)
+    spec = published_network(generation, variant, scale, alpha=0.4, **options)
+    short = {name: size for name, size in SHORT.get(variant, {}).items() if hasattr(spec, name)}
+    weights = trained_looking(replace(spec, **short), seed=7)
+    net = build(weights.spec).eval()
+    net.load_state_dict({name: torch.tensor(value) for name, value in weights.tensors.items()})
     pixels = pixel_format("rgb24")
     color = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL)
     source = FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=pixels, color=color)
-    job = build_job(weights_of(net), source, pixel_format=replace(pixels, floating=True))
+    job = build_job(weights, source, pixel_format=replace(pixels, floating=True))
     session = ort.InferenceSession(emit_onnx(job).SerializeToString())
     codes = np.random.default_rng(1).integers(0, 256, (1, HEIGHT, WIDTH, 3)).astype(np.uint8)
     name = session.get_inputs()[0].name

@@ -36,5 +36,5 @@ def test_flex_computes_the_same_and_gives_way_where_torch_has_none(monkeypatch: 
     with torch.no_grad():
         torch.testing.assert_close(net(x), plain, rtol=0, atol=0)
     assert not calls
-    with pytest.raises(UsageError, match="attention_mode is sdpa or flex, not 'none'"):
-        choose_attention(net, "none")
+    with pytest.raises(UsageError, match="attention_mode is sdpa, flex or none, not 'slow'"):
+        choose_attention(net, "slow")

@@ -13,10 +13,12 @@ import yaml
 
 torch = pytest.importorskip("torch")
 
+from trained_looking import trained_looking  # noqa: E402
 from training_material import write_pictures  # noqa: E402
 
 import paragon_stream.models as models  # noqa: E402
-from paragon_stream.checkpoint import load_weights  # noqa: E402
+from paragon_stream.checkpoint import Weights, load_weights, metadata_of  # noqa: E402
+from paragon_stream.checkpoint.published import published_network  # noqa: E402
 from paragon_stream.errors import UsageError  # noqa: E402
 from paragon_stream.train.plain import plain_network  # noqa: E402
 from paragon_stream.train.recipe import read_recipe  # noqa: E402
@@ -127,9 +129,39 @@ def test_types_name_generations(
 
 
 @pytest.mark.parametrize(
+    ("kind", "options", "attends"),
+    [
+        ("paragonsr2_photo", {"attention_mode": "flex"}, True),
+        ("paragonsr2_photo", {"attention_mode": "none"}, False),
+        ("paragonsr2_photo", {"attention_mode": None}, False),
+        ("paragonsr2_pro", {"export_safe": True}, False),
+        ("paragonsr2_pro", {"export_safe": False, "window_size": 8}, True),
+        ("paragonsr2_micro", {"attention_mode": "none"}, False),
+        ("paragonsr2_stream", {"attention_mode": "none"}, False),
+        ("paragonsr2_s", {"hr_blocks": 1, "attention_mode": "none"}, False),
+    ],
+)
+def test_networks_without_attention(
+    tmp_path: Path, kind: str, options: dict[str, Any], attends: bool
+) -> None:
+    content = DOCUMENTED | {"network_g": {"type": kind, **options}}
+    spec = read_recipe(written(tmp_path, content))[0].network.spec
+    assert spec.has_attention is attends
+    assert any(".attn" in name or "window_attn" in name for name in spec.tensor_shapes()) is attends
+    weights = trained_looking(spec)
+    again = Weights.from_tensors(weights.tensors, metadata=metadata_of(weights))
+    assert again.spec.has_attention is attends
+    if attends:
+        assert spec.window == options.get("window_size", 16)
+
+
+@pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [
         ("network_g", "hr_block", 1, "hr_block"),
+        ("network_g", "attention_mode", "slow", "sdpa, flex or none, not 'slow'"),
+        ("network_g", "window_size", 8.5, "window_size is a whole number above 0, not 8.5"),
+        ("network_g", "window_size", 20, "patch must be a multiple of photo's windows of 20"),
         ("train", "perceptual_opt", {"type": "ConvNextLoss"}, "add trunk: FILE to it"),
         ("train", "dists_opt", {"type": "dists", "trunk": "vgg.pth", "alpha": 1}, "train loss dists.alpha"),
         ("train", "pixel_opt", {"type": "lpips"}, "the loss lpips"),
@@ -156,6 +188,7 @@ NETWORKS = [
     ("p2v5", "nano", 2, "use_attention = false"),
     ("p2v8", "realtime", 4, "detail_gain = 0.2"),
     ("p2head", "realtime", 8, "use_checkpointing = true"),
+    ("p2head", "photo", 2, 'attention_mode = "none"'),
 ]
 
 
@@ -200,6 +233,31 @@ warmup = 0
     assert np.isfinite(made.numpy()).all()
 
 
+def test_a_start_that_would_lose_layers_is_refused() -> None:
+    """Weights of another form, or fused: their layers would be dropped, or begin as noise, without a word."""
+    from paragon_stream.checkpoint import fuse
+    from paragon_stream.train.network import TrainableNet
+    from paragon_stream.train.start import start_from
+
+    def made(generation: str, variant: str, scale: int = 2, **options: Any) -> Any:
+        spec = published_network(generation, variant, scale, alpha=0.4, **options)
+        return trained_looking(spec)
+
+    nano = plain_network("p2r3", "nano", 2, 0.4, {})
+    nano.start_from(made("p2r3", "nano", 3))
+    with pytest.raises(UsageError, match=r"hr_head\.1.* is not one of this network's"):
+        nano.start_from(made("p2r3", "nano", hr_blocks=2))
+    with pytest.raises(UsageError, match=r"is missing there; .* weights that are not fused"):
+        nano.start_from(fuse(made("p2r3", "nano")))
+    batch, generator = torch.rand(1, 3, 32, 32), torch.Generator()
+    plain = TrainableNet("photo", 2, window=0)
+    start_from(plain, made("p2head", "photo", attention_mode="none"), batch, generator)
+    with pytest.raises(UsageError, match="has attention, whose layers would be lost"):
+        start_from(plain, made("p2head", "photo"), batch, generator)
+    with pytest.raises(UsageError, match="has no attention: set attention_mode = none"):
+        start_from(TrainableNet("photo", 2), made("p2head", "photo", attention_mode="none"), batch, generator)
+
+
 def test_unknown_networks_are_refused(tmp_path: Path) -> None:
     recipe = tmp_path / "r.toml"
     head = 'name = "r"\nsteps = 1\n[data]\nfolder = "x"\n[network]\n'
@@ -208,6 +266,17 @@ def test_unknown_networks_are_refused(tmp_path: Path) -> None:
         ('generation = "p2v5"\nvariant = "nano"\nconditioned = true', "conditioned"),
         ('generation = "p9"\nvariant = "nano"', "no generation p9"),
         ('variant = "stream"\n[network.options]\nhr_blocks = 1', "hr_blocks"),
+        ('variant = "stream"\n[network.options]\nwindow_size = 8', "stream has no attention"),
+        ('generation = "p2v8"\nvariant = "photo"\n[network.options]\nuse_attentions = 1', "use_attentions"),
+        (
+            'generation = "p2v5"\nvariant = "s"\n[network.options]\nuse_attention = true\n'
+            'attention_mode = "none"',
+            "use_attention = true contradicts",
+        ),
+        (
+            'generation = "p2v11atd"\nvariant = "pro"\n[network.options]\nattention_mode = "none"',
+            "has no form without attention: leave attention_mode",
+        ),
     ):
         recipe.write_text(head + text, encoding="utf-8")
         with pytest.raises(UsageError, match=said):

@@ -80,6 +80,10 @@ class DualSpec(NetworkSpec):
         return "magic_upsampler" if self.generation is Generation.V5 else "base_upsampler"
 
     @property
+    def has_attention(self) -> bool:
+        return self.attends
+
+    @property
     def sees_whole_frame(self) -> bool:
         """v5's gain and attention, and squeeze-and-excitation, do."""
         v5 = self.generation is Generation.V5

@@ -164,8 +164,9 @@ class _Emitter:
                 return self._plus_scaled(x, seen, f"{prefix}.scale")
         x = self._plus_scaled(x, self._widened(prefix, self._norm(f"{prefix}.norm1", x)), f"{prefix}.scale1")
         x = self._plus_scaled(x, self._channel_attention(prefix, x), f"{prefix}.scale2")
-        seen = self._attention(f"{prefix}.window_attn", self._norm(f"{prefix}.norm3", x), shifted)
-        x = self._plus_scaled(x, seen, f"{prefix}.scale3")
+        if self._spec.window:
+            seen = self._attention(f"{prefix}.window_attn", self._norm(f"{prefix}.norm3", x), shifted)
+            x = self._plus_scaled(x, seen, f"{prefix}.scale3")
         read = self._token_attention(f"{prefix}.token_ca", self._norm(f"{prefix}.norm4", x))
         return self._plus_scaled(x, read, f"{prefix}.scale4")
 

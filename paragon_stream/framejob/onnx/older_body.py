@@ -223,18 +223,21 @@ class OlderBody:
             seen = self._attended(inside, part, Squares(graph, w, (rows - w, columns - w)))
             return graph.pad_zeros(seen, (shift, w - shift), (shift, w - shift))
         assert self._filling is not None
-        whole = self._filling.grid(1)
-        if whole is not None and max(whole) <= w and spec.generation is Generation.V6:
-            return self._attended_whole(x, part, whole)
         x = self._filling.fill(x, w)
         x = rolled(graph, x, shift) if shift else x
-        x = self._attended(x, part, Squares(graph, w, self._filling.grid(w)))
+        squares = Squares(graph, w, self._filling.grid(w))
+        # v6 neither fills nor shifts maps that fit into one window. Without what fills them, a shift only
+        # changes the order of a window's pixels, which has no effect.
+        small = spec.generation is Generation.V6
+        hiding = self._filling.hiding(squares, w, shift) if small else ""
+        x = self._attended(x, part, squares, hiding)
         return self._filling.cut(rolled(graph, x, -shift) if shift else x)
 
-    def _attended(self, x: str, part: Part, squares: Squares) -> str:
+    def _attended(self, x: str, part: Part, squares: Squares, mask: str = "") -> str:
+        """`mask` is for networks without a relative bias."""
         spec, graph = self._spec, self._graph
         assert isinstance(spec, DualSpec)
-        h, each, mask = spec.hidden, spec.hidden // HEADS, ""
+        h, each = spec.hidden, spec.hidden // HEADS
         qkv = self._conv(x, part, "attn.qkv")
         maps = [graph.channels(qkv, h * n, h * (n + 1)) for n in range(3)]
         if spec.generation in FUSES_SCALES:
@@ -246,18 +249,6 @@ class OlderBody:
         tokens = [squares.tokens(map, HEADS, each) for map in maps]
         seen = attend_in_parts(graph, tokens, squares.count, self._windows, mask)
         return self._conv(squares.map(seen, HEADS, each), part, "attn.proj")
-
-    def _attended_whole(self, x: str, part: Part, size: tuple[int, int]) -> str:
-        """v6 over a map that fits into one window: attention among all pixels."""
-        spec, graph = self._spec, self._graph
-        assert isinstance(spec, DualSpec)
-        h, each, pixels = spec.hidden, spec.hidden // HEADS, size[0] * size[1]
-        qkv = self._conv(x, part, "attn.qkv")
-        maps = [graph.channels(qkv, h * n, h * (n + 1)) for n in range(3)]
-        maps[0] = self._times(maps[0], each**-0.5)
-        tokens = [graph.transpose(graph.reshape(map, [1, HEADS, each, pixels]), [0, 1, 3, 2]) for map in maps]
-        seen = graph.transpose(attend_in_parts(graph, tokens, 1, 0), [0, 1, 3, 2])
-        return self._conv(graph.reshape(seen, [1, h, *size]), part, "attn.proj")
 
     def _dual(self, x: str, part: Part, *, shifted: bool) -> str:
         spec, graph = self._spec, self._graph

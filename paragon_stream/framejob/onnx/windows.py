@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from onnx import helper, numpy_helper
 
 from paragon_stream.framejob.onnx.graph import OnnxGraph
 
@@ -14,8 +15,11 @@ ATTENTION = "attention"
 type Grid = tuple[int, int] | None
 """Rows and columns of a map; None if they are known only at run time."""
 
-END = 1 << 30
-"""Beyond the end of every axis."""
+HIDDEN = -1e4
+"""Added to the scores of pixels that must not be seen: their weights are 0, also in fp16."""
+
+END = (1 << 63) - 1
+"""Beyond the end of every axis. OpenVINO takes a smaller number for the largest size, and overflows."""
 
 
 def attend(graph: OnnxGraph, query: str, key: str, value: str, mask: str = "") -> str:
@@ -117,6 +121,33 @@ class Filling:
             return x
         filling = [graph.constant(0, graph.conv_type)] if mode == "constant" else []
         return graph.node("Pad", [x, amounts, *filling], mode=mode)
+
+    def hiding(self, squares: Squares, window: int, shift: int) -> str:
+        """A mask for `attend` that hides what `fill` has added, [squares, 1, 1, pixels], for a picture that
+        fits into one window; zeros for larger ones. `shift` is that of `rolled` maps.
+
+        "" where the size is known and there is nothing to hide.
+        """
+        graph, kind = self._graph, self._graph.conv_type
+        if self._size is not None:
+            if max(self._size) > window or min(self._size) == window:
+                return ""
+            added = np.ones((1, 1, window, window))
+            added[..., : self._size[0], : self._size[1]] = 0
+            outside, hidden = graph.constant(added, kind), graph.constant(HIDDEN, kind)
+        else:
+            shape = graph.concat([graph.constant([1, 1], np.int64), self._sides], 0)
+            nothing = numpy_helper.from_array(np.zeros(1, kind))
+            inside = graph.node("ConstantOfShape", [shape], value=nothing)
+            self.fill(inside, window)
+            outside = graph.node("Pad", [inside, self._amounts[window], graph.constant(1, kind)])
+            longer = graph.node("ReduceMax", [graph.to_float(self._sides)], keepdims=1)
+            fits = graph.node("LessOrEqual", [longer, graph.constant(window)])
+            number = graph.node("Cast", [fits], to=helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
+            hidden = graph.node("Mul", [number, graph.constant(HIDDEN, kind)])
+        outside = rolled(graph, outside, shift) if shift else outside
+        pixels = graph.transpose(squares.tokens(outside, 1, 1), [0, 1, 3, 2])
+        return graph.node("Mul", [pixels, hidden])
 
     def cut(self, x: str) -> str:
         """The picture's part of `x`."""
