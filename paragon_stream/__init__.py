@@ -118,4 +118,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """All public names, including those that are not imported yet: for completion and `dir()`."""
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "models"])

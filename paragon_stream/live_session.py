@@ -294,7 +294,7 @@ class LiveMeter:
         if computed > (1 + _LOST) * delivered:
             what = (
                 f"the output takes {delivered:.1f} of {came:.1f} frames a second; {rest}:"
-                " a faster --preset, a lower --bitrate or --codec nvenc would help"
+                " a smaller picture, a faster --preset, a lower --bitrate or --codec nvenc would help"
             )
         else:
             what = (

@@ -120,7 +120,7 @@ class UpscalerCall(UpscalerOptions):
     """The arguments of `Upscaler`."""
 
     width: int = field(metadata=described("Width of the source frames, in luma samples."))
-    height: int = field(metadata=described("Likewise."))
+    height: int = field(metadata=described("Height of the source frames, in luma samples."))
     pixel_format: str = option("yuv420p", "FFmpeg's name of the source's pixel format.")
     output_pixel_format: str | None = option(
         None, "FFmpeg's name of the result's pixel format (default: the source's)."
@@ -135,6 +135,9 @@ class Upscaler:
 
         up = Upscaler(width=960, height=540, pixel_format="yuv420p")
         y, u, v = up((y, u, v))          # 1080×1920 and two 540×960 planes
+
+    `strength` "auto" is 0 here (a clean source) unless a call gives another value: plain planes have no
+    stream to measure.
 
     Raises UsageError for unknown names, CheckpointError for invalid weights, FormatError for formats that
     cannot be processed and EngineError if the engine fails.
@@ -216,8 +219,9 @@ class Upscaler:
         """Upscale one frame; returns arrays of the same kind.
 
         `frame` is an H×W×C array for packed formats (rgb24, rgb48 …) and a tuple of planes for planar formats
-        (or an H×W array for gray); uint8 up to 8 bits, uint16 above. `strength` (0…1) is the strength of this
-        frame's compression, for weights that are conditioned on it.
+        (or an H×W array for gray); uint8 up to 8 bits, uint16 above. CPU tensors of torch are accepted, too;
+        results are numpy arrays. `strength` (0…1) is the strength of this frame's compression, for weights
+        that are conditioned on it.
 
         Raises FormatError if shapes or dtypes differ from those of `source`.
         """
@@ -292,6 +296,9 @@ class Upscaler:
 
     def close(self) -> None:
         self.session.close()
+
+    def __repr__(self) -> str:
+        return f"<Upscaler {self.source} → {self.target}, {self.weights.name}, {self.session.engine}>"
 
     def __enter__(self) -> Self:
         return self

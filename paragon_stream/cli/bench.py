@@ -9,16 +9,24 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import SIZE, given, network_options
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @network_options
 @click.option("--size", type=SIZE, default="960x540", show_default=True, help="Size of the source frames.")
 @click.option(
     "--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Pixel format of the source."
 )
-@click.option("--frames", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
+@click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Number of synthetic frames.",
+)
 @click.option(
     "--stills",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

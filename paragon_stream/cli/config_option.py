@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from paragon_stream.cli.display.sections import NETWORK, SectionedOption
+
 
 def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
     """Use the file's values as defaults of the options of the same name; given options take precedence."""
@@ -22,6 +24,8 @@ def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """`--config FILE.yml`: the facts of the network in a traiNNer-redux file."""
     return click.option(
         "--config",
+        cls=SectionedOption,
+        section=NETWORK,
         type=click.Path(path_type=Path),
         metavar="FILE.yml",
         is_eager=True,

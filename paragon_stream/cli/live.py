@@ -9,6 +9,7 @@ import click
 
 from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
@@ -16,8 +17,7 @@ from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    options_metavar="[OPTIONS]",
+    cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.argument("source", metavar="SOURCE")
 @click.argument("destination", metavar="[OUTPUT]", required=False)

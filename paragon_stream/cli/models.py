@@ -71,9 +71,14 @@ def _list(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    click.echo(f"{'variant':10}{'scale':7}{'weights':14}measured")
+    columns = list(dict.fromkeys(what for row in rows for what in row["quality"]))
+    shown = [what for what in columns if not what.endswith((" of U", " of V"))]
+    click.echo(f"{'variant':10}{'scale':7}{'weights':14}" + "  ".join(shown))
     for row in rows:
         name = f"{row['name']}{' *' if row['default'] else ''}"
-        quality = ", ".join(f"{what} {value:.2f}" for what, value in row["quality"].items())
-        click.echo(f"{row['variant']:10}×{row['scale']:<6}{name:14}{quality or 'not measured'}")
-    click.echo("* is the default of --weights. Measured in fp32.")
+        quality = (f"{row['quality'][what]:.2f}" if what in row["quality"] else "-" for what in shown)
+        cells = "  ".join(text.rjust(len(what)) for text, what in zip(quality, shown, strict=True))
+        click.echo(f"{row['variant']:10}×{row['scale']:<6}{name:14}{cells}")
+    click.echo(
+        "* is the default of --weights. In dB of luma, in fp32; gain: over the best filter. --json: chroma."
+    )

@@ -12,6 +12,7 @@ import click
 
 from paragon_stream.cli import standard_streams
 from paragon_stream.cli.config_option import config_option
+from paragon_stream.cli.display.sections import SectionedOption, section_of
 from paragon_stream.cli.shortcuts.values import completer
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.network import UpscalerOptions
@@ -43,7 +44,7 @@ def choices[**P, R](
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         chosen = [each for name, each in options_of(kind).items() if name not in without]
         for each in reversed([each for each in chosen if not only or each.name in only]):
-            for made in reversed(_click_options(each)):
+            for made in reversed(_click_options(each, section_of(kind, each.name))):
                 function = made(function)
         return function
 
@@ -55,29 +56,26 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     return config_option(choices(UpscalerOptions)(function))
 
 
-def _click_options(option: Option) -> list[Callable[[Any], Any]]:
+def _click_options(option: Option, section: str) -> list[Callable[[Any], Any]]:
     """One option, and the flag that disables it."""
+    make = partial(click.option, cls=SectionedOption, section=section)
     dashed = option.name.replace("_", "-")
     names = (option.flag or f"--{dashed}", option.name)
     made = []
     if option.type == "bool":
         if not option.default:
-            made.append(click.option(*names, is_flag=True, default=None, help=option.help))
+            made.append(make(*names, is_flag=True, default=None, help=option.help))
     elif option.type == "bool | None":
-        made.append(click.option(f"--{dashed}/--not-{dashed}", option.name, default=None, help=option.help))
+        made.append(make(f"--{dashed}/--not-{dashed}", option.name, default=None, help=option.help))
     elif option.type.startswith("Mapping"):
         parse = partial(_pairs, name=names[0])
-        made.append(
-            click.option(*names, multiple=True, callback=parse, metavar=option.metavar, help=option.help)
-        )
+        made.append(make(*names, multiple=True, callback=parse, metavar=option.metavar, help=option.help))
     elif option.type.startswith("Sequence"):
-        made.append(
-            click.option(*names, multiple=True, callback=_several, metavar=option.metavar, help=option.help)
-        )
+        made.append(make(*names, multiple=True, callback=_several, metavar=option.metavar, help=option.help))
     else:
         kind = option.kind if option.kind in (int, float) else None
         made.append(
-            click.option(
+            make(
                 *names,
                 type=kind,
                 metavar=option.metavar,
@@ -87,9 +85,7 @@ def _click_options(option: Option) -> list[Callable[[Any], Any]]:
         )
     if option.none[0]:
         no = False if option.type == "bool" else "none"
-        made.append(
-            click.option(option.none[0], option.name, flag_value=no, default=None, help=option.none[1])
-        )
+        made.append(make(option.none[0], option.name, flag_value=no, default=None, help=option.none[1]))
     return made
 
 

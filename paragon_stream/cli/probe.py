@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from paragon_stream.byte_text import size
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.frame import Primaries, Transfer
 from paragon_stream.json_text import json_text
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from paragon_stream.render.plan import RenderPlan
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("source", metavar="FILE")
 @click.option(
     "--container",
@@ -117,6 +120,7 @@ def _show_streams(info: MediaInfo) -> None:
 def _show_plan(plan: RenderPlan, suffix: str) -> None:
     about = "" if plan.estimated_bytes is None else f", about {size(plan.estimated_bytes)}"
     click.echo(f"would become ({suffix}{about}):")
+    click.echo(f"  network: {plan.weights.spec}, weights {plan.weights.name}")
     for line in plan.describe():
         click.echo(f"  {line}")
     for warning in plan.warnings:
@@ -166,10 +170,16 @@ def _hdr(hdr: Any) -> str:
     return ", ".join(filter(None, (light, display)))
 
 
+def _code_point(value: int, names: type[IntEnum]) -> str:
+    """The name of an H.273 code point, or its number."""
+    return names(value).name if value in names else str(int(value))
+
+
 def _color(video: Any) -> str:
     color = video.format.color
     guessed = f" (untagged, guessed: {', '.join(video.guessed)})" if video.guessed else ""
     return (
-        f"matrix {color.matrix.name}, {color.range} range, transfer {int(color.transfer)}, "
-        f"primaries {int(color.primaries)}, chroma {color.chroma_location.name.lower()}{guessed}"
+        f"matrix {color.matrix.name}, {color.range} range, transfer {_code_point(color.transfer, Transfer)}, "
+        f"primaries {_code_point(color.primaries, Primaries)}, "
+        f"chroma {color.chroma_location.name.lower()}{guessed}"
     )

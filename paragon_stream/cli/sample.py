@@ -9,6 +9,7 @@ import click
 
 from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import OutputError, UsageError
@@ -22,8 +23,7 @@ _PART = ("start", "duration", "end")
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    options_metavar="[OPTIONS]",
+    cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.argument("source", metavar="INPUT", type=click.Path())
 @click.argument("page", metavar="OUT.html", type=click.Path(dir_okay=False, path_type=Path))

@@ -10,6 +10,7 @@ import click
 
 from paragon_stream import __version__
 from paragon_stream.cli.display.events import SCHEMA, EventLines, progress_option
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
@@ -22,7 +23,7 @@ from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
 
-class _MainCommand(click.Command):
+class _MainCommand(SectionedCommand):
     """The main command, whose help also lists the other commands."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -41,7 +42,6 @@ def _print_schema(context: click.Context, parameter: click.Parameter, value: boo
 @click.command(
     cls=_MainCommand,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    options_metavar="[OPTIONS]",
 )
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
 @click.argument("destination", metavar="OUTPUT", type=click.Path())

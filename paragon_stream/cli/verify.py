@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--plan",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="RENDER.json",
-    help="Report of the render, written by --report (default: a render with default options).",
+    help="Report of the render, written by its --report (default: default options, at OUT's size).",
 )
 @click.option(
     "--report",
@@ -60,6 +60,8 @@ def command(
         return
     with ProgressDisplay(comparison_line, quiet=quiet) as display:
         result = verify(source, output, plan=plan, on_progress=display)
+    if plan is None and not result.ok:
+        click.echo("without --plan RENDER.json, default options are assumed", err=True)
     _show(result, report, quiet=quiet)
 
 

@@ -10,13 +10,8 @@ from paragon_stream.options.option import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpscalerOptions:
-    """The network, the size of the result, and the engine.
-
-    `variant` and `scale` None are those of a weights file; for shipped sets, realtime and 2. Without `scale`,
-    the smallest shipped network that suffices for `to` runs. `weights` None is the default set: `fidelity`
-    for RGB unless `strength` is a number, else `video`.
-    """
+class NetworkOptions:
+    """The network and the size of the result."""
 
     variant: str | None = option(
         None,
@@ -51,9 +46,15 @@ class UpscalerOptions:
     )
     temporal: str = option(
         "off",
-        "Video mode: off (default), upstream (a fifth of the frame before), adaptive (where nothing moves).",
+        "Blend with the frame before: off (default), upstream (a fifth), adaptive (where nothing moves).",
         metavar="HOW",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """The engine that computes the network, and its device."""
+
     engine: str = option(
         "auto",
         "auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx, webgpu or null.",
@@ -66,3 +67,13 @@ class UpscalerOptions:
         "cpu, cuda:N, gpu:N (webgpu), several as cuda:0,cuda:1, cuda:all or gpu:all (default: engine's own).",
         metavar="D",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpscalerOptions(EngineOptions, NetworkOptions):
+    """The network, the size of the result, and the engine.
+
+    `variant` and `scale` None are those of a weights file; for shipped sets, realtime and 2. Without `scale`,
+    the smallest shipped network that suffices for `to` runs. `weights` None is the default set: `fidelity`
+    for RGB unless `strength` is a number, else `video`.
+    """

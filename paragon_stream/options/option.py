@@ -93,7 +93,7 @@ def called_with[**P, Kind, Result](
     def wrap(function: Callable[[Kind], Result]) -> Callable[P, Result]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Result:
-            return function(kind(*args, **kwargs))
+            return function(_made(function.__name__, kind, *args, **kwargs))
 
         _show(call, function, kind)
         return call
@@ -109,12 +109,21 @@ def initialised_with[**P, Kind, Self](
     def wrap(function: Callable[[Self, Kind], None]) -> Callable[Concatenate[Self, P], None]:
         @functools.wraps(function)
         def call(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> None:
-            function(self, kind(*args, **kwargs))
+            function(self, _made(type(self).__name__, kind, *args, **kwargs))
 
         _show(call, function, kind, inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY))
         return call
 
     return wrap
+
+
+def _made[**P, Kind](name: str, kind: Callable[P, Kind], *args: P.args, **kwargs: P.kwargs) -> Kind:
+    """`kind(*args, **kwargs)`. Raises TypeError for wrong arguments, in the name of the function `name`."""
+    try:
+        inspect.signature(kind).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}(): {error}") from None
+    return kind(*args, **kwargs)
 
 
 def _show(call: Any, function: Any, kind: Any, *first: inspect.Parameter) -> None:

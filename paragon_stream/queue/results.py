@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from paragon_stream.json_text import json_text
 from paragon_stream.report import ImageResult, Report
+from paragon_stream.verification.findings import Verification
 
 
 class Outcome(StrEnum):
@@ -35,6 +36,8 @@ class FileResult:
     bytes_out: int = 0
     render: Report | None = None
     image: ImageResult | None = None
+    verification: Verification | None = None
+    """The comparison with the source, if it was requested."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -231,6 +231,7 @@ class _Queue:
             bytes_out=made.bytes_out,
             render=made.render,
             image=made.image,
+            verification=made.verification,
         )
 
     def _end(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from paragon_stream.cluster.connection import Connection, parse_address
 from paragon_stream.cluster.render import render_on_cluster
 from paragon_stream.errors import OutputError, UsageError, causes
+from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import part
 from paragon_stream.picture_job import upscale_picture
@@ -22,6 +23,7 @@ from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.run import run
 from paragon_stream.report import ImageResult, Report
 from paragon_stream.tiles import PictureUpscaler
+from paragon_stream.verification.findings import Verification
 from paragon_stream.verification.verifier import verify
 
 type Show = Callable[[QueueProgress, float, float], None]
@@ -32,11 +34,12 @@ _NO_RESUME = (".y4m",)
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A result under its name. `error` says what a verification found wrong with it."""
+    """A result under its name. `error` is not empty if `verification` found something wrong."""
 
     bytes_out: int
     render: Report | None = None
     image: ImageResult | None = None
+    verification: Verification | None = None
     error: str = ""
 
 
@@ -117,13 +120,16 @@ class Worker:
                 raise
             self._observer.warning(item, f"started again from the first frame: {error}")
             report = self._render(item, False, True, on_progress)
-        wrong = ""
-        if self._request.verify:
-            verification = verify(report.source, report.destination, plan=report)
-            if not verification.ok:
-                first = "; ".join(map(str, verification.findings[:3]))
-                wrong = f"{report.destination} is not right ({len(verification.findings)} findings): {first}"
-        return Made(bytes_out=report.bytes_out, render=report, error=wrong)
+        if not self._request.verify:
+            return Made(bytes_out=report.bytes_out, render=report)
+        found = verify(report.source, report.destination, plan=report)
+        first = "; ".join(map(str, found.findings[:3]))
+        wrong = (
+            ""
+            if found.ok
+            else f"{report.destination} is wrong ({counted(len(found.findings), 'finding')}): {first}"
+        )
+        return Made(bytes_out=report.bytes_out, render=report, verification=found, error=wrong)
 
     def _render(
         self, item: QueueItem, resume: bool, overwrite: bool, on_progress: Callable[[RenderProgress], None]

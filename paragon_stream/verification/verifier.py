@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-from paragon_stream.errors import InputError, UsageError
+from paragon_stream.errors import InputError, ParagonError, UsageError
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.facts.rate import FALLBACK_RATE
@@ -17,7 +18,7 @@ from paragon_stream.media.measure.packets import FileLog, read_packets
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.stream_plans import Action, StreamPlan
 from paragon_stream.media.prepare import open_reader
-from paragon_stream.pixels import Family
+from paragon_stream.pixels import Family, PixelFormat
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.render.request import RenderRequest
@@ -44,19 +45,23 @@ def verify(
     """Read `source` and `output` back and compare them: frames, times, streams, tags and pictures.
 
     `plan` is the render's report, or the file that `--report` wrote: what its plan announces (streams left
-    out, sound converted, a part, deinterlacing) is right. Without it, default options are assumed.
-    `on_progress` is called twice a second.
+    out, sound converted, a part, deinterlacing) is right. Without it, default options are assumed, except
+    that any size of the source's shape, more bits and less chroma subsampling are right, and that the quality
+    is not judged if it is low: the encoder's settings are unknown. `on_progress` is called twice a second.
 
-    Raises InputError where a file cannot be read at all, UsageError for a `plan` that is none, and for
+    Raises InputError if a file cannot be read at all, UsageError for a `plan` that is not a report, and for
     outputs that are not video files.
     """
     request = _request(Path(source), Path(output), plan)
-    planned = plan_render(request)
-    return verify_plan(planned, on_progress=on_progress)
+    planned = plan_render(request) if plan is not None else _plan_of_output(request, Path(output))
+    return verify_plan(planned, encoder_known=plan is not None, on_progress=on_progress)
 
 
-def verify_plan(plan: RenderPlan, *, on_progress: OnProgress | None = None) -> Verification:
-    """The same for a plan that has been run. Raises InputError."""
+def verify_plan(
+    plan: RenderPlan, *, encoder_known: bool = True, on_progress: OnProgress | None = None
+) -> Verification:
+    """The same for a plan that has been run. With `encoder_known` False the output may have been encoded with
+    other settings than the plan's. Raises InputError."""
     output = plan.output.destination
     if output is None or plan.output.container is None:
         raise UsageError("only video files can be verified, not y4m and sequences of images")
@@ -65,7 +70,7 @@ def verify_plan(plan: RenderPlan, *, on_progress: OnProgress | None = None) -> V
     except InputError as error:
         return _result(plan, _Pass(findings=[Finding(check=Check.DECODING, message=str(error))]), ())
     clock = _clock(plan, found)
-    passed = _compare_frames(plan, found, clock, on_progress)
+    passed = _compare_frames(plan, found, clock, encoder_known, on_progress)
     findings = [*compare_format(plan, found.video), *passed.findings, *_compare_streams(plan, found, clock)]
     checks = tuple(check for check in Check if check not in passed.skipped)
     return _result(plan, replace(passed, findings=findings), checks)
@@ -89,6 +94,33 @@ def _request(source: Path, output: Path, plan: str | Path | Report | None) -> Re
     return replace(
         request, source=source, destination=output, overwrite=True, resume=False, strict=False, hwaccel="none"
     )
+
+
+def _plan_of_output(request: RenderRequest, output: Path) -> RenderPlan:
+    """The default plan, with the size and the pixel format of `output` if a render can have chosen them."""
+    planned = plan_render(request)
+    try:
+        has = probe(output).video.format
+    except InputError:
+        return planned  # reported as a finding
+    target = planned.output.target
+    choices: dict[str, Any] = {}
+    if (has.width, has.height) != (target.width, target.height):
+        choices["to"] = f"{has.width}x{has.height}"
+    if _keeps_more(has.pixel_format, target.pixel_format):
+        choices["pix_fmt"] = has.pixel_format.name
+    try:
+        chosen = plan_render(replace(request, **choices)) if choices else planned
+    except ParagonError:
+        return planned
+    same_size = (chosen.output.target.width, chosen.output.target.height) == (has.width, has.height)
+    return chosen if same_size else planned
+
+
+def _keeps_more(one: PixelFormat, other: PixelFormat) -> bool:
+    """Whether `one` has more bits or less chroma subsampling than `other`, and loses nothing."""
+    finer = all(a <= b for a, b in zip(one.subsampling, other.subsampling, strict=True))
+    return one != other and one.family is other.family and one.depth >= other.depth and finer
 
 
 @dataclass(frozen=True)
@@ -136,7 +168,7 @@ def _clock(plan: RenderPlan, found: MediaInfo) -> Fraction:
 
 
 def _compare_frames(
-    plan: RenderPlan, found: MediaInfo, clock: Fraction, on_progress: OnProgress | None
+    plan: RenderPlan, found: MediaInfo, clock: Fraction, encoder_known: bool, on_progress: OnProgress | None
 ) -> _Pass:
     output, video = plan.output, found.video
     target = replace(
@@ -179,12 +211,11 @@ def _compare_frames(
     if figures is None:
         skipped[Check.QUALITY] = quality.refusal or "there are no frames"
     elif figures[0] < min(figures[1] - ALLOWED, CLOSE_ENOUGH):
-        findings.append(
-            Finding(
-                check=Check.QUALITY,
-                message=f"{figures[0]:.2f} dB to the source, a Lanczos enlargement has {figures[1]:.2f} dB",
-            )
-        )
+        message = f"{figures[0]:.2f} dB to the source, a Lanczos enlargement has {figures[1]:.2f} dB"
+        if encoder_known:
+            findings.append(Finding(check=Check.QUALITY, message=message))
+        else:
+            skipped[Check.QUALITY] = f"{message}; the encoder's settings are unknown without --plan"
     return _Pass(findings, pictures.frames, pictures.planes(), figures, skipped)
 
 

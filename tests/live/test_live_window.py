@@ -35,7 +35,7 @@ def test_a_player_gets_the_frames_at_once_with_their_colours(tmp_path: Path) -> 
     program = player(tmp_path, f'printf "%s\\n" "$@" > "{tmp_path}/told"; cat > "{tmp_path}/shown.nut"')
     report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(program))
     assert len(numbers(tmp_path / "shown.nut")) == report.frames_out > 0
-    assert (report.destination, report.codec, report.sound) == ("a window", "rawvideo", "aac")
+    assert (report.destination, report.codec, report.sound) == ("the window", "rawvideo", "aac")
     told = (tmp_path / "told").read_text().splitlines()
     assert "--profile=low-latency" in told
     assert "--untimed" not in told  # there is sound to keep step with
@@ -46,7 +46,7 @@ def test_a_player_gets_the_frames_at_once_with_their_colours(tmp_path: Path) -> 
 def test_closing_the_window_ends_the_session(tmp_path: Path) -> None:
     program = player(tmp_path, "head -c 300000 > /dev/null; exit 0")
     report = paragon_stream.live(SAMPLE, engine="null", player=str(program), paced=True)
-    assert report.ended == "a window was closed"
+    assert report.ended == "the window was closed"
     assert report.failure is None
     assert report.frames_out < 100
 
@@ -64,6 +64,7 @@ def test_a_player_that_takes_nothing_holds_nobody_up(tmp_path: Path, monkeypatch
     report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(program))
     assert report.frames_in >= 15
     assert report.frames_out < report.frames_in
+    assert report.ended == "the window did not take the last frames in time"
 
 
 @pytest.mark.parametrize(

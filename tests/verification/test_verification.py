@@ -367,6 +367,23 @@ def test_what_the_plan_announces_is_no_fault(render: Render, tmp_path: Path, opt
     assert_only(paragon_stream.verify(render.source, output, plan=report))
 
 
+def test_without_a_plan_the_size_and_the_depth_are_the_outputs(render: Render, tmp_path: Path) -> None:
+    output = tmp_path / "out.mkv"
+    paragon_stream.upscale(render.source, output, preset="ultrafast", crf=16, to=1.5, pix_fmt="yuv420p10le")
+    result = paragon_stream.verify(render.source, output)
+    assert_only(result)
+    assert list(result.skipped) == ["quality"]
+
+
+@pytest.mark.parametrize("options", [{"to": "600x200", "fit": "stretch"}, {"duration": 0.3}], ids=str)
+def test_without_a_plan_another_shape_and_missing_frames_are_faults(
+    render: Render, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    output = tmp_path / "out.mkv"
+    paragon_stream.upscale(render.source, output, preset="ultrafast", **options)
+    assert not paragon_stream.verify(render.source, output).ok
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "ts", "webm"])
 def test_conversions_are_no_fault(render: Render, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out.{suffix}"

@@ -82,11 +82,13 @@ class QueueText(_Reporting):
         self._stop_bar()
         counter = f"[{item.number}/{item.count}] " if item.count > 1 else ""
         if result.outcome is Outcome.FAILED:
-            click.echo(f"failed: {result.error}", err=True)
+            about = "" if item.file.path.name in result.error else f"{item.file.path}: "
+            click.echo(f"{counter}failed: {about}{result.error}", err=True)
         elif self._quiet or result.outcome is Outcome.INTERRUPTED:
             return
         elif result.render is not None:
-            click.echo(f"{counter}{result.destination}: {render_summary(result.render)}", err=True)
+            verified = "" if result.verification is None else "; compared with the source: nothing is wrong"
+            click.echo(f"{counter}{result.destination}: {render_summary(result.render)}{verified}", err=True)
         elif result.image is not None:
             image = result.image
             made = f"{image.target_format}, {image.seconds:.1f} s, {size(image.bytes_out)}"
@@ -146,8 +148,10 @@ def queue_table(report: QueueReport) -> str:
         ).rstrip()
         for row in rows
     ]
-    # Of few files the failures still stand on the screen.
-    failures = [f"failed: {each.error}" for each in report.failed] if len(report.files) > _FEW else []
+    # After few files the failures are still visible above the table.
+    failures = (
+        [f"failed: {each.source}: {each.error}" for each in report.failed] if len(report.files) > _FEW else []
+    )
     total = f"{counted(len(report.files), 'file')} in {clock(report.wall_seconds)}"
     return "\n".join([*lines, *failures, total])
 

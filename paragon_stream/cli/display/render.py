@@ -76,9 +76,10 @@ def forecast_line(forecast: Forecast) -> str:
 
 def render_summary(report: Report) -> str:
     """What was made, and how fast."""
+    earlier = f", {report.resumed_at:,} of them by an earlier run," if report.resumed_at else ""
     return (
-        f"{report.target_format}, {counted(report.frames_out, 'frame')} in {clock(report.wall_seconds)} "
-        f"({report.fps:.1f} fps), {size(report.bytes_out)}"
+        f"{report.target_format}, {counted(report.frames_out, 'frame')}{earlier} in "
+        f"{clock(report.wall_seconds)} ({report.fps:.1f} fps), {size(report.bytes_out)}"
     )
 
 

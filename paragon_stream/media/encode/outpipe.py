@@ -34,7 +34,7 @@ class OutPipe:
 
     def write(self, data: bytes | memoryview) -> int:
         """Write all of `data`. Raises BrokenPipeError, OSError."""
-        if self._given_up.is_set():
+        if self.given_up:
             raise BrokenPipeError("given up")
         if self._descriptor is None:
             return self._file.write(data)
@@ -43,7 +43,7 @@ class OutPipe:
             try:
                 left = left[os.write(self._descriptor, left) :]
             except BlockingIOError:
-                if self._given_up.is_set():
+                if self.given_up:
                     raise BrokenPipeError("given up") from None
                 select.select([], [self._descriptor], [], _LOOK)
         return len(data)
@@ -51,6 +51,10 @@ class OutPipe:
     def flush(self) -> None:
         if self._descriptor is None:
             self._file.flush()
+
+    @property
+    def given_up(self) -> bool:
+        return self._given_up.is_set()
 
     def give_up(self) -> None:
         """End the waiting write; later ones raise BrokenPipeError."""

@@ -106,7 +106,7 @@ _CRF = {"libx264": 20.0, "libx265": 22.0}
 class Where(Enum):
     """Kinds of destinations."""
 
-    WINDOW = "a window"
+    WINDOW = "the window"
     STDOUT = "standard output"
     NETWORK = "the network"
     FILE = "a file"
@@ -165,7 +165,7 @@ def plan_live(
     raw = container is None or container is NUT
     given = (options.codec, options.crf, options.preset, options.bitrate)
     if raw and (any(each is not None for each in given) or options.encoder_options):
-        what = "a window" if where is Where.WINDOW else "y4m" if container is None else "nut"
+        what = "the window" if where is Where.WINDOW else "y4m" if container is None else "nut"
         raise UsageError(
             f"{what} gets raw video: leave --codec, --bitrate, --crf, --preset and -x out, or choose --format"
         )

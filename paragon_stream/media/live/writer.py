@@ -216,7 +216,8 @@ class LiveWriter(LiveAnswers):
         except BrokenPipeError as error:
             if self._pipe is not None:
                 self._gone = True
-                raise ConsumerGone(f"{self._plan.name} was closed") from None
+                what = "did not take the last frames in time" if self._pipe.given_up else "was closed"
+                raise ConsumerGone(f"{self._plan.name} {what}") from None
             raise self._failure(error, said) from error
         except AV_ERRORS as error:
             raise self._failure(error, said) from error

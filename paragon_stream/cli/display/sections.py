@@ -1,0 +1,71 @@
+"""Headings in the help of commands with many options."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import click
+
+from paragon_stream.options.cluster import ClusterOptions
+from paragon_stream.options.folder import FolderOptions
+from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
+from paragon_stream.options.network import EngineOptions, NetworkOptions
+from paragon_stream.options.option import Options
+from paragon_stream.options.output import (
+    CautionOptions,
+    EncodingOptions,
+    MuxingOptions,
+    OutputOptions,
+    StorageOptions,
+    TrackOptions,
+)
+from paragon_stream.options.source import FieldOptions, SourceOptions
+
+NETWORK = "Network and size"
+_SECTIONS: dict[type[Options], str] = {
+    NetworkOptions: NETWORK,
+    EngineOptions: "Engine",
+    FieldOptions: "Source",
+    SourceOptions: "Source",
+    CaptureOptions: "Source",
+    StorageOptions: "Encoder and output",
+    EncodingOptions: "Encoder and output",
+    LiveOutputOptions: "Encoder and output",
+    TrackOptions: "Tracks",
+    MuxingOptions: "Tracks",
+    CautionOptions: "Resuming, losses, repeated frames",
+    OutputOptions: "Resuming, losses, repeated frames",
+    FolderOptions: "Folders",
+    ClusterOptions: "Ray cluster",
+}
+"""Headings in the help of `SectionedCommand`, by the class that defines an option."""
+_OTHERS = "Other options"
+
+
+class SectionedOption(click.Option):
+    """An option with a heading in the help of its command."""
+
+    def __init__(self, *arguments: Any, section: str = _OTHERS, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.section = section
+
+
+class SectionedCommand(click.Command):
+    """A command whose help shows options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                sections.setdefault(getattr(parameter, "section", _OTHERS), []).append(record)
+        others = sections.pop(_OTHERS, [])
+        for heading, records in (*sections.items(), (_OTHERS if sections else "Options", others)):
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def section_of(kind: type[Options], name: str) -> str:
+    """The heading of the field `name` of `kind`."""
+    owner = next(each for each in kind.__mro__ if name in inspect.get_annotations(each))
+    return _SECTIONS.get(owner, _OTHERS)
