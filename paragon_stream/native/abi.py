@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 
-ABI = 5
+ABI = 6
 """`PARAGON_ABI`: a library of another number is not loaded."""
 
 

@@ -16,11 +16,14 @@ _BITS = {
     "avx512bw": (1, 30),
     "avx512vl": (1, 31),
     "avx512_bf16": (4, 5),
+    "amx_bf16": (3, 22),
+    "amx_tile": (3, 24),
+    "tiles_granted": (9, 0),
 }
 """Intel's manual, volume 2A, CPUID."""
 
-_YMM, _ZMM = 0b110, 0b11100110
-"""What the operating system must keep of the registers (XCR0): SSE and AVX; all parts of AVX-512 too."""
+_YMM, _ZMM, _TMM = 0b110, 0b11100110, 0b110_0000_0000_1110_0110
+"""The registers that the operating system must save (XCR0): SSE and AVX; AVX-512 in addition; AMX in addition."""
 
 _AVX2 = ("osxsave", "avx", "avx2", "fma")
 _AVX512 = (*_AVX2, "avx512f", "avx512dq", "avx512bw", "avx512vl")
@@ -36,6 +39,8 @@ class Form:
     lanes: int
     operands: int = 1
     """Channels in a 32-bit operand of a dense kernel: 1 in fp32, 2 in bf16."""
+    amx: bool = False
+    """Whether sums of bf16 products are computed by tile registers (src/amx.h)."""
     options: tuple[str, ...] = ()
     """Instruction sets, as GCC and Clang name them."""
     needs: tuple[str, ...] = ()
@@ -67,6 +72,16 @@ FORMS = (
         needs=(*_AVX512, "avx512_bf16"),
         registers=_ZMM,
         maker="AuthenticAMD",  # Intel's multiply bf16 vectors half as fast as fp32 ones
+    ),
+    Form(
+        name="amx_bf16",
+        machine="x86_64",
+        lanes=16,
+        operands=2,
+        amx=True,
+        options=(*_V4, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"),
+        needs=(*_AVX512, "avx512_bf16", "amx_tile", "amx_bf16", "tiles_granted"),
+        registers=_TMM,
     ),
 )
 """Slowest first, for each kind of processor."""

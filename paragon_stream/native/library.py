@@ -32,7 +32,7 @@ class Kernels:
 def kernels() -> tuple[Kernels, ...]:
     """The forms that this processor can run, slowest first. Raises EngineError without a library."""
     library = _load(library_file())
-    words = (ctypes.c_uint32 * 9)()
+    words = (ctypes.c_uint32 * 10)()
     library.paragon_cpu(words)
     processor = Processor(words=tuple(words), machine=machine())
     return tuple(

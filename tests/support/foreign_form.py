@@ -54,7 +54,8 @@ class ForeignForm:
         self, job: FrameJob, planes: Sequence[NDArray[Any]], strength: float
     ) -> tuple[NDArray[Any], ...]:
         """The result of one frame."""
-        program = emit_native(job, Packing(block=self._block, channels=self._form.operands))
+        packing = Packing(block=self._block, channels=self._form.operands, amx=self._form.amx)
+        program = emit_native(job, packing)
         outputs = allocate_planes(job.target)
         components = [plane.component for plane in program.outputs]
         frame = NativeFrame(program, planes, views(outputs, job.target, components), strength)

@@ -18,12 +18,18 @@ from paragon_stream.framejob.fold import Block, RealtimeBlock, StreamBlock
 from paragon_stream.framejob.native.winograd import transformed
 
 
+_TILE = 16
+"""Rows of AMX's tile registers, and 32-bit words of a row: `TILE_ROWS` in native/src/amx.h."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Packing:
     """`block` outputs are computed at once, from operands of `channels` channels: 1 in fp32, 2 in bf16."""
 
     block: int
     channels: int
+    amx: bool = False
+    """Whether 1×1 convolutions are in the order of AMX's tile registers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +46,20 @@ class BlockWeights:
 
 def packed(weight: NDArray[np.floating], packing: Packing) -> Floats:
     """A dense convolution (outputs, inputs, rows, columns) as [block][row][column][input][output of it]."""
+    if packing.amx:
+        return packed_for_amx(weight)
     taps = weight.transpose(0, 2, 3, 1).astype(np.float32)
     words = in_pairs(taps) if packing.channels == 2 else taps
     return np.concatenate([np.moveaxis(block, 0, -1).ravel() for block in _in_blocks(words, packing)])
+
+
+def packed_for_amx(weight: NDArray[np.floating]) -> Floats:
+    """A 1×1 convolution of 16·n outputs as [16 outputs][16 pairs of inputs][output][pair], filled with zeros."""
+    pairs = in_pairs(weight[:, :, 0, 0].astype(np.float32))
+    outputs, inputs = pairs.shape
+    filled = np.zeros((outputs, -(-inputs // _TILE) * _TILE), np.float32)
+    filled[:, :inputs] = pairs
+    return filled.reshape(-1, _TILE, filled.shape[1] // _TILE, _TILE).transpose(0, 2, 1, 3).ravel()
 
 
 def packed_in_tiles(weight: NDArray[np.floating], packing: Packing) -> Floats:
@@ -82,7 +99,7 @@ def block_weights(blocks: Sequence[Block], packing: Packing) -> tuple[list[Block
     for number, block in enumerate(blocks, 1):
         match block:
             case RealtimeBlock() if number == len(blocks):  # fp32 in every form: see native/src/realtime.h
-                made.append(_realtime(block, missing, replace(packing, channels=1)))
+                made.append(_realtime(block, missing, replace(packing, channels=1, amx=False)))
             case RealtimeBlock():
                 made.append(_realtime(block, missing, packing))
             case StreamBlock():

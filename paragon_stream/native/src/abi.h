@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define PARAGON_ABI 5
+#define PARAGON_ABI 6
 
 #if defined(_WIN32)
 #define EXPORTED __declspec(dllexport)

@@ -8,9 +8,11 @@
 
 #include "simd.h"
 
-// What the operands of a dense kernel are. `Exact`: fp32. `Paired`: two channels as bf16 in each 32-bit lane.
+// What the operands of a dense kernel are. `Exact`: fp32. `Paired`: two channels as bf16 in each 32-bit lane. `Amx`
+// (amx.h): the same in tile registers. `Registers` exists while a task is computed.
 struct Exact {
-    enum { channels = 1 };
+    enum { channels = 1, amx = 0 };
+    struct Registers {};
     typedef float Word;
     INLINE void add(V &sum, V operand, float weight) { sum += operand * weight; }
     // Channels c and c + 1 of vectors that hold `width` channels each.
@@ -22,7 +24,8 @@ struct Exact {
 
 #if defined(__AVX512BF16__) && FORM_LANES == 16
 struct Paired {
-    enum { channels = 2 };
+    enum { channels = 2, amx = 0 };
+    struct Registers {};
     typedef float Word;  // 32 bits that are two bf16
     INLINE void add(V &sum, V operand, float weight) {
         const __m512 both = _mm512_set1_ps(weight);

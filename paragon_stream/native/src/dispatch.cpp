@@ -1,6 +1,11 @@
 // What the processor says of itself, for native/forms.py, which chooses. Compiled for any processor.
 #include "abi.h"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #if defined(__x86_64__) || defined(_M_X64)
 static void cpuid(uint32_t leaf, uint32_t part, uint32_t *to) {
     __asm__ volatile("cpuid" : "=a"(to[0]), "=b"(to[1]), "=c"(to[2]), "=d"(to[3]) : "a"(leaf), "c"(part));
@@ -9,10 +14,21 @@ static void cpuid(uint32_t leaf, uint32_t part, uint32_t *to) {
 
 extern "C" EXPORTED int32_t paragon_abi(void) { return PARAGON_ABI; }
 
+// Asks Linux for AMX's tile registers, for all threads of the process: each process has to, once. Other systems have
+// other ways, which are not used here. Linux kernels before 5.16 refuse.
+static bool may_use_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+    enum { REQUEST_COMPONENT = 0x1023, TILE_DATA = 18 };  // Documentation/arch/x86/xstate.rst
+    return syscall(SYS_arch_prctl, REQUEST_COMPONENT, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
 // leaves: ecx of leaf 1; ebx, ecx, edx of leaf 7; eax of leaf 7.1; what the system keeps of registers (XCR0);
-// the maker's name.
-extern "C" EXPORTED void paragon_cpu(uint32_t leaves[9]) {
-    for (int i = 0; i < 9; i++) leaves[i] = 0;
+// the maker's name; bit 0: the system lets this process use AMX's tile registers.
+extern "C" EXPORTED void paragon_cpu(uint32_t leaves[10]) {
+    for (int i = 0; i < 10; i++) leaves[i] = 0;
 #if defined(__x86_64__) || defined(_M_X64)
     uint32_t r[4];
     cpuid(0, 0, r);
@@ -38,5 +54,7 @@ extern "C" EXPORTED void paragon_cpu(uint32_t leaves[9]) {
         __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
         leaves[5] = low;
     }
+    const bool has_tiles = leaves[3] >> 24 & 1;
+    leaves[9] = has_tiles && may_use_tiles();
 #endif
 }

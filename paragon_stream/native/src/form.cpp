@@ -11,7 +11,9 @@ namespace {
 #include "resize.h"
 #include "stream.h"
 
-#if FORM_OPERANDS == 2
+#if HAS_AMX
+typedef Amx Operands;
+#elif FORM_OPERANDS == 2
 typedef Paired Operands;
 #else
 typedef Exact Operands;
@@ -21,7 +23,10 @@ int64_t realtime(const Program *program, const Frame *frame, const Task *task, v
     Scratch memory = {(uint8_t *)scratch, 0};
     Realtime<Operands, 16> network;
     network.make(memory, program, frame, task);
-    if (scratch) network.run();
+    if (scratch) {
+        Operands::Registers registers;
+        network.run();
+    }
     return memory.used;
 }
 
@@ -50,6 +55,7 @@ int64_t stream_pass(const Program *program, const Frame *frame, int32_t pass, co
     if (pass == 0) {
         network.first_pass(memory, task, network.map(to));
     } else if (pass <= program->blocks) {
+        Operands::Registers registers;
         network.block_pass(memory, pass - 1, task, network.map(from), network.map(to));
     } else {
         network.last_pass(memory, task, network.map(from));
@@ -73,6 +79,9 @@ int64_t resize(const Resize *how, const Plane *from, const Plane *to, const Task
 
 // What the processor can do at most: sums that stay in registers. Returns the multiply-adds done.
 int64_t peak(int64_t rounds) {
+#if HAS_AMX
+    return amx_peak(rounds);
+#else
     static volatile float source = 0.5f, sink;
     V acc[BLOCK][DENSE] = {}, x[DENSE];
     float w[BLOCK];
@@ -89,6 +98,7 @@ int64_t peak(int64_t rounds) {
     }
     sink = sum[0];
     return rounds * BLOCK * DENSE * L * FORM_OPERANDS;
+#endif
 }
 }  // namespace
 
@@ -97,7 +107,7 @@ int64_t peak(int64_t rounds) {
 extern "C" {
 extern EXPORTED const Form JOINED(paragon_form_, FORM);
 const Form JOINED(paragon_form_, FORM) = {
-    FORM_LANES,  BLOCK,       FORM_OPERANDS, 0,    realtime, stream_plan,
+    FORM_LANES,  BLOCK,       FORM_OPERANDS, 0, realtime, stream_plan,
     stream_rows, stream_pass, stream_close,  resize, peak,
 };
 }

@@ -2,7 +2,7 @@
 // one to the next stays in the nearest cache.
 #pragma once
 
-#include "dense.h"
+#include "amx.h"
 
 // GELU: max(x, 0) - r(|x|) with r(t) = t (1 - Phi(t)), error 5.2e-7.
 #if FORM_LANES == 16
@@ -58,6 +58,12 @@ INLINE void mix(float *to, int64_t to_pitch, const float *x, int64_t pitch, int 
         mix<P, Q, NV - DENSE>(to + DENSE * to_pitch, to_pitch, x + DENSE * pitch, pitch, count, w, outputs);
         return;
     } else
+#if HAS_AMX
+    if constexpr (P::amx) {
+        mix_by_amx<Q, NV>(to, to_pitch, x, pitch, count, w, outputs);
+        return;
+    } else
+#endif
     for (int o = 0; o < outputs; o += BLOCK) {
         V acc[BLOCK][NV] = {};
         w = accumulate<P, BLOCK, NV>(acc, x, pitch, count, w);
@@ -77,6 +83,12 @@ INLINE void add_to(float *to, const float *from, const float *x, int64_t pitch, 
                               outputs);
         return;
     } else
+#if HAS_AMX
+    if constexpr (P::amx) {
+        add_by_amx<NV>(to, from, x, pitch, count, w, outputs);
+        return;
+    } else
+#endif
     for (int o = 0; o < outputs; o += BLOCK) {
         V acc[BLOCK][NV];
         UNROLL for (int k = 0; k < BLOCK; k++) {

@@ -35,6 +35,8 @@ template <class P, int F> struct Realtime {
         middle.make(memory, p, vectors);
         activated = memory.floats(WIDE * wide * L);
         operands = memory.floats(WIDE * F * L);
+        // Every number of it has to be finite, as tile registers read beyond what was written.
+        if (memory.base) memset(operands, 0, WIDE * F * L * sizeof(float));
         writer.make(memory, p, f, task, strip);
     }
 

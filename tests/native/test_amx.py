@@ -1,0 +1,63 @@
+"""The form for AMX: everything around its instructions by an emulation, and the instructions in Bochs."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+
+import numpy as np
+import pytest
+from native_material import make_job, noise
+
+from paragon_stream.framejob import allocate_planes
+from paragon_stream.native import abi, build
+from paragon_stream.native.forms import FORMS
+from paragon_stream.native.library import Kernels, kernels, missing
+from paragon_stream.runtimes import Flavour
+from paragon_stream.runtimes.native import NativeSession
+
+(AMX,) = (form for form in FORMS if form.amx)
+(VECTORS,) = (form for form in FORMS if form.operands == 2 and not form.amx)
+
+CASES = [
+    ("realtime", 2, "yuv420p", (97, 61)),
+    ("realtime", 3, "rgb24", (33, 17)),
+    ("realtime", 2, "p010le", (1, 1)),
+    ("stream", 2, "yuv420p", (61, 33)),
+    ("stream", 4, "yuv444p10le", (19, 12)),
+]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Kernels:
+    """The form with the same arithmetic in vectors."""
+    found = [] if missing() else [each for each in kernels() if each.form is VECTORS]
+    if not found:
+        pytest.skip("this CPU has no AVX-512 BF16, or there are no kernels")
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def emulated(vectors: Kernels, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    """The form for AMX with instructions that this processor has in place of AMX's."""
+    form = dataclasses.replace(AMX, options=(*VECTORS.options, "-DFORM_AMX_EMULATED"))
+    library = build.build(tmp_path_factory.mktemp("amx") / "kernels.so", forms=[form])
+    entry = abi.Form.in_dll(ctypes.CDLL(str(library)), f"paragon_form_{form.name}")
+    return Kernels(form=form, entry=entry, is_fast=True)
+
+
+@pytest.mark.parametrize(("variant", "scale", "pixels", "size"), CASES)
+def test_tiles_compute_what_vectors_do(
+    vectors: Kernels, emulated: Kernels, variant: str, scale: int, pixels: str, size: tuple[int, int]
+) -> None:
+    job = make_job(variant, scale, pixels, size)
+    planes, results = noise(job), []
+    for chosen in (vectors, emulated):
+        outputs = allocate_planes(job.target)
+        for _ in range(2):  # the second time with memory that has been used
+            session = NativeSession(job, chosen, 2, Flavour.LATENCY)
+            session.run(planes, outputs, 0.5).wait()
+            session.close()
+        results.append(outputs)
+    for got, wanted in zip(results[1], results[0], strict=True):
+        np.testing.assert_array_equal(got, wanted)
