@@ -15,12 +15,12 @@ from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.native import form_for
 
 AMD, INTEL = b"AuthenticAMD", b"GenuineIntel"
-ALL = (*(0xFFFFFFFF for _ in range(6)), 0, 0, 0)
+ALL = (*(0xFFFFFFFF for _ in range(6)), 0, 0, 0, 1)
 
 
 def processor(words: tuple[int, ...] = ALL, maker: bytes = AMD) -> Processor:
     name = tuple(int.from_bytes(maker[at : at + 4], "little") for at in (0, 4, 8))
-    return Processor(words=(*words[:6], *name), machine="x86_64")
+    return Processor(words=(*words[:6], *name, words[9]), machine="x86_64")
 
 
 def without(flag: str) -> Processor:
@@ -35,7 +35,7 @@ def runs(machine: Processor) -> set[str]:
 def test_a_processor_that_has_everything_runs_all_forms_of_its_kind() -> None:
     assert runs(processor()) == {form.name for form in forms_of("x86_64")}
     assert runs(dataclasses.replace(processor(), machine="aarch64")) == {"neon"}
-    assert runs(processor((0,) * 6)) == set()
+    assert runs(processor((0,) * 10)) == set()
 
 
 @pytest.mark.parametrize("form", forms_of("x86_64"), ids=lambda form: form.name)
@@ -46,14 +46,21 @@ def test_one_missing_flag_is_enough(form: Form) -> None:
 
 @pytest.mark.parametrize(
     ("kept", "expected"),
-    [(0b011, set()), (0b111, {"avx2"}), (0xE7, {"avx2", "avx512", "avx512_bf16"}), (0xC7, {"avx2"})],
+    [
+        (0b011, set()),
+        (0b111, {"avx2"}),
+        (0xE7, {"avx2", "avx512", "avx512_bf16"}),
+        (0x600E7, {"avx2", "avx512", "avx512_bf16", "amx_bf16"}),
+        (0x200E7, {"avx2", "avx512", "avx512_bf16"}),
+        (0xC7, {"avx2"}),
+    ],
 )
 def test_registers_that_the_system_does_not_keep_are_not_used(kept: int, expected: set[str]) -> None:
-    assert runs(processor((*ALL[:5], kept))) == expected
+    assert runs(processor((*ALL[:5], kept, *ALL[6:]))) == expected
 
 
-def test_bf16_is_faster_on_one_makers_processors_only() -> None:
-    (bf16,) = (form for form in FORMS if form.operands == 2)
+def test_vectors_of_bf16_are_faster_on_one_makers_processors_only() -> None:
+    (bf16,) = (form for form in FORMS if form.name == "avx512_bf16")
     assert processor(maker=AMD).gains_by(bf16) and not processor(maker=INTEL).gains_by(bf16)
     assert all(processor(maker=INTEL).gains_by(form) for form in FORMS if form is not bf16)
 
