@@ -23,7 +23,7 @@ _BITS = {
 """Intel's manual, volume 2A, CPUID."""
 
 _YMM, _ZMM, _TMM = 0b110, 0b11100110, 0b110_0000_0000_1110_0110
-"""The registers that the operating system must save (XCR0): SSE and AVX; AVX-512 in addition; AMX in addition."""
+"""Registers that the operating system must save (XCR0): SSE and AVX; with AVX-512; with AMX too."""
 
 _AVX2 = ("osxsave", "avx", "avx2", "fma")
 _AVX512 = (*_AVX2, "avx512f", "avx512dq", "avx512bw", "avx512vl")

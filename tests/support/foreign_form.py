@@ -1,7 +1,7 @@
 """A form of the CPU kernels for another kind of processor: cross-compiled and run under qemu-user.
 
 The structures of a frame are written to a file with every array that they point at, and the places of the
-pointers; `programs/run_form.cpp` puts them into memory again, computes the frame and writes its planes.
+pointers; `programs/run_form.h` puts them into memory again, computes the frame and writes its planes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import shutil
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +60,29 @@ class ForeignForm:
         components = [plane.component for plane in program.outputs]
         frame = NativeFrame(program, planes, views(outputs, job.target, components), strength)
         came, went = self._folder / "job", self._folder / "planes"
-        came.write_bytes(_image(program, frame, job.spec.variant == "stream", outputs))
+        came.write_bytes(job_image(program, frame, job.spec.variant == "stream", outputs))
         subprocess.run([*self._command, came, went], check=True, timeout=240)
-        result = np.fromfile(went, np.uint8)
-        start = 0
-        for plane in outputs:
-            part = result[start : start + plane.nbytes]
-            plane[...] = part.view(plane.dtype).reshape(plane.shape)
+        return next(planes_from(went.read_bytes(), [outputs]))
+
+
+def planes_from(
+    content: bytes, frames: Sequence[Sequence[NDArray[Any]]]
+) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Fills the planes of all `frames` from `content`, in sequence."""
+    start = 0
+    for planes in frames:
+        for plane in planes:
+            part = np.frombuffer(content, plane.dtype, plane.size, start)
+            plane[...] = part.reshape(plane.shape)
             start += plane.nbytes
-        return tuple(outputs)
+        yield tuple(planes)
+    assert start == len(content)
 
 
-def _image(
+def job_image(
     program: NativeProgram, frame: NativeFrame, stream: bool, outputs: Sequence[NDArray[Any]]
 ) -> bytes:
+    """A frame and its program as a file, with the places of all pointers."""
     objects = [program.program, *program.kept, frame.frame, *_flat(frame._kept), *outputs]
     regions = {_address(each): each for each in objects}
     addresses = sorted(regions)
@@ -82,7 +91,7 @@ def _image(
     pointers: list[tuple[int, int, int, int]] = []
     for address in addresses:
         content = _content(regions[address])
-        parts.append(struct.pack("<Q", len(content)) + content)
+        parts.append(struct.pack("<2Q", len(content), address % 64) + content)
         if isinstance(regions[address], np.ndarray):
             continue
         for offset in range(0, len(content) - 7, 8):

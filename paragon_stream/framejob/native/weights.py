@@ -17,7 +17,6 @@ from paragon_stream.framejob.conv import Conv, Doubles, Floats
 from paragon_stream.framejob.fold import Block, RealtimeBlock, StreamBlock
 from paragon_stream.framejob.native.winograd import transformed
 
-
 _TILE = 16
 """Rows of AMX's tile registers, and 32-bit words of a row: `TILE_ROWS` in native/src/amx.h."""
 
@@ -54,7 +53,7 @@ def packed(weight: NDArray[np.floating], packing: Packing) -> Floats:
 
 
 def packed_for_amx(weight: NDArray[np.floating]) -> Floats:
-    """A 1×1 convolution of 16·n outputs as [16 outputs][16 pairs of inputs][output][pair], filled with zeros."""
+    """A 1×1 convolution of 16·n outputs as [16 outputs][16 pairs of inputs][output][pair], filled with 0."""
     pairs = in_pairs(weight[:, :, 0, 0].astype(np.float32))
     outputs, inputs = pairs.shape
     filled = np.zeros((outputs, -(-inputs // _TILE) * _TILE), np.float32)
