@@ -69,8 +69,9 @@ def build(
 ) -> Path:
     """Compile for the system that `target` names, as Clang does ("aarch64-linux-gnu"; default: this one).
 
-    `options` go to every call of the compiler. `forms` are those to compile (default: all of the processor).
-    Returns the library, which replaces an earlier one only when it is whole. Raises BuildFailed.
+    `options` go to every call of the compiler. `forms` are those to compile (default: all of the processor);
+    forms whose instruction sets the compiler does not support are left out. Returns the library, which
+    replaces an earlier one only when it is whole. Raises BuildFailed.
     """
     path = library or library_file()
     command = [*(command or compiler() or ())]
@@ -81,6 +82,8 @@ def build(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         work = Path(folder)
+        # If it supports none, its own message is the error.
+        chosen = [form for form in chosen if _supports(command, form, work)] or chosen
         compiled: list[tuple[str, str, tuple[str, ...]]] = [("dispatch", "dispatch.cpp", ())]
         compiled += [(form.name, "form.cpp", (*form.options, *form.definitions)) for form in chosen]
         calls = [
@@ -102,6 +105,17 @@ def build(
         (work / path.name).replace(path)
     path.with_suffix(".stamp").write_text(_fingerprint())
     return path
+
+
+def _supports(command: Sequence[str], form: Form, work: Path) -> bool:
+    """Whether the compiler has the form's instruction sets: GCC 10, for one, has no AMX."""
+    nothing = work / "nothing.cpp"
+    nothing.touch()
+    try:
+        _run([*command, *form.options, "-c", nothing, "-o", work / "nothing.o"])
+    except BuildFailed:
+        return False
+    return True
 
 
 def _run(command: Sequence[str | Path]) -> None:

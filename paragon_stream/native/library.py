@@ -30,7 +30,8 @@ class Kernels:
 
 @functools.cache
 def kernels() -> tuple[Kernels, ...]:
-    """The forms that this processor can run, slowest first. Raises EngineError without a library."""
+    """The forms in the library that this processor can run, slowest first. Raises EngineError without a
+    library."""
     library = _load(library_file())
     words = (ctypes.c_uint32 * 10)()
     library.paragon_cpu(words)
@@ -42,7 +43,7 @@ def kernels() -> tuple[Kernels, ...]:
             is_fast=processor.gains_by(form),
         )
         for form in FORMS
-        if processor.runs(form)
+        if processor.runs(form) and hasattr(library, f"paragon_form_{form.name}")
     )
 
 

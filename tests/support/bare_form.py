@@ -50,8 +50,8 @@ type Job = tuple[FrameJob, Sequence[NDArray[Any]], float]
 
 
 def compute_bare(form: Form, block: int, jobs: Sequence[Job], folder: Path) -> list[tuple[NDArray[Any], ...]]:
-    """The results of all `jobs`, by `form` with dense kernels for `block` outputs at once. Skips the test without
-    the programs."""
+    """The results of all `jobs`, by `form` with dense kernels for `block` outputs at once. Skips the test
+    without the programs."""
     for program in ("bochs", "grub-mkrescue", "xorriso", "g++"):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}; Debian 13 has it")

@@ -37,6 +37,12 @@ INLINE V looked_up(VI lanes, const float *table) {
 }
 #endif
 
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLED(a, b, ...) __builtin_shuffle(a, b, VI{__VA_ARGS__})
+#endif
+
 // Lanes of a and b whose numbers have, or lack, the bit `s`: one step of a transposition.
 template <int s> INLINE void exchange(V &a, V &b) {
 #define LOW(i) ((i) & s ? L + (i) - s : (i))
@@ -49,7 +55,7 @@ template <int s> INLINE void exchange(V &a, V &b) {
 #else
 #define ALL(f) FOUR(f, 0)
 #endif
-    const V low = __builtin_shufflevector(a, b, ALL(LOW)), high = __builtin_shufflevector(a, b, ALL(HIGH));
+    const V low = SHUFFLED(a, b, ALL(LOW)), high = SHUFFLED(a, b, ALL(HIGH));
     a = low;
     b = high;
 }
@@ -103,15 +109,15 @@ static void from_plain(float *to, int64_t pitch, const float *from, int vectors)
 
 #if FORM_LANES == 16
 INLINE V from_left(V a) {
-    return __builtin_shufflevector(a, a, 15, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+    return SHUFFLED(a, a, 15, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
 }
 INLINE V from_right(V a) {
-    return __builtin_shufflevector(a, a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0);
+    return SHUFFLED(a, a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0);
 }
 #elif FORM_LANES == 8
-INLINE V from_left(V a) { return __builtin_shufflevector(a, a, 7, 0, 1, 2, 3, 4, 5, 6); }
-INLINE V from_right(V a) { return __builtin_shufflevector(a, a, 1, 2, 3, 4, 5, 6, 7, 0); }
+INLINE V from_left(V a) { return SHUFFLED(a, a, 7, 0, 1, 2, 3, 4, 5, 6); }
+INLINE V from_right(V a) { return SHUFFLED(a, a, 1, 2, 3, 4, 5, 6, 7, 0); }
 #else
-INLINE V from_left(V a) { return __builtin_shufflevector(a, a, 3, 0, 1, 2); }
-INLINE V from_right(V a) { return __builtin_shufflevector(a, a, 1, 2, 3, 0); }
+INLINE V from_left(V a) { return SHUFFLED(a, a, 3, 0, 1, 2); }
+INLINE V from_right(V a) { return SHUFFLED(a, a, 1, 2, 3, 0); }
 #endif
