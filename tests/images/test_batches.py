@@ -40,7 +40,7 @@ def test_folder(shots: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert [line.split(":")[0] for line in lines[:3]] == [
         f"[{n}/4] {out / f}" for n, f in enumerate(NAMES, 1)
     ]
-    assert lines[3].startswith("failed: ") and "damaged.png" in lines[3]
+    assert lines[3].startswith("[4/4] failed: ") and "damaged.png" in lines[3]
     assert lines[-1] == "paragon-stream: 1 of 4 files failed, see above; the others are done"
     assert made(out) == NAMES
     assert read(out / "a.png").shape == (140, 180, 3)
