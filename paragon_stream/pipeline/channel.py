@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that either side can leave."""
+"""A bounded queue between two threads, which either side can close."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from time import perf_counter
 class Channel[Item]:
     """A first-in-first-out queue of at most `capacity` items, for one producer and one consumer.
 
-    Half-closing: the end of the stream flows down (`close`), "the consumer has left" flows up (`abandon`).
-    An item belongs to the channel once `put` has returned True and to the consumer once `get` has returned
-    it; what `put` refuses and what `abandon` returns belongs to the caller, so that no item is ever lost.
+    The producer ends the stream with `close`; the consumer stops reading with `abandon`. Each item has one
+    owner at any time: the channel after `put` has returned True, the consumer after `get` has returned it.
+    Items that `put` refuses or `abandon` returns belong to the caller.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -20,20 +20,21 @@ class Channel[Item]:
             raise ValueError(f"a channel holds at least one item, not {capacity}")
         self.capacity = capacity
         self.put_seconds = 0.0
-        """How long `put` has waited for room, all calls together."""
+        """Total time that `put` has waited for room."""
         self.get_seconds = 0.0
-        """How long `get` has waited for an item, all calls together."""
+        """Total time that `get` has waited for an item."""
         self._items: deque[Item] = deque()
         self._closed = False
         self._abandoned = False
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
-        """How many items wait now."""
+        """The number of items in the channel."""
         return len(self._items)
 
     def put(self, item: Item) -> bool:
-        """Append `item`, waiting while the channel is full. False: no consumer, the item is still yours.
+        """Append `item`; waits while the channel is full. Returns False if the consumer has abandoned the
+        channel: the caller keeps the item.
 
         Raises RuntimeError after `close`.
         """
@@ -42,9 +43,9 @@ class Channel[Item]:
             return self._append(item)
 
     def put_latest(self, item: Item) -> tuple[bool, Item | None]:
-        """Append `item` without ever waiting: a full channel gives up its oldest item, for live sources.
+        """Append `item` without waiting, for live sources: a full channel drops its oldest item.
 
-        Returns what `put` would, and the item that had to make room (None: there was room), which is yours.
+        Returns the result of `put`, and the dropped item (None if there was room), which the caller owns.
         """
         with self._changed:
             full = len(self._items) >= self.capacity and not self._abandoned
@@ -52,7 +53,7 @@ class Channel[Item]:
             return self._append(item), dropped
 
     def get(self) -> Item | None:
-        """The oldest item, waiting while there is none. None: the stream has ended, or was abandoned."""
+        """The oldest item; waits while there is none. None after the end and after `abandon`."""
         with self._changed:
             if not self._items and not self._closed and not self._abandoned:
                 start = perf_counter()
@@ -65,15 +66,15 @@ class Channel[Item]:
             return item
 
     def close(self) -> None:
-        """The producer's last word: after the items that wait now, `get` returns None. Harmless twice."""
+        """End the stream: after the remaining items, `get` returns None. Further calls have no effect."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abandon(self) -> list[Item]:
-        """The consumer leaves: `put` returns False and `get` returns None from now on.
+        """Stop reading: from now on `put` returns False and `get` returns None.
 
-        Returns the items that were not taken, oldest first; they are the caller's. Harmless twice.
+        Returns the items that were not taken, oldest first; the caller owns them. Further calls return [].
         """
         with self._changed:
             self._abandoned = True

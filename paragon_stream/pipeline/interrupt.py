@@ -15,8 +15,7 @@ REQUESTS = tuple(
 def raise_on_requests() -> None:
     """Let every one of REQUESTS raise KeyboardInterrupt, in this process and from the main thread.
 
-    Ignored SIGINT and SIGHUP stay ignored: a shell sets that for jobs in the background, nohup for programs
-    that shall outlive their terminal.
+    Ignored SIGINT and SIGHUP stay ignored: shells ignore SIGINT for background jobs, nohup ignores SIGHUP.
     """
     for number in REQUESTS:
         if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
@@ -24,18 +23,17 @@ def raise_on_requests() -> None:
 
 
 class HeldInterrupt:
-    """Within this context Ctrl-C raises nothing; it sets `pending`, and the owner decides when to give in.
+    """In this context Ctrl-C does not raise; it sets `pending`, and the owner decides when to stop.
 
-    Python raises KeyboardInterrupt between any two bytecodes: in the middle of a lock's `__enter__`, or of
-    the very clean-up that a first Ctrl-C had begun. Holding it is the only way to promise that all threads
-    are joined. The same holds for each of REQUESTS that raises KeyboardInterrupt. Nothing is held outside
-    the main thread (where signals never arrive), nor where the program has a handler of its own, whose
-    meaning is not known here.
+    Python raises KeyboardInterrupt between any two bytecodes, also inside a lock's `__enter__` and during the
+    clean-up after a first Ctrl-C. Only a deferred interrupt guarantees that all threads are joined. The same
+    applies to each of REQUESTS that raises KeyboardInterrupt. Nothing is deferred outside the main thread
+    (signals arrive only there), or if the program has installed its own handler.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        """How often the program was asked to end."""
+        """The number of requests to end."""
         self._held: list[signal.Signals] = []
 
     @property

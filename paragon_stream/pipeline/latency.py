@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 _STEP = 0.001
-"""Seconds to a bin."""
+"""Width of a bin in seconds."""
 _BINS = 20_000
 
 
 class LatencyMeter:
-    """Counts latencies in bins of a millisecond; what is longer than 20 s counts as that."""
+    """Counts latencies in bins of a millisecond. Latencies above 20 s count as 20 s."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -24,7 +24,7 @@ class LatencyMeter:
         self._bins[min(_BINS - 1, max(0, int(seconds / _STEP)))] += 1
 
     def quantile(self, part: float) -> float:
-        """Seconds that `part` (0…1) of all frames took at most, rounded up to milliseconds."""
+        """The latency that `part` (0…1) of all frames do not exceed: seconds, rounded up to milliseconds."""
         wanted, seen = part * self.count, 0
         for number, count in enumerate(self._bins):
             seen += count

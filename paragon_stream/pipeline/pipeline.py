@@ -2,8 +2,8 @@
 
     pool ──► decode ──► engine ──► encode ──► pool
 
-Each stage has one thread, so frames keep their order. The number of slots bounds everything: where a stage is
-slow, slots pile up before it, the pool runs dry and the first stage waits.
+Each stage has one thread, so frames keep their order. The number of slots bounds memory and latency: before a
+slow stage slots accumulate, the pool becomes empty, and the first stage waits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from paragon_stream.pipeline.worker import Worker
 logger = logging.getLogger(__name__)
 
 _TICK = 0.05
-"""Seconds between two looks at Ctrl-C and `cancel`. On Windows a signal ends no wait for a lock."""
+"""Seconds between two checks for Ctrl-C and `cancel`. On Windows, a signal does not end a wait for a lock."""
 
 _PATIENCE = 5.0
 """Seconds after the stop before the log says which stage is being waited for."""
@@ -34,10 +34,10 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a pipeline has come."""
+    """The progress of a pipeline."""
 
     frames: int
-    """How many have passed the last stage."""
+    """Frames that have passed the last stage."""
     elapsed: float
     """Seconds since the start."""
     timing: Timing | None
@@ -46,14 +46,14 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineStats:
-    """Where a run's time went: its wall time in seconds, and its stages by name, in order of flow."""
+    """The times of a run: its wall time in seconds, and its stages by name, in order."""
 
     wall: float
     stages: dict[str, StageStats]
 
 
 def in_succession(runs: Sequence[PipelineStats]) -> PipelineStats:
-    """Where the time of several runs of the same stages went, one after another."""
+    """The sum of the times of several runs of the same stages, one after another."""
     stages = {}
     for name in runs[0].stages:
         each = [run.stages[name] for run in runs]
@@ -81,14 +81,14 @@ class Pipeline[Plane]:
         *,
         first_frame: int = 0,
     ) -> None:
-        """`trace` gets a span of every stage's work on every slot, and of what is in flight between stages.
+        """`trace` records every stage's work on every slot, and asynchronous work between stages.
 
         `first_frame` is the number that traces and failures give the first frame.
 
         Raises ValueError for no slots, no stages, or two stages of one name.
         """
         if not stages or len({stage.name for stage in stages}) != len(stages):
-            raise ValueError("a pipeline needs stages, each with a name of its own")
+            raise ValueError("a pipeline needs stages with different names")
         self.pool = SlotPool(slots)
         self.trace = trace
         self.first_frame = first_frame
@@ -111,12 +111,12 @@ class Pipeline[Plane]:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """What went wrong, in order: `run` raises the first one's error, the others often follow from it."""
+        """All failures in order. `run` raises the error of the first; others often result from it."""
         return tuple(self._failures)
 
     @property
     def stats(self) -> PipelineStats:
-        """Where the time went; complete once `run` has returned or raised."""
+        """The times; complete after `run` has returned or raised."""
         return PipelineStats(
             wall=self._wall,
             stages={
@@ -132,22 +132,22 @@ class Pipeline[Plane]:
         )
 
     def cancel(self) -> None:
-        """Ask `run` to stop between frames and raise Interrupted; too late, it changes nothing.
+        """Request that `run` stops between frames and raises Interrupted. No effect after the last frame.
 
-        From any thread, `on_progress`, or a signal handler.
+        May be called from any thread, from `on_progress`, and from a signal handler.
         """
-        self._cancelled = True  # no more than that: a signal handler must not wait for a lock
+        self._cancelled = True  # only this: a signal handler must not wait for a lock
 
     def run(
         self, on_progress: Callable[[Progress], None] | None = None, interval: float = 0.5
     ) -> PipelineStats:
-        """Run until the source ends; returns where the time went.
+        """Run until the source ends; returns the times.
 
         `on_progress` is called in this thread: at the first finished frame, every `interval` seconds, and at
         the end.
 
-        Raises the original exception of the first failure (of a stage, or of `on_progress`), with a note that
-        says where; `failures` says it as facts. Raises KeyboardInterrupt after Ctrl-C and Interrupted after
+        Raises the original exception of the first failure (of a stage, or of `on_progress`), with a note of
+        its place; `failures` has it as data. Raises KeyboardInterrupt after Ctrl-C and Interrupted after
         `cancel`, from the first failure if there was one. RuntimeError if it ran before.
         """
         if self._begin is not None:
@@ -174,7 +174,7 @@ class Pipeline[Plane]:
             raise first
         return self.stats
 
-    # What workers say to their supervisor.
+    # The interface for workers; see `worker.Supervisor`.
 
     @property
     def stopping(self) -> bool:
@@ -194,7 +194,7 @@ class Pipeline[Plane]:
         self._stop()
 
     def take_home(self, slot: Slot[Plane]) -> None:
-        """Release a slot once nothing writes into its planes any more."""
+        """Release a slot when no asynchronous work writes into its planes."""
         try:
             slot.completion.wait()
         except BaseException as error:
@@ -215,8 +215,8 @@ class Pipeline[Plane]:
         return Channel(stage.room or usual)
 
     def _stop(self) -> None:
-        """Make every stage end after the slot in its hands."""
-        self._stopping = True  # first: a worker must not take a closed channel for the end of the stream
+        """Make every stage end after its current slot."""
+        self._stopping = True  # first: workers would mistake a closed channel for the end of the stream
         self.pool.close()
         for channel in self._channels:
             for slot in channel.abandon():
@@ -229,7 +229,7 @@ class Pipeline[Plane]:
         on_progress: Callable[[Progress], None] | None,
         interval: float,
     ) -> None:
-        """Wait for the workers' ends in short, interruptible naps; report progress in between."""
+        """Wait until all workers have ended, checking for interrupts and reporting progress meanwhile."""
         last = self._workers[-1]
         due, first_due = begin + interval, True
         while not self._ended:
@@ -250,7 +250,7 @@ class Pipeline[Plane]:
             on_progress(Progress(frames=last.frames, elapsed=perf_counter() - begin, timing=last.timing))
 
     def _join(self) -> None:
-        """Wait until no thread is alive, even while a foreign Ctrl-C handler keeps raising."""
+        """Wait until no thread is alive, even if another Ctrl-C handler raises again and again."""
         begin, warned = perf_counter(), False
         for worker in self._workers:
             while worker.is_alive():

@@ -1,4 +1,4 @@
-"""The unit in flight (one frame's input planes, output planes and facts), and the pool of idle units."""
+"""The buffers of one frame in flight (input planes, output planes, facts), and the pool of idle buffers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from paragon_stream.frame import Timing
 
 
 class Completion(Protocol):
-    """Something that can be waited for: the output planes of a slot are valid once `wait` has returned."""
+    """Asynchronous work: the output planes of a slot are valid after `wait` has returned."""
 
     def wait(self) -> None:
-        """Block until the work is done; raise what went wrong."""
+        """Block until the work is done. Raises its exception if it failed."""
         ...
 
 
 class Done:
-    """The completion of work that was finished before `run` returned."""
+    """The completion of synchronous work."""
 
     def wait(self) -> None:
         return None
@@ -34,8 +34,8 @@ DONE = Done()
 class Slot[Plane]:
     """Buffers of one frame in flight, allocated once and reused; owned by exactly one stage at a time.
 
-    `strength` (0…1) says how hard the frame was compressed; only conditioned weights look at it.
-    `completion` is what the next owner waits for before touching the planes. Slots compare by identity.
+    `strength` (0…1) is the strength of the frame's compression; only conditioned weights use it. The next
+    owner waits for `completion` before it uses the planes. Slots compare by identity.
     """
 
     inputs: tuple[Plane, ...]
@@ -43,18 +43,18 @@ class Slot[Plane]:
     timing: Timing | None = None
     strength: float = 0.0
     repeats: bool = False
-    """The frame is the one before once more: its result is that one's, and `outputs` are not filled."""
+    """The frame equals the previous one: its result is the previous result, and `outputs` are not filled."""
     facts: object | None = None
-    """What the first stage has to say to the last one about the frame."""
+    """Data about the frame from the first stage for the last one."""
     picture: object | None = None
-    """The frame where it is, if that is in a GPU's memory; `inputs` are not filled then."""
+    """The frame in a GPU's memory, if it is there; `inputs` are not filled then."""
     result: object | None = None
-    """The result where it is, if that is in a GPU's memory; `outputs` are not filled then."""
+    """The result in a GPU's memory, if it is there; `outputs` are not filled then."""
     completion: Completion = DONE
 
 
 class SlotPool[Plane]:
-    """All slots of a stream. Their number bounds the memory and the latency, and is the back-pressure.
+    """All slots of a stream. Their number bounds the memory and the latency, and causes the back-pressure.
 
     A slot is *home* while no stage has acquired it. Thread-safe.
     """
@@ -66,18 +66,18 @@ class SlotPool[Plane]:
         if len({id(slot) for slot in self.slots}) != len(self.slots):
             raise ValueError("the same slot was given twice")
         self.acquire_seconds = 0.0
-        """How long `acquire` has waited for a slot to come home, all calls together."""
+        """Total time that `acquire` has waited for a slot."""
         self._home = deque(self.slots)
         self._closed = False
         self._changed = threading.Condition()
 
     @property
     def home(self) -> int:
-        """How many slots are home."""
+        """The number of slots that are home."""
         return len(self._home)
 
     def acquire(self) -> Slot[Plane] | None:
-        """A slot, the one that has rested longest, waiting until one is home. None: the pool is closed."""
+        """The least recently used slot; waits until one is home. None if the pool is closed."""
         with self._changed:
             if not self._home and not self._closed:
                 start = perf_counter()
@@ -86,13 +86,13 @@ class SlotPool[Plane]:
             return None if self._closed else self._home.popleft()
 
     def release(self, slot: Slot[Plane]) -> None:
-        """Take `slot` home and forget its frame. Its completion must be over. Also after `close`.
+        """Return `slot` to the pool and clear its frame. Its completion must be done. Valid after `close`.
 
-        Raises ValueError for a slot that is home already, or belongs elsewhere.
+        Raises ValueError for a slot that is home already, or belongs to another pool.
         """
         with self._changed:
             if slot not in self.slots or slot in self._home:
-                raise ValueError("a slot came home that was not out")
+                raise ValueError("a slot was released that was not acquired")
             slot.timing, slot.strength, slot.completion = None, 0.0, DONE
             slot.facts = slot.picture = slot.result = None
             slot.repeats = False
@@ -100,7 +100,7 @@ class SlotPool[Plane]:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Give out no more slots; waiting `acquire` calls return None. Slots can still return."""
+        """Make all calls of `acquire` return None, including waiting ones. Slots can still be released."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -11,31 +11,29 @@ from paragon_stream.pipeline.slot import Slot
 
 
 class Overflow(Enum):
-    """What a stage does with a slot that the next stage has no room for."""
+    """What a stage does if the channel to the next stage is full."""
 
     WAIT = auto()
     """Wait for room: every frame is processed."""
     DROP_OLDEST = auto()
-    """Take the frame back that the next stage has not begun, unprocessed: a live source stays live."""
+    """Drop the oldest frame that the next stage has not begun: a live source stays live."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage[Plane]:
     """One thread's work on each slot.
 
-    `work` has a slot to itself until it returns. Returning False, and nothing else, means "no more": this
-    slot goes home unsent, what was sent before is still processed downstream, and upstream stages stop. The
-    first stage returns it when its source has ended, a later one when it needs no more frames.
+    `work` owns the slot until it returns. It returns False, and not merely None, at the end: this slot goes
+    back to the pool, earlier slots are still processed by the later stages, and the earlier stages stop. The
+    first stage returns False when its source has ended, a later one when it needs no more frames.
 
-    `finish` returning True says that the run's result is complete: a Ctrl-C that came meanwhile is too late
-    to change anything, so `Pipeline.run` does not raise for it.
-
-    `work` may leave asynchronous work behind in `slot.completion`; the next stage's thread waits for it
+    `work` may start asynchronous work and store its `slot.completion`; the next stage's thread waits for it
     before its own `work`. `finish` runs once in the stage's thread after its last slot (an encoder's flush),
-    but not after a failure, a cancellation, or a "no more" from downstream.
+    but not after a failure, after a cancellation, or if a later stage needs no more frames. If it returns
+    True, the result is complete, and `Pipeline.run` does not raise for a Ctrl-C that came during `finish`.
 
-    Neither can be killed: one that blocks in foreign code for ever blocks `Pipeline.run` for ever, so sources
-    that may hang need time-outs of their own. Stopping happens between slots.
+    A stage that blocks in a library cannot be interrupted and blocks `Pipeline.run`, so sources that may hang
+    need time-outs. Pipelines stop between slots.
     """
 
     name: str
@@ -43,37 +41,37 @@ class Stage[Plane]:
     finish: Callable[[], bool | None] | None = None
     overflow: Overflow = Overflow.WAIT
     room: int | None = None
-    """Slots that may wait behind it. None: the newest one behind a live stage, elsewhere half of all."""
+    """Slots that the channel after it holds. None: one after a live stage, else half of all slots."""
     leave: Callable[[], None] | None = None
-    """Called in another thread after Ctrl-C or a cancellation: ends a wait inside `work`."""
+    """Called in another thread after Ctrl-C or a cancellation, to end a wait inside `work`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageStats:
-    """Where one stage's time went, in seconds."""
+    """The times of one stage, in seconds."""
 
     frames: int
-    """Slots sent on."""
+    """Slots passed to the next stage."""
     dropped: int
-    """Slots taken back to make room for newer ones (`Overflow.DROP_OLDEST`)."""
+    """Slots dropped for newer ones (`Overflow.DROP_OLDEST`)."""
     busy: float
-    """`work` or `finish` ran, or the next stage waited for a completion; never above the wall time."""
+    """`work` or `finish` ran, or the next stage waited for its completion; at most the wall time."""
     waiting_for_input: float
-    """For slots from the stage before, and for their completions."""
+    """For slots of the previous stage, and for their completions."""
     waiting_for_output: float
-    """For room in the next stage; in the first stage also for a slot to come home."""
+    """For room in the channel to the next stage; in the first stage also for a slot of the pool."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What went wrong where."""
+    """A failure of a stage."""
 
     stage: str
     error: BaseException
     frame: int
-    """Its number: how many frames the stage had sent on before."""
+    """Its number: the frames that the stage had passed on before."""
     timing: Timing | None
-    """That of the frame in hand; None if there was none, or it had none yet."""
+    """That of the current frame; None if it is not known."""
 
     def __str__(self) -> str:
         at = "" if self.timing is None else f", {self.timing.seconds:.3f} s"

@@ -1,4 +1,4 @@
-"""The times of every part of a run as a Chrome trace, for ui.perfetto.dev or chrome://tracing.
+"""Records the times of all parts of a run as a Chrome trace, for ui.perfetto.dev or chrome://tracing.
 
 Format: "Trace Event Format", complete events (`ph: X`) in microseconds, one `tid` per track.
 """
@@ -15,7 +15,7 @@ from time import perf_counter
 
 @dataclass(frozen=True)
 class TraceSpan:
-    """Something that lasted, on a track; times in seconds of `perf_counter`."""
+    """A period of time on a track, in seconds of `perf_counter`."""
 
     track: str
     name: str
@@ -24,7 +24,7 @@ class TraceSpan:
 
 
 class Trace:
-    """Collects spans from any thread. Tracks are drawn in the order in which they are first named."""
+    """Collects spans from any thread. Tracks are shown in the order of their first use."""
 
     def __init__(self) -> None:
         self._zero = perf_counter()
@@ -37,18 +37,18 @@ class Trace:
         return tuple(self._spans)
 
     def track(self, name: str) -> None:
-        """Give `name` the next place from the top, before anything happens on it."""
+        """Reserve the next place from the top for the track `name`, before its first span."""
         with self._lock:
             self._tracks.setdefault(name, len(self._tracks) + 1)
 
     def add(self, track: str, name: str, begin: float, end: float) -> None:
-        """Draw a span; `begin` and `end` are seconds of `perf_counter`."""
+        """Record a span; `begin` and `end` are seconds of `perf_counter`."""
         self.track(track)
         self._spans.append(TraceSpan(track, name, begin, max(begin, end)))
 
     @contextmanager
     def span(self, track: str, name: str) -> Iterator[None]:
-        """Draw what happens inside the block, even if it fails."""
+        """Record the time of the block, even if it fails."""
         begin = perf_counter()
         try:
             yield

@@ -15,7 +15,7 @@ from paragon_stream.pipeline.trace import Trace
 
 
 class Supervisor[Plane](Protocol):
-    """What workers report to. Workers never call each other."""
+    """The pipeline as workers see it. Workers never call each other."""
 
     pool: SlotPool[Plane]
     trace: Trace | None
@@ -24,7 +24,7 @@ class Supervisor[Plane](Protocol):
 
     @property
     def stopping(self) -> bool:
-        """True once all work should end, slots unfinished."""
+        """Whether all work must end, with unfinished slots."""
         ...
 
     def take_home(self, slot: Slot[Plane]) -> None:
@@ -32,16 +32,16 @@ class Supervisor[Plane](Protocol):
         ...
 
     def failed(self, failure: Failure) -> None:
-        """Something went wrong: stop everything."""
+        """Record a failure and stop all workers."""
         ...
 
     def notice(self) -> None:
-        """A worker has finished its first frame, or its life."""
+        """A worker has finished its first frame, or has ended."""
         ...
 
 
 class BusyClock:
-    """How long at least one thread was inside its `with` block, in seconds."""
+    """The time in seconds during which at least one thread was inside the `with` block."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -63,9 +63,9 @@ class BusyClock:
 
 
 class Worker[Plane](threading.Thread):
-    """Takes a slot, works on it, and passes it on. At the end it always closes both channels.
+    """Takes a slot, works on it, and passes it on. It always closes both channels at the end.
 
-    Without `inbox` slots come from the pool, without `outbox` they go there.
+    Without `inbox` slots come from the pool; without `outbox` they return to it.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class Worker[Plane](threading.Thread):
         self.frames = 0
         self.dropped = 0
         self.timing: Timing | None = None
-        """Of the frame that was sent on last."""
+        """That of the last frame that was passed on."""
         self.busy = BusyClock()
-        """Runs while this thread works, and while the next stage's waits for a completion of this one's."""
+        """Runs while this thread works, and while the next stage waits for a completion of this stage."""
         self.ended = False
         self.begun: dict[int, float] = {}
         """When the work on each slot last began, by the slot's id."""
@@ -93,28 +93,28 @@ class Worker[Plane](threading.Thread):
         self._pool = supervisor.pool
         self._inbox = inbox
         self._outbox = outbox
-        self._slot: Slot[Plane] | None = None  # the one in hand
+        self._slot: Slot[Plane] | None = None  # the current one
         self._completion_seconds = 0.0
         self._first_frame = supervisor.first_frame
-        self._blame = stage.name  # whose work is being done or waited for
+        self._blame = stage.name  # the stage whose work is done or waited for
         self._refused = False
         self.complete = False
         """See `Stage.finish`."""
 
     @property
     def frame(self) -> int:
-        """The number of the frame in hand."""
+        """The number of the current frame."""
         return self._first_frame + self.frames
 
     @property
     def input_seconds(self) -> float:
-        """Time spent waiting for slots from the stage before, and for their completions."""
+        """See `StageStats.waiting_for_input`."""
         waited = 0.0 if self._inbox is None else self._inbox.get_seconds
         return waited + self._completion_seconds
 
     @property
     def output_seconds(self) -> float:
-        """Time spent waiting for room downstream, which for the first stage is a slot at home."""
+        """See `StageStats.waiting_for_output`."""
         waited = 0.0 if self._outbox is None else self._outbox.put_seconds
         return waited + (self._pool.acquire_seconds if self._inbox is None else 0.0)
 
@@ -142,7 +142,7 @@ class Worker[Plane](threading.Thread):
             self._supervisor.notice()
 
     def _turn(self) -> bool:
-        """One slot, from one channel to the other. False: it was the last one."""
+        """Process one slot, from one channel to the other. False after the last one."""
         self._slot = slot = self._pool.acquire() if self._inbox is None else self._inbox.get()
         if slot is None:
             return False
@@ -151,8 +151,8 @@ class Worker[Plane](threading.Thread):
             return False
         self.begun[id(slot)] = perf_counter()
         with self.busy, self._drawn(f"frame {self.frame}"):
-            wanted = self.stage.work(slot)
-        if wanted is False:
+            more = self.stage.work(slot)
+        if more is False:
             return False
         timing = slot.timing
         if not self._send(slot):
@@ -190,7 +190,7 @@ class Worker[Plane](threading.Thread):
 
     def _send(self, slot: Slot[Plane]) -> bool:
         if self._outbox is None:
-            slot.completion.wait()  # no later stage will
+            slot.completion.wait()  # no later stage waits for it
             self._pool.release(slot)
             return True
         if self.stage.overflow is Overflow.WAIT:

@@ -1,4 +1,4 @@
-"""Results that stay on a GPU, for encoders that take them from there."""
+"""Results in a GPU's memory, for encoders that read them there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 
 
 def results_on_gpu(upscaler: Upscaler, plan: OutputPlan) -> DeviceFrames | None:
-    """Room on the engine's GPU for results that `plan`'s encoder takes from there; None where it takes them
-    from the host."""
+    """Buffers on the engine's GPU for results that the encoder of `plan` reads there; None if it reads them
+    in the host's memory."""
     room = upscaler.device_results
     if plan.job is None or not fits(upscaler.target, plan.job.encoder):
         return None

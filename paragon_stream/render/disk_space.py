@@ -10,23 +10,23 @@ from paragon_stream.render.plan import RenderPlan
 
 
 def space_warnings(plan: RenderPlan) -> list[str]:
-    """A sentence where the estimated output is larger than what is free in its folder; empty elsewhere.
+    """A warning if the estimated output is larger than the free space in its folder; else empty.
 
-    An unfinished file that is continued stays until the new one has what it has.
+    With `--resume`, the unfinished file is deleted only when the new one contains all of its packets.
     """
     destination, wanted = plan.output.destination, plan.estimated_bytes
     if destination is None or wanted is None:
         return []
     try:
         free = shutil.disk_usage(destination.parent).free
-        there = work_folder(destination) / destination.name
-        done = there.stat().st_size if plan.output.options.resume and there.exists() else 0
+        unfinished = work_folder(destination) / destination.name
+        done = unfinished.stat().st_size if plan.output.options.resume and unfinished.exists() else 0
     except OSError:
-        return []  # opening the output says what is wrong
+        return []  # opening the output reports it
     wanted = max(done, wanted - done)
     if wanted <= free:
         return []
     return [
         f"the output may not fit: it needs about {size(wanted)}, and {size(free)} are free in"
-        f" {destination.parent}; a render that stops for lack of room is kept for --resume"
+        f" {destination.parent}; a render that fills the disk is kept for --resume"
     ]

@@ -10,14 +10,14 @@ from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import RenderProgress
 
 _FRAMES = 10
-"""Frames after which the rate is known well enough."""
+"""Frames after which the rate is accurate enough."""
 _LONG = 120.0
-"""Seconds: shorter renders are done before a forecast is read."""
+"""Seconds of the shortest render that gets a forecast."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """`seconds` of the whole rest; `bytes_out` of the whole output, None where nothing is known of it."""
+    """`seconds` until the end; `bytes_out` of the complete output, None if it cannot be estimated."""
 
     seconds: float
     fps: float
@@ -38,9 +38,9 @@ class Forecaster:
         self._bytes = plan.estimated_bytes
 
     def after(self, progress: RenderProgress) -> Forecast | None:
-        """The forecast, once, for a render that takes long; None otherwise.
+        """The forecast, once, if the render takes long; else None.
 
-        The first frame is not counted: it waits for what is compiled and filled at the start.
+        The first frame is not counted: it waits until the engine is compiled and the pipeline is full.
         """
         if self._is_done or progress.total is None or progress.fps <= 0 or progress.doing:
             return None

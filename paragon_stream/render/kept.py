@@ -1,4 +1,4 @@
-"""Upscalers that stay compiled between the renders of many files: one for each format, weights and size."""
+"""Keeps upscalers compiled between the renders of many files: one per format, weights and size."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from paragon_stream.runtimes.base import DeviceBound
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
 
 _CAPACITY = 4
-"""Upscalers kept, the longest unused given up first. A device holds memory for each."""
+"""Upscalers kept; the least recently used is closed first. Each holds memory of its device."""
 
 
 class OpenUpscaler(Protocol):
-    """What makes an upscaler: `Upscaler.for_format`, or `KeptUpscalers.open`."""
+    """A function that makes an upscaler: `Upscaler.for_format` or `KeptUpscalers.open`."""
 
     def __call__(
         self,
@@ -34,7 +34,7 @@ class OpenUpscaler(Protocol):
 
 
 class KeptUpscaler(Upscaler):
-    """One that `close` only puts to rest. `give_up` closes it."""
+    """An upscaler that `close` marks as unused. `give_up` closes it."""
 
     _in_use: bool
     _reruns_before: int
@@ -46,22 +46,23 @@ class KeptUpscaler(Upscaler):
         super()._open(*arguments, **keywords)
 
     @property
-    def rests(self) -> bool:
+    def unused(self) -> bool:
         return not self._in_use
 
-    def wake(self) -> None:
+    def reuse(self) -> None:
         """Begin another render."""
         self._in_use, self._reruns_before = True, super().reruns
 
     def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
-        """See `Upscaler.allocate`; those of earlier renders first: a device's last as long as its session."""
+        """See `Upscaler.allocate`. Planes of earlier renders are reused, because a device keeps planes until
+        its session is closed."""
         planes = self._spare.pop() if self._spare else super().allocate()
         self._lent.append(planes)
         return planes
 
     @property
     def reruns(self) -> int:
-        """Of this render."""
+        """The reruns of this render; see `Upscaler.reruns`."""
         return super().reruns - self._reruns_before
 
     def close(self) -> None:
@@ -81,7 +82,7 @@ class KeptUpscalers:
         self._capacity = capacity
         self._all: OrderedDict[Hashable, KeptUpscaler] = OrderedDict()
         self.compiled = 0
-        """How many were made."""
+        """The number of upscalers that were compiled."""
 
     def open(
         self,
@@ -93,14 +94,14 @@ class KeptUpscalers:
         network: tuple[Weights, Placement] | None = None,
         flavour: Flavour = Flavour.LATENCY,
     ) -> Upscaler:
-        """`Upscaler.for_format`, or the upscaler that an earlier render with the same arguments closed."""
+        """`Upscaler.for_format`, or an unused upscaler of an earlier render with the same arguments."""
         weights, placement = network or (None, None)
         known = weights and (weights.sha256 or id(weights), weights.spec)
         key = (known, placement, source, pixel_format, color, options, flavour)
         found = self._all.get(key)
-        if found is not None and found.rests:
+        if found is not None and found.unused:
             self._all.move_to_end(key)
-            found.wake()
+            found.reuse()
             return found
         made = KeptUpscaler.for_format(
             source, options, pixel_format=pixel_format, color=color, network=network, flavour=flavour
@@ -111,11 +112,11 @@ class KeptUpscalers:
         return made
 
     def clear(self) -> None:
-        """Close all that rest: after a failure, none of them is trusted."""
+        """Close all unused upscalers, for example after a failure of the engine."""
         self._trim(0)
 
     def _trim(self, keep: int) -> None:
-        for key in [key for key, each in self._all.items() if each.rests]:
+        for key in [key for key, each in self._all.items() if each.unused]:
             if len(self._all) <= keep:
                 return
             self._all.pop(key).give_up()

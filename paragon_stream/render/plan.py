@@ -40,11 +40,11 @@ class RenderPlan:
 
     request: RenderRequest
     source: MediaInfo
-    """What will be read: the file, its video, the part of it, the treatment of fields."""
+    """The source: the file, its video, the selected part, the treatment of fields."""
     weights: Weights
-    """The network that will run."""
+    """The network."""
     placement: Placement
-    """How large the result is, and where the picture goes in it."""
+    """The size of the result, and the position of the picture in it."""
     output: OutputPlan
     """The output, and the treatment of each stream."""
 
@@ -60,24 +60,22 @@ class RenderPlan:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """A sentence for everything that cannot be carried over."""
+        """A sentence for each stream or property that cannot be carried over."""
         return self.output.losses
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence for everything that a user should hear before the render: the losses, and what was
-        guessed."""
+        """A sentence for each loss, each guess and each unusual option."""
         beyond = beyond_the_network(self.request, self.weights, self.placement)
         return (*doubts(self.request), *self.source.hints, *self.output.warnings, *beyond)
 
     @property
     def estimated_bytes(self) -> int | None:
-        """About how many bytes the output will have; None where that is unknown. See
-        `render.size_estimate`."""
+        """The estimated size of the output in bytes; None if unknown. See `render.size_estimate`."""
         return estimated_bytes(self.output, self.source)
 
     def repeats(self) -> Repeats:
-        """What finds the frames of one reading of the source whose result is the one before."""
+        """A detector of repeated frames, for one pass over the source."""
         conditioned = self.weights.spec.conditioned
         return Repeats(conditioned=conditioned, wanted=parse_reuse(self.request.reuse_duplicates))
 
@@ -89,9 +87,9 @@ class RenderPlan:
 def plan_render(request: RenderRequest) -> RenderPlan:
     """Decide how `request` is rendered. Files are read; nothing is written.
 
-    Raises UsageError for wishes that mean nothing or contradict each other, InputError for sources that
-    cannot be read, CheckpointError for weights, FormatError for pictures that cannot be processed or are as
-    large as requested already, OutputError for a destination that cannot be written or is there already, and
+    Raises UsageError for options that are invalid or contradict each other, InputError for sources that
+    cannot be read, CheckpointError for weights, FormatError for pictures that cannot be processed or already
+    have the requested size, OutputError for a destination that cannot be written or exists already, and
     LossError for losses under `strict`.
     """
     parse_hwaccel(request.hwaccel)
@@ -135,8 +133,8 @@ def _planned(
 def beyond_the_network(options: UpscalerOptions, weights: Weights, placement: Placement) -> list[str]:
     """A sentence if the network enlarges less than requested; otherwise empty.
 
-    Empty as well where the default set is resampled to at most `MEASURED` times the size: that is the better
-    way there (see `checkpoint.shipped.default_name`).
+    Also empty if the result of the default set is resampled to at most `MEASURED` times the size, which is
+    better there (see `checkpoint.shipped.default_name`).
     """
     scale, factor = weights.spec.scale, float(placement.factor)
     chosen = options.weights is not None or options.scale is not None

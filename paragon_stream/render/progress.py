@@ -27,9 +27,9 @@ class RenderProgress:
     eta: float | None
     bytes_out: int
     doing: str = ""
-    """What is done, where it is not rendering: "joining"."""
+    """The current step if it is not rendering: "joining"."""
     nodes: Mapping[str, float] = field(default_factory=dict)
-    """Frames per second by machine, where several render."""
+    """Frames per second by machine, if several machines render."""
 
     @classmethod
     def at(
@@ -50,14 +50,14 @@ class RenderProgress:
 
 
 class Meter(Protocol):
-    """What `run_stretches` reports progress to."""
+    """Receives the progress of `run_stretches`."""
 
     def __call__(self, progress: Progress) -> None:
         """See `Pipeline.run`."""
         ...
 
     def run_ended(self, run: PipelineStats) -> None:
-        """Progress from now on is counted on top of `run`."""
+        """Add the counts of `run`, which has ended, to all later progress."""
         ...
 
 
@@ -69,7 +69,7 @@ class LoopMeter:
         self._begin = self._shown = time.monotonic()
 
     def note(self, frames: int, *, done: int = 0, bytes_out: int = 0) -> None:
-        """`frames` are processed now; `done` more cost nothing and do not count towards the rate."""
+        """`frames` are processed; `done` further frames took no time and do not count towards the rate."""
         now = time.monotonic()
         if self._on_progress is None or now < self._shown + INTERVAL:
             return

@@ -1,7 +1,7 @@
 """Frames of a source that are identical to the frame before: held drawings, still screens.
 
-If the network computes each frame by itself and both frames have the same strength, the result is the same
-too. The encoder gets it again at the new time; nothing is computed.
+If the network does not depend on earlier frames and both frames have the same strength, their results are
+equal. The encoder gets the previous result again with the new timestamp; nothing is computed.
 """
 
 from __future__ import annotations
@@ -26,22 +26,24 @@ def parse_reuse(value: str) -> bool:
 
 
 class Repeats:
-    """Compares every frame with the one before; `count` is how many are the same."""
+    """Compares every frame with the previous one; `count` is the number of repeated frames."""
 
     def __init__(self, *, conditioned: bool, wanted: bool = True) -> None:
-        """`conditioned`: the network takes the strength of compression."""
+        """`conditioned`: the result depends on the strength of compression. `wanted` False finds nothing."""
         self._conditioned, self._wanted = conditioned, wanted
         self._planes: tuple[Plane, ...] = ()
         self._strength = 0.0
         self.count = 0
 
     def begin(self) -> None:
-        """Frames of another format follow."""
+        """Begin a stretch of another format: its first frame repeats nothing."""
         self._planes = ()
 
     def found(self, slot: Slot[Plane]) -> bool:
-        """Whether the frame in `slot` repeats the one of the call before. On the thread that reads: nothing
-        else writes into the planes of the frame before."""
+        """Whether the frame in `slot` repeats that of the previous call.
+
+        Call it on the thread that reads: only that thread writes into the planes of the previous frame.
+        """
         before, strength = self._planes, self._strength
         on_gpu = slot.picture is not None
         self._planes, self._strength = () if on_gpu else slot.inputs, slot.strength

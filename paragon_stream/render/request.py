@@ -34,11 +34,11 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
         return part(self, UpscalerOptions)
 
     def to_json(self) -> str:
-        """The request as indented JSON, without what has its default value."""
+        """The request as indented JSON, without default values."""
         return json_text(self.to_plain(), indent=1)
 
     def to_plain(self) -> dict[str, Any]:
-        """Name → value, in values that JSON holds, without what has its default value."""
+        """Name → value, in JSON types, without default values."""
         return {
             each.name: _plain(getattr(self, each.name))
             for each in fields(self)
@@ -47,7 +47,7 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
 
     @classmethod
     def from_json(cls, text: str) -> RenderRequest:
-        """The request that `to_json` made `text` of. Raises UsageError for anything else."""
+        """The inverse of `to_json`. Raises UsageError for other texts."""
         try:
             found = json.loads(text)
         except ValueError as error:
@@ -63,7 +63,7 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON holds it; every parser of an option takes it in this form, too."""
+    """`value` in JSON types; the parsers of options accept these, too."""
     if isinstance(value, Path | Fraction):
         return str(value)
     if isinstance(value, Mapping):

@@ -1,9 +1,10 @@
-"""Continues after the frames that an earlier run has done, without decoding all of them.
+"""Opens the source of a resumed render at the first missing frame, without decoding all earlier frames.
 
-The source is opened by seeking to a few frames before. They come again, with all that looks back at frames
-before them, and must be those that the earlier run had: their times, strengths and samples of their pictures
-are compared. Where they differ, everything is decoded from the beginning; likewise where the earlier run met
-what a reader that begins later cannot see (jumps of time, changes of the format). Nothing is computed.
+The source is opened by seeking to a few frames before it. These frames are decoded again, which also restores
+the state of deinterlacing and strengths, and are compared with their records: times, strengths and checksums
+of some rows. If they differ, everything is decoded from the beginning; likewise if the earlier run met
+something that a reader that begins later cannot see (jumps of time, changes of the format). No frame is
+computed.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from paragon_stream.render.upscalers import Upscalers
 from paragon_stream.runtimes import Plane
 
 _COMPARED = 4
-"""Frames that come again; in the video mode as many as its state needs."""
+"""Frames that are decoded again; in the video mode as many as its state needs."""
 
 
 type Open = Callable[[Cut | None], FrameReader]
-"""Opens the source to read a part of it, or all."""
+"""Opens the source to read a part of it; None is all of it."""
 
 
 logger = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ def reader_behind(
     upscalers: Upscalers,
     on_progress: OnProgress | None,
 ) -> FrameReader:
-    """A reader of `cut` whose next frame is the one behind the first `done`, which are in `log`.
+    """A reader of `cut` whose next frame is the one after the first `done` frames, which are in `log`.
 
-    Raises InputError if the source's frames are others now, and what `open` raises.
+    Raises InputError if the source now decodes to other frames, and the errors of `open`.
     """
     if not done or log is None:
         return open(cut)

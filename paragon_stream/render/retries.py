@@ -10,7 +10,7 @@ from paragon_stream.media.safekeeping.journal import Journal
 PAUSE = 1.0
 """Seconds before the second try: drivers restart and network folders come back."""
 _FURTHER = 100
-"""Frames that a render must have gained to be tried again after another failure."""
+"""Frames that must be done after a failure before another one is retried."""
 _LASTING = (
     errno.ENOSPC,
     getattr(errno, "EDQUOT", errno.ENOSPC),
@@ -18,25 +18,25 @@ _LASTING = (
     errno.EROFS,
     errno.EACCES,
 )
-"""What the system says where the next try would fail the same way."""
+"""System errors that a second try would meet again."""
 
 
 class Retries:
-    """One more try after each failure that may pass: of the decoder, the encoder, the engine, a disk.
+    """One retry after each failure that may be temporary: of the decoder, the encoder, the engine, a disk.
 
-    A failure that comes again before the render has got clearly further ends it.
+    A failure that occurs again before `_FURTHER` more frames are done ends the render.
     """
 
     def __init__(self) -> None:
         self._failed_at: int | None = None
-        """Frames that were there at the failure before."""
+        """The number of stored frames at the previous failure."""
         self.left: list[str] = []
-        """What the try before said about the unfinished file, until the next one has it."""
+        """Warnings of the previous try about its unfinished file, until the next try has opened it."""
 
     def announce(self, error: BaseException, journal: Journal | None) -> str | None:
-        """The sentence that announces another try after `error`; None where there is none.
+        """The warning that announces another try after `error`; None if there is no other try.
 
-        Without a `journal` nothing can be continued.
+        Without a `journal` a render cannot be continued.
         """
         if journal is None or not _may_pass(error):
             return None
@@ -47,7 +47,8 @@ class Retries:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether something failed that is not ours. Our own refusals have no cause."""
+    """Whether the failure may be temporary: errors of libraries and the system, which are the `__cause__` of
+    this package's errors. Refusals of this package have none."""
     if isinstance(error, EngineError):
         return True
     if isinstance(error, ConsumerGone) or not isinstance(error, (InputError, OutputError)):

@@ -118,7 +118,7 @@ class _Opened:
 
 
 def _attempt(plan: RenderPlan, running: _Running) -> Report | None:
-    """One attempt of `run`; None if another one shall follow."""
+    """One attempt of `run`; None if it failed and another one follows."""
     request, output, options = plan.request, plan.output, plan.request.network
     warnings, retries, kept = running.warnings, running.retries, running.kept
     info, decoder_warnings = with_decoder(
@@ -157,7 +157,7 @@ def _attempt(plan: RenderPlan, running: _Running) -> Report | None:
             sink.abort()
             again = retries.announce(error, opened.journal)
             if again is None:
-                warnings.add(sink.warnings)  # they say where the unfinished file is
+                warnings.add(sink.warnings)  # with the place of the unfinished file
                 raise
             warnings.add([again])
             retries.left += sink.warnings
@@ -170,7 +170,7 @@ def _attempt(plan: RenderPlan, running: _Running) -> Report | None:
 def _render(
     plan: RenderPlan, running: _Running, opened: _Opened, readers: ExitStack
 ) -> tuple[FrameReader, Strengths, PipelineStats]:
-    """Open the source behind the frames that are done, and render the rest. `readers` closes the source."""
+    """Open the source after the frames that are done, and render the rest. `readers` closes the source."""
     info, upscaler = opened.info, opened.upscaler
 
     def reader_of(cut: Cut | None) -> FrameReader:

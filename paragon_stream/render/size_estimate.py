@@ -1,7 +1,7 @@
 """An estimate of the output's size, made before the render.
 
 Raw video (y4m), given bit rates and ProRes are close. At constant quality, the size depends on the content;
-the source's own bit rate says most about it. For each encoder,
+the best predictor is the source's bit rate. For each encoder,
 
     log2(bits per pixel) = a + k · log2(bits per pixel of the source) − b · crf
 
@@ -52,8 +52,8 @@ _FRAME_HEADER = len(b"FRAME\n")
 
 
 def estimated_bytes(plan: OutputPlan, info: MediaInfo) -> int | None:
-    """About how many bytes the output will have; None where nothing is known: a source of unknown length,
-    images, other encoders."""
+    """The estimated size of the output in bytes; None if unknown: for sources of unknown length, images, and
+    other encoders."""
     frames, rate = info.video.frames, info.video.shown_rate or plan.rate
     if frames is None or plan.image is not None or not rate:
         return None

@@ -51,7 +51,7 @@ class SourceWatch:
         except InputError:
             return []
         if not os.path.samestat(now, before):
-            return [f"{self._path} was replaced during the render: the result is that of the file before"]
+            return [f"{self._path} was replaced during the render: the result is that of the earlier file"]
         if now.st_size > before.st_size:
             return [f"{self._path} has grown during the render: what was added may be missing"]
         raise InputError(

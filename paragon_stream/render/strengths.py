@@ -10,20 +10,20 @@ from paragon_stream.report import StrengthReport
 
 
 class Strengths:
-    """What each frame's slot says of its compression: by the reader that is followed, or fixed."""
+    """The strength of each frame: measured by the reader `followed`, or `fixed`."""
 
     def __init__(self, followed: FrameReader | None, fixed: float) -> None:
         self._followed, self._fixed = followed, fixed
         self._low, self._high, self._sum, self._count = 1.0, 0.0, 0.0, 0
 
     def of(self, timing: Timing) -> float:
-        """For the frame that was read last. On the thread that reads."""
+        """The strength of the frame that was read last. Call it on the thread that reads."""
         value = self._fixed if self._followed is None else self._followed.strength(timing)
         self._note(value)
         return value
 
     def go_on(self, earlier: Iterable[float]) -> None:
-        """Count frames of an earlier run, with the strengths that the reader said."""
+        """Count frames of an earlier run, with their measured strengths."""
         for value in earlier:
             self._note(self._fixed if self._followed is None else value)
 

@@ -1,4 +1,4 @@
-"""Every frame of a reader through the engine into a sink: a pipeline for each stretch of one format."""
+"""Sends every frame of a reader through the engine into a sink: a pipeline per stretch of one format."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class RenderStages:
     sink: Sink
     strengths: Strengths
     repeats: Repeats
-    """Finds frames whose result is the one before."""
+    """Finds frames that repeat the previous one."""
     results: DeviceFrames | None = None
-    """Where upscalers on that GPU leave their results; the sink was opened with it."""
+    """Buffers in a GPU's memory for results; the sink was opened with them."""
     at_end: Callable[[], None] | None = None
     """Called after the last frame, before the sink is finished."""
 
     def render(
         self, upscalers: Upscalers, trace: Trace | None = None, on_progress: OnProgress | None = None
     ) -> PipelineStats:
-        """Run every frame of the reader through its upscaler into the sink, and finish the sink.
+        """Send every frame of the reader through its upscaler into the sink, and finish the sink.
 
-        The sink's first frames may have been read already, and its journal may have the results of further
-        ones. Where the stream turns to another format, the frames on their way are finished first.
+        Some frames may have been written by an earlier run, and the sink's journal may have further results.
+        Before the stream changes to another format, all frames in flight are finished.
         """
         done = self.sink.done
         numbers = count(done)
@@ -129,8 +129,11 @@ def run_stretches(
     interval: float = INTERVAL,
     first_frame: int = 0,
 ) -> PipelineStats:
-    """A pipeline of `stages` for each stretch of one format, until `reader` ends. `interval` is that of the
-    meter, in seconds; `first_frame` the number of the first."""
+    """Run a pipeline of `stages` for each stretch of one format, until `reader` ends.
+
+    `interval` is the time between two reports to `meter`, in seconds; `first_frame` is the first frame's
+    number.
+    """
     runs: list[PipelineStats] = []
     format: FrameFormat | None = reader.changes.format
     while format is not None:
@@ -160,9 +163,9 @@ def next_format(reader: FrameReader, upscalers: Upscalers) -> FrameFormat | None
 
 
 def record_of(reader: FrameReader, timing: Timing, planes: Sequence[Plane]) -> FrameRecord:
-    """What is remembered of the frame that was read last, into `planes`."""
+    """The record of the frame that was read last, into `planes`."""
     sample = 0
-    if reader.picture is None:  # else the planes are untouched
+    if reader.picture is None:  # else the planes are not filled
         for plane in planes:
             sample = zlib.crc32(np.ascontiguousarray(plane[::_ROWS]).data.cast("B"), sample)
     return FrameRecord(

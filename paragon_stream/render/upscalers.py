@@ -24,11 +24,11 @@ def fit_of_changes(options: UpscalerOptions) -> Fit:
 
 
 class Upscalers:
-    """An upscaler for each format that a stream turns to, made when it first does, and its slots.
+    """An upscaler and its slots for each format of a stream, made when the format first occurs.
 
-    All have the network, the engine and the result of the first one: a picture of another size or shape is
-    fitted into the first one's, as `--to` with `--fit pad` does it (or the requested `--fit`).
-    Close it, or use `with`; `first` stays its owner's.
+    All have the network, the engine and the result format of the first one: a picture of another size or
+    shape is fitted into the first picture, as by `--to` with `--fit pad` (or the requested `--fit`).
+    Close it, or use `with`; `first` is not closed.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Upscalers:
         flavour: Flavour = Flavour.THROUGHPUT,
         open: OpenUpscaler = Upscaler.for_format,
     ) -> None:
-        """`grain` is `geometry.place`'s, `flavour` that of `first`; `open` makes the others."""
+        """`grain` is that of `geometry.place`, `flavour` that of `first`; `open` makes the others."""
         self.first = first
         self._open = open
         self._flavour = flavour
@@ -54,7 +54,7 @@ class Upscalers:
         self._trace: Trace | None = None
 
     def of(self, source: FrameFormat) -> Upscaler:
-        """The upscaler for frames of `source`. Raises FormatError and EngineError where there can be none."""
+        """The upscaler for frames of `source`. Raises FormatError, EngineError."""
         if source not in self._all:
             target = self.first.target
             box = target.width, target.height
@@ -72,7 +72,7 @@ class Upscalers:
         return self._all[source]
 
     def slots(self, source: FrameFormat) -> list[Slot[Plane]]:
-        """Slots for frames of `source`, the same ones every time."""
+        """The slots for frames of `source`; every call returns the same ones."""
         if source not in self._slots:
             upscaler = self.of(source)
             count = upscaler.session.in_flight + SPARE_SLOTS
@@ -80,13 +80,13 @@ class Upscalers:
         return self._slots[source]
 
     def trace(self, trace: Trace) -> None:
-        """Draw what devices do into `trace`; before the first frame."""
+        """Record the work of devices in `trace`. Call it before the first frame."""
         self._trace = trace
         for upscaler in self._all.values():
             upscaler.trace(trace)
 
     def restart(self) -> None:
-        """The next frame follows none: the video mode restarts."""
+        """Restart the video mode: the next frame does not follow the previous one."""
         for upscaler in self._all.values():
             upscaler.restart()
 

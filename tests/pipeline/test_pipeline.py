@@ -557,11 +557,11 @@ def test_a_pipeline_runs_only_once() -> None:
         line.run()
 
 
-def test_stages_need_names_of_their_own() -> None:
+def test_stages_need_different_names() -> None:
     line = Line()
-    with pytest.raises(ValueError, match="name of its own"):
+    with pytest.raises(ValueError, match="different names"):
         Pipeline(line.slots, [Stage(name="a", work=line.fill), Stage(name="a", work=line.drain)])
-    with pytest.raises(ValueError, match="name of its own"):
+    with pytest.raises(ValueError, match="different names"):
         Pipeline(line.slots, [])
 
 

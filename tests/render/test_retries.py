@@ -187,7 +187,7 @@ def test_a_source_that_is_replaced_during_the_render(
     during(monkeypatch, lambda: other.replace(source))
     paragon_stream.upscale(source, out, on_warning=said.append, **WISH)
     assert (
-        len(said) == 1 and "was replaced during the render: the result is that of the file before" in said[0]
+        len(said) == 1 and "was replaced during the render: the result is that of the earlier file" in said[0]
     )
     assert len(read_frames(out)) == FRAMES
 
