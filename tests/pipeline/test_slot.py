@@ -78,10 +78,10 @@ def test_a_slot_comes_home_once_and_only_to_its_own_pool() -> None:
     pool, (stranger,) = SlotPool(slots(1)), slots(1)
     slot = pool.acquire()
     assert slot is not None
-    with pytest.raises(ValueError, match="not out"):
+    with pytest.raises(ValueError, match="not acquired"):
         pool.release(stranger)
     pool.release(slot)
-    with pytest.raises(ValueError, match="not out"):
+    with pytest.raises(ValueError, match="not acquired"):
         pool.release(slot)
 
 
