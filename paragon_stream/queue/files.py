@@ -34,7 +34,7 @@ class SourceFile:
 
 @dataclass(kw_only=True)
 class Found:
-    """`files` in order, each once; `passed_over` is a sentence for everything else in the folders."""
+    """`files` in order, without repetitions; `passed_over` has a sentence for each kind of other file."""
 
     files: list[SourceFile] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
@@ -43,11 +43,11 @@ class Found:
 def find_files(
     sources: Sequence[str | Path], *, recursive: bool, leave_out: Path, may_be_none: bool
 ) -> Found:
-    """The files that `sources` mean: names, folders, globs, and "@list.txt", a file of such lines.
+    """The files of `sources`: names, folders, globs, and "@list.txt", a file with one of these on each line.
 
-    Hidden files, unfinished results and the folder `leave_out` (of the results) are not looked at. Raises
-    InputError where a source means no file, unless there `may_be_none` yet; UsageError for addresses; OSError
-    for a folder that cannot be read.
+    Hidden files, unfinished results and the folder `leave_out` (of the results) are ignored. Raises
+    InputError for a source without files, except with `may_be_none`; UsageError for addresses; OSError for a
+    folder that cannot be read.
     """
     search = _Search(recursive, leave_out, may_be_none)
     for source in sources:
@@ -58,7 +58,7 @@ def find_files(
 
 
 def is_many(source: str | Path) -> bool:
-    """Whether one source means many files: a folder, a glob or a list."""
+    """Whether a source is a folder, a glob or a list."""
     path = Path(source)
     if str(source).startswith("@"):
         return True
@@ -154,7 +154,7 @@ class _Search:
         self.found.passed_over.append(sentence)
 
     def _is_reached(self, path: Path, root: Path) -> bool:
-        """Whether no folder between `root` and `path` is one that searches leave out."""
+        """Whether no folder between `root` and `path` is ignored."""
         return all(self._is_looked_at(root.joinpath(*parts)) for parts in _beginnings(path, root))
 
     def _is_looked_at(self, path: Path) -> bool:
@@ -162,12 +162,12 @@ class _Search:
             not path.name.startswith(".")
             and path.suffix != _WORK
             and path.absolute() != self._leave_out
-            and not (path.is_symlink() and path.is_dir() and self._recursive)  # they may lead in circles
+            and not (path.is_symlink() and path.is_dir() and self._recursive)  # they may form cycles
         )
 
 
 def _beginnings(path: Path, root: Path) -> Iterator[tuple[str, ...]]:
-    """The folders between `root` and `path`, from the outside."""
+    """The folders between `root` and `path`, outermost first."""
     inside = path.relative_to(root).parts[:-1]
     yield from (inside[:count] for count in range(1, len(inside) + 1))
 

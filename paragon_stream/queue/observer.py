@@ -15,7 +15,7 @@ from paragon_stream.render.plan import RenderPlan
 
 @dataclass(eq=False, kw_only=True)
 class QueueItem:
-    """A file that waits or runs. `job` names this attempt; `work` is in source pixels."""
+    """A file of the run. `job` identifies this attempt; `work` is in source pixels."""
 
     file: SourceFile
     target: Path
@@ -26,14 +26,14 @@ class QueueItem:
 
 
 class QueueObserver:
-    """Called on the thread that runs the queue; these do nothing. Derive from it what should be watched."""
+    """Callbacks on the thread that runs the queue. They do nothing here; override those that you need."""
 
     def earlier(self, record: Record) -> None:
-        """An attempt of an earlier run, which was killed, turned out to be `record.state`."""
+        """An attempt of an earlier run, which was killed, has the state `record.state`."""
 
     def planned(self, items: Sequence[QueueItem], renamed: Sequence[QueueItem]) -> None:
-        """These files will be looked at in this order; `renamed` get other names than their own, because
-        several would have had one name. Again when new files come."""
+        """The files of the run, in order. `renamed` are those whose results would have had equal names.
+        Called again when new files appear."""
 
     def started(self, item: QueueItem) -> None:
         """The file's turn has come."""

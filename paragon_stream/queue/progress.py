@@ -1,7 +1,7 @@
-"""The progress of a run over many files, and the time that the rest will take.
+"""The progress of a run over many files, and its remaining time.
 
-A file's work is counted in source pixels: frames times their size. What is not known, because the file has
-not been looked at, is guessed from its bytes.
+A file's work is counted in source pixels: frames times their size. For files whose header was not read, it is
+estimated from their size in bytes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from paragon_stream.media.facts.probe import probe
 from paragon_stream.render.progress import RenderProgress
 
 _PIXELS_PER_BYTE = {True: 2.0, False: 200.0}
-"""Of pictures and of videos, where none was looked at."""
+"""For pictures (True) and videos (False), if no header was read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueProgress:
-    """How far a run is: file `number` of `count`, and in it a render's progress or `tile` of `tiles`."""
+    """The progress of a run: file `number` of `count`, its render's progress, or `tile` of `tiles`."""
 
     number: int
     count: int
@@ -30,14 +30,14 @@ class QueueProgress:
     part: float
     """Of all work, 0…1."""
     eta: float | None
-    """Seconds until all is done; None while nothing is known."""
+    """Seconds until the end; None while unknown."""
     render: RenderProgress | None = None
     tile: int = 0
     tiles: int = 0
 
 
 def survey(files: Iterable[tuple[Path, bool]], seconds: float) -> dict[Path, float]:
-    """The work of each (path, is a picture), by the headers of what can be read in `seconds`."""
+    """The work of each (path, is a picture), from the headers that can be read in `seconds`."""
     begin = time.monotonic()
     known: dict[Path, float] = {}
     guessed: dict[Path, tuple[int, bool]] = {}
@@ -85,12 +85,12 @@ class WorkMeter:
         """Work that cost no time here: frames that an earlier run had done, files that failed at once."""
 
     def ended(self, work: float, *, free: float = 0.0) -> None:
-        """A file is over; `free` of its work had not to be done."""
+        """A file has ended; `free` of its work was not necessary."""
         self._ended += work
         self._free += free
 
     def pause(self) -> None:
-        """Nothing is to be done."""
+        """Stop the clock: the run waits for files."""
         self._waiting_since = self._clock()
 
     def go_on(self) -> None:
@@ -99,8 +99,10 @@ class WorkMeter:
             self._waiting_since = None
 
     def now(self, work: float, part: float, free: float = 0.0) -> tuple[float, float | None]:
-        """(part of all that is done, seconds left) while `part` of a file of `work` is done, of which `free`
-        cost nothing."""
+        """(finished part of all work, seconds left) when `part` of a file of `work` is done.
+
+        The part `free` of the file took no time, because an earlier run had done it.
+        """
         done = self._ended + work * part
         seconds = self._clock() - self._begin - self._waited
         paid = done - self._free - work * free

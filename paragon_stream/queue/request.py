@@ -21,7 +21,7 @@ from paragon_stream.picture_job import PictureWishes
 from paragon_stream.render.request import RenderRequest
 
 _SAME_RESULT = ("overwrite", "resume", "accept_upgrade", "strict", "engine", "threads", "device", "hwaccel")
-"""Options that change no sample and no packet of a result."""
+"""Options without influence on the samples and packets of a result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
     verify: bool = option(False, "Compare every video with its source afterwards.")
 
     def placed(self) -> Destination:
-        """Where results go. Raises UsageError for a destination that is one file, and for a container that
-        cannot be written."""
+        """The place of the results. Raises UsageError for a destination that is one file, and for a container
+        that cannot be written."""
         target = Path(self.destination)
         check_name(target)
         container, picture = self.container and f".{self.container.lstrip('.')}", None
@@ -73,8 +73,8 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
         return RenderRequest(source, destination, **chosen)
 
     def of_picture(self, *, overwrite: bool, alone: bool) -> PictureWishes:
-        """How pictures are stored. Where there are videos as well (not `alone`), the pixel format and the
-        encoder's options are theirs."""
+        """How pictures are stored. If there are also videos (not `alone`), the pixel format and the encoder's
+        options apply to the videos only."""
         how = part(self, StorageOptions)
         if not alone:
             how = replace(how, pix_fmt=None, encoder_options=None)
@@ -82,7 +82,7 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
 
     @property
     def choices(self) -> dict[str, Any]:
-        """The options that decide what results are, in values that JSON holds, without defaults."""
+        """The options that influence the results, in JSON types, without defaults."""
         kept = {each.name for each in fields(RenderRequest)} - {"source", "destination", *_SAME_RESULT}
         facts = self.of_video(Path(), Path(), resume=False, overwrite=False).to_plain()
         return {name: value for name, value in facts.items() if name in kept}

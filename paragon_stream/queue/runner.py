@@ -30,7 +30,7 @@ from paragon_stream.queue.work import Worker
 from paragon_stream.upscaler import check_network, doubts
 
 _SURVEY = 5.0
-"""Seconds that may be spent on looking at all files before the first one runs."""
+"""The longest time in seconds for reading headers before the first file runs."""
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 logger = logging.getLogger(__name__)
@@ -40,25 +40,25 @@ logger = logging.getLogger(__name__)
 class QueueCall(QueueRequest):
     """The arguments of `upscale_all`."""
 
-    observer: QueueObserver | None = option(None, "What is called while it runs.")
+    observer: QueueObserver | None = option(None, "Callbacks during the run.")
 
 
 @called_with(QueueCall)
 def upscale_all(call: QueueCall) -> QueueReport:
-    """Upscale all files that `sources` mean, videos and pictures, into the folder `destination`.
+    """Upscale all videos and pictures of `sources` into the folder `destination`.
 
-    Files keep their path below the folder or glob that they were found by, and their suffix, where it can be
-    written; `container` names another one for videos. What was compiled for a format is kept for the next
-    file. A file that fails does not stop the others; a full disk does.
+    Results keep the path of their source below the folder or glob, and its suffix if that can be written;
+    `container` is another suffix for videos. Compiled engines are kept for later files of the same format. A
+    file that fails does not stop the others; a full disk does.
 
     A journal in the folder records the state of each file. The same call continues after an interruption, a
-    kill or a power cut: finished files are left alone unless their source was changed, failed ones are tried
-    again, and the interrupted one is continued (see `upscale`'s `resume`). With `watch` it does not return;
-    it waits for new files until Ctrl-C, which then is no error.
+    kill or a power cut: finished files are skipped unless their source has changed, failed files are tried
+    again, and the interrupted file is continued (see `upscale`'s `resume`). With `watch` it does not return;
+    it waits for new files until Ctrl-C, which is not an error then.
 
     The report has the outcome of each file. Raises UsageError for options without effect, InputError if no
     file is found, CheckpointError for weights, OutputError for a folder that cannot be written or
-    that another run works on, and where the disk is full; KeyboardInterrupt after Ctrl-C.
+    is used by another run, and for a full disk; KeyboardInterrupt after Ctrl-C.
     """
     with _Queue(part(call, QueueRequest), call.observer or QueueObserver()) as queue:
         return queue.run()
@@ -102,14 +102,14 @@ class _Queue:
         """See `upscale_all`."""
         try:
             for item in self._waiting():
-                self._deal_with(item)
+                self._process(item)
         finally:
             report = self._report()
             self._observer.summary(report)
         return report
 
     def _check_network(self) -> None:
-        """Raise what is wrong with the options of every file at once, before any of them fails by it."""
+        """Raise errors in the options, which would make every file fail."""
         self._request.of_picture(overwrite=False, alone=False)
         check_network(self._request)
 
@@ -123,16 +123,16 @@ class _Queue:
         )
 
     def _settle_earlier(self, record: Record) -> None:
-        """The last run was killed while it rendered this: was it complete already?"""
-        there = FileFacts.of(self._where.folder / record.destination)
-        done = there is not None and there.mtime_ns >= 1e9 * record.time
+        """Record how the file ended that was being rendered when the last run was killed."""
+        result = FileFacts.of(self._where.folder / record.destination)
+        done = result is not None and result.mtime_ns >= 1e9 * record.time
         state = State.FINISHED if done else State.INTERRUPTED
-        ended = replace(record, state=state, time=time.time(), written=there if done else None)
+        ended = replace(record, state=state, time=time.time(), written=result if done else None)
         self._journal.write(ended)
         self._observer.earlier(ended)
 
     def _planned(self, files: Sequence[SourceFile]) -> list[QueueItem]:
-        """Names and work for `files`, announced. Raises UsageError where results would replace sources."""
+        """The items for `files`, with names and work. Raises UsageError if results would replace sources."""
         given = {source: Path(record.destination) for source, record in self._journal.records.items()}
         names = settle_names(files, self._where, given)
         work = survey(((file.path, file.is_picture) for file in files), _SURVEY)
@@ -158,7 +158,7 @@ class _Queue:
         return items
 
     def _waiting(self) -> Iterator[QueueItem]:
-        """Every file whose turn comes; with `watch` without end, but for Ctrl-C while nothing is done."""
+        """All files in order. With `watch` it ends only by Ctrl-C while it waits for new files."""
         yield from self._items
         while self._request.watch:
             try:
@@ -171,8 +171,8 @@ class _Queue:
             self._meter.go_on()
             yield from self._planned(files)
 
-    def _deal_with(self, item: QueueItem) -> None:
-        """One file, from its turn to its record. Raises KeyboardInterrupt, and OutputError on a full disk."""
+    def _process(self, item: QueueItem) -> None:
+        """Render or skip one file, and record it. Raises KeyboardInterrupt, OutputError for a full disk."""
         source = item.file.path
         before = FileFacts.of(source)
         standing = standing_of(
@@ -293,7 +293,7 @@ class _Queue:
     def _with_content(source: Path, facts: FileFacts) -> FileFacts:
         try:
             return replace(facts, content=fingerprint(source))
-        except InputError:  # the render says it
+        except InputError:  # the render reports it
             return facts
 
     def _warn(self, sentence: str) -> None:

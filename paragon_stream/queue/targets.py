@@ -18,16 +18,16 @@ _ROUNDS = 64
 
 @dataclass(eq=False)
 class _Candidate:
-    """A file on its way to a name."""
+    """A file whose name is not final."""
 
     file: SourceFile
     name: Path
     suffix: str
     depth: int = 0
-    """How many folders above the file are in the name."""
+    """The number of folders above the file that the name contains."""
 
     def deepen(self) -> bool:
-        """Put one more folder of the source before the name; False where there is none."""
+        """Put one more folder of the source before the name; False if there is none."""
         parents = self.file.path.absolute().parent.parts[1:]
         above = len(parents) - len(self.file.relative.parent.parts) - self.depth
         if above < 1:
@@ -37,7 +37,7 @@ class _Candidate:
         return True
 
     def keep_suffix(self) -> bool:
-        """film.avi becomes film.avi.mkv; False where the suffix is the source's own, or was kept already."""
+        """film.avi becomes film.avi.mkv; False if both suffixes are equal, or this was done before."""
         wanted = self.file.relative.name + self.suffix
         if self.file.relative.suffix.lower() == self.suffix.lower() or self.name.name == wanted:
             return False

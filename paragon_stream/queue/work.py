@@ -1,4 +1,4 @@
-"""One file of a run: a video through a render, a picture through tiles, by engines that are kept."""
+"""Renders one file of a run: a video by a render, a picture in tiles; engines are kept for later files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from paragon_stream.verification.findings import Verification
 from paragon_stream.verification.verifier import verify
 
 type Show = Callable[[QueueProgress, float, float], None]
-"""Takes progress, the part of the file that is done, and the part of it that cost nothing now."""
+"""Takes progress, the part of the file that is done, and the part that an earlier run had done."""
 
 _NO_RESUME = (".y4m",)
 
@@ -63,10 +63,10 @@ class Worker:
         return self._kept.compiled
 
     def run(self, item: QueueItem, *, resume: bool, overwrite: bool, show: Show) -> Made:
-        """Upscale the file. Raises what `upscale` and `upscale_images` raise; nothing then stands under the
-        target's name but what stood there before."""
+        """Upscale the file. Raises the errors of `upscale` and `upscale_images`; an existing file with the
+        target's name is unchanged then."""
         made = [folder for folder in item.target.parents if not folder.exists()]
-        with suppress(OSError):  # the render says what is wrong
+        with suppress(OSError):  # the render reports it
             item.target.parent.mkdir(parents=True, exist_ok=True)
         try:
             if item.file.is_picture:
@@ -79,7 +79,7 @@ class Worker:
             raise
 
     def forget_engines(self) -> None:
-        """Compile again for the next file: an engine that failed is not used again."""
+        """Close all engines, so that an engine that failed is not used for the next file."""
         self._kept.clear()
         self._pictures.close()
 
