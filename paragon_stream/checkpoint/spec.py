@@ -21,11 +21,11 @@ STRENGTH_TENSOR = "strength.conv_in.bias"
 
 
 SAFE_PRODUCT = 16.0
-"""What our Stream weights hold their products to, and say so in their metadata (`product_limit`).
+"""The limit of the products in our Stream weights, which is in their metadata (`product_limit`).
 
-Six products on top of each other have the degree 64: on one-pixel grids and noise of full contrast their
-features reach 10⁹ without a limit, and nothing is left of the picture. On pictures few products are larger:
-the limit costs Stream ×2 0.02 dB on Set14. Upstream's, ±65504, is there for fp16 and is of no help.
+Six successive products have the degree 64: on one-pixel grids and noise of full contrast the features reach
+10⁹ without a limit, and the picture is destroyed. The sets of ×2 were trained with the limit and need it on
+ordinary pictures, too. Upstream's limit, ±65504, prevents overflow in fp16 only.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,20 @@ def export(
 ) -> None:
     """Write conditioned weights as plain weights for one fixed strength of compression.
 
-    The result is a checkpoint that every ParagonSR2 tool can read.
+    Other ParagonSR2 programs can read the result, but they ignore two facts in the metadata of shipped sets:
+    the limit of Stream's products and the chroma filter. For Stream, use `export onnx` instead.
     """
     from paragon_stream.checkpoint import export_weights, load_weights
 
     found = load_weights(weights, variant=variant, scale=scale)
     export_weights(found, strength, destination, overwrite=overwrite)
     click.echo(f"{destination}: {found.spec} at strength {strength:g}", err=True)
+    if math.isfinite(found.spec.product_limit):
+        click.echo(
+            "warning: programs that ignore product_limit in the metadata may compute a wrong picture with these"
+            " weights: for them, use `paragon-stream export onnx`",
+            err=True,
+        )
 
 
 def _list(as_json: bool) -> None:

@@ -48,6 +48,10 @@ def load(
     (v7, v8) is FlexAttention; exports and training on CPUs compute the same plainly; "none" is for weights
     without attention. A discriminator returns N×1×H×W logits.
 
+    The module's `state_dict` lacks the facts that are in the file's metadata: `alpha`, the chroma filter, and
+    the limit of Stream's products, without which shipped Stream sets of ×2 compute a wrong picture.
+    `paragon-stream convert` keeps them.
+
     Raises CheckpointError for tensors that are missing, unexpected or misshapen, or facts that disagree, and
     UsageError for options that make no sense.
     """
