@@ -51,8 +51,8 @@ def export(
     click.echo(f"{destination}: {found.spec} at strength {strength:g}", err=True)
     if math.isfinite(found.spec.product_limit):
         click.echo(
-            "warning: programs that ignore product_limit in the metadata may compute a wrong picture with these"
-            " weights: for them, use `paragon-stream export onnx`",
+            "warning: programs that ignore product_limit in the metadata may compute a wrong picture with"
+            " these weights: for them, use `paragon-stream export onnx`",
             err=True,
         )
 
