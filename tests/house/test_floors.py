@@ -49,7 +49,7 @@ FLOORS = (
 """Bottom first. A module imports from its own area (one name here) and from floors below."""
 
 MEDIA_FLOORS = (
-    ("ffmpeg", "matroska", "mp4", "mpegts"),
+    ("ffmpeg", "matroska", "mp4", "mpeg"),
     ("facts",),
     ("quantisers",),
     ("decode",),

@@ -111,6 +111,9 @@ class VideoInfo:
     hdr: HdrMetadata | None = None
     uncarried: tuple[str, ...] = ()
     """Data of the first frames that cannot be written again: "closed captions", "HDR10+", "Dolby Vision" …"""
+    timecode: str = ""
+    """SMPTE timecode of the first frame from the video itself (its SEI, or the headers of MPEG-2's groups of
+    pictures): "01:02:03:04". "" if it has none that means anything, or if the file has one."""
     stereo_mode: str = ""
     """How the views of a stereo video share a frame, as Matroska's `stereo_mode`; "" where that is unknown
     or would not survive upscaling."""

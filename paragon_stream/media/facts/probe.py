@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +32,8 @@ from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, proces
 from paragon_stream.media.ffmpeg.rational import positive_fraction
 from paragon_stream.media.matroska.chapters import shown_chapters
 from paragon_stream.media.mp4 import boxes
-from paragon_stream.media.mpegts.moves import replacing
+from paragon_stream.media.mpeg.gop_timecode import start_timecode
+from paragon_stream.media.mpeg.moves import replacing
 
 _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
@@ -79,12 +81,14 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         chapters = len(shown_chapters(matroska) if matroska else container.chapters())
         duration = _container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
+        has_timecode = _has_timecode(container)
     chosen = _first_that_decodes(path, indices, probing)
+    timecode = "" if has_timecode else chosen.timecode or _gop_timecode(path, probing, chosen)
     return MediaInfo(
         path=path,
         container=name,
         streams=streams,
-        video=chosen,
+        video=replace(chosen, timecode=timecode),
         chapters=chapters,
         duration=duration,
         start_time=start_time,
@@ -92,6 +96,23 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         continued_in=_continued_in(path, probing, chosen.index) if name == "mpegts" else (),
         matroska=matroska,
     )
+
+
+def _has_timecode(container: InputContainer) -> bool:
+    tags = [container.metadata, *(stream.metadata for stream in container.streams)]
+    return any(key.casefold() == "timecode" for each in tags for key in each)
+
+
+def _gop_timecode(path: Path, probing: Probing, video: VideoInfo) -> str:
+    """`VideoInfo.timecode` of MPEG-1 and MPEG-2 video."""
+    if video.codec not in ("mpeg1video", "mpeg2video") or video.average_rate is None:
+        return ""
+    with open_source(path, probing) as container:
+        packets = (bytes(packet) for packet in container.demux(container.streams[video.index]))
+        try:
+            return start_timecode(packets, round(video.average_rate))
+        except AV_ERRORS:
+            return ""
 
 
 def _continued_in(path: Path, probing: Probing, video: int) -> tuple[int, ...]:
@@ -230,6 +251,7 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
                 }
             )
         ),
+        timecode=side_data.timecode(readable, rate),
         stereo_mode=side_data.stereo_mode(context, readable[0] if readable else None),
     )
 

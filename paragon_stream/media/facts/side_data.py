@@ -7,8 +7,12 @@ are native-endian C structs that FFmpeg promises not to reorder.
 from __future__ import annotations
 
 import math
+import re
 import struct
+import sys
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
 
 import av
 from av.sidedata.sidedata import Type
@@ -134,6 +138,30 @@ def stereo_mode(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> s
         return ""
     kind, flags = struct.unpack_from("=ii", data)
     return _STEREO_MODES.get((kind, flags & 1), "")
+
+
+def timecode(frames: Sequence[av.VideoFrame], rate: Fraction | None) -> str:
+    """The SMPTE timecode (ST 12-1) of the first frame: "01:02:03:04", or with ";" where numbers are dropped.
+
+    "" where it is zero, or does not advance with the frames: such times mean nothing.
+    """
+    found = [_frame_data(frame, Type.S12M_TIMECODE) for frame in frames]
+    if len(frames) < 2 or rate is None or not all(data and len(data) >= 8 for data in found):
+        return ""
+    times = [_timecode(int.from_bytes(data[4:8], sys.byteorder), round(rate)) for data in found if data]
+    digits = [re.sub("[:;]", "", time) for time in times]
+    rising = all(a < b for a, b in pairwise(digits))
+    return times[0] if rising and int(digits[0]) else ""
+
+
+def _timecode(bits: int, nominal: int) -> str:
+    """AV_FRAME_DATA_S12M_TIMECODE: decimal digits of frames, seconds, minutes, hours, with flags between."""
+    fields = (bits >> 24 & 0x3F, bits >> 16 & 0x7F, bits >> 8 & 0x7F, bits & 0x3F)
+    frames, seconds, minutes, hours = ((field >> 4) * 10 + (field & 15) for field in fields)
+    if nominal > 30:  # two frames have the same number, and a flag
+        frames = 2 * frames + (bits >> (7 if nominal == 50 else 23) & 1)
+    mark = ";" if bits >> 30 & 1 and nominal % 30 == 0 else ":"
+    return f"{hours:02}:{minutes:02}:{seconds:02}{mark}{frames:02}"
 
 
 def uncarried_in_frames(frames: Iterable[av.VideoFrame]) -> tuple[str, ...]:

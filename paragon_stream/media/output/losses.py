@@ -10,7 +10,7 @@ from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
-from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
+from paragon_stream.media.output.stream_plans import TIMECODE_MUXERS, Action, StreamPlan, stream_label
 from paragon_stream.options.output import TrackOptions
 
 
@@ -28,6 +28,8 @@ def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> li
     losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
     if video.hdr is not None and not hdr_parameters(encoder.name, video.hdr):
         losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
+    if video.timecode and container.muxer not in TIMECODE_MUXERS:
+        losses.append(f"{container.name} cannot store the timecode of the video, {video.timecode}")
     if video.display_matrix is not None and not container.rotation:
         losses.append(f"{container.name} cannot store the rotation of the video")
     return losses

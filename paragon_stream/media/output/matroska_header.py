@@ -11,7 +11,7 @@ from paragon_stream.media.matroska.header import HeaderChange, TrackChange, disp
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import Action
 from paragon_stream.media.output.tags import is_stale
-from paragon_stream.media.output.timecode import tags_of_part
+from paragon_stream.media.output.timecode import tags_of_result
 from paragon_stream.media.output.windows_codec import WindowsCodec
 
 
@@ -25,7 +25,7 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
         return None
 
     def amend(name: str, value: str) -> str | None:
-        return None if is_stale(name) else tags_of_part({name: value}, info)[name]
+        return None if is_stale(name) else tags_of_result({name: value}, info)[name]
 
     cut = info.cut
     change = HeaderChange(

@@ -22,7 +22,7 @@ from paragon_stream.media.output.audio import SoundCoding, lossless_coding, pars
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
-from paragon_stream.media.output.timecode import tags_of_part
+from paragon_stream.media.output.timecode import tags_of_result
 from paragon_stream.media.output.trial_muxing import first_packets, refusal
 from paragon_stream.media.output.windows_codec import WindowsCodec, windows_codec
 from paragon_stream.options.output import TrackOptions
@@ -141,7 +141,7 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
             streams=tuple(plans),
             added=added,
             chapters=len(chapters),
-            tags=tags_of_part(file_tags(source.metadata), info),
+            tags=tags_of_result(file_tags(source.metadata), info),
         )
 
 

@@ -1,4 +1,4 @@
-"""SMPTE timecodes (ST 12-1) of a part: that of the whole, as many frames later as the part begins."""
+"""SMPTE timecodes (ST 12-1) of results: of a part, and of frames that are more or fewer than the source's."""
 
 from __future__ import annotations
 
@@ -12,14 +12,33 @@ _TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)")
 _KEY = "timecode"
 
 
-def tags_of_part(tags: Mapping[str, str], info: MediaInfo) -> dict[str, str]:
-    """`tags` with the timecode at which the cut of `info` begins; unchanged where there is neither."""
+def tags_of_result(tags: Mapping[str, str], info: MediaInfo) -> dict[str, str]:
+    """`tags` with the timecode at which the cut of `info` begins, counted in frames of the result."""
+    return {k: of_result(v, info) if k.casefold() == _KEY else v for k, v in tags.items()}
+
+
+def of_result(timecode: str, info: MediaInfo) -> str:
+    """The timecode of the first frame of the result, if that of the source is `timecode`."""
     rate = info.video.average_rate
-    if info.cut is None or rate is None:
-        return dict(tags)
-    begin = info.cut.start - (info.video.start_pts or 0) * info.video.time_base
-    frames = round(begin * rate)
-    return {k: shifted(v, frames, rate) if k.casefold() == _KEY else v for k, v in tags.items()}
+    if rate is None:
+        return timecode
+    if info.cut is not None:
+        begin = info.cut.start - (info.video.start_pts or 0) * info.video.time_base
+        timecode = shifted(timecode, round(begin * rate), rate)
+    factor = info.video.fields.rate_factor if info.video.fields else Fraction(1)
+    return timecode if factor == 1 else counted_at(timecode, factor)
+
+
+def counted_at(timecode: str, factor: Fraction) -> str:
+    """`timecode` in frames that come `factor` times as often: at the same time of the clock.
+
+    Film (24 frames per second) drops no numbers.
+    """
+    match = _TIMECODE.fullmatch(timecode.strip())
+    if match is None:
+        return timecode
+    mark = match[4] if factor >= 1 else ":"
+    return f"{match[1]}:{match[2]}:{match[3]}{mark}{int(int(match[5]) * factor):02}"
 
 
 def shifted(timecode: str, frames: int, rate: Fraction) -> str:

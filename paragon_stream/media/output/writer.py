@@ -30,8 +30,9 @@ from paragon_stream.media.output.pieces import Pieces, headers_digest
 from paragon_stream.media.output.placing import Placing
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.remux import AnyPacket, Remuxer
+from paragon_stream.media.output.stream_plans import TIMECODE_MUXERS
 from paragon_stream.media.output.tags import stream_tags
-from paragon_stream.media.output.timecode import tags_of_part
+from paragon_stream.media.output.timecode import of_result, tags_of_result
 from paragon_stream.media.output.unfinished import Shortened, earlier_packets
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.safekeeping.packet_log import PacketFacts
@@ -307,10 +308,12 @@ class VideoWriter:
         remuxer = self._muxer.remuxer if self._muxer is not None else None
         if remuxer is not None:
             source = remuxer.source.streams[info.video.index]
-            tags = tags_of_part(stream_tags(source.metadata, muxer=self._container.muxer), info)
+            tags = tags_of_result(stream_tags(source.metadata, muxer=self._container.muxer), info)
             # The muxer writes alpha_mode itself; a tag of the same name would hide it.
             self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
             self._video.disposition = source.disposition
+        if info.video.timecode and self._container.muxer in TIMECODE_MUXERS:
+            self._video.metadata["timecode"] = of_result(info.video.timecode, info)
         if info.video.stereo_mode and self._container.muxer in ("matroska", "webm"):
             self._video.metadata["stereo_mode"] = info.video.stereo_mode
 

@@ -10,7 +10,9 @@ import pytest
 from clips import make_clip
 
 import paragon_stream
-from paragon_stream.media.output.timecode import shifted
+from paragon_stream.errors import LossError
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.output.timecode import counted_at, shifted
 
 NTSC = Fraction(30000, 1001)
 
@@ -40,6 +42,19 @@ def test_every_drop_frame_number_comes_once() -> None:
         assert timecode == shifted("00:00:00;00", number, NTSC) and timecode not in seen
         seen.add(timecode)
         timecode = shifted(timecode, 1, NTSC)
+
+
+@pytest.mark.parametrize(
+    ("timecode", "factor", "expected"),
+    [
+        ("10:00:00:12", Fraction(2), "10:00:00:24"),
+        ("01:00:00;29", Fraction(2), "01:00:00;58"),
+        ("01:00:00;29", Fraction(4, 5), "01:00:00:23"),
+        ("none", Fraction(2), "none"),
+    ],
+)
+def test_in_other_frames(timecode: str, factor: Fraction, expected: str) -> None:
+    assert counted_at(timecode, factor) == expected
 
 
 def timecodes(path: Path) -> set[str]:
@@ -75,3 +90,60 @@ def test_shared(shared: Path, tmp_path: Path, suffix: str) -> None:
     source = shared / "media" / "faults" / "tc_dropframe.mov"
     paragon_stream.upscale(source, out, start=1, engine="null", preset="ultrafast")
     assert timecodes(out) == {"01:02:04;04"}
+
+
+GROUPS = {
+    "01:02:03:04": "01:02:03:04",
+    "23:59:59:24": "23:59:59:24",
+    "00:00:00:00": None,
+}
+
+
+@pytest.mark.parametrize("timecode", GROUPS)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_groups_of_pictures(tmp_path: Path, timecode: str, suffix: str) -> None:
+    """HDV tapes store the time of the recording there; the zeros of most encoders mean nothing."""
+    options = {"gop_timecode": timecode, "g": "12", "bf": "2"}
+    source = make_clip(tmp_path / "in.ts", frames=40, codec="mpeg2video", audio="mp2", options=options)
+    expected = GROUPS[timecode]
+    assert probe(source).video.timecode == (expected or "")
+    fast = {"engine": "null", "preset": "ultrafast", "strict": True, "overwrite": True}
+    out = tmp_path / f"out.{suffix}"
+    paragon_stream.upscale(source, out, **fast)
+    assert timecodes(out) == ({expected} if expected else set())
+    if expected:
+        paragon_stream.upscale(source, out, start=0.4, **fast)
+        assert timecodes(out) == {shifted(expected, 10, Fraction(25))}
+        with pytest.raises(LossError, match="cannot store the timecode"):
+            paragon_stream.upscale(source, tmp_path / "out.ts", **fast)
+
+
+def test_groups_whose_time_stands_still(tmp_path: Path) -> None:
+    source = make_clip(
+        tmp_path / "in.m2v", frames=40, codec="mpeg2video", options={"gop_timecode": "01:00:00:00"}
+    )
+    data = source.read_bytes()
+    head = data.index(b"\0\0\1\xb8")
+    parts = data.split(b"\0\0\1\xb8")
+    still = [parts[0], *(data[head + 4 : head + 8] + part[4:] for part in parts[1:])]
+    source.write_bytes(b"\0\0\1\xb8".join(still))
+    assert probe(source).video.timecode == ""
+
+
+def test_groups_that_need_an_earlier_one(tmp_path: Path) -> None:
+    """The recording begins inside the video: decoders leave out the first pictures of the group."""
+    options = {"gop_timecode": "01:02:03:04", "g": "12", "bf": "2"}
+    whole = make_clip(tmp_path / "in.m2v", frames=60, codec="mpeg2video", options=options)
+    parts = whole.read_bytes().split(b"\0\0\1\xb3")  # before each group
+    part = tmp_path / "part.m2v"
+    part.write_bytes(b"\0\0\1\xb3" + b"\0\0\1\xb3".join(parts[3:]))
+    with av.open(str(part)) as shorter, av.open(str(whole)) as file:
+        begin = next(shorter.decode(video=0)).to_ndarray()
+        same = [(frame.to_ndarray() == begin).all() for frame in file.decode(video=0)]
+    number = same.index(True)
+    assert number > 20 and probe(part).video.timecode == shifted("01:02:03:04", number, Fraction(25))
+
+
+def test_sei(shared: Path) -> None:
+    """A broadcast of H.264 whose pictures have timecodes, which begin 1:54 after the encoder was started."""
+    assert probe(shared / "media" / "h264_ts_no_initial_keyframe_t115s.ts").video.timecode == "00:01:54:01"
