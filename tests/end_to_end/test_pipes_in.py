@@ -84,6 +84,23 @@ def test_standard_input_as_y4m(clip: Path, tmp_path: Path) -> None:
     assert pts(tmp_path / "out.mkv") == pts(clip)
 
 
+def test_y4m_that_ends_within_a_frame_is_announced(clip: Path, tmp_path: Path) -> None:
+    y4m = tmp_path / "in.y4m"
+    paragon_stream.upscale(clip, y4m, engine="null", scale=2)
+    command = [sys.executable, "-m", "paragon_stream", "-", "out.mkv", "--engine", "null", "--codec", "ffv1"]
+    done = subprocess.run(
+        command,
+        input=y4m.read_bytes()[:-700],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"the file is cut off" in done.stderr
+    assert len(pts(tmp_path / "out.mkv")) == len(pts(clip)) - 1
+
+
 def packets(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
     """All of what is not the video."""
     with av.open(str(path)) as file:

@@ -258,7 +258,7 @@ def test_from_the_command_line(
     break_at(monkeypatch, clip, out, 40, **LOSSLESS)
     assert run(command) == 1
     assert run([*command, "--resume"]) == 0
-    assert "90 frames in" in capsys.readouterr().err
+    assert "90 frames, 40 of them by an earlier run, in" in capsys.readouterr().err
     assert run([*command, "--resume"]) == 1  # it is there now
     assert run([*command[2:], "--resume", str(clip), str(tmp_path / "new.mkv")]) == 0  # nothing to go on with
     assert run([str(clip), str(tmp_path / "out.y4m"), "--resume"]) == 2

@@ -46,6 +46,9 @@ class Pipe:
         self._source = source
         self._kept = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115, closed by `close`
         self._size = 0
+        """Bytes that were kept."""
+        self._passed: int | None = None
+        """Bytes of the whole, if its end came after `let_pass`."""
         self._ended = self._passing = self._abandoned = False
         self._turn = threading.Lock()
         """Held by the reader that waits for the pipe."""
@@ -55,7 +58,7 @@ class Pipe:
     @property
     def size(self) -> int | None:
         """Bytes of the whole; None until its end has come."""
-        return self._size if self._ended else None
+        return self._size if self._ended else self._passed
 
     def reach(self, position: int) -> int:
         """Read the pipe up to `position`, or its end; how far it was read."""
@@ -81,7 +84,10 @@ class Pipe:
         """As `read`, for that one reader."""
         if not self._passing or position < self._size:
             return self.read(position, size)
-        return self._next(size)
+        data = self._next(size)
+        if not data:
+            self._passed = position
+        return data
 
     def abandon(self) -> None:
         """Wait no longer for a pipe that is silent: its readers get an end. From any thread."""

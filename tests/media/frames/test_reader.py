@@ -286,13 +286,15 @@ def test_a_failing_read_is_told_from_damaged_data(
 def test_reading_that_gets_nowhere_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = VideoReader(probe(make_clip(tmp_path / "clip.mkv")))
 
+    assert reader._decoder is not None
+
     class Stuck:
+        format = reader._decoder._container.format
         close = staticmethod(lambda: None)
 
         def demux(self, _: object) -> list[av.Packet]:
             raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
 
-    assert reader._decoder is not None
     monkeypatch.setattr(reader._decoder, "_container", Stuck())
     planes = [np.empty(shape, np.uint8) for shape in reader.info.video.format.plane_shapes]
     with reader:
