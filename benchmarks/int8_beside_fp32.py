@@ -24,20 +24,20 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
-import torch  # noqa: E402
 from common import machine, write_results  # noqa: E402
 from export_int8 import LUMA, on_onnxruntime, on_openvino  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from PIL import Image  # noqa: E402
+from trained_looking import trained_looking  # noqa: E402
 
 from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
 from paragon_stream.checkpoint.published import published_network  # noqa: E402
 from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, emit_network  # noqa: E402
 from paragon_stream.framejob.onnx.quantise import convolutions, quantised  # noqa: E402
-from paragon_stream.models.build import build  # noqa: E402
 from paragon_stream.runtimes.int8.calibration import calibrate, drawn_pictures  # noqa: E402
 from paragon_stream.runtimes.onnxruntime import run_model  # noqa: E402
 
@@ -47,19 +47,7 @@ RESULTS = {"Set5": 36.8, "Set14": 32.6}
 
 
 def random_weights(generation: str, variant: str) -> Weights:
-    torch.manual_seed(3)
-    spec = published_network(generation, variant, 2, alpha=0.4)
-    net = build(spec)
-    with torch.no_grad():
-        for name, value in net.state_dict().items():
-            if name.endswith(".gamma"):
-                value.uniform_(0.1, 0.5)
-            elif name.endswith("tracked_kernel"):
-                value.normal_(0, 0.3)
-            elif name.endswith("tracked_initialized"):
-                value.fill_(True)
-    tensors = {name: value.float().numpy() for name, value in net.state_dict().items()}
-    return Weights(spec=spec, tensors=tensors, name=f"random {variant}")
+    return trained_looking(published_network(generation, variant, 2, alpha=0.4), scales=(0.1, 0.5))
 
 
 def middles(folder: Path) -> list[NDArray[np.float32]]:

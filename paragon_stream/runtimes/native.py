@@ -97,7 +97,7 @@ class NativeSession:
         self.job = job
         self.precision = _precision(chosen)
         self.device = f"{in_words(threads)}, {chosen.form.name}"
-        packing = Packing(block=chosen.block, channels=chosen.form.operands, amx=chosen.form.amx)
+        packing = Packing.of(chosen.form, chosen.block)
         program = emit_native(job if job.ends_at_network_scale else at_network_scale(job), packing)
         kind = StreamWork if job.spec.variant is Variant.STREAM else RealtimeWork
         work = kind(program, chosen.entry, threads, flavour)

@@ -40,9 +40,9 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
         raise UsageError("it has no scale")
     alpha = given.pop("upsampler_alpha", None)
     mode = given.pop("attention_mode", "sdpa")
-    if attends_not(mode) or given.pop("export_safe", False):
+    export_safe = given.pop("export_safe", False)
+    if attends_not(mode) or export_safe:
         mode = "none"
-    given.pop("export_safe", None)
     if name in TYPES:
         variant, usual = TYPES[name]
         generation, size = "p2head", str(variant)

@@ -18,12 +18,9 @@ from foreign_form import job_image, planes_from
 from numpy.typing import NDArray
 from places import PROGRAMS
 
-from paragon_stream.framejob import FrameJob, allocate_planes
-from paragon_stream.framejob.native.emit import emit_native
-from paragon_stream.framejob.native.weights import Packing
+from paragon_stream.framejob import FrameJob
 from paragon_stream.native import build
 from paragon_stream.native.forms import Form
-from paragon_stream.runtimes.native_frame import NativeFrame, views
 
 _SECONDS = 600
 
@@ -72,11 +69,7 @@ def compute_bare(form: Form, block: int, jobs: Sequence[Job], folder: Path) -> l
     )
     menu, results = ["set timeout=0", "menuentry jobs {", "multiboot /boot/kernel"], []
     for number, (job, planes, strength) in enumerate(jobs):
-        program = emit_native(job, Packing(block=block, channels=form.operands, amx=form.amx))
-        outputs = allocate_planes(job.target)
-        components = [plane.component for plane in program.outputs]
-        frame = NativeFrame(program, planes, views(outputs, job.target, components), strength)
-        image = job_image(program, frame, job.spec.variant == "stream", outputs)
+        image, outputs = job_image(form, block, job, planes, strength)
         (boot / f"job{number}").write_bytes(image)
         menu.append(f"module /boot/job{number}")
         results.append(outputs)

@@ -54,13 +54,9 @@ class ForeignForm:
         self, job: FrameJob, planes: Sequence[NDArray[Any]], strength: float
     ) -> tuple[NDArray[Any], ...]:
         """The result of one frame."""
-        packing = Packing(block=self._block, channels=self._form.operands, amx=self._form.amx)
-        program = emit_native(job, packing)
-        outputs = allocate_planes(job.target)
-        components = [plane.component for plane in program.outputs]
-        frame = NativeFrame(program, planes, views(outputs, job.target, components), strength)
+        image, outputs = job_image(self._form, self._block, job, planes, strength)
         came, went = self._folder / "job", self._folder / "planes"
-        came.write_bytes(job_image(program, frame, job.spec.variant == "stream", outputs))
+        came.write_bytes(image)
         subprocess.run([*self._command, came, went], check=True, timeout=240)
         return next(planes_from(went.read_bytes(), [outputs]))
 
@@ -80,9 +76,19 @@ def planes_from(
 
 
 def job_image(
+    form: Form, block: int, job: FrameJob, planes: Sequence[NDArray[Any]], strength: float
+) -> tuple[bytes, list[NDArray[Any]]]:
+    """A frame and its program as a file, with the places of all pointers; and planes for the result."""
+    program = emit_native(job, Packing.of(form, block))
+    outputs = allocate_planes(job.target)
+    components = [plane.component for plane in program.outputs]
+    frame = NativeFrame(program, planes, views(outputs, job.target, components), strength)
+    return _image(program, frame, job.spec.variant == "stream", outputs), list(outputs)
+
+
+def _image(
     program: NativeProgram, frame: NativeFrame, stream: bool, outputs: Sequence[NDArray[Any]]
 ) -> bytes:
-    """A frame and its program as a file, with the places of all pointers."""
     objects = [program.program, *program.kept, frame.frame, *_flat(frame._kept), *outputs]
     regions = {_address(each): each for each in objects}
     addresses = sorted(regions)

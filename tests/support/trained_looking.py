@@ -8,15 +8,15 @@ from paragon_stream.checkpoint import NetworkSpec, Weights
 from paragon_stream.models.build import build
 
 
-def trained_looking(spec: NetworkSpec, seed: int = 3) -> Weights:
+def trained_looking(spec: NetworkSpec, seed: int = 3, scales: tuple[float, float] = (0.2, 0.6)) -> Weights:
     """Weights of `spec`, for every generation, as torch initialises them; layer scales, which begin near 0,
-    are 0.2 to 0.6, and kernels that training tracks are random."""
+    are in the range `scales`, and kernels that training tracks are random."""
     torch.manual_seed(seed)
     net = build(spec)
     with torch.no_grad():
         for name, value in net.state_dict().items():
             if name.endswith(".gamma"):
-                value.uniform_(0.2, 0.6)
+                value.uniform_(*scales)
             elif name.endswith("tracked_kernel"):
                 value.normal_(0, 0.3)
             elif name.endswith("tracked_initialized"):

@@ -73,30 +73,30 @@ def test_a_configuration_tells_the_network(tmp_path: Path) -> None:
     (tmp_path / "net.yml").write_text(
         "scale: 3\nnetwork_g: {type: paragonsr2_realtime, upsampler_alpha: 0.2}\n", encoding="utf-8"
     )
-    told = GOOD.replace('variant = "stream"\nscale = 3', 'config = "net.yml"\nconditioned = true')
-    recipe, text = read_recipe(write(tmp_path, told))
+    written = GOOD.replace('variant = "stream"\nscale = 3', 'config = "net.yml"\nconditioned = true')
+    recipe, text = read_recipe(write(tmp_path, written))
     network = recipe.network
     assert (network.variant, network.scale, network.alpha) == ("realtime", 3, 0.2)
     assert network.conditioned
     facts = "generation = 'p2head', variant = 'realtime', scale = 3, alpha = 0.2"
-    assert text == f"{told}\n# net.yml: {facts}\n"
+    assert text == f"{written}\n# net.yml: {facts}\n"
     with pytest.raises(UsageError, match=r"variant = 'stream', but net.yml says 'realtime'"):
         read_recipe(write(tmp_path, GOOD.replace("[network]", '[network]\nconfig = "net.yml"')))
     with pytest.raises(InputError, match=r"gone\.yml"):
-        read_recipe(write(tmp_path, told.replace("net.yml", "gone.yml")))
+        read_recipe(write(tmp_path, written.replace("net.yml", "gone.yml")))
 
 
 def test_a_configurations_options_are_the_networks(tmp_path: Path) -> None:
     (tmp_path / "net.yml").write_text(
         "network_g: {type: paragonsr2_photo, scale: 4, attention_mode: none}\n", encoding="utf-8"
     )
-    told = GOOD.replace('variant = "stream"\nscale = 3', 'config = "net.yml"')
-    assert read_recipe(write(tmp_path, told))[0].network.spec.window == 0
-    told += "\n[network.options]\nattention_mode = 'sdpa'\n"
+    written = GOOD.replace('variant = "stream"\nscale = 3', 'config = "net.yml"')
+    assert read_recipe(write(tmp_path, written))[0].network.spec.window == 0
+    written += "\n[network.options]\nattention_mode = 'sdpa'\n"
     with pytest.raises(
         UsageError, match=r"\[network.options\] attention_mode = 'sdpa', but net.yml says 'none'"
     ):
-        read_recipe(write(tmp_path, told))
+        read_recipe(write(tmp_path, written))
 
 
 def test_an_unreadable_recipe_is_an_input_error(tmp_path: Path) -> None:

@@ -100,7 +100,6 @@ class _Emitter:
     def __init__(self, job: FrameJob, packing: Packing) -> None:
         self._job = job
         self._packing = packing
-        self._exact = Packing(block=packing.block, channels=1)  # what is fp32 in every form
         self._kept: list[Any] = []
         self._mixes: dict[Mix, int] = {}
         self._inputs = tuple(job.all_inputs.values())
@@ -150,7 +149,7 @@ class _Emitter:
             centre=job.centre,
             reach=((ctypes.c_int32 * 2) * 2)(*((ctypes.c_int32 * 2)(*each) for each in reach)),
             input=self._array(abi.Input, [self._input(plane) for plane in self._inputs]),
-            first=self._floats(packed(first[:, :seen], self._exact)),
+            first=self._floats(packed(first[:, :seen], self._packing.exact)),
             block=self._array(abi.Block, blocks),
             gelu=self._floats(gelu_table()),
             mid=self._floats(packed_in_tiles(job.mid.weight, self._packing)),
@@ -207,7 +206,7 @@ class _Emitter:
             step=any_.step,
             products=products_of(any_.taps[1]) if in_tiles else 0,
             weights=self._floats(
-                packed_in_tiles(weight, self._packing) if in_tiles else packed(weight, self._exact)
+                packed_in_tiles(weight, self._packing) if in_tiles else packed(weight, self._packing.exact)
             ),
             bias=self._floats(bias),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from paragon_stream.framejob.conv import Conv, Doubles, Floats
 from paragon_stream.framejob.fold import Block, RealtimeBlock, StreamBlock
 from paragon_stream.framejob.native.winograd import transformed
+from paragon_stream.native.forms import Form
 
 _TILE = 16
 """Rows of AMX's tile registers, and 32-bit words of a row: `TILE_ROWS` in native/src/amx.h."""
@@ -29,6 +30,16 @@ class Packing:
     channels: int
     amx: bool = False
     """Whether 1×1 convolutions are in the order of AMX's tile registers."""
+
+    @classmethod
+    def of(cls, form: Form, block: int) -> Packing:
+        """That of `form`, whose dense kernels compute `block` outputs at once."""
+        return cls(block=block, channels=form.operands, amx=form.amx)
+
+    @property
+    def exact(self) -> Packing:
+        """For layers that are fp32 in every form."""
+        return Packing(block=self.block, channels=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +109,7 @@ def block_weights(blocks: Sequence[Block], packing: Packing) -> tuple[list[Block
     for number, block in enumerate(blocks, 1):
         match block:
             case RealtimeBlock() if number == len(blocks):  # fp32 in every form: see native/src/realtime.h
-                made.append(_realtime(block, missing, replace(packing, channels=1, amx=False)))
+                made.append(_realtime(block, missing, packing.exact))
             case RealtimeBlock():
                 made.append(_realtime(block, missing, packing))
             case StreamBlock():

@@ -39,7 +39,7 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class _Code:
-    """What a frame's first byte says."""
+    """The meaning of a frame's first byte."""
 
     flags: int
     factor: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -82,6 +82,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         duration = _container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
         has_timecode = _has_timecode(container)
+        pids = {s.index: s.id for s in container.streams.video} if name == "mpegts" else {}
     chosen = _first_that_decodes(path, indices, probing)
     timecode = "" if has_timecode else chosen.timecode or _gop_timecode(path, probing, chosen)
     return MediaInfo(
@@ -93,7 +94,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         duration=duration,
         start_time=start_time,
         probing=probing,
-        continued_in=_continued_in(path, probing, chosen.index) if name == "mpegts" else (),
+        continued_in=_continued_in(path, pids, chosen.index),
         matroska=matroska,
     )
 
@@ -115,15 +116,16 @@ def _gop_timecode(path: Path, probing: Probing, video: VideoInfo) -> str:
             return ""
 
 
-def _continued_in(path: Path, probing: Probing, video: int) -> tuple[int, ...]:
-    """Streams of a transport stream in which the picture of `video` continues; pipes are not examined."""
-    if source_size(path) == sys.maxsize:
+def _continued_in(path: Path, pids: Mapping[int, int], video: int) -> tuple[int, ...]:
+    """Streams of a transport stream in which the picture of `video` continues; pipes are not examined.
+
+    `pids` are those of its video streams, by index; empty for other files.
+    """
+    others = {pid: index for index, pid in pids.items() if index != video}
+    if not others or source_size(path) == sys.maxsize:
         return ()
-    with open_source(path, probing) as container:
-        others = {s.id: s.index for s in container.streams.video if s.index != video}
-        main = container.streams[video].id
     with opened_bytes(path) as (file, size):
-        found = replacing(file, size, main, list(others)) if others else []
+        found = replacing(file, size, pids[video], list(others))
     return tuple(others[pid] for pid in found)
 
 
