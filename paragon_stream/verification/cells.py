@@ -1,8 +1,8 @@
-"""Mean values of the cells of a picture, the same cells in a source frame and in its enlargement.
+"""Mean values of the cells of a picture, for the same cells in a source frame and in its enlargement.
 
-A picture is cut into a grid of cells. The same part of the picture is one cell in both sizes, in luma and in
-chroma, wherever chroma samples sit. So the cell means of a faithful enlargement equal the source's, whatever
-detail a network adds, and a whole film is compared by a few hundred numbers a frame.
+A picture is divided into a grid of cells. A cell covers the same part of the picture in both sizes, in luma
+and in chroma, at every chroma location. Therefore the cell means of a correct enlargement equal the source's,
+regardless of the detail that a network adds, and a few hundred numbers are compared for each frame of a film.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ type Cells = NDArray[np.float32]
 
 _MOST_ROWS, _MOST_COLUMNS = 24, 40
 _LEAST_SAMPLES = 8
-"""Of the source along a side of a cell."""
+"""Smallest number of source samples along a side of a cell."""
 
 _COMPONENTS = {Family.RGB: "RGB", Family.YUV: "YUV", Family.GRAY: "Y"}
 
@@ -45,7 +45,7 @@ def components(planes: Sequence[Plane], format: FrameFormat) -> list[NDArray[Any
 
 
 def eight_bit_scale(format: FrameFormat) -> float:
-    """What turns differences of codes into those of 8-bit codes."""
+    """The factor from differences of codes to differences of 8-bit codes."""
     pixels = format.pixel_format
     return 255 / pixels.peak if format.color.range is ColorRange.FULL else 1 / (1 << (pixels.depth - 8))
 
@@ -55,7 +55,7 @@ def on_plane(
 ) -> NDArray[np.float64]:
     """Edges in luma samples as edges in samples of a component's plane; `axis` 0 is rows, 1 is columns.
 
-    A chroma sample covers as many luma samples as chroma is subsampled by, half of them on either side of its
+    A chroma sample covers as many luma samples as the subsampling factor, half of them on either side of its
     location.
     """
     pixels = format.pixel_format
@@ -70,16 +70,16 @@ def on_plane(
 
 
 class Cuts:
-    """Where cells begin and end along one axis of a plane.
+    """The edges of cells along one axis of a plane.
 
-    A cell's sum is that of the whole samples from one edge to the next, corrected by the parts of samples at
-    both edges. Sums are several times as fast as a product of matrices, which would need the whole plane as
-    floats and starts BLAS' threads.
+    The sum of a cell is the sum of the whole samples between its edges, corrected by the parts of samples at
+    both edges. Sums are several times as fast as a product of matrices, which needs the whole plane as floats
+    and starts BLAS' threads.
     """
 
     def __init__(self, edges: NDArray[np.float64], size: int, most: int) -> None:
-        """`edges` in samples of an axis of `size` samples, each at most `most`. Sample n covers n … n + 1.
-        Samples outside are left out."""
+        """`edges` are in samples of an axis of `size` samples; `most` is the largest code. Sample n covers
+        n … n + 1. Parts of cells outside the axis are left out."""
         inside = np.clip(edges, 0, size)
         self._first = inside.astype(np.intp)
         self._part = (inside - self._first).astype(np.float32)[:, None]
@@ -94,7 +94,7 @@ class Cuts:
         self._equal = not self._in_parts and int(lengths.min()) == int(lengths.max())
 
     def means_of_rows(self, plane: NDArray[Any]) -> NDArray[np.float32]:
-        """Cells × columns: means of the rows between edges; `plane` has integer samples."""
+        """Means of the rows between edges: cells × columns. `plane` has integer samples."""
         if self._equal and plane.flags.c_contiguous:
             used = plane[self._first[0] : self._first[-1]]
             bands = used.reshape(len(self._lengths), -1, plane.shape[1])
@@ -105,7 +105,7 @@ class Cuts:
         return self._means(sums, plane)
 
     def means_of_columns(self, bands: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows × cells: means of the columns between edges."""
+        """Means of the columns between edges: rows × cells."""
         sums = np.add.reduceat(bands, self._begins, axis=1)[:, : len(self._lengths)]
         if self._empty.size:
             sums[:, self._empty] = 0  # `reduceat` gives one sample there
@@ -147,7 +147,7 @@ class CellGrid:
 
 
 def cell_grids(source: FrameFormat, target: FrameFormat, placement: Placement) -> tuple[CellGrid, CellGrid]:
-    """The same cells in frames of `source` and in frames of `target`, which `placement` makes of them."""
+    """The same cells in frames of `source` and of `target`; `placement` maps one to the other."""
     rows = _edges(placement.rows, _MOST_ROWS)
     columns = _edges(placement.columns, _MOST_COLUMNS)
     return CellGrid(source, rows[0], columns[0]), CellGrid(target, rows[1], columns[1])
@@ -166,7 +166,8 @@ def _edges(axis: Axis, most: int) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 class Recoding:
-    """Cell means in the codes of one format as codes of another: an affine map, as colour conversions are."""
+    """Converts cell means from codes of one format to codes of another. Like all colour conversions, it is an
+    affine map."""
 
     def __init__(self, source: FrameFormat, target: FrameFormat) -> None:
         old, new = color_map(source), color_map(target)

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 
 class Check(StrEnum):
-    """What is compared."""
+    """One comparison."""
 
     DECODING = "decoding"
     FRAMES = "frames"
@@ -30,7 +30,8 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is wrong with the output; `seconds` is when, on the output's clock, if that is known."""
+    """A difference between the output and what was expected; `seconds` is its time on the output's clock, or
+    None."""
 
     check: Check
     message: str
@@ -43,19 +44,20 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneFigures:
-    """How one plane of the output, shrunk to the source's size, differs from the source's. 8-bit codes."""
+    """Differences between one plane of the output, shrunk to the source's size, and the source's plane. In
+    8-bit codes."""
 
     name: str
     """Y, U, V, R, G, B or A."""
     mean_shift: float
     """Output minus source, mean over the clip."""
     largest_shift: float
-    """The largest mean shift of a single frame, without its sign."""
+    """The largest absolute mean shift of one frame."""
     contrast: float | None
-    """Slope of the output's cell means over the source's; 1 is right, None where the picture is flat."""
+    """Slope of the output's cell means over the source's: 1 is correct; None if the picture is flat."""
     offset: tuple[float, float] | None
-    """How far the plane is shifted to the right and down, in samples of the source's plane; None where
-    nothing shows it."""
+    """The shift of the plane to the right and down, in samples of the source's plane; None if it cannot be
+    determined."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +67,16 @@ class Verification:
     source: str
     output: str
     frames: int
-    """Frames of the output that were compared with their source frame."""
+    """Number of frames whose pictures were compared with the source's."""
     checks: tuple[Check, ...]
-    """What was compared."""
+    """The comparisons that were made."""
     skipped: Mapping[str, str] = field(default_factory=dict)
-    """Check → why it was not made."""
+    """Comparisons that were not made, each with the reason."""
     findings: tuple[Finding, ...] = ()
     planes: tuple[PlaneFigures, ...] = ()
     quality: tuple[float, float] | None = None
-    """PSNR of luma to the source, shrunk, over sampled pieces: the output, and a Lanczos enlargement encoded
-    the same; dB."""
+    """PSNR (dB) of luma, shrunk to the source's size, over sampled pieces: of the output, and of a Lanczos
+    enlargement with the same encoder."""
 
     @property
     def ok(self) -> bool:
@@ -86,5 +88,5 @@ class Verification:
 
 
 def in_seconds(time: Fraction | float | None) -> float | None:
-    """A time for a finding."""
+    """The time of a finding, in seconds."""
     return None if time is None else float(time)

@@ -49,17 +49,18 @@ def _colours(wanted: FrameFormat, has: FrameFormat, untagged: tuple[str, ...]) -
         ours, theirs = getattr(wanted.color, name), getattr(has.color, name)
         if ours != theirs:
             yield Finding(
-                check=Check.COLOUR_TAGS, message=f"the {name} is tagged {_of(theirs)}, not {_of(ours)}"
+                check=Check.COLOUR_TAGS, message=f"the {name} is tagged {_name(theirs)}, not {_name(ours)}"
             )
         elif name in untagged:
             yield Finding(check=Check.COLOUR_TAGS, message=f"the {name} is not tagged")
     subsampled = any(wanted.pixel_format.subsampling)
     if subsampled and wanted.color.chroma_location != has.color.chroma_location:
         ours, theirs = wanted.color.chroma_location, has.color.chroma_location
-        yield Finding(check=Check.COLOUR_TAGS, message=f"chroma is tagged as {_of(theirs)}, not {_of(ours)}")
+        message = f"chroma is tagged as {_name(theirs)}, not {_name(ours)}"
+        yield Finding(check=Check.COLOUR_TAGS, message=message)
 
 
-def _of(value: object) -> str:
+def _name(value: object) -> str:
     return str(getattr(value, "name", value)).lower()
 
 

@@ -17,7 +17,7 @@ from paragon_stream.media.frames.frame_reader import FrameReader
 class Frame:
     """A decoded frame. `time` is in seconds on the output's clock.
 
-    The planes are those of the reader's next frame but one: copy what is to be kept.
+    The planes are overwritten by the reader's next frame but one.
     """
 
     time: Fraction
@@ -26,7 +26,7 @@ class Frame:
 
 
 def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
-    """The frames of a reader; `shift` (seconds) is taken off their times."""
+    """The frames of a reader; `shift` (seconds) is subtracted from their times."""
     format: FrameFormat | None = reader.changes.format
     while format is not None:
         buffers = [_allocate(format), _allocate(format)]
@@ -44,14 +44,14 @@ def _allocate(format: FrameFormat) -> list[Plane]:
 
 @dataclass(frozen=True)
 class Match:
-    """Frames of the same time. One of them is None where the other file has none."""
+    """Two frames with the same time, or one frame and None if the other file has no frame at that time."""
 
     source: Frame | None
     output: Frame | None
 
 
 def matched(source: Iterator[Frame], output: Iterator[Frame], interval: Fraction) -> Iterator[Match]:
-    """Pairs of frames whose times are less than half an `interval` (seconds) apart, and those without one."""
+    """Pairs of frames whose times differ by less than half an `interval` (seconds), and single frames."""
     most = interval / 2
     ours, theirs = next(source, None), next(output, None)
     while ours is not None and theirs is not None:

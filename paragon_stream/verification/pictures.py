@@ -1,6 +1,6 @@
 """Compares the pictures of an output with those of its source, frame by frame, in bounded memory.
 
-Every frame is compared by the means of its cells (`cells`), some frames also by whole planes (`shift`).
+The means of its cells (`cells`) are compared for every frame, whole planes (`shift`) for some frames.
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ from paragon_stream.verification.findings import Check, Finding, PlaneFigures
 from paragon_stream.verification.shift import ShiftMeter
 
 CLIP_SHIFT, FRAME_SHIFT = 0.5, 2.0
-"""How far means may be from the source's, over the clip and in one frame. 8-bit codes."""
+"""Largest accepted differences of means from the source's, over the clip and in one frame. 8-bit codes."""
 _CONTRAST = 0.03
-"""How far the slope of cell means may be from 1."""
+"""Largest accepted difference of the slope of cell means from 1."""
 _SHIFT = 0.12
-"""Samples of the source: half a sample of a double-size output is 0.25."""
+"""Largest accepted shift, in samples of the source: half a sample of a double-size output is 0.25."""
 _CELL_ERROR = 1.5
-"""Root mean square of the cells' errors, each averaged over the clip. 8-bit codes."""
+"""Largest accepted root mean square of the cells' errors, each averaged over the clip. 8-bit codes."""
 _RGB_SHARE = 2.5
-"""How much larger the limits of red, green and blue are: full-range colours are clipped where the network
-sharpens edges between saturated areas."""
-_MOVEMENT, _CLEARLY = 0.3, 0.4
-"""Mean square difference from which on two source frames are distinct; how much better another frame must
-match."""
+"""Factor of the limits for red, green and blue: full-range colours are clipped where the network sharpens
+edges between saturated areas."""
+_MOVEMENT = 0.3
+"""Mean square difference above which two source frames are distinct."""
+_CLEARLY = 0.4
+"""Factor below which another frame matches clearly better."""
 _FROZEN = 0.1
-"""Part of the source's movement below which the output does not move."""
+"""Fraction of the source's movement below which the output does not move."""
 _SHIFT_FRAMES = 12
 """Frames of a clip that are compared by whole planes."""
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """The cells of an output frame, those that it should have, and when it is shown."""
+    """The cells of an output frame, the cells expected from its source frame, and its time."""
 
     seconds: float
     found: Cells
@@ -49,10 +50,10 @@ class _Pair:
 
 
 class PictureCheck:
-    """Give it each output frame with its source frame, in order; then ask for `findings`."""
+    """Takes each output frame with its source frame, in order, then returns `findings`."""
 
     def __init__(self, source: FrameFormat, target: FrameFormat, placement: Placement, frames: int) -> None:
-        """`frames` is how many there are, roughly."""
+        """`frames` is the approximate number of frames."""
         self._grids = cell_grids(source, target, placement)
         self._recode = Recoding(source, target)
         self._scale = eight_bit_scale(target)
@@ -71,9 +72,9 @@ class PictureCheck:
         self._errors = np.zeros(self._grids[1].means_shape, np.float64)
         self._largest = np.zeros(count)
         self._moments = np.zeros((5, count))
-        """Sums over cells of x, y, x², xy and their number; x is the source, y the output."""
+        """Sums over cells of x, y, x² and xy, and the number of cells; x is the source, y the output."""
         self._crossed = np.zeros((count, count))
-        """Sum of squared differences of output component (row) and source component (column)."""
+        """Squared differences of output component (row) and source component (column), summed over frames."""
         self._window: deque[_Pair] = deque(maxlen=3)
         self._offsets = np.zeros(3)
         """Sums of squared differences to the source frame before, of the same time, and after it."""
@@ -82,7 +83,7 @@ class PictureCheck:
         self.frames = 0
 
     def add(self, seconds: float, source: Sequence[Plane], target: Sequence[Plane]) -> None:
-        """Planes of a source frame and of the output's frame, shown at `seconds`."""
+        """Add the planes of a source frame and of its output frame, which is shown at `seconds`."""
         expected = self._recode(self._grids[0].means(source)) * self._scale
         found = self._grids[1].means(target) * self._scale
         if self._meter is not None and self.frames % self._every == self._every // 2:
@@ -99,7 +100,7 @@ class PictureCheck:
         shifts = np.abs(sum_y - sum_x) / count
         self._largest = np.maximum(self._largest, shifts)
         if (shifts > FRAME_SHIFT).any():
-            self._wrong.setdefault(self._what(pair), []).append(pair.seconds)
+            self._wrong.setdefault(self._kind(pair), []).append(pair.seconds)
         self._moments[:4] += np.array((sum_x, sum_y, xx, xy.diagonal()))
         self._moments[4] += count
         self._crossed += (yy[:, None] - 2 * xy + xx[None]) / count
@@ -107,8 +108,8 @@ class PictureCheck:
         if len(self._window) == 3:
             self._compare_neighbours(*self._window)
 
-    def _what(self, pair: _Pair) -> str:
-        """The kind of a frame whose means are wrong."""
+    def _kind(self, pair: _Pair) -> str:
+        """The kind of fault of a frame with wrong means."""
         means = pair.found.mean((1, 2))
         if self._yuv and means[1] < 60 and means[2] < 60:
             return "green pictures that the source does not have"
@@ -117,22 +118,22 @@ class PictureCheck:
         return f"pictures whose brightness or colour differs by more than {FRAME_SHIFT:g} codes"
 
     def _compare_neighbours(self, before: _Pair, now: _Pair, after: _Pair) -> None:
-        """Whether `now` shows the picture of the frame before or after it."""
-        distances = np.array([_distance(now.found, each.expected) for each in (before, now, after)])
-        movement = np.array([_distance(now.expected, each.expected) for each in (before, after)])
+        """Note it if `now` shows the picture of the frame before or after it."""
+        distances = np.array([_distance(now.found, pair.expected) for pair in (before, now, after)])
+        movement = np.array([_distance(now.expected, pair.expected) for pair in (before, after)])
         if movement.min() > _MOVEMENT:
             self._offsets += distances
         moved = movement[0] > _MOVEMENT and distances[1] > movement[0] / 2
         if moved and _distance(now.found, before.found) < _FROZEN * movement[0]:
             self._wrong.setdefault("frozen pictures, while the source moves", []).append(now.seconds)
             return
-        for place, kind in ((0, "before"), (2, "after")):
-            moved = movement[0 if place == 0 else 1]
-            if moved > _MOVEMENT and distances[place] < _CLEARLY * distances[1] and distances[1] > moved / 4:
-                self._wrong.setdefault(f"pictures of the frame {kind}", []).append(now.seconds)
+        for neighbour, moved, name in ((0, movement[0], "before"), (2, movement[1], "after")):
+            better = distances[neighbour] < _CLEARLY * distances[1]
+            if moved > _MOVEMENT and better and distances[1] > moved / 4:
+                self._wrong.setdefault(f"pictures of the frame {name}", []).append(now.seconds)
 
     def findings(self) -> Iterator[Finding]:
-        """What is wrong with the pictures so far."""
+        """The faults of the pictures so far."""
         if not self.frames:
             return
         exchanged = self._exchanged()
@@ -145,7 +146,7 @@ class PictureCheck:
             for kind, times in self._wrong.items():
                 count = "1 frame" if len(times) == 1 else f"{len(times)} frames"
                 yield Finding(check=Check.PICTURE, message=f"{count}: {kind}", seconds=times[0])
-        if exchanged or not self.frames:
+        if exchanged:
             return
         for plane, error in zip(self.planes(), self._errors / self.frames, strict=True):
             yield from _plane_findings(plane, error)
@@ -163,12 +164,13 @@ class PictureCheck:
             for index, name in enumerate(self._names)
         )
 
-    def _is_offset(self, place: int) -> bool:
+    def _is_offset(self, neighbour: int) -> bool:
         """Whether the frame before (0) or after (2) matches clearly better, over the clip."""
-        return bool(self._offsets[1] > 0 and self._offsets[place] < _CLEARLY * self._offsets[1])
+        return bool(self._offsets[1] > 0 and self._offsets[neighbour] < _CLEARLY * self._offsets[1])
 
     def _exchanged(self) -> str:
-        """Two planes of the output that match each other's source plane; empty where there are none."""
+        """The names of two planes of the output that match each other's source plane; "" if there are
+        none."""
         count, crossed = len(self._names), self._crossed / max(1, self.frames)
         for a in range(count):
             for b in range(a + 1, count):
@@ -207,14 +209,14 @@ def _plane_findings(plane: PlaneFigures, error: NDArray[np.float64]) -> Iterator
 
 
 def _distance(a: Cells, b: Cells) -> float:
-    """Mean square difference, without that of the means: fades are no movement."""
+    """Mean square difference without the difference of the means, because a fade is not movement."""
     difference = (a - b).reshape(len(a), -1)
     means = difference.sum(1) / difference.shape[1]
     return float(np.vdot(difference, difference) / difference.size - np.vdot(means, means) / len(means))
 
 
 def _slope(moments: NDArray[np.float64]) -> float | None:
-    """Least-squares slope of y over x; None where x hardly varies."""
+    """Least-squares slope of y over x; None if x hardly varies."""
     x, y, xx, xy, count = moments
     if not count:
         return None

@@ -1,7 +1,8 @@
 """The quality of sampled pieces, compared with a Lanczos enlargement with the same encoder.
 
 The output and the enlargement are both shrunk to the source's size by bicubic interpolation, and their luma
-is compared with the source's. A network that invents detail, or an encoder with too few bits, falls behind.
+is compared with the source's. A network that invents detail, or an encoder with too few bits, has a lower
+PSNR.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from paragon_stream.verification.cells import components
 ALLOWED = 1.0
 """dB that the output may be below the Lanczos enlargement."""
 CLOSE_ENOUGH = 42.0
-"""dB from which on the output is never blamed: weights that remove a source's artefacts leave it that far."""
+"""dB above which the output is always accepted: weights that remove artefacts of a source change it this
+much."""
 _PIECES, _LENGTH = 3, 5
-"""How many pieces, and frames in each."""
+"""Number of pieces, and of frames in each."""
 
 
 @dataclass
@@ -36,12 +38,12 @@ class _Piece:
 
 
 class QualitySample:
-    """Keeps a few pieces of a clip while it passes by."""
+    """Keeps a few pieces of a clip, and compares them when the clip has ended."""
 
     def __init__(
         self, source: FrameFormat, target: FrameFormat, placement: Placement, job: EncoderJob, frames: int
     ) -> None:
-        """`frames` is how many there are, roughly."""
+        """`frames` is the approximate number of frames."""
         self._source, self._target, self._placement, self._job = source, target, placement, job
         last = max(0, frames - _LENGTH)
         self._begins = sorted({last * (n + 1) // (_PIECES + 1) for n in range(_PIECES)})
@@ -50,7 +52,7 @@ class QualitySample:
 
     @property
     def refusal(self) -> str:
-        """Why nothing can be compared; empty where it can."""
+        """Why the quality cannot be compared; "" if it can."""
         if self._job.encoder.name not in DECODERS:
             return f"{self._job.encoder.name} is not encoded again for comparison"
         if self._source.pixel_format.name != self._target.pixel_format.name:
@@ -62,7 +64,7 @@ class QualitySample:
         return "" if whole else "the picture is cropped or has bars"
 
     def add(self, source: Sequence[Plane], output: Sequence[Plane]) -> None:
-        """A frame of each."""
+        """Add a source frame and its output frame, as planes."""
         for begin, piece in zip(self._begins, self._pieces, strict=True):
             if begin <= self._frames < begin + _LENGTH:
                 piece.sources.append(tuple(plane.copy() for plane in source))
@@ -70,7 +72,8 @@ class QualitySample:
         self._frames += 1
 
     def result(self) -> tuple[float, float] | None:
-        """PSNR of luma to the source, of the output and of the enlargement, dB; None if there is no frame."""
+        """PSNR (dB) of the output's and of the enlargement's luma to the source; None if there is no
+        frame."""
         if self.refusal or not any(piece.sources for piece in self._pieces):
             return None
         shrink = _Shrink(self._source, self._target, self._placement)
@@ -85,16 +88,16 @@ class QualitySample:
                 continue
             enlarged = [lanczos(planes, self._source, self._target) for planes in piece.sources]
             decoded = round_trip(enlarged, encoding, Fraction(self._job.rate))
-            for source, output, other in zip(piece.sources, piece.outputs, decoded, strict=True):
+            for source, output, frame in zip(piece.sources, piece.outputs, decoded, strict=True):
                 luma = components(source, self._source)[0].astype(np.float32)
                 ours.append(_error(luma, shrink(output)))
-                theirs.append(_error(luma, shrink(components(other.planes, self._target)[0])))
+                theirs.append(_error(luma, shrink(components(frame.planes, self._target)[0])))
         peak = self._source.pixel_format.peak
         return _psnr(ours, peak), _psnr(theirs, peak)
 
 
 class _Shrink:
-    """Luma of the target at the source's size."""
+    """Shrinks the target's luma to the source's size."""
 
     def __init__(self, source: FrameFormat, target: FrameFormat, placement: Placement) -> None:
         self._rows = _weights(placement.rows, source.height, target.height)

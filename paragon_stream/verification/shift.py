@@ -18,19 +18,19 @@ from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.verification.cells import Cuts, component_names, component_shapes, components, on_plane
 
 _MOST = 384
-"""Samples along a side of the window in the middle of the picture that is looked at."""
+"""Largest number of samples along a side of the window, which lies in the middle of the picture."""
 _LEAST_WINDOW = 8
-"""Samples along a side of the window below which a picture is too small to show a shift."""
+"""Smallest number of samples along a side of a window that can show a shift."""
 _LEAST_GRADIENT = 1.0
-"""Mean square of the gradient, 8-bit codes a sample, below which the picture shows no shift."""
+"""Mean square of the gradient, in 8-bit codes per sample, below which a picture shows no shift."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The part of one component that is looked at."""
+    """The part of one component that is compared."""
 
     window: tuple[slice, slice]
-    """Its rows and columns of the source's plane."""
+    """Rows and columns of the source's plane."""
     seen: slice
     """The columns of the target's plane under it."""
     rows: Cuts
@@ -42,7 +42,7 @@ class _Part:
         return tuple(part.stop - part.start for part in self.window)
 
     def shrunk(self, plane: Plane) -> NDArray[np.float32]:
-        """The target's plane in the samples of the window."""
+        """The target's plane, shrunk to the samples of the window."""
         return self.columns.means_of_columns(self.rows.means_of_rows(plane[:, self.seen]))
 
 
@@ -50,17 +50,17 @@ class ShiftMeter:
     """Collects frames, then estimates the shift of each component."""
 
     def __init__(self, source: FrameFormat, target: FrameFormat, placement: Placement, scale: float) -> None:
-        """Formats of one family. `scale` turns codes of the source into 8-bit ones."""
+        """Both formats are of one family. `scale` is the factor from the source's codes to 8-bit codes."""
         self.names = component_names(source)
         self._source, self._target, self._scale = source, target, scale
         self._code = target.pixel_format.peak / source.pixel_format.peak
         self._parts = [self._part(component, placement) for component in range(len(self.names))]
         self._sums = np.zeros((len(self.names), 5))
-        """Of gx², gy², gx·gy, gx·d, gy·d for each component."""
+        """Sums of gx², gy², gx·gy, gx·d, gy·d for each component: gradient and difference."""
         self._samples = np.zeros(len(self.names))
 
     def add(self, source: Sequence[Plane], target: Sequence[Plane]) -> None:
-        """Planes of a frame of each."""
+        """Add a source frame and its output frame, as planes."""
         if any(min(part.shape) < _LEAST_WINDOW for part in self._parts):
             return
         pairs = zip(components(source, self._source), components(target, self._target), strict=True)
@@ -76,7 +76,8 @@ class ShiftMeter:
             self._samples[index] += difference.size
 
     def shift(self, component: int) -> tuple[float, float] | None:
-        """To the right and down, in samples of the source's plane; None where the picture shows none."""
+        """The shift to the right and down, in samples of the source's plane; None if the picture has too
+        little detail."""
         xx, yy, xy, xd, yd = self._sums[component]
         least = _LEAST_GRADIENT * self._samples[component]
         determinant = xx * yy - xy * xy
@@ -88,26 +89,26 @@ class ShiftMeter:
         shapes = component_shapes(self._source)[component], component_shapes(self._target)[component]
         most = int(np.iinfo(self._target.pixel_format.sample_type).max)
         windows, edges = [], []
-        for axis, way in enumerate((placement.rows, placement.columns)):
-            windows.append(self._window(component, axis, way, shapes[0][axis]))
-            edges.append(self._edges_in_target(component, axis, way, windows[axis]))
+        for axis, placed in enumerate((placement.rows, placement.columns)):
+            windows.append(self._window(component, axis, placed, shapes[0][axis]))
+            edges.append(self._edges_in_target(component, axis, placed, windows[axis]))
         height, width = shapes[1]
         first, last = np.clip(edges[1][[0, -1]], 0, width)
         seen = slice(min(int(first), width - 1), max(int(first) + 1, int(np.ceil(last))))
         columns = Cuts(edges[1] - seen.start, seen.stop - seen.start, most)
         return _Part((windows[0], windows[1]), seen, Cuts(edges[0], height, most), columns)
 
-    def _window(self, component: int, axis: int, way: Axis, size: int) -> slice:
-        shown = np.array([float(way.begin), float(way.begin + way.length)])
+    def _window(self, component: int, axis: int, placed: Axis, size: int) -> slice:
+        shown = np.array([float(placed.begin), float(placed.begin + placed.length)])
         first, last = on_plane(shown, self._source, component, axis)
         begin, end = max(0, int(np.ceil(first)) + 2), min(size, int(last) - 2)
         spare = max(0, end - begin - _MOST) // 2
         return slice(begin + spare, max(begin + spare + 1, end - spare))
 
-    def _edges_in_target(self, component: int, axis: int, way: Axis, window: slice) -> NDArray[np.float64]:
-        """The window's sample borders on the target's plane."""
+    def _edges_in_target(self, component: int, axis: int, placed: Axis, window: slice) -> NDArray[np.float64]:
+        """The borders of the window's samples, as positions on the target's plane."""
         borders = np.arange(window.start, window.stop + 1, dtype=np.float64)
         origin = on_plane(np.array([0.0, 1.0]), self._source, component, axis)
         luma = (borders - origin[0]) / (origin[1] - origin[0])
-        there = way.offset + (luma - float(way.begin)) * float(way.factor)
-        return on_plane(there, self._target, component, axis)
+        in_target = placed.offset + (luma - float(placed.begin)) * float(placed.factor)
+        return on_plane(in_target, self._target, component, axis)

@@ -1,4 +1,4 @@
-"""Compares all other streams with the source's: present, with the same tags, bit for bit, in sync."""
+"""Compares all streams but the video with the source's: their presence, tags, packets and times."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ _SYNC = Fraction(3, 1000)
 _CONVERTED_SYNC = Fraction(60, 1000)
 """The same for sound that was encoded again: encoders need a run-up."""
 _HELD_BACK = 2
-"""Packets at the beginning of sound that may give none."""
+"""Packets at the beginning of an audio stream from which a decoder may return no samples."""
 _JUMP = 2
-"""Seconds back in the source's times from where on times are not compared: recordings glued together."""
+"""Seconds. Where the source's times go back by more (joined recordings), the comparison of times ends."""
 _SHOWN = ("default", "forced", "hearing_impaired", "visual_impaired", "comment", "original", "dub")
 """Dispositions that players act on."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A stream that the output should have; `log` and `attached` are the source's packets, attached file."""
+    """A stream that the output should have. `log` has the source's packets, `attached` the hash of an
+    attached file; `shift` (seconds) is subtracted from the source's times."""
 
     plan: StreamPlan
     shift: Fraction
     whole: bool
-    """Whether all of its packets are wanted, and not those of a part."""
+    """Whether the output should have all packets, not only those of a part."""
     log: PacketLog | None = None
     attached: int | None = None
 
     @property
     def label(self) -> str:
-        """Which stream, in a user's words."""
+        """The stream's name in messages."""
         return stream_label(self.plan.stream)
 
 
@@ -53,7 +54,7 @@ class StreamCheck:
     def __init__(
         self, expected: Sequence[Expected], info: MediaInfo, log: FileLog, container: Container
     ) -> None:
-        """`info` and `log` are the output's."""
+        """`info` and `log` describe the output."""
         self._container = container
         self._log = log
         self._video = info.video.index
@@ -67,9 +68,9 @@ class StreamCheck:
         self._pair(expected)
 
     def _pair(self, expected: Sequence[Expected]) -> None:
-        """Put streams of one kind together in their order; where one is missing, by what they are."""
+        """Pair the streams of each kind in their order; by codec and language if the output has too few."""
         for kind in StreamKind:
-            wanted = [each for each in expected if each.plan.stream.kind is kind]
+            wanted = [stream for stream in expected if stream.plan.stream.kind is kind]
             found = list(self._found.get(kind, ()))
             for position, each in enumerate(wanted):
                 rest = len(wanted) - position
@@ -88,7 +89,7 @@ class StreamCheck:
         return stream.codec == each.plan.codec and stream.language == each.plan.stream.language
 
     def findings(self) -> Iterator[Finding]:
-        """What is wrong."""
+        """All differences from the source."""
         for each in self._lost:
             check = Check.ATTACHMENTS if each.plan.stream.kind is StreamKind.ATTACHMENT else Check.STREAMS
             yield Finding(check=check, message=f"{each.label} is missing")
@@ -139,11 +140,11 @@ class StreamCheck:
         extra = Counter(theirs.hashes) - Counter(ours.hashes)
         changed = min(missing.total(), extra.total()) if each.whole else extra.total()
         if changed:
-            place = next(n for n, value in enumerate(theirs.hashes) if value in extra)
+            first = next(n for n, value in enumerate(theirs.hashes) if value in extra)
             yield Finding(
                 check=Check.PACKETS,
                 message=f"{changed} of {len(theirs)} packets of {each.label} differ from the source's",
-                seconds=in_seconds(theirs.time(place)),
+                seconds=in_seconds(theirs.time(first)),
             )
         if lost := missing.total() - changed:
             yield Finding(
@@ -168,28 +169,28 @@ class StreamCheck:
                     yield self._out_of_sync(each, error, begins[1])
 
     def _is_in_sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> bool:
-        """Whether all packets are certainly at their times; both logs have the same packets in order."""
+        """Whether all packets have times and keep them. Both logs have the same packets in the same order."""
         if NO_TIME in ours.pts or NO_TIME in theirs.pts:
             return False
         before, after = (np.array(log.pts) * float(log.unit) for log in (ours, theirs))
         return bool((abs(after - before + float(each.shift)) < float(_SYNC)).all())
 
     def _sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
-        """Times of packets that are in both, as far as the source's run forwards."""
+        """Compare the times of packets that are in both logs, until the source's times jump back."""
         tolerance = _SYNC + ours.unit + theirs.unit
-        place, latest = 0, None
+        position, latest = 0, None
         worst, where = Fraction(0), None
         wrong = compared = 0
-        positions: dict[int, int] | None = None
+        first_positions: dict[int, int] | None = None
         for number, value in enumerate(theirs.hashes):
             after = theirs.time(number)
-            if place >= len(ours) or ours.hashes[place] != value:
-                place = -1 if after is None else _place_at(ours, value, after + each.shift)
-                if place < 0:
-                    positions = _first_positions(ours.hashes) if positions is None else positions
-                    place = positions.get(value, -1)
-            before = ours.time(place) if place >= 0 else None
-            place += 1
+            if position >= len(ours) or ours.hashes[position] != value:
+                position = -1 if after is None else _position_at(ours, value, after + each.shift)
+                if position < 0:
+                    first_positions = first_positions or _first_positions(ours.hashes)
+                    position = first_positions.get(value, -1)
+            before = ours.time(position) if position >= 0 else None
+            position += 1
             if before is None or after is None:
                 continue
             if latest is not None and before < latest - _JUMP:
@@ -212,7 +213,7 @@ class StreamCheck:
         )
 
     def _statistics(self) -> Iterator[Finding]:
-        """Statistics that writers of Matroska put into tags, where they are not true of this file."""
+        """Compare the statistics in Matroska's tags with the packets of the file."""
         for index, log in self._log.streams.items():
             for key, said in log.tags.items():
                 name = key.upper().partition("-")[0]
@@ -224,16 +225,16 @@ class StreamCheck:
                     )
 
 
-def _place_at(log: PacketLog, value: int, time: Fraction) -> int:
-    """Where `log` has a packet of hash `value` at that time, in seconds; -1 where it has none. Packets of
-    silence differ in their times alone."""
+def _position_at(log: PacketLog, value: int, time: Fraction) -> int:
+    """The position in `log` of the packet with the hash `value` at `time` (seconds); -1 if there is none.
+    Packets of silence have equal hashes and differ only in their times."""
     near = bisect_left(log.pts, round(time / log.unit))
-    places = (place for place in (near, near - 1, near + 1) if 0 <= place < len(log))
-    return next((place for place in places if log.hashes[place] == value), -1)
+    positions = (position for position in (near, near - 1, near + 1) if 0 <= position < len(log))
+    return next((position for position in positions if log.hashes[position] == value), -1)
 
 
 def _first_positions(hashes: Sequence[int]) -> dict[int, int]:
-    """Where each hash is for the first time."""
+    """The first position of each hash."""
     positions: dict[int, int] = {}
     for number, value in enumerate(hashes):
         positions.setdefault(value, number)
@@ -241,36 +242,35 @@ def _first_positions(hashes: Sequence[int]) -> dict[int, int]:
 
 
 def _is_chapter_track(stream: StreamInfo) -> bool:
-    """The text track in which MP4 and MOV keep the titles of chapters, which FFmpeg shows as data."""
+    """Whether `stream` is the text track with the titles of chapters in MP4 and MOV; FFmpeg lists it as
+    data."""
     return stream.kind is StreamKind.DATA and stream.codec in ("bin_data", "")
 
 
 def compare_tags(wanted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Finding]:
-    """The tags of the file that the plan carries over."""
+    """Compare the tags of the file that the plan copies."""
     by_name = {key.casefold(): value for key, value in found.items()}
     for key, value in wanted.items():
-        other = by_name.get(key.casefold())
-        if other is None:
+        actual = by_name.get(key.casefold())
+        if actual is None:
             yield Finding(check=Check.TAGS, message=f"the tag {key} is missing")
-        elif other.strip() != value.strip() and key.casefold() not in ("creation_time", "date"):
-            yield Finding(check=Check.TAGS, message=f"the tag {key} is {other!r}, not {value!r}")
+        elif actual.strip() != value.strip() and key.casefold() not in ("creation_time", "date"):
+            yield Finding(check=Check.TAGS, message=f"the tag {key} is {actual!r}, not {value!r}")
 
 
 def compare_chapters(
     wanted: Sequence[tuple[Fraction, Fraction, str]], found: Sequence[tuple[Fraction, Fraction, str]]
 ) -> Iterator[Finding]:
-    """Number, starts and titles of chapters; `wanted` on the output's clock."""
+    """Compare the number, starts and titles of chapters; the times of `wanted` are on the output's clock."""
     if len(wanted) != len(found):
         yield Finding(check=Check.CHAPTERS, message=f"{len(found)} chapters, not {len(wanted)}")
         return
-    for number, ((start, _, title), (other, _, theirs)) in enumerate(zip(wanted, found, strict=True), 1):
-        if abs(max(start, Fraction(0)) - other) > Fraction(2, 1000):
+    for number, ((start, _, title), (begin, _, name)) in enumerate(zip(wanted, found, strict=True), 1):
+        if abs(max(start, Fraction(0)) - begin) > Fraction(2, 1000):
             yield Finding(
                 check=Check.CHAPTERS,
-                message=f"chapter {number} begins {float(other - start) * 1000:+.0f} ms off",
-                seconds=in_seconds(other),
+                message=f"chapter {number} begins {float(begin - start) * 1000:+.0f} ms off",
+                seconds=in_seconds(begin),
             )
-        if title and title != theirs:
-            yield Finding(
-                check=Check.CHAPTERS, message=f"chapter {number} is called {theirs!r}, not {title!r}"
-            )
+        if title and title != name:
+            yield Finding(check=Check.CHAPTERS, message=f"chapter {number} is called {name!r}, not {title!r}")

@@ -1,4 +1,4 @@
-"""The number of frames and their times."""
+"""Compares the number of frames and their times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from paragon_stream.verification.matching import Match
 
 
 class TimeCheck:
-    """Give it every match in order; then ask for `findings`. `tick` is the output's, in seconds."""
+    """Takes all matches in order, then returns `findings`. `tick` is the output's unit of time, in
+    seconds."""
 
     def __init__(self, tick: Fraction) -> None:
         self._tick = tick
@@ -25,14 +26,14 @@ class TimeCheck:
         self.frames = 0
 
     def add(self, match: Match) -> None:
-        """Note one match."""
+        """Add the next match."""
         source, output = match.source, match.output
         self._last_missing = output is None
         if source is not None and output is not None:
             self.frames += 1
-            right = source.time if self._earliest is None else max(source.time, self._earliest)
-            self._earliest = right + self._tick
-            error = output.time - right
+            expected = source.time if self._earliest is None else max(source.time, self._earliest)
+            self._earliest = expected + self._tick
+            error = output.time - expected
             if abs(error) > self._tolerance:
                 self._late.append((output.time, error))
         elif source is not None:
@@ -41,7 +42,7 @@ class TimeCheck:
             self._extra.append(output.time)
 
     def findings(self) -> Iterator[Finding]:
-        """What is wrong."""
+        """Missing, additional and moved frames."""
         if self._missing:
             at_end = " at the end" if self._last_missing else ""
             yield Finding(

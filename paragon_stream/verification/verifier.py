@@ -44,10 +44,11 @@ def verify(
 ) -> Verification:
     """Read `source` and `output` back and compare them: frames, times, streams, tags and pictures.
 
-    `plan` is the render's report, or the file that `--report` wrote: what its plan announces (streams left
-    out, sound converted, a part, deinterlacing) is right. Without it, default options are assumed, except
-    that any size of the source's shape, more bits and less chroma subsampling are right, and that the quality
-    is not judged if it is low: the encoder's settings are unknown. `on_progress` is called twice a second.
+    `plan` is the render's report, or the path of the file that `--report` wrote: losses and changes that it
+    announces (dropped streams, converted sound, a part, deinterlacing) are not findings. Without a plan,
+    default options are assumed, with two exceptions: every size of the source's shape, more bits and less
+    chroma subsampling are accepted, and low quality is not a finding, because the encoder's settings are
+    unknown. `on_progress` is called twice a second.
 
     Raises InputError if a file cannot be read at all, UsageError for a `plan` that is not a report, and for
     outputs that are not video files.
@@ -60,8 +61,8 @@ def verify(
 def verify_plan(
     plan: RenderPlan, *, encoder_known: bool = True, on_progress: OnProgress | None = None
 ) -> Verification:
-    """The same for a plan that has been run. With `encoder_known` False the output may have been encoded with
-    other settings than the plan's. Raises InputError."""
+    """Compare the output of a plan that has been run with its source. With `encoder_known` False, the output
+    may have been encoded with other settings than the plan's. Raises InputError."""
     output = plan.output.destination
     if output is None or plan.output.container is None:
         raise UsageError("only video files can be verified, not y4m and sequences of images")
@@ -77,7 +78,7 @@ def verify_plan(
 
 
 def _request(source: Path, output: Path, plan: str | Path | Report | None) -> RenderRequest:
-    """The request that `plan` holds, or a default one, for these two files."""
+    """The request from `plan`, or a default request, for these two files."""
     if numbering(output):
         raise UsageError("only video files can be verified, not sequences of images")
     request = RenderRequest(source=source, destination=output)
@@ -117,15 +118,15 @@ def _plan_of_output(request: RenderRequest, output: Path) -> RenderPlan:
     return chosen if same_size else planned
 
 
-def _keeps_more(one: PixelFormat, other: PixelFormat) -> bool:
-    """Whether `one` has more bits or less chroma subsampling than `other`, and loses nothing."""
-    finer = all(a <= b for a, b in zip(one.subsampling, other.subsampling, strict=True))
-    return one != other and one.family is other.family and one.depth >= other.depth and finer
+def _keeps_more(found: PixelFormat, planned: PixelFormat) -> bool:
+    """Whether `found` has more bits or less chroma subsampling than `planned`, and less of nothing."""
+    finer = all(a <= b for a, b in zip(found.subsampling, planned.subsampling, strict=True))
+    return found != planned and found.family is planned.family and found.depth >= planned.depth and finer
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """What decoding both files once has shown."""
+    """The results of decoding both files once."""
 
     findings: list[Finding]
     frames: int = 0
@@ -151,11 +152,11 @@ def _result(plan: RenderPlan, passed: _Pass, checks: tuple[Check, ...]) -> Verif
 
 
 def _clock(plan: RenderPlan, found: MediaInfo) -> Fraction:
-    """What is taken off the source's times for the output's, in seconds.
+    """The difference of the source's and the output's times, in seconds.
 
-    It is the plan's shift. A transport stream's clock starts where its muxer sets it: there the first
-    frames are simultaneous by definition. Matroska's muxer moves everything if sound begins before zero;
-    FFmpeg does not give that beginning for all sources (Ogg).
+    It is usually the plan's shift. The muxer of a transport stream chooses the first time: there the first
+    frames are simultaneous by definition. Matroska's muxer moves all streams if sound begins before zero, and
+    FFmpeg does not report that beginning for all sources (Ogg).
     """
     container, source, video = plan.output.container, plan.source, found.video
     if container is None or video.start_pts is None:
@@ -220,7 +221,7 @@ def _compare_frames(
 
 
 def _damage(warnings: list[str], damage: object) -> Iterator[Finding]:
-    """What went wrong while the output was decoded."""
+    """Errors while the output was decoded."""
     counts = {name: count for name, count in vars(damage).items() if count}
     if counts or any("cannot be read" in warning for warning in warnings):
         yield Finding(check=Check.DECODING, message="; ".join(warnings) or f"damaged: {counts}")
@@ -266,7 +267,7 @@ def _expected(
 
 
 def _chapters(plan: RenderPlan, source: FileLog) -> list[tuple[Fraction, Fraction, str]]:
-    """The source's chapters that are in the part, on the output's clock."""
+    """The source's chapters that lie in the rendered part, on the output's clock."""
     chapters = source.chapters
     if plan.source.cut is not None:
         unit = Fraction(1, 1_000_000_000)
@@ -275,5 +276,5 @@ def _chapters(plan: RenderPlan, source: FileLog) -> list[tuple[Fraction, Fractio
             for start, end, title in chapters
         ]
         kept = cut_chapters(as_ffmpeg, plan.source.cut)
-        chapters = [(each["start"] * unit, each["end"] * unit, each["title"]) for each in kept]
+        chapters = [(entry["start"] * unit, entry["end"] * unit, entry["title"]) for entry in kept]
     return [(start - plan.output.shift, end - plan.output.shift, title) for start, end, title in chapters]
