@@ -34,7 +34,7 @@ _FLV_TRAILER = 4
 _NOT_WRITTEN = 0xFFFF0000
 """Sizes of AVI from here on are placeholders, as 0 is."""
 _BROADCAST = 88
-"""Where ASF's file properties have their flags; the first one stands for a stream of unknown length."""
+"""Position of the flags in ASF's file properties; the lowest bit stands for a stream of unknown length."""
 _SYNC = 0x47
 _IN_A_ROW = 4
 """Packets of a transport stream in a row that show where packets begin."""
@@ -111,7 +111,7 @@ def _behind_page(file: BinaryIO, at: int) -> int | None:
 
 
 def _is_avi_cut_off(file: BinaryIO, size: int, last: int) -> bool:
-    """By the sizes of the lists of packets; by the packets themselves where sizes were not written."""
+    """Judged by the sizes of the lists of packets, or by the packets if the sizes were not written."""
     at = 0
     while at + 12 <= size:
         file.seek(at)
@@ -174,12 +174,13 @@ def _has_sync(file: BinaryIO, places: range, size: int, count: int = _IN_A_ROW) 
 # ----------------------------------------------------------------------------- MXF, GXF, RealMedia
 
 _UNIVERSAL_LABEL = bytes.fromhex("060e2b34")
-"""How the keys of MXF's pieces begin (SMPTE ST 336)."""
+"""The first bytes of the keys in MXF (SMPTE ST 336)."""
 _ESSENCE = bytes.fromhex("0d010301")
 _PARTITION, _FOOTER = bytes.fromhex("0d01020101"), 4
-"""Parts of keys: where pictures, sound and what belongs to them are, and where a part of the file begins."""
+"""Parts of keys: of pictures, sound and their data, and of the head of a partition."""
 _FOOTER_PLACE = 24
-"""Where a partition's head has the position of the last partition; 0 if it was not written (ST 377-1)."""
+"""Position, in a partition's head, of the position of the last partition; 0 there if it was not written
+(ST 377-1)."""
 _LARGEST_RUN_IN = 1 << 16
 _REAL_SLACK = 18
 """Bytes of heads that some programs count twice in RealMedia."""

@@ -1,4 +1,4 @@
-"""Which device decodes a video: the CPU, or an NVIDIA GPU (NVDEC) whose first frames equal the CPU's.
+"""Chooses the decoder of a video: the CPU, or an NVIDIA GPU (NVDEC) whose first frames equal the CPU's.
 
 A GPU decodes only codecs whose standards define every sample, so the result does not depend on the choice. In
 addition, the first frames of the stream are decoded by both and compared.
@@ -22,7 +22,8 @@ from paragon_stream.media.facts.info import Gpu, MediaInfo
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_interleaved
 
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
-"""By FFmpeg's names. MPEG-2 and MPEG-4 leave rounding to the decoder, and take a CPU very little time."""
+"""FFmpeg's names of codecs. MPEG-2 and MPEG-4 are not here: they leave rounding to the decoder, and need very
+little time on a CPU."""
 
 _COMPARED = 4
 """Frames that are compared: an intra frame first, then mostly predicted ones."""
@@ -85,7 +86,7 @@ def decoded_on_gpu(info: MediaInfo, gpu: Gpu) -> tuple[MediaInfo, str]:
 
 
 def _difference(info: MediaInfo) -> str:
-    """How the GPU's first frames differ from the CPU's; "" if they are equal."""
+    """The difference between the GPU's and the CPU's first frames as text; "" if they are equal."""
     video, pictures = info.video, []
     shapes = video.format.pixel_format.plane_shapes
     for gpu in (replace(video.gpu, resident=False) if video.gpu else None, None):

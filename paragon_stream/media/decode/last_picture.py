@@ -1,7 +1,8 @@
-"""How long the last picture of an MP4 or MOV is shown.
+"""The duration of the last picture of an MP4 or MOV.
 
-The duration of a sample there is its distance to the next sample in decoding order. With reordering that is
-not how long the picture is shown. This matters only for the last picture: the next one ends all others.
+The duration of a sample in these files is the distance to the next sample in decoding order. With reordering,
+this is not the time for which the picture is shown. It matters only for the last picture, because every other
+picture ends when the next one begins.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class NutFile:
                 self._codes.append(_Code(flags, factor, size + number, reserved, header) if valid else None)
 
     def behind(self, file: BinaryIO, at: int) -> int | None:
-        """Where the piece at `at` ends; None if there is none, or its head is not complete."""
+        """The end of the piece at `at`; None if no piece begins there, or if its head is not complete."""
         file.seek(at)
         head = file.read(64)
         try:

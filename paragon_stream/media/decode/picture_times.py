@@ -1,4 +1,4 @@
-"""When the pictures of a video are shown, read from its packets without decoding."""
+"""The presentation times of a video's pictures, read from its packets without decoding."""
 
 from __future__ import annotations
 

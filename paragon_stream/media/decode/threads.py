@@ -1,8 +1,8 @@
-"""How decoding on the CPU is divided among threads, so that damage is concealed as FFmpeg conceals it.
+"""The threads of a decoder on the CPU, chosen so that FFmpeg conceals damage well.
 
-FFmpeg's H.264 decoder conceals the lost parts of a picture from its neighbours in space and time, but not
-with slice threads: those parts stay green. Its HEVC decoder leaves larger holes with slice threads. Both
-therefore use frame threads, or one thread. Its VP9 decoder conceals better with slice threads.
+FFmpeg's H.264 decoder conceals the lost parts of a picture from its neighbours in space and time, but with
+slice threads these parts stay green. Its HEVC decoder leaves larger holes with slice threads. Both therefore
+use frame threads, or one thread. Its VP9 decoder conceals better with slice threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ areas."""
 
 
 class Threading(StrEnum):
-    """How decoder threads divide the work; the values are PyAV's."""
+    """The division of the work among decoder threads; the values are PyAV's."""
 
     NONE = "NONE"
     """One thread."""
@@ -31,9 +31,9 @@ class Threading(StrEnum):
 
 
 def threading_for(codec: str, threads: int, *, one_at_a_time: bool) -> Threading:
-    """How `threads` threads divide the work. `codec` is FFmpeg's name of the codec.
+    """The division of the work among `threads` threads. `codec` is FFmpeg's name of the codec.
 
-    one_at_a_time: each frame must be finished before the next one begins, because of latency or of values
+    one_at_a_time: each frame must be finished before the next one begins, because of the latency or of values
     that the decoder exports (see `quantisers.exported`).
     """
     if threads <= 1:

@@ -43,7 +43,7 @@ class DeviceFrames:
         # here.
         self._free = deque(make() for _ in range(in_flight + _KEPT_BY_ENCODER))
         self.made = len(self._free)
-        """How many pictures there are."""
+        """Number of pictures that were allocated."""
         try:
             self.frame(self.take())
         except AV_ERRORS as error:

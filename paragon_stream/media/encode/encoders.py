@@ -29,10 +29,10 @@ from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """One encoder. `codec` is the FFmpeg name of what it makes.
+    """One encoder. `codec` is FFmpeg's name of the codec.
 
-    `crf` is the default constant quality, `crf_range` what is accepted; None for encoders without one.
-    `crf_option` is what the encoder calls it.
+    `crf` is the default constant quality, `crf_range` the accepted range; None for encoders without one.
+    `crf_option` is the encoder's name of this option.
     `preset` is the default of the option `preset_option`; `presets` are the accepted ones, slowest last.
     `parameters` names the option that takes the library's own KEY=VALUE:… list.
     """

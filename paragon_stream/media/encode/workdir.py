@@ -232,7 +232,8 @@ class WorkDir:
 
 
 def _differences(known: Mapping[str, str], wanted: Mapping[str, str], may_differ: Collection[str]) -> str:
-    """How the unfinished render differs from the `wanted` one, for a message; "" if it is the same."""
+    """The differences between the unfinished render and the `wanted` one, for a message; "" if there are
+    none."""
     names = sorted({*known, *wanted} - set(may_differ))
     other = [name for name in names if known.get(name) != wanted.get(name)]
     if not other:

@@ -1,1 +1,1 @@
-"""What a file is: its streams, tags, colours, fields, tracks, and the containers there are."""
+"""The facts of a file: its streams, tags, colours, fields and tracks; the list of containers."""

@@ -17,7 +17,7 @@ from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska import structure
 
 type Step = Callable[[BinaryIO, int], int | None]
-"""Where the piece at a position ends; None if there is none."""
+"""Returns the end of the piece of a file that begins at a position; None if no piece begins there."""
 
 _CHUNK = re.compile(rb"\d\d(?:d[cbd]|wb|tx|pc|sb|iv)|\d\dix|ix\d\d|JUNK|idx1")
 """Identifiers of chunks in AVI's list of packets (AVI RIFF File Reference, OpenDML)."""
@@ -205,14 +205,15 @@ FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 """Objects of ASF (Advanced Systems Format specification, 3.2 and 5.1)."""
 _PACKET_SIZE = 92
-"""Where the first object says how long each data packet is."""
+"""Byte position of the size of data packets in the first object."""
 DATA_HEAD = 50
 _PACKET_SIGN = b"\x82\0\0"
-"""How data packets begin: two bytes of error correction, which are not used."""
+"""The first bytes of a data packet: its flags, and two bytes of error correction data, which are not used."""
 
 
 def _count_asf(file: BinaryIO, size: int, first: int, last: int) -> int:
-    """Runs of data packets that do not begin as one; 0 for files whose packets begin in another way."""
+    """The number of runs of data packets without the usual beginning; 0 if the file's packets begin
+    otherwise."""
     file.seek(0)
     head = file.read(_PIECE)
     properties, data = head.find(FILE_PROPERTIES), head.find(DATA)

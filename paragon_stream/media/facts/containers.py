@@ -18,7 +18,7 @@ from paragon_stream.media.facts.image_kinds import is_image_name
 
 
 class Cover(Enum):
-    """How a container keeps cover art."""
+    """The form in which a container stores cover art."""
 
     STREAM = "a stream of one picture"
     ATTACHMENT = "an attached file"
@@ -26,7 +26,7 @@ class Cover(Enum):
 
 
 class Tags(Enum):
-    """Which tags of a file a container keeps."""
+    """The tags of a file that a container can store."""
 
     ALL = "any"
     KNOWN = "those with a place of their own"

@@ -15,7 +15,7 @@ class Content(Protocol):
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         ...
 
     def read_at(self, position: int, length: int) -> bytes:
@@ -24,13 +24,13 @@ class Content(Protocol):
 
 
 _contents: dict[Path, Content] = {}
-"""By the names under which this process reads them. No file of this machine has one of these names: what
-would open it past `opened.py` fails."""
+"""Contents by the names under which this process reads them. No file of this machine has one of these names,
+so opening one without `opened.py` fails."""
 
 
 @contextmanager
 def read_elsewhere(path: Path, content: Content) -> Iterator[None]:
-    """Within it, `path`, the absolute name of no file, is `content`."""
+    """Inside this context, reading `path` reads `content`. `path` is absolute, and no file has this name."""
     _contents[path] = content
     try:
         yield
@@ -39,7 +39,7 @@ def read_elsewhere(path: Path, content: Content) -> Iterator[None]:
 
 
 def distant_at(path: Path) -> Content | None:
-    """What is read under the name `path`; None for files of this machine and pipes."""
+    """The content with the name `path`; None for files of this machine and pipes."""
     return _contents.get(path)
 
 

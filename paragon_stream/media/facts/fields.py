@@ -10,7 +10,7 @@ from paragon_stream.errors import UsageError
 
 
 class Deinterlace(StrEnum):
-    """How frames are made of fields."""
+    """The method that makes progressive frames from fields."""
 
     AUTO = "auto"
     """BWDIF for frames that the stream flags as interlaced; other frames stay unchanged."""
@@ -24,10 +24,10 @@ class Deinterlace(StrEnum):
 
 
 class Parity(StrEnum):
-    """Which field is shown first; the values are those of FFmpeg's filters."""
+    """The field that is shown first; the values are FFmpeg's."""
 
     AUTO = "auto"
-    """As each frame is flagged."""
+    """The flag of each frame."""
     TOP = "tff"
     BOTTOM = "bff"
 

@@ -130,7 +130,7 @@ WEBP_LOSSY = replace(JFIF, range=ColorRange.LIMITED)
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """How one picture is stored: `stored` is FFmpeg's name of the pixel format in the file, `pixels` and
+    """The stored form of a picture: `stored` is FFmpeg's name of the pixel format in the file, `pixels` and
     `color` are the format and colour of the frame job's result. `losses` lists what the file cannot store."""
 
     kind: ImageKind
@@ -148,8 +148,8 @@ def storage(
     lossless: bool = False,
     subsampled: bool = True,
 ) -> Storage:
-    """How `kind` stores a picture of the format `source`: gray stays gray, and 16 bits stay 16 bits where
-    possible.
+    """The form in which `kind` stores a picture of the format `source`. Gray stays gray, and 16 bits stay
+    16 bits if possible.
 
     `wanted` (from --pix-fmt) selects another depth, gray, or another chroma subsampling of JPEG; `lossless`
     selects lossless WebP; `subsampled` False selects full chroma. Raises UsageError if `kind` cannot store

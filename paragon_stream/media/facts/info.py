@@ -35,13 +35,13 @@ class StreamInfo:
     """FFmpeg's codec name ("h264", "ass", "mov_text"), not the decoder's; "" if it has none."""
     detail: str = ""
     language: str = ""
-    """As FFmpeg gives it: mostly an ISO 639-2 code."""
+    """FFmpeg's value: usually an ISO 639-2 code."""
     language_tag: str = ""
     """The whole BCP 47 tag ("pt-BR"), where the file has one."""
     title: str = ""
     dispositions: tuple[str, ...] = ()
     bit_rate: int | None = None
-    """Bits per second, as the header states; None if it does not."""
+    """Bits per second from the header; None if the header does not state them."""
     copyable: bool = True
     """False if FFmpeg's packets are not usable (no codec parameters)."""
 
@@ -115,8 +115,8 @@ class VideoInfo:
     """SMPTE timecode of the first frame from the video itself (its SEI, or the headers of MPEG-2's groups of
     pictures): "01:02:03:04". "" if it has none that means anything, or if the file has one."""
     stereo_mode: str = ""
-    """How the views of a stereo video share a frame, as Matroska's `stereo_mode`; "" where that is unknown
-    or would not survive upscaling."""
+    """The arrangement of the views of a stereo video in a frame, as Matroska's `stereo_mode`; "" if it is
+    unknown or upscaling does not preserve it."""
 
     @property
     def decoded(self) -> str:
@@ -166,9 +166,10 @@ class MediaInfo:
     piped: bool = False
     """Whether it comes out of a pipe."""
     cut: Cut | None = None
-    """The part of it that is rendered; None for all of it."""
+    """The part of the file that is rendered; None for the whole file."""
     probing: Probing = HEADERS
-    """How readers open this file. All must use it, to find the same streams under the same numbers."""
+    """FFmpeg's search for streams. All readers of the file must use it, so that streams have the same
+    indices."""
     continued_in: tuple[int, ...] = ()
     """Indices of streams in which the picture continues in the middle of the file; they are not rendered."""
     matroska: MatroskaFacts | None = field(default=None, repr=False)

@@ -27,7 +27,7 @@ from paragon_stream.media.ffmpeg.log import captured_log
 _WITHOUT_LIST = frozenset({"mpegts", "mpeg", "flv"})
 """FFmpeg's names of the containers that do not list their streams in a header."""
 _REWOUND = frozenset({"mpegts", "mpeg"})
-"""Those of them that can be read from any byte position."""
+"""The containers of `_WITHOUT_LIST` that can be read from any byte position."""
 
 DEFAULT_SIZE = 100_000_000
 """Bytes that are searched in such containers: a minute or more of broadcasts and DVDs, 0.7 s of one core."""

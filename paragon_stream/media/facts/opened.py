@@ -27,7 +27,7 @@ def opened_bytes(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def source_size(path: Path) -> int:
-    """In bytes; for a pipe, more than it can be until it has ended. Raises OSError."""
+    """The size in bytes; for a pipe that has not ended, `sys.maxsize`. Raises OSError."""
     if (pipe := pipe_at(path)) is not None:
         return sys.maxsize if pipe.size is None else pipe.size
     content = distant_at(path)
@@ -41,7 +41,7 @@ def is_file_here(path: Path) -> bool:
 
 
 def demuxer_input(path: Path) -> str | io.RawIOBase:
-    """What PyAV opens for `path`: a name, or an object to read."""
+    """The argument of `av.open` for `path`: a name, or an object that reads."""
     reader = _reader(path)
     return ffmpeg_name(path) if reader is None else reader
 

@@ -27,13 +27,13 @@ STANDARD_INPUT = "-"
 _SHOWN = "standard input"
 _PIECE = 1 << 18
 _LARGE = Path("/var/tmp")
-"""Where systems keep large temporary files; /tmp may be in memory."""
+"""The folder for large temporary files; /tmp may be in memory."""
 _Y4M = b"YUV4MPEG2 "
 _NAP = 0.2
-"""Seconds between two looks whether a pipe that is silent shall still be waited for."""
+"""Seconds between two checks whether the wait for a silent pipe was cancelled."""
 
 _open: dict[Path, Pipe] = {}
-"""Pipes that a plan has begun to read and no render has finished."""
+"""Pipes that a plan has begun to read and that no render has read to the end."""
 
 
 class Pipe:

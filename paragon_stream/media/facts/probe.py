@@ -50,7 +50,7 @@ _RAW = frozenset(
 )
 """FFmpeg's demuxers of raw streams whose pictures have headers with a rate."""
 _NEAR = Fraction(1, 20)
-"""How far two rates may differ that are the same but for rounded times."""
+"""Largest relative difference of two rates that are equal except for rounded times."""
 
 logger = logging.getLogger(__name__)
 

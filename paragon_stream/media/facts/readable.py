@@ -17,9 +17,9 @@ from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 
 _LOOK = 4 << 20
-"""Bytes that are read from the place where trouble was met."""
+"""Bytes that are read from the position of an error."""
 _PACKETS = 1000
-"""Of the stream in question, at most, from where a seek leads to the end of what was read."""
+"""Largest number of the stream's packets between the target of a seek and the last packet that was read."""
 
 
 _DEVICE = {
@@ -27,7 +27,7 @@ _DEVICE = {
     for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH")
     if hasattr(errno, name)
 }
-"""What systems say of a device or a share that fails."""
+"""Error numbers of a device or a network share that fails."""
 
 
 class ReadingWatch:
@@ -40,11 +40,11 @@ class ReadingWatch:
         self._path, self._probing = path, probing
         self.first_position: int | None = None
         self.last_position = self.last_size = 0
-        """Of the packets so far, bytes: the furthest position, and the size of the packet there."""
+        """Position and size of the packet that lies furthest in the file so far, in bytes."""
         self._last: tuple[int, int] | None = None
-        """Stream and time of the packet at `last_position`; None where it has no time."""
+        """Stream and time of the packet at `last_position`; None if it has no time."""
         self._opened: os.stat_result | None = None
-        """Of a file of this machine."""
+        """The state of the file when it was opened; None for pipes and distant files."""
         try:
             self._size = 0 if pipe_at(path) is not None else source_size(path)
             if is_file_here(path):

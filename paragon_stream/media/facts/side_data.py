@@ -63,8 +63,8 @@ def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -
 
 
 def turn(matrix: Sequence[int]) -> tuple[bool, int]:
-    """What a display matrix does: whether it mirrors left to right, and then its rotation in degrees
-    clockwise.
+    """The effect of a display matrix: whether it mirrors left to right, and the rotation after that, in
+    degrees clockwise.
 
     The rows of the matrix are the images of the vectors (1, 0) and (0, 1) (libavutil/display.h).
     """

@@ -23,7 +23,7 @@ _HEAD = 1 << 20
 
 
 _HEAD_OF_PIPE = 1 << 12
-"""Of a pipe, which may be slow."""
+"""Bytes that are read from the beginning of a pipe, which may be slow."""
 
 _SHOWN = 80
 """Characters of a name that a message shows."""

@@ -1,4 +1,4 @@
-"""One stream of a container, described."""
+"""The description of one stream of a container."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def _bit_rate(stream: Stream) -> int | None:
 
 
 def matroska_facts(path: Path, demuxer: str) -> MatroskaFacts | None:
-    """What FFmpeg does not read of the file at `path`; None for another `demuxer` or a broken file."""
+    """The facts of a Matroska file that FFmpeg does not report; None for another `demuxer` or a broken
+    file."""
     if "matroska" not in demuxer:
         return None
     with contextlib.suppress(OSError), opened_bytes(path) as (file, size):

@@ -1,4 +1,4 @@
-"""Which streams of the source go into the output, and what comes from other files."""
+"""The selection of the source's streams for the output, and of streams from other files."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ import av
 from paragon_stream.errors import ParagonError
 
 AV_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, RuntimeError, AssertionError)
-"""What PyAV raises when FFmpeg, the operating system or PyAV's own checks refuse. (An `av.FFmpegError` may
-also be a ValueError or an OSError; PyAV raises plain ones of these as well.)"""
+"""Exceptions of PyAV for errors of FFmpeg, of the operating system and of its own checks. (An
+`av.FFmpegError` may also be a ValueError or an OSError; PyAV raises plain ones of these as well.)"""
 
 _WORDS = {
     errno.ENOSPC: "the disk is full",

@@ -21,7 +21,7 @@ class CapturedLog:
 
     @property
     def lines(self) -> list[str]:
-        """One sentence each, none twice, the first few; dumps of whole configurations are left out."""
+        """The first few messages, without duplicates and without dumps of whole configurations."""
         said = [
             re.sub(r" \(repeated \d+ more times\)$", "", message).strip().rstrip(".")
             for _, _, message in self.log

@@ -87,7 +87,7 @@ def copy_to_frame(planes: Sequence[Plane], frame: av.VideoFrame) -> None:
 
 
 def plane_crops(format: PixelFormat, crop: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
-    """For each plane the (rows, columns) of its own grid to skip."""
+    """For each plane, the number of (rows, columns) of its own grid before the crop."""
     left, top, _, _ = crop
     sx, sy = format.subsampling
     if format.layout is Layout.PACKED:

@@ -22,7 +22,7 @@ class PositionReader(io.RawIOBase):
 
     @abstractmethod
     def _length(self) -> int | None:
-        """In bytes; None if it is not known yet."""
+        """The length in bytes; None if it is not known yet."""
 
     def readable(self) -> bool:
         return True

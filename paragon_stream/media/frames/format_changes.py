@@ -25,19 +25,19 @@ _NAMED = 6
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class ObservedFormat:
-    """One frame format of a stream, and what was done with its frames."""
+    """One frame format of a stream, and the treatment of its frames."""
 
     format: FrameFormat
     seconds: float = 0.0
     """Presentation time of its first frame."""
     frames: int = 0
     stretches: int = 0
-    """How often the stream changed to it."""
+    """Number of changes of the stream to this format."""
     converted: int = 0
     """Frames converted to the first format of the stream."""
     followed: bool = False
     refused: str = ""
-    """Why its frames are not followed, or no longer."""
+    """Why its frames are not followed, or no longer followed; "" otherwise."""
 
 
 class Arrival[Item](NamedTuple):
@@ -65,19 +65,19 @@ class FormatChanges[Item]:
         settled: int = SETTLED,
     ) -> None:
         self.format = first
-        """Of the frames that `take` returns now."""
+        """The format of the frames that `take` returns now."""
         self._settled = settled
         self._first = ObservedFormat(format=first, followed=True)
         self._formats = {first: self._first}
         self._follow = follow
         self._left = MAX_FORMATS - 1
-        """How many more formats may be followed."""
+        """Number of further formats that may be followed."""
         self._arrivals = self._arranged(source)
         self._waiting: Arrival[Item] | None = None
         self._latest: ObservedFormat | None = None
 
     def take(self) -> Arrival[Item] | None:
-        """The next frame; None where the format changes, and at the end of the stream."""
+        """The next frame; None at a change of the format and at the end of the stream."""
         arrival = self._waiting or next(self._arrivals, None)
         self._waiting = None
         if arrival is None:
@@ -95,7 +95,8 @@ class FormatChanges[Item]:
         return arrival
 
     def next_format(self) -> FrameFormat | None:
-        """After `take` returned None: continue with the next stretch; its format, or None at the end."""
+        """Continue with the next stretch after `take` has returned None. Returns its format, or None at the
+        end."""
         if self._waiting is None:
             return None
         self.format = self._handed_out(self._waiting)
@@ -197,5 +198,5 @@ def _change(first: FrameFormat, now: FrameFormat) -> str:
 
 
 def _shape(format: FrameFormat) -> str:
-    """How the picture is shown: "1.78:1"."""
+    """The display aspect ratio, such as "1.78:1"."""
     return f"{float(format.width * format.sample_aspect_ratio / format.height):.2f}:1"

@@ -34,8 +34,8 @@ class FormatJudge:
         """Sentences about what no conversion takes into account."""
 
     def format_of(self, frame: av.VideoFrame, appearance: Appearance, seconds: float) -> FrameFormat:
-        """That of `frame`, shown at `seconds`, with the transfer and primaries of the first frame, to which
-        nothing converts. Raises FormatError for pictures in a device's memory."""
+        """The format of `frame`, which is shown at `seconds`. Transfer and primaries are always those of the
+        first frame, because they are not converted. Raises FormatError for pictures in a device's memory."""
         if appearance not in self._known:
             first = self._video.format.color
             format = self._layout(frame, appearance)

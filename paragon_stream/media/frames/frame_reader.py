@@ -19,7 +19,7 @@ class FrameReader(Protocol):
 
     info: MediaInfo
     frames: int
-    """How many have been read."""
+    """Number of frames that have been read."""
 
     @property
     def changes(self) -> FormatChanges[Any]:
@@ -74,7 +74,7 @@ class FrameReader(Protocol):
 
     @property
     def repairs(self) -> list[str]:
-        """Those of `warnings` that include frames outside the cut."""
+        """The part of `warnings` that also counts frames outside the cut."""
         ...
 
     @property

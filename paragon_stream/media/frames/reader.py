@@ -185,7 +185,7 @@ class VideoReader:
         return "timestamps were repaired" if self._timestamps.warnings else ""
 
     def strength(self, timing: Timing) -> float:
-        """How hard the frame read last was compressed, 0…1; 0 unless opened with `strengths`."""
+        """The compression strength of the frame read last, 0…1; 0 if opened without `strengths`."""
         return 0.0 if self._track is None else self._track.at(timing.pts * timing.time_base)
 
     @property
@@ -200,7 +200,7 @@ class VideoReader:
 
     @property
     def end(self) -> Fraction | None:
-        """Until when the last frame decoded so far is shown, in seconds, whether in the cut or not."""
+        """End of the last frame decoded so far, in seconds, whether it is in the cut or not."""
         return self._end
 
     @property
@@ -224,7 +224,7 @@ class VideoReader:
 
     @property
     def repairs(self) -> list[str]:
-        """Those of `warnings` that include decoded frames outside the cut."""
+        """The part of `warnings` that also counts decoded frames outside the cut."""
         return [*_damage_sentences(self.damage), *self._timestamps.warnings]
 
     @property

@@ -70,8 +70,8 @@ def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
 def _without_bars(
     before: NDArray[np.float32], after: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Both without the flat rows and columns at their edges that did not change: any two pictures within the
-    same bars are alike."""
+    """Both pictures without the flat rows and columns at their edges that did not change, because black bars
+    would make different pictures similar."""
     for axis in (0, 1):
         still = (np.abs(after - before) < FLAT).all(1 - axis)
         moves = np.flatnonzero(~(still & (np.ptp(before, axis=1 - axis) < FLAT)))

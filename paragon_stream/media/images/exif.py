@@ -20,7 +20,7 @@ TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4
 
 
 class Entry(NamedTuple):
-    """One tag of an image file directory; `at` is where its 12 bytes begin."""
+    """One tag of an image file directory; `at` is the position of its 12 bytes."""
 
     tag: int
     type: int

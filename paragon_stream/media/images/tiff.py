@@ -47,7 +47,8 @@ type _Directory = dict[int, _Value]
 
 @dataclass(frozen=True, kw_only=True)
 class TiffFacts:
-    """What `read` finds. `exif` holds the descriptive tags; `photometric` is TIFF's number of the colours."""
+    """The facts of a TIFF file. `exif` holds the descriptive tags; `photometric` is TIFF's number of the
+    colour space."""
 
     icc: bytes | None = None
     exif: bytes | None = None

@@ -64,5 +64,5 @@ class Pacer:
 
 
 def _exact(seconds: float) -> Fraction:
-    """To the microsecond."""
+    """`seconds`, rounded to microseconds."""
     return Fraction(round(seconds * 1_000_000), 1_000_000)

@@ -63,7 +63,7 @@ class Connection:
     """
 
     def __init__(self, source: LiveSource, *, quantisers: bool, sound: bool, patience: float | None) -> None:
-        """`patience`: seconds that opening may take; None for no limit."""
+        """`patience` limits the time for opening, in seconds; None for no limit."""
         self.source = source
         self._container = _opened(source, patience)
         try:

@@ -64,7 +64,7 @@ class LiveFeed:
         self.events: deque[str] = deque()
         """Sentences about events, oldest first; the session removes those that it reports."""
         self.pictures = 0
-        """How many have come since `begin`."""
+        """Number of pictures since `begin`."""
         self.reconnects = 0
         self.sound = SoundQueue()
         self._quantisers, self._wants_sound, self._duration = quantisers, sound, duration
@@ -141,7 +141,7 @@ class LiveFeed:
         return self._dropped
 
     def arrival(self, timing: Timing) -> float:
-        """When the picture of `timing` had been captured, seconds of `perf_counter`."""
+        """Time at which the picture of `timing` was captured, in seconds of `perf_counter`."""
         time = timing.pts * timing.time_base
         arrivals = self._arrivals.copy()  # in one step: the feed's thread appends meanwhile
         return next((wall for stamp, wall in reversed(arrivals) if stamp <= time), arrivals[0][1])

@@ -1,7 +1,7 @@
-"""Which options FFmpeg's demuxers, devices and protocols have.
+"""The options of FFmpeg's demuxers, devices and protocols.
 
-FFmpeg ignores unknown options, PyAV does not report them, and has no list of them. So this module reads the
-list from the FFmpeg library that PyAV has loaded: a class lists its options and its children.
+FFmpeg ignores unknown options, and PyAV neither reports nor lists them. Therefore this module reads the list
+from the FFmpeg library that PyAV has loaded: a class lists its options and its children.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from paragon_stream.media.ffmpeg.planes import Plane
 
 
 class LiveAnswers(Protocol):
-    """What a live session needs from its output in addition to writing frames.
+    """Properties of an output that a live session needs in addition to writing frames.
 
-    The bodies are those of an output without sound that is opened once and never waits; outputs inherit them
-    and override what they do differently.
+    The default bodies describe an output without sound that is opened once and never waits; outputs inherit
+    them and override those that differ.
     """
 
     @property
@@ -29,11 +29,11 @@ class LiveAnswers(Protocol):
 
     @property
     def reconnects(self) -> int:
-        """How many times the output was opened again."""
+        """Number of times that the output was opened again."""
         return 0
 
     def take_events(self) -> list[str]:
-        """Sentences about what happened since the last call, oldest first. From any thread."""
+        """Sentences about the events since the last call, oldest first. Any thread may call this."""
         return []
 
     def reopen(self, broke: OutputError) -> bool:

@@ -33,7 +33,8 @@ class SoundSource:
 
     @classmethod
     def of(cls, connection: Connection, queue: SoundQueue) -> Self | None:
-        """That of `connection`; None if it has no sound. Between `ready` and `begin` of its feed."""
+        """The sound of `connection`; None if it has none. To be called between its feed's `ready` and
+        `begin`."""
         if connection.sound is None:
             return None
         # A stream lives as long as its container, and connections are closed by another thread.
@@ -73,7 +74,7 @@ class SoundTrack:
 
     @property
     def index(self) -> int:
-        """Of the output stream."""
+        """Index of the output stream."""
         return int(self._target.index)
 
     @property
@@ -95,7 +96,7 @@ class SoundTrack:
                     yield each
 
     def flush(self, shift: Fraction) -> Iterator[Any]:
-        """What the encoder still holds."""
+        """The last packets, which the encoder still holds."""
         if self._converter is not None:
             for packet in self._converter.flush():
                 if self._addressed(packet, self._converter.unit, shift):

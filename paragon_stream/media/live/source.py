@@ -37,7 +37,7 @@ _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _REGION = re.compile(r"(?P<width>\d+)x(?P<height>\d+)(?:\+(?P<x>\d+)\+(?P<y>\d+))?$")
 _LISTENERS = ("rtmp", "tcp", "http")
 _LOOK_MICROSECONDS = "1000000"
-"""How much of a stream FFmpeg analyses before the first picture: its default of 5 s is too long."""
+"""Length of the part that FFmpeg analyses before the first picture; its default of 5 s is too long."""
 
 
 class Kind(Enum):

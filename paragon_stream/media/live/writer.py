@@ -62,7 +62,7 @@ class LiveWriter(LiveAnswers):
         """None until the first picture."""
         self._last_key: int | None = None
         self._inside = self._held = 0
-        """Frames in the encoder: current number, and the largest so far."""
+        """Number of frames in the encoder: now, and at most so far."""
         self._ended = self._gone = False
         self.broke = False
         """Whether the connection to the server failed."""

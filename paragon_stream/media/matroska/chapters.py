@@ -79,7 +79,7 @@ def kept_chapters(
 
 
 def losses_when_flat(facts: MatroskaFacts) -> list[str]:
-    """What a container with one flat list of chapters cannot hold, in words."""
+    """Sentences about the facts that a container with one flat list of chapters cannot store."""
     if facts.chapters is None:
         return []
     editions = list(facts.chapters.all(ids.EDITION))

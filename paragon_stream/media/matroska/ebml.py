@@ -28,7 +28,7 @@ class EbmlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element: a master with `children`, or another with `data`."""
+    """One element: a master element with `children`, or an element with `data`."""
 
     id: int
     data: bytes = b""

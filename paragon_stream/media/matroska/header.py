@@ -64,9 +64,9 @@ class HeaderChange:
     source_tracks: dict[int, int] = field(default_factory=dict)
     """UID of a track of the source → number of the track in the output."""
     attachments: int = 0
-    """How many files are attached."""
+    """Number of attached files."""
     source_attachments: dict[int, int] = field(default_factory=dict)
-    """The same of attached files."""
+    """UID of an attached file of the source → number of the file in the output."""
 
     @property
     def room(self) -> int:

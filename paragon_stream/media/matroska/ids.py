@@ -36,4 +36,4 @@ MASTERS = frozenset(
         *(TAGS, TAG, TARGETS, SIMPLE_TAG),
     }
 )
-"""Those whose children are looked at; the contents of others are kept as bytes."""
+"""Master elements whose children are read; the contents of all others are kept as bytes."""

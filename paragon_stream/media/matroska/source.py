@@ -11,7 +11,7 @@ from paragon_stream.media.matroska.ebml import UNKNOWN, EbmlError, Element, pars
 _LARGEST = 32 << 20
 """Bytes of chapters, tags or tracks that are read."""
 _MOST_ELEMENTS = 100_000
-"""On the first level of a file, and of attachments: looked at before the search ends."""
+"""Largest number of elements that are read on the first level of a file, and of attachments."""
 _WANTED = (ids.INFO, ids.TRACKS, ids.CHAPTERS, ids.TAGS, ids.ATTACHMENTS)
 _SHOWN_BY_FFMPEG = (1, 2, 17, 33)
 """TrackType: video, audio, subtitle, metadata. FFmpeg makes no stream of other tracks."""
@@ -19,7 +19,7 @@ _SHOWN_BY_FFMPEG = (1, 2, 17, 33)
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One track. `language` is the BCP 47 tag ("pt-BR"); "" where the file has only the older code."""
+    """One track. `language` is the BCP 47 tag ("pt-BR"); "" if the file has only the older code."""
 
     uid: int
     number: int
@@ -30,7 +30,7 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class MatroskaFacts:
-    """What the header of a Matroska or WebM file says. `tracks` are in the order of FFmpeg's streams."""
+    """Facts from the header of a Matroska or WebM file. `tracks` are in the order of FFmpeg's streams."""
 
     tracks: tuple[Track, ...] = ()
     chapters: Element | None = None
@@ -59,7 +59,7 @@ def read_facts(file: BinaryIO, end: int) -> MatroskaFacts | None:
 
 
 def _segment(file: BinaryIO) -> int | None:
-    """Where the contents of the Segment begin."""
+    """The position of the Segment's contents; None if the file has no Segment."""
     id, size, length = read_head(file.read(12))
     if id != ids.EBML or size == UNKNOWN or size > 1 << 16:
         return None

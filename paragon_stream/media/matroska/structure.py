@@ -63,7 +63,7 @@ def is_blank(file: BinaryIO, at: int) -> bool:
 
 
 def _behind(file: BinaryIO, at: int, size: int, first: int, last: int) -> int | None:
-    """Where the element at `at` ends; None if it is none, or broken inside."""
+    """The end of the element at `at`; None if no element begins there, or if it is broken inside."""
     found = _head(file, at)
     if found is None:
         return None
@@ -81,7 +81,8 @@ def _behind(file: BinaryIO, at: int, size: int, first: int, last: int) -> int | 
 
 
 def _behind_cluster(file: BinaryIO, at: int, end: int | None, size: int) -> int | None:
-    """Where a cluster whose contents begin at `at` ends, by its own size or the next element's ID."""
+    """The end of a cluster whose contents begin at `at`, determined by its size or by the ID of the next
+    element."""
     limit = size if end is None else min(end, size)
     while at < limit:
         found = _head(file, at)

@@ -26,7 +26,8 @@ class Targets:
     """UIDs of the editions and chapters that are kept."""
 
     def of(self, id: int, uid: int) -> int | None:
-        """None where it is not in the output. 0 stands for all of a kind."""
+        """The number in the output of the element `uid` of the kind `id`; None if it is not in the output. 0
+        stands for all elements of a kind."""
         if uid == 0:
             return 0
         if id == ids.TAG_TRACK:

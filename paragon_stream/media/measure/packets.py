@@ -21,7 +21,8 @@ from paragon_stream.media.quantisers.nal import units
 
 _ADTS_MASK = 0xF0
 _MOVABLE = {"h264": (4, 0, 31, {7, 8, 9}), "hevc": (21, 1, 63, {32, 33, 34, 35})}
-"""Where the header says how long lengths are; shift and mask of a unit's kind; parameter sets, delimiters."""
+"""By codec: position, in the header, of the size of a unit's length field; shift and mask of a unit's type;
+the types of parameter sets and delimiters."""
 NO_TIME = -(1 << 62)
 """Stands for a missing timestamp."""
 
@@ -40,13 +41,13 @@ class PacketLog:
     """Bytes of all payloads."""
     tags: Mapping[str, str] = field(default_factory=dict)
     last_tick: int = 0
-    """When the last packet ends, in ticks."""
+    """End of the last packet, in ticks."""
     bare: Callable[[bytes], bytes] = bytes
-    """Takes the framing of the container off a payload."""
+    """Removes the container's framing from a payload."""
 
     @property
     def end(self) -> Fraction:
-        """When the last packet ends, in seconds."""
+        """End of the last packet, in seconds."""
         return self.last_tick * self.unit
 
     def __len__(self) -> int:
@@ -111,7 +112,8 @@ def _note(log: PacketLog, packet: Any, bare: bool) -> None:
 
 
 def _framing(stream: Any) -> Callable[[bytes], bytes]:
-    """What takes a container's framing off the packets of `stream`: copies are then equal in all of them."""
+    """The function that removes a container's framing from the packets of `stream`, so that copies in all
+    containers are equal."""
     codec = codec_name(stream)
     if codec in _MOVABLE:
         return partial(_bare_units, codec=codec, header=bytes(stream.codec_context.extradata or b""))

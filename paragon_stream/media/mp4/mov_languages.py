@@ -1,4 +1,4 @@
-"""Which languages FFmpeg's muxer of MOV can write: it has QuickTime's old numbers, and those not for all."""
+"""The languages that FFmpeg's MOV muxer can write: some of those with one of QuickTime's old numbers."""
 
 from __future__ import annotations
 

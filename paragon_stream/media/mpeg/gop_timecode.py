@@ -19,11 +19,11 @@ _MOST = 400
 
 @dataclass(frozen=True)
 class _Group:
-    """A group's header (ISO/IEC 13818-2, 6.2.2.6), and the place of its first coded picture."""
+    """A group's header (ISO/IEC 13818-2, 6.2.2.6), and the temporal_reference of its first coded picture."""
 
     bits: int
-    place: int
-    """How many pictures of the group are shown before that picture."""
+    temporal_reference: int
+    """Number of pictures of the group that are shown before this picture."""
 
     @property
     def drop(self) -> bool:
@@ -67,8 +67,8 @@ def _group(packet: bytes) -> _Group | None:
     picture = packet.find(_PICTURE, at)
     if at < 0 or picture < 0 or picture + 6 > len(packet):
         return None
-    place = int.from_bytes(packet[picture + 4 : picture + 6]) >> 6
-    return _Group(int.from_bytes(packet[at + 4 : at + 8]), place)
+    temporal_reference = int.from_bytes(packet[picture + 4 : picture + 6]) >> 6
+    return _Group(int.from_bytes(packet[at + 4 : at + 8]), temporal_reference)
 
 
 def _shown(group: _Group, nominal: int) -> str:
@@ -76,7 +76,7 @@ def _shown(group: _Group, nominal: int) -> str:
     if not any(group.time):
         return ""
     # Decoders leave out pictures that need a group before the first one.
-    pictures += 0 if group.closed else group.place
+    pictures += 0 if group.closed else group.temporal_reference
     if pictures >= nominal or hours > 23 or minutes > 59 or seconds > 59:
         return ""
     mark = ";" if group.drop and nominal % 30 == 0 else ":"

@@ -24,11 +24,12 @@ _WHOLE = 40
 _ENDS = 8
 """Pieces at both ends of a longer file that are read without gaps."""
 _RARE = 0.1
-"""How rare the packets of a picture are where another one replaces it, compared with the rest of the file."""
+"""A stream counts as missing where its share of the packets is less than this fraction of its share
+elsewhere."""
 
 
 def replacing(file: BinaryIO, size: int, main: int, others: Sequence[int]) -> list[int]:
-    """Which of the PIDs `others` have packets where those of `main` are missing, and nowhere else.
+    """The PIDs of `others` that have packets only where packets of the PID `main` are missing.
 
     Samples of the open transport stream of `size` bytes are examined.
     """
@@ -41,10 +42,11 @@ def _pids(packets: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def _replaces(other: NDArray[np.bool_], main: NDArray[np.bool_]) -> bool:
-    places = np.flatnonzero(other)
-    if not places.size:
+    """Whether packets of `main` are missing between the first and the last packet of `other`."""
+    positions = np.flatnonzero(other)
+    if not positions.size:
         return False
-    inside = main[places[0] : places[-1] + 1]
+    inside = main[positions[0] : positions[-1] + 1]
     outside = main.size - inside.size
     return outside > 0 and bool(inside.mean() < _RARE * (main.sum() - inside.sum()) / outside)
 

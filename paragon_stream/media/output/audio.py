@@ -28,10 +28,10 @@ _LOSSLESS = frozenset({"flac", "alac", "tta", "wavpack", "truehd", "mlp", "s302m
 
 @dataclass(frozen=True, kw_only=True)
 class SoundCoding:
-    """How sound is encoded. `sample_format` is FFmpeg's name of the encoder's input format, "" for its
+    """The encoding of sound. `sample_format` is FFmpeg's name of the encoder's input format, "" for its
     default.
 
-    `bit_rate` is in bits per second, of all channels; None is the default of lossy encoders.
+    `bit_rate` is in bits per second for all channels together; None is the default of lossy encoders.
     """
 
     encoder: str
@@ -128,7 +128,7 @@ class AudioConverter:
             channels = min(channels, max(_LAYOUTS))
         self.unit = Fraction(1, rate)
         self._next: Fraction | None = None
-        """When the next frame begins, seconds."""
+        """Start of the next frame, in seconds."""
         self._tick = self.unit
         """The unit of the decoder's stamps."""
         self._encoder.sample_rate = rate
@@ -157,9 +157,9 @@ class AudioConverter:
         return frames
 
     def flush(self) -> list[Any]:
-        """What decoder and encoder still hold."""
+        """The last packets, from the frames that the decoder and the encoder still hold."""
         try:
             rest = self._decoder.decode(None)
         except AV_ERRORS:
             rest = []  # the end is damaged; the sound before it is kept
-        return [made for frame in [*self._timed(rest), None] for made in self._encoder.encode(frame)]
+        return [packet for frame in [*self._timed(rest), None] for packet in self._encoder.encode(frame)]

@@ -43,7 +43,7 @@ class Finishing:
         return self.write_header(file)
 
     def write_header(self, file: Path) -> list[str]:
-        """As `finish`, of a file that may not be complete."""
+        """Complete the header of a file that may not be complete. Returns warnings, like `finish`."""
         if self._header is None or not self._header.room or not file.exists():
             return []
         with av_errors_as(OutputError, f"cannot write {file}"):

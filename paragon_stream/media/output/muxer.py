@@ -44,7 +44,7 @@ class Muxer:
         self.remuxer: Remuxer | None = None
         """The other streams of the source."""
         self.added: list[Remuxer] = []
-        """Those of files that were added."""
+        """The streams of added files."""
         self.pictures = 0
         """Number of pictures given to FFmpeg."""
         self.bytes_written = 0
@@ -56,7 +56,8 @@ class Muxer:
         self._queued: deque[tuple[int, int]] = deque()
         """Numbers and decode times of key frames that may be in FFmpeg's queue."""
         self._left: deque[tuple[int, int]] = deque()
-        """Those that have left it, from the last one before which everything is in the file."""
+        """Numbers and decode times of key frames that have left the queue, beginning with the last one before
+        which all packets are in the file."""
 
     def picture(self, packet: AnyPacket) -> None:
         """Add the next packet of the encoder, in coding order. It is written when the one after it
@@ -90,7 +91,7 @@ class Muxer:
         return said
 
     def all_remuxers(self) -> list[Remuxer]:
-        """Those of the source, then those of added files."""
+        """The remuxer of the source, if any, then those of added files."""
         return ([self.remuxer] if self.remuxer is not None else []) + self.added
 
     def _mux_last(self, packet: AnyPacket) -> None:

@@ -23,8 +23,8 @@ from paragon_stream.media.output.unfinished import encoder_packet, length_size
 from paragon_stream.media.quantisers.nal import units
 
 _MESSAGES = {"h264": (0, 31, (6,)), "hevc": (1, 63, (39, 40))}
-"""How to recognise SEI NAL units by codec: shift and mask of the type in their first byte, and its values.
-x264 writes its number of threads into one."""
+"""SEI NAL units by codec: shift and mask of the type in their first byte, and its values. x264 writes its
+number of threads into one of these units."""
 
 
 def headers_digest(codec: str, headers: bytes) -> str:
@@ -44,11 +44,11 @@ class Piece:
     path: Path
     ranks: tuple[int, ...]
     times: tuple[Fraction, ...]
-    """In order of display, seconds from the first one on."""
+    """Presentation times in order of display, in seconds after the first one."""
 
     @classmethod
     def of(cls, path: Path) -> Piece:
-        """Read off the packets of `path`. Raises OutputError if it cannot be read to its end."""
+        """Read the packets of `path`. Raises OutputError if it cannot be read to its end."""
         try:
             with av.open(str(path)) as file:
                 stream = file.streams.video[0]

@@ -21,14 +21,14 @@ class Placing:
         self._shift, self._tick, self._rate = shift, tick, rate
         self._durations: dict[int, int] = {}
         self.begin: int | None = None
-        """When the first frame is shown."""
+        """Time of the first frame."""
         self.last: int | None = None
-        """When the latest one is."""
+        """Time of the latest frame."""
         self.end = 0
-        """When the latest one has been shown."""
+        """End of the latest frame."""
         self.moved = 0
-        """Number of frames that were moved to one tick after the one before, because their own time is not
-        later."""
+        """Number of frames that were moved to one tick after the previous frame, because their own time is
+        not later."""
 
     def place(self, timing: Timing) -> int:
         """The next frame's time, rounded once; always later than that of the frame before."""
@@ -48,11 +48,11 @@ class Placing:
         return pts
 
     def duration(self, pts: int) -> int:
-        """How long the frame at `pts` is shown."""
+        """The duration of the frame at `pts`; 0 if it is unknown."""
         return self._durations.get(pts, 0)
 
     def taken(self, pts: int | None) -> int:
-        """Likewise, for the last time."""
+        """The duration of the frame at `pts`, which is forgotten afterwards."""
         return self._durations.pop(pts, 0) if pts is not None else 0
 
     def go_on(self, log: FrameLog, frames: int) -> None:

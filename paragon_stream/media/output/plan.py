@@ -98,7 +98,7 @@ class OutputPlan:
 
     @property
     def codec(self) -> str:
-        """How frames are stored: an encoder's name, an image kind, or "rawvideo"."""
+        """The form of the stored frames: an encoder's name, an image kind, or "rawvideo"."""
         if self.image is not None:
             return self.image.kind.value
         return self.job.encoder.name if self.job else "rawvideo"

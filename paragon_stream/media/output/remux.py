@@ -71,15 +71,16 @@ class _Route:
     step: int = 0
     """The least distance of two decode times that the muxer accepts, ticks."""
     strip: AdtsFilter | LatmFilter | None = None
-    """For AAC with headers or framing that the container does not accept."""
+    """Removes AAC headers or framing that the container does not accept."""
     last_dts: int | None = None
     repaired: int = 0
     failed: int = 0
     why_failed: str = ""
     stamps: SharedStamps | None = None
-    """For sound of sources in which packets may share a timestamp."""
+    """Separates packets of sound that share a timestamp; None if the source has none."""
     lag: Fraction = Fraction(0)
-    """Seconds that its packets are moved by, because its timestamps jumped back and the video's did not."""
+    """Seconds by which the packets are moved, because their timestamps jumped back and the video's did
+    not."""
     trimmer: PacketTrimmer | None = None
     """Selects the packets in the cut."""
 

@@ -59,9 +59,9 @@ class StreamPlan:
     sound: SoundCoding | None = None
     """The encoding of converted sound."""
     windows: WindowsCodec | None = None
-    """For what is copied under Windows' name of its codec."""
+    """Codec data of a stream that is copied under Windows' name of its codec."""
     aac: BareAac | None = None
-    """For AAC that is taken out of LATM."""
+    """Codec data of AAC that is converted from LATM."""
 
     def __str__(self) -> str:
         to = f" to {self.codec}" if self.action is Action.CONVERT else ""

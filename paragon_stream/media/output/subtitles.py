@@ -22,10 +22,10 @@ TEXT_CODECS = frozenset(
         *("subviewer1", "sami", "realtext", "jacosub", "vplayer", "pjs", "stl", "hdmv_text_subtitle"),
     }
 )
-"""What FFmpeg decodes into ASS events."""
+"""Codecs that FFmpeg decodes into ASS events."""
 
 PLAIN_CODECS = frozenset({"subrip", "srt", "text", "mov_text", "webvtt"})
-"""Those of them without typesetting: converting them loses nothing essential."""
+"""Text codecs without typesetting: a conversion between them loses nothing essential."""
 
 MILLISECOND = Fraction(1, 1000)
 _DRAWING = re.compile(r"\\p[1-9]")
@@ -101,7 +101,7 @@ class _OneAtATime:
     def __init__(self) -> None:
         self._shown: list[Event] = []
         self._done = 0
-        """Everything before this time has been returned."""
+        """The end of the last event that was returned, in milliseconds."""
 
     def add(self, event: Event) -> Iterator[Event]:
         yield from self._until(event.start)
@@ -129,6 +129,6 @@ def _text(ass: bytes) -> bytes:
 
 
 def _joined(events: list[Event]) -> bytes:
-    """One event with the texts of all, a line each, in the style of the first."""
+    """The text of one event with the texts of all `events`, one line each, in the style of the first."""
     first, *others = events
     return first.ass + b"".join(b"\\N{\\r}" + _text(event.ass) for event in others)

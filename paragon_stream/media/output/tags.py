@@ -1,4 +1,4 @@
-"""Which tags of a source go into an output, and under what name."""
+"""The selection of a source's tags for an output, and their names there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One clock for all streams of a source whose timestamps start over: recordings glued together.
+"""One clock for all streams of a source whose timestamps start again, such as joined recordings.
 
 After such a jump the reader moves the video so that it continues without a gap (`timestamps.py`). This module
 moves sound and subtitles by the same amount, which it finds from the packets of the video. It also moves
@@ -69,7 +69,7 @@ class SharedStamps:
         self._alike: list[Any] = []
         """Packets with the same decode time, the latest ones."""
         self._end: int | None = None
-        """When the packet before them ends, ticks."""
+        """End of the packet before them, in ticks."""
 
     def add(self, packet: Any) -> list[Any]:
         """The packets whose times are certain now, in order; `packet` itself comes later."""

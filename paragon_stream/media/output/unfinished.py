@@ -21,7 +21,7 @@ from paragon_stream.media.safekeeping.packet_log import PacketFacts, PacketLog
 
 _START = b"\0\0\0\1"
 _LENGTH_SIZE = {"h264": 4, "hevc": 21}
-"""Where the decoder's configuration says how many bytes a NAL unit's length has (ISO/IEC 14496-15)."""
+"""Position, in the decoder's configuration, of the size of a NAL unit's length field (ISO/IEC 14496-15)."""
 
 
 class Shortened(OutputError):

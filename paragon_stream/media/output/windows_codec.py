@@ -69,7 +69,8 @@ class WindowsCodec:
 
 
 def windows_codec(template: Any) -> WindowsCodec | None:
-    """How Matroska holds the stream `template` by Windows' name of its codec; None where it cannot."""
+    """The codec data that Matroska stores for the stream `template` under Windows' name of its codec; None if
+    it has no such name."""
     name = codec_name(template)
     if template.type == "audio" and name in _SOUND:
         private = _header(template, "wav", b"fmt ")
@@ -85,7 +86,7 @@ def windows_codec(template: Any) -> WindowsCodec | None:
 
 
 _TAG = slice(16, 20)
-"""Where a BITMAPINFOHEADER has the codec's tag."""
+"""Position of the codec's tag in a BITMAPINFOHEADER."""
 
 
 def _is_intra_only(name: str) -> bool:
@@ -96,7 +97,7 @@ def _is_intra_only(name: str) -> bool:
 
 
 def _header(template: Any, muxer: str, chunk: bytes) -> bytes:
-    """What the `muxer` writes of the codec, in its first `chunk`; empty where it refuses."""
+    """The first `chunk` of a header that `muxer` writes for the stream; empty if it refuses the codec."""
     file = io.BytesIO()
     try:
         with av.open(file, "w", format=muxer) as scratch:

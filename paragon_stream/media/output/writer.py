@@ -62,9 +62,8 @@ class VideoWriter:
         results: DeviceFrames | None = None,
         pieces: Pieces | None = None,
     ) -> None:
-        """With `results`, every frame comes through `write_picture`, and the encoder reads it from the GPU's
-        memory. With `pieces`, all frames are encoded already: every one goes to `pass_over`, none to
-        `write`."""
+        """With `results`, all frames are given to `write_picture`, and the encoder reads them from the GPU's
+        memory. With `pieces`, all frames are encoded already and are given to `pass_over`, not to `write`."""
         assert plan.destination and plan.container and plan.job, "a plan for a file"
         self.warnings: list[str] = []
         self._plan, self._job, self._container = plan, plan.job, plan.container

@@ -24,7 +24,7 @@ class _Sequence:
     still: bool
     """A still picture's reduced header."""
     display_time_bits: int
-    """Length of `frame_presentation_time`; 0 where there is none."""
+    """Length of `frame_presentation_time` in bits; 0 if there is none."""
     removal_times: tuple[tuple[int, bool], ...]
     """For each operating point its layers, and whether frames carry its buffer removal time."""
     decoder_model: bool

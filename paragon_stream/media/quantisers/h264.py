@@ -19,7 +19,7 @@ _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 
 _MOST_OF_A_SLICE_HEADER = 1024
 """Bytes."""
 _MOST_STEPS = 64
-"""Of a loop that a flag in the header ends; references are 32 at most."""
+"""Largest number of turns of a loop that a flag in the header ends; there are at most 32 references."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def _kind(unit: bytes) -> int:
 
 
 def _skip_prediction(picture: _Picture, sequence: _Sequence, bits: BitReader, slice_type: int) -> None:
-    """From `direct_spatial_mv_pred_flag` to the weights (7.3.3.1, 7.3.3.2)."""
+    """Skip the syntax from `direct_spatial_mv_pred_flag` to the weights (7.3.3.1, 7.3.3.2)."""
     lists = 1
     if slice_type == _B:
         lists = 2

@@ -49,7 +49,7 @@ class _Picture:
     references: tuple[int, int]
     quantiser: int
     weighted: tuple[bool, bool]
-    """For P and for B slices."""
+    """Whether P slices and B slices have weights."""
     bypass: bool
     reordering: bool
 
@@ -125,7 +125,7 @@ def _kind(unit: bytes) -> int:
 
 
 def _read_references(sequence: _Sequence, bits: BitReader) -> tuple[int, bool]:
-    """How many pictures the slice may refer to, and whether it predicts motion from one."""
+    """The number of pictures that the slice may refer to, and whether it predicts motion from one of them."""
     bits.skip(sequence.order_bits)
     count = len(sequence.sets)
     if not bits.flag():

@@ -38,7 +38,8 @@ def sized_units(data: bytes, at: int, count: int) -> tuple[list[bytes], int]:
 
 
 def payload(unit: bytes, *, header: int, limit: int | None = None) -> bytes:
-    """What a NAL unit holds behind `header` bytes, without emulation prevention; of `limit` bytes at most."""
+    """The content of a NAL unit after `header` bytes, without emulation prevention; at most `limit` bytes of
+    it are read."""
     return unit[header : None if limit is None else header + limit].replace(b"\0\0\3", b"\0\0")
 
 

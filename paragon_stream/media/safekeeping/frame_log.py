@@ -23,7 +23,7 @@ class FrameRecord:
     """One frame, in order of display."""
 
     timing: Timing
-    """As the reader gave it."""
+    """The timing from the reader."""
     strength: float
     """The compression strength that the network used."""
     sample: int
@@ -31,15 +31,15 @@ class FrameRecord:
     disturbed: bool
     """See `FrameReader.disturbed`."""
     pts: int = 0
-    """In the output, ticks."""
+    """Time in the output, in ticks."""
     duration: int = 0
-    """Likewise."""
+    """Duration in the output, in ticks."""
     moved: bool = False
     """Whether it was moved to one tick after the frame before."""
 
     @property
     def time(self) -> Fraction:
-        """When it is shown, seconds of the source's stamps."""
+        """Time of the frame, in seconds of the source's timestamps."""
         return self.timing.pts * self.timing.time_base
 
     def packed(self) -> bytes:
@@ -87,7 +87,7 @@ class FrameLog:
         self._file: RecordFile | None = None
 
     def __len__(self) -> int:
-        """How many frames an earlier run wrote."""
+        """Number of frames that an earlier run wrote."""
         return len(self._earlier)
 
     def __getitem__(self, number: int) -> FrameRecord:

@@ -74,8 +74,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, spools: bool = True) -> None:
-        """With `spools` False no computed frame is kept, because frames are in a GPU's memory. At least one
-        frame then remains to be encoded, which such encoders need to start."""
+        """With `spools` False, computed frames are not kept, because they are in a GPU's memory. Then at
+        least one frame remains to be encoded: these encoders need one to start."""
         self._folder = folder
         self._spools = spools
         self._file: Path | None = None
@@ -126,7 +126,7 @@ class Journal:
 
     @property
     def count(self) -> int:
-        """How many frames the sink has, those of earlier runs included."""
+        """Number of frames in the sink, including those of earlier runs."""
         return self._number
 
     @property

@@ -62,7 +62,7 @@ class PacketLog:
         self._segment: RecordFile | None = None
         self._written: list[Path] = []
         self.count = 0
-        """How many packets are in the index."""
+        """Number of packets in the index."""
 
     @property
     def first(self) -> int:
@@ -70,7 +70,7 @@ class PacketLog:
         return min(self._segments(), default=self.count)
 
     def whole(self) -> int:
-        """How many packets of the earlier run are here or, before `first`, in the container."""
+        """Number of packets of the earlier run that are here or, before `first`, in the container."""
         segments = self._segments()
         here = min(segments, default=len(self.facts))
         for serial, _, _ in self._bytes(segments):

@@ -38,7 +38,7 @@ class LatmError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class LatmConfig:
-    """What holds until the next configuration. `audio` is the AudioSpecificConfig."""
+    """A configuration, which is valid until the next one. `audio` is the AudioSpecificConfig."""
 
     audio: bytes
     profile: int
@@ -186,13 +186,14 @@ class LatmFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class BareAac:
-    """How a stream of LATM is written as AAC: its configuration, and one frame."""
+    """The facts that write a LATM stream as plain AAC: its configuration, and one frame."""
 
     config: LatmConfig
     frame: bytes
 
     def template(self) -> Any:
-        """A stream of AAC like it, for outputs: FFmpeg makes one of a file of one frame (ADTS, 1.A.3.2)."""
+        """An AAC stream as a template for outputs: FFmpeg reads it from an ADTS file of one frame
+        (1.A.3.2)."""
         config = self.config
         length = len(self.frame) + 7
         head = 0xFFF1 << 40 | (config.profile - 1) << 38 | config.rate_index << 34 | config.channels << 30
@@ -205,8 +206,8 @@ _REPEATED = 4
 
 
 def bare_aac(packets: Iterable[bytes], template: Any) -> BareAac | None:
-    """How the stream `template`, which begins with `packets`, is written as AAC; None where it is not LATM,
-    or cannot be."""
+    """The facts that write the LATM stream `template`, which begins with `packets`, as plain AAC. None if it
+    is not LATM, or has no form that can be converted."""
     if codec_name(template) != CODEC:
         return None
     for packet in packets:
