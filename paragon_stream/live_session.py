@@ -95,10 +95,10 @@ class LiveSession:
         self.lost = 0
         """Frames that were lost because the output broke off during their delivery."""
         self.gone: str | None = None
-        """How the reader of the output ended the session, if it did."""
+        """A sentence, if the reader of the output ended the session; otherwise None."""
         self._reader, self._strengths, self._trace = reader, strengths, trace
         self._time: Fraction | None = None
-        """That of the frame computed last."""
+        """The time of the frame computed last, in seconds."""
 
     @property
     def frames_in(self) -> int:
@@ -174,7 +174,7 @@ class LiveSession:
         ]
 
     def _note_gap(self, timing: Timing, upscaler: Upscaler) -> None:
-        """Behind a gap the picture may be of another place: what is kept of the frames before goes."""
+        """Forget the previous frames after a gap, because the picture may show another scene."""
         time = timing.pts * timing.time_base
         if self._time is not None and not 0 <= time - self._time <= GAP:
             upscaler.restart()

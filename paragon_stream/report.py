@@ -66,7 +66,7 @@ class StrengthReport:
     mean: float
     max: float
     source: str
-    """How the strength was determined, as text."""
+    """The method that determined the strength, as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +101,13 @@ class ChunkReport:
     node: str
     """The name of the machine that rendered it."""
     seconds: float
-    """How long that took there."""
+    """Time of rendering the chunk."""
     opening_seconds: float
-    """How long the session took to open before it; 0 for a process's later chunks."""
+    """Time of opening the session before the chunk; 0 for later chunks of the same process."""
     tries: int
-    """How often it was begun."""
+    """Number of times that the chunk was begun."""
     from_start: str
-    """Why the source was read from its beginning for it; "" where it was not."""
+    """Why the source was read from its beginning for this chunk; "" if it was not."""
     fetched_bytes: int = 0
     """Bytes of the source that its machine fetched; 0 if the machine can read the source itself."""
 
@@ -138,7 +138,7 @@ class Report:
     threads: int | None
     model: ModelReport
     source_format: str
-    """Of the first frames."""
+    """The format of the first frames."""
     formats: tuple[FormatReport, ...]
     """All frame formats, in order of appearance."""
     target_format: str
@@ -154,7 +154,8 @@ class Report:
     request: Mapping[str, Any] = field(default_factory=dict)
     """The request, as stored by `RenderRequest.to_json`; `paragon-stream verify --plan` reads it."""
     chunks: tuple[ChunkReport, ...] = ()
-    """Of a render in chunks; then there are no `stages`, and `cpu_seconds` are those of all processes."""
+    """The chunks of a render in chunks; then `stages` is empty, and `cpu_seconds` is the sum of all
+    processes."""
 
     def to_json(self) -> str:
         """The report as indented JSON, with a newline at the end."""
@@ -187,9 +188,9 @@ class LiveReport:
     ended: str
     """Why the session ended, as text."""
     failure: str | None
-    """The reason, if the source broke off and did not come back; else None."""
+    """The reason if the source broke off and did not come back; otherwise None."""
     seconds: float
-    """From the first captured frame to the last delivered one."""
+    """Time from the first captured frame to the last delivered frame."""
     frames_in: int
     frames_out: int
     dropped_before_engine: int
@@ -200,9 +201,9 @@ class LiveReport:
     fps_out: float
     latency: LatencyReport
     reconnects: int
-    """How many times the source was opened again after it had broken off."""
+    """Number of times that the source was opened again after it had broken off."""
     output_reconnects: int
-    """How many times the output was opened again."""
+    """Number of times that the output was opened again."""
     stages: dict[str, StageReport]
     decoder: str
     engine: str

@@ -1,4 +1,4 @@
-"""How fast engines are on this machine: one of them, or all in a table."""
+"""The speed of engines on this machine: of one engine, or of all in a table."""
 
 from paragon_stream.bench.engine import BenchResult, bench
 

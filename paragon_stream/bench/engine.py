@@ -42,9 +42,9 @@ class BenchResult:
     latency_p95_ms: float
     compile_seconds: float
     peak_rss_bytes: int
-    """Of the whole process, so far."""
+    """Peak memory of the whole process so far."""
     peak_vram_bytes: int | None
-    """Of the GPU's memory; None if the engine runs on the CPU."""
+    """Peak GPU memory; None if the engine runs on the CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,10 @@ _BAR, _LABEL, _ROW = 320, 330, 20
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixRow:
-    """One network by one engine in one precision; or `refused`, why there are no figures.
+    """One network with one engine in one precision. `refused` is the reason if there are no figures.
 
-    `engine` is a name of `--engine`, or "torch compiled". For synthetic frames `quality` is that of the
-    shipped weights in fp32, for pictures what this engine gives in this precision.
+    `engine` is a value of `--engine`, or "torch compiled". For synthetic frames, `quality` is the published
+    quality of the shipped weights in fp32; for pictures, it is measured with this engine and precision.
     """
 
     variant: str
@@ -122,7 +122,7 @@ def _row(
 
 
 def _quality(options: UpscalerOptions, variant: str, scale: int) -> dict[str, float]:
-    """What was measured with these weights in fp32, where they are shipped."""
+    """The measured quality of the shipped weights in fp32; empty if there are none."""
     if variant not in {each.variant for each in list_shipped()}:
         return {}
     name = None if options.weights is None else str(options.weights)

@@ -30,9 +30,9 @@ class StillsResult:
     weights: str
     pictures: int
     megapixels: float
-    """Of the source pictures, on average."""
+    """Mean size of the source pictures."""
     latency_ms: float
-    """The median."""
+    """Median latency."""
     latency_mean_ms: float
     latency_p95_ms: float
     fps: float

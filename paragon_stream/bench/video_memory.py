@@ -1,4 +1,4 @@
-"""How much of a GPU's memory a session takes."""
+"""Measures the GPU memory of a session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class VideoMemory:
     def of(
         cls, engine: str, device: str | None, open_it: Callable[[int], Device] = open_device
     ) -> VideoMemory:
-        """That of the GPU on which `engine` runs with the option `device`."""
+        """A meter of the GPU on which `engine` runs with the option `device`."""
         number = gpu_of(engine, device)
         if number is None:
             return cls(None)

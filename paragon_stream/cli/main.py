@@ -90,7 +90,7 @@ def run(arguments: list[str]) -> int:
 
 
 class _Outcome(NamedTuple):
-    """How a command ended: the exit code, a line about what went wrong, and the class of the error."""
+    """The end of a command: the exit code, one line about the error, and the class of the error."""
 
     code: int
     message: str = ""

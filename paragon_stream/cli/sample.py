@@ -149,7 +149,7 @@ def _show(sample: Sample, montage: Path | None) -> None:
 
 
 def _version_facts(version: Version) -> dict[str, Any]:
-    """What the last event says of a version."""
+    """The facts about a version in the last event."""
     return {
         "label": version.label,
         "command": version.command,

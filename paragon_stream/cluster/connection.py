@@ -22,10 +22,10 @@ LOCAL = "local"
 _AUTO = "auto"
 _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 _STORE_BYTES = 128 << 20
-"""Of the object store of a local cluster: it holds finished chunks on their way, and pieces of the source."""
+"""Size of a local cluster's object store, which holds finished chunks and pieces of the source in transit."""
 
 _PATIENCE = 10.0
-"""Seconds until a host that does not answer is given up."""
+"""Seconds to wait for the answer of a host."""
 
 
 def parse_address(value: str) -> str:

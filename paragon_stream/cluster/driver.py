@@ -58,12 +58,12 @@ class Driver:
         )
         self._seats: dict[int, Seat] = {}
         self._calls: dict[Any, tuple[str, Seat]] = {}
-        """What is awaited, with what was asked of whom."""
+        """Ray's references of unfinished calls, each with the name of the call and its seat."""
         self._refused: dict[str, str] = {}
-        """Machines that do not take part, by Ray's name, and why."""
+        """Reasons why machines do not take part, by Ray's name of the machine."""
         self._lost: Counter[str] = Counter()
         self._reasons: dict[int, str] = {}
-        """Why a chunk failed last."""
+        """The reason of each chunk's latest failure."""
         self._history: deque[tuple[float, dict[str, int]]] = deque()
         request = plan.request
         source = Path(request.source)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 MOST_TRIES = 4
-"""Of one chunk that fails; then the render fails."""
+"""Number of failed tries of one chunk after which the render fails."""
 
 _SLOWER = 1.5
-"""A second try must promise to end this many times as soon as the first."""
+"""A second try begins only if the first is expected to need this many times as long."""
 _MARGIN = 2.0
-"""Seconds that it must gain besides."""
+"""Seconds that a second try must save in addition."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,11 +22,11 @@ class Attempt:
     node: str
     begun: float
     frames: int = 0
-    """How many of the chunk's frames are done."""
+    """Number of the chunk's frames that are done."""
     stopping: bool = False
 
     def seconds_left(self, frames: int, now: float) -> float:
-        """At the rate so far, for a chunk of `frames`; infinite while nothing is done."""
+        """The remaining time for a chunk of `frames` at the rate so far; infinite if no frame is done."""
         elapsed = max(now - self.begun, 1e-6)
         return (frames - self.frames) * elapsed / self.frames if self.frames else float("inf")
 
@@ -55,7 +55,7 @@ class Schedule:
 
     @property
     def frames_done(self) -> int:
-        """Of all chunks, those in the making included."""
+        """Number of frames done in all chunks, including unfinished ones."""
         return sum(
             chunk.frames if chunk.done else max((a.frames for a in chunk.attempts), default=0)
             for chunk in self._chunks.values()
@@ -67,15 +67,15 @@ class Schedule:
 
     @property
     def remaining(self) -> int:
-        """How many chunks are not done yet."""
+        """Number of chunks that are not done yet."""
         return sum(not chunk.done for chunk in self._chunks.values())
 
     def attempts(self, number: int) -> list[Attempt]:
-        """Those on chunk `number` that are under way."""
+        """The running attempts at chunk `number`."""
         return list(self._chunks[number].attempts)
 
     def tries(self) -> dict[int, int]:
-        """How often each chunk was begun."""
+        """Number of times that each chunk was begun."""
         return {number: chunk.tries for number, chunk in self._chunks.items() if chunk.tries}
 
     def choose(self, node: str, nodes: Iterable[str], now: float, rates: Mapping[str, float]) -> int | None:

@@ -14,8 +14,7 @@ from paragon_stream.cluster.worker import ChunkWorker, Order
 from paragon_stream.runtimes import CPU_ENGINES
 
 THREADS = 4
-"""Of a worker, unless `--threads` says otherwise: one that has a machine to itself, or shares it, keeps as
-many busy without waiting for each other."""
+"""Largest number of threads of a worker without `--threads`; a worker can keep this many busy."""
 _GPU_ENGINES = ("cuda", "tensorrt", "tensorrt-rtx")
 
 
@@ -31,7 +30,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """What one worker takes of a machine, and how many of them it has room for."""
+    """The share of a machine that one worker gets, and the number of workers."""
 
     workers: int
     cpus: int
@@ -48,13 +47,13 @@ class Seat:
     ready: bool = False
     number: int | None = None
     asked: Any = None
-    """What will say how far it is."""
+    """Ray's reference of the pending question about its progress."""
     rendered: int = 0
     """Frames of its finished chunks."""
     since: float = 0.0
-    """When it began with its chunk."""
+    """Start of its current chunk."""
     busy: float = 0.0
-    """Seconds that those took."""
+    """Seconds that its finished chunks took."""
 
 
 def nodes_of(ray: Any) -> list[Node]:
@@ -73,7 +72,7 @@ def nodes_of(ray: Any) -> list[Node]:
 
 
 def room_on(node: Node, engine: str, threads: int | None, *, local: bool) -> Room:
-    """How `node` is shared among workers of `engine`.
+    """The division of `node` among workers of `engine`.
 
     Engines for GPUs, and `auto` where there is one, get a GPU each, and at least one CPU.
     Others get `threads` CPUs each, by default one on a `local` cluster and otherwise up to THREADS.
@@ -86,7 +85,7 @@ def room_on(node: Node, engine: str, threads: int | None, *, local: bool) -> Roo
 
 
 def device_on(room: Room, engine: str, device: str | None) -> str | None:
-    """What a worker's engine runs on; None stands for the render's own, `device`.
+    """The device of a worker's engine; None stands for the `device` of the render.
 
     A worker has access only to the GPU that Ray assigned, as the first one. Without one, it does not use the
     GPUs of its machine.

@@ -75,7 +75,7 @@ class SourcePieces:
         """Bytes that this process brought here."""
         self._fetch = fetch
         self._here = bytearray(-(-size // BLOCK))
-        """Which blocks are known to be here."""
+        """One byte for each block: 1 if the block is known to be in the folder."""
         self._turn = threading.Lock()
         root = Path(tempfile.gettempdir()) / f"paragon-stream-{_user()}"
         try:
@@ -92,7 +92,7 @@ class SourcePieces:
         except OSError as error:
             raise EngineError(f"pieces of the source cannot be stored in {root}: {reason(error)}") from error
         self.path = self._folder / "source" / name
-        """What stands for the file in this process; nothing is there."""
+        """The name of the source in this process. There is no file at this path."""
 
     def read_at(self, position: int, length: int) -> bytes:
         """See `Content`. Raises EngineError."""

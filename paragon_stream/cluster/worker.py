@@ -27,7 +27,7 @@ from paragon_stream.render.progress import RenderProgress
 
 
 class Order(TypedDict):
-    """What every worker of a render is given."""
+    """The arguments that every worker of a render receives."""
 
     plan: str
     """`ChunkPlan.to_json`."""
@@ -39,15 +39,15 @@ class Order(TypedDict):
     """The size of the source, if it is a file."""
     threads: int | None
     device: str | None
-    """What the engine runs on, where that is not the plan's affair."""
+    """The device of the engine, if it is not the plan's."""
 
 
 class Outcome(TypedDict):
-    """Of a call. `error` is a sentence; "" where there was none."""
+    """The result of a call. `error` is a sentence, or "" without an error."""
 
     error: str
     wants_source: bool
-    """`open` is to be called again with what gives the source, which this machine does not see."""
+    """This machine does not see the source: call `open` again with an object that reads it."""
     record: str
     """`ChunkRecord.to_json`, of a chunk."""
     data: bytes | None
@@ -58,7 +58,7 @@ class ChunkWorker:
     """One session on one machine. Ray calls `open` first, then `render`; `done` and `stop` at any time."""
 
     def __init__(self, name: str, order: Order) -> None:
-        """`name` is the machine's in reports."""
+        """`name` is the machine's name in reports."""
         self._name, self._order = name, order
         self._plan = ChunkPlan.from_json(order["plan"])
         self._folder = ChunkFolder(self._plan.destination)

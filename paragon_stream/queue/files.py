@@ -76,7 +76,7 @@ class _Search:
         self.found = Found()
 
     def add(self, source: str | Path, *, below: Path | None = None) -> None:
-        """One source; those of a list are `below` its folder."""
+        """Add one source. Sources in a list are relative to `below`, the folder of the list."""
         check_local(source)
         check_name(source)
         if str(source).startswith("@") and below is None:

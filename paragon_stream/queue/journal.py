@@ -44,7 +44,7 @@ class FileFacts:
 
     @classmethod
     def of(cls, path: Path) -> Self | None:
-        """Of the file at `path`, without its content; None if there is none."""
+        """Size and time of the file at `path`; None if there is no file."""
         try:
             status = path.stat()
         except OSError:
@@ -62,7 +62,7 @@ class Record:
 
     state: State
     job: str
-    """Names this attempt: the same in "started" and in what ended it."""
+    """The name of the attempt, the same in "started" and in the record that ends it."""
     source: str
     destination: str
     time: float = field(default_factory=time.time)
@@ -70,11 +70,11 @@ class Record:
     read: FileFacts | None = None
     """The source when the attempt began."""
     written: FileFacts | None = None
-    """The result, where there is one."""
+    """The result, if there is one."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What decides the result: `QueueRequest.choices`."""
+    """The options that change the result: `QueueRequest.choices`."""
     message: str = ""
-    """Why it failed."""
+    """The reason of a failure."""
 
 
 class Journal:

@@ -51,7 +51,7 @@ class QueueObserver:
         """Once for each file whose turn has come."""
 
     def waiting(self) -> None:
-        """With `watch`: nothing is left to do until new files come."""
+        """With `watch`: all files are done, and the run waits for new files."""
 
     def summary(self, report: QueueReport) -> None:
-        """Once, at the end, also of a run that was interrupted or failed."""
+        """The run has ended, or was interrupted, or failed. Called once."""

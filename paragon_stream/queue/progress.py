@@ -16,7 +16,7 @@ from paragon_stream.media.facts.probe import probe
 from paragon_stream.render.progress import RenderProgress
 
 _PIXELS_PER_BYTE = {True: 2.0, False: 200.0}
-"""For pictures (True) and videos (False), if no header was read."""
+"""Estimate for pictures (True) and videos (False) whose header was not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class QueueProgress:
     source: Path
     destination: Path
     part: float
-    """Of all work, 0…1."""
+    """The finished fraction of all work, 0…1."""
     eta: float | None
     """Seconds until the end; None while unknown."""
     render: RenderProgress | None = None
@@ -79,10 +79,11 @@ class WorkMeter:
         self._waited = 0.0
         self._waiting_since: float | None = None
         self.total = 0.0
-        """Of all files that run, in source pixels."""
+        """The work of all files that run, in source pixels."""
         self._ended = 0.0
         self._free = 0.0
-        """Work that cost no time here: frames that an earlier run had done, files that failed at once."""
+        """Work that took no time in this run: frames that an earlier run had computed, files that failed at
+        once."""
 
     def ended(self, work: float, *, free: float = 0.0) -> None:
         """A file has ended; `free` of its work was not necessary."""

@@ -73,12 +73,12 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
         return RenderRequest(source, destination, **chosen)
 
     def of_picture(self, *, overwrite: bool, alone: bool) -> PictureWishes:
-        """How pictures are stored. If there are also videos (not `alone`), the pixel format and the encoder's
+        """The storage of pictures. If there are also videos (not `alone`), the pixel format and the encoder's
         options apply to the videos only."""
-        how = part(self, StorageOptions)
+        storage = part(self, StorageOptions)
         if not alone:
-            how = replace(how, pix_fmt=None, encoder_options=None)
-        return PictureWishes.of(part(self, UpscalerOptions), how, overwrite=overwrite, strict=self.strict)
+            storage = replace(storage, pix_fmt=None, encoder_options=None)
+        return PictureWishes.of(part(self, UpscalerOptions), storage, overwrite=overwrite, strict=self.strict)
 
     @property
     def choices(self) -> dict[str, Any]:

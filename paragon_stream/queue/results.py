@@ -21,10 +21,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FileResult:
-    """One file. `error` says why it failed, in a sentence; `render` or `image` is its report."""
+    """The result of one file. `error` is a sentence about its failure; `render` or `image` is its report."""
 
     job: str
-    """Names the attempt, in the journal as well."""
+    """The name of the attempt, also in the journal."""
     source: str
     destination: str
     outcome: Outcome

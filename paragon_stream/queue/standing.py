@@ -14,7 +14,7 @@ from paragon_stream.queue.journal import FileFacts, Record, State
 
 
 class Turn(StrEnum):
-    """What is done with a file."""
+    """The treatment of a file."""
 
     RUN = "run"
     LEAVE = "left alone"
@@ -40,16 +40,17 @@ def standing_of(
     overwrite: bool,
     resume: bool,
 ) -> Standing:
-    """How the file stands. `record` is the journal's last word on it, `choices` are the options now."""
-    there = FileFacts.of(target)
+    """The standing of a file. `record` is its last record in the journal, `choices` are the present
+    options."""
+    existing = FileFacts.of(target)
     if record is None or record.written is None:
-        if there is not None and resume and not overwrite:
+        if existing is not None and resume and not overwrite:
             return Standing(turn=Turn.LEAVE, why=f"{target} was there already")
         tried = record is not None and record.options == choices and _is_same_source(record, source)
         return Standing(turn=Turn.RUN, resume=resume or tried, overwrite=overwrite)
     same_source, same_choices = _is_same_source(record, source), record.options == choices
-    ours = record.written.same_times(there)
-    if there is None:
+    ours = record.written.same_times(existing)
+    if existing is None:
         return Standing(turn=Turn.RUN, overwrite=overwrite, why=f"{target} is gone: it is made again")
     if record.state is State.FINISHED and same_source and same_choices:
         if ours or not overwrite:

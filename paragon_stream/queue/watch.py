@@ -16,7 +16,7 @@ SETTLED = 6.0
 
 
 class Growth:
-    """Which files have stopped growing. `clock` is wall-clock time, as files' times are."""
+    """Finds the files that have stopped growing. `clock` returns wall-clock time, like the times of files."""
 
     def __init__(self, clock: Callable[[], float] = time.time, settled: float = SETTLED) -> None:
         self._clock, self._settled = clock, settled
@@ -29,7 +29,7 @@ class Growth:
             self._done[path] = facts
 
     def settled(self, files: Iterable[SourceFile]) -> list[SourceFile]:
-        """Those of `files` that are new, and have not changed for a while."""
+        """The new files of `files` that have not changed for a while."""
         now, found = self._clock(), []
         for file in files:
             facts = FileFacts.of(file.path)

@@ -47,7 +47,8 @@ class Worker:
     """Renders file after file. Close it."""
 
     def __init__(self, request: QueueRequest, observer: QueueObserver, *, pictures_alone: bool) -> None:
-        """With `pictures_alone` there are no videos: all options are for the pictures. Raises UsageError."""
+        """With `pictures_alone` there are no videos, and all options apply to the pictures. Raises
+        UsageError."""
         if request.cluster is not None:
             parse_address(request.cluster)
         elif request.chunk_seconds is not None:

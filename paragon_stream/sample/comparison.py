@@ -1,4 +1,4 @@
-"""One way to render, as `--compare "variant=stream,crf=20"` names it, and its command line."""
+"""One version of a comparison, from `--compare "variant=stream,crf=20"`, and its command line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def labels(versions: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def command_line(source: str, destination: str, options: Mapping[str, Any]) -> str:
-    """What renders the whole film so, in a shell."""
+    """The shell command that renders the whole film with these options."""
     words = ["paragon-stream", source, destination]
     known = options_of(RenderRequest)
     for name in (each.name for each in fields(RenderRequest)):

@@ -11,9 +11,9 @@ from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo
 
 _LOOKS = 4
-"""Frames that are looked at in each part of the film."""
+"""Frames that are examined in each part of the film."""
 _EDGE = Fraction(1, 20)
-"""Of the film, at either end: logos and credits."""
+"""The fraction of the film that is excluded at each end: logos and credits."""
 _DARK = 24.0
 """Mean luma below which a frame counts as black."""
 

@@ -9,7 +9,8 @@ from paragon_stream.media.browser import Curves, Footage
 
 @dataclass(frozen=True, kw_only=True)
 class Take:
-    """One piece in one version. `fps` is that of the render, `bytes_out` the size of its video alone."""
+    """One piece in one version. `fps` is the speed of the render, `bytes_out` the size of its video
+    stream."""
 
     footage: Footage
     curves: Curves
@@ -29,8 +30,8 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One way to render. `hours` and `size` are projected to the whole film; None where its length is not
-    known. `size` is the video's, bytes."""
+    """The figures of one version. `hours` and `size` (bytes of the video stream) are projected to the whole
+    film; None if its length is not known."""
 
     label: str
     command: str

@@ -248,7 +248,7 @@ class Training:
         save_weights(self.folder / BEST_FILE, tensors, metadata)
 
     def state(self) -> dict[str, Any]:
-        """Everything a step depends on."""
+        """The complete state of the training, from which it continues."""
         return {
             "recipe": self.text,
             "step": self.step,

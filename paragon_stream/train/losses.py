@@ -20,8 +20,8 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, kw_only=True)
 class Chroma:
-    """How chroma counts: its `weight` relative to luma, and which of the N samples are `halved`: of 4:2:0
-    video, where only the part of an error on the frame's own, smaller grid counts."""
+    """The weight of chroma errors: `weight` is relative to luma. `halved` marks the samples (of N) of 4:2:0
+    video; there only the part of an error on the frame's own, smaller grid counts."""
 
     weight: float = 1.0
     halved: Tensor | None = None
@@ -94,7 +94,8 @@ CHROMA_CEILING = 53.0
 
 
 def psnr_planes(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
-    """As `psnr`, for each plane separately: a dB of Cb or of Cr counts `chroma.weight` times a dB of luma.
+    """`psnr` for each plane separately: 1 dB of Cb or Cr counts `chroma.weight` times as much as 1 dB of
+    luma.
 
     One logarithm of all planes would ignore chroma, whose errors are a tenth of luma's.
     """

@@ -16,7 +16,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.train.trunk import Trunk
 
 SMALLEST = 1e-6
-"""Of variances, and of the length of vectors."""
+"""Smallest variance, and smallest length of a vector."""
 
 
 def features(result: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:

@@ -55,7 +55,7 @@ class PlainNet(nn.Module):
         return self.inner(x)
 
     def with_replicated_border(self, x: Tensor) -> Tensor:
-        """As frame jobs compute."""
+        """The result with replicated borders, as frame jobs compute it."""
         inner: Any = self.inner
         inner.border = "replicate"
         try:

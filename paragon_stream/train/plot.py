@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 210
-"""Of one panel, in pixels."""
+"""Size of one panel, in pixels."""
 LEFT, RIGHT, TOP, BOTTOM = 64, 110, 26, 30
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b")
 DECADES_LINEAR = 1.0

@@ -25,7 +25,7 @@ from paragon_stream.errors import EngineError, ParagonError
 from paragon_stream.train.data.batches import Batch
 
 _SECONDS = 10
-"""That a process has to end by itself."""
+"""Seconds to wait for the end of a process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Team:
                 tensor /= self.size
 
     def mean(self, value: Tensor) -> float:
-        """Of a number that each process has."""
+        """The mean of `value` over all processes."""
         held = value.detach().clone()
         self.average([held])
         return float(held)

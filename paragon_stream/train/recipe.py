@@ -64,12 +64,13 @@ class NetworkRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
-    """What is trained on: `folder` of good pictures (relative to the recipe; left out where `--data` names
-    it) and so many `drawings` of the project's own (`train.data.drawings`); how many degraded `stills` and
-    `clips` are made of each. A step has `batch` patches of `patch`² LR pixels, of which a share `clip_share`
-    comes from clips and a share `patterns` is drawn (`train.data.patterns`). The outer `context` LR pixels of
-    a patch are seen but not judged. A share `soft` of the patches from stills is of the picture softened by a
-    Gaussian whose sigma (HR pixels) is from `soften`: sources are often soft, and shall stay so."""
+    """The training data: a `folder` of good pictures (relative to the recipe; empty if `--data` names it),
+    and a number of `drawings` (`train.data.drawings`). From each picture, `stills` degraded pictures and
+    `clips` degraded clips are made. A step has `batch` patches of `patch`² LR pixels; the fraction
+    `clip_share` comes from clips, the fraction `patterns` is drawn (`train.data.patterns`). The outer
+    `context` LR pixels of a patch are computed, but do not count in the loss. The fraction `soft` of the
+    patches from stills is made from a picture that was softened by a Gaussian with a sigma (HR pixels) from
+    `soften`, because sources are often soft and should stay soft."""
 
     folder: str = ""
     stills: int = 1

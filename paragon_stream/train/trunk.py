@@ -24,7 +24,7 @@ from paragon_stream.errors import CheckpointError
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
-"""Of the pictures that such networks were trained on (ImageNet), in RGB."""
+"""Mean and standard deviation, in RGB, of the pictures that these networks were trained on (ImageNet)."""
 
 EPSILON = 1e-6
 

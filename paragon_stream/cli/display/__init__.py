@@ -1,1 +1,1 @@
-"""What a command shows while it works: lines and bars for people, events for programs."""
+"""The display of a running command: lines and bars for people, events for programs."""

@@ -46,7 +46,7 @@ def run_images(
 
 
 class _Events:
-    """For programs."""
+    """The events of `images`, for programs."""
 
     def __init__(self, events: EventLines) -> None:
         self._events = events

@@ -10,10 +10,10 @@ from paragon_stream.report import LiveReport
 
 
 class LiveEvents:
-    """What `live` calls, written as events of the command's own job."""
+    """Writes the progress of `live` as events of the command's own job."""
 
     def __init__(self, events: EventLines, source: str, destination: str | None) -> None:
-        """`destination` None is a window."""
+        """`destination` is None for a window."""
         self._events = events
         names = {"source": source} | ({} if destination is None else {"destination": destination})
         events.started(**names)

@@ -43,7 +43,7 @@ class _Reporting(QueueObserver):
 
 
 class QueueText(_Reporting):
-    """For people: a line for each file, a bar or a line now and then for the video that runs, and a table."""
+    """The display for people: a line for each file, a bar (or lines) for the running video, and a table."""
 
     def __init__(self, report: Path | None, *, quiet: bool) -> None:
         super().__init__(report)
@@ -112,7 +112,7 @@ class QueueText(_Reporting):
 
 
 def queue_line(progress: QueueProgress) -> str:
-    """How far a run is."""
+    """One line about the progress of a run."""
     counter = f"[{progress.number}/{progress.count}] {progress.source.name}: "
     if progress.render is not None:
         file = render_line(progress.render)
@@ -157,7 +157,7 @@ def queue_table(report: QueueReport) -> str:
 
 
 class QueueEvents(_Reporting):
-    """For programs: a job for each file, and the command's own for the run."""
+    """The events for programs: a job for each file, and the command's own job for the run."""
 
     def __init__(self, report: Path | None, events: EventLines) -> None:
         super().__init__(report)

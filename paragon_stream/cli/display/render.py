@@ -36,7 +36,7 @@ class RenderDisplay(Protocol):
 
 
 class RenderText:
-    """For people, on standard error."""
+    """The display for people, on standard error."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -69,13 +69,13 @@ class RenderText:
 
 
 def forecast_line(forecast: Forecast) -> str:
-    """How long a render will take and how large it will be."""
+    """One line about the expected duration and size of a render."""
     about = "" if forecast.bytes_out is None else f", about {size(forecast.bytes_out)}"
     return f"forecast: done in {clock(forecast.seconds)} at {forecast.fps:.1f} fps{about}"
 
 
 def render_summary(report: Report) -> str:
-    """What was made, and how fast."""
+    """One line about the result of a render and its speed."""
     earlier = f", {report.resumed_at:,} of them by an earlier run," if report.resumed_at else ""
     return (
         f"{report.target_format}, {counted(report.frames_out, 'frame')}{earlier} in "
@@ -84,7 +84,7 @@ def render_summary(report: Report) -> str:
 
 
 class RenderEvents:
-    """For programs. `job` None is the command's own job."""
+    """The events for programs. `job` is None for the command's own job."""
 
     def __init__(self, events: EventLines, job: str | None = None) -> None:
         self._events, self._job = events, job
@@ -137,7 +137,7 @@ class RenderEvents:
             self._events.result(**result_facts(report))
 
     def statistics(self, report: Report) -> None:
-        """Where time and memory went."""
+        """Emit the use of time and memory."""
         self._events.emit("statistics", self._job, wall_seconds=report.wall_seconds, **usage_facts(report))
 
     def comparing(self) -> AbstractContextManager[OnProgress]:
@@ -145,7 +145,7 @@ class RenderEvents:
 
 
 def usage_facts(report: Report | LiveReport) -> dict[str, Any]:
-    """Where the time and memory of a render or a live session went, and what computed it."""
+    """The use of time and memory of a render or a live session, and its engine."""
     return {
         "stages": {name: asdict(stage) for name, stage in report.stages.items()},
         "cpu_seconds": report.cpu_seconds,
@@ -157,7 +157,7 @@ def usage_facts(report: Report | LiveReport) -> dict[str, Any]:
 
 
 def result_facts(report: Report) -> dict[str, Any]:
-    """What the last event of a render's job says of it."""
+    """The facts in the last event of a render's job."""
     return {
         "source": report.source,
         "destination": report.destination,

@@ -1,1 +1,1 @@
-"""What makes a command line shorter: profiles, and completion by the shell."""
+"""Shortcuts for the command line: profiles, and completion by the shell."""

@@ -90,7 +90,7 @@ def command(words: bool, shell: tuple[str, ...]) -> None:
 
 
 def completions(words: Sequence[str]) -> list[CompletionItem]:
-    """What the last of `words`, which may be empty, can become. They stand behind the program's name."""
+    """The completions of the last of `words`, which may be empty. `words` follow the program's name."""
     from paragon_stream.cli.main import COMMANDS, MAIN
 
     before, begun = list(words[:-1]), words[-1] if words else ""

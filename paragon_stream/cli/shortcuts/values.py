@@ -14,7 +14,7 @@ type Values = Callable[[], Iterable[tuple[str, str]]]
 def completer(
     name: str,
 ) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]] | None:
-    """What completes the values of the option called `name`; None where nothing is known of them."""
+    """The function that completes values of the option `name`; None if there is none."""
     values = _VALUES.get(name)
     if values is None:
         return None

@@ -144,7 +144,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class _Sample:
-    """One patch: L×L×3 LR, around [0, 1], and sL×sL×3 truth, 8-bit codes."""
+    """One patch: `low` is L×L×3 LR, about 0…1; `high` is sL×sL×3 truth in 8-bit codes."""
 
     low: NDArray[np.float32]
     high: NDArray[np.uint8]

@@ -155,7 +155,7 @@ def _measure(
 def _upscaled(
     planes: Planes, upscalers: Mapping[str, Upscaler], strength: float
 ) -> dict[str, tuple[NDArray[np.uint8], ...]]:
-    """One frame by every network; conditioned weights run at the strength, others without."""
+    """One frame, upscaled by every network. `strength` is used by conditioned weights only."""
     results = {}
     for name, upscaler in upscalers.items():
         given = strength if upscaler.weights.spec.conditioned else 0.0

@@ -63,7 +63,7 @@ class VideoMeter:
         return self._errors[-1]
 
     def scores(self) -> dict[str, float]:
-        """By the names of `video_measures`; psnr_t of a single frame is psnr_y."""
+        """The scores by the names of `video_measures`; psnr_t of a single frame is its psnr_y."""
         chroma = zip(("psnr_u", "psnr_v"), zip(*self._chroma, strict=True), strict=False)
         found = {
             "psnr_y": _psnr(self._errors),
