@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights, at_strength, load_weights
+from paragon_stream.checkpoint.inspection import alpha_doubts
 from paragon_stream.errors import EngineError, InputError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import build_job
@@ -25,6 +27,8 @@ from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.runtimes.int8.calibration import SIDE, Arrays, calibrate, drawn_pictures, left_wide
 from paragon_stream.wholefile import whole_file
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -84,6 +88,8 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
     size = _size(call)
     network = part(call, _Network)
     weights = load_weights(**{name: getattr(network, name) for name in _Network.__dataclass_fields__})
+    for doubt in () if call.alpha is None else alpha_doubts(weights.spec):
+        logger.warning("weights %s: %s", weights.name, doubt)
     if call.strength and not weights.spec.conditioned:
         raise UsageError(f"the weights {weights.name} are not conditioned on strength: leave --strength out")
     if weights.spec.conditioned and call.frame_job is None:

@@ -14,6 +14,7 @@ from paragon_stream.checkpoint.lines.dual import recognise_dual
 from paragon_stream.checkpoint.lines.feature_networks import recognise_feature
 from paragon_stream.checkpoint.lines.further import recognise_further
 from paragon_stream.checkpoint.lines.release import check_base_taps, recognise_release
+from paragon_stream.checkpoint.published import registered_alpha
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import NetworkSpec
 from paragon_stream.errors import CheckpointError
@@ -34,7 +35,7 @@ _MARKS: tuple[tuple[str, Recogniser], ...] = (
 _OPTIONS = {
     "scale": "it does not state its scale: give --scale (2, 3, 4 or 8)",
     "window_size": "it does not state the size of its attention windows: give --window-size (usually 32)",
-    "alpha": "it does not state its alpha: give --alpha (0 in upstream's published recipes)",
+    "alpha": "it does not state its alpha: give --alpha (0 in upstream's published recipes{usual})",
 }
 """The option that states it if it is unknown."""
 
@@ -70,7 +71,9 @@ def detect(tensors: Tensors, metadata: Mapping[str, str], **given: Any) -> Netwo
     found = identify(tensors, Facts.of(metadata, **given))
     for fact in found.unknown:
         if fact in _OPTIONS:
-            raise CheckpointError(_OPTIONS[fact])
+            usual = registered_alpha(found.spec)
+            said = "" if usual is None else f"; {usual:g} if the training configuration states none"
+            raise CheckpointError(_OPTIONS[fact].format(usual=said))
     return found.spec
 
 

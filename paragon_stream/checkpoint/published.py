@@ -23,6 +23,8 @@ from paragon_stream.errors import UsageError
 ATTENTION_MODES = ("sdpa", "flex", "none")
 """How attention is computed: by torch's scaled_dot_product_attention, by FlexAttention, or not at all."""
 
+_RELEASE_ALPHA = {Variant.REALTIME: 0.3, Variant.STREAM: 0.0, Variant.PHOTO: 0.4, Variant.PRO: 0.4}
+
 
 def as_generation(name: str) -> Generation:
     """The generation of this name; "p2v3" is the repaired one. Raises UsageError."""
@@ -65,6 +67,17 @@ def published_network(
     except TypeError as error:
         raise UsageError(f"{kind} {variant}: {error}") from error
     return _without_attention(spec) if without else spec
+
+
+def registered_alpha(spec: NetworkSpec) -> float | None:
+    """The alpha that upstream's program takes for this network if a training configuration states none; None
+    for sizes that it does not register."""
+    if isinstance(spec, ReleaseSpec):
+        return _RELEASE_ALPHA[spec.variant]
+    try:
+        return published_network(spec.generation, spec.variant, max(2, spec.scale)).alpha
+    except UsageError:
+        return None
 
 
 def attends_not(mode: str | None) -> bool:

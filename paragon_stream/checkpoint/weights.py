@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint.detect import detect, identify
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.inspection import cautions
+from paragon_stream.checkpoint.inspection import alpha_doubts, cautions
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
 from paragon_stream.checkpoint.shipped import (
     default_name,
@@ -125,7 +125,8 @@ def load_weights(
     if variant not in (None, found.spec.variant) or scale not in (None, found.spec.scale):
         wanted = " ".join(filter(None, (variant or "", f"×{scale}" if scale else "")))
         raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was requested")
-    for caution in cautions(found.spec):
+    doubts = alpha_doubts(found.spec) if alpha is None else ()  # callers warn about options
+    for caution in (*cautions(found.spec), *doubts):
         logger.warning("weights %s: %s", found.name, caution)
     logger.info("weights: %s, %s, sha256 %s", found.name, found.spec, found.sha256[:12])
     return found

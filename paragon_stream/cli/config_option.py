@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from paragon_stream.cli.display.sections import NETWORK, SectionedOption
+from paragon_stream.errors import UsageError
 
 
 def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
@@ -16,8 +17,14 @@ def _as_defaults(context: click.Context, parameter: click.Parameter, path: Path 
         return
     from paragon_stream.checkpoint import read_network_config
 
-    found = read_network_config(path)
-    context.default_map = {**(context.default_map or {}), **found.facts}
+    facts = read_network_config(path).facts
+    options = {each.name for each in context.command.params}
+    if "use_norm" in facts and "use_norm" not in options:
+        raise UsageError(
+            f"configuration {path}: network_g has use_norm, which checkpoints do not show: write it into the "
+            f"weights with paragon-stream convert IN OUT.safetensors --config {path}"
+        )
+    context.default_map = {**(context.default_map or {}), **facts}
 
 
 def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:

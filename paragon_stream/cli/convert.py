@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.options import choices, given
 from paragon_stream.options.network import UpscalerOptions
 
@@ -17,6 +18,12 @@ from paragon_stream.options.network import UpscalerOptions
 @click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
 @choices(UpscalerOptions, only=("scale", "alpha", "window_size", "generation"))
 @click.option("--attention", metavar="KIND", help="Attention of generation 5: local or efficient.")
+@click.option(
+    "--use-norm/--no-use-norm",
+    default=None,
+    help="Whether v1, v3 or v4 has norms (default: as upstream registers its size).",
+)
+@config_option
 @click.option("--fuse", is_flag=True, help="Fold training-only branches into plain kernels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
 @click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
@@ -28,7 +35,7 @@ def command(
     from paragon_stream.checkpoint.inspection import alpha_doubts
 
     weights = load_weights(source, **given(**options))
-    for doubt in alpha_doubts(weights.spec):
+    for doubt in () if options["alpha"] is None else alpha_doubts(weights.spec):
         click.echo(f"warning: {doubt}", err=True)
     written = convert_weights(weights, destination, fuses=fuse, overwrite=overwrite)
     click.echo(f"{destination}: {written.spec}, {written.spec.parameters:,} parameters", err=True)

@@ -6,8 +6,8 @@ import logging
 from typing import Any
 
 from paragon_stream.checkpoint.config import TYPES, common_scale
-from paragon_stream.checkpoint.published import attends_not
-from paragon_stream.checkpoint.spec import Variant
+from paragon_stream.checkpoint.published import attends_not, registered_alpha
+from paragon_stream.checkpoint.spec import Variant, published
 from paragon_stream.errors import UsageError
 
 _HEAD_SIZES = ("nano", "tiny", "anime", "s", "m", "l", "xl")
@@ -44,8 +44,9 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
     if attends_not(mode) or export_safe:
         mode = "none"
     if name in TYPES:
-        variant, usual = TYPES[name]
+        variant = TYPES[name]
         generation, size = "p2head", str(variant)
+        usual = registered_alpha(published(variant, scale)) or 0.0
         if variant is not Variant.PRO and given.pop("detail_gain", None) is not None:
             logger.warning("network_g.detail_gain has no effect: the network's correction starts small")
         for key in ("gradient_checkpointing", "use_content_aware"):
@@ -57,7 +58,10 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
             raise UsageError(f"network_g has the type {name!r}; known: {', '.join(TYPES)} and older families")
         prefix, generation, usual = found
         size = name.removeprefix(prefix)
-        if generation == "p2r3" and (size not in _HEAD_SIZES or any(key in given for key in _STATIC_OPTIONS)):
+        is_static = size not in _HEAD_SIZES or any(key in given for key in _STATIC_OPTIONS)
+        if size == "ultimate":
+            generation, usual = "p2dev", 0.4
+        elif generation == "p2r3" and is_static:
             generation = "p2v5"
     table: dict[str, Any] = {
         "generation": generation,

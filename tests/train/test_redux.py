@@ -116,6 +116,7 @@ def test_perceptual_losses_name_the_trunk(tmp_path: Path) -> None:
         ("paragonsr2_s", {"hr_blocks": 2}, "p2r3", "s"),
         ("paragonsr2_s", {"use_content_aware": True}, "p2v5", "s"),
         ("paragonsr2_micro", {}, "p2v5", "micro"),
+        ("paragonsr2_ultimate", {}, "p2dev", "ultimate"),
         ("paragonsr2_static_nano", {}, "p2v4", "nano"),
         ("paragonsr_nano", {}, "paragonsr-ps", "nano"),
     ],

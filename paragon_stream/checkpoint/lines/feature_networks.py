@@ -191,7 +191,12 @@ def recognise_feature(tensors: Tensors, facts: Facts) -> tuple[FeatureSpec, tupl
         modulated=has(tensors, ".channel_mod."),
         fused=fused,
     )
-    return _named(spec), tuple(unknown)
+    named = _named(spec)
+    if facts.generation is None and named.variant not in SIZES[generation]:
+        # Two generations may have the same tensors and function, but not the same sizes: r3 and v2.
+        others = [_named(replace(spec, generation=each)) for each in _possible(tensors)[1:]]
+        named = next((each for each in others if each.variant in SIZES[each.generation]), named)
+    return named, tuple(unknown)
 
 
 def _named(spec: FeatureSpec) -> FeatureSpec:
