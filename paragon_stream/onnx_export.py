@@ -22,6 +22,7 @@ from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
 from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
 from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, PREVIOUS_INPUT, VIDEO_WEIGHT, emit_network
 from paragon_stream.framejob.onnx.quantise import quantised
+from paragon_stream.framejob.products import warn_of_missing_limit
 from paragon_stream.media.images.rgb import read_rgb
 from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.option import called_with, described, option, part
@@ -88,6 +89,7 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
     size = _size(call)
     network = part(call, _Network)
     weights = load_weights(**{name: getattr(network, name) for name in _Network.__dataclass_fields__})
+    warn_of_missing_limit(weights)
     for doubt in () if call.alpha is None else alpha_doubts(weights.spec):
         logger.warning("weights %s: %s", weights.name, doubt)
     if call.strength and not weights.spec.conditioned:

@@ -18,6 +18,7 @@ from paragon_stream.errors import EngineError, FormatError, UsageError
 from paragon_stream.frame import ColorSpec, Family, FrameFormat, Layout, PixelFormat, resolve_color
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob.products import warn_of_missing_limit
 from paragon_stream.framejob.temporal import Temporal, TemporalState
 from paragon_stream.geometry import Placement, enlarged, parse_fit, parse_size, place
 from paragon_stream.options.network import UpscalerOptions as UpscalerOptions
@@ -77,7 +78,7 @@ def check_network(options: UpscalerOptions) -> Weights:
 
 def selected_weights(options: UpscalerOptions, factor: Fraction | None, *, rgb: bool = False) -> Weights:
     """The weights that `options` select; see `load_weights` for `factor`, `rgb` and what it raises."""
-    return load_weights(
+    found = load_weights(
         options.weights,
         variant=options.variant,
         scale=options.scale,
@@ -87,6 +88,8 @@ def selected_weights(options: UpscalerOptions, factor: Fraction | None, *, rgb: 
         factor=factor,
         rgb=rgb,
     )
+    warn_of_missing_limit(found)
+    return found
 
 
 def doubts(options: UpscalerOptions) -> list[str]:

@@ -3,12 +3,13 @@ facts."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from paragon_stream.checkpoint.fusing import fuse
 from paragon_stream.checkpoint.lines.dual import DualSpec
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
-from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, NetworkSpec
+from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, NetworkSpec, ReleaseSpec
 from paragon_stream.checkpoint.weights import Weights, save_weights
 from paragon_stream.errors import OutputError, UsageError
 
@@ -49,6 +50,11 @@ def facts_of(spec: NetworkSpec) -> dict[str, str]:
         facts["attention"] = spec.attention
     if isinstance(spec, FeatureSpec):
         facts["use_norm"] = str(spec.use_norm).lower()
+    if isinstance(spec, ReleaseSpec):
+        if math.isfinite(spec.product_limit):
+            facts["product_limit"] = f"{spec.product_limit:g}"
+        if spec.filters_chroma:
+            facts["filters_chroma"] = "true"
     return facts
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from paragon_stream.checkpoint.spec import Variant
+import numpy as np
+
+from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
+from paragon_stream.checkpoint.spec import NetworkSpec, ReleaseSpec, Variant
 from paragon_stream.datafiles import data_folder
 
+logger = logging.getLogger(__name__)
+
 _NAME = re.compile(r"(?P<variant>[a-z]+)_x(?P<scale>\d+)_(?P<name>[a-z0-9-]+)\.safetensors")
+_CHARACTERISTIC = "conv_mid.weight"
+_ROUNDING = 2.0**-8  # bf16
+LOSABLE = ("product_limit", "filters_chroma")
+"""Facts of shipped sets that neither tensors nor options show."""
+
 _DEFAULT_ORDER = ("video", "fidelity")
 _RGB_ORDER = ("fidelity", "video")
 """For RGB, which holds pictures without loss: drawings are 0.9 dB better with `fidelity` (Realtime)."""
@@ -62,6 +73,27 @@ def find_shipped(
     wanted = (name,) if name is not None else _RGB_ORDER if rgb else _DEFAULT_ORDER
     found = {s.name: s for s in list_shipped(folder) if (s.variant, s.scale) == (variant, scale)}
     return next((found[each] for each in wanted if each in found), None)
+
+
+def lost_facts(spec: NetworkSpec, tensors: Tensors) -> dict[str, str]:
+    """Metadata of the shipped set whose tensors these are, for files that hold nothing but tensors.
+
+    torch's state dicts and other programs' files drop the limit of Stream's products, without which a
+    picture is noise, and the chroma filter. A set is recognised by one weight: conditioned sets that were
+    written for one strength differ in another. Files in fp16 and bf16 are recognised. Empty for all others.
+    """
+    if not isinstance(spec, ReleaseSpec):
+        return {}
+    body = tensors[_CHARACTERISTIC]
+    for shipped in list_shipped():
+        if (shipped.variant, shipped.scale) != (spec.variant, spec.scale):
+            continue
+        held, metadata = read_checkpoint(shipped.path.read_bytes())
+        own = held[_CHARACTERISTIC]
+        if own.shape == body.shape and np.abs(own - body).max() <= _ROUNDING * np.abs(own).max():
+            logger.info("the tensors are those of the shipped set %s; its metadata apply", shipped.path.stem)
+            return {name: metadata[name] for name in LOSABLE if name in metadata}
+    return {}
 
 
 def default_name(variant: str, *, rgb: bool = False, folder: Path | None = None) -> str | None:

@@ -20,9 +20,11 @@ from paragon_stream.checkpoint.facts import Facts
 from paragon_stream.checkpoint.inspection import alpha_doubts, cautions
 from paragon_stream.checkpoint.reader import Tensors, read_checkpoint
 from paragon_stream.checkpoint.shipped import (
+    LOSABLE,
     default_name,
     find_shipped,
     list_shipped,
+    lost_facts,
     scale_for,
     weights_folder,
 )
@@ -73,9 +75,8 @@ class Weights:
         Raises CheckpointError.
         """
         plain = {key: np.asarray(value, dtype=np.float32) for key, value in tensors.items()}
-        metadata = dict(metadata or {})
-        spec = detect(plain, metadata, **given)
-        return cls(spec=spec, tensors=plain, name=name, metadata=metadata)
+        spec, whole = _detect_whole(plain, metadata or {}, **given)
+        return cls(spec=spec, tensors=plain, name=name, metadata=whole)
 
 
 def load_weights(
@@ -157,7 +158,7 @@ def _load_file(path: Path, scale: int | None, *, name: str, **given: Any) -> Wei
         found = identify(tensors, Facts.of(metadata, **given))
         if "scale" in found.unknown:
             given["scale"] = scale or _scale_of_name(path)
-        spec = detect(tensors, metadata, **given)
+        spec, metadata = _detect_whole(tensors, metadata, **given)
     except CheckpointError as error:
         raise CheckpointError(f"weights {path}: {error}") from error
     return Weights(
@@ -168,6 +169,17 @@ def _load_file(path: Path, scale: int | None, *, name: str, **given: Any) -> Wei
         sha256=hashlib.sha256(data).hexdigest(),
         path=path,
     )
+
+
+def _detect_whole(
+    tensors: Tensors, metadata: Mapping[str, str], **given: Any
+) -> tuple[NetworkSpec, dict[str, str]]:
+    """The network and its metadata, with the facts that a copy of a shipped set has lost."""
+    spec, whole = detect(tensors, metadata, **given), dict(metadata)
+    if not any(name in metadata for name in LOSABLE) and (lost := lost_facts(spec, tensors)):
+        whole |= lost
+        spec = detect(tensors, whole, **given)
+    return spec, whole
 
 
 def _scale_of_name(path: Path) -> int | None:

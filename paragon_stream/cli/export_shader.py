@@ -59,9 +59,11 @@ def shader(
     from paragon_stream.checkpoint import load_weights
     from paragon_stream.framejob.glsl.emit import ShaderOptions, emit_shader
     from paragon_stream.framejob.glsl.network import Hook
+    from paragon_stream.framejob.products import warn_of_missing_limit
     from paragon_stream.wholefile import whole_file
 
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
+    warn_of_missing_limit(found)
     text = emit_shader(
         found,
         ShaderOptions(

@@ -45,8 +45,10 @@ def export(
     the limit of Stream's products and the chroma filter. For Stream, use `export onnx` instead.
     """
     from paragon_stream.checkpoint import export_weights, load_weights
+    from paragon_stream.framejob.products import warn_of_missing_limit
 
     found = load_weights(weights, variant=variant, scale=scale)
+    warn_of_missing_limit(found)
     export_weights(found, strength, destination, overwrite=overwrite)
     click.echo(f"{destination}: {found.spec} at strength {strength:g}", err=True)
     if math.isfinite(found.spec.product_limit):

@@ -49,8 +49,8 @@ def load(
     without attention. A discriminator returns N×1×H×W logits.
 
     The module's `state_dict` lacks the facts that are in the file's metadata: `alpha`, the chroma filter, and
-    the limit of Stream's products, without which shipped Stream sets of ×2 compute a wrong picture.
-    `paragon-stream convert` keeps them.
+    the limit of Stream's products, without which shipped Stream sets compute noise in other programs. Loading
+    the tensors of a shipped set restores the last two; `paragon-stream convert` keeps all of them.
 
     Raises CheckpointError for tensors that are missing, unexpected or misshapen, or facts that disagree, and
     UsageError for options that make no sense.

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import InputError, UsageError
+from paragon_stream.framejob.products import warn_of_missing_limit
 from paragon_stream.train.data.images import SUFFIXES
 from paragon_stream.train.data.resample import KERNELS, enlarge, shrink, to_codes
 from paragon_stream.train.measure.evaluation import (
@@ -73,6 +74,7 @@ def evaluate(
     check_degradation(degradation)
     paths = pictures_of(Path(data))
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
+    warn_of_missing_limit(found)
     factor = found.spec.scale
     upscalers: dict[tuple[int, int], Upscaler] = {}
     measured = []

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import Family
+from paragon_stream.framejob.products import warn_of_missing_limit
 from paragon_stream.media.measure.roundtrip import Encoding, round_trip
 from paragon_stream.train.data.clips import Clip, open_frames, read_clip, shrunk
 from paragon_stream.train.data.planes import Planes, pixels_to_rgb
@@ -61,6 +62,7 @@ def evaluate_videos(
     Raises the errors of `read_clip`, `load_weights`, `Upscaler` and `round_trip`.
     """
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
+    warn_of_missing_limit(found)
     factor = found.spec.scale
     rows: list[Measured] = []
     used = None
