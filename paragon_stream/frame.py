@@ -91,7 +91,7 @@ class ColorRange(StrEnum):
 
 
 class ChromaLocation(IntEnum):
-    """Where a chroma sample sits relative to the luma grid (H.273 chroma_loc; FFmpeg's numbers)."""
+    """Location of chroma samples relative to the luma grid (H.273 chroma_loc; FFmpeg's numbers)."""
 
     UNSPECIFIED = 0
     LEFT = 1
@@ -197,7 +197,7 @@ class FrameFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """When a frame is shown: integers in units of `time_base` seconds, as in the source.
+    """Time and duration of a frame: integers in units of `time_base` seconds, as in the source.
 
     `duration` is 0 if the container does not state it.
     """

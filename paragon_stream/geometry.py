@@ -17,14 +17,14 @@ from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 
 
 class Fit(StrEnum):
-    """How a picture fills a box of another aspect ratio."""
+    """The fit of a picture into a box of another aspect ratio."""
 
     INSIDE = "inside"
-    """As large as fits into the box; one side may be shorter than the box."""
+    """The largest size that fits into the box; one side may be shorter than the box."""
     CROP = "crop"
     """Fill the box and crop two sides of the picture."""
     PAD = "pad"
-    """As large as fits, centred in the box, with black bars."""
+    """The largest size that fits, centred in the box, with black bars."""
     STRETCH = "stretch"
     """Fill the box and change the aspect ratio."""
 
@@ -66,7 +66,7 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Which samples of the source become which samples of the target, and the target's sample aspect
+    """The mapping from samples of the source to samples of the target, and the target's sample aspect
     ratio."""
 
     rows: Axis

@@ -62,8 +62,8 @@ class OnnxExportCall(OnnxOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxExport:
-    """What was written. `difference` is the largest from torch, as a part of the largest value; None where
-    nothing was compared, and `unchecked` says why."""
+    """The result of an export. `difference` is the largest difference from torch, as a fraction of the
+    largest value. It is None if nothing was compared; `unchecked` is then the reason."""
 
     path: Path
     network: str
@@ -71,7 +71,7 @@ class OnnxExport:
     difference: float | None = None
     unchecked: str = ""
     wide_layers: tuple[str, ...] = ()
-    """With int8: names of the convolutions that are computed in fp32."""
+    """Names of the convolutions that are computed in fp32 in an int8 export."""
 
 
 @called_with(OnnxExportCall)

@@ -1,4 +1,4 @@
-"""One picture: read, upscaled tile by tile, written. What `upscale_images` and queues do for each."""
+"""Reads one picture, upscales it tile by tile, and writes it. `upscale_images` and queues use it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PAD_GRAIN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class PictureWishes:
-    """How results are stored. `grain` is what bars are a multiple of."""
+    """The storage of results. Bars are a multiple of `grain` samples."""
 
     pixel_format: PixelFormat | None
     encoder_options: Mapping[str, str]
@@ -46,12 +46,12 @@ class PictureWishes:
     grain: int
 
     @classmethod
-    def of(cls, network: UpscalerOptions, how: StorageOptions, *, overwrite: bool, strict: bool) -> Self:
-        """What the options ask for. Raises UsageError."""
+    def of(cls, network: UpscalerOptions, storage: StorageOptions, *, overwrite: bool, strict: bool) -> Self:
+        """The storage that the options request. Raises UsageError."""
         size = parse_size(network.to)
         return cls(
-            pixel_format=requested_pixel_format(how.pix_fmt),
-            encoder_options=dict(how.encoder_options or {}),
+            pixel_format=requested_pixel_format(storage.pix_fmt),
+            encoder_options=dict(storage.encoder_options or {}),
             overwrite=overwrite,
             strict=strict,
             grain=_PAD_GRAIN if parse_fit(network.fit, size) is Fit.PAD else 1,
@@ -84,22 +84,22 @@ def upscale_picture(
         settings = dict(wishes.encoder_options)
         if kind is ImageKind.WEBP and picture.kind is kind and picture.metadata.lossless:
             settings = {"lossless": "1", **settings}
-        how = _storage(kind, picture, wishes, lossless=settings.get("lossless", "0") != "0")
-        losses = [f"{path.name}: {loss}" for loss in how.losses]
+        storage = _storage(kind, picture, wishes, lossless=settings.get("lossless", "0") != "0")
+        losses = [f"{path.name}: {loss}" for loss in storage.losses]
         losses += [
             f"{path.name}: {what} cannot be carried over" for what in not_embedded(kind, picture.metadata)
         ]
         if wishes.strict and losses:
             raise LossError("--strict: " + "; ".join(losses))
-        canvas = Canvas(how, width, height)
-        pixels = transposed_format(how.pixels) if swaps_sides(turn) else how.pixels
+        canvas = Canvas(storage, width, height)
+        pixels = transposed_format(storage.pixels) if swaps_sides(turn) else storage.pixels
         assert pixels is not None, "see _storage"
         upscaler.run(
             network,
             picture.format,
             picture.planes,
             pixels,
-            how.color,
+            storage.color,
             [as_stored(array, turn) for array in canvas.planes],
             on_tile,
             strength=strength,
@@ -114,7 +114,7 @@ def upscale_picture(
         source=str(path),
         destination=str(target),
         source_format=str(picture.format),
-        target_format=f"{width}x{height} {how.stored}",
+        target_format=f"{width}x{height} {storage.stored}",
         strength=strength if network[0].spec.conditioned else None,
         seconds=time.perf_counter() - begin,
         bytes_out=size,

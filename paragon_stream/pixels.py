@@ -16,7 +16,7 @@ class Family(StrEnum):
 
 
 class Layout(Enum):
-    """How components are laid out in memory."""
+    """The layout of components in memory."""
 
     PLANAR = "planar"
     """One H×W array per component."""

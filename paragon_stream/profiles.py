@@ -43,7 +43,7 @@ class Profile:
 
 
 def profile_files(folder: Path | None = None) -> tuple[Path, ...]:
-    """Where profiles are looked for: in `folder` (the current one), then in the user's configuration."""
+    """The files of profiles: in `folder` (by default the current one), then in the user's configuration."""
     user = platformdirs.user_config_path("paragon-stream", appauthor=False)
     return ((folder or Path()) / FILE, user / FILE)
 

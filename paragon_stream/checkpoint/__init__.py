@@ -1,4 +1,4 @@
-"""What a state dict is: read, recognise, check, find, save. numpy only; torch is never needed."""
+"""State dicts: reading, recognising, checking, finding and saving them. It needs numpy, but not torch."""
 
 from paragon_stream.checkpoint.config import NetworkConfig, read_network_config
 from paragon_stream.checkpoint.export import (

@@ -19,7 +19,8 @@ def stream_block(f: int, *, scaled: bool) -> Shapes:
 
 
 def photo_block(f: int, *, attends: bool) -> Shapes:
-    """One layer scale serves both halves. Without attention, the second is not there."""
+    """Shapes of a block of Photo. Both halves share one layer scale; without attention there is no second
+    half."""
     shapes = _norm("norm", f) | _widened(f) | layer_scale("scale", f)
     return shapes | (_norm("attn_norm", f) | _attention("attn", f) if attends else {})
 

@@ -51,7 +51,7 @@ class NetworkConfig:
     scale: int | None
     alpha: float | None
     window_size: int | None = None
-    """Of networks with attention only."""
+    """For networks with attention only."""
     use_norm: bool | None = None
 
     @property
@@ -139,7 +139,7 @@ def common_scale(*sections: Mapping[str, Any]) -> int | None:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds. Raises InputError if it cannot be read, UsageError if it is no YAML."""
+    """The content of a YAML file. Raises InputError if it cannot be read, UsageError if it is not YAML."""
     import yaml  # 0.1 s, and few commands get a configuration
 
     try:

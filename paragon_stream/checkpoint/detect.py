@@ -1,4 +1,5 @@
-"""From tensor names and shapes to a network of the family, strictly: nothing missing, nothing left over."""
+"""Recognises a network of the family by its tensor names and shapes. No tensor may be missing or left
+over."""
 
 from __future__ import annotations
 
@@ -42,8 +43,8 @@ _OPTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Identified:
-    """What a state dict is. Where facts are `unknown`, by the names of `Facts`, `spec` holds upstream's
-    defaults for them, or a scale of 0."""
+    """The network of a state dict. `unknown` lists facts that the tensors do not show, by the names of
+    `Facts`; `spec` has upstream's defaults for them, and 0 for an unknown scale."""
 
     spec: NetworkSpec
     unknown: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ _UNSAID = {"recipe": "unknown", "data_licences": "unknown"}
 
 
 def facts_of(spec: NetworkSpec) -> dict[str, str]:
-    """What the tensors of a network do not show, and what they do, as metadata."""
+    """The facts about a network as metadata, including those that its tensors show."""
     facts = {
         "generation": str(spec.generation),
         "variant": str(spec.variant),
@@ -71,7 +71,7 @@ def convert_weights(weights: Weights, path: Path, *, fuses: bool = False, overwr
 
 
 def metadata_of(weights: Weights) -> dict[str, str]:
-    """What a file of these weights says about itself."""
+    """The metadata of a file of these weights."""
     return {**_UNSAID, "name": weights.name, **weights.metadata, **facts_of(weights.spec)}
 
 

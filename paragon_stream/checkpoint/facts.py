@@ -27,9 +27,9 @@ class Facts:
     alpha: float | None = None
     window_size: int | None = None
     attention: str | None = None
-    """Of generation 5: one of ATTENTIONS."""
+    """For generation 5: one of ATTENTIONS."""
     use_norm: bool | None = None
-    """Of v1, v3 and v4: whether there are norms without parameters, in the HR head (v4: behind blocks)."""
+    """For v1, v3 and v4: whether there are norms without parameters, in the HR head (v4: after blocks)."""
     product_limit: float = math.inf
     filters_chroma: bool | None = None
 

@@ -41,9 +41,10 @@ def depthwise_kernel(part: Tensors, spec: FeatureSpec) -> tuple[Doubles, Doubles
 
 
 def fuse(weights: Weights) -> Weights:
-    """What upstream's `fuse_for_release` leaves of a state dict: the same results, fewer tensors.
+    """Fuse the convolutions of a network as upstream's `fuse_for_release` does: fewer tensors, the same
+    results.
 
-    Networks that have nothing to fuse come back as they are.
+    Returns `weights` itself for networks with nothing to fuse.
     """
     spec = weights.spec
     if not isinstance(spec, FeatureSpec) or spec.after_fusing() == spec:

@@ -17,7 +17,7 @@ from paragon_stream.checkpoint.spec import Generation, NetworkSpec, ReleaseSpec,
 from paragon_stream.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")
-"""Of files that hold weights."""
+"""File name extensions of weights."""
 
 _ONCE_A_PICTURE = re.compile(
     r"\.(kernel_generator|cheap_dynamic|channel_mod|channel_attn)\.|\.gate\.\d|content_analyzer\.7"
@@ -39,7 +39,7 @@ class Inspection:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Everything by name, for JSON. Unknown facts are None."""
+        """All facts by name, for JSON. Unknown facts are None."""
         spec = self.spec
         return {
             "generation": str(spec.generation),
@@ -62,7 +62,7 @@ class Inspection:
 
 
 def inspect(path: Path, **given: Any) -> Inspection:
-    """What the checkpoint at `path` is; `given` facts overrule its metadata. Raises CheckpointError."""
+    """Examine the checkpoint at `path`; `given` facts overrule its metadata. Raises CheckpointError."""
     try:
         tensors, metadata = read_checkpoint(path.read_bytes())
         found = identify(tensors, Facts.of(metadata, **given))

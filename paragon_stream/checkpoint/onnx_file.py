@@ -19,12 +19,12 @@ STATE = "state"
 """Name of the metadata that say how the state dict is stored."""
 
 SCALE_SUFFIX = "/scale"
-"""Of an INT8 tensor's name: the step per output channel, of the tensor beside it."""
+"""Suffix of the tensor with an INT8 tensor's steps, one for each output channel."""
 
 
 class State(TypedDict):
     left_out: dict[str, list[int]]
-    """Name → shape of what `known_constant` makes."""
+    """Name → shape of tensors that `known_constant` makes."""
     reshaped: dict[str, list[int]]
     """Name → shape in the state dict, where that is not the shape in the graph."""
 

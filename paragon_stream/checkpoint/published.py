@@ -21,7 +21,7 @@ from paragon_stream.checkpoint.spec import (
 from paragon_stream.errors import UsageError
 
 ATTENTION_MODES = ("sdpa", "flex", "none")
-"""How attention is computed: by torch's scaled_dot_product_attention, by FlexAttention, or not at all."""
+"""Implementations of attention: torch's scaled_dot_product_attention, FlexAttention, or no attention."""
 
 _RELEASE_ALPHA = {Variant.REALTIME: 0.3, Variant.STREAM: 0.0, Variant.PHOTO: 0.4, Variant.PRO: 0.4}
 
@@ -44,12 +44,12 @@ def published_network(
     export_safe: bool = False,
     **options: Any,
 ) -> NetworkSpec:
-    """What upstream registers as `variant` in this generation.
+    """The network that upstream registers as `variant` in this generation.
 
-    `options` are those that the generation's `published_…` function takes, among them `hr_blocks`,
-    `fast_body_mode`, `use_content_aware`, `use_attention`, `window_size`. `alpha` is upstream's default
-    unless given. A discriminator's variant is its `nf64_1248`. With the `attention_mode` "none" (or None), or
-    with `export_safe`, the network has no attention, and its state dict none of attention's tensors.
+    `options` are those of the generation's `published_…` function, among them `hr_blocks`, `fast_body_mode`,
+    `use_content_aware`, `use_attention`, `window_size`. `alpha` is by default upstream's. The variant of a
+    discriminator is its size, such as `nf64_1248`. With the `attention_mode` "none" (or None), or with
+    `export_safe`, the network has no attention, and its state dict has none of attention's tensors.
 
     Raises UsageError for names and options that the generation does not have.
     """

@@ -12,7 +12,7 @@ from paragon_stream.checkpoint.weights import Weights
 
 
 def measured_quality(shipped: ShippedSet, weights: Weights) -> dict[str, float]:
-    """What was measured on exactly these weights, by name; empty where nothing was, or on another file."""
+    """The measured quality of exactly these weights, by name; empty if only another file was measured."""
     try:
         table = json.loads((shipped.path.parent / "quality.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

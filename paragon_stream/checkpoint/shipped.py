@@ -24,7 +24,7 @@ LOSABLE = ("product_limit", "filters_chroma")
 
 _DEFAULT_ORDER = ("video", "fidelity")
 _RGB_ORDER = ("fidelity", "video")
-"""For RGB, which holds pictures without loss: drawings are 0.9 dB better with `fidelity` (Realtime)."""
+"""For RGB, which stores pictures without loss: drawings are 0.9 dB better with `fidelity` (Realtime)."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -40,7 +40,7 @@ class ShippedSet:
 
 
 def weights_folder() -> Path:
-    """Where the shipped weights lie: inside the installed package, or at the top of a checkout."""
+    """The folder of the shipped weights: in the installed package, or at the top of a checkout."""
     return data_folder("engines")
 
 

@@ -34,7 +34,7 @@ MOST_RADIUS = 96
 of pixels by their layers; what comes through all of them from so far is lost in rounding."""
 
 HEADS = 4
-"""Of window attention, in every variant that has it."""
+"""Number of heads of window attention, in all variants that have it."""
 
 USUAL_WINDOW = 16
 """Side of the attention windows of the published Photo and Pro; the first Pro of version 11 had 8."""
@@ -100,15 +100,15 @@ class Variant(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec(ABC):
-    """One network of the family; every line has its own kind.
+    """One network of the family. Each line has a subclass.
 
-    `variant` is upstream's name of the size, or the size itself where upstream has no such. `features` is the
+    `variant` is upstream's name of the size, or the dimensions if upstream has no name. `features` is the
     number of channels of the body, which has `groups` × `blocks` residual blocks. `alpha` is the share of the
     half-band filter in the MagicKernel, which no tensor shows. `conditioned` weights take the strength of the
-    source's compression as a second input. `product_limit` is what Stream's products a ⊙ b are held to (see
-    SAFE_PRODUCT); infinite where the file says nothing. `filters_chroma` says that the network makes luma
-    alone and chroma takes a plain filter (`framejob.taps.chroma_enlarged`). `window` is the side of the
-    squares, in pixels of the source, in which a network attends; 0: it does not.
+    source's compression as a second input. `product_limit` is the limit of Stream's products a ⊙ b (see
+    SAFE_PRODUCT); infinite if the file states none. With `filters_chroma` the network computes only luma, and
+    chroma is enlarged by a plain filter (`framejob.taps.chroma_enlarged`). `window` is the side of the
+    windows of attention, in pixels of the source; 0 without attention.
     """
 
     generation: Generation
@@ -186,7 +186,7 @@ class NetworkSpec(ABC):
 class ReleaseSpec(NetworkSpec):
     """One network of the release line: a MagicKernel base on RGB, and a detail path without outer skips.
 
-    `window` is that of Photo and Pro (0: made without attention); no tensor shows it. `tokens`
+    `window` is the side of the windows of Photo and Pro (0 without attention); no tensor shows it. `tokens`
     is the size of Pro's dictionaries.
     """
 

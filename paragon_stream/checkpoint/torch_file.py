@@ -38,7 +38,7 @@ _STORAGE_TYPES: dict[str, str] = {
 
 
 LEGACY_START = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
-"""What files from before torch 1.6 begin with: their magic number, pickled."""
+"""First bytes of files from before torch 1.6: their magic number, pickled."""
 
 
 def widen_bfloat16(raw: bytes) -> NDArray[np.float32]:

@@ -44,12 +44,12 @@ METADATA_KEYS = (
     "data_licences",
     "name",
 )
-"""What every file that we save says about itself, as strings."""
+"""Names of the metadata in every saved file; the values are strings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A state dict that was found to be exactly that of `spec`: float32 tensors by upstream's names.
+    """A state dict that has exactly the tensors of `spec`: float32 tensors by upstream's names.
 
     `name` is the shipped set's name or the file's stem, `sha256` the file's digest in hex.
     """

@@ -34,7 +34,7 @@ class ChunkFolder:
 
     @property
     def plan_text(self) -> str | None:
-        """What `write_plan` has written; None where there is no plan. Raises OutputError."""
+        """The text that `write_plan` has written; None if there is no plan. Raises OutputError."""
         try:
             return (self.path / _PLAN).read_text("utf-8")
         except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +52,7 @@ class ChunkFolder:
             file.write(text.encode())
 
     def record(self, number: int) -> ChunkRecord | None:
-        """That of a chunk that is done and whose file is there; None otherwise."""
+        """The record of a finished chunk whose file is complete; None otherwise."""
         try:
             record = ChunkRecord.from_json(self._record(number).read_text("utf-8"))
             there = not record.file or (self.path / record.file).stat().st_size == record.bytes

@@ -132,7 +132,7 @@ def _warnings(records: Sequence[ChunkRecord]) -> list[str]:
 
 
 def _all_records(plan: ChunkPlan, folder: ChunkFolder) -> list[ChunkRecord]:
-    """Of every chunk, in order; each file is what its record says."""
+    """The records of all chunks, in order, after a check of their files. Raises OutputError."""
     found = {chunk.number: folder.record(chunk.number) for chunk in plan.chunks}
     if missing := [number for number, record in found.items() if record is None]:
         raise OutputError(f"{_named(missing)} not rendered yet, of {len(found)}: run chunks render for them")
@@ -203,8 +203,8 @@ def _formats(records: Sequence[ChunkRecord]) -> tuple[FormatReport, ...]:
 
 
 def _last_readings(records: Sequence[ChunkRecord]) -> list[ChunkRecord]:
-    """Those whose reader saw what no other one counts: the last chunk that was read from the beginning has
-    seen all that the first one, and the others of its kind, have."""
+    """The records whose counts of damage may be added. Of the chunks that were read from the beginning of the
+    source, only the last one counts, because its reader saw everything that the others saw."""
     last = max((record.number for record in records if record.from_start), default=0)
     return [r for r in records if r.number == last or (r.number > 0 and not r.from_start)]
 

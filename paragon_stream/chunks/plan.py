@@ -24,12 +24,12 @@ from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.request import RenderRequest
 
 _FORMAT = 1
-"""Of the JSON; another one is of another version of this program."""
+"""Version of the JSON format."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkPlan:
-    """A request, what identifies the render, and its chunks. Paths in it are absolute."""
+    """A request, the identity of the render, and its chunks. All paths are absolute."""
 
     request: RenderRequest
     identity: Mapping[str, str]
@@ -42,7 +42,7 @@ class ChunkPlan:
 
     @property
     def frames(self) -> int:
-        """How many pictures of the source are rendered."""
+        """Number of the source's pictures that are rendered."""
         return sum(chunk.frames for chunk in self.chunks)
 
     @property
@@ -70,7 +70,7 @@ class ChunkPlan:
 
     @classmethod
     def from_json(cls, text: str) -> ChunkPlan:
-        """What `to_json` made `text` of. Raises OutputError for anything else."""
+        """The plan from the text of `to_json`. Raises OutputError for other texts."""
         try:
             found = json.loads(text)
             if found["format"] != _FORMAT:
@@ -139,8 +139,8 @@ def builds(whole: RenderPlan) -> dict[str, str]:
 
 
 def differences(plan: ChunkPlan, here: RenderPlan, *, tracks: bool = True) -> list[str]:
-    """What is different here from where `plan` was made: "PyAV 19.1 instead of 19.0". Without `tracks`, what
-    is muxed beside the video does not count."""
+    """The differences between this machine and the one that made `plan`, such as "PyAV 19.1 instead of 19.0".
+    Without `tracks`, only differences of the video count."""
     found = builds(here)
     names = sorted(found.keys() | plan.builds.keys())
     said = [

@@ -10,14 +10,14 @@ from fractions import Fraction
 from paragon_stream.media.frame_times import FrameTimes
 
 CHUNK_SECONDS = 30.0
-"""Of a chunk, by default. Every chunk costs the start of an encoder, which shows in the size of the file."""
+"""Default length of a chunk. The start of an encoder for every chunk makes the file larger."""
 
 _LEAST_SECONDS = 4.0
-"""No chunk is made shorter than this for the sake of the end."""
+"""Shortest length of the shorter chunks at the end."""
 _WINDOW = Fraction(1, 4)
-"""How much longer or shorter a chunk may become, to begin with a key frame of the source."""
+"""Largest relative change of a chunk's length, so that the next one begins with a key frame of the source."""
 _FEWEST = 12
-"""Frames of a chunk, at least: encoders look that far ahead."""
+"""Smallest number of frames of a chunk, because encoders look ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def cut_into_chunks(times: FrameTimes, seconds: float, seats: int = 0) -> tuple[
 
 
 def _starts(times: FrameTimes, seconds: float, seats: int) -> Iterator[Fraction]:
-    """When each chunk begins."""
+    """The start of each chunk, in seconds."""
     shown, end = times.shown, times.shown[-1]
     place = 0
     while True:
@@ -74,7 +74,7 @@ def _starts(times: FrameTimes, seconds: float, seats: int) -> Iterator[Fraction]
 
 
 def _length(left: float, seconds: float, seats: int) -> Fraction:
-    """How long a chunk is `left` seconds before the end."""
+    """The length of a chunk that begins `left` seconds before the end."""
     length = seconds
     if seats and left <= seats * seconds:
         length = seconds / 4 if left <= seats * seconds / 2 else seconds / 2

@@ -19,7 +19,7 @@ type Stamps = list[tuple[str, list[tuple[int, int]]]]
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkRecord:
-    """One rendered chunk. Times are the source's own, for the join to place each frame as one render does."""
+    """One rendered chunk. Times are the source's, so that the join places each frame like a single render."""
 
     number: int
     file: str
@@ -46,10 +46,10 @@ class ChunkRecord:
     node: str
     """The name of the machine."""
     from_start: str = ""
-    """Why the file was read from its beginning; "" where it was not."""
+    """Why the file was read from its beginning; "" if it was not."""
     fetched_bytes: int = 0
-    """Of the source, on a machine that does not see it: what was brought there for this chunk, and for the
-    start of the session before it."""
+    """Bytes of the source that a machine without access to it fetched for this chunk and for the start of its
+    session."""
     opening_seconds: float = 0.0
     """Time of the session's start, for the first chunk of a process."""
     wall_seconds: float
@@ -61,7 +61,7 @@ class ChunkRecord:
         return sum(len(run) for _, run in self.stamps)
 
     def timings(self) -> Iterator[Timing]:
-        """Of every frame, in order."""
+        """The timing of every frame, in order."""
         for base, run in self.stamps:
             unit = Fraction(base)
             for pts, duration in run:
@@ -72,7 +72,7 @@ class ChunkRecord:
 
     @classmethod
     def from_json(cls, text: str) -> ChunkRecord:
-        """What `to_json` made `text` of. Raises OutputError for anything else."""
+        """The record from the text of `to_json`. Raises OutputError for other texts."""
         try:
             found = json.loads(text)
             return cls(**{each.name: found[each.name] for each in fields(cls)})

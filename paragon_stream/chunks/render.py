@@ -44,10 +44,10 @@ _BEGINNING = Fraction(-(1 << 62))
 
 @dataclass(frozen=True, kw_only=True)
 class Here:
-    """What this machine has for a plan that was made on another one. None is what the plan says.
+    """Values of this machine that replace those of a plan from another machine. None keeps the plan's value.
 
-    `source` and `weights` are where copies of those files lie; `engine`, `device` and `hwaccel` what computes
-    and decodes here, `threads` how many threads do so.
+    `source` and `weights` are the paths of copies of these files; `engine`, `device` and `hwaccel` compute
+    and decode on this machine, with `threads` threads.
     """
 
     source: Path | None = None

@@ -234,7 +234,7 @@ class CudaDevice:
 
 
 def device_count() -> int:
-    """How many CUDA devices this machine has. Raises EngineError without a driver."""
+    """The number of CUDA devices of this machine. Raises EngineError without a driver."""
     _initialise()
     return int(_call(driver.cuDeviceGetCount))
 

@@ -38,12 +38,12 @@ def find_gpus() -> tuple[list[DeviceInfo], str]:
 
 
 _DEVICE_FILES = ("dri/*", "nvidia*", "nvhost*", "dxg", "kgsl*", "mali*", "pvr*")
-"""What drivers of GPUs make in /dev: Linux's own, NVIDIA's, NVIDIA's for Jetson, WSL's, Qualcomm's, Arm's,
+"""Device files of GPUs in /dev: Linux's own, NVIDIA's, NVIDIA's for Jetson, WSL's, Qualcomm's, Arm's,
 Imagination's."""
 
 
 def may_have_gpu() -> bool:
-    """False on Linux without any device file of a GPU. Loading WebGPU to see that takes most of a second."""
+    """False on Linux without device files of a GPU. Asking WebGPU instead would take most of a second."""
     if sys.platform != "linux":
         return True
     return any(next(Path("/dev").glob(each), None) for each in _DEVICE_FILES)

@@ -48,7 +48,7 @@ class DeviceInfo:
 
     @property
     def label(self) -> str:
-        """What `--device` calls it."""
+        """The value of `--device` for this device."""
         return f"cuda:{self.ordinal}"
 
     def __str__(self) -> str:

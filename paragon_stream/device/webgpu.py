@@ -80,9 +80,9 @@ class _Stream:
 class _Event:
     handle: int
     stamp: Stamp | None = None
-    """Of timed events."""
+    """The time stamp of a timed event."""
     downloads: tuple[Reading, ...] = ()
-    """That are there when the event has happened."""
+    """Readings that are complete when the event has happened."""
 
 
 @dataclass(eq=False)
@@ -101,11 +101,11 @@ class _Kernel:
     groups: dict[tuple[Argument, ...], tuple[Any, Any]] = field(default_factory=dict)
     """Arguments → the bind group, and the uniform buffer of the 32-bit numbers."""
     releases: int = 0
-    """How many buffers the device had given back when `groups` were made."""
+    """Number of buffers that the device had released when `groups` were made."""
 
 
 class WebGpuDevice:
-    """See `Device`. Graphs and kernels' shared memory there are none: see the errors."""
+    """See `Device`. WebGPU has no graphs and no dynamic shared memory; these calls raise errors."""
 
     def __init__(self, ordinal: int = 0) -> None:
         """Opens GPU `ordinal` of `adapters()`. Raises EngineError."""

@@ -86,7 +86,7 @@ class Readings:
         return reading
 
     def submitted(self) -> None:
-        """What was started has been submitted: buffers can be mapped."""
+        """Map the buffers of all started readings, whose commands have been submitted."""
         for each in self._unmapped:
             each.promise = each.buffer.map_async("READ_NOSYNC")
             each.token = self._polls.latest
@@ -129,7 +129,7 @@ class Stamp:
         self.ticks: NDArray[np.uint64] = np.zeros(1, np.uint64)
 
     def queue(self, encoder: Any, readings: Readings) -> Reading:
-        """Behind what is in `encoder`; `ticks` are there when the reading has been brought."""
+        """Queue a time stamp after the commands in `encoder`; `ticks` is set when the reading is complete."""
         writes = {"query_set": self._queries, "end_of_pass_write_index": 0}
         encoder.begin_compute_pass(timestamp_writes=writes).end()
         encoder.resolve_query_set(self._queries, 0, 1, self._resolved, 0)

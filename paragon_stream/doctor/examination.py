@@ -33,13 +33,13 @@ _CUDA = 13
 _SPEEDS = {"SD": (720, 540), "HD": (960, 540), "4K": (1920, 1080)}
 """Sizes of the sources that are measured; the results have twice the sides."""
 _SECONDS = 1.5
-"""For each of them, about."""
+"""Approximate duration of each measurement."""
 _LEAST_MEMORY, _LEAST_DISK = 2 << 30, 10 << 30
 _FEATURES = (
     *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "avx_vnni"),
     *("asimd", "asimddp", "bf16", "i8mm", "sve"),
 )
-"""Of processors, by the names that Linux has for them."""
+"""Features of processors, by Linux's names."""
 
 _CUDA_PACKAGES = "cuda-bindings nvidia-cuda-nvrtc"
 

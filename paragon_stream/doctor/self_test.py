@@ -27,14 +27,14 @@ REFERENCE = Path(__file__).with_suffix(".json")
 VARIANTS = ("realtime", "stream")
 _SIZE = (64, 48)
 _SAMPLES = 64
-"""Of each plane."""
+"""Number of samples of each plane that are compared."""
 _LARGEST, _MEAN = 3.0, 0.75
-"""Codes that samples may be off, at most and on average: 16-bit arithmetic stays below."""
+"""Largest accepted difference of a sample, and of the mean, in codes: 16-bit arithmetic stays below."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTest:
-    """One engine. `error` says what is wrong, "" if nothing is."""
+    """The test of one engine. `error` is a sentence about a failure; "" without one."""
 
     engine: str
     device: str = ""
@@ -45,7 +45,7 @@ class EngineTest:
 
 
 def reference(engine: str = "auto") -> dict[str, list[list[int]]]:
-    """For each variant some samples of each plane of the result, by an engine in fp32. Raises EngineError."""
+    """Some samples of each plane of the result, by variant, computed in fp32. Raises EngineError."""
     return {variant: _samples(_upscaled(variant, engine, "fp32")[0]) for variant in VARIANTS}
 
 

@@ -222,7 +222,7 @@ class StagedShuffle(nn.Module):
 class DualNet(nn.Module):
     """One network of the older dual-path line: N×3×H×W RGB in [0, 1] to N×3×sH×sW, not clamped.
 
-    `border`: as in `FeatureNet`. `detail_gain` is what a new network begins with.
+    `border`: see `models.border`. `detail_gain` is the initial gain of a new network.
     """
 
     def __init__(

@@ -321,7 +321,7 @@ class FurtherNet(nn.Module):
     def forward(
         self, x: Tensor, feature_tap: bool = False, prev_feat: Tensor | None = None, alpha: float = 0.2
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """As `ReleaseNet.forward`."""
+        """See `ReleaseNet.forward`."""
         size = (x.shape[2], x.shape[3])
         x, margin = put_border(self, self.spec, self.border, x)
         feat = self.conv_in(x)

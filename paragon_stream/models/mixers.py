@@ -16,7 +16,7 @@ from paragon_stream.checkpoint.lines.feature import Dynamic
 from paragon_stream.models.primitives import ChannelModulation, Mean, depthwise
 
 SLOPE = 0.1
-"""Of leaky ReLUs, in every generation."""
+"""Negative slope of leaky ReLUs, in every generation."""
 
 
 def plain_depthwise(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:

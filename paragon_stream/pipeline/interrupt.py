@@ -23,7 +23,7 @@ def raise_on_requests() -> None:
 
 
 class HeldInterrupt:
-    """In this context Ctrl-C does not raise; it sets `pending`, and the owner decides when to stop.
+    """A context in which Ctrl-C does not raise; it sets `pending`, and the owner decides when to stop.
 
     Python raises KeyboardInterrupt between any two bytecodes, also inside a lock's `__enter__` and during the
     clean-up after a first Ctrl-C. Only a deferred interrupt guarantees that all threads are joined. The same

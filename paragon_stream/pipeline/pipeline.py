@@ -41,7 +41,7 @@ class Progress:
     elapsed: float
     """Seconds since the start."""
     timing: Timing | None
-    """Of the latest frame that passed the last stage."""
+    """Timing of the latest frame that passed the last stage."""
 
 
 @dataclass(frozen=True, kw_only=True)

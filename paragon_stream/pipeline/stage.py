@@ -11,7 +11,7 @@ from paragon_stream.pipeline.slot import Slot
 
 
 class Overflow(Enum):
-    """What a stage does if the channel to the next stage is full."""
+    """The action of a stage if the channel to the next stage is full."""
 
     WAIT = auto()
     """Wait for room: every frame is processed."""
@@ -57,9 +57,9 @@ class StageStats:
     busy: float
     """`work` or `finish` ran, or the next stage waited for its completion; at most the wall time."""
     waiting_for_input: float
-    """For slots of the previous stage, and for their completions."""
+    """Waiting for slots of the previous stage, and for their completions."""
     waiting_for_output: float
-    """For room in the channel to the next stage; in the first stage also for a slot of the pool."""
+    """Waiting for room in the channel to the next stage; in the first stage also for a slot of the pool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Failure:
     frame: int
     """Its number: the frames that the stage had passed on before."""
     timing: Timing | None
-    """That of the current frame; None if it is not known."""
+    """Timing of the current frame; None if it is not known."""
 
     def __str__(self) -> str:
         at = "" if self.timing is None else f", {self.timing.seconds:.3f} s"

@@ -82,12 +82,12 @@ class Worker[Plane](threading.Thread):
         self.frames = 0
         self.dropped = 0
         self.timing: Timing | None = None
-        """That of the last frame that was passed on."""
+        """Timing of the last frame that was passed on."""
         self.busy = BusyClock()
         """Runs while this thread works, and while the next stage waits for a completion of this stage."""
         self.ended = False
         self.begun: dict[int, float] = {}
-        """When the work on each slot last began, by the slot's id."""
+        """Start of the latest work on each slot, by the slot's id."""
         self._before = before or self
         self._supervisor = supervisor
         self._pool = supervisor.pool

@@ -34,7 +34,7 @@ class Forecaster:
         self._is_done = False
 
     def planned(self, plan: RenderPlan) -> None:
-        """Before the render."""
+        """Note the plan, before the render begins."""
         self._bytes = plan.estimated_bytes
 
     def after(self, progress: RenderProgress) -> Forecast | None:

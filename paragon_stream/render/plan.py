@@ -32,10 +32,10 @@ MEASURED = 4
 
 @dataclass(frozen=True, kw_only=True)
 class RenderPlan:
-    """What a render will do. `run` does it.
+    """All decisions about a render. `run` carries it out.
 
-    What machines decide differently is not in it: the engine's device, and what decodes. So a plan made on
-    one machine is that of every other one that has the files.
+    Decisions that depend on the machine are not included: the engine's device, and the decoder. Therefore the
+    plan is the same on every machine that has the files.
     """
 
     request: RenderRequest

@@ -106,7 +106,7 @@ class _Opened:
     info: MediaInfo
     """The source, with its decoder."""
     upscaler: Upscaler
-    """That of the first frames."""
+    """The upscaler of the first frames."""
     upscalers: Upscalers
     sink: Sink
     results: DeviceFrames | None
@@ -118,7 +118,7 @@ class _Opened:
 
 
 def _attempt(plan: RenderPlan, running: _Running) -> Report | None:
-    """One attempt of `run`; None if it failed and another one follows."""
+    """One attempt of `run`; None if it failed and another attempt follows."""
     request, output, options = plan.request, plan.output, plan.request.network
     warnings, retries, kept = running.warnings, running.retries, running.kept
     info, decoder_warnings = with_decoder(

@@ -45,7 +45,7 @@ _FITS = {
     "av1_nvenc": _SVT_AV1._replace(offset=4),
 }
 _FFV1_SHARE = 0.2
-"""Of the raw samples' size: upscaled video is smooth. From the same measurements."""
+"""Fraction of the raw samples' size, from the same measurements: upscaled video is smooth."""
 _PRORES = {"proxy": 0.72, "lt": 1.64, "standard": 2.37, "hq": 3.54, "4444": 5.31, "4444xq": 8.05}
 """Bits per pixel: the target rates of Apple's white paper for 1920×1080 at 29.97 frames per second."""
 _FRAME_HEADER = len(b"FRAME\n")
@@ -96,7 +96,8 @@ def _raw_bytes(plan: OutputPlan) -> int:
 
 
 def _source_bits_per_pixel(info: MediaInfo) -> float | None:
-    """By the header's bit rate of the video, else by the file's size without the other streams."""
+    """The source's bits per pixel from the bit rate in its header, or else from the size of the file without
+    the other streams."""
     video = info.video
     if not video.average_rate:
         return None

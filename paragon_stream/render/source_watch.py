@@ -24,8 +24,8 @@ class SourceWatch:
             self._before = self._look()
 
     def begin(self) -> None:
-        """Before the first frame of each attempt. Raises InputError if the content is not that of the plan or
-        of the first attempt."""
+        """Check the source before the first frame of each attempt. Raises InputError if its content has
+        changed since the plan or the first attempt."""
         if self._before is None:
             return
         found = fingerprint(self._path)
@@ -37,10 +37,10 @@ class SourceWatch:
         self._content = found
 
     def end(self) -> list[str]:
-        """After the last frame was read: a warning where another file has the name now.
+        """Check the source after the last frame was read. Returns a warning if another file has its name now.
 
-        Raises InputError where bytes were changed under the reader: the result would have parts of both. A
-        source that cannot be looked at any more was read to its end all the same.
+        Raises InputError if its content was changed while it was read, because the result would contain parts
+        of both. A source that cannot be examined any more is accepted, because it was read to its end.
         """
         before, now = self._before, self._look()
         if before is None or now is None or _facts(now) == _facts(before):

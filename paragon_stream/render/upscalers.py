@@ -19,7 +19,7 @@ SPARE_SLOTS = 4
 
 
 def fit_of_changes(options: UpscalerOptions) -> Fit:
-    """How frames of another shape than the first ones are fitted into the result."""
+    """The fit of frames with another shape than the first ones into the result."""
     return Fit(options.fit) if options.fit in (Fit.CROP, Fit.STRETCH) else Fit.PAD
 
 

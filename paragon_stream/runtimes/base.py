@@ -35,7 +35,7 @@ class Precision(StrEnum):
 
 
 class Flavour(StrEnum):
-    """How threads share the work. The resulting samples are the same."""
+    """The division of the work among threads. The resulting samples are the same."""
 
     LATENCY = "latency"
     """All threads work on one frame: filters, live sources."""

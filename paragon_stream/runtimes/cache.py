@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SessionRequest:
-    """What to compile. Requests with the same `key` share one session."""
+    """The facts that a session is compiled for. Requests with the same `key` share one session."""
 
     weights: Weights
     source: FrameFormat

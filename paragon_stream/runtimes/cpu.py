@@ -32,8 +32,8 @@ def cores_differ() -> bool:
 
 
 def _differ(root: Path) -> bool:
-    """By the capacity of each core (ARM), or its highest frequency. Cores of one kind differ by less than a
-    tenth."""
+    """Whether the cores are of different kinds, by their capacity (ARM) or highest frequency. Cores of one
+    kind differ by less than a tenth."""
     for fact in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"):
         found = []
         for path in root.glob(f"cpu[0-9]*/{fact}"):

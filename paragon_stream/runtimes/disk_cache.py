@@ -49,7 +49,7 @@ class DiskCache:
         self._suffix = suffix
 
     def path(self, facts: Mapping[str, str]) -> Path:
-        """Where the entry of `facts` is, or would be."""
+        """The path of the entry of `facts`, which may not exist."""
         return self.folder / f"{_digest(facts)}{self._suffix}"
 
     def get(self, facts: Mapping[str, str]) -> bytes | None:

@@ -227,7 +227,7 @@ def _has_bf16(core: ov.Core) -> bool:
 
 
 def _hint(core: ov.Core, precision: Precision, job: FrameJob) -> str:
-    """What convolutions that are not INT8 are computed in: with int8, as `auto` would compute the job."""
+    """The precision of convolutions that are not INT8: with int8, that of `auto`."""
     wide = _precision(core, Precision.AUTO, job) if precision is Precision.INT8 else precision
     return "bf16" if wide is Precision.BF16 else "f32"
 

@@ -47,7 +47,7 @@ _RUNTIMES = {
 }
 
 CPU_ENGINES = ("native", "openvino", "onnxruntime")
-"""Those that never run on a GPU."""
+"""Engines that never run on a GPU."""
 
 ENGINES = ("auto", *_RUNTIMES)
 """The values of `--engine`."""
@@ -188,7 +188,7 @@ def torch_on_gpu() -> Runtime | None:
 
 
 def _other_on_gpu(job: FrameJob) -> Runtime | None:
-    """For jobs that `cuda` refuses: torch, else WebGPU where it has texts for the job."""
+    """The engine on the GPU for jobs that `cuda` refuses: torch, or else WebGPU if it supports the job."""
     if (engine := torch_on_gpu()) is not None:
         return engine
     if not any(each.is_hardware for each in find_adapters()[0]):

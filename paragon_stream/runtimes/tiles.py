@@ -54,7 +54,7 @@ def in_tiles_if_large(job: FrameJob, compile_whole: Callable[[FrameJob], Session
 
 
 def needs_whole_frame(job: FrameJob, shortage: str) -> str:
-    """What to say of a frame that would need tiles, if the network does not allow them."""
+    """The message for a frame that would need tiles with a network that does not allow them."""
     return (
         f"{job.source} needs about {as_text(job.working_set)} of memory, {shortage}; {job.spec} depends on "
         "the whole frame, which therefore cannot be computed in tiles"
@@ -108,9 +108,9 @@ def _shorter(tile: int, context: int, cell: int) -> int:
 
 
 class Tiling:
-    """How the frames of `job` are computed by a session of `tile`, the job of `rows` × `columns` samples.
+    """Computes the frames of `job` with a session of `tile`, the same job for `rows` × `columns` samples.
 
-    Arrays may have any strides and byte order. Not thread-safe: it owns the tile's buffers.
+    Arrays may have any strides and byte order. It owns the tile's buffers and is not thread-safe.
     """
 
     def __init__(self, job: FrameJob, rows: int, columns: int) -> None:

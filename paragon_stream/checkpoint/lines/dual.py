@@ -30,13 +30,13 @@ DUAL_LINE = (Generation.V5, Generation.V6, Generation.V7, Generation.V8)
 """Generations that `DualSpec` describes."""
 
 FUSES_SCALES = (Generation.V7, Generation.V8)
-"""Those whose groups end with a convolution and a fusion of three scales (MSCF)."""
+"""Generations whose groups end with a convolution and a fusion of three scales (MSCF)."""
 
 USUAL_WINDOW = 32
 
 
 class DualBlock(StrEnum):
-    """What the body's blocks are."""
+    """The kind of the body's blocks."""
 
     STATIC = "static"
     NANO = "nano"
@@ -321,7 +321,7 @@ def recognise_dual(tensors: Tensors, facts: Facts) -> tuple[DualSpec, tuple[str,
 
 
 def _named(spec: DualSpec) -> DualSpec:
-    """With the name under which upstream registers this size."""
+    """`spec` with upstream's name of this size as its variant; its dimensions if upstream has no name."""
     names = _V5 if spec.generation is Generation.V5 else _LATER
     for name, row in names.items():
         kind = DualBlock.STATIC if spec.generation is Generation.V5 else row[3]

@@ -37,7 +37,7 @@ CHOOSES_NORM = (Generation.V1, Generation.V3, Generation.V4)
 
 
 class Tail(StrEnum):
-    """How feature maps become a picture `scale` times as large."""
+    """The layers that make a picture of `scale` times the size from feature maps."""
 
     SHUFFLE = "shuffle"
     """3×3 convolution to s² times the channels, PixelShuffle."""
@@ -50,12 +50,12 @@ class Tail(StrEnum):
 
 
 class Dynamic(StrEnum):
-    """What makes the depthwise kernels of a tracked generation in training. Evaluation uses their average."""
+    """The source of a tracked generation's depthwise kernels in training. Evaluation uses their average."""
 
     FULL = "full"
     """A generator: one kernel per picture."""
     CHEAP = "cheap"
-    """Nothing: a squeeze-and-excitation stands in its place, in training alone."""
+    """No generator: a squeeze-and-excitation replaces it, in training only."""
     OFF = "off"
     """Nothing; also what remains of a fused network."""
 
@@ -144,7 +144,8 @@ class FeatureSpec(NetworkSpec):
         return (3 if self.magic and self.alpha else 0) + -(-at_hr // max(2, self.scale))
 
     def after_fusing(self) -> FeatureSpec:
-        """What a network's own `fuse_for_release` leaves: plain kernels, no generators of tracked ones."""
+        """The network after its own `fuse_for_release`: plain kernels, and no generators of tracked
+        kernels."""
         if self.generation is Generation.V4:
             return self
         if self.generation not in TRACKED:

@@ -80,14 +80,15 @@ SIZES: dict[Generation, dict[str, Size]] = {
     **dict.fromkeys((Generation.V1, Generation.V2, Generation.V3), _V2),
     Generation.V4: _V4,
 }
-"""What upstream registers, by generation and name. v4's small ones are as `fast_body_mode` builds them."""
+"""Upstream's registered sizes, by generation and name. The small sizes of v4 are those with
+`fast_body_mode`."""
 
 _FAST = {Generation.V1: ("nano", "xs", "s"), Generation.V3: ("nano",)}
 _CHEAP = ("nano", "xs", "s")
 
 
 def usual_alpha(generation: Generation) -> float:
-    """What upstream takes unless a configuration says otherwise."""
+    """Upstream's default of alpha."""
     if generation in (Generation.MK, Generation.R1, Generation.R2):
         return 1.0
     return 0.5 if generation in CHOOSES_ALPHA else 0.0
@@ -200,7 +201,7 @@ def recognise_feature(tensors: Tensors, facts: Facts) -> tuple[FeatureSpec, tupl
 
 
 def _named(spec: FeatureSpec) -> FeatureSpec:
-    """With the name under which upstream registers this size."""
+    """`spec` with upstream's name of this size as its variant; its dimensions if upstream has no name."""
     for name in SIZES[spec.generation]:
         for fast in (None, True, False):
             if spec.generation is Generation.V4 and fast is not None:
@@ -216,8 +217,8 @@ def _size(spec: FeatureSpec) -> tuple[int, ...]:
 
 
 def _generation(tensors: Tensors, facts: Facts) -> Generation:
-    """By the marks of the architecture reference, section 10; where several generations have the same
-    tensors, what `facts` say, else the newest."""
+    """The generation, recognised by tensors that only it has. If several generations have the same tensors,
+    it is that of `facts`, or else the newest one."""
     possible = _possible(tensors)
     said = "p2v3fix" if facts.generation == "p2v3" else facts.generation
     if said is None:

@@ -32,7 +32,7 @@ def body_size(names: Iterable[str], inner: str = "blocks") -> tuple[int, int]:
 
 
 def count(names: Iterable[str], pattern: str) -> int:
-    """How many tensor names match the whole `pattern`."""
+    """The number of tensor names that match `pattern` completely."""
     return sum(re.fullmatch(pattern, name) is not None for name in names)
 
 

@@ -30,7 +30,7 @@ class Cubin:
 
 
 def cubin_cache() -> DiskCache:
-    """Where compiled kernels are kept."""
+    """The cache of compiled kernels."""
     return DiskCache(default_cache_folder("kernels"), ".cubin")
 
 
@@ -104,7 +104,7 @@ def compile_source(source: str, architecture: str) -> tuple[bytes, str]:
 
 
 def _text(nvrtc: Any, program: Any, size_of: Any, get: Any) -> bytes:
-    """What `get` writes into a buffer of `size_of` bytes."""
+    """The text that `get` writes into a buffer of `size_of` bytes."""
     (size,) = _result(nvrtc, size_of(program))
     # Not into bytes: an empty log has one byte, and Python has one object for each single byte.
     content = bytearray(size)
