@@ -194,7 +194,7 @@ def _terms(
 def _resampling(
     target: FrameFormat, placement: Placement, scale: int, factor: Pair[int], size: Pair[int]
 ) -> Pair[Resampling]:
-    """Of rows and of columns, from the network's scale to the target's grid."""
+    """The resampling of rows and of columns from the network's scale to the target's grid."""
     location = target.color.chroma_location
     down, across = (
         Resampling.of_plane(axis, scale, each, siting_offset(position, each), length)
@@ -223,30 +223,32 @@ def _base_filters(plane: InputPlane, down: Pair[FilterBank], spec: NetworkSpec) 
 
 
 def _chroma_filters(
-    source: FrameFormat, target: FrameFormat, came: Pair[int], wanted: Pair[int], scale: int
+    source: FrameFormat, target: FrameFormat, before: Pair[int], after: Pair[int], scale: int
 ) -> tuple[Filter, ...]:
-    """The filter that enlarges chroma, from a grid of the source to one of the target (luma samples per
-    sample): on its own grid if both are equal, else through the luma grid."""
+    """The filter that enlarges chroma from the source's grid to the target's. `before` and `after` are their
+    luma samples per sample. It works on the source's grid if both grids are equal, otherwise on the luma
+    grid."""
     banks = []
-    before, after = source.color.chroma_location, target.color.chroma_location
-    sites = ((before.vertical, after.vertical), (before.horizontal, after.horizontal))
-    for factor, factor_wanted, (place, place_wanted) in zip(came, wanted, sites, strict=True):
-        if factor == factor_wanted and (factor == 1 or place == place_wanted):
-            banks.append(chroma_enlarged(scale, factor, place))
+    old, new = source.color.chroma_location, target.color.chroma_location
+    sitings = ((old.vertical, new.vertical), (old.horizontal, new.horizontal))
+    for old_factor, new_factor, (old_siting, new_siting) in zip(before, after, sitings, strict=True):
+        if old_factor == new_factor and (old_factor == 1 or old_siting == new_siting):
+            banks.append(chroma_enlarged(scale, old_factor, old_siting))
         else:
-            whole = chroma_enlarged(scale, factor, place, to_luma=True)
-            banks.append(whole.then(chroma_down(factor_wanted, place_wanted)))
+            to_luma = chroma_enlarged(scale, old_factor, old_siting, to_luma=True)
+            banks.append(to_luma.then(chroma_down(new_factor, new_siting)))
     return ((1.0, banks[0], banks[1]),)
 
 
 def _bars(axis: Axis, factor: int) -> Pair[int]:
-    """In samples of a plane with one every `factor` luma samples; the picture begins on one."""
+    """The widths of the bars before and after the picture, in samples of a plane with one sample for every
+    `factor` luma samples."""
     before = axis.offset // factor
     return before, math.ceil(axis.total / factor) - before - math.ceil(axis.size / factor)
 
 
 def plain_output(plane: OutputPlane, size: Pair[int]) -> OutputPlane:
-    """The plane as the network's scale makes it."""
+    """The plane at the network's scale, without resampling and bars."""
     return replace(
         plane,
         size=size,

@@ -53,7 +53,8 @@ _MAPS: dict[str, int] = {Variant.REALTIME: 6, Variant.STREAM: 7, Variant.PHOTO: 
 
 _OLDER_MAPS = 8
 _FURTHER_MAPS = 24
-"""Of the networks that attend to dictionaries made of the picture: see `checkpoint.lines.further`."""
+"""Number of maps of the networks that attend to dictionaries made from the picture: see
+`checkpoint.lines.further`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class FrameJob:
     padded: Pair[int]
     """Rows and columns of the luma grid with its margins."""
     centre: float
-    """Subtracted from every code value of the source at first."""
+    """Subtracted from every code value of the source."""
     inputs: tuple[InputPlane, ...]
     """By canonical component."""
     first: Conv
@@ -95,7 +96,8 @@ class FrameJob:
     """The folded network that is not of the release line: then `blocks` is empty, and `mid` is conv_fuse or
     conv_mid."""
     current: tuple[InputPlane, ...] = ()
-    """In the video mode the planes of the frame itself, for the base path; `inputs` are the blended ones."""
+    """In the video mode, the planes of the frame itself, for the base path; `inputs` are the blended
+    planes."""
     alpha: tuple[InputPlane, OutputPlane] | None = None
     """Alpha, if source and target have it: only the base path processes it."""
 
@@ -335,19 +337,19 @@ def _alpha(
         return None
     peak = float(target.pixel_format.peak)
     gain = peak / source.pixel_format.peak
-    came = input_plane(source, ALPHA, margin, padded)
-    made = output_plane(
+    before = input_plane(source, ALPHA, margin, padded)
+    after = output_plane(
         source,
         target,
         ALPHA,
-        (came,),
+        (before,),
         np.array([gain]),
         centre * gain,
         spec,
         placement=placement,
         black=peak,
     )
-    return came, made
+    return before, after
 
 
 def _filter_reach(source: FrameFormat) -> int:
@@ -359,7 +361,7 @@ def _filter_reach(source: FrameFormat) -> int:
 def _luma_alone(
     source: FrameFormat, target: FrameFormat, before: ColorMap, after: ColorMap
 ) -> tuple[ColorMap, Doubles, Doubles]:
-    """For weights with a chroma filter: luma comes from the network, chroma from the filter.
+    """The colour maps of weights with a chroma filter: luma comes from the network, chroma from the filter.
 
     With L the network's picture and F the filter's, in RGB, and w the luma weights, the result is F + (1, 1,
     1)ᵀ wᵀ (L - F). Returns `after` with wᵀ and (1, 1, 1)ᵀ included, for the network's detail, and the gains

@@ -58,7 +58,8 @@ class Resampling:
 
     @classmethod
     def of_plane(cls, axis: Axis, scale: int, factor: int, offset: Fraction, length: int) -> Resampling:
-        """Of a plane with one sample every `factor` luma samples, the first at `offset`; `length` in HR."""
+        """The resampling of a plane with one sample for every `factor` luma samples, the first at `offset`;
+        `length` is in HR samples."""
         ratio = scale / axis.factor
         first = axis.begin * scale + (offset + Fraction(1, 2)) * ratio - Fraction(1, 2)
         size = math.ceil(Fraction(axis.size, factor))
@@ -92,9 +93,9 @@ class Resampling:
             first=self.first + first * self.ratio - begin, ratio=self.ratio, size=size, length=length
         )
 
-    def count_before(self, place: Fraction) -> int:
-        """How many output samples lie before `place` on the input grid, of those that there are."""
-        return min(self.size, max(0, math.ceil((place - self.first) / self.ratio)))
+    def count_before(self, position: Fraction) -> int:
+        """The number of output samples before `position` on the input grid, 0…size."""
+        return min(self.size, max(0, math.ceil((position - self.first) / self.ratio)))
 
     def apply(self, samples: NDArray[Any], axis: int) -> NDArray[Any]:
         """`samples` resampled along `axis`, in their own type: what a graph does with the table."""
@@ -112,10 +113,10 @@ class Resampling:
             rows = slice(first, first + _BLOCK_ROWS)
             total = result[rows]
             product = np.empty_like(total)
-            came, made = (samples, rows) if axis == 0 else (samples[rows], slice(None))
+            block, outputs = (samples, rows) if axis == 0 else (samples[rows], slice(None))
             for places, weights in zip(table.places, table.weights, strict=True):
-                came.take(places[made], axis, out=product, mode="clip")  # other modes take a detour by a copy
-                product *= weights[made].reshape(weight_shape)
+                block.take(places[outputs], axis, out=product, mode="clip")  # other modes make a copy
+                product *= weights[outputs].reshape(weight_shape)
                 total += product
         return result
 

@@ -27,10 +27,10 @@ _CELLS = range(-1, 2)  # cells whose samples a target sample may be made of
 
 @dataclass(frozen=True, kw_only=True)
 class Detail:
-    """Where the detail of one target plane is found: channels of the tail, `down` if any, a shuffle.
+    """The computation of one target plane's detail: channels of the tail, then `down` if any, then a shuffle.
 
-    `block` samples (rows, columns) per cell; the first cell begins `lead` target samples before the padded
-    grid does.
+    A cell has `block` samples (rows, columns); the first cell begins `lead` target samples before the padded
+    grid.
     """
 
     channels: tuple[int, int]
@@ -41,7 +41,7 @@ class Detail:
 
 @dataclass(frozen=True, kw_only=True)
 class Tail:
-    """The convolution and where its channels go, one `Detail` per plane; None for planes without detail."""
+    """The convolution, and one `Detail` for each plane; None for planes without detail."""
 
     conv: Conv
     details: tuple[Detail | None, ...]

@@ -1,4 +1,4 @@
-"""Which planes the kernel `head` computes together: all, or some in each pass if registers are too few."""
+"""The division of planes among passes of the kernel `head`: one pass, or several if registers are too few."""
 
 from __future__ import annotations
 
@@ -50,11 +50,12 @@ class Pass:
     """Neighbouring planes with the same size, cells and filters: one set of columns serves them."""
     first_tile: int
     tiles: int
-    """Of the tail's outputs. Passes may share a tile, at ×3."""
+    """Number of tiles of the tail's outputs. Passes may share a tile, at ×3."""
     holds_taps: bool
-    """Whether the tail's taps stay in registers; else every row of cells reads them through the cache."""
+    """Whether the tail's taps stay in registers; otherwise every row of cells reads them through the
+    cache."""
     registers: int
-    """Of a thread, for taps, open sums and columns of samples."""
+    """Number of registers of a thread for taps, unfinished sums and columns of samples."""
 
 
 def tail_passes(job: FrameJob, tail: Tail) -> tuple[Pass, ...]:
@@ -121,7 +122,7 @@ def _member(job: FrameJob, plane: OutputPlane, detail: Detail) -> Member:
 
 
 def _gains(job: FrameJob, term: BaseTerm) -> list[float]:
-    """By component of the source."""
+    """The gain of each component of the source."""
     mix = dict(term.mix)
     return [mix.get(plane.component, 0.0) for plane in job.inputs]
 

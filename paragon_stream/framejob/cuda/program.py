@@ -76,7 +76,7 @@ class CudaProgram:
     """CUDA C++ without #include, the same for all frame sizes and all weights of a variant and scale."""
     launches: tuple[Launch, ...]
     constants: tuple[bytes, ...]
-    """To upload once; shared by all frames."""
+    """Buffers that are uploaded once and shared by all frames."""
     workspaces: tuple[int, ...]
     """Sizes in bytes."""
     inputs: tuple[PlaneLayout, ...]

@@ -20,18 +20,18 @@ from paragon_stream.framejob.tail import Tail
 from paragon_stream.framejob.taps import FilterBank
 
 FEATURES: dict[str, int] = {Variant.REALTIME: 16, Variant.STREAM: 32}
-"""Of the networks that there are kernels for."""
+"""Number of features of the networks that have kernels."""
 
 LEAD = {16: 0, 32: 4}
-"""By features: columns of a map before the first; a strip's context reaches back into them."""
+"""By number of features: columns of a map before the picture's first, for the context of strips."""
 
 CELLS_Y = {16: 16, 32: 7}
-"""By features: rows of cells that a block of the kernel `head` makes; few, so that Turing's shared memory
-holds them, and that of consumer cards (100 KiB) two blocks of them."""
+"""By number of features: rows of cells that a block of the kernel `head` computes. They fit into Turing's
+shared memory, and those of two blocks into the shared memory of consumer cards (100 KiB)."""
 
 _GELU_RANGE = 3.875
 _GELU = (-0.050964, 0.092468, -0.054504, -0.0065956, 0.022507, -0.0074158, -0.0011663, 0.00069427)
-"""Minus the bump of kernels/gelu.cuh, by powers of t - range / 2."""
+"""Coefficients of the polynomial in kernels/gelu.cuh (minus the bump), by powers of t - range / 2."""
 
 
 @cache
@@ -130,24 +130,25 @@ def _switch(name: str, values: Iterable[int], parameters: str = "int c", selecto
 
 
 def _format(upper: str, camel: str, lower: str, format: FrameFormat) -> list[str]:
-    """Where a format's samples lie, by component: array, samples from pixel to pixel, place in the pixel."""
+    """Constants for the positions of a format's samples: array, samples from pixel to pixel, offset in the
+    pixel."""
     pixels = format.pixel_format
-    places: dict[int, tuple[int, int, int]] = {}
-    position = 0
+    positions: dict[int, tuple[int, int, int]] = {}
+    count = 0
     for array, shape in enumerate(format.plane_shapes):
         stride = shape[2] if len(shape) == 3 else 1
         for offset in range(stride):
-            places[pixels.order[position]] = (array, stride, offset)
-            position += 1
-    components = [places[c] for c in sorted(places) if c >= 0]
+            positions[pixels.order[count]] = (array, stride, offset)
+            count += 1
+    components = [positions[c] for c in sorted(positions) if c >= 0]
     return [
         f"typedef {'u8' if pixels.bytes_per_sample == 1 else 'u16'} {camel}Sample;",
         f"constexpr int {upper}_SHIFT = {pixels.shift};",
         f"constexpr int {upper}_PEAK = {pixels.peak};",
-        f"constexpr int {upper}_PADDING = {places[-1][2] if -1 in places else -1};",
-        *_switch(f"{lower}_array", [place[0] for place in components]),
-        *_switch(f"{lower}_stride", [place[1] for place in components]),
-        *_switch(f"{lower}_offset", [place[2] for place in components]),
+        f"constexpr int {upper}_PADDING = {positions[-1][2] if -1 in positions else -1};",
+        *_switch(f"{lower}_array", [array for array, _, _ in components]),
+        *_switch(f"{lower}_stride", [stride for _, stride, _ in components]),
+        *_switch(f"{lower}_offset", [offset for _, _, offset in components]),
     ]
 
 

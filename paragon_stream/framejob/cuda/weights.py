@@ -15,7 +15,7 @@ from paragon_stream.framejob.tail import Tail
 
 LANES = 32
 _QUADS = np.array([[2 * t, 2 * t + 1, 2 * t + 8, 2 * t + 9] for t in range(4)])
-"""Of 16 channels, those that lane t of four holds of a pixel."""
+"""The channels, of 16, that lane t of four holds of a pixel."""
 
 
 def fragments(matrix: Doubles) -> NDArray[np.float16]:

@@ -29,7 +29,8 @@ class Pass:
     margin: int
     body: str
     group: tuple[int, int, int, int] | None = None
-    """Of a compute pass: texels that a workgroup writes (columns, rows), threads (columns, rows)."""
+    """For a compute pass: the texels that a workgroup writes (columns, rows) and its threads (columns,
+    rows)."""
 
 
 def common_text(network: ShaderNetwork, hook_name: str, *, half: bool) -> str:
@@ -78,12 +79,12 @@ def _shared_halves(half: bool) -> str:
 
 
 def sample_type(network: ShaderNetwork) -> str:
-    """Of a sample of the source or the result."""
+    """The GLSL type of a sample of the source or the result."""
     return "float" if network.channels == 1 else "vec3"
 
 
 def base_type(network: ShaderNetwork) -> str:
-    """Of what the base path enlarges."""
+    """The GLSL type of the base path's input."""
     return "float" if network.luma is not None else sample_type(network)
 
 

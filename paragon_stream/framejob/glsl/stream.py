@@ -28,7 +28,8 @@ _GROUP = 4  # vectors of features that are in shared memory at a time
 def stream_block(
     network: ShaderNetwork, block: StreamBlock, index: int, name: str, margin: int
 ) -> list[Pass]:
-    """From the texture `name` to PARAGON_`index`, whose margin is `margin`, four pixels less."""
+    """The passes from the texture `name` to PARAGON_`index`. `margin` is the result's, four pixels less than
+    the input's."""
     mixed = f"PARAGON_MIXED{index}"
     return [
         _pass(network, index, "near and far", (name,), mixed, margin + 1, _mix(network, block, name)),

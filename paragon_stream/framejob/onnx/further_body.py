@@ -118,7 +118,7 @@ class FurtherBody:
         return graph.add(x, self._conv(f"{name}.convffn.fc2", wide)), weights
 
     def _read(self, normed: str, spec: CategorySpec, name: str, dictionary: str) -> tuple[str, str]:
-        """What every pixel reads from the dictionary, and its weights."""
+        """The values that every pixel reads from the dictionary, and its weights."""
         graph, t = self._graph, spec.tokens
         query = self._unit(graph.to_float(self._conv(f"{name}.wq", normed)))
         key = self._unit(self._linear(f"{name}.wk", dictionary))

@@ -70,7 +70,7 @@ def emit_network(
 
 
 class _Emitter:
-    """One emission."""
+    """Emits one network into a graph."""
 
     def __init__(self, weights: Weights, grid: tuple[int, int] | None, half: bool) -> None:
         self._graph = OnnxGraph("network", np.float16 if half else np.float32, keeps_names=True)

@@ -24,15 +24,16 @@ _LOST = -1e4
 
 
 class Spans(NamedTuple):
-    """Windows along one axis, each of `length` places."""
+    """Windows along one axis, each with `length` samples."""
 
     places: NDArray[np.int32]
-    """The position on the axis of each place of each window, window by window."""
+    """The position on the axis of each sample of each window, window by window."""
     sizes: NDArray[np.int64]
-    """How many places of each window are on the axis."""
+    """Number of samples of each window that are on the axis."""
     length: int
     back: tuple[tuple[NDArray[np.int32], NDArray[np.float32]], ...]
-    """Per layer of overlaps: the place that each sample of the axis is read from, and its weight."""
+    """For each layer of overlaps: the position in `places` that each sample of the axis is read from, and its
+    weight."""
 
     @property
     def covered(self) -> NDArray[np.float32]:
@@ -118,7 +119,7 @@ class OverlapAttention:
         return self._back(self._back(packed, down, 2), across, 3)
 
     def _attended(self, tokens: list[str], pixels: NDArray[np.int64]) -> str:
-        """In windows that extend beyond the map, pixels outside get no weight."""
+        """Attention in every window; pixels outside the map get no weight."""
         graph, down, across = self._graph, self._rows, self._columns
         if (pixels == down.length * across.length).all():
             return attend_in_parts(graph, tokens, len(pixels), self._windows)

@@ -22,7 +22,7 @@ LEVELS = 127
 """Steps of a weight to each side of zero."""
 
 MOST = 255
-"""Of an activation, which begins at 0."""
+"""Largest code of an activation; the smallest is 0."""
 
 _STRIDE = 2
 """Distance between the rows, and columns, of a map that calibration samples."""
@@ -44,7 +44,7 @@ class Calibration:
 
 
 def convolutions(model: onnx.ModelProto) -> list[NodeProto]:
-    """Those of the network, in order."""
+    """The convolutions of the network, in order."""
     return [
         node
         for node in model.graph.node

@@ -56,7 +56,7 @@ class Squares:
 
     @property
     def count(self) -> int | None:
-        """How many squares; None where only the running graph shows it."""
+        """Number of windows; None if it depends on the size of the graph's input."""
         return None if self._squares is None else self._squares[0] * self._squares[1]
 
     def tokens(self, x: str, heads: int, each: int) -> str:
@@ -74,7 +74,7 @@ class Squares:
         return graph.transpose(graph.reshape(packed, [w * w, heads, each, -1]), [3, 1, 0, 2])
 
     def map(self, tokens: str, heads: int, each: int) -> str:
-        """What `tokens` gave as a map again."""
+        """The inverse of `tokens`."""
         graph, w = self._graph, self._window
         if self._squares is not None:
             rows, columns = self._squares

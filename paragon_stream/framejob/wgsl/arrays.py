@@ -9,7 +9,7 @@ from paragon_stream.framejob.cells import Cells
 from paragon_stream.framejob.cuda.program import Buffer, BufferKind, PlaneLayout
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.tail import Detail, Pair
-from paragon_stream.framejob.wgsl.planes import WORDS, array_text, made_text, source_text
+from paragon_stream.framejob.wgsl.planes import WORDS, array_text, codes_text, source_text
 from paragon_stream.framejob.wgsl.program import Dispatch
 from paragon_stream.framejob.wgsl.resample import (
     GROUP,
@@ -23,8 +23,8 @@ from paragon_stream.framejob.wgsl.steps import Workspace
 from paragon_stream.framejob.wgsl.text import head
 
 _STATUS_DECLARED = "<storage, read_write> status: array<atomic<u32>>"
-_WORDS_DECLARED = "<storage, read_write> went: array<u32>"
-_FLOATS_DECLARED = "<storage, read_write> went: array<f32>"
+_WORDS_DECLARED = "<storage, read_write> output: array<u32>"
+_FLOATS_DECLARED = "<storage, read_write> output: array<f32>"
 _TABLE_DECLARED = "<storage, read> table: array<u32>"
 _STATUS = Buffer(kind=BufferKind.STATUS)
 
@@ -44,7 +44,7 @@ class Source:
 
 
 def layouts(format: FrameFormat, *, padded: bool) -> tuple[PlaneLayout, ...]:
-    """Rows without gaps, or, where words of 32 bits are written, whole ones."""
+    """The layouts of a format's planes: rows without gaps, or `padded` to whole words of 32 bits."""
     itemsize = format.pixel_format.bytes_per_sample
     pitches = [math.prod(shape[1:]) * itemsize for shape in format.plane_shapes]
     return tuple(
@@ -59,10 +59,10 @@ def unit_text(job: FrameJob) -> str:
 
 
 class Arrays:
-    """The dispatches that write the arrays of the target.
+    """The dispatches that write the arrays of the target: one for each array.
 
-    Where the target has the network's whole scale it is one for each array. Else two for each component come
-    before them: the component at the whole scale, and its rows resampled.
+    If the target is resampled, two dispatches for each component come first: one computes the component at
+    the network's scale, one resamples its rows.
     """
 
     def __init__(
@@ -71,20 +71,21 @@ class Arrays:
         details: tuple[Detail | None, ...],
         cells: Cells,
         source: Source,
-        places: dict[int, list[int]],
+        positions: dict[int, list[int]],
         *,
         filters: int,
         single: bool,
     ) -> None:
-        """`filters` is the number of the constant with the base path's filters, which begin at `places`."""
+        """`filters` is the index of the constant with the base path's filters, which begin at `positions`."""
         self._job, self._details, self._cells, self._source = job, details, cells, source
-        self._places, self._filters, self._single = places, filters, single
+        self._positions, self._filters, self._single = positions, filters, single
         self._planes = [*job.all_outputs.values()]
         self.resampling: bytes = b""
-        """Tables of the resampling, the constant behind the filters; none where nothing is resampled."""
+        """The constant with the tables of the resampling; empty if nothing is resampled."""
         self._axes: list[Pair[AxisTable]] = []
         self.workspaces: tuple[int, ...] = ()
-        """Sizes of those behind the network's: components at the whole scale, then with resampled rows."""
+        """Sizes of the workspaces after the network's: components at the network's scale, then with resampled
+        rows."""
         if not job.ends_at_network_scale:
             self.resampling, self._axes = resampling_tables(self._planes)
             self.workspaces = (
@@ -104,16 +105,16 @@ class Arrays:
         ]
 
     def _array(self, array: int, layout: PlaneLayout) -> Dispatch:
-        """Straight from the cells."""
+        """The dispatch that computes an array directly from the cells."""
         pixels = self._job.target.pixel_format
-        made = [plane.component for plane in self._planes if plane.component in pixels.stored[array]]
+        computed = [plane.component for plane in self._planes if plane.component in pixels.stored[array]]
         sizes = self._from_cells | _array_sizes(layout)
         declared = [*self._declared, _STATUS_DECLARED, _WORDS_DECLARED]
         return self._dispatch(
             f"array {array}",
             declared,
             sizes,
-            self._made(made) + array_text(pixels, pixels.stored[array], made),
+            self._codes(computed) + array_text(pixels, pixels.stored[array], computed),
             (layout.pitch // 4, layout.shape[0]),
             WORDS,
             (*self._buffers, _STATUS, Buffer(kind=BufferKind.OUTPUT, index=array)),
@@ -125,7 +126,7 @@ class Arrays:
             f"component {plane.component}",
             [*self._declared, _FLOATS_DECLARED],
             self._from_cells | {"columns": plane.size[1], "rows": plane.size[0]},
-            self._made([plane.component]) + whole_text(plane.component),
+            self._codes([plane.component]) + whole_text(plane.component),
             (plane.size[1], plane.size[0]),
             GROUP,
             (*self._buffers, self._workspace(n)),
@@ -135,7 +136,7 @@ class Arrays:
         plane, (rows, _) = self._planes[n], self._axes[n]
         return self._dispatch(
             f"rows of component {plane.component}",
-            ["<storage, read> came: array<f32>", _TABLE_DECLARED, _FLOATS_DECLARED],
+            ["<storage, read> input_map: array<f32>", _TABLE_DECLARED, _FLOATS_DECLARED],
             {"columns": plane.size[1], "rows": rows.size},
             rows_text(rows),
             (plane.size[1], rows.size),
@@ -146,18 +147,18 @@ class Arrays:
     def _resampled(self, array: int, layout: PlaneLayout) -> Dispatch:
         pixels = self._job.target.pixel_format
         numbers = [n for n, plane in enumerate(self._planes) if plane.component in pixels.stored[array]]
-        made = [self._planes[n].component for n in numbers]
+        computed = [self._planes[n].component for n in numbers]
         text = "".join(columns_text(self._planes[n], self._axes[n][1]) for n in numbers)
         return self._dispatch(
             f"array {array}",
             [
-                *(f"<storage, read> tall_{c}: array<f32>" for c in made),
+                *(f"<storage, read> row_sums_{c}: array<f32>" for c in computed),
                 _TABLE_DECLARED,
                 _STATUS_DECLARED,
                 _WORDS_DECLARED,
             ],
             _array_sizes(layout),
-            text + array_text(pixels, pixels.stored[array], made),
+            text + array_text(pixels, pixels.stored[array], computed),
             (layout.pitch // 4, layout.shape[0]),
             WORDS,
             (
@@ -178,7 +179,7 @@ class Arrays:
         group: Pair[int],
         buffers: tuple[Buffer, ...],
     ) -> Dispatch:
-        """`threads` and `group` are (across, down)."""
+        """A dispatch; `threads` and `group` are (across, down)."""
         return Dispatch(
             name=name,
             text=head(declared, [*sizes], half=False, single=self._single) + text,
@@ -187,8 +188,8 @@ class Arrays:
             sizes=tuple(sizes.values()),
         )
 
-    def _made(self, components: list[int]) -> str:
-        text = made_text(self._job, components, self._details, self._places, self._cells.lead)
+    def _codes(self, components: list[int]) -> str:
+        text = codes_text(self._job, components, self._details, self._positions, self._cells.lead)
         return unit_text(self._job) + source_text(self._job) + text
 
     @property
@@ -201,7 +202,7 @@ class Arrays:
 
     @property
     def _buffers(self) -> tuple[Buffer, ...]:
-        """Of `_declared`."""
+        """The buffers of `_declared`."""
         return (
             *self._source.buffers,
             Buffer(kind=BufferKind.CONSTANT, index=self._filters),

@@ -25,7 +25,7 @@ from paragon_stream.framejob.wgsl.weights import base_table
 
 _LANES = 4
 _FEATURES = {Variant.REALTIME: 16, Variant.STREAM: 32}
-"""What fits into 32 KiB of workgroup memory."""
+"""Numbers of features that fit into 32 KiB of workgroup memory."""
 
 _STRENGTH = Buffer(kind=BufferKind.STRENGTH)
 
@@ -92,11 +92,11 @@ def check_wgsl(job: FrameJob) -> None:
 
 
 def _network(job: FrameJob, step: Step, index: int, source: Source, *, half: bool, single: bool) -> Dispatch:
-    """The dispatch of one pass; `index` is that of its weights."""
+    """The dispatch of one pass; `index` is the index of its weights."""
     rows, columns = step.size
     sizes, text = {"columns": columns, "rows": rows}, step.text
     if step.reads:
-        names = ("came", "mixed")[: len(step.reads)]
+        names = ("input_map", "mixed")[: len(step.reads)]
         declared = [f"<storage, read> {name}: array<Texel>" for name in names]
         buffers = tuple(Buffer(kind=BufferKind.WORKSPACE, index=each) for each in step.reads)
     else:
@@ -104,7 +104,7 @@ def _network(job: FrameJob, step: Step, index: int, source: Source, *, half: boo
         buffers = (*source.buffers, _STRENGTH)
         sizes, text = {**source.sizes, **sizes}, source_text(job) + text
     kind = "Pair" if step.writes is Workspace.CELLS else "Texel"
-    declared += [WEIGHTS, f"<storage, read_write> went: array<{kind}>"]
+    declared += [WEIGHTS, f"<storage, read_write> output: array<{kind}>"]
     return Dispatch(
         name=step.name,
         text=head(declared, [*sizes], half=half, single=single) + unit_text(job) + text,
@@ -119,15 +119,15 @@ def _network(job: FrameJob, step: Step, index: int, source: Source, *, half: boo
 
 
 def _tables(job: FrameJob) -> tuple[bytes, dict[int, list[int]]]:
-    """The filters of the base path, and where those of every component begin, in floats."""
+    """The filters of the base path, and the positions of every component's filters, in floats."""
     parts: list[bytes] = []
-    places: dict[int, list[int]] = {}
-    position = 0
+    positions: dict[int, list[int]] = {}
+    end = 0
     for plane in job.all_outputs.values():
-        places[plane.component] = []
+        positions[plane.component] = []
         for term in plane.base:
             table = base_table(term)[0]
-            places[plane.component].append(position)
+            positions[plane.component].append(end)
             parts.append(np.ascontiguousarray(table).tobytes())
-            position += table.size
-    return b"".join(parts), places
+            end += table.size
+    return b"".join(parts), positions

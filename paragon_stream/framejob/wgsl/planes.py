@@ -24,11 +24,11 @@ def source_text(job: FrameJob) -> str:
     """`raw_c(y, x)`: centred codes of component c on its own grid, edges replicated; `sample_c(y, x)`: the
     same on the luma grid. Reads the arrays `plane_a`, whose rows have `s.pitch_a` bytes, of a picture of
     `s.width` × `s.height` pixels."""
-    places = _places(job.source)
+    positions = _positions(job.source)
     wide = job.source.pixel_format.bytes_per_sample == 2
     text = ""
     for plane in job.all_inputs.values():
-        c, (array, stride, offset) = plane.component, places[plane.component]
+        c, (array, stride, offset) = plane.component, positions[plane.component]
         down, across = plane.factor
         word = f"plane_{array}[n >> 2u] >> ((n & {2 if wide else 3}u) * 8u)"
         code = f"(({word}) & {0xFFFF if wide else 0xFF}u) >> {job.source.pixel_format.shift}u"
@@ -61,7 +61,7 @@ def _up(plane: InputPlane) -> str:
 
 
 def _choice(axis: str, bank: FilterBank, name: str) -> str:
-    """Set the first tap's place and the two weights by the phase of the coordinate."""
+    """Set the position of the first tap and the two weights by the phase of the coordinate."""
     phases = len(bank.phases)
     text = f"    let {name}_cell = {axis} >> {int(math.log2(phases))}u;\n"
     text += f"    switch {axis} & {phases - 1} {{\n"
@@ -73,28 +73,28 @@ def _choice(axis: str, bank: FilterBank, name: str) -> str:
     return text + "    }\n"
 
 
-def made_text(
+def codes_text(
     job: FrameJob,
     components: Sequence[int],
     details: Sequence[Detail | None],
     tables: dict[int, list[int]],
     lead: tuple[int, int],
 ) -> str:
-    """`made_c(y, x)`, the unrounded code of component c: detail from `cells`, and the base path.
+    """`code_c(y, x)`, the unrounded code of component c: detail from `cells`, and the base path.
 
-    `tables` gives for every component where the tables of its base terms begin in `weights` (single floats);
-    `lead` is how many rows and columns of `cells` lie before the first.
+    `tables` has, for every component, the positions of its base terms' tables in `weights` (in floats);
+    `lead` is the number of rows and columns of `cells` before the picture's first cell.
     """
     found = dict(zip([plane.component for plane in job.outputs], details, strict=True))
     outputs = job.all_outputs
     return "".join(_component(outputs[c], found.get(c), tables[c], job.scale, lead) for c in components)
 
 
-def array_text(pixels: PixelFormat, stored: Sequence[int], made: Sequence[int]) -> str:
-    """The entry point that writes an array of the target, of the components `stored`: rounds `made_c(y, x)`.
+def array_text(pixels: PixelFormat, stored: Sequence[int], computed: Sequence[int]) -> str:
+    """The entry point that rounds `code_c(y, x)` and writes an array with the components `stored`.
 
-    A sample that is not a number, or far from any code, sets `status`. Alpha that is not among `made`, and
-    padding, are the peak. Codes of a `floating` format are neither rounded nor clipped.
+    A sample that is NaN or far out of range sets `status`. Alpha that is not among `computed`, and padding,
+    get the peak. Codes of a `floating` format are neither rounded nor clipped.
     """
     size = pixels.bytes_per_sample
     text = f"""
@@ -104,19 +104,19 @@ fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
     let samples = s.row_bytes / {size};
     var word = 0u;
     for (var n = 0u; n < {4 // size}u; n += 1u) {{
-        let place = i32(me.x * {4 // size}u + n);
-        if (place >= samples) {{ break; }}
+        let sample = i32(me.x * {4 // size}u + n);
+        if (sample >= samples) {{ break; }}
         let y = i32(me.y);
-        let x = place / {len(stored)};
+        let x = sample / {len(stored)};
         var v: f32;
-        switch place % {len(stored)} {{
+        switch sample % {len(stored)} {{
 """
     for n, c in enumerate(stored):
         label = f"case {n}" if n + 1 < len(stored) else "default"
-        value = f"made_{c}(y, x)" if c in made else f"{float(pixels.peak)}"
+        value = f"code_{c}(y, x)" if c in computed else f"{float(pixels.peak)}"
         text += f"            {label} {{ v = {value}; }}\n"
     text += f"""        }}
-        // By its bits: compilers may take it for granted that there are no such numbers.
+        // Compilers may assume that there are no infinities and NaN, so the bits are tested.
         if ((bitcast<u32>(v) & 0x7f800000u) == 0x7f800000u || abs(v) > {16.0 * pixels.peak}) {{
             atomicOr(&status[0], 1u);
             v = 0.0;
@@ -128,13 +128,13 @@ fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
         text += f"""        let code = u32(clamp(round(v), 0.0, {float(pixels.peak)})) << {pixels.shift}u;
         word |= code << (n * {8 * size}u);
 """
-    return text + "    }\n    went[me.y * u32(s.pitch / 4) + me.x] = word;\n}\n"
+    return text + "    }\n    output[me.y * u32(s.pitch / 4) + me.x] = word;\n}\n"
 
 
 def _component(
     plane: OutputPlane, detail: Detail | None, tables: list[int], scale: int, lead: tuple[int, int]
 ) -> str:
-    """`made_c(y, x)`: the unrounded code of the component."""
+    """`code_c(y, x)`: the unrounded code of the component."""
     text = ""
     if detail is None:
         begin = "    var v = 0.0;\n"
@@ -144,7 +144,7 @@ def _component(
     else:  # of whole detail, whose cells begin one sample before the picture
         text = _cell(plane.component, detail.channels[0], (scale, scale), (1, 1), lead)
         begin = _shrunk(plane)
-    text += f"\nfn made_{plane.component}(y: i32, x: i32) -> f32 {{\n{begin}    v += {plane.offset!r};\n"
+    text += f"\nfn code_{plane.component}(y: i32, x: i32) -> f32 {{\n{begin}    v += {plane.offset!r};\n"
     for term, start in zip(plane.base, tables, strict=True):
         table, (first_y, first_x), (step_y, step_x) = base_table(term)
         phases_y, phases_x, taps_y, taps_x = table.shape
@@ -169,9 +169,9 @@ def _component(
 def _cell(
     component: int, channel: int, block: tuple[int, int], first: tuple[int, int], lead: tuple[int, int]
 ) -> str:
-    """`cell_c(y, x)`: detail at that sample of what the cells hold, `block` samples each from `channel` on.
+    """`cell_c(y, x)`: the detail of a sample. Each cell has `block` samples, in channels from `channel` on.
 
-    The picture's own first cell begins `first` samples before the picture, `lead` cells are before it.
+    The picture's first cell begins `first` samples before the picture; there are `lead` cells before it.
     """
     ahead_y, ahead_x = (f + n * b for f, n, b in zip(first, lead, block, strict=True))
     return f"""
@@ -187,7 +187,7 @@ fn cell_{component}(y: i32, x: i32) -> f32 {{
 
 
 def _shrunk(plane: OutputPlane) -> str:
-    """`v`: the sample's detail, filtered out of the detail of the whole picture."""
+    """Set `v` to the sample's detail, filtered from the detail at full resolution."""
     rows, columns = ([(k, float(w)) for k, w in sorted(bank.phases[0].items())] for bank in plane.down)
     down, across = (bank.step for bank in plane.down)
 
@@ -211,14 +211,14 @@ def _shrunk(plane: OutputPlane) -> str:
 
 
 def _mixed(mix: Mix) -> str:
-    """The sample at (at_y, at_x) of what a term filters; the gain of a single plane is in its table."""
+    """The input of a base term's filter at (at_y, at_x); the gain of a single plane is in its table."""
     if len(mix) == 1:
         return f"raw_{mix[0][0]}(at_y, at_x)"
     return " + ".join(f"{gain!r} * raw_{component}(at_y, at_x)" for component, gain in mix)
 
 
-def _places(format: FrameFormat) -> dict[int, tuple[int, int, int]]:
-    """By component: array, samples from pixel to pixel, place in the pixel."""
+def _positions(format: FrameFormat) -> dict[int, tuple[int, int, int]]:
+    """Component → (array, samples from pixel to pixel, offset in the pixel)."""
     return {
         component: (array, len(stored), offset)
         for array, stored in enumerate(format.pixel_format.stored)

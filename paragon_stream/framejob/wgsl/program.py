@@ -11,11 +11,11 @@ from paragon_stream.framejob.cuda.program import Buffer, PlaneLayout
 class Dispatch:
     """One entry point over one grid of workgroups.
 
-    `buffers` are bound to @binding(0), (1) …; behind them, if there are `sizes`, comes a uniform of int32s.
+    `buffers` are bound to @binding(0), (1) …; if there are `sizes`, a uniform of int32s follows.
     """
 
     name: str
-    """Of the entry point, the only one in `text`."""
+    """A name for messages. `text` has one entry point."""
     text: str
     """WGSL, the same for all frame sizes and all weights of a variant, scale and pixel format."""
     grid: tuple[int, int, int]
@@ -27,13 +27,13 @@ class Dispatch:
 class WgslProgram:
     """Everything that computes a frame on a WebGPU device, for one frame job.
 
-    The dispatches follow each other in one queue. Inputs are left alone, outputs are written completely,
-    workspaces hold nothing between frames. The kinds of buffers are those of CUDA programs.
+    The dispatches run in order in one queue. Inputs are not changed, outputs are written completely, and
+    workspaces keep no state between frames. The kinds of buffers are those of CUDA programs.
     """
 
     dispatches: tuple[Dispatch, ...]
     constants: tuple[bytes, ...]
-    """To upload once; shared by all frames."""
+    """Buffers that are uploaded once and shared by all frames."""
     workspaces: tuple[int, ...]
     """Sizes in bytes."""
     inputs: tuple[PlaneLayout, ...]

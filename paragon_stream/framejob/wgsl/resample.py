@@ -15,19 +15,21 @@ from paragon_stream.framejob.resample import Resampling
 from paragon_stream.framejob.tail import Pair
 
 GROUP = (32, 8)
-"""Threads of a workgroup, across and down; each makes one sample."""
+"""Threads of a workgroup, across and down; each computes one sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AxisTable:
-    """Where an axis's table begins in `table`, in words: places first, then as many weights, tap by tap."""
+    """The table of an axis in `table`: from the word `begin` on, positions of all taps, then their
+    weights."""
 
     begin: int
     taps: int
     size: int
 
     def taps_of(self, axis: str, value: str) -> str:
-        """Add up `sum` over the taps of output sample number `axis`; `value` is what is at the place `at`."""
+        """Compute `sum` over the taps of output sample number `axis`; `value` is the input at position
+        `at`."""
         return f"""    var sum = 0.0;
     for (var k = 0; k < {self.taps}; k += 1) {{
         let n = {self.begin} + k * {self.size} + {axis};
@@ -54,22 +56,22 @@ def resampling_tables(planes: list[OutputPlane]) -> tuple[bytes, list[Pair[AxisT
 
 
 def _table(axis: Resampling) -> tuple[np.ndarray, np.ndarray]:
-    """Places and weights (taps, size); one tap where whole samples are taken as they are."""
+    """Positions and weights (taps, size); one tap if samples are copied."""
     if axis.ratio == 1 and axis.first.denominator == 1:
-        places = int(axis.first) + np.arange(axis.size)[None]
-        return np.clip(places, 0, axis.length - 1), np.ones((1, axis.size))
+        positions = int(axis.first) + np.arange(axis.size)[None]
+        return np.clip(positions, 0, axis.length - 1), np.ones((1, axis.size))
     table = axis.table()
     return table.places, table.weights
 
 
 def whole_text(component: int) -> str:
-    """Behind `made_text`: the entry point that writes a component at the network's whole scale."""
-    return _entry(f"went[y * s.columns + x] = made_{component}(y, x);")
+    """WGSL after `codes_text`: the entry point that writes a component at the network's scale."""
+    return _entry(f"output[y * s.columns + x] = code_{component}(y, x);")
 
 
 def rows_text(rows: AxisTable) -> str:
-    """The entry point that resamples the rows of `came`, a map of s.columns columns."""
-    return _entry(rows.taps_of("y", "came[at * s.columns + x]") + "    went[y * s.columns + x] = sum;")
+    """The entry point that resamples the rows of `input_map`, a map of s.columns columns."""
+    return _entry(rows.taps_of("y", "input_map[at * s.columns + x]") + "    output[y * s.columns + x] = sum;")
 
 
 def _entry(body: str) -> str:
@@ -85,14 +87,15 @@ fn main(@builtin(global_invocation_id) me: vec3<u32>) {{
 
 
 def columns_text(plane: OutputPlane, columns: AxisTable) -> str:
-    """`made_c(y, x)`: the code of the target's component, out of `tall_c`, of plane.size[1] columns; bars."""
+    """`code_c(y, x)`: the code of the target's component, resampled from `row_sums_c` (plane.size[1]
+    columns), or the code of the bars."""
     c, (above, _), (left, _) = plane.component, *plane.bars
     rows = plane.resampling[0].size
     return f"""
-fn made_{c}(row: i32, column: i32) -> f32 {{
+fn code_{c}(row: i32, column: i32) -> f32 {{
     let y = row - {above};
     let x = column - {left};
     if (y < 0 || y >= {rows} || x < 0 || x >= {columns.size}) {{ return {float(plane.black)}; }}
-{columns.taps_of("x", f"tall_{c}[y * {plane.size[1]} + at]")}    return sum;
+{columns.taps_of("x", f"row_sums_{c}[y * {plane.size[1]} + at]")}    return sum;
 }}
 """

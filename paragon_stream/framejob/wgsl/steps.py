@@ -3,8 +3,8 @@
     Realtime: conv_in and block 1 → block 2 → block 3 → conv_mid → tail (cells of detail)
     Stream: conv_in → (near and far → gate) of each of six blocks → conv_mid → tail
 
-A map of features goes beyond the picture by what the next pass reads around a pixel, as in the shaders for
-players; the tail's outputs are cells, as on every engine.
+A map of features is larger than the picture by the pixels that the next passes read around it, as in the
+shaders for players; the tail's outputs are cells, as on every engine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from paragon_stream.framejob.wgsl.weights import (
 
 
 class Workspace(IntEnum):
-    """What a pass reads and writes: two maps of features in turn, what Stream mixes, cells of detail."""
+    """Buffers between passes: two maps of features, used alternately; Stream's mixed maps; cells of
+    detail."""
 
     FEATURES = 0
     OTHER_FEATURES = 1
@@ -40,7 +41,7 @@ class Workspace(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One pass, behind `head`."""
+    """One pass. Its text follows `head`."""
 
     name: str
     text: str
@@ -48,7 +49,7 @@ class Step:
     size: Pair[int]
     """Rows and columns of the map that it writes."""
     reads: tuple[Workspace, ...]
-    """Bound as `came` and `mixed`; nothing for the pass that reads the source's planes."""
+    """Bound as `input_map` and `mixed`; empty for the pass that reads the source's planes."""
     writes: Workspace
     channels: int
     macs: int
@@ -84,7 +85,7 @@ class _Passes:
         self._job, self._tail, self._cells, self._unit = job, tail, cells, unit
         self._features = job.spec.features
         self._beyond = 1 + sum(_reach(block) for block in job.blocks)
-        """How far the latest map goes beyond conv_mid's, on every side."""
+        """Pixels by which the latest map is larger than conv_mid's, on every side."""
         self._here, self._there = Workspace.FEATURES, Workspace.OTHER_FEATURES
         """The workspace of the latest features, and the other one."""
         self._taps = tail.conv.weight.shape[2:]
@@ -166,7 +167,7 @@ class _Passes:
         writes: Workspace,
         wider: int = 0,
     ) -> None:
-        """A pass whose map goes `wider` beyond the latest one's size."""
+        """Add a pass whose map is `wider` pixels larger, on every side, than the latest size."""
         beyond = self._beyond + wider
         self.steps.append(
             Step(
@@ -188,12 +189,12 @@ class _Passes:
         return first_weights(self._job, self._unit)
 
     def _source(self, beyond: int) -> Source:
-        """The source's planes as the first pass reads them, for a map that goes `beyond` conv_mid's."""
+        """The source's planes for the first pass, whose map is `beyond` pixels larger than conv_mid's."""
         pads, lead = self._tail.conv.pads[:2], self._cells.lead
         top, left = (pad + more for pad, more in zip(pads, lead, strict=True))
         return Source(components=len(self._job.inputs), margin=(top + beyond, left + beyond), unit=self._unit)
 
 
 def _reach(block: object) -> int:
-    """Pixels that a block reads around one."""
+    """Pixels that a block reads around each pixel."""
     return FAR + 1 if isinstance(block, StreamBlock) else 1

@@ -7,15 +7,15 @@ import math
 from paragon_stream.framejob.wgsl.text import ENTRY, MATRIX, SIDE, stored
 
 FAR = 3
-"""Pixels that the far convolution reads around one; the gate reads one."""
+"""Pixels that the far convolution reads around each pixel; the gate reads one."""
 
 _GROUP = 4  # vectors of features that are in workgroup memory at a time
 _LARGEST_HALF = 65504.0
 
 
 def mix_text(features: int) -> str:
-    """Behind `head`: from_near(near(x)) + from_far(far(x)), of the map `came`, which goes FAR pixels further
-    than the one that is written."""
+    """WGSL after `head`: from_near(near(x)) + from_far(far(x)). x is the map `input_map`, which is FAR pixels
+    larger, on every side, than the written map."""
     count, side = features // 4, SIDE + 2 * FAR
     size, per_quad = side * side, 2 + 9 + 9 + 8 * count
     text = MATRIX + f"var<workgroup> x: array<V4, {_GROUP * size}>;\n" + ENTRY
@@ -32,7 +32,7 @@ def mix_text(features: int) -> str:
             let p = corner + vec2<i32>(vec2<u32>(i % {side}u, i / {side}u));
             let at = min(p.y, rows - 1) * columns + min(p.x, columns - 1);
             for (var k = 0; k < {_GROUP}; k += 1) {{
-                x[u32(k) * {size}u + i] = unpacked(came[(first + k) * columns * rows + at]);
+                x[u32(k) * {size}u + i] = unpacked(input_map[(first + k) * columns * rows + at]);
             }}
         }}
         workgroupBarrier();
@@ -54,11 +54,12 @@ def mix_text(features: int) -> str:
 
 
 def gate_text(features: int, *, limit: float, half: bool, single: bool) -> str:
-    """Behind `head`: x + project(a ⊙ b), four channels of a and b after the others; ±`limit` holds a ⊙ b.
+    """WGSL after `head`: x + project(a ⊙ b), four channels of a and b at a time; a ⊙ b is clamped to
+    ±`limit`.
 
-    x is the map `came`, which goes FAR + 1 pixels further than the one that is written; a and b are made of
-    the map `mixed`, which goes one pixel further. Workgroups keep their part of `mixed` in 16 bits; in 32
-    (`single`) it would not fit, and is read again for every four channels.
+    x is the map `input_map`, which is FAR + 1 pixels larger, on every side, than the written map; a and b are
+    computed from the map `mixed`, which is one pixel larger. Workgroups keep their part of `mixed` in 16
+    bits; in 32 bits (`single`) it does not fit, and is read again for every four channels.
     """
     count, side = features // 4, SIDE + 2
     size, per_quad = side * side, 2 + 8 * count + 2 + 18 + 4 * count
@@ -70,12 +71,12 @@ def gate_text(features: int, *, limit: float, half: bool, single: bool) -> str:
     let columns = s.columns + 2;
     let rows = s.rows + 2;
 """
-    tile_place = f"""            let p = corner + vec2<i32>(vec2<u32>(i % {side}u, i / {side}u));
+    tile_pixel = f"""            let p = corner + vec2<i32>(vec2<u32>(i % {side}u, i / {side}u));
             let at = min(p.y, rows - 1) * columns + min(p.x, columns - 1);
 """
     if not single:
         text += f"""    for (var i = index; i < {size}u; i += {SIDE * SIDE}u) {{
-{tile_place}            for (var k = 0; k < {count}; k += 1) {{
+{tile_pixel}            for (var k = 0; k < {count}; k += 1) {{
                 u[u32(k) * {size}u + i] = mixed[k * columns * rows + at];
             }}
     }}
@@ -84,16 +85,16 @@ def gate_text(features: int, *, limit: float, half: bool, single: bool) -> str:
     wide = 2 * (FAR + 1)
     text += f"""    let x_columns = s.columns + {wide};
     let x_size = x_columns * (s.rows + {wide});
-    let x_at = (min(place.y, s.rows - 1) + {FAR + 1}) * x_columns + min(place.x, s.columns - 1) + {FAR + 1};
+    let x_at = (min(pixel.y, s.rows - 1) + {FAR + 1}) * x_columns + min(pixel.x, s.columns - 1) + {FAR + 1};
 """
     for k in range(count):
-        text += f"    var y{k} = vector({k}u) + unpacked(came[{k} * x_size + x_at]);\n"
+        text += f"    var y{k} = vector({k}u) + unpacked(input_map[{k} * x_size + x_at]);\n"
     here = "mixed[i32(k) * columns * rows + at]" if single else f"u[k * {size}u + i]"
     text += f"""
     for (var quad = 0u; quad < {2 * count}u; quad += 1u) {{
         let n = {count}u + quad * {per_quad}u;
         for (var i = index; i < {size}u; i += {SIDE * SIDE}u) {{
-{tile_place if single else ""}            var a = vector(n);
+{tile_pixel if single else ""}            var a = vector(n);
             var b = vector(n + 1u);
             for (var k = 0u; k < {count}u; k += 1u) {{
                 let v = unpacked({here});
@@ -112,12 +113,12 @@ def gate_text(features: int, *, limit: float, half: bool, single: bool) -> str:
             a += vector(m + 2u + t) * w[at];
             b += vector(m + 11u + t) * w[{size}u + at];
         }}
-        let g = {_held("a * b", min(limit, _LARGEST_HALF) if half else limit)};
+        let g = {_clamped("a * b", min(limit, _LARGEST_HALF) if half else limit)};
 """
     for k in range(count):
         text += f"        y{k} += matrix(m + {20 + 4 * k}u) * g;\n"
     return text + "        workgroupBarrier();\n    }\n" + stored(count)
 
 
-def _held(product: str, limit: float) -> str:
+def _clamped(product: str, limit: float) -> str:
     return f"clamp({product}, V4(-{limit}), V4({limit}))" if math.isfinite(limit) else product

@@ -15,8 +15,8 @@ SIDE = 16
 
 
 def head(buffers: list[str], sizes: list[str], *, half: bool, single: bool) -> str:
-    """Types, bindings and GELU. `buffers` are the declarations behind `var`; `half` computes in 16 bits,
-    `single` stores features and detail in 32."""
+    """Types, bindings and GELU. `buffers` are the declarations after `var`; `half` computes in 16 bits,
+    `single` stores features and detail in 32 bits."""
     lines = ["enable f16;"] if half else []
     kind = "f16" if half else "f32"
     lines += [f"alias F = {kind};", f"alias V4 = vec4<{kind}>;", f"alias M4 = mat4x4<{kind}>;"]
@@ -71,27 +71,28 @@ fn main(
     @builtin(local_invocation_index) index: u32,
 ) {{
     let corner = vec2<i32>(group.xy) * {SIDE};
-    let place = corner + vec2<i32>(me.xy);
+    let pixel = corner + vec2<i32>(me.xy);
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """How a text that makes features of planes reads them: by `sample_c(y, x)` of `source_text`, which gives
-    centred codes on the luma grid."""
+    """The source's planes as input of conv_in, read by `sample_c(y, x)` of `source_text`: centred codes on
+    the luma grid."""
 
     components: int
     margin: tuple[int, int]
-    """Rows and columns that the map that is written goes beyond the picture, above and left of it."""
+    """Rows and columns of the written map above and left of the picture."""
     unit: float
-    """What codes are divided by."""
+    """Divisor of codes."""
 
     def weights(self, count: int) -> int:
-        """Vectors that conv_in has: bias, slope over the strength, taps."""
+        """Number of vectors of conv_in: bias, slope over the strength, taps."""
         return 2 * count + 9 * self.components * count
 
     def tile(self, side: int, *, reach: int) -> str:
-        """Fill `w` with the samples of a tile of side × side, which begins `reach` before the workgroup's."""
+        """Fill `w` with the samples of a tile of side × side, which begins `reach` pixels before the
+        workgroup's pixels."""
         samples = [f"sample_{c}(p.y, p.x)" for c in range(self.components)] + ["0.0"] * (4 - self.components)
         rows, columns = (each + reach for each in self.margin)
         return f"""
@@ -103,7 +104,8 @@ class Source:
 """
 
     def conv_in(self, count: int, side: int) -> str:
-        """`f`: features 4k … 4k + 3 at the place whose first tap is `w[at]`, in a tile of that side."""
+        """Compute `f`, the features 4k … 4k + 3 of the pixel whose first tap is `w[at]`, in a tile of
+        `side`."""
         taps = " ".join(f"f += v.{'xyz'[c]} * vector(n + {c * count}u);" for c in range(self.components))
         return f"""            var f = vector(k) + F(strength[0]) * vector({count}u + k);
             for (var t = 0u; t < 9u; t += 1u) {{
@@ -114,7 +116,7 @@ class Source:
 
 
 def input_text(features: int, source: Source) -> str:
-    """Behind `head`: conv_in alone."""
+    """WGSL after `head`: conv_in alone."""
     count, side = features // 4, SIDE + 2
     return (
         MATRIX
@@ -122,11 +124,11 @@ def input_text(features: int, source: Source) -> str:
         + ENTRY
         + source.tile(side, reach=1)
         + f"""
-    if (place.x < s.columns && place.y < s.rows) {{
+    if (pixel.x < s.columns && pixel.y < s.rows) {{
         let at = me.y * {side}u + me.x;
         for (var k = 0u; k < {count}u; k += 1u) {{
 {source.conv_in(count, side)}
-            went[(i32(k) * s.rows + place.y) * s.columns + place.x] = packed(f);
+            output[(i32(k) * s.rows + pixel.y) * s.columns + pixel.x] = packed(f);
         }}
     }}
 }}
@@ -135,10 +137,10 @@ def input_text(features: int, source: Source) -> str:
 
 
 def block_text(features: int, *, source: Source | None = None) -> str:
-    """Behind `head`: x + project(GELU(depthwise(expand(x)))), CHUNK widened channels after the others.
+    """WGSL after `head`: x + project(GELU(depthwise(expand(x)))), CHUNK widened channels at a time.
 
-    With a `source` x is made of its planes, else it is the map `came`, which goes one pixel further than the
-    map that is written.
+    With a `source`, x is computed from its planes. Otherwise it is the map `input_map`, which is one pixel
+    larger, on every side, than the written map.
     """
     count, side, quads = features // 4, SIDE + 2, CHUNK // 4
     begin = source.weights(count) if source else 0
@@ -164,7 +166,7 @@ def block_text(features: int, *, source: Source | None = None) -> str:
         let p = corner + vec2<i32>(vec2<u32>(i % {side}u, i / {side}u));
         let at = min(p.y, s.rows + 1) * columns + min(p.x, columns - 1);
         for (var k = 0; k < {count}; k += 1) {{
-            x[u32(k) * {side * side}u + i] = unpacked(came[k * columns * (s.rows + 2) + at]);
+            x[u32(k) * {side * side}u + i] = unpacked(input_map[k * columns * (s.rows + 2) + at]);
         }}
     }}
 """
@@ -203,28 +205,28 @@ def block_text(features: int, *, source: Source | None = None) -> str:
 
 
 def stored(count: int) -> str:
-    """The end of an entry point: y0, y1 … to the map `went`."""
-    text = """    if (place.x < s.columns && place.y < s.rows) {
-        let at = place.y * s.columns + place.x;
+    """The end of an entry point, which writes y0, y1 … to the map `output`."""
+    text = """    if (pixel.x < s.columns && pixel.y < s.rows) {
+        let at = pixel.y * s.columns + pixel.x;
 """
     for k in range(count):
-        text += f"        went[{k} * s.columns * s.rows + at] = packed(y{k});\n"
+        text += f"        output[{k} * s.columns * s.rows + at] = packed(y{k});\n"
     return text + "    }\n}\n"
 
 
 def conv_text(features: int, outputs: int, taps: tuple[int, int], *, cells: bool) -> str:
-    """Behind `head`: a convolution without padding, of the map `came`, which has taps - 1 rows and columns
-    more than the one that is written. 16 features are in workgroup memory at a time.
+    """WGSL after `head`: a convolution without padding of the map `input_map`, which has taps - 1 more rows
+    and columns than the written map. 16 features are in workgroup memory at a time.
 
-    With `cells` the outputs are written by two, and UNIT is taken out of them.
+    With `cells`, outputs are divided by UNIT and written in pairs.
     """
     rows, columns = taps
     high, wide = SIDE + rows - 1, SIDE + columns - 1
     size, quads = high * wide, outputs // 4
     text = MATRIX + f"var<workgroup> x: array<V4, {4 * size}>;\n" + ENTRY
     text += f"""
-    let came_columns = s.columns + {columns - 1};
-    let came_rows = s.rows + {rows - 1};
+    let input_columns = s.columns + {columns - 1};
+    let input_rows = s.rows + {rows - 1};
 """
     for o in range(quads):
         text += f"    var y{o} = vector({o}u);\n"
@@ -233,9 +235,9 @@ def conv_text(features: int, outputs: int, taps: tuple[int, int], *, cells: bool
         workgroupBarrier();
         for (var i = index; i < {size}u; i += {SIDE * SIDE}u) {{
             let p = corner + vec2<i32>(vec2<u32>(i % {wide}u, i / {wide}u));
-            let at = min(p.y, came_rows - 1) * came_columns + min(p.x, came_columns - 1);
+            let at = min(p.y, input_rows - 1) * input_columns + min(p.x, input_columns - 1);
             for (var k = 0; k < 4; k += 1) {{
-                x[u32(k) * {size}u + i] = unpacked(came[(group4 + k) * came_columns * came_rows + at]);
+                x[u32(k) * {size}u + i] = unpacked(input_map[(group4 + k) * input_columns * input_rows + at]);
             }}
         }}
         workgroupBarrier();
@@ -251,11 +253,11 @@ def conv_text(features: int, outputs: int, taps: tuple[int, int], *, cells: bool
     text += "            }\n        }\n    }\n"
     if not cells:
         return text + stored(quads)
-    text += """    if (place.x < s.columns && place.y < s.rows) {
-        let at = place.y * s.columns + place.x;
+    text += """    if (pixel.x < s.columns && pixel.y < s.rows) {
+        let at = pixel.y * s.columns + pixel.x;
 """
     for o in range(quads):
         text += f"        let z{o} = vec4<f32>(y{o}) / UNIT;\n"
         for n, pair in enumerate(("xy", "zw")):
-            text += f"        went[{2 * o + n} * s.columns * s.rows + at] = paired(z{o}.{pair});\n"
+            text += f"        output[{2 * o + n} * s.columns * s.rows + at] = paired(z{o}.{pair});\n"
     return text + "    }\n}\n"

@@ -12,13 +12,13 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.taps import FilterBank
 
 CHUNK = 8
-"""Widened channels that a block's text has in workgroup memory at a time."""
+"""Number of widened channels that a block has in workgroup memory at a time."""
 
 
 def first_weights(job: FrameJob, unit: float) -> bytes:
     """conv_in: bias, slope over the strength, and per tap and component the weights, all by four features.
 
-    `unit` is what the text divides centred codes by.
+    `unit` is the divisor of centred codes in the text.
     """
     weight, components = double(job.first.weight), len(job.inputs)
     slope = weight[:, components, 1, 1] if job.spec.conditioned else np.zeros(job.spec.features)
