@@ -89,7 +89,7 @@ def bits_per_pixel(format: FrameFormat, frames: list[Planes], encoder: str, crf:
     pixels = found.closest(format.pixel_format, finer=True)
     if pixels is None or pixels != format.pixel_format:
         return float("nan")
-    settings = encoder_settings(found, crf=crf, preset=None, extra={}, hdr=None, format=pixels)
+    settings = encoder_settings(found, crf=crf, preset=None, extra={}, hdr=None, format=format)
     job = EncoderJob(encoder=found, format=format, tick=Fraction(1, 25), rate=Fraction(25), settings=settings)
     context: Any = av.VideoCodecContext.create(encoder, "w")
     configure(context, job)

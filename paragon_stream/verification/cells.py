@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.frame import ColorRange, Family, FrameFormat, Layout
 from paragon_stream.framejob.color import color_map
+from paragon_stream.framejob.taps import siting_offset
 from paragon_stream.geometry import Axis, Placement
 from paragon_stream.media.ffmpeg.planes import Plane
 
@@ -65,7 +66,7 @@ def on_plane(
     if step == 1:
         return edges
     location = format.color.chroma_location
-    origin = float(location.horizontal if axis else location.vertical) if step == 2 else 0.0
+    origin = float(siting_offset(location.horizontal if axis else location.vertical, step))
     return (edges - 0.5 - origin) / step + 0.5
 
 

@@ -19,7 +19,7 @@ from paragon_stream.verification.cells import Cuts, component_names, component_s
 
 _MOST = 384
 """Largest number of samples along a side of the window, which lies in the middle of the picture."""
-_LEAST_WINDOW = 8
+_LEAST_WINDOW = 16
 """Smallest number of samples along a side of a window that can show a shift."""
 _LEAST_GRADIENT = 1.0
 """Mean square of the gradient, in 8-bit codes per sample, below which a picture shows no shift."""

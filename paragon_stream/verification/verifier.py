@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paragon_stream.errors import InputError, ParagonError, UsageError
+from paragon_stream.frame import FrameFormat
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.facts.rate import FALLBACK_RATE
@@ -54,27 +55,21 @@ def verify(
     outputs that are not video files.
     """
     request = _request(Path(source), Path(output), plan)
-    planned = plan_render(request) if plan is not None else _plan_of_output(request, Path(output))
-    return verify_plan(planned, encoder_known=plan is not None, on_progress=on_progress)
-
-
-def verify_plan(
-    plan: RenderPlan, *, encoder_known: bool = True, on_progress: OnProgress | None = None
-) -> Verification:
-    """Compare the output of a plan that has been run with its source. With `encoder_known` False, the output
-    may have been encoded with other settings than the plan's. Raises InputError."""
-    output = plan.output.destination
-    if output is None or plan.output.container is None:
+    planned = plan_render(request)
+    if planned.output.destination is None or planned.output.container is None:
         raise UsageError("only video files can be verified, not y4m and sequences of images")
     try:
-        found = probe(output)
+        found = probe(planned.output.destination)
     except InputError as error:
-        return _result(plan, _Pass(findings=[Finding(check=Check.DECODING, message=str(error))]), ())
-    clock = _clock(plan, found)
-    passed = _compare_frames(plan, found, clock, encoder_known, on_progress)
-    findings = [*compare_format(plan, found.video), *passed.findings, *_compare_streams(plan, found, clock)]
+        return _result(planned, _Pass(findings=[Finding(check=Check.DECODING, message=str(error))]), ())
+    if plan is None:
+        planned = _plan_of_output(planned, found.video.format)
+    clock = _clock(planned, found)
+    passed = _compare_frames(planned, found, clock, plan is not None, on_progress)
+    streams = _compare_streams(planned, found, clock)
+    findings = [*compare_format(planned, found.video), *passed.findings, *streams]
     checks = tuple(check for check in Check if check not in passed.skipped)
-    return _result(plan, replace(passed, findings=findings), checks)
+    return _result(planned, replace(passed, findings=findings), checks)
 
 
 def _request(source: Path, output: Path, plan: str | Path | Report | None) -> RenderRequest:
@@ -97,13 +92,9 @@ def _request(source: Path, output: Path, plan: str | Path | Report | None) -> Re
     )
 
 
-def _plan_of_output(request: RenderRequest, output: Path) -> RenderPlan:
-    """The default plan, with the size and the pixel format of `output` if a render can have chosen them."""
-    planned = plan_render(request)
-    try:
-        has = probe(output).video.format
-    except InputError:
-        return planned  # reported as a finding
+def _plan_of_output(planned: RenderPlan, has: FrameFormat) -> RenderPlan:
+    """`planned` with the size and the pixel format of an output of frames `has`, if a render can have chosen
+    them."""
     target = planned.output.target
     choices: dict[str, Any] = {}
     if (has.width, has.height) != (target.width, target.height):
@@ -111,7 +102,7 @@ def _plan_of_output(request: RenderRequest, output: Path) -> RenderPlan:
     if _keeps_more(has.pixel_format, target.pixel_format):
         choices["pix_fmt"] = has.pixel_format.name
     try:
-        chosen = plan_render(replace(request, **choices)) if choices else planned
+        chosen = plan_render(replace(planned.request, **choices)) if choices else planned
     except ParagonError:
         return planned
     same_size = (chosen.output.target.width, chosen.output.target.height) == (has.width, has.height)

@@ -20,11 +20,21 @@ from numpy.typing import NDArray
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
+from paragon_stream.frame import (
+    ChromaLocation,
+    ColorRange,
+    ColorSpec,
+    FrameFormat,
+    Matrix,
+    pixel_format,
+)
+from paragon_stream.geometry import enlarged
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.verification.findings import Check, Finding
 from paragon_stream.verification.matching import Frame, Match
+from paragon_stream.verification.pictures import PictureCheck
 from paragon_stream.verification.timing import TimeCheck
 from paragon_stream.verification.verifier import _clock
 
@@ -399,6 +409,27 @@ def test_gray_and_rgb_are_no_fault(tmp_path: Path, pixels: str, codec: str) -> N
     output = tmp_path / "out.mkv"
     report = paragon_stream.upscale(source, output, variant="realtime", preset="ultrafast")
     assert_only(paragon_stream.verify(source, output, plan=report))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "size"), [("yuv410p", 96), ("yuv411p", 48), ("gbrp10le", 8), ("gbrp10le", 32), ("yuv420p", 10)]
+)
+def test_coarse_chroma_and_tiny_pictures_are_no_fault(tmp_path: Path, pixels: str, size: int) -> None:
+    """Chroma of 4:1:0 sits between its four rows; clipped edges weigh more in small pictures."""
+    source = make_clip(tmp_path / "in.mkv", width=size, height=size, frames=5, codec="ffv1", pix_fmt=pixels)
+    report = paragon_stream.upscale(source, tmp_path / "out.mkv", codec="ffv1")
+    assert_only(paragon_stream.verify(source, tmp_path / "out.mkv", plan=report))
+
+
+def test_a_wrong_range_of_a_tiny_picture_is_found() -> None:
+    color = ColorSpec(matrix=Matrix.BT709, range=ColorRange.LIMITED, chroma_location=ChromaLocation.LEFT)
+    source = FrameFormat(width=24, height=24, pixel_format=pixel_format("yuv420p"), color=color)
+    placement = enlarged(source, 2)
+    check = PictureCheck(source, placement.target(source), placement, FRAMES)
+    planes = [np.tile(np.linspace(16, 235, size).astype(np.uint8), (size, 1)) for size in (24, 12, 12)]
+    large = full_range([np.kron(plane, np.ones((2, 2))) for plane in planes])
+    check.add(0.0, planes, large)
+    assert any("the contrast of Y is 1.16" in finding.message for finding in check.findings())
 
 
 def test_framing_that_containers_add_is_no_fault(tmp_path: Path) -> None:

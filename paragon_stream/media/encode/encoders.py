@@ -118,6 +118,7 @@ ENCODERS = (
         presets=_X26X_PRESETS,
         parameters="x265-params",
         options={"x265-params": "log-level=none"},
+        least_side=16,
     ),
     Encoder(
         name="libsvtav1",
@@ -237,7 +238,7 @@ def encoder_settings(
     preset: str | None,
     extra: Mapping[str, str],
     hdr: HdrMetadata | None,
-    format: PixelFormat,
+    format: FrameFormat,
 ) -> dict[str, str]:
     """FFmpeg options for `encoder`: its defaults, then the given ones; `extra` (from -x) comes last.
 
@@ -272,7 +273,9 @@ def encoder_settings(
     elif encoder.preset is not None:
         settings[encoder.preset_option] = encoder.preset
     elif encoder.name == "prores_ks":
-        settings["profile"] = "4444" if format.subsampling == (0, 0) else "hq"
+        settings["profile"] = "4444" if format.pixel_format.subsampling == (0, 0) else "hq"
+    elif encoder.name == "ffv1" and any(height < 3 or width < 4 for height, width, *_ in format.plane_shapes):
+        settings["slices"] = "1"  # 12 are 4 × 3
     own_list = [settings.get(encoder.parameters, "")] if encoder.parameters else []
     if hdr is not None:
         own_list += hdr_parameters(encoder.name, hdr)

@@ -7,7 +7,6 @@ are native-endian C structs that FFmpeg promises not to reorder.
 from __future__ import annotations
 
 import math
-import re
 import struct
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from av.sidedata.sidedata import Type
 
 from paragon_stream.errors import FormatError
 from paragon_stream.media.facts.info import HdrMetadata
+from paragon_stream.media.timecode import Timecode
 
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
@@ -149,19 +149,17 @@ def timecode(frames: Sequence[av.VideoFrame], rate: Fraction | None) -> str:
     if len(frames) < 2 or rate is None or not all(data and len(data) >= 8 for data in found):
         return ""
     times = [_timecode(int.from_bytes(data[4:8], sys.byteorder), round(rate)) for data in found if data]
-    digits = [re.sub("[:;]", "", time) for time in times]
-    rising = all(a < b for a, b in pairwise(digits))
-    return times[0] if rising and int(digits[0]) else ""
+    rising = all(a < b for a, b in pairwise(times))
+    return str(times[0]) if rising and not times[0].is_zero else ""
 
 
-def _timecode(bits: int, nominal: int) -> str:
+def _timecode(bits: int, nominal: int) -> Timecode:
     """AV_FRAME_DATA_S12M_TIMECODE: decimal digits of frames, seconds, minutes, hours, with flags between."""
     fields = (bits >> 24 & 0x3F, bits >> 16 & 0x7F, bits >> 8 & 0x7F, bits & 0x3F)
     frames, seconds, minutes, hours = ((field >> 4) * 10 + (field & 15) for field in fields)
     if nominal > 30:  # two frames have the same number, and a flag
         frames = 2 * frames + (bits >> (7 if nominal == 50 else 23) & 1)
-    mark = ";" if bits >> 30 & 1 and nominal % 30 == 0 else ":"
-    return f"{hours:02}:{minutes:02}:{seconds:02}{mark}{frames:02}"
+    return Timecode.counted(hours, minutes, seconds, frames, drop=bool(bits >> 30 & 1), nominal=nominal)
 
 
 def uncarried_in_frames(frames: Iterable[av.VideoFrame]) -> tuple[str, ...]:

@@ -322,7 +322,7 @@ def _settings(
         preset=options.preset or _PRESETS.get(encoder.name),
         extra={**extra, **(options.encoder_options or {})},
         hdr=None,
-        format=target.pixel_format,
+        format=target,
     )
 
 

@@ -7,8 +7,10 @@ same time again and again: those times mean nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+
+from paragon_stream.media.timecode import Timecode
 
 _GROUP = b"\0\0\1\xb8"
 _PICTURE = b"\0\0\1\0"
@@ -29,10 +31,10 @@ class _Group:
     def drop(self) -> bool:
         return bool(self.bits >> 31)
 
-    @property
-    def time(self) -> tuple[int, int, int, int]:
-        """Hours, minutes, seconds, pictures."""
-        return self.bits >> 26 & 31, self.bits >> 20 & 63, self.bits >> 13 & 63, self.bits >> 7 & 63
+    def time(self, nominal: int) -> Timecode:
+        """The time that it has, in pictures of which `nominal` make a second."""
+        digits = self.bits >> 26 & 31, self.bits >> 20 & 63, self.bits >> 13 & 63, self.bits >> 7 & 63
+        return Timecode.counted(*digits, drop=self.drop, nominal=nominal)
 
     @property
     def closed(self) -> bool:
@@ -40,8 +42,8 @@ class _Group:
         return bool(self.bits >> 6 & 1)
 
     def number(self, nominal: int) -> int:
-        hours, minutes, seconds, pictures = self.time
-        return ((hours * 60 + minutes) * 60 + seconds) * nominal + pictures
+        time = self.time(nominal)
+        return ((time.hours * 60 + time.minutes) * 60 + time.seconds) * nominal + time.frames
 
 
 def start_timecode(packets: Iterable[bytes], nominal: int) -> str:
@@ -72,12 +74,9 @@ def _group(packet: bytes) -> _Group | None:
 
 
 def _shown(group: _Group, nominal: int) -> str:
-    hours, minutes, seconds, pictures = group.time
-    if not any(group.time):
+    time = group.time(nominal)
+    if time.is_zero:
         return ""
     # Decoders leave out pictures that need a group before the first one.
-    pictures += 0 if group.closed else group.temporal_reference
-    if pictures >= nominal or hours > 23 or minutes > 59 or seconds > 59:
-        return ""
-    mark = ";" if group.drop and nominal % 30 == 0 else ":"
-    return f"{hours:02}:{minutes:02}:{seconds:02}{mark}{pictures:02}"
+    time = replace(time, frames=time.frames + (0 if group.closed else group.temporal_reference))
+    return str(time) if time.exists(nominal) else ""

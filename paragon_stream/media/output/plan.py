@@ -178,9 +178,10 @@ def _job(info: MediaInfo, container: Container, placement: Placement, options: O
     video = info.video
     shape = placement.target(video.format)
     encoder, pixels = _choose(container, video.format.pixel_format, options, min(shape.width, shape.height))
+    target = target_format(video, placement, pixels)
     job = EncoderJob(
         encoder=encoder,
-        format=target_format(video, placement, pixels),
+        format=target,
         tick=container.video_tick(video.shown_time_base),
         rate=video.shown_rate or FALLBACK_RATE,
         settings=encoder_settings(
@@ -189,7 +190,7 @@ def _job(info: MediaInfo, container: Container, placement: Placement, options: O
             preset=options.preset,
             extra=options.encoder_options or {},
             hdr=video.hdr,
-            format=pixels,
+            format=target,
         ),
     )
     try_open(job)

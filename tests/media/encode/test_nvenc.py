@@ -10,7 +10,7 @@ from places import SAMPLE
 
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
-from paragon_stream.frame import pixel_format
+from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.media.decode.abilities import encodes
 from paragon_stream.media.encode.encoders import encoder_settings, find_encoder
 
@@ -19,7 +19,8 @@ NAMES = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
 def settings(name: str, **options: object) -> dict[str, str]:
     wanted = {"crf": None, "preset": None, "extra": {}, "hdr": None, **options}
-    return encoder_settings(find_encoder(name), format=pixel_format("yuv420p"), **wanted)
+    format = FrameFormat(width=64, height=64, pixel_format=pixel_format("yuv420p"))
+    return encoder_settings(find_encoder(name), format=format, **wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)

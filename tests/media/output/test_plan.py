@@ -310,3 +310,16 @@ def test_pictures_too_small_for_an_encoder(clip: MediaInfo, tmp_path: Path) -> N
     assert plan.job is not None and plan.job.encoder.name == "libvpx-vp9"
     with pytest.raises(UsageError, match="libsvtav1 cannot encode 8x4"):
         planned(replace(clip, video=small), "out.webm", tmp_path, codec="av1")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "encoder"), [("gbrp", "ffv1"), ("yuv410p", "ffv1"), ("yuv420p", "libx264")]
+)
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 3), (3, 1), (2, 2), (4, 4)])
+def test_the_smallest_pictures(
+    clip: MediaInfo, tmp_path: Path, pixels: str, encoder: str, width: int, height: int
+) -> None:
+    """x265 has a smallest size, FFV1 a smallest size of its slices."""
+    like = replace(clip.video.format, width=width, height=height, pixel_format=pixel_format(pixels))
+    plan = planned(replace(clip, video=replace(clip.video, format=like)), "out.mkv", tmp_path)
+    assert plan.job is not None and plan.job.encoder.name == encoder

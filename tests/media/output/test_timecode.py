@@ -12,36 +12,39 @@ from clips import make_clip
 import paragon_stream
 from paragon_stream.errors import LossError
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.output.timecode import counted_at, shifted
+from paragon_stream.media.timecode import Timecode
 
-NTSC = Fraction(30000, 1001)
+
+def shifted(text: str, frames: int, nominal: int) -> str:
+    timecode = Timecode.parse(text)
+    assert timecode is not None
+    return str(timecode.later(frames, nominal))
 
 
 @pytest.mark.parametrize(
-    ("timecode", "frames", "rate", "expected"),
+    ("timecode", "frames", "nominal", "expected"),
     [
-        ("01:02:03;04", 30, NTSC, "01:02:04;04"),
-        ("00:00:59;29", 1, NTSC, "00:01:00;02"),
-        ("00:09:59;29", 1, NTSC, "00:10:00;00"),
-        ("23:59:59;29", 1, NTSC, "00:00:00;00"),
-        ("00:00:00;00", 17_982, NTSC, "00:10:00;00"),
-        ("00:00:59;59", 1, 2 * NTSC, "00:01:00;04"),
-        ("00:00:59:29", 1, NTSC, "00:01:00:00"),
-        ("10:00:00:00", 25 * 61, Fraction(25), "10:01:01:00"),
-        ("01:00:00:00", 24, Fraction(24000, 1001), "01:00:01:00"),
-        ("no timecode", 5, NTSC, "no timecode"),
+        ("01:02:03;04", 30, 30, "01:02:04;04"),
+        ("00:00:59;29", 1, 30, "00:01:00;02"),
+        ("00:09:59;29", 1, 30, "00:10:00;00"),
+        ("23:59:59;29", 1, 30, "00:00:00;00"),
+        ("00:00:00;00", 17_982, 30, "00:10:00;00"),
+        ("00:00:59;59", 1, 60, "00:01:00;04"),
+        ("00:00:59:29", 1, 30, "00:01:00:00"),
+        ("10:00:00:00", 25 * 61, 25, "10:01:01:00"),
+        ("01:00:00:00", 24, 24, "01:00:01:00"),
     ],
 )
-def test_shifted(timecode: str, frames: int, rate: Fraction, expected: str) -> None:
-    assert shifted(timecode, frames, rate) == expected
+def test_shifted(timecode: str, frames: int, nominal: int, expected: str) -> None:
+    assert shifted(timecode, frames, nominal) == expected
 
 
 def test_every_drop_frame_number_comes_once() -> None:
     timecode, seen = "00:00:00;00", set()
     for number in range(20_000):
-        assert timecode == shifted("00:00:00;00", number, NTSC) and timecode not in seen
+        assert timecode == shifted("00:00:00;00", number, 30) and timecode not in seen
         seen.add(timecode)
-        timecode = shifted(timecode, 1, NTSC)
+        timecode = shifted(timecode, 1, 30)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +53,16 @@ def test_every_drop_frame_number_comes_once() -> None:
         ("10:00:00:12", Fraction(2), "10:00:00:24"),
         ("01:00:00;29", Fraction(2), "01:00:00;58"),
         ("01:00:00;29", Fraction(4, 5), "01:00:00:23"),
-        ("none", Fraction(2), "none"),
     ],
 )
 def test_in_other_frames(timecode: str, factor: Fraction, expected: str) -> None:
-    assert counted_at(timecode, factor) == expected
+    found = Timecode.parse(timecode)
+    assert found is not None and str(found.counted_at(factor)) == expected
+
+
+@pytest.mark.parametrize("text", ["no timecode", "", "1:02:03:04", "01:02:03:004", "01:02:03-04"])
+def test_what_is_no_timecode(text: str) -> None:
+    assert Timecode.parse(text) is None
 
 
 def timecodes(path: Path) -> set[str]:
@@ -66,7 +74,7 @@ def timecodes(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
 def test_a_part(tmp_path: Path, suffix: str) -> None:
-    plain = make_clip(tmp_path / "plain.mkv", frames=60, rate=NTSC)
+    plain = make_clip(tmp_path / "plain.mkv", frames=60, rate=Fraction(30000, 1001))
     source = tmp_path / "in.mov"
     with av.open(str(plain)) as a, av.open(str(source), "w") as b:
         video = b.add_stream_from_template(a.streams[0], opaque=True)
@@ -113,7 +121,7 @@ def test_groups_of_pictures(tmp_path: Path, timecode: str, suffix: str) -> None:
     assert timecodes(out) == ({expected} if expected else set())
     if expected:
         paragon_stream.upscale(source, out, start=0.4, **fast)
-        assert timecodes(out) == {shifted(expected, 10, Fraction(25))}
+        assert timecodes(out) == {shifted(expected, 10, 25)}
         with pytest.raises(LossError, match="cannot store the timecode"):
             paragon_stream.upscale(source, tmp_path / "out.ts", **fast)
 
@@ -141,7 +149,7 @@ def test_groups_that_need_an_earlier_one(tmp_path: Path) -> None:
         begin = next(shorter.decode(video=0)).to_ndarray()
         same = [(frame.to_ndarray() == begin).all() for frame in file.decode(video=0)]
     number = same.index(True)
-    assert number > 20 and probe(part).video.timecode == shifted("01:02:03:04", number, Fraction(25))
+    assert number > 20 and probe(part).video.timecode == shifted("01:02:03:04", number, 25)
 
 
 def test_sei(shared: Path) -> None:
