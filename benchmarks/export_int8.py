@@ -1,15 +1,22 @@
 """What INT8 of `export onnx` costs in quality and gains in time, against fp32.
 
-    python benchmarks/export_int8.py --eval FOLDER    # with Set5 and Set14 in it; a minute
+    python benchmarks/export_int8.py --eval FOLDER [--weights FILE …]
 
-Writes benchmarks/results/export_int8.json. PSNR of luma (BT.601), 2 pixels of border left out, bicubic ×2 by
-Pillow. CPU times are of one thread, medians of pairs of runs on a picture of 480×360.
+FOLDER has Set5 and Set14 in it. Measures the shipped `fidelity` ×2 sets (two minutes) and each FILE of
+trained ×2 weights: the HR head's s takes five minutes, Photo nine. Writes
+benchmarks/results/export_int8.json.
+
+Both files are written by `export_onnx`. PSNR of luma (BT.601), 2 pixels of border left out, bicubic ×2 by
+Pillow, whole pictures. Times are CPU times of one thread, medians of pairs of runs on a picture of 480×360,
+or of 96×96 for networks of more than LARGE multiplications per pixel. `fp16` is the file of `--precision
+fp16`: what 16 bits would do to the time of the layers that INT8 leaves alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,13 +34,15 @@ from common import machine, write_results  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from paragon_stream.checkpoint import load_weights  # noqa: E402
-from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, emit_network  # noqa: E402
-from paragon_stream.framejob.onnx.quantise import convolutions, quantised  # noqa: E402
-from paragon_stream.runtimes.int8.calibration import calibrate, drawn_pictures  # noqa: E402
+from paragon_stream.checkpoint.inspection import macs_per_pixel  # noqa: E402
+from paragon_stream.framejob.onnx.network import INPUT, OUTPUT  # noqa: E402
+from paragon_stream.framejob.onnx.quantise import convolutions  # noqa: E402
+from paragon_stream.onnx_export import PRECISIONS, export_onnx  # noqa: E402
 from paragon_stream.runtimes.onnxruntime import run_model  # noqa: E402
 
 LUMA = np.array([65.481, 128.553, 24.966])[:, None, None]
-ROUNDS = 7
+ROUNDS = 5
+LARGE = 500_000
 
 
 def quality(model: onnx.ModelProto, folder: Path) -> float:
@@ -67,45 +76,68 @@ def on_openvino(model: onnx.ModelProto) -> Callable[[Any], object]:
     return lambda given: compiled(given)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--eval", type=Path, required=True)
-    folder = parser.parse_args().eval
-    head, results = machine(), dict[str, dict[str, Any]](networks={})
-    picture = np.random.default_rng(0).random((1, 3, 360, 480), np.float32)
-    for variant in ("realtime", "stream"):
-        model = emit_network(load_weights("fidelity", variant=variant, scale=2))
-        feeds = [{INPUT: each[None]} for each in drawn_pictures()]
-        begin = time.perf_counter()
-        found = calibrate(model, feeds, [OUTPUT], run_model, peak=1.0)
-        seconds = time.perf_counter() - begin
-        small = quantised(model, found, found.chosen)
-        row: dict[str, Any] = {
-            "int8_layers": len(found.chosen),
-            "layers": len(convolutions(model)),
-            "calibration_seconds": seconds,
+def milliseconds(models: dict[str, onnx.ModelProto], size: tuple[int, int]) -> dict[str, Any]:
+    """For each runtime: the time of each model, and how many times as fast as fp32 it is."""
+    picture = np.random.default_rng(0).random((1, 3, *size), np.float32)
+    rows: dict[str, Any] = {}
+    for name, engine in (("onnxruntime", on_onnxruntime), ("openvino", on_openvino)):
+        runs = {precision: engine(model) for precision, model in models.items()}
+        taken: dict[str, list[float]] = {precision: [] for precision in models}
+        for _ in range(ROUNDS + 1):
+            for precision, run in runs.items():
+                begin = time.process_time()
+                run(picture)
+                taken[precision].append(time.process_time() - begin)
+        rows[name] = {
+            precision: {
+                "ms": 1000 * median(each[1:]),
+                "ratio": median(a / b for a, b in zip(taken["fp32"][1:], each[1:], strict=True)),
+            }
+            for precision, each in taken.items()
         }
-        for name in ("Set5", "Set14"):
-            row[name] = {
-                "fp32": quality(model, folder / name),
-                "int8": quality(small, folder / name),
-            }
-        for name, engine in (("onnxruntime", on_onnxruntime), ("openvino", on_openvino)):
-            runs = [engine(model), engine(small)]
-            times: list[list[float]] = [[], []]
-            for _ in range(ROUNDS + 1):
-                for run, taken in zip(runs, times, strict=True):
-                    begin = time.process_time()
-                    run(picture)
-                    taken.append(time.process_time() - begin)
-            row[name] = {
-                "fp32_ms": 1000 * median(times[0][1:]),
-                "int8_ms": 1000 * median(times[1][1:]),
-                "ratio": median(a / b for a, b in zip(times[0][1:], times[1][1:], strict=True)),
-            }
-        results["networks"][variant] = row
-        print(variant, row)
-    write_results("export_int8", head, results)
+    return rows
+
+
+def measured(folder: Path, network: dict[str, Any]) -> dict[str, Any]:
+    """The row of the network that these arguments of `export_onnx` choose."""
+    models, seconds = {}, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for precision in PRECISIONS:
+            path = Path(scratch) / f"{precision}.onnx"
+            begin = time.process_time()
+            written = export_onnx(path, precision=precision, check=False, **network)
+            seconds[precision] = time.process_time() - begin
+            models[precision] = onnx.load(path)
+    layers = len(convolutions(models["fp32"]))
+    cost = macs_per_pixel(load_weights(**network).spec)
+    size = (96, 96) if cost > LARGE else (360, 480)
+    row: dict[str, Any] = {
+        "network": written.network,
+        "layers": layers,
+        "int8_layers": layers - len(written.wide_layers),
+        "calibration_cpu_seconds": seconds["int8"],
+    }
+    for name in ("Set5", "Set14"):
+        row[name] = {each: quality(models[each], folder / name) for each in ("fp32", "int8")}
+        row[name]["loss"] = row[name]["fp32"] - row[name]["int8"]
+        print(written.network, name, row[name], flush=True)
+    return {**row, "timed_on": size[::-1], "times": milliseconds(models, size)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--eval", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, nargs="*", default=[], help="files of trained ×2 weights")
+    options = parser.parse_args()
+    networks = [{"weights": "fidelity", "variant": each, "scale": 2} for each in ("realtime", "stream")]
+    networks += [{"weights": each, "scale": 2} for each in options.weights]
+    head, rows = machine(), []
+    for network in networks:
+        rows.append(measured(options.eval, network))
+        print(rows[-1], flush=True)
+        write_results("export_int8", head, {"rows": rows})
 
 
 if __name__ == "__main__":
