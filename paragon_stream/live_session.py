@@ -216,7 +216,7 @@ class LiveMeter:
         self._on_progress = on_progress
         self._begin = self._due = perf_counter()
         self._steady_since = self._begin
-        """Since when the measured rates depend on this machine alone."""
+        """The time since which the measured rates depend only on this machine."""
         self._seen: deque[tuple[float, int, int, int]] = deque()
         """Times, with the numbers of frames captured, computed and delivered until then; of the last
         seconds."""

@@ -209,7 +209,7 @@ def _pictures(folder: Path) -> list[NDArray[np.float32]]:
 def _compare(
     model: onnx.ModelProto, weights: Weights, call: OnnxExportCall, size: tuple[int, int] | None
 ) -> float:
-    """The largest difference from torch. Raises EngineError where it is more than rounding."""
+    """The largest difference from torch. Raises EngineError if it is larger than rounding errors."""
     from paragon_stream.models.answer import answers
     from paragon_stream.runtimes.onnxruntime import run_model
 

@@ -49,8 +49,8 @@ def profile_files(folder: Path | None = None) -> tuple[Path, ...]:
 
 
 def list_profiles(files: tuple[Path, ...] | None = None) -> list[Profile]:
-    """All profiles, by name; of two with one name, that of the first file. Raises UsageError, which names
-    file, line and key."""
+    """All profiles, by name. If two files have a profile with the same name, the first file counts. Raises
+    UsageError, which names file, line and key."""
     found: dict[str, Profile] = {}
     for path in profile_files() if files is None else files:
         for profile in _read(path):

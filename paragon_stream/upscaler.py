@@ -77,7 +77,7 @@ def check_network(options: UpscalerOptions) -> Weights:
 
 
 def selected_weights(options: UpscalerOptions, factor: Fraction | None, *, rgb: bool = False) -> Weights:
-    """The weights that `options` select; see `load_weights` for `factor`, `rgb` and what it raises."""
+    """The weights that `options` select; see `load_weights` for `factor`, `rgb` and the exceptions."""
     found = load_weights(
         options.weights,
         variant=options.variant,
@@ -186,7 +186,7 @@ class Upscaler:
     ) -> Self:
         """An upscaler for frames of the format `source`, whose colour is resolved.
 
-        `network` are weights and placement that were chosen before. `pixel_format` and `color` are those of
+        `network` has weights and placement that were chosen before. `pixel_format` and `color` are those of
         the result (default: the source's).
         """
         upscaler = cls.__new__(cls)

@@ -245,7 +245,7 @@ class _Requests:
         return min(max(float(props.get("_ParagonStrength", self._strength)), 0.0), 1.0)
 
     def warn_if_interlaced(self, props: Mapping[str, Any]) -> None:
-        """Warn once that interlaced frames are upscaled as if they were progressive."""
+        """Warn once that interlaced frames are upscaled like progressive ones."""
         if props.get("_FieldBased", 0) > 0 and not self._warned:
             self._warned = True
             logger.warning("paragon.upscale: the clip is interlaced; deinterlace it before upscaling")

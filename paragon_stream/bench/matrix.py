@@ -1,7 +1,7 @@
 """The tables of the documents on this machine: every variant by every engine and precision, on synthetic
 frames or on a folder of pictures. torch is measured with and without torch.compile.
 
-Each row is measured by a process of its own: so it has its own peak of memory, and nothing of the row before.
+Each row is measured in a separate process, so its peak of memory does not include earlier rows.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from paragon_stream.runtimes.registry import gpu_of
 
 
 class VideoMemory:
-    """The memory that is free before the session, less the least that is free while it runs.
+    """The free memory before the session minus the least free memory while it runs.
 
     All engines keep what they have allocated, so a sample after every frame shows the peak. Other programs
     on the same GPU are counted too. Close it, or use `with`; `taken` stays.

@@ -64,7 +64,7 @@ def identify(tensors: Tensors, facts: Facts) -> Identified:
 
 
 def detect(tensors: Tensors, metadata: Mapping[str, str], **given: Any) -> NetworkSpec:
-    """The network that `tensors` are the state dict of, with nothing unknown.
+    """The network whose state dict is `tensors`, with all facts.
 
     `given` facts (see `Facts`) overrule the metadata. Raises CheckpointError as `identify` does, and for a
     fact that has to be given: the message names its option.

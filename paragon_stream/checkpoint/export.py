@@ -59,7 +59,7 @@ def facts_of(spec: NetworkSpec) -> dict[str, str]:
 
 
 def convert_weights(weights: Weights, path: Path, *, fuses: bool = False, overwrite: bool = False) -> Weights:
-    """Write `weights`, of any generation, as a safetensors file that says what it is; see also `fuse`.
+    """Write `weights`, of any generation, as a safetensors file with metadata; see also `fuse`.
 
     Returns what was written. Raises OutputError if `path` exists (without `overwrite`) or cannot be written.
     """

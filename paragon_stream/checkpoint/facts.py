@@ -19,7 +19,7 @@ MOST_SCALE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Each is None where nothing says it. The tensors overrule what they can show."""
+    """A fact is None if it is not known. Tensors overrule the facts that they show."""
 
     generation: str | None = None
     variant: str | None = None
@@ -35,8 +35,8 @@ class Facts:
 
     @classmethod
     def of(cls, metadata: Mapping[str, str], **given: Any) -> Facts:
-        """`given` facts that are not None overrule the metadata. Raises CheckpointError for metadata that is
-        not what it should be."""
+        """`given` facts that are not None overrule the metadata. Raises CheckpointError for invalid
+        metadata."""
         read = cls(
             generation=metadata.get("generation") or None,
             variant=metadata.get("variant") or None,

@@ -29,8 +29,8 @@ _NO_LAYER = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """`unknown` are the names of facts that nothing says, `warnings` sentences about what upstream's programs
-    would silently do to such a file."""
+    """`unknown` has the names of unknown facts, `warnings` sentences about silent mistakes of upstream's
+    programs with such a file."""
 
     spec: NetworkSpec
     unknown: tuple[str, ...]

@@ -108,6 +108,6 @@ def default_name(variant: str, *, rgb: bool = False, folder: Path | None = None)
 
 
 def scale_for(factor: Fraction, name: str | None, *, variant: str, folder: Path | None = None) -> int:
-    """The smallest shipped scale that is at least `factor`, else the largest; 2 where nothing is shipped."""
+    """The smallest shipped scale that is at least `factor`, or else the largest; 2 if nothing is shipped."""
     found = [s.scale for s in list_shipped(folder) if s.variant == variant and name in (None, s.name)]
     return min((scale for scale in found if scale >= factor), default=max(found, default=2))

@@ -30,8 +30,8 @@ ordinary pictures, too. Upstream's limit, ±65504, prevents overflow in fp16 onl
 
 
 MOST_RADIUS = 96
-"""LR pixels of neighbourhood that frame jobs give a network at most. The largest older networks see hundreds
-of pixels by their layers; what comes through all of them from so far is lost in rounding."""
+"""Largest neighbourhood, in LR pixels, that frame jobs give a network. The layers of the largest older
+networks reach hundreds of pixels, but the influence of so distant pixels is lost in rounding."""
 
 HEADS = 4
 """Number of heads of window attention, in all variants that have it."""
@@ -130,7 +130,7 @@ class NetworkSpec(ABC):
     @property
     @abstractmethod
     def radius(self) -> int:
-        """LR pixels that convolutions alone let an output pixel see to each side."""
+        """The reach of the convolutions: LR pixels to each side that an output pixel depends on."""
 
     @property
     @abstractmethod

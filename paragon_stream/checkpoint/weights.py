@@ -140,7 +140,7 @@ def _untrained(variant: str, scale: int, *, alpha: float | None, window_size: in
 
 
 def _as_path(weights: str | Path | None) -> Path | None:
-    """The file meant by `weights`; None where it is the name of a set."""
+    """The path that `weights` means; None if it is the name of a set."""
     if weights is None:
         return None
     path = Path(weights)

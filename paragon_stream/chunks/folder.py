@@ -104,7 +104,7 @@ class ChunkFolder:
         self._record(number).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove the folder, and the work folder where nothing else is in it."""
+        """Remove the folder, and the work folder if it is empty then."""
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()

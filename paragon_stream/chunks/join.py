@@ -40,8 +40,8 @@ def join_chunks(
 ) -> Report:
     """Write the destination from all chunks, then remove their folder.
 
-    `whole` is the plan of the render where it is there already, `usage` what the report counts time from,
-    `tries` how often a chunk was begun, for the report, `said` what was warned of already.
+    `whole` is the plan of the render, if the caller has it. The report counts time from `usage`, and contains
+    `tries`, the number of times that each chunk was begun. `said` has the warnings that were shown already.
 
     Raises OutputError: chunks that are missing, damaged or do not fit together are named; the others stay.
     Raises what `plan_render` raises.

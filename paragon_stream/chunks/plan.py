@@ -89,10 +89,11 @@ class ChunkPlan:
 def plan_chunks(
     request: RenderRequest, *, seconds: float | None = None, seats: int = 0
 ) -> tuple[ChunkPlan, RenderPlan]:
-    """Cut the render of `request` into chunks of about `seconds`; nothing is written.
+    """Divide the render of `request` into chunks of about `seconds`; nothing is written.
 
-    `seats` is how many are rendered at a time, where that is known; see `cut_into_chunks`. Gives the plan of
-    the whole as well. Raises what `plan_render` raises, and UsageError for what cannot be rendered in chunks.
+    `seats` is the number of chunks that are rendered at the same time, if it is known; see `cut_into_chunks`.
+    Returns the plan of the whole render, too. Raises the errors of `plan_render`, and UsageError for renders
+    that are not possible in chunks.
     """
     whole = plan_whole(request)
     length = CHUNK_SECONDS if seconds is None else seconds

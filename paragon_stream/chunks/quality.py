@@ -1,4 +1,4 @@
-"""Whether an encoder's settings mean the same for a part as for the whole."""
+"""Decides whether an encoder's settings have the same effect on a part as on the whole video."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _BUDGETS = {"b": "a bit rate", "bitrate": "a bit rate", "ab": "a bit rate"}
 _BUFFERS = {"maxrate", "bufsize", "vbv-maxrate", "vbv-bufsize", "vbv-init"}
 _PASSES = {"pass", "stats", "passlogfile", "multipass", "twopass"}
 _BY_PROFILE = ("prores", "dnxhd")
-"""Codecs whose every picture is coded alone, to a size that its profile says."""
+"""Codecs that code every picture alone, with a size that the profile determines."""
 
 
 def why_no_chunks(job: EncoderJob) -> str:
-    """Why chunks encoded with `job`'s settings would not be what one encoder makes of the whole; "" if they
-    are.
+    """Why chunks encoded with `job`'s settings would differ from one encoder's result for the whole video; ""
+    if they would not.
 
-    Constant quality and lossless settings look at each picture and its neighbours. A bit rate, a buffer and
-    two passes are budgets for the whole, of which a chunk cannot see what the others need.
+    Constant quality and lossless settings depend on each picture and its neighbours. A bit rate, a buffer and
+    two passes are budgets for the whole video, and the needs of other chunks are not known in a chunk.
     """
     settings = {key.casefold(): value for key, value in job.settings.items()}
     own = _parameters(settings.get(job.encoder.parameters, ""))

@@ -24,7 +24,7 @@ _FEWEST = 12
 class Chunk:
     """A range of the source: `start` ≤ time < `end`, in seconds of its timestamps.
 
-    None is the beginning or the end of what is rendered. `first_frame` and `frames` count the source's
+    None is the beginning or the end of the rendered part. `first_frame` and `frames` count the source's
     pictures, without those that the treatment of fields adds or leaves out.
     """
 

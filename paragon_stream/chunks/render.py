@@ -61,8 +61,8 @@ class Here:
 class ChunkRenderer:
     """Renders chunks of `plan`, with one session of the engine. Close it, or use `with`.
 
-    `scratch` is a folder for files in the making. Raises what `plan_render` raises, and UsageError where
-    files, versions or settings here are not those of the plan.
+    `scratch` is a folder for unfinished files. Raises the errors of `plan_render`, and UsageError if files,
+    versions or settings of this machine differ from the plan.
     """
 
     def __init__(
@@ -124,8 +124,8 @@ class ChunkRenderer:
         self.close()
 
     def render(self, number: int, on_progress: OnProgress | None = None) -> tuple[ChunkRecord, Path | None]:
-        """Render chunk `number` into a file in the scratch folder; gives its record and the file, None for a
-        chunk without any frame.
+        """Render chunk `number` into a file in the scratch folder. Returns its record and the file, which is
+        None for a chunk without frames.
 
         If the video turns out to have frames that depend on earlier ones (damage, a change of
         format), the chunk is rendered again, read from the beginning of the file.

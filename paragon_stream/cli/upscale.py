@@ -131,7 +131,7 @@ def _is_queue(sources: Sequence[str], destination: str, options: dict[str, Any])
 
 
 def _in_folder(source: str, destination: str) -> str:
-    """`destination`, or the file in it that is called like `source` where it is a folder."""
+    """`destination`, or, if it is a folder, the file in it with the name of `source`."""
     if destination == "-" or not (Path(destination).is_dir() or destination.endswith("/")):
         return destination
     from paragon_stream.queue.files import SourceFile

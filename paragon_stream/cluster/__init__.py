@@ -1,1 +1,2 @@
-"""Renders in chunks on a Ray cluster: `chunks/` says what a chunk is, Ray where and when it is rendered."""
+"""Renders in chunks on a Ray cluster: `chunks/` defines the chunks, Ray decides where and when each is
+rendered."""

@@ -36,7 +36,7 @@ def parse_address(value: str) -> str:
 
 
 def load_ray() -> Any:
-    """The package Ray. Raises UsageError where it is not installed."""
+    """The package Ray. Raises UsageError if it is not installed."""
     try:
         return importlib.import_module("ray")
     except ImportError:
@@ -87,7 +87,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """End the connection, and the cluster where it is this render's own."""
+        """End the connection, and the cluster if this render has started it."""
         if self._ours:
             self._ours = False
             handlers = _handlers()
@@ -104,8 +104,8 @@ def _prepare_local() -> None:
 
 
 def _interface(address: str) -> dict[str, str]:
-    """The address of this machine on the network of the requested one: Ray would take that of the
-    way to the internet. Raises EngineError at once where nothing listens; Ray tries for minutes."""
+    """The address of this machine on the network of the requested machine; Ray would take the address towards
+    the internet. Raises EngineError at once if nothing listens there, where Ray would try for minutes."""
     if address == _AUTO:
         return {}
     host, _, port = address.rpartition(":")

@@ -1,4 +1,5 @@
-"""The driver of a render on a cluster: it hands out chunks, watches over them, and keeps what is done."""
+"""The driver of a render on a cluster: it assigns chunks to workers, supervises them, and stores the
+results."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ _RECENT = 20.0
 _MOST_LOST = 3
 """Number of workers of one machine that may end without a reason; then it gets no more."""
 _PATIENCE = 5.0
-"""Seconds that chunks which are given up have to end by themselves."""
+"""Seconds to wait for the end of chunks that were cancelled."""
 _NO_NODES = 60.0
 """Seconds without any machine before the render is given up."""
 
@@ -173,7 +174,7 @@ class Driver:
             self._calls[seat.actor.render.remote(number)] = "render", seat
 
     def _receive(self) -> None:
-        """Wait for an answer, and take all that are there."""
+        """Wait for an answer, and process all that have arrived."""
         if not self._calls:
             time.sleep(_LOOK / 4)
             return
@@ -328,7 +329,7 @@ class Driver:
         return getattr(seat.actor, method).options(concurrency_group="aside").remote(*arguments)
 
     def _end(self) -> None:
-        """Let every worker give up what it does and clean up; end those that do not."""
+        """Cancel the work of every worker and let it clean up; end workers that do not answer."""
         closing = []
         for seat in self._seats.values():
             if seat.number is not None:

@@ -39,7 +39,7 @@ class Room:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Seat:
-    """A worker: its actor, and what it is doing. `number` is the chunk that it renders."""
+    """A worker: its actor and its state. `number` is the chunk that it renders."""
 
     id: int
     node: Node
@@ -57,7 +57,7 @@ class Seat:
 
 
 def nodes_of(ray: Any) -> list[Node]:
-    """The machines that are alive, each with a name of its own."""
+    """The machines that are alive, each with a unique name."""
     alive = [each for each in ray.nodes() if each["Alive"]]
     names = Counter(each["NodeManagerHostname"] for each in alive)
     return [
@@ -121,7 +121,7 @@ class Hall:
         )
 
     def seat(self, node: Node, room: Room) -> Seat:
-        """A worker on `node`; nothing of it has begun yet."""
+        """A worker on `node`, which has not begun yet."""
         self.made += 1
         strategies = self.ray.util.scheduling_strategies
         worker = self.ray.remote(concurrency_groups={"aside": 1})(ChunkWorker)  # see `Driver._aside`

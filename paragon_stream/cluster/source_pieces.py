@@ -1,4 +1,4 @@
-"""The source on machines that cannot access it: the parts that they read, by Ray's object store."""
+"""The source on machines that cannot access it: the parts that they read come through Ray's object store."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.safekeeping.locks import still_there
 
 BLOCK = 1 << 20
-"""Bytes of a piece. Of a long film a chunk needs tens of MB, and finding it a few places elsewhere."""
+"""Bytes of a block. A chunk of a long film needs tens of MB, and a few blocks elsewhere to find its
+beginning."""
 _KEPT = 32
-"""Pieces that the machine of the file keeps in its object store."""
+"""Number of blocks that the machine with the file keeps in its object store."""
 
 
 class BlockServer:
-    """An actor's class, on the machine that has the file: puts its blocks into the object store as they are
-    asked for. The latest ones stay there, so that Ray brings machines that ask at the same time one object,
-    from any machine that has it."""
+    """The class of an actor on the machine with the file. It puts requested blocks into the object store. The
+    latest blocks stay there, so machines that request a block at the same time get one object, from any
+    machine that has it."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._latest: OrderedDict[int, Any] = OrderedDict()
 
     def block(self, number: int) -> list[Any]:
-        """A reference to the bytes from `number`·BLOCK on; in a list, or Ray would send the bytes."""
+        """A reference to block `number`, in a list, because Ray would send the bytes of a bare reference."""
         if number not in self._latest:
             with self._path.open("rb") as file:
                 file.seek(number * BLOCK)
@@ -58,8 +59,8 @@ def fetch_block(server: Any, number: int) -> bytes:
 
 
 class SourcePieces:
-    """A file of another machine (a `Content`): what is read of it is fetched, and kept in this
-    machine's temporary folder for its other worker processes.
+    """A file of another machine (a `Content`). Blocks that are read are fetched, and kept in this machine's
+    temporary folder for its other worker processes.
 
     The last process that closes its `SourcePieces` removes what was kept; what killed ones have left, the
     next one does, for every file.
@@ -109,7 +110,7 @@ class SourcePieces:
             raise EngineError(f"pieces of the source in {self._folder}: {reason(error)}") from error
 
     def close(self) -> None:
-        """Let go of what is kept."""
+        """Close the files, and remove them if no other process uses them."""
         if self._lock.closed:
             return
         self._data.close()
@@ -136,8 +137,8 @@ class SourcePieces:
 
 
 def _enter(folder: Path) -> tuple[Any, bool]:
-    """The open lock of `folder`, which is made; whether this process is the only one that has it, and then
-    its lock is exclusive, so that others wait until the files are there."""
+    """Create `folder` and lock it. Returns the open lock, and whether this process is the only one that has
+    it. Then the lock is exclusive, and other processes wait until the files exist."""
     while True:
         folder.mkdir(mode=0o700, exist_ok=True)
         try:
@@ -203,7 +204,7 @@ else:
 
     @contextmanager
     def _own(file: Any, number: int) -> Iterator[None]:
-        """Byte `number` of `file` for this process alone; others wait."""
+        """Lock byte `number` of `file`; other processes wait for it."""
         fcntl.lockf(file, fcntl.LOCK_EX, 1, number)
         try:
             yield

@@ -115,7 +115,7 @@ class ChunkWorker:
             self._stopping.set()
 
     def close(self) -> None:
-        """Remove what is in the making."""
+        """Remove unfinished files."""
         self._opened.close()
 
     def _open(self, server: Any) -> None:

@@ -93,7 +93,7 @@ class Readings:
         self._unmapped = []
 
     def poll(self) -> None:
-        """Let what is done be seen, without waiting."""
+        """Process finished work without waiting."""
         self._device._poll(False)
 
     def bring(self, reading: Reading) -> None:

@@ -113,7 +113,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def _processor() -> tuple[str, list[str]]:
-    """The processor's name, and those of its features that engines use; empty where nothing says so."""
+    """The processor's name, and the names of its features that engines use; empty if they are not known."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -194,7 +194,8 @@ class FrameJob:
 
     @property
     def _maps_at_hr(self) -> int:
-        """Feature maps at the large size that are alive at once, in those of the source's size."""
+        """Memory of the feature maps at the large size that exist at the same time, in maps of the source's
+        size."""
         return 3 * self.scale**2 if self.older and self.older.head else 0
 
     def __str__(self) -> str:

@@ -98,7 +98,7 @@ class Resampling:
         return min(self.size, max(0, math.ceil((position - self.first) / self.ratio)))
 
     def apply(self, samples: NDArray[Any], axis: int) -> NDArray[Any]:
-        """`samples` resampled along `axis`, in their own type: what a graph does with the table."""
+        """`samples`, resampled along `axis` in their own type. A graph computes the same with the table."""
         if self.ratio == 1 and self.first.denominator == 1:
             first = int(self.first)
             return samples.take(np.arange(first, first + self.size), axis)

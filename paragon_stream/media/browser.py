@@ -45,7 +45,7 @@ class Curves:
     fidelity: list[float] = field(default_factory=list)
     """PSNR of luma, dB: the result, shrunk to the source's size by averaging, and the source."""
     detail: list[float] = field(default_factory=list)
-    """Mean luma gradient of the result over that of a Lanczos enlargement."""
+    """Mean luma gradient of the result, divided by that of a Lanczos enlargement."""
 
 
 def footage(info: MediaInfo, width: int, height: int, middle: int) -> Footage:

@@ -62,7 +62,7 @@ class Sink(Protocol):
         ...
 
     def finish(self) -> None:
-        """Write what is still held back and give the output its final name. Raises OutputError."""
+        """Write the last packets and give the output its final name. Raises OutputError."""
         ...
 
     def abort(self) -> None:

@@ -70,7 +70,7 @@ class NanoBlock(WideningBlock):
 class StreamBlock(nn.Module):
     """Stream's block: two depthwise reaches, then the product of two gated halves; added to its input.
 
-    `limit` is what products are held to: upstream's unless it is set (see `hold_products`).
+    `limit` is the limit of the products: by default upstream's (see `hold_products`).
     """
 
     FP16_LIMIT = 65504.0

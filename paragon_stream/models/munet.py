@@ -150,7 +150,7 @@ class MUNet(nn.Module):
         return self.out_conv(x)
 
     def _fused(self, x: Tensor, picture: Tensor, middle: Tensor) -> Tensor:
-        """The decoder's features combined with those of the other branches."""
+        """The decoder's features, combined with the features of the other branches."""
         spectrum = self.freq_proc(self._spectrum(picture))
         patches = functional.interpolate(self.patch_reduce(middle), size=picture.shape[2:], mode="nearest")
         patches = self.patch_upsample(patches)

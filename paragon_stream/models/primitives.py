@@ -29,7 +29,7 @@ class LayerScale(nn.Module):
 class SeparableFilter(nn.Module):
     """One fixed filter, applied to each channel along rows, then along columns; zero padding.
 
-    `axes` are the names of the two convolutions, `stored` that of a buffer with the taps, if there is one.
+    `axes` are the names of the two convolutions, `stored` is the name of a buffer with the taps, if any.
     """
 
     def __init__(

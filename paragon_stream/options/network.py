@@ -73,7 +73,7 @@ class EngineOptions:
 class UpscalerOptions(EngineOptions, NetworkOptions):
     """The network, the size of the result, and the engine.
 
-    `variant` and `scale` None are those of a weights file; for shipped sets, realtime and 2. Without `scale`,
-    the smallest shipped network that suffices for `to` runs. `weights` None is the default set: `fidelity`
-    for RGB unless `strength` is a number, else `video`.
+    With None, `variant` and `scale` are taken from a weights file; for shipped sets they are realtime and 2.
+    Without `scale`, the smallest shipped network that suffices for `to` runs. `weights` None is the default
+    set: `fidelity` for RGB unless `strength` is a number, else `video`.
     """

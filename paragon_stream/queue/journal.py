@@ -36,7 +36,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """Facts that show whether a file has changed. `content` is `fingerprint`'s, "" where it was not taken."""
+    """Facts that show whether a file has changed. `content` is the `fingerprint`, or "" if it was not
+    computed."""
 
     size: int
     mtime_ns: int
@@ -134,7 +135,7 @@ class Journal:
         self.close()
 
     def _take(self, line: bytes) -> None:
-        """Read a line; half ones, and those of later versions, count as absent."""
+        """Read a line; incomplete lines, and lines of later versions, are ignored."""
         try:
             found = json.loads(line)
             if found.pop("version") != _VERSION:

@@ -26,7 +26,8 @@ class QueueItem:
 
 
 class QueueObserver:
-    """Callbacks on the thread that runs the queue. They do nothing here; override those that you need."""
+    """Callbacks on the thread that runs the queue. They do nothing by default; override those that you
+    need."""
 
     def earlier(self, record: Record) -> None:
         """An attempt of an earlier run, which was killed, has the state `record.state`."""

@@ -71,7 +71,7 @@ def _pixels(path: Path) -> float | None:
 
 
 class WorkMeter:
-    """Work done and left. `clock` gives seconds."""
+    """Measures the work done and left. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

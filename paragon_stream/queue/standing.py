@@ -23,7 +23,8 @@ class Turn(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """`resume` and `overwrite` are a render's; `why` says in a sentence what is unusual about it."""
+    """The treatment of a file, and its reason. `resume` and `overwrite` are options of the render; `why` is a
+    sentence about an unusual treatment."""
 
     turn: Turn
     resume: bool = False
@@ -73,7 +74,7 @@ def standing_of(
 
 
 def _is_same_source(record: Record, source: Path) -> bool:
-    """Whether the source is what it was: by its times, else by its content."""
+    """Whether the source is unchanged, by its times or else by its content."""
     now = FileFacts.of(source)
     if record.read is None or now is None:
         return False

@@ -25,7 +25,7 @@ class Forecast:
 
 
 class Forecaster:
-    """Watches the progress of a render. `clock` gives seconds."""
+    """Watches the progress of a render. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -82,7 +82,7 @@ class LoopMeter:
 
 
 class RenderMeter:
-    """Reports the progress of a render from that of its pipelines: total, rate, time left, bytes written."""
+    """Computes the progress of a render from that of its pipelines: total, rate, time left, bytes written."""
 
     def __init__(self, total: int | None, sink: Sink, on_progress: OnProgress, done: int) -> None:
         """`done`: frames that an earlier run wrote."""

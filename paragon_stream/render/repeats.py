@@ -29,18 +29,19 @@ class Repeats:
     """Compares every frame with the previous one; `count` is the number of repeated frames."""
 
     def __init__(self, *, conditioned: bool, wanted: bool = True) -> None:
-        """`conditioned`: the result depends on the strength of compression. `wanted` False finds nothing."""
+        """`conditioned`: the result depends on the strength of compression. With `wanted` False, no frame
+        counts as a repeat."""
         self._conditioned, self._wanted = conditioned, wanted
         self._planes: tuple[Plane, ...] = ()
         self._strength = 0.0
         self.count = 0
 
     def begin(self) -> None:
-        """Begin a stretch of another format: its first frame repeats nothing."""
+        """Begin a stretch of another format: its first frame is not a repeat."""
         self._planes = ()
 
     def found(self, slot: Slot[Plane]) -> bool:
-        """Whether the frame in `slot` repeats that of the previous call.
+        """Whether the frame in `slot` is identical to that of the previous call.
 
         Call it on the thread that reads: only that thread writes into the planes of the previous frame.
         """

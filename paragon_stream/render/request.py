@@ -30,7 +30,7 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
 
     @property
     def network(self) -> UpscalerOptions:
-        """The options of the network and the engine alone."""
+        """Only the options of the network and the engine."""
         return part(self, UpscalerOptions)
 
     def to_json(self) -> str:

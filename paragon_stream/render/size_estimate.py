@@ -27,7 +27,8 @@ class _Fit(NamedTuple):
     k: float
     b: float
     offset: float = 0.0
-    """Subtracted from the crf: NVIDIA's scales, whose defaults correspond to those of the other encoders."""
+    """Subtracted from the crf of NVIDIA's encoders, so that their defaults correspond to those of other
+    encoders."""
     least: float = 8.0
     """The range of crf, after the subtraction, in which the fit holds."""
     most: float = 45.0

@@ -40,7 +40,8 @@ class Upscalers:
         flavour: Flavour = Flavour.THROUGHPUT,
         open: OpenUpscaler = Upscaler.for_format,
     ) -> None:
-        """`grain` is that of `geometry.place`, `flavour` that of `first`; `open` makes the others."""
+        """`grain` is the argument of `geometry.place`, `flavour` is that of `first`; `open` makes the other
+        upscalers."""
         self.first = first
         self._open = open
         self._flavour = flavour

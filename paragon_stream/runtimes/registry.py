@@ -24,7 +24,7 @@ class _Entry(NamedTuple):
     package: str | None
     """Name of its Python module."""
     install: str = ""
-    """Name of its pip package, if it differs from that of the module."""
+    """Name of the pip package, if it differs from the module's."""
     on_gpu: bool = False
     """Whether it needs an NVIDIA GPU."""
     is_reference: bool = False
@@ -136,7 +136,7 @@ def gpu_of(engine: str, device: str | None) -> int | None:
 
 
 def _automatic() -> Runtime:
-    """Our own kernels where there is an NVIDIA GPU for them, else WebGPU or the CPU."""
+    """The project's own kernels if there is an NVIDIA GPU for them, or else WebGPU or the CPU."""
     gpus, reason = find_gpus()
     if not gpus:
         return _of_any_brand(reason)
@@ -199,7 +199,8 @@ def _other_on_gpu(job: FrameJob) -> Runtime | None:
 
 
 class AutomaticRuntime:
-    """The engine `cuda` where it has kernels for the job, else another one on the GPU, else the CPU's."""
+    """The engine `cuda` if it has kernels for the job, or else another engine on the GPU, or else one on the
+    CPU."""
 
     name = "auto"
 

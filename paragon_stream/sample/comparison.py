@@ -36,7 +36,7 @@ def parse_comparison(text: str) -> dict[str, Any]:
 
 
 def labels(versions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A short name for each version: what is not the same in all of them."""
+    """A short name for each version, from the options that are not the same in all of them."""
     absent = object()
     names = list(dict.fromkeys(name for options in versions for name in options))
     if len(versions) > 1:

@@ -19,7 +19,7 @@ _GAP = 6
 
 
 def to_html(sample: Sample) -> str:
-    """The page: pictures and clips are in it, and nothing is fetched from elsewhere."""
+    """The HTML page, which contains its pictures and clips and fetches nothing."""
     facts = {
         "source": Path(sample.source).name,
         "source_format": sample.source_format,

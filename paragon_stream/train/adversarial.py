@@ -47,7 +47,7 @@ class Adversary:
         )
 
     def follow(self, share: float) -> None:
-        """Set the discriminator's rate to this share of its highest: that of the network's schedule."""
+        """Set the discriminator's rate to this share of its highest rate, as the network's schedule does."""
         set_learning_rate(self.optimiser, share * self.rate)
 
     def weight(self, step: int) -> float:

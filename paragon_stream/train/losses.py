@@ -90,7 +90,7 @@ def psnr(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
 
 
 CHROMA_CEILING = 53.0
-"""The same for planes of chroma, which vary less: rounding to 8 bits alone is 58.9 dB."""
+"""The same for planes of chroma, which vary less: rounding to 8 bits has 58.9 dB."""
 
 
 def psnr_planes(result: Tensor, truth: Tensor, chroma: Chroma) -> Tensor:
@@ -173,7 +173,7 @@ def with_chroma_of(result: Tensor, truth: Tensor) -> Tensor:
 
 class Loss(nn.Module):
     """Σ weight · term, the mean over the batch. `chroma` is the weight of chroma errors in the pixel terms;
-    `halved` as in `Chroma`. `trunk` is what the terms of `train.perceptual` compare the features of.
+    `halved` as in `Chroma`. The terms of `train.perceptual` compare features of `trunk`.
 
     Raises UsageError for an unknown term, and for one that needs a trunk where there is none.
     """

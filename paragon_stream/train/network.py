@@ -37,7 +37,7 @@ class TrainableNet(nn.Module):
         alpha: float = 0.0,
         window: int | None = None,
     ) -> None:
-        """`window`: side of the squares of attention, 0 for none; by default that of the variant."""
+        """`window`: side of the windows of attention, 0 for none; by default the variant's."""
         super().__init__()
         spec = replace(published(variant, scale, alpha=alpha), product_limit=SAFE_PRODUCT)
         if window is not None:

@@ -107,7 +107,7 @@ def _ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """The powers of ten in low … high, with 2 and 5 times of them where there are few."""
+    """The powers of ten in low … high, and 2 and 5 times these if there are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(powers) < 5 else (1,)
     return [m * 10.0**p for p in powers for m in factors if low <= m * 10.0**p <= high]

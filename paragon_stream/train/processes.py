@@ -30,7 +30,7 @@ _SECONDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Team:
-    """This process (`rank`) among `size`. Alone, everything here changes nothing."""
+    """This process (`rank`) among `size` processes. In a single process, no method changes anything."""
 
     rank: int = 0
     size: int = 1

@@ -204,7 +204,7 @@ def _take_config(table: dict[str, Any], folder: Path) -> str:
 
 
 def _merge(table: dict[str, Any], given: Mapping[str, Any], source: str, where: str) -> None:
-    """Add what `source` gives. Raises UsageError where the table says something else."""
+    """Add the values of `source`. Raises UsageError if the table has other values."""
     for key, value in given.items():
         if isinstance(value, dict) and isinstance(table.get(key), dict):
             _merge(table[key], value, source, f"[network.{key}]")

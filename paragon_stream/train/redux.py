@@ -55,7 +55,7 @@ _WITHOUT_EFFECT = {
     "val": ("val_enabled", "save_img", "metrics_enabled", "metrics", "tile_size", "tile_overlap", "pbar"),
     "train": ("find_unused_parameters",),
 }
-"""Keys that change nothing about the weights here."""
+"""Keys without an effect on the weights in this project."""
 
 
 class _Section:

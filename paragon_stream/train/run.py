@@ -25,7 +25,7 @@ from paragon_stream.train.validation import Validation
 logger = logging.getLogger(__name__)
 
 type Preparation = Callable[[str, int, int], None]
-"""Called with what is being prepared, how many are done, and how many there are."""
+"""Called with the name of the data in preparation, the number of finished items, and the total number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,8 @@ def train(
     report: Report = lambda progress: None,
     preparing: Preparation = lambda what, done, total: None,
 ) -> Path:
-    """Train what a recipe says; the path of the best weights (safetensors in upstream's form, with metadata).
+    """Train as a recipe describes. Returns the path of the best weights (safetensors in upstream's form, with
+    metadata).
 
     `data` is the folder of good pictures, instead of the recipe's. `output` is the run's folder (default:
     `runs/<recipe's stem>` below the working directory); it holds `state.pt` (resumed from if it is

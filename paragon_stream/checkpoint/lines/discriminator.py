@@ -30,7 +30,7 @@ class MUNetSpec(NetworkSpec):
 
     @property
     def plain(self) -> bool:
-        """Whether it is the U alone, without further branches."""
+        """Whether the network is a plain U-net, without further branches."""
         return self.generation is Generation.MUNET_B
 
     @property
@@ -118,7 +118,7 @@ def munet(
 
 
 def recognise_munet(tensors: Tensors, facts: Facts) -> tuple[MUNetSpec, tuple[str, ...]]:
-    """The network, and the names of what nothing says about it (see `Facts`)."""
+    """The network, and the names of unknown facts about it (see `Facts`)."""
     if not has(tensors, "freq_proc."):
         possible: tuple[Generation, ...] = (Generation.MUNET_B,)
     elif not has(tensors, "grad_conv."):

@@ -49,8 +49,8 @@ class DualSpec(NetworkSpec):
     """`hidden` is the number of channels inside the blocks, `band` the long side of the Inception filters, 0
     where blocks have a plain 3×3 instead.
 
-    `content`: the detail is scaled by what the picture holds. `attends`: blocks have attention; that of v5 is
-    "local" or "efficient" (`attention`). `normed` and `modulated` are v5's norm behind and
+    `content`: the detail is scaled by an analysis of the picture. `attends`: blocks have attention; that of
+    v5 is "local" or "efficient" (`attention`). `normed` and `modulated` are v5's norm behind and
     squeeze-and-excitation in a block.
     """
 
@@ -261,7 +261,7 @@ def published_dual(
 
 
 def recognise_dual(tensors: Tensors, facts: Facts) -> tuple[DualSpec, tuple[str, ...]]:
-    """The network, and the names of what nothing says about it (see `Facts`)."""
+    """The network, and the names of unknown facts about it (see `Facts`)."""
     generation = _generation(tensors, facts)
     groups, blocks = body_size(tensors)
     features = size(tensors, "conv_in.weight", 0)

@@ -57,7 +57,7 @@ class Dynamic(StrEnum):
     CHEAP = "cheap"
     """No generator: a squeeze-and-excitation replaces it, in training only."""
     OFF = "off"
-    """Nothing; also what remains of a fused network."""
+    """No dynamic kernels; also for fused networks."""
 
 
 @dataclass(frozen=True, kw_only=True)

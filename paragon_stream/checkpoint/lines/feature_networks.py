@@ -150,7 +150,7 @@ def published_feature(
 
 
 def recognise_feature(tensors: Tensors, facts: Facts) -> tuple[FeatureSpec, tuple[str, ...]]:
-    """The network, and the names of what nothing says about it (see `Facts`)."""
+    """The network, and the names of unknown facts about it (see `Facts`)."""
     generation = _generation(tensors, facts)
     groups, blocks = body_size(tensors)
     features = size(tensors, "conv_in.weight", 0)

@@ -150,7 +150,7 @@ def ultimate(scale: int, alpha: float = 0.4, window_size: int | None = None) -> 
 
 
 def recognise_further(tensors: Tensors, facts: Facts) -> tuple[CategorySpec | UltimateSpec, tuple[str, ...]]:
-    """The network, and the names of what nothing says about it (see `Facts`)."""
+    """The network, and the names of unknown facts about it (see `Facts`)."""
     unknown = ["alpha"] if facts.alpha is None else []
     features = size(tensors, "conv_in.weight", 0)
     scale = shuffled_scale(tensors, "up.0", features)

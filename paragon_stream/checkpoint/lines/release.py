@@ -27,10 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 def recognise_release(tensors: Tensors, facts: Facts) -> tuple[ReleaseSpec, tuple[str, ...]]:
-    """The network, and the names of what nothing says about it (see `Facts`).
+    """The network, and the names of unknown facts about it (see `Facts`).
 
-    The window of attention is 16 where nothing says it; for Pro, of which there was one with 8, a warning
-    says so.
+    An unknown window of attention is assumed to be 16; for Pro, of which there was one with 8, with a warning.
     """
     features = size(tensors, "conv_in.weight", 0)
     groups, blocks = body_size(tensors)

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 type Values = Callable[[], Iterable[tuple[str, str]]]
-"""Makes (value, what it is) of an option."""
+"""Lists the values of an option, each with its description."""
 
 
 def completer(

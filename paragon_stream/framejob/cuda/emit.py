@@ -151,7 +151,7 @@ def _layouts(format: FrameFormat, pitches: Sequence[int] | None) -> tuple[PlaneL
 
 
 def _three(kind: BufferKind, layouts: Sequence[PlaneLayout]) -> tuple[list[Buffer], list[Int]]:
-    """Pointers and pitches of three arrays, the last one repeated where there are fewer."""
+    """Pointers and pitches of three arrays; the last array is repeated if there are fewer."""
     indices = [min(i, len(layouts) - 1) for i in range(3)]
     return [Buffer(kind=kind, index=i) for i in indices], [Int(value=layouts[i].pitch) for i in indices]
 

@@ -73,8 +73,8 @@ class SizeRange:
 def emit_dynamic_onnx(job: FrameJob, sizes: SizeRange, types: GraphTypes) -> onnx.ModelProto:
     """The graph of `job` for all sizes of whole periods (two samples, or a cell if that is more).
 
-    It computes what `emit_onnx` computes for each; the text depends on `sizes.best` alone of the sizes.
-    Raises EngineError for jobs that depend on their size in more than numbers; see also `SizeRange.check`.
+    It computes what `emit_onnx` computes for each; of `sizes`, the text depends only on `sizes.best`. Raises
+    EngineError for jobs that depend on their size in more than numbers; see also `SizeRange.check`.
     """
     sizes.check(job)
     width, height = sizes.best

@@ -70,7 +70,7 @@ def tensor_shapes(format: FrameFormat) -> tuple[tuple[int, ...], ...]:
 
 
 def graph_shapes(format: FrameFormat, types: GraphTypes = PLAIN) -> tuple[tuple[int, ...], ...]:
-    """`tensor_shapes`, with the axis of the two bytes where there is one."""
+    """`tensor_shapes` with an axis for the two bytes of samples, if they have two."""
     pair = (2,) if types.bytes and format.pixel_format.bytes_per_sample == 2 else ()
     return tuple((*shape, *pair) for shape in tensor_shapes(format))
 

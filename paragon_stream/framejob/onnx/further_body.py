@@ -291,7 +291,8 @@ class FurtherBody:
         return rolled(graph, mixed, -shift) if shift else mixed
 
     def _between_regions(self, squares: Squares, window: int, shift: int) -> str:
-        """[windows, 1, pixels, pixels]: negative between pixels that the roll alone made neighbours."""
+        """[windows, 1, pixels, pixels]: negative between pixels that are neighbours only because of the
+        roll."""
         regions = [
             (np.arange(side) >= side - window).astype(int) + (np.arange(side) >= side - shift)
             for side in self._size

@@ -28,7 +28,7 @@ class OnnxGraph:
         filters_are_convolutions: bool = False,
         keeps_names: bool = False,
     ) -> None:
-        """`conv_type`: what the network's convolutions compute in; their inputs have to be `narrowed`.
+        """`conv_type`: the type of the network's convolutions; their inputs have to be `narrowed`.
         `keeps_names`: tensors of a state dict are stored under their names there, each by itself."""
         self.filters_are_convolutions = filters_are_convolutions
         self.keeps_names = keeps_names
@@ -50,7 +50,7 @@ class OnnxGraph:
         self._outputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
 
     def constant(self, values: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
-        """Equal constants are stored once."""
+        """The name of a constant tensor. Equal constants are stored once."""
         array = np.asarray(values, dtype=dtype)
         content = (array.dtype.str, array.shape, array.tobytes())
         if content not in self._constants:
@@ -107,7 +107,7 @@ class OnnxGraph:
         return self.to_float(value) if self.is_half else value
 
     def clipped(self, value: str, limit: float) -> str:
-        """A value of the convolutions' type, held to ±`limit`."""
+        """A value of the convolutions' type, clamped to ±`limit`."""
         low, high = (self.constant(bound, self._conv_type) for bound in (-limit, limit))
         return self.node("Clip", [value, low, high])
 

@@ -86,7 +86,7 @@ class OlderBody:
         return x
 
     def content(self, x: str) -> str:
-        """Features scaled by v6 to v8's content map, where there is one."""
+        """Features, scaled by the content map of v6 to v8 if there is one."""
         part = self._part("content_processor.analyzer.")
         if not part:
             return x

@@ -126,7 +126,7 @@ class Filling:
         """A mask for `attend` that hides what `fill` has added, [squares, 1, 1, pixels], for a picture that
         fits into one window; zeros for larger ones. `shift` is that of `rolled` maps.
 
-        "" where the size is known and there is nothing to hide.
+        "" if the size is known and nothing has to be hidden.
         """
         graph, kind = self._graph, self._graph.conv_type
         if self._size is not None:

@@ -40,7 +40,7 @@ class AxisTable:
 
 
 def resampling_tables(planes: list[OutputPlane]) -> tuple[bytes, list[Pair[AxisTable]]]:
-    """All planes' tables as words, and where those of every plane are."""
+    """The tables of all planes as words, and their positions."""
     parts: list[bytes] = []
     found = []
     begin = 0

@@ -1,4 +1,4 @@
-"""Whether a file ends before its structure does: a recording or a download that broke off.
+"""Recognises files that end before their structure does: recordings or downloads that broke off.
 
 FFmpeg's demuxers take such an end for the end of the video. A file that was cut off exactly between two
 pieces of its structure cannot be recognised, unless its header gives the size of the whole. Raw H.264, HEVC,
@@ -185,7 +185,8 @@ _LARGEST_RUN_IN = 1 << 16
 _REAL_SLACK = 18
 """Bytes of heads that some programs count twice in RealMedia."""
 _GXF_HEADS = 32
-"""Bytes before the data of a media packet, which FFmpeg gives as its position (SMPTE ST 360)."""
+"""Bytes between a media packet's beginning, which FFmpeg reports as its position, and its data (SMPTE ST
+360)."""
 
 
 def _is_mxf_cut_off(file: BinaryIO, size: int, last: int) -> bool:

@@ -16,7 +16,7 @@ from paragon_stream.media.ffmpeg.rational import as_fraction
 class PictureTimes:
     """Rising times in seconds of the source's timestamps, and those of key frames among them.
 
-    `trouble` says why packets do not give the times of the decoded frames; there are no times then.
+    If packets do not have the times of the decoded frames, `trouble` is the reason and there are no times.
     """
 
     shown: tuple[Fraction, ...] = ()

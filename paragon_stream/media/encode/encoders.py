@@ -299,7 +299,7 @@ class ColorNumbers(NamedTuple):
 
 
 def color_numbers(format: FrameFormat) -> ColorNumbers:
-    """The tags of `format`; those of chroma only where there is subsampled chroma."""
+    """The tags of `format`; tags of chroma only for subsampled chroma."""
     color, pixels = format.color, format.pixel_format
     subsampled = pixels.family is Family.YUV and pixels.subsampling != (0, 0)
     return ColorNumbers(

@@ -9,7 +9,7 @@ from paragon_stream.media.facts.info import HdrMetadata
 
 
 def hdr_parameters(encoder: str, hdr: HdrMetadata) -> list[str]:
-    """HDR10 static metadata as KEY=VALUE of the parameter list of `encoder`; empty where it has no such keys.
+    """HDR10 static metadata as KEY=VALUE for the parameter list of `encoder`; empty if it has no such keys.
 
     x264 and x265 count chromaticities in 1/50000 and luminance in 1/10000 cd/m², SVT-AV1 in plain units.
     """

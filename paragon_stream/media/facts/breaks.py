@@ -24,7 +24,7 @@ _CHUNK = re.compile(rb"\d\d(?:d[cbd]|wb|tx|pc|sb|iv)|\d\dix|ix\d\d|JUNK|idx1")
 _TAG = re.compile(rb"[\x08\x09\x12](?s:.{7})\0\0\0")
 """A tag's header in FLV: sound, video or data, size, time, stream 0 (Adobe FLV specification 10.1, E.4.1)."""
 AVI_HEAD = 8
-"""Bytes before a chunk's contents, which FFmpeg gives as the position of a packet."""
+"""Bytes before a chunk's contents; FFmpeg reports the position of the contents for a packet."""
 _PACK = re.compile(b"\x00\x00\x01\xba")
 """A pack's header in a program stream (ISO/IEC 13818-1, 2.5.3.4)."""
 _MOST_ZEROS = 32

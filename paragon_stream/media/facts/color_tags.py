@@ -24,7 +24,7 @@ _RESERVED = (0, 3)
 
 
 def read_color(frame: ColorNumbers, header: ColorNumbers) -> ColorSpec:
-    """The tags of a decoded frame, or of the stream's header where it has none.
+    """The tags of a decoded frame, or of the stream's header if the frame has none.
 
     Raises FormatError for a matrix that H.273 defines but no frame job supports.
     """

@@ -1,4 +1,4 @@
-"""The containers that can be written, and what each of them can and cannot hold.
+"""The containers that can be written, and the streams and tags that each can store.
 
 FFmpeg's muxers themselves show what they refuse, before a render (`output/trial_muxing.py`). This module has
 the other facts: streams that muxers accept although no player reads them, and the conventions of each

@@ -205,7 +205,7 @@ def check_size(kind: ImageKind, width: int, height: int) -> None:
 
 
 def transposed_format(pixels: PixelFormat) -> PixelFormat | None:
-    """`pixels` with rows and columns exchanged (4:2:2 ↔ 4:4:0); None where there is no such format."""
+    """`pixels` with rows and columns exchanged (4:2:2 ↔ 4:4:0); None if there is no such format."""
     if pixels.subsampling[0] == pixels.subsampling[1]:
         return pixels
     across, down = pixels.subsampling

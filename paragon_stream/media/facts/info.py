@@ -69,7 +69,8 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """The video stream that is upscaled. `format.color` is resolved; `guessed` names what was untagged."""
+    """The video stream that is upscaled. `format.color` is resolved; `guessed` names the tags that were
+    missing."""
 
     index: int
     codec: str
@@ -103,7 +104,7 @@ class VideoInfo:
     flagged_frames: bool = True
     """Whether each frame of this codec is flagged."""
     parity: Parity = Parity.AUTO
-    """The order of fields in the header; AUTO where it has none."""
+    """The order of fields in the header; AUTO if the header has none."""
     fields: FieldJob | None = None
     """The treatment of interlaced frames; None processes frames as they are."""
     display_matrix: tuple[int, ...] | None = None

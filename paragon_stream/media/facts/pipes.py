@@ -1,11 +1,12 @@
-"""Sources that come out of pipes: standard input ("-"), and named pipes such as those of `<(command)`.
+"""Sources from pipes: standard input ("-"), and named pipes such as those of `<(command)`.
 
-A pipe can be read once, and a file is opened many times: for its facts, its pictures, its other streams. So
-what has come out of a pipe is kept in a temporary file, as far as anything was read, and every reader has a
-position of its own in it. Nothing waits for more of the pipe than it needs: an index at the end of a file
-is waited for, a header that stands at the beginning is not.
+A pipe can be read only once, but a source is opened many times: for its facts, its pictures, its other
+streams. Therefore all bytes that were read from the pipe are kept in a temporary file, and every reader has
+its own position in it. A reader waits only for the bytes that it needs: for all of the pipe if an index is at
+the end of the file, but only for the first bytes if the header is at the beginning.
 
-Uncompressed video (y4m) would fill the disk and has no other streams: `let_pass` keeps no more of it.
+Uncompressed video (y4m) would fill the disk and has no other streams: after `let_pass` no more bytes are
+kept.
 """
 
 from __future__ import annotations

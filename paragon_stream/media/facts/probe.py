@@ -301,7 +301,8 @@ def _frame_rate(
 
 
 def _duration(container: InputContainer, stream: Stream, start: float) -> float | None:
-    """Seconds from the first frame, at `start`, by the stream's own header or Matroska's tag; None without.
+    """The length in seconds from the first frame, at `start`, by the stream's own header or Matroska's tag;
+    None without them.
 
     Matroska's tag gives the time of the end; the container's duration may be that of longer sound.
     """

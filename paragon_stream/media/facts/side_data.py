@@ -75,7 +75,7 @@ def turn(matrix: Sequence[int]) -> tuple[bool, int]:
 
 
 def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> HdrMetadata | None:
-    """HDR10 static metadata of the frame, or else of the container; None where there is neither kind."""
+    """HDR10 static metadata of the frame, or else of the container; None if there is none."""
     stream = context.coded_side_data
     mastering = _frame_data(frame, Type.MASTERING_DISPLAY_METADATA) or stream.get(
         "mastering_display_metadata"
@@ -143,7 +143,7 @@ def stereo_mode(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> s
 def timecode(frames: Sequence[av.VideoFrame], rate: Fraction | None) -> str:
     """The SMPTE timecode (ST 12-1) of the first frame: "01:02:03:04", or with ";" where numbers are dropped.
 
-    "" where it is zero, or does not advance with the frames: such times mean nothing.
+    "" if it is zero or does not advance with the frames, because such times mean nothing.
     """
     found = [_frame_data(frame, Type.S12M_TIMECODE) for frame in frames]
     if len(frames) < 2 or rate is None or not all(data and len(data) >= 8 for data in found):

@@ -105,7 +105,8 @@ def _check_regular(path: Path) -> None:
 def open_demuxer(
     path: Path, probing: Probing, hwaccel: HWAccel | None = None, *, stored_times: bool
 ) -> InputContainer:
-    """The demuxer of `path`, whose streams `hwaccel` decodes where it is given. Raises what PyAV raises."""
+    """The demuxer of `path`. Its streams are decoded by `hwaccel` if it is given. Raises PyAV's
+    exceptions."""
     options = probing.options
     if stored_times:
         options["fflags"] = options.get("fflags", "") + "-genpts"  # which PyAV sets

@@ -25,7 +25,7 @@ _KINDS = {
 
 
 def describe_stream(stream: Stream) -> StreamInfo:
-    """The facts of one stream, as its header gives them."""
+    """The facts of one stream from its header."""
     kind = _KINDS.get(stream.type, StreamKind.DATA)
     if kind is StreamKind.VIDEO and stream.disposition & Disposition.attached_pic:
         kind = StreamKind.COVER
@@ -80,7 +80,7 @@ def describe_streams(
 
 
 def _with_language(stream: StreamInfo, tag: str) -> StreamInfo:
-    """MOV has some languages in the tag alone."""
+    """The language of a stream. MOV has some languages only in the tag."""
     return stream if stream.language else replace(stream, language=tag.partition("-")[0])
 
 
@@ -97,7 +97,7 @@ def tracks_of(streams: Sequence[StreamInfo], matroska: MatroskaFacts | None) -> 
 
 
 def codec_name(stream: Stream) -> str:
-    """FFmpeg's name of the codec, not of the decoder: "av1", not "libdav1d"; "" where it has none."""
+    """FFmpeg's name of the codec, not of the decoder: "av1", not "libdav1d"; "" if it has none."""
     if stream.codec_context is not None:
         return stream.codec_context.codec.canonical_name
     if stream.type == "data":

@@ -50,7 +50,8 @@ def copy_from_frame(
 ) -> None:
     """Copy the picture of `frame` into `planes`, of the frame's sample type.
 
-    `crop` gives for each plane the (rows, columns) to skip above and to the left; it is none by default.
+    `crop` has, for each plane, the (rows, columns) to skip above and to the left; by default nothing is
+    skipped.
     """
     for index, target in enumerate(planes):
         if not target.flags.c_contiguous:

@@ -9,8 +9,8 @@ from typing import Any
 
 
 class PositionReader(io.RawIOBase):
-    """A position in the bytes called `name`. Those who have the bytes say what is read there, and how long
-    they are."""
+    """A position in the bytes called `name`. Subclasses have the bytes: they read at a position, and return
+    the length."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -70,7 +70,7 @@ class FormatJudge:
         )
 
     def is_cropped(self, frame: av.VideoFrame) -> bool:
-        """Whether the container's crop is meant for `frame`: it is for those of the first size."""
+        """Whether the container's crop applies to `frame`: it applies to frames of the first size."""
         first = self._video.appearance
         is_first_size = first is not None and (first.width, first.height) == (frame.width, frame.height)
         return is_first_size and any(self._video.crop)

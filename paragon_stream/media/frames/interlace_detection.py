@@ -63,7 +63,7 @@ class FieldStatistics:
 
 
 def measure_fields(info: MediaInfo, frames: int = _LOOK_AT) -> FieldStatistics:
-    """Judge the first `frames` frames (of the cut, where there is one). Raises InputError, FormatError."""
+    """Examine the first `frames` frames (of the cut, if there is one). Raises InputError, FormatError."""
     video = info.video
     begin = info.cut.start if info.cut else Fraction(0)
     if begin > (video.start_pts or 0) * video.time_base:

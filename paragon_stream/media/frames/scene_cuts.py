@@ -13,7 +13,7 @@ ALIKE = 0.5
 """Correlation of two small pictures from which on they show the same. Measured (`benchmarks/scene_cuts.py`):
 pans, fades, flashes and noise have 0.63 and more, cuts 0.38 and less."""
 FLAT = 0.002
-"""Deviation of a small picture below which it shows nothing, such as black or white."""
+"""Standard deviation of a small picture below which it counts as empty, such as black or white."""
 FLAT_CHANGE = 0.15
 """The least difference of a cut to or from a flat picture; steps of fades are smaller."""
 _SHIFTS = 2

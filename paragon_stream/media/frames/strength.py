@@ -152,7 +152,7 @@ class StrengthTrack:
             yield self._tell(waiting, seen)
 
     def at(self, time: Fraction) -> float:
-        """The strength at `time` (seconds of the frames' stamps): that of the frame shown then.
+        """The strength of the frame that is shown at `time` (seconds of the frames' timestamps).
 
         Times rise from call to call, and `watch` has returned the frame before.
         """

@@ -29,7 +29,8 @@ class Entry(NamedTuple):
 
 
 def byte_order(data: bytes) -> str:
-    """struct's mark for the byte order of a TIFF structure. Raises struct.error where it is none."""
+    """struct's character for the byte order of a TIFF structure. Raises struct.error if it is not a TIFF
+    structure."""
     if data[:4] == b"II*\0":
         return "<"
     if data[:4] == b"MM\0*":

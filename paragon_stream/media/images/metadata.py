@@ -50,8 +50,8 @@ _MPF_MARK = b"MPF\0"
 class Metadata:
     """`exif` is a TIFF structure, as in JPEG's APP1 behind its mark. `orientation` is Exif's, 1 to 8.
 
-    `lossless` is True for lossless WebP. `uncarried` names what is not carried over, `further` pictures of
-    the file after the first.
+    `lossless` is True for lossless WebP. `uncarried` names the metadata that is lost; `further` is the number
+    of pictures in the file after the first.
     """
 
     icc: bytes | None = None

@@ -232,7 +232,7 @@ def _richness(format: FrameFormat) -> tuple[bool, bool]:
 
 
 def _read_as(picture: Picture, sequence: FrameFormat) -> FrameFormat:
-    """The format that the image is read in: that of the sequence, in the image's size, if it loses
+    """The format in which the image is read: the sequence's format with the image's size, if it loses
     nothing."""
     found = _format(picture)
     have, want = found.pixel_format, sequence.pixel_format

@@ -58,7 +58,7 @@ class TiffFacts:
 
 
 def read(data: bytes) -> TiffFacts:
-    """The facts of a TIFF file's first page. Raises struct.error where it is malformed or a BigTIFF."""
+    """The facts of a TIFF file's first page. Raises struct.error if it is malformed or a BigTIFF."""
     first = first_directory(data)
     tags = {entry.tag: entry for entry in entries(data, first)}
     described = {tag: v for tag, v in _directory(data, first).items() if tag in _DESCRIPTIVE}
@@ -125,7 +125,7 @@ def _directory(data: bytes, at: int, depth: int = 0) -> _Directory:
 
 
 def _structure(tags: _Directory) -> bytes:
-    """A TIFF structure of nothing but `tags`."""
+    """A TIFF structure with only `tags`."""
     return b"II*\0" + struct.pack("<I", 8) + _serialised(tags, 8)
 
 

@@ -90,7 +90,7 @@ class LiveFeed:
         self._thread.start()
 
     def ready(self, seconds: float) -> bool:
-        """Wait up to `seconds` for the first pictures; True if they are there. Raises the error of
+        """Wait up to `seconds` for the first pictures. Returns True if they have come. Raises the error of
         opening."""
         if not self._opened.wait(seconds):
             return False

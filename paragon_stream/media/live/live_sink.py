@@ -69,7 +69,7 @@ class LiveSink(LiveAnswers, Protocol):
         ...
 
     def finish(self) -> None:
-        """Write what is held back and end the output. Raises OutputError."""
+        """Write the last packets and end the output. Raises OutputError."""
         ...
 
     def abort(self) -> None:

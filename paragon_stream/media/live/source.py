@@ -84,7 +84,7 @@ class LiveSource:
 
 
 def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
-    """Parse `said` for `platform` (`sys.platform`). Opens nothing.
+    """Parse the user's text `said` for `platform` (`sys.platform`). Opens nothing.
 
     Raises UsageError for options that a source of this kind does not have.
     """

@@ -59,7 +59,7 @@ class Element:
         return next(self.all(id), None)
 
     def number_of(self, id: int, default: int = 0) -> int:
-        """The value of the child `id`; `default` where there is none."""
+        """The value of the child `id`; `default` if there is none."""
         found = self.first(id)
         return default if found is None else found.number
 

@@ -70,7 +70,7 @@ class HeaderChange:
 
     @property
     def room(self) -> int:
-        """Bytes that FFmpeg must leave; 0 if nothing is changed."""
+        """Bytes that FFmpeg must reserve; 0 if nothing is changed."""
         facts = self.source
         parts = (facts.chapters, facts.tags) if facts else ()
         copied = sum(len(part.encoded()) for part in parts if part is not None)

@@ -78,7 +78,7 @@ def _of_source(source: Element, targets: Targets, amend: Amend) -> Iterator[Elem
 
 
 def _moved(target: Element, targets: Targets) -> Element | None:
-    """`target` with the UIDs of the output; None if nothing of it is there."""
+    """`target` with the UIDs of the output; None if the output has none of its elements."""
     children, gone, left = [], False, False
     for child in target.children:
         if child.id not in _TARGETS:

@@ -34,7 +34,7 @@ class PacketLog:
     unit: Fraction
     """Seconds per tick of `pts`."""
     pts: array[int] = field(default_factory=lambda: array("q"))
-    """Presentation times in ticks; `time` gives seconds."""
+    """Presentation times in ticks; `time` returns seconds."""
     hashes: array[int] = field(default_factory=lambda: array("Q"))
     """64 bits of BLAKE2b of each payload, without the framing of its container."""
     size: int = 0

@@ -15,7 +15,8 @@ _ELNG = b"elng"
 
 
 def read_languages(file: BinaryIO, end: int) -> tuple[str, ...]:
-    """The tag of each track of a file of `end` bytes, in its order; "" where it has none. Raises OSError."""
+    """The tag of each track of a file of `end` bytes, in their order; "" for tracks without one. Raises
+    OSError."""
     for kind, begin, size in top_level(file, end):
         if kind == b"moov" and size <= LARGEST_INDEX:
             file.seek(begin)

@@ -34,7 +34,8 @@ class Attachments:
             stream.metadata["title"] = tags["title"]
 
     def _picture(self, index: int) -> bytes:
-        """An attached picture; read through a demuxer of its own, whose position does not matter."""
+        """An attached picture, read through a separate demuxer, so that the position of the other one does
+        not change."""
         with open_source(self._path, self._probing) as source:
             for packet in source.demux(source.streams[index]):
                 if packet.size:

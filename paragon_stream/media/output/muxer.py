@@ -95,7 +95,7 @@ class Muxer:
         return ([self.remuxer] if self.remuxer is not None else []) + self.added
 
     def _mux_last(self, packet: AnyPacket) -> None:
-        """The last packet in decoding order, which gives MP4 and MOV their length.
+        """Write the last packet in decoding order, which determines the length of MP4 and MOV.
 
         The file states its length twice: as the end of the last picture (in the edit list: the latest pts +
         duration of all packets), and as the sum of the decode time steps plus the last packet's duration (in

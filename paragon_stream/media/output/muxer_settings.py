@@ -1,4 +1,4 @@
-"""Options of FFmpeg's muxers: those of the container, and those of `--mux`."""
+"""Options of FFmpeg's muxers, from the container and from `--mux`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a video, encoded into a file of its own, to be joined with others (`pieces.py`)."""
+"""Encodes a part of a video into a separate file, which is joined with others later (`pieces.py`)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class PieceWriter(VideoWriter):
 
 
 def piece_plan(plan: OutputPlan, shift: Fraction, threads: int) -> OutputPlan:
-    """`plan` for its video alone, `shift` seconds earlier, encoded by `threads` threads (0: as usual)."""
+    """`plan` with only the video, `shift` seconds earlier, encoded by `threads` threads (0: the default
+    number)."""
     assert plan.job is not None
     return replace(
         plan,

@@ -138,7 +138,8 @@ class Pieces:
         self._begin, self._end, self._local = self._end, self._end + frames, 0
 
     def _check(self, piece: Piece, tick: Fraction) -> None:
-        """Check that the piece's own times match those of the frames, up to the rounding of containers."""
+        """Check that the times in the piece equal those of the frames, except for the rounding of
+        containers."""
         number = len(self._placed) - 1
         there = piece.times[number - self._begin]
         wanted = (self._placed[number] - self._placed[self._begin]) * tick

@@ -13,8 +13,8 @@ from paragon_stream.media.safekeeping.frame_log import FrameLog
 class Placing:
     """Times of the frames of one output, in order of display.
 
-    shift: seconds taken off every time of the source. tick: seconds. rate: frames per second, for frames
-    whose duration is not known.
+    shift: seconds subtracted from every time of the source. tick: seconds. rate: frames per second, for
+    frames whose duration is not known.
     """
 
     def __init__(self, shift: Fraction, tick: Fraction, rate: Fraction) -> None:

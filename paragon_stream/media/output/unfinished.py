@@ -104,7 +104,7 @@ def encoder_packet(packet: AnyPacket, length_size: int) -> AnyPacket:
 
 
 def length_size(codec: Any) -> int:
-    """Bytes of the lengths before NAL units; 0 where there are start codes, or no NAL units."""
+    """Size of the length field before a NAL unit, in bytes; 0 if there are start codes, or no NAL units."""
     place, extradata = _LENGTH_SIZE.get(codec.name), codec.extradata
     if place is None or not extradata or extradata[0] != 1 or len(extradata) <= place:
         return 0

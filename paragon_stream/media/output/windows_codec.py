@@ -1,5 +1,5 @@
-"""Sound and video that Matroska holds by Windows' name of the codec (RFC 9559 and its codec specifications:
-A_MS/ACM and V_MS/VFW/FOURCC).
+"""Sound and video that Matroska stores under Windows' name of the codec (RFC 9559 and its codec
+specifications: A_MS/ACM and V_MS/VFW/FOURCC).
 
 `ffmpeg -c copy` writes such tracks; PyAV queries the muxer first, which accepts codecs with a name of
 Matroska's own alone. So the track is made with another codec's name, which is never decoded as that, and when
@@ -35,9 +35,9 @@ _SMALLEST = {"audio": 16, "video": 40}
 
 @dataclass(frozen=True, kw_only=True)
 class WindowsCodec:
-    """A codec by its Windows header, `private`: a WAVEFORMATEX or a BITMAPINFOHEADER, and its own data.
+    """The Windows header of a codec, `private`: a WAVEFORMATEX or a BITMAPINFOHEADER, and the codec's data.
 
-    `width` and `height` are those of video.
+    `width` and `height` are for video.
     """
 
     private: bytes

@@ -46,7 +46,7 @@ invalid."""
 
 
 class VideoWriter:
-    """The sink for files: `plan` carried out.
+    """The sink for files, which carries out `plan`.
 
     The file grows in `OUT.paragon/` and gets its final name in `finish`. After `abort` what has been written
     stays there, closed properly so that it plays, and a warning says where; if no picture was in it yet,
@@ -180,9 +180,9 @@ class VideoWriter:
         self._mux_video(packets)
 
     def finish(self) -> None:
-        """Flush the encoder, write what remains of the other streams, close the file, give it its name.
+        """Flush the encoder, write the rest of the other streams, close the file and give it its final name.
 
-        Raises OutputError; what was written is then kept in the work folder.
+        Raises OutputError; the unfinished file is then kept in the work folder.
         """
         assert self._muxer is not None
         self._last = None  # a picture in a GPU's memory returns to its pool

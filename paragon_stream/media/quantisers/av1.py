@@ -61,7 +61,7 @@ class Av1Headers:
             self.quantiser(extradata[4:])
 
     def quantiser(self, packet: bytes) -> float | None:
-        """`base_q_idx` (0…255; 0 is lossless) of the frame that `packet` shows; None where it is unknown."""
+        """`base_q_idx` (0…255; 0 is lossless) of the frame that `packet` shows; None if it is unknown."""
         shown: _Frame | None = None
         try:
             for kind, layers, data in _units(packet):

@@ -23,7 +23,7 @@ _H264 = 1
 
 
 def exported_quantiser(frame: av.VideoFrame, *, depth: int) -> float | None:
-    """Mean quantiser over the picture, weighted by area, on the codec's own scale; None where there is none.
+    """Mean quantiser over the picture, weighted by area, on the codec's own scale; None if it has none.
 
     `depth` is the frame's bits per sample. H.264: 0…51 (FFmpeg counts from 6 · (depth - 8) below; here 24
     means the same step at every depth, relative to white). MPEG-1, -2, -4 and H.263: the step size, 2…62 on

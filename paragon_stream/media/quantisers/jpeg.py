@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 
 _LOW = slice(1, 21)
-"""The coefficients after DC, in zigzag order, that hold most of what can be seen."""
+"""The coefficients after DC, in zigzag order, that matter most to the eye."""
 _DQT, _SOS = 0xDB, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of frame headers (table B.1)."""
@@ -21,8 +21,8 @@ class JpegHeaders:
     """Reads pictures one by one: each contains its own tables."""
 
     def quantiser(self, packet: bytes) -> float | None:
-        """Mean quantiser step of the low frequencies of the first component, which is luma where there is
-        one; None where `packet` holds no whole header."""
+        """Mean quantiser step of the low frequencies of the first component, which is luma if there is one;
+        None if `packet` has no complete header."""
         tables: dict[int, tuple[int, ...]] = {}
         used = 0
         try:

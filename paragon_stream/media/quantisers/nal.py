@@ -64,7 +64,7 @@ class ParameterSets[S, P]:
         self.pictures: dict[int, P] = {}
 
     def take(self, kind: int, unit: bytes) -> None:
-        """Keep `unit` if it is a parameter set; a damaged one, and any other unit, is left alone."""
+        """Keep `unit` if it is a parameter set; damaged ones and other units are ignored."""
         try:
             if kind == self._sequence:
                 number, sequence = self._read_sequence(BitReader(payload(unit, header=self._header)))

@@ -23,7 +23,7 @@ class Vp9Headers:
         self._slots: list[int | None] = [None] * _SLOTS
 
     def quantiser(self, packet: bytes) -> float | None:
-        """`base_q_idx` (0…255; 0 is lossless) of the frame that `packet` shows; None where it is unknown."""
+        """`base_q_idx` (0…255; 0 is lossless) of the frame that `packet` shows; None if it is unknown."""
         shown: int | None = None
         try:
             for frame in _frames(packet):

@@ -107,7 +107,8 @@ class Journal:
         """Frames that were written to the spool."""
 
     def begin(self, *, file: Path | None, before: Path | None = None) -> None:
-        """Continue after the first `done` frames, in `file`; None if every frame has a file of its own.
+        """Continue after the first `done` frames, in `file`; None if every frame is stored in a separate
+        file.
 
         `before` is the file of the earlier run, which is removed when `file` has all of its packets.
         """

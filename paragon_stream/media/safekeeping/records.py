@@ -39,7 +39,7 @@ class RecordFile:
                 left = left[self._file.write(left) :]
 
     def close(self) -> None:
-        """Never raises: what a network folder has lost by now, `sync` finds, or the checksum at reading."""
+        """Never raises: a loss in a network folder is found by `sync`, or by the checksum when it is read."""
         with contextlib.suppress(OSError):
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""The buffers of a program of ours, CUDA's or WebGPU's: what it keeps on the device, what a frame brings."""
+"""The device buffers of a CUDA or WebGPU program of this project: constants, and the planes of each frame."""
 
 from __future__ import annotations
 

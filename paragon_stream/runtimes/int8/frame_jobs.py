@@ -118,7 +118,7 @@ def _planes(job: FrameJob, picture: NDArray[np.float32]) -> Mapping[str, NDArray
 
 def _unrounded(job: FrameJob) -> FrameJob:
     """The job of one drawn picture, with results that are not rounded: rounding would hide small noise and
-    enlarge what is near half a code."""
+    enlarge noise near half a code."""
     small = job.resized(SIDE, SIDE)
     pixels = replace(small.target.pixel_format, floating=True, shift=0)
     return replace(small, target=replace(small.target, pixel_format=pixels))

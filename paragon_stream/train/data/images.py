@@ -80,7 +80,7 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
 
 
 def _share(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone."""
+    """A number in [0, 1) that depends only on the name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
 
 

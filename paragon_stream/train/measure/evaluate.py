@@ -132,7 +132,7 @@ def _measure(name: str, level: str, low: Codes, result: Codes, truth: Codes, sca
 
 
 def pictures_of(data: Path) -> list[Path]:
-    """The picture, or those of the folder. Raises InputError if there is none."""
+    """The picture, or the pictures of the folder. Raises InputError if there is none."""
     if data.is_file():
         return [data]
     if not data.is_dir():

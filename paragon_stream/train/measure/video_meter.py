@@ -43,7 +43,8 @@ class VideoMeter:
         self._vmaf = Vmaf() if vmaf_available() else None
 
     def add(self, results: Sequence[NDArray[np.generic]], truths: Sequence[NDArray[np.generic]]) -> None:
-        """The next frame of both: luma alone, or Y, U, V, on the scale of 8-bit codes, rounded or not."""
+        """Add the next frame of both: only luma, or Y, U and V, on the scale of 8-bit codes, rounded or
+        not."""
         result, truth = results[0], truths[0]
         inner, true_inner = (np.asarray(shave(luma, BORDER), np.float64) for luma in (result, truth))
         pairs = zip(results[1:], truths[1:], strict=True)

@@ -45,7 +45,8 @@ class AdtsFilter:
 
 
 def has_adts(template: Any) -> bool:
-    """Whether a stream of a source is AAC with ADTS headers: without a configuration of its own."""
+    """Whether a stream of a source is AAC with ADTS headers, that is, without a configuration in the
+    container."""
     context = template.codec_context
     return (
         template.type == "audio"

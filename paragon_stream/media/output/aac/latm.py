@@ -84,9 +84,9 @@ class _Bits:
 
 
 def frames(packet: bytes, before: LatmConfig | None) -> tuple[LatmConfig, list[bytes]]:
-    """The configuration that holds in `packet`, and the AAC frames in it. Raises LatmError.
+    """The configuration that is valid in `packet`, and the AAC frames in it. Raises LatmError.
 
-    `before` is the configuration of the packet before; there may be none of its own.
+    `before` is the configuration of the previous packet, for packets without one.
     """
     bits = _Bits(packet)
     if bits.read(_SYNC_BITS) != _SYNC:
