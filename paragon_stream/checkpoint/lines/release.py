@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 def recognise_release(tensors: Tensors, facts: Facts) -> tuple[ReleaseSpec, tuple[str, ...]]:
     """The network, and the names of unknown facts about it (see `Facts`).
 
-    An unknown window of attention is assumed to be 16; for Pro, of which there was one with 8, with a warning.
+    An unknown window of attention is assumed to be 16. For Pro, of which there was one with 8, there is a
+    warning.
     """
     features = size(tensors, "conv_in.weight", 0)
     groups, blocks = body_size(tensors)
