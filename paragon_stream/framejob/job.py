@@ -23,7 +23,8 @@ from paragon_stream.checkpoint.spec import ReleaseSpec
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.framejob import fold
-from paragon_stream.framejob.color import ColorMap, check_chroma_location, color_map, network_luma
+from paragon_stream.framejob.color import check_chroma_location, color_map
+from paragon_stream.framejob.color_paths import color_paths
 from paragon_stream.framejob.components import (
     ALPHA,
     CURRENT,
@@ -163,13 +164,13 @@ class FrameJob:
 
     @property
     def all_inputs(self) -> dict[int, InputPlane]:
-        """By component, alpha with them."""
+        """All planes of the source by component, with alpha."""
         planes = (*self.inputs, *self.current, *(self.alpha or ())[:1])
         return {plane.component: plane for plane in planes if isinstance(plane, InputPlane)}
 
     @property
     def all_outputs(self) -> dict[int, OutputPlane]:
-        """By component, alpha with them."""
+        """All planes of the target by component, with alpha."""
         planes = (*self.outputs, *(self.alpha or ())[1:])
         return {plane.component: plane for plane in planes if isinstance(plane, OutputPlane)}
 
@@ -236,16 +237,14 @@ def build_job(
     source_colors, target_colors = color_map(source), color_map(target)
 
     cell = _cell(source.pixel_format, target.pixel_format, spec)
-    whole = math.lcm(2, *cell)
-    seen = max(spec.margin, _filter_reach(source) if spec.filters_chroma else 0)
-    margin = math.ceil(seen / whole) * whole
+    margin = _margin(spec, source, cell)
     padded = _padded(source, margin, cell)
     inputs = tuple(input_plane(source, component, margin, padded) for component in colors(source))
     current = tuple(
         input_plane(source, component + CURRENT, margin, padded)
         for component in (colors(source) if temporal else ())
     )
-    paths = _paths(spec, source, target, source_colors, target_colors, current or inputs)
+    paths = color_paths(spec, source, target, source_colors, target_colors, current or inputs)
     tensors, older = weights.tensors, None
     if not isinstance(spec, ReleaseSpec):
         older = fold_older(tensors, spec, source_colors, target_colors)
@@ -289,41 +288,6 @@ def build_job(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Paths:
-    """The colour of the network's detail, and the linear paths beside the network."""
-
-    learned: ColorMap
-    """The map from the network's RGB to codes of the target."""
-    base: tuple[InputPlane, ...]
-    """The planes of the base path."""
-    mix: Doubles
-    """Gains from codes of `base` to codes of the target through the base path."""
-    filtered: Doubles
-    """Gains through the chroma filter, for weights that use one; else 0."""
-    offsets: Doubles
-    """Codes of the target for codes 0 of the source."""
-
-
-def _paths(
-    spec: NetworkSpec,
-    source: FrameFormat,
-    target: FrameFormat,
-    before: ColorMap,
-    after: ColorMap,
-    planes: tuple[InputPlane, ...],
-) -> _Paths:
-    if isinstance(spec, FeatureSpec):  # pictures come from the features alone
-        none = np.zeros((len(after.code_of_black), 0))
-        return _Paths(learned=after, base=(), mix=none, filtered=none, offsets=after.code_of_black)
-    learned, mix = after, after.from_rgb @ before.to_rgb
-    filtered = np.zeros_like(mix)
-    if spec.filters_chroma:
-        learned, mix, filtered = _luma_alone(source, target, before, after)
-    offsets = after.from_rgb @ before.rgb_of_centre + after.code_of_black
-    return _Paths(learned=learned, base=planes, mix=mix, filtered=filtered, offsets=offsets)
-
-
 def _alpha(
     source: FrameFormat,
     target: FrameFormat,
@@ -353,27 +317,12 @@ def _alpha(
     return before, after
 
 
-def _filter_reach(source: FrameFormat) -> int:
-    """Reach of the chroma filter on each side, luma samples: three samples of its plane, and the plane's one
-    spare sample."""
-    return 3 * max(1 << shift for shift in source.pixel_format.subsampling)
-
-
-def _luma_alone(
-    source: FrameFormat, target: FrameFormat, before: ColorMap, after: ColorMap
-) -> tuple[ColorMap, Doubles, Doubles]:
-    """The colour maps of weights with a chroma filter: luma comes from the network, chroma from the filter.
-
-    With L the network's picture and F the filter's, in RGB, and w the luma weights, the result is F + (1, 1,
-    1)ᵀ wᵀ (L - F). Returns `after` with wᵀ and (1, 1, 1)ᵀ included, for the network's detail, and the gains
-    from codes of the source to codes of the target through the base path and through the filter.
-    """
-    luma = network_luma(source, target)
-    gray = after.from_rgb.sum(axis=1)
-    gray[np.abs(gray) < 1e-9 * np.abs(gray).max()] = 0  # rounding errors in the rows of chroma
-    through = np.outer(gray, luma)
-    base = through @ before.to_rgb
-    return replace(after, from_rgb=through), base, after.from_rgb @ before.to_rgb - base
+def _margin(spec: NetworkSpec, source: FrameFormat, cell: Pair[int]) -> int:
+    """Luma samples of replicated edge on each side; whole cells. The chroma filter reaches three samples of
+    its plane; the plane has one more."""
+    filter_reach = 3 * max(1 << shift for shift in source.pixel_format.subsampling)
+    whole = math.lcm(2, *cell)
+    return math.ceil(max(spec.margin, filter_reach if spec.filters_chroma else 0) / whole) * whole
 
 
 def _check(format: FrameFormat) -> None:

@@ -23,7 +23,7 @@ def weights(folder: Path, scale: int, *, filters: bool) -> Path:
     facts = {"generation": "p2head", "variant": "realtime", "scale": str(scale), "upsampler_alpha": "0.0"}
     metadata = absent | facts
     path = folder / f"{filters}.safetensors"
-    save_weights(path, shipped.tensors, metadata | ({"filters_chroma": "true"} if filters else {}))
+    save_weights(path, shipped.tensors, metadata | {"filters_chroma": str(filters).lower()})
     assert load_weights(path).spec.filters_chroma is filters
     return path
 

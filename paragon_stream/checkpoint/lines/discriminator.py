@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.lines.measure import count, has, size
+from paragon_stream.checkpoint.lines.measure import count, declared_generation, has, size
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.shapes import Shapes, magic_kernel
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec
-from paragon_stream.errors import CheckpointError
 
 MUNETS = (
     Generation.MUNET_B,
@@ -127,9 +126,7 @@ def recognise_munet(tensors: Tensors, facts: Facts) -> tuple[MUNetSpec, tuple[st
         possible = (Generation.MUNET_D, Generation.MUNET_E)
     else:
         possible = (Generation.MUNET_F,)
-    said = facts.generation
-    if said not in (None, *possible):
-        raise CheckpointError(f"it is declared as {said}, but its tensors are those of {possible[0]}")
+    generation = declared_generation(facts, possible)
     bare = "in_conv.weight" in tensors
     features = size(tensors, "in_conv.weight" if bare else "in_conv.parametrizations.weight.original", 0)
     levels = count(tensors, r"down_blocks\.\d+\.0\.parametrizations\.weight\.original")
@@ -137,5 +134,5 @@ def recognise_munet(tensors: Tensors, facts: Facts) -> tuple[MUNetSpec, tuple[st
         size(tensors, f"down_blocks.{level}.0.parametrizations.weight.original", 0) // max(1, features)
         for level in range(levels)
     ]
-    spec = munet(features, widths, Generation(said) if said else possible[0])
-    return spec, ("generation",) if said is None and len(possible) > 1 else ()
+    ambiguous = facts.generation is None and len(possible) > 1
+    return munet(features, widths, generation), ("generation",) if ambiguous else ()

@@ -2,7 +2,8 @@
 
     b = body(conv_in(x));  d = conv_fuse(b) + b;  y = MagicKernel(x) + gain · conv_out(shuffle(d))
 
-v5 scales the detail by one number made of the picture, v6 to v8 the features `d` by a map made of them.
+v5 scales the detail by one number, computed from the picture; v6 to v8 scale the features `d` by a map,
+computed from them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.lines.measure import body_size, count, has, shuffled_scale, size
+from paragon_stream.checkpoint.lines.measure import (
+    body_size,
+    count,
+    declared_generation,
+    has,
+    shuffled_scale,
+    size,
+)
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.shapes import (
     Shapes,
@@ -24,7 +32,7 @@ from paragon_stream.checkpoint.shapes import (
     within,
 )
 from paragon_stream.checkpoint.spec import HEADS, Generation, NetworkSpec
-from paragon_stream.errors import CheckpointError, UsageError
+from paragon_stream.errors import UsageError
 
 DUAL_LINE = (Generation.V5, Generation.V6, Generation.V7, Generation.V8)
 """Generations that `DualSpec` describes."""
@@ -260,49 +268,38 @@ def published_dual(
     )
 
 
+_FIRST = "body.0.blocks.0"
+_INPUTS = {
+    DualBlock.PARAGON: "project_in",
+    DualBlock.GATE: "proj_in",
+    DualBlock.NANO: "net.0",
+    DualBlock.STATIC: "transformer.project_in",
+}
+"""The first layer of each kind of block."""
+
+
 def recognise_dual(tensors: Tensors, facts: Facts) -> tuple[DualSpec, tuple[str, ...]]:
     """The network, and the names of unknown facts about it (see `Facts`)."""
-    generation = _generation(tensors, facts)
+    generation = declared_generation(facts, [_generation(tensors)])
     groups, blocks = body_size(tensors)
     features = size(tensors, "conv_in.weight", 0)
-    first = "body.0.blocks.0"
-    block = DualBlock.STATIC
-    for mark, kind in (
-        ("net.0", DualBlock.NANO),
-        ("proj_in", DualBlock.GATE),
-        ("project_in", DualBlock.PARAGON),
-    ):
-        if f"{first}.{mark}.weight" in tensors:
-            block = kind
-    hidden = {
-        DualBlock.STATIC: "transformer.project_in",
-        DualBlock.NANO: "net.0",
-        DualBlock.GATE: "proj_in",
-        DualBlock.PARAGON: "project_in",
-    }[block]
-    channels = size(tensors, f"{first}.{hidden}.weight", 0)
-    band = f"{first}.context.dwconv_w.weight"
+    kinds = (kind for kind, name in _INPUTS.items() if f"{_FIRST}.{name}.weight" in tensors)
+    block = next(kinds, DualBlock.STATIC)
+    channels = size(tensors, f"{_FIRST}.{_INPUTS[block]}.weight", 0)
+    band = f"{_FIRST}.context.dwconv_w.weight"
     unknown = ["alpha"] if facts.alpha is None else []
     attends = has(tensors, ".attention.") or has(tensors, ".attn.qkv.")
-    if generation is Generation.V5 and attends and facts.attention is None:
-        unknown.append("attention")
-    if has(tensors, "detail_upsampler.stages."):
-        scale = 2 ** count(tensors, r"detail_upsampler\.stages\.\d+\.up_conv\.weight")
-    else:
-        name = "upsampler_net" if generation is Generation.V5 else "detail_upsampler"
-        scale = shuffled_scale(tensors, f"{name}.up_conv", features)
     window = 0
-    if attends and generation is not Generation.V5:
-        table = f"{first}.attn.relative_position_bias_table"
-        window = facts.window_size or USUAL_WINDOW
-        if table in tensors:
-            window = (math.isqrt(size(tensors, table, 0)) + 1) // 2
-        elif facts.window_size is None:
+    if attends and generation is Generation.V5 and facts.attention is None:
+        unknown.append("attention")
+    elif attends and generation is not Generation.V5:
+        window = _window(tensors) or facts.window_size or USUAL_WINDOW
+        if not _window(tensors) and facts.window_size is None:
             unknown.append("window_size")
     spec = DualSpec(
         generation=generation,
         variant="",
-        scale=scale,
+        scale=_scale(tensors, generation, features),
         features=features,
         groups=groups,
         blocks=blocks,
@@ -320,6 +317,19 @@ def recognise_dual(tensors: Tensors, facts: Facts) -> tuple[DualSpec, tuple[str,
     return _named(spec), tuple(unknown)
 
 
+def _scale(tensors: Tensors, generation: Generation, features: int) -> int:
+    if has(tensors, "detail_upsampler.stages."):
+        return 1 << count(tensors, r"detail_upsampler\.stages\.\d+\.up_conv\.weight")
+    name = "upsampler_net" if generation is Generation.V5 else "detail_upsampler"
+    return shuffled_scale(tensors, f"{name}.up_conv", features)
+
+
+def _window(tensors: Tensors) -> int:
+    """The side of the attention windows, from the table of biases; 0 if there is no table."""
+    table = f"{_FIRST}.attn.relative_position_bias_table"
+    return (math.isqrt(size(tensors, table, 0)) + 1) // 2 if table in tensors else 0
+
+
 def _named(spec: DualSpec) -> DualSpec:
     """`spec` with upstream's name of this size as its variant; its dimensions if upstream has no name."""
     names = _V5 if spec.generation is Generation.V5 else _LATER
@@ -330,13 +340,9 @@ def _named(spec: DualSpec) -> DualSpec:
     return replace(spec, variant=f"{spec.features}x{spec.groups}x{spec.blocks}")
 
 
-def _generation(tensors: Tensors, facts: Facts) -> Generation:
+def _generation(tensors: Tensors) -> Generation:
     if has(tensors, "upsampler_net."):
-        found = Generation.V5
-    elif not has(tensors, ".mscf."):
-        found = Generation.V6
-    else:
-        found = Generation.V8 if has(tensors, "source_kernel") else Generation.V7
-    if facts.generation not in (None, found):
-        raise CheckpointError(f"it is declared as {facts.generation}, but its tensors are those of {found}")
-    return found
+        return Generation.V5
+    if not has(tensors, ".mscf."):
+        return Generation.V6
+    return Generation.V8 if has(tensors, "source_kernel") else Generation.V7

@@ -15,10 +15,17 @@ from paragon_stream.checkpoint.lines.feature import (
     Dynamic,
     FeatureSpec,
 )
-from paragon_stream.checkpoint.lines.measure import body_size, count, has, shuffled_scale, size
+from paragon_stream.checkpoint.lines.measure import (
+    body_size,
+    count,
+    declared_generation,
+    has,
+    shuffled_scale,
+    size,
+)
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import Generation
-from paragon_stream.errors import CheckpointError, UsageError
+from paragon_stream.errors import UsageError
 
 type Size = tuple[int, int, int, float, int, int]
 """Features, groups, blocks, expansion, band, residual blocks in the HR head."""
@@ -151,7 +158,7 @@ def published_feature(
 
 def recognise_feature(tensors: Tensors, facts: Facts) -> tuple[FeatureSpec, tuple[str, ...]]:
     """The network, and the names of unknown facts about it (see `Facts`)."""
-    generation = _generation(tensors, facts)
+    generation = declared_generation(facts, _possible(tensors))
     groups, blocks = body_size(tensors)
     features = size(tensors, "conv_in.weight", 0)
     first = "body.0.blocks.0.transformer"
@@ -216,19 +223,8 @@ def _size(spec: FeatureSpec) -> tuple[int, ...]:
     return spec.features, spec.groups, spec.blocks, spec.hidden, spec.band
 
 
-def _generation(tensors: Tensors, facts: Facts) -> Generation:
-    """The generation, recognised by tensors that only it has. If several generations have the same tensors,
-    it is that of `facts`, or else the newest one."""
-    possible = _possible(tensors)
-    said = "p2v3fix" if facts.generation == "p2v3" else facts.generation
-    if said is None:
-        return possible[0]
-    if said not in possible:
-        raise CheckpointError(f"it is declared as {said}, but its tensors are those of {possible[0]}")
-    return Generation(said)
-
-
 def _possible(tensors: Tensors) -> tuple[Generation, ...]:
+    """The generations that have these tensors, the newest first."""
     if has(tensors, ".transformer.project_in_g."):
         if has(tensors, "._is_fused"):
             old = has(tensors, ".identity.running_mean")

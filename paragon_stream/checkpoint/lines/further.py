@@ -1,5 +1,5 @@
-"""Two networks with the release line's frame and bodies of their own: the Pro of the first version 11, and
-the Ultimate of upstream's development branch."""
+"""Two networks with the release line's frame but different bodies: the Pro of the first version 11, and the
+Ultimate of upstream's development branch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from paragon_stream.checkpoint.block_shapes import QUERY
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.lines.measure import body_size, has, shuffled_scale, size
+from paragon_stream.checkpoint.lines.measure import body_size, declared_generation, has, shuffled_scale, size
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.shapes import Shapes, affine, conv, layer_scale, linear, within
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec, frame_shapes
-from paragon_stream.errors import CheckpointError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +67,9 @@ MOST_SHARP = math.log(100)
 
 @dataclass(frozen=True, kw_only=True)
 class UltimateSpec(NetworkSpec):
-    """Ultimate: gated convolutions in every block, window attention in two of three blocks of the middle
-    third, and windows and a dictionary of `tokens` entries in the last two thirds' end."""
+    """Ultimate: gated convolutions in every block, window attention also in two of three blocks from
+    `WINDOWS_FROM` on, windows and a dictionary of `tokens` entries also in all blocks from `TOKENS_FROM`
+    on."""
 
     tokens: int
 
@@ -112,7 +112,7 @@ class UltimateSpec(NetworkSpec):
 
 WINDOWS_FROM = 24
 TOKENS_FROM = 48
-"""Numbers of the blocks from which Ultimate has them."""
+"""Numbers of the first blocks of Ultimate that have windows, and a dictionary of tokens."""
 
 
 def _picture_norm(name: str, f: int) -> Shapes:
@@ -155,11 +155,7 @@ def recognise_further(tensors: Tensors, facts: Facts) -> tuple[CategorySpec | Ul
     features = size(tensors, "conv_in.weight", 0)
     scale = shuffled_scale(tensors, "up.0", features)
     categories = "body.0.td" in tensors
-    generation = Generation.V11_ATD if categories else Generation.DEV
-    if facts.generation not in (None, generation):
-        raise CheckpointError(
-            f"it is declared as {facts.generation}, but its tensors are those of {generation}"
-        )
+    generation = declared_generation(facts, [Generation.V11_ATD if categories else Generation.DEV])
     if categories:
         groups, layers = body_size(tensors, "layers")
         return CategorySpec(

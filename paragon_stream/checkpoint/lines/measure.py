@@ -1,15 +1,31 @@
-"""Sizes read from tensors, for the recognition of every line."""
+"""Sizes and generations, read from tensors: the common part of recognising every line."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from paragon_stream.checkpoint.facts import Facts
 from paragon_stream.checkpoint.reader import Tensors
+from paragon_stream.checkpoint.spec import Generation
 from paragon_stream.errors import CheckpointError
 
 SCALES = (2, 3, 4, 8)
+
+
+def declared_generation(facts: Facts, possible: Sequence[Generation]) -> Generation:
+    """The generation that `facts` declare, or else the first of the `possible` ones, which have these
+    tensors.
+
+    Raises CheckpointError if another generation is declared.
+    """
+    declared = "p2v3fix" if facts.generation == "p2v3" else facts.generation
+    if declared is None:
+        return possible[0]
+    if declared not in possible:
+        raise CheckpointError(f"it is declared as {declared}, but its tensors are those of {possible[0]}")
+    return Generation(declared)
 
 
 def size(tensors: Tensors, name: str, axis: int) -> int:
@@ -23,7 +39,7 @@ def size(tensors: Tensors, name: str, axis: int) -> int:
 
 
 def body_size(names: Iterable[str], inner: str = "blocks") -> tuple[int, int]:
-    """Groups, and blocks in each."""
+    """The number of groups, and of blocks in each group."""
     found = [re.match(rf"body\.(\d+)\.{inner}\.(\d+)\.", name) for name in names]
     indices = [(int(match[1]), int(match[2])) for match in found if match]
     if not indices:
@@ -42,7 +58,7 @@ def has(names: Iterable[str], part: str) -> bool:
 
 
 def shuffled_scale(tensors: Tensors, name: str, features: int) -> int:
-    """The scale of a PixelShuffle behind the convolution called `name`."""
+    """The scale of the PixelShuffle after the convolution `name`."""
     channels = size(tensors, f"{name}.weight", 0)
     scale = math.isqrt(channels // features) if features else 0
     if scale not in SCALES or scale * scale * features != channels:

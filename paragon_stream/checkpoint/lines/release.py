@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from paragon_stream.checkpoint.facts import Facts
-from paragon_stream.checkpoint.lines.measure import body_size, shuffled_scale, size
+from paragon_stream.checkpoint.lines.measure import body_size, declared_generation, shuffled_scale, size
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import (
     HEADS,
@@ -75,12 +75,10 @@ def _generation(facts: Facts, variant: Variant, names: Iterable[str]) -> Generat
             possible, shown = (*newest, Generation.V11_ATD), "with scale.gamma"
         case _:
             possible, shown = (Generation.V10, Generation.V9), "without scale.gamma"
-    said = facts.generation
-    if said and said not in possible:
-        if said in RELEASE_LINE:
-            raise CheckpointError(f"it is declared as {said}, but its blocks are {shown}")
-        raise CheckpointError(f"it is declared as {said}, but its tensors are those of {possible[0]}")
-    return Generation(said) if said else possible[0]
+    declared = facts.generation
+    if declared in RELEASE_LINE and declared not in possible:
+        raise CheckpointError(f"it is declared as {declared}, but its blocks are {shown}")
+    return declared_generation(facts, possible)
 
 
 def _window(variant: Variant, features: int, facts: Facts) -> int:
@@ -95,7 +93,7 @@ def _window(variant: Variant, features: int, facts: Facts) -> int:
 
 
 def check_base_taps(tensors: Tensors) -> None:
-    """The base path is built from the constants, so a file that holds other taps must not pass."""
+    """Raise CheckpointError if a stored tap differs from the constants, from which the base path is built."""
     for name, values in tensors.items():
         for part, taps in (
             ("sharp", MAGIC_SHARPEN),
