@@ -16,7 +16,7 @@ def tags_of_result(tags: Mapping[str, str], info: MediaInfo) -> dict[str, str]:
 
 
 def of_result(text: str, info: MediaInfo) -> str:
-    """The timecode of the result's first frame, from the source's, `text`; unchanged if it is not a timecode."""
+    """The timecode of the result's first frame. `text` is the source's; returned if it is not a timecode."""
     timecode, rate = Timecode.parse(text), info.video.average_rate
     if timecode is None or rate is None:
         return text
