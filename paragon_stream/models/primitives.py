@@ -79,6 +79,24 @@ class MagicKernel(nn.Module):
         return self.resample_conv(functional.interpolate(x, scale_factor=self.scale, mode="nearest"))
 
 
+class RowBand(nn.Conv2d):
+    """A depthwise row of `band` pixels, in fp32 where the rest is in bf16 on a CPU: it is an eighth of the
+    channels, and oneDNN never returns from preparing such kernels of more than 14 columns (torch 2.14)."""
+
+    def __init__(self, features: int, band: int) -> None:
+        super().__init__(features, features, (1, band), padding=(0, band // 2), groups=features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or (x.dtype is not torch.bfloat16 and not torch.is_autocast_enabled("cpu")):
+            return super().forward(x)
+        bias = None if self.bias is None else self.bias.float()
+        with torch.autocast("cpu", enabled=False):
+            y = functional.conv2d(
+                x.float(), self.weight.float(), bias, padding=self.padding, groups=self.groups
+            )
+        return y.to(x.dtype)
+
+
 class Inception(nn.Module):
     """Depthwise convolutions of an eighth of the channels each: 3×3, a row and a column of `band` pixels; the
     other channels pass."""
@@ -88,7 +106,7 @@ class Inception(nn.Module):
         part = max(1, features // 8)
         self.parts = (features - 3 * part, part, part, part)
         self.dwconv_hw = nn.Conv2d(part, part, 3, padding=1, groups=part)
-        self.dwconv_w = nn.Conv2d(part, part, (1, band), padding=(0, band // 2), groups=part)
+        self.dwconv_w = RowBand(part, band)
         self.dwconv_h = nn.Conv2d(part, part, (band, 1), padding=(band // 2, 0), groups=part)
 
     def forward(self, x: Tensor) -> Tensor:

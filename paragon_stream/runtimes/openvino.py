@@ -22,6 +22,7 @@ from paragon_stream.framejob.onnx.emit import (
     output_names,
     tensor_shapes,
 )
+from paragon_stream.framejob.onnx.wide_kernels import split_wide_kernels
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes import tiles
 from paragon_stream.runtimes.base import Flavour, Plane, Precision, Session, SessionOptions
@@ -67,8 +68,7 @@ class OpenVinoRuntime:
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": streams,
             }
-            lanes = _NARROW_LANES if precision is Precision.FP32 else _WIDE_LANES
-            graph = _in_int8(core, job) if precision is Precision.INT8 else emit_onnx(job, lanes=lanes)
+            graph = _in_int8(core, job) if precision is Precision.INT8 else _graph(job, precision)
             model = core.read_model(graph.SerializeToString())
             if precision is Precision.FP32 and job.spec.variant is Variant.REALTIME:
                 _keep_depthwise_apart(model)
@@ -232,6 +232,12 @@ def _hint(core: ov.Core, precision: Precision, job: FrameJob) -> str:
     return "bf16" if wide is Precision.BF16 else "f32"
 
 
+def _graph(job: FrameJob, precision: Precision) -> onnx.ModelProto:
+    if precision is Precision.FP32:
+        return emit_onnx(job, lanes=_NARROW_LANES)
+    return split_wide_kernels(emit_onnx(job, lanes=_WIDE_LANES))
+
+
 def _in_int8(core: ov.Core, job: FrameJob) -> onnx.ModelProto:
     """The graph of `job` in INT8, judged by this CPU's arithmetic."""
     hint = _hint(core, Precision.INT8, job)
@@ -248,7 +254,7 @@ def _in_int8(core: ov.Core, job: FrameJob) -> onnx.ModelProto:
 
     library = f"OpenVINO {ov.__version__}, {hint}"
     cpu = str(core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
-    return in_int8(job, partial(emit_onnx, lanes=_WIDE_LANES), compute, library=library, cpu=cpu)
+    return in_int8(job, partial(_graph, precision=Precision.INT8), compute, library=library, cpu=cpu)
 
 
 def _streams(job: FrameJob, threads: int) -> int:

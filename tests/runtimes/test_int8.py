@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -15,12 +17,14 @@ from paragon_stream.frame import ColorSpec, FrameFormat, Matrix, pixel_format, r
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.color import color_map
 from paragon_stream.framejob.onnx.emit import input_names
-from paragon_stream.framejob.onnx.quantise import Calibration
+from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, emit_network
+from paragon_stream.framejob.onnx.quantise import Calibration, convolutions
 from paragon_stream.runtimes import Precision, SessionOptions, runtime
 from paragon_stream.runtimes.disk_cache import DiskCache
 from paragon_stream.runtimes.gpu.tensorrt_builder import graph_types
+from paragon_stream.runtimes.int8 import calibration
 from paragon_stream.runtimes.int8 import frame_jobs as int8
-from paragon_stream.runtimes.int8.calibration import SIDE, calibrate, drawn_pictures
+from paragon_stream.runtimes.int8.calibration import SIDE, Arrays, calibrate, drawn_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +107,28 @@ def test_drawn_pictures_become_frames_of_every_kind(name: str, temporal: bool) -
                 np.abs(components[..., place] - full[:: step[0], :: step[1]].clip(0, pixels.peak)).max()
                 <= 0.5
             )
+
+
+def test_inputs_of_layers_are_sampled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, large networks would take more memory than there is; the ranges are the same."""
+    from paragon_stream.runtimes.onnxruntime import run_model
+
+    model = emit_network(load_weights("fidelity", variant="realtime", scale=2), size=(48, 48))
+    feeds: list[Arrays] = [{INPUT: each[None]} for each in drawn_pictures(2, 48)]
+    outputs: list[int] = []
+
+    def compute(graph: onnx.ModelProto, some: Sequence[Arrays], names: Sequence[str]) -> list[list[NDArray]]:
+        outputs.append(len(graph.graph.output))
+        return run_model(graph, some, names)
+
+    ranges = []
+    for at_once in (1000, 4):
+        monkeypatch.setattr(calibration, "_AT_ONCE", at_once)
+        outputs.clear()
+        ranges.append(calibrate(model, feeds, [OUTPUT], compute, peak=1.0, least_db=200).ranges)
+        assert max(outputs) <= 1 + at_once
+    assert ranges[0] == ranges[1]
+    assert len(ranges[0]) == len(convolutions(model))
 
 
 def test_networks_that_bear_no_int8_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

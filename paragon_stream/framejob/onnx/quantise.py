@@ -52,8 +52,8 @@ def convolutions(model: onnx.ModelProto) -> list[NodeProto]:
     ]
 
 
-def sampled(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    """`model` with further outputs: samples of every convolution's input."""
+def sampled(model: onnx.ModelProto, numbers: range) -> tuple[onnx.ModelProto, list[str]]:
+    """`model` with further outputs: samples of the inputs of its convolutions `numbers`."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
@@ -77,7 +77,8 @@ def sampled(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
             graph.output.append(helper.make_tensor_value_info(taken[tensor], TensorProto.FLOAT, None))
         return taken[tensor]
 
-    return made, [sample(node.input[0]) for node in convolutions(model)]
+    wanted = convolutions(model)[numbers.start : numbers.stop]
+    return made, [sample(node.input[0]) for node in wanted]
 
 
 def best_range(samples: Sequence[NDArray[np.float32]]) -> Range:

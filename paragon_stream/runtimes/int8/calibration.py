@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.framejob.onnx.quantise import (
     Calibration,
+    Range,
     best_range,
     convolutions,
     quantised,
@@ -31,6 +32,9 @@ type Compute = Callable[[onnx.ModelProto, Sequence[Arrays], Sequence[str]], list
 
 LEAST_DB = 53.0
 """Least PSNR of INT8 results against fp32, dB. Noise of 53 dB reduces a result of 36.6 dB by 0.1 dB."""
+
+_AT_ONCE = 24
+"""Convolutions whose inputs are sampled in one run: all 331 of v6's pro take more than 20 GB."""
 
 SIDE = 96
 """Side of the generated pictures, pixels."""
@@ -74,12 +78,13 @@ def calibrate(
     `outputs` are the results to compare, with values from 0 to `peak`. `on_progress` is called with the
     number of tested convolutions and their total.
     """
-    whole, inputs = sampled(model)
-    count = len(inputs)
-    samples = compute(whole, feeds, list(dict.fromkeys(inputs)))
-    places = {name: number for number, name in enumerate(dict.fromkeys(inputs))}
-    ranges = tuple(best_range([each[places[name]] for each in samples]) for name in inputs)
-    found = Calibration(ranges=ranges, chosen=frozenset())
+    count = len(convolutions(model))
+    ranges = [
+        each
+        for first in range(0, count, _AT_ONCE)
+        for each in _ranges(model, range(first, first + _AT_ONCE), feeds, compute)
+    ]
+    found = Calibration(ranges=tuple(ranges), chosen=frozenset())
     expected = compute(model, feeds, outputs)
 
     def noise(chosen: Sequence[int], some: Sequence[Arrays] = feeds) -> float:
@@ -109,6 +114,15 @@ def calibrate(
         chosen.pop()
     logger.info("INT8: %d of %d convolutions", len(chosen), count)
     return replace(found, chosen=frozenset(chosen))
+
+
+def _ranges(model: onnx.ModelProto, numbers: range, feeds: Sequence[Arrays], compute: Compute) -> list[Range]:
+    """The ranges of the inputs of some convolutions."""
+    whole, inputs = sampled(model, numbers)
+    names = list(dict.fromkeys(inputs))  # convolutions may share their input
+    samples = compute(whole, feeds, names)
+    found = {name: best_range([each[place] for each in samples]) for place, name in enumerate(names)}
+    return [found[name] for name in inputs]
 
 
 def left_wide(model: onnx.ModelProto, calibration: Calibration) -> list[str]:

@@ -59,7 +59,11 @@ def in_int8(
     }
 
     def make() -> bytes:
-        logger.warning("calibrating int8 for %s; it is kept for the next time", job.spec)
+        count = len(convolutions(model))
+        what = (
+            "calibrating int8 for %s: %d layers are tested one by one; the result is kept for the next time"
+        )
+        logger.warning(what, job.spec, count)
         names = list(output_names(small.target))
         peak = float(job.target.pixel_format.peak)
         return _as_json(calibrate(model, frames(small), names, compute, peak=peak))
