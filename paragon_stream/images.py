@@ -251,12 +251,12 @@ def _expanded(source: str | Path) -> list[Path]:
 
 def _passed_over(source: str | Path | Sequence[str | Path]) -> list[str]:
     """A sentence for each folder with files that are not read: other pictures, videos, folders."""
-    said = []
+    sentences = []
     for each in map(Path, [source] if isinstance(source, str | Path) else source):
         names = sorted(p.name for p in each.iterdir() if is_other_picture(p)) if each.is_dir() else []
         if names:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            said.append(
+            sentences.append(
                 f"not read in {each}, where only PNG, JPEG, WebP, TIFF and BMP are: "
                 f"{', '.join(names[:_NAMED])}{more}"
             )
@@ -266,5 +266,5 @@ def _passed_over(source: str | Path | Sequence[str | Path]) -> list[str]:
             "folder": sum(path.is_dir() for path in inside),
         }
         if passed := [counted(number, what) for what, number in left.items() if number]:
-            said.append(f"passed over in {each}, whose pictures are made: {' and '.join(passed)}")
-    return said
+            sentences.append(f"passed over in {each}, whose pictures are made: {' and '.join(passed)}")
+    return sentences

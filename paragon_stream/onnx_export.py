@@ -183,10 +183,10 @@ def _in_int8(
     small = emit_network(weights, size=(SIDE, SIDE))
     found = calibrate(small, feeds, [OUTPUT], run_model, peak=1.0, on_progress=call.on_progress)
     wide = tuple(left_wide(model, found))
-    made = quantised(model, found, found.chosen)
+    int8 = quantised(model, found, found.chosen)
     for key, value in ((WIDE_LAYERS, " ".join(wide)), ("precision", "int8")):
-        made.metadata_props.add(key=key, value=value)
-    return made, wide
+        int8.metadata_props.add(key=key, value=value)
+    return int8, wide
 
 
 def _pictures(folder: Path) -> list[NDArray[np.float32]]:

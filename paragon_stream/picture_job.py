@@ -69,7 +69,7 @@ def upscale_picture(
     """Upscale one image; also returns the weights. Raises ParagonError; then there is no file `target`."""
     begin = time.perf_counter()
     kind = kind_for(target)
-    made = _make_folder(target.parent)
+    created = _make_folder(target.parent)
     try:
         check_destination(target.absolute(), path, overwrite=wishes.overwrite)
         picture = read_picture(path)
@@ -107,7 +107,7 @@ def upscale_picture(
         pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
         size = write_file(target, pieces, overwrite=wishes.overwrite)
     except BaseException:
-        for folder in made:
+        for folder in created:
             _remove_if_empty(folder)
         raise
     result = ImageResult(
@@ -145,16 +145,16 @@ def _storage(kind: ImageKind, picture: Picture, wishes: PictureWishes, *, lossle
 
 def _make_folder(folder: Path) -> list[Path]:
     """Create `folder` if its parent or grandparent exists; returns the created folders, innermost first."""
-    made = []
+    created = []
     missing = folder
     while not missing.exists() and missing != missing.parent:
-        made.append(missing)
+        created.append(missing)
         missing = missing.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return []  # check_destination raises the error
-    return made
+    return created
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -80,7 +80,7 @@ def _read(path: Path) -> list[Profile]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}") from None
     options = {name: each for kind in _KINDS for name, each in options_of(kind).items()}
-    made = []
+    profiles = []
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise UsageError(f"{path}, line {_line(text, '', name)}: {name} is outside of a [profile] table")
@@ -91,8 +91,8 @@ def _read(path: Path) -> list[Profile]:
             if option is None:
                 raise UsageError(f"{where}: there is no option {key}{_alike(key, list(options))}")
             values[key] = _found(_checked(option, value, where), key, path.parent)
-        made.append(Profile(name=name, path=path, options=values))
-    return made
+        profiles.append(Profile(name=name, path=path, options=values))
+    return profiles
 
 
 def _checked(option: Option, value: Any, where: str) -> Any:

@@ -95,8 +95,8 @@ def _row(
         [sys.executable, "-m", "paragon_stream", *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        refused = said[-1].removeprefix("paragon-stream: ") if said else f"exit code {done.returncode}"
+        lines = done.stderr.strip().splitlines()
+        refused = lines[-1].removeprefix("paragon-stream: ") if lines else f"exit code {done.returncode}"
         return replace(row, refused=refused)
     found = json.loads(done.stdout)
     quality = _quality(options, variant, found["scale"])

@@ -65,39 +65,39 @@ class Facts:
 
 
 def _whole(metadata: Mapping[str, str], name: str) -> int | None:
-    said = metadata.get(name)
-    if not said:
+    stated = metadata.get(name)
+    if not stated:
         return None
     try:
-        return int(said)
+        return int(stated)
     except ValueError:
         after = "; windows have 2 to 128 pixels a side" if name == "window_size" else ""
-        raise CheckpointError(f"its {name} is {said}{after or ', which is not a whole number'}") from None
+        raise CheckpointError(f"its {name} is {stated}{after or ', which is not a whole number'}") from None
 
 
 def _alpha(metadata: Mapping[str, str]) -> float | None:
-    said = metadata.get("upsampler_alpha")
+    stated = metadata.get("upsampler_alpha")
     try:
-        return None if said is None else float(said)
+        return None if stated is None else float(stated)
     except ValueError:
-        raise CheckpointError(f"its alpha is {said!r}, which is not a number") from None
+        raise CheckpointError(f"its alpha is {stated!r}, which is not a number") from None
 
 
 def _truth(metadata: Mapping[str, str], name: str) -> bool | None:
-    said = metadata.get(name, "").lower()
-    if said not in ("", "true", "false"):
-        raise CheckpointError(f"its {name} is {said!r}, neither true nor false")
-    return said == "true" if said else None
+    stated = metadata.get(name, "").lower()
+    if stated not in ("", "true", "false"):
+        raise CheckpointError(f"its {name} is {stated!r}, neither true nor false")
+    return stated == "true" if stated else None
 
 
 def _product_limit(metadata: Mapping[str, str]) -> float:
-    said = metadata.get("product_limit")
-    if said is None:
+    stated = metadata.get("product_limit")
+    if stated is None:
         return math.inf
     try:
-        limit = float(said)
+        limit = float(stated)
     except ValueError:
         limit = math.nan
     if not limit > 0:
-        raise CheckpointError(f"its product_limit is {said!r}, which is not a number above 0")
+        raise CheckpointError(f"its product_limit is {stated!r}, which is not a number above 0")
     return limit

@@ -144,17 +144,17 @@ def differences(plan: ChunkPlan, here: RenderPlan, *, tracks: bool = True) -> li
     Without `tracks`, only differences of the video count."""
     found = builds(here)
     names = sorted(found.keys() | plan.builds.keys())
-    said = [
+    sentences = [
         f"{name} {found.get(name, 'absent')} instead of {plan.builds.get(name, 'none')}"
         for name in names
         if found.get(name) != plan.builds.get(name)
     ]
     facts = plan.identity.keys() | here.identity.keys()
     changed = sorted(key for key in facts if plan.identity.get(key) != here.identity.get(key))
-    said += [
+    sentences += [
         f"other {key}" for key in changed if (tracks or key != "tracks") and not key.endswith(" version")
     ]
-    return said
+    return sentences
 
 
 def absolute(request: RenderRequest) -> RenderRequest:

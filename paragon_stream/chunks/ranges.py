@@ -42,34 +42,34 @@ def cut_into_chunks(times: FrameTimes, seconds: float, seats: int = 0) -> tuple[
     are rendered at a time, the last ones are shorter, so that all seats end at nearly the same time.
     """
     starts = list(_starts(times, seconds, seats))
-    places = [bisect_left(times.shown, start) for start in starts]
+    frames = [bisect_left(times.shown, start) for start in starts]
     return tuple(
         Chunk(
             number=number,
             start=None if number == 0 else starts[number],
             end=None if number + 1 == len(starts) else starts[number + 1],
-            first_frame=place,
-            frames=after - place,
+            first_frame=first,
+            frames=following - first,
         )
-        for number, (place, after) in enumerate(zip(places, [*places[1:], len(times.shown)], strict=True))
+        for number, (first, following) in enumerate(zip(frames, [*frames[1:], len(times.shown)], strict=True))
     )
 
 
 def _starts(times: FrameTimes, seconds: float, seats: int) -> Iterator[Fraction]:
     """The start of each chunk, in seconds."""
     shown, end = times.shown, times.shown[-1]
-    place = 0
+    frame = 0
     while True:
-        start = shown[place]
+        start = shown[frame]
         yield start
         length = _length(float(end - start), seconds, seats)
         if end - start < length * 3 / 2:
             return
-        earliest = place + _FEWEST
+        earliest = frame + _FEWEST
         near = _nearest(times.keys, start + length, length * _WINDOW)
         wanted = near if near is not None else start + length
-        place = max(earliest, bisect_left(shown, wanted))
-        if place > len(shown) - _FEWEST:
+        frame = max(earliest, bisect_left(shown, wanted))
+        if frame > len(shown) - _FEWEST:
             return
 
 
@@ -82,6 +82,6 @@ def _length(left: float, seconds: float, seats: int) -> Fraction:
 
 
 def _nearest(keys: tuple[Fraction, ...], wanted: Fraction, window: Fraction) -> Fraction | None:
-    place = bisect_left(keys, wanted)
-    near = [key for key in keys[max(0, place - 1) : place + 1] if abs(key - wanted) <= window]
+    following = bisect_left(keys, wanted)
+    near = [key for key in keys[max(0, following - 1) : following + 1] if abs(key - wanted) <= window]
     return min(near, key=lambda key: abs(key - wanted), default=None)

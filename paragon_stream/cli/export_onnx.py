@@ -27,11 +27,11 @@ def onnx(destination: Path, verbose: bool, **options: Any) -> None:
         if done == count or done % 10 == 0:
             click.echo(f"int8: {done} of {count} layers tried", err=True)
 
-    made = export_onnx(destination=destination, on_progress=show, **given(**options))
-    click.echo(f"{made.path}: {made.network}, {made.bytes / 1e6:.2f} MB", err=True)
-    if made.wide_layers:
-        click.echo(f"computed in fp32: {', '.join(made.wide_layers)}", err=True)
-    if made.difference is not None:
-        click.echo(f"compared with torch: {made.difference:.1e} of the largest value at most", err=True)
+    result = export_onnx(destination=destination, on_progress=show, **given(**options))
+    click.echo(f"{result.path}: {result.network}, {result.bytes / 1e6:.2f} MB", err=True)
+    if result.wide_layers:
+        click.echo(f"computed in fp32: {', '.join(result.wide_layers)}", err=True)
+    if result.difference is not None:
+        click.echo(f"compared with torch: {result.difference:.1e} of the largest value at most", err=True)
     else:
-        click.echo(f"not compared with torch: {made.unchecked}", err=True)
+        click.echo(f"not compared with torch: {result.unchecked}", err=True)

@@ -92,11 +92,11 @@ class TemporalState:
         self._small = small
         current = self._deepened(planes)
         self._state = current if self._state is None else self._blended(current, self._state)
-        made = allocate_planes(self.format)
-        for array, component in zip(made, self.format.pixel_format.order, strict=True):
+        result = allocate_planes(self.format)
+        for array, component in zip(result, self.format.pixel_format.order, strict=True):
             held = self._state if component < ALPHA else current
             np.copyto(array, held[component if component <= ALPHA else component - CURRENT])
-        return made
+        return result
 
     def _deepened(self, planes: Sequence[Array]) -> dict[int, NDArray[np.uint16]]:
         """16-bit planes by component."""
@@ -122,10 +122,10 @@ class TemporalState:
         self, current: dict[int, NDArray[np.uint16]], before: dict[int, NDArray[np.uint16]]
     ) -> dict[int, NDArray[np.uint16]]:
         cells = None if self._mode is Temporal.UPSTREAM else self._weights(current[0], before[0])
-        made = {}
+        blended = {}
         for component, now in current.items():
             if component == ALPHA:
-                made[component] = now
+                blended[component] = now
                 continue
             weight: float | NDArray[np.float32] = UPSTREAM_WEIGHT
             if cells is not None:
@@ -134,8 +134,8 @@ class TemporalState:
             then -= now
             then *= weight
             then += now
-            made[component] = np.rint(then).astype(np.uint16)
-        return made
+            blended[component] = np.rint(then).astype(np.uint16)
+        return blended
 
     def _weights(self, now: NDArray[np.uint16], then: NDArray[np.uint16]) -> NDArray[np.float32]:
         """A weight for each cell of 2×2 luma samples: the largest difference of the cells around counts."""

@@ -66,8 +66,8 @@ def _prepared(path: str | Path, options: SourceOptions) -> MediaInfo:
     return info if wanted is None else _cut(info, wanted)
 
 
-def _piped(said: str | Path, options: SourceOptions) -> MediaInfo:
-    path = begin_pipe(said)
+def _piped(source: str | Path, options: SourceOptions) -> MediaInfo:
+    path = begin_pipe(source)
     pipe = pipe_at(path)
     assert pipe is not None, "it was begun"
     try:

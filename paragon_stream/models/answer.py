@@ -30,7 +30,7 @@ def answers(weights: Weights) -> Answer:
     ) -> NDArray[np.float32]:
         given = {} if before is None else {"prev_feat": torch.tensor(before), "alpha": weight}
         with torch.no_grad():
-            made: NDArray[np.float32] = net(torch.tensor(picture), **given).numpy()
-        return made
+            result: NDArray[np.float32] = net(torch.tensor(picture), **given).numpy()
+        return result
 
     return answer

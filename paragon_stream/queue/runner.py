@@ -222,16 +222,16 @@ class _Queue:
             whole, eta = self._meter.now(item.work, part, free)
             self._observer.progress(item, replace(progress, part=whole, eta=eta))
 
-        made = self._worker.run(item, resume=standing.resume, overwrite=standing.overwrite, show=show)
-        result = self._result(item, Outcome.FAILED if made.error else Outcome.FINISHED, begin)
+        outcome = self._worker.run(item, resume=standing.resume, overwrite=standing.overwrite, show=show)
+        result = self._result(item, Outcome.FAILED if outcome.error else Outcome.FINISHED, begin)
         return replace(
             result,
-            error=made.error,
-            kind="Refuted" if made.error else "",
-            bytes_out=made.bytes_out,
-            render=made.render,
-            image=made.image,
-            verification=made.verification,
+            error=outcome.error,
+            kind="Refuted" if outcome.error else "",
+            bytes_out=outcome.bytes_out,
+            render=outcome.render,
+            image=outcome.image,
+            verification=outcome.verification,
         )
 
     def _end(

@@ -66,7 +66,7 @@ class Worker:
     def run(self, item: QueueItem, *, resume: bool, overwrite: bool, show: Show) -> Made:
         """Upscale the file. Raises the errors of `upscale` and `upscale_images`; an existing file with the
         target's name is unchanged then."""
-        made = [folder for folder in item.target.parents if not folder.exists()]
+        created = [folder for folder in item.target.parents if not folder.exists()]
         with suppress(OSError):  # the render reports it
             item.target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -74,7 +74,7 @@ class Worker:
                 return self._picture(item, overwrite, show)
             return self._video(item, resume and item.target.suffix.lower() not in _NO_RESUME, overwrite, show)
         except BaseException:
-            for folder in made:
+            for folder in created:
                 with suppress(OSError):  # not empty
                     folder.rmdir()
             raise

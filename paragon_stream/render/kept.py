@@ -103,13 +103,13 @@ class KeptUpscalers:
             self._all.move_to_end(key)
             found.reuse()
             return found
-        made = KeptUpscaler.for_format(
+        upscaler = KeptUpscaler.for_format(
             source, options, pixel_format=pixel_format, color=color, network=network, flavour=flavour
         )
         self.compiled += 1
-        self._all[key if found is None else (key, id(made))] = made
+        self._all[key if found is None else (key, id(upscaler))] = upscaler
         self._trim(self._capacity)
-        return made
+        return upscaler
 
     def clear(self) -> None:
         """Close all unused upscalers, for example after a failure of the engine."""

@@ -60,7 +60,7 @@ class Upscalers:
             target = self.first.target
             box = target.width, target.height
             placement = fill(source, box, self._fit, aspect=target.sample_aspect_ratio, grain=self._grain)
-            self._all[source] = made = self._open(
+            self._all[source] = upscaler = self._open(
                 source,
                 self._options,
                 pixel_format=target.pixel_format,
@@ -69,7 +69,7 @@ class Upscalers:
                 flavour=self._flavour,
             )
             if self._trace is not None:
-                made.trace(self._trace)
+                upscaler.trace(self._trace)
         return self._all[source]
 
     def slots(self, source: FrameFormat) -> list[Slot[Plane]]:

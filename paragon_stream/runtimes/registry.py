@@ -74,12 +74,12 @@ def runtime(name: str = "auto") -> Runtime:
             f"{sys.executable or 'python'} -m pip install {wanted}"
         )
     try:
-        made: Runtime = importlib.import_module(entry.module).RUNTIME
+        engine: Runtime = importlib.import_module(entry.module).RUNTIME
     except ImportError as error:
         # vs-mlrt-ov loads another OpenVINO into VapourSynth's process.
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(f"engine {name} cannot be loaded: {reason}") from error
-    return made
+    return engine
 
 
 def set_torch_compile(compiles: bool) -> None:

@@ -166,9 +166,9 @@ def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: 
         clip=recipe.clip,
     )
     sources = list_sources(pictures, split) + drawings(data.drawings, split)
-    made = list(shards(sources, plan, cache, threads=os.cpu_count() or 1, progress=preparing))
-    logger.info("%s: %d pictures of %d", split, len(made), len(sources))
-    return made
+    found = list(shards(sources, plan, cache, threads=os.cpu_count() or 1, progress=preparing))
+    logger.info("%s: %d pictures of %d", split, len(found), len(sources))
+    return found
 
 
 def training_devices(device: str, processes: int = 1) -> list[str]:

@@ -88,8 +88,10 @@ class ConvNextTrunk(Trunk):
             norm = _LayerNorm(left, f"downsample_layers.{stage}.{1 if conv_first else 0}", side)
             self.downs.append(nn.Sequential(conv, norm) if conv_first else nn.Sequential(norm, conv))
             blocks = {int(name.split(".")[2]) for name in left if name.startswith(f"stages.{stage}.")}
-            made = [_Block(left, f"stages.{stage}.{number}", conv.out_channels) for number in sorted(blocks)]
-            self.stages.append(nn.Sequential(*made))
+            stage_blocks = [
+                _Block(left, f"stages.{stage}.{number}", conv.out_channels) for number in sorted(blocks)
+            ]
+            self.stages.append(nn.Sequential(*stage_blocks))
         _check_left(left)
 
     def maps(self, x: Tensor) -> Iterator[Tensor]:
@@ -113,8 +115,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         seen = self.norm(self.depthwise(x)).permute(0, 2, 3, 1)
-        made = self.gamma * self.narrow(functional.gelu(self.wide(seen)))
-        return x + made.permute(0, 3, 1, 2)
+        change = self.gamma * self.narrow(functional.gelu(self.wide(seen)))
+        return x + change.permute(0, 3, 1, 2)
 
 
 class _LayerNorm(nn.Module):

@@ -64,9 +64,9 @@ class Validation:
     def planes(self, result: Picture, sample: Sample) -> tuple[float, float, float]:
         """PSNR of Y, Cb and Cr of a result around [0, 1]; chroma of 4:2:0 on its own grid."""
         wanted, s = sample.truth, self.scale
-        made = torch.from_numpy(_codes(result).astype(np.float32)).permute(2, 0, 1)[None] / 255
+        picture = torch.from_numpy(_codes(result).astype(np.float32)).permute(2, 0, 1)[None] / 255
         truth = torch.from_numpy(wanted.astype(np.float32)).permute(2, 0, 1)[None] / 255
-        error = planes_error(made, truth, torch.tensor([sample.halved]))[..., s:-s, s:-s]
+        error = planes_error(picture, truth, torch.tensor([sample.halved]))[..., s:-s, s:-s]
         squares = error.double().square().mean((0, 2, 3)) + 10 ** (-HIGHEST / 10)
         _, blue, red = (-10 * torch.log10(squares)).tolist()
         return psnr_y(_codes(result), wanted, s), blue, red

@@ -134,10 +134,10 @@ def published_feature(
     fast = variant in _FAST.get(generation, ()) if fast_body_mode is None else fast_body_mode
     if fast and generation is not Generation.V4:  # whose table has the halves
         groups, blocks = max(1, groups // 2), max(1, blocks // 2)
-    made = Dynamic.OFF
+    kernels = Dynamic.OFF
     if generation in (*REPARAMETERISED, *TRACKED):
         cheap = generation in (Generation.V1, Generation.V3) and variant in _CHEAP
-        made = dynamic or (Dynamic.CHEAP if cheap else Dynamic.FULL)
+        kernels = dynamic or (Dynamic.CHEAP if cheap else Dynamic.FULL)
     return FeatureSpec(
         generation=generation,
         variant=variant,
@@ -148,11 +148,11 @@ def published_feature(
         alpha=usual_alpha(generation) if alpha is None else alpha,
         hidden=int(features * expansion),
         band=band,
-        dynamic=made,
+        dynamic=kernels,
         hr_blocks=hr if hr_blocks is None else hr_blocks,
-        use_norm=usual_norm(generation, features, made) if use_norm is None else use_norm,
+        use_norm=usual_norm(generation, features, kernels) if use_norm is None else use_norm,
         modulated=generation is Generation.V4,
-        fused=generation in TRACKED and made is Dynamic.OFF,
+        fused=generation in TRACKED and kernels is Dynamic.OFF,
     )
 
 

@@ -186,11 +186,11 @@ def _details(
             ]
     tail = job.tail(lanes)
     packed = graph.conv(x, tail.conv, "tail")
-    made: dict[int, str] = {}  # planes that get the same detail share the object
+    by_detail: dict[int, str] = {}  # planes that get the same detail share the object
     for plane, detail in zip(job.outputs, tail.details, strict=True):
-        if detail is not None and id(detail) not in made:
-            made[id(detail)] = _detail(graph, job, packed, plane, detail)
-    details = [made[id(detail)] if detail else "" for detail in tail.details]
+        if detail is not None and id(detail) not in by_detail:
+            by_detail[id(detail)] = _detail(graph, job, packed, plane, detail)
+    details = [by_detail[id(detail)] if detail else "" for detail in tail.details]
     if job.older is not None and job.older.analyse is not None:
         gain = older.gain(planes, _on_planes(job.older.analyse, graph, job))
         details = [graph.node("Mul", [detail, gain]) if detail else "" for detail in details]

@@ -159,12 +159,12 @@ class FurtherBody:
         seen = self._attended([query, key, value], groups, each**2 * heads)
         flat = graph.reshape(graph.transpose(seen, [0, 2, 1, 3]), [groups * each, f])
         undone = graph.transpose(graph.node("Gather", [flat, back], axis=0), [1, 0])
-        made = self._conv(f"{name}.proj", graph.reshape(undone, [1, f, rows, columns]))
+        attended = self._conv(f"{name}.proj", graph.reshape(undone, [1, f, rows, columns]))
         if self._region is None:
-            return made
+            return attended
         top, left = self._region.top, self._region.left
         below, right = self._size[0] - top - rows, self._size[1] - left - columns
-        return graph.pad_edges(made, (top, below), (left, right))
+        return graph.pad_edges(attended, (top, below), (left, right))
 
     def _renewed(self, name: str, spec: CategorySpec, dictionary: str, weights: str, x: str) -> str:
         """The dictionary for the next layer, in fp32."""

@@ -242,8 +242,8 @@ class _Emitter:
             graph.stored(f"{name}.{each}", self._tensors[f"{name}.{each}"], np.float32)
             for each in ("weight", "bias")
         )
-        made = graph.node("MatMul", [x, graph.transpose(weight, [1, 0])])
-        return graph.add(made, bias)
+        product = graph.node("MatMul", [x, graph.transpose(weight, [1, 0])])
+        return graph.add(product, bias)
 
     # The older lines
 

@@ -54,9 +54,9 @@ def convolutions(model: onnx.ModelProto) -> list[NodeProto]:
 
 def sampled(model: onnx.ModelProto, numbers: range) -> tuple[onnx.ModelProto, list[str]]:
     """`model` with further outputs: samples of the inputs of its convolutions `numbers`."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    graph = made.graph
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    graph = changed.graph
     indices = [
         numpy_helper.from_array(np.array(each, np.int64), f"sample/{name}")
         for name, each in (
@@ -78,7 +78,7 @@ def sampled(model: onnx.ModelProto, numbers: range) -> tuple[onnx.ModelProto, li
         return taken[tensor]
 
     wanted = convolutions(model)[numbers.start : numbers.stop]
-    return made, [sample(node.input[0]) for node in wanted]
+    return changed, [sample(node.input[0]) for node in wanted]
 
 
 def best_range(samples: Sequence[NDArray[np.float32]]) -> Range:
@@ -104,11 +104,11 @@ def steps_of(range_: Range) -> tuple[float, int]:
 
 def quantised(model: onnx.ModelProto, calibration: Calibration, chosen: Iterable[int]) -> onnx.ModelProto:
     """`model` with the convolutions numbered in `chosen` in INT8."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
     numbers = {node.name: number for number, node in enumerate(convolutions(model))}
     wanted = set(chosen)
-    initializers = {each.name: each for each in made.graph.initializer}
+    initializers = {each.name: each for each in changed.graph.initializer}
     nodes: list[NodeProto] = []
     constants: dict[str, TensorProto] = {}
     known: dict[str, str] = {}
@@ -133,7 +133,7 @@ def quantised(model: onnx.ModelProto, calibration: Calibration, chosen: Iterable
         return known[tensor]
 
     used = set()
-    for node in made.graph.node:
+    for node in changed.graph.node:
         number = numbers.get(node.name, -1)
         weight = initializers.get(node.input[1]) if number in wanted else None
         if weight is None:
@@ -156,7 +156,7 @@ def quantised(model: onnx.ModelProto, calibration: Calibration, chosen: Iterable
         node.input[1] = weights
         nodes.append(node)
     kept = [each for name, each in initializers.items() if name not in used]
-    del made.graph.node[:], made.graph.initializer[:]
-    made.graph.node.extend(nodes)
-    made.graph.initializer.extend([*kept, *constants.values()])
-    return made
+    del changed.graph.node[:], changed.graph.initializer[:]
+    changed.graph.node.extend(nodes)
+    changed.graph.initializer.extend([*kept, *constants.values()])
+    return changed

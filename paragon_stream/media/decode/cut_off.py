@@ -161,12 +161,13 @@ def _is_transport_cut_off(file: BinaryIO, size: int, last: int) -> bool:
     return False
 
 
-def _has_sync(file: BinaryIO, places: range, size: int, count: int = _IN_A_ROW) -> bool:
-    """Whether packets of a transport stream begin at the first `count` of `places` that are in the file."""
+def _has_sync(file: BinaryIO, positions: range, size: int, count: int = _IN_A_ROW) -> bool:
+    """Whether packets of a transport stream begin at the first `count` of `positions` that are in the
+    file."""
     found = b""
-    for place in places[:count]:
-        if place < size:
-            file.seek(place)
+    for position in positions[:count]:
+        if position < size:
+            file.seek(position)
             found += file.read(1)
     return bool(found) and set(found) == {_SYNC}
 

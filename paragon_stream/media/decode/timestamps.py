@@ -91,23 +91,23 @@ class TimestampRepair:
     @property
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each kind of repair that was made."""
-        said = []
+        sentences = []
         rate = float(1 / (self.interval * self.time_base))
         if self.missing:
-            said.append(
+            sentences.append(
                 f"{_frames(self.missing)} had no timestamp and were timed at {rate:.6g} frames per second"
             )
         if self.disordered:
-            said.append(
+            sentences.append(
                 f"{_frames(self.disordered)} had a timestamp not later than the frame before "
                 "and were shown one tick after it"
             )
         if self.discontinuities:
             times = "once" if self.discontinuities == 1 else f"{self.discontinuities} times"
-            said.append(
+            sentences.append(
                 f"the timestamps jump back {times}: the video after that was moved to follow without a gap"
             )
-        return tuple(said)
+        return tuple(sentences)
 
 
 class BestEffort:

@@ -189,13 +189,13 @@ def _next_page(file: BinaryIO, at: int, size: int) -> int | None:
     while at < size:
         file.seek(at)
         piece = file.read(_PIECE)
-        place = piece.find(b"OggS\0")
-        if place < 0:
+        offset = piece.find(b"OggS\0")
+        if offset < 0:
             at += max(1, len(piece) - 4)
-        elif page_at(file, at + place) is not None:
-            return at + place
+        elif page_at(file, at + offset) is not None:
+            return at + offset
         else:
-            at += place + 1
+            at += offset + 1
     return None
 
 

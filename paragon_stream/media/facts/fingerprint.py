@@ -24,13 +24,13 @@ def fingerprint(path: Path) -> str:
         with opened_bytes(path) as (file, size):
             digest = hashlib.sha256()
             if size <= 2 * _END + _SAMPLES * _SAMPLE:
-                places = [(0, size)]
+                pieces = [(0, size)]
             else:
                 between = (size - 2 * _END - _SAMPLE) / (_SAMPLES - 1)
-                places = [(0, _END), (size - _END, _END)]
-                places += [(_END + round(n * between), _SAMPLE) for n in range(_SAMPLES)]
-            for place, length in places:
-                file.seek(place)
+                pieces = [(0, _END), (size - _END, _END)]
+                pieces += [(_END + round(n * between), _SAMPLE) for n in range(_SAMPLES)]
+            for position, length in pieces:
+                file.seek(position)
                 digest.update(file.read(length))
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}") from error

@@ -144,23 +144,23 @@ class PipeReader(PositionReader):
         return self._pipe.size
 
 
-def is_pipe(said: str | Path) -> bool:
-    """Whether `said` is standard input or a pipe in the file system."""
-    if str(said) == STANDARD_INPUT:
+def is_pipe(name: str | Path) -> bool:
+    """Whether `name` is standard input or a pipe in the file system."""
+    if str(name) == STANDARD_INPUT:
         return True
     try:
-        return stat.S_ISFIFO(Path(said).stat().st_mode)
+        return stat.S_ISFIFO(Path(name).stat().st_mode)
     except (OSError, ValueError):
         return False
 
 
-def begin_pipe(said: str | Path) -> Path:
-    """Open the pipe `said`, unless a plan has; the path by which it is read. Raises InputError."""
-    path = Path(_SHOWN) if str(said) == STANDARD_INPUT else Path(said)
+def begin_pipe(name: str | Path) -> Path:
+    """Open the pipe `name`, unless a plan has. Returns the path by which it is read. Raises InputError."""
+    path = Path(_SHOWN) if str(name) == STANDARD_INPUT else Path(name)
     if path not in _open:
         try:
-            number = sys.stdin.fileno() if str(said) == STANDARD_INPUT else os.open(path, os.O_RDONLY)
-            source = os.fdopen(number, "rb", buffering=0, closefd=str(said) != STANDARD_INPUT)
+            number = sys.stdin.fileno() if str(name) == STANDARD_INPUT else os.open(path, os.O_RDONLY)
+            source = os.fdopen(number, "rb", buffering=0, closefd=str(name) != STANDARD_INPUT)
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{path} cannot be opened: {reason(error)}") from error
         _open[path] = Pipe(path, source)

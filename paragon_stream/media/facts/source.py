@@ -36,9 +36,9 @@ _BUFFER = 1 << 16
 """Bytes that are asked of a pipe at once."""
 
 
-def check_local(said: str | Path) -> None:
-    """Raise UsageError if `said` is an address or standard input, which can be read only once."""
-    scheme, address, _ = str(said).partition("://")
+def check_local(source: str | Path) -> None:
+    """Raise UsageError if `source` is an address or standard input, which can be read only once."""
+    scheme, address, _ = str(source).partition("://")
     if address or scheme == "-":
         what = f"an address ({scheme}://…)" if address else "standard input"
         raise UsageError(f"{what} cannot be read like a file: save it first, or use `paragon-stream live`")

@@ -22,11 +22,11 @@ class CapturedLog:
     @property
     def lines(self) -> list[str]:
         """The first few messages, without duplicates and without dumps of whole configurations."""
-        said = [
+        messages = [
             re.sub(r" \(repeated \d+ more times\)$", "", message).strip().rstrip(".")
             for _, _, message in self.log
         ]
-        return list(dict.fromkeys(line for line in said if line and "\n" not in line))[:_MOST]
+        return list(dict.fromkeys(line for line in messages if line and "\n" not in line))[:_MOST]
 
 
 class _Listening:

@@ -126,11 +126,11 @@ class FormatChanges[Item]:
     def warnings(self) -> list[str]:
         """One sentence for each change so far."""
         others = [observed for observed in self.formats if observed is not self._first]
-        said = [_sentence(self._first.format, observed) for observed in others[:_NAMED]]
+        sentences = [_sentence(self._first.format, observed) for observed in others[:_NAMED]]
         if rest := others[_NAMED:]:
             frames = counted(sum(observed.frames for observed in rest), "frame")
-            said.append(f"the picture changes to {len(rest)} more formats: {frames}, treated likewise")
-        return said
+            sentences.append(f"the picture changes to {len(rest)} more formats: {frames}, treated likewise")
+        return sentences
 
     def _handed_out(self, arrival: Arrival[Item]) -> FrameFormat:
         """The format in which `take` returns a frame: its own, or the first."""

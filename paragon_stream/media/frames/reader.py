@@ -231,18 +231,18 @@ class VideoReader:
     def warnings(self) -> list[str]:
         """One sentence for each kind of problem so far; complete after the last frame."""
         video = self.info.video
-        said = [_INTERLACED] if video.interlaced and video.fields is None else []
-        said += [*self.repairs, *self.changes.warnings, *self._judge.notes]
+        sentences = [_INTERLACED] if video.interlaced and video.fields is None else []
+        sentences += [*self.repairs, *self.changes.warnings, *self._judge.notes]
         if len(self._decoders) > 1:
-            said.append(f"the GPU did not decode all of the video: {self.decoder}")
-        said += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
+            sentences.append(f"the GPU did not decode all of the video: {self.decoder}")
+        sentences += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
         if late := self._late_begin():
-            said.append(late)
+            sentences.append(late)
         if self._gave_up:
-            said.append(f"the rest of the file cannot be read: {self._gave_up}")
+            sentences.append(f"the rest of the file cannot be read: {self._gave_up}")
         if self._ended and (short := self._early_end()):
-            said.append(short)
-        return said
+            sentences.append(short)
+        return sentences
 
     def _stamped(self, decoded: Iterator[av.VideoFrame], decoder: FrameSource) -> Iterator[TimedFrame]:
         """The frames with their times; notes the shape of their samples."""
@@ -379,16 +379,18 @@ def _is_layout_of(name: str, format: PixelFormat) -> bool:
 
 
 def _damage_sentences(damage: Damage) -> list[str]:
-    said = []
+    sentences = []
     if damage.undecodable_packets:
-        said.append(f"{counted(damage.undecodable_packets, 'video packet')} could not be decoded")
+        sentences.append(f"{counted(damage.undecodable_packets, 'video packet')} could not be decoded")
     if damage.corrupt_packets:
-        said.append(f"{counted(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete")
+        sentences.append(
+            f"{counted(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete"
+        )
     if damage.broken_places:
         places = counted(damage.broken_places, "place")
-        said.append(f"the file is broken at {places}: the pictures or sound there are missing")
+        sentences.append(f"the file is broken at {places}: the pictures or sound there are missing")
     if damage.missing_ends:
-        said.append("the file is cut off: the pictures or sound of its end are missing")
+        sentences.append("the file is cut off: the pictures or sound of its end are missing")
     if damage.corrupt_frames:
-        said.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
-    return said
+        sentences.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
+    return sentences

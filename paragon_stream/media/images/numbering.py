@@ -44,15 +44,15 @@ def numbering(path: str | Path) -> Numbering | None:
     Raises UsageError for more than one number in the name.
     """
     path = Path(path)
-    places = list(_PLACE.finditer(path.name))
-    if not places or path.exists() or is_video_name(path):
+    numbers = list(_PLACE.finditer(path.name))
+    if not numbers or path.exists() or is_video_name(path):
         return None
-    if len(places) > 1:
-        raise UsageError(f"{path} has {len(places)} numbers; a sequence has one")
-    (place,) = places
+    if len(numbers) > 1:
+        raise UsageError(f"{path} has {len(numbers)} numbers; a sequence has one")
+    (number,) = numbers
     return Numbering(
         folder=path.parent,
-        before=path.name[: place.start()],
-        digits=int(place[1] or 1),
-        after=path.name[place.end() :],
+        before=path.name[: number.start()],
+        digits=int(number[1] or 1),
+        after=path.name[number.end() :],
     )

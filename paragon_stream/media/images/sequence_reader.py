@@ -204,16 +204,16 @@ class SequenceReader:
 
     @property
     def warnings(self) -> list[str]:
-        said = self.changes.warnings
+        sentences = self.changes.warnings
         missing = self._numbers[-1] - self._numbers[0] + 1 - len(self._numbers)
         if missing:
-            said.append(f"{missing} images are missing between others, which are shown longer")
+            sentences.append(f"{missing} images are missing between others, which are shown longer")
         if self._alpha:
-            said.append(
+            sentences.append(
                 "the transparency of some images is not carried over: the first, middle and last have none"
             )
-        said += [f"{name} of the images are not carried over" for name in sorted(self._uncarried)]
-        return said
+        sentences += [f"{name} of the images are not carried over" for name in sorted(self._uncarried)]
+        return sentences
 
 
 def _format(picture: Picture) -> FrameFormat:

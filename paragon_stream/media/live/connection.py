@@ -225,9 +225,9 @@ def _opened(source: LiveSource, patience: float | None) -> InputContainer:
     raise InputError(_explanation(source, failure, captured.lines)) from failure
 
 
-def _explanation(source: LiveSource, error: BaseException, said: list[str]) -> str:
+def _explanation(source: LiveSource, error: BaseException, messages: list[str]) -> str:
     name, number = source.name, getattr(error, "errno", None)
-    why = "; ".join(said) or reason(error)
+    why = "; ".join(messages) or reason(error)
     if source.kind is Kind.SCREEN:
         where = "the screen" if not source.url or source.format != "x11grab" else f"the screen {source.url}"
         hint = " (is an X server running, and DISPLAY set?)" if "open display" in why else ""
@@ -244,6 +244,10 @@ def _explanation(source: LiveSource, error: BaseException, said: list[str]) -> s
         return f"{name} cannot be opened: PyAV's FFmpeg has no {scheme}; let another program write to a pipe"
     if isinstance(error, av.error.ExitError):
         return f"{name} does not answer: nothing came for {source.timeout:g} s"
-    if isinstance(error, (ValueError, av.error.InvalidDataError)) and source.format is not None and not said:
+    if (
+        isinstance(error, (ValueError, av.error.InvalidDataError))
+        and source.format is not None
+        and not messages
+    ):
         return f"{name} cannot be opened as {source.format}: {reason(error)}"
     return f"{name} cannot be opened: {reason(error) if source.kind is Kind.NETWORK else why}"

@@ -291,8 +291,8 @@ class LiveFeed:
             self.events.append(f"{source.name} is back after {attempts.passed:.1f} s")
             return True
         if not self._stopped.is_set():
-            said = f"; {last}" if last and why else ""
+            detail = f"; {last}" if last and why else ""
             self.gave_up = (
-                f"{what} and did not come back within {source.reconnect:g} s{said}" if why else None
+                f"{what} and did not come back within {source.reconnect:g} s{detail}" if why else None
             )
         return False

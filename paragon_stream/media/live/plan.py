@@ -143,10 +143,10 @@ def parse_bitrate(text: str | float | None) -> int | None:
     """ "6M", "3500k" or bits a second. Raises UsageError."""
     if text is None:
         return None
-    said = str(text).strip().lower()
-    unit = {"k": 1_000, "m": 1_000_000}.get(said[-1:], 1)
+    number = str(text).strip().lower()
+    unit = {"k": 1_000, "m": 1_000_000}.get(number[-1:], 1)
     try:
-        bits = round(float(said[:-1] if unit > 1 else said) * unit)
+        bits = round(float(number[:-1] if unit > 1 else number) * unit)
     except ValueError:
         bits = 0
     if bits < 1000:
@@ -204,8 +204,8 @@ def plan_live(
     job = _job(info, encoder, container, plan, options, raw=raw)
     lost = video.format.pixel_format.depth - pixels.depth
     if lost > 0 and options.pix_fmt is None:
-        said = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
-        warnings.append(f"{said}: --codec libx265 --pix-fmt yuv420p10le keeps 10")
+        change = f"the video's {video.format.pixel_format.depth} bits become {pixels.depth}"
+        warnings.append(f"{change}: --codec libx265 --pix-fmt yuv420p10le keeps 10")
     return replace(plan, job=job, muxer_options=_muxer_options(container), warnings=tuple(warnings))
 
 

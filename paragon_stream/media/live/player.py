@@ -82,14 +82,14 @@ def player_arguments(
 def _colors(format: FrameFormat) -> str:
     """Colour options of mpv: NUT does not store colour tags."""
     color = format.color
-    said = {
+    options = {
         "colormatrix": _MATRICES.get(color.matrix, "auto"),
         "colorlevels": "full" if color.range is ColorRange.FULL else "limited",
         "primaries": _PRIMARIES.get(color.primaries, "auto"),
         "gamma": _GAMMAS.get(color.transfer, "auto"),
         "chroma-location": _LOCATIONS.get(color.chroma_location, "unknown"),
     }
-    return ":".join(f"{key}={value}" for key, value in said.items())
+    return ":".join(f"{key}={value}" for key, value in options.items())
 
 
 class Player:

@@ -86,12 +86,12 @@ class SoundTrack:
         """Packets up to `until` seconds of the source's clock, ready to be muxed, `shift` seconds earlier."""
         for packet in self._queue.take(until):
             try:
-                made = self._made(packet)
+                packets = self._encoded(packet)
             except AV_ERRORS:
                 self._failed += 1
                 continue
             unit = self._unit if self._converter is None else self._converter.unit
-            for each in made:
+            for each in packets:
                 if self._addressed(each, unit, shift):
                     yield each
 
@@ -102,7 +102,7 @@ class SoundTrack:
                 if self._addressed(packet, self._converter.unit, shift):
                     yield packet
 
-    def _made(self, packet: Any) -> list[Any]:
+    def _encoded(self, packet: Any) -> list[Any]:
         if self._converter is not None:
             return self._converter.convert(packet)
         bare = packet if self._strip is None else self._strip(packet)

@@ -83,37 +83,37 @@ class LiveSource:
     reconnect: float = 0.0
 
 
-def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
-    """Parse the user's text `said` for `platform` (`sys.platform`). Opens nothing.
+def find_source(address: str, wanted: CaptureOptions, platform: str) -> LiveSource:
+    """Parse the user's text `address` for `platform` (`sys.platform`). Opens nothing.
 
     Raises UsageError for options that a source of this kind does not have.
     """
-    scheme = _URL.match(said)
-    if said == "camera" or said.startswith(("camera:", "/dev/video", "video=")):
+    scheme = _URL.match(address)
+    if address == "camera" or address.startswith(("camera:", "/dev/video", "video=")):
         kind = Kind.DEVICE
-    elif said == "screen" or _DISPLAY.match(said):
+    elif address == "screen" or _DISPLAY.match(address):
         kind = Kind.SCREEN
     elif scheme:
         kind = Kind.NETWORK
-    elif said == "-" or _is_fifo(said):
+    elif address == "-" or _is_fifo(address):
         kind = Kind.PIPE
     else:
         kind = Kind.FILE
-    _check(said, kind, wanted, scheme["scheme"].lower() if scheme else "")
+    _check(address, kind, wanted, scheme["scheme"].lower() if scheme else "")
     url, format, options = {
         Kind.SCREEN: _screen,
         Kind.DEVICE: _device,
         Kind.NETWORK: _network,
         Kind.PIPE: _stream,
         Kind.FILE: _stream,
-    }[kind](said, wanted, platform)
+    }[kind](address, wanted, platform)
     reconnect = wanted.reconnect
     if reconnect is None:
         reconnect = RECONNECT if kind is Kind.NETWORK else 0.0
     elif kind in (Kind.FILE, Kind.PIPE):
         reconnect = 0.0  # --reconnect then applies to the output only: these sources end
     return LiveSource(
-        name={"-": "standard input"}.get(said, shown_name(said)),
+        name={"-": "standard input"}.get(address, shown_name(address)),
         kind=kind,
         url=url,
         format=wanted.input_format or format,
@@ -125,15 +125,15 @@ def find_source(said: str, wanted: CaptureOptions, platform: str) -> LiveSource:
     )
 
 
-def _is_fifo(said: str) -> bool:
+def _is_fifo(address: str) -> bool:
     try:
-        return stat.S_ISFIFO(Path(said).stat().st_mode)
+        return stat.S_ISFIFO(Path(address).stat().st_mode)
     except (OSError, ValueError):
         return False
 
 
-def _check(said: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> None:
-    name = shown_name(said)
+def _check(address: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> None:
+    name = shown_name(address)
     if wanted.region is not None and kind is not Kind.SCREEN:
         raise UsageError(f"--region is for screens: {name} is a {kind.value}")
     if not wanted.cursor and kind is not Kind.SCREEN:
@@ -164,7 +164,7 @@ def _given(**options: object) -> dict[str, str]:
     return {name: str(value) for name, value in options.items() if value is not None}
 
 
-def _screen(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
+def _screen(address: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
     region = None if wanted.region is None else Region.parse(wanted.region)
     size = None if region is None else f"{region.width}x{region.height}"
     options = _given(framerate=parse_rate(wanted.fps) or SCREEN_RATE)
@@ -182,27 +182,27 @@ def _screen(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str,
     options |= {"probesize": "32", "analyzeduration": "0"}
     if region is not None:
         options |= _given(grab_x=region.x, grab_y=region.y)
-    return "" if said == "screen" else said, "x11grab", options
+    return "" if address == "screen" else address, "x11grab", options
 
 
-def _device(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
+def _device(address: str, wanted: CaptureOptions, platform: str) -> tuple[str, str, dict[str, str]]:
     options = _given(video_size=wanted.input_size, framerate=parse_rate(wanted.fps))
-    number = said.partition(":")[2] or "0"
+    number = address.partition(":")[2] or "0"
     if platform == "win32":
-        if not said.startswith("video="):
-            raise UsageError(f"on Windows a device is named as in video=NAME, not {said}")
-        return said, "dshow", options | _given(pixel_format=wanted.input_pix_fmt, rtbufsize="64M")
+        if not address.startswith("video="):
+            raise UsageError(f"on Windows a device is named as in video=NAME, not {address}")
+        return address, "dshow", options | _given(pixel_format=wanted.input_pix_fmt, rtbufsize="64M")
     if platform == "darwin":
-        name = said.removeprefix("video=") if said.startswith("video=") else number
+        name = address.removeprefix("video=") if address.startswith("video=") else number
         return f"{name}:none", "avfoundation", options | _given(pixel_format=wanted.input_pix_fmt)
-    if said.startswith("video="):
-        raise UsageError(f"on Linux a device is named as in /dev/video0, not {said}")
-    path = said if said.startswith("/dev/") else f"/dev/video{number}"
+    if address.startswith("video="):
+        raise UsageError(f"on Linux a device is named as in /dev/video0, not {address}")
+    path = address if address.startswith("/dev/") else f"/dev/video{number}"
     return path, "v4l2", options | _given(input_format=wanted.input_pix_fmt)
 
 
-def _network(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
-    scheme = said.partition("://")[0].lower()
+def _network(address: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
+    scheme = address.partition("://")[0].lower()
     options = {"analyzeduration": _LOOK_MICROSECONDS}
     if wanted.listen:
         options["listen"] = "1"
@@ -210,11 +210,11 @@ def _network(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, Non
         options["rtsp_transport"] = "tcp"  # over UDP, FFmpeg's default, every lost packet damages pictures
     if scheme == "udp":
         options["overrun_nonfatal"] = "1"
-    return said, None, options | _raw(wanted)
+    return address, None, options | _raw(wanted)
 
 
-def _stream(said: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
-    return "pipe:0" if said == "-" else ffmpeg_name(Path(said)), None, _raw(wanted)
+def _stream(address: str, wanted: CaptureOptions, platform: str) -> tuple[str, None, dict[str, str]]:
+    return "pipe:0" if address == "-" else ffmpeg_name(Path(address)), None, _raw(wanted)
 
 
 def _raw(wanted: CaptureOptions) -> dict[str, str]:

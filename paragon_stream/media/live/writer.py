@@ -210,7 +210,7 @@ class LiveWriter(LiveAnswers):
             self.bytes_written += size
 
     @contextlib.contextmanager
-    def _errors(self, said: Sequence[str] = ()) -> Any:
+    def _errors(self, messages: Sequence[str] = ()) -> Any:
         try:
             yield
         except BrokenPipeError as error:
@@ -218,18 +218,18 @@ class LiveWriter(LiveAnswers):
                 self._gone = True
                 what = "did not take the last frames in time" if self._pipe.given_up else "was closed"
                 raise ConsumerGone(f"{self._plan.name} {what}") from None
-            raise self._failure(error, said) from error
+            raise self._failure(error, messages) from error
         except AV_ERRORS as error:
-            raise self._failure(error, said) from error
+            raise self._failure(error, messages) from error
 
-    def _failure(self, error: BaseException, said: Sequence[str]) -> OutputError:
+    def _failure(self, error: BaseException, messages: Sequence[str]) -> OutputError:
         slow = isinstance(error, av.error.ExitError)
         if self.broke:
             why = f"it accepted no data for {PATIENCE:g} s" if slow else reason(error)
             return OutputError(f"{self._plan.name} broke off ({why})")
         if slow:
             return OutputError(f"{self._plan.name} does not answer")
-        why = reason(error) if self._plan.where is Where.NETWORK or not said else "; ".join(said)
+        why = reason(error) if self._plan.where is Where.NETWORK or not messages else "; ".join(messages)
         return OutputError(f"{self._what}: {why}")
 
     def _close_pipe(self) -> None:

@@ -86,34 +86,34 @@ def losses_when_flat(facts: MatroskaFacts) -> list[str]:
     every = [chapter for edition in editions for chapter in _all_chapters(edition)]
     default = _default_edition(facts)
     top = list(default.all(ids.CHAPTER)) if default else []
-    said = []
+    losses = []
     if len(editions) > 1:
-        said.append("further editions of the chapters")
+        losses.append("further editions of the chapters")
     if any(chapter.first(ids.CHAPTER) for chapter in every):
-        said.append("chapters in chapters")
+        losses.append("chapters in chapters")
     if any(c.number_of(ids.CHAPTER_HIDDEN) or not c.number_of(ids.CHAPTER_ENABLED, 1) for c in top):
-        said.append("hidden chapters")
+        losses.append("hidden chapters")
     if any(len(list(chapter.all(ids.CHAPTER_DISPLAY))) > 1 for chapter in top):
-        said.append("further names of chapters")
+        losses.append("further names of chapters")
     if default is not None and default.number_of(ids.EDITION_ORDERED):
-        said.append("the order in which the chapters are to be played")
-    return said
+        losses.append("the order in which the chapters are to be played")
+    return losses
 
 
 def linked_losses(facts: MatroskaFacts) -> list[str]:
     """Sentences about links to other files, which are lost in every output."""
-    said = []
+    losses = []
     every = [c for edition in _editions(facts) for c in _all_chapters(edition)]
     elsewhere = sum(_is_elsewhere(chapter, facts) for chapter in every)
     if elsewhere:
         what = "1 chapter plays" if elsewhere == 1 else f"{elsewhere} chapters play"
-        said.append(
+        losses.append(
             f"{what} a part of another file (linked segments) and cannot be carried over, nor can the order"
             " in which they are to be played"
         )
     if facts.linked:
-        said.append("the link to the file that plays before or after this one cannot be carried over")
-    return said
+        losses.append("the link to the file that plays before or after this one cannot be carried over")
+    return losses
 
 
 def uids(chapters: Element | None) -> set[int]:

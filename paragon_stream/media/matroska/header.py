@@ -218,14 +218,14 @@ def _laid_out(parts: list[tuple[int, bytes]], index: Element, size: int) -> byte
     behind = [seek for seek in index.all(ids.SEEK) if _sought(seek) not in here]
     order = list(dict.fromkeys(id for id, _ in parts))
     at = len(_index(order, {}, behind))
-    places: dict[int, int] = {}
+    positions: dict[int, int] = {}
     for id, whole in parts:
-        places[id] = at
+        positions[id] = at
         at += len(whole)
     rest = size - at
     if rest < 0 or rest == 1:
         return None
-    return _index(order, places, behind) + b"".join(whole for _, whole in parts) + void(rest)
+    return _index(order, positions, behind) + b"".join(whole for _, whole in parts) + void(rest)
 
 
 def _sought(seek: Element) -> int:
@@ -233,11 +233,11 @@ def _sought(seek: Element) -> int:
     return int.from_bytes(found.data) if found else 0
 
 
-def _index(order: list[int], places: Mapping[int, int], behind: list[Element]) -> bytes:
-    """A SeekHead whose length does not depend on `places`; elements `behind` the header do not move."""
+def _index(order: list[int], positions: Mapping[int, int], behind: list[Element]) -> bytes:
+    """A SeekHead whose length does not depend on `positions`; elements `behind` the header do not move."""
     seeks = []
     for id in order:
         sought = Element(ids.SEEK_ID, id.to_bytes((id.bit_length() + 7) // 8))
-        place = Element(ids.SEEK_POSITION, places.get(id, 0).to_bytes(8))
-        seeks.append(Element(ids.SEEK, children=(sought, place)))
+        position = Element(ids.SEEK_POSITION, positions.get(id, 0).to_bytes(8))
+        seeks.append(Element(ids.SEEK, children=(sought, position)))
     return Element(ids.SEEK_HEAD, children=(*seeks, *behind)).with_checksum().encoded()

@@ -38,16 +38,16 @@ def finish_mp4(
     """
     with path.open("rb+") as file:
         end = path.stat().st_size
-        places = {kind: (begin, size) for kind, begin, size in top_level(file, end)}
-        if b"moov" not in places or b"mdat" not in places or places[b"moov"][1] > LARGEST_INDEX:
+        boxes = {kind: (begin, size) for kind, begin, size in top_level(file, end)}
+        if b"moov" not in boxes or b"mdat" not in boxes or boxes[b"moov"][1] > LARGEST_INDEX:
             return path
-        begin, size = places[b"moov"]
+        begin, size = boxes[b"moov"]
         file.seek(begin)
         index = _without_flag(file.read(size), disabled)
-        if b"moof" not in places:  # fragments may name positions of their own
+        if b"moof" not in boxes:  # fragments may name positions of their own
             index = with_languages(index, languages or {})
         media = min(at for kind, at, _ in top_level(file, end) if kind == b"mdat")
-        moves = fast and begin > media and b"moof" not in places
+        moves = fast and begin > media and b"moof" not in boxes
         if not moves and (len(index) == size or begin + size == end):
             file.seek(begin)
             file.write(index)
@@ -102,8 +102,9 @@ def _with_offsets(index: bytes, shift: int, *, wide: bool) -> bytes:
             parts.append(struct.pack(">I4s", len(body) + 8, kind) + body)
         elif kind in (b"stco", b"co64"):
             size = "Q" if wide or kind == b"co64" else "I"
-            places = _entries(index, inside, "I" if kind == b"stco" else "Q")
-            table = struct.pack(f">II{len(places)}{size}", 0, len(places), *(each + shift for each in places))
+            offsets = _entries(index, inside, "I" if kind == b"stco" else "Q")
+            moved = [offset + shift for offset in offsets]
+            table = struct.pack(f">II{len(moved)}{size}", 0, len(moved), *moved)
             parts.append(struct.pack(">I4s", len(table) + 8, b"stco" if size == "I" else b"co64") + table)
         else:
             parts.append(index[begin:end])

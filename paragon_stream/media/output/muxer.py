@@ -83,12 +83,12 @@ class Muxer:
 
     def close_source(self) -> list[str]:
         """Close the source and the added files; returns sentences about problems with them."""
-        said: list[str] = []
+        sentences: list[str] = []
         for remuxer in self.all_remuxers():
-            said += remuxer.warnings
+            sentences += remuxer.warnings
             remuxer.close()
         self.remuxer, self.added = None, []
-        return said
+        return sentences
 
     def all_remuxers(self) -> list[Remuxer]:
         """The remuxer of the source, if any, then those of added files."""

@@ -57,19 +57,20 @@ class Piece:
         except (*AV_ERRORS, IndexError) as error:
             raise OutputError(f"the piece {path} cannot be read: {reason(error)}") from error
         shown = sorted(coded)
-        places = {pts: rank for rank, pts in enumerate(shown)}
-        if len(places) < len(coded):
+        rank_of = {pts: rank for rank, pts in enumerate(shown)}
+        if len(rank_of) < len(coded):
             raise OutputError(f"the piece {path} has several pictures at one time")
         return cls(
             path=path,
-            ranks=tuple(places[pts] for pts in coded),
+            ranks=tuple(rank_of[pts] for pts in coded),
             times=tuple((pts - shown[0]) * unit for pts in shown),
         )
 
     @property
     def delay(self) -> int:
-        """The reordering depth: how many places earlier than coded a picture is displayed, at most."""
-        return max((place - rank for place, rank in enumerate(self.ranks)), default=0)
+        """The reordering depth: the largest number of pictures that are coded before a picture and shown
+        after it."""
+        return max((number - rank for number, rank in enumerate(self.ranks)), default=0)
 
     def packets(self) -> Iterator[AnyPacket]:
         """The packets in order of coding, as the encoder gave them."""
@@ -141,15 +142,15 @@ class Pieces:
         """Check that the times in the piece equal those of the frames, except for the rounding of
         containers."""
         number = len(self._placed) - 1
-        there = piece.times[number - self._begin]
+        found = piece.times[number - self._begin]
         wanted = (self._placed[number] - self._placed[self._begin]) * tick
-        if abs(there - wanted) > 2 * tick + Fraction(1, 1000):
+        if abs(found - wanted) > 2 * tick + Fraction(1, 1000):
             raise OutputError(
-                f"{piece.path} has a picture at {float(there):.3f} s instead of {float(wanted):.3f} s"
+                f"{piece.path} has a picture at {float(found):.3f} s instead of {float(wanted):.3f} s"
             )
 
     def _decode_time(self) -> int:
-        place = self._taken - self._delay
-        if place >= 0:
-            return self._placed[place]
-        return self._placed[0] + place * self._step
+        number = self._taken - self._delay
+        if number >= 0:
+            return self._placed[number]
+        return self._placed[0] + number * self._step

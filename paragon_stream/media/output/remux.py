@@ -217,21 +217,23 @@ class Remuxer:
     @property
     def warnings(self) -> list[str]:
         """Problems so far, one sentence for each stream and kind."""
-        said = [self._trouble] if self._trouble else []
-        said += [
+        sentences = [self._trouble] if self._trouble else []
+        sentences += [
             f"a stream that begins late was not found in time and is missing ({words}):"
             " render again with --probesize all"
             for words in self._unseen
         ]
         if self.refused:
-            said.append(f"{self.refused} damaged packets of the copied streams could not be written")
+            sentences.append(f"{self.refused} damaged packets of the copied streams could not be written")
         for route in self._routes.values():
             name = stream_label(route.plan.stream)
             if route.failed:
-                said.append(f"{route.failed} packets of {name} could not be written: {route.why_failed}")
+                sentences.append(f"{route.failed} packets of {name} could not be written: {route.why_failed}")
             if route.repaired:
-                said.append(f"{route.repaired} packets of {name} had timestamps that run backwards; repaired")
-        return said
+                sentences.append(
+                    f"{route.repaired} packets of {name} had timestamps that run backwards; repaired"
+                )
+        return sentences
 
     def _read(self, limit: Fraction | None) -> None:
         """Read until every dense stream has passed `limit`, the source ends, or `HOLD_BYTES` are held."""
@@ -357,12 +359,12 @@ class Remuxer:
                 yield self._addressed(route, bare, route.unit)
             return
         try:
-            made = route.converter.convert(packet)
+            converted = route.converter.convert(packet)
         except AV_ERRORS as error:
             route.failed += 1
             route.why_failed = reason(error)
             return
-        for each in made:
+        for each in converted:
             yield self._addressed(route, each, route.converter.unit)
 
     def _without_header(self, route: _Route, packet: AnyPacket) -> AnyPacket | None:

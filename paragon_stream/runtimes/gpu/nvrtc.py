@@ -87,20 +87,20 @@ def compile_source(source: str, architecture: str) -> tuple[bytes, str]:
     is_ptx = architecture.startswith("compute_")
     options = [f"--gpu-architecture={architecture}", *OPTIONS]
     with _nvrtc() as nvrtc:
-        made = _result(nvrtc, nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], []))[0]
+        handle = _result(nvrtc, nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], []))[0]
         try:
-            (error,) = nvrtc.nvrtcCompileProgram(made, len(options), [each.encode() for each in options])
-            log = _text(nvrtc, made, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).decode()
+            (error,) = nvrtc.nvrtcCompileProgram(handle, len(options), [each.encode() for each in options])
+            log = _text(nvrtc, handle, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).decode()
             if error != nvrtc.nvrtcResult.NVRTC_SUCCESS:
                 errors = [line for line in log.splitlines() if "error" in line] or [error.name]
                 raise EngineError(f"the kernels cannot be compiled for {architecture}: {errors[0]}")
             if is_ptx:
-                code = _text(nvrtc, made, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
+                code = _text(nvrtc, handle, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
             else:
-                code = _text(nvrtc, made, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
+                code = _text(nvrtc, handle, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
             return code, log.rstrip("\0")
         finally:
-            nvrtc.nvrtcDestroyProgram(made)
+            nvrtc.nvrtcDestroyProgram(handle)
 
 
 def _text(nvrtc: Any, program: Any, size_of: Any, get: Any) -> bytes:

@@ -106,7 +106,7 @@ def _planes(job: FrameJob, picture: NDArray[np.float32]) -> Mapping[str, NDArray
     codes = np.tensordot(colors.from_rgb, picture, 1) + colors.code_of_black[:, None, None]
     codes = np.clip(np.rint(codes), 0, pixels.peak)
     arrays = zip(input_names(source), source.plane_shapes, tensor_shapes(source), pixels.stored, strict=True)
-    made = {}
+    planes = {}
     for name, (rows, columns, *_), shape, stored in arrays:
         full = np.full((rows, columns), pixels.peak)
         parts = [
@@ -116,8 +116,8 @@ def _planes(job: FrameJob, picture: NDArray[np.float32]) -> Mapping[str, NDArray
             for component in stored
         ]
         array = np.stack(parts, -1).astype(pixels.sample_type) << pixels.shift
-        made[name] = np.ascontiguousarray(array.reshape(shape))
-    return made
+        planes[name] = np.ascontiguousarray(array.reshape(shape))
+    return planes
 
 
 def _unrounded(job: FrameJob) -> FrameJob:

@@ -32,13 +32,13 @@ class AdtsFilter:
         """The packet without its header, timestamps kept; None if the filter holds it back."""
         pts, dts, duration = packet.pts, packet.dts, packet.duration  # the filter clears the packet
         unit, is_keyframe = packet.time_base, packet.is_keyframe
-        made = self._filter.filter(packet)
-        if not made:
+        filtered = self._filter.filter(packet)
+        if not filtered:
             return None
-        if not made[0].has_sidedata("new_extradata"):
-            return made[0]
+        if not filtered[0].has_sidedata("new_extradata"):
+            return filtered[0]
         # Matroska's muxer would treat the configuration as a change, and write its tracks again.
-        bare: Any = av.Packet(bytes(made[0]))
+        bare: Any = av.Packet(bytes(filtered[0]))
         bare.pts, bare.dts, bare.duration = pts, dts, duration
         bare.time_base, bare.is_keyframe = unit, is_keyframe
         return bare
@@ -70,9 +70,9 @@ def config_of(packets: Iterable[Any], stream: Any) -> bytes | None:
         if not packet.size:
             continue
         try:
-            made = strip.filter(packet)
+            filtered = strip.filter(packet)
         except AV_ERRORS:
             continue
-        if made and made[0].has_sidedata("new_extradata"):
-            return bytes(made[0].get_sidedata("new_extradata"))
+        if filtered and filtered[0].has_sidedata("new_extradata"):
+            return bytes(filtered[0].get_sidedata("new_extradata"))
     return None
