@@ -11,7 +11,8 @@ from paragon_stream.errors import OutputError
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.output.placing import Placing
-from paragon_stream.media.output.remux import AnyPacket, Remuxer
+from paragon_stream.media.output.remux import Remuxer
+from paragon_stream.media.output.route import AnyPacket
 
 AHEAD = Fraction(1)
 """Seconds that copied packets are given to the muxer before the picture of their time: at the end of a

@@ -7,17 +7,14 @@ those are held. Above that limit the due packets are written late; none is lost.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 from av.stream import Discard, Disposition
 
-from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, rescale
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
@@ -32,7 +29,8 @@ from paragon_stream.media.output.aac.latm import LatmFilter
 from paragon_stream.media.output.attachments import Attachments
 from paragon_stream.media.output.audio import AudioConverter
 from paragon_stream.media.output.packet_trim import PacketTrimmer
-from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
+from paragon_stream.media.output.route import AnyPacket, Route
+from paragon_stream.media.output.stream_plans import Action, StreamPlan
 from paragon_stream.media.output.subtitles import TextConverter
 from paragon_stream.media.output.tags import stream_tags
 from paragon_stream.media.output.timeline import SharedStamps, Timeline, move
@@ -48,41 +46,6 @@ _SUBTITLES_LATE = 2
 
 _SHARING = ("mpeg", "mpegts")
 """Demuxers that may give two packets of sound one timestamp."""
-
-type AnyPacket = av.Packet[Any]
-
-
-@dataclass(slots=True)
-class _Route:
-    """The state of one source stream that goes into the output."""
-
-    plan: StreamPlan
-    unit: Fraction
-    """Seconds per tick of the source's timestamps."""
-    target: Any
-    """The output stream."""
-    converter: AudioConverter | TextConverter | None = None
-    held: deque[tuple[Fraction, AnyPacket]] = field(default_factory=deque)
-    """Packets read and not taken yet, with their decode times in seconds."""
-    dense: bool = False
-    """True for audio and video, which have packets all the time; subtitles may have none for minutes."""
-    reached: Fraction | None = None
-    """Time up to which the source has been read, seconds."""
-    step: int = 0
-    """The least distance of two decode times that the muxer accepts, ticks."""
-    strip: AdtsFilter | LatmFilter | None = None
-    """Removes AAC headers or framing that the container does not accept."""
-    last_dts: int | None = None
-    repaired: int = 0
-    failed: int = 0
-    why_failed: str = ""
-    stamps: SharedStamps | None = None
-    """Separates packets of sound that share a timestamp; None if the source has none."""
-    lag: Fraction = Fraction(0)
-    """Seconds by which the packets are moved, because their timestamps jumped back and the video's did
-    not."""
-    trimmer: PacketTrimmer | None = None
-    """Selects the packets in the cut."""
 
 
 class Remuxer:
@@ -108,7 +71,7 @@ class Remuxer:
         self._probing = probing
         self._watch = ReadingWatch(path, probing)
         self._source = open_source(path, probing)
-        self._routes: dict[int, _Route] = {}
+        self._routes: dict[int, Route] = {}
         self._attachments = Attachments(path, probing)
         self._packets: Iterator[AnyPacket] | None = None
         self._ended = False
@@ -168,10 +131,11 @@ class Remuxer:
         unit = as_fraction(template.time_base)
         start = template.start_time
         shares = self._source.format.name in _SHARING
-        self._routes[index] = _Route(
+        self._routes[index] = Route(
             plan=plan,
             unit=unit,
             target=target,
+            shift=self._shift,
             converter=converter,
             dense=dense,
             step=int(dense and container.strict_decode_order),
@@ -196,21 +160,18 @@ class Remuxer:
             route = min(due, key=lambda route: route.held[0][0])
             _, packet = route.held.popleft()
             self._held_bytes -= packet.size
-            yield from self._finished(route, packet)
+            yield from route.finished(packet)
 
     def flush(self) -> Iterator[AnyPacket]:
         """The last packets of the converters, after everything has been taken."""
         for route in self._routes.values():
-            if route.converter is not None:
-                for packet in route.converter.flush():
-                    yield self._addressed(route, packet, route.converter.unit)
+            yield from route.flush()
 
     def failed(self, packet: AnyPacket, error: BaseException) -> bool:
         """Note that the muxer refused `packet`, if it is one of these; return whether it is."""
         for route in self._routes.values():
             if route.target.index == packet.stream_index:
-                route.failed += 1
-                route.why_failed = reason(error)
+                route.note_failure(error)
                 return True
         return False
 
@@ -226,13 +187,7 @@ class Remuxer:
         if self.refused:
             sentences.append(f"{self.refused} damaged packets of the copied streams could not be written")
         for route in self._routes.values():
-            name = stream_label(route.plan.stream)
-            if route.failed:
-                sentences.append(f"{route.failed} packets of {name} could not be written: {route.why_failed}")
-            if route.repaired:
-                sentences.append(
-                    f"{route.repaired} packets of {name} had timestamps that run backwards; repaired"
-                )
+            sentences += route.warnings
         return sentences
 
     def _read(self, limit: Fraction | None) -> None:
@@ -288,9 +243,7 @@ class Remuxer:
             begin = self._cut.start - _RUN_UP
             stream = None if self._video is None else self._source.streams[self._video]
             first = (stream.start_time or 0) * as_fraction(stream.time_base) if stream else Fraction(0)
-            if begin > max(
-                Fraction(0), first
-            ):  # FFmpeg goes by key frames: it would begin with the first of them
+            if begin > max(Fraction(0), first):  # FFmpeg seeks to key frames, of which the first may be later
                 self._source.seek(round(begin * 1_000_000))
 
     def _hold(self, packet: AnyPacket) -> None:
@@ -305,7 +258,7 @@ class Remuxer:
         for timed in (packet,) if route.stamps is None else route.stamps.add(packet):
             self._hold_timed(route, timed)
 
-    def _hold_timed(self, route: _Route, packet: AnyPacket) -> None:
+    def _hold_timed(self, route: Route, packet: AnyPacket) -> None:
         index = packet.stream.index
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
@@ -346,57 +299,8 @@ class Remuxer:
             self._hold_timed(self._routes[packet.stream.index], packet)
         self._settling = False
 
-    def _keep(self, route: _Route, packet: AnyPacket) -> None:
+    def _keep(self, route: Route, packet: AnyPacket) -> None:
         stamp = packet.dts if packet.dts is not None else packet.pts
         time = stamp * route.unit if stamp is not None else route.reached or self._shift
         route.held.append((time, packet))
         self._held_bytes += packet.size
-
-    def _finished(self, route: _Route, packet: AnyPacket) -> Iterator[AnyPacket]:
-        if route.converter is None:
-            bare = self._without_header(route, packet)
-            if bare is not None:
-                yield self._addressed(route, bare, route.unit)
-            return
-        try:
-            converted = route.converter.convert(packet)
-        except AV_ERRORS as error:
-            route.failed += 1
-            route.why_failed = reason(error)
-            return
-        for each in converted:
-            yield self._addressed(route, each, route.converter.unit)
-
-    def _without_header(self, route: _Route, packet: AnyPacket) -> AnyPacket | None:
-        if route.strip is None:
-            return packet
-        try:
-            return route.strip(packet)  # type: ignore[no-any-return]
-        except AV_ERRORS as error:
-            route.failed += 1
-            route.why_failed = reason(error)
-            return None
-
-    def _addressed(self, route: _Route, packet: AnyPacket, unit: Fraction) -> AnyPacket:
-        """`packet` with its output stream and times: each rounded once, decode times rising."""
-        target = as_fraction(route.target.time_base)
-        dts, pts, duration = packet.dts, packet.pts, packet.duration or 0
-        start = pts if pts is not None else dts
-        packet.stream = route.target
-        packet.time_base = target
-        if start is not None and duration:
-            end = rescale(start + duration, unit, self._shift, target)
-            packet.duration = max(0, end - rescale(start, unit, self._shift, target))
-        if pts is not None:
-            packet.pts = rescale(pts, unit, self._shift, target)
-        if dts is not None:
-            packet.dts = rescale(dts, unit, self._shift, target)
-            least = None if route.last_dts is None else route.last_dts + route.step
-            if least is not None and packet.dts < least:
-                # Less than a tick of the source is rounding: TrueHD has 1200 packets a second.
-                route.repaired += (least - packet.dts) * target > unit
-                packet.dts = least
-            if packet.pts is not None and packet.pts < packet.dts:
-                packet.pts = packet.dts
-            route.last_dts = packet.dts
-        return packet

@@ -15,7 +15,7 @@ import av
 
 from paragon_stream.errors import OutputError
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.media.output.remux import AnyPacket
+from paragon_stream.media.output.route import AnyPacket
 from paragon_stream.media.quantisers.nal import units
 from paragon_stream.media.safekeeping.packet_log import PacketFacts, PacketLog
 

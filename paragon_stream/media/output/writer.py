@@ -29,7 +29,8 @@ from paragon_stream.media.output.packet_trim import cut_chapters, shifted_chapte
 from paragon_stream.media.output.pieces import Pieces, headers_digest
 from paragon_stream.media.output.placing import Placing
 from paragon_stream.media.output.plan import OutputPlan
-from paragon_stream.media.output.remux import AnyPacket, Remuxer
+from paragon_stream.media.output.remux import Remuxer
+from paragon_stream.media.output.route import AnyPacket
 from paragon_stream.media.output.stream_plans import TIMECODE_MUXERS
 from paragon_stream.media.output.tags import stream_tags
 from paragon_stream.media.output.timecode import of_result, tags_of_result
