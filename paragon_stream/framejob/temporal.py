@@ -76,8 +76,6 @@ class TemporalState:
         self._mode = mode
         self._state: dict[int, NDArray[np.uint16]] | None = None
         self._small: NDArray[np.float32] | None = None
-        self.restarts = 0
-        """Number of restarts at scene cuts."""
 
     def restart(self) -> None:
         """Restart: the next frame does not continue the one before."""
@@ -88,7 +86,6 @@ class TemporalState:
         small = small_picture(planes[0], self.source.pixel_format.peak << self.source.pixel_format.shift)
         if self._state is not None and self._small is not None and is_cut(self._small, small):
             self._state = None
-            self.restarts += 1
         self._small = small
         current = self._deepened(planes)
         self._state = current if self._state is None else self._blended(current, self._state)

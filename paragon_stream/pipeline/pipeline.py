@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from paragon_stream.errors import Interrupted
 from paragon_stream.frame import Timing
 from paragon_stream.pipeline.channel import Channel
 from paragon_stream.pipeline.interrupt import HeldInterrupt
@@ -26,7 +25,7 @@ from paragon_stream.pipeline.worker import Worker
 logger = logging.getLogger(__name__)
 
 _TICK = 0.05
-"""Seconds between two checks for Ctrl-C and `cancel`. On Windows, a signal does not end a wait for a lock."""
+"""Seconds between two checks for Ctrl-C. On Windows, a signal does not end a wait for a lock."""
 
 _PATIENCE = 5.0
 """Seconds after the stop before the log says which stage is being waited for."""
@@ -104,7 +103,6 @@ class Pipeline[Plane]:
         self._failures: list[Failure] = []
         self._failing = threading.Lock()
         self._stopping = False
-        self._cancelled = False
         self._begin: float | None = None
         self._wall = 0.0
         self._noticed = threading.Event()
@@ -131,13 +129,6 @@ class Pipeline[Plane]:
             },
         )
 
-    def cancel(self) -> None:
-        """Request that `run` stops between frames and raises Interrupted. No effect after the last frame.
-
-        May be called from any thread, from `on_progress`, and from a signal handler.
-        """
-        self._cancelled = True  # only this: a signal handler must not wait for a lock
-
     def run(
         self, on_progress: Callable[[Progress], None] | None = None, interval: float = 0.5
     ) -> PipelineStats:
@@ -147,8 +138,8 @@ class Pipeline[Plane]:
         the end.
 
         Raises the original exception of the first failure (of a stage, or of `on_progress`), with a note of
-        its place; `failures` has it as data. Raises KeyboardInterrupt after Ctrl-C and Interrupted after
-        `cancel`, from the first failure if there was one. RuntimeError if it ran before.
+        its place; `failures` has it as data. Raises KeyboardInterrupt after Ctrl-C, from the first failure if
+        there was one. RuntimeError if it ran before.
         """
         if self._begin is not None:
             raise RuntimeError("a pipeline runs only once")
@@ -168,8 +159,6 @@ class Pipeline[Plane]:
         complete = first is None and any(worker.complete for worker in self._workers)
         if interrupt.pending and not complete:
             raise KeyboardInterrupt from first
-        if self._cancelled and self._stopping and not complete:
-            raise Interrupted("stopped on request") from first
         if first is not None:
             raise first
         return self.stats
@@ -178,7 +167,7 @@ class Pipeline[Plane]:
 
     @property
     def stopping(self) -> bool:
-        """True after a failure, a cancellation, or Ctrl-C."""
+        """True after a failure or Ctrl-C."""
         return self._stopping
 
     def failed(self, failure: Failure) -> None:
@@ -235,7 +224,7 @@ class Pipeline[Plane]:
         while not self._ended:
             self._noticed.wait(_TICK)
             self._noticed.clear()
-            if (interrupt.pending or self._cancelled) and not self._stopping and not self._ended:
+            if interrupt.pending and not self._stopping and not self._ended:
                 self._stop()
                 for worker in self._workers:
                     if worker.stage.leave is not None:

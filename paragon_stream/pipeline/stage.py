@@ -29,7 +29,7 @@ class Stage[Plane]:
 
     `work` may start asynchronous work and store its `slot.completion`; the next stage's thread waits for it
     before its own `work`. `finish` runs once in the stage's thread after its last slot (an encoder's flush),
-    but not after a failure, after a cancellation, or if a later stage needs no more frames. If it returns
+    but not after a failure, after Ctrl-C, or if a later stage needs no more frames. If it returns
     True, the result is complete, and `Pipeline.run` does not raise for a Ctrl-C that came during `finish`.
 
     A stage that blocks in a library cannot be interrupted and blocks `Pipeline.run`, so sources that may hang
@@ -43,7 +43,7 @@ class Stage[Plane]:
     room: int | None = None
     """Slots that the channel after it holds. None: one after a live stage, else half of all slots."""
     leave: Callable[[], None] | None = None
-    """Called in another thread after Ctrl-C or a cancellation, to end a wait inside `work`."""
+    """Called in another thread after Ctrl-C, to end a wait inside `work`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paragon_stream.errors import Interrupted
 from paragon_stream.frame import Timing
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, Progress
 from paragon_stream.pipeline.slot import Slot
@@ -330,20 +329,20 @@ def test_a_stage_that_has_had_enough_ends_the_run_in_good_order(stage: str, fram
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_cancel_from_inside_a_stage(stage: str) -> None:
+def test_ctrl_c_ends_an_endless_source(stage: str) -> None:
     def trouble(now: str, number: int) -> None:
         if (now, number) == (stage, 3):
-            line.pipeline.cancel()
+            _thread.interrupt_main()
         pause(0.001)
 
     line = Line(frames=1_000_000, trouble=trouble)
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         line.run()
     assert line.finished == []
     assert line.seen == list(range(len(line.seen)))
 
 
-def test_cancel_while_every_channel_is_full() -> None:
+def test_ctrl_c_while_every_channel_is_full() -> None:
     full, gate = threading.Event(), threading.Event()
 
     def trouble(stage: str, frame: int) -> None:
@@ -353,33 +352,21 @@ def test_cancel_while_every_channel_is_full() -> None:
 
     line = Line(frames=1000, slots=6, trouble=trouble)
 
-    def cancel_when_full() -> None:
+    def interrupt_when_full() -> None:
         full.wait(60)
         while line.pipeline.pool.home:
             pause()
-        line.pipeline.cancel()
+        _thread.interrupt_main()
         while not line.pipeline.stopping:
             pause()
         gate.set()
 
-    helper = threading.Thread(target=cancel_when_full, daemon=True)
+    helper = threading.Thread(target=interrupt_when_full, daemon=True)
     helper.start()
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         line.run()
     helper.join(30)
     assert len(line.seen) == 1
-
-
-def test_cancel_after_the_end_changes_nothing() -> None:
-    line = Line()
-
-    def cancel_late(progress: Progress) -> None:
-        if all(worker.ended for worker in line.pipeline._workers):
-            line.pipeline.cancel()
-
-    stats = line.run(cancel_late)
-    assert stats.stages["encode"].frames == FRAMES
-    assert line.seen == list(range(FRAMES))
 
 
 @pytest.mark.parametrize("frame", [0, FRAMES // 2, FRAMES - 1])
@@ -584,7 +571,7 @@ def test_a_thread_that_cannot_start_leaves_nothing_behind(monkeypatch: pytest.Mo
     asynchronous=st.booleans(),
     stage=st.sampled_from(STAGES),
     frame=st.integers(0, 9),
-    what=st.sampled_from(["nothing", "raise", "enough", "cancel", "ctrl-c", "completion"]),
+    what=st.sampled_from(["nothing", "raise", "enough", "ctrl-c", "completion"]),
     naps=st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.0005]), min_size=1, max_size=7),
 )
 def test_any_schedule(
@@ -605,8 +592,6 @@ def test_any_schedule(
             return None
         if what == "raise":
             raise line.error
-        if what == "cancel":
-            line.pipeline.cancel()
         if what == "ctrl-c":
             _thread.interrupt_main()
         return False if what == "enough" else None
@@ -615,7 +600,7 @@ def test_any_schedule(
     outcome: BaseException | None = None
     try:
         line.run(lambda progress: None)
-    except (Broken, Interrupted, KeyboardInterrupt) as error:
+    except (Broken, KeyboardInterrupt) as error:
         outcome = error
     assert line.seen == list(range(len(line.seen)))
     struck = frame < frames
@@ -627,8 +612,6 @@ def test_any_schedule(
     elif struck and what == "enough":
         assert outcome is None
         assert len(line.seen) == frame
-    elif struck and what == "cancel":
-        assert isinstance(outcome, Interrupted) or len(line.seen) == frames
     else:
         assert outcome is None
         assert line.seen == list(range(frames))

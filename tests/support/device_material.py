@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -171,7 +172,7 @@ def render_with(session: Any, *, stop_at: int | None = None, count: int = 30) ->
         assert all((plane == slot.timing.pts).all() for plane in slot.outputs)
         seen.append(slot.timing.pts)
         if len(seen) == stop_at:
-            pipeline.cancel()
+            _thread.interrupt_main()
 
     slots = [
         Slot(session.allocate_planes(job.source), session.allocate_planes(job.target))

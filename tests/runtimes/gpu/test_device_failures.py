@@ -9,7 +9,7 @@ import pytest
 from device_material import DOUBLE, clean, doubled, make_frames, make_job, open_session, render_with
 from fake_device import FakeDevice, FakeKernel
 
-from paragon_stream.errors import DeviceMemoryError, EngineError, Interrupted
+from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob import FrameJob
 
 FRAMES = 6
@@ -115,9 +115,9 @@ def test_through_the_pipeline_in_order() -> None:
         assert render(device) == list(range(30))
 
 
-def test_cancelled_in_the_middle() -> None:
+def test_interrupted_in_the_middle() -> None:
     device = FakeDevice()
-    with clean(device), pytest.raises(Interrupted):
+    with clean(device), pytest.raises(KeyboardInterrupt):
         render(device, stop_at=5, count=10_000)
 
 

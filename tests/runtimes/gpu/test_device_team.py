@@ -21,7 +21,7 @@ from device_material import (
 )
 from fake_device import FakeDevice, FakeHost, FakeKernel
 
-from paragon_stream.errors import EngineError, Interrupted
+from paragon_stream.errors import EngineError
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.runtimes.base import DeviceBound, TakesPictures
@@ -143,13 +143,13 @@ def test_slots_are_page_locked_for_all_and_pictures_come_to_the_host() -> None:
     team.close()
 
 
-def test_through_the_pipeline_in_order_and_cancelled() -> None:
+def test_through_the_pipeline_in_order_and_interrupted() -> None:
     for stop_at, count in ((None, 40), (7, 10_000)):
         devices = machine(1.0, 3.0)
         if stop_at is None:
             assert render_with(team_of(make_job(), devices), count=count) == list(range(count))
         else:
-            with pytest.raises(Interrupted):
+            with pytest.raises(KeyboardInterrupt):
                 render_with(team_of(make_job(), devices), count=count, stop_at=stop_at)
         for device in devices:
             with clean(device):
