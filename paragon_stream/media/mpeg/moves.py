@@ -26,15 +26,26 @@ _ENDS = 8
 _RARE = 0.1
 """A stream counts as missing where its share of the packets is less than this fraction of its share
 elsewhere."""
+_PICTURE_BEGINS = 0x40
+"""Flag of the packet with which a picture (a PES packet) begins."""
+_LONG_RUN, _MOSTLY = 8, 0.9
+"""Pictures of one PID in a row, and the fraction of pictures in such runs, that show that two PIDs take
+turns. Pictures of two programmes alternate."""
 
 
 def replacing(file: BinaryIO, size: int, main: int, others: Sequence[int]) -> list[int]:
-    """The PIDs of `others` that have packets only where packets of the PID `main` are missing.
+    """The PIDs of `others` whose pictures come where those of the PID `main` are missing.
 
     Samples of the open transport stream of `size` bytes are examined.
     """
-    pids = _pids(_sampled(file, size))
-    return [other for other in others if _replaces(pids == other, pids == main)]
+    packets = _sampled(file, size)
+    pids, begins = _pids(packets), (packets[:, 1] & _PICTURE_BEGINS) > 0
+    ours = pids == main
+    return [
+        other
+        for other in others
+        if _replaces(pids == other, ours) or _takes_turns((pids == other) & begins, ours & begins)
+    ]
 
 
 def _pids(packets: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -49,6 +60,16 @@ def _replaces(other: NDArray[np.bool_], main: NDArray[np.bool_]) -> bool:
     inside = main[positions[0] : positions[-1] + 1]
     outside = main.size - inside.size
     return outside > 0 and bool(inside.mean() < _RARE * (main.sum() - inside.sum()) / outside)
+
+
+def _takes_turns(other: NDArray[np.bool_], main: NDArray[np.bool_]) -> bool:
+    """Whether nearly all pictures of both, given by their first packets, are in long runs: the picture moves
+    to and fro."""
+    is_other = other[other | main]
+    ends = np.flatnonzero(np.diff(is_other)) + 1
+    lengths = np.diff(np.concatenate([[0], ends, [is_other.size]]))
+    in_long_run = np.repeat(lengths >= _LONG_RUN, lengths)
+    return ends.size > 0 and all(in_long_run[is_other == kind].mean() > _MOSTLY for kind in (False, True))
 
 
 def _sampled(file: BinaryIO, size: int) -> NDArray[np.uint8]:

@@ -22,10 +22,12 @@ def part(folder: Path, pid: int, begin: int, codec: str = "libx264") -> bytes:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
-@pytest.mark.parametrize("returns", [False, True])
-def test_a_move_is_announced(tmp_path: Path, codec: str, returns: bool) -> None:
-    parts = [part(tmp_path, 256, 0), part(tmp_path, 512, 50, codec)]
-    parts += [part(tmp_path, 256, 100)] * returns
+@pytest.mark.parametrize(
+    "pids", [(256, 512), (256, 512, 256), (256, 512, 256, 512), (256, 512, 256, 512, 256)]
+)
+def test_a_move_is_announced(tmp_path: Path, codec: str, pids: tuple[int, ...]) -> None:
+    codecs = {256: "libx264", 512: codec}
+    parts = [part(tmp_path, pid, 50 * number, codecs[pid]) for number, pid in enumerate(pids)]
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(parts))
     info = probe(joined)
@@ -44,6 +46,10 @@ def test_packets_with_times(tmp_path: Path) -> None:
 def test_videos_beside_each_other_are_no_move(tmp_path: Path) -> None:
     beside = tmp_path / "beside.ts"
     make_clip(beside, frames=50, audio="mp2", second_video=True)
+    assert probe(beside).continued_in == ()
+    long, short = part(tmp_path, 256, 0), part(tmp_path, 512, 0)
+    packets = [[file[at : at + 188] for at in range(0, len(file), 188)] for file in (long, short)]
+    beside.write_bytes(b"".join(one + two for one, two in zip(*packets, strict=False)))
     assert probe(beside).continued_in == ()
     same = tmp_path / "same.ts"
     same.write_bytes(part(tmp_path, 256, 0) + part(tmp_path, 256, 50))
