@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from paragon_stream.frame import FrameFormat
+from paragon_stream.frame import FrameFormat, planar_like
 from paragon_stream.media.facts.info import VideoInfo
 from paragon_stream.pixels import Family
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.verification.findings import Check, Finding
+
+_DEEPER = ("prores",)
+"""Codecs whose decoders return more bits than were encoded: FFmpeg decodes all ProRes 4444 to 12 bits."""
+
+
+def as_decoded(wanted: FrameFormat, found: VideoInfo) -> FrameFormat:
+    """The planned format, as the decoder of the output returns it."""
+    has = found.format
+    deeper = planar_like(wanted.pixel_format, depth=has.pixel_format.depth)
+    pixels = (
+        has.pixel_format if found.codec in _DEEPER and deeper == has.pixel_format else wanted.pixel_format
+    )
+    color = replace(wanted.color, chroma_location=has.color.chroma_location)
+    return replace(wanted, pixel_format=pixels, color=color)
 
 
 def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
@@ -17,8 +32,9 @@ def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
     has = found.format
     if (wanted.width, wanted.height) != (has.width, has.height):
         yield _format(f"the picture is {has.width}x{has.height}, not {wanted.width}x{wanted.height}")
-    if wanted.pixel_format.depth != has.pixel_format.depth:
-        yield _format(f"the picture has {has.pixel_format.depth} bits, not {wanted.pixel_format.depth}")
+    depth = as_decoded(wanted, found).pixel_format.depth
+    if depth != has.pixel_format.depth:
+        yield _format(f"the picture has {has.pixel_format.depth} bits, not {depth}")
     gray = wanted.pixel_format.family is Family.GRAY  # FFmpeg decodes gray H.264 as 4:2:0
     if wanted.pixel_format.subsampling != has.pixel_format.subsampling and not gray:
         yield _format(f"the pixel format is {has.pixel_format.name}, not {wanted.pixel_format.name}")
@@ -53,9 +69,9 @@ def _colours(wanted: FrameFormat, has: FrameFormat, untagged: tuple[str, ...]) -
             )
         elif name in untagged:
             yield Finding(check=Check.COLOUR_TAGS, message=f"the {name} is not tagged")
-    subsampled = any(wanted.pixel_format.subsampling)
-    if subsampled and wanted.color.chroma_location != has.color.chroma_location:
-        ours, theirs = wanted.color.chroma_location, has.color.chroma_location
+    ours, theirs = wanted.color.chroma_location, has.color.chroma_location
+    across, down = wanted.pixel_format.subsampling
+    if (across and ours.horizontal != theirs.horizontal) or (down and ours.vertical != theirs.vertical):
         message = f"chroma is tagged as {_name(theirs)}, not {_name(ours)}"
         yield Finding(check=Check.COLOUR_TAGS, message=message)
 

@@ -55,6 +55,8 @@ class QualitySample:
         """Why the quality cannot be compared; "" if it can."""
         if self._job.encoder.name not in DECODERS:
             return f"{self._job.encoder.name} is not encoded again for comparison"
+        if self._target.pixel_format.has_alpha:
+            return "pictures with transparency are not encoded again for comparison"
         if self._source.pixel_format.name != self._target.pixel_format.name:
             return "the output has another pixel format than the source"
         whole = all(

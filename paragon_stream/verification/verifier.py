@@ -25,7 +25,7 @@ from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.report import Report
 from paragon_stream.verification.findings import Check, Finding, PlaneFigures, Verification
-from paragon_stream.verification.format import compare_format
+from paragon_stream.verification.format import as_decoded, compare_format
 from paragon_stream.verification.matching import frames_of, matched
 from paragon_stream.verification.pictures import PictureCheck
 from paragon_stream.verification.quality import ALLOWED, CLOSE_ENOUGH, QualitySample
@@ -163,9 +163,7 @@ def _compare_frames(
     plan: RenderPlan, found: MediaInfo, clock: Fraction, encoder_known: bool, on_progress: OnProgress | None
 ) -> _Pass:
     output, video = plan.output, found.video
-    target = replace(
-        output.target, color=replace(output.target.color, chroma_location=video.format.color.chroma_location)
-    )
+    target = as_decoded(output.target, video)
     source = plan.source.video.format
     expected = plan.source.video.frames
     times = TimeCheck(video.time_base)
@@ -201,7 +199,7 @@ def _compare_frames(
     findings += pictures.findings()
     figures = quality.result() if not quality.refusal else None
     if figures is None:
-        skipped[Check.QUALITY] = quality.refusal or "there are no frames"
+        skipped[Check.QUALITY] = quality.refusal or "no sampled piece has frames"
     elif figures[0] < min(figures[1] - ALLOWED, CLOSE_ENOUGH):
         message = f"{figures[0]:.2f} dB to the source, a Lanczos enlargement has {figures[1]:.2f} dB"
         if encoder_known:

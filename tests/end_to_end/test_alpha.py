@@ -107,6 +107,14 @@ def test_what_cannot_hold_it_says_so_before(tmp_path: Path) -> None:
         upscale(clip, tmp_path / "e.mkv", codec="libx264", pix_fmt="yuva420p")
 
 
+def test_rgb_with_it_becomes_yuv_on_request(tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mov", "qtrle", "argb")
+    with pytest.raises(LossError, match="libvpx-vp9 stores it with --pix-fmt yuva420p only"):
+        upscale(clip, tmp_path / "b.webm", strict=True)
+    upscale(clip, tmp_path / "c.webm", pix_fmt="yuva420p", crf=4, preset="8", strict=True)
+    assert_carried(tmp_path / "c.webm", 0.12)
+
+
 def test_image_sequences_carry_it(tmp_path: Path) -> None:
     clip = write(tmp_path / "a.mkv", "ffv1", "yuva420p")
     upscale(clip, tmp_path / "f_%03d.png")

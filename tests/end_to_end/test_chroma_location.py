@@ -93,3 +93,25 @@ def test_from_file_to_file(location: int, suffix: str, codec: str, tmp_path: Pat
     luma, u, v = read_frames(out)[0][1]
     for plane in (u, v):
         assert edge_place(plane, location, luma.shape, 1) / 2 == pytest.approx(EDGE, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "out", "codec", "options"),
+    [
+        ("yuv422p", "out.mp4", "libx264", {"qp": "0"}),
+        ("yuv420p", "out.mp4", "libsvtav1", {"crf": "1", "preset": "12"}),
+        ("yuv422p", "out.y4m", None, {}),
+    ],
+)
+def test_a_location_that_cannot_be_stored(
+    pix_fmt: str, out: str, codec: str | None, options: dict[str, str], tmp_path: Path
+) -> None:
+    """Motion JPEG is centred. Where the output cannot say so, chroma moves to where players assume it."""
+    tags = Tags(matrix=1, range=1, transfer=1, primaries=1, chroma_location=2)
+    source = charts.write_clip(tmp_path / "in.mkv", edge_planes(2, pix_fmt, 1), pix_fmt, tags, "ffv1")
+    paragon_stream.upscale(source, tmp_path / out, codec=codec, encoder_options=options, threads=1)
+    assert charts.read_tags(source).chroma_location == 2
+    assert charts.read_tags(tmp_path / out).chroma_location in (0, 1)
+    luma, u, v = read_frames(tmp_path / out)[0][1]
+    for plane in (u, v):
+        assert edge_place(plane, 1, luma.shape, 1) / 2 == pytest.approx(EDGE, abs=TOLERANCE)

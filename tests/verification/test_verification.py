@@ -421,6 +421,17 @@ def test_coarse_chroma_and_tiny_pictures_are_no_fault(tmp_path: Path, pixels: st
     assert_only(paragon_stream.verify(source, tmp_path / "out.mkv", plan=report))
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("webm", "libvpx-vp9", "yuva420p"), ("mov", "prores_ks", "yuva444p10le")],
+)
+def test_transparency_is_no_fault(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+    """FFmpeg's ProRes has 10 bits, of which its decoder makes 12."""
+    source = make_clip(tmp_path / f"in.{name}", frames=5, codec=codec, pix_fmt=pixels)
+    report = paragon_stream.upscale(source, tmp_path / f"out.{name}", codec=codec)
+    assert_only(paragon_stream.verify(source, tmp_path / f"out.{name}", plan=report))
+
+
 def test_a_wrong_range_of_a_tiny_picture_is_found() -> None:
     color = ColorSpec(matrix=Matrix.BT709, range=ColorRange.LIMITED, chroma_location=ChromaLocation.LEFT)
     source = FrameFormat(width=24, height=24, pixel_format=pixel_format("yuv420p"), color=color)

@@ -179,8 +179,8 @@ ENCODERS = (
 NVENC = "nvenc"
 """The codec name for "NVIDIA's encoder of the codec that the container gets by default"."""
 
-# Formats that an encoder lists but decoders do not return.
-_NOT_REALLY = {"libx265": ("yuva420p", "yuva420p10le")}
+# Formats that an encoder lists but refuses, or that decoders do not return.
+_NOT_REALLY = {"libx265": ("yuva420p", "yuva420p10le"), "libvpx-vp9": ("gbrap", "gbrap10le", "gbrap12le")}
 
 
 def find_encoder(name: str) -> Encoder:

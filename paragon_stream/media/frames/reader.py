@@ -334,10 +334,11 @@ class VideoReader:
     def _late_begin(self) -> str | None:
         if self._begin is None or self._first_pts is None:
             return None
-        lost = float(self._begin - self._first_pts * self.info.video.time_base)
-        if lost <= 0.25:
+        lost = self._begin - self._first_pts * self.info.video.time_base
+        frames = round(lost * (self.info.video.average_rate or FALLBACK_RATE))
+        if frames <= 1:  # the first picture of some containers has no time of its own
             return None
-        return f"the first {lost:.2f} s of the video cannot be decoded: they have no key frame"
+        return f"the first {float(lost):.2f} s of the video cannot be decoded: they have no key frame"
 
     def _early_end(self) -> str | None:
         video = self.info.video

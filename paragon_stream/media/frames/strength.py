@@ -220,6 +220,9 @@ class StrengthTrack:
 def _small_picture(frame: av.VideoFrame, fetch: Fetch | None) -> NDArray[np.float32]:
     format = frame.sw_format if is_on_gpu(frame) else frame.format
     assert format is not None
+    if format.name not in PIXEL_FORMATS and not is_on_gpu(frame) and not format.name.startswith("yuvj"):
+        frame = frame.reformat(format="gray")  # from single bits, palettes, floats, big-endian samples …
+        format = frame.format
     depth, known = format.components[0].bits, PIXEL_FORMATS.get(format.name)
     dtype = np.dtype(np.uint8 if depth <= 8 else np.uint16)
     peak = (1 << depth) - 1 << (known.shift if known else 0)

@@ -19,6 +19,7 @@ from paragon_stream.frame import (
     without_alpha,
 )
 from paragon_stream.geometry import Placement
+from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
 from paragon_stream.media.encode.encoders import (
     NVENC,
     Encoder,
@@ -182,6 +183,10 @@ def plan_live(
         y4m=container is None,
     )
     target = target_format(video, placement, pixels)
+    if encoder is not None and container is not None:
+        target = with_storable_chroma(target, encoder.codec, container.muxer)
+    elif where is not Where.WINDOW:
+        target = with_storable_chroma(target, Y4M)
     rate = video.shown_rate or FALLBACK_RATE
     warnings = []
     matrix = video.display_matrix

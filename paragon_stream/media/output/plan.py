@@ -14,6 +14,7 @@ from pathlib import Path
 
 from paragon_stream.errors import LossError, UsageError
 from paragon_stream.frame import (
+    PIXEL_FORMATS,
     ColorSpec,
     Family,
     FrameFormat,
@@ -24,6 +25,7 @@ from paragon_stream.frame import (
     without_alpha,
 )
 from paragon_stream.geometry import Placement, enlarged
+from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
 from paragon_stream.media.encode.encoders import (
     NVENC,
     Encoder,
@@ -62,10 +64,6 @@ from paragon_stream.media.output.trial_muxing import check_video, lost_tags
 from paragon_stream.options.output import OutputOptions as OutputOptions
 
 _STDOUT = "-"
-
-_ALPHA_LOST = (
-    "{} stores no transparency, which is dropped; ffv1 (.mkv), prores_ks (.mov), libvpx-vp9 (.webm) keep it"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +177,7 @@ def _job(info: MediaInfo, container: Container, placement: Placement, options: O
     shape = placement.target(video.format)
     encoder, pixels = _choose(container, video.format.pixel_format, options, min(shape.width, shape.height))
     target = target_format(video, placement, pixels)
+    target = with_storable_chroma(target, encoder.codec, container.muxer)
     job = EncoderJob(
         encoder=encoder,
         format=target,
@@ -208,7 +207,7 @@ def _losses(
     losses += continuation_losses(info)
     losses += video_losses(info.video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
-        losses.append(_ALPHA_LOST.format(encoder.name))
+        losses.append(_alpha_loss(encoder, pixels))
     elif options.pix_fmt is None and pixels.depth < source.depth:
         losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
     losses += lost_flags(info, container, every)
@@ -217,6 +216,14 @@ def _losses(
     if remux.chapters and not container.chapters:
         losses.append(f"{container.name} has no chapters: {remux.chapters} dropped")
     return losses
+
+
+def _alpha_loss(encoder: Encoder, pixels: PixelFormat) -> str:
+    for each in (PIXEL_FORMATS[name] for name in encoder.pixel_formats):
+        if each.has_alpha and convertible(pixels, each):
+            return f"the transparency is dropped: {encoder.name} stores it with --pix-fmt {each.name} only"
+    keepers = "ffv1 (.mkv), prores_ks (.mov), libvpx-vp9 (.webm)"
+    return f"{encoder.name} stores no transparency, which is dropped; {keepers} keep it"
 
 
 def _lost_tags(
@@ -255,8 +262,7 @@ def _choose(
             encoder = nvenc_like(default)
         else:
             encoder = find_encoder(options.codec)
-        near = (source, without_alpha(source))
-        nearest = (encoder.closest(like, finer=finer) for like in near for finer in (False, True))
+        nearest = (encoder.closest(like, finer=n) for like in _acceptable(source) for n in (False, True))
         chosen = (encoder.holds(wanted) or wanted) if wanted else next(filter(None, nearest), source)
         check_pixel_format(encoder, chosen)
         return encoder, chosen
@@ -363,6 +369,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     if wanted is not None and not convertible(source, wanted):
         raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
     target = target_format(info.video, placement, check_y4m(wanted or without_alpha(source)))
+    target = with_storable_chroma(target, Y4M)
     dropped, losses = picture_only(info, options, "y4m")
     color = target.color
     note = []

@@ -167,6 +167,13 @@ def test_a_whole_render(tmp_path: Path, codec: str, pix_fmt: str, suffix: str) -
         assert np.array_equal(plane, original)
 
 
+def test_one_bit_is_upscaled(tmp_path: Path) -> None:
+    """The default network looks at pictures to find cuts: single bits are no bytes."""
+    frames = [make_frame(scene(i, WIDTH, HEIGHT, "gray"), "gray").reformat(format="monow") for i in range(3)]
+    clip = written(tmp_path / "in.nut", frames, "rawvideo")
+    assert paragon_stream.upscale(clip, tmp_path / "out.mkv", engine="null").frames_out == 3
+
+
 def test_frames_in_device_memory_are_refused() -> None:
     class Device:
         class format:  # noqa: N801
