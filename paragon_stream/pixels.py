@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from itertools import product
 
 from paragon_stream.errors import FormatError, UsageError
 
@@ -96,36 +98,39 @@ _LETTERS = {"r": 0, "g": 1, "b": 2, "y": 0, "u": 1, "v": 2, "a": 3, "0": -1}
 """The components in the names of packed formats."""
 
 
-def _formats() -> dict[str, PixelFormat]:
-    """The formats that frame jobs accept, by FFmpeg name."""
-    table: list[PixelFormat] = []
-    chroma = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "411": (2, 0), "440": (0, 1), "410": (2, 2)}
-    for sampling, sub in chroma.items():
-        deep = (
-            (9, 10, 12, 14, 16)
-            if sampling in ("420", "422", "444")
-            else ((10, 12) if sampling == "440" else ())
-        )
-        table.append(PixelFormat(name=f"yuv{sampling}p", family=Family.YUV, depth=8, subsampling=sub))
-        table += [
-            PixelFormat(name=f"yuv{sampling}p{n}le", family=Family.YUV, depth=n, subsampling=sub)
-            for n in deep
-        ]
-    for sampling in ("420", "422", "444"):
-        for n in (8, 9, 10, 12, 16):
-            if n == 12 and sampling == "420":
-                continue  # FFmpeg has no yuva420p12
-            name = f"yuva{sampling}p" + ("" if n == 8 else f"{n}le")
-            sub = chroma[sampling]
-            table.append(
-                PixelFormat(name=name, family=Family.YUV, depth=n, subsampling=sub, order=(0, 1, 2, 3))
+_SUBSAMPLINGS = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "411": (2, 0), "440": (0, 1), "410": (2, 2)}
+_DEEP = {"420": (9, 10, 12, 14, 16), "422": (9, 10, 12, 14, 16), "444": (9, 10, 12, 14, 16), "440": (10, 12)}
+"""The depths of planar YUV above 8 bits that FFmpeg has."""
+
+
+def _planar() -> Iterator[PixelFormat]:
+    for sampling, subsampling in _SUBSAMPLINGS.items():
+        for depth in (8, *_DEEP.get(sampling, ())):
+            name = f"yuv{sampling}p{_suffix(depth)}"
+            yield PixelFormat(name=name, family=Family.YUV, depth=depth, subsampling=subsampling)
+    for sampling, depth in product(("420", "422", "444"), (8, 9, 10, 12, 16)):
+        if (sampling, depth) != ("420", 12):  # FFmpeg has no yuva420p12
+            yield PixelFormat(
+                name=f"yuva{sampling}p{_suffix(depth)}",
+                family=Family.YUV,
+                depth=depth,
+                subsampling=_SUBSAMPLINGS[sampling],
+                order=(0, 1, 2, 3),
             )
-    for n in (8, 9, 10, 12, 14, 16):
-        tail = "" if n == 8 else f"{n}le"
-        table.append(PixelFormat(name=f"gray{tail}", family=Family.GRAY, depth=n, order=(0,)))
-        table.append(PixelFormat(name=f"gbrp{tail}", family=Family.RGB, depth=n, order=(1, 2, 0)))
-        if n not in (9,):
-            table.append(PixelFormat(name=f"gbrap{tail}", family=Family.RGB, depth=n, order=(1, 2, 0, 3)))
+    for depth in (8, 9, 10, 12, 14, 16):
+        end = _suffix(depth)
+        yield PixelFormat(name=f"gray{end}", family=Family.GRAY, depth=depth, order=(0,))
+        yield PixelFormat(name=f"gbrp{end}", family=Family.RGB, depth=depth, order=(1, 2, 0))
+        if depth != 9:
+            yield PixelFormat(name=f"gbrap{end}", family=Family.RGB, depth=depth, order=(1, 2, 0, 3))
+
+
+def _suffix(depth: int) -> str:
+    """The end of a planar format's name."""
+    return "" if depth == 8 else f"{depth}le"
+
+
+def _packed() -> Iterator[PixelFormat]:
     for names, family, depth in (
         ("rgb24 bgr24 rgba bgra argb abgr rgb0 bgr0 0rgb 0bgr", Family.RGB, 8),
         ("rgb48le bgr48le rgba64le bgra64le", Family.RGB, 16),
@@ -136,11 +141,11 @@ def _formats() -> dict[str, PixelFormat]:
     ):
         for name in names.split():
             order = tuple(_LETTERS[letter] for letter in re.sub(r"(24|48le|64le|8|16le)$", "", name))
-            table.append(
-                PixelFormat(name=name, family=family, depth=depth, layout=Layout.PACKED, order=order)
-            )
-    semi = Layout.SEMIPLANAR
-    for name, depth, shift, sub, order in (
+            yield PixelFormat(name=name, family=family, depth=depth, layout=Layout.PACKED, order=order)
+
+
+def _semiplanar() -> Iterator[PixelFormat]:
+    for name, depth, shift, subsampling, order in (
         ("nv12", 8, 0, (1, 1), (0, 1, 2)),
         ("nv21", 8, 0, (1, 1), (0, 2, 1)),
         ("nv16", 8, 0, (1, 0), (0, 1, 2)),
@@ -150,21 +155,19 @@ def _formats() -> dict[str, PixelFormat]:
         ("p210le", 10, 6, (1, 0), (0, 1, 2)),
         ("p216le", 16, 0, (1, 0), (0, 1, 2)),
     ):
-        table.append(
-            PixelFormat(
-                name=name,
-                family=Family.YUV,
-                depth=depth,
-                subsampling=sub,
-                layout=semi,
-                order=order,
-                shift=shift,
-            )
+        yield PixelFormat(
+            name=name,
+            family=Family.YUV,
+            depth=depth,
+            subsampling=subsampling,
+            layout=Layout.SEMIPLANAR,
+            order=order,
+            shift=shift,
         )
-    return {fmt.name: fmt for fmt in table}
 
 
-PIXEL_FORMATS = _formats()
+PIXEL_FORMATS = {format.name: format for format in (*_planar(), *_packed(), *_semiplanar())}
+"""The formats that frame jobs accept, by FFmpeg's name."""
 
 _FULL_RANGE_ALIASES = {
     "yuvj420p": "yuv420p",

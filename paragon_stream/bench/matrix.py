@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from paragon_stream.checkpoint import list_shipped, load_weights, measured_quality
@@ -66,15 +67,14 @@ def bench_matrix(
         sources.append(
             ["--size", f"{width}x{height}", "--frames", str(frames), "--pix-fmt", pixel_format_name]
         )
+    backends = [*installed_engines()]
+    if "torch" in backends:
+        backends.insert(backends.index("torch") + 1, COMPILED)
     rows = []
-    for variant in variants:
-        for source in sources:
-            for engine in installed_engines():
-                for backend in (engine, COMPILED) if engine == "torch" else (engine,):
-                    for precision in PRECISIONS:
-                        row = _row(options, variant, backend, precision, source)
-                        rows.append(row)
-                        on_row(row)
+    for variant, source, backend, precision in product(variants, sources, backends, PRECISIONS):
+        row = _row(options, variant, backend, precision, source)
+        rows.append(row)
+        on_row(row)
     return rows
 
 

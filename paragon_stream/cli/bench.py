@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
-from paragon_stream.cli.options import SIZE, given, network_options
+from paragon_stream.cli.options import SIZE, given, network_options, verbose_option
 
 
 @click.command(cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,7 +47,7 @@ from paragon_stream.cli.options import SIZE, given, network_options
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="With --matrix: also write an SVG."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def command(
     size: tuple[int, int],
     pix_fmt: str,

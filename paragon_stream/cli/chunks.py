@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
-from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, write_report
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
 _quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
-_verbose = click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
 _output = click.argument("destination", metavar="OUTPUT", type=click.Path(path_type=Path))
 
 
@@ -33,7 +32,7 @@ def command() -> None:
 @choices(SourceOptions)
 @choices(OutputOptions)
 @click.option("--chunk-seconds", type=float, metavar="S", help="Length of a chunk (default: 30).")
-@_verbose
+@verbose_option
 def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bool, **options: Any) -> None:
     """Cut the render of INPUT to OUTPUT into chunks, and print how many there are.
 
@@ -60,7 +59,7 @@ def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bo
 @choices(UpscalerOptions, only=("engine", "device", "threads"))
 @choices(SourceOptions, only=("hwaccel",))
 @_quiet
-@_verbose
+@verbose_option
 def render(destination: Path, number: int, quiet: bool, verbose: bool, **options: Any) -> None:
     """Render chunk N of OUTPUT, counted from 0. A finished chunk is not rendered again."""
     from paragon_stream.chunks.plan import load_plan
@@ -84,7 +83,7 @@ def render(destination: Path, number: int, quiet: bool, verbose: bool, **options
 @_output
 @report_option
 @_quiet
-@_verbose
+@verbose_option
 def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> None:
     """Write OUTPUT from its chunks and the other streams of the source, then remove the chunks."""
     from paragon_stream.chunks.join import join_chunks

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.config_option import config_option
-from paragon_stream.cli.options import choices, given
+from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.options.network import UpscalerOptions
 
 
@@ -26,7 +26,7 @@ from paragon_stream.options.network import UpscalerOptions
 @config_option
 @click.option("--fuse", is_flag=True, help="Fold training-only branches into plain kernels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def command(
     source: str, destination: Path, fuse: bool, overwrite: bool, verbose: bool, **options: Any
 ) -> None:

@@ -7,6 +7,7 @@ from itertools import chain
 
 import click
 
+from paragon_stream.cli.options import verbose_option
 from paragon_stream.json_text import json_text
 
 _TOPIC = 16
@@ -16,7 +17,7 @@ _TOPIC = 16
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--quick", is_flag=True, help="Test no engine and measure no speed.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def command(as_json: bool, quick: bool, verbose: bool) -> None:
     """Show what this machine has (GPU, engines, codecs, players), what is missing, and how to install it.
 

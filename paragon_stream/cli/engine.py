@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from paragon_stream.byte_text import size
-from paragon_stream.cli.options import SIZE, given, network_options
+from paragon_stream.cli.options import SIZE, given, network_options, verbose_option
 
 _MATRICES = {"bt709": "BT709", "bt601": "SMPTE170M", "bt2020": "BT2020_NCL"}
 
@@ -58,7 +58,7 @@ def command() -> None:
     metavar="N",
     help="Compute capability of the GPU, such as 89 (default: this machine's GPU).",
 )
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def build(
     size: tuple[int, int] | None,
     sizes: tuple[tuple[int, int], ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paragon_stream.cli.config_option import config_option
-from paragon_stream.cli.options import choices, given
+from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
@@ -60,7 +60,7 @@ DEFAULT_FRAMES = 24
     "--report", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a page with crops."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def command(
     data: Path | None,
     reference: Path | None,

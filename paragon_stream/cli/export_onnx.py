@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.config_option import config_option
-from paragon_stream.cli.options import choices, given
+from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.network import UpscalerOptions
 
@@ -18,7 +18,7 @@ from paragon_stream.options.network import UpscalerOptions
 @config_option
 @choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha", "window_size", "generation"))
 @choices(OnnxOptions)
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def onnx(destination: Path, verbose: bool, **options: Any) -> None:
     """Write a network as an ONNX file: RGB in and out, or with --frame-job the planes of a pixel format."""
     from paragon_stream.onnx_export import export_onnx

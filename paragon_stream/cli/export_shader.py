@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from paragon_stream.cli.options import choices
+from paragon_stream.cli.options import choices, verbose_option
 from paragon_stream.options.network import UpscalerOptions
 
 
@@ -37,7 +37,7 @@ from paragon_stream.options.network import UpscalerOptions
 @click.option("--half", is_flag=True, help="Compute in fp16: faster on many GPUs, Vulkan only.")
 @click.option("--fragment", is_flag=True, help="Use no compute shaders: for macOS and old OpenGL; slower.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.glsl if it exists.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def shader(
     destination: Path,
     weights: str | None,

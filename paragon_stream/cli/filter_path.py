@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paragon_stream.cli.options import verbose_option
 from paragon_stream.datafiles import data_folder
 from paragon_stream.errors import UsageError
 
@@ -12,7 +13,7 @@ _SCRIPT = "paragon.vpy"
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", default=_SCRIPT)
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def command(name: str, verbose: bool) -> None:
     """Print the path of paragon.vpy, the VapourSynth script for mpv and vspipe, or of a ready-made shader.
 

@@ -10,7 +10,7 @@ import click
 from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.display.sections import SectionedCommand
-from paragon_stream.cli.options import check_standard_output, choices, given, network_options
+from paragon_stream.cli.options import check_standard_output, choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
 from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
@@ -28,7 +28,7 @@ from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 @trace_option
 @progress_option
 @click.option("--quiet", is_flag=True, help="No progress and no summary; events and errors only.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 @click.pass_obj
 def command(
     events: EventLines | None,

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from paragon_stream.cli.options import choices
+from paragon_stream.cli.options import choices, verbose_option
 from paragon_stream.options.network import UpscalerOptions
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 @click.pass_context
 def command(context: click.Context, as_json: bool, verbose: bool) -> None:
     """List the shipped weights and their measured quality."""
@@ -29,7 +29,7 @@ def command(context: click.Context, as_json: bool, verbose: bool) -> None:
 @click.option("--strength", type=float, required=True, metavar="S", help="0 (clean) to 1.")
 @choices(UpscalerOptions, only=("variant", "scale"))
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def export(
     weights: str,
     destination: Path,

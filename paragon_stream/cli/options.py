@@ -35,6 +35,8 @@ class _Size(click.ParamType[tuple[int, int]]):
 
 SIZE = _Size()
 
+verbose_option = click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+
 
 def choices[**P, R](
     kind: type[Options], *, only: Sequence[str] = (), without: Sequence[str] = ()

@@ -13,7 +13,7 @@ import click
 
 from paragon_stream.byte_text import size
 from paragon_stream.cli.display.sections import SectionedCommand
-from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.frame import Primaries, Transfer
 from paragon_stream.json_text import json_text
 from paragon_stream.options.output import OutputOptions
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @choices(SourceOptions)
 @choices(OutputOptions, without=("overwrite", "resume", "strict"))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def command(
     source: str,
     suffix: str,

@@ -10,7 +10,7 @@ import click
 from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.display.sections import SectionedCommand
-from paragon_stream.cli.options import choices, given, network_options
+from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.output import OutputOptions
@@ -57,7 +57,7 @@ _PART = ("start", "duration", "end")
 @profile_option
 @progress_option
 @click.option("--quiet", is_flag=True, help="No progress.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 @click.pass_obj
 def command(
     events: EventLines | None,

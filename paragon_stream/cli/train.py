@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paragon_stream.cli.options import verbose_option
 from paragon_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of degraded pictures.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 def command(
     recipe: Path,
     output: Path | None,

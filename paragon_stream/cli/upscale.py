@@ -12,7 +12,7 @@ from paragon_stream import __version__
 from paragon_stream.cli.display.events import SCHEMA, EventLines, progress_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.main import COMMANDS
-from paragon_stream.cli.options import check_standard_output, choices, given, network_options
+from paragon_stream.cli.options import check_standard_output, choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import ParagonError, UsageError
@@ -64,7 +64,7 @@ def _print_schema(context: click.Context, parameter: click.Parameter, value: boo
     help="Print the JSON schema of these lines.",
 )
 @click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
-@click.option("--verbose", is_flag=True, help="Log all decisions with their reasons.")
+@verbose_option
 @click.version_option(__version__, prog_name="paragon-stream", message="%(prog)s %(version)s")
 @click.pass_obj
 def command(
