@@ -68,7 +68,7 @@ class NetworkConfig:
 
 
 def read_network_config(path: Path) -> NetworkConfig:
-    """The network part of a traiNNer-redux file, of any generation; its other sections are not looked at.
+    """The network part of a traiNNer-redux file, of any generation; its other sections are ignored.
 
     Raises InputError if the file cannot be read, UsageError if it is no YAML, has no usable `network_g`, or
     that has unknown options.

@@ -51,7 +51,7 @@ class Identified:
 
 
 def identify(tensors: Tensors, facts: Facts) -> Identified:
-    """The network that `tensors` are the state dict of, also where something about it is unknown.
+    """The network whose state dict is `tensors`, even if some facts about it are unknown.
 
     Raises CheckpointError naming the first missing, unexpected or misshapen tensor, or a fact that disagrees
     with the tensors.

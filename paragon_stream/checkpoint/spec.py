@@ -205,7 +205,7 @@ class ReleaseSpec(NetworkSpec):
 
     @property
     def sees_whole_frame(self) -> bool:
-        """Pro does, through its channel attention: tiles are only nearly the frame."""
+        """True for Pro, because of its channel attention: results in tiles differ slightly."""
         return self.variant is Variant.PRO
 
     def tensor_shapes(self) -> Shapes:

@@ -33,7 +33,7 @@ class ChunkPlan:
 
     request: RenderRequest
     identity: Mapping[str, str]
-    """`identity_of` the whole. A chunk is rendered only where it comes out the same."""
+    """`identity_of` the whole render. A chunk is rendered only on machines where it is the same."""
     builds: Mapping[str, str]
     """The versions of everything that decodes and encodes; they must be the same for every chunk."""
     chunks: tuple[Chunk, ...]
@@ -158,7 +158,7 @@ def differences(plan: ChunkPlan, here: RenderPlan, *, tracks: bool = True) -> li
 
 
 def absolute(request: RenderRequest) -> RenderRequest:
-    """`request` as it is meant from any folder."""
+    """`request` with absolute paths."""
     weights = request.weights
     if weights is not None and Path(weights).is_file():
         weights = str(Path(weights).absolute())
@@ -185,8 +185,8 @@ def load_plan(destination: Path) -> tuple[ChunkPlan, ChunkFolder]:
 def begin(plan: ChunkPlan) -> tuple[ChunkPlan, ChunkFolder]:
     """Write `plan` into its folder, or continue with the existing one.
 
-    A plan of the same render is gone on with under `resume`, and replaced under `overwrite`; without either
-    it is an error, as is another render's under `resume`. Raises OutputError.
+    An existing plan of the same render is continued with `resume` and replaced with `overwrite`. Raises
+    OutputError without either, and with `resume` for the plan of another render.
     """
     folder = ChunkFolder(plan.destination)
     text = folder.plan_text

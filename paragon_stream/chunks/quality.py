@@ -8,7 +8,7 @@ from paragon_stream.media.encode.abilities import codes_without_loss
 from paragon_stream.media.encode.encoders import EncoderJob
 
 _QUALITY = {"crf", "cq", "qp", "q", "qscale", "global_quality", "lossless", "quality"}
-"""Settings that ask every picture for the same quality."""
+"""Settings of constant quality."""
 _BUDGETS = {"b": "a bit rate", "bitrate": "a bit rate", "ab": "a bit rate"}
 _BUFFERS = {"maxrate", "bufsize", "vbv-maxrate", "vbv-bufsize", "vbv-init"}
 _PASSES = {"pass", "stats", "passlogfile", "multipass", "twopass"}

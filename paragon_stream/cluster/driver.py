@@ -137,7 +137,7 @@ class Driver:
         self._calls[seat.actor.open.remote()] = "open", seat
 
     def _check_alone(self, nodes: list[Node], now: float) -> None:
-        """Give up where there has been no machine to render for a while, or every one was refused."""
+        """End the render if there has been no machine for a while, or if every machine was refused."""
         if self._seats:
             self._alone_since = None
             return

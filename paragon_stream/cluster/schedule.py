@@ -41,7 +41,8 @@ class _State:
 
 
 class Schedule:
-    """Hands out chunks in order; again, and preferably elsewhere, where a machine failed or is slow."""
+    """Assigns chunks in order. Chunks of failed or slow machines are assigned again, preferably to another
+    machine."""
 
     def __init__(self, frames: Mapping[int, int], done: Iterable[int] = ()) -> None:
         """`frames` is how many each chunk has, `done` are the numbers of those that are rendered already."""

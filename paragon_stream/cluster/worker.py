@@ -110,7 +110,7 @@ class ChunkWorker:
         return self._now
 
     def stop(self, number: int) -> None:
-        """Give chunk `number` up, if it is being rendered."""
+        """Cancel chunk `number`, if it is being rendered."""
         if self._now[0] == number:
             self._stopping.set()
 

@@ -44,7 +44,8 @@ class _Polls:
 
 @dataclass(eq=False)
 class Reading:
-    """Rows under way from the GPU to `target`; there when a thread has waited and called `Readings.bring`."""
+    """Rows in transit from the GPU to `target`; complete when a thread has waited and called
+    `Readings.bring`."""
 
     buffer: Any
     pitch: int

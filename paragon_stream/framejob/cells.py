@@ -16,8 +16,8 @@ class Cells:
     size: Pair[int]
     """Rows and columns."""
     lead: Pair[int]
-    """Rows and columns of them before the one that the picture begins in, for planes that are filtered out of
-    whole detail."""
+    """Rows and columns of cells before the picture's first cell, for planes that are filtered from detail at
+    full resolution."""
 
 
 def frame_cells(job: FrameJob, tail: Tail) -> Cells:

@@ -1,4 +1,4 @@
-"""From the network's whole scale to the requested size: each plane on its own grid, by Lanczos-3.
+"""Resampling from the network's scale to the requested size, each plane on its own grid, by Lanczos-3.
 
 Target sample i of a plane lies at `first + i·ratio` on the plane's HR grid: centres of the pictures aligned,
 chroma where its siting says on either grid, all exact. Its value is the sum over the HR samples around, by
@@ -19,8 +19,8 @@ network, brought to the original's size by the kernel), PSNR-Y of the result
 and SSIM-Y agrees within 0.001. Lanczos-4 costs a third more and gains nothing; Catmull-Rom is up to 0.5 dB
 below. In reductions a step overshoots by about 1 % of its height.
 
-A graph does it by one gather per tap, of rows, then of columns: nothing in it that a runtime would compute in
-16 bits. For 720p → 1080p that is 86 ms of CPU a frame beside the realtime network's 478 ms (OpenVINO, AVX2).
+A graph needs one gather per tap, for rows, then for columns; no runtime computes these in 16 bits. For 720p →
+1080p that is 86 ms of CPU a frame beside the realtime network's 478 ms (OpenVINO, AVX2).
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ class ConvolutionalMlp(nn.Module):
 
 
 class CategoryLayer(Statistic):
-    """Categories and the dictionary are made of the picture; the margin continues the edge of the former."""
+    """Categories and the dictionary are computed from the picture; the margin continues the edge of the
+    categories."""
 
     def __init__(self, spec: CategorySpec, *, shifted: bool) -> None:
         super().__init__()

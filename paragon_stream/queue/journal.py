@@ -120,7 +120,7 @@ class Journal:
             raise OutputError(f"the journal {self.path} cannot be written: {reason(error)}") from error
 
     def close(self) -> None:
-        """Let go of it. An empty one is removed."""
+        """Close the journal. An empty one is removed."""
         empty = not self.records and self.path.exists() and self.path.stat().st_size == 0
         with contextlib.suppress(OSError):  # said by `write`
             self._file.close()

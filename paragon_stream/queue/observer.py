@@ -46,10 +46,10 @@ class QueueObserver:
         """A few times a second."""
 
     def warning(self, item: QueueItem | None, sentence: str) -> None:
-        """About a file, or about the run as a whole."""
+        """A warning about a file, or (with None) about the whole run."""
 
     def ended(self, item: QueueItem, result: FileResult) -> None:
-        """Once for each file whose turn has come."""
+        """A file has ended. Called once for each file that was begun."""
 
     def waiting(self) -> None:
         """With `watch`: all files are done, and the run waits for new files."""

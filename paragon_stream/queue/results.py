@@ -52,7 +52,7 @@ class QueueReport:
     cpu_seconds: float
     peak_rss_bytes: int
     warnings: tuple[str, ...] = ()
-    """About the run as a whole."""
+    """Warnings about the whole run."""
 
     def of(self, outcome: Outcome) -> tuple[FileResult, ...]:
         """The files that ended so."""

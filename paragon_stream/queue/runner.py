@@ -123,7 +123,7 @@ class _Queue:
         )
 
     def _settle_earlier(self, record: Record) -> None:
-        """Record how the file ended that was being rendered when the last run was killed."""
+        """Record the end of the file that was being rendered when the last run was killed."""
         result = FileFacts.of(self._where.folder / record.destination)
         done = result is not None and result.mtime_ns >= 1e9 * record.time
         state = State.FINISHED if done else State.INTERRUPTED

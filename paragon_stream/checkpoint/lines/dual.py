@@ -93,7 +93,7 @@ class DualSpec(NetworkSpec):
 
     @property
     def sees_whole_frame(self) -> bool:
-        """v5's gain and attention, and squeeze-and-excitation, do."""
+        """True for v5's gain and attention, and for squeeze-and-excitation."""
         v5 = self.generation is Generation.V5
         return self.modulated or self.block is DualBlock.PARAGON or (v5 and (self.content or self.attends))
 

@@ -19,7 +19,8 @@ profile_option = click.option(
 
 
 def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
-    """`options` of the command line, those not given taken from the profile `name`; and which those are.
+    """`options` of the command line, completed from the profile `name`, and the names of the options from the
+    profile.
 
     Raises UsageError.
     """

@@ -219,7 +219,7 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
 
 
 def _dots(weights: Doubles, place: str) -> str:
-    """weights (channels, 16) times the 16 features at `place` of the tile."""
+    """weights (channels, 16) times the 16 features at the index `place` of the tile."""
     if len(weights) == 1:
         return " + ".join(f"dot({vector(weights[0, 4 * k : 4 * k + 4])}, x[{k}][{place}])" for k in range(4))
     return " + ".join(

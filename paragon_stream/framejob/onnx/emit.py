@@ -210,7 +210,7 @@ def _from_large(graph: OnnxGraph, job: FrameJob, value: str, plane: OutputPlane)
 
 
 def _on_planes(conv: Conv, graph: OnnxGraph, job: FrameJob) -> Conv:
-    """`conv` on centred codes as one on what `_planes` gives."""
+    """`conv`, which is for centred codes, for the values that `_planes` returns."""
     if not graph.is_half:
         return conv
     colors = len(job.inputs)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 MOST_COLUMNS = 13
-"""Of a kernel that oneDNN computes in bf16. Halves of this size make kernels of up to 25."""
+"""Largest number of columns of a kernel that oneDNN computes in bf16. Halves of this size make kernels of up
+to 25."""
 
 
 def split_wide_kernels(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -13,7 +13,7 @@ import av
 
 
 class LastPicture:
-    """Give it every packet of `stream`, then ask for the durations of the decoded frames."""
+    """Takes every packet of `stream`, then returns the durations of the decoded frames."""
 
     def __init__(self, demuxer: str, stream: av.VideoStream) -> None:
         self._concerned = "mov" in demuxer.split(",")
@@ -34,8 +34,9 @@ class LastPicture:
             self._duration = packet.duration or 0
 
     def duration(self, frame: Any) -> int:
-        """Ticks; 0 is unknown. The track's own end decides, unless it lies before the last picture (FFmpeg's
-        muxer writes such files); then the least of the two durations that may be meant."""
+        """The duration in ticks; 0 if it is unknown. The track's own end decides, unless it lies before the
+        last picture (FFmpeg's muxer writes such files); then the least of the two durations that may be
+        meant."""
         own = int(frame.duration or 0)
         if frame.pts is None or frame.pts != self._latest or self._decoded_last:
             return own

@@ -136,7 +136,7 @@ def _frames(count: int) -> str:
 
 
 def rescale(ticks: int, unit: Fraction, shift: Fraction, target: Fraction) -> int:
-    """`ticks`·`unit` seconds less `shift`, in units of `target`: rounded once, halves away from zero."""
+    """`ticks`·`unit` seconds minus `shift`, in units of `target`: rounded once, halves away from zero."""
     # In integers: called for every packet, and Fractions take ten times as long.
     above = (
         ticks * unit.numerator * shift.denominator - shift.numerator * unit.denominator

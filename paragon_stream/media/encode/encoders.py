@@ -199,7 +199,7 @@ def find_encoder(name: str) -> Encoder:
 
 
 def nvenc_like(other: Encoder) -> Encoder:
-    """NVIDIA's encoder of the same codec as `other`. Raises UsageError where they have none."""
+    """NVIDIA's encoder of the same codec as `other`. Raises UsageError if there is none."""
     name = f"{other.codec}_{NVENC}"
     known = [encoder.name for encoder in ENCODERS if encoder.name.endswith(NVENC)]
     if name not in known:

@@ -82,7 +82,7 @@ class Pipe:
         self._passing = True
 
     def read_on(self, position: int, size: int) -> bytes:
-        """As `read`, for that one reader."""
+        """`read` for the only reader after `let_pass`."""
         if not self._passing or position < self._size:
             return self.read(position, size)
         data = self._next(size)
@@ -179,7 +179,7 @@ def abandon_pipe(path: Path) -> None:
 
 
 def end_pipe(path: Path) -> None:
-    """Let go of the pipe `path`, if it is one: it has been read, or never will be."""
+    """Close `path` if it is a pipe that was read, or that will not be read."""
     if pipe := _open.pop(path, None):
         pipe.close()
 

@@ -54,7 +54,7 @@ def readable(frames: Sequence[av.VideoFrame], codec: str) -> Sequence[av.VideoFr
 
 
 def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[int, ...] | None:
-    """Nine fixed-point integers (16.16, the last of each row 2.30); None where the picture is upright."""
+    """Nine fixed-point integers (16.16, the last of each row 2.30); None if the picture is upright."""
     data = context.coded_side_data.get("display_matrix") or _frame_data(frame, Type.DISPLAYMATRIX)
     if data is None or len(data) < 36:
         return None

@@ -104,7 +104,7 @@ def upright(data: bytes, size: tuple[int, int]) -> bytes:
 
 
 def _put(out: bytearray, entry: Entry, number: int, order: str) -> None:
-    """Store one number, as LONG where it needs that."""
+    """Store one number, as LONG if SHORT is too small."""
     kind = _SHORT if number <= 0xFFFF and entry.type == _SHORT else _LONG
     struct.pack_into(order + "HI", out, entry.at + 2, kind, 1)
     struct.pack_into(order + ("H2x" if kind == _SHORT else "I"), out, entry.at + 8, number)

@@ -280,7 +280,7 @@ def _write_jpeg(
     xmp: bytes | None,
     density: tuple[int, int] | None,
 ) -> list[Bytes]:
-    """Insert after JFIF's APP0, which must be first and gets the print size."""
+    """Insert our segments after JFIF's APP0, which must be first and gets the print size."""
     begin, at = next(((start, end) for marker, start, end in _segments(data) if marker == 0xE0), (0, 2))
     if begin and density is not None:
         dots = (min(round(each / _INCH), 0xFFFF) for each in density)

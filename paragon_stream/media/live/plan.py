@@ -42,7 +42,7 @@ from paragon_stream.media.output.trial_muxing import check_video
 from paragon_stream.options.live import LiveOutputOptions
 
 KEY_SECONDS = 2
-"""Between two key frames: what streaming services ask for."""
+"""Seconds between two key frames, as streaming services require."""
 BITS_PER_PIXEL = Fraction(1, 10)
 """Bits per pixel of the default bit rate: 6.2 Mbit/s for 1080p at 30 frames per second."""
 

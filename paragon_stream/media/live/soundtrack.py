@@ -29,7 +29,7 @@ class SoundSource:
     template: Any
     """A stream like the source's."""
     sample: bytes | None
-    """Its first packet."""
+    """The first packet of the stream."""
 
     @classmethod
     def of(cls, connection: Connection, queue: SoundQueue) -> Self | None:

@@ -213,7 +213,7 @@ def _file_uids(attachments: bytes) -> list[int]:
 
 
 def _laid_out(parts: list[tuple[int, bytes]], index: Element, size: int) -> bytes | None:
-    """`parts` one after the other in `size` bytes, behind an index of where they are."""
+    """`parts`, one after another in `size` bytes, after an index of their positions."""
     here = {id for id, _ in parts} | {ids.CHAPTERS, ids.TAGS}
     behind = [seek for seek in index.all(ids.SEEK) if _sought(seek) not in here]
     order = list(dict.fromkeys(id for id, _ in parts))

@@ -35,7 +35,8 @@ class Finishing:
             self.muxer_options["metadata_header_padding"] = str(self._header.room)
 
     def finish(self, file: Path) -> list[str]:
-        """Change the complete `file`; sentences about what could not be done. Raises OutputError."""
+        """Change the complete `file`. Returns sentences about parts that could not be written. Raises
+        OutputError."""
         if not file.exists():
             return []  # the next step reports the missing file
         if self._is_mp4:

@@ -56,7 +56,7 @@ class Placing:
         return self._durations.pop(pts, 0) if pts is not None else 0
 
     def go_on(self, log: FrameLog, frames: int) -> None:
-        """Continue behind the first `frames` frames of an earlier run."""
+        """Continue after the first `frames` frames of an earlier run."""
         for pts, duration, moved in islice(log.shown(), frames):
             self.moved += moved
             self._note(pts, pts + duration)

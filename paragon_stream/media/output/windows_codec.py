@@ -27,8 +27,8 @@ _SOUND = frozenset(
 _VIDEO = frozenset(
     {"msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "cinepak", "msvideo1", "msrle", "cscd", "zmbv", "tscc"}
 )
-"""Codecs whose pictures are decoded in the order in which they are shown, besides those that code each by
-itself: of such a track Matroska stores the decode times."""
+"""Codecs without reordering, in addition to intra-only codecs. Matroska stores the decode times of such
+tracks."""
 _SMALLEST = {"audio": 16, "video": 40}
 """Bytes of a WAVEFORMATEX without its last number and the codec's own data; of a BITMAPINFOHEADER."""
 

@@ -1,1 +1,1 @@
-"""AAC as transport streams have it (ADTS, LATM), made what MP4 and Matroska hold."""
+"""Converts AAC of transport streams (ADTS, LATM) to the form that MP4 and Matroska store."""

@@ -24,7 +24,7 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 CODEC = "aac_latm"
 _SYNC, _SYNC_BITS, _LENGTH_BITS = 0x2B7, 11, 13
 _SBR, _PS = 5, 29
-"""Object types that announce what doubles the rate, and what makes stereo of mono."""
+"""Object types of SBR, which doubles the rate, and of PS, which makes stereo from mono."""
 _PROFILES = (1, 2, 3, 4)
 """Main, LC, SSR and LTP."""
 _ESCAPE = 31
@@ -33,7 +33,7 @@ _LOOK_AT = 500
 
 
 class LatmError(ValueError):
-    """Bits that are no LATM of the kind read here."""
+    """Bits that are not LATM, or a kind of LATM that is not supported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,8 @@ def _audio_config(bits: _Bits) -> tuple[int, int, int]:
 
 
 class LatmFilter:
-    """Packets of LATM in, packets of AAC out, one for one. Raises LatmError where that cannot be."""
+    """Packets of LATM in, packets of AAC out, one for each. Raises LatmError for packets that cannot be
+    converted."""
 
     def __init__(self, config: LatmConfig) -> None:
         self._first = self._config = config
