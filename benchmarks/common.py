@@ -109,4 +109,7 @@ def _cpu_model() -> str:
 def _cpu_flags() -> list[str]:
     """The vector instructions that decide which kernels run."""
     flags = set(_cpuinfo("flags").split())
-    return sorted(flags & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16"})
+    return sorted(
+        flags
+        & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx_vnni", "amx_bf16"}
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 
-ABI = 6
+ABI = 7
 """`PARAGON_ABI`: a library of another number is not loaded."""
 
 
@@ -143,8 +143,6 @@ class Form(Structure):
     _fields_ = (
         ("lanes", c_int32),
         ("block", c_int32),
-        ("operands", c_int32),
-        ("unused", c_int32),
         ("realtime", _REALTIME),
         ("stream_plan", _PLAN),
         ("stream_rows", _ROWS),

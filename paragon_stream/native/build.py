@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -82,10 +83,13 @@ def build(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         work = Path(folder)
+        supported = [
+            (form, names) for form in chosen if (names := _instruction_sets(command, form, work)) is not None
+        ]
         # If it supports none, its own message is the error.
-        chosen = [form for form in chosen if _supports(command, form, work)] or chosen
+        supported = supported or [(form, form.options) for form in chosen]
         compiled: list[tuple[str, str, tuple[str, ...]]] = [("dispatch", "dispatch.cpp", ())]
-        compiled += [(form.name, "form.cpp", (*form.options, *form.definitions)) for form in chosen]
+        compiled += [(form.name, "form.cpp", (*names, *form.definitions)) for form, names in supported]
         calls = [
             [*command, *COMPILER_OPTIONS, *options, *own, "-c", SOURCES / source, "-o", work / f"{name}.o"]
             for name, source, own in compiled
@@ -107,15 +111,15 @@ def build(
     return path
 
 
-def _supports(command: Sequence[str], form: Form, work: Path) -> bool:
-    """Whether the compiler has the form's instruction sets: GCC 10, for one, has no AMX."""
+def _instruction_sets(command: Sequence[str], form: Form, work: Path) -> tuple[str, ...] | None:
+    """The form's instruction sets as the compiler names them; None if it lacks one: GCC 10 has no AMX."""
     nothing = work / "nothing.cpp"
     nothing.touch()
-    try:
-        _run([*command, *form.options, "-c", nothing, "-o", work / "nothing.o"])
-    except BuildFailed:
-        return False
-    return True
+    for names in (form.options, form.zig_options) if form.zig_options else (form.options,):
+        with contextlib.suppress(BuildFailed):
+            _run([*command, *names, "-c", nothing, "-o", work / "nothing.o"])
+            return names
+    return None
 
 
 def _run(command: Sequence[str | Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from typing import Literal
 
 _BITS = {
     # name: (word of `paragon_cpu`, bit)
@@ -16,17 +17,23 @@ _BITS = {
     "avx512bw": (1, 30),
     "avx512vl": (1, 31),
     "avx512_bf16": (4, 5),
+    "avx512_fp16": (3, 23),
     "amx_bf16": (3, 22),
     "amx_tile": (3, 24),
     "tiles_granted": (9, 0),
+    "arm_fp16": (9, 1),
 }
-"""Intel's manual, volume 2A, CPUID."""
+"""Intel's manual, volume 2A, CPUID; and what the operating system reports."""
 
 _YMM, _ZMM, _TMM = 0b110, 0b11100110, 0b110_0000_0000_1110_0110
 """Registers that the operating system must save (XCR0): SSE and AVX; with AVX-512; with AMX too."""
 
 _AVX2 = ("osxsave", "avx", "avx2", "fma")
 _AVX512 = (*_AVX2, "avx512f", "avx512dq", "avx512bw", "avx512vl")
+
+
+Precision = Literal["fp32", "bf16", "fp16"]
+"""Of the operands of a block's layers; see docs/cpu.md for what else it concerns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +44,14 @@ class Form:
     machine: str
     """Of processors: x86_64 or aarch64."""
     lanes: int
-    operands: int = 1
-    """Channels in a 32-bit operand of a dense kernel: 1 in fp32, 2 in bf16."""
+    """Numbers in fp32 that a vector holds."""
+    precision: Precision = "fp32"
     amx: bool = False
     """Whether sums of bf16 products are computed by tile registers (src/amx.h)."""
     options: tuple[str, ...] = ()
     """Instruction sets, as GCC and Clang name them."""
+    zig_options: tuple[str, ...] = ()
+    """The same as zig names them, if that differs."""
     needs: tuple[str, ...] = ()
     """Flags of the processor."""
     registers: int = 0
@@ -53,7 +62,7 @@ class Form:
     @property
     def definitions(self) -> tuple[str, ...]:
         """The compiler definitions that `src/form.cpp` needs."""
-        return f"-DFORM={self.name}", f"-DFORM_LANES={self.lanes}", f"-DFORM_OPERANDS={self.operands}"
+        return f"-DFORM={self.name}", f"-DFORM_LANES={self.lanes}", f"-DFORM_{self.precision.upper()}=1"
 
 
 _V3 = ("-mavx2", "-mfma")
@@ -61,23 +70,41 @@ _V4 = (*_V3, "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl")
 
 FORMS = (
     Form(name="neon", machine="aarch64", lanes=4),
+    Form(
+        name="neon_fp16",
+        machine="aarch64",
+        lanes=4,
+        precision="fp16",
+        options=("-march=armv8.2-a+fp16",),
+        zig_options=("-mcpu=generic+fullfp16",),
+        needs=("arm_fp16",),
+    ),
     Form(name="avx2", machine="x86_64", lanes=8, options=_V3, needs=_AVX2, registers=_YMM),
     Form(name="avx512", machine="x86_64", lanes=16, options=_V4, needs=_AVX512, registers=_ZMM),
     Form(
         name="avx512_bf16",
         machine="x86_64",
         lanes=16,
-        operands=2,
+        precision="bf16",
         options=(*_V4, "-mavx512bf16"),
         needs=(*_AVX512, "avx512_bf16"),
         registers=_ZMM,
         maker="AuthenticAMD",  # Intel's multiply bf16 vectors half as fast as fp32 ones
     ),
     Form(
+        name="avx512_fp16",
+        machine="x86_64",
+        lanes=16,
+        precision="fp16",
+        options=(*_V4, "-mavx512fp16"),
+        needs=(*_AVX512, "avx512_fp16"),
+        registers=_ZMM,
+    ),
+    Form(
         name="amx_bf16",
         machine="x86_64",
         lanes=16,
-        operands=2,
+        precision="bf16",
         amx=True,
         options=(*_V4, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"),
         needs=(*_AVX512, "avx512_bf16", "amx_tile", "amx_bf16", "tiles_granted"),

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class NativeRuntime:
-    """Frame jobs by this package's kernels, in fp32, or in bf16 if the CPU has instructions for it."""
+    """Frame jobs by this package's kernels, in fp32, or in bf16 or fp16 if the CPU has the instructions."""
 
     name = "native"
 
@@ -66,12 +66,12 @@ def drawback(job: FrameJob, options: SessionOptions) -> str:
 def form_for(precision: Precision, job: FrameJob) -> Kernels:
     """The fastest form of that precision that this CPU has. Raises EngineError.
 
-    `auto` takes bf16 only where it does not show: see `widest_depth`.
+    `auto` takes bf16 or fp16 only where it does not show: see `widest_depth`.
     """
     deepest = max(job.source.pixel_format.depth, job.target.pixel_format.depth)
     for each in reversed(kernels()):
         if precision is Precision.AUTO:
-            fits = each.is_fast and (_precision(each) is Precision.FP32 or deepest <= widest_depth(job))
+            fits = each.is_fast and deepest <= widest_depth(job, _precision(each))
         else:
             fits = _precision(each) is precision
         if fits:
@@ -79,13 +79,19 @@ def form_for(precision: Precision, job: FrameJob) -> Kernels:
     raise EngineError(f"the engine native does not compute in {precision} on this CPU")
 
 
-def widest_depth(job: FrameJob) -> int:
-    """Bits of a sample up to which smooth areas of `job` in bf16 stay within one code of fp32."""
-    return 10 if job.spec.variant is Variant.REALTIME else 8
+def widest_depth(job: FrameJob, precision: Precision) -> int:
+    """Bits of a sample up to which smooth areas of `job` in `precision` stay within one code of fp32."""
+    match precision:
+        case Precision.BF16:
+            return 10 if job.spec.variant is Variant.REALTIME else 8
+        case Precision.FP16:
+            return 10
+        case _:
+            return 16
 
 
 def _precision(chosen: Kernels) -> Precision:
-    return Precision.FP32 if chosen.form.operands == 1 else Precision.BF16
+    return Precision(chosen.form.precision)
 
 
 class NativeSession:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bare_form import compute_bare
+from emulated_form import HOSTS, emulated, form
 from native_material import make_job, noise
 
 from paragon_stream.framejob import allocate_planes
-from paragon_stream.native import abi, build
-from paragon_stream.native.forms import FORMS
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour
 from paragon_stream.runtimes.native import NativeSession
-
-(AMX,) = (form for form in FORMS if form.amx)
-(VECTORS,) = (form for form in FORMS if form.operands == 2 and not form.amx)
 
 CASES = [
     ("realtime", 2, "yuv420p", (97, 61)),
@@ -33,28 +27,25 @@ CASES = [
 @pytest.fixture(scope="module")
 def vectors() -> Kernels:
     """The form with the same arithmetic in vectors."""
-    found = [] if missing() else [each for each in kernels() if each.form is VECTORS]
+    found = [] if missing() else [each for each in kernels() if each.form is HOSTS["amx_bf16"]]
     if not found:
         pytest.skip("this CPU has no AVX-512 BF16, or there are no kernels")
     return found[0]
 
 
 @pytest.fixture(scope="module")
-def emulated(vectors: Kernels, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
     """The form for AMX with instructions that this processor has in place of AMX's."""
-    form = dataclasses.replace(AMX, options=(*VECTORS.options, "-DFORM_AMX_EMULATED"))
-    library = build.build(tmp_path_factory.mktemp("amx") / "kernels.so", forms=[form])
-    entry = abi.Form.in_dll(ctypes.CDLL(str(library)), f"paragon_form_{form.name}")
-    return Kernels(form=form, entry=entry, is_fast=True)
+    return emulated("amx_bf16", tmp_path_factory.mktemp("amx"))
 
 
 @pytest.mark.parametrize(("variant", "scale", "pixels", "size"), CASES)
 def test_tiles_compute_what_vectors_do(
-    vectors: Kernels, emulated: Kernels, variant: str, scale: int, pixels: str, size: tuple[int, int]
+    vectors: Kernels, tiles: Kernels, variant: str, scale: int, pixels: str, size: tuple[int, int]
 ) -> None:
     job = make_job(variant, scale, pixels, size)
     planes, results = noise(job), []
-    for chosen in (vectors, emulated):
+    for chosen in (vectors, tiles):
         outputs = allocate_planes(job.target)
         for _ in range(2):  # the second time with memory that has been used
             session = NativeSession(job, chosen, 2, Flavour.LATENCY)
@@ -70,8 +61,11 @@ def test_the_instructions_compute_what_vectors_do(tmp_path: Path) -> None:
     """Both forms in the emulator, whose bf16 rounds in another way than a Zen 4's."""
     jobs = [make_job(*case) for case in CASES]
     frames = [(job, noise(job), 0.5) for job in jobs]
-    tiles, vectors = (compute_bare(form, 8, frames, tmp_path / form.name) for form in (AMX, VECTORS))
-    for job, got, wanted in zip(jobs, tiles, vectors, strict=True):
+    by_tiles, by_vectors = (
+        compute_bare(chosen, 8, frames, tmp_path / chosen.name)
+        for chosen in (form("amx_bf16"), HOSTS["amx_bf16"])
+    )
+    for job, got, wanted in zip(jobs, by_tiles, by_vectors, strict=True):
         shift = job.target.pixel_format.shift
         for one, other in zip(got, wanted, strict=True):
             apart = np.abs((one >> shift).astype(int) - (other >> shift).astype(int))

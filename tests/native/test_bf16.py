@@ -14,7 +14,7 @@ from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.native.library import Kernels, kernels, missing
-from paragon_stream.runtimes import Flavour
+from paragon_stream.runtimes import Flavour, Precision
 from paragon_stream.runtimes.native import NativeSession, widest_depth
 
 type Planes = tuple[NDArray, ...]
@@ -60,7 +60,7 @@ def photograph() -> Planes:
 
 
 def bf16_form() -> Kernels:
-    found = [] if missing() else [each for each in kernels() if each.form.operands == 2]
+    found = [] if missing() else [each for each in kernels() if each.form.precision == "bf16"]
     if not found:
         pytest.skip("this CPU has no AVX-512 BF16, or there are no kernels")
     return found[0]
@@ -92,7 +92,7 @@ def apart(got: Planes, wanted: Planes) -> int:
 def test_bars(how: str, variant: str, name: str) -> None:
     """Wherever `auto` may take bf16: ramps and flat areas are within 1 code, luma of noise 50 dB."""
     job = make_job(variant, name, 160, 48)
-    assert job.source.pixel_format.depth <= widest_depth(job)
+    assert job.source.pixel_format.depth <= widest_depth(job, Precision.BF16)
     for planes in (ramp(job), flat(job)):
         assert apart(computed(how, job, planes), reference(job, planes)) <= 1
     planes = noise(job)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import emulated_form
 import numpy as np
 import pytest
 from native_material import make_job, noise
@@ -122,7 +123,7 @@ def sanitized(folder: Path, form: Form | None = None) -> str:
         "-fno-sanitize-recover=all",
         *(["-O0"] if form else ["-O1", "-g"]),
     ]
-    build.build(path, command, options=flags, forms=None if form is None else [form])
+    build.build(path, command, options=flags, forms=[form] if form else emulated_form.forms())
     runtime = subprocess.check_output([*command, "-print-file-name=libasan.so"], text=True).strip()
     options = {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONPATH": PYTHONPATH}
     done = subprocess.run(
@@ -137,7 +138,7 @@ def sanitized(folder: Path, form: Form | None = None) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_sanitizers(tmp_path: Path) -> None:
-    """All forms, all formats."""
+    """All forms, those for other processors with emulated instructions, and all formats."""
     assert "frames" in sanitized(tmp_path)
 
 

@@ -15,7 +15,7 @@ from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.native import form_for
 
 AMD, INTEL = b"AuthenticAMD", b"GenuineIntel"
-ALL = (*(0xFFFFFFFF for _ in range(6)), 0, 0, 0, 1)
+ALL = (*(0xFFFFFFFF for _ in range(6)), 0, 0, 0, 0b11)
 
 
 def processor(words: tuple[int, ...] = ALL, maker: bytes = AMD) -> Processor:
@@ -34,7 +34,9 @@ def runs(machine: Processor) -> set[str]:
 
 def test_a_processor_that_has_everything_runs_all_forms_of_its_kind() -> None:
     assert runs(processor()) == {form.name for form in forms_of("x86_64")}
-    assert runs(dataclasses.replace(processor(), machine="aarch64")) == {"neon"}
+    arm = dataclasses.replace(processor(), machine="aarch64")
+    assert runs(arm) == {"neon", "neon_fp16"}
+    assert runs(dataclasses.replace(arm, words=(0,) * 10)) == {"neon"}
     assert runs(processor((0,) * 10)) == set()
 
 
@@ -49,9 +51,9 @@ def test_one_missing_flag_is_enough(form: Form) -> None:
     [
         (0b011, set()),
         (0b111, {"avx2"}),
-        (0xE7, {"avx2", "avx512", "avx512_bf16"}),
-        (0x600E7, {"avx2", "avx512", "avx512_bf16", "amx_bf16"}),
-        (0x200E7, {"avx2", "avx512", "avx512_bf16"}),
+        (0xE7, {"avx2", "avx512", "avx512_bf16", "avx512_fp16"}),
+        (0x600E7, {"avx2", "avx512", "avx512_bf16", "avx512_fp16", "amx_bf16"}),
+        (0x200E7, {"avx2", "avx512", "avx512_bf16", "avx512_fp16"}),
         (0xC7, {"avx2"}),
     ],
 )
@@ -69,30 +71,38 @@ def test_the_fastest_form_of_a_precision(monkeypatch: pytest.MonkeyPatch) -> Non
     if missing():
         pytest.skip(missing())
     job = make_job("realtime", 2, "yuv420p", (16, 16))
-    assert form_for(Precision.FP32, job).form.operands == 1
+    assert form_for(Precision.FP32, job).form.precision == "fp32"
     assert form_for(Precision.AUTO, job).is_fast
-    with pytest.raises(EngineError, match="does not compute in fp16 on this CPU"):
-        form_for(Precision.FP16, job)
-    exact = tuple(each for each in kernels() if each.form.operands == 1)
+    exact = tuple(each for each in kernels() if each.form.precision == "fp32")
     monkeypatch.setattr("paragon_stream.runtimes.native.kernels", lambda: exact)
     assert form_for(Precision.AUTO, job).form is exact[-1].form
-    with pytest.raises(EngineError, match="does not compute in bf16 on this CPU"):
-        form_for(Precision.BF16, job)
+    for precision in (Precision.BF16, Precision.FP16):
+        with pytest.raises(EngineError, match=f"does not compute in {precision} on this CPU"):
+            form_for(precision, job)
 
 
 @pytest.mark.parametrize(
-    ("variant", "pixels", "operands"),
-    [("realtime", "yuv420p10le", 2), ("realtime", "yuv420p12le", 1), ("stream", "yuv420p", 2),
-     ("stream", "yuv420p10le", 1)],
-)  # fmt: skip
-def test_deep_samples_are_computed_in_fp32_unasked(
-    monkeypatch: pytest.MonkeyPatch, variant: str, pixels: str, operands: int
+    ("variant", "pixels", "forms"),
+    [
+        ("realtime", "yuv420p10le", ["avx512", "avx512_bf16", "avx512_fp16", "amx_bf16"]),
+        ("realtime", "yuv420p12le", ["avx512", "avx512", "avx512", "avx512"]),
+        ("stream", "yuv420p", ["avx512", "avx512_bf16", "avx512_fp16", "amx_bf16"]),
+        ("stream", "yuv420p10le", ["avx512", "avx512", "avx512_fp16", "avx512_fp16"]),
+    ],
+)
+def test_deep_samples_are_computed_precisely_enough_unasked(
+    monkeypatch: pytest.MonkeyPatch, variant: str, pixels: str, forms: list[str]
 ) -> None:
-    able = tuple(Kernels(form=form, entry=abi.Form(), is_fast=True) for form in forms_of("x86_64"))
-    monkeypatch.setattr("paragon_stream.runtimes.native.kernels", lambda: able)
+    """On processors that have one more form each."""
     job = make_job(variant, 2, pixels, (16, 16))
-    assert form_for(Precision.AUTO, job).form.operands == operands
-    assert form_for(Precision.BF16, job).form.operands == 2
+    able = tuple(Kernels(form=form, entry=abi.Form(), is_fast=True) for form in forms_of("x86_64"))
+    chosen = []
+    for count in range(2, len(able) + 1):
+        monkeypatch.setattr("paragon_stream.runtimes.native.kernels", lambda: able[:count])  # noqa: B023
+        chosen.append(form_for(Precision.AUTO, job).form.name)
+    assert chosen == forms
+    assert form_for(Precision.BF16, job).form.name == "amx_bf16"
+    assert form_for(Precision.FP16, job).form.name == "avx512_fp16"
 
 
 def test_a_library_that_is_absent_or_old_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

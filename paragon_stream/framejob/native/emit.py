@@ -151,7 +151,7 @@ class _Emitter:
             input=self._array(abi.Input, [self._input(plane) for plane in self._inputs]),
             first=self._floats(packed(first[:, :seen], self._packing.exact)),
             block=self._array(abi.Block, blocks),
-            gelu=self._floats(gelu_table()),
+            gelu=self._floats(self._gelu()),
             mid=self._floats(packed_in_tiles(job.mid.weight, self._packing)),
             tail=self._array(abi.Tail, made),
             output=self._array(
@@ -191,6 +191,10 @@ class _Emitter:
             for each in weights
         ]
         return made, missing
+
+    def _gelu(self) -> Floats:
+        table = gelu_table()
+        return table.astype(np.float16).view(np.float32) if self._packing.precision == "fp16" else table
 
     def _tail(self, planes: Sequence[PlaneTail], missing: NDArray[np.float64]) -> abi.Tail:
         """Planes that share a window, one after another."""

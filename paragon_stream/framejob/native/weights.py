@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from paragon_stream.framejob.conv import Conv, Doubles, Floats
 from paragon_stream.framejob.fold import Block, RealtimeBlock, StreamBlock
 from paragon_stream.framejob.native.winograd import transformed
-from paragon_stream.native.forms import Form
+from paragon_stream.native.forms import Form, Precision
+
+_LARGEST = float(np.finfo(np.float16).max)
 
 _TILE = 16
 """Rows of AMX's tile registers, and 32-bit words of a row: `TILE_ROWS` in native/src/amx.h."""
@@ -24,22 +26,37 @@ _TILE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Packing:
-    """`block` outputs are computed at once, from operands of `channels` channels: 1 in fp32, 2 in bf16."""
+    """`block` outputs are computed at once, from operands of a precision."""
 
     block: int
-    channels: int
+    precision: Precision
     amx: bool = False
     """Whether 1×1 convolutions are in the order of AMX's tile registers."""
 
     @classmethod
     def of(cls, form: Form, block: int) -> Packing:
         """That of `form`, whose dense kernels compute `block` outputs at once."""
-        return cls(block=block, channels=form.operands, amx=form.amx)
+        return cls(block=block, precision=form.precision, amx=form.amx)
 
     @property
     def exact(self) -> Packing:
         """For layers that are fp32 in every form."""
-        return Packing(block=self.block, channels=1)
+        return Packing(block=self.block, precision="fp32")
+
+    @property
+    def maps(self) -> Packing:
+        """For layers with the arithmetic of feature maps, which is fp32 beside operands of bf16."""
+        return self if self.precision == "fp16" else self.exact
+
+    def words(self, values: Floats) -> Floats:
+        """`values`, whose last axis is the inputs, in 32-bit words as the kernels' operands are."""
+        match self.precision:
+            case "bf16":
+                return in_pairs(values)
+            case "fp16":
+                return in_both_halves(values)
+            case _:
+                return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +75,7 @@ def packed(weight: NDArray[np.floating], packing: Packing) -> Floats:
     """A dense convolution (outputs, inputs, rows, columns) as [block][row][column][input][output of it]."""
     if packing.amx:
         return packed_for_amx(weight)
-    taps = weight.transpose(0, 2, 3, 1).astype(np.float32)
-    words = in_pairs(taps) if packing.channels == 2 else taps
+    words = packing.words(weight.transpose(0, 2, 3, 1).astype(np.float32))
     return np.concatenate([np.moveaxis(block, 0, -1).ravel() for block in _in_blocks(words, packing)])
 
 
@@ -95,6 +111,11 @@ def in_pairs(values: Floats) -> Floats:
     return (bits[..., 0::2] | bits[..., 1::2] << 16).view(np.float32)
 
 
+def in_both_halves(values: Floats) -> Floats:
+    """Each value as fp16, twice in one 32-bit word."""
+    return np.repeat(np.clip(values, -_LARGEST, _LARGEST).astype(np.float16), 2, axis=-1).view(np.float32)
+
+
 def rounded_to_bf16(values: Floats) -> Floats:
     """The nearest numbers with 8 bits of precision, half to even; finite values only."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
@@ -109,7 +130,7 @@ def block_weights(blocks: Sequence[Block], packing: Packing) -> tuple[list[Block
     for number, block in enumerate(blocks, 1):
         match block:
             case RealtimeBlock() if number == len(blocks):  # fp32 in every form: see native/src/realtime.h
-                made.append(_realtime(block, missing, packing.exact))
+                made.append(_realtime(block, missing, packing.maps))
             case RealtimeBlock():
                 made.append(_realtime(block, missing, packing))
             case StreamBlock():
@@ -123,7 +144,7 @@ def block_weights(blocks: Sequence[Block], packing: Packing) -> tuple[list[Block
 def _realtime(block: RealtimeBlock, missing: Doubles, packing: Packing) -> BlockWeights:
     return BlockWeights(
         expand=packed(block.expand.weight, packing),
-        depthwise=_with_bias(block.depthwise, dense_constant(block.expand, missing)),
+        depthwise=packing.maps.words(_with_bias(block.depthwise, dense_constant(block.expand, missing))),
         project=packed(block.project.weight, packing),
     )
 
@@ -132,11 +153,13 @@ def _stream(block: StreamBlock, missing: Doubles, packing: Packing) -> BlockWeig
     mixed = dense_constant(block.from_near, _depthwise_constant(block.near, missing))
     mixed = mixed + dense_constant(block.from_far, _depthwise_constant(block.far, missing))
     gates = zip(block.gate, block.expand, strict=True)
+    depthwise = np.concatenate([_with_bias(gate, dense_constant(expand, mixed)) for gate, expand in gates])
+    near_far = np.concatenate([conv.weight.reshape(-1, 9) for conv in (block.near, block.far)])
     return BlockWeights(
         expand=packed(np.concatenate([conv.weight for conv in block.expand]), packing),
-        depthwise=np.concatenate([_with_bias(gate, dense_constant(expand, mixed)) for gate, expand in gates]),
+        depthwise=packing.maps.words(depthwise),
         project=packed(block.project.weight, packing),
-        near_far=np.concatenate([conv.weight.reshape(-1, 9) for conv in (block.near, block.far)]),
+        near_far=packing.maps.words(near_far),
         fuse=packed(np.concatenate([block.from_near.weight, block.from_far.weight], axis=1), packing),
         limit=block.limit,
     )

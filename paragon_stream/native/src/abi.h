@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define PARAGON_ABI 6
+#define PARAGON_ABI 7
 
 #if defined(_WIN32)
 #define EXPORTED __declspec(dllexport)
@@ -110,7 +110,7 @@ typedef struct {
     const Output *output;
     const Mix *mix;
     int32_t mixes, unused;
-    const float *gelu;       // a table, for forms that look it up
+    const float *gelu;       // a table, for forms that look it up: fp32, or fp16 where maps are
 } Program;
 
 typedef struct {
@@ -133,10 +133,8 @@ typedef struct {
 
 // What one set of instructions offers. Scratch of a null pointer: only how much would be needed is said.
 typedef struct {
-    int32_t lanes;        // pixels of a vector
+    int32_t lanes;        // pixels of a feature map's vector
     int32_t block;        // outputs that a dense kernel computes at once
-    int32_t operands;     // channels in one 32-bit operand of a dense kernel: 1 fp32, 2 bf16
-    int32_t unused;
     int64_t (*realtime)(const Program *, const Frame *, const Task *, void *scratch);
     void (*stream_plan)(const Program *, StreamPlan *);
     // All rows of a pass. Tasks of one may be computed in any order, by several threads.

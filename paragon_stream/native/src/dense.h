@@ -9,14 +9,25 @@
 #include "simd.h"
 
 // What the operands of a dense kernel are. `Exact`: fp32. `Paired`: two channels as bf16 in each 32-bit lane. `Amx`
-// (amx.h): the same in tile registers. `Registers` exists while a task is computed.
+// (amx.h): the same in tile registers. `Halves` (halves.h): fp16. `Registers` exists while a task is computed.
+//
+// `Maps` is the arithmetic of feature maps, depthwise convolutions and what follows these: Exact or Halves. `vectors`
+// is the number of fp32 vectors whose pixels a vector of such a map holds.
 struct Exact {
-    enum { channels = 1, amx = 0 };
+    enum { channels = 1, amx = 0, vectors = 1 };
     struct Registers {};
-    typedef float Word;
+    typedef Exact Maps;
+    INLINE V all(float word) { return splat(word); }
+    INLINE V number(float value) { return splat(value); }
+    INLINE V times(V a, V b) { return a * b; }
+    INLINE V plus(V a, V b) { return a + b; }
+    INLINE V held(V a, V most) { return larger(smaller(a, most), -most); }
+    // The vector beyond a row's left end, from the one that is as far from its right end; and the reverse.
+    INLINE V beyond_left(V a) { return from_left(a); }
+    INLINE V beyond_right(V a) { return from_right(a); }
     INLINE void add(V &sum, V operand, float weight) { sum += operand * weight; }
     // Channels c and c + 1 of vectors that hold `width` channels each.
-    INLINE void put(Word *to, int c, V even, V odd) {
+    INLINE void put(float *to, int c, V even, V odd) {
         store(to + c * L, even);
         store(to + (c + 1) * L, odd);
     }
@@ -26,12 +37,12 @@ struct Exact {
 struct Paired {
     enum { channels = 2, amx = 0 };
     struct Registers {};
-    typedef float Word;  // 32 bits that are two bf16
+    typedef Exact Maps;
     INLINE void add(V &sum, V operand, float weight) {
         const __m512 both = _mm512_set1_ps(weight);
         sum = (V)_mm512_dpbf16_ps((__m512)sum, (__m512bh)operand, (__m512bh)both);
     }
-    INLINE void put(Word *to, int c, V even, V odd) {
+    INLINE void put(float *to, int c, V even, V odd) {
         const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23,
                                                7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
         const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
@@ -84,12 +95,12 @@ INLINE const float *accumulate(V (&acc)[OB][NV], const float *x, int64_t pitch, 
         for (; j < (end); j++) work(1);                      \
     } while (0)
 
-// Vectors left of the first and right of the last, `halo` of each, of a row of `width` words a vector.
-INLINE void wrap_ends(float *row, int vectors, int width, int halo) {
+// Vectors left of the first and right of the last, `halo` of each, of a row of `width` channels a vector.
+template <class M> INLINE void wrap_ends(float *row, int vectors, int width, int halo) {
     for (int h = 1; h <= halo; h++) {
         for (int c = 0; c < width * L; c += L) {
-            store(row - h * width * L + c, from_left(load(row + (vectors - h) * width * L + c)));
-            store(row + (vectors + h - 1) * width * L + c, from_right(load(row + (h - 1) * width * L + c)));
+            store(row - h * width * L + c, M::beyond_left(load(row + (vectors - h) * width * L + c)));
+            store(row + (vectors + h - 1) * width * L + c, M::beyond_right(load(row + (h - 1) * width * L + c)));
         }
     }
 }

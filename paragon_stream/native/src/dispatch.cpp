@@ -4,6 +4,10 @@
 #if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -25,8 +29,21 @@ static bool may_use_tiles() {
 #endif
 }
 
+static bool has_arm_fp16() {
+#if defined(__aarch64__) && defined(__linux__)
+    enum { ASIMDHP = 1 << 10 };  // Documentation/arch/arm64/elf_hwcaps.rst
+    return getauxval(AT_HWCAP) & ASIMDHP;
+#elif defined(__aarch64__) && defined(__APPLE__)
+    int has = 0;
+    size_t size = sizeof has;
+    return sysctlbyname("hw.optional.arm.FEAT_FP16", &has, &size, nullptr, 0) == 0 && has;
+#else
+    return false;
+#endif
+}
+
 // leaves: ecx of leaf 1; ebx, ecx, edx of leaf 7; eax of leaf 7.1; what the system keeps of registers (XCR0);
-// the maker's name; bit 0: the system lets this process use AMX's tile registers.
+// the maker's name; bit 0: the system lets this process use AMX's tile registers, bit 1: ARM's fp16 arithmetic.
 extern "C" EXPORTED void paragon_cpu(uint32_t leaves[10]) {
     for (int i = 0; i < 10; i++) leaves[i] = 0;
 #if defined(__x86_64__) || defined(_M_X64)
@@ -57,4 +74,5 @@ extern "C" EXPORTED void paragon_cpu(uint32_t leaves[10]) {
     const bool has_tiles = leaves[3] >> 24 & 1;
     leaves[9] = has_tiles && may_use_tiles();
 #endif
+    leaves[9] |= has_arm_fp16() << 1;
 }

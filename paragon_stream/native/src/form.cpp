@@ -1,5 +1,5 @@
 // All kernels for one set of instructions. The build compiles this file once per form (see native/build.py), with
-// FORM, its name, FORM_LANES and FORM_OPERANDS defined. Nothing here may be shared between forms: what the linker
+// FORM, its name, FORM_LANES and one of FORM_FP32, FORM_BF16 and FORM_FP16 defined. Nothing here may be shared between forms: what the linker
 // merges could bring instructions of one into another, so everything is static.
 #include <stddef.h>
 #include <string.h>  // not in the namespace: there GCC would call memcpy for every sample instead of inlining it
@@ -13,8 +13,10 @@ namespace {
 
 #if HAS_AMX
 typedef Amx Operands;
-#elif FORM_OPERANDS == 2
+#elif FORM_BF16
 typedef Paired Operands;
+#elif FORM_FP16
+typedef Halves Operands;
 #else
 typedef Exact Operands;
 #endif
@@ -36,7 +38,7 @@ void stream_plan(const Program *program, StreamPlan *plan) {
     StreamNetwork network;
     network.make(program, nullptr);
     plan->map_bytes = network.map_bytes();
-    plan->vectors = network.strip.vectors;
+    plan->vectors = network.vectors;
     plan->passes = program->blocks + 2;
 }
 
@@ -44,7 +46,7 @@ void stream_plan(const Program *program, StreamPlan *plan) {
 void stream_rows(const Program *program, int32_t pass, Task *task) {
     StreamNetwork network;
     network.make(program, nullptr);
-    *task = {0, network.strip.vectors, network.first_row(pass), network.end_row(pass)};
+    *task = {0, network.vectors, network.first_row(pass), network.end_row(pass)};
 }
 
 int64_t stream_pass(const Program *program, const Frame *frame, int32_t pass, const Task *task, void *from, void *to,
@@ -97,7 +99,7 @@ int64_t peak(int64_t rounds) {
         UNROLL for (int v = 0; v < DENSE; v++) sum += acc[o][v];
     }
     sink = sum[0];
-    return rounds * BLOCK * DENSE * L * FORM_OPERANDS;
+    return rounds * BLOCK * DENSE * L * Operands::channels * Operands::Maps::vectors;
 #endif
 }
 }  // namespace
@@ -107,7 +109,6 @@ int64_t peak(int64_t rounds) {
 extern "C" {
 extern EXPORTED const Form JOINED(paragon_form_, FORM);
 const Form JOINED(paragon_form_, FORM) = {
-    FORM_LANES,  BLOCK,       FORM_OPERANDS, 0, realtime, stream_plan,
-    stream_rows, stream_pass, stream_close,  resize, peak,
+    L * Operands::Maps::vectors, BLOCK, realtime, stream_plan, stream_rows, stream_pass, stream_close, resize, peak,
 };
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "amx.h"
+#include "halves.h"
 
 // GELU: max(x, 0) - r(|x|) with r(t) = t (1 - Phi(t)), error 5.2e-7.
 #if FORM_LANES == 16
@@ -35,16 +36,50 @@ template <bool coarse> INLINE V gelu(V x, const float *) {
 
 #endif
 
+template <class P> INLINE V activated_by(V x, const float *table) {
+#if FORM_FP16
+    return P::gelu(x, table);
+#else
+    return gelu<P::channels != 1>(x, table);
+#endif
+}
+
 // Sums of channel c over 3x3 taps `gap` rows and vectors apart; w: 9 taps, and the bias where `biased`.
 // rows: the three rows at the first vector, `width` channels a vector.
-template <int NV, int gap, bool biased>
+template <class M, int NV, int gap, bool biased>
 INLINE void depthwise(V (&sum)[NV], const float *const *rows, int width, int c, const float *w) {
-    UNROLL for (int v = 0; v < NV; v++) sum[v] = biased ? splat(w[9]) : V{};
-    UNROLL for (int r = 0; r < 3; r++) {
-        const float *from = rows[r] + (c - gap * width) * L;
-        UNROLL for (int d = 0; d < 3; d++) {
-            UNROLL for (int v = 0; v < NV; v++) sum[v] += load(from + (v + d * gap) * width * L) * w[r * 3 + d];
+    // In fp16 the largest parts come last, centre and bias, so that fewer partial sums are rounded as coarsely.
+    enum { largest_first = M::vectors == 1, CENTRE = 4 };
+    UNROLL for (int v = 0; v < NV; v++) sum[v] = largest_first && biased ? M::all(w[9]) : V{};
+    const auto add = [&](int tap) {
+        const float *from = rows[tap / 3] + (c + (tap % 3 - 1) * gap * width) * L;
+        UNROLL for (int v = 0; v < NV; v++) M::add(sum[v], load(from + v * width * L), w[tap]);
+    };
+    UNROLL for (int tap = 0; tap < 9; tap++) {
+        if (largest_first || tap != CENTRE) add(tap);
+    }
+    if (!largest_first) {
+        add(CENTRE);
+        if (biased) UNROLL for (int v = 0; v < NV; v++) sum[v] = M::plus(sum[v], M::all(w[9]));
+    }
+}
+
+// As `accumulate`, from sums that are 0. In fp16 in parts, whose sums are smaller and so rounded less coarsely.
+template <class P, int OB, int NV>
+INLINE const float *sums_of(V (&acc)[OB][NV], const float *x, int64_t pitch, int count, const float *w) {
+    if constexpr (P::Maps::vectors == 1) {
+        return accumulate<P, OB, NV>(acc, x, pitch, count, w);
+    } else {
+        enum { PART = 8 };
+        w = accumulate<P, OB, NV>(acc, x, pitch, PART, w);
+        for (int i = PART; i < count; i += PART) {
+            V part[OB][NV] = {};
+            w = accumulate<P, OB, NV>(part, x + i * L, pitch, PART, w);
+            UNROLL for (int o = 0; o < OB; o++) {
+                UNROLL for (int v = 0; v < NV; v++) acc[o][v] = P::Maps::plus(acc[o][v], part[o][v]);
+            }
         }
+        return w;
     }
 }
 
@@ -66,14 +101,14 @@ INLINE void mix(float *to, int64_t to_pitch, const float *x, int64_t pitch, int 
 #endif
     for (int o = 0; o < outputs; o += BLOCK) {
         V acc[BLOCK][NV] = {};
-        w = accumulate<P, BLOCK, NV>(acc, x, pitch, count, w);
+        w = sums_of<P, BLOCK, NV>(acc, x, pitch, count, w);
         UNROLL for (int k = 0; k < BLOCK; k += 2) {
             UNROLL for (int v = 0; v < NV; v++) Q::put(to + v * to_pitch, o + k, acc[k][v], acc[k + 1][v]);
         }
     }
 }
 
-// to = from + sums, all fp32 with `outputs` channels a vector.
+// to = from + sums, both of feature maps with `outputs` channels a vector.
 template <class P, int NV>
 INLINE void add_to(float *to, const float *from, const float *x, int64_t pitch, int count, const float *w,
                    int outputs) {
@@ -90,19 +125,30 @@ INLINE void add_to(float *to, const float *from, const float *x, int64_t pitch, 
     } else
 #endif
     for (int o = 0; o < outputs; o += BLOCK) {
-        V acc[BLOCK][NV];
-        UNROLL for (int k = 0; k < BLOCK; k++) {
-            UNROLL for (int v = 0; v < NV; v++) acc[k][v] = load(from + (v * outputs + o + k) * L);
+        enum { features_first = P::Maps::vectors == 1 };  // as in `depthwise`
+        V acc[BLOCK][NV] = {};
+        if (features_first) {
+            UNROLL for (int k = 0; k < BLOCK; k++) {
+                UNROLL for (int v = 0; v < NV; v++) acc[k][v] = load(from + (v * outputs + o + k) * L);
+            }
         }
-        w = accumulate<P, BLOCK, NV>(acc, x, pitch, count, w);
+        w = features_first ? accumulate<P, BLOCK, NV>(acc, x, pitch, count, w)
+                           : sums_of<P, BLOCK, NV>(acc, x, pitch, count, w);
         UNROLL for (int k = 0; k < BLOCK; k++) {
-            UNROLL for (int v = 0; v < NV; v++) store(to + (v * outputs + o + k) * L, acc[k][v]);
+            UNROLL for (int v = 0; v < NV; v++) {
+                const int at = (v * outputs + o + k) * L;
+                store(to + at, features_first ? acc[k][v] : P::Maps::plus(acc[k][v], load(from + at)));
+            }
         }
     }
 }
 
-// fp32 channels of `count` vectors as operands.
-template <class P> INLINE void convert(float *to, const float *from, int channels, int64_t count) {
+// fp32 channels of `count` vectors as operands; in fp16 those of two vectors, `apart` words from each other, as one.
+template <class P> INLINE void convert(float *to, const float *from, int64_t apart, int channels, int64_t count) {
+    if constexpr (P::Maps::vectors == 2) {
+        P::narrow(to, from, apart, count * channels);
+        return;
+    } else
     for (int64_t v = 0; v < count; v++) {
         for (int c = 0; c < channels; c += 2) {
             const float *pair = from + (v * channels + c) * L;

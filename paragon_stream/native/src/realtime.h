@@ -1,5 +1,5 @@
 // Realtime: everything in one go over a strip, row by row. Each row of the source completes one row of every stage,
-// a little further up each time; only the rows that are still needed are kept.
+// a little further up each time; only the rows that are still needed are kept. Features are fp32 in every form.
 #pragma once
 
 #include "pointwise.h"
@@ -8,8 +8,8 @@
 enum { MOST_BLOCKS = 8 };
 
 template <class P, int F> struct Realtime {
+    typedef typename P::Maps Maps;
     enum { wide = 2 * F };
-    static constexpr bool exact = P::channels == 1;
 
     const Program *program;
     const Frame *frame;
@@ -17,22 +17,25 @@ template <class P, int F> struct Realtime {
     Reader reader;
     Writer<F> writer;
     Middle<F> middle;
+    int vectors;    // of a row of `expanded`
+    int64_t apart;  // words from features to those of the same vector's second half, in fp16
     Ring codes, features[MOST_BLOCKS + 1], expanded[MOST_BLOCKS];
     float *activated, *operands;
 
     void make(Scratch &memory, const Program *p, const Frame *f, const Task *task) {
         program = p;
         frame = f;
-        strip.make(p, task, p->blocks + 2);
-        const int vectors = strip.vectors;
+        strip.make(p, task, p->blocks + 2, Maps::vectors);
+        vectors = strip.vectors / Maps::vectors;
+        apart = (int64_t)vectors * F * L;
         reader.make(memory, p, f, strip);
-        codes.make(memory, 3, vectors, p->seen, 1);
+        codes.make(memory, 3, strip.vectors, p->seen, 1);
         for (int b = 0; b < p->blocks; b++) {
-            features[b].make(memory, 2, vectors, F, 0);
+            features[b].make(memory, 2, strip.vectors, F, 0);
             expanded[b].make(memory, 3, vectors, wide, 1);
         }
-        features[p->blocks].make(memory, 1, vectors, F, 1);
-        middle.make(memory, p, vectors);
+        features[p->blocks].make(memory, 1, strip.vectors, F, 1);
+        middle.make(memory, p, strip.vectors);
         activated = memory.floats(WIDE * wide * L);
         operands = memory.floats(WIDE * F * L);
         // Every number of it has to be finite, as tile registers read beyond what was written.
@@ -47,7 +50,7 @@ template <class P, int F> struct Realtime {
         const int end = strip.bottom + blocks + 2;
         for (int y = strip.top - blocks - 2; y < end; y++) {
             reader.read(y, codes.row(y));
-            wrap_ends(codes.row(y), strip.vectors, program->seen, 1);
+            wrap_ends<Exact>(codes.row(y), strip.vectors, program->seen, 1);
             for (int b = 0; b <= blocks; b++) {
                 const int at = y - 1 - b, margin = blocks + 1 - b;
                 if (at >= strip.top - margin && at < strip.bottom + margin) body_row(b, at);
@@ -62,12 +65,12 @@ template <class P, int F> struct Realtime {
     // Row y of the features that enter block b, or conv_mid, and what the block expands them to.
     void body_row(int b, int y) {
 #define WORK(n) some<n>(b, y, j)
-        IN_GROUPS(WIDE, 0, strip.vectors, WORK);
+        IN_GROUPS(WIDE, 0, vectors, WORK);
 #undef WORK
         if (b < program->blocks) {
-            wrap_ends(expanded[b].row(y), strip.vectors, wide, 1);
+            wrap_ends<Maps>(expanded[b].row(y), vectors, wide, 1);
         } else {
-            wrap_ends(features[b].row(y), strip.vectors, F, 1);
+            wrap_ends<Exact>(features[b].row(y), strip.vectors, F, 1);
             middle.take(y, features[b].row(y));
         }
     }
@@ -75,30 +78,33 @@ template <class P, int F> struct Realtime {
     template <int NV> __attribute__((noinline)) void some(int b, int y, int j) {
         float *to = features[b].row(y) + (int64_t)j * F * L;
         if (b == 0) {
-            first_features<F, NV>(program, frame, codes, y, j, to);
-        } else if (is_exact(b - 1)) {
-            branch<Exact, NV>(to, b - 1, y, j);
+            UNROLL for (int part = 0; part < Maps::vectors; part++) {
+                first_features<F, NV>(program, frame, codes, y, j + part * vectors, to + part * apart);
+            }
+        } else if (is_last(b - 1)) {
+            branch<Maps, NV>(to, b - 1, y, j);
         } else {
             branch<P, NV>(to, b - 1, y, j);
         }
         if (b == program->blocks) return;
-        if (is_exact(b)) {
-            expand<Exact, NV>(to, b, y, j);
+        if (is_last(b)) {
+            expand<Maps, NV>(to, b, y, j);
         } else {
             expand<P, NV>(to, b, y, j);
         }
     }
 
-    // The errors of the last block pass to the result undamped: in bf16 it alone would cost most of the precision.
-    bool is_exact(int b) const { return !exact && b == program->blocks - 1; }
+    // The errors of the last block pass to the result undamped: in bf16 it alone would cost most of the precision. So
+    // its operands are as precise as the maps.
+    bool is_last(int b) const { return b == program->blocks - 1; }
 
     template <class Q, int NV> METHOD void expand(const float *x, int b, int y, int j) {
         enum { operands_of = F / Q::channels };
-        if (Q::channels > 1) {
-            convert<Q>(operands, x, F, NV);
+        if (Q::channels > 1 || Maps::vectors > 1) {
+            convert<Q>(operands, x, apart, F, NV);
             x = operands;
         }
-        mix<Q, Exact, NV>(expanded[b].row(y) + (int64_t)j * wide * L, wide * L, x, operands_of * L, operands_of,
+        mix<Q, Maps, NV>(expanded[b].row(y) + (int64_t)j * wide * L, wide * L, x, operands_of * L, operands_of,
                           (const float *)program->block[b].expand, wide);
     }
 
@@ -110,14 +116,20 @@ template <class P, int F> struct Realtime {
         const float *w = block.depthwise;
         for (int c = 0; c < wide; c += 2, w += 20) {
             V sum[2][NV];
-            depthwise<NV, 1, true>(sum[0], rows, wide, c, w);
-            depthwise<NV, 1, true>(sum[1], rows, wide, c + 1, w + 10);
+            depthwise<Maps, NV, 1, true>(sum[0], rows, wide, c, w);
+            depthwise<Maps, NV, 1, true>(sum[1], rows, wide, c + 1, w + 10);
             UNROLL for (int v = 0; v < NV; v++) {
-                UNROLL for (int k = 0; k < 2; k++) sum[k][v] = gelu<Q::channels != 1>(sum[k][v], program->gelu);
+                UNROLL for (int k = 0; k < 2; k++) sum[k][v] = activated_by<Q>(sum[k][v], program->gelu);
                 Q::put(activated + v * wide / Q::channels * L, c, sum[0][v], sum[1][v]);
             }
         }
-        add_to<Q, NV>(to, features[b].row(y) + (int64_t)j * F * L, activated, wide / Q::channels * L,
-                      wide / Q::channels, (const float *)block.project, F);
+        const float *from = features[b].row(y) + (int64_t)j * F * L, *project = (const float *)block.project;
+        enum { operands_of = wide / Q::channels };
+        if constexpr (Maps::vectors == 1) {
+            add_to<Q, NV>(to, from, activated, operands_of * L, operands_of, project, F);
+        } else {
+            mix<Q, Maps, NV>(operands, F * L, activated, operands_of * L, operands_of, project, F);
+            Maps::add_widened(to, from, apart, operands, NV * F);
+        }
     }
 };

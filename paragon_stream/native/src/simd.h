@@ -38,10 +38,11 @@ INLINE V looked_up(VI lanes, const float *table) {
 #endif
 
 #if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define SHUFFLED_AS(indices, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define SHUFFLED(a, b, ...) __builtin_shuffle(a, b, VI{__VA_ARGS__})
+#define SHUFFLED_AS(indices, a, b, ...) __builtin_shuffle(a, b, indices{__VA_ARGS__})
 #endif
+#define SHUFFLED(a, b, ...) SHUFFLED_AS(VI, a, b, __VA_ARGS__)
 
 // Lanes of a and b whose numbers have, or lack, the bit `s`: one step of a transposition.
 template <int s> INLINE void exchange(V &a, V &b) {

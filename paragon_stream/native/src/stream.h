@@ -6,6 +6,7 @@
 #include "strip.h"
 
 template <class P, int F> struct Stream {
+    typedef typename P::Maps Maps;
     enum {
         width = F / P::channels,
         gated = 2 * F,   // products of the gate
@@ -16,19 +17,21 @@ template <class P, int F> struct Stream {
     const Program *program;
     const Frame *frame;
     Strip strip;  // of the whole frame
+    int vectors;  // of a row of a feature map
 
     void make(const Program *p, const Frame *f) {
         const Task whole = {0, p->width, 0, p->height};
         program = p;
         frame = f;
-        strip.make(p, &whole, reach * p->blocks + 2);
+        strip.make(p, &whole, reach * p->blocks + 2, Maps::vectors);
+        vectors = strip.vectors / Maps::vectors;
     }
 
     // The features of the whole frame, and of the rows around it that the first block needs.
     Ring map(void *memory) const {
         Scratch all = {(uint8_t *)memory, 0};
         Ring ring;
-        ring.make(all, strip.bottom - strip.top + 2 * margin(0), strip.vectors, F, reach);
+        ring.make(all, strip.bottom - strip.top + 2 * margin(0), vectors, F, reach);
         return ring;
     }
     int64_t map_bytes() const {
@@ -50,20 +53,30 @@ template <class P, int F> struct Stream {
         Ring codes;
         reader.make(memory, program, frame, strip);
         codes.make(memory, 3, strip.vectors, program->seen, 1);
+        float *scratch = memory.floats(2 * DENSE * F * L);
         if (!memory.base) return;
         for (int y = task->top - 1; y <= task->bottom; y++) {
             reader.read(y, codes.row(y));
-            wrap_ends(codes.row(y), strip.vectors, program->seen, 1);
+            wrap_ends<Exact>(codes.row(y), strip.vectors, program->seen, 1);
             const int at = y - 1;
             if (at < task->top) continue;
-#define WORK(n) some_first<n>(codes, to, at, j)
-            IN_GROUPS(DENSE, 0, strip.vectors, WORK);
+#define WORK(n) some_first<n>(codes, to, at, j, scratch)
+            IN_GROUPS(DENSE, 0, vectors, WORK);
 #undef WORK
-            wrap_ends(to.row(at), strip.vectors, F, reach);
+            wrap_ends<Maps>(to.row(at), vectors, F, reach);
         }
     }
-    template <int NV> __attribute__((noinline)) void some_first(const Ring &codes, const Ring &to, int y, int j) {
-        first_features<F, NV>(program, frame, codes, y, j, to.row(y) + (int64_t)j * F * L);
+    template <int NV>
+    __attribute__((noinline)) void some_first(const Ring &codes, const Ring &to, int y, int j, float *scratch) {
+        float *features = to.row(y) + (int64_t)j * F * L;
+        if constexpr (Maps::vectors == 1) {
+            first_features<F, NV>(program, frame, codes, y, j, features);
+        } else {
+            enum { apart = NV * F * L };
+            first_features<F, NV>(program, frame, codes, y, j, scratch);
+            first_features<F, NV>(program, frame, codes, y, j + vectors, scratch + apart);
+            Maps::narrow(features, scratch, apart, NV * F);
+        }
     }
 
     // One block: rows top ... bottom - 1, vectors left ... right - 1. The ends of a row are made by `close_rows`.
@@ -102,18 +115,18 @@ template <class P, int F> struct Stream {
         const float *w = block.near_far;
         for (int c = 0; c < F; c += 2, w += 18) {
             V sum[2][NV];
-            depthwise<NV, 1, false>(sum[0], near, F, c, w);
-            depthwise<NV, 1, false>(sum[1], near, F, c + 1, w + 9);
+            depthwise<Maps, NV, 1, false>(sum[0], near, F, c, w);
+            depthwise<Maps, NV, 1, false>(sum[1], near, F, c + 1, w + 9);
             UNROLL for (int v = 0; v < NV; v++) P::put(filtered + v * pitch, c, sum[0][v], sum[1][v]);
         }
         for (int c = 0; c < F; c += 2, w += 18) {
             V sum[2][NV];
-            depthwise<NV, 3, false>(sum[0], far, F, c, w);
-            depthwise<NV, 3, false>(sum[1], far, F, c + 1, w + 9);
+            depthwise<Maps, NV, 3, false>(sum[0], far, F, c, w);
+            depthwise<Maps, NV, 3, false>(sum[1], far, F, c + 1, w + 9);
             UNROLL for (int v = 0; v < NV; v++) P::put(filtered + v * pitch, F + c, sum[0][v], sum[1][v]);
         }
         mix<P, P, NV>(mixed, width * L, filtered, pitch, gated / P::channels, (const float *)block.fuse, F);
-        mix<P, Exact, NV>(row + (int64_t)j * wide * L, wide * L, mixed, width * L, width,
+        mix<P, Maps, NV>(row + (int64_t)j * wide * L, wide * L, mixed, width * L, width,
                           (const float *)block.expand, wide);
     }
 
@@ -124,14 +137,14 @@ template <class P, int F> struct Stream {
         enum { pitch = gated / P::channels * L };
         const float *rows[3];
         for (int r = 0; r < 3; r++) rows[r] = expanded[r] + (int64_t)j * wide * L;
-        const V most = splat(block.limit), least = splat(-block.limit);
+        const V most = Maps::number(block.limit);
         for (int c = 0; c < gated; c += 2) {
             V a[2][NV];
             UNROLL for (int k = 0; k < 2; k++) {
                 V b[NV];
-                depthwise<NV, 1, true>(a[k], rows, wide, c + k, block.depthwise + (c + k) * 10);
-                depthwise<NV, 1, true>(b, rows, wide, gated + c + k, block.depthwise + (gated + c + k) * 10);
-                UNROLL for (int v = 0; v < NV; v++) a[k][v] = larger(smaller(a[k][v] * b[v], most), least);
+                depthwise<Maps, NV, 1, true>(a[k], rows, wide, c + k, block.depthwise + (c + k) * 10);
+                depthwise<Maps, NV, 1, true>(b, rows, wide, gated + c + k, block.depthwise + (gated + c + k) * 10);
+                UNROLL for (int v = 0; v < NV; v++) a[k][v] = Maps::held(Maps::times(a[k][v], b[v]), most);
             }
             UNROLL for (int v = 0; v < NV; v++) P::put(products + v * pitch, c, a[0][v], a[1][v]);
         }
@@ -141,7 +154,7 @@ template <class P, int F> struct Stream {
 
     // After all vectors of a pass' rows are there: the vectors beyond their ends.
     void close_rows(const Ring &map, int top, int bottom) const {
-        for (int y = top; y < bottom; y++) wrap_ends(map.row(y), strip.vectors, F, reach);
+        for (int y = top; y < bottom; y++) wrap_ends<Maps>(map.row(y), vectors, F, reach);
     }
 
     // conv_mid and the tail, target samples of source rows top ... bottom - 1.
@@ -154,10 +167,18 @@ template <class P, int F> struct Stream {
         Writer<F> writer;
         middle.make(memory, program, strip.vectors);
         writer.make(memory, program, frame, &part, rows);
+        Ring wide;  // a row of features in fp32
+        if (Maps::vectors == 2) wide.make(memory, 1, strip.vectors, F, 1);
         if (!memory.base) return;
         writer.plain_samples();
         for (int y = rows.top - 1; y <= rows.bottom; y++) {
-            middle.take(y, from.row(y));
+            const float *features = from.row(y);
+            if constexpr (Maps::vectors == 2) {
+                Maps::widen(wide.row(y), (int64_t)vectors * F * L, features, (int64_t)vectors * F);
+                wrap_ends<Exact>(wide.row(y), strip.vectors, F, 1);
+                features = wide.row(y);
+            }
+            middle.take(y, features);
             const int at = y - 1;
             if (at < rows.top) continue;
             middle.compute(at, writer.mid.row(at));

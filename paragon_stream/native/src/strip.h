@@ -57,8 +57,9 @@ struct Strip {
     int top, bottom;   // rows of conv_mid's results
     int left, right;   // columns of them
 
-    // `ends`: pixels on either side that the network's body needs beyond conv_mid's results.
-    void make(const Program *program, const Task *task, int ends) {
+    // `ends`: pixels on either side that the network's body needs beyond conv_mid's results. `maps`: vectors that are
+    // one of the body's.
+    void make(const Program *program, const Task *task, int ends, int maps) {
         const int step = tail_step(program, 1);
         top = task->top - program->reach[0][0];
         bottom = whole_cells(program, 0, task->bottom) + program->reach[0][1];
@@ -66,7 +67,8 @@ struct Strip {
         right = whole_cells(program, 1, task->right) + program->reach[1][1];
         first = floor_div(left - ends, step) * step;
         vectors = (right + ends - first + L - 1) / L;
-        vectors = (vectors + TILE - 1) / TILE * TILE;  // steps are 1, 2 or 4
+        const int unit = TILE * maps;  // steps are 1, 2 or 4
+        vectors = (vectors + unit - 1) / unit * unit;
     }
 };
 
@@ -141,7 +143,7 @@ INLINE void first_features(const Program *program, const Frame *frame, const Rin
 }
 
 // conv_mid: takes rows of features, makes rows of results. Its bias is in the tails'. Exact in every form: in tiles,
-// fp32 costs what bf16 would cost without, and smooth areas stay smooth.
+// fp32 costs what bf16 or fp16 would cost without, and smooth areas stay smooth.
 template <int F> struct Middle {
     const Program *program;
     int vectors;
@@ -153,7 +155,7 @@ template <int F> struct Middle {
         products.make(memory, 3, vectors / TILE, MID_PRODUCTS * F, 0);
     }
 
-    // `row`: with a vector beyond each end.
+    // `row`: in fp32, with a vector beyond each end.
     void take(int y, const float *row) { to_products<MID_PRODUCTS, F>(products.row(y), row, 1, vectors / TILE); }
 
     void compute(int y, float *to) const {
@@ -162,7 +164,7 @@ template <int F> struct Middle {
 #define WORK(n) some<n>(rows, to, j)
         IN_GROUPS(DENSE, 0, vectors / TILE, WORK);
 #undef WORK
-        wrap_ends(to, vectors, F, tail_halo(program));
+        wrap_ends<Exact>(to, vectors, F, tail_halo(program));
     }
 
     template <int NV> __attribute__((noinline)) void some(const float *const *rows, float *to, int tile) const {

@@ -1,6 +1,7 @@
 """What test_bounds runs in processes of its own: many formats through one library; many frames.
 
-python sanitized.py LIBRARY [FORM]: all forms in the library, or a selection of cases for one
+python sanitized.py LIBRARY [FORM]: all forms in the library, those of other processors emulated, or a
+selection of cases for one
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import resource
 import sys
 from pathlib import Path
 
+from emulated_form import forms
 from native_material import make_job, noise
 
 from paragon_stream.framejob import allocate_planes
@@ -32,6 +34,8 @@ def main(path: str, form: str = "") -> None:
     library.is_current = lambda: True  # type: ignore[assignment]
     if form:
         library.FORMS = tuple(each for each in library.FORMS if each.name == form)  # type: ignore[misc]
+    else:
+        library.FORMS = tuple(forms())  # type: ignore[misc]
     library.kernels.cache_clear()
     frames = 0
     for each in library.kernels():
