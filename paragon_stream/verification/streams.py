@@ -249,13 +249,18 @@ def _is_chapter_track(stream: StreamInfo) -> bool:
 
 def compare_tags(wanted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Finding]:
     """Compare the tags of the file that the plan copies."""
-    by_name = {key.casefold(): value for key, value in found.items()}
+    by_name = {_tag_name(key): value for key, value in found.items()}
     for key, value in wanted.items():
-        actual = by_name.get(key.casefold())
+        actual = by_name.get(_tag_name(key))
         if actual is None:
             yield Finding(check=Check.TAGS, message=f"the tag {key} is missing")
         elif actual.strip() != value.strip() and key.casefold() not in ("creation_time", "date"):
             yield Finding(check=Check.TAGS, message=f"the tag {key} is {actual!r}, not {value!r}")
+
+
+def _tag_name(key: str) -> str:
+    """A name without differences between containers: Matroska's have capitals and no spaces."""
+    return key.casefold().replace(" ", "_")
 
 
 def compare_chapters(

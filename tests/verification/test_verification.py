@@ -35,6 +35,7 @@ from paragon_stream.render.request import RenderRequest
 from paragon_stream.verification.findings import Check, Finding
 from paragon_stream.verification.matching import Frame, Match
 from paragon_stream.verification.pictures import PictureCheck
+from paragon_stream.verification.streams import compare_tags
 from paragon_stream.verification.timing import TimeCheck
 from paragon_stream.verification.verifier import _clock
 
@@ -534,6 +535,11 @@ def test_verify_behind_a_render(render: Render, tmp_path: Path, capsys: pytest.C
     assert run([str(render.source), str(tmp_path / "out.mkv"), "--verify", *short]) == 0
     assert run([str(render.source), "-", "--verify"]) == 2
     assert "--verify compares video files" in capsys.readouterr().err
+
+
+def test_names_of_tags_differ_between_containers() -> None:
+    assert not list(compare_tags({"my key": "a"}, {"MY_KEY": "a"}))
+    assert len(list(compare_tags({"my key": "a", "other": "b"}, {"MY_KEY": "c"}))) == 2
 
 
 def test_what_is_no_plan(render: Render, tmp_path: Path) -> None:

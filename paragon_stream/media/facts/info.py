@@ -44,6 +44,8 @@ class StreamInfo:
     """Bits per second from the header; None if the header does not state them."""
     copyable: bool = True
     """False if FFmpeg's packets are not usable (no codec parameters)."""
+    tags: tuple[str, ...] = ()
+    """The names of all of its tags."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,7 @@ def describe_stream(stream: Stream) -> StreamInfo:
         ),
         bit_rate=_bit_rate(stream),
         copyable=stream.codec_context is not None or stream.type in ("attachment", "data"),
+        tags=tuple(stream.metadata),
     )
 
 

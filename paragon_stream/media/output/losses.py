@@ -11,6 +11,7 @@ from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
 from paragon_stream.media.output.stream_plans import TIMECODE_MUXERS, Action, StreamPlan, stream_label
+from paragon_stream.media.output.tags import stream_tags
 from paragon_stream.options.output import TrackOptions
 
 
@@ -62,6 +63,28 @@ def lost_flags(info: MediaInfo, container: Container, plans: Sequence[StreamPlan
         for flag in stream.dispositions
         if flag in _FLAGS and flag not in container.flags
     ]
+
+
+def lost_track_tags(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:
+    """Sentences about titles and other tags of streams, which Matroska alone stores."""
+    if container.muxer in ("matroska", "webm"):
+        return []
+    losses = []
+    kept = [info.streams[info.video.index]]
+    kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
+    for stream in kept:
+        if stream.title and not container.track_titles:
+            losses.append(f"{container.name} cannot store the title of {stream_label(stream)}")
+        keys = stream_tags(dict.fromkeys(stream.tags, "any"), muxer=container.muxer)
+        if others := sorted(key for key in keys if key.casefold() not in _OWN_PLACE):
+            losses.append(
+                f"{container.name} cannot store the tags {', '.join(others)} of {stream_label(stream)}"
+            )
+    return losses
+
+
+_OWN_PLACE = {"title", "language", "creation_time", "handler_name", "timecode", "alpha_mode", "stereo_mode"}
+"""Tags of streams that other containers have a place for, or whose loss is announced elsewhere."""
 
 
 def lost_languages(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:

@@ -47,6 +47,7 @@ from paragon_stream.media.output.losses import (
     continuation_losses,
     lost_flags,
     lost_languages,
+    lost_track_tags,
     matroska_losses,
     video_losses,
 )
@@ -211,6 +212,7 @@ def _losses(
     elif options.pix_fmt is None and pixels.depth < source.depth:
         losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
     losses += lost_flags(info, container, every)
+    losses += lost_track_tags(info, container, every)
     losses += lost_languages(info, container, every)
     losses += matroska_losses(info, container, remux.streams, options)
     if remux.chapters and not container.chapters:

@@ -119,3 +119,26 @@ def test_a_creation_time_that_quicktime_holds_twice(tmp_path: Path, suffix: str)
     assert report.warnings == ()
     with av.open(str(out)) as file:
         assert file.metadata["creation_time"].startswith("2020-01-02T03:04:05")
+
+
+def test_tags_of_tracks(tmp_path: Path) -> None:
+    """Statistics and handlers are no loss. MP4 has titles of tracks, but no other tags; TS has neither."""
+    plain, clip = make_clip(tmp_path / "plain.mkv", frames=5, audio="aac"), tmp_path / "in.mkv"
+    with av.open(str(plain)) as ours, av.open(str(clip), "w") as out:
+        made = {stream.index: out.add_stream_from_template(stream) for stream in ours.streams}
+        for stream in made.values():
+            stream.metadata.update({"BPS": "1000", "HANDLER_NAME": "VideoHandler", "title": "A title"})
+        made[1].metadata["SOURCE"] = "Tape 7"
+        for packet in ours.demux():
+            if packet.size:
+                packet.stream = made[packet.stream.index]
+                out.mux(packet)
+    assert paragon_stream.upscale(clip, tmp_path / "out.mkv", **FAST).warnings == ()
+    with pytest.raises(
+        LossError, match=r"^--strict: mp4 cannot store the tags SOURCE of audio stream 1 \(aac"
+    ):
+        paragon_stream.upscale(clip, tmp_path / "out.mp4", **FAST)
+    with pytest.raises(
+        LossError, match=r"ts cannot store the title of video stream 0 .*; ts .* title of audio"
+    ):
+        paragon_stream.upscale(clip, tmp_path / "out.ts", **FAST)
