@@ -161,6 +161,12 @@ def _load_file(path: Path, scale: int | None, *, name: str, **given: Any) -> Wei
         spec, metadata = _detect_whole(tensors, metadata, **given)
     except CheckpointError as error:
         raise CheckpointError(f"weights {path}: {error}") from error
+    stated = Facts.of(metadata)
+    for fact, value in given.items():
+        if value is not None and getattr(stated, fact) not in (None, value):
+            logger.warning(
+                "weights %s: %s %s replaces %s of its metadata", name, fact, value, getattr(stated, fact)
+            )
     return Weights(
         spec=spec,
         tensors=tensors,

@@ -53,3 +53,9 @@ def folded(
         dilation=dilation,
         groups=groups,
     )
+
+
+def groups_of(weight: NDArray[np.floating]) -> int:
+    """The groups of a stored layer [outputs, inputs, rows, columns]: kernels of one input per output are
+    depthwise, unless they are 1×1, which squeeze-and-excitation of few features has."""
+    return len(weight) if weight.shape[1] == 1 and weight.shape[2:] != (1, 1) else 1

@@ -85,7 +85,7 @@ class _Translation:
         for each in onnx_graph.input:
             self._values[each.name] = self._proxy(self._graph.placeholder(each.name))
         for node in onnx_graph.node:
-            if ATTENTION in node.name:
+            if node.name.startswith(f"{ATTENTION}_"):
                 self._attend(node)
             else:
                 operation = self._operation(node)

@@ -177,3 +177,13 @@ def test_saved_attention_says_its_window(tmp_path: Path) -> None:
     save_weights(tmp_path / "photo.safetensors", photo.tensors, facts | {"window_size": "8"})
     assert load_weights(tmp_path / "photo.safetensors").spec.window == 8
     assert load_weights(tmp_path / "photo.safetensors", window_size=32).spec.window == 32
+
+
+def test_options_that_contradict_the_file_are_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = save(tmp_path / "w.safetensors")
+    assert load_weights(path, alpha=0.3, generation="p2head").spec.alpha == 0.3
+    assert not caplog.text
+    assert load_weights(path, alpha=0.5).spec.alpha == 0.5
+    assert "weights w: alpha 0.5 replaces 0.3 of its metadata" in caplog.text

@@ -49,6 +49,7 @@ NETWORKS: list[tuple[str, str, int, dict[str, Any]]] = [
     ("p2head", "photo", 3, {}),
     ("p2head", "pro", 8, {}),
     ("p2head", "pro", 2, {"attention_mode": "none"}),
+    ("p2head", "pro", 3, {"features": 16}),  # whose channel attention has one channel
 ]
 SMALL = {"l": {"groups": 1}, "s": {"groups": 1, "blocks": 2}, "pro": {"groups": 1, "blocks": 2}}
 SMALL["photo"] = SMALL["pro"]
@@ -57,8 +58,9 @@ SMALL["ultimate"] = {"features": 8, "groups": 7, "blocks": 7, "window": 8, "toke
 
 def random_network(generation: str, variant: str, scale: int, **options: Any) -> Weights:
     """Of a published kind, with fewer blocks where there are many."""
+    features = {"features": options.pop("features")} if "features" in options else {}
     spec = published_network(generation, variant, scale, alpha=0.4, **options)
-    return trained_looking(replace(spec, **SMALL.get(variant, {})))
+    return trained_looking(replace(spec, **SMALL.get(variant, {}), **features))
 
 
 @pytest.mark.parametrize(("generation", "variant", "scale", "options"), NETWORKS)

@@ -18,6 +18,7 @@ from paragon_stream.checkpoint.published import published_network  # noqa: E402
 from paragon_stream.errors import UsageError  # noqa: E402
 from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix  # noqa: E402
 from paragon_stream.framejob import build_job  # noqa: E402
+from paragon_stream.framejob.emit_torch import emit_torch  # noqa: E402
 from paragon_stream.framejob.onnx.emit import emit_onnx  # noqa: E402
 from paragon_stream.models.build import build  # noqa: E402
 from paragon_stream.pixels import pixel_format  # noqa: E402
@@ -84,6 +85,10 @@ def test_a_job_computes_what_the_module_computes(
     error = np.abs(found - expected.permute(0, 2, 3, 1).numpy())
     assert float(expected.std()) > 5  # the comparison is of something
     assert error.max() < 1e-5 * float(expected.abs().max())
+    if generation == "p2v5":  # layers called attention, which are not the operation
+        with torch.no_grad():
+            (translated,) = emit_torch(job)(torch.tensor(codes))
+        assert np.abs(translated.numpy() - found).max() < 1e-5 * float(expected.abs().max())
 
 
 def test_discriminators_are_refused_by_name() -> None:

@@ -22,6 +22,7 @@ from paragon_stream.checkpoint.lines.further import (
 )
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import HEADS
+from paragon_stream.framejob.conv import groups_of
 from paragon_stream.framejob.fold_attention import NORM_EPSILON
 from paragon_stream.framejob.onnx.body import Region
 from paragon_stream.framejob.onnx.graph import OnnxGraph
@@ -337,7 +338,7 @@ class FurtherBody:
             label=name.rsplit(".", 1)[-1],
             kernel_shape=list(weight.shape[2:]),
             pads=[weight.shape[2] // 2] * 4,
-            group=len(weight) if weight.shape[1] == 1 else 1,
+            group=groups_of(weight),
         )
 
     def _linear(self, name: str, x: str) -> str:

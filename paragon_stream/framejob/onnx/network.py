@@ -26,6 +26,7 @@ from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.onnx_file import STATE, State
 from paragon_stream.checkpoint.spec import HEADS, Generation, ReleaseSpec
 from paragon_stream.errors import UsageError
+from paragon_stream.framejob.conv import groups_of
 from paragon_stream.framejob.fold_attention import NORM_EPSILON
 from paragon_stream.framejob.older import OlderNetwork, check_has_job
 from paragon_stream.framejob.onnx.further_body import FurtherBody
@@ -303,7 +304,6 @@ class _Emitter:
         if f"{name}.bias" in self._tensors:
             inputs.append(self._stored(f"{name}.bias"))
         pads = [side // 2 * dilation for side in weight.shape[2:]] * 2
-        groups = len(weight) if weight.shape[1] == 1 and len(weight) > 1 else 1
         label = name.rsplit(".", 1)[-1]
         return graph.node(
             "Conv",
@@ -313,7 +313,7 @@ class _Emitter:
             pads=pads,
             strides=[1, 1],
             dilations=[dilation] * 2,
-            group=groups,
+            group=groups_of(weight),
         )
 
     def _magic(

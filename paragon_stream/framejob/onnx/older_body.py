@@ -12,7 +12,7 @@ from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec
 from paragon_stream.checkpoint.reader import Tensors
 from paragon_stream.checkpoint.spec import HEADS, Generation, NetworkSpec
 from paragon_stream.errors import UsageError
-from paragon_stream.framejob.conv import Conv, double, folded
+from paragon_stream.framejob.conv import Conv, double, folded, groups_of
 from paragon_stream.framejob.older import OlderNetwork
 from paragon_stream.framejob.onnx.body import Region
 from paragon_stream.framejob.onnx.further_body import FurtherBody
@@ -285,8 +285,7 @@ class OlderBody:
         """A layer as it is stored; depthwise where it has one input per output."""
         weight, bias = part[f"{name}.weight"], part[f"{name}.bias"]
         pads = (weight.shape[2] // 2, weight.shape[3] // 2) * 2
-        groups = len(weight) if weight.shape[1] == 1 else 1
-        layer = Conv(weight=weight, bias=bias, pads=pads, groups=groups)
+        layer = Conv(weight=weight, bias=bias, pads=pads, groups=groups_of(weight))
         return self._graph.conv(x, layer, name, name=part.prefix + name)
 
     def _projected(self, x: str, part: Part, name: str, scale: str) -> str:
