@@ -55,10 +55,10 @@ class ChunkFolder:
         """The record of a finished chunk whose file is complete; None otherwise."""
         try:
             record = ChunkRecord.from_json(self._record(number).read_text("utf-8"))
-            there = not record.file or (self.path / record.file).stat().st_size == record.bytes
+            complete = not record.file or (self.path / record.file).stat().st_size == record.bytes
         except (OSError, OutputError):
             return None
-        return record if there else None
+        return record if complete else None
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

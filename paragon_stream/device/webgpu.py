@@ -111,8 +111,8 @@ class WebGpuDevice:
         """Opens GPU `ordinal` of `adapters()`. Raises EngineError."""
         found = open_adapters()
         if ordinal >= len(found):
-            there = "; ".join(map(str, adapters())) or "WebGPU finds no GPU"
-            raise EngineError(f"there is no gpu:{ordinal}: {there}")
+            names = "; ".join(map(str, adapters())) or "WebGPU finds no GPU"
+            raise EngineError(f"there is no gpu:{ordinal}: {names}")
         adapter = found[ordinal]
         self.info: DeviceInfo = adapter_info(ordinal, adapter)
         with errors("opening the GPU"):

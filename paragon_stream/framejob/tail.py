@@ -129,12 +129,14 @@ def has_detail(weight: Doubles, bias: Doubles) -> bool:
     return bool(weight.any() or bias.any())
 
 
-def _equal(weight: Doubles, bias: Doubles, downs: Sequence[Pair[FilterBank]], one: int, other: int) -> bool:
+def _equal(
+    weight: Doubles, bias: Doubles, downs: Sequence[Pair[FilterBank]], first: int, second: int
+) -> bool:
     """Whether two planes get the same detail."""
     return (
-        downs[one] == downs[other]
-        and np.array_equal(weight[one], weight[other])
-        and np.array_equal(bias[one], bias[other])
+        downs[first] == downs[second]
+        and np.array_equal(weight[first], weight[second])
+        and np.array_equal(bias[first], bias[second])
     )
 
 

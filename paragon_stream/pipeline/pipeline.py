@@ -55,13 +55,13 @@ def in_succession(runs: Sequence[PipelineStats]) -> PipelineStats:
     """The sum of the times of several runs of the same stages, one after another."""
     stages = {}
     for name in runs[0].stages:
-        each = [run.stages[name] for run in runs]
+        parts = [run.stages[name] for run in runs]
         stages[name] = StageStats(
-            frames=sum(stats.frames for stats in each),
-            dropped=sum(stats.dropped for stats in each),
-            busy=sum(stats.busy for stats in each),
-            waiting_for_input=sum(stats.waiting_for_input for stats in each),
-            waiting_for_output=sum(stats.waiting_for_output for stats in each),
+            frames=sum(stats.frames for stats in parts),
+            dropped=sum(stats.dropped for stats in parts),
+            busy=sum(stats.busy for stats in parts),
+            waiting_for_input=sum(stats.waiting_for_input for stats in parts),
+            waiting_for_output=sum(stats.waiting_for_output for stats in parts),
         )
     return PipelineStats(wall=sum(run.wall for run in runs), stages=stages)
 

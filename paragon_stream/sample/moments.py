@@ -34,15 +34,15 @@ def choose_moments(info: MediaInfo, count: int, seconds: float) -> list[float]:
     part = (last - first) / count
     found = []
     for number in range(count):
-        places = [first + part * (number + Fraction(2 * look + 1, 2 * _LOOKS)) for look in range(_LOOKS)]
-        best = max(places, key=lambda place: _interest(info, place))
+        positions = [first + part * (number + Fraction(2 * look + 1, 2 * _LOOKS)) for look in range(_LOOKS)]
+        best = max(positions, key=lambda position: _interest(info, position))
         found.append(round(float(best), 3))
     return found
 
 
-def _interest(info: MediaInfo, place: Fraction) -> float:
+def _interest(info: MediaInfo, position: Fraction) -> float:
     try:
-        gradient, mean = detail(replace(info, cut=Cut(start=info.programme_start + place)))
+        gradient, mean = detail(replace(info, cut=Cut(start=info.programme_start + position)))
     except InputError:
         return -1.0
     return gradient if mean > _DARK else gradient / 100

@@ -39,8 +39,8 @@ class _DilatedDepthwise(torch.autograd.Function):
                 dy, dx = (i - 1) * d, (j - 1) * d
                 rows = slice(max(0, -dy), height - max(0, dy))
                 columns = slice(max(0, -dx), width - max(0, dx))
-                there = x[:, :, rows.start + dy : rows.stop + dy, columns.start + dx : columns.stop + dx]
-                grad_weight[:, 0, i, j] = (grad[:, :, rows, columns] * there).sum((0, 2, 3))
+                shifted = x[:, :, rows.start + dy : rows.stop + dy, columns.start + dx : columns.stop + dx]
+                grad_weight[:, 0, i, j] = (grad[:, :, rows, columns] * shifted).sum((0, 2, 3))
         return grad_x, grad_weight, grad.sum((0, 2, 3)), None
 
 

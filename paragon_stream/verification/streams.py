@@ -52,7 +52,7 @@ class StreamCheck:
     """Compares the streams of an output with those that the plan announced."""
 
     def __init__(
-        self, expected: Sequence[Expected], info: MediaInfo, log: FileLog, container: Container
+        self, all_expected: Sequence[Expected], info: MediaInfo, log: FileLog, container: Container
     ) -> None:
         """`info` and `log` describe the output."""
         self._container = container
@@ -65,117 +65,118 @@ class StreamCheck:
         self._pairs: list[tuple[Expected, StreamInfo]] = []
         self._lost: list[Expected] = []
         self._surplus: list[StreamInfo] = []
-        self._pair(expected)
+        self._pair(all_expected)
 
-    def _pair(self, expected: Sequence[Expected]) -> None:
+    def _pair(self, all_expected: Sequence[Expected]) -> None:
         """Pair the streams of each kind in their order; by codec and language if the output has too few."""
         for kind in StreamKind:
-            wanted = [stream for stream in expected if stream.plan.stream.kind is kind]
+            wanted = [stream for stream in all_expected if stream.plan.stream.kind is kind]
             found = list(self._found.get(kind, ()))
-            for position, each in enumerate(wanted):
+            for position, expected in enumerate(wanted):
                 rest = len(wanted) - position
-                alike = [stream for stream in found if self._is_like(each, stream)]
+                alike = [stream for stream in found if self._is_like(expected, stream)]
                 if not found or (len(found) < rest and not alike):
-                    self._lost.append(each)
+                    self._lost.append(expected)
                     continue
                 chosen = alike[0] if alike and len(found) < rest else found[0]
                 found.remove(chosen)
-                self._pairs.append((each, chosen))
+                self._pairs.append((expected, chosen))
             self._surplus += [stream for stream in found if not _is_chapter_track(stream)]
 
-    def _is_like(self, each: Expected, stream: StreamInfo) -> bool:
-        if each.attached is not None:
-            return self._log.attachments.get(stream.index) == each.attached
-        return stream.codec == each.plan.codec and stream.language == each.plan.stream.language
+    def _is_like(self, expected: Expected, stream: StreamInfo) -> bool:
+        if expected.attached is not None:
+            return self._log.attachments.get(stream.index) == expected.attached
+        return stream.codec == expected.plan.codec and stream.language == expected.plan.stream.language
 
     def findings(self) -> Iterator[Finding]:
         """All differences from the source."""
-        for each in self._lost:
-            check = Check.ATTACHMENTS if each.plan.stream.kind is StreamKind.ATTACHMENT else Check.STREAMS
-            yield Finding(check=check, message=f"{each.label} is missing")
+        for expected in self._lost:
+            check = Check.ATTACHMENTS if expected.plan.stream.kind is StreamKind.ATTACHMENT else Check.STREAMS
+            yield Finding(check=check, message=f"{expected.label} is missing")
         for stream in self._surplus:
             yield Finding(check=Check.STREAMS, message=f"{stream_label(stream)} is not in the source")
-        for each, stream in self._pairs:
-            yield from self._description(each, stream)
-            if each.attached is not None:
-                yield from self._attachment(each, stream)
-            elif each.log is not None:
-                yield from self._packets(each, each.log, self._log.streams[stream.index])
+        for expected, stream in self._pairs:
+            yield from self._description(expected, stream)
+            if expected.attached is not None:
+                yield from self._attachment(expected, stream)
+            elif expected.log is not None:
+                yield from self._packets(expected, expected.log, self._log.streams[stream.index])
         yield from self._statistics()
 
-    def _description(self, each: Expected, stream: StreamInfo) -> Iterator[Finding]:
-        ours, theirs = each.plan.stream, stream
+    def _description(self, expected: Expected, stream: StreamInfo) -> Iterator[Finding]:
+        ours, theirs = expected.plan.stream, stream
         alike = ours.codec == theirs.codec or {ours.codec, theirs.codec} <= MPEG_AUDIO
-        if each.plan.action is Action.COPY and not alike:
-            yield Finding(check=Check.STREAMS, message=f"{each.label} became {theirs.codec}")
+        if expected.plan.action is Action.COPY and not alike:
+            yield Finding(check=Check.STREAMS, message=f"{expected.label} became {theirs.codec}")
         if ours.language and not same_language(ours.language, theirs.language):
             yield Finding(
                 check=Check.STREAMS,
-                message=f"{each.label} has the language {theirs.language or 'none'}, not {ours.language}",
+                message=f"{expected.label} has the language {theirs.language or 'none'}, not {ours.language}",
             )
         if ours.title and self._container.track_titles and ours.title != theirs.title:
-            yield Finding(check=Check.STREAMS, message=f"{each.label} has the title {theirs.title!r}")
+            yield Finding(check=Check.STREAMS, message=f"{expected.label} has the title {theirs.title!r}")
         if self._container.name == "mkv":
             flags = set(ours.dispositions) ^ set(theirs.dispositions)
             if changed := [name for name in _SHOWN if name in flags]:
                 yield Finding(
-                    check=Check.STREAMS, message=f"{each.label}: {', '.join(changed)} is not as in the source"
+                    check=Check.STREAMS,
+                    message=f"{expected.label}: {', '.join(changed)} is not as in the source",
                 )
 
-    def _attachment(self, each: Expected, stream: StreamInfo) -> Iterator[Finding]:
-        if self._log.attachments.get(stream.index) != each.attached:
-            yield Finding(check=Check.ATTACHMENTS, message=f"{each.label} has other contents")
+    def _attachment(self, expected: Expected, stream: StreamInfo) -> Iterator[Finding]:
+        if self._log.attachments.get(stream.index) != expected.attached:
+            yield Finding(check=Check.ATTACHMENTS, message=f"{expected.label} has other contents")
 
-    def _packets(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
-        if each.plan.action is Action.CONVERT:
-            yield from self._converted(each, ours, theirs)
+    def _packets(self, expected: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
+        if expected.plan.action is Action.CONVERT:
+            yield from self._converted(expected, ours, theirs)
             return
-        if each.plan.action is not Action.COPY or each.plan.stream.kind is StreamKind.COVER:
+        if expected.plan.action is not Action.COPY or expected.plan.stream.kind is StreamKind.COVER:
             return
         if ours.hashes == theirs.hashes:  # counting packets takes more memory than their hashes
-            if not self._is_in_sync(each, ours, theirs):
-                yield from self._sync(each, ours, theirs)
+            if not self._is_in_sync(expected, ours, theirs):
+                yield from self._sync(expected, ours, theirs)
             return
-        missing = Counter(ours.hashes) - Counter(theirs.hashes) if each.whole else Counter[int]()
+        missing = Counter(ours.hashes) - Counter(theirs.hashes) if expected.whole else Counter[int]()
         extra = Counter(theirs.hashes) - Counter(ours.hashes)
-        changed = min(missing.total(), extra.total()) if each.whole else extra.total()
+        changed = min(missing.total(), extra.total()) if expected.whole else extra.total()
         if changed:
             first = next(n for n, value in enumerate(theirs.hashes) if value in extra)
             yield Finding(
                 check=Check.PACKETS,
-                message=f"{changed} of {len(theirs)} packets of {each.label} differ from the source's",
+                message=f"{changed} of {len(theirs)} packets of {expected.label} differ from the source's",
                 seconds=in_seconds(theirs.time(first)),
             )
         if lost := missing.total() - changed:
             yield Finding(
-                check=Check.PACKETS, message=f"{lost} of {len(ours)} packets of {each.label} are missing"
+                check=Check.PACKETS, message=f"{lost} of {len(ours)} packets of {expected.label} are missing"
             )
-        if each.whole and extra.total() > changed:
+        if expected.whole and (added := extra.total() - changed):
             yield Finding(
                 check=Check.PACKETS,
-                message=f"{each.label} has {extra.total() - changed} packets that the source does not have",
+                message=f"{expected.label} has {added} packets that the source does not have",
             )
-        yield from self._sync(each, ours, theirs)
+        yield from self._sync(expected, ours, theirs)
 
-    def _converted(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
+    def _converted(self, expected: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
         if len(ours) and not len(theirs):
-            yield Finding(check=Check.STREAMS, message=f"{each.label} is empty")
-        elif each.whole and each.plan.stream.kind is StreamKind.AUDIO and len(ours):
+            yield Finding(check=Check.STREAMS, message=f"{expected.label} is empty")
+        elif expected.whole and expected.plan.stream.kind is StreamKind.AUDIO and len(ours):
             begins = ours.time(0), theirs.time(0)
             if begins[0] is not None and begins[1] is not None:
-                error = begins[1] - (begins[0] - each.shift)
+                error = begins[1] - (begins[0] - expected.shift)
                 held = ours.time(min(_HELD_BACK, len(ours) - 1)) or begins[0]  # by decoders of WMA
                 if not -_CONVERTED_SYNC <= error <= _CONVERTED_SYNC + held - begins[0]:
-                    yield self._out_of_sync(each, error, begins[1])
+                    yield self._out_of_sync(expected, error, begins[1])
 
-    def _is_in_sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> bool:
+    def _is_in_sync(self, expected: Expected, ours: PacketLog, theirs: PacketLog) -> bool:
         """Whether all packets have times and keep them. Both logs have the same packets in the same order."""
         if NO_TIME in ours.pts or NO_TIME in theirs.pts:
             return False
         before, after = (np.array(log.pts) * float(log.unit) for log in (ours, theirs))
-        return bool((abs(after - before + float(each.shift)) < float(_SYNC)).all())
+        return bool((abs(after - before + float(expected.shift)) < float(_SYNC)).all())
 
-    def _sync(self, each: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
+    def _sync(self, expected: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
         """Compare the times of packets that are in both logs, until the source's times jump back."""
         tolerance = _SYNC + ours.unit + theirs.unit
         position, latest = 0, None
@@ -185,7 +186,7 @@ class StreamCheck:
         for number, value in enumerate(theirs.hashes):
             after = theirs.time(number)
             if position >= len(ours) or ours.hashes[position] != value:
-                position = -1 if after is None else _position_at(ours, value, after + each.shift)
+                position = -1 if after is None else _position_at(ours, value, after + expected.shift)
                 if position < 0:
                     first_positions = first_positions or _first_positions(ours.hashes)
                     position = first_positions.get(value, -1)
@@ -197,18 +198,18 @@ class StreamCheck:
                 break
             latest = before if latest is None else max(latest, before)
             compared += 1
-            error = after - (before - each.shift)
-            if abs(error) > tolerance and (before - each.shift >= 0 or after > tolerance):
+            error = after - (before - expected.shift)
+            if abs(error) > tolerance and (before - expected.shift >= 0 or after > tolerance):
                 wrong += 1
                 if abs(error) > abs(worst):
                     worst, where = error, after
         if wrong > compared // 50:  # a few repaired timestamps are announced and do not shift a stream
-            yield self._out_of_sync(each, worst, where)
+            yield self._out_of_sync(expected, worst, where)
 
-    def _out_of_sync(self, each: Expected, error: Fraction, where: Fraction | None) -> Finding:
+    def _out_of_sync(self, expected: Expected, error: Fraction, where: Fraction | None) -> Finding:
         return Finding(
             check=Check.SYNC,
-            message=f"{each.label} is {float(error) * 1000:+.0f} ms off against the picture",
+            message=f"{expected.label} is {float(error) * 1000:+.0f} ms off against the picture",
             seconds=in_seconds(where),
         )
 

@@ -64,12 +64,12 @@ def tail_passes(job: FrameJob, tail: Tail) -> tuple[Pass, ...]:
     Raises EngineError if the kernels do not support the job.
     """
     members = _members(job, tail)
-    ways = [
+    divisions = [
         tuple(_pass(members[a:b], tail) for a, b in itertools.pairwise((0, *cuts, len(members))))
         for count in range(len(members))
         for cuts in itertools.combinations(range(1, len(members)), count)
     ]
-    return min(ways, key=_price)
+    return min(divisions, key=_price)
 
 
 def _price(passes: tuple[Pass, ...]) -> tuple[int, ...]:
@@ -169,15 +169,14 @@ def joint_reach(banks: Sequence[FilterBank]) -> tuple[int, int]:
     return low, max(bank.reach[1] for bank in banks) - low + 1
 
 
-def _alike(one: Member, other: Member) -> bool:
-    a, b = one.plane, other.plane
-    first, second = one.detail, other.detail
+def _alike(first: Member, second: Member) -> bool:
+    """Whether one set of columns can serve both planes."""
     return (
-        a.factor == b.factor
-        and (first.block, first.lead) == (second.block, second.lead)
-        and math.isclose(a.offset, b.offset)
-        and one.filters == other.filters
-        and len(one.shared) == len(other.shared)
-        and np.allclose(one.own, other.own, rtol=1e-9, atol=1e-12)
-        and np.allclose(one.shared, other.shared, rtol=1e-9, atol=1e-12)
+        first.plane.factor == second.plane.factor
+        and (first.detail.block, first.detail.lead) == (second.detail.block, second.detail.lead)
+        and math.isclose(first.plane.offset, second.plane.offset)
+        and first.filters == second.filters
+        and len(first.shared) == len(second.shared)
+        and np.allclose(first.own, second.own, rtol=1e-9, atol=1e-12)
+        and np.allclose(first.shared, second.shared, rtol=1e-9, atol=1e-12)
     )

@@ -96,12 +96,12 @@ def _first(network: ShaderNetwork, hook_name: str, margin: int) -> Pass:
 def _block(network: ShaderNetwork, block: RealtimeBlock, index: int, name: str, margin: int) -> Pass:
     """x + project(GELU(depthwise(expand(x)))), a few of the widened channels at a time."""
     count, side = network.features // 4, SIDE + 2
-    place = "ivec2 p = corner + ivec2(i % {0}, i / {0}){1};"
+    pixel = "ivec2 p = corner + ivec2(i % {0}, i / {0}){1};"
     if index == 0:
         keep = [f"x[{k}][i] = f{k};" for k in range(count)]
-        loading = [place.format(side, f" - {margin + 1}"), *_conv_in(network), *keep]
+        loading = [pixel.format(side, f" - {margin + 1}"), *_conv_in(network), *keep]
     else:
-        loading = [place.format(side, ""), *load(network, name, 0, count)]
+        loading = [pixel.format(side, ""), *load(network, name, 0, count)]
     expand, project = (double(each.weight[:, :, 0, 0]) for each in (block.expand, block.project))
     text = begin([f"shared V4 x[{count}][{side**2}], w[{_WIDE // 4}][{side**2}];"], side)
     text += each_of_tile(side, loading)
@@ -158,9 +158,9 @@ def _mid(network: ShaderNetwork, mid: Conv, name: str, margin: int) -> Pass:
         text += indented(1, ["barrier();"])
         for y, x in np.ndindex(3, 3):
             offset = (y - 1) * side + x - 1
-            place = f"centre{offset:+d}" if offset else "centre"
+            index = f"centre{offset:+d}" if offset else "centre"
             weights = double(mid.weight[:, 4 * first : 4 * first + 16, y, x])
-            inputs = [f"x[{k}][{place}]" for k in range(4)]
+            inputs = [f"x[{k}][{index}]" for k in range(4)]
             text += indented(1, [f"y{k} += {product(weights, 4 * k, inputs)};" for k in range(count)])
     text += store(network, [f"y{k}" for k in range(count)]) + "}\n"
     return Pass(
@@ -195,11 +195,11 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
         taps = network.tail.shape[-1]
         for y, x in np.ndindex(taps, taps):
             offset = (y + network.tail_first) * side + x + network.tail_first
-            place = f"centre{offset:+d}" if offset else "centre"
+            index = f"centre{offset:+d}" if offset else "centre"
             for r, q in samples:
                 weights = network.tail[r, q, :, 4 * first : 4 * first + 16, y, x]
                 if weights.any():
-                    text += indented(1, [f"y{r}{q} += {kind}({_dots(weights, place)});"])
+                    text += indented(1, [f"y{r}{q} += {kind}({_dots(weights, index)});"])
     text += indented(1, _enlarge(network, base_kind, base_side))
     if network.chroma_phases is not None:
         text += indented(1, _chroma(network.chroma_phases))
@@ -218,13 +218,13 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
     )
 
 
-def _dots(weights: Doubles, place: str) -> str:
-    """weights (channels, 16) times the 16 features at the index `place` of the tile."""
+def _dots(weights: Doubles, index: str) -> str:
+    """weights (channels, 16) times the 16 features at `index` of the tile."""
     if len(weights) == 1:
-        return " + ".join(f"dot({vector(weights[0, 4 * k : 4 * k + 4])}, x[{k}][{place}])" for k in range(4))
+        return " + ".join(f"dot({vector(weights[0, 4 * k : 4 * k + 4])}, x[{k}][{index}])" for k in range(4))
     return " + ".join(
         f"M43({','.join(number(each) for each in weights[:, 4 * k : 4 * k + 4].T.reshape(-1))})"
-        f" * x[{k}][{place}]"
+        f" * x[{k}][{index}]"
         for k in range(4)
     )
 

@@ -128,9 +128,9 @@ def _readers(names: tuple[str, ...]) -> str:
     )
 
 
-def _read(name: str, place: str, k: int, groups: int) -> str:
+def _read(name: str, position: str, k: int, groups: int) -> str:
     across, down = _tiles(groups)
-    return f"{name}_at({place}, {k}, {across}, {down})"
+    return f"{name}_at({position}, {k}, {across}, {down})"
 
 
 def _conv_in(network: ShaderNetwork, margin: int) -> Branch:
@@ -193,11 +193,11 @@ def _spatial(weight: Doubles, bias: Doubles, name: str, first: int) -> Branch:
         lines = [f"r = {vector(biases[4 * k : 4 * k + 4])};", "V4 v;"]
         rows = padded[4 * k : 4 * k + 4]
         for y, x in np.ndindex(taps, taps):
-            place = f"p + ivec2({x + first}, {y + first})"
+            position = f"p + ivec2({x + first}, {y + first})"
             for n in range(inputs // 4):
                 part = rows[:, 4 * n : 4 * n + 4, y, x]
                 if part.any():
-                    lines.append(f"v = {_read(name, place, n, inputs // 4)};")
+                    lines.append(f"v = {_read(name, position, n, inputs // 4)};")
                     lines += _rows(part)
         return lines
 

@@ -88,9 +88,9 @@ def base_type(network: ShaderNetwork) -> str:
     return "float" if network.luma is not None else sample_type(network)
 
 
-def source_value(place: str) -> str:
-    """The sample at `place` on the network's input scale."""
-    return f"SOURCE({place}) * {number(255 / UNIT, 9)} - {number(128 / UNIT, 9)}"
+def source_value(position: str) -> str:
+    """The sample at `position` on the network's input scale."""
+    return f"SOURCE({position}) * {number(255 / UNIT, 9)} - {number(128 / UNIT, 9)}"
 
 
 def header(network: ShaderNetwork, hook_name: str, each: Pass) -> str:

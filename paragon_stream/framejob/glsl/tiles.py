@@ -99,6 +99,6 @@ def depthwise(conv: Conv, first: int, name: str, side: int) -> str:
     parts = [vector(conv.bias[first : first + 4])]
     for y, x in np.ndindex(3, 3):
         offset = conv.dilation * ((y - 1) * side + x - 1)
-        place = f"centre{offset:+d}" if offset else "centre"
-        parts.append(f"{vector(conv.weight[first : first + 4, 0, y, x])} * {name}[{place}]")
+        index = f"centre{offset:+d}" if offset else "centre"
+        parts.append(f"{vector(conv.weight[first : first + 4, 0, y, x])} * {name}[{index}]")
     return " + ".join(parts)

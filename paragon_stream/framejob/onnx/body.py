@@ -90,14 +90,16 @@ def _window_attention(
         x = graph.slice(x, [shift, shift], [side - (w - shift) for side in grid], [2, 3])
     rows, columns = ((side - (w if shift else 0)) // w for side in grid)
     features = step.project.weight.shape[0]
-    each = features // HEADS
-    qkv = graph.reshape(graph.conv(x, step.qkv, "qkv"), [3 * HEADS, each, rows, w, columns, w])
-    tokens = graph.reshape(graph.transpose(qkv, [2, 4, 0, 3, 5, 1]), [rows * columns, 3 * HEADS, w * w, each])
+    channels = features // HEADS
+    qkv = graph.reshape(graph.conv(x, step.qkv, "qkv"), [3 * HEADS, channels, rows, w, columns, w])
+    tokens = graph.reshape(
+        graph.transpose(qkv, [2, 4, 0, 3, 5, 1]), [rows * columns, 3 * HEADS, w * w, channels]
+    )
     some = windows or rows * columns
     seen = graph.concat(
         [_attend(graph, tokens, first, first + some) for first in range(0, rows * columns, some)], 0
     )
-    map = graph.transpose(graph.reshape(seen, [rows, columns, HEADS, w, w, each]), [2, 5, 0, 3, 1, 4])
+    map = graph.transpose(graph.reshape(seen, [rows, columns, HEADS, w, w, channels]), [2, 5, 0, 3, 1, 4])
     mixed = graph.conv(graph.reshape(map, [1, features, rows * w, columns * w]), step.project, "project")
     return graph.pad_zeros(mixed, (shift, w - shift), (shift, w - shift)) if shift else mixed
 

@@ -128,11 +128,12 @@ def _constant(model: onnx.ModelProto, name: str) -> Any:
 class _Counts:
     """Numbers that depend on the size of the input, as nodes."""
 
-    def __init__(self, source: str, axes: Sequence[int], period: Size, here: Size) -> None:
-        """`axes` are those of rows and columns of `source`; `here` how many periods the first graph has."""
+    def __init__(self, source: str, axes: Sequence[int], period: Size, periods: Size) -> None:
+        """`axes` are the axes of rows and columns of `source`; `periods` is the first graph's number of
+        them."""
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._here = here
+        self._periods = periods
         self._known: dict[tuple[bytes, ...], str] = {}
         shape = self._node("Shape", [source])
         self._counts = [
@@ -147,7 +148,7 @@ class _Counts:
         key = now.tobytes(), wider.tobytes(), higher.tobytes()
         if key not in self._known:
             steps = wider - now, higher - now
-            total = self._constant(now - self._here[0] * steps[0] - self._here[1] * steps[1])
+            total = self._constant(now - self._periods[0] * steps[0] - self._periods[1] * steps[1])
             for count, step in zip(self._counts, steps, strict=True):
                 if step.any():
                     total = self._node("Add", [total, self._node("Mul", [count, self._constant(step)])])

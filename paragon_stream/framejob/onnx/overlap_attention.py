@@ -125,12 +125,12 @@ class OverlapAttention:
             return attend_in_parts(graph, tokens, len(pixels), self._windows)
         rows = np.arange(down.length) < down.sizes[:, None]
         columns = np.arange(across.length) < across.sizes[:, None]
-        there = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(len(pixels), 1, 1, -1)
+        on_map = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(len(pixels), 1, 1, -1)
         parts = []
         step = self._windows or len(pixels)
         for first in range(0, len(pixels), step):
             some = [graph.slice(each, [first], [first + step], [0]) for each in tokens]
-            inside = there[first : first + step]
+            inside = on_map[first : first + step]
             mask = "" if inside.all() else graph.constant(np.where(inside, 0, _LOST), graph.conv_type)
             parts.append(attend_in_parts(graph, some, None, 0, mask))
         return graph.concat(parts, 0)

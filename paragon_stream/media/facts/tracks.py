@@ -108,6 +108,6 @@ def _matching(streams: Sequence[StreamInfo], item: str, kind: StreamKind) -> lis
         exactly = [s for s in streams if s.language_tag.lower() == item.lower()] if "-" in item else []
         found = exactly or [s for s in streams if same_language(s.language or "und", item)]
     if not found:
-        there = ", ".join(f"{n} {s.language or 'und'}" for n, s in enumerate(streams, 1)) or "none"
-        raise UsageError(f"{_OPTIONS[kind]} {item} is not in the source, which has: {there}")
+        tracks = ", ".join(f"{n} {s.language or 'und'}" for n, s in enumerate(streams, 1)) or "none"
+        raise UsageError(f"{_OPTIONS[kind]} {item} is not in the source, which has: {tracks}")
     return found

@@ -57,10 +57,12 @@ def plan_sequence(
     how = storage(kind, source, wanted=requested_pixel_format(options.pix_fmt), lossless=lossless)
     if destination.pattern.absolute() == info.path.absolute():
         raise UsageError(f"the output {destination.pattern} would replace the input: choose another name")
-    if (there := destination.numbers()) and not (options.overwrite or options.resume):
+    if (existing := destination.numbers()) and not (options.overwrite or options.resume):
         unfinished = work_folder(destination.pattern).exists()
         advice = "--resume continues the sequence, " if unfinished else "use "
-        raise OutputError(f"{destination.path(there[0])} exists already: {advice}--overwrite to replace it")
+        raise OutputError(
+            f"{destination.path(existing[0])} exists already: {advice}--overwrite to replace it"
+        )
     dropped, losses = picture_only(info, options, "a sequence of images", alpha=True)
     losses += how.losses
     if options.strict and losses:
@@ -127,12 +129,12 @@ class SequenceWriter(HostSink):
         return self.journal.done
 
     def _begin_journal(self, plan: OutputPlan, where: Numbering) -> None:
-        there = set(where.numbers())
+        existing = set(where.numbers())
         log = self.journal.frames
         numbers = (self._number(log[frame].timing, frame) for frame in range(len(log)))
-        self.journal.done = sum(1 for _ in takewhile(there.__contains__, numbers))
-        if there and not self.done and not plan.options.overwrite:
-            raise OutputError(f"{where.path(min(there))} exists already: use --overwrite to replace it")
+        self.journal.done = sum(1 for _ in takewhile(existing.__contains__, numbers))
+        if existing and not self.done and not plan.options.overwrite:
+            raise OutputError(f"{where.path(min(existing))} exists already: use --overwrite to replace it")
         self._count = self._written = self.done
         if self.done:
             self._begin = log[0].time

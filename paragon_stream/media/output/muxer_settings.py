@@ -57,7 +57,7 @@ def wants_fast_start(container: Container, wanted: Mapping[str, str]) -> bool:
     return container.name in ("mp4", "mov") and f"-{_FAST_START}" not in str(wanted.get(_FLAGS, ""))
 
 
-def _check(container: Container, given: Mapping[str, str], said: str) -> None:
+def _check(container: Container, given: Mapping[str, str], text: str) -> None:
     """Write a header with the options to find those that FFmpeg refuses or PyAV reports as unused."""
     unused = _Unused()
     log = logging.getLogger("av.container.output")
@@ -68,18 +68,18 @@ def _check(container: Container, given: Mapping[str, str], said: str) -> None:
             scratch.add_mux_stream(_TRIAL_CODECS.get(container.muxer, "mjpeg"), width=16, height=16)
             scratch.start_encoding()
     except AV_ERRORS as error:
-        raise UsageError(f"--mux {said} is refused by {container.muxer}: {reason(error)}") from error
+        raise UsageError(f"--mux {text} is refused by {container.muxer}: {reason(error)}") from error
     finally:
         log.removeHandler(unused)
         log.propagate = propagates
-    if unused.said:
-        raise UsageError(f"the {container.muxer} muxer does not have all of the options --mux {said}")
+    if unused.found:
+        raise UsageError(f"the {container.muxer} muxer does not have all of the options --mux {text}")
 
 
 class _Unused(logging.Handler):
     """Notes whether PyAV warned of options that were not used."""
 
-    said = False
+    found = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said = True
+        self.found = True

@@ -353,5 +353,7 @@ class VideoWriter:
                 self._last_dts = packet.dts
                 muxer.picture(packet)
         except Shortened as error:
-            there = journal.shorten(error.packets)
-            raise OutputError(f"{error}: run --resume once more, it continues with picture {there}") from None
+            available = journal.shorten(error.packets)
+            raise OutputError(
+                f"{error}: run --resume once more, it continues with picture {available}"
+            ) from None

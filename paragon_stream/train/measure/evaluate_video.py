@@ -177,15 +177,15 @@ def _enlarged(
 def _crops(pictures: Mapping[str, tuple[NDArray[np.uint8], ...]], clip: Clip) -> dict[str, Codes]:
     """The same crop of every picture as RGB, where the first two after the original differ most."""
     _, first, second, *_ = pictures.values()
-    y, x = (place // 2 * 2 for place in most_different(first[0], second[0]))
+    y, x = (corner // 2 * 2 for corner in most_different(first[0], second[0]))
     height, width = first[0].shape
-    place = slice(y, y + CROP), slice(x, x + CROP)
+    window = slice(y, y + CROP), slice(x, x + CROP)
     assert clip.color.range is not None, "read_clip's colour is resolved"
     crops = {}
     for name, (luma, *chroma) in pictures.items():
         # Chroma samples are repeated for their luma samples, which is sufficient for viewing.
         repeated = [np.repeat(np.repeat(c, height // c.shape[0], 0), width // c.shape[1], 1) for c in chroma]
-        planes = luma[place], *(plane[place] for plane in repeated)
+        planes = luma[window], *(plane[window] for plane in repeated)
         rgb = pixels_to_rgb(planes, clip.color.matrix, clip.color.range)
         crops[name] = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
     return crops
@@ -215,23 +215,23 @@ def compare_files(reference: Path, result: Path, *, frames: int | None = None) -
     worst, crops = -1.0, {}
     with VideoMeter() as meter:
         pairs = zip_longest(truths, results)
-        for index, (original, made) in enumerate(islice(pairs, frames)):
-            if original is None or made is None:
+        for index, (original, planes) in enumerate(islice(pairs, frames)):
+            if original is None or planes is None:
                 shorter = reference if original is None else result
                 raise InputError(f"{shorter} ends after {index} frames, the other does not; see --frames")
-            meter.add(made if comparable else made[:1], original if comparable else original[:1])
+            meter.add(planes if comparable else planes[:1], original if comparable else original[:1])
             if meter.last_error > worst:
                 worst = meter.last_error
-                crops = _gray_crops(original[0], made[0])
+                crops = _gray_crops(original[0], planes[0])
         scores = {"result": meter.scores()}
     row = Measured(name=result.name, level=f"against {reference.name}", scores=scores, crops=crops)
     return Evaluation(weights=result.name, measures=video_measures(chroma=chroma), rows=(row,))
 
 
-def _gray_crops(original: NDArray[np.float32], made: NDArray[np.float32]) -> dict[str, Codes]:
-    y, x = most_different(original, made)
-    place = slice(y, y + CROP), slice(x, x + CROP)
+def _gray_crops(original: NDArray[np.float32], result: NDArray[np.float32]) -> dict[str, Codes]:
+    y, x = most_different(original, result)
+    window = slice(y, y + CROP), slice(x, x + CROP)
     return {
-        name: np.clip(np.rint(luma[place]), 0, 255).astype(np.uint8)
-        for name, luma in (("original", original), ("result", made))
+        name: np.clip(np.rint(luma[window]), 0, 255).astype(np.uint8)
+        for name, luma in (("original", original), ("result", result))
     }
