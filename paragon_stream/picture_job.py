@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -69,8 +70,7 @@ def upscale_picture(
     """Upscale one image; also returns the weights. Raises ParagonError; then there is no file `target`."""
     begin = time.perf_counter()
     kind = kind_for(target)
-    created = _make_folder(target.parent)
-    try:
+    with _created(target.parent):
         check_destination(target.absolute(), path, overwrite=wishes.overwrite)
         picture = read_picture(path)
         turn = picture.metadata.orientation
@@ -85,10 +85,9 @@ def upscale_picture(
         if kind is ImageKind.WEBP and picture.kind is kind and picture.metadata.lossless:
             settings = {"lossless": "1", **settings}
         storage = _storage(kind, picture, wishes, lossless=settings.get("lossless", "0") != "0")
-        losses = [f"{path.name}: {loss}" for loss in storage.losses]
-        losses += [
-            f"{path.name}: {what} cannot be carried over" for what in not_embedded(kind, picture.metadata)
-        ]
+        uncarried = not_embedded(kind, picture.metadata)
+        losses = [*storage.losses, *(f"{what} cannot be carried over" for what in uncarried)]
+        losses = [f"{path.name}: {loss}" for loss in losses]
         if wishes.strict and losses:
             raise LossError("--strict: " + "; ".join(losses))
         canvas = Canvas(storage, width, height)
@@ -106,10 +105,6 @@ def upscale_picture(
         )
         pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
         size = write_file(target, pieces, overwrite=wishes.overwrite)
-    except BaseException:
-        for folder in created:
-            _remove_if_empty(folder)
-        raise
     result = ImageResult(
         source=str(path),
         destination=str(target),
@@ -143,22 +138,16 @@ def _storage(kind: ImageKind, picture: Picture, wishes: PictureWishes, *, lossle
     )
 
 
-def _make_folder(folder: Path) -> list[Path]:
-    """Create `folder` if its parent or grandparent exists; returns the created folders, innermost first."""
-    created = []
-    missing = folder
-    while not missing.exists() and missing != missing.parent:
-        created.append(missing)
-        missing = missing.parent
-    try:
+@contextmanager
+def _created(folder: Path) -> Iterator[None]:
+    """Create `folder` and its missing parents. If the block fails, the created folders are removed again."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    with suppress(OSError):  # check_destination raises the error
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return []  # check_destination raises the error
-    return created
-
-
-def _remove_if_empty(folder: Path) -> None:
     try:
-        folder.rmdir()
-    except OSError:
-        return
+        yield
+    except BaseException:
+        for each in missing:
+            with suppress(OSError):  # it is not empty, or was not created
+                each.rmdir()
+        raise

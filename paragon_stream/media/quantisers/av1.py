@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from paragon_stream.media.quantisers.bits import BitReader, HeaderError
 
@@ -184,33 +185,9 @@ def _read_sequence(bits: BitReader) -> _Sequence:
     """5.5.1, up to `enable_superres`."""
     bits.skip(4)
     still = bits.flag()
-    decoder_model = equal_intervals = False
-    delay_bits = removal_bits = time_bits = 0
-    points: list[tuple[int, bool]] = []
     if still:
         bits.skip(5)
-    else:
-        if bits.flag():
-            bits.skip(64)
-            equal_intervals = bits.flag()
-            if equal_intervals:
-                _skip_long(bits)
-            decoder_model = bits.flag()
-            if decoder_model:
-                delay_bits = bits.bits(5) + 1
-                bits.skip(32)
-                removal_bits, time_bits = bits.bits(5) + 1, bits.bits(5) + 1
-        delays = bits.flag()
-        for _ in range(bits.bits(5) + 1):
-            layers = bits.bits(12)
-            if bits.bits(5) > 7:
-                bits.skip(1)
-            modelled = decoder_model and bits.flag()
-            if modelled:
-                bits.skip(2 * delay_bits + 1)
-            if delays and bits.flag():
-                bits.skip(4)
-            points.append((layers, modelled))
+    timing = _Timing() if still else _read_timing(bits)
     width_bits, height_bits = bits.bits(4) + 1, bits.bits(4) + 1
     size = bits.bits(width_bits) + 1, bits.bits(height_bits) + 1
     id_bits = delta_bits = 0
@@ -233,10 +210,10 @@ def _read_sequence(bits: BitReader) -> _Sequence:
             order_bits = bits.bits(3) + 1
     return _Sequence(
         still=still,
-        display_time_bits=time_bits if decoder_model and not equal_intervals else 0,
-        removal_times=tuple(points),
-        decoder_model=decoder_model,
-        removal_time_bits=removal_bits,
+        display_time_bits=timing.display_time_bits,
+        removal_times=timing.removal_times,
+        decoder_model=timing.decoder_model,
+        removal_time_bits=timing.removal_time_bits,
         size_bits=(width_bits, height_bits),
         size=size,
         frame_id_bits=id_bits,
@@ -247,6 +224,49 @@ def _read_sequence(bits: BitReader) -> _Sequence:
         integer_motion=integer,
         order_bits=order_bits,
         super_resolution=bits.flag(),
+    )
+
+
+class _Timing(NamedTuple):
+    """The part of a sequence header about times; see `_Sequence`."""
+
+    display_time_bits: int = 0
+    removal_times: tuple[tuple[int, bool], ...] = ()
+    decoder_model: bool = False
+    removal_time_bits: int = 0
+
+
+def _read_timing(bits: BitReader) -> _Timing:
+    """The part of 5.5.1 from `timing_info_present_flag` to the operating points."""
+    decoder_model = equal_intervals = False
+    delay_bits = removal_bits = time_bits = 0
+    if bits.flag():
+        bits.skip(64)
+        equal_intervals = bits.flag()
+        if equal_intervals:
+            _skip_long(bits)
+        decoder_model = bits.flag()
+        if decoder_model:
+            delay_bits = bits.bits(5) + 1
+            bits.skip(32)
+            removal_bits, time_bits = bits.bits(5) + 1, bits.bits(5) + 1
+    delays = bits.flag()
+    points = []
+    for _ in range(bits.bits(5) + 1):
+        layers = bits.bits(12)
+        if bits.bits(5) > 7:
+            bits.skip(1)
+        modelled = decoder_model and bits.flag()
+        if modelled:
+            bits.skip(2 * delay_bits + 1)
+        if delays and bits.flag():
+            bits.skip(4)
+        points.append((layers, modelled))
+    return _Timing(
+        display_time_bits=time_bits if decoder_model and not equal_intervals else 0,
+        removal_times=tuple(points),
+        decoder_model=decoder_model,
+        removal_time_bits=removal_bits,
     )
 
 
