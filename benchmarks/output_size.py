@@ -28,13 +28,8 @@ from common import RESULTS, SAMPLE, machine, write_results
 from numpy.typing import NDArray
 
 from paragon_stream.frame import FrameFormat
-from paragon_stream.media.encode.encoders import (
-    EncoderJob,
-    configure,
-    encoder_frame,
-    encoder_settings,
-    find_encoder,
-)
+from paragon_stream.media.encode.encoder_job import EncoderJob, configure, encoder_frame, encoder_settings
+from paragon_stream.media.encode.encoders import find_encoder
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.upscaler import Upscaler, UpscalerOptions

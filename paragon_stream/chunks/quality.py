@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from paragon_stream.media.encode.abilities import codes_without_loss
-from paragon_stream.media.encode.encoders import EncoderJob
+from paragon_stream.media.encode.encoder_job import EncoderJob
 
 _QUALITY = {"crf", "cq", "qp", "q", "qscale", "global_quality", "lossless", "quality"}
 """Settings of constant quality."""

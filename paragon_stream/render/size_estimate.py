@@ -15,7 +15,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from paragon_stream.media.encode.encoders import EncoderJob
+from paragon_stream.media.encode.encoder_job import EncoderJob
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
 from paragon_stream.media.output.audio import BITS_PER_CHANNEL
 from paragon_stream.media.output.plan import OutputPlan

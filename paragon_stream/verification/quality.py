@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.frame import FrameFormat
 from paragon_stream.geometry import Axis, Placement
-from paragon_stream.media.encode.encoders import EncoderJob
+from paragon_stream.media.encode.encoder_job import EncoderJob
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.measure.enlarge import lanczos
 from paragon_stream.media.measure.roundtrip import DECODERS, Encoding, round_trip

@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-from paragon_stream.media.encode.encoders import EncoderJob, configure
+from paragon_stream.media.encode.encoder_job import EncoderJob, configure
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 

@@ -1,4 +1,4 @@
-"""The video encoders: which pixel formats each takes, its defaults, and opening one.
+"""The video encoders: the pixel formats that each accepts, and its defaults.
 
 Any video encoder of the FFmpeg inside PyAV can be named; the table below adds defaults, shorter names and the
 ways in which encoders differ (their options for quality, speed, threads and HDR metadata).
@@ -6,25 +6,15 @@ ways in which encoders differ (their options for quality, speed, threads and HDR
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cache
-from typing import Any, NamedTuple
 
 import av
 
 from paragon_stream.errors import UsageError
-from paragon_stream.frame import PIXEL_FORMATS, ColorRange, Family, FrameFormat, Layout, PixelFormat
-from paragon_stream.media.encode.hdr import hdr_parameters
-from paragon_stream.media.facts.info import HdrMetadata
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
-from paragon_stream.media.ffmpeg.log import captured_log
-from paragon_stream.media.ffmpeg.planes import Plane, copy_to_frame
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
+from paragon_stream.frame import PIXEL_FORMATS, Layout, PixelFormat
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,174 +204,6 @@ def _pixel_formats(name: str) -> tuple[str, ...]:
     formats = av.Codec(name, "w").video_formats or []
     hidden = _NOT_REALLY.get(name, ())
     return tuple(fmt.name for fmt in formats if fmt.name in PIXEL_FORMATS and fmt.name not in hidden)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderJob:
-    """All parameters of an encoder. `settings` are FFmpeg options, by name; `tick` is the time base."""
-
-    encoder: Encoder
-    format: FrameFormat
-    tick: Fraction
-    rate: Fraction
-    settings: Mapping[str, str]
-    sliced: bool = False
-    """Slice threads instead of frame threads, which hold frames back: for live sessions."""
-    threads: int = 0
-    """Number of threads; 0 for the encoder's own choice."""
-
-
-def encoder_settings(
-    encoder: Encoder,
-    *,
-    crf: float | None,
-    preset: str | None,
-    extra: Mapping[str, str],
-    hdr: HdrMetadata | None,
-    format: FrameFormat,
-) -> dict[str, str]:
-    """FFmpeg options for `encoder`: its defaults, then the given ones; `extra` (from -x) comes last.
-
-    The library's own parameter lists are merged, not replaced: `-x x265-params=…` keeps HDR metadata. Raises
-    UsageError for a crf or preset that the encoder does not have.
-    """
-    settings = dict(encoder.options)
-    own = _option_names(encoder.name)
-    quality_given = extra.keys() & {"crf", "cq", "qp", "b", "q", "qscale", "lossless"}
-    for flag, name, value in (("crf", encoder.crf_option, crf), ("preset", encoder.preset_option, preset)):
-        if value is not None and name in extra:
-            raise UsageError(
-                f"--{flag} {value} and -x {name}={extra[name]} set the same value: give one of them"
-            )
-    if crf is not None:
-        low, high = encoder.crf_range or (float("-inf"), float("inf"))
-        if encoder.crf is None and encoder.crf_option not in own:
-            raise UsageError(f"{encoder.name} has no constant-quality scale: leave --crf out")
-        if not low <= crf <= high:
-            raise UsageError(f"crf {crf:g} is out of range for {encoder.name}: {low:g} to {high:g}")
-        settings[encoder.crf_option] = f"{crf:g}"
-    elif encoder.crf is not None and not quality_given:
-        settings[encoder.crf_option] = f"{encoder.crf:g}"
-    if preset is not None:
-        if encoder.presets and preset not in encoder.presets:
-            raise UsageError(
-                f"{encoder.name} has no preset {preset!r}: choose one of {', '.join(encoder.presets)}"
-            )
-        if not encoder.presets and encoder.preset_option not in own:
-            raise UsageError(f"{encoder.name} has no presets: leave --preset out")
-        settings[encoder.preset_option] = preset
-    elif encoder.preset is not None:
-        settings[encoder.preset_option] = encoder.preset
-    elif encoder.name == "prores_ks":
-        settings["profile"] = "4444" if format.pixel_format.subsampling == (0, 0) else "hq"
-    elif encoder.name == "ffv1" and any(height < 3 or width < 4 for height, width, *_ in format.plane_shapes):
-        settings["slices"] = "1"  # 12 are 4 × 3
-    own_list = [settings.get(encoder.parameters, "")] if encoder.parameters else []
-    if hdr is not None:
-        own_list += hdr_parameters(encoder.name, hdr)
-    settings |= {key: str(value) for key, value in extra.items()}  # Python callers give numbers as well
-    if encoder.parameters:
-        joined = ":".join(filter(None, [*own_list, extra.get(encoder.parameters, "")]))
-        settings.pop(encoder.parameters, None)
-        if joined:
-            settings[encoder.parameters] = joined
-    return settings
-
-
-class ColorNumbers(NamedTuple):
-    """Colour tags as FFmpeg numbers them."""
-
-    range: int
-    matrix: int
-    transfer: int
-    primaries: int
-    chroma_location: int
-
-
-def color_numbers(format: FrameFormat) -> ColorNumbers:
-    """The tags of `format`; tags of chroma only for subsampled chroma."""
-    color, pixels = format.color, format.pixel_format
-    subsampled = pixels.family is Family.YUV and pixels.subsampling != (0, 0)
-    return ColorNumbers(
-        range=2 if color.range is ColorRange.FULL else 1 if color.range else 0,
-        matrix=int(color.matrix),
-        transfer=int(color.transfer),
-        primaries=int(color.primaries),
-        chroma_location=int(color.chroma_location) if subsampled else 0,
-    )
-
-
-def encoder_frame(planes: Sequence[Plane], format: FrameFormat) -> av.VideoFrame:
-    """A copy of `planes` for an encoder, with the tags that some (ProRes) read from the frame."""
-    frame = av.VideoFrame(format.width, format.height, format.pixel_format.name)
-    copy_to_frame(planes, frame)
-    colors = color_numbers(format)
-    frame.color_range, frame.colorspace = colors.range, colors.matrix
-    frame.color_trc, frame.color_primaries = colors.transfer, colors.primaries
-    frame.chroma_location = colors.chroma_location
-    return frame
-
-
-def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
-    """Set all parameters of an encoder context that is not open yet."""
-    fmt, colors = job.format, color_numbers(job.format)
-    context.width, context.height = fmt.width, fmt.height
-    context.pix_fmt = fmt.pixel_format.name
-    context.time_base = job.tick
-    context.framerate = job.rate
-    context.sample_aspect_ratio = fmt.sample_aspect_ratio
-    context.color_range, context.colorspace = colors.range, colors.matrix
-    context.color_trc, context.color_primaries = colors.transfer, colors.primaries
-    context.chroma_sample_location = colors.chroma_location
-    # With PyAV's default, slice threads only, x264 cuts every frame into slices: lower quality and speed.
-    context.thread_type = "SLICE" if job.sliced else "AUTO"
-    context.thread_count = job.threads
-    context.options = dict(job.settings)
-    if job.encoder.name == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # its banner goes to stderr otherwise; errors still do
-
-
-def try_open(job: EncoderJob) -> None:
-    """Open the encoder and close it again.
-
-    Raises UsageError if the encoder refuses the job, does not have an option, or ignores a part of its own
-    parameter list; the message names the option if one is the cause.
-    """
-    encoder = job.encoder
-    if min(job.format.width, job.format.height) < encoder.least_side:
-        raise UsageError(
-            f"{encoder.name} cannot encode {job.format.width}x{job.format.height}: "
-            f"its smallest size is {encoder.least_side}x{encoder.least_side}"
-        )
-    context: Any = av.VideoCodecContext.create(encoder.name, "w")
-    configure(context, job)
-    try:
-        with ordinary_scheduling(), captured_log() as captured:
-            context.open()
-    except AV_ERRORS as error:
-        words = captured.lines or [reason(error)]
-        given = " with " + " ".join(f"{k}={v}" for k, v in job.settings.items()) if job.settings else ""
-        raise UsageError(f"{encoder.name} cannot encode {job.format}{given}: {'; '.join(words)}") from error
-    if context.options:
-        raise UsageError(unknown_option(encoder.name, next(iter(context.options))))
-    if ignored := [line for line in captured.lines if _IGNORED.search(line)]:
-        raise UsageError(f"{encoder.name}: {'; '.join(ignored)}")
-
-
-_IGNORED = re.compile(r"(?i)error parsing option|unknown option|invalid value")
-
-
-@cache
-def _option_names(name: str) -> frozenset[str]:
-    options = av.VideoCodecContext.create(name, "w").supported_options
-    return frozenset(option.name for option in (*options.private, *options.generic))
-
-
-def unknown_option(encoder: str, key: str) -> str:
-    """The message for an option that `encoder` does not have."""
-    near = difflib.get_close_matches(key, _option_names(encoder), n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{encoder} has no option {key!r}{hint}"
 
 
 def check_pixel_format(encoder: Encoder, format: PixelFormat) -> None:

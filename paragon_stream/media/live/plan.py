@@ -20,16 +20,8 @@ from paragon_stream.frame import (
 )
 from paragon_stream.geometry import Placement
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
-from paragon_stream.media.encode.encoders import (
-    NVENC,
-    Encoder,
-    EncoderJob,
-    check_pixel_format,
-    encoder_settings,
-    find_encoder,
-    nvenc_like,
-    try_open,
-)
+from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
+from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for

@@ -13,7 +13,7 @@ import av
 
 from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.frame import Timing
-from paragon_stream.media.encode.encoders import configure, encoder_frame
+from paragon_stream.media.encode.encoder_job import configure, encoder_frame
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter

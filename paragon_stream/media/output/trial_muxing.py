@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from paragon_stream.errors import UsageError
-from paragon_stream.media.encode.encoders import EncoderJob, configure
+from paragon_stream.media.encode.encoder_job import EncoderJob, configure
 from paragon_stream.media.facts.containers import Container, Tags
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason

@@ -14,7 +14,7 @@ from paragon_stream.device import DevicePicture
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
-from paragon_stream.media.encode.encoders import configure, encoder_frame
+from paragon_stream.media.encode.encoder_job import configure, encoder_frame
 from paragon_stream.media.encode.workdir import VERSIONS, WorkDir
 from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.containers import is_crash_safe

@@ -12,7 +12,8 @@ from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.media.decode.abilities import encodes
-from paragon_stream.media.encode.encoders import encoder_settings, find_encoder
+from paragon_stream.media.encode.encoder_job import encoder_settings
+from paragon_stream.media.encode.encoders import find_encoder
 
 NAMES = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
