@@ -35,7 +35,7 @@ from paragon_stream.framejob.planes import Plane
 from paragon_stream.geometry import parse_size, place
 from paragon_stream.native.library import Kernels, kernels
 from paragon_stream.runtimes import Flavour, Precision, Session, SessionOptions, runtime
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 
 type Planes = tuple[Plane, ...]
 

@@ -56,6 +56,8 @@ class Form:
     """Flags of the processor."""
     registers: int = 0
     """Bits of XCR0."""
+    is_measured: bool = True
+    """Whether it has run on such a processor. If not, `auto` tries it before it takes it."""
     maker: str = ""
     """Whose processors alone are faster with it than with the form before; "" for everybody's."""
 
@@ -78,6 +80,7 @@ FORMS = (
         options=("-march=armv8.2-a+fp16",),
         zig_options=("-mcpu=generic+fullfp16",),
         needs=("arm_fp16",),
+        is_measured=False,
     ),
     Form(name="avx2", machine="x86_64", lanes=8, options=_V3, needs=_AVX2, registers=_YMM),
     Form(name="avx512", machine="x86_64", lanes=16, options=_V4, needs=_AVX512, registers=_ZMM),
@@ -99,6 +102,7 @@ FORMS = (
         options=(*_V4, "-mavx512fp16"),
         needs=(*_AVX512, "avx512_fp16"),
         registers=_ZMM,
+        is_measured=False,
     ),
     Form(
         name="amx_bf16",
@@ -109,6 +113,7 @@ FORMS = (
         options=(*_V4, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"),
         needs=(*_AVX512, "avx512_bf16", "amx_tile", "amx_bf16", "tiles_granted"),
         registers=_TMM,
+        is_measured=False,
     ),
 )
 """Slowest first, for each kind of processor."""

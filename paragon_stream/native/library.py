@@ -13,7 +13,7 @@ from paragon_stream.native.build import is_current, library_file
 from paragon_stream.native.forms import FORMS, Form, Processor, machine
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Kernels:
     """One form of the library, ready to be called."""
 

@@ -33,7 +33,7 @@ class _Entry(NamedTuple):
 
 
 _RUNTIMES = {
-    "native": _Entry("paragon_stream.runtimes.native", None, is_reference=True),
+    "native": _Entry("paragon_stream.runtimes.native.runtime", None, is_reference=True),
     "openvino": _Entry("paragon_stream.runtimes.openvino", "openvino", is_reference=True),
     "onnxruntime": _Entry("paragon_stream.runtimes.onnxruntime", "onnxruntime", is_reference=True),
     "torch": _Entry("paragon_stream.runtimes.torch", "torch", is_reference=True),

@@ -13,7 +13,7 @@ from native_material import make_job, noise
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 
 CASES = [
     ("realtime", 2, "yuv420p", (97, 61)),

@@ -15,7 +15,8 @@ from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_c
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour, Precision
-from paragon_stream.runtimes.native import NativeSession, widest_depth
+from paragon_stream.runtimes.native.choice import widest_depth
+from paragon_stream.runtimes.native.session import NativeSession
 
 type Planes = tuple[NDArray, ...]
 

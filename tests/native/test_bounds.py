@@ -25,7 +25,7 @@ from paragon_stream.native import build
 from paragon_stream.native.forms import Form
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 
 _NONE = 0  # PROT_NONE
 FORMATS = ("yuv420p", "yuv422p10le", "rgb24", "p010le", "yuva420p", "gray16le", "yuv410p", "bgra64le")

@@ -14,7 +14,7 @@ from paragon_stream.framejob import allocate_planes
 from paragon_stream.native import abi, build
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 
 
 def computed(chosen: Kernels) -> list[np.ndarray]:

@@ -21,7 +21,8 @@ from paragon_stream.checkpoint import load_weights
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour, Precision
-from paragon_stream.runtimes.native import NativeSession, widest_depth
+from paragon_stream.runtimes.native.choice import widest_depth
+from paragon_stream.runtimes.native.session import NativeSession
 
 CASES = [
     ("realtime", 2, "yuv420p", (97, 61)),

@@ -11,7 +11,7 @@ from paragon_stream.framejob import allocate_planes
 from paragon_stream.native.forms import forms_of
 from paragon_stream.native.library import kernels, missing
 from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 
 CASES = [
     ("realtime", 2, "yuv420p", (97, 61)),

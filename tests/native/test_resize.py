@@ -9,7 +9,7 @@ from native_material import make_job, noise
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.native.library import kernels, missing
 from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 from paragon_stream.runtimes.tiles import TiledSession
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "the kernels are there")

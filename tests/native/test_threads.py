@@ -16,7 +16,7 @@ from paragon_stream.framejob import allocate_planes
 from paragon_stream.native.library import kernels, missing
 from paragon_stream.render.progress import RenderProgress
 from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "the kernels are there")
 

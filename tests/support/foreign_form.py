@@ -25,7 +25,7 @@ from paragon_stream.framejob.native.emit import NativeProgram, emit_native
 from paragon_stream.framejob.native.weights import Packing
 from paragon_stream.native import build
 from paragon_stream.native.forms import Form
-from paragon_stream.runtimes.native_frame import NativeFrame, views
+from paragon_stream.runtimes.native.frame import NativeFrame, views
 
 
 class ForeignForm:

@@ -17,7 +17,7 @@ from paragon_stream.framejob import allocate_planes
 from paragon_stream.native import library
 from paragon_stream.pixels import PIXEL_FORMATS
 from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native import NativeSession
+from paragon_stream.runtimes.native.session import NativeSession
 
 SIZES = ((1, 1), (3, 2), (16, 16), (33, 17), (97, 61))
 

@@ -15,8 +15,8 @@ from paragon_stream.framejob.native.resize import NativeResize, emit_resizes
 from paragon_stream.native import abi
 from paragon_stream.runtimes import tiles
 from paragon_stream.runtimes.base import Flavour, Plane
-from paragon_stream.runtimes.native_frame import NativeFrame, Stage, fill_padding, views
-from paragon_stream.runtimes.native_work import Memory, Work, aligned, cuts
+from paragon_stream.runtimes.native.frame import NativeFrame, Stage, fill_padding, views
+from paragon_stream.runtimes.native.work import Memory, Work, aligned, cuts
 
 _LANES = 16
 """Rows of floats have room for the widest vectors."""

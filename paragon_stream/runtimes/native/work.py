@@ -17,7 +17,7 @@ from paragon_stream.native import abi
 from paragon_stream.runtimes import tiles
 from paragon_stream.runtimes.base import Flavour, Plane
 from paragon_stream.runtimes.cpu import cores_differ
-from paragon_stream.runtimes.native_frame import NativeFrame, Stage, fill_padding, views
+from paragon_stream.runtimes.native.frame import NativeFrame, Stage, fill_padding, views
 
 _STRIP = 512
 """Approximate number of columns of one part for Realtime: its maps' rows should fit a core's own cache."""
