@@ -1,4 +1,4 @@
-"""What a render in chunks costs beside one process's render, and what that means for many machines.
+"""Measures the cost of a render in chunks compared with one process's render, and models many machines.
 
     scripts/python --dev benchmarks/cluster.py [size_x264 | size_x265 | efficiency | efficiency_2min | parts
         | model]...

@@ -1,4 +1,4 @@
-"""What every benchmark needs: which machine this is, repeats that share the noise, results on disk."""
+"""Shared parts of the benchmarks: the facts of the machine, repeats that share the noise, results on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIBRARIES = ("av", "numpy", "onnx", "onnxruntime", "openvino", "torch", "vapour
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one run took, in seconds. `cpu` is that of all threads of this process."""
+    """The times of one run, in seconds. `cpu` is the CPU time of all threads of this process."""
 
     wall: float
     cpu: float

@@ -1,4 +1,4 @@
-"""What the concealment of damage costs: decoding in one thread, against threads that share slices.
+"""Measures the cost of concealing damage: decoding in one thread, against threads that share slices.
 
     python benchmarks/decode_threads.py
 

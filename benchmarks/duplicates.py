@@ -1,4 +1,4 @@
-"""What `--reuse-duplicates` saves: an animation drawn on threes and a recording of a screen.
+"""Measures the savings of `--reuse-duplicates`: an animation drawn on threes and a recording of a screen.
 
     python benchmarks/duplicates.py [--repeats 3]
 

@@ -1,4 +1,4 @@
-"""What enlarges compressed video three and four times best: sets of that scale, or `video` ×2 and resampling.
+"""Compares enlargements of compressed video by three and four: sets of this scale, or `video` ×2, resampled.
 
     scripts/python benchmarks/enlargement.py --eval FOLDER [--variants realtime,stream] [--scales 3,4]
 

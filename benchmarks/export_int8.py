@@ -1,4 +1,4 @@
-"""What INT8 of `export onnx` costs in quality and gains in time, against fp32.
+"""Measures INT8 of `export onnx`: the loss of quality and the gain in time, against fp32.
 
     python benchmarks/export_int8.py --eval FOLDER [--weights FILE …]
 

@@ -313,7 +313,7 @@ def seeks_and_drops(folder: Path, size: tuple[int, int], seeks: int) -> dict[str
 
 
 def playing(folder: Path, clip: Path, options: Sequence[str]) -> dict[str, Any]:
-    """What mpv drops in nine seconds."""
+    """The frames that mpv drops in nine seconds."""
     player = Player(folder, clip, *options)
     player.wait_for_picture()
     time.sleep(9)

@@ -1,4 +1,4 @@
-"""What AMD's GPUs execute for a pass: instructions, registers and spills, by Mesa's compiler; no GPU needed.
+"""Counts instructions, registers and spills of passes on AMD's GPUs, by Mesa's compiler; no GPU is needed.
 
     scripts/python benchmarks/instructions.py [--families phoenix,navi21] [--python "scripts/python"]
                                               [--drivers /usr/share/vulkan/icd.d]

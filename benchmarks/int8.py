@@ -1,4 +1,4 @@
-"""What `--precision int8` costs in quality and gains in time when rendering, against fp32 and 16 bits.
+"""Measures `--precision int8`: the loss of quality and the gain in time of renders, against fp32 and 16 bits.
 
     python benchmarks/int8.py --eval FOLDER [--weights FILE ...]    # Set5 and Set14 in FOLDER; some minutes
 

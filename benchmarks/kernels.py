@@ -1,4 +1,4 @@
-"""Which kernel brings the network's result to the size asked for: what `framejob/resample.py` rests on.
+"""Compares kernels that resample the network's result to another size: the reason of `framejob/resample.py`.
 
     scripts/python benchmarks/kernels.py --eval FOLDER
 
@@ -82,7 +82,7 @@ def matrix(size: int, target: int, kernel: Callable[[Doubles], Doubles], reach: 
 
 
 def overshoot(kernel: Callable[[Doubles], Doubles], reach: float, ratio: Fraction) -> float:
-    """Of a step, in percent."""
+    """The overshoot at a step, in percent."""
     size = 240
     step = np.repeat([0.0, 1.0], size // 2)
     return 100 * float((matrix(size, round(size / ratio), kernel, reach) @ step).max() - 1)

@@ -1,4 +1,4 @@
-"""How old a picture is when a live session has delivered it, and what is dropped to keep it young.
+"""Measures the age of pictures that a live session delivers, and the frames that it drops.
 
     scripts/python --dev benchmarks/live.py [--seconds 10] [--rounds 3]
 

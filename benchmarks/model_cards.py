@@ -20,7 +20,7 @@ type Row = Mapping[str, Any]
 
 
 def label(variant: str, scale: int, name: str) -> str:
-    """What results call a shipped set: "realtime ×2 video"."""
+    """The name of a shipped set in results: "realtime ×2 video"."""
     return f"{variant} ×{scale} {name}"
 
 
@@ -118,7 +118,7 @@ def _mean(rows: Sequence[Row], method: str, measure: str) -> float:
 
 
 def card_tables(results: Mapping[str, Any], name: str) -> list[str]:
-    """What stands between the markers of the set's card. The card of `video` compares with `fidelity`."""
+    """The text between the markers of the set's card. The card of `video` compares with `fidelity`."""
     lines = picture_table(results, name)
     if name == "video":
         for key in (*of_set(results, "video"), *of_set(results, "fidelity")):

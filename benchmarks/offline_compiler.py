@@ -158,7 +158,7 @@ class Compiler:
 
 
 def _value(statistic: Any) -> float:
-    """Of formats bool, int64 and uint64 as they are; of float64 by its bits."""
+    """The value of a statistic in the formats bool, int64 and uint64, or in float64, by its bits."""
     value = int(statistic.value)
     return float(np.uint64(value).view(np.float64)) if statistic.format == 3 else float(value)
 

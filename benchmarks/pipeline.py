@@ -1,4 +1,4 @@
-"""What the pipeline costs beside its parts, and what it gains over the chain that everybody writes first.
+"""Measures the cost of the pipeline compared with its parts, and its gain over a simple chain of steps.
 
     scripts/python --dev benchmarks/pipeline.py [--repeats 3] [parts | naive | memory | start]...
 
@@ -138,7 +138,7 @@ def bench_parts(repeats: int, folder: Path) -> dict[str, Any]:
 
 
 class NaiveChain:
-    """What one writes with PyAV and ONNX Runtime in an afternoon: every frame RGB, one step after another."""
+    """A simple program with PyAV and ONNX Runtime: every frame as RGB, one step after another."""
 
     def __init__(self, out: Path) -> None:
         import onnxruntime

@@ -41,7 +41,7 @@ LEVELS: Mapping[str, Encoding | None] = {
 KERNELS = {"clean, shrunk by area": "area", "clean, shrunk by Lanczos": "lanczos"}
 """Levels without compression by other kernels than bicubic, and the kernels' names."""
 SUMMARY = REPOSITORY / "engines" / "quality.json"
-"""What `paragon-stream models` shows, by file: see `paragon_stream.checkpoint.quality`."""
+"""The figures that `paragon-stream models` shows, by file: see `paragon_stream.checkpoint.quality`."""
 
 
 def label_of(shipped: ShippedSet) -> str:

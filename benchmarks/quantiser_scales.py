@@ -95,7 +95,7 @@ ENCODINGS: dict[Scale, list[Encoding]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """What is encoded, and the luma that upscaling should find again."""
+    """The encoded pictures, and the luma that upscaling should restore."""
 
     name: str
     frames: list[Planes]

@@ -1,4 +1,4 @@
-"""What an interrupted render costs: work done twice, bytes, time. Renders are killed and gone on with.
+"""Measures the cost of an interrupted render: work done twice, bytes, time. Renders are killed and resumed.
 
     python benchmarks/resume.py kills       # kill -9 at random moments
     python benchmarks/resume.py power       # the same, and what was not synced is lost
@@ -293,7 +293,7 @@ def kills(what: str, repeats: int, only: str) -> dict[str, Any]:
 
 
 def stored() -> dict[str, Any]:
-    """What earlier calls found."""
+    """The results of earlier calls."""
     path = RESULTS / "resume.json"
     return json.loads(path.read_text()) if path.exists() else {}
 

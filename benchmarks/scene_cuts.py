@@ -34,7 +34,7 @@ type Clip = tuple[list[Frame], frozenset[int]]
 
 SIDE, WIDTH, HEIGHT, LENGTH = 384, 256, 144, 16
 MOST_FRAMES = 120
-"""Of a real clip."""
+"""Largest number of frames of a real clip."""
 CLIPS: dict[str, frozenset[int]] = {
     "h264_720p25_bbb_5s_aac51.mp4": frozenset(),
     "h264_broken_audio.mp4": frozenset(),

@@ -1,4 +1,4 @@
-"""What a luma shader lacks: PSNR-Y of the full-colour network against the one that sees grey only.
+"""Measures the loss of a luma shader: PSNR-Y of the network with colours against the network with grey only.
 
     scripts/python benchmarks/shader_luma.py [--clip FILE]… [--frames 8]
 

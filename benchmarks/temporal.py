@@ -1,4 +1,4 @@
-"""What the video mode does to real pictures: flicker where nothing moves, PSNR of all.
+"""Measures the video mode on real pictures: flicker where nothing moves, and PSNR.
 
     python benchmarks/temporal.py [CLIP …]     # default: examples/sample.mkv; writes results/temporal.json
 

@@ -1,4 +1,4 @@
-"""What `verify` costs beside the decoding of both files, and how much memory a long film takes.
+"""Measures the cost of `verify` compared with decoding both files, and its memory for a long film.
 
     python benchmarks/verify.py time [--repeats 5]
     python benchmarks/verify.py memory
@@ -65,7 +65,7 @@ def decode(path: Path) -> int:
 
 @contextmanager
 def quality_measured() -> Iterator[list[Cost]]:
-    """What the comparison with encoded pieces costs, for each verification."""
+    """The cost of the comparison with encoded pieces, for each verification."""
     costs: list[Cost] = []
     result = QualitySample.result
 

@@ -30,7 +30,7 @@ PRECISIONS = ("auto", "fp16")
 
 
 def costs(variant: str, scale: int, width: int, height: int) -> dict[str, Any]:
-    """Of one frame, at the default precision."""
+    """The costs of one frame, at the default precision."""
     layout = pixel_format("yuv420p")
     color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)

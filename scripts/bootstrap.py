@@ -91,7 +91,7 @@ def make_environment(dev: bool) -> None:
 
 
 def dependencies(dev: bool) -> list[str]:
-    """What pyproject.toml asks for, as pip takes it."""
+    """The requirements in pyproject.toml, in pip's form."""
     import tomllib  # here, so that an older Python still says that it is too old
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -64,7 +64,7 @@ change in one that changes its size); the clips themselves are not in this repos
 
 @dataclass
 class Facts:
-    """What plain PyAV says of a file."""
+    """The facts of a file from plain PyAV."""
 
     times: list[Fraction] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)

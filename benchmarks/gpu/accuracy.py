@@ -1,4 +1,4 @@
-"""How far the engine `cuda` is from fp32, by its kernels' own source run on a CPU. Needs no GPU.
+"""Measures the error of the engine `cuda` against fp32; its kernels' source runs on a CPU. Needs no GPU.
 
     scripts/python benchmarks/gpu/accuracy.py
 

@@ -109,7 +109,7 @@ def main() -> int:
 
 
 class Results:
-    """What was found so far; written to disk after each step, because the next one may end the process."""
+    """The results so far; written to disk after each step, because the next one may end the process."""
 
     def __init__(self, head: dict[str, Any]) -> None:
         self.head = head

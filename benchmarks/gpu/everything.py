@@ -93,7 +93,7 @@ def run(script: str, *arguments: str) -> None:
 
 
 def missing() -> Iterator[str]:
-    """What would be measured if it were here."""
+    """Sentences about parts that cannot be measured on this machine."""
     try:
         from paragon_stream.doctor.examination import examine
     except ImportError as error:

@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def finished(command: Sequence[str], log: TextIO, environment: Mapping[str, str], seconds: float) -> str:
-    """How a command ended. One that takes longer is killed, and what it started with it."""
+    """The end of a command. A command that takes longer is killed, with the processes that it started."""
     try:
         process = subprocess.Popen(
             command,
@@ -277,7 +277,7 @@ class Run:
         self.say(f"{step.name}: {status}{f', {seconds:.0f} s' if seconds else f' ({last})'}")
 
     def table(self) -> Iterator[str]:
-        """What ran, for docs/gpu.md."""
+        """The steps that ran, for docs/gpu.md."""
         gpu = self.steps.get("gpu", {}).get("last") or "a GPU"
         yield f"First run on {gpu}, {time.strftime('%Y-%m-%d')}\n"
         yield "| step | what | result | s |"

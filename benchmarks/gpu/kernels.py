@@ -1,4 +1,4 @@
-"""What the compiler makes of the CUDA kernels, for every architecture. Needs no GPU.
+"""Counts instructions and registers of the compiled CUDA kernels, for every architecture. Needs no GPU.
 
     pip install 'paragon-stream[cuda]' nvidia-cuda-nvdisasm
     scripts/python benchmarks/gpu/kernels.py
@@ -76,7 +76,7 @@ def make_program(variant: str, name: str, scale: int = 2) -> CudaProgram:
 
 
 def facts(program: CudaProgram, architecture: str) -> dict[str, Any]:
-    """Of all kernels."""
+    """The figures of all kernels."""
     code, log = compile_source(program.source, architecture)
     loops = disassembled_loops(code)
     found: dict[str, Any] = {"cubin_bytes": len(code)}
@@ -163,7 +163,7 @@ def nvdisasm() -> str | None:
 def row_instructions(
     program: CudaProgram, kernel: str, loops: list[dict[str, int]], *, products: int
 ) -> dict[str, float]:
-    """Of one warp, for each row that it goes through; `products` instructions make one 16×8×16."""
+    """Instructions of one warp, for each row that it processes; `products` instructions make one 16×8×16."""
     whole = max(loop["all"] for loop in loops)
     if kernel == "body":
         return {"row": whole}
@@ -181,7 +181,7 @@ def row_instructions(
 
 
 def instructions(program: CudaProgram, kernel: str, rows: dict[str, float]) -> int:
-    """Of the loops over rows, of all warps, in a frame."""
+    """Instructions of the loops over rows, of all warps, for a frame."""
     total = 0.0
     for launch in program.launches:
         if launch.kernel != kernel:
@@ -200,7 +200,7 @@ def instructions(program: CudaProgram, kernel: str, rows: dict[str, float]) -> i
 
 
 def passes(program: CudaProgram) -> int:
-    """How often `head` goes down the rows of its cells: each time for other planes."""
+    """The number of passes of `head` over the rows of its cells, each for other planes."""
     return re.search(r"#define EACH_PASS (.*)", program.source)[1].count("PASS(")  # type: ignore[index]
 
 

@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def files_of(distribution: str) -> Iterator[tuple[str, Path]]:
-    """Where each file is in site-packages, and here."""
+    """The path of each file in site-packages, and on this machine."""
     found = importlib.metadata.distribution(distribution)
     for each in found.files or ():
         inside, path = str(each), Path(str(each.locate()))

@@ -1,4 +1,4 @@
-"""Where a video is cut into chunks, and which settings allow it."""
+"""The positions at which a video is cut into chunks, and the settings that allow it."""
 
 from __future__ import annotations
 

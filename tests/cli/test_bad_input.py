@@ -156,7 +156,7 @@ def test_report_that_cannot_be_written_is_refused_before_rendering(
     [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True), ("SIGHUP", False), ("SIGHUP", True)],
 )
 def test_interruption(tmp_path: Path, name: str, background: bool) -> None:
-    """In the background as a script's `command &` is: with SIGINT ignored."""
+    """A process in the background, like a script's `command &`: with SIGINT ignored."""
     source = make_clip(tmp_path / "in.mkv", width=320, height=240, frames=400)
     out = tmp_path / "out.mkv"
     out.write_bytes(b"precious")

@@ -1,4 +1,4 @@
-"""What `probe` shows."""
+"""The output of `probe`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to workers, nodes, the driver and the object store costs time, and nothing else."""
+"""Failures of workers, nodes, the driver and the object store cost only time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which chunk goes where: no machine and no clock is needed to see it."""
+"""The assignment of chunks to machines, without machines and clocks."""
 
 from __future__ import annotations
 

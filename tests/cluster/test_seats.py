@@ -1,4 +1,4 @@
-"""What a worker gets of a machine."""
+"""The share of a machine that a worker gets."""
 
 from __future__ import annotations
 

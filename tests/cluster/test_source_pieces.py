@@ -26,7 +26,7 @@ BLOCK = 1 << 12
 
 @pytest.fixture(autouse=True)
 def small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What is a matter of gigabytes at a smaller scale, and a temporary folder of the test's own."""
+    """Smaller sizes instead of gigabytes, and a separate temporary folder."""
     folder = tmp_path / "temp"
     folder.mkdir()
     monkeypatch.setattr(source_pieces, "BLOCK", BLOCK)

@@ -174,7 +174,7 @@ def test_a_failure_behind_a_change_leaves_nothing(
 
 @pytest.mark.parametrize("method", ["auto", "bwdif-2x"])
 def test_interlaced_recordings_change_their_shape(tmp_path: Path, method: str) -> None:
-    """What broadcasts do: 4:3 and 16:9 in pictures of one size."""
+    """A stream like a broadcast's: 4:3 and 16:9 in pictures of one size."""
     interlaced = {"codec": "mpeg2video", "options": {"flags": "+ildct+ilme", "g": "6"}, "tags": None}
     source, _ = recording(tmp_path, {"sar": Fraction(4, 3)}, sar=Fraction(1), **interlaced)
     out = tmp_path / "out.mkv"

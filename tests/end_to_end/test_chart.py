@@ -22,7 +22,7 @@ from paragon_stream.media.facts.probe import probe
 
 
 class Case(NamedTuple):
-    """How the chart is coded. Transfer and primaries go through the tool untouched, whatever they are."""
+    """The coding of the chart. Transfer and primaries pass through the tool unchanged."""
 
     pix_fmt: str
     matrix: int

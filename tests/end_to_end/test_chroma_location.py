@@ -47,7 +47,8 @@ def edge_planes(location: int, pix_fmt: str, axis: int) -> tuple[NDArray, ...]:
 
 
 def edge_place(plane: NDArray, location: int, luma: tuple[int, int], axis: int) -> float:
-    """Where the step is, in luma samples: what is left of it is as much as a sharp one there would leave."""
+    """The position of the step, in luma samples: what is left of it is as much as a sharp one there would
+    leave."""
     factor = luma[axis] // plane.shape[axis]
     profile = plane.astype(float).mean(axis=1 - axis)
     low, high = profile[:4].mean(), profile[-4:].mean()

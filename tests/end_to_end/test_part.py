@@ -113,7 +113,8 @@ def test_subtitles_and_chapters_that_reach_into_the_range(tmp_path: Path) -> Non
 @pytest.mark.parametrize("lasting", [False, True], ids=["until the next", "with durations"])
 @pytest.mark.parametrize("suffix", ["mkv", "m2ts"])
 def test_bitmap_subtitles_that_reach_into_the_range(tmp_path: Path, suffix: str, lasting: bool) -> None:
-    """What is on the screen when the range begins is shown from its first frame on, until it is cleared."""
+    """Subtitles on the screen when the range begins are shown from its first frame on, until they are
+    cleared."""
     film = make_clip(tmp_path / "film.mkv", frames=50, audio="aac", options={"bf": "0"})
     clip = tmp_path / "in.mkv"
     sets = [(200, True), (800, False), (1000, True), (1600, False)]  # ms

@@ -65,7 +65,7 @@ def test_every_frame_comes_at_its_time(clip: Path, tmp_path: Path) -> None:
 
 
 def test_standard_input_as_y4m(clip: Path, tmp_path: Path) -> None:
-    """As `vspipe -c y4m` and `ffmpeg -f yuv4mpegpipe` write it."""
+    """y4m as `vspipe -c y4m` and `ffmpeg -f yuv4mpegpipe` write it."""
     y4m = tmp_path / "in.y4m"
     paragon_stream.upscale(clip, y4m, engine="null", scale=2)
     command = [sys.executable, "-m", "paragon_stream", "-", "out.mkv", "--engine", "null", "--codec", "ffv1"]

@@ -32,7 +32,7 @@ class Nano(NamedTuple):
     weights: Path
     source: Picture
     answer: NDArray[np.float64]
-    """In codes, not rounded."""
+    """The result in codes, not rounded."""
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,7 @@ def test_stopped_twice(monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Pa
 def test_stopped_again_before_it_came_further(
     monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
 ) -> None:
-    """What the first run has done is not lost by a second that only began."""
+    """The work of the first run is not lost by a second run that only began."""
     out = tmp_path / "out.mkv"
     break_at(monkeypatch, clip, out, 60, **LOSSLESS)
     picture, count = Muxer.picture, itertools.count()

@@ -86,7 +86,7 @@ def test_clip(name: str, suffix: str, shared: Path, tmp_path: Path) -> None:
 
 
 def _offset(first: Fraction, timing: object, shift: Fraction) -> Fraction:
-    """How far the muxer moved everything, to have no time below zero; the same for all streams."""
+    """The time by which the muxer moved all streams, so that no time is below zero."""
     wanted = timing.pts * timing.time_base - shift  # type: ignore[attr-defined]
     moved = first - wanted
     assert 0 <= moved + Fraction(1, 500) < Fraction(1, 4)

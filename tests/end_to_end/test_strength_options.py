@@ -61,7 +61,7 @@ def test_auto_follows_the_stream_and_the_report_says_so(tmp_path: Path, conditio
 
 
 def test_every_frame_is_upscaled_at_its_own_strength(tmp_path: Path, conditioned: Path) -> None:
-    """What comes out of a render is what `Upscaler` gives for each frame and its strength."""
+    """The frames of a render are those of `Upscaler` for each frame and its strength."""
     from paragon_stream.framejob import allocate_planes
     from paragon_stream.media.facts.probe import probe
     from paragon_stream.media.frames.reader import VideoReader

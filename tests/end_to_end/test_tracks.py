@@ -1,4 +1,4 @@
-"""Which tracks arrive: choices by number and language, and tracks out of other files."""
+"""The tracks in the output: choices by number and language, and tracks from other files."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_subtitle_files(tmp_path: Path, target: str) -> None:
 
 
 def test_sound_files_and_a_range(tmp_path: Path) -> None:
-    """What is added counts from the beginning of the programme, wherever the source's clock stands."""
+    """Times of added files count from the beginning of the programme, at any start of the source's clock."""
     clip = make_clip(tmp_path / "in.ts", frames=50, audio="mp2")
     comment = make_clip(tmp_path / "comment.fr.mka.mkv", frames=50, audio="flac")
     sound = tmp_path / "in.french.mka"

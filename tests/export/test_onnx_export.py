@@ -57,7 +57,7 @@ SMALL["ultimate"] = {"features": 8, "groups": 7, "blocks": 7, "window": 8, "toke
 
 
 def random_network(generation: str, variant: str, scale: int, **options: Any) -> Weights:
-    """Of a published kind, with fewer blocks where there are many."""
+    """A network of a published kind, with fewer blocks if it has many."""
     features = {"features": options.pop("features")} if "features" in options else {}
     spec = published_network(generation, variant, scale, alpha=0.4, **options)
     return trained_looking(replace(spec, **SMALL.get(variant, {}), **features))
@@ -220,7 +220,7 @@ def test_the_command_says_what_does_not_go_together(tmp_path: Path) -> None:
     [("p2r3", "nano"), ("p2v6", "photo"), ("p2v8", "photo"), ("p2head", "stream"), ("p2head", "pro")],
 )
 def test_tensorrt_builds_engines_for_many_sizes(generation: str, variant: str, half: bool) -> None:
-    """With the shapes that the documents give to trtexec."""
+    """Engines with the shapes that the documents pass to trtexec."""
     import tensorrt_rtx as trt
 
     logger = trt.Logger(trt.Logger.ERROR)

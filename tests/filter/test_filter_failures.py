@@ -1,4 +1,4 @@
-"""What goes wrong is one clear sentence in a vs.Error, and nothing hangs afterwards."""
+"""A failure is one clear sentence in a vs.Error, and nothing hangs afterwards."""
 
 from __future__ import annotations
 

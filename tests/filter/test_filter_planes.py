@@ -27,7 +27,7 @@ from paragon_stream.frame import (
 )
 
 BT601 = ColorSpec(matrix=Matrix.SMPTE170M, range=ColorRange.LIMITED, chroma_location=ChromaLocation.LEFT)
-"""What an untagged small YUV clip is taken for."""
+"""The assumed colour of an untagged small YUV clip."""
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +243,7 @@ class _Mallinfo2(ctypes.Structure):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
 def test_no_memory_is_kept() -> None:
-    """What is allocated after 2,000 more frames is what was allocated before; one frame has 37 kB."""
+    """Allocated memory is the same after 2,000 more frames; one frame has 37 kB."""
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _Mallinfo2
     clip = vs.core.std.BlankClip(format=vs.YUV420P8, width=96, height=64, length=2300, keep=True)

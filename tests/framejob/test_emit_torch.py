@@ -1,4 +1,4 @@
-"""What only torch has: a network body in 16 bits around which everything else stays in fp32."""
+"""Only torch: a network body in 16 bits, with everything else in fp32."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def run(weights: Weights, source: FrameFormat, frames: Sequence[Any], engine: st
 
 
 def test_upstream_is_the_modules_video_mode() -> None:
-    """With `prev_feat` from frame to frame; the border replicated, as frame jobs have it."""
+    """Results with `prev_feat` from frame to frame; the border is replicated, as in frame jobs."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxruntime")
     from paragon_stream.models.build import build

@@ -1,4 +1,4 @@
-"""What `--to` and `--fit` mean, in numbers."""
+"""The sizes and placements of `--to` and `--fit`."""
 
 from __future__ import annotations
 

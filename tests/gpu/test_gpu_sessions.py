@@ -56,7 +56,7 @@ def test_page_locked_planes_and_others_give_the_same(gpu: DeviceInfo) -> None:
 
 
 def test_two_sessions_at_once(gpu_engine: Runtime) -> None:
-    """Of two sizes, by two threads; then the first again, after the other was closed."""
+    """Sessions of two sizes, in two threads; then the first again, after the other was closed."""
     jobs = [make_job(), make_job(size=(320, 240))]
     inputs = [frames(job, 12) for job in jobs]
     sessions = [gpu_engine.compile(job, SessionOptions()) for job in jobs]
@@ -97,7 +97,7 @@ def test_traces_have_every_stream(gpu: DeviceInfo) -> None:
 def test_too_little_memory_means_tiles(
     gpu: DeviceInfo, device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With all but a little of the GPU's memory taken, and whole frames again once it is given back."""
+    """Tiles while most of the GPU's memory is occupied, and whole frames after its release."""
     job = make_job("stream", size=(1920, 1080))
     inputs = frames(job, 1)
     expected = by_cpu(job, inputs)

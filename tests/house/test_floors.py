@@ -65,7 +65,7 @@ MEDIA_FLOORS = (
 """The rooms of `media/`, bottom first, under the same rule: a frame's way from the file to the file."""
 
 MOST_MODULES = 24
-"""In one folder of the package."""
+"""Largest number of modules in one folder of the package."""
 
 HOMES = {
     "av": ("media",),

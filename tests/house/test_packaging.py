@@ -1,4 +1,4 @@
-"""What `pip install` leaves behind: the source archive builds the wheel, the wheel brings its data along."""
+"""The files of `pip install`: the source archive builds the wheel, the wheel brings its data along."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_interrupted(tmp_path: Path) -> None:
 
 
 def test_a_batch_is_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is there is left as it is, whatever it is."""
+    """Existing files are not changed, of any kind."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     out.mkdir()

@@ -153,7 +153,7 @@ def test_texts_and_print_size_stay(tmp_path: Path) -> None:
 
 
 def test_xmp_goes_from_any_kind_to_any(tmp_path: Path) -> None:
-    """Of a turned picture it says "upright" afterwards, as Exif does."""
+    """The XMP of a turned picture states "upright" afterwards, as Exif does."""
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" dc:title="a"/></x:xmpmeta>'
     right = xmp.replace(b'"6"', b'"1"')
     pictures(1)[0].save(tmp_path / "a.jpg", xmp=xmp)

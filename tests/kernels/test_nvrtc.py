@@ -121,7 +121,7 @@ def test_what_the_compiler_refuses() -> None:
 def test_gpus_that_the_compiler_does_not_have_get_ptx(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of the newest architecture that it has; the driver compiles that for the GPU."""
+    """PTX of the newest architecture that it supports; the driver compiles that for the GPU."""
     assert architecture_for(90) == "sm_90" and not caplog.text
     newest = architecture_for(299)
     assert re.fullmatch(r"compute_\d+", newest) and "29.9; the driver compiles" in caplog.text

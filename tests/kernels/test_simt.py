@@ -1,4 +1,4 @@
-"""What the emulator says a GPU does, against the words of NVIDIA's PTX manual; and the arithmetic of GELU."""
+"""The emulated GPU instructions against the text of NVIDIA's PTX manual; and the arithmetic of GELU."""
 
 from __future__ import annotations
 

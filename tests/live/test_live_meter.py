@@ -1,4 +1,4 @@
-"""What a session tells meanwhile, on a clock of the test's own."""
+"""The reports of a running session, on a clock of the test."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are PO
 
 
 def test_a_server_that_comes_back_gets_a_new_stream(server: socket.socket) -> None:
-    """With its key frame, and sound that keeps step with the picture."""
+    """A stream with its key frame, and sound in sync with the picture."""
     session = Running(SAMPLE, address(server), engine="null", duration=4)
     hang_up(server, after=15_000)
     data = take_all(server)

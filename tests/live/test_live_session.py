@@ -1,4 +1,4 @@
-"""What a session does with frames that come faster than they are computed, and how it ends."""
+"""A session whose frames come faster than they are computed, and the end of a session."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_what_cannot_be_is_one_sentence(
 def test_a_pipe_waits_until_the_engine_is_ready(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a program writes meanwhile stays in the pipe; FFmpeg reads no frame that nothing takes."""
+    """Data that a program writes meanwhile stays in the pipe; FFmpeg reads no frame that nothing takes."""
     written = threading.Event()
     made = Upscaler.for_format
 

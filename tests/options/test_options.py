@@ -39,7 +39,7 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish(Base):
-    """Of every kind one."""
+    """One option of every kind."""
 
     source: str = field(kw_only=False, metadata=described("What is read."))
     warm: float = option(1.5, "How warm.", metavar="W")

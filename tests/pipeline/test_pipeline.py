@@ -26,7 +26,7 @@ FRAMES = 12
 
 
 class Broken(Exception):
-    """What the tests throw."""
+    """The exception that the tests raise."""
 
 
 class Async:
@@ -280,7 +280,7 @@ def test_later_failures_are_noted_not_lost(caplog: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.parametrize("slow", STAGES)
 def test_a_slow_stage_holds_the_others_back(slow: str) -> None:
-    """With the slow stage held still, only as many frames as there are slots can be under way."""
+    """While the slow stage waits, at most as many frames as slots are in flight."""
     gate, stuck = threading.Event(), threading.Event()
 
     def trouble(stage: str, frame: int) -> None:

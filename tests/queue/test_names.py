@@ -1,4 +1,4 @@
-"""Which files a run over many takes, and what their results are called."""
+"""The files of a run over many files, and the names of their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a render reports of strengths."""
+"""The strengths in the report of a render."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def distinct(path: Path) -> int:
-    """How many decoded frames are not the one before."""
+    """The number of decoded frames that differ from the previous one."""
     frames = [planes for _, planes in read_frames(path)]
     pairs = pairwise(frames)
     return 1 + sum(not all(map(np.array_equal, a, b)) for a, b in pairs)

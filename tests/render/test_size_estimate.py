@@ -1,4 +1,4 @@
-"""How large an output will be, said before it is made."""
+"""The estimate of the output's size before a render."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many CPUs an engine takes: those that the process may use, and no more time than its container has."""
+"""The number of CPUs of an engine: those that the process may use, within the quota of its container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `auto` takes, with and without a GPU, and that it says why."""
+"""The engine that `auto` selects, with and without a GPU, and its reason in the log."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def environment(drivers: Sequence[Path] = ICDS[:1]) -> dict[str, str]:
 
 
 def lavapipe(task: str, *arguments: str, timeout: float = 280, drivers: Sequence[Path] = ICDS[:1]) -> Any:
-    """What a task of on_lavapipe.py answers."""
+    """The answer of a task of on_lavapipe.py."""
     program = PROGRAMS / "on_lavapipe.py"
     done = subprocess.run(
         [sys.executable, program, task, *arguments],

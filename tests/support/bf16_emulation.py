@@ -38,7 +38,8 @@ block; all others are fp32 there."""
 
 
 def bf16_emulation(job: FrameJob, kinds: tuple[str, ...] = ("",)) -> Callable[[Planes], Planes]:
-    """What runs `job` so, at strength 0: all of its convolutions, or those of these kinds."""
+    """A function that runs `job` in this way, at strength 0: all of its convolutions, or those of these
+    kinds."""
     model = emit_onnx(job, lanes=16)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []

@@ -80,7 +80,7 @@ class Chromium:
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """With the left mouse button, in CSS pixels of the window."""
+        """Drag with the left mouse button, in CSS pixels of the window."""
         mouse = {"button": "left", "clickCount": 1}
         for kind, (x, y) in (
             ("mousePressed", start),

@@ -31,7 +31,7 @@ def planned(source: Path, out: Path, seconds: float, **options: Any) -> tuple[Ch
 def rendered(
     plan: ChunkPlan, folder: ChunkFolder, numbers: Iterable[int], here: Here | None = None
 ) -> list[ChunkRecord]:
-    """As a machine of its own would do it: with a scratch folder on another disk, and the result as bytes."""
+    """Render like a separate machine: with a scratch folder on another disk, and the result as bytes."""
     records = []
     with tempfile.TemporaryDirectory() as scratch, ChunkRenderer(plan, Path(scratch), here) as renderer:
         for number in numbers:

@@ -102,7 +102,7 @@ class TestCluster:
             )
 
     def kill_node(self, node: Any) -> None:
-        """As if its power had failed."""
+        """Kill the node, like a power failure."""
         self.cluster.remove_node(node, allow_graceful=False)
 
     def workers(self, node: Any = None) -> list[psutil.Process]:
@@ -147,7 +147,7 @@ def ray_cluster(folder: Path, *, quick_to_judge: bool = False) -> Iterator[TestC
 
 
 def once(condition: Callable[[Any], bool], action: Callable[[], None]) -> Callable[[Any], None]:
-    """What `on_progress` takes: does `action` when `condition` first holds for the progress."""
+    """A function for `on_progress`, which does `action` when `condition` first holds."""
     happened: list[float] = []
 
     def look(progress: Any) -> None:
@@ -164,7 +164,7 @@ def kill(process: psutil.Process) -> None:
 
 
 def render(clip: Path, out: Path, cluster: TestCluster, **options: Any) -> paragon_stream.Report:
-    """In chunks of 0.8 s, without loss."""
+    """A lossless render in chunks of 0.8 s."""
     return paragon_stream.upscale(
         clip, out, cluster=cluster.address, **{"chunk_seconds": 0.8, **LOSSLESS, **options}
     )

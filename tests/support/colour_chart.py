@@ -137,7 +137,7 @@ def write_clip(
 
 
 def read_tags(path: Path) -> Tags:
-    """Of the first frame, as a player sees them."""
+    """The colour tags of the first frame, as players read them."""
     with av.open(str(path)) as file:
         context = file.streams.video[0].codec_context
         frame = next(file.decode(video=0))

@@ -45,7 +45,7 @@ def make_frames(job: FrameJob, count: int) -> list[Planes]:
 
 
 def doubled(planes: Planes, strength: float = 0.0) -> Planes:
-    """What the kernel computes: every sample four times, plus the strength in hundredths."""
+    """The kernel's result: every sample four times, plus the strength in hundredths."""
     return tuple((p + round(100 * strength)).astype(p.dtype).repeat(2, 0).repeat(2, 1) for p in planes)
 
 

@@ -23,7 +23,7 @@ from paragon_stream.framejob.cuda.source import kernel_text
 
 GUARD = 4096
 FORWARD, BACKWARD, SHUFFLED = range(3)
-"""In which order the threads of a block go on."""
+"""The order in which the threads of a block run."""
 
 
 @functools.cache

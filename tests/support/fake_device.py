@@ -55,7 +55,7 @@ class FakeResource:
     time: float = 0.0
     timed: bool = False
     recorded: list[Operation] | None = None
-    """What a stream has captured so far, or what a graph holds."""
+    """The work that a stream has captured so far, or that a graph contains."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class Span:
 
 
 class FakeHost:
-    """What devices of one machine share: the host's memory, its clocks, and numbers for everything."""
+    """The shared parts of the devices of one machine: the host's memory, its clocks, and numbers for
+    everything."""
 
     def __init__(self) -> None:
         self.handles = itertools.count(1)

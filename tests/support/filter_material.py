@@ -16,7 +16,7 @@ from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.runtimes import SessionOptions, runtime
 
 type Planes = tuple[NDArray[Any], ...]
-"""In VapourSynth's order: Y, U, V or R, G, B."""
+"""Planes in VapourSynth's order: Y, U, V or R, G, B."""
 
 
 def content(n: int, format: vs.VideoFormat, width: int, height: int) -> Planes:

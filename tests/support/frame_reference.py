@@ -1,4 +1,5 @@
-"""What a frame job must answer, in plain float64: DESIGN.md §4 read literally, with the unfolded network.
+"""The correct result of a frame job, in plain float64: DESIGN.md §4 read literally, with the unfolded
+network.
 
 Every plane is edge-replicated on its own grid by far more than the network can see, chroma is interpolated
 to the luma grid, YUV becomes RGB, the network runs as upstream wrote it, RGB becomes YUV, chroma is filtered

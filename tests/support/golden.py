@@ -30,7 +30,7 @@ class Golden:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What `models.load` has to be given, because no tensor shows it."""
+        """The facts that `models.load` needs, because no tensor shows them."""
         facts: dict[str, Any] = {
             "generation": self.metadata["generation"],
             "scale": int(self.metadata["scale"]),

@@ -30,7 +30,7 @@ def make_job(
     scale: int = 2,
     weights: str | None = None,
 ) -> FrameJob:
-    """Of shipped weights: by default those of the variant and scale."""
+    """The frame job of shipped weights, by default those of the variant and scale."""
     return build_job(load_weights(weights, variant=variant, scale=scale), frame_format(name, *size))
 
 
@@ -46,7 +46,7 @@ def frames(job: FrameJob, count: int) -> list[tuple[Plane, ...]]:
 def computed(
     session: Session, inputs: list[tuple[Plane, ...]], strength: float = 0.0
 ) -> list[tuple[Plane, ...]]:
-    """What `session` makes of frames, as many in flight as it likes."""
+    """The results of `session` for frames, with any number in flight."""
     results = [allocate_planes(session.job.target) for _ in inputs]
     waits = [session.run(i, o, strength) for i, o in zip(inputs, results, strict=True)]
     for each in waits:

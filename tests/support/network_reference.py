@@ -96,7 +96,7 @@ def depthwise(x: Array, weight: Array) -> Array:
 
 @dataclass(frozen=True)
 class Picture:
-    """Where the picture is on a map that has a margin around it, which no attention leads across.
+    """The position of the picture on a map with a margin around it, which attention does not cross.
 
     Upstream's own function has none: there shifted windows take in the opposite edge. `around` is the colour
     that conv_in finds beyond the map: windows carry a trace of it across the margin.

@@ -1,4 +1,4 @@
-"""Where the tests' material is, and how processes of their own find it."""
+"""The folders of the tests' material, also for separate processes."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ SUPPORT = REPOSITORY / "tests" / "support"
 PROGRAMS = SUPPORT / "programs"
 """Scripts that tests run in processes of their own."""
 IMPORTS = [str(REPOSITORY), str(SUPPORT)]
-"""What such a process needs in its `sys.path`."""
+"""The entries that such a process needs in `sys.path`."""
 PYTHONPATH = os.pathsep.join(IMPORTS)

@@ -26,7 +26,7 @@ FAST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12", "libv
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a render left behind."""
+    """The results of a render."""
 
     info: MediaInfo
     plan: OutputPlan

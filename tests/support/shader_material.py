@@ -87,7 +87,7 @@ def _upscaled(
 
 
 def psnr(got: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
-    """Of samples that nothing clips, in dB against 255."""
+    """PSNR of unclipped samples, in dB against 255."""
     inside = (wanted > 1) & (wanted < 254)
     assert inside.mean() > 0.9
     return float(10 * np.log10(255**2 / np.square(got - wanted)[inside].mean()))
@@ -119,7 +119,7 @@ def placebo_rgb(folder: Path, shader: str, picture: NDArray[np.uint8], scale: in
 
 
 def _placebo(folder: Path, shader: str, planes: NDArray[np.uint16], scale: int) -> NDArray[np.uint16]:
-    """In a process of its own: the driver is chosen by the environment, and stays for a process's life."""
+    """Runs in a separate process: the driver is chosen by the environment, and stays for a process's life."""
     text, came, went = folder / "shader.glsl", folder / "came.npy", folder / "went.npy"
     text.write_text(shader, encoding="ascii")
     np.save(came, planes)

@@ -1,4 +1,4 @@
-"""What goes wrong around a training: full disks, damaged files, folders that cannot be used."""
+"""Failures around a training: full disks, damaged files, folders that cannot be used."""
 
 from __future__ import annotations
 

@@ -387,7 +387,7 @@ def test_soap_solves_a_badly_conditioned_problem_that_adam_does_not() -> None:
 
 @pytest.mark.parametrize("failures", [1, 2])
 def test_soap_finds_a_basis_where_the_solver_gives_up(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it did with the gradients of p2r3 s, whose layer scales begin at 1e-5."""
+    """A failure like that with the gradients of p2r3 s, whose layer scales begin at 1e-5."""
     solve, left = torch.linalg.eigh, [failures]
 
     def stubborn(matrix: torch.Tensor) -> object:
@@ -489,7 +489,7 @@ def test_a_killed_training_goes_on_to_the_identical_state(tmp_path: Path, advers
 def test_the_discriminator_learns_at_a_third_of_the_rate_and_counts_when_its_ramp_begins(
     tmp_path: Path,
 ) -> None:
-    """As documented: the generator alone at first, then a weight that rises; one schedule for both."""
+    """The documented schedule: the generator alone at first, then a rising weight; one schedule for both."""
     gan = AdversarialRecipe(weight=0.03, start=4, ramp=4, features=4, widths=(1, 2))
     recipe = replace(RECIPE, adversarial=gan, optimiser=replace(RECIPE.optimiser, warmup=3))
     trainer = training(tmp_path, recipe)
@@ -509,7 +509,7 @@ def test_the_discriminator_learns_at_a_third_of_the_rate_and_counts_when_its_ram
 
 
 def test_the_adversary_tells_soft_pictures_from_sharp_ones() -> None:
-    """With the weight of R1 that recipes have unless they say otherwise."""
+    """A training with the default weight of R1."""
     torch.manual_seed(0)
     adversary = Adversary(
         AdversarialRecipe(weight=0.1, start=0, features=8, widths=(1, 2)), torch.device("cpu")

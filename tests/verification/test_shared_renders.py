@@ -17,7 +17,7 @@ CLIPS = sorted(
     if clip.suffix not in (".tsv", ".srt", ".avif", ".png")
 )
 SECONDS = 0.3
-"""Of each clip."""
+"""Length of each clip that is rendered."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

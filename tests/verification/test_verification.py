@@ -277,7 +277,7 @@ def codes(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def wrong_matrix(planes: Planes) -> Planes:
-    """What was BT.601 taken for BT.709: chroma is mixed."""
+    """BT.601 treated as BT.709: chroma is mixed."""
     y, u, v = (plane.astype(float) - offset for plane, offset in zip(planes, (16, 128, 128), strict=True))
     u2, v2 = 1.019 * u + 0.1146 * v + 128, 0.075 * u + 1.025 * v + 128
     large = [np.kron(plane, np.ones((2, 2))) for plane in (u, v)]
@@ -466,7 +466,7 @@ def test_framing_that_containers_add_is_no_fault(tmp_path: Path) -> None:
 def test_matroska_moves_everything_if_sound_begins_before_zero(
     render: Render, begins: int, earliest: float, cut: bool, clock: Fraction
 ) -> None:
-    """As in Ogg, whose beginning FFmpeg gives as 0."""
+    """Sound as in Ogg, whose beginning FFmpeg reports as 0."""
     options = {"start": 1.0} if cut else {}
     plan = plan_render(RenderRequest(source=render.source, destination=Path("new.mkv"), **options))
     found = probe(render.output)

@@ -1,4 +1,4 @@
-"""Which planes the kernel `head` makes together: every plane once, no more passes than registers ask for."""
+"""The passes of the kernel `head`: every plane once, and no more passes than the registers require."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def display() -> Iterator[str]:
 def screenshot(
     folder: Path, display: str, picture: NDArray[np.uint8], vo: str, shader: Path
 ) -> NDArray[np.float64]:
-    """What mpv shows of `picture` in a window twice its size: mean of R, G and B, 0…255."""
+    """mpv's display of `picture` in a window of twice its size: mean of R, G and B, 0…255."""
     clip, image, ipc = folder / "in.y4m", folder / "out.png", folder / "ipc"
     clip.write_bytes(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F1:1 Ip C420mpeg2\nFRAME\n".encode() + planes(picture))
     player = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What `export shader` writes: headers that players understand, within the sizes that were promised."""
+"""The files of `export shader`: headers that players understand, and the documented sizes."""
 
 from __future__ import annotations
 

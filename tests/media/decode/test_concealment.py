@@ -1,4 +1,4 @@
-"""What stands in for the lost parts of damaged frames: what FFmpeg conceals them with, never green holes."""
+"""Lost parts of damaged frames are concealed by FFmpeg; there are never green holes."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_plan_names_what_is_left_behind(tmp_path: Path) -> None:
 
 
 def written(stamps: list[int], rate: Fraction) -> tuple[list[int], list[str]]:
-    """Which frame stands where after writing frames at `stamps` (ms), and the warnings."""
+    """The frame at each position after writing frames at `stamps` (ms), and the warnings."""
     format = FrameFormat(width=2, height=2, pixel_format=pixel_format("gray"))
     pipe = io.BytesIO()
     writer = Y4mWriter(format, rate, pipe=pipe)

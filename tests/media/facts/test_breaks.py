@@ -47,7 +47,7 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def damage(path: Path, **part: object) -> tuple[Damage, int, list[str]]:
-    """What was wrong, how many frames came, and what is said."""
+    """The damage, the number of frames, and the warnings."""
     info = prepare(path, SourceOptions(**part)) if part else probe(path)  # type: ignore[arg-type]
     with VideoReader(info) as reader:
         planes = [np.empty(shape, np.uint8) for shape in info.video.format.plane_shapes]
@@ -144,7 +144,7 @@ def test_only_the_part_that_is_read_counts(clip: Path) -> None:
 
 
 def test_clusters_without_sizes_are_no_damage(tmp_path: Path) -> None:
-    """As some programs record live streams."""
+    """Files as some programs record them from live streams."""
     path = make_clip(
         tmp_path / "in.mkv", frames=60, audio="libopus", container_options={"cluster_time_limit": "500"}
     )

@@ -1,4 +1,4 @@
-"""What FFmpeg says is collected on several threads at once, and its log is quiet again afterwards."""
+"""FFmpeg's messages are collected on several threads at once, and its log is quiet again afterwards."""
 
 from __future__ import annotations
 

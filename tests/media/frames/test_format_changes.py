@@ -1,4 +1,4 @@
-"""Which changes of a stream are followed: by numbers instead of frames."""
+"""The changes of a stream's format that are followed, with numbers instead of frames."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def error(a: Picture, b: Picture) -> float:
 
 
 def combing(planes: Picture) -> float:
-    """How much rows differ from their neighbours beyond a straight line."""
+    """The difference of rows from the mean of their neighbours."""
     luma = planes[0].astype(float)
     return float(np.abs(luma[1:-1] - (luma[:-2] + luma[2:]) / 2).mean())
 
@@ -303,7 +303,7 @@ def test_deep_film(tmp_path: Path) -> None:
 
 
 def test_deep_film_with_video_in_it(tmp_path: Path) -> None:
-    """What combs between two films is deinterlaced, as it is in eight bits."""
+    """Combed frames between two films are deinterlaced, as in eight bits."""
     film = telecined(48)
     frames = [*film[:18], *interlaced(9, True), *film[33:]]
     deep = [tuple(plane.astype(np.uint16) * 4 for plane in frame) for frame in frames]

@@ -1,4 +1,4 @@
-"""What the reader gives, against a plain PyAV decode loop."""
+"""The frames of the reader, against a plain PyAV decode loop."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_cut_file_gives_every_frame_up_to_the_cut(
 
 
 def _frames_by_one_thread(path: Path) -> int:
-    """How many frames decode when every packet is taken alone and errors are passed over."""
+    """The number of frames that decode if every packet is decoded alone and errors are ignored."""
     count = 0
     with av.open(str(path)) as source:
         stream = source.streams.video[0]

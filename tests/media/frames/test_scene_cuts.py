@@ -1,4 +1,4 @@
-"""What is a cut and what is not: two pictures show the same, or they do not."""
+"""Scene cuts: two pictures show the same scene, or they do not."""
 
 from __future__ import annotations
 

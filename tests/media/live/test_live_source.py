@@ -1,4 +1,5 @@
-"""What sources are called, what FFmpeg is told, and what is refused before anything is opened."""
+"""The names of sources, the options for FFmpeg, and the requests that are refused before anything is
+opened."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_what_the_decoder_holds_back_comes_in_time(tmp_path: Path, suffix: str) 
 
 @pytest.mark.parametrize("codec", ["wmav2", "adpcm_ms", "adpcm_ima_wav", "pcm_mulaw", "pcm_alaw"])
 def test_windows_codecs_are_copied_into_matroska(tmp_path: Path, codec: str) -> None:
-    """As `ffmpeg -c copy` does it: the same packets, which decode to the same samples."""
+    """The same packets as from `ffmpeg -c copy`, which decode to the same samples."""
     source = noisy_clip(tmp_path / "in.wmv", codec, 0.0)
     out = tmp_path / "out.mkv"
     done = render(source, out, strict=True)

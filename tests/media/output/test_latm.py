@@ -72,7 +72,7 @@ HE_AAC = {
 @pytest.mark.parametrize("name", HE_AAC)
 @pytest.mark.parametrize("version", [0, 1])
 def test_the_configuration_of_he_aac_stays_whole(name: str, version: int) -> None:
-    """What follows the base's configuration announces SBR and PS; only version 1 gives its length."""
+    """The part after the base's configuration announces SBR and PS; only version 1 states its length."""
     if name == "compatible" and version == 0:
         pytest.skip("needs the length of the configuration")
     audio, frame = HE_AAC[name], bytes(range(20))

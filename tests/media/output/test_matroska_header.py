@@ -1,4 +1,4 @@
-"""What FFmpeg neither reads nor writes of Matroska: kept in another Matroska file, announced elsewhere."""
+"""Parts of Matroska that FFmpeg neither reads nor writes: kept in Matroska files, announced for others."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_a_timecode_track_is_written_anew(tmp_path: Path, suffix: str) -> None:
 def test_a_timecode_of_the_whole_file_becomes_a_track(
     tmp_path: Path, suffix: str, start: float | None, expected: str
 ) -> None:
-    """As MXF and some Matroska files have it."""
+    """A timecode as in MXF and some Matroska files."""
     clip = make_clip(tmp_path / "in.mkv", frames=10, metadata={"timecode": "01:02:03:04"})
     out = tmp_path / f"out.{suffix}"
     report = paragon_stream.upscale(clip, out, start=start, **FAST)
@@ -105,7 +105,7 @@ def test_quality_said_twice_or_impossible(tmp_path: Path, options: dict[str, Any
 
 @pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
 def test_a_creation_time_that_quicktime_holds_twice(tmp_path: Path, suffix: str) -> None:
-    """With free-form tags FFmpeg writes it a second time, and reads "TIME;TIME"."""
+    """FFmpeg writes it a second time with free-form tags, and reads "TIME;TIME"."""
     clip = make_clip(
         tmp_path / "in.mov",
         frames=5,

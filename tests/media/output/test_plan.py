@@ -1,4 +1,4 @@
-"""What is decided before a render, and what is refused."""
+"""The decisions before a render, and the requests that are refused."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ RATE = 48_000
 SECONDS = 3
 MS = 0.001
 _SKIPPED = bytes.fromhex("000001b65b51dd")
-"""What DivX writes in place of a B-frame that stands in the packet before: a VOP that is not coded."""
+"""DivX's replacement of a B-frame that is in the previous packet: a VOP that is not coded."""
 
 
 def flashes_and_beeps(

@@ -66,7 +66,7 @@ def test_what_is_no_timecode(text: str) -> None:
 
 
 def timecodes(path: Path) -> set[str]:
-    """What a file and its streams say."""
+    """The timecodes of a file and its streams."""
     with av.open(str(path)) as file:
         tags = [file.metadata, *(stream.metadata for stream in file.streams)]
     return {v for each in tags for k, v in each.items() if k.casefold() == "timecode"}

@@ -1,4 +1,4 @@
-"""What happens when a render does not end well: the work folder, the lock, full disks, damaged packets."""
+"""Renders that fail: the work folder, the lock, full disks, damaged packets."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_h264_without_loss_is_clean(tmp_path: Path) -> None:
 def test_vp9_reads_what_libvpx_was_told(
     tmp_path: Path, quantiser: str, index: float, error_resilient: str
 ) -> None:
-    """With frames that are not shown, in packets with others, and shown later."""
+    """A stream with frames that are not shown, in packets with others, and shown later."""
     options = {"qmin": quantiser, "qmax": quantiser, "b": "500000", "lag-in-frames": "8", "auto-alt-ref": "1"}
     options["error-resilient"] = error_resilient
     clip = make_clip(tmp_path / "clip.webm", codec="libvpx-vp9", options=options)

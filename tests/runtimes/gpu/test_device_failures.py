@@ -1,4 +1,4 @@
-"""What a device session does when the device does not: at any call, at a kernel, out of memory, cancelled."""
+"""A device session when the device fails: at any call, at a kernel, out of memory, interrupted."""
 
 from __future__ import annotations
 

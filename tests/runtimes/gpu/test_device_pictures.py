@@ -20,7 +20,7 @@ PITCH = 256
 
 
 class Surface:
-    """What keeps a picture: once it is gone, the decoder paints the next one over it, as decoders do."""
+    """Keeps a picture: when it is released, the decoder overwrites it with the next one, as decoders do."""
 
     def __init__(self, decoder: FakeDecoder, memories: list[FakeResource]) -> None:
         weakref.finalize(self, decoder.paint, memories, [])
@@ -181,7 +181,7 @@ def test_frames_of_nan_are_brought_back_to_be_computed_again() -> None:
 
 
 def test_some_rows_of_a_picture_on_the_host() -> None:
-    """What scene cuts are told by: every fourth row of the luma."""
+    """The rows that scene cuts are found by: every fourth row of luma."""
     job, device = make_job(70, 38, "nv12"), FakeDevice()
     with clean(device):
         session = open_session(job, device)

@@ -157,7 +157,7 @@ def test_through_the_pipeline_in_order_and_interrupted() -> None:
 
 
 def calls_until_open() -> list[int]:
-    """Those of each device until frames come."""
+    """The calls of each device until frames come."""
     devices = machine(1.0, 1.0)
     render_with(team_of(make_job(), devices), count=0)
     return [len([c for c in device.calls if c not in ("release", "close")]) for device in devices]

@@ -173,8 +173,9 @@ def test_devices_are_named_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class TorchsCuda:
-    """What `CudaPlace` uses of torch's CUDA, without a GPU: the pool's context manager is torch's own code,
-    what it calls below is noted. A stream that captures is the session's, not one of torch's graphs."""
+    """The parts of torch's CUDA that `CudaPlace` uses, without a GPU: the pool's context manager is torch's
+    own code, what it calls below is noted. A stream that captures is the session's, not one of torch's
+    graphs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[Any] = []

@@ -202,7 +202,7 @@ def lost() -> dict[str, Any]:
 
 
 def auto() -> dict[str, Any]:
-    """What `auto` does where lavapipe passes for an integrated GPU and there is none for CUDA."""
+    """The choice of `auto` if lavapipe counts as an integrated GPU and there is no GPU for CUDA."""
     said: list[str] = []
     AdapterInfo.is_hardware = True  # type: ignore[assignment,method-assign]
     registry.find_gpus = lambda: ([], "no driver")
@@ -319,7 +319,8 @@ def device() -> dict[str, Any]:
 
 
 def _submits(gpu: webgpu.WebGpuDevice) -> int:
-    """How many command buffers bring 16 bytes back; wgpu's usual mode of mapping takes one of its own."""
+    """The number of command buffers that download 16 bytes; wgpu's usual mode of mapping takes one of its
+    own."""
     stream, event, memory = gpu.stream("three"), gpu.event(), gpu.allocate(16)
     queue, count = type(gpu._device.queue), 0
     submit = queue.submit

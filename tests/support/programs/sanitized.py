@@ -1,4 +1,4 @@
-"""What test_bounds runs in processes of its own: many formats through one library; many frames.
+"""The work of test_bounds in separate processes: many formats through one library; many frames.
 
 python sanitized.py LIBRARY [FORM]: all forms in the library, those of other processors emulated, or a
 selection of cases for one

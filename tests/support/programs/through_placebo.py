@@ -9,7 +9,7 @@ import numpy as np
 import vapoursynth as vs
 
 BT709 = 2
-"""In libplacebo's own numbering, which is not H.273's."""
+"""Numbers of libplacebo, which differ from H.273's."""
 
 
 def main(shader: str, came: str, went: str, scale: int) -> None:
