@@ -12,6 +12,7 @@ from paragon_stream.native import abi, build, library
 from paragon_stream.native.forms import _BITS, FORMS, Form, Processor, forms_of
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Precision
+from paragon_stream.runtimes.native import choice
 from paragon_stream.runtimes.native.choice import form_for
 
 AMD, INTEL = b"AuthenticAMD", b"GenuineIntel"
@@ -74,7 +75,7 @@ def test_the_fastest_form_of_a_precision(monkeypatch: pytest.MonkeyPatch) -> Non
     assert form_for(Precision.FP32, job).form.precision == "fp32"
     assert form_for(Precision.AUTO, job).is_fast
     exact = tuple(each for each in kernels() if each.form.precision == "fp32")
-    monkeypatch.setattr("paragon_stream.runtimes.native.choice.kernels", lambda: exact)
+    monkeypatch.setattr(choice, "kernels", lambda: exact)
     assert form_for(Precision.AUTO, job).form is exact[-1].form
     for precision in (Precision.BF16, Precision.FP16):
         with pytest.raises(EngineError, match=f"does not compute in {precision} on this CPU"):
@@ -96,10 +97,11 @@ def test_deep_samples_are_computed_precisely_enough_unasked(
     """On processors that have one more form each, and are faster with it."""
     job = make_job(variant, 2, pixels, (16, 16))
     able = tuple(Kernels(form=form, entry=abi.Form(), is_fast=True) for form in forms_of("x86_64"))
-    monkeypatch.setattr("paragon_stream.runtimes.native.choice.is_better", lambda *_: True)
+    monkeypatch.setattr(choice, "is_better", lambda *_: True)
+    monkeypatch.setattr(choice, "psnr_of_noise", lambda *_: 50.0)
     chosen = []
     for count in range(2, len(able) + 1):
-        monkeypatch.setattr("paragon_stream.runtimes.native.choice.kernels", lambda: able[:count])  # noqa: B023
+        monkeypatch.setattr(choice, "kernels", lambda: able[:count])  # noqa: B023
         chosen.append(form_for(Precision.AUTO, job).form.name)
     assert chosen == forms
     assert form_for(Precision.BF16, job).form.name == "amx_bf16"
@@ -114,10 +116,29 @@ def test_forms_that_fail_their_trial_are_not_used_unasked(monkeypatch: pytest.Mo
         tried.append((candidate.form.name, known.form.name, variant))
         return candidate.form.name == "avx512_fp16"
 
-    monkeypatch.setattr("paragon_stream.runtimes.native.choice.is_better", is_better)
-    monkeypatch.setattr("paragon_stream.runtimes.native.choice.kernels", lambda: able)
+    monkeypatch.setattr(choice, "is_better", is_better)
+    monkeypatch.setattr(choice, "psnr_of_noise", lambda *_: 50.0)
+    monkeypatch.setattr(choice, "kernels", lambda: able)
     assert form_for(Precision.AUTO, make_job("stream", 2, "yuv420p", (16, 16))).form.name == "avx512_fp16"
     assert tried == [("avx512_fp16", "avx512_bf16", "stream"), ("amx_bf16", "avx512_fp16", "stream")]
+
+
+def test_forms_that_are_too_coarse_for_the_weights_are_not_used_unasked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    able = tuple(Kernels(form=form, entry=abi.Form(), is_fast=True) for form in forms_of("x86_64"))
+    job = make_job("realtime", 2, "yuv420p", (16, 16))
+    monkeypatch.setattr(choice, "kernels", lambda: able)
+    monkeypatch.setattr(choice, "is_better", lambda *_: True)
+    monkeypatch.setattr(
+        choice, "psnr_of_noise", lambda _, each, __: 20.0 if each.form.precision == "fp16" else 50.0
+    )
+    assert form_for(Precision.AUTO, job).form.name == "amx_bf16"
+    monkeypatch.setattr(choice, "psnr_of_noise", lambda *_: 20.0)
+    assert form_for(Precision.AUTO, job).form.name == "avx512"
+    assert not caplog.records
+    assert form_for(Precision.FP16, job).form.name == "avx512_fp16"
+    assert "with these weights fp16 differs from fp32: PSNR of noise 20.0 dB" in caplog.text
 
 
 def test_a_library_that_is_absent_or_old_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

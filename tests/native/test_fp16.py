@@ -17,11 +17,12 @@ from native_material import make_job, noise
 from test_bf16 import Planes, apart, decibels, flat, photograph, ramp
 from test_bf16 import make_job as make_trained_job
 
-from paragon_stream.checkpoint import load_weights
-from paragon_stream.framejob import FrameJob, allocate_planes
+from paragon_stream.checkpoint import Weights, load_weights
+from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Flavour, Precision
-from paragon_stream.runtimes.native.choice import widest_depth
+from paragon_stream.runtimes.native.choice import LEAST_PSNR, widest_depth
+from paragon_stream.runtimes.native.error import psnr_of_noise
 from paragon_stream.runtimes.native.session import NativeSession
 
 CASES = [
@@ -130,6 +131,18 @@ def test_every_format(
         difference = np.abs((got >> shift).astype(int) - (wanted >> shift).astype(int))
         assert difference.max() <= 2 << job.target.pixel_format.depth - 8
         assert np.mean(difference) < 0.1 * (1 << job.target.pixel_format.depth - 8)
+
+
+def test_activations_beyond_fp16_are_noticed(emulated: Kernels) -> None:
+    """A network whose features are a million times as large: the same function up to GELU's curve."""
+    weights = load_weights(variant="realtime", scale=2)
+    tensors = dict(weights.tensors)
+    for name, factor in (("conv_in", 1e6), ("conv_mid", 1e-6)):
+        tensors[f"{name}.weight"] = tensors[f"{name}.weight"] * np.float32(factor)
+    job = make_trained_job("realtime", "yuv420p", 64, 48)
+    large = build_job(Weights.from_tensors(tensors, metadata=weights.metadata, name="large"), job.source)
+    assert psnr_of_noise(job, emulated, kernels()[0]) > LEAST_PSNR
+    assert psnr_of_noise(large, emulated, kernels()[0]) < LEAST_PSNR
 
 
 @pytest.mark.slow

@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.native.library import Kernels, kernels
 from paragon_stream.runtimes.base import Precision
+from paragon_stream.runtimes.native.error import psnr_of_noise
 from paragon_stream.runtimes.native.trial import is_better
+
+logger = logging.getLogger(__name__)
+
+LEAST_PSNR = 47.0
+"""Of a reduced precision beside fp32, in dB, on noise of all codes, which is the worst case. With the shipped
+weights bf16 reaches 48 (Stream `fidelity`, 65 on a picture) to 54 dB, fp16 56 and more."""
 
 
 def form_for(precision: Precision, job: FrameJob) -> Kernels:
     """The fastest form of that precision that this CPU has. Raises EngineError.
 
-    `auto` takes bf16 or fp16 only where it does not show (see `widest_depth`), and a form whose speed is not
-    known only after a trial.
+    `auto` takes bf16 or fp16 only if its error does not show with the depth and weights of the job, and takes
+    a form whose speed is not known only after a trial.
     """
-    if precision is not Precision.AUTO:
-        fitting = [each for each in kernels() if Precision(each.form.precision) is precision]
-        if not fitting:
-            raise EngineError(f"the engine native does not compute in {precision} on this CPU")
-        return fitting[-1]
-    deepest = max(job.source.pixel_format.depth, job.target.pixel_format.depth)
-    chosen = None
-    for each in kernels():
-        fits = each.is_fast and deepest <= widest_depth(job, Precision(each.form.precision))
-        if fits and (chosen is None or each.form.is_measured or is_better(each, chosen, job.spec.variant)):
-            chosen = each
-    if chosen is None:
+    able = kernels()
+    (exact,) = [each for each in able if each.form.precision == "fp32"][-1:] or (None,)
+    if exact is None:
         raise EngineError("the engine native has no kernels for this CPU")
+    if precision is Precision.AUTO:
+        return _fastest(job, exact, able[able.index(exact) + 1 :])
+    chosen = [each for each in able if Precision(each.form.precision) is precision][-1:]
+    if not chosen:
+        raise EngineError(f"the engine native does not compute in {precision} on this CPU")
+    if chosen[0] is not exact and (psnr := psnr_of_noise(job, chosen[0], exact)) < LEAST_PSNR:
+        logger.warning(
+            "with these weights %s differs from fp32: PSNR of noise %.1f dB; use --precision auto or fp32",
+            *(precision, psnr),
+        )
+    return chosen[0]
+
+
+def _fastest(job: FrameJob, exact: Kernels, reduced: Sequence[Kernels]) -> Kernels:
+    """The last of `reduced`, which are from slow to fast, that may replace `exact`; else `exact`."""
+    deepest = max(job.source.pixel_format.depth, job.target.pixel_format.depth)
+    chosen = exact
+    for each in reduced:
+        if not each.is_fast or deepest > widest_depth(job, Precision(each.form.precision)):
+            continue
+        if not each.form.is_measured and not is_better(each, chosen, job.spec.variant):
+            continue
+        if (psnr := psnr_of_noise(job, each, exact)) < LEAST_PSNR:
+            logger.info(
+                "engine native: %s is too coarse for these weights: PSNR of noise %.1f dB",
+                *(each.form.name, psnr),
+            )
+            continue
+        chosen = each
     return chosen
 
 
 def widest_depth(job: FrameJob, precision: Precision) -> int:
-    """Bits of a sample up to which smooth areas of `job` in `precision` stay within one code of fp32."""
-    match precision:
-        case Precision.BF16:
-            return 10 if job.spec.variant is Variant.REALTIME else 8
-        case Precision.FP16:
-            return 10
-        case _:
-            return 16
+    """Bits of a sample up to which smooth areas in a reduced precision stay within one code of fp32."""
+    return 8 if precision is Precision.BF16 and job.spec.variant is Variant.STREAM else 10

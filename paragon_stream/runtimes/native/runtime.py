@@ -9,7 +9,7 @@ from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.emit import refusal
-from paragon_stream.runtimes.base import Session, SessionOptions
+from paragon_stream.runtimes.base import Precision, Session, SessionOptions
 from paragon_stream.runtimes.cpu import check_device, cores
 from paragon_stream.runtimes.native.choice import form_for
 from paragon_stream.runtimes.native.session import NativeSession
@@ -46,10 +46,11 @@ def drawback(job: FrameJob, options: SessionOptions) -> str:
     """Why another engine is better for `job` on this CPU; "" if none is."""
     if reason := refusal(job):
         return reason
-    try:
-        form_for(options.precision, job)
-    except EngineError as error:
-        return str(error)
+    if options.precision is not Precision.AUTO:
+        try:
+            form_for(options.precision, job)
+        except EngineError as error:
+            return str(error)
     return ""
 
 
