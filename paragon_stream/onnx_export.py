@@ -86,6 +86,8 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
     """
     if call.precision not in PRECISIONS:
         raise UsageError(f"an ONNX file is written in {', '.join(PRECISIONS)}, not in {call.precision}")
+    if call.calibrate is not None and call.precision != "int8":
+        raise UsageError(f"--calibrate is for --precision int8, not for {call.precision}")
     size = _size(call)
     network = part(call, _Network)
     weights = load_weights(**{name: getattr(network, name) for name in _Network.__dataclass_fields__})

@@ -44,6 +44,11 @@ def read_onnx(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     except Exception as error:  # protobuf's DecodeError, which has no public name
         raise CheckpointError(f"it is a damaged ONNX file ({error})") from error
     metadata = {each.key: each.value for each in model.metadata_props}
+    if STATE not in metadata and model.producer_name == "paragon-stream":
+        raise CheckpointError(
+            "it is the graph of a frame job, whose tensors are folded: give the checkpoint that it was made "
+            "of, or export the network without --frame-job"
+        )
     if STATE not in metadata:
         raise CheckpointError(
             "it is an ONNX file, but paragon-stream did not write it, so its tensors cannot be identified: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,11 @@ from paragon_stream.errors import UsageError
 
 ATTENTION_MODES = ("sdpa", "flex", "none")
 """Implementations of attention: torch's scaled_dot_product_attention, FlexAttention, or no attention."""
+
+_OPTION_TYPES: dict[str, tuple[type, ...]] = {
+    "hr_blocks": (int, type(None)),
+    **dict.fromkeys(("fast_body_mode", "use_content_aware", "use_attention", "use_norm"), (bool, type(None))),
+}
 
 _RELEASE_ALPHA = {Variant.REALTIME: 0.3, Variant.STREAM: 0.0, Variant.PHOTO: 0.4, Variant.PRO: 0.4}
 
@@ -62,11 +68,20 @@ def published_network(
     without = attends_not(attention_mode) or export_safe
     if without and kind in DUAL_LINE and options.setdefault("use_attention", False):
         raise UsageError("use_attention = true contradicts attention_mode = none: leave one of them out")
+    for name, value in options.items():
+        if type(value) not in _OPTION_TYPES.get(name, (type(value),)):
+            raise UsageError(f"{name} is {value!r}, which is not {_described(name)}")
     try:
         spec = _make(kind, variant, scale, options)
     except TypeError as error:
-        raise UsageError(f"{kind} {variant}: {error}") from error
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        said = f"has no option {unknown[1]}" if unknown else f": {error}"
+        raise UsageError(f"{kind} {variant} {said}") from error
     return _without_attention(spec) if without else spec
+
+
+def _described(name: str) -> str:
+    return "a whole number" if _OPTION_TYPES[name][0] is int else "true or false"
 
 
 def registered_alpha(spec: NetworkSpec) -> float | None:

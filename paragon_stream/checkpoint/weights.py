@@ -126,6 +126,8 @@ def load_weights(
     if variant not in (None, found.spec.variant) or scale not in (None, found.spec.scale):
         wanted = " ".join(filter(None, (variant or "", f"×{scale}" if scale else "")))
         raise UsageError(f"{path} holds {found.spec.variant} ×{found.spec.scale}, but {wanted} was requested")
+    if found.metadata.get("precision") == "int8":
+        logger.warning("weights %s: an int8 export, so most tensors are rounded to 8 bits", found.name)
     doubts = alpha_doubts(found.spec) if alpha is None else ()  # callers warn about options
     for caution in (*cautions(found.spec), *doubts):
         logger.warning("weights %s: %s", found.name, caution)

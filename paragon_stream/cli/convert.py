@@ -10,6 +10,7 @@ import click
 
 from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.options import choices, given, verbose_option
+from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
@@ -34,6 +35,8 @@ def command(
     from paragon_stream.checkpoint import convert_weights, load_weights
     from paragon_stream.checkpoint.inspection import alpha_doubts
 
+    if destination.suffix != ".safetensors":
+        raise UsageError(f"{destination} must end in .safetensors, the format that is written")
     weights = load_weights(source, **given(**options))
     for doubt in () if options["alpha"] is None else alpha_doubts(weights.spec):
         click.echo(f"warning: {doubt}", err=True)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from paragon_stream.cli.options import choices, verbose_option
+from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
@@ -47,6 +48,8 @@ def export(
     from paragon_stream.checkpoint import export_weights, load_weights
     from paragon_stream.framejob.products import warn_of_missing_limit
 
+    if destination.suffix != ".safetensors":
+        raise UsageError(f"{destination} must end in .safetensors, the format that is written")
     found = load_weights(weights, variant=variant, scale=scale)
     warn_of_missing_limit(found)
     export_weights(found, strength, destination, overwrite=overwrite)

@@ -6,6 +6,7 @@ Every table is one frozen dataclass below; its fields are the keys, with their d
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -299,6 +300,9 @@ def _check(recipe: Recipe) -> None:
     for name, number in positive.items():
         if number < 1:
             raise UsageError(f"{name} must be at least 1, not {number}")
+    for name, weight in recipe.loss.items():
+        if not 0 <= weight < math.inf:
+            raise UsageError(f"the weight of the loss {name} must be a number from 0 on, not {weight:g}")
     if data.patch % 2 or data.patch <= 2 * data.context:
         raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
     if network.is_free and data.patch % (spec.window or 1):

@@ -88,6 +88,12 @@ class _Section:
             raise UsageError(f"{self.path(key)} is not a number")
         return float(value)
 
+    def whole(self, key: str) -> int | None:
+        """A whole number; None where the key is absent. Raises UsageError."""
+        if (value := self.take(key)) is not None and type(value) is not int:
+            raise UsageError(f"{self.path(key)} = {value!r} is not a whole number")
+        return value
+
     def only(self, key: str, *allowed: Any, advice: str) -> None:
         """Raise UsageError for the key if its value is not one of `allowed`."""
         if key in self._left and (value := self._left.pop(key)) not in allowed:
@@ -142,8 +148,8 @@ def _table(top: _Section) -> dict[str, Any]:
     )
     places.end(passed)
     judged = top.section("val")
-    if every := judged.take("val_freq"):
-        table["evaluate_every"] = int(every)
+    if every := judged.whole("val_freq"):
+        table["evaluate_every"] = every
     judged.end(passed)
     top.end(passed)
     if passed:
@@ -176,12 +182,12 @@ def _data(datasets: _Section, table: dict[str, Any], passed: list[str]) -> None:
         raise UsageError("datasets.train.dataroot_gt names several folders: put the pictures into one")
     data: dict[str, Any] = {"folder": str(roots[0])} if roots else {}
     network = table["network"]
-    if (low := train.take("lq_size")) is not None:
-        data["patch"] = int(low)
-    if (large := train.take("gt_size")) is not None:
-        data["patch"] = int(large) // network["scale"]
-    if (batch := train.take("batch_size_per_gpu")) is not None:
-        data["batch"] = int(batch)
+    if (low := train.whole("lq_size")) is not None:
+        data["patch"] = low
+    if (large := train.whole("gt_size")) is not None:
+        data["patch"] = large // network["scale"]
+    if (batch := train.whole("batch_size_per_gpu")) is not None:
+        data["batch"] = batch
     for name in _FLIPS:
         train.only(name, True, advice="pictures are always flipped and rotated")
     train.only("accum_iter", 1, advice="set batch_size_per_gpu to the product")

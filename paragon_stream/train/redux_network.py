@@ -39,6 +39,8 @@ def network_table(section: Any, scale: Any) -> dict[str, Any]:
     if scale is None:
         raise UsageError("it has no scale")
     alpha = given.pop("upsampler_alpha", None)
+    if alpha is not None and type(alpha) not in (int, float):
+        raise UsageError(f"upsampler_alpha is {alpha!r}, which is not a number")
     mode = given.pop("attention_mode", "sdpa")
     export_safe = given.pop("export_safe", False)
     if attends_not(mode) or export_safe:

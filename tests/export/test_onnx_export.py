@@ -21,6 +21,7 @@ from trained_looking import trained_looking  # noqa: E402
 from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
 from paragon_stream.checkpoint.published import published_network  # noqa: E402
 from paragon_stream.cli.export_onnx import onnx as command  # noqa: E402
+from paragon_stream.cli.main import run  # noqa: E402
 from paragon_stream.errors import CheckpointError, UsageError  # noqa: E402
 from paragon_stream.framejob.onnx.network import (  # noqa: E402
     INPUT,
@@ -163,7 +164,12 @@ def test_other_peoples_onnx_files_are_refused_in_one_line(tmp_path: Path) -> Non
     graph = OnnxGraph("other")
     graph.output(graph.input("x", onnx.TensorProto.FLOAT, [1]), "y", onnx.TensorProto.FLOAT, [1])
     path = tmp_path / "other.onnx"
-    onnx.save(graph.model(), str(path))
+    model = graph.model()
+    onnx.save(model, str(path))
+    with pytest.raises(CheckpointError, match="the graph of a frame job"):
+        load_weights(path)
+    model.producer_name = "pytorch"
+    onnx.save(model, str(path))
     with pytest.raises(CheckpointError, match="its tensors cannot be identified"):
         load_weights(path)
     path.write_bytes(path.read_bytes()[:20])
@@ -237,3 +243,20 @@ def test_tensorrt_builds_engines_for_many_sizes(generation: str, variant: str, h
     config.set_compute_capability(trt.ComputeCapability.SM89, 0)
     engine = builder.build_serialized_network(network, config)
     assert engine is not None and engine.nbytes > 10_000
+
+
+def test_rounded_files_and_useless_options_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match="--calibrate is for --precision int8, not for fp16"):
+        export(tmp_path / "x.onnx", "fidelity", precision="fp16", calibrate=tmp_path)
+    path = export(tmp_path / "x.onnx", "fidelity", check=False).path
+    model = onnx.load(str(path))
+    model.metadata_props.add(key="precision", value="int8")
+    onnx.save(model, str(path))
+    load_weights(path)
+    assert "weights x: an int8 export, so most tensors are rounded to 8 bits" in caplog.text
+    for words in (["convert", str(path)], ["models", "export", "video", "--strength=0"]):
+        assert run([*words, str(tmp_path / "x.pth")]) == 2
+        assert "x.pth must end in .safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "x.pth").exists()

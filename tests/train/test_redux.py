@@ -159,7 +159,13 @@ def test_networks_without_attention(
 @pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [
-        ("network_g", "hr_block", 1, "hr_block"),
+        ("network_g", "hr_block", 1, "photo has no option hr_block"),
+        ("network_g", "upsampler_alpha", True, "upsampler_alpha is True, which is not a number"),
+        ("network_g", "use_attention", 1, "use_attention is 1, which is not true or false"),
+        ("train", "pixel_opt", {"type": "L1Loss", "loss_weight": -1}, "weight of the loss l1 must be"),
+        ("train", "pixel_opt", {"type": "L1Loss", "loss_weight": float("nan")}, "weight of the loss l1 must"),
+        ("datasets", "train", {"lq_size": "large"}, "lq_size = 'large' is not a whole number"),
+        ("val", "val_freq", 0.5, "val_freq = 0.5 is not a whole number"),
         ("network_g", "attention_mode", "slow", "sdpa, flex or none, not 'slow'"),
         ("network_g", "window_size", 8.5, "window_size is a whole number above 0, not 8.5"),
         ("network_g", "window_size", 20, "patch must be a multiple of photo's windows of 20"),
@@ -267,6 +273,10 @@ def test_unknown_networks_are_refused(tmp_path: Path) -> None:
         ('generation = "p2v5"\nvariant = "nano"\nconditioned = true', "conditioned"),
         ('generation = "p9"\nvariant = "nano"', "no generation p9"),
         ('variant = "stream"\n[network.options]\nhr_blocks = 1', "hr_blocks"),
+        (
+            'generation = "p2r3"\nvariant = "s"\n[network.options]\nhr_blocks = 2.5',
+            "not a whole number",
+        ),
         ('variant = "stream"\n[network.options]\nwindow_size = 8', "stream has no attention"),
         ('generation = "p2v8"\nvariant = "photo"\n[network.options]\nuse_attentions = 1', "use_attentions"),
         (
