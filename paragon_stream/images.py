@@ -20,8 +20,8 @@ from paragon_stream.media.facts.image_kinds import (
     kind_for,
 )
 from paragon_stream.media.facts.source import check_local, check_name
-from paragon_stream.media.frames.format_changes import counted
 from paragon_stream.media.images.numbering import numbering
+from paragon_stream.number_text import counted
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.options.output import CautionOptions, StorageOptions

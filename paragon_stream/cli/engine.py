@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from paragon_stream.byte_text import size
 from paragon_stream.cli.options import SIZE, given, network_options, verbose_option
+from paragon_stream.number_text import size
 
 _MATRICES = {"bt709": "BT709", "bt601": "SMPTE170M", "bt2020": "BT2020_NCL"}
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
+from paragon_stream.number_text import size
 from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 
 
@@ -51,7 +51,7 @@ def command(
     from paragon_stream.cli.display.live import LiveEvents
     from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, say
     from paragon_stream.livestream import live
-    from paragon_stream.media.frames.format_changes import counted
+    from paragon_stream.number_text import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)

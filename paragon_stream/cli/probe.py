@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paragon_stream.byte_text import size
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.frame import Primaries, Transfer
 from paragon_stream.json_text import json_text
+from paragon_stream.number_text import size
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 from paragon_stream.wholefile import fitting

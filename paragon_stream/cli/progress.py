@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 
 import click
 
-from paragon_stream.byte_text import size
 from paragon_stream.live_session import LiveProgress
+from paragon_stream.number_text import size
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.queue.progress import QueueProgress
 from paragon_stream.render.progress import RenderProgress

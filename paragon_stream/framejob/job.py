@@ -83,7 +83,7 @@ class FrameJob:
     centre: float
     """Subtracted from every code value of the source."""
     inputs: tuple[InputPlane, ...]
-    """By canonical component."""
+    """The planes of the network's input, by canonical component."""
     first: Conv
     blocks: tuple[Block, ...]
     """The steps of the body."""
@@ -92,7 +92,7 @@ class FrameJob:
     """The collapsed tail: see `collapse_tail`."""
     tail_bias: Doubles
     outputs: tuple[OutputPlane, ...]
-    """By canonical component."""
+    """The planes of the target without alpha, by canonical component."""
     older: OlderNetwork | None = None
     """The folded network that is not of the release line: then `blocks` is empty, and `mid` is conv_fuse or
     conv_mid."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from paragon_stream.cluster.connection import Connection, parse_address
 from paragon_stream.cluster.render import render_on_cluster
 from paragon_stream.errors import OutputError, UsageError, causes
-from paragon_stream.media.frames.format_changes import counted
+from paragon_stream.number_text import counted
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import part
 from paragon_stream.picture_job import upscale_picture

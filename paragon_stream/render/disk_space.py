@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from paragon_stream.byte_text import size
 from paragon_stream.media.encode.workdir import work_folder
+from paragon_stream.number_text import size
 from paragon_stream.render.plan import RenderPlan
 
 

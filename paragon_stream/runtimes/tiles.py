@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.byte_text import size as as_text
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob.components import OutputPlane
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.planes import Plane, allocate_planes
+from paragon_stream.number_text import size as as_text
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes.base import Session
 from paragon_stream.runtimes.buffers import check_planes

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from paragon_stream.frame import Family, FrameFormat
 from paragon_stream.geometry import Placement
 from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.number_text import counted
 from paragon_stream.verification.cells import (
     Cells,
     Recoding,
@@ -80,7 +81,7 @@ class PictureCheck:
         self._yuv = target.pixel_format.family is Family.YUV
         count = len(self._names)
         self._slack = np.array([max(1.0, _SMALL / min(shape)) for shape in component_shapes(source)])
-        """What the limits of each component are multiplied by."""
+        """The factor of the limits of each component."""
         self._errors = np.zeros(self._grids[1].means_shape, np.float64)
         self._largest = np.zeros(count)
         self._moments = np.zeros((5, count))
@@ -156,7 +157,7 @@ class PictureCheck:
             yield Finding(check=Check.PICTURE, message=f"all pictures are those of one frame {way}")
         else:
             for kind, times in self._wrong.items():
-                count = "1 frame" if len(times) == 1 else f"{len(times)} frames"
+                count = counted(len(times), "frame")
                 yield Finding(check=Check.PICTURE, message=f"{count}: {kind}", seconds=times[0])
         if exchanged:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from paragon_stream.number_text import counted
 from paragon_stream.verification.findings import Check, Finding, in_seconds
 from paragon_stream.verification.matching import Match
 
@@ -47,23 +48,20 @@ class TimeCheck:
             at_end = " at the end" if self._last_missing else ""
             yield Finding(
                 check=Check.FRAMES,
-                message=f"{_frames(self._missing)} of the source missing{at_end}",
+                message=f"{counted(len(self._missing), 'frame')} of the source missing{at_end}",
                 seconds=in_seconds(self._missing[0]),
             )
         if self._extra:
             yield Finding(
                 check=Check.FRAMES,
-                message=f"{_frames(self._extra)} that the source does not have",
+                message=f"{counted(len(self._extra), 'frame')} that the source does not have",
                 seconds=in_seconds(self._extra[0]),
             )
         if self._late:
             worst = max((error for _, error in self._late), key=abs)
+            late = counted(len(self._late), "frame")
             yield Finding(
                 check=Check.TIMES,
-                message=f"{_frames(self._late)} shown at another time ({float(worst) * 1000:+.1f} ms)",
+                message=f"{late} shown at another time ({float(worst) * 1000:+.1f} ms)",
                 seconds=in_seconds(self._late[0][0]),
             )
-
-
-def _frames(times: list[Fraction] | list[tuple[Fraction, Fraction]]) -> str:
-    return "1 frame" if len(times) == 1 else f"{len(times)} frames"

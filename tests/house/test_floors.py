@@ -20,7 +20,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 FLOORS = (
     ("errors", "options"),
     ("pixels",),
-    ("frame", "resource_usage", "datafiles", "wholefile", "json_text", "byte_text"),
+    ("frame", "resource_usage", "datafiles", "wholefile", "json_text", "number_text"),
     ("geometry",),
     ("device", "native"),
     ("pipeline",),
@@ -99,7 +99,7 @@ STDLIB_ONLY = (
     "datafiles",
     "wholefile",
     "json_text",
-    "byte_text",
+    "number_text",
     "pipeline",
 )
 FOREIGN = {*HOMES, "numpy", "platformdirs"}

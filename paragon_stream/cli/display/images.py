@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.options import given
 from paragon_stream.errors import UsageError
 from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
+from paragon_stream.number_text import size
 from paragon_stream.options.option import options_of
 from paragon_stream.report import ImageResult, ImagesReport
 

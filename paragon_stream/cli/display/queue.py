@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.display.render import (
     RenderEvents,
@@ -21,7 +20,7 @@ from paragon_stream.cli.display.render import (
 )
 from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, say
 from paragon_stream.cli.reports import write_report
-from paragon_stream.media.frames.format_changes import counted
+from paragon_stream.number_text import counted, size
 from paragon_stream.queue.journal import Record, State
 from paragon_stream.queue.observer import QueueItem, QueueObserver
 from paragon_stream.queue.progress import QueueProgress

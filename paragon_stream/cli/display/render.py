@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from paragon_stream.byte_text import size
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line, say
-from paragon_stream.media.frames.format_changes import counted
+from paragon_stream.number_text import counted, size
 from paragon_stream.render.forecast import Forecast, Forecaster
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress, RenderProgress

@@ -21,6 +21,7 @@ from fractions import Fraction
 
 from paragon_stream.frame import Timing
 from paragon_stream.media.facts.rate import FALLBACK_RATE
+from paragon_stream.number_text import counted
 
 DISCONTINUITY_SECONDS = 1
 """Seconds. A longer step back is a discontinuity, a shorter one is disorder."""
@@ -95,11 +96,12 @@ class TimestampRepair:
         rate = float(1 / (self.interval * self.time_base))
         if self.missing:
             sentences.append(
-                f"{_frames(self.missing)} had no timestamp and were timed at {rate:.6g} frames per second"
+                f"{counted(self.missing, 'frame')} had no timestamp and were timed at {rate:.6g} frames per"
+                " second"
             )
         if self.disordered:
             sentences.append(
-                f"{_frames(self.disordered)} had a timestamp not later than the frame before "
+                f"{counted(self.disordered, 'frame')} had a timestamp not later than the frame before "
                 "and were shown one tick after it"
             )
         if self.discontinuities:
@@ -129,10 +131,6 @@ class BestEffort:
             self._last_dts = pts if dts is None else dts
         good = self._faulty_pts <= self._faulty_dts
         return pts if pts is not None and (good or dts is None) else dts
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def rescale(ticks: int, unit: Fraction, shift: Fraction, target: Fraction) -> int:

@@ -13,6 +13,7 @@ from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.fields import FieldJob, Parity
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.matroska.source import MatroskaFacts
+from paragon_stream.number_text import counted
 
 
 class StreamKind(StrEnum):
@@ -207,3 +208,24 @@ class Damage:
     """Breaks in the structure of the file: the packets there are lost."""
     missing_ends: int = 0
     """1 if the file ends before its structure does: the packets after that are lost."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """One sentence for each kind of damage."""
+        sentences = []
+        if self.undecodable_packets:
+            sentences.append(f"{counted(self.undecodable_packets, 'video packet')} could not be decoded")
+        if self.corrupt_packets:
+            sentences.append(
+                f"{counted(self.corrupt_packets, 'video packet')} in the file: damaged or incomplete"
+            )
+        if self.broken_places:
+            places = counted(self.broken_places, "place")
+            sentences.append(f"the file is broken at {places}: the pictures or sound there are missing")
+        if self.missing_ends:
+            sentences.append("the file is cut off: the pictures or sound of its end are missing")
+        if self.corrupt_frames:
+            sentences.append(
+                f"{counted(self.corrupt_frames, 'frame')} decoded with errors: parts may be wrong"
+            )
+        return sentences

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from paragon_stream.frame import FrameFormat, Timing
+from paragon_stream.number_text import counted
 
 MAX_FORMATS = 4
 """Formats of one stream that are followed, including the first. Each keeps a compiled session and its buffers
@@ -166,10 +167,6 @@ class FormatChanges[Item]:
         if self._follow and not observed.followed and not self._left:
             observed.refused = f"{MAX_FORMATS} formats are followed"
         return not observed.refused and (observed.followed or self._follow)
-
-
-def counted(number: int, name: str) -> str:
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _sentence(first: FrameFormat, observed: ObservedFormat) -> str:

@@ -28,7 +28,7 @@ from paragon_stream.media.facts.side_data import readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
-from paragon_stream.media.frames.format_changes import FormatChanges, counted
+from paragon_stream.media.frames.format_changes import FormatChanges
 from paragon_stream.media.frames.format_judge import FormatJudge
 from paragon_stream.media.frames.strength import REACH_SECONDS, Fetch, StrengthTrack
 
@@ -225,7 +225,7 @@ class VideoReader:
     @property
     def repairs(self) -> list[str]:
         """The part of `warnings` that also counts decoded frames outside the cut."""
-        return [*_damage_sentences(self.damage), *self._timestamps.warnings]
+        return [*self.damage.sentences, *self._timestamps.warnings]
 
     @property
     def warnings(self) -> list[str]:
@@ -377,21 +377,3 @@ def _is_layout_of(name: str, format: PixelFormat) -> bool:
         return pixel_format(name) == format  # yuvj420p is stored as yuv420p
     except FormatError:
         return False
-
-
-def _damage_sentences(damage: Damage) -> list[str]:
-    sentences = []
-    if damage.undecodable_packets:
-        sentences.append(f"{counted(damage.undecodable_packets, 'video packet')} could not be decoded")
-    if damage.corrupt_packets:
-        sentences.append(
-            f"{counted(damage.corrupt_packets, 'video packet')} in the file: damaged or incomplete"
-        )
-    if damage.broken_places:
-        places = counted(damage.broken_places, "place")
-        sentences.append(f"the file is broken at {places}: the pictures or sound there are missing")
-    if damage.missing_ends:
-        sentences.append("the file is cut off: the pictures or sound of its end are missing")
-    if damage.corrupt_frames:
-        sentences.append(f"{counted(damage.corrupt_frames, 'frame')} decoded with errors: parts may be wrong")
-    return sentences
