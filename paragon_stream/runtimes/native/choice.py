@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from paragon_stream.checkpoint import Variant
 from paragon_stream.errors import EngineError
@@ -26,29 +25,34 @@ def form_for(precision: Precision, job: FrameJob) -> Kernels:
     `auto` takes bf16 or fp16 only if its error does not show with the depth and weights of the job, and takes
     a form whose speed is not known only after a trial.
     """
-    able = kernels()
-    (exact,) = [each for each in able if each.form.precision == "fp32"][-1:] or (None,)
-    if exact is None:
-        raise EngineError("the engine native has no kernels for this CPU")
+    exact = _last(Precision.FP32)
     if precision is Precision.AUTO:
-        return _fastest(job, exact, able[able.index(exact) + 1 :])
-    chosen = [each for each in able if Precision(each.form.precision) is precision][-1:]
-    if not chosen:
-        raise EngineError(f"the engine native does not compute in {precision} on this CPU")
-    if chosen[0] is not exact and (psnr := psnr_of_noise(job, chosen[0], exact)) < LEAST_PSNR:
+        return _fastest(job, exact)
+    chosen = _last(precision)
+    if chosen is not exact and (psnr := psnr_of_noise(job, chosen, exact)) < LEAST_PSNR:
         logger.warning(
             "with these weights %s differs from fp32: PSNR of noise %.1f dB; use --precision auto or fp32",
             *(precision, psnr),
         )
-    return chosen[0]
+    return chosen
 
 
-def _fastest(job: FrameJob, exact: Kernels, reduced: Sequence[Kernels]) -> Kernels:
-    """The last of `reduced`, which are from slow to fast, that may replace `exact`; else `exact`."""
+def _last(precision: Precision) -> Kernels:
+    """The fastest form of that precision. Raises EngineError."""
+    for each in reversed(kernels()):
+        if Precision(each.form.precision) is precision:
+            return each
+    raise EngineError(f"the engine native does not compute in {precision} on this CPU")
+
+
+def _fastest(job: FrameJob, exact: Kernels) -> Kernels:
+    """The fastest form in a reduced precision that may replace `exact`; `exact` if none may."""
     deepest = max(job.source.pixel_format.depth, job.target.pixel_format.depth)
     chosen = exact
-    for each in reduced:
-        if not each.is_fast or deepest > widest_depth(job, Precision(each.form.precision)):
+    for each in kernels():
+        if each.form.precision == "fp32" or not each.is_fast:
+            continue
+        if deepest > widest_depth(job, Precision(each.form.precision)):
             continue
         if not each.form.is_measured and not is_better(each, chosen, job.spec.variant):
             continue
