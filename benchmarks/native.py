@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def make_job(variant: str, pixels: str, width: int, height: int, to: str | None = None) -> FrameJob:
-    """With `to`, a size as `--to` takes it."""
+    """The job of a shipped set at ×2; `to` is a size as `--to` takes it."""
     layout = pixel_format(pixels)
     color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
     source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
@@ -90,7 +90,7 @@ def block_macs(block: object) -> float:
 
 
 def last_macs(job: FrameJob) -> float:
-    """Of conv_mid and the tail."""
+    """Multiply-adds of conv_mid and the tail per source pixel."""
     tails = (
         plane_tail(weight, bias, plane.down)
         for weight, bias, plane in zip(job.tail_weight, job.tail_bias, job.outputs, strict=True)
@@ -110,7 +110,7 @@ def peak(each: Kernels) -> float:
 
 
 def precisions() -> list[Precision]:
-    """Those that OpenVINO computes in here."""
+    """The precisions that OpenVINO uses on this CPU."""
     job = make_job("realtime", "yuv420p", 32, 32)
     found = str(runtime("openvino").compile(job, SessionOptions(threads=1)).precision)
     return [Precision.FP32] + ([Precision.BF16] if found == Precision.BF16 else [])

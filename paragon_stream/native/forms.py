@@ -33,7 +33,7 @@ _AVX512 = (*_AVX2, "avx512f", "avx512dq", "avx512bw", "avx512vl")
 
 
 Precision = Literal["fp32", "bf16", "fp16"]
-"""Of the operands of a block's layers; see docs/cpu.md for what else it concerns."""
+"""The arithmetic of a block's layers; docs/cpu.md lists the exceptions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Form:
 
     name: str
     machine: str
-    """Of processors: x86_64 or aarch64."""
+    """The kind of processor: x86_64 or aarch64."""
     lanes: int
     """Numbers in fp32 that a vector holds."""
     precision: Precision = "fp32"
@@ -126,7 +126,7 @@ def machine() -> str:
 
 
 def forms_of(kind: str) -> tuple[Form, ...]:
-    """What is compiled for a kind of processor."""
+    """The forms for a kind of processor, slowest first."""
     return tuple(form for form in FORMS if form.machine == kind)
 
 

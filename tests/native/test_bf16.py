@@ -1,4 +1,4 @@
-"""What bf16 costs in the engine native: its arithmetic on every machine; the form where the CPU has it."""
+"""The error of bf16 in the engine native: its arithmetic on every machine; the form where the CPU has it."""
 
 from __future__ import annotations
 

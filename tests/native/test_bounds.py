@@ -111,8 +111,8 @@ def test_guard_pages_in_stream(guarded: Guarded) -> None:
 
 
 def sanitized(folder: Path, form: Form | None = None) -> str:
-    """What programs/sanitized.py says, with kernels that AddressSanitizer and UndefinedBehaviorSanitizer
-    watch."""
+    """The output of programs/sanitized.py, with kernels that AddressSanitizer and UndefinedBehaviorSanitizer
+    check."""
     command = build.compiler()
     if command is None or sys.platform != "linux" or "ziglang" in command:
         pytest.skip("needs a compiler with sanitizers, on Linux")

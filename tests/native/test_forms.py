@@ -1,4 +1,4 @@
-"""Which form a processor gets: never one whose instructions it, or its operating system, does not have."""
+"""The form that a processor gets: never one whose instructions it, or its operating system, does not have."""
 
 from __future__ import annotations
 

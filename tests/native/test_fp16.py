@@ -1,4 +1,4 @@
-"""What fp16 costs in the engine native: its arithmetic in numpy on every machine, its kernels with emulated
+"""The error of fp16 in the engine native: its arithmetic in numpy on every machine, its kernels with emulated
 instructions, and with their own where a processor or an emulator has them."""
 
 from __future__ import annotations

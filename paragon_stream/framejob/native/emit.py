@@ -46,7 +46,7 @@ class NativeProgram:
     job: FrameJob
     program: abi.Program
     inputs: tuple[InputPlane, ...]
-    """In the program's order."""
+    """The source's planes, in the program's order."""
     outputs: tuple[OutputPlane, ...]
     step: tuple[int, int]
     """Source pixels (rows, columns) that a task's edges must be multiples of."""
@@ -86,7 +86,7 @@ def emit_native(job: FrameJob, packing: Packing) -> NativeProgram:
 
 
 def _plain_cell(scale: int, factor: Pair[int]) -> tuple[Pair[int], Pair[int]]:
-    """Of planes without detail: samples of a cell and source pixels of it."""
+    """Samples of a cell, and its source pixels, for planes without detail; both are (rows, columns)."""
     shares = [Fraction(scale, each) for each in factor]
     return (
         (shares[0].numerator, shares[1].numerator),

@@ -61,8 +61,8 @@ class PlaneTail:
 
 
 def plane_tail(weight: Doubles, bias: Doubles, down: Pair[FilterBank]) -> PlaneTail:
-    """Of one component: `weight` (scale, scale, features, 4, 4) and `bias` (scale, scale) as `collapse_tail`
-    makes them, `down` from full resolution to the plane's."""
+    """The tail of one component, from `weight` (scale, scale, features, 4, 4) and `bias` (scale, scale) of
+    `collapse_tail`; `down` is the filter from full resolution to the plane's."""
     scale = len(bias)
     first, step, lead = [0, 0], [0, 0], [0, 0]
     for axis, bank in enumerate(down):

@@ -35,7 +35,7 @@ class Packing:
 
     @classmethod
     def of(cls, form: Form, block: int) -> Packing:
-        """That of `form`, whose dense kernels compute `block` outputs at once."""
+        """The packing for `form`, whose dense kernels compute `block` outputs at once."""
         return cls(block=block, precision=form.precision, amx=form.amx)
 
     @property
@@ -61,7 +61,7 @@ class Packing:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockWeights:
-    """As `Block` in native/src/abi.h; the last three are Stream's."""
+    """The weights of a block, as in `Block` of native/src/abi.h; the last three are Stream's."""
 
     expand: Floats
     depthwise: Floats
@@ -89,7 +89,8 @@ def packed_for_amx(weight: NDArray[np.floating]) -> Floats:
 
 
 def packed_in_tiles(weight: NDArray[np.floating], packing: Packing) -> Floats:
-    """In fp32, for kernels that compute tiles of a row: [block][product][row][input][output of it]."""
+    """A convolution in fp32 for kernels that compute tiles of a row: [block][product][row][input][output of
+    it]."""
     blocks = _in_blocks(transformed(weight), packing)
     return np.concatenate([block.transpose(3, 2, 1, 0).ravel() for block in blocks]).astype(np.float32)
 

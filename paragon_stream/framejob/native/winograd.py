@@ -11,14 +11,14 @@ TILE = 4
 """Results that are made at once."""
 
 TAPS = (4, 5)
-"""Of a tail along a row: others are computed directly."""
+"""Taps of a tail along a row that are computed in tiles; others are computed directly."""
 
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-"""As `POINTS` in winograd.h; infinity is the last of all."""
+"""The interpolation points, as `POINTS` in winograd.h; infinity follows as the last."""
 
 
 def products_of(taps: int) -> int:
-    """How many products make `TILE` results."""
+    """The number of products that `TILE` results need."""
     return TILE + taps - 1
 
 

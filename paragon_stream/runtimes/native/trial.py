@@ -20,7 +20,7 @@ from paragon_stream.runtimes.self_check import check_engine, synthetic_frame
 logger = logging.getLogger(__name__)
 
 _WIDTH, _HEIGHT = 192, 32
-"""Of the frame: a few milliseconds with Realtime, some ten with Stream."""
+"""The size of the frame: it takes a few milliseconds with Realtime, some ten with Stream."""
 
 _ROUNDS = 5
 
