@@ -16,8 +16,8 @@ from paragon_stream.framejob.conv import Floats
 
 SEGMENTS = 32
 LENGTH = 5.2 / 31.5
-"""The length of a segment. The first begins at its centre: 31.5 of them reach to 5.2, where r is 5·10⁻⁷, as large as the
-error within the segments."""
+"""The length of a segment. The first begins at its centre: 31.5 of them reach to 5.2, where r is 5·10⁻⁷, as
+large as the error within the segments."""
 
 _DEGREE = 3
 

@@ -15,8 +15,8 @@ from paragon_stream.runtimes.native.trial import is_better
 logger = logging.getLogger(__name__)
 
 LEAST_PSNR = 47.0
-"""The least PSNR of a reduced precision beside fp32, in dB, on noise of all codes, which is the worst case. With
-the shipped weights bf16 reaches 48 (Stream `fidelity`, 65 on a picture) to 54 dB, fp16 56 and more."""
+"""The least PSNR of a reduced precision beside fp32, in dB, on noise of all codes, which is the worst case.
+With the shipped weights bf16 reaches 48 (Stream `fidelity`, 65 on a picture) to 54 dB, fp16 56 and more."""
 
 
 def form_for(precision: Precision, job: FrameJob) -> Kernels:
