@@ -40,7 +40,7 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
         """The place of the results. Raises UsageError for a destination that is one file, and for a container
         that cannot be written."""
         target = Path(self.destination)
-        check_name(target)
+        check_name(self.destination)
         container, picture = self.container and f".{self.container.lstrip('.')}", None
         if container is not None and container != ".y4m":
             container_for(Path(f"x{container}"))

@@ -162,7 +162,7 @@ class StreamCheck:
         if len(ours) and not len(theirs):
             yield Finding(check=Check.STREAMS, message=f"{expected.label} is empty")
         elif expected.whole and expected.plan.stream.kind is StreamKind.AUDIO and len(ours):
-            begins = ours.time(0), theirs.time(0)
+            begins = ours.time(min(ours.run_up, len(ours) - 1)), theirs.time(0)
             if begins[0] is not None and begins[1] is not None:
                 error = begins[1] - (begins[0] - expected.shift)
                 held = ours.time(min(_HELD_BACK, len(ours) - 1)) or begins[0]  # by decoders of WMA

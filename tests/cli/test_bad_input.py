@@ -273,3 +273,11 @@ def test_an_alpha_beyond_its_range_is_warned_about(
     assert f"warning: --alpha {alpha:g} is outside of 0 to 1" in capsys.readouterr().out
     assert run(["probe", str(clip), "--alpha", "1"]) == 0
     assert "alpha" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", [("", "out.mkv"), ("", "folder/"), ("in.mkv", "")])
+def test_an_empty_name_is_not_the_current_folder(
+    names: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*names]) == 2
+    assert "a file name is empty" in capsys.readouterr().err

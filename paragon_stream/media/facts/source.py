@@ -46,7 +46,9 @@ def check_local(source: str | Path) -> None:
 
 def check_name(path: str | Path) -> None:
     """Raise InputError for a path that the system cannot look up: too long, or in a folder without access
-    rights."""
+    rights. UsageError for an empty string, which as a path is the current folder."""
+    if path == "":
+        raise UsageError("a file name is empty")
     try:
         Path(path).lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -15,6 +15,7 @@ from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import codec_name, matroska_facts
+from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.quantisers.nal import units
@@ -42,6 +43,8 @@ class PacketLog:
     tags: Mapping[str, str] = field(default_factory=dict)
     last_tick: int = 0
     """End of the last packet, in ticks."""
+    run_up: int = 0
+    """Packets at the beginning that an edit list leaves out; decoders need them."""
     bare: Callable[[bytes], bytes] = bytes
     """Removes the container's framing from a payload."""
 
@@ -74,7 +77,9 @@ class FileLog:
 
 
 def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = HEADERS) -> FileLog:
-    """Read every packet of the file at `path`. Streams in `bare` are not hashed, only counted and timed.
+    """Read every packet of the file at `path`, without sound that an edit list leaves out.
+
+    Streams in `bare` are not hashed, only counted and timed.
 
     Raises InputError if the file cannot be opened.
     """
@@ -93,10 +98,15 @@ def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = H
             else:
                 unit = as_fraction(stream.time_base)
                 log.streams[stream.index] = PacketLog(unit, tags=dict(stream.metadata), bare=_framing(stream))
+        edits = {stream.index: EditedSound() for stream in source.streams.audio}
         try:
             for packet in source.demux():
-                if packet.size:
-                    _note(log.streams[packet.stream.index], packet, packet.stream.index in bare)
+                index = packet.stream.index
+                played = edits[index].add(packet) if packet.size and index in edits else [packet]
+                for each in played:
+                    if each.size:
+                        log.streams[index].run_up += bool(index in edits and each.is_discard)
+                        _note(log.streams[index], each, index in bare)
         except AV_ERRORS as error:
             log.trouble = reason(error)
     return log

@@ -22,6 +22,7 @@ from paragon_stream.media.facts.late_streams import streams_since
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.readable import ReadingWatch
 from paragon_stream.media.facts.source import has_index, open_source
+from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.aac.adts import AdtsFilter, audio_config, has_adts
@@ -130,7 +131,8 @@ class Remuxer:
         dense = template.type in ("audio", "video") and not cover
         unit = as_fraction(template.time_base)
         start = template.start_time
-        shares = self._source.format.name in _SHARING
+        sound = plan.stream.kind is StreamKind.AUDIO
+        shares = sound and self._source.format.name in _SHARING
         self._routes[index] = Route(
             plan=plan,
             unit=unit,
@@ -140,7 +142,8 @@ class Remuxer:
             dense=dense,
             step=int(dense and container.strict_decode_order),
             strip=strip,
-            stamps=SharedStamps() if shares and plan.stream.kind is StreamKind.AUDIO else None,
+            stamps=SharedStamps() if shares else None,
+            edits=EditedSound(decoded=converter is not None) if sound else None,
             trimmer=PacketTrimmer(plan.stream.kind, self._cut, unit) if self._cut else None,
             # Do not wait for packets of a stream before the time that it begins.
             reached=start * unit if self._probing.size and start is not None else None,
@@ -255,8 +258,9 @@ class Remuxer:
             return
         if packet.size == 0:
             return  # the end of the stream, or nothing to copy
-        for timed in (packet,) if route.stamps is None else route.stamps.add(packet):
-            self._hold_timed(route, timed)
+        for played in (packet,) if route.edits is None else route.edits.add(packet):
+            for timed in (played,) if route.stamps is None else route.stamps.add(played):
+                self._hold_timed(route, timed)
 
     def _hold_timed(self, route: Route, packet: AnyPacket) -> None:
         index = packet.stream.index
@@ -281,6 +285,8 @@ class Remuxer:
             self._keep(route, admitted)
 
     def _video_passes(self, packet: AnyPacket) -> None:
+        if packet.is_discard:
+            return  # an edit list leaves it out: its time may lie anywhere
         unit = as_fraction(packet.time_base)
         if packet.pts is not None and self._timeline.video_passes(packet.pts * unit, packet.is_keyframe):
             self._hold_early(settling=False)

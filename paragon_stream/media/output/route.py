@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from paragon_stream.media.decode.timestamps import rescale
+from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.aac.adts import AdtsFilter
@@ -52,6 +53,8 @@ class Route:
     why_failed: str = ""
     stamps: SharedStamps | None = None
     """Separates packets of sound that share a timestamp; None if the source has none."""
+    edits: EditedSound | None = None
+    """Leaves out what an edit list does; None for other streams than sound."""
     lag: Fraction = Fraction(0)
     """Seconds by which the packets are moved, because their timestamps jumped back and the video's did
     not."""
