@@ -162,10 +162,11 @@ class StreamCheck:
         if len(ours) and not len(theirs):
             yield Finding(check=Check.STREAMS, message=f"{expected.label} is empty")
         elif expected.whole and expected.plan.stream.kind is StreamKind.AUDIO and len(ours):
-            begins = ours.time(min(ours.run_up, len(ours) - 1)), theirs.time(0)
+            last = len(ours) - 1
+            begins = ours.time(min(ours.run_up, last)), theirs.time(0)
             if begins[0] is not None and begins[1] is not None:
                 error = begins[1] - (begins[0] - expected.shift)
-                held = ours.time(min(_HELD_BACK, len(ours) - 1)) or begins[0]  # by decoders of WMA
+                held = ours.time(min(ours.run_up + _HELD_BACK, last)) or begins[0]  # by decoders of WMA
                 if not -_CONVERTED_SYNC <= error <= _CONVERTED_SYNC + held - begins[0]:
                     yield self._out_of_sync(expected, error, begins[1])
 
