@@ -23,7 +23,7 @@ DEFAULT_FRAMES = 24
 @click.option(
     "--data", type=click.Path(path_type=Path), help="High-resolution pictures or videos: a file or a folder."
 )
-@choices(UpscalerOptions, only=("weights", "variant", "scale", "alpha", "window_size"))
+@choices(UpscalerOptions, only=("weights", "variant", "scale", "alpha", "window_size", "generation"))
 @config_option
 @click.option(
     "--degradation",
@@ -116,9 +116,8 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
 def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
     from paragon_stream.train.measure.evaluate_video import compare_files
 
-    idle = [
-        name for name in ("weights", "variant", "scale", "alpha", "window_size") if options[name] is not None
-    ]
+    names = ("weights", "variant", "scale", "alpha", "window_size", "generation")
+    idle = [name for name in names if options[name] is not None]
     if idle or options["encode"]:
         raise UsageError(
             f"--{(idle or ['encode'])[0].replace('_', '-')} does not apply to --reference and --result"

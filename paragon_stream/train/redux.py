@@ -185,6 +185,8 @@ def _data(datasets: _Section, table: dict[str, Any], passed: list[str]) -> None:
     if (low := train.whole("lq_size")) is not None:
         data["patch"] = low
     if (large := train.whole("gt_size")) is not None:
+        if large % network["scale"]:
+            raise UsageError(f"{train.path('gt_size')} = {large} is no multiple of scale {network['scale']}")
         data["patch"] = large // network["scale"]
     if (batch := train.whole("batch_size_per_gpu")) is not None:
         data["batch"] = batch

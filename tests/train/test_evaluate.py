@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import published_files
 import pytest
 
 pytest.importorskip("PIL")
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from training_material import drawn_picture, write_pictures
 
 from paragon_stream.cli.eval import command
-from paragon_stream.errors import InputError, UsageError
+from paragon_stream.errors import CheckpointError, InputError, UsageError
 from paragon_stream.train.data.resample import enlarge, shrink, to_codes
 from paragon_stream.train.measure.evaluate import MEASURES, evaluate
 from paragon_stream.train.measure.metrics import psnr_y
@@ -50,6 +51,16 @@ def test_the_command_prints_the_same_figures(pictures: Path) -> None:
     assert result.exit_code == 0, result.output
     means = json.loads(result.output)["means"]["bicubic"]
     assert means["model"]["psnr_y"] > means["bicubic"]["psnr_y"] > 20
+
+
+def test_what_a_bare_file_does_not_state_can_be_given(pictures: Path, tmp_path: Path) -> None:
+    bare = str(published_files.write(tmp_path / "bare.safetensors", "p2r3", "nano"))
+    options = ["--data", str(pictures), "--weights", bare, "--alpha", "0.5"]
+    asked = CliRunner().invoke(command, options)
+    assert isinstance(asked.exception, CheckpointError) and "give --scale" in str(asked.exception)
+    options += ["--scale", "2", "--generation", "p2r3", "--json"]
+    given = CliRunner().invoke(command, options, catch_exceptions=False)
+    assert json.loads(given.stdout)["scale"] == 2
 
 
 def test_bad_data_and_names_are_errors(tmp_path: Path, pictures: Path) -> None:

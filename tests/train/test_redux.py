@@ -165,6 +165,7 @@ def test_networks_without_attention(
         ("train", "pixel_opt", {"type": "L1Loss", "loss_weight": -1}, "weight of the loss l1 must be"),
         ("train", "pixel_opt", {"type": "L1Loss", "loss_weight": float("nan")}, "weight of the loss l1 must"),
         ("datasets", "train", {"lq_size": "large"}, "lq_size = 'large' is not a whole number"),
+        ("datasets", "train", {"gt_size": 65}, "train.gt_size = 65 is no multiple of scale 4"),
         ("val", "val_freq", 0.5, "val_freq = 0.5 is not a whole number"),
         ("network_g", "attention_mode", "slow", "sdpa, flex or none, not 'slow'"),
         ("network_g", "window_size", 8.5, "window_size is a whole number above 0, not 8.5"),

@@ -57,6 +57,7 @@ def evaluate(
     scale: int | None = None,
     alpha: float | None = None,
     window_size: int | None = None,
+    generation: str | None = None,
     degradation: str = "bicubic",
     engine: str = "auto",
     precision: str = "fp32",
@@ -65,15 +66,22 @@ def evaluate(
 ) -> Evaluation:
     """Measure weights on a picture, or on every picture of a folder, through the frame job.
 
-    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`; `degradation` is one of
-    DEGRADATIONS. `strength` is that of conditioned weights.
+    `weights`, `variant`, `scale`, `alpha`, `window_size` and `generation` choose as in `upscale`;
+    `degradation` is one of DEGRADATIONS. `strength` is that of conditioned weights.
 
     Raises InputError if there are no usable pictures, UsageError for unknown names, and what `load_weights`
     and `Upscaler` raise.
     """
     check_degradation(degradation)
     paths = pictures_of(Path(data))
-    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
+    found = load_weights(
+        weights,
+        variant=variant,
+        scale=scale,
+        alpha=alpha,
+        window_size=window_size,
+        generation=generation,
+    )
     warn_of_missing_limit(found)
     factor = found.spec.scale
     upscalers: dict[tuple[int, int], Upscaler] = {}

@@ -48,6 +48,7 @@ def evaluate_videos(
     scale: int | None = None,
     alpha: float | None = None,
     window_size: int | None = None,
+    generation: str | None = None,
     degradation: str = "bicubic",
     engine: str = "auto",
     precision: str = "fp32",
@@ -56,12 +57,19 @@ def evaluate_videos(
 ) -> Evaluation:
     """Measure weights on the first `frames` frames of every clip, at every level of compression.
 
-    `weights`, `variant`, `scale`, `alpha` and `window_size` choose as in `upscale`. `strength` is that of
-    conditioned weights; None uses each frame's.
+    `weights`, `variant`, `scale`, `alpha`, `window_size` and `generation` choose as in `upscale`.
+    `strength` is that of conditioned weights; None uses each frame's.
 
     Raises the errors of `read_clip`, `load_weights`, `Upscaler` and `round_trip`.
     """
-    found = load_weights(weights, variant=variant, scale=scale, alpha=alpha, window_size=window_size)
+    found = load_weights(
+        weights,
+        variant=variant,
+        scale=scale,
+        alpha=alpha,
+        window_size=window_size,
+        generation=generation,
+    )
     warn_of_missing_limit(found)
     factor = found.spec.scale
     rows: list[Measured] = []

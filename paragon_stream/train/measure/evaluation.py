@@ -88,6 +88,8 @@ def open_upscaler(
         pixel_format=format,
         color=color,
         weights=weights.path,
+        scale=weights.spec.scale,
+        generation=weights.spec.generation,
         alpha=weights.spec.alpha,
         window_size=weights.spec.window or None,
         engine=engine,
