@@ -236,7 +236,8 @@ def _compare_streams(plan: RenderPlan, found: MediaInfo, clock: Fraction) -> lis
     findings = list(StreamCheck(expected, found, log, output.container).findings())
     if log.trouble:
         findings.append(Finding(check=Check.DECODING, message=f"the output cannot be read on: {log.trouble}"))
-    findings += compare_tags(output.file_tags, log.tags)
+    tags = found.programmes[0].tags if found.programmes else {}
+    findings += compare_tags(output.file_tags, {**tags, **log.tags})
     if output.container.chapters and plan.request.chapters:
         findings += compare_chapters(_chapters(plan, source), log.chapters)
     return findings

@@ -55,6 +55,8 @@ class Container:
     attachments: bool = False
     chapters: bool = True
     tags: Tags = Tags.ALL
+    unread_tags: frozenset[str] = frozenset()
+    """Further tags of a file that it stores; FFmpeg writes them, but PyAV does not show them."""
     track_titles: bool = True
     flags: frozenset[str] = frozenset({"default"})
     """Stream dispositions (FFmpeg's names) that it stores; "default" may be implied by being the first
@@ -157,6 +159,7 @@ TS = Container(
     tick=Fraction(1, 90_000),
     chapters=False,
     tags=Tags.NONE,
+    unread_tags=frozenset({"service_name", "service_provider"}),
     track_titles=False,
     flags=frozenset({"default", "clean_effects", *_ACCESS}),
     rotation=False,

@@ -13,6 +13,7 @@ from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.fields import FieldJob, Parity
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.matroska.source import MatroskaFacts
+from paragon_stream.media.mpeg.programmes import Programme
 from paragon_stream.number_text import counted
 
 
@@ -176,6 +177,8 @@ class MediaInfo:
     indices."""
     continued_in: tuple[int, ...] = ()
     """Indices of streams in which the picture continues in the middle of the file; they are not rendered."""
+    programmes: tuple[Programme, ...] = ()
+    """The programmes of a transport stream; none for other files."""
     matroska: MatroskaFacts | None = field(default=None, repr=False)
     """Facts of a Matroska file that FFmpeg does not report; None for other files."""
     hints: tuple[str, ...] = ()

@@ -34,6 +34,12 @@ def source_size(path: Path) -> int:
     return path.stat().st_size if content is None else content.size
 
 
+def size_at_hand(path: Path) -> int:
+    """The bytes that can be read without waiting: of a pipe, those that were read before. Raises OSError."""
+    pipe = pipe_at(path)
+    return source_size(path) if pipe is None else pipe.kept
+
+
 def is_file_here(path: Path) -> bool:
     """Whether `path` is looked up on this machine: it has begun to be read neither as a pipe nor from
     elsewhere."""

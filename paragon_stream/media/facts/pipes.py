@@ -61,6 +61,11 @@ class Pipe:
         """Bytes of the whole; None until its end has come."""
         return self._size if self._ended else self._passed
 
+    @property
+    def kept(self) -> int:
+        """Bytes that were kept so far."""
+        return self._size
+
     def reach(self, position: int) -> int:
         """Read the pipe up to `position`, or its end; how far it was read."""
         while self._size < position and not self._ended:

@@ -23,7 +23,7 @@ from paragon_stream.media.facts.color_tags import decide_color, read_color
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.late_streams import settle_probing
-from paragon_stream.media.facts.opened import opened_bytes, source_size
+from paragon_stream.media.facts.opened import opened_bytes, size_at_hand, source_size
 from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
 from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
@@ -34,6 +34,7 @@ from paragon_stream.media.matroska.chapters import shown_chapters
 from paragon_stream.media.mp4 import boxes
 from paragon_stream.media.mpeg.gop_timecode import start_timecode
 from paragon_stream.media.mpeg.moves import replacing
+from paragon_stream.media.mpeg.programmes import SEARCHED, Programme, read_programmes
 
 _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
@@ -82,7 +83,8 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         duration = _container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
         has_timecode = _has_timecode(container)
-        pids = {s.index: s.id for s in container.streams.video} if name == "mpegts" else {}
+        pids = {s.index: s.id for s in container.streams} if name == "mpegts" else {}
+        pictures = {s.index: pids[s.index] for s in container.streams.video if pids}
     chosen = _first_that_decodes(path, indices, probing)
     timecode = "" if has_timecode else chosen.timecode or _gop_timecode(path, probing, chosen)
     return MediaInfo(
@@ -94,7 +96,8 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         duration=duration,
         start_time=start_time,
         probing=probing,
-        continued_in=_continued_in(path, pids, chosen.index),
+        continued_in=_continued_in(path, pictures, chosen.index),
+        programmes=_programmes(path, pids),
         matroska=matroska,
     )
 
@@ -127,6 +130,16 @@ def _continued_in(path: Path, pids: Mapping[int, int], video: int) -> tuple[int,
     with opened_bytes(path) as (file, size):
         found = replacing(file, size, pids[video], list(others))
     return tuple(others[pid] for pid in found)
+
+
+def _programmes(path: Path, pids: Mapping[int, int]) -> tuple[Programme, ...]:
+    """The programmes of a transport stream whose streams have the `pids`, by index; none for other files."""
+    if not pids:
+        return ()
+    with opened_bytes(path) as (file, _):
+        return read_programmes(
+            file.read(min(SEARCHED, size_at_hand(path))), [(pid, index) for index, pid in pids.items()]
+        )
 
 
 def _no_video(path: Path, streams: Sequence[StreamInfo]) -> str:

@@ -13,12 +13,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-_PACKET, _HEAD = 188, 4
-_LENGTHS = (188, 192, 204)
-"""Bytes from packet to packet: plain, with times (Blu-ray), with error correction."""
-_SYNC = 0x47
-_IN_A_ROW = 16
-_PIECE = 1 << 20
+from paragon_stream.media.mpeg.transport import PIECE, packets_of, pids_of
+
+_HEAD = 4
 _WHOLE = 40
 """Pieces of a file that are all read; of longer files as many are read, evenly distributed."""
 _ENDS = 8
@@ -39,17 +36,13 @@ def replacing(file: BinaryIO, size: int, main: int, others: Sequence[int]) -> li
     Samples of the open transport stream of `size` bytes are examined.
     """
     packets = _sampled(file, size)
-    pids, begins = _pids(packets), (packets[:, 1] & _PICTURE_BEGINS) > 0
+    pids, begins = pids_of(packets), (packets[:, 1] & _PICTURE_BEGINS) > 0
     ours = pids == main
     return [
         other
         for other in others
         if _replaces(pids == other, ours) or _takes_turns((pids == other) & begins, ours & begins)
     ]
-
-
-def _pids(packets: NDArray[np.uint8]) -> NDArray[np.int32]:
-    return (packets[:, 1].astype(np.int32) & 0x1F) << 8 | packets[:, 2]
 
 
 def _replaces(other: NDArray[np.bool_], main: NDArray[np.bool_]) -> bool:
@@ -74,25 +67,10 @@ def _takes_turns(other: NDArray[np.bool_], main: NDArray[np.bool_]) -> bool:
 
 def _sampled(file: BinaryIO, size: int) -> NDArray[np.uint8]:
     """The heads of packets of a file, an array of (packets, 4); those of damaged places are missing."""
-    count = -(-size // _PIECE)
+    count = -(-size // PIECE)
     pieces = list(range(count))
     if count > _WHOLE:
         middle = np.linspace(_ENDS, count - _ENDS - 1, _WHOLE - 2 * _ENDS).astype(int).tolist()
         pieces = [*range(_ENDS), *middle, *range(count - _ENDS, count)]
-    found = []
-    for piece in pieces:
-        file.seek(piece * _PIECE)
-        found.append(_aligned(np.frombuffer(file.read(_PIECE + 2 * max(_LENGTHS)), np.uint8)))
-    return np.concatenate([np.empty((0, _HEAD), np.uint8), *found])
-
-
-def _aligned(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The whole packets in a piece of a file."""
-    for length in _LENGTHS:
-        for begin in np.flatnonzero(data[:length] == _SYNC).tolist():
-            if np.all(data[begin : begin + _IN_A_ROW * length : length] == _SYNC):
-                starts = np.arange(begin, data.size - _PACKET + 1, length)
-                starts = starts[data[starts] == _SYNC]
-                heads: NDArray[np.uint8] = data[starts[:, None] + np.arange(_HEAD)]
-                return heads
-    return np.empty((0, _HEAD), np.uint8)
+    heads = [packets[:, :_HEAD] for packets in packets_of(file, pieces)]
+    return np.concatenate([np.empty((0, _HEAD), np.uint8), *heads])

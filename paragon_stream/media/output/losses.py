@@ -10,8 +10,15 @@ from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
-from paragon_stream.media.output.stream_plans import TIMECODE_MUXERS, Action, StreamPlan, stream_label
+from paragon_stream.media.output.stream_plans import (
+    TIMECODE_MUXERS,
+    Action,
+    StreamPlan,
+    programme_of,
+    stream_label,
+)
 from paragon_stream.media.output.tags import stream_tags
+from paragon_stream.number_text import counted
 from paragon_stream.options.output import TrackOptions
 
 
@@ -21,6 +28,17 @@ def continuation_losses(info: MediaInfo) -> list[str]:
         f"the picture continues in {stream_label(info.streams[index])}, which is not upscaled:"
         f" render it by itself with --video {pictures.index(index) + 1}"
         for index in info.continued_in
+    ]
+
+
+def programme_losses(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:
+    """Sentences about several programmes whose streams the output has in one."""
+    if not info.programmes or programme_of(info, plans) is not None:
+        return []
+    several = f"{counted(len(info.programmes), 'programme')} ({', '.join(map(str, info.programmes))})"
+    return [
+        f"{container.name} gets the streams of {several} in one:"
+        " their names and which streams belong together are lost"
     ]
 
 
@@ -76,7 +94,8 @@ def lost_track_tags(info: MediaInfo, container: Container, plans: Sequence[Strea
         if stream.title and not container.track_titles:
             losses.append(f"{container.name} cannot store the title of {stream_label(stream)}")
         keys = stream_tags(dict.fromkeys(stream.tags, "any"), muxer=container.muxer)
-        if others := sorted(key for key in keys if key.casefold() not in _OWN_PLACE):
+        own = _OWN_PLACE | (_OF_FILES if stream.kind is StreamKind.COVER else set())
+        if others := sorted(key for key in keys if key.casefold() not in own):
             losses.append(
                 f"{container.name} cannot store the tags {', '.join(others)} of {stream_label(stream)}"
             )
@@ -85,6 +104,8 @@ def lost_track_tags(info: MediaInfo, container: Container, plans: Sequence[Strea
 
 _OWN_PLACE = {"title", "language", "creation_time", "handler_name", "timecode", "alpha_mode", "stereo_mode"}
 """Tags of streams that other containers have a place for, or whose loss is announced elsewhere."""
+_OF_FILES = {"filename", "mimetype"}
+"""What Matroska says of an attached picture: it is none where covers are streams."""
 
 
 def lost_languages(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:

@@ -41,6 +41,7 @@ from paragon_stream.media.output.losses import (
     lost_languages,
     lost_track_tags,
     matroska_losses,
+    programme_losses,
     video_losses,
 )
 from paragon_stream.media.output.muxer_settings import muxer_settings, wants_fast_start
@@ -198,6 +199,7 @@ def _losses(
     every = (*remux.streams, *(stream for file in remux.added for stream in file.streams))
     losses = [str(stream) for stream in every if stream.loss]
     losses += continuation_losses(info)
+    losses += programme_losses(info, container, remux.streams)
     losses += video_losses(info.video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
         losses.append(_alpha_loss(encoder, pixels))

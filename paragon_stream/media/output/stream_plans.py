@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
@@ -17,6 +17,7 @@ from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.tracks import added_streams, unwanted
+from paragon_stream.media.mpeg.programmes import Programme
 from paragon_stream.media.output.aac.latm import BareAac, bare_aac_of
 from paragon_stream.media.output.audio import SoundCoding, lossless_coding, parse_bit_rate, wanted_coding
 from paragon_stream.media.output.packet_trim import cut_chapters
@@ -137,12 +138,21 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
         chapters = chapter_list(source, info.matroska) if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
+        programme = programme_of(info, plans)
+        service = {} if programme is None else programme.tags
         return RemuxPlan(
             streams=tuple(plans),
             added=added,
             chapters=len(chapters),
-            tags=tags_of_result(file_tags(source.metadata), info),
+            tags=tags_of_result(file_tags(source.metadata), info) | service,
         )
+
+
+def programme_of(info: MediaInfo, plans: Sequence[StreamPlan]) -> Programme | None:
+    """The programme of all streams that are kept; None for files without programmes, or of several."""
+    kept = {info.video.index, *(plan.stream.index for plan in plans if plan.action is not Action.DROP)}
+    kept &= frozenset[int]().union(*(programme.streams for programme in info.programmes))
+    return next((each for each in info.programmes if kept <= each.streams), None)
 
 
 def time_shift(info: MediaInfo) -> Fraction:

@@ -140,7 +140,7 @@ def lost_tags(container: Container, tags: Mapping[str, str], options: Mapping[st
     if not tags or container.tags is Tags.ALL:
         return []
     if container.tags is Tags.NONE:
-        return sorted(tags)
+        return sorted(key for key in tags if key.casefold() not in container.unread_tags)
     file = io.BytesIO()
     with av.open(file, "w", format=container.muxer, container_options=dict(options)) as scratch:
         scratch.add_mux_stream("mjpeg", width=16, height=16)

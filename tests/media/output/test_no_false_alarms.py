@@ -121,6 +121,12 @@ def test_a_creation_time_that_quicktime_holds_twice(tmp_path: Path, suffix: str)
         assert file.metadata["creation_time"].startswith("2020-01-02T03:04:05")
 
 
+def test_the_name_of_a_cover(tmp_path: Path) -> None:
+    """MP4 stores the picture; only Matroska needs a file name and a type for it."""
+    clip = make_clip(tmp_path / "in.mkv", frames=5, cover=True)
+    assert paragon_stream.upscale(clip, tmp_path / "out.mp4", **FAST).warnings == ()
+
+
 def test_tags_of_tracks(tmp_path: Path) -> None:
     """Statistics and handlers are no loss. MP4 has titles of tracks, but no other tags; TS has neither."""
     plain, clip = make_clip(tmp_path / "plain.mkv", frames=5, audio="aac"), tmp_path / "in.mkv"
