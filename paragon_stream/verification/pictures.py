@@ -80,7 +80,8 @@ class PictureCheck:
         self._every = max(1, frames // _SHIFT_FRAMES)
         self._yuv = target.pixel_format.family is Family.YUV
         count = len(self._names)
-        self._slack = np.array([max(1.0, _SMALL / min(shape)) for shape in component_shapes(source)])
+        slack = [max(1.0, _SMALL / min(shape)) for shape in component_shapes(source)]
+        self._slack = np.resize(slack, count)  # all components come from the one of gray
         """The factor of the limits of each component."""
         self._errors = np.zeros(self._grids[1].means_shape, np.float64)
         self._largest = np.zeros(count)

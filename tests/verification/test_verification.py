@@ -403,12 +403,17 @@ def test_conversions_are_no_fault(render: Render, tmp_path: Path, suffix: str) -
     assert_only(paragon_stream.verify(render.source, output, plan=report))
 
 
-@pytest.mark.parametrize(("pixels", "codec"), [("gray", "ffv1"), ("gbrp10le", "ffv1")])
-def test_gray_and_rgb_are_no_fault(tmp_path: Path, pixels: str, codec: str) -> None:
-    """FFmpeg decodes gray H.264 as 4:2:0, without a matrix; RGB is clipped beside saturated edges."""
-    source = make_clip(tmp_path / "in.mkv", width=160, height=96, frames=5, codec=codec, pix_fmt=pixels)
+@pytest.mark.parametrize(
+    ("pixels", "stored"),
+    [("gray", None), ("gbrp10le", None), ("gray", "yuv420p"), ("gray10le", "yuv444p10le")],
+)
+def test_gray_and_rgb_are_no_fault(tmp_path: Path, pixels: str, stored: str | None) -> None:
+    """FFmpeg decodes gray H.264 as 4:2:0, without a matrix; RGB is clipped beside saturated edges. Gray as
+    YUV has no colour."""
+    source = make_clip(tmp_path / "in.mkv", width=160, height=96, frames=5, codec="ffv1", pix_fmt=pixels)
     output = tmp_path / "out.mkv"
-    report = paragon_stream.upscale(source, output, variant="realtime", preset="ultrafast")
+    options = {"variant": "realtime", "preset": "ultrafast", "pix_fmt": stored, "strict": True}
+    report = paragon_stream.upscale(source, output, **options)
     assert_only(paragon_stream.verify(source, output, plan=report))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -177,6 +178,8 @@ class MediaInfo:
     indices."""
     continued_in: tuple[int, ...] = ()
     """Indices of streams in which the picture continues in the middle of the file; they are not rendered."""
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The tags of the file, as FFmpeg reads them."""
     programmes: tuple[Programme, ...] = ()
     """The programmes of a transport stream; none for other files."""
     matroska: MatroskaFacts | None = field(default=None, repr=False)

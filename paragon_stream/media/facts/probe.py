@@ -82,6 +82,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         chapters = len(shown_chapters(matroska) if matroska else container.chapters())
         duration = _container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
+        tags = dict(container.metadata)
         has_timecode = _has_timecode(container)
         pids = {s.index: s.id for s in container.streams} if name == "mpegts" else {}
         pictures = {s.index: pids[s.index] for s in container.streams.video if pids}
@@ -97,6 +98,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         start_time=start_time,
         probing=probing,
         continued_in=_continued_in(path, pictures, chosen.index),
+        tags=tags,
         programmes=_programmes(path, pids),
         matroska=matroska,
     )

@@ -17,7 +17,7 @@ from paragon_stream.media.output.stream_plans import (
     programme_of,
     stream_label,
 )
-from paragon_stream.media.output.tags import stream_tags
+from paragon_stream.media.output.tags import file_tags, stream_tags
 from paragon_stream.number_text import counted
 from paragon_stream.options.output import TrackOptions
 
@@ -117,6 +117,20 @@ def lost_languages(info: MediaInfo, container: Container, plans: Sequence[Stream
     tags = [stream.language_tag for stream in kept if "-" in stream.language_tag]
     listed = ", ".join(dict.fromkeys(tags))
     return [f"{container.name} cannot store the language tags {listed}, only the languages"] * bool(tags)
+
+
+def picture_tag_losses(info: MediaInfo, name: str) -> list[str]:
+    """Sentences about the tags of the file and of the video, for an output, `name`, without any."""
+    video = info.streams[info.video.index] if info.streams else None
+    losses = [f"{name} cannot store the timecode of the video, {info.video.timecode}"] * bool(
+        info.video.timecode
+    )
+    if video is not None and video.title:
+        losses.append(f"{name} cannot store the title of {stream_label(video)}")
+    names = {each for programme in info.programmes for each in programme.tags}
+    if tags := sorted({*file_tags(info.tags), *names}):
+        losses.append(f"{name} cannot store the tags {', '.join(tags)}")
+    return losses
 
 
 def matroska_losses(

@@ -41,6 +41,7 @@ from paragon_stream.media.output.losses import (
     lost_languages,
     lost_track_tags,
     matroska_losses,
+    picture_tag_losses,
     programme_losses,
     video_losses,
 )
@@ -250,7 +251,7 @@ def _choose(
     if wanted is not None and not convertible(source, wanted):
         raise UsageError(
             f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family} ({source.name}):"
-            " only RGB can be converted, to YUV"
+            " only RGB and gray can be converted, to YUV"
         )
     if options.codec is not None:
         if options.codec.lower() == NVENC:
@@ -294,11 +295,15 @@ def _choose(
 
 def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
     """The formats to store without a loss, best first: the source; the source in 10 bits, which is the most
-    of FFmpeg's ProRes with alpha (it decodes to 12); the source without alpha."""
+    of FFmpeg's ProRes with alpha (it decodes to 12); the source without alpha; gray as 4:2:0."""
     likes = [source]
     if source.has_alpha and source.depth > 10 and (ten := planar_like(source, depth=10)) is not None:
         likes.append(ten)
-    return dict.fromkeys([*likes, without_alpha(source)])
+    likes.append(without_alpha(source))
+    if source.family is Family.GRAY:
+        plain = (PIXEL_FORMATS[name] for name in ("yuv420p", "yuv420p10le", "yuv420p12le"))
+        likes += [format for format in plain if format.depth == source.depth]
+    return dict.fromkeys(likes)
 
 
 def _shallower(source: PixelFormat) -> list[PixelFormat]:
@@ -309,7 +314,8 @@ def _shallower(source: PixelFormat) -> list[PixelFormat]:
 
 
 def convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
-    return wanted.family is source.family or (source.family, wanted.family) == (Family.RGB, Family.YUV)
+    """Whether frames of `source` can be stored as `wanted`: RGB and gray can become YUV."""
+    return wanted.family in (source.family, Family.YUV)
 
 
 def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
@@ -344,6 +350,7 @@ def picture_only(
     dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
     losses = [str(stream) for stream in dropped] + continuation_losses(info)
     losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
+    losses += picture_tag_losses(info, name)
     if info.chapters and options.chapters:
         losses.append(f"{name} has no chapters: {info.chapters} dropped")
     if info.video.display_matrix is not None:

@@ -23,6 +23,8 @@ from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, FrameFor
 from paragon_stream.media.encode.y4m import Y4mWriter, header
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.output.plan import OutputOptions, plan_output
+from paragon_stream.render.plan import plan_render
+from paragon_stream.render.request import RenderRequest
 
 MS = Fraction(1, 1000)
 
@@ -84,6 +86,19 @@ def test_what_y4m_cannot_hold(tmp_path: Path, pix_fmt: str) -> None:
     other = replace(info.video, format=replace(info.video.format, pixel_format=pixel_format(pix_fmt)))
     with pytest.raises(UsageError, match=pix_fmt):
         plan_output(replace(info, video=other), "-", 2)
+
+
+@pytest.mark.parametrize("name", ["out.y4m", "out_%03d.png"])
+def test_tags_are_announced(tmp_path: Path, name: str) -> None:
+    tags = {"title": "A Film", "artist": "Somebody"}
+    clip = make_clip(tmp_path / "in.mp4", frames=2, metadata=tags, titles=["Take 3"])
+    request = RenderRequest(source=str(clip), destination=str(tmp_path / name), strict=True)
+    with pytest.raises(
+        LossError, match=r"the title of video stream 0 .*Take 3.*; .* the tags artist, title$"
+    ):
+        plan_render(request)
+    untagged = make_clip(tmp_path / "untagged.mp4", frames=2)
+    plan_render(replace(request, source=str(untagged)))
 
 
 def test_plan_names_what_is_left_behind(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_a_format_in_another_order_is_the_same_format(
         ("yuv420p", "webm", "libsvtav1", "yuv420p"),
         ("yuv420p10le", "webm", "libsvtav1", "yuv420p10le"),
         ("yuv444p", "webm", "libvpx-vp9", "yuv444p"),
+        ("gray10le", "webm", "libsvtav1", "yuv420p10le"),
     ],
 )
 def test_default_encoder_keeps_depth_and_subsampling(
