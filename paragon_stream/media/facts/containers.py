@@ -58,6 +58,7 @@ class Container:
     unread_tags: frozenset[str] = frozenset()
     """Further tags of a file that it stores; FFmpeg writes them, but PyAV does not show them."""
     track_titles: bool = True
+    video_language: bool = True
     flags: frozenset[str] = frozenset({"default"})
     """Stream dispositions (FFmpeg's names) that it stores; "default" may be implied by being the first
     stream."""
@@ -161,6 +162,7 @@ TS = Container(
     tags=Tags.NONE,
     unread_tags=frozenset({"service_name", "service_provider"}),
     track_titles=False,
+    video_language=False,
     flags=frozenset({"default", "clean_effects", *_ACCESS}),
     rotation=False,
     codecs=_MPEG_TS_CODECS,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
-from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
 from paragon_stream.media.output.stream_plans import (
@@ -109,14 +109,26 @@ _OF_FILES = {"filename", "mimetype"}
 
 
 def lost_languages(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:
-    """Regions and scripts of languages ("pt-BR"), which most containers cannot store."""
+    """Regions and scripts of languages ("pt-BR"), which most containers cannot store, and languages of video,
+    which transport streams cannot."""
     if container.muxer in ("matroska", "webm") or container.name in ("mp4", "mov"):
         return []
     kept = [info.streams[info.video.index]]
     kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
-    tags = [stream.language_tag for stream in kept if "-" in stream.language_tag]
-    listed = ", ".join(dict.fromkeys(tags))
-    return [f"{container.name} cannot store the language tags {listed}, only the languages"] * bool(tags)
+    losses = []
+    if not container.video_language:
+        pictures = [stream for stream in kept if stream.kind is StreamKind.VIDEO]
+        kept = [stream for stream in kept if stream not in pictures]
+        losses = [_lost_language(container.name, stream) for stream in pictures if stream.language]
+    if tags := dict.fromkeys(stream.language_tag for stream in kept if "-" in stream.language_tag):
+        losses.append(
+            f"{container.name} cannot store the language tags {', '.join(tags)}, only the languages"
+        )
+    return losses
+
+
+def _lost_language(name: str, stream: StreamInfo) -> str:
+    return f"{name} cannot store the language of {stream_label(stream)}"
 
 
 def picture_tag_losses(info: MediaInfo, name: str) -> list[str]:
@@ -125,6 +137,8 @@ def picture_tag_losses(info: MediaInfo, name: str) -> list[str]:
     losses = [f"{name} cannot store the timecode of the video, {info.video.timecode}"] * bool(
         info.video.timecode
     )
+    if video is not None and video.language:
+        losses.append(_lost_language(name, video))
     if video is not None and video.title:
         losses.append(f"{name} cannot store the title of {stream_label(video)}")
     names = {each for programme in info.programmes for each in programme.tags}

@@ -121,6 +121,13 @@ def test_a_creation_time_that_quicktime_holds_twice(tmp_path: Path, suffix: str)
         assert file.metadata["creation_time"].startswith("2020-01-02T03:04:05")
 
 
+@pytest.mark.parametrize("name", ["out.ts", "out.y4m"])
+def test_the_language_of_a_video(tmp_path: Path, name: str) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=5, languages=["jpn"])
+    with pytest.raises(LossError, match=r"cannot store the language of video stream 0 \(jpn, h264\)"):
+        paragon_stream.upscale(clip, tmp_path / name, engine="null", strict=True)
+
+
 def test_the_name_of_a_cover(tmp_path: Path) -> None:
     """MP4 stores the picture; only Matroska needs a file name and a type for it."""
     clip = make_clip(tmp_path / "in.mkv", frames=5, cover=True)
