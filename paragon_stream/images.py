@@ -14,7 +14,6 @@ from paragon_stream.errors import InputError, ParagonError, UsageError
 from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.media.facts.containers import is_video_name
 from paragon_stream.media.facts.image_kinds import (
-    HEIF_SUFFIXES,
     is_image_name,
     is_other_picture,
     kind_for,
@@ -47,6 +46,10 @@ class ImageProgress:
     tiles: int
 
 
+_ANIMATIONS = (".gif", ".apng")
+"""Suffixes of pictures that are read as videos."""
+
+
 def is_images(source: str | Path, destination: str | Path) -> bool:
     """Whether a request is for `upscale_images`: a folder or a glob of images, or an image to an image.
 
@@ -61,7 +64,8 @@ def is_images(source: str | Path, destination: str | Path) -> bool:
         return True
     if not path.exists() and glob.has_magic(str(source)):
         return True
-    still = is_image_name(path) or path.suffix.lower() in HEIF_SUFFIXES  # which the reader refuses by name
+    refused = is_other_picture(path) and path.suffix.lower() not in _ANIMATIONS  # by the reader, by name
+    still = is_image_name(path) or refused
     return still and not is_video_name(Path(destination)) and str(destination) != "-"
 
 

@@ -107,6 +107,8 @@ def test_who_is_asked(tmp_path: Path) -> None:
     assert is_images("shots/*.png", "out/")
     assert is_images(image, tmp_path / "b.JPG")
     assert is_images(image, tmp_path)
+    assert is_images("a.ppm", "b.png") and is_images("a.jp2", "b.png")
+    assert not is_images("a.ppm", "b.mkv") and not is_images("a.gif", "b.png")
     assert is_images(odd, tmp_path / "b.png")
     assert is_images(image, "larger")
     assert is_images(image, "out.gif")  # which is then refused with the kinds that can be written
