@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from paragon_stream.runtimes import cpu, native_work
+from paragon_stream.runtimes import cpu
+from paragon_stream.runtimes.native import work
 
 
 def write(path: Path, text: str) -> None:
@@ -65,8 +66,8 @@ def test_efficiency_cores_are_slower(tmp_path: Path, fact: str, values: list[int
 
 
 def test_unequal_cores_get_more_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_work, "cores_differ", lambda: False)
-    assert native_work._bands(1080, 2, 4) == 2
-    monkeypatch.setattr(native_work, "cores_differ", lambda: True)
-    assert native_work._bands(1080, 2, 4) == 6
-    assert native_work._bands(100, 2, 4) == 1  # bands are not too narrow
+    monkeypatch.setattr(work, "cores_differ", lambda: False)
+    assert work._bands(1080, 2, 4) == 2
+    monkeypatch.setattr(work, "cores_differ", lambda: True)
+    assert work._bands(1080, 2, 4) == 6
+    assert work._bands(100, 2, 4) == 1  # bands are not too narrow
