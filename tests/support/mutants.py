@@ -79,8 +79,14 @@ def _render_some(jobs: Sequence[tuple[Path, Path]], done: dict[Path, Outcome]) -
         trouble: list[str] = []
         listener = threading.Thread(target=lambda: trouble.extend(process.stderr), daemon=True)
         listener.start()
+        hung = threading.Event()
+
+        def stop() -> None:
+            hung.set()
+            process.kill()
+
         for source, _ in jobs:
-            watchdog = threading.Timer(HANG, process.kill)
+            watchdog = threading.Timer(HANG, stop)
             watchdog.start()
             begin = time.monotonic()
             line = process.stdout.readline()
@@ -90,7 +96,7 @@ def _render_some(jobs: Sequence[tuple[Path, Path]], done: dict[Path, Outcome]) -
                 process.kill()
                 process.wait()
                 listener.join()
-                what = "hung" if seconds >= HANG else f"crashed with {process.returncode}"
+                what = "hung" if hung.is_set() else f"crashed with {process.returncode}"
                 done[source] = Outcome(None, what + "\n" + "".join(trouble)[-3000:], seconds)
                 return
             code, said = json.loads(line)
