@@ -8,20 +8,9 @@ import numpy as np
 import pytest
 from bare_form import compute_bare
 from emulated_form import HOSTS, emulated, form
-from native_material import make_job, noise
+from native_material import CASES, computed, make_job, noise
 
-from paragon_stream.framejob import allocate_planes
 from paragon_stream.native.library import Kernels, kernels, missing
-from paragon_stream.runtimes import Flavour
-from paragon_stream.runtimes.native.session import NativeSession
-
-CASES = [
-    ("realtime", 2, "yuv420p", (97, 61)),
-    ("realtime", 3, "rgb24", (33, 17)),
-    ("realtime", 2, "p010le", (1, 1)),
-    ("stream", 2, "yuv420p", (61, 33)),
-    ("stream", 4, "yuv444p10le", (19, 12)),
-]
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +33,8 @@ def test_tiles_compute_what_vectors_do(
     vectors: Kernels, tiles: Kernels, variant: str, scale: int, pixels: str, size: tuple[int, int]
 ) -> None:
     job = make_job(variant, scale, pixels, size)
-    planes, results = noise(job), []
-    for chosen in (vectors, tiles):
-        outputs = allocate_planes(job.target)
-        for _ in range(2):  # the second time with memory that has been used
-            session = NativeSession(job, chosen, 2, Flavour.LATENCY)
-            session.run(planes, outputs, 0.5).wait()
-            session.close()
-        results.append(outputs)
+    planes = noise(job)
+    results = [computed(job, chosen, planes, 0.5) for chosen in (vectors, tiles)]
     for got, wanted in zip(results[1], results[0], strict=True):
         np.testing.assert_array_equal(got, wanted)
 

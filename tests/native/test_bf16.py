@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import av
+import native_material
 import numpy as np
 import pytest
 from bf16_emulation import NATIVE, bf16_emulation
@@ -14,9 +15,8 @@ from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.native.library import Kernels, kernels, missing
-from paragon_stream.runtimes import Flavour, Precision
+from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.native.choice import widest_depth
-from paragon_stream.runtimes.native.session import NativeSession
 
 type Planes = tuple[NDArray, ...]
 
@@ -70,11 +70,7 @@ def bf16_form() -> Kernels:
 def computed(how: str, job: FrameJob, planes: Planes) -> Planes:
     if how == "emulated":
         return bf16_emulation(job, NATIVE)(planes)
-    outputs = allocate_planes(job.target)
-    session = NativeSession(job, bf16_form(), 2, Flavour.LATENCY)
-    session.run(planes, outputs).wait()
-    session.close()
-    return tuple(outputs)
+    return native_material.computed(job, bf16_form(), planes)
 
 
 def decibels(job: FrameJob, got: NDArray, wanted: NDArray) -> float:

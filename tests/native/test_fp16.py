@@ -3,6 +3,7 @@ instructions, and with their own where a processor or an emulator has them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import emulated_form
@@ -13,25 +14,16 @@ from bare_form import compute_bare
 from foreign_form import ForeignForm
 from fp16_reference import FP16_BLOCKS
 from frame_reference import reference_frame, rounded
-from native_material import make_job, noise
+from native_material import CASES, computed, make_job, noise
 from test_bf16 import Planes, apart, decibels, flat, photograph, ramp
 from test_bf16 import make_job as make_trained_job
 
 from paragon_stream.checkpoint import Weights, load_weights
-from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob import FrameJob, build_job
 from paragon_stream.native.library import Kernels, kernels, missing
-from paragon_stream.runtimes import Flavour, Precision
+from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.native.choice import LEAST_PSNR, widest_depth
 from paragon_stream.runtimes.native.error import psnr_of_noise
-from paragon_stream.runtimes.native.session import NativeSession
-
-CASES = [
-    ("realtime", 2, "yuv420p", (97, 61)),
-    ("realtime", 3, "rgb24", (33, 17)),
-    ("realtime", 2, "p010le", (1, 1)),
-    ("stream", 2, "yuv420p", (61, 33)),
-    ("stream", 4, "yuv444p10le", (19, 12)),
-]
 
 
 @pytest.fixture(scope="module")
@@ -53,29 +45,20 @@ def neon(tmp_path_factory: pytest.TempPathFactory) -> ForeignForm:
     return ForeignForm(emulated_form.form("neon_fp16"), tmp_path_factory.mktemp("neon"))
 
 
-def by(chosen: Kernels, job: FrameJob, planes: Planes, strength: float = 0.0) -> Planes:
-    outputs = allocate_planes(job.target)
-    session = NativeSession(job, chosen, 2, Flavour.LATENCY)
-    for _ in range(2):  # the second time with memory that has been used
-        session.run(planes, outputs, strength).wait()
-    session.close()
-    return tuple(outputs)
-
-
 def exact(job: FrameJob, planes: Planes) -> Planes:
     """By this processor's fp32 kernels, which other tests hold to the reference in float64."""
     if reason := missing():
         pytest.skip(reason)
-    return by(kernels()[0], job, planes)
+    return computed(job, kernels()[0], planes)
 
 
-def meets_the_bars(job: FrameJob, computed: object) -> None:
+def meets_the_bars(job: FrameJob, compute: Callable[[Planes], Planes]) -> None:
     """Smooth areas within 1 code; luma of noise 50 dB. Wherever `auto` may take fp16."""
     assert job.source.pixel_format.depth <= widest_depth(job, Precision.FP16)
     for planes in (ramp(job), flat(job)):
-        assert apart(computed(planes), exact(job, planes)) <= 1
+        assert apart(compute(planes), exact(job, planes)) <= 1
     planes = noise(job)
-    assert decibels(job, computed(planes)[0], exact(job, planes)[0]) >= 50
+    assert decibels(job, compute(planes)[0], exact(job, planes)[0]) >= 50
 
 
 @pytest.mark.parametrize(("variant", "width", "height"), [("realtime", 96, 48), ("stream", 32, 16)])
@@ -103,7 +86,7 @@ def test_the_arithmetic(variant: str, width: int, height: int, monkeypatch: pyte
 @pytest.mark.parametrize("which", ["emulated", "own"])
 def test_bars(request: pytest.FixtureRequest, which: str, variant: str, name: str) -> None:
     job, chosen = make_trained_job(variant, name, 160, 48), request.getfixturevalue(which)
-    meets_the_bars(job, lambda planes: by(chosen, job, planes))
+    meets_the_bars(job, lambda planes: computed(job, chosen, planes))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +99,7 @@ def test_real_frames(request: pytest.FixtureRequest, which: str, variant: str, w
     if variant == "stream":
         planes = tuple(plane[: 128 // step] for plane, step in zip(planes, (1, 2, 2), strict=True))
     job = make_trained_job(variant, "yuv420p", planes[0].shape[1], planes[0].shape[0], weights)
-    got = by(request.getfixturevalue(which), job, planes)
+    got = computed(job, request.getfixturevalue(which), planes)
     assert decibels(job, got[0], exact(job, planes)[0]) >= 60
 
 
@@ -127,7 +110,8 @@ def test_every_format(
     """Random weights, noise: within two codes of 8 bits."""
     job = make_job(variant, scale, pixels, size)
     planes, shift = noise(job), job.target.pixel_format.shift
-    for got, wanted in zip(by(emulated, job, planes, 0.5), by(kernels()[0], job, planes, 0.5), strict=True):
+    results = (computed(job, chosen, planes, 0.5) for chosen in (emulated, kernels()[0]))
+    for got, wanted in zip(*results, strict=True):
         difference = np.abs((got >> shift).astype(int) - (wanted >> shift).astype(int))
         assert difference.max() <= 2 << job.target.pixel_format.depth - 8
         assert np.mean(difference) < 0.1 * (1 << job.target.pixel_format.depth - 8)

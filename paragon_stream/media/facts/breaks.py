@@ -8,11 +8,11 @@ in time alone says nothing: recordings and slide shows have such gaps.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from paragon_stream.media.checksum import crc32_high_first
 from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska import structure
 
@@ -140,7 +140,6 @@ def behind_pes(file: BinaryIO, at: int) -> int | None:
 
 _PAGE = 27
 """Bytes of a page's header (RFC 3533, 6) before the table of its segments."""
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _count_pages(file: BinaryIO, size: int, first: int, last: int) -> int:
@@ -176,13 +175,8 @@ def page_at(file: BinaryIO, at: int) -> bytes | None:
     if len(table) < head[26] or len(rest) < sum(table):
         return None
     summed = head[:22] + bytes(4) + head[26:] + table + rest
-    return head + table + rest if _checksum(summed) == int.from_bytes(head[22:26], "little") else None
-
-
-def _checksum(data: bytes) -> int:
-    """Ogg's CRC: that of zlib with all bits in the other order, no start value and no final inversion."""
-    found = ~zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) & 0xFFFFFFFF
-    return int.from_bytes(found.to_bytes(4, "little").translate(_REVERSED))
+    is_whole = crc32_high_first(summed, 0) == int.from_bytes(head[22:26], "little")
+    return head + table + rest if is_whole else None
 
 
 def _next_page(file: BinaryIO, at: int, size: int) -> int | None:

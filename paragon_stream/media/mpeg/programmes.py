@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from paragon_stream.media.checksum import crc32_high_first
 from paragon_stream.media.mpeg.transport import PACKET, PIECE, packets_of, pids_of
 
 _ASSOCIATION, _SERVICES = 0x00, 0x11
@@ -137,7 +138,7 @@ def _sections(packets: NDArray[np.uint8], table: int) -> Iterator[bytes]:
     for section in _joined(packets):
         if section[0] == table and len(section) > 12 and section[5] & 1 and section not in seen:
             seen.add(section)
-            if not _checksum(section):
+            if crc32_high_first(section, 0xFFFFFFFF) == 0:  # their own included (ISO/IEC 13818-1, annex A)
                 yield section[:-4]
 
 
@@ -168,16 +169,6 @@ def _whole(data: bytes) -> tuple[list[bytes], bytes]:
         found.append(data[:size])
         data = data[size:]
     return found, data
-
-
-def _checksum(data: bytes) -> int:
-    """The CRC of ISO/IEC 13818-1, annex A; 0 for data that end with their own."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte << 24
-        for _ in range(8):
-            value = value << 1 & 0xFFFFFFFF ^ (0x04C11DB7 if value >> 31 else 0)
-    return value
 
 
 def _number(data: bytes, at: int) -> int:

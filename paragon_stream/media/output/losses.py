@@ -134,9 +134,9 @@ def _lost_language(name: str, stream: StreamInfo) -> str:
 def picture_tag_losses(info: MediaInfo, name: str) -> list[str]:
     """Sentences about the tags of the file and of the video, for an output, `name`, without any."""
     video = info.streams[info.video.index] if info.streams else None
-    losses = [f"{name} cannot store the timecode of the video, {info.video.timecode}"] * bool(
-        info.video.timecode
-    )
+    losses = []
+    if info.video.timecode:
+        losses.append(f"{name} cannot store the timecode of the video, {info.video.timecode}")
     if video is not None and video.language:
         losses.append(_lost_language(name, video))
     if video is not None and video.title:

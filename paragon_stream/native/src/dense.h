@@ -17,7 +17,6 @@ struct Exact {
     enum { channels = 1, amx = 0, vectors = 1 };
     struct Registers {};
     typedef Exact Maps;
-    INLINE V all(float word) { return splat(word); }
     INLINE V number(float value) { return splat(value); }
     INLINE V times(V a, V b) { return a * b; }
     INLINE V plus(V a, V b) { return a + b; }

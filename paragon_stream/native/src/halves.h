@@ -108,12 +108,11 @@ struct Halves {
         }
     }
 
-    INLINE V all(float word) { return splat(word); }
     INLINE V number(float value) {
         const V v = splat(value < 65504 ? value : 65504);  // the largest finite one
         return joined(v, v);
     }
-    INLINE void add(V &sum, V operand, float weight) { sum = fused16(operand, all(weight), sum); }
+    INLINE void add(V &sum, V operand, float weight) { sum = fused16(operand, splat(weight), sum); }
     INLINE V times(V a, V b) { return times16(a, b); }
     INLINE V plus(V a, V b) { return plus16(a, b); }
     INLINE V held(V a, V most) { return larger16(smaller16(a, most), minus16(V{}, most)); }

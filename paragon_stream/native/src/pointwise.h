@@ -50,7 +50,7 @@ template <class M, int NV, int gap, bool biased>
 INLINE void depthwise(V (&sum)[NV], const float *const *rows, int width, int c, const float *w) {
     // In fp16 the largest parts come last, centre and bias, so that fewer partial sums are rounded as coarsely.
     enum { largest_first = M::vectors == 1, CENTRE = 4 };
-    UNROLL for (int v = 0; v < NV; v++) sum[v] = largest_first && biased ? M::all(w[9]) : V{};
+    UNROLL for (int v = 0; v < NV; v++) sum[v] = largest_first && biased ? splat(w[9]) : V{};
     const auto add = [&](int tap) {
         const float *from = rows[tap / 3] + (c + (tap % 3 - 1) * gap * width) * L;
         UNROLL for (int v = 0; v < NV; v++) M::add(sum[v], load(from + v * width * L), w[tap]);
@@ -60,7 +60,7 @@ INLINE void depthwise(V (&sum)[NV], const float *const *rows, int width, int c, 
     }
     if (!largest_first) {
         add(CENTRE);
-        if (biased) UNROLL for (int v = 0; v < NV; v++) sum[v] = M::plus(sum[v], M::all(w[9]));
+        if (biased) UNROLL for (int v = 0; v < NV; v++) sum[v] = M::plus(sum[v], splat(w[9]));
     }
 }
 

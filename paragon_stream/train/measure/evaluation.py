@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.frame import ColorSpec
+from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.geometry import enlarged
+from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.upscaler import Upscaler
 
 type Codes = NDArray[np.uint8]
@@ -81,20 +83,12 @@ def open_upscaler(
     engine: str,
     precision: str,
 ) -> Upscaler:
-    """The frame job that measures `weights` (from a file) on pictures of `size` (width, height)."""
-    return Upscaler(
-        width=size[0],
-        height=size[1],
-        pixel_format=format,
-        color=color,
-        weights=weights.path,
-        scale=weights.spec.scale,
-        generation=weights.spec.generation,
-        alpha=weights.spec.alpha,
-        window_size=weights.spec.window or None,
-        engine=engine,
-        precision=precision,
-    )
+    """The frame job that measures `weights` on pictures of `size` (width, height)."""
+    (width, height), layout = size, pixel_format(format)
+    resolved = resolve_color(color or ColorSpec(), format=layout, width=width, height=height)
+    source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
+    network = weights, enlarged(source, weights.spec.scale)
+    return Upscaler.for_format(source, UpscalerOptions(engine=engine, precision=precision), network=network)
 
 
 def most_different(a: NDArray[np.generic], b: NDArray[np.generic]) -> tuple[int, int]:

@@ -10,8 +10,9 @@ from clips import make_clip
 
 from paragon_stream import upscale, verify
 from paragon_stream.errors import LossError
+from paragon_stream.media.checksum import crc32_high_first
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.mpeg.programmes import _checksum, _text
+from paragon_stream.media.mpeg.programmes import _text
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.verification.findings import Check
@@ -29,7 +30,7 @@ def table(numbers: dict[int, int]) -> bytes:
     """A packet with the table of programmes: their numbers → the PIDs of their maps."""
     body = b"".join(bytes([n >> 8, n & 255, 0xE0 | pid >> 8, pid & 255]) for n, pid in numbers.items())
     section = bytes([0, 0xB0, 9 + len(body), 0, 1, 0xC1, 0, 0]) + body
-    section += _checksum(section).to_bytes(4)
+    section += crc32_high_first(section, 0xFFFFFFFF).to_bytes(4)
     return (bytes([0x47, 0x40, 0, 0x10, 0]) + section).ljust(188, b"\xff")
 
 

@@ -1,0 +1,19 @@
+"""The CRC-32 of Ogg and of transport streams: zlib's polynomial, with the highest bit of each byte first."""
+
+from __future__ import annotations
+
+import zlib
+
+_ONES = 0xFFFFFFFF
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits in the other order."""
+
+
+def crc32_high_first(data: bytes, start: int) -> int:
+    """The checksum of `data`, without a final inversion. `start`: 0 in Ogg, 0xFFFFFFFF in ISO/IEC 13818-1."""
+    before = _reversed(start) ^ _ONES  # zlib inverts what it begins with, and its result
+    return _reversed(~zlib.crc32(data.translate(_REVERSED), before) & _ONES)
+
+
+def _reversed(word: int) -> int:
+    return int.from_bytes(word.to_bytes(4, "little").translate(_REVERSED))
