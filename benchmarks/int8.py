@@ -46,14 +46,15 @@ def main() -> None:
 
 def measured(folder: Path, network: dict[str, Any]) -> list[dict[str, Any]]:
     """A row for each engine and precision."""
-    times = cpu_ms(load_weights(**network))
+    weights = load_weights(**network)
+    times = cpu_ms(weights)
     rows = []
     for engine, precisions in ENGINES.items():
         for precision in precisions:
             row = {"weights": str(network["weights"]), "engine": engine, "asked": precision}
             row |= {"variant": network.get("variant", ""), **times[engine, precision]}
             for name in ("Set5", "Set14"):
-                found = evaluate(folder / name, **network, engine=engine, precision=precision)
+                found = evaluate(weights, folder / name, engine=engine, precision=precision)
                 row[name] = found.means()["model"]["psnr_y"]
             rows.append(row)
             print(row, flush=True)

@@ -53,7 +53,7 @@ def measure_pictures(shipped: ShippedSet, pictures: Path) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for folder in (pictures / "Set5", pictures / "Set14"):
         if folder.is_dir():
-            found = evaluate(folder, weights=shipped.path)
+            found = evaluate(load_weights(shipped.path), folder)
             rows[folder.name] = found.means()
             rows["engine"], rows["precision"] = found.engine, found.precision
             print(label_of(shipped), folder.name, f"{rows[folder.name]['model']['psnr_y']:.2f}", flush=True)

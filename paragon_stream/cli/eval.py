@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from paragon_stream.train.measure.evaluation import Evaluation
 
 DEFAULT_FRAMES = 24
+WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
+"""Options that choose the weights."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--data", type=click.Path(path_type=Path), help="High-resolution pictures or videos: a file or a folder."
 )
-@choices(UpscalerOptions, only=("weights", "variant", "scale", "alpha", "window_size", "generation"))
+@choices(UpscalerOptions, only=WEIGHTS)
 @config_option
 @click.option(
     "--degradation",
@@ -94,6 +96,8 @@ def command(
 
 
 def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
+    from paragon_stream.checkpoint import load_weights
+    from paragon_stream.framejob.products import warn_of_missing_limit
     from paragon_stream.train.data.clips import find_clips, parse_levels
     from paragon_stream.train.measure.evaluate import evaluate
     from paragon_stream.train.measure.evaluate_video import evaluate_videos
@@ -102,22 +106,29 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
     assert data is not None
     encode, frames = options.pop("encode"), options.pop("frames")
     strength = parse_strength(options.pop("strength"))
-    common = given(**options)
+    weights = load_weights(**given(**{name: options.pop(name) for name in WEIGHTS}))
+    warn_of_missing_limit(weights)
     clips = find_clips(data)
     if not clips:
         if encode or frames:
             raise UsageError(f"--encode and --frames are for videos, but {data} contains none")
-        return evaluate(data, strength=strength or 0.0, **common)
+        return evaluate(weights, data, strength=strength or 0.0, **given(**options))
     _say_if_vmaf_is_absent()
     levels = parse_levels(encode)
-    return evaluate_videos(clips, levels, frames=frames or DEFAULT_FRAMES, strength=strength, **common)
+    return evaluate_videos(
+        weights,
+        clips,
+        levels,
+        frames=frames or DEFAULT_FRAMES,
+        strength=strength,
+        **given(**options),
+    )
 
 
 def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
     from paragon_stream.train.measure.evaluate_video import compare_files
 
-    names = ("weights", "variant", "scale", "alpha", "window_size", "generation")
-    idle = [name for name in names if options[name] is not None]
+    idle = [name for name in WEIGHTS if options[name] is not None]
     if idle or options["encode"]:
         raise UsageError(
             f"--{(idle or ['encode'])[0].replace('_', '-')} does not apply to --reference and --result"

@@ -14,6 +14,7 @@ pytest.importorskip("PIL")
 from click.testing import CliRunner
 from training_material import drawn_picture, write_pictures
 
+from paragon_stream.checkpoint import load_weights
 from paragon_stream.cli.eval import command
 from paragon_stream.errors import CheckpointError, InputError, UsageError
 from paragon_stream.train.data.resample import enlarge, shrink, to_codes
@@ -29,7 +30,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_shipped_weights_beat_the_filters_and_bicubic_is_bicubic(pictures: Path, tmp_path: Path) -> None:
-    found = evaluate(pictures, weights="fidelity")
+    found = evaluate(load_weights("fidelity"), pictures)
     means = found.means()
     for kernel in ("bicubic", "lanczos", "magic"):
         for measure in MEASURES:
@@ -64,13 +65,14 @@ def test_what_a_bare_file_does_not_state_can_be_given(pictures: Path, tmp_path: 
 
 
 def test_bad_data_and_names_are_errors(tmp_path: Path, pictures: Path) -> None:
+    weights = load_weights()
     with pytest.raises(InputError, match="neither a picture nor a folder"):
-        evaluate(tmp_path / "absent")
+        evaluate(weights, tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures"):
-        evaluate(tmp_path / "empty")
+        evaluate(weights, tmp_path / "empty")
     with pytest.raises(UsageError, match="nearest"):
-        evaluate(pictures, degradation="nearest")
+        evaluate(weights, pictures, degradation="nearest")
     (pictures / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"broken\.png"):
-        evaluate(pictures)
+        evaluate(weights, pictures)

@@ -247,3 +247,11 @@ def test_without_the_filter_the_rest_is_measured(clip: Path, monkeypatch: pytest
     assert "libvmaf" in text
     assert "vmaf" not in text.splitlines()[-2]
     assert "psnr_t" in text.splitlines()[-2]
+
+
+def test_an_unknown_degradation_is_refused_for_videos_too(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", frames=1)
+    asked = CliRunner().invoke(command, ["--data", str(clip), "--degradation", "nearest"])
+    assert isinstance(asked.exception, UsageError) and "no degradation is called nearest" in str(
+        asked.exception
+    )

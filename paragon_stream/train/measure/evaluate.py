@@ -12,17 +12,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from paragon_stream.checkpoint import load_weights
-from paragon_stream.errors import InputError, UsageError
-from paragon_stream.framejob.products import warn_of_missing_limit
+from paragon_stream.checkpoint import Weights
+from paragon_stream.errors import InputError
 from paragon_stream.train.data.images import SUFFIXES
-from paragon_stream.train.data.resample import KERNELS, enlarge, shrink, to_codes
+from paragon_stream.train.data.resample import enlarge, shrink, to_codes
 from paragon_stream.train.measure.evaluation import (
     CROP,
     FILTERS,
     Codes,
     Evaluation,
     Measured,
+    check_degradation,
+    evaluation_of,
     most_different,
     open_upscaler,
 )
@@ -37,7 +38,6 @@ from paragon_stream.train.measure.metrics import (
 )
 from paragon_stream.upscaler import Upscaler
 
-DEGRADATIONS = tuple(KERNELS)
 MEASURES: Mapping[str, Callable[[Codes, Codes, int], float]] = {
     "psnr_y": psnr_y,
     "psnr_cb": lambda result, truth, border: psnr_chroma(result, truth, border)[0],
@@ -50,14 +50,9 @@ MEASURES: Mapping[str, Callable[[Codes, Codes, int], float]] = {
 
 
 def evaluate(
-    data: str | Path,
+    weights: Weights,
+    data: Path,
     *,
-    weights: str | Path | None = None,
-    variant: str | None = None,
-    scale: int | None = None,
-    alpha: float | None = None,
-    window_size: int | None = None,
-    generation: str | None = None,
     degradation: str = "bicubic",
     engine: str = "auto",
     precision: str = "fp32",
@@ -66,24 +61,14 @@ def evaluate(
 ) -> Evaluation:
     """Measure weights on a picture, or on every picture of a folder, through the frame job.
 
-    `weights`, `variant`, `scale`, `alpha`, `window_size` and `generation` choose as in `upscale`;
-    `degradation` is one of DEGRADATIONS. `strength` is that of conditioned weights.
+    `degradation` is one of `evaluation.DEGRADATIONS`. `strength` is that of conditioned weights.
 
-    Raises InputError if there are no usable pictures, UsageError for unknown names, and what `load_weights`
-    and `Upscaler` raise.
+    Raises InputError if there are no usable pictures, UsageError for unknown names, and what `Upscaler`
+    raises.
     """
     check_degradation(degradation)
-    paths = pictures_of(Path(data))
-    found = load_weights(
-        weights,
-        variant=variant,
-        scale=scale,
-        alpha=alpha,
-        window_size=window_size,
-        generation=generation,
-    )
-    warn_of_missing_limit(found)
-    factor = found.spec.scale
+    paths = pictures_of(data)
+    factor = weights.spec.scale
     upscalers: dict[tuple[int, int], Upscaler] = {}
     measured = []
     try:
@@ -94,30 +79,16 @@ def evaluate(
             size = low.shape[1], low.shape[0]
             if size not in upscalers:
                 upscalers[size] = open_upscaler(
-                    found, size, format="rgb24", engine=engine, precision=precision
+                    weights, size, format="rgb24", engine=engine, precision=precision
                 )
             result = _upscaled(upscalers[size], low, strength)
             measured.append(_measure(path.name, degradation, low, result, truth, factor))
             progress(index + 1, len(paths))
         some = next(iter(upscalers.values()))
-        return Evaluation(
-            weights=f"{found.spec.variant} {found.name}",
-            measures=tuple(MEASURES),
-            rows=tuple(measured),
-            scale=factor,
-            sha256=found.sha256,
-            engine=some.session.engine,
-            precision=str(some.session.precision),
-        )
+        return evaluation_of(weights, some.session, measures=tuple(MEASURES), rows=measured)
     finally:
         for upscaler in upscalers.values():
             upscaler.close()
-
-
-def check_degradation(name: str) -> None:
-    """Raises UsageError unless `name` is one of DEGRADATIONS."""
-    if name not in DEGRADATIONS:
-        raise UsageError(f"no degradation is called {name}; choose from {', '.join(DEGRADATIONS)}")
 
 
 def _upscaled(upscaler: Upscaler, low: Codes, strength: float) -> Codes:

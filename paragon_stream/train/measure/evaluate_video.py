@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.checkpoint import load_weights
+from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import Family
-from paragon_stream.framejob.products import warn_of_missing_limit
 from paragon_stream.media.measure.roundtrip import Encoding, round_trip
 from paragon_stream.train.data.clips import Clip, open_frames, read_clip, shrunk
 from paragon_stream.train.data.planes import Planes, pixels_to_rgb
@@ -31,6 +30,8 @@ from paragon_stream.train.measure.evaluation import (
     Codes,
     Evaluation,
     Measured,
+    check_degradation,
+    evaluation_of,
     most_different,
     open_upscaler,
 )
@@ -39,16 +40,11 @@ from paragon_stream.upscaler import Upscaler
 
 
 def evaluate_videos(
+    weights: Weights,
     paths: Sequence[Path],
     levels: Mapping[str, Encoding | None],
     *,
     frames: int = 24,
-    weights: str | Path | None = None,
-    variant: str | None = None,
-    scale: int | None = None,
-    alpha: float | None = None,
-    window_size: int | None = None,
-    generation: str | None = None,
     degradation: str = "bicubic",
     engine: str = "auto",
     precision: str = "fp32",
@@ -57,28 +53,21 @@ def evaluate_videos(
 ) -> Evaluation:
     """Measure weights on the first `frames` frames of every clip, at every level of compression.
 
-    `weights`, `variant`, `scale`, `alpha`, `window_size` and `generation` choose as in `upscale`.
-    `strength` is that of conditioned weights; None uses each frame's.
+    `degradation` is one of `evaluation.DEGRADATIONS`. `strength` is that of conditioned weights; None uses
+    each frame's.
 
-    Raises the errors of `read_clip`, `load_weights`, `Upscaler` and `round_trip`.
+    Raises InputError if there are no clips, UsageError for an unknown degradation, and the errors of
+    `read_clip`, `Upscaler` and `round_trip`.
     """
-    found = load_weights(
-        weights,
-        variant=variant,
-        scale=scale,
-        alpha=alpha,
-        window_size=window_size,
-        generation=generation,
-    )
-    warn_of_missing_limit(found)
-    factor = found.spec.scale
+    check_degradation(degradation)
+    factor = weights.spec.scale
     rows: list[Measured] = []
     used = None
     for done, path in enumerate(paths):
         clip = read_clip(path, frames=frames, scale=factor)
         height, width = (side // factor for side in clip.frames[0][0].shape)
         with open_upscaler(
-            found,
+            weights,
             (width, height),
             format=clip.pixels.name,
             color=clip.color,
@@ -92,15 +81,7 @@ def evaluate_videos(
         progress(done + 1, len(paths))
     if used is None:
         raise InputError("there are no clips to measure on")
-    return Evaluation(
-        weights=f"{found.spec.variant} {found.name}",
-        measures=video_measures(),
-        rows=tuple(rows),
-        scale=factor,
-        sha256=found.sha256,
-        engine=used.engine,
-        precision=str(used.precision),
-    )
+    return evaluation_of(weights, used, measures=video_measures(), rows=rows)
 
 
 def evaluate_video(

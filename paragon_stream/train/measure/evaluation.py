@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights
+from paragon_stream.errors import UsageError
 from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
 from paragon_stream.geometry import enlarged
 from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.runtimes import Session
+from paragon_stream.train.data.resample import KERNELS
 from paragon_stream.upscaler import Upscaler
 
 type Codes = NDArray[np.uint8]
 
 FILTERS = ("bicubic", "lanczos", "magic")
 """Filters that every result is compared with, on the same input; kernels of `train.data.resample`."""
+DEGRADATIONS = tuple(KERNELS)
+"""Kernels that make the low-resolution pictures."""
 CROP = 96
 """Side of the report's crops, in HR pixels."""
 
@@ -72,6 +77,27 @@ class Evaluation:
 
     def _at(self, level: str | None) -> list[Measured]:
         return [row for row in self.rows if level in (None, row.level)]
+
+
+def evaluation_of(
+    weights: Weights, session: Session, *, measures: tuple[str, ...], rows: Sequence[Measured]
+) -> Evaluation:
+    """The result of measuring `weights`, computed by `session`."""
+    return Evaluation(
+        weights=f"{weights.spec.variant} {weights.name}",
+        measures=measures,
+        rows=tuple(rows),
+        scale=weights.spec.scale,
+        sha256=weights.sha256,
+        engine=session.engine,
+        precision=str(session.precision),
+    )
+
+
+def check_degradation(name: str) -> None:
+    """Raises UsageError unless `name` is one of DEGRADATIONS."""
+    if name not in DEGRADATIONS:
+        raise UsageError(f"no degradation is called {name}; choose from {', '.join(DEGRADATIONS)}")
 
 
 def open_upscaler(
