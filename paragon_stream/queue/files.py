@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +40,8 @@ class Found:
 
     files: list[SourceFile] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """A sentence for each source that is not there or cannot be read now; only with `may_be_none`."""
 
 
 def find_files(
@@ -45,9 +49,9 @@ def find_files(
 ) -> Found:
     """The files of `sources`: names, folders, globs, and "@list.txt", a file with one of these on each line.
 
-    Hidden files, unfinished results and the folder `leave_out` (of the results) are ignored. Raises
-    InputError for a source without files, except with `may_be_none`; UsageError for addresses; OSError for a
-    folder that cannot be read.
+    Hidden files, unfinished results and the folder `leave_out` (of the results, under any name) are ignored.
+    Raises UsageError for addresses; InputError for a source without files and for a list that cannot be read,
+    and OSError for a folder that cannot be read, except with `may_be_none`.
     """
     search = _Search(recursive, leave_out, may_be_none)
     for source in sources:
@@ -72,11 +76,24 @@ def _key(path: Path) -> str:
 class _Search:
     def __init__(self, recursive: bool, leave_out: Path, may_be_none: bool) -> None:
         self._recursive, self._may_be_none = recursive, may_be_none
-        self._leave_out = leave_out.absolute()
+        self._leave_out: os.stat_result | None = None
+        with suppress(OSError):  # it does not exist yet
+            self._leave_out = leave_out.stat()
+        self._looked_at: dict[Path, bool] = {}
+        """Folders on the way to the matches of globs, and whether their files count."""
         self.found = Found()
 
     def add(self, source: str | Path, *, below: Path | None = None) -> None:
         """Add one source. Sources in a list are relative to `below`, the folder of the list."""
+        try:
+            self._add(source, below)
+        except (InputError, OSError) as error:
+            if not self._may_be_none:
+                raise
+            why = f"{source} cannot be read: {reason(error)}" if isinstance(error, OSError) else str(error)
+            self.found.unreadable.append(why)
+
+    def _add(self, source: str | Path, below: Path | None) -> None:
         check_local(source)
         check_name(source)
         if str(source).startswith("@") and below is None:
@@ -85,11 +102,13 @@ class _Search:
         path = Path(source) if below is None else below / source
         before = len(self.found.files)
         if path.is_dir():
-            self._folder(path)
+            self._folder(path, Path())
             what = f"the folder {path} holds no video and no picture"
         elif not path.exists() and glob.has_magic(str(path)):
             self._glob(path)
             what = f"no file matches {path}"
+        elif self._may_be_none and not path.exists():
+            raise InputError(f"{path} does not exist")
         else:
             given = Path(source)
             keeps = below is not None and not given.is_absolute() and ".." not in given.parts
@@ -107,7 +126,9 @@ class _Search:
             text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
         except OSError as error:
             raise InputError(f"the list {path} cannot be read: {reason(error)}") from error
-        for line in text.splitlines():
+        if "\0" in text:
+            raise InputError(f"the list {path} is not a text in UTF-8: save it in this encoding")
+        for line in text.split("\n"):  # names may contain the other characters at which `splitlines` cuts
             if line.strip() and not line.startswith("#"):
                 self.add(line.strip(), below=path.parent)
 
@@ -116,39 +137,52 @@ class _Search:
         matches = sorted(Path(each) for each in glob.glob(str(pattern), recursive=True))  # noqa: PTH207
         matches = [each for each in matches if self._is_looked_at(each) and self._is_reached(each, fixed)]
         files = [each for each in matches if each.is_file()]
-        media = [each for each in files if _is_media(each)]
+        media = [each for each in files if _is_media_name(each)]
         for each in media or files:
             self.found.files.append(SourceFile(path=each, relative=each.relative_to(fixed)))
         if self._recursive:
             for each in matches:
                 if each.is_dir():
-                    self._folder(each, root=fixed)
+                    self._folder(each, each.relative_to(fixed))
 
-    def _folder(self, folder: Path, root: Path | None = None) -> None:
-        root = folder if root is None else root
+    def _folder(self, folder: Path, relative: Path) -> None:
+        """The files in `folder`, whose path below its source is `relative`.
+
+        A watched folder is read every few seconds. `os.scandir` does not ask the file system about each file.
+        """
         other: list[str] = []
-        inside: list[Path] = []
-        for each in sorted(folder.iterdir()):
-            if not self._is_looked_at(each):
+        inside: list[str] = []
+        links = 0
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            path = folder / entry.name
+            if entry.name.startswith(".") or path.suffix == _WORK:
                 continue
-            if each.is_dir():
-                inside.append(each)
-            elif _is_media(each):
-                self.found.files.append(SourceFile(path=each, relative=each.relative_to(root)))
-            elif is_other_picture(each):
-                other.append(each.name)
+            if _is_folder(entry):
+                if not self._is_results(path):
+                    links += entry.is_symlink()
+                    inside += [] if entry.is_symlink() and self._recursive else [entry.name]
+            elif _is_media_name(path):
+                if entry.is_file():
+                    self.found.files.append(SourceFile(path=path, relative=relative / entry.name))
+            elif is_other_picture(path):
+                other.append(entry.name)
         if other:
             more = f" and {len(other) - _NAMED} more" if len(other) > _NAMED else ""
             self._pass_over(f"not read in {folder}: {', '.join(other[:_NAMED])}{more}")
+        if links and self._recursive:  # they may form cycles
+            what = counted(links, "linked folder")
+            self._pass_over(f"passed over in {folder}: {what}, which INPUT can name")
         if inside and not self._recursive:
             self._pass_over(
                 f"passed over in {folder}: {counted(len(inside), 'folder')}, which --recursive takes"
             )
-        for each in inside if self._recursive else ():
+        for name in inside if self._recursive else ():
             try:
-                self._folder(each, root)
+                self._folder(folder / name, relative / name)
             except OSError as error:
-                self._pass_over(f"passed over: {each} cannot be read: {reason(error)}")
+                self._pass_over(f"passed over: {folder / name} cannot be read: {reason(error)}")
 
     def _pass_over(self, sentence: str) -> None:
         self.found.passed_over.append(sentence)
@@ -158,12 +192,20 @@ class _Search:
         return all(self._is_looked_at(root.joinpath(*parts)) for parts in _beginnings(path, root))
 
     def _is_looked_at(self, path: Path) -> bool:
-        return (
-            not path.name.startswith(".")
-            and path.suffix != _WORK
-            and path.absolute() != self._leave_out
-            and not (path.is_symlink() and path.is_dir() and self._recursive)  # they may form cycles
-        )
+        if path.name.startswith(".") or path.suffix == _WORK:
+            return False
+        if path not in self._looked_at:
+            is_folder = path.is_dir()
+            looped = is_folder and self._recursive and path.is_symlink()  # links may form cycles
+            self._looked_at[path] = not (looped or (is_folder and self._is_results(path)))
+        return self._looked_at[path]
+
+    def _is_results(self, folder: Path) -> bool:
+        """Whether `folder` is the folder of the results, under any name."""
+        try:
+            return self._leave_out is not None and os.path.samestat(self._leave_out, folder.stat())
+        except OSError:
+            return False
 
 
 def _beginnings(path: Path, root: Path) -> Iterator[tuple[str, ...]]:
@@ -172,9 +214,15 @@ def _beginnings(path: Path, root: Path) -> Iterator[tuple[str, ...]]:
     yield from (inside[:count] for count in range(1, len(inside) + 1))
 
 
-def _is_media(path: Path) -> bool:
-    named = is_image_name(path) or is_readable_video_name(path)
-    return named and path.is_file()
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or to a place that cannot be read
+        return False
+
+
+def _is_media_name(path: Path) -> bool:
+    return is_image_name(path) or is_readable_video_name(path)
 
 
 def _until(parts: Iterable[str]) -> Iterator[str]:

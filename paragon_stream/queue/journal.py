@@ -19,7 +19,7 @@ from typing import Any, Self
 from paragon_stream.errors import OutputError
 from paragon_stream.json_text import json_text
 from paragon_stream.media.ffmpeg.errors import reason
-from paragon_stream.media.safekeeping.locks import lock
+from paragon_stream.media.safekeeping.locks import lock, still_there
 
 NAME = "paragon-stream.journal"
 _VERSION = 1
@@ -72,6 +72,9 @@ class Record:
     """The source when the attempt began."""
     written: FileFacts | None = None
     """The result, if there is one."""
+    before: FileFacts | None = None
+    """The file with the result's name when the attempt began. After a kill it shows whether there is a new
+    one; times do not, because a file server's clock may be wrong."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The options that change the result: `QueueRequest.choices`."""
     message: str = ""
@@ -109,7 +112,12 @@ class Journal:
             raise
 
     def write(self, record: Record) -> None:
-        """Add a line, and have it on the disk. Raises OutputError."""
+        """Add a line, and have it on the disk. Raises OutputError, also if the journal was removed: then the
+        folder was deleted or unmounted, or another run could use it."""
+        if not still_there(self._file, self.path):
+            raise OutputError(
+                f"{self.path} is gone: the folder was deleted, moved or unmounted during the run"
+            )
         self.records[record.source] = record
         line = json_text({"version": _VERSION, **asdict(record)}, indent=None)
         try:
@@ -121,8 +129,10 @@ class Journal:
 
     def close(self) -> None:
         """Close the journal. An empty one is removed."""
-        empty = not self.records and self.path.exists() and self.path.stat().st_size == 0
+        empty = False
         with contextlib.suppress(OSError):  # said by `write`
+            empty = not self.records and os.fstat(self._file.fileno()).st_size == 0
+            empty = empty and still_there(self._file, self.path)
             self._file.close()
         if empty:
             with contextlib.suppress(OSError):
@@ -142,7 +152,7 @@ class Journal:
                 return
             known = {each.name for each in fields(Record)}
             values = {name: value for name, value in found.items() if name in known}
-            for name in ("read", "written"):
+            for name in ("read", "written", "before"):
                 values[name] = values.get(name) and FileFacts(**values[name])
             record = Record(**{**values, "state": State(found["state"])})
         except (ValueError, TypeError, KeyError, AttributeError):

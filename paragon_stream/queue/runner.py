@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +27,7 @@ from paragon_stream.queue.request import QueueRequest
 from paragon_stream.queue.results import FileResult, Outcome, QueueReport
 from paragon_stream.queue.standing import Standing, Turn, standing_of
 from paragon_stream.queue.targets import settle_names
-from paragon_stream.queue.watch import POLL, Growth
+from paragon_stream.queue.watch import PAUSE, POLL, Growth
 from paragon_stream.queue.work import Worker
 from paragon_stream.upscaler import check_network, doubts
 
@@ -72,12 +74,17 @@ class _Queue:
         self._choices = request.choices
         self._check_network()
         self._results: list[FileResult] = []
+        self._unreadable: list[str] = []
+        self._names: dict[str, Path] = {}
+        """The names of this run's results below the folder, by absolute path of the source."""
         self._warnings: list[str] = []
         self._growth, self._meter = Growth(), WorkMeter()
-        found = self._find(may_be_none=request.watch)
+        found = self._find()
+        if found.unreadable:
+            raise InputError(found.unreadable[0])
         self._journal = Journal(self._where.folder)
         try:
-            files = self._growth.settled(found.files) if request.watch else found.files
+            files = self._sources(found.files)
             alone = not request.watch and all(file.is_picture for file in files)
             self._worker = Worker(request, observer, pictures_alone=alone)
             for sentence in (*doubts(request), *found.passed_over):
@@ -113,20 +120,21 @@ class _Queue:
         self._request.of_picture(overwrite=False, alone=False)
         check_network(self._request)
 
-    def _find(self, *, may_be_none: bool) -> Found:
+    def _find(self) -> Found:
         request = self._request
         return find_files(
             request.sources,
             recursive=request.recursive,
             leave_out=self._where.folder,
-            may_be_none=may_be_none,
+            may_be_none=request.watch,
         )
 
     def _settle_earlier(self, record: Record) -> None:
         """Record the end of the file that was being rendered when the last run was killed."""
         result = FileFacts.of(self._where.folder / record.destination)
-        done = result is not None and result.mtime_ns >= 1e9 * record.time
-        state = State.FINISHED if done else State.INTERRUPTED
+        done = result is not None and not result.same_times(record.before)
+        # A result that nothing has compared with its source does not count as finished with `verify`.
+        state = State.FINISHED if done and not self._request.verify else State.INTERRUPTED
         ended = replace(record, state=state, time=time.time(), written=result if done else None)
         self._journal.write(ended)
         self._observer.earlier(ended)
@@ -134,7 +142,8 @@ class _Queue:
     def _planned(self, files: Sequence[SourceFile]) -> list[QueueItem]:
         """The items for `files`, with names and work. Raises UsageError if results would replace sources."""
         given = {source: Path(record.destination) for source, record in self._journal.records.items()}
-        names = settle_names(files, self._where, given)
+        names = settle_names(files, self._where, given | self._names)
+        self._names |= {str(file.path.absolute()): name for file, name in names.items()}
         work = survey(((file.path, file.is_picture) for file in files), _SURVEY)
         folder, count = self._where.folder, len(self._results) + len(files)
         items = [
@@ -157,6 +166,16 @@ class _Queue:
         self._observer.planned(items, renamed)
         return items
 
+    def _sources(self, found: Sequence[SourceFile]) -> list[SourceFile]:
+        """The files of `found` that are to be rendered now: no results, which are among them if a folder of
+        sources contains the results, and with `watch` no files that are growing."""
+        real = cache(os.path.realpath)  # of the few folders of many files
+        where = real(self._where.folder)
+        written = [each for each in self._journal.records.values() if each.written is not None]
+        results = {str(Path(where, each.destination)) for each in written}
+        files = [file for file in found if str(Path(real(file.path.parent), file.path.name)) not in results]
+        return self._growth.settled(files) if self._request.watch else files
+
     def _waiting(self) -> Iterator[QueueItem]:
         """All files in order. With `watch` it ends only by Ctrl-C while it waits for new files."""
         yield from self._items
@@ -164,12 +183,26 @@ class _Queue:
             try:
                 self._observer.waiting()
                 self._meter.pause()
-                while not (files := self._growth.settled(self._find(may_be_none=True).files)):
-                    time.sleep(POLL)
+                while not (files := self._look()):
+                    pass
             except KeyboardInterrupt:
                 return
             self._meter.go_on()
             yield from self._planned(files)
+
+    def _look(self) -> list[SourceFile]:
+        """The new files; if there are none, after a pause. Sources that are gone or cannot be read cause one
+        warning."""
+        begin = time.monotonic()
+        found = self._find()
+        for sentence in found.unreadable:
+            if sentence not in self._unreadable:
+                self._warn(f"{sentence}; waiting for it")
+        self._unreadable = found.unreadable
+        files = self._sources(found.files)
+        if not files:
+            time.sleep(max(POLL, PAUSE * (time.monotonic() - begin)))
+        return files
 
     def _process(self, item: QueueItem) -> None:
         """Render or skip one file, and record it. Raises KeyboardInterrupt, OutputError for a full disk."""
@@ -194,7 +227,7 @@ class _Queue:
         read = before and self._with_content(source, before)
         stop: OutputError | None = None
         try:
-            self._record(item, State.STARTED, read)
+            self._record(item, State.STARTED, read, there=FileFacts.of(item.target))
             self._observer.started(item)
             if standing.why:
                 self._observer.warning(item, standing.why)
@@ -244,7 +277,8 @@ class _Queue:
         self._results.append(result)
         costs = result.outcome is Outcome.FINISHED
         self._meter.ended(item.work, free=0.0 if costs else item.work)
-        self._growth.done(item.file.path, read)
+        gone = result.outcome is Outcome.FAILED and FileFacts.of(item.file.path) is None
+        self._growth.done(item.file.path, None if gone else read)  # a file that comes back is tried again
         self._observer.ended(item, result)
 
     def _record(
@@ -254,6 +288,7 @@ class _Queue:
         read: FileFacts | None,
         written: FileFacts | None = None,
         message: str = "",
+        there: FileFacts | None = None,
     ) -> None:
         self._journal.write(
             Record(
@@ -263,6 +298,7 @@ class _Queue:
                 destination=item.target.relative_to(self._where.folder).as_posix(),
                 read=read,
                 written=written,
+                before=there,
                 options=self._choices,
                 message=message,
             )

@@ -10,6 +10,8 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,10 @@ from published_files import write
 
 from paragon_stream import QueueObserver, QueueReport, upscale_all
 from paragon_stream.cli.main import run
-from paragon_stream.errors import CheckpointError, EngineError, OutputError
+from paragon_stream.errors import CheckpointError, EngineError, InputError, OutputError
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.queue import runner, watch
-from paragon_stream.queue.journal import NAME, Journal
+from paragon_stream.queue.journal import NAME, FileFacts, Journal
 from paragon_stream.queue.progress import WorkMeter
 from paragon_stream.queue.results import Outcome
 from paragon_stream.upscaler import Upscaler
@@ -257,6 +259,53 @@ def test_two_runs_on_one_folder(folder: Path, tmp_path: Path) -> None:
     upscale_all([folder / "a.mkv"], tmp_path / "out", **FAST)
 
 
+def test_results_among_the_sources_are_no_sources(folder: Path, tmp_path: Path) -> None:
+    """Neither in the next run nor, without an end, by --watch."""
+    box = tmp_path / "box"
+    box.mkdir()
+    (folder / "a.mkv").rename(box / "a.avi")
+    assert outcomes(upscale_all([box], box, **FAST)) == {"a.mkv": "finished"}
+    again = upscale_all([box], box, **FAST)
+    assert [(Path(each.source).name, str(each.outcome)) for each in again.files] == [("a.avi", "left alone")]
+
+
+@pytest.mark.parametrize("clock", [-3600.0, 3600.0])
+def test_a_kill_after_the_last_step_whatever_the_clocks_say(
+    folder: Path, tmp_path: Path, clock: float
+) -> None:
+    """The file server's clock may be behind or ahead of this machine's."""
+    out, clip = tmp_path / "out", folder / "a.mkv"
+    upscale_all([clip], out, **FAST)
+    journal = out / NAME
+    started = journal.read_bytes().splitlines(keepends=True)[0]
+    now = time.time()
+    os.utime(out / "a.mkv", (now + clock, now + clock))
+
+    journal.write_bytes(started)
+    assert outcomes(upscale_all([clip], out, **FAST)) == {"a.mkv": "left alone"}
+    journal.write_bytes(started)
+    again = upscale_all([clip], out, verify=True, **FAST)
+    assert outcomes(again) == {"a.mkv": "failed"}, "it is compared; null computes junk"
+
+    there = asdict(FileFacts.of(out / "a.mkv") or pytest.fail("no result"))
+    record = json.loads(started) | {"before": there}
+    journal.write_text(json.dumps(record) + "\n")
+    assert outcomes(upscale_all([clip], out, overwrite=True, **FAST)) == {"a.mkv": "finished"}
+    assert (out / "a.mkv").stat().st_mtime_ns != there["mtime_ns"], "the old file is not the killed run's"
+
+
+def test_a_folder_of_results_that_goes_away(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    class Remove(QueueObserver):
+        def ended(self, item: Any, result: Any) -> None:
+            out.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(OutputError, match="gone"):
+        upscale_all([folder / "a.mkv", folder / "s1"], out, observer=Remove(), **FAST)
+    assert not out.exists(), "nothing is written into what is below a mount point"
+
+
 def test_every_video_is_verified(folder: Path, tmp_path: Path) -> None:
     report = upscale_all([folder / "a.mkv"], tmp_path / "out", verify=True, preset="ultrafast")
     assert [str(each.outcome) for each in report.files] == ["finished"]
@@ -301,6 +350,40 @@ def test_watching(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [name for name, _ in seen].count("new.mkv") == 1
     assert dict(seen)["new.mkv"] > grown[0]
     assert report.of(Outcome.FAILED)[0].source.endswith("bad.mkv")
+
+
+@pytest.mark.timeout(60)
+def test_watching_a_folder_that_goes_away(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        upscale_all([tmp_path / "inbxo"], tmp_path / "out", watch=True, **FAST)
+    monkeypatch.setattr(runner, "POLL", 0.02)
+    growth = watch.Growth(settled=0.1)
+    monkeypatch.setattr(runner, "Growth", lambda: growth)
+    box, away, said = folder / "s1", folder / "away", list[str]()
+
+    class Watch(QueueObserver):
+        def ended(self, item: Any, result: Any) -> None:
+            if item.file.path.name == "c.mp4":
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def waiting(self) -> None:
+            if not said and growth._done:
+                box.rename(away)
+
+        def warning(self, item: Any, sentence: str) -> None:
+            said.append(sentence)
+            make_clip(away / "c.mp4", frames=3)
+            away.rename(box)
+
+    monkeypatch.setattr(time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.05)))
+    seen: list[QueueReport] = []
+    monkeypatch.setattr(Watch, "summary", lambda self, report: seen.append(report))
+    with suppress(KeyboardInterrupt):
+        upscale_all([box], tmp_path / "out", watch=True, observer=Watch(), **FAST)
+    assert said == [f"{box} does not exist; waiting for it"]
+    assert outcomes(seen[0]) == {"a.mp4": "finished", "b.mov": "finished", "c.mp4": "finished"}
 
 
 def test_the_time_that_is_left() -> None:

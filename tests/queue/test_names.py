@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.queue.files import SourceFile, find_files
+from paragon_stream.queue.journal import FileFacts
 from paragon_stream.queue.request import Destination, QueueRequest
 from paragon_stream.queue.targets import settle_names
+from paragon_stream.queue.watch import Growth
 
 
 @pytest.fixture
@@ -58,6 +61,68 @@ def test_globs_lists_and_names(shows: Path, monkeypatch: pytest.MonkeyPatch) -> 
         *["a.mkv", "b.AVI", "cover.JPG"],
         "gone.mkv",  # fails when its turn comes, alone
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and odd names")
+def test_the_folder_of_results_under_any_name(shows: Path, tmp_path: Path) -> None:
+    """Otherwise results would be upscaled again, by every run and without an end by --watch."""
+    plain = relatives(shows, recursive=True)
+    link = tmp_path / "link"
+    link.symlink_to(shows / "out")
+    for name in (link, shows / "s1" / ".." / "out"):
+        for source in (shows, f"{shows}/**/*"):
+            found = find_files([source], recursive=True, leave_out=name, may_be_none=False)
+            assert sorted(file.relative.as_posix() for file in found.files) == sorted(plain)
+    (shows / "s1" / "again").symlink_to(shows)
+    said = find_files([shows], recursive=True, leave_out=link, may_be_none=False)
+    assert [file.relative.as_posix() for file in said.files] == plain
+    assert any("1 linked folder" in sentence for sentence in said.passed_over)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="odd names")
+def test_lists_with_odd_names(shows: Path) -> None:
+    odd = "part\u2028two\x0c\x85.mkv"
+    (shows / odd).write_bytes(b"x")
+    listed = shows / "list.txt"
+    listed.write_bytes(f"{odd}\r\na.mkv\r\n".encode())
+    assert relatives(shows, f"@{listed}") == [odd, "a.mkv"]
+    listed.write_text("a.mkv\n", encoding="utf-16")
+    with pytest.raises(InputError, match="UTF-8"):
+        relatives(shows, f"@{listed}")
+
+
+def test_sources_that_are_gone_for_a_while(shows: Path) -> None:
+    sources = [shows / "s1", shows / "gone", f"@{shows}/gone.txt"]
+    found = find_files(sources, recursive=False, leave_out=shows / "out", may_be_none=True)
+    assert [file.path.name for file in found.files] == ["e1.mkv"]
+    assert [sentence.rpartition("gone")[2][:5] for sentence in found.unreadable] == [" does", ".txt "]
+
+
+def test_growing_files_whatever_the_clock_of_their_server_says(tmp_path: Path) -> None:
+    file, now = tmp_path / "a.mkv", [1000.0]
+    growth = Growth(lambda: now[0], settled=6.0)
+    source = SourceFile(path=file, relative=Path(file.name))
+
+    def look(seconds: float) -> bool:
+        now[0] += seconds
+        return bool(growth.settled([source]))
+
+    def write(size: int, when: int) -> None:
+        file.write_bytes(bytes(size))
+        os.utime(file, (when, when))
+
+    write(1, 0)  # the server's clock is years behind
+    assert not look(0)
+    write(2, 2)
+    assert [look(5), look(5), look(5)] == [False, False, True]
+    growth.done(file, FileFacts.of(file))
+    assert not look(60)
+    write(3, 1 << 32)  # or ahead
+    assert [look(1), look(7)] == [False, True]
+    file.unlink()
+    assert not look(60)
+    write(3, 1 << 32)
+    assert [look(60), look(7)] == [False, True], "it may be on its way again"
 
 
 def test_what_means_no_file_is_refused_at_once(shows: Path) -> None:

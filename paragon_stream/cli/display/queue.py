@@ -85,6 +85,8 @@ class QueueText(_Reporting):
             click.echo(f"{counter}failed: {about}{result.error}", err=True)
         elif self._quiet or result.outcome is Outcome.INTERRUPTED:
             return
+        elif result.outcome is Outcome.LEFT and item.count == 1:  # with more files the table shows it
+            click.echo(f"{result.destination}: left alone, it is finished", err=True)
         elif result.render is not None:
             verified = "" if result.verification is None else "; compared with the source: nothing is wrong"
             click.echo(f"{counter}{result.destination}: {render_summary(result.render)}{verified}", err=True)
