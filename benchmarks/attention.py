@@ -23,7 +23,7 @@ from paragon_stream.bench import bench  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.checkpoint.untrained import UNTRAINED  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
+from paragon_stream.frame import FrameFormat  # noqa: E402
 from paragon_stream.framejob import FrameJob, build_job  # noqa: E402
 from paragon_stream.framejob.conv import Conv  # noqa: E402
 from paragon_stream.framejob.fold_attention import WindowAttention  # noqa: E402
@@ -74,9 +74,7 @@ def main() -> None:
 
 
 def make_job(variant: str, width: int, height: int) -> FrameJob:
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", width, height)
     return build_job(load_weights(UNTRAINED, variant=variant), source)
 
 

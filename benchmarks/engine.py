@@ -22,7 +22,7 @@ from common import interleaved, machine, median_ratio, write_results
 
 from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.checkpoint.export import at_strength
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.conv import Conv
 from paragon_stream.framejob.onnx.network import emit_network
@@ -55,9 +55,7 @@ def compare(variant: str, width: int, height: int, threads: int, repeats: int) -
     """Every contender `repeats` times, in turn."""
     weights = load_weights(variant=variant, scale=2)
     plain = at_strength(weights, 0.5)
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", width, height)
     job = build_job(weights, source)
     precision, frame_job = run_frame_job(job, threads)
     contenders = {

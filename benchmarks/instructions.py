@@ -42,14 +42,12 @@ def compile_wgsl(subject: str) -> list[tuple[str, list[int]]]:
     """Give a network's texts to the first GPU; names and threads of its passes. In a process of its own."""
     from paragon_stream.checkpoint import load_weights
     from paragon_stream.device.webgpu import WebGpuDevice
-    from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+    from paragon_stream.frame import FrameFormat
     from paragon_stream.framejob import build_job
     from paragon_stream.framejob.wgsl.emit import emit_wgsl
 
     variant, _, precision = subject.partition(" ")
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=1280, height=720)
-    source = FrameFormat(width=1280, height=720, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", 1280, 720)
     job = build_job(load_weights(None, variant=variant, scale=2), source)
     names, done, gpu = [], set(), WebGpuDevice(0)
     for dispatch in emit_wgsl(job, half=precision == "fp16").dispatches:

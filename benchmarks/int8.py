@@ -21,7 +21,7 @@ sys.path.insert(0, str(REPOSITORY))
 from common import interleaved, machine, write_results  # noqa: E402
 
 from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
+from paragon_stream.frame import FrameFormat  # noqa: E402
 from paragon_stream.framejob import allocate_planes, build_job  # noqa: E402
 from paragon_stream.runtimes import Precision, SessionOptions, runtime  # noqa: E402
 from paragon_stream.runtimes.self_check import synthetic_frame  # noqa: E402
@@ -62,9 +62,7 @@ def measured(folder: Path, network: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def cpu_ms(weights: Weights) -> dict[tuple[str, str], dict[str, Any]]:
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=WIDTH, height=HEIGHT)
-    job = build_job(weights, FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=layout, color=color))
+    job = build_job(weights, FrameFormat.of("yuv420p", WIDTH, HEIGHT))
     inputs, outputs = synthetic_frame(job.source), allocate_planes(job.target)
     sessions = {
         (engine, precision): runtime(engine).compile(

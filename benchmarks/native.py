@@ -27,7 +27,7 @@ import numpy as np
 from common import SAMPLE, interleaved, machine, median_ratio, write_results
 
 from paragon_stream.checkpoint import load_weights
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.conv import Conv
 from paragon_stream.framejob.native.tail import plane_tail
@@ -71,9 +71,7 @@ def main() -> None:
 
 def make_job(variant: str, pixels: str, width: int, height: int, to: str | None = None) -> FrameJob:
     """The job of a shipped set at ×2; `to` is a size as `--to` takes it."""
-    layout = pixel_format(pixels)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of(pixels, width, height)
     size = parse_size(to)
     placement = place(source, size, grain=2) if size else None
     return build_job(load_weights(variant=variant, scale=2), source, placement=placement)

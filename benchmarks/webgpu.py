@@ -21,7 +21,7 @@ from common import machine, write_results
 from paragon_stream.bench import bench
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.device.discovery import find_adapters
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.wgsl.emit import emit_wgsl
 from paragon_stream.upscaler import UpscalerOptions
@@ -31,9 +31,7 @@ PRECISIONS = ("auto", "fp16")
 
 def costs(variant: str, scale: int, width: int, height: int) -> dict[str, Any]:
     """The costs of one frame, at the default precision."""
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", width, height)
     program = emit_wgsl(build_job(load_weights(None, variant=variant, scale=scale), source))
     planes = {
         way: sum(layout.pitch * math.prod(layout.shape[:1]) for layout in layouts)

@@ -11,9 +11,7 @@ from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.frame import (
     ColorSpec,
     FrameFormat,
-    pixel_format,
     requested_pixel_format,
-    resolve_color,
 )
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.onnx.dynamic import SizeRange
@@ -65,15 +63,7 @@ def build_engine(
         raise UsageError(
             "tensorrt builds engines for this machine's GPU only; tensorrt-rtx also builds for others"
         )
-    layout = pixel_format(pixel_format_name)
-    resolved = resolve_color(
-        color or ColorSpec(),
-        format=layout,
-        width=width,
-        height=height,
-        full_range_name=pixel_format_name.startswith("yuvj"),
-    )
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
+    source = FrameFormat.of(pixel_format_name, width, height, color)
     weights, placement = choose_network(source, options)
     target = requested_pixel_format(output_pixel_format_name)
     job = build_job(weights, source, pixel_format=target, placement=placement)

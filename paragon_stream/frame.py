@@ -187,6 +187,22 @@ class FrameFormat:
     color: ColorSpec = field(default_factory=ColorSpec)
     sample_aspect_ratio: Fraction = Fraction(1)
 
+    @classmethod
+    def of(cls, name: str, width: int, height: int, color: ColorSpec | None = None) -> FrameFormat:
+        """Frames in FFmpeg's pixel format `name`, with square pixels; `resolve_color` completes `color`.
+
+        Raises FormatError for a pixel format that is not supported.
+        """
+        layout = pixel_format(name)
+        resolved = resolve_color(
+            color or ColorSpec(),
+            format=layout,
+            width=width,
+            height=height,
+            full_range_name=name.startswith("yuvj"),
+        )
+        return cls(width=width, height=height, pixel_format=layout, color=resolved)
+
     @property
     def plane_shapes(self) -> tuple[tuple[int, ...], ...]:
         return self.pixel_format.plane_shapes(self.width, self.height)

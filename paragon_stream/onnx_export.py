@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from paragon_stream.checkpoint import Weights, at_strength, load_weights
 from paragon_stream.checkpoint.inspection import alpha_doubts
 from paragon_stream.errors import EngineError, InputError, UsageError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
 from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
@@ -160,10 +160,7 @@ def _why_unchecked(call: OnnxExportCall) -> str:
 def _frame_job(weights: Weights, call: OnnxExportCall, size: tuple[int, int] | None) -> onnx.ModelProto:
     if call.precision == "int8" or call.video:
         raise UsageError("--frame-job goes with --precision fp32 or fp16, and not with --video")
-    layout = pixel_format(call.frame_job or "")
-    width, height = size or (960, 540)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of(call.frame_job or "", *(size or (960, 540)))
     job, types = build_job(weights, source), GraphTypes(half=call.precision == "fp16")
     if size is not None:
         return emit_onnx(job, types=types)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.errors import EngineError, FormatError, UsageError
-from paragon_stream.frame import ColorSpec, Family, FrameFormat, Layout, PixelFormat, resolve_color
+from paragon_stream.frame import ColorSpec, Family, FrameFormat, Layout, PixelFormat
 from paragon_stream.frame import pixel_format as find_pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.products import warn_of_missing_limit
@@ -161,15 +161,7 @@ class Upscaler:
 
         Raises FormatError if the picture already has the size `to`.
         """
-        layout = find_pixel_format(call.pixel_format)
-        color = resolve_color(
-            call.color or ColorSpec(),
-            format=layout,
-            width=call.width,
-            height=call.height,
-            full_range_name=call.pixel_format.startswith("yuvj"),
-        )
-        source = FrameFormat(width=call.width, height=call.height, pixel_format=layout, color=color)
+        source = FrameFormat.of(call.pixel_format, call.width, call.height, call.color)
         target = find_pixel_format(call.output_pixel_format) if call.output_pixel_format else None
         self._open(source, part(call, UpscalerOptions), target, Flavour.LATENCY)
 

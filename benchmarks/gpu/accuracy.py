@@ -26,8 +26,8 @@ from common import cost_of, machine, write_results  # noqa: E402
 from emulator import Run, run_program  # noqa: E402
 
 from paragon_stream.checkpoint import ShippedSet, list_shipped, load_weights  # noqa: E402
-from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat, pixel_format, resolve_color  # noqa: E402
-from paragon_stream.framejob import FrameJob, allocate_planes, build_job  # noqa: E402
+from paragon_stream.frame import FrameFormat, pixel_format  # noqa: E402
+from paragon_stream.framejob import allocate_planes, build_job  # noqa: E402
 from paragon_stream.framejob.cuda.emit import emit_cuda  # noqa: E402
 from paragon_stream.framejob.cuda.source import FEATURES  # noqa: E402
 from paragon_stream.runtimes import Precision, SessionOptions, runtime  # noqa: E402
@@ -58,7 +58,7 @@ def main() -> None:
 
 def compare(shipped: ShippedSet, name: str) -> dict[str, Any]:
     """One set, one format."""
-    job = make_job(shipped, pixel_format(name))
+    job = build_job(load_weights(shipped.path), FrameFormat.of(name, WIDTH, HEIGHT))
     inputs, expected = synthetic_frame(job.source), allocate_planes(job.target)
     session = runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32))
     try:
@@ -77,12 +77,6 @@ def compare(shipped: ShippedSet, name: str) -> dict[str, Any]:
         },
         "emulation": cost,
     }
-
-
-def make_job(shipped: ShippedSet, layout: PixelFormat) -> FrameJob:
-    color = resolve_color(ColorSpec(), format=layout, width=WIDTH, height=HEIGHT)
-    source = FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=layout, color=color)
-    return build_job(load_weights(shipped.path), source)
 
 
 def deviation(got: NDArray[Any], wanted: NDArray[Any], peak: int) -> dict[str, float | None]:

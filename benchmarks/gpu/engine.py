@@ -38,7 +38,7 @@ from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.device import Device, DevicePlane, Resource  # noqa: E402
 from paragon_stream.device.discovery import ordinals  # noqa: E402
 from paragon_stream.errors import ParagonError  # noqa: E402
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
+from paragon_stream.frame import FrameFormat  # noqa: E402
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job  # noqa: E402
 from paragon_stream.framejob.cuda.emit import emit_cuda  # noqa: E402
 from paragon_stream.framejob.cuda.program import CudaProgram  # noqa: E402
@@ -145,9 +145,7 @@ def checked(variant: str, name: str, scale: int, device: str) -> list[dict[str, 
 
 
 def make_job(variant: str, name: str, scale: int, width: int, height: int) -> FrameJob:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, width, height)
     return build_job(load_weights(None, variant=variant, scale=scale), source)
 
 

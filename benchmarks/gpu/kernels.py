@@ -30,7 +30,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks")]
 from common import machine, write_results  # noqa: E402
 
 from paragon_stream.checkpoint import load_weights  # noqa: E402
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color  # noqa: E402
+from paragon_stream.frame import FrameFormat  # noqa: E402
 from paragon_stream.framejob import FrameJob, build_job  # noqa: E402
 from paragon_stream.framejob.cuda.emit import emit_cuda  # noqa: E402
 from paragon_stream.framejob.cuda.program import CudaProgram, Int, Launch  # noqa: E402
@@ -68,9 +68,7 @@ def main() -> None:
 
 
 def make_program(variant: str, name: str, scale: int = 2) -> CudaProgram:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=WIDTH, height=HEIGHT)
-    source = FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, WIDTH, HEIGHT)
     job: FrameJob = build_job(load_weights(None, variant=variant, scale=scale), source)
     return emit_cuda(job, multiprocessors=MULTIPROCESSORS)
 

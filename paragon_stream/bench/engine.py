@@ -13,7 +13,7 @@ import numpy as np
 from paragon_stream import resource_usage
 from paragon_stream.bench.video_memory import VideoMemory
 from paragon_stream.errors import UsageError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.pipeline.slot import Completion
 from paragon_stream.runtimes import Plane
 from paragon_stream.upscaler import Upscaler, UpscalerOptions
@@ -61,7 +61,7 @@ def rate(options: UpscalerOptions, *, width: int, height: int, seconds: float) -
 
     Raises what `Upscaler` raises.
     """
-    with Upscaler.for_format(_source(width, height, "yuv420p"), options) as up:
+    with Upscaler.for_format(FrameFormat.of("yuv420p", width, height), options) as up:
         slots = [up.allocate() for _ in range(up.session.in_flight + SPARE_SLOTS)]
         for seed, (inputs, _) in enumerate(slots):
             _paint(inputs, up.source.pixel_format.peak, seed)
@@ -94,7 +94,7 @@ def bench(
     """
     if min(width, height) < 16 or frames < 1:
         raise UsageError("bench needs at least one frame, of at least 16x16 pixels")
-    source = _source(width, height, pixel_format_name)
+    source = FrameFormat.of(pixel_format_name, width, height)
     begin = time.perf_counter()
     memory = VideoMemory.of(options.engine, options.device)
     with memory, Upscaler.for_format(source, options) as up:
@@ -140,12 +140,6 @@ def bench(
             peak_rss_bytes=resource_usage.peak_rss(),
             peak_vram_bytes=memory.taken,
         )
-
-
-def _source(width: int, height: int, pixel_format_name: str) -> FrameFormat:
-    layout = pixel_format(pixel_format_name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
 
 
 def _paint(planes: tuple[Plane, ...], peak: int, seed: int) -> None:

@@ -16,7 +16,7 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.checkpoint.spec import published
 from paragon_stream.checkpoint.untrained import UNTRAINED, untrained
 from paragon_stream.errors import ParagonError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.planes import Plane
 from paragon_stream.geometry import enlarged
 from paragon_stream.options.network import UpscalerOptions
@@ -73,9 +73,7 @@ def _upscaled(variant: str, engine: str, precision: str) -> tuple[tuple[Plane, .
     tensors, metadata = untrained(published(variant, 2))
     weights = Weights.from_tensors(tensors, metadata=metadata, name=UNTRAINED)
     width, height = _SIZE
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", width, height)
     options = UpscalerOptions(engine=engine, precision=precision)
     network = weights, enlarged(source, 2)
     with Upscaler.for_format(source, options, network=network) as upscaler:

@@ -17,7 +17,6 @@ from paragon_stream.frame import (
     FrameFormat,
     Matrix,
     pixel_format,
-    resolve_color,
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.onnx.emit import emit_onnx, input_names, output_names, tensor_shapes
@@ -31,9 +30,7 @@ CASES = [
 
 
 def make_job(name: str, variant: str = "realtime", scale: int = 2, conditioned: bool = False) -> FrameJob:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=34, height=21)
-    source = FrameFormat(width=34, height=21, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, 34, 21)
     return build_job(random_weights(random_spec(variant, scale, conditioned=conditioned)), source)
 
 
@@ -113,9 +110,5 @@ def test_what_cannot_be_processed_faithfully(name: str, color: ColorSpec, says: 
 
 
 def test_no_frame_without_samples() -> None:
-    color = resolve_color(ColorSpec(), format=pixel_format("gray"), width=0, height=4)
     with pytest.raises(FormatError, match="0×4"):
-        build_job(
-            random_weights(random_spec()),
-            FrameFormat(width=0, height=4, pixel_format=pixel_format("gray"), color=color),
-        )
+        build_job(random_weights(random_spec()), FrameFormat.of("gray", 0, 4))

@@ -8,7 +8,7 @@ import pytest
 from network_reference import random_spec, random_weights
 
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.framejob.onnx import emit as emitter
 from paragon_stream.framejob.onnx.emit import tensor_shapes
@@ -20,14 +20,12 @@ def compute(name: str, body: object, variant: str = "realtime") -> list[np.ndarr
     """Planes before nothing but the last cast, of noise."""
     from paragon_stream.framejob.emit_torch import emit_torch
 
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=34, height=22)
-    source = FrameFormat(width=34, height=22, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, 34, 22)
     job = build_job(random_weights(random_spec(variant)), source)
     rng = np.random.default_rng(0)
     given = []
     for plane, shape in zip(allocate_planes(source), tensor_shapes(source), strict=True):
-        plane[:] = rng.integers(0, layout.peak + 1, plane.shape)
+        plane[:] = rng.integers(0, source.pixel_format.peak + 1, plane.shape)
         given.append(torch.from_numpy(plane.reshape(shape)))
     with torch.inference_mode():
         results = emit_torch(job, body=body)(*given)

@@ -23,7 +23,6 @@ from paragon_stream.frame import (
     FrameFormat,
     Matrix,
     pixel_format,
-    resolve_color,
 )
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.native.emit import refusal
@@ -36,11 +35,7 @@ def weights(variant: str = "realtime", scale: int = 2, alpha: float = 0.3) -> We
 
 
 def frame_format(name: str, width: int, height: int, **color: object) -> FrameFormat:
-    layout = pixel_format(name)
-    resolved = resolve_color(
-        ColorSpec(**color), format=layout, width=width, height=height, full_range_name=name.startswith("yuvj")
-    )
-    return FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
+    return FrameFormat.of(name, width, height, ColorSpec(**color))
 
 
 def noise(format: FrameFormat, seed: int = 0) -> tuple[NDArray, ...]:

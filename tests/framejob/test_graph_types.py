@@ -9,7 +9,7 @@ import pytest
 from network_reference import random_spec, random_weights
 from onnx import TensorProto
 
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.onnx.emit import (
     GUARD_OUTPUT,
@@ -24,9 +24,7 @@ FORMATS = ["yuv420p", "yuv420p10le", "gbrp16le", "p010le", "rgb48le"]
 
 
 def make_job(name: str, variant: str = "realtime", scale: int = 2) -> FrameJob:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=34, height=22)
-    source = FrameFormat(width=34, height=22, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, 34, 22)
     return build_job(random_weights(random_spec(variant, scale)), source)
 
 

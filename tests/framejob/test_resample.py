@@ -4,6 +4,7 @@ reference."""
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ChromaLocation, ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import ChromaLocation, ColorSpec, FrameFormat, pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.resample import Resampling
 from paragon_stream.geometry import Fit, enlarged, parse_size, place
@@ -35,13 +36,8 @@ def weights(scale: int = 2) -> Weights:
 def frame_format(
     name: str, width: int, height: int, location: int = 0, aspect: Fraction = Fraction(1)
 ) -> FrameFormat:
-    layout = pixel_format(name)
-    color = resolve_color(
-        ColorSpec(chroma_location=ChromaLocation(location)), format=layout, width=width, height=height
-    )
-    return FrameFormat(
-        width=width, height=height, pixel_format=layout, color=color, sample_aspect_ratio=aspect
-    )
+    located = ColorSpec(chroma_location=ChromaLocation(location))
+    return replace(FrameFormat.of(name, width, height, located), sample_aspect_ratio=aspect)
 
 
 def make_job(

@@ -12,7 +12,7 @@ from network_reference import random_spec, random_weights
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import EngineError, UsageError
-from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format, resolve_color
+from paragon_stream.frame import ColorRange, ColorSpec, FrameFormat, Matrix, pixel_format
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.framejob.cuda.emit import refusal
 from paragon_stream.framejob.temporal import WARM, Temporal, TemporalHistory, TemporalState
@@ -25,9 +25,7 @@ RGB = ColorSpec(matrix=Matrix.RGB, range=ColorRange.FULL)
 
 
 def source_of(name: str) -> FrameFormat:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=WIDTH, height=HEIGHT)
-    return FrameFormat(width=WIDTH, height=HEIGHT, pixel_format=layout, color=color)
+    return FrameFormat.of(name, WIDTH, HEIGHT)
 
 
 def film(source: FrameFormat, count: int, seed: int = 0) -> list[tuple[np.ndarray, ...]]:
@@ -94,18 +92,7 @@ ENGINES = [
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
 def test_engines_agree(variant: str, name: str) -> None:
     weights = random_weights(random_spec(variant))
-    source = (
-        source_of(name)
-        if name != "yuvj422p"
-        else FrameFormat(
-            width=WIDTH,
-            height=HEIGHT,
-            pixel_format=pixel_format(name),
-            color=resolve_color(
-                ColorSpec(), format=pixel_format(name), width=WIDTH, height=HEIGHT, full_range_name=True
-            ),
-        )
-    )
+    source = source_of(name)
     frames = film(source, 3)
     results = {}
     for engine in ENGINES:

@@ -15,7 +15,7 @@ from network_reference import random_spec, random_weights
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.device import Device
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.cuda.emit import emit_cuda
 from paragon_stream.framejob.cuda.program import Argument, Buffer, BufferKind, CudaProgram, Int
@@ -76,9 +76,7 @@ def cpu(job: FrameJob) -> Session:
     ids=["realtime", "stream"],
 )
 def test_frames_through_the_engine(weights: Weights, width: int, height: int) -> None:
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", width, height)
     job = build_job(weights, source)
     device = FakeDevice()
     session = compile_on_device(job, lambda: device, loader, cpu)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from emulator import BACKWARD, FORWARD, SHUFFLED, run_program
 from frame_reference import reference_frame, rounded
-from kernel_material import assert_close, frame_format, noise, weights
+from kernel_material import assert_close, noise, weights
 from network_reference import random_spec, random_weights
 
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import pixel_format
+from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.cuda.emit import emit_cuda
 from paragon_stream.framejob.cuda.program import BufferKind
@@ -51,7 +51,7 @@ THOROUGH = [
 @pytest.mark.parametrize(("name", "width", "height", "scale", "alpha"), QUICK)
 def test_formats(name: str, width: int, height: int, scale: int, alpha: float) -> None:
     network = weights(scale, alpha)
-    assert_close(network, build_job(network, frame_format(name, width, height)))
+    assert_close(network, build_job(network, FrameFormat.of(name, width, height)))
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuv444p", "rgb24", "gbrp10le"])
@@ -59,7 +59,7 @@ def test_chroma_by_a_filter(name: str) -> None:
     """Weights that leave chroma to it: longer filters than the base path's, another than luma's; in RGB they
     see mixtures of components."""
     network = replace(weights(), spec=replace(weights().spec, filters_chroma=True))
-    assert_close(network, build_job(network, frame_format(name, 30, 18)))
+    assert_close(network, build_job(network, FrameFormat.of(name, 30, 18)))
 
 
 @pytest.mark.slow
@@ -71,13 +71,13 @@ def test_more_formats(name: str, width: int, height: int, scale: int, alpha: flo
 @pytest.mark.parametrize("strength", [0.0, 0.7])
 def test_strength(strength: float) -> None:
     network = weights(conditioned=True)
-    assert_close(network, build_job(network, frame_format("yuv420p", 18, 10)), strength)
+    assert_close(network, build_job(network, FrameFormat.of("yuv420p", 18, 10)), strength)
 
 
 @pytest.mark.parametrize("order", [FORWARD, SHUFFLED])
 def test_two_blocks(order: int) -> None:
     network = random_weights(replace(random_spec(alpha=0.0), blocks=2))
-    job = build_job(network, frame_format("gray", 140, 12))
+    job = build_job(network, FrameFormat.of("gray", 140, 12))
     planes = noise(job.source)
     result = run_program(emit_cuda(job, multiprocessors=1), planes, order=order).outputs[0]
     expected = rounded(reference_frame(network, job.source, job.target, planes), job.target)[0]
@@ -85,20 +85,20 @@ def test_two_blocks(order: int) -> None:
 
 
 def test_deeper_target_and_pitched_planes() -> None:
-    job = build_job(weights(), frame_format("yuv420p", 34, 21), pixel_format=pixel_format("yuv420p10le"))
+    job = build_job(weights(), FrameFormat.of("yuv420p", 34, 21), pixel_format=pixel_format("yuv420p10le"))
     assert_close(weights(), job, input_pitches=(64, 32, 32), output_pitches=(256, 128, 128))
 
 
 @pytest.mark.parametrize("target", ["gray", "gbrp10le"])
 def test_other_targets_of_rgb(target: str) -> None:
-    layout, color = pixel_format(target), frame_format(target, 68, 42).color
-    job = build_job(weights(), frame_format("rgb24", 34, 21), pixel_format=layout, color=color)
+    layout, color = pixel_format(target), FrameFormat.of(target, 68, 42).color
+    job = build_job(weights(), FrameFormat.of("rgb24", 34, 21), pixel_format=layout, color=color)
     assert_close(weights(), job)
 
 
 def test_neither_the_order_of_threads_nor_stale_memory_matters() -> None:
     """Races give other results when threads take other turns; so do bytes that were never written."""
-    job = build_job(weights(), frame_format("yuv420p", 34, 21))
+    job = build_job(weights(), FrameFormat.of("yuv420p", 34, 21))
     program, planes = emit_cuda(job, multiprocessors=1), noise(job.source)
     wanted = run_program(program, planes, order=FORWARD, fill=0xFF).outputs
     for order, fill in ((BACKWARD, 0x00), (SHUFFLED, 0x3C)):
@@ -109,7 +109,7 @@ def test_neither_the_order_of_threads_nor_stale_memory_matters() -> None:
 
 
 def test_how_rows_are_dealt_out_does_not_matter() -> None:
-    job = build_job(weights(), frame_format("yuv420p", 34, 40))
+    job = build_job(weights(), FrameFormat.of("yuv420p", 34, 40))
     one, many = (emit_cuda(job, multiprocessors=count) for count in (1, 100))
     assert one.launches != many.launches and one.source == many.source
     first, second = (run_program(each, noise(job.source)).outputs for each in (one, many))
@@ -118,7 +118,7 @@ def test_how_rows_are_dealt_out_does_not_matter() -> None:
 
 
 def test_status_tells_of_numbers_that_are_none() -> None:
-    job = build_job(weights(), frame_format("yuv420p", 18, 10))
+    job = build_job(weights(), FrameFormat.of("yuv420p", 18, 10))
     program = emit_cuda(job, multiprocessors=1)
     head = next(launch for launch in program.launches if launch.kernel == "head")
     assert any(getattr(arg, "kind", None) is BufferKind.STATUS for arg in head.args)
@@ -131,11 +131,11 @@ def test_status_tells_of_numbers_that_are_none() -> None:
 def test_source_is_the_same_for_all_sizes_and_weights() -> None:
     """So one cubin serves them."""
     small, large = (
-        emit_cuda(build_job(weights(), frame_format("yuv420p", w, h))).source
+        emit_cuda(build_job(weights(), FrameFormat.of("yuv420p", w, h))).source
         for w, h in ((64, 48), (1920, 1080))
     )
     other = build_job(
-        random_weights(random_spec("realtime", alpha=0.0), seed=1), frame_format("yuv420p", 1920, 1080)
+        random_weights(random_spec("realtime", alpha=0.0), seed=1), FrameFormat.of("yuv420p", 1920, 1080)
     )
     # The matrix (by size) changes no constant either: it is in the weights.
     assert small == large == emit_cuda(other).source
@@ -152,7 +152,7 @@ def test_source_is_the_same_for_all_sizes_and_weights() -> None:
 def test_what_the_kernels_cannot_do(variant: str, scale: int, name: str, says: str) -> None:
     network = random_weights(random_spec(variant, scale, alpha=0.0))
     with pytest.raises(EngineError, match=says):
-        emit_cuda(build_job(network, frame_format(name, 32, 16)))
+        emit_cuda(build_job(network, FrameFormat.of(name, 32, 16)))
 
 
 @pytest.mark.parametrize(
@@ -166,12 +166,12 @@ def test_what_the_kernels_cannot_do(variant: str, scale: int, name: str, says: s
 def test_networks_without_kernels(variant: str, changed: dict[str, int], says: str) -> None:
     network = random_weights(replace(random_spec(variant, alpha=0.0), **changed))
     with pytest.raises(EngineError, match=says):
-        emit_cuda(build_job(network, frame_format("yuv420p", 32, 16)))
+        emit_cuda(build_job(network, FrameFormat.of("yuv420p", 32, 16)))
 
 
 def test_other_families_sizes_and_alpha_are_refused() -> None:
-    rgb, alpha = frame_format("rgb24", 32, 16), frame_format("rgba", 32, 16)
-    colours = build_job(weights(), frame_format("yuv420p", 32, 16), pixel_format=pixel_format("rgb24"))
+    rgb, alpha = FrameFormat.of("rgb24", 32, 16), FrameFormat.of("rgba", 32, 16)
+    colours = build_job(weights(), FrameFormat.of("yuv420p", 32, 16), pixel_format=pixel_format("rgb24"))
     size = parse_size("48x24")
     assert size
     resampled = build_job(weights(), rgb, placement=place(rgb, size, Fit.STRETCH))

@@ -10,7 +10,7 @@ import pytest
 from network_reference import random_spec, random_weights
 
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.cuda.emit import emit_cuda
 from paragon_stream.framejob.cuda.program import CudaProgram
@@ -28,9 +28,7 @@ SHARED_LIMITS = {
 def program(
     name: str = "yuv420p", variant: str = "realtime", scale: int = 2, alpha: float = 0.0
 ) -> CudaProgram:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=1920, height=1080)
-    source = FrameFormat(width=1920, height=1080, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, 1920, 1080)
     return emit_cuda(build_job(random_weights(random_spec(variant, scale, alpha=alpha)), source))
 
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from emulator import BACKWARD, FORWARD, SHUFFLED, run_program
-from kernel_material import assert_close, frame_format, noise, stream_weights
+from kernel_material import assert_close, noise, stream_weights
 from network_reference import random_spec, random_weights
 
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.cuda.emit import emit_cuda
 
@@ -21,7 +22,7 @@ CONDITIONED = stream_weights(conditioned=True)
 
 
 def test_a_frame_of_several_strips() -> None:
-    job = build_job(CONDITIONED, frame_format("yuv420p", 34, 9))
+    job = build_job(CONDITIONED, FrameFormat.of("yuv420p", 34, 9))
     assert_close(CONDITIONED, job, strength=0.7)
 
 
@@ -48,7 +49,7 @@ def test_a_frame_of_several_strips() -> None:
 )
 def test_formats(name: str, width: int, height: int, scale: int, alpha: float) -> None:
     network = stream_weights(scale, alpha=alpha)
-    assert_close(network, build_job(network, frame_format(name, width, height)))
+    assert_close(network, build_job(network, FrameFormat.of(name, width, height)))
 
 
 @pytest.mark.slow
@@ -56,11 +57,11 @@ def test_formats(name: str, width: int, height: int, scale: int, alpha: float) -
 def test_other_depths(blocks: int) -> None:
     """Odd numbers of blocks end in the other workspace."""
     network = stream_weights(depth=blocks)
-    assert_close(network, build_job(network, frame_format("yuv420p", 40, 22)))
+    assert_close(network, build_job(network, FrameFormat.of("yuv420p", 40, 22)))
 
 
 def test_neither_order_nor_stale_memory_nor_how_rows_are_dealt_out_matters() -> None:
-    job = build_job(CONDITIONED, frame_format("yuv420p", 14, 6))
+    job = build_job(CONDITIONED, FrameFormat.of("yuv420p", 14, 6))
     one, many = (emit_cuda(job, multiprocessors=count) for count in (1, 100))
     assert one.launches != many.launches and one.source == many.source
     wanted = run_program(one, noise(job.source), order=FORWARD, fill=0xFF).outputs
@@ -71,7 +72,7 @@ def test_neither_order_nor_stale_memory_nor_how_rows_are_dealt_out_matters() -> 
 
 
 def test_status_tells_of_numbers_that_are_none() -> None:
-    job = build_job(CONDITIONED, frame_format("yuv420p", 6, 4))
+    job = build_job(CONDITIONED, FrameFormat.of("yuv420p", 6, 4))
     program = emit_cuda(job, multiprocessors=1)
     body, head, block, last = program.constants
     spoiled = bytearray(block)
@@ -83,18 +84,18 @@ def test_status_tells_of_numbers_that_are_none() -> None:
 
 def test_source_is_the_same_for_all_sizes_weights_and_depths() -> None:
     small, large = (
-        emit_cuda(build_job(stream_weights(), frame_format("yuv420p", w, h))).source
+        emit_cuda(build_job(stream_weights(), FrameFormat.of("yuv420p", w, h))).source
         for w, h in ((64, 48), (1920, 1080))
     )
     other = random_weights(random_spec("stream", alpha=0.0), seed=1)
-    assert small == large == emit_cuda(build_job(other, frame_format("yuv420p", 1920, 1080))).source
+    assert small == large == emit_cuda(build_job(other, FrameFormat.of("yuv420p", 1920, 1080))).source
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1, 1), (853, 479), (28, 4), (7680, 4320)])
 def test_launches_stay_inside_the_maps(width: int, height: int) -> None:
     """The last strip's context, and the last tile of `head`, have memory; so has every row."""
     network = stream_weights(depth=6)
-    program = emit_cuda(build_job(network, frame_format("yuv420p", width, height)))
+    program = emit_cuda(build_job(network, FrameFormat.of("yuv420p", width, height)))
     assert len(program.workspaces) == 2
     for launch in program.launches[1:-1]:
         pitch, rows, strips, segment = (each.value for each in launch.args[3:])  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from places import SAMPLE
 
 from paragon_stream.checkpoint import load_weights
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Precision
@@ -22,9 +22,7 @@ type Planes = tuple[NDArray, ...]
 
 
 def make_job(variant: str, name: str, width: int, height: int, weights: str | None = None) -> FrameJob:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, width, height)
     return build_job(load_weights(weights, variant=variant, scale=2), source)
 
 

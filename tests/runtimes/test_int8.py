@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, Matrix, pixel_format, resolve_color
+from paragon_stream.frame import ColorSpec, FrameFormat, Matrix
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.color import color_map
 from paragon_stream.framejob.onnx.emit import input_names
@@ -35,10 +35,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskCache:
 
 
 def job_for(name: str = "yuv420p", *, temporal: bool = False) -> FrameJob:
-    layout = pixel_format(name)
-    spec = ColorSpec(matrix=Matrix.RGB) if layout.family == "rgb" else ColorSpec(matrix=Matrix.BT709)
-    color = resolve_color(spec, format=layout, width=SIDE, height=SIDE)
-    source = FrameFormat(width=SIDE, height=SIDE, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, SIDE, SIDE, ColorSpec(matrix=Matrix.BT709))
     return build_job(load_weights("video", variant="realtime", scale=2), source, temporal=temporal)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from paragon_stream.checkpoint import Weights, load_weights
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.framejob.onnx.emit import emit_onnx
 from paragon_stream.runtimes import Precision, SessionOptions
@@ -27,12 +27,6 @@ from paragon_stream.runtimes.openvino import RUNTIME
 @functools.cache
 def has_bf16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def make_source(name: str, width: int, height: int) -> FrameFormat:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
 
 
 def upscale(
@@ -48,7 +42,7 @@ def upscale(
 
 @pytest.mark.parametrize("wanted", [Precision.AUTO, Precision.FP32, Precision.BF16])
 def test_what_is_asked_for_is_what_runs(wanted: Precision) -> None:
-    job = build_job(random_weights(random_spec()), make_source("yuv420p", 32, 32))
+    job = build_job(random_weights(random_spec()), FrameFormat.of("yuv420p", 32, 32))
     if wanted is Precision.BF16 and not has_bf16():
         with pytest.raises(EngineError, match="no bf16 instructions; use precision fp32 or auto"):
             RUNTIME.compile(job, SessionOptions(precision=wanted))
@@ -62,18 +56,18 @@ def test_what_is_asked_for_is_what_runs(wanted: Precision) -> None:
 def test_deep_frames_are_computed_in_fp32_unasked(source: str, target: str | None) -> None:
     """bf16 has eight significant bits: see the emulated bars below."""
     wanted = pixel_format(target) if target else None
-    job = build_job(random_weights(random_spec()), make_source(source, 32, 32), pixel_format=wanted)
+    job = build_job(random_weights(random_spec()), FrameFormat.of(source, 32, 32), pixel_format=wanted)
     assert RUNTIME.compile(job, SessionOptions()).precision is Precision.FP32
 
 
 def test_no_fp16_on_cpus() -> None:
-    job = build_job(random_weights(random_spec()), make_source("yuv420p", 32, 32))
+    job = build_job(random_weights(random_spec()), FrameFormat.of("yuv420p", 32, 32))
     with pytest.raises(EngineError, match="fp16"):
         RUNTIME.compile(job, SessionOptions(precision=Precision.FP16))
 
 
 def test_openvino_errors_are_ours() -> None:
-    job = build_job(random_weights(random_spec()), make_source("yuv420p", 32, 32))
+    job = build_job(random_weights(random_spec()), FrameFormat.of("yuv420p", 32, 32))
     with pytest.raises(EngineError, match="OpenVINO cannot compile 32x32 yuv420p") as caught:
         RUNTIME.compile(job, SessionOptions(threads=-5))
     assert "\n" not in str(caught.value)
@@ -94,7 +88,7 @@ def gradient(source: FrameFormat) -> tuple[NDArray, ...]:
 def test_ramps_stay_smooth_at_the_default_precision(name: str) -> None:
     """Base path, last addition and rounding are fp32: a ramp is within one code value of the reference."""
     weights = load_weights(variant="realtime", scale=2)
-    source = make_source(name, 300, 40)
+    source = FrameFormat.of(name, 300, 40)
     planes = gradient(source)
     target = build_job(weights, source).target
     expected = rounded(reference_frame(weights, source, target, planes), target)
@@ -106,7 +100,7 @@ def test_ramps_stay_smooth_at_the_default_precision(name: str) -> None:
 def test_ramps_and_flat_areas_in_bf16(name: str, bar: int) -> None:
     """The arithmetic of bf16, on every machine: what convolutions read is rounded, sums are fp32."""
     weights = load_weights(variant="realtime", scale=2)
-    source = make_source(name, 300, 40)
+    source = FrameFormat.of(name, 300, 40)
     flat = allocate_planes(source)
     for plane, code in zip(flat, (120, 90, 200), strict=True):
         plane[:] = code << (source.pixel_format.depth - 8)
@@ -122,7 +116,7 @@ def test_ramps_and_flat_areas_in_bf16(name: str, bar: int) -> None:
 @pytest.mark.parametrize(("name", "bar"), [("yuv420p", 1), ("yuv420p10le", 2)])
 def test_ramps_in_the_bf16_of_this_cpu(name: str, bar: int) -> None:
     weights = load_weights(variant="realtime", scale=2)
-    source = make_source(name, 300, 40)
+    source = FrameFormat.of(name, 300, 40)
     planes = gradient(source)
     target = build_job(weights, source).target
     expected = rounded(reference_frame(weights, source, target, planes), target)
@@ -152,7 +146,7 @@ def test_default_precision_on_real_frames(shared: Path) -> None:
     assert len(files) == 3
     for file in files:
         image = np.asarray(Image.open(file).convert("RGB"))[:160, :200]
-        source = make_source("yuv420p", image.shape[1], image.shape[0])
+        source = FrameFormat.of("yuv420p", image.shape[1], image.shape[0])
         planes = picture(source, image)
         target = build_job(weights, source).target
         expected = rounded(reference_frame(weights, source, target, planes), target)
@@ -169,7 +163,7 @@ def fact(node: ov.Node, key: str) -> str:
 def test_ends_are_computed_in_fp32() -> None:
     """In the compiled model, what leads from planes to planes past the convolutions, and what follows them,
     runs in fp32 whatever the body does."""
-    job = build_job(random_weights(random_spec()), make_source("yuv420p10le", 96, 64))
+    job = build_job(random_weights(random_spec()), FrameFormat.of("yuv420p10le", 96, 64))
     session = RUNTIME.compile(job, SessionOptions())
     assert isinstance(session, module.OpenVinoSession)
     nodes = session.compiled.get_runtime_model().get_ordered_ops()
@@ -193,7 +187,7 @@ def test_ends_are_computed_in_fp32() -> None:
 
 def test_narrow_depthwise_convolutions_stay_apart() -> None:
     """At the size where OpenVINO would fuse them; the trick's outputs are not the caller's business."""
-    job = build_job(random_weights(random_spec()), make_source("yuv420p", 960, 540))
+    job = build_job(random_weights(random_spec()), FrameFormat.of("yuv420p", 960, 540))
     model = ov.Core().read_model(emit_onnx(job, lanes=8).SerializeToString())
     module._keep_depthwise_apart(model)
     assert len(model.outputs) == 3 + 3

@@ -7,7 +7,7 @@ import pytest
 from network_reference import random_spec, random_weights
 
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.native.emit import refusal
 from paragon_stream.runtimes import Precision, SessionOptions, runtime
@@ -18,9 +18,7 @@ OPTIONS = SessionOptions(precision=Precision.FP32, threads=1)
 
 
 def make_job(name: str, width: int, height: int, variant: str = "realtime", scale: int = 2) -> FrameJob:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, width, height)
     return build_job(random_weights(random_spec(variant, scale)), source)
 
 

@@ -14,7 +14,7 @@ from fake_device import FakeDevice, FakeKernel
 from network_reference import random_spec, random_weights
 
 from paragon_stream.device import Device, Stream
-from paragon_stream.frame import ColorSpec, FrameFormat, Timing, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.pipeline.pipeline import Pipeline
 from paragon_stream.pipeline.slot import DONE, Completion, Slot
@@ -29,9 +29,7 @@ type Planes = tuple[np.ndarray, ...]
 def make_job(
     width: int = 64, height: int = 48, name: str = "yuv420p", *, conditioned: bool = False
 ) -> FrameJob:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, width, height)
     return build_job(random_weights(random_spec(conditioned=conditioned)), source)
 
 

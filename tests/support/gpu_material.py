@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from paragon_stream.checkpoint import load_weights
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.planes import Plane
 from paragon_stream.runtimes import Session
@@ -14,12 +14,6 @@ from paragon_stream.runtimes.self_check import synthetic_frame
 
 ODD = (333, 187)
 """Odd, and no multiple of any tile."""
-
-
-def frame_format(name: str, width: int, height: int) -> FrameFormat:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
 
 
 def make_job(
@@ -31,7 +25,7 @@ def make_job(
     weights: str | None = None,
 ) -> FrameJob:
     """The frame job of shipped weights, by default those of the variant and scale."""
-    return build_job(load_weights(weights, variant=variant, scale=scale), frame_format(name, *size))
+    return build_job(load_weights(weights, variant=variant, scale=scale), FrameFormat.of(name, *size))
 
 
 def frames(job: FrameJob, count: int) -> list[tuple[Plane, ...]]:

@@ -12,7 +12,7 @@ from network_reference import random_spec, random_weights
 from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.framejob.cuda.emit import emit_cuda
 
@@ -28,12 +28,6 @@ def stream_weights(
 ) -> Weights:
     spec = random_spec("stream", scale, alpha=alpha, conditioned=conditioned)
     return random_weights(replace(spec, groups=1, blocks=depth))
-
-
-def frame_format(name: str, width: int, height: int) -> FrameFormat:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    return FrameFormat(width=width, height=height, pixel_format=layout, color=color)
 
 
 def noise(format: FrameFormat) -> tuple[NDArray, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from network_reference import random_spec, random_weights
 from numpy.typing import NDArray
 
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.geometry import Fit, fill
 from paragon_stream.native.library import Kernels
@@ -20,9 +20,7 @@ def make_job(
     variant: str, scale: int, pixels: str, size: tuple[int, int], box: tuple[int, int] | None = None
 ) -> FrameJob:
     """With `box`, the picture is fitted into that size, with bars."""
-    layout = pixel_format(pixels)
-    color = resolve_color(ColorSpec(), format=layout, width=size[0], height=size[1])
-    source = FrameFormat(width=size[0], height=size[1], pixel_format=layout, color=color)
+    source = FrameFormat.of(pixels, size[0], size[1])
     placement = fill(source, box, Fit.PAD, grain=2) if box else None
     return build_job(random_weights(random_spec(variant, scale)), source, placement=placement)
 

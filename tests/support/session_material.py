@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from network_reference import random_spec, random_weights
 
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 
 
 def make_job(width: int = 64, height: int = 48, conditioned: bool = False) -> FrameJob:
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", width, height)
     return build_job(random_weights(random_spec(conditioned=conditioned)), source)
 
 

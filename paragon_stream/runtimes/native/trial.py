@@ -9,7 +9,7 @@ import time
 
 from paragon_stream.checkpoint import Variant, load_weights
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob.job import FrameJob, build_job
 from paragon_stream.framejob.planes import allocate_planes
 from paragon_stream.native.library import Kernels
@@ -59,7 +59,5 @@ def duration(session: NativeSession) -> float:
 
 
 def _job(variant: Variant) -> FrameJob:
-    layout = pixel_format("yuv420p")
-    color = resolve_color(ColorSpec(), format=layout, width=_WIDTH, height=_HEIGHT)
-    source = FrameFormat(width=_WIDTH, height=_HEIGHT, pixel_format=layout, color=color)
+    source = FrameFormat.of("yuv420p", _WIDTH, _HEIGHT)
     return build_job(load_weights(variant=variant, scale=2), source)

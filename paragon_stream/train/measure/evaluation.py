@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import UsageError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import ColorSpec, FrameFormat
 from paragon_stream.geometry import enlarged
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.runtimes import Session
@@ -110,9 +110,7 @@ def open_upscaler(
     precision: str,
 ) -> Upscaler:
     """The frame job that measures `weights` on pictures of `size` (width, height)."""
-    (width, height), layout = size, pixel_format(format)
-    resolved = resolve_color(color or ColorSpec(), format=layout, width=width, height=height)
-    source = FrameFormat(width=width, height=height, pixel_format=layout, color=resolved)
+    source = FrameFormat.of(format, *size, color)
     network = weights, enlarged(source, weights.spec.scale)
     return Upscaler.for_format(source, UpscalerOptions(engine=engine, precision=precision), network=network)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from kernel_material import frame_format
 from network_reference import random_spec, random_weights
 
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.cuda.passes import TILE, Pass, tail_passes
 
 
 def passes_of(variant: str, scale: int, name: str, alpha: float = 0.0) -> tuple[Pass, ...]:
-    job = build_job(random_weights(random_spec(variant, scale, alpha=alpha)), frame_format(name, 32, 16))
+    job = build_job(random_weights(random_spec(variant, scale, alpha=alpha)), FrameFormat.of(name, 32, 16))
     return tail_passes(job, job.tail(TILE, sparse=False))
 
 
@@ -32,7 +32,7 @@ def test_every_plane_is_made_once_of_tiles_that_have_it(
     variant: str, alpha: float, scale: int, name: str
 ) -> None:
     passes = passes_of(variant, scale, name, alpha)
-    components = len(frame_format(name, 32, 16).pixel_format.order) - (name == "bgr0")
+    components = len(FrameFormat.of(name, 32, 16).pixel_format.order) - (name == "bgr0")
     assert list(itertools.chain(*planes_of(passes))) == list(range(components))
     for each in passes:
         for group in each.groups:

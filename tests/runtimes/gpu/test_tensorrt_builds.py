@@ -14,7 +14,7 @@ from device_material import make_job as small_job
 from network_reference import random_spec, random_weights
 
 from paragon_stream.errors import EngineError
-from paragon_stream.frame import ColorSpec, FrameFormat, pixel_format, resolve_color
+from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, build_job
 from paragon_stream.framejob.onnx.dynamic import SizeRange
 from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
@@ -53,9 +53,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskCache:
 
 
 def make_job(name: str, variant: str, conditioned: bool = False) -> FrameJob:
-    layout = pixel_format(name)
-    color = resolve_color(ColorSpec(), format=layout, width=320, height=180)
-    source = FrameFormat(width=320, height=180, pixel_format=layout, color=color)
+    source = FrameFormat.of(name, 320, 180)
     return build_job(random_weights(random_spec(variant, conditioned=conditioned)), source)
 
 
