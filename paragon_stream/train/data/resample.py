@@ -1,6 +1,6 @@
 """Resampling of whole pictures with numpy, for degradations and for comparisons with results.
 
-Rows and then columns are resampled by banded matrices, so one function covers all kernels, factors,
+Rows and then columns are sums over the taps of every sample, so one function covers all kernels, factors,
 antialiasing and edge rules. `bicubic` with antialiasing equals MATLAB's `imresize`: kernel a = -0.5,
 stretched by the factor when shrinking, weights normalised, edges mirrored; the literature's convention.
 """
@@ -77,21 +77,35 @@ bicubic75 OpenCV's (a = -0.75); `lanczos` has three lobes."""
 
 
 @lru_cache(maxsize=128)
-def _matrix(size: int, target: int, kernel: str, shift: float) -> NDArray[np.float32]:
-    """(target, size) matrix that resamples one axis; `shift` as in `resize`."""
+def _taps(size: int, target: int, kernel: str, shift: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The samples that every result of one axis is made of, and their weights; both (taps, target).
+
+    `shift` as in `resize`.
+    """
     function, width = KERNELS[kernel]
     factor = target / size
     stretch = min(factor, 1.0)
     width /= stretch
     centres = (np.arange(target) + 0.5) / factor - 0.5 + shift
     left = np.floor(centres - width / 2).astype(np.int64)
-    taps = left[:, None] + np.arange(int(np.ceil(width)) + 2)
-    weights = function((centres[:, None] - taps) * stretch)
-    weights /= weights.sum(1, keepdims=True)
+    taps = left + np.arange(int(np.ceil(width)) + 2)[:, None]
+    weights = function((centres - taps) * stretch)
+    weights /= weights.sum(0)
     mirrored = np.concatenate([np.arange(size), np.arange(size)[::-1]])[taps % (2 * size)]
-    matrix = np.zeros((target, size))
-    np.add.at(matrix, (np.arange(target)[:, None], mirrored), weights)
-    return matrix.astype(np.float32)
+    used = weights.any(1)
+    return mirrored[used], weights[used].astype(np.float32)
+
+
+def _resampled(picture: Picture, axis: int, target: int, kernel: str, shift: float) -> Picture:
+    """One axis resampled to `target`. A sum over taps: BLAS would multiply whole matrices, with threads that
+    take the processor from the training."""
+    samples, weights = _taps(picture.shape[axis], target, kernel, shift)
+    shape = [1] * picture.ndim
+    shape[axis] = target
+    result = weights[0].reshape(shape) * picture.take(samples[0], axis)
+    for places, weight in zip(samples[1:], weights[1:], strict=True):
+        result += weight.reshape(shape) * picture.take(places, axis)
+    return result
 
 
 def resize(
@@ -105,9 +119,8 @@ def resize(
 
     `shift` (rows, columns, in samples of `picture`) moves the sampling positions.
     """
-    tall = np.tensordot(_matrix(picture.shape[0], height, kernel, shift[0]), picture, (1, 0))
-    wide = np.tensordot(_matrix(picture.shape[1], width, kernel, shift[1]), tall, (1, 1))
-    return np.ascontiguousarray(wide.swapaxes(0, 1)).astype(np.float32, copy=False)
+    picture = picture.astype(np.float32, copy=False)
+    return _resampled(_resampled(picture, 0, height, kernel, shift[0]), 1, width, kernel, shift[1])
 
 
 def shrink(
