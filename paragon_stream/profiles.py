@@ -43,9 +43,14 @@ class Profile:
 
 
 def profile_files(folder: Path | None = None) -> tuple[Path, ...]:
-    """The files of profiles: in `folder` (by default the current one), then in the user's configuration."""
-    user = platformdirs.user_config_path("paragon-stream", appauthor=False)
-    return ((folder or Path()) / FILE, user / FILE)
+    """The files of profiles: in `folder` (by default the current one), then in the user's configuration, if
+    the user has a home folder."""
+    here = (folder or Path()) / FILE
+    try:
+        user = Path(platformdirs.user_config_path("paragon-stream", appauthor=False))
+    except RuntimeError:
+        return (here,)
+    return (here, user / FILE) if user.is_absolute() else (here,)
 
 
 def list_profiles(files: tuple[Path, ...] | None = None) -> list[Profile]:
@@ -99,8 +104,15 @@ def _checked(option: Option, value: Any, where: str) -> Any:
     """`value` in the form that `option` has in Python. Raises UsageError."""
     accepted = option.type
     if isinstance(value, dict) and accepted.startswith("Mapping"):
+        for key, each in value.items():
+            if not isinstance(each, str | int | float):
+                raise UsageError(f"{where}: {key} takes a text or a number, not {each!r}")
         return {key: _text(each) for key, each in value.items()}
     if isinstance(value, list) and ("Sequence" in accepted or accepted == "TrackList"):
+        for each in value:
+            is_number = isinstance(each, int) and not isinstance(each, bool)
+            if not isinstance(each, str) and not (is_number and accepted == "TrackList"):
+                raise UsageError(f"{where}: {option.name} takes a list of texts, not one with {each!r}")
         return value
     if isinstance(value, bool):
         if "bool" in accepted:

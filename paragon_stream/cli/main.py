@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(standard_streams.complaint(error) or "", code or 1)
     if any(thread.daemon and thread.name.startswith(_OURS) for thread in threading.enumerate()):
         # A thread is blocked in FFmpeg by a source that does not answer. If it returned into an interpreter
-        # that # is shutting down, it could crash.
+        # that is shutting down, it could crash.
         logging.shutdown()
         sys.stderr.flush()
         os._exit(code)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import os
 import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from paragon_stream.cluster.connection import load_ray
 from paragon_stream.errors import EngineError
 from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.safekeeping.locks import still_there
+from paragon_stream.runtimes.disk_cache import temporary_folder
 
 BLOCK = 1 << 20
 """Bytes of a block. A chunk of a long film needs tens of MB, and a few blocks elsewhere to find its
@@ -78,9 +77,8 @@ class SourcePieces:
         self._here = bytearray(-(-size // BLOCK))
         """One byte for each block: 1 if the block is known to be in the folder."""
         self._turn = threading.Lock()
-        root = Path(tempfile.gettempdir()) / f"paragon-stream-{_user()}"
         try:
-            root.mkdir(mode=0o700, exist_ok=True)
+            root = temporary_folder()
             _sweep(root)
             self._folder = root / hashlib.sha256(f"{content}{_suffix()}".encode()).hexdigest()[:16]
             self._lock, first = _enter(self._folder)
@@ -91,7 +89,8 @@ class SourcePieces:
                 self._map.truncate(len(self._here))
                 _flock(self._lock, exclusive=False)
         except OSError as error:
-            raise EngineError(f"pieces of the source cannot be stored in {root}: {reason(error)}") from error
+            where = f" in {error.filename}" if error.filename else ""
+            raise EngineError(f"pieces of the source cannot be stored{where}: {reason(error)}") from error
         self.path = self._folder / "source" / name
         """The name of the source in this process. There is no file at this path."""
 
@@ -171,13 +170,6 @@ def _read(file: Any, position: int, length: int) -> bytes:
     file.seek(position)
     data: bytes = file.read(length)
     return data
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid()) if hasattr(os, "getuid") else "user"
 
 
 if os.name == "nt":  # each process fetches for itself

@@ -6,13 +6,15 @@ Missing parts are not errors, and no check raises.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
+import logging
+import os
 import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from paragon_stream.bench.engine import rate
@@ -25,6 +27,9 @@ from paragon_stream.native.library import kernels, missing
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.runtimes import installed_engines
 from paragon_stream.runtimes.cpu import cores, free_memory
+from paragon_stream.runtimes.disk_cache import default_cache_folder
+
+logger = logging.getLogger(__name__)
 
 _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
@@ -56,34 +61,54 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """All findings, the most frequently needed first, each as soon as it is known. Never raises."""
-    yield from _machine()
-    gpus, reason = find_gpus()
-    yield from _gpu(gpus, reason)
-    yield from _webgpu()
-    yield from _tensorrt(bool(gpus))
-    yield from _ffmpeg(gpus)
-    yield from _cpu_engines()
-    yield from _playback()
+    yield from _examined("machine", _machine)
+    gpus: list[DeviceInfo] = []
+
+    def gpu() -> Iterator[Finding]:
+        found, reason = find_gpus()
+        gpus.extend(found)
+        yield from _gpu(found, reason)
+
+    yield from _examined("GPU", gpu)
+    yield from _examined("WebGPU", _webgpu)
+    yield from _examined("TensorRT", lambda: _tensorrt(bool(gpus)))
+    yield from _examined("FFmpeg", lambda: _ffmpeg(gpus))
+    yield from _examined("CPU kernels", _cpu_kernels)
+    yield from _examined("OpenVINO", _openvino)
+    yield from _examined("CPU engines", _cpu_engines)
+    yield from _examined("playback", _playback)
 
 
 def measure() -> Iterator[Finding]:
     """A self-test of every engine, then what speed to expect: some ten seconds. Never raises."""
     for engine in installed_engines():
-        test = check_engine(engine)
-        if test.error:
-            remedy = f"--engine auto leaves {engine} out where it can; please report this"
-            yield Finding(topic=f"test {engine}", ok=False, what=test.error, remedy=remedy)
-        else:
-            what = f"right, at most {test.largest:.0f} codes off; {test.precision}, {test.device}"
-            yield Finding(topic=f"test {engine}", ok=True, what=what)
-    for name, (width, height) in _SPEEDS.items():
-        try:
-            found = rate(UpscalerOptions(), width=width, height=height, seconds=_SECONDS)
-        except (ParagonError, MemoryError) as error:
-            yield Finding(topic=f"speed {name}", ok=False, what=str(error))
-            continue
-        what = f"{found.fps:.1f} fps, {width}x{height} → {found.target.split()[0]}; {found.engine}"
-        yield Finding(topic=f"speed {name}", ok=True, what=f"{what}, without decoding and encoding")
+        yield from _examined(f"test {engine}", partial(_tested, engine))
+    for name in _SPEEDS:
+        yield from _examined(f"speed {name}", partial(_speed, name))
+
+
+def _examined(topic: str, part: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """The findings of `part`. If it fails, that is a finding: damaged machines have to be examined, too."""
+    try:
+        yield from part()
+    except Exception as error:
+        logger.info("while examining %s", topic, exc_info=error)
+        what = str(error) if isinstance(error, ParagonError) else f"{type(error).__name__}: {error}"
+        yield Finding(topic=topic, ok=False, what=f"cannot be examined: {' '.join(what.split())}")
+
+
+def _tested(engine: str) -> Iterator[Finding]:
+    test = check_engine(engine)
+    what = test.error or f"right, at most {test.largest:.0f} codes off; {test.precision}, {test.device}"
+    remedy = f"--engine auto leaves {engine} out where it can; please report this" if test.error else ""
+    yield Finding(topic=f"test {engine}", ok=not test.error, what=what, remedy=remedy)
+
+
+def _speed(name: str) -> Iterator[Finding]:
+    width, height = _SPEEDS[name]
+    found = rate(UpscalerOptions(), width=width, height=height, seconds=_SECONDS)
+    what = f"{found.fps:.1f} fps, {width}x{height} → {found.target.split()[0]}; {found.engine}"
+    yield Finding(topic=f"speed {name}", ok=True, what=f"{what}, without decoding and encoding")
 
 
 def _machine() -> Iterator[Finding]:
@@ -101,15 +126,33 @@ def _machine() -> Iterator[Finding]:
             what=f"{memory / 1e9:.1f} GB available",
             remedy="" if enough else "4K needs about 2 GB: close programs, or render smaller sources",
         )
-    for place, folder in (("here", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
-        free = shutil.disk_usage(folder).free
-        enough = free >= _LEAST_DISK
-        yield Finding(
-            topic="disk",
-            ok=enough,
-            what=f"{free / 1e9:.1f} GB free {place}: {folder}",
-            remedy="" if enough else "make room: a film of two hours in 4K takes 10 to 60 GB",
-        )
+    yield from _examined("disk", lambda: _disk("here", Path.cwd()))
+    yield from _examined("disk", lambda: _disk("temporary files", Path(tempfile.gettempdir())))
+    yield _cache()
+
+
+def _disk(place: str, folder: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(folder).free
+    enough = free >= _LEAST_DISK
+    yield Finding(
+        topic="disk",
+        ok=enough,
+        what=f"{free / 1e9:.1f} GB free {place}: {folder}",
+        remedy="" if enough else "make room: a film of two hours in 4K takes 10 to 60 GB",
+    )
+
+
+def _cache() -> Finding:
+    """Compiled engines and kernels are stored; without that every run compiles them again."""
+    folder = default_cache_folder("kernels").parent
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    enough = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return Finding(
+        topic="cache",
+        ok=enough,
+        what=str(folder) if enough else f"{folder} cannot be written: engines are compiled in every run",
+        remedy="" if enough else f"make {there} writable, or set HOME or XDG_CACHE_HOME",
+    )
 
 
 def _processor() -> tuple[str, list[str]]:
@@ -188,7 +231,7 @@ def _ffmpeg(gpus: list[DeviceInfo]) -> Iterator[Finding]:
         yield Finding(topic="NVDEC", ok=bool(decoders), what=place + what)
 
 
-def _cpu_engines() -> Iterator[Finding]:
+def _cpu_kernels() -> Iterator[Finding]:
     reason = missing()
     forms = "" if reason else ", ".join(each.form.name for each in kernels())
     yield Finding(
@@ -197,6 +240,9 @@ def _cpu_engines() -> Iterator[Finding]:
         what=f"engine native: {forms}" if forms else f"{reason}; the engine openvino works, but slower",
         remedy=f"{sys.executable or 'python'} -m paragon_stream.native.build" if "built" in reason else "",
     )
+
+
+def _openvino() -> Iterator[Finding]:
     try:
         from paragon_stream.runtimes.openvino import devices
 
@@ -204,6 +250,9 @@ def _cpu_engines() -> Iterator[Finding]:
         yield Finding(topic="OpenVINO", ok=True, what=f"{_version('openvino')}: {found}")
     except (ParagonError, ImportError) as error:
         yield Finding(topic="OpenVINO", ok=False, what=str(error), remedy=f"{_PIP} openvino")
+
+
+def _cpu_engines() -> Iterator[Finding]:
     yield _package("ONNX Runtime", "onnxruntime", "onnxruntime", needed="another engine for CPUs")
     yield _package("torch", "torch", "torch", needed="training, and on a GPU what cuda lacks")
 
@@ -214,12 +263,13 @@ def _playback() -> Iterator[Finding]:
         ("vspipe", "scripts on the command line", f"{_PIP} vapoursynth"),
         ("mpv", "playback; with VapourSynth inside, see docs/mpv.md", "install mpv from your system"),
     ):
-        path = shutil.which(program)
+        path, here = shutil.which(program), Path(sys.executable).parent
+        beside = None if path else shutil.which(program, path=str(here))
         yield Finding(
             topic=program,
             ok=path is not None,
-            what=path or f"not found: {needed}",
-            remedy="" if path else remedy,
+            what=path or (f"{beside}, which PATH does not include" if beside else f"not found: {needed}"),
+            remedy="" if path else f"add {here} to PATH" if beside else remedy,
         )
 
 

@@ -6,10 +6,15 @@ atomically; while one process makes an entry, others that need it wait.
 
 from __future__ import annotations
 
+import errno
+import getpass
 import hashlib
 import json
 import logging
+import os
+import stat
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -37,8 +42,39 @@ class Entry:
 
 
 def default_cache_folder(name: str) -> Path:
-    """This user's cache folder for entries of the kind `name`; its files may be deleted at any time."""
-    return Path(platformdirs.user_cache_dir("paragon-stream", appauthor=False)) / name
+    """This user's cache folder for entries of the kind `name`; its files may be deleted at any time.
+
+    A user without a home folder (in a container, with a number that has no name) has one among the temporary
+    files.
+    """
+    folder = Path()
+    with suppress(RuntimeError):
+        folder = Path(platformdirs.user_cache_dir("paragon-stream", appauthor=False))
+    if not folder.is_absolute():  # older versions of platformdirs return "~/.cache" then
+        try:
+            folder = temporary_folder() / "cache"
+        except OSError:
+            folder = Path(os.devnull)  # nothing can be stored there, and `put` reports that
+    return folder / name
+
+
+def temporary_folder() -> Path:
+    """This user's folder among the temporary files, the same for all processes; created if necessary.
+
+    Raises OSError if that fails, or if another user has created the folder or may write into it: what is read
+    from there could then be that user's code.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name
+        user = str(os.getuid()) if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"paragon-stream-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid"):
+        status = folder.lstat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o022 or not stat.S_ISDIR(status.st_mode):
+            raise PermissionError(errno.EPERM, "other users can write into it: remove it", str(folder))
+    return folder
 
 
 class DiskCache:
@@ -93,8 +129,9 @@ class DiskCache:
             return content, False
 
     def remove(self, facts: Mapping[str, str]) -> None:
-        """Remove an entry that is not usable."""
-        self.path(facts).unlink(missing_ok=True)
+        """Remove an entry that is not usable; a read-only cache keeps it."""
+        with suppress(OSError):
+            self.path(facts).unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
         """All entries, the latest last."""

@@ -6,8 +6,10 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from click.testing import CliRunner
@@ -56,11 +58,38 @@ def test_a_machine_with_nothing_gets_commands(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
     monkeypatch.setattr(doctor, "find_gpus", lambda: ([], "the package cuda-bindings is not installed"))
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name, path=None: None)
     found = {finding.topic: finding for finding in doctor.examine()}
     for topic in ("GPU", "engine cuda", "tensorrt", "tensorrt-rtx", "ONNX Runtime", "torch", "VapourSynth"):
         assert not found[topic].ok and "-m pip install" in found[topic].remedy, topic
     assert found["FFmpeg"].ok and not found["mpv"].ok and found["mpv"].remedy
+
+
+def test_a_damaged_machine_is_examined_to_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every part may fail; the others are examined, and the command works."""
+
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError("the driver\nis damaged")
+
+    for name in ("find_gpus", "find_adapters", "versions", "missing", "check_engine", "rate"):
+        monkeypatch.setattr(doctor, name, broken)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    (tmp_path / "vspipe").write_bytes(b"")
+    (tmp_path / "vspipe").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", "")
+    found = [*doctor.examine(), *doctor.measure()]
+    failed = {each.topic for each in found if each.what.startswith("cannot be examined: ")}
+    engines = {f"test {name}" for name in installed_engines()}
+    assert failed == {"disk", "GPU", "WebGPU", "FFmpeg", "CPU kernels", *engines} | {
+        f"speed {name}" for name in doctor._SPEEDS
+    }
+    assert all("\n" not in each.what for each in found)
+    (vspipe,) = (each for each in found if each.topic == "vspipe")
+    assert (vspipe.ok, vspipe.remedy) == (False, f"add {tmp_path} to PATH")
+    assert {"OpenVINO", "torch", "mpv"} <= {each.topic for each in found}
 
 
 def test_gpus_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,24 @@ def test_the_project_comes_before_the_user(folder: Path, capsys: pytest.CaptureF
 
 
 def test_without_any(capsys: pytest.CaptureFixture[str]) -> None:
+    _none(capsys)
+
+
+def test_a_user_without_a_home_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Newer versions of platformdirs raise an error, older ones return "~/.config"."""
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda *_, **__: Path("~/.config/paragon-stream"))
+    _none(capsys)
+
+    def no_home(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_config_path", no_home)
+    _none(capsys)
+
+
+def _none(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["profiles"]) == 0
     assert "looked for in" in capsys.readouterr().out
     assert run(["in.mkv", "out.mkv", "--profile", "x"]) == 2
@@ -116,6 +134,8 @@ def test_without_any(capsys: pytest.CaptureFixture[str]) -> None:
         ("[a]\nstrict = 1\n", r"line 2, \[a\]: strict takes true or false, not 1"),
         ("[a]\ncodec = true\n", r"line 2, \[a\]: codec takes a text, not True"),
         ("[a]\nencoder_options = 3\n", r"line 2, \[a\]: encoder_options takes a table"),
+        ("[a]\nadd = [1]\n", r"line 2, \[a\]: add takes a list of texts, not one with 1"),
+        ("[a]\nencoder_options = {x = [1]}\n", r"\[a\]: x takes a text or a number, not \[1\]"),
         ("[a.b]\nto = 2\n", r"line 1, \[a\]: there is no option b"),
         ('to = "1080p"\n', "line 1: to is outside"),
         ("[a\n", "line 1"),

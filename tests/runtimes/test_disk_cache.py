@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import platformdirs
 import pytest
 
-from paragon_stream.runtimes.disk_cache import DiskCache
+from paragon_stream.runtimes.disk_cache import DiskCache, default_cache_folder, temporary_folder
 
 FACTS = {"graph": "abc", "gpu": "Fake sm_89"}
 
@@ -88,3 +91,39 @@ def test_several_processes_make_it_once(tmp_path: Path) -> None:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert len((tmp_path / "log").read_text().splitlines()) == 1
+
+
+def test_a_damaged_entry_of_a_read_only_cache_is_no_error(
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.put(FACTS, b"content")
+    cache.path(FACTS).write_bytes(b"damaged")
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert cache.get(FACTS) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX's access rights")
+@pytest.mark.parametrize("home", ["~/.cache/paragon-stream", RuntimeError("no home")])
+def test_a_user_without_a_home_folder(home: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In containers. Entries are kept in a folder that no other user can write into, or not at all."""
+
+    def user_cache_dir(*_: object, **__: object) -> str:
+        if isinstance(home, Exception):
+            raise home
+        return str(home)
+
+    monkeypatch.setattr(platformdirs, "user_cache_dir", user_cache_dir)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = default_cache_folder("kernels")
+    assert folder == temporary_folder() / "cache" / "kernels"
+    assert [(path.parent, path.stat().st_mode & 0o77) for path in (temporary_folder(),)] == [(tmp_path, 0)]
+    temporary_folder().chmod(0o777)
+    with pytest.raises(PermissionError, match="other users"):
+        temporary_folder()
+    cache = DiskCache(default_cache_folder("kernels"), ".cubin")
+    assert cache.get_or_make(FACTS, lambda: b"made") == (b"made", False)
+    assert cache.entries() == [] and cache.clear() == 0
