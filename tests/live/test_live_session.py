@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 from clips import make_clip
 from live_material import OPENING, FramePipe, Gate, Running, numbers, numbers_and_times
@@ -149,6 +152,46 @@ def test_duration(tmp_path: Path) -> None:
     assert report.ended == "the duration is over"
     assert 15 <= report.frames_in <= 25
     assert report.sound == "aac"
+
+
+@pytest.mark.parametrize("start", [1, 3600])
+def test_picture_and_sound_continue_after_a_jump_of_the_clock(
+    start: int, source: Path, tmp_path: Path
+) -> None:
+    """A sender that begins anew, or an advertisement: the clock is seconds behind, or an hour ahead."""
+    parts = [
+        make_clip(
+            tmp_path / f"{second}.ts",
+            pts=range(25 * second, 25 * second + 15),
+            options={"bf": "0"},
+            audio="aac",
+            audio_delay=second,
+            audio_seconds=0.6,
+        )
+        for second in (6, start)
+    ]
+
+    def send() -> None:
+        with source.open("wb") as pipe:
+            for part in parts:
+                pipe.write(part.read_bytes())
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    report = paragon_stream.live(source, tmp_path / "out.mkv", engine="null", paced=True)
+    thread.join()
+    (event,) = report.events
+    assert f"jump by {start - 6.6:+.1f} s"[:-4] in event
+    with av.open(str(tmp_path / "out.mkv")) as made:
+        video, audio = made.streams.video[0], made.streams.audio[0]
+        times: dict[Any, list[float]] = {video: [], audio: []}
+        for packet in made.demux():
+            if packet.size and packet.dts is not None:
+                times[packet.stream].append(float(packet.dts * packet.time_base))
+    assert len(times[video]) >= 26
+    for stamps in times.values():
+        assert 1.0 < stamps[-1] - stamps[0] < 1.4
+        assert max(b - a for a, b in itertools.pairwise(stamps)) < 0.2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="times of threads are Linux's")

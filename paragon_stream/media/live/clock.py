@@ -7,6 +7,10 @@ from fractions import Fraction
 JUMP_SECONDS = 20
 """Seconds by which a source's clock may deviate from the wall clock before it counts as a new clock."""
 
+BEHIND = 3
+"""Pictures in a row that are not later than those before them, after which the source's clock counts as set
+back; fewer have wrong timestamps."""
+
 LATE_SECONDS = 0.5
 """Seconds by which a paced frame may be late before pacing starts again with it."""
 
@@ -22,12 +26,19 @@ class LiveClock:
         self.shift = Fraction(0)
         """Seconds added to the timestamps of pictures and sound since the last jump."""
         self._last: Fraction | None = None
+        """The time of the latest picture."""
+        self._steady = Fraction(0)
+        """The time of the latest picture that was later than those before it by its timestamp."""
         self._wall = 0.0
-        self._interrupted = False
+        """The arrival of that picture."""
+        self._behind = 0
+        """Pictures since then."""
+        self.interruption = False
+        """Whether the source was interrupted since then."""
 
     def interrupted(self) -> None:
         """The next timestamp belongs to a new clock."""
-        self._interrupted = self._last is not None
+        self.interruption = self._last is not None
 
     def place(self, stamp: Fraction | None, wall: float) -> Fraction:
         """The time of a frame with the timestamp `stamp` that arrived at `wall` (seconds of any steady
@@ -38,16 +49,34 @@ class LiveClock:
         if self._last is None:
             placed = Fraction(0) if stamp is None else stamp
         else:
-            expected = self._last + _exact(wall - self._wall)
+            expected = self._expected(wall)
             if stamp is None:
                 placed = expected
             else:
-                if self._interrupted or abs(stamp + self.shift - expected) > JUMP_SECONDS:
+                late = stamp + self.shift <= self._last
+                if not self.is_known(stamp, wall) or (late and self._behind + 1 >= BEHIND):
                     self.shift = expected - stamp
                 placed = stamp + self.shift
-            placed = max(placed, self._last + Fraction(1, 1_000_000))
-        self._last, self._wall, self._interrupted = placed, wall, False
+            if placed <= self._last:
+                self._behind += 1
+                self._last += Fraction(1, 1_000_000)
+                return self._last
+        self._last = self._steady = placed
+        self._wall, self._behind, self.interruption = wall, 0, False
         return placed
+
+    def is_known(self, stamp: Fraction, wall: float) -> bool:
+        """Whether `stamp`, of a picture or of sound that arrived at `wall`, belongs to the present clock.
+
+        If it does not, the next picture begins a new one.
+        """
+        if self._last is None:
+            return True
+        return not self.interruption and abs(stamp + self.shift - self._expected(wall)) <= JUMP_SECONDS
+
+    def _expected(self, wall: float) -> Fraction:
+        """The time of a picture that arrives at `wall`."""
+        return self._steady + _exact(wall - self._wall)
 
 
 class Pacer:

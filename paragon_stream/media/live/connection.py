@@ -54,6 +54,12 @@ class Sound:
     packet: Any
     unit: Fraction
 
+    @property
+    def stamp(self) -> Fraction | None:
+        """The source's timestamp, in seconds."""
+        stamp = self.packet.dts if self.packet.dts is not None else self.packet.pts
+        return None if stamp is None else stamp * self.unit
+
 
 class Connection:
     """One opening of `source`. Used from one thread.

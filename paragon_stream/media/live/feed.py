@@ -32,7 +32,8 @@ from paragon_stream.pipeline.channel import Channel
 _WAITING = 4
 """Length of the queue. The pipeline takes each picture at once and drops pictures itself."""
 _REMEMBERED = 256
-"""Arrival times that are kept for measuring latency: more than there are pictures in flight."""
+"""Arrival times that are kept for measuring latency: more than there are pictures in flight. Also the packets
+of sound that wait for a picture."""
 _NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 """Errors that mean that an address cannot be listened on."""
 
@@ -72,6 +73,8 @@ class LiveFeed:
         self._dropped = 0
         self._now: DecodedFrame | None = None
         self._arrivals: deque[tuple[Fraction, float]] = deque(maxlen=_REMEMBERED)
+        self._unplaced: deque[Sound] = deque()
+        """Sound of a clock that no picture has shown yet."""
         self._clock = LiveClock()
         self._unit = Fraction(1, 1_000_000)
         self._begin: Fraction | None = None
@@ -218,6 +221,7 @@ class LiveFeed:
         connection = self._connection
         if connection is not None:
             self._past_damage, self._connection = self.damage, None
+            self._unplaced.clear()
             connection.close()
 
     def _drain(self) -> bool:
@@ -229,7 +233,7 @@ class LiveFeed:
                 if self._stopped.is_set():
                     return False
                 if isinstance(item, Sound):
-                    self.sound.put(item, self._clock.shift)
+                    self._hear(item)
                 elif not self._deliver(item, pacer):
                     return False
         except AV_ERRORS as error:
@@ -239,8 +243,28 @@ class LiveFeed:
         self._disconnect()
         return self._again(why)
 
+    def _hear(self, sound: Sound) -> None:
+        """Put `sound` into the queue. After a jump of the source's clock it waits for the next picture, which
+        gives its time."""
+        stamp = sound.stamp
+        if stamp is None or self._clock.is_known(stamp, perf_counter()):
+            self.sound.put(sound, self._clock.shift)
+            return
+        if len(self._unplaced) == _REMEMBERED:
+            self._unplaced.popleft()
+            self.sound.refused += 1
+        self._unplaced.append(sound)
+
     def _deliver(self, picture: DecodedFrame, pacer: Pacer | None) -> bool:
+        before, jumps = self._clock.shift, not self._clock.interruption
         time = self._clock.place(picture.stamp, perf_counter())
+        if jumps and self._clock.shift != before:
+            jump = float(before - self._clock.shift)
+            self.events.append(
+                f"the timestamps of {self.source.name} jump by {jump:+.1f} s: the output continues"
+            )
+        for _ in range(len(self._unplaced)):
+            self._hear(self._unplaced.popleft())
         wait = 0.0 if pacer is None else pacer.wait(time, perf_counter())
         if wait and self._stopped.wait(wait):
             return False

@@ -79,7 +79,8 @@ class SoundTrack:
 
     @property
     def lost(self) -> int:
-        """Packets that could not be decoded, or were of another kind than the first after an interruption."""
+        """Packets that could not be decoded, did not follow the one before them in time, or were of another
+        kind than the first after an interruption."""
         return self._failed + self._queue.refused
 
     def take(self, until: Fraction, shift: Fraction) -> Iterator[Any]:
@@ -113,7 +114,10 @@ class SoundTrack:
         target = as_fraction(self._target.time_base)
         start = packet.dts if packet.dts is not None else packet.pts
         stamp = rescale(start, unit, shift, target)
-        if stamp < 0 or (self._last is not None and stamp <= self._last):
+        if stamp < 0:
+            return False
+        if self._last is not None and stamp <= self._last:
+            self._failed += 1
             return False
         self._last = stamp
         packet.duration = rescale(packet.duration or 0, unit, Fraction(0), target)

@@ -26,6 +26,7 @@ from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
 from paragon_stream.media.live.player import Player, find_player, player_arguments
 from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
 from paragon_stream.media.output.placing import Placing
+from paragon_stream.number_text import counted
 
 PATIENCE = 10.0
 """Timeout of a server's answer and of each write, seconds."""
@@ -152,7 +153,7 @@ class LiveWriter(LiveAnswers):
             name = self._job.encoder.name
             self.warnings.append(f"{name} held {self._held} frames back, which adds to the latency")
         if self.sound is not None and (lost := self.sound.lost):
-            self.warnings.append(f"{lost} packets of sound could not be written")
+            self.warnings.append(f"{counted(lost, 'packet')} of sound could not be written")
         try:
             self._close_pipe()
             if self._work is not None:

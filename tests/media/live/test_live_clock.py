@@ -51,6 +51,27 @@ def test_times_rise_whatever_the_stamps_do() -> None:
     assert placed[-1] == 6
 
 
+@pytest.mark.parametrize("jump", [-15, -5, -1])
+def test_a_clock_that_is_set_back_a_little(jump: int) -> None:
+    """The picture continues after three frames, and does not stand still until the clock has caught up."""
+    clock = LiveClock()
+    placed = [clock.place(Fraction(n, 25) + (jump if n > 9 else 0), n / 25) for n in range(20)]
+    assert placed == sorted(set(placed))
+    assert [round(float(time), 3) for time in placed[12:]] == [n / 25 for n in range(12, 20)]
+    assert clock.shift == -jump
+
+
+def test_sound_before_the_first_picture_of_a_new_clock() -> None:
+    clock = LiveClock()
+    clock.place(Fraction(100), 0.0)
+    assert clock.is_known(Fraction(101), 0.5) and clock.is_known(Fraction(99), 0.5)
+    assert not clock.is_known(Fraction(3600), 0.5)
+    clock.place(Fraction(3600), 1.0)
+    assert clock.is_known(Fraction(3601), 1.5)
+    clock.interrupted()
+    assert not clock.is_known(Fraction(3601), 2.0)
+
+
 def test_paced_frames_wait_for_their_time_and_late_ones_do_not() -> None:
     pacer = Pacer()
     assert pacer.wait(Fraction(10), 100.0) == 0
