@@ -237,7 +237,9 @@ def _compare_streams(plan: RenderPlan, found: MediaInfo, clock: Fraction) -> lis
     if log.trouble:
         findings.append(Finding(check=Check.DECODING, message=f"the output cannot be read on: {log.trouble}"))
     tags = found.programmes[0].tags if found.programmes else {}
-    findings += compare_tags(output.file_tags, {**tags, **log.tags})
+    of_video = log.streams[found.video.index].tags
+    timecode = {k: v for k, v in of_video.items() if k == "timecode"}  # MP4 and MOV have it in a track
+    findings += compare_tags(output.file_tags, {**tags, **timecode, **log.tags})
     if output.container.chapters and plan.request.chapters:
         findings += compare_chapters(_chapters(plan, source), log.chapters)
     return findings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from array import array
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -18,19 +19,23 @@ from paragon_stream.media.facts.streams import codec_name, matroska_facts
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.measure.sound_pieces import SoundPieces
 from paragon_stream.media.quantisers.nal import units
 
 _ADTS_MASK = 0xF0
 _MOVABLE = {"h264": (4, 0, 31, {7, 8, 9}), "hevc": (21, 1, 63, {32, 33, 34, 35})}
 """By codec: position, in the header, of the size of a unit's length field; shift and mask of a unit's type;
 the types of parameter sets and delimiters."""
+_PCM = re.compile(r"pcm_(?:alaw|mulaw|[suf](8|16|24|32|64)(?:le|be)?)")
+"""Codecs of interleaved samples without headers in their packets, and their bits."""
 NO_TIME = -(1 << 62)
 """Stands for a missing timestamp."""
 
 
 @dataclass
 class PacketLog:
-    """The packets of one stream in the order of the file. About 32 bytes of memory for each."""
+    """The packets of one stream in the order of the file, or the pieces of PCM. About 32 bytes of memory for
+    each."""
 
     unit: Fraction
     """Seconds per tick of `pts`."""
@@ -40,6 +45,8 @@ class PacketLog:
     """64 bits of BLAKE2b of each payload, without the framing of its container."""
     size: int = 0
     """Bytes of all payloads."""
+    packets: int = 0
+    """Packets in the file."""
     tags: Mapping[str, str] = field(default_factory=dict)
     last_tick: int = 0
     """End of the last packet, in ticks."""
@@ -47,6 +54,8 @@ class PacketLog:
     """Packets at the beginning that an edit list leaves out; decoders need them."""
     bare: Callable[[bytes], bytes] = bytes
     """Removes the container's framing from a payload."""
+    pieces: SoundPieces | None = None
+    """Divides PCM into pieces, which are then logged instead of packets."""
 
     @property
     def end(self) -> Fraction:
@@ -97,7 +106,9 @@ def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = H
                 log.attachments[stream.index] = _hash(bytes(attached.data or b""))
             else:
                 unit = as_fraction(stream.time_base)
-                log.streams[stream.index] = PacketLog(unit, tags=dict(stream.metadata), bare=_framing(stream))
+                log.streams[stream.index] = PacketLog(
+                    unit, tags=dict(stream.metadata), bare=_framing(stream), pieces=_pieces(stream)
+                )
         edits = {stream.index: EditedSound() for stream in source.streams.audio}
         try:
             for packet in source.demux():
@@ -109,16 +120,39 @@ def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = H
                         _note(log.streams[index], each, index in bare)
         except AV_ERRORS as error:
             log.trouble = reason(error)
+    for packets in log.streams.values():
+        if packets.pieces is not None:
+            _note_pieces(packets, packets.pieces.rest())
     return log
 
 
 def _note(log: PacketLog, packet: Any, bare: bool) -> None:
     stamp = packet.pts if packet.pts is not None else packet.dts
-    log.pts.append(NO_TIME if stamp is None else stamp)
     log.size += packet.size
-    log.hashes.append(0 if bare else _hash(log.bare(bytes(packet))))
+    log.packets += 1
     if stamp is not None:
         log.last_tick = max(log.last_tick, stamp + (packet.duration or 0))
+    if log.pieces is not None:
+        seconds = None if stamp is None else float(stamp * log.unit)
+        _note_pieces(log, log.pieces.add(bytes(packet), seconds))
+        return
+    log.pts.append(NO_TIME if stamp is None else stamp)
+    log.hashes.append(0 if bare else _hash(log.bare(bytes(packet))))
+
+
+def _note_pieces(log: PacketLog, pieces: Iterator[tuple[bytes, float | None]]) -> None:
+    for data, seconds in pieces:
+        log.pts.append(NO_TIME if seconds is None else round(seconds / log.unit))
+        log.hashes.append(_hash(data))
+
+
+def _pieces(stream: Any) -> SoundPieces | None:
+    """What divides the sound of `stream` if it is PCM without headers in its packets, else None."""
+    found = _PCM.fullmatch(codec_name(stream))
+    context = stream.codec_context
+    if found is None or stream.type != "audio" or not (context.channels and context.sample_rate):
+        return None
+    return SoundPieces(int(found[1] or 8) // 8 * context.channels, context.sample_rate)
 
 
 def _framing(stream: Any) -> Callable[[bytes], bytes]:

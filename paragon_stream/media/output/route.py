@@ -48,6 +48,8 @@ class Route:
     strip: AdtsFilter | LatmFilter | None = None
     """Removes AAC headers or framing that the container does not accept."""
     last_dts: int | None = None
+    spans: tuple[int, int] = (0, 0)
+    """The last two distances of decode times, ticks."""
     repaired: int = 0
     failed: int = 0
     why_failed: str = ""
@@ -127,5 +129,10 @@ class Route:
                 packet.dts = least
             if packet.pts is not None and packet.pts < packet.dts:
                 packet.pts = packet.dts
+            if self.last_dts is not None:
+                self.spans = self.spans[1], packet.dts - self.last_dts
             self.last_dts = packet.dts
+        if self.dense and not duration:
+            # In MP4 a last packet without length is not played. One of the spans may be a gap.
+            packet.duration = min(filter(None, self.spans), default=0)
         return packet

@@ -1,0 +1,87 @@
+"""Copies of sound whose packets change with the container: nothing is lost, and nothing is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from clips import make_clip, packets
+
+import paragon_stream
+from paragon_stream.media.measure.packets import read_packets
+from paragon_stream.media.measure.sound_pieces import SoundPieces
+
+FAST: dict[str, Any] = {"crf": 10, "preset": "ultrafast"}
+
+
+def samples(path: Path) -> int:
+    """Decoded samples of the first sound."""
+    with av.open(str(path)) as file:
+        return sum(frame.samples for frame in file.decode(audio=0))
+
+
+@pytest.mark.parametrize("codec", ["alac", "libopus"])
+def test_the_last_packet_without_a_length_is_played(tmp_path: Path, codec: str) -> None:
+    """Matroska has no length of ALAC's packets, NUT of none. MP4 plays what its edit list covers."""
+    clip = make_clip(tmp_path / ("in.mkv" if codec == "alac" else "in.nut"), frames=30, audio=codec)
+    paragon_stream.upscale(clip, tmp_path / "out.mp4", **FAST)
+    assert samples(tmp_path / "out.mp4") == samples(clip)
+    assert packets(tmp_path / "out.mp4", 1) == packets(clip, 1)
+
+
+@pytest.mark.parametrize("part", [{}, {"start": 0.3, "duration": 0.4}])
+def test_pcm_in_packets_of_other_sizes(tmp_path: Path, part: dict[str, float]) -> None:
+    clip, out = make_clip(tmp_path / "in.mkv", frames=30, audio="pcm_s16le"), tmp_path / "out.mov"
+    report = paragon_stream.upscale(clip, out, **part, **FAST)
+    assert {len(data) for data in packets(out, 1)} - {len(data) for data in packets(clip, 1)}
+    assert not [str(finding) for finding in paragon_stream.verify(clip, out, plan=report).findings]
+
+
+def test_a_changed_sample_of_pcm_is_found(tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "in.mkv", frames=30, audio="pcm_s16le"), tmp_path / "out.mov"
+    report = paragon_stream.upscale(clip, out, **FAST)
+    data = bytearray(out.read_bytes())
+    place = data.index(packets(out, 1)[3]) + 100
+    data[place] ^= 1
+    out.write_bytes(data)
+    found = [str(finding) for finding in paragon_stream.verify(clip, out, plan=report).findings]
+    assert len(found) == 1 and "pieces of audio stream 1 (pcm_s16le) differ" in found[0]
+
+
+def test_pieces_do_not_depend_on_packets() -> None:
+    chance = np.random.default_rng(1)
+    loud = chance.integers(-3000, 3000, (40_000, 2)).astype("<i2")
+    data = np.concatenate([loud, np.zeros((20_000, 2), "<i2"), loud[:9000]]).tobytes()
+
+    def pieces(data: bytes, blocks: int) -> list[tuple[bytes, float | None]]:
+        made, found = SoundPieces(4, 48_000), []
+        for begin in range(0, len(data), blocks * 4):
+            found += made.add(data[begin : begin + blocks * 4], begin / 4 / 48_000)
+        return [*found, *made.rest()]
+
+    whole = pieces(data, len(data))
+    assert b"".join(piece for piece, _ in whole) == data and len(whole) > 20
+    position = 0
+    for piece, seconds in whole:
+        assert seconds == pytest.approx(position / 4 / 48_000)
+        position += len(piece)
+    for blocks in (211, 1024, 1920):
+        again = pieces(data, blocks)
+        assert [piece for piece, _ in again] == [piece for piece, _ in whole]
+    cut = [piece for piece, _ in pieces(data[12_345 * 4 :], 1000)]
+    assert set(cut[1:]) <= {piece for piece, _ in whole}
+
+
+def test_the_timecode_of_a_whole_file_in_mp4(tmp_path: Path) -> None:
+    """It is a tag of the file in MXF and Matroska, and a track in MP4."""
+    clip = make_clip(tmp_path / "in.mkv", frames=10, metadata={"timecode": "01:02:03:04"})
+    report = paragon_stream.upscale(clip, tmp_path / "out.mp4", **FAST)
+    assert not paragon_stream.verify(clip, tmp_path / "out.mp4", plan=report).findings
+
+
+def test_statistics_count_packets(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=30, audio="pcm_s16le")
+    assert read_packets(clip).streams[1].packets == len(packets(clip, 1))
