@@ -245,7 +245,7 @@ class _Queue:
             if isinstance(error, EngineError) or not isinstance(error, ParagonError):
                 self._worker.forget_engines()
             if _disk_is_full(error):
-                stop = OutputError(f"the disk of {self._where.folder} is full: {error}")
+                stop = OutputError(f"the run ends, because the disk of {self._where.folder} is full: {error}")
         self._end(item, result, read)
         if stop is not None:
             raise stop

@@ -12,6 +12,7 @@ from clips import make_clip, read_frames
 
 import paragon_stream
 from paragon_stream.errors import OutputError
+from paragon_stream.media.safekeeping import journal
 
 FRAMES = 200
 
@@ -47,3 +48,23 @@ def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     assert report.resumed_at > 0 and len(read_frames(out)) == FRAMES
     assert paragon_stream.verify(source, out, plan=report).findings == ()
     assert [path.name for path in small_disk.iterdir()] == ["out.mkv"]
+
+
+def test_a_full_disk_ends_a_run_over_many_files(
+    tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the render itself stops before the last megabytes are used."""
+    monkeypatch.setattr(journal, "_LOOK", 0.01)
+    folder, seen = tmp_path / "in", list[str]()
+    folder.mkdir()
+    make_clip(folder / "a.mkv", width=320, height=180, frames=FRAMES)
+    make_clip(folder / "b.mkv", frames=2)
+    (small_disk / "other").write_bytes(bytes(13 << 19))
+
+    class Seen(paragon_stream.QueueObserver):
+        def summary(self, report: paragon_stream.QueueReport) -> None:
+            seen.extend(f"{Path(each.source).name} {each.outcome}" for each in report.files)
+
+    with pytest.raises(OutputError, match="the run ends"):
+        paragon_stream.upscale_all([folder], small_disk / "out", codec="ffv1", engine="null", observer=Seen())
+    assert seen == ["a.mkv failed"]

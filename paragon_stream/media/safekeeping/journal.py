@@ -18,6 +18,7 @@ any order. A new encoder begins there with a key frame.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
@@ -288,6 +289,9 @@ class Journal:
                 f"the disk is full: {free >> 20} MB are left for {self._folder};"
                 " free some space, then use --resume"
             )
+            self._trouble.__cause__ = OSError(
+                errno.ENOSPC, "No space left on device"
+            )  # as the system would say
 
     def _reserve(self) -> None:
         """Reserve space for closing the file on a full disk."""
