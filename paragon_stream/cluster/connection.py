@@ -8,10 +8,13 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,6 +56,7 @@ class Connection:
     def __init__(self, address: str, *, cpus: int | None = None) -> None:
         """`cpus` of a local cluster; all of this machine by default."""
         self.local = parse_address(address) == LOCAL
+        self._folder: str | None = None
         if self.local and "ray" not in sys.modules:  # which reads this when it is imported
             _prepare_local()
         self.ray = load_ray()
@@ -71,9 +75,12 @@ class Connection:
             options = {"address": address, **_interface(address)}
         handlers = _handlers()
         try:
+            if self.local:
+                options["_temp_dir"] = self._folder = _session_folder()
             self.ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
             self.ray.shutdown()
+            self._remove_folder()
             raise EngineError(_sentence(address, error)) from error
         finally:
             _restore(handlers)
@@ -93,6 +100,12 @@ class Connection:
             handlers = _handlers()
             self.ray.shutdown()
             _restore(handlers)
+            self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        """Remove the sockets and logs of a local cluster, which Ray keeps for ever."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _prepare_local() -> None:
@@ -101,6 +114,12 @@ def _prepare_local() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # as nice as this process, no nicer
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _session_folder() -> str:
+    """A folder for the files of a local cluster. The paths of its sockets must be short."""
+    short = Path("/tmp")
+    return tempfile.mkdtemp(prefix="paragon-ray-", dir=short if os.access(short, os.W_OK) else None)
 
 
 def _interface(address: str) -> dict[str, str]:

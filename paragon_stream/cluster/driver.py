@@ -27,6 +27,10 @@ _RECENT = 20.0
 """Seconds whose frames make a machine's rate."""
 _MOST_LOST = 3
 """Number of workers of one machine that may end without a reason; then it gets no more."""
+_SILENT = 120.0
+"""Seconds without an answer to the question about its progress after which a worker counts as hung."""
+_HELD_UP = 10.0
+"""Seconds between two looks after which the driver itself was held up, so that answers may be late."""
 _PATIENCE = 5.0
 """Seconds to wait for the end of chunks that were cancelled."""
 _NO_NODES = 60.0
@@ -110,7 +114,7 @@ class Driver:
         now = time.monotonic()
         if now - self._looked < _LOOK:
             return
-        self._looked = now
+        held_up, self._looked = now - self._looked > _HELD_UP, now
         request = self._plan.request
         nodes = nodes_of(self._ray)
         left = self.schedule.remaining
@@ -124,10 +128,14 @@ class Driver:
             have = sum(seat.node.id == node.id for seat in self._seats.values())
             for _ in range(min(room.workers, left) - have):
                 self._open(node, room)
-        for seat in self._seats.values():
-            if seat.number is not None and seat.asked is None:
-                seat.asked = self._aside(seat, "done")
+        for seat in [seat for seat in self._seats.values() if seat.number is not None]:
+            if seat.asked is None:
+                seat.asked, seat.asked_at = self._aside(seat, "done"), now
                 self._calls[seat.asked] = "done", seat
+            elif held_up:
+                seat.asked_at = now
+            elif now - seat.asked_at > _SILENT and not self._ray.wait([seat.asked], timeout=0)[0]:
+                self._seat_gone(seat, f"the worker process has not answered for {_SILENT:.0f} s")
         self._check_alone(nodes, now)
         self._report(now)
 
@@ -246,12 +254,16 @@ class Driver:
 
     def _seat_lost(self, seat: Seat, error: Exception) -> None:
         """A worker process, or its machine, is gone."""
-        self._drop(seat)
-        opening = not seat.ready
         why = self._why(error)
-        if opening and _is_foreign(self._ray, error):
+        if not seat.ready and _is_foreign(self._ray, error):
+            self._drop(seat)
             self._refuse(seat.node, f"its worker does not start: {why}")
             return
+        self._seat_gone(seat, why)
+
+    def _seat_gone(self, seat: Seat, why: str) -> None:
+        """End a worker that is lost or hung; its chunk is rendered again."""
+        self._drop(seat)
         self._lost[seat.node.id] += 1
         if seat.number is not None:
             self._failed(seat.number, seat, why)

@@ -48,6 +48,7 @@ class Seat:
     number: int | None = None
     asked: Any = None
     """Ray's reference of the pending question about its progress."""
+    asked_at: float = 0.0
     rendered: int = 0
     """Frames of its finished chunks."""
     since: float = 0.0

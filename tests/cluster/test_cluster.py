@@ -71,11 +71,13 @@ def test_workers_get_a_gpu_each(clip: Path, whole: Path, tmp_path: Path, cluster
 def test_a_local_cluster_beside_another_one(
     clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster
 ) -> None:
-    """Ray joins a cluster that runs on the machine, unless it is asked for a new one."""
+    """Ray joins a cluster that runs on the machine, unless it is asked for a new one. Nothing of it stays."""
+    folders = set(Path("/tmp").glob("paragon-ray-*"))
     options = [*("--cluster", "local", "--codec", "ffv1", "--precision", "fp32", "--threads", "1", "--quiet")]
     words = [sys.executable, "-m", "paragon_stream", str(clip), str(tmp_path / "out.mkv"), *options]
     ended = subprocess.run(words, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
+    assert set(Path("/tmp").glob("paragon-ray-*")) <= folders
     assert_same(tmp_path / "out.mkv", whole)
 
 

@@ -18,6 +18,7 @@ from chunk_material import LOSSLESS, assert_same
 from clips import make_clip
 
 import paragon_stream
+from paragon_stream.cluster import driver
 from paragon_stream.errors import EngineError
 
 pytest.importorskip("ray", reason="needs the extra [cluster]")
@@ -48,6 +49,21 @@ def test_a_worker_is_killed_in_the_middle_of_a_chunk(
     assert sum(chunk.tries for chunk in report.chunks) > len(report.chunks)
     assert any("the worker process ended" in each for each in report.warnings)
     assert not (tmp_path / "out.mkv.paragon").exists()
+
+
+def test_the_only_worker_hangs(
+    clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no other node that could take over: its process is ended, and another one is made."""
+    monkeypatch.setattr(driver, "_SILENT", 4.0)
+    node = cluster.add(seconds_per_frame=PAUSE)
+    strike = once(
+        lambda progress: progress.frames > 30, lambda: os.kill(cluster.workers(node)[0].pid, signal.SIGSTOP)
+    )
+    report = render(clip, tmp_path / "out.mkv", cluster, on_progress=strike)
+    assert strike.happened  # type: ignore[attr-defined]
+    assert_same(tmp_path / "out.mkv", whole)
+    assert any("has not answered" in each for each in report.warnings)
 
 
 def test_a_node_loses_its_power(clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster) -> None:
