@@ -247,7 +247,6 @@ def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> Non
     """Put an image, upright, into planes of `wanted`: gray as RGB, 8 bits as 16, without alpha opaque."""
     have, want = picture.format.pixel_format, wanted.pixel_format
     widened = have.family is Family.GRAY and want.family is Family.RGB
-    gain = want.peak // have.peak
     for target, held in zip(planes, want.stored, strict=True):
         view = as_stored(target, picture.metadata.orientation)
         for position, which in enumerate(held):
@@ -256,6 +255,7 @@ def _fill(planes: Sequence[Plane], picture: Picture, wanted: FrameFormat) -> Non
                 part[:] = want.peak
             elif which >= 0:
                 source = component(have, picture.planes, 0 if widened and which < 3 else which)
+                gain = part.dtype.type(want.peak // have.peak)  # a Python number must fit into 8 bits
                 np.multiply(source, gain, out=part, casting="unsafe")
 
 

@@ -145,10 +145,14 @@ class SequenceWriter(HostSink):
         return self._first + (timing.pts if self._keep_numbers else frame)
 
     def _settle(self, most: int) -> None:
-        """Wait until at most `most` images are being encoded, and record the finished ones."""
+        """Wait until at most `most` images are being encoded, and record the finished ones.
+
+        Nothing after an image that failed is recorded: records are numbered without gaps.
+        """
         while self._running and (len(self._running) > most or self._running[0][0].done()):
-            future, record = self._running.popleft()
+            future, record = self._running[0]
             future.result()
+            self._running.popleft()
             self.journal.frame(record)
             self._written += 1
             self.journal.written(self._written)
@@ -195,7 +199,7 @@ class SequenceWriter(HostSink):
             return
         self._ended = True
         self._pool.shutdown(wait=True)
-        with contextlib.suppress(OutputError):
+        with contextlib.suppress(Exception):  # the first failure is raised already
             self._settle(0)
         self._running.clear()
         self.journal.close()

@@ -21,6 +21,9 @@ from paragon_stream.errors import InputError, OutputError, ParagonError, UsageEr
 from paragon_stream.frame import ChromaLocation, ColorRange, Matrix
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.facts.image_kinds import SRGB
+from paragon_stream.media.images import sequence_writer
+from paragon_stream.media.images.canvas import Canvas
+from paragon_stream.media.images.sequence_writer import SequenceWriter
 from paragon_stream.upscaler import UpscalerOptions
 
 BT709_SPEC = ColorSpec(
@@ -218,3 +221,38 @@ def test_an_image_with_a_profile_as_video(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(image), str(tmp_path / "out.mkv")]
     assert subprocess.run(command, timeout=120).returncode == 0
     assert len(packets(tmp_path / "out.mkv", 0)) == 1
+
+
+def test_images_of_eight_bits_among_deeper_ones(tmp_path: Path) -> None:
+    """Programs that optimise PNG store a picture that has no more than 8 bits in 8."""
+    deep = pattern(32, 32).astype(np.uint16) * 257
+    for number in (0, 2):
+        write_png16(tmp_path / f"d{number}.png", deep)
+    save(tmp_path / "d1.png", Image.fromarray(pattern(32, 32)))
+    report = upscale(tmp_path / "d%d.png", tmp_path / "o%d.png", reuse_duplicates="off")
+    assert report.source_format == "32x32 rgb48le" and not report.warnings
+    first = (tmp_path / "o0.png").read_bytes()
+    assert all((tmp_path / f"o{number}.png").read_bytes() == first for number in (1, 2))
+
+
+def test_an_image_that_fails_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images after it may be complete, because several are written at a time."""
+    (tmp_path / "in").mkdir()
+    source, out = make_images(tmp_path / "in", list(range(12))), tmp_path / "out" / "%02d.png"
+    save_image, next_is_there = SequenceWriter._save, threading.Event()
+
+    def failing(self: SequenceWriter, canvas: Canvas, path: Path) -> None:
+        if path.name == "05.png":
+            next_is_there.wait(5)
+            raise OutputError("there is no room")
+        save_image(self, canvas, path)
+        if path.name == "06.png":
+            next_is_there.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SequenceWriter, "_save", failing)
+        patch.setattr(sequence_writer, "_ENCODERS", 4)
+        with pytest.raises(OutputError, match="no room"):
+            upscale(source, out)
+    assert upscale(source, out, resume=True).resumed_at == 5
+    assert sorted(path.name for path in out.parent.iterdir()) == [f"{number:02}.png" for number in range(12)]
