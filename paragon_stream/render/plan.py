@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import UsageError
+from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.decoder_choice import parse_hwaccel
 from paragon_stream.media.facts.image_kinds import is_image_name
@@ -75,9 +76,11 @@ class RenderPlan:
         return estimated_bytes(self.output, self.source)
 
     def repeats(self) -> Repeats:
-        """A detector of repeated frames, for one pass over the source."""
-        conditioned = self.weights.spec.conditioned
-        return Repeats(conditioned=conditioned, wanted=parse_reuse(self.request.reuse_duplicates))
+        """A detector of repeated frames, for one pass over the source. It finds none in the video mode, where
+        results depend on earlier frames."""
+        alone = Temporal.parse(self.request.temporal) is Temporal.OFF
+        wanted = alone and parse_reuse(self.request.reuse_duplicates)
+        return Repeats(conditioned=self.weights.spec.conditioned, wanted=wanted)
 
     def describe(self) -> tuple[str, ...]:
         """A line for the video, then one for each other stream."""

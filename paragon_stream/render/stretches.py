@@ -89,7 +89,10 @@ class RenderStages:
         def compute(slot: Slot[Plane]) -> None:
             assert slot.timing is not None
             number, time = next(numbers), slot.timing.pts * slot.timing.time_base
-            if slot.repeats or (journal is not None and journal.take(number, time, slot.outputs)):
+            if slot.repeats:
+                return
+            if journal is not None and journal.take(number, time, slot.outputs):
+                upscaler.look(slot.inputs)
                 return
             inputs = slot.picture if isinstance(slot.picture, DevicePicture) else slot.inputs
             slot.result = result = results.take() if results is not None else None

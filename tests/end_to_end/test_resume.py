@@ -23,6 +23,7 @@ from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.media.images.sequence_writer import SequenceWriter
 from paragon_stream.media.output.muxer import Muxer
 from paragon_stream.media.output.writer import VideoWriter
+from paragon_stream.media.safekeeping import journal
 
 FRAMES = 90
 LOSSLESS: dict[str, Any] = {"codec": "ffv1", "encoder_options": {"g": "5"}}
@@ -120,6 +121,20 @@ def test_the_video_mode_goes_on_where_it_was(
     upscale(clip, plain, **LOSSLESS)
     last, other = read_frames(whole)[-1][1], read_frames(plain)[-1][1]
     assert any(np.any(a != b) for a, b in zip(last, other, strict=True))
+
+
+def test_the_video_mode_behind_frames_that_were_kept(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    """Computed frames from the journal are not computed again, but the frame after them is blended with them."""
+    out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    wish = {"temporal": "upstream", "encoder_options": {"qp": "0", "g": "12"}}
+    monkeypatch.setattr(journal, "AT_RISK", -1.0)
+    break_at(monkeypatch, clip, out, 40, **wish)
+    assert list((tmp_path / "out.mkv.paragon").glob("frame-*"))
+    assert upscale(clip, out, resume=True, **wish).resumed_at < 40
+    upscale(clip, whole, **wish)
+    assert_same(out, whole)
 
 
 CODECS = [

@@ -62,6 +62,16 @@ def test_the_result_is_the_same(clip: Path, tmp_path: Path, wish: dict[str, Any]
         assert pts == time and all(map(np.array_equal, planes, wanted))
 
 
+def test_the_video_mode_repeats_nothing(clip: Path, tmp_path: Path) -> None:
+    """The input of a held drawing is still a blend with the drawing before it."""
+    wish: dict[str, Any] = {"precision": "fp32", "threads": 1, "codec": "ffv1", "temporal": "upstream"}
+    assert paragon_stream.upscale(clip, tmp_path / "out.mkv", **wish).duplicates == 0
+    paragon_stream.upscale(clip, tmp_path / "all.mkv", reuse_duplicates="off", **wish)
+    found, wanted = (read_frames(tmp_path / name) for name in ("out.mkv", "all.mkv"))
+    for (_, planes), (_, others) in zip(found, wanted, strict=True):
+        assert all(map(np.array_equal, planes, others))
+
+
 @pytest.mark.parametrize("name", ["out/%04d.png", "out.y4m"])
 def test_other_sinks(clip: Path, tmp_path: Path, name: str) -> None:
     for how in ("exact", "off"):
