@@ -126,7 +126,7 @@ def test_the_video_mode_goes_on_where_it_was(
 def test_the_video_mode_behind_frames_that_were_kept(
     monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
 ) -> None:
-    """Computed frames from the journal are not computed again, but the frame after them is blended with them."""
+    """Frames from the journal are not computed again, but the frame after them is blended with them."""
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     wish = {"temporal": "upstream", "encoder_options": {"qp": "0", "g": "12"}}
     monkeypatch.setattr(journal, "AT_RISK", -1.0)

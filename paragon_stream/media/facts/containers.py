@@ -75,14 +75,15 @@ class Container:
         """The time base of the written video, for video whose timestamps count in `source` seconds.
 
         Containers without a fixed tick get one of at most 1/10000 s that `source` is a multiple of, so that
-        no timestamp is rounded; a source tick too fine for them becomes 1/90000 s.
+        no timestamp is rounded. Below 1 µs it becomes 1/90000 s, because MP4 counts the ticks from one picture
+        to the next in 31 bits: 2 seconds of nanoseconds, and recordings of screens have longer gaps.
         """
         if self.tick is not None:
             return self.tick
         scale = source.denominator
         while scale < 10_000:
             scale *= 2
-        return Fraction(1, scale) if scale <= 1_000_000_000 else Fraction(1, 90_000)
+        return Fraction(1, scale) if scale <= 1_000_000 else Fraction(1, 90_000)
 
 
 # Copied packets arrive in order, so FFmpeg's interleaving queue does not have to wait long for sparse

@@ -48,6 +48,8 @@ class Muxer:
         """The streams of added files."""
         self.pictures = 0
         """Number of pictures given to FFmpeg."""
+        self._has_copied = False
+        """Whether FFmpeg was given other packets than pictures."""
         self.bytes_written = 0
         self.first_dts: int | None = None
         self._waiting: AnyPacket | None = None
@@ -142,6 +144,7 @@ class Muxer:
 
     def _mux_copied(self, packets: Iterable[AnyPacket]) -> None:
         for packet in packets:
+            self._has_copied = True
             self._mux(packet)
 
     def _mux(self, packet: AnyPacket) -> None:
@@ -157,9 +160,9 @@ class Muxer:
             # Muxers return -1 for a malformed packet, which looks like EPERM; writing an open file never
             # gives EPERM.
             disk = isinstance(error, OSError) and not isinstance(error, PermissionError)
-            everyone = self.all_remuxers()
-            if disk or not everyone:
+            if disk or not self._has_copied:
                 raise OutputError(f"{self._what}: {reason(error)}") from error
+            everyone = self.all_remuxers()
             if not any(remuxer.failed(packet, error) for remuxer in everyone):
                 everyone[0].refused += 1
         self.bytes_written += size

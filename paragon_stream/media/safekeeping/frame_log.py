@@ -106,6 +106,7 @@ class FrameLog:
 
     def begin(self, kept: int) -> None:
         """Continue after the first `kept` records."""
+        self.close()
         del self._earlier[kept:]
         keep_records(self.path, self._ends[kept])
         self._file = RecordFile(self.path)

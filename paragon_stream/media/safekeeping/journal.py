@@ -157,7 +157,7 @@ class Journal:
         continues."""
         self.done = self._closed_point(packets)
         with av_errors_as(OutputError, f"cannot write to {self._folder}"):
-            self.packets.begin(0)
+            self.packets.begin(self.done)
             self.packets.close()
             self.frames.begin(self.done)
         return self.done

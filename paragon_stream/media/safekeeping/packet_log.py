@@ -81,6 +81,7 @@ class PacketLog:
 
     def begin(self, kept: int) -> None:
         """Continue after the first `kept` packets, whose bytes are here or in the container."""
+        self.close()
         for start, path in self._segments().items():
             if start >= kept:
                 path.unlink()
@@ -131,6 +132,7 @@ class PacketLog:
         for file in (self._index, self._segment):
             if file is not None:
                 file.close()
+        self._index = self._segment = None
 
     def _bytes(self, segments: dict[int, Path]) -> Iterator[tuple[int, int, bytes]]:
         for _, path in sorted(segments.items()):

@@ -29,6 +29,20 @@ def test_variable_rate_stays_variable(tmp_path: Path, suffix: str) -> None:
     assert [t - shown[0] for t in shown] == [t * MS for t in VFR]
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_long_gaps_on_a_clock_of_nanoseconds(tmp_path: Path, suffix: str) -> None:
+    """A screen that stands still for seconds: MP4 has 31 bits for the ticks until the next picture."""
+    times = [0, 33_333_333, 66_666_667, 3_000_000_000, 3_033_333_333, 8_000_000_000]
+    source = make_clip(tmp_path / "in.nut", pts=times, time_base=Fraction(1, 10**9), options={"bf": "0"})
+    assert decoded_pts(source) == [Fraction(time, 10**9) for time in times]
+    assert render(source, tmp_path / f"out.{suffix}").warnings == []
+    errors = [
+        abs(t - Fraction(n, 10**9))
+        for t, n in zip(decoded_pts(tmp_path / f"out.{suffix}"), times, strict=True)
+    ]
+    assert max(errors) <= Fraction(1, 180_000)
+
+
 @pytest.mark.parametrize(
     ("suffix", "codec"), [("webm", "libsvtav1"), ("webm", "libvpx-vp9"), ("mkv", "ffv1")]
 )

@@ -54,6 +54,19 @@ def test_a_render_goes_on_where_all_frames_before_have_packets(
     again.close()
 
 
+def test_a_file_that_has_lost_its_end(tmp_path: Path) -> None:
+    """What is left of it is continued by the next run: the first packets stay in the journal."""
+    written(tmp_path, list(range(10)), 10)
+    (tmp_path / "packets-0000000000").unlink()  # they were in the file
+    found = Journal(tmp_path)
+    assert found.done == 10
+    found.begin(file=tmp_path / "out.mkv", before=tmp_path / "before.mkv")
+    assert found.shorten(6) == 6
+    found.close()
+    again = Journal(tmp_path)
+    assert again.done == len(again.frames) == len(again.packets.facts) == 6
+
+
 @pytest.mark.parametrize("name", ["frames", "index", "packets-0000000000"])
 @pytest.mark.parametrize("loss", [8, 30, 100])
 @pytest.mark.parametrize("zeros", [False, True])
