@@ -65,6 +65,11 @@ class Sink(Protocol):
         """Write the last packets and give the output its final name. Raises OutputError."""
         ...
 
+    def give_up(self) -> None:
+        """End a call that waits for the reader of the output; what it writes may be incomplete. From any
+        thread."""
+        ...
+
     def abort(self) -> None:
         """Stop without finishing; never raises. Nothing appears under the final name."""
         ...

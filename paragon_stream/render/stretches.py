@@ -119,7 +119,7 @@ class RenderStages:
         return [
             Stage(name="decode", work=decode, leave=lambda: abandon_pipe(reader.info.path)),
             Stage(name="engine", work=compute),
-            Stage(name="encode", work=encode, finish=finish),
+            Stage(name="encode", work=encode, finish=finish, leave=sink.give_up),
         ]
 
 

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -189,6 +190,33 @@ def test_internal_errors_are_one_line_too(
     monkeypatch.setattr("paragon_stream.media.frames.reader.VideoReader.read_into", broken)
     assert run([str(clip), str(tmp_path / "out.mkv")]) == 1
     assert not [t.name for t in threading.enumerate() if t.name.startswith("paragon")]
+
+
+PIPE_SIZE = 1 << 16
+
+
+def waiting(pipe: IO[bytes]) -> int:
+    """Bytes in a pipe that have not been read."""
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of pipes is Linux's")
+def test_interruption_while_the_reader_is_paused(tmp_path: Path) -> None:
+    """A player on pause reads nothing, and the encode stage waits for it."""
+    source = make_clip(tmp_path / "in.mkv", width=320, height=240, frames=20)
+    command = [sys.executable, "-m", "paragon_stream", str(source), "-", "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        assert running.stdout.read(9) == b"YUV4MPEG2"
+        while waiting(running.stdout) < PIPE_SIZE // 2:  # a picture is larger
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 130
+        assert running.stderr.read().splitlines()[-1].startswith(b"paragon-stream: interrupted")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell's pipe")

@@ -17,6 +17,10 @@ class HostSink(ABC):
         """See `Sink.write_picture`. Always raises TypeError."""
         raise TypeError(f"{type(self).__name__} takes frames from the host's memory only")
 
+    def give_up(self) -> None:
+        """See `Sink.give_up`: by default nothing waits for a reader."""
+        return
+
     @abstractmethod
     def abort(self) -> None:
         """See `Sink.abort`."""

@@ -90,7 +90,7 @@ class Y4mWriter(HostSink):
         rate: Fraction,
         *,
         work: WorkDir | None = None,
-        pipe: BinaryIO | OutPipe | None = None,
+        pipe: BinaryIO | None = None,
     ) -> None:
         """`work` for a file; without it `pipe`, by default standard output, which is not closed."""
         self.warnings: list[str] = []
@@ -103,14 +103,17 @@ class Y4mWriter(HostSink):
         self._repeated = 0
         self._off_beat = False
         self._held: list[bytes] | None = None
+        self._given_up = False
         self._ended = False
         try:
-            self._file: BinaryIO | OutPipe = work.file.open("wb") if work else pipe or sys.stdout.buffer
+            self._file: BinaryIO | OutPipe = (
+                work.file.open("wb") if work else OutPipe(pipe or sys.stdout.buffer)
+            )
             self._put(header(format, rate))
         except BaseException as error:
+            if hasattr(self, "_file"):
+                self._file.close()
             if work is not None:
-                if hasattr(self, "_file"):
-                    self._file.close()
                 work.discard()  # releases the lock
             if isinstance(error, OSError):
                 raise OutputError(f"cannot write {self._where}: {reason(error)}") from error
@@ -134,6 +137,8 @@ class Y4mWriter(HostSink):
         if abs(slot - self._frames) > 1:
             self._off_beat = True
         while self._held is not None and self._frames < place:
+            if self._given_up:
+                return
             self._put_frame(self._held)
             self._repeated += 1
         self._put_frame(frame)
@@ -146,25 +151,29 @@ class Y4mWriter(HostSink):
                 f"the frame rate varies, but y4m has one rate: written at {float(self._rate):.6g} frames per"
                 f" second, {self._repeated} frames repeated to fill gaps"
             )
-        if self._work is not None:
-            try:
-                self._guard(self._file.close)
+        try:
+            self._guard(self._file.close)
+            if self._work is not None:
                 self._work.promote()
-            except BaseException:
-                self.abort()
-                raise
+        except BaseException:
+            self.abort()
+            raise
         self._ended = True
 
     def abort(self) -> None:
         if self._ended:
             return
         self._ended = True
-        if self._work is None:
-            return
         with contextlib.suppress(OSError):
             self._file.close()
-        if kept := self._work.abandon(worth_keeping=self._frames > 0):
+        if self._work is not None and (kept := self._work.abandon(worth_keeping=self._frames > 0)):
             self.warnings.append(kept)
+
+    def give_up(self) -> None:
+        """See `Sink.give_up`: a player may be paused, and gaps of hours are filled."""
+        self._given_up = True
+        if isinstance(self._file, OutPipe):
+            self._file.give_up()
 
     def _put_frame(self, frame: Sequence[bytes]) -> None:
         self._put(b"FRAME\n")

@@ -75,8 +75,8 @@ class Container:
         """The time base of the written video, for video whose timestamps count in `source` seconds.
 
         Containers without a fixed tick get one of at most 1/10000 s that `source` is a multiple of, so that
-        no timestamp is rounded. Below 1 µs it becomes 1/90000 s, because MP4 counts the ticks from one picture
-        to the next in 31 bits: 2 seconds of nanoseconds, and recordings of screens have longer gaps.
+        no timestamp is rounded. Below 1 µs it becomes 1/90000 s, because MP4 has 31 bits for the ticks from a
+        picture to the next one: 2 seconds of nanoseconds, and recordings of screens have longer gaps.
         """
         if self.tick is not None:
             return self.tick

@@ -247,22 +247,8 @@ class LiveY4mWriter(LiveAnswers, Y4mWriter):
     """y4m to a file, or to standard output, whose reader may be slow."""
 
     def __init__(self, plan: LivePlan) -> None:
-        self._pipe = OutPipe(sys.stdout.buffer) if plan.path is None else None
         work = WorkDir(plan.path, overwrite=plan.overwrite) if plan.path is not None else None
-        Y4mWriter.__init__(self, plan.target, plan.rate, work=work, pipe=self._pipe)
-
-    def finish(self) -> None:
-        Y4mWriter.finish(self)
-        self._close()
-
-    def abort(self) -> None:
-        Y4mWriter.abort(self)
-        self._close()
+        Y4mWriter.__init__(self, plan.target, plan.rate, work=work)
 
     def give_up(self) -> None:
-        if self._pipe is not None:
-            self._pipe.give_up()
-
-    def _close(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()
+        Y4mWriter.give_up(self)

@@ -213,6 +213,9 @@ class VideoWriter:
                 " and were moved one tick later"
             )
 
+    def give_up(self) -> None:
+        """See `Sink.give_up`: nothing waits for a reader here."""
+
     def abort(self) -> None:
         """See `Sink.abort`: closes what has been written, and keeps it if it has pictures."""
         if self._ended:
