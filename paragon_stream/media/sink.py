@@ -71,7 +71,8 @@ class Sink(Protocol):
         ...
 
     def abort(self) -> None:
-        """Stop without finishing; never raises. Nothing appears under the final name."""
+        """Stop without finishing; never raises, and Ctrl-C does not interrupt it. Nothing appears under the
+        final name."""
         ...
 
     def __enter__(self) -> Self: ...

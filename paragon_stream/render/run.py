@@ -20,6 +20,7 @@ from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.sink import Sink, open_sink
+from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.pipeline.pipeline import PipelineStats
 from paragon_stream.render.device_results import results_on_gpu
 from paragon_stream.render.disk_space import space_warnings
@@ -154,8 +155,9 @@ def _attempt(plan: RenderPlan, running: _Running) -> Report | None:
         try:
             reader, strengths, stats = _render(plan, running, opened, readers)
         except BaseException as error:
-            sink.abort()
-            again = retries.announce(error, opened.journal)
+            with HeldInterrupt() as interrupt:
+                sink.abort()
+            again = None if interrupt.pending else retries.announce(error, opened.journal)
             if again is None:
                 warnings.add(sink.warnings)  # with the place of the unfinished file
                 raise

@@ -180,6 +180,31 @@ def test_codecs_with_their_reordering(
     assert all(a < b for a, b in itertools.pairwise(stamps))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_second_ctrl_c_does_not_interrupt_the_clean_up(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    out, said = tmp_path / "out.mkv", list[str]()
+    write, close, count = VideoWriter.write, Muxer.close_source, itertools.count()
+
+    def interrupted(self: VideoWriter, planes: Any, timing: Any) -> None:
+        if next(count) == 30:
+            os.kill(os.getpid(), signal.SIGINT)
+        write(self, planes, timing)
+
+    def again(self: Muxer) -> list[str]:
+        signal.raise_signal(signal.SIGINT)
+        return close(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "write", interrupted)
+        patch.setattr(Muxer, "close_source", again)
+        with pytest.raises(KeyboardInterrupt):
+            upscale(clip, out, on_warning=said.append, **LOSSLESS)
+    assert said[-1].startswith("kept what was written before the stop, --resume continues it")
+    assert not (tmp_path / "out.mkv.paragon" / "lock").exists()
+
+
 def test_stopped_twice(monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path) -> None:
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     break_at(monkeypatch, clip, out, 40, **LOSSLESS)

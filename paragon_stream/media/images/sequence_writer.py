@@ -32,6 +32,7 @@ from paragon_stream.media.images.sequence_reader import CONTAINER
 from paragon_stream.media.output.plan import OutputOptions, OutputPlan, picture_only
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
 from paragon_stream.media.safekeeping.journal import Journal
+from paragon_stream.pipeline.interrupt import HeldInterrupt
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 
@@ -198,13 +199,14 @@ class SequenceWriter(HostSink):
         if self._ended:
             return
         self._ended = True
-        self._pool.shutdown(wait=True)
-        with contextlib.suppress(Exception):  # the first failure is raised already
-            self._settle(0)
-        self._running.clear()
-        self.journal.close()
-        if kept := self._work.abandon(worth_keeping=False, work=self.journal.has_work):
-            self.warnings.append(kept)
+        with HeldInterrupt():
+            self._pool.shutdown(wait=True)
+            with contextlib.suppress(Exception):  # the first failure is raised already
+                self._settle(0)
+            self._running.clear()
+            self.journal.close()
+            if kept := self._work.abandon(worth_keeping=False, work=self.journal.has_work):
+                self.warnings.append(kept)
 
     def _save(self, canvas: Canvas, path: Path) -> None:
         pieces = canvas.encode(self._plan.options.encoder_options or {}, Metadata(), f"cannot write {path}")

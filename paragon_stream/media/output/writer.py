@@ -37,6 +37,7 @@ from paragon_stream.media.output.timecode import of_result, tags_of_result
 from paragon_stream.media.output.unfinished import Shortened, earlier_packets
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.safekeeping.packet_log import PacketFacts
+from paragon_stream.pipeline.interrupt import HeldInterrupt
 
 _PROGRESSIVE = 1
 """FFmpeg's AVFieldOrder."""
@@ -221,6 +222,11 @@ class VideoWriter:
         if self._ended:
             return
         self._ended = True
+        with HeldInterrupt():
+            self._keep_or_remove()
+
+    def _keep_or_remove(self) -> None:
+        """The rest of `abort`."""
         journal = self.journal
         if journal is not None:
             journal.make_room()
