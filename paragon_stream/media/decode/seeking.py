@@ -13,6 +13,7 @@ import av
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.facts.info import Gpu
 from paragon_stream.media.facts.probing import HEADERS, Probing
+from paragon_stream.media.ffmpeg.rational import as_fraction
 
 _FURTHER_BACK = (0, 4, 30)
 """Seconds to seek back further where a key frame was not sufficient (pictures before it are missing, or
@@ -41,15 +42,30 @@ def decoder_at(
     for further in _FURTHER_BACK if begin is not None else ():
         decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
         assert begin is not None
-        if decoder.skip_to(begin - further):
-            frames = iter(decoder)
-            first = next(frames, None)
-            stamp = None if first is None else first.dts if first.pts is None else first.pts
-            if first is not None and stamp is not None and not first.is_corrupt:
-                shown = stamp * Fraction(first.time_base.numerator, first.time_base.denominator)
-                if shown < begin:
-                    logger.debug("decoding of %s begins at %.3f s", path, float(shown))
-                    return decoder, chain([first], frames)
+        try:
+            frames = _frames_from(decoder, begin, begin - further)
+        except BaseException:
+            decoder.close()
+            raise
+        if frames is not None:
+            return decoder, frames
         decoder.close()
     decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
     return decoder, iter(decoder)
+
+
+def _frames_from(decoder: Decoder, begin: Fraction, position: Fraction) -> Iterator[av.VideoFrame] | None:
+    """The frames from the key frame before `position` on; None if the first one is damaged, or not before
+    `begin`."""
+    if not decoder.skip_to(position):
+        return None
+    frames = iter(decoder)
+    first = next(frames, None)
+    stamp = None if first is None else first.dts if first.pts is None else first.pts
+    if first is None or stamp is None or first.is_corrupt:
+        return None
+    shown = stamp * as_fraction(first.time_base)
+    if shown >= begin:
+        return None
+    logger.debug("decoding begins at %.3f s", float(shown))
+    return chain([first], frames)

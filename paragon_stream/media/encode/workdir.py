@@ -158,6 +158,16 @@ class WorkDir:
         Raises OutputError, and keeps the file in the folder, if that fails or the name was taken meanwhile.
         """
         try:
+            size = self._renamed()
+        except BaseException:
+            self._release()
+            raise
+        self.discard()
+        return size
+
+    def _renamed(self) -> int:
+        """Rename the file; its size."""
+        try:
             sync(self.file)
             size = self.file.stat().st_size
             if self.destination.exists() and not self.overwrite:
@@ -169,13 +179,11 @@ class WorkDir:
         except OSError as error:
             kept = f"the result is kept as {self.file}" if self.file.exists() else f"{self.file} is gone"
             raise OutputError(f"cannot write {self.destination}: {reason(error)}; {kept}") from error
-        finally:
-            self._release()
-        self.discard()
         return size
 
     def discard(self) -> None:
-        """Remove the folder with everything that this run put there."""
+        """Remove the folder with everything that this run put there. The lock goes last: then another run may
+        begin."""
         for path in (self.file, self._earlier, self._record):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

@@ -169,9 +169,12 @@ class VideoReader:
 
     def timings(self) -> Iterator[Timing]:
         """Skip all frames and return their timings."""
-        with self._lock:
-            for _, timing in self._timed:
-                yield timing
+        while True:
+            with self._lock:  # not while the caller has a timing: it may close the reader
+                found = next(self._timed, None)
+            if found is None:
+                return
+            yield found[1]
 
     @property
     def depends_on_history(self) -> str:

@@ -22,6 +22,8 @@ from reading import read_all
 
 from paragon_stream.errors import InputError
 from paragon_stream.frame import Timing
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.decode.seeking import decoder_at
 from paragon_stream.media.facts.info import Damage
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.frames.reader import VideoReader
@@ -344,3 +346,30 @@ def test_threads_of_the_decoder_end_with_it(tmp_path: Path) -> None:
             reader.read_into(planes)
         del reader
     assert psutil.Process().num_threads() <= before
+
+
+def test_closing_while_times_are_being_listed(tmp_path: Path) -> None:
+    """Ctrl-C may come between two of them, where the list still exists."""
+    reader = VideoReader(probe(make_clip(tmp_path / "in.mkv", frames=8)))
+    timings = reader.timings()
+    next(timings)
+    closing = threading.Thread(target=reader.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert list(timings) == []
+
+
+def test_a_decoder_that_fails_while_seeking_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, closed, close = make_clip(tmp_path / "in.mkv", frames=30), list[Decoder](), Decoder.close
+
+    def failing(self: Decoder, position: Fraction) -> bool:
+        raise InputError("the disk is gone")
+
+    monkeypatch.setattr(Decoder, "skip_to", failing)
+    monkeypatch.setattr(Decoder, "close", lambda self: (closed.append(self), close(self)))
+    with pytest.raises(InputError, match="disk is gone"):
+        decoder_at(clip, 0, Fraction(1))
+    assert len(closed) == 1

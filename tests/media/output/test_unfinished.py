@@ -233,6 +233,22 @@ def test_promote_reports_what_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_lock_is_the_last_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that begins between the two would lose its files."""
+    work = WorkDir(tmp_path / "out.mkv", overwrite=False, identity={"a": "b"})
+    work.file.write_bytes(b"film")
+    release, beside = WorkDir._release, list[list[str]]()
+
+    def noting(self: WorkDir) -> None:
+        if self.folder.exists():
+            beside.append([path.name for path in self.folder.iterdir()])
+        release(self)
+
+    monkeypatch.setattr(WorkDir, "_release", noting)
+    assert work.promote() == 4
+    assert beside == [["lock"]] and [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
 def test_many_runs_leave_no_files_open(clip: Path, tmp_path: Path) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("counts /proc/self/fd")
