@@ -29,17 +29,14 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import FormatError, ParagonError, UsageError
 from paragon_stream.frame import (
     PIXEL_FORMATS,
-    ChromaLocation,
-    ColorRange,
-    ColorSpec,
     Family,
     FrameFormat,
-    Matrix,
     PixelFormat,
     Primaries,
     Transfer,
     resolve_color,
 )
+from paragon_stream.frame_properties import color_properties, number_of, tagged_color
 from paragon_stream.framejob import allocate_planes, build_job
 from paragon_stream.framejob.temporal import WARM, Temporal, TemporalHistory
 from paragon_stream.geometry import Placement, parse_fit, parse_size, place
@@ -55,8 +52,6 @@ logger = logging.getLogger(__name__)
 """Hosts that run scripts (vspipe, editors) show these messages in VapourSynth's own log."""
 
 _FAMILIES = {vs.YUV: Family.YUV, vs.RGB: Family.RGB, vs.GRAY: Family.GRAY}
-_RANGES = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
-"""Values of `_Range`. The core keeps the older property `_ColorRange` (with opposite values) in step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +104,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
         for doubt in doubts(wishes):
             logger.warning("paragon.upscale: %s", doubt)
         network, placement = choose_network(format, wishes, grain=_grain(pixel_format))
+        _check_size(pixel_format, placement)
         requests = _Requests(
             format,
             network,
@@ -154,6 +150,12 @@ def reaches(clip: vs.VideoNode, to: str | float, fit: str | None = None) -> bool
 def _grain(pixel_format: PixelFormat) -> int:
     """The multiple for sizes: VapourSynth's frames have whole chroma samples."""
     return max(1 << n for n in pixel_format.subsampling)
+
+
+def _check_size(pixel_format: PixelFormat, placement: Placement) -> None:
+    width, height = placement.columns.total, placement.rows.total
+    if any(side % (1 << n) for side, n in zip((width, height), pixel_format.subsampling, strict=True)):
+        raise UsageError(f"{width}x{height} is not possible in {pixel_format.name}: give even numbers")
 
 
 @contextmanager
@@ -232,7 +234,7 @@ class _Requests:
         """The frame's format with the colour of its properties; missing fields are guessed."""
         format = self._format
         color = resolve_color(
-            _tagged_color(props),
+            tagged_color(props),
             format=format.pixel_format,
             width=format.width,
             height=format.height,
@@ -242,11 +244,11 @@ class _Requests:
 
     def strength(self, props: Mapping[str, Any]) -> float:
         """The strength of a frame's compression, 0…1: its property, else the filter's `strength`."""
-        return min(max(float(props.get("_ParagonStrength", self._strength)), 0.0), 1.0)
+        return min(max(number_of(props, "_ParagonStrength", self._strength), 0.0), 1.0)
 
     def warn_if_interlaced(self, props: Mapping[str, Any]) -> None:
         """Warn once that interlaced frames are upscaled like progressive ones."""
-        if props.get("_FieldBased", 0) > 0 and not self._warned:
+        if number_of(props, "_FieldBased", 0) > 0 and not self._warned:
             self._warned = True
             logger.warning("paragon.upscale: the clip is interlaced; deinterlace it before upscaling")
 
@@ -268,40 +270,12 @@ class _Requests:
         return request
 
 
-def _tagged_color(props: Mapping[str, Any]) -> ColorSpec:
-    """The colour of a frame's properties; numbers that H.273 does not define count as unspecified."""
-    # mpv sets `_ColorSpace` instead of `_Matrix`.
-    matrix = props.get("_Matrix", props.get("_ColorSpace", Matrix.UNSPECIFIED))
-    location = props.get("_ChromaLocation", -1) + 1  # VapourSynth counts from 0 = left
-    return ColorSpec(
-        matrix=Matrix(matrix) if matrix in list(Matrix) else Matrix.UNSPECIFIED,
-        range=_RANGES.get(props.get("_Range", -1)),
-        transfer=int(props.get("_Transfer", Transfer.UNSPECIFIED)),
-        primaries=int(props.get("_Primaries", Primaries.UNSPECIFIED)),
-        chroma_location=ChromaLocation(location) if location in list(ChromaLocation) else ChromaLocation(0),
-    )
-
-
-def _color_props(format: FrameFormat) -> dict[str, int]:
-    """`format.color` as frame properties."""
-    color = format.color
-    props = {
-        "_Range": int(color.range is ColorRange.FULL),
-        "_Transfer": int(color.transfer),
-        "_Primaries": int(color.primaries),
-    }
-    if format.pixel_format.family is not Family.GRAY:
-        props["_Matrix"] = int(color.matrix)
-    if format.pixel_format.subsampling != (0, 0):
-        props["_ChromaLocation"] = int(color.chroma_location) - 1
-    return props
-
-
 def _upscaled(clip: vs.VideoNode, requests: _Requests, branches: int) -> vs.VideoNode:
     width, height = requests.placement.columns.total, requests.placement.rows.total
     shape = vs.core.std.BlankClip(clip, width=width, height=height, keep=True)
     if requests.mode is not Temporal.OFF:  # frames need those before them, the latest first
-        earlier = [clip[0] * min(n, len(clip)) + clip[: max(0, len(clip) - n)] for n in range(1, WARM + 1)]
+        first = clip[0] * WARM + clip
+        earlier = [first[WARM - n : WARM - n + len(clip)] for n in range(1, WARM + 1)]
         return shape.std.ModifyFrame([clip, *earlier], _branch(requests))
     if branches == 1:
         return shape.std.ModifyFrame(clip, _branch(requests))
@@ -372,7 +346,7 @@ def _set_props(frame: vs.VideoFrame, props: Mapping[str, Any], source: FrameForm
             frame.props[name] = props[name]
     if "_FieldBased" in props:
         frame.props["_FieldBased"] = 0
-    for name, value in _color_props(source).items():
+    for name, value in color_properties(source).items():
         frame.props[name] = value
 
 

@@ -16,9 +16,16 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, ClassVar, Concatenate, Protocol
 
 _KEY = "option"
+_NUMBERS: dict[str, tuple[str, type]] = {
+    "int": ("a whole number", Integral),
+    "float": ("a number", Real),
+    "bool": ("True or False", Integral),  # scripts of VapourSynth have 0 and 1 for these
+}
+"""Types of arguments that are checked, by their text: "2" or "no" would mean something else further on."""
 
 
 class Options(Protocol):
@@ -119,10 +126,15 @@ def initialised_with[**P, Kind, Self](
 
 def _made[**P, Kind](name: str, kind: Callable[P, Kind], *args: P.args, **kwargs: P.kwargs) -> Kind:
     """`kind(*args, **kwargs)`. Raises TypeError for wrong arguments, in the name of the function `name`."""
+    signature = inspect.signature(kind)
     try:
-        inspect.signature(kind).bind(*args, **kwargs)
+        arguments = signature.bind(*args, **kwargs).arguments
     except TypeError as error:
         raise TypeError(f"{name}(): {error}") from None
+    for argument, value in arguments.items():
+        wanted = _NUMBERS.get(str(signature.parameters[argument].annotation).removesuffix(" | None"))
+        if wanted is not None and value is not None and not isinstance(value, wanted[1]):
+            raise TypeError(f"{name}(): {argument} takes {wanted[0]}, not {value!r}")
     return kind(*args, **kwargs)
 
 

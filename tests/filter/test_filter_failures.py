@@ -38,6 +38,27 @@ def test_formats_that_are_not_taken(format: vs.PresetVideoFormat) -> None:
         paragon.upscale(clip)
 
 
+@pytest.mark.parametrize(
+    ("odd", "plain"),
+    [
+        ({"_Matrix": [1, 6], "_Transfer": [16, 1]}, {"_Matrix": 1, "_Transfer": 16}),
+        ({"_ChromaLocation": [1, 0], "_Range": [1, 0]}, {"_ChromaLocation": 1, "_Range": 1}),
+        ({"_Matrix": "BT.709", "_Primaries": "x", "_FieldBased": "x"}, {}),
+        ({"_ParagonStrength": float("nan")}, {}),
+        ({"_ParagonStrength": [0.9, 0.1]}, {"_ParagonStrength": 0.9}),
+    ],
+)
+def test_properties_of_scripts_are_read_as_other_filters_read_them(odd: dict, plain: dict) -> None:
+    """The first of several numbers counts; what is no number counts as absent."""
+    clip = make_clip(vs.YUV420P8, length=1)
+    first, second = (paragon.upscale(clip.std.SetFrameProps(**props)) for props in (odd, plain))
+    for got, wanted in zip(planes_of(first, 0), planes_of(second, 0), strict=True):
+        assert (got == wanted).all()
+    colours = ("_Matrix", "_Range", "_Transfer", "_Primaries", "_ChromaLocation")
+    a, b = first.get_frame(0).props, second.get_frame(0).props
+    assert [a[name] for name in colours] == [b[name] for name in colours]
+
+
 def test_something_that_is_no_clip() -> None:
     with pytest.raises(vs.Error, match="must be a video clip, not str"):
         paragon.upscale("clip.mkv")
@@ -52,6 +73,7 @@ def test_something_that_is_no_clip() -> None:
         ({"precision": "fp8"}, "fp8"),
         ({"weights": "missing-set"}, "missing-set"),
         ({"weights": "missing/file.safetensors"}, "missing/file.safetensors"),
+        ({"to": "101x77", "fit": "stretch"}, "101x77 is not possible in yuv420p"),
         ({"prefetch": 0}, "prefetch must be between 1 and"),
         ({"prefetch": 1000}, "prefetch must be between 1 and"),
     ],

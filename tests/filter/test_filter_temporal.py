@@ -31,6 +31,21 @@ def test_frames_in_any_order(mode: str) -> None:
     assert any(np.any(a != b) for a, b in zip(expected[20], alone, strict=True))
 
 
+@pytest.mark.parametrize("length", [1, 3])
+def test_clips_that_are_shorter_than_the_memory_of_the_mode(length: int) -> None:
+    clip = vs.core.std.Merge(
+        make_clip(vs.GRAY8, WIDTH, HEIGHT, 1) * length, make_clip(vs.GRAY8, WIDTH, HEIGHT, length), weight=0.1
+    )
+    with paragon_stream.Upscaler(
+        width=WIDTH, height=HEIGHT, pixel_format="gray", temporal="upstream", precision="fp32"
+    ) as up:
+        (expected,) = [up(planes_of(clip, n)) for n in range(length)][-1]
+    upscaled = paragon.upscale(clip, temporal="upstream", precision="fp32")
+    assert len(upscaled) == length
+    (plane,) = planes_of(upscaled, length - 1)
+    assert np.abs(plane.astype(int) - expected).max() <= 1
+
+
 def test_an_unknown_mode_is_an_error_of_the_call() -> None:
     with pytest.raises(vs.Error, match="off, upstream, adaptive"):
         paragon.upscale(make_clip(vs.YUV420P8), temporal="yes")

@@ -41,6 +41,8 @@ class _Gate:
         self.open.set()
         assert self.compiled.wait(30)
         time.sleep(0.1)  # from "compiled" to "in the cache"
+        while self.error is None and not paragon.SESSIONS.ready(self.requests[0]):
+            time.sleep(0.01)
 
 
 def test_switches_at_a_frame_boundary(

@@ -27,7 +27,7 @@ FLOORS = (
     ("media", "checkpoint"),
     ("framejob", "models"),
     ("runtimes",),
-    ("upscaler", "report", "profiles"),
+    ("upscaler", "report", "profiles", "frame_properties"),
     ("tiles", "render"),
     ("live_session", "picture_job", "chunks"),
     ("cluster",),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from places import REPOSITORY
@@ -60,6 +61,14 @@ def test_a_function_is_called_with_the_fields() -> None:
     assert part(wash("a", speed=3), Base) == Base(speed=3)
     with pytest.raises(TypeError, match="sped"):
         wash("a", sped=3)  # type: ignore[call-arg]
+
+
+def test_text_instead_of_a_number_is_refused() -> None:
+    """It would be compared, multiplied or, for "no", taken for True somewhere else."""
+    for wrong in ({"speed": "3"}, {"speed": 3.0}, {"warm": "1"}, {"dry": "no"}, {"paced": 0.5}):
+        with pytest.raises(TypeError, match=rf"wash\(\): {next(iter(wrong))} takes"):
+            wash("a", **wrong)
+    assert wash("a", speed=np.int64(3), warm=2, dry=1, paced=None, words="x").warm == 2
 
 
 def test_help_shows_names_types_defaults_and_sentences() -> None:
