@@ -24,8 +24,8 @@ _RANGES = {0: ColorRange.LIMITED, 1: ColorRange.FULL}
 def tagged_color(props: Mapping[str, Any]) -> ColorSpec:
     """The colour of a frame's properties; numbers that H.273 does not define count as unspecified."""
     # mpv sets `_ColorSpace` instead of `_Matrix`.
-    matrix = number_of(props, "_Matrix", number_of(props, "_ColorSpace", Matrix.UNSPECIFIED))
-    location = number_of(props, "_ChromaLocation", -1) + 1  # VapourSynth counts from 0 = left
+    matrix = int(number_of(props, "_Matrix", number_of(props, "_ColorSpace", Matrix.UNSPECIFIED)))
+    location = int(number_of(props, "_ChromaLocation", -1)) + 1  # VapourSynth counts from 0 = left
     return ColorSpec(
         matrix=Matrix(matrix) if matrix in list(Matrix) else Matrix.UNSPECIFIED,
         range=_RANGES.get(int(number_of(props, "_Range", -1))),
