@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +87,39 @@ def test_the_timecode_of_a_whole_file_in_mp4(tmp_path: Path) -> None:
 def test_statistics_count_packets(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", frames=30, audio="pcm_s16le")
     assert read_packets(clip).streams[1].packets == len(packets(clip, 1))
+
+
+@pytest.mark.parametrize("part", [{}, {"duration": 0.5}])
+def test_a_track_without_packets_is_announced_in_mp4(tmp_path: Path, part: dict[str, float]) -> None:
+    """MP4 has no empty tracks, and FFmpeg fails at an empty one of AC-3."""
+    plain = make_clip(tmp_path / "plain.mkv", frames=30, audio="ac3")
+    clip = tmp_path / "in.mkv"
+    with av.open(str(plain)) as ours, av.open(str(clip), "w") as out:
+        made = {stream.index: out.add_stream_from_template(stream) for stream in ours.streams}
+        for packet in ours.demux():
+            if packet.size and (
+                packet.stream.index == 0 or (part and float(packet.pts * packet.time_base) > 0.8)
+            ):
+                packet.stream = made[packet.stream.index]
+                out.mux(packet)
+    report = paragon_stream.upscale(clip, tmp_path / "out.mp4", **part, **FAST)
+    assert len(report.warnings) == 1 and "audio stream 1 (ac3) dropped: it " in report.warnings[0]
+    assert not paragon_stream.verify(clip, tmp_path / "out.mp4", plan=report).findings
+    assert paragon_stream.upscale(clip, tmp_path / "out.mkv", **part, **FAST).warnings == ()
+
+
+def test_gxf_counts_fields(tmp_path: Path) -> None:
+    """The decoder returns the last picture without a time."""
+    clip = tmp_path / "in.gxf"
+    with av.open(str(clip), "w") as out:
+        video: Any = out.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 720, 576, "yuv420p"
+        for number in range(5):
+            frame = av.VideoFrame(720, 576, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    paragon_stream.upscale(clip, tmp_path / "out.mkv", engine="null", **FAST)
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        times = [float(frame.time) for frame in file.decode(video=0) if frame.time is not None]
+    assert [after - before for before, after in pairwise(times)] == pytest.approx([0.04] * 4)

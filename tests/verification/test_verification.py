@@ -544,6 +544,8 @@ def test_verify_behind_a_render(render: Render, tmp_path: Path, capsys: pytest.C
 
 def test_names_of_tags_differ_between_containers() -> None:
     assert not list(compare_tags({"my key": "a"}, {"MY_KEY": "a"}))
+    assert not list(compare_tags({"location": "+40.680-074.5/"}, {"LOCATION": "+40.6800-074.5000/"}))
+    assert list(compare_tags({"location": "+40.680-074.5/"}, {"LOCATION": "+40.6800+074.5000/"}))
     assert len(list(compare_tags({"my key": "a", "other": "b"}, {"MY_KEY": "c"}))) == 2
 
 

@@ -96,13 +96,12 @@ class TimestampRepair:
         rate = float(1 / (self.interval * self.time_base))
         if self.missing:
             sentences.append(
-                f"{counted(self.missing, 'frame')} had no timestamp and were timed at {rate:.6g} frames per"
-                " second"
+                f"{counted(self.missing, 'frame')} had no timestamp: timed at {rate:.6g} frames per second"
             )
         if self.disordered:
             sentences.append(
-                f"{counted(self.disordered, 'frame')} had a timestamp not later than the frame before "
-                "and were shown one tick after it"
+                f"{counted(self.disordered, 'frame')} had a timestamp not later than the frame before:"
+                " shown one tick after it"
             )
         if self.discontinuities:
             times = "once" if self.discontinuities == 1 else f"{self.discontinuities} times"

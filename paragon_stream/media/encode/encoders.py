@@ -169,8 +169,13 @@ ENCODERS = (
 NVENC = "nvenc"
 """The codec name for "NVIDIA's encoder of the codec that the container gets by default"."""
 
-# Formats that an encoder lists but refuses, or that decoders do not return.
-_NOT_REALLY = {"libx265": ("yuva420p", "yuva420p10le"), "libvpx-vp9": ("gbrap", "gbrap10le", "gbrap12le")}
+# Formats that an encoder lists but refuses, or that decoders do not return; for FFV1 those that FFmpeg 5 and
+# players with it cannot decode.
+_NOT_REALLY = {
+    "libx265": ("yuva420p", "yuva420p10le"),
+    "libvpx-vp9": ("gbrap", "gbrap10le", "gbrap12le"),
+    "ffv1": ("yuva422p12le", "yuva444p12le", "gbrap14le", "gray14le"),
+}
 
 
 def find_encoder(name: str) -> Encoder:

@@ -29,6 +29,7 @@ from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.ffmpeg.planes import Plane
+from paragon_stream.number_text import counted
 
 _SITED_420 = {
     ChromaLocation.LEFT: "420mpeg2",
@@ -149,7 +150,7 @@ class Y4mWriter(HostSink):
         if self._off_beat:
             self.warnings.append(
                 f"the frame rate varies, but y4m has one rate: written at {float(self._rate):.6g} frames per"
-                f" second, {self._repeated} frames repeated to fill gaps"
+                f" second, {counted(self._repeated, 'frame')} repeated to fill gaps"
             )
         try:
             self._guard(self._file.close)

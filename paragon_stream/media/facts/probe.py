@@ -302,6 +302,8 @@ def _frame_rate(
     """
     average, guess = positive_fraction(stream.average_rate), positive_fraction(stream.guessed_rate)
     average = guess if demuxer in _RAW and guess else average
+    if demuxer == "gxf" and guess:
+        return guess, False  # it counts fields, in the average and in durations
     if average and (average <= _MAX_SANE_RATE or average == guess):
         return average, True
     if not guess or guess > _MAX_SANE_RATE:

@@ -1,15 +1,26 @@
-"""Packets of a copied stream that belong to a cut of the programme."""
+"""Packets of a copied stream that belong to a cut of the programme, and streams that have none."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
 from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.facts.cut import Cut
-from paragon_stream.media.facts.info import StreamKind
+from paragon_stream.media.facts.info import StreamInfo, StreamKind
+from paragon_stream.media.facts.source import has_index
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.rational import as_fraction
+
+logger = logging.getLogger(__name__)
+
+_LOOK_AT = 64 << 20
+"""Bytes of packets that are read: a stream of which none are found in them is assumed to have some later."""
+_AROUND = Fraction(5)
+"""Seconds before and after a cut that are read: packets of one time are not all in one place."""
 
 
 class PacketTrimmer:
@@ -96,3 +107,36 @@ def shifted_chapters(chapters: list[Any], shift: Fraction) -> list[Any]:
         start, end = (max(0, rescale(chapter[key], unit, shift, unit)) for key in ("start", "end"))
         moved.append({**chapter, "start": start, "end": end})
     return moved
+
+
+def without_packets(source: Any, streams: Iterable[StreamInfo], cut: Cut | None) -> set[int]:
+    """The indices of those of `streams`, sound and video, that have no packet in `cut`.
+
+    None as a cut is the whole file. `source` is an open demuxer, which is read on; a few packets are usually
+    enough.
+    """
+    units = {index: as_fraction(source.streams[index].time_base) for index in range(len(source.streams))}
+    part = cut or Cut(start=Fraction(-(10**9)))
+    wanted = {
+        stream.index: PacketTrimmer(stream.kind, part, units[stream.index])
+        for stream in streams
+        if stream.kind in (StreamKind.AUDIO, StreamKind.VIDEO)
+    }
+    read = 0
+    try:
+        begin = max(Fraction(0), part.start - _AROUND)
+        if wanted and (begin == 0 or has_index(source)):
+            source.seek(round(begin * 1_000_000))
+        for packet in source.demux() if wanted else ():
+            index, stamp = packet.stream.index, packet.dts if packet.dts is not None else packet.pts
+            if index in wanted and packet.size and wanted[index].trim(packet):
+                del wanted[index]
+            read += packet.size
+            if not wanted or (stamp is not None and part.is_past(stamp * units[index] - _AROUND)):
+                break
+            if read > _LOOK_AT:
+                return set()
+    except AV_ERRORS as error:
+        logger.debug("looking for packets: %s", reason(error))
+        return set()
+    return set(wanted)

@@ -216,9 +216,11 @@ def _losses(
 
 
 def _alpha_loss(encoder: Encoder, pixels: PixelFormat) -> str:
-    for each in (PIXEL_FORMATS[name] for name in encoder.pixel_formats):
-        if each.has_alpha and convertible(pixels, each):
-            return f"the transparency is dropped: {encoder.name} stores it with --pix-fmt {each.name} only"
+    takers = [each for each in (PIXEL_FORMATS[name] for name in encoder.pixel_formats) if each.has_alpha]
+    takers = [each for each in takers if convertible(pixels, each)]
+    if takers:
+        best = next((each for each in takers if each.depth >= pixels.depth), takers[0])
+        return f"the transparency is dropped: {encoder.name} stores it with --pix-fmt {best.name} only"
     keepers = "ffv1 (.mkv), prores_ks (.mov), libvpx-vp9 (.webm)"
     return f"{encoder.name} stores no transparency, which is dropped; {keepers} keep it"
 
@@ -294,11 +296,13 @@ def _choose(
 
 
 def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
-    """The formats to store without a loss, best first: the source; the source in 10 bits, which is the most
-    of FFmpeg's ProRes with alpha (it decodes to 12); the source without alpha; gray as 4:2:0."""
+    """The formats to store without a loss, best first: the source; the source in 16 bits, and in 10 bits,
+    which is the most of FFmpeg's ProRes with alpha (it decodes to 12); the source without alpha; gray as
+    4:2:0."""
     likes = [source]
-    if source.has_alpha and source.depth > 10 and (ten := planar_like(source, depth=10)) is not None:
-        likes.append(ten)
+    if source.has_alpha and source.depth > 10:
+        others = (planar_like(source, depth=depth) for depth in (16, 10))
+        likes += [format for format in others if format is not None]
     likes.append(without_alpha(source))
     if source.family is Family.GRAY:
         plain = (PIXEL_FORMATS[name] for name in ("yuv420p", "yuv420p10le", "yuv420p12le"))

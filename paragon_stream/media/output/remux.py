@@ -36,6 +36,7 @@ from paragon_stream.media.output.subtitles import TextConverter
 from paragon_stream.media.output.tags import stream_tags
 from paragon_stream.media.output.timeline import SharedStamps, Timeline, move
 from paragon_stream.media.output.trial_muxing import add_copy
+from paragon_stream.number_text import counted
 
 HOLD_BYTES = 32 << 20
 _RUN_UP = 5
@@ -188,7 +189,9 @@ class Remuxer:
             for words in self._unseen
         ]
         if self.refused:
-            sentences.append(f"{self.refused} damaged packets of the copied streams could not be written")
+            sentences.append(
+                f"{counted(self.refused, 'damaged packet')} of the copied streams could not be written"
+            )
         for route in self._routes.values():
             sentences += route.warnings
         return sentences

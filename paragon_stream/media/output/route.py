@@ -21,6 +21,7 @@ from paragon_stream.media.output.packet_trim import PacketTrimmer
 from paragon_stream.media.output.stream_plans import StreamPlan, stream_label
 from paragon_stream.media.output.subtitles import TextConverter
 from paragon_stream.media.output.timeline import SharedStamps
+from paragon_stream.number_text import counted
 
 type AnyPacket = av.Packet[Any]
 
@@ -94,9 +95,13 @@ class Route:
         """One sentence for each kind of problem so far."""
         name, sentences = stream_label(self.plan.stream), []
         if self.failed:
-            sentences.append(f"{self.failed} packets of {name} could not be written: {self.why_failed}")
+            sentences.append(
+                f"{counted(self.failed, 'packet')} of {name} could not be written: {self.why_failed}"
+            )
         if self.repaired:
-            sentences.append(f"{self.repaired} packets of {name} had timestamps that run backwards; repaired")
+            sentences.append(
+                f"{counted(self.repaired, 'packet')} of {name} had timestamps that run backwards; repaired"
+            )
         return sentences
 
     def _without_header(self, packet: AnyPacket) -> AnyPacket | None:

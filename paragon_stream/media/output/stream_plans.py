@@ -20,7 +20,7 @@ from paragon_stream.media.facts.tracks import added_streams, unwanted
 from paragon_stream.media.mpeg.programmes import Programme
 from paragon_stream.media.output.aac.latm import BareAac, bare_aac_of
 from paragon_stream.media.output.audio import SoundCoding, lossless_coding, parse_bit_rate, wanted_coding
-from paragon_stream.media.output.packet_trim import cut_chapters
+from paragon_stream.media.output.packet_trim import cut_chapters, without_packets
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
 from paragon_stream.media.output.timecode import tags_of_result
@@ -135,6 +135,8 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
                 plans.append(
                     _fate(stream, template, samples.get(stream.index), container, options, info.probing)
                 )
+        if container.name in ("mp4", "mov"):
+            plans = _without_empty_tracks(plans, source, samples, container, info)
         chapters = chapter_list(source, info.matroska) if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
@@ -246,6 +248,18 @@ def _fate(
             sound=sound,
         )
     return dropped_stream(stream, why_not)
+
+
+def _without_empty_tracks(
+    plans: list[StreamPlan], source: Any, samples: Mapping[int, bytes], container: Container, info: MediaInfo
+) -> list[StreamPlan]:
+    """`plans` without copied sound and video that has no packets, of which `container` stores no track."""
+    kept = [plan.stream for plan in plans if plan.action in (Action.COPY, Action.CONVERT)]
+    unseen = kept if info.cut is not None else [stream for stream in kept if stream.index not in samples]
+    empty = without_packets(source, unseen, info.cut)
+    where = "it is empty" if info.cut is None else "it has nothing in this part"
+    because = f"{where}, and {container.name} stores no empty tracks"
+    return [dropped_stream(plan.stream, because) if plan.stream.index in empty else plan for plan in plans]
 
 
 def _says_how_it_sounds(template: Any) -> bool:

@@ -37,6 +37,7 @@ from paragon_stream.media.output.timecode import of_result, tags_of_result
 from paragon_stream.media.output.unfinished import Shortened, earlier_packets
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.safekeeping.packet_log import PacketFacts
+from paragon_stream.number_text import counted
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 
 _PROGRESSIVE = 1
@@ -209,9 +210,10 @@ class VideoWriter:
             raise
         self._ended = True
         if self._placing.moved:
+            moved = self._placing.moved
             self.warnings.append(
-                f"{self._placing.moved} frames were closer together than one tick of {self._container.name}"
-                " and were moved one tick later"
+                f"{counted(moved, 'frame')} {'was' if moved == 1 else 'were'} less than one tick of"
+                f" {self._container.name} after the frame before, and moved one tick later"
             )
 
     def give_up(self) -> None:
