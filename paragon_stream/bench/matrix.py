@@ -18,6 +18,7 @@ from pathlib import Path
 from paragon_stream.checkpoint import list_shipped, load_weights, measured_quality
 from paragon_stream.checkpoint.shipped import find_shipped
 from paragon_stream.options.network import UpscalerOptions
+from paragon_stream.options.option import options_of
 from paragon_stream.runtimes import installed_engines
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -85,9 +86,10 @@ def _row(
     arguments = ["bench", "--json", "--variant", variant, "--engine", name, "--precision", precision, *source]
     if name == "torch":
         arguments += ["--torch-compile", "on" if compiled else "off"]
-    for each in ("scale", "weights", "alpha", "window_size", "generation", "threads", "device"):
-        if (value := getattr(options, each)) is not None:
-            arguments += [f"--{each.replace('_', '-')}", str(value)]
+    for option in options_of(UpscalerOptions).values():
+        value = getattr(options, option.name)
+        if option.name not in ("variant", "engine", "precision") and value != option.default:
+            arguments += [f"--{option.name.replace('_', '-')}", str(value)]
     row = MatrixRow(
         variant=variant, scale=options.scale or 2, engine=engine, precision=precision, size=source[1]
     )

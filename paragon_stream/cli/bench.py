@@ -11,6 +11,7 @@ import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import SIZE, given, network_options, verbose_option
+from paragon_stream.errors import EngineError, OutputError, ParagonError
 
 
 @click.command(cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,13 +63,11 @@ def command(
     **options: Any,
 ) -> None:
     """Measure an engine on synthetic frames, without decoder and encoder, or on a folder of pictures."""
-    from paragon_stream.bench import bench
-    from paragon_stream.runtimes import installed_engines
     from paragon_stream.runtimes.registry import set_torch_compile
-    from paragon_stream.upscaler import UpscalerOptions
 
-    if plot is not None and not matrix:
-        raise click.UsageError("--plot goes with --matrix")
+    _check_together()
+    if plot is not None and not plot.absolute().parent.is_dir():
+        raise OutputError(f"the plot cannot be written: {plot.absolute().parent} is not a folder")
     if matrix:
         _matrix([] if stills else [size], stills, pix_fmt, frames, plot, as_json, options)
         return
@@ -81,33 +80,81 @@ def command(
         return
     if compare and options["engine"] is not None:
         raise click.UsageError("--compare measures every engine: omit --engine")
-    width, height = size
-    results = [
-        bench(
-            UpscalerOptions(**given(**{**options, "engine": engine})),
-            width=width,
-            height=height,
-            pixel_format_name=pix_fmt,
-            frames=frames,
-        )
-        for engine in (installed_engines() if compare else (options["engine"],))
-    ]
+    _synthetic(size, pix_fmt, frames, options, compare=compare, as_json=as_json)
+
+
+def _check_together() -> None:
+    """Raise UsageError for options that have no effect beside others."""
+    context = click.get_current_context()
+    chosen = {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    if "plot" in chosen and "matrix" not in chosen:
+        raise click.UsageError("--plot goes with --matrix")
+    for one, others in (
+        ("matrix", ("compare", "torch_compile")),
+        ("stills", ("compare", "size", "pix_fmt", "frames")),
+        ("compare", ("torch_compile",)),
+    ):
+        for other in others:
+            if one in chosen and other in chosen:
+                raise click.UsageError(f"--{other.replace('_', '-')} has no effect with --{one}")
+
+
+def _synthetic(
+    size: tuple[int, int],
+    pix_fmt: str,
+    frames: int,
+    options: dict[str, Any],
+    *,
+    compare: bool,
+    as_json: bool,
+) -> None:
+    """Measure one engine; with `compare` every installed one, of which some may refuse."""
+    from paragon_stream.bench import bench
+    from paragon_stream.runtimes import installed_engines
+    from paragon_stream.upscaler import UpscalerOptions
+
+    found: list[dict[str, Any]] = []
+    failure: ParagonError | None = None
+    for engine in installed_engines() if compare else (options["engine"],):
+        try:
+            result = bench(
+                UpscalerOptions(**given(**{**options, "engine": engine})),
+                width=size[0],
+                height=size[1],
+                pixel_format_name=pix_fmt,
+                frames=frames,
+            )
+        except EngineError as error:
+            if not compare:
+                raise
+            failure = error
+            found.append({"engine": engine, "refused": str(error)})
+            if not as_json:
+                click.echo(f"{engine}: {error}")
+            continue
+        if not as_json:
+            if all("refused" in each for each in found):
+                click.echo(
+                    f"{result.variant} x{result.scale} ({result.weights}): {result.source} → {result.target}"
+                )
+            click.echo(
+                f"{result.engine}, {result.precision}, {result.device}; "
+                f"compiled in {result.compile_seconds:.2f} s"
+            )
+            click.echo(
+                f"{result.fps:.2f} fps over {result.frames} frames; "
+                f"one frame alone: {result.latency_ms:.1f} ms; "
+                f"{result.cpu_ms_per_frame:.1f} ms of CPU time per frame"
+            )
+        found.append(asdict(result))
     if as_json:
-        click.echo(
-            json.dumps([asdict(each) for each in results] if compare else asdict(results[0]), indent=2)
-        )
-        return
-    first = results[0]
-    click.echo(f"{first.variant} x{first.scale} ({first.weights}): {first.source} → {first.target}")
-    for result in results:
-        click.echo(
-            f"{result.engine}, {result.precision}, {result.device}; "
-            f"compiled in {result.compile_seconds:.2f} s"
-        )
-        click.echo(
-            f"{result.fps:.2f} fps over {result.frames} frames; one frame alone: {result.latency_ms:.1f} ms; "
-            f"{result.cpu_ms_per_frame:.1f} ms of CPU time per frame"
-        )
+        click.echo(json.dumps(found if compare else found[0], indent=2))
+    if failure is not None and all("refused" in each for each in found):
+        raise failure
 
 
 def _stills(folder: Path, as_json: bool, options: dict[str, Any]) -> None:

@@ -12,11 +12,13 @@ from click.testing import CliRunner
 from fake_device import FakeDevice
 from PIL import Image
 
+from paragon_stream import runtimes
 from paragon_stream.bench import matrix as bench_matrix
 from paragon_stream.bench import video_memory
 from paragon_stream.bench.matrix import as_markdown, as_svg
 from paragon_stream.bench.video_memory import VideoMemory
 from paragon_stream.cli.bench import command
+from paragon_stream.cli.main import run
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.runtimes.registry import runtime
 
@@ -53,6 +55,50 @@ def test_torch_has_rows_with_and_without_compiling(monkeypatch: pytest.MonkeyPat
     assert [(row.engine, row.precision) for row in rows] == [("torch", "fp16"), ("torch compiled", "fp16")]
     assert asked == ["off", "on"]
     assert all(row.refused == "not here" for row in rows)
+
+
+def test_every_option_of_the_network_reaches_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size, for example: without it the table would be of another job."""
+    asked: list[str] = []
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command[command.index("bench") :])
+        return subprocess.CompletedProcess(command, -11, "", "")
+
+    monkeypatch.setattr(bench_matrix, "installed_engines", lambda: ("openvino",))
+    monkeypatch.setattr(bench_matrix, "PRECISIONS", ("fp32",))
+    monkeypatch.setattr("paragon_stream.bench.matrix.subprocess.run", run)
+    wanted = {"to": "1080p", "fit": "crop", "strength": "0.5", "temporal": "adaptive", "threads": "2"}
+    words = [word for name, value in wanted.items() for word in (f"--{name}", value)]
+    done = CliRunner().invoke(command, ["--matrix", "--variant", "stream", *words])
+    assert done.exit_code == 0 and "exit code -11" in done.output
+    assert {name: asked[asked.index(f"--{name}") + 1] for name in wanted} == wanted
+
+
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    for words in (
+        ["--matrix", "--compare"],
+        ["--matrix", "--torch-compile", "on"],
+        ["--stills", str(tmp_path), "--frames", "3"],
+        ["--compare", "--engine", "native"],
+        ["--matrix", "--plot", str(tmp_path / "gone" / "m.svg")],
+    ):
+        assert run(["bench", *words]) in (1, 2), words
+
+
+def test_an_engine_that_refuses_does_not_end_the_comparison(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runtimes, "installed_engines", lambda: ("onnxruntime", "null"))
+    words = ["bench", "--compare", "--size", "64x48", "--frames", "1", "--precision", "fp16"]
+    assert run(words) == 0
+    assert "onnxruntime: ONNX Runtime computes in fp32" in capsys.readouterr().out
+    assert run([*words, "--json"]) == 0
+    refused, good = json.loads(capsys.readouterr().out)
+    assert (refused["engine"], "fp16" in refused["refused"]) == ("onnxruntime", True)
+    assert good["engine"] == "null" and good["fps"] > 0
+    monkeypatch.setattr(runtimes, "installed_engines", lambda: ("onnxruntime",))
+    assert run(words) == 1
 
 
 def test_compiling_is_what_the_option_says(monkeypatch: pytest.MonkeyPatch) -> None:
