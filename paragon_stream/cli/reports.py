@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
 import click
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, UsageError
 
 report_option = click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
@@ -25,10 +26,21 @@ class _Report(Protocol):
 
 
 def check_reports(report: Path | None, trace: Path | None) -> None:
-    """Raise OutputError, before any work, if a report or a trace cannot be written."""
+    """Before any work, raise OutputError if a report or a trace cannot be written, and UsageError if it has
+    the name of a video or picture, which it would replace."""
+    from paragon_stream.media.facts.containers import is_readable_video_name
+    from paragon_stream.media.facts.image_kinds import is_image_name
+
     for what, path in (("report", report), ("trace", trace)):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"the {what} cannot be written: {path.absolute().parent} is not a folder")
+        if path is None:
+            continue
+        if is_readable_video_name(path) or is_image_name(path):
+            raise UsageError(f"--{what} {path}: a {what} is text, so it needs another name: {path.stem}.json")
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise OutputError(f"the {what} cannot be written: {folder} is not a folder")
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            raise OutputError(f"the {what} cannot be written: no permission for {path}")
 
 
 def write_report(result: _Report, path: Path | None) -> None:

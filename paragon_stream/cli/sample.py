@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,9 +128,14 @@ def _check_names(page: Path, montage: Path | None, *, overwrite: bool) -> None:
     """Raise UsageError or OutputError for files that cannot be written."""
     if page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{page}: the name of the page must end in .html")
+    if montage is not None and montage.suffix.lower() != ".png":
+        raise UsageError(f"{montage}: the name of the montage must end in .png")
     for path in filter(None, (page, montage)):
-        if not path.absolute().parent.is_dir():
-            raise OutputError(f"cannot write {path}: {path.absolute().parent} is not a folder")
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {path}: {folder} is not a folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {path}: the folder {folder} is read-only")
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists already: use --overwrite to replace it")
 

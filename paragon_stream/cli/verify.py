@@ -55,6 +55,8 @@ def command(
     check_reports(report, None)
     if report is not None and report.suffix.lower() not in (".html", ".json"):
         raise click.UsageError(f"--report {report}: the name must end in .html or .json")
+    if report is not None and plan is not None and report.absolute() == plan.absolute():
+        raise click.UsageError(f"--report would replace the report of the render, {plan}")
     if events is not None:
         _with_events(events, source, output, plan, report)
         return

@@ -18,16 +18,29 @@ _ABOUT_THE_PIECE = ("start", "duration", "end", "overwrite", "resume")
 def parse_comparison(text: str) -> dict[str, Any]:
     """The options in "name=value,name=value". Raises UsageError for unknown names and wrong values."""
     known = options_of(RenderRequest)
+    flags = {option.flag.lstrip("-").replace("-", "_"): name for name, option in known.items() if option.flag}
     chosen: dict[str, Any] = {}
     for pair in filter(None, text.split(",")):
         name, equals, value = pair.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")
+        name = flags.get(name, name)
         if name not in known or name in _ABOUT_THE_PIECE:
             close = difflib.get_close_matches(name, known, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise UsageError(f"--compare {text!r}: there is no option {name}{hint}")
         if not equals:
             raise UsageError(f"--compare {text!r}: {name} needs a value, as in {name}=…")
+        if known[name].type.startswith("Mapping"):
+            key, equals, setting = value.strip().partition("=")
+            if not (key and equals):
+                raise UsageError(
+                    f"--compare {text!r}: {name} needs a key and a value, as in {name}=KEY=VALUE"
+                )
+            chosen[name] = {**chosen.get(name, {}), key: setting}
+            continue
+        if known[name].type.startswith("Sequence"):
+            chosen[name] = [*chosen.get(name, []), value.strip()]
+            continue
         try:
             chosen[name] = known[name].kind(value.strip())
         except ValueError:
@@ -52,7 +65,8 @@ def labels(versions: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def command_line(source: str, destination: str, options: Mapping[str, Any]) -> str:
     """The shell command that renders the whole film with these options."""
-    words = ["paragon-stream", source, destination]
+    # A name that begins with "-" would be taken for an option.
+    words = ["paragon-stream", *(f"./{name}" if name[:1] == "-" else name for name in (source, destination))]
     known = options_of(RenderRequest)
     for name in (each.name for each in fields(RenderRequest)):
         if name not in known or options.get(name) is None:

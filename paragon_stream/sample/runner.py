@@ -11,7 +11,7 @@ from typing import Any
 
 from paragon_stream.errors import UsageError
 from paragon_stream.media.browser import compare, footage
-from paragon_stream.media.facts.cut import parse_range
+from paragon_stream.media.facts.cut import parse_time
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.prepare import prepare
 from paragon_stream.options.option import part
@@ -55,7 +55,7 @@ def make_sample(
     if not 0.2 <= seconds <= _LONGEST:
         raise UsageError(f"--seconds {seconds:g} is out of range: give 0.2 to {_LONGEST:g}")
     whole = prepare(source, part(RenderRequest(source, "-", **versions[0]), SourceOptions))
-    moments = [_seconds(each) for each in at] or choose_moments(whole, count, seconds)
+    moments = [float(parse_time(each, "--at")) for each in at] or choose_moments(whole, count, seconds)
     names = labels(versions)
     steps, done = 1 + len(moments) * len(versions), 0
 
@@ -156,11 +156,6 @@ def _version(
         fidelity=statistics.fmean(x for take in measured.takes for x in take.curves.fidelity),
         detail=statistics.fmean(x for take in measured.takes for x in take.curves.detail),
     )
-
-
-def _seconds(time: TimeLike) -> float:
-    found = parse_range(time, None, None)
-    return float(found.start) if found is not None else 0.0
 
 
 def _add(warnings: list[str], text: str) -> None:

@@ -309,3 +309,20 @@ def test_an_empty_name_is_not_the_current_folder(
 ) -> None:
     assert run([*names]) == 2
     assert "a file name is empty" in capsys.readouterr().err
+
+
+def test_reports_never_replace_videos_or_pages(refused: Refusal, clip: Path, tmp_path: Path) -> None:
+    before = clip.read_bytes()
+    for words in (
+        ["out.mkv", "--report", clip],
+        ["out.mkv", "--trace", clip],
+        ["out.mkv", "--report", tmp_path / "out.png"],
+    ):
+        assert "another name" in refused(clip, tmp_path / words[0], *words[1:], code=2)
+    assert "another name" in refused("live", clip, tmp_path / "out.mkv", "--report", clip, code=2)
+    page = tmp_path / "page.html"
+    assert ".png" in refused("sample", clip, page, "--montage", page, code=2)
+    plan = tmp_path / "plan.json"
+    plan.write_text("{}")
+    assert "replace" in refused("verify", clip, clip, "--plan", plan, "--report", plan, code=2)
+    assert clip.read_bytes() == before and plan.read_text() == "{}"

@@ -53,6 +53,11 @@ def page(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_versions() -> None:
     assert parse_comparison("variant=stream,crf=20") == {"variant": "stream", "crf": 20.0}
+    both = parse_comparison("-x=g=1,encoder_options=bf=0,add=a.srt,add=b.srt")
+    assert both == {"encoder_options": {"g": "1", "bf": "0"}, "add": ["a.srt", "b.srt"]}
+    with pytest.raises(UsageError, match="KEY=VALUE"):
+        parse_comparison("encoder_options=x")
+    assert command_line("-in.mkv", "-out.mkv", {}) == "paragon-stream ./-in.mkv ./-out.mkv"
     assert parse_comparison("--audio-codec=flac, scale=3") == {"audio_codec": "flac", "scale": 3}
     for text, word in (("crff=2", "did you mean crf"), ("crf", "needs a value"), ("crf=x", "cannot be x")):
         with pytest.raises(UsageError, match=word):
