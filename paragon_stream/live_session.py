@@ -17,6 +17,7 @@ from time import perf_counter
 
 from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.frame import Timing
+from paragon_stream.media.frames.captions import CaptionTrack
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.live_sink import LiveSink
@@ -97,6 +98,7 @@ class LiveSession:
         self.gone: str | None = None
         """A sentence, if the reader of the output ended the session; otherwise None."""
         self._reader, self._strengths, self._trace = reader, strengths, trace
+        self._captions = CaptionTrack()
         self._time: Fraction | None = None
         """The time of the frame computed last, in seconds."""
 
@@ -129,6 +131,7 @@ class LiveSession:
             if slot.timing is None:
                 return False
             slot.strength = self._strengths.of(slot.timing)
+            self._captions.add(slot.timing.pts * slot.timing.time_base, self._reader.captions)
             self.captured += 1
             return True
 
@@ -144,6 +147,9 @@ class LiveSession:
 
         def deliver(slot: Slot[Plane]) -> bool:
             assert slot.timing is not None
+            # Captions of frames that were dropped are delivered with the next one.
+            if captions := self._captions.take(slot.timing.pts * slot.timing.time_base):
+                self.sink.caption(captions)
             try:
                 self.sink.write(slot.outputs, slot.timing)
             except ConsumerGone as left:

@@ -184,7 +184,9 @@ def _run(
             network=(network, placement),
         ) as upscaler,
         Upscalers(upscaler, options, grain=info.video.grain, flavour=Flavour.LATENCY) as upscalers,
-        VideoReader(info, strengths=follows, follow=True, source=feed, live=True) as reader,
+        VideoReader(
+            info, strengths=follows, captions=plan.captions, follow=True, source=feed, live=True
+        ) as reader,
         traced(call.trace, upscalers) as spans,
     ):
         strengths = Strengths(reader if follows else None, upscaler.strength)

@@ -159,6 +159,7 @@ class ChunkRenderer:
         return open_reader(
             info,
             strengths=self._render.follows_strength,
+            captions=self._render.output.captions,
             follow=True,
             fetch=self._upscaler.fetch,
             threads=self._request.threads,

@@ -91,6 +91,7 @@ def open_reader(
     info: MediaInfo,
     *,
     strengths: bool = False,
+    captions: bool = False,
     follow: bool = False,
     fetch: Fetch | None = None,
     threads: int | None = None,
@@ -102,7 +103,13 @@ def open_reader(
     if not info.seekable and (pipe := pipe_at(info.path)):
         pipe.let_pass()
     return VideoReader(
-        info, strengths=strengths, follow=follow, fetch=fetch, threads=threads, from_start=from_start
+        info,
+        strengths=strengths,
+        captions=captions,
+        follow=follow,
+        fetch=fetch,
+        threads=threads,
+        from_start=from_start,
     )
 
 

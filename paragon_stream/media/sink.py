@@ -43,6 +43,10 @@ class Sink(Protocol):
         """Bytes written so far."""
         ...
 
+    def caption(self, captions: bytes) -> None:
+        """Closed captions (A/53 cc_data) of the frame that is written next. Only if the plan carries them."""
+        ...
+
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Take one frame: C-contiguous planes shaped as `FrameFormat.plane_shapes`, uint8 or uint16.
 

@@ -176,8 +176,13 @@ def _render(
     info, upscaler = opened.info, opened.upscaler
 
     def reader_of(cut: Cut | None) -> FrameReader:
-        follows, fetch = plan.follows_strength, upscaler.fetch
-        return open_reader(replace(info, cut=cut), strengths=follows, follow=True, fetch=fetch)
+        return open_reader(
+            replace(info, cut=cut),
+            strengths=plan.follows_strength,
+            captions=plan.output.captions,
+            follow=True,
+            fetch=upscaler.fetch,
+        )
 
     log = opened.journal.frames if opened.journal is not None else None
     opened.upscalers.restart()

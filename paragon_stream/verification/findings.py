@@ -24,6 +24,7 @@ class Check(StrEnum):
     FORMAT = "format"
     COLOUR_TAGS = "colour tags"
     HDR = "HDR metadata"
+    CAPTIONS = "closed captions"
     PICTURE = "picture"
     QUALITY = "quality"
 

@@ -23,6 +23,8 @@ class Frame:
     time: Fraction
     planes: Sequence[Plane]
     format: FrameFormat
+    captions: bytes = b""
+    """Closed captions; see `FrameReader`."""
 
 
 def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
@@ -33,7 +35,7 @@ def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
         turn = 0
         while (timing := reader.read_into(buffers[turn])) is not None:
             time = timing.pts * timing.time_base
-            yield Frame(time - shift if shift else time, buffers[turn], format)
+            yield Frame(time - shift if shift else time, buffers[turn], format, reader.captions)
             turn = 1 - turn
         format = reader.changes.next_format()
 

@@ -174,7 +174,10 @@ def _compare_frames(
     other_format = changed = False
     findings: list[Finding] = []
     meter = LoopMeter(expected, on_progress)
-    with open_reader(plan.source, follow=True) as ours, open_reader(found, follow=True) as theirs:
+    with (
+        open_reader(plan.source, captions=output.captions, follow=True) as ours,
+        open_reader(found, captions=output.captions, follow=True) as theirs,
+    ):
         interval = 1 / (plan.source.video.shown_rate or FALLBACK_RATE)
         for match in matched(frames_of(ours, clock), frames_of(theirs, Fraction(0)), interval):
             times.add(match)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -10,19 +12,22 @@ import av
 # What FFmpeg cannot be asked to write
 
 
-def with_captions(source: Path, target: Path) -> Path:
-    """A raw H.264 file (`.264`, Annex B) with CEA-608 captions put before every picture, as SEI messages.
+def with_captions(source: Path, target: Path, captions: Sequence[bytes] = (b"\xfc\x94\x20",)) -> Path:
+    """A raw H.264 file (`.264`, Annex B) with captions put before every picture, as SEI messages.
 
-    ATSC A/53 part 4, 6.2.3, in user_data_registered_itu_t_t35 (H.264, D.1.6).
+    `captions` are the pictures' cc_data, in coding order; they begin again at the end. ATSC A/53 part 4,
+    6.2.3, in user_data_registered_itu_t_t35 (H.264, D.1.6), with emulation prevention (7.4.1.1).
     """
-    message = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x20\xff"
-    sei = b"\x00\x00\x01\x06\x04" + bytes([len(message)]) + message + b"\x80"
-    data = source.read_bytes()
-    pieces = data.split(b"\x00\x00\x01")
-    out = pieces[0]
+    pieces = source.read_bytes().split(b"\x00\x00\x01")
+    out, pictures = pieces[0], 0
     for piece in pieces[1:]:
-        is_first_slice = piece[0] & 31 in (1, 5) and piece[1] & 0x80
-        out += (sei if is_first_slice else b"") + b"\x00\x00\x01" + piece
+        if piece[0] & 31 in (1, 5) and piece[1] & 0x80:  # the first slice of a picture
+            data = captions[pictures % len(captions)]
+            pictures += 1
+            message = b"\xb5\x00\x31GA94\x03" + bytes([0xC0 | len(data) // 3, 0xFF]) + data + b"\xff"
+            body = re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\x00\x00\x03", message)
+            out += b"\x00\x00\x01\x06\x04" + bytes([len(message)]) + body + b"\x80"
+        out += b"\x00\x00\x01" + piece
     target.write_bytes(out)
     return target
 

@@ -11,7 +11,7 @@ from paragon_stream.frame import Timing
 
 
 class HostSink(ABC):
-    """Base of sinks that are never opened with `results` (see `media.sink.Sink`)."""
+    """Base of sinks that are never opened with `results` (see `media.sink.Sink`), and store no captions."""
 
     def write_picture(self, picture: DevicePicture, timing: Timing) -> None:
         """See `Sink.write_picture`. Always raises TypeError."""
@@ -20,6 +20,10 @@ class HostSink(ABC):
     def give_up(self) -> None:
         """See `Sink.give_up`: by default nothing waits for a reader."""
         return
+
+    def caption(self, captions: bytes) -> None:
+        """See `Sink.caption`. Always raises TypeError."""
+        raise TypeError(f"{type(self).__name__} stores no captions")
 
     @abstractmethod
     def abort(self) -> None:

@@ -116,7 +116,7 @@ class VideoInfo:
     """Nine 16.16/2.30 fixed-point integers; None for upright video."""
     hdr: HdrMetadata | None = None
     uncarried: tuple[str, ...] = ()
-    """Data of the first frames that cannot be written again: "closed captions", "HDR10+", "Dolby Vision" …"""
+    """Data of the first frames that most outputs cannot hold: "closed captions", "HDR10+" …"""
     timecode: str = ""
     """SMPTE timecode of the first frame from the video itself (its SEI, or the headers of MPEG-2's groups of
     pictures): "01:02:03:04". "" if it has none that means anything, or if the file has one."""

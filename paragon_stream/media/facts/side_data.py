@@ -23,11 +23,12 @@ from paragon_stream.media.timecode import Timecode
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 STEREO = "stereo 3D packing"
+CAPTIONS = "closed captions"
 _STEREO_MODES = {(1, 0): "left_right", (1, 1): "right_left", (2, 0): "top_bottom", (2, 1): "bottom_top"}
 """(AVStereo3D's type, whether the right view comes first) → Matroska's `stereo_mode`."""
 
 _UNCARRIED_FRAMES = {
-    Type.A53_CC: "closed captions",
+    Type.A53_CC: CAPTIONS,
     Type.DYNAMIC_HDR_PLUS: "HDR10+",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
@@ -38,7 +39,7 @@ _UNCARRIED_FRAMES = {
 _UNCARRIED_STREAMS = {
     "dovi_conf": "Dolby Vision",
     "dynamic_hdr10_plus": "HDR10+",
-    "a53_cc": "closed captions",
+    "a53_cc": CAPTIONS,
     "stereo_3d": STEREO,
     "spherical": "spherical projection",
 }
@@ -55,7 +56,7 @@ def readable(frames: Sequence[av.VideoFrame], codec: str) -> Sequence[av.VideoFr
 
 def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[int, ...] | None:
     """Nine fixed-point integers (16.16, the last of each row 2.30); None if the picture is upright."""
-    data = context.coded_side_data.get("display_matrix") or _frame_data(frame, Type.DISPLAYMATRIX)
+    data = context.coded_side_data.get("display_matrix") or frame_data(frame, Type.DISPLAYMATRIX)
     if data is None or len(data) < 36:
         return None
     matrix = struct.unpack_from("=9i", data)
@@ -77,10 +78,8 @@ def turn(matrix: Sequence[int]) -> tuple[bool, int]:
 def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> HdrMetadata | None:
     """HDR10 static metadata of the frame, or else of the container; None if there is none."""
     stream = context.coded_side_data
-    mastering = _frame_data(frame, Type.MASTERING_DISPLAY_METADATA) or stream.get(
-        "mastering_display_metadata"
-    )
-    light = _frame_data(frame, Type.CONTENT_LIGHT_LEVEL) or stream.get("content_light_level")
+    mastering = frame_data(frame, Type.MASTERING_DISPLAY_METADATA) or stream.get("mastering_display_metadata")
+    light = frame_data(frame, Type.CONTENT_LIGHT_LEVEL) or stream.get("content_light_level")
     display = _mastering_display(mastering) if mastering else None
     levels = struct.unpack_from("=2I", light) if light and len(light) >= 8 else None
     if levels == (0, 0):
@@ -93,7 +92,7 @@ def hdr_metadata(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> 
 def uncarried_mastering(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[str, ...]:
     """A name for mastering display metadata without primaries or luminance, which encoders do not accept;
     else empty."""
-    data = _frame_data(frame, Type.MASTERING_DISPLAY_METADATA)
+    data = frame_data(frame, Type.MASTERING_DISPLAY_METADATA)
     data = data or context.coded_side_data.get("mastering_display_metadata")
     if data is None or len(data) < 88 or _mastering_display(data) is not None:
         return ()
@@ -133,7 +132,7 @@ def container_crop(context: av.VideoCodecContext) -> tuple[int, int, int, int]:
 def stereo_mode(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> str:
     """Matroska's `stereo_mode` of a frame with two views; "" for one view, and for interleaved lines, whose
     neighbouring pixels belong to different views."""
-    data = context.coded_side_data.get("stereo_3d") or _frame_data(frame, Type.STEREO3D)
+    data = context.coded_side_data.get("stereo_3d") or frame_data(frame, Type.STEREO3D)
     if data is None or len(data) < 8:
         return ""
     kind, flags = struct.unpack_from("=ii", data)
@@ -145,7 +144,7 @@ def timecode(frames: Sequence[av.VideoFrame], rate: Fraction | None) -> str:
 
     "" if it is zero or does not advance with the frames, because such times mean nothing.
     """
-    found = [_frame_data(frame, Type.S12M_TIMECODE) for frame in frames]
+    found = [frame_data(frame, Type.S12M_TIMECODE) for frame in frames]
     if len(frames) < 2 or rate is None or not all(data and len(data) >= 8 for data in found):
         return ""
     times = [_timecode(int.from_bytes(data[4:8], sys.byteorder), round(rate)) for data in found if data]
@@ -194,6 +193,7 @@ def refuse_dolby_vision_5(context: av.VideoCodecContext) -> None:
         )
 
 
-def _frame_data(frame: av.VideoFrame | None, kind: Type) -> bytes | None:
+def frame_data(frame: av.VideoFrame | None, kind: Type) -> bytes | None:
+    """The bytes of a frame's side data; None if it has none of this kind."""
     found = None if frame is None else frame.side_data.get(kind)
     return None if found is None else bytes(found)

@@ -21,6 +21,9 @@ class FrameReader(Protocol):
     frames: int
     """Number of frames that have been read."""
 
+    captions: bytes
+    """The closed captions of the frame read last, for a sink that carries them over (A/53 cc_data)."""
+
     @property
     def changes(self) -> FormatChanges[Any]:
         """The format of the current frames, and all formats so far."""

@@ -24,9 +24,10 @@ from paragon_stream.media.decode.timestamps import TimestampRepair
 from paragon_stream.media.facts.appearance import Appearance
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.facts.side_data import readable, uncarried_in_frames
+from paragon_stream.media.facts.side_data import CAPTIONS, readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
+from paragon_stream.media.frames.captions import CaptionTrack
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.frames.format_changes import FormatChanges
 from paragon_stream.media.frames.format_judge import FormatJudge
@@ -50,6 +51,8 @@ class VideoReader:
     are converted to the format of the first, with black bars where the aspect ratio differs. `warnings` lists
     the changes.
 
+    With `captions`, `captions` has the closed captions of each frame, for a sink that carries them over.
+
     With `strengths`, `strength` is the compression strength of each frame (see `media.frames.strength`).
 
     If `info.video.gpu` decodes, `fetch` lets frames stay in its memory: see `picture`.
@@ -66,6 +69,7 @@ class VideoReader:
         *,
         threads: int | None = None,
         strengths: bool = False,
+        captions: bool = False,
         follow: bool = False,
         fetch: Fetch | None = None,
         source: FrameSource | None = None,
@@ -79,6 +83,8 @@ class VideoReader:
         """Frames read so far."""
         self.picture: DevicePicture | None = None
         """The frame read last, if it is in a GPU's memory; then nothing was copied into the planes."""
+        self.captions = b""
+        """The closed captions of the frame read last, A/53 cc_data; empty if opened without `captions`."""
         self._timestamps = TimestampRepair(
             video.time_base,
             video.average_rate,
@@ -114,6 +120,9 @@ class VideoReader:
         self._track = StrengthTrack(self._decoder.reading, causal=live, fetch=fetch) if strengths else None
         if self._track is not None:
             timed = self._track.watch(timed)
+        self._captions = CaptionTrack() if captions else None
+        if self._captions is not None:
+            timed = self._captions.watch(timed)
         if video.fields is not None:
             timed = Deinterlacer(video.fields, video.average_rate).process(timed)
         self._timed = self._in_cut(timed)
@@ -295,6 +304,8 @@ class VideoReader:
             self._end = (timing.pts + timing.duration) * timing.time_base
             if cut is None or time in cut:
                 yield frame, timing
+            elif self._captions is not None:
+                self._captions.take(time)
         self._ended = True
         self._look_for_breaks()
         self._gave_up = self._decoder.gave_up if self._decoder else None
@@ -310,8 +321,11 @@ class VideoReader:
             cut, video = self.info.cut, self.info.video
             whole = cut is None or cut.start < (video.start_pts or 0) * video.time_base
             self._first_pts = self._decoder.first_pts if self._decoder and whole else None
-        found = uncarried_in_frames(readable([frame], self.info.video.codec))
-        self._uncarried.update(set(found) - set(self.info.video.uncarried))
+        found = set(uncarried_in_frames(readable([frame], self.info.video.codec)))
+        if self._captions is not None:
+            self.captions = self._captions.take(timing.pts * timing.time_base)
+            found.discard(CAPTIONS)
+        self._uncarried.update(found - set(self.info.video.uncarried))
 
     def _copy(
         self, frame: av.VideoFrame, timing: Timing, found: FrameFormat, planes: Sequence[Plane]

@@ -110,6 +110,7 @@ class SequenceReader:
             raise InputError(f"{info.path} is not a pattern for a sequence of images, such as frame_%06d.png")
         self.info = info
         self.frames = 0
+        self.captions = b""
         self.damage = Damage()
         self._source = found
         self._numbers = found.numbers()

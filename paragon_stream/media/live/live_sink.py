@@ -36,6 +36,10 @@ class LiveAnswers(Protocol):
         """Sentences about the events since the last call, oldest first. Any thread may call this."""
         return []
 
+    def caption(self, captions: bytes) -> None:
+        """Closed captions (A/53 cc_data) of the frame that is written next. Only if the plan carries them."""
+        return
+
     def reopen(self, broke: OutputError) -> bool:
         """Open the output again after the error `broke`; returns when that has succeeded.
 

@@ -19,6 +19,7 @@ from paragon_stream.frame import (
     without_alpha,
 )
 from paragon_stream.geometry import Placement
+from paragon_stream.media.encode.captions import CODECS
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
 from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
@@ -126,6 +127,11 @@ class LivePlan:
     @property
     def path(self) -> Path | None:
         return Path(self.url).absolute() if self.where is Where.FILE else None
+
+    @property
+    def captions(self) -> bool:
+        """Whether closed captions in the source's pictures are carried over."""
+        return self.job is not None and self.job.encoder.codec in CODECS
 
     @property
     def codec(self) -> str:

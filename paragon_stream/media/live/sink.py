@@ -67,6 +67,9 @@ class ReconnectingWriter(LiveAnswers):
     def take_events(self) -> list[str]:
         return [self._events.popleft() for _ in range(len(self._events))]
 
+    def caption(self, captions: bytes) -> None:
+        self._writer.caption(captions)
+
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         self._writer.write(planes, timing)
 

@@ -13,6 +13,7 @@ import av
 
 from paragon_stream.errors import ConsumerGone, OutputError
 from paragon_stream.frame import Timing
+from paragon_stream.media.encode.captions import CaptionedPackets
 from paragon_stream.media.encode.encoder_job import configure, encoder_frame
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
@@ -61,6 +62,7 @@ class LiveWriter(LiveAnswers):
         """Time of the first picture, seconds on the source's clock."""
         self._times: Placing | None = None
         """None until the first picture."""
+        self._captions = CaptionedPackets(self._job.encoder)
         self._last_key: int | None = None
         self._inside = self._held = 0
         """Number of frames in the encoder: now, and at most so far."""
@@ -108,6 +110,10 @@ class LiveWriter(LiveAnswers):
     ) -> None:
         self.abort()
 
+    def caption(self, captions: bytes) -> None:
+        """See `Sink.caption`."""
+        self._captions.coming = captions
+
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Encode one frame and send it off, with the sound up to its time. See `Sink.write`."""
         time = timing.pts * timing.time_base
@@ -116,12 +122,13 @@ class LiveWriter(LiveAnswers):
         frame = encoder_frame(planes, self._job.format)
         frame.pts = pts = self._times.place(timing)
         frame.time_base = self._job.tick
+        self._captions.note(pts)
         self._times.taken(pts)  # packets of a live output have no durations
         # Counted in time, not in frames: frames may be dropped.
         if self._last_key is None or (pts - self._last_key) * self._job.tick >= KEY_SECONDS:
             self._last_key, frame.pict_type = pts, _INTRA
         with self._errors():
-            packets = self._video.encode(frame)
+            packets = self._encode(frame)
             self._inside += 1 - len(packets)
             self._held = max(self._held, self._inside)
             if self.sound is not None:
@@ -139,7 +146,7 @@ class LiveWriter(LiveAnswers):
                     self._out.close()
             else:
                 with contextlib.suppress(ConsumerGone), self._errors():
-                    self._mux(self._video.encode(None))
+                    self._mux(self._encode(None))
                     if self.sound is not None:
                         self._mux(self.sound.flush(self._begin))
                     self._out.close()
@@ -152,6 +159,7 @@ class LiveWriter(LiveAnswers):
         if self._held:
             name = self._job.encoder.name
             self.warnings.append(f"{name} held {self._held} frames back, which adds to the latency")
+        self.warnings += self._captions.warnings
         if self.sound is not None and (lost := self.sound.lost):
             self.warnings.append(f"{counted(lost, 'packet')} of sound could not be written")
         try:
@@ -182,6 +190,9 @@ class LiveWriter(LiveAnswers):
     def give_up(self) -> None:
         if self._pipe is not None:
             self._pipe.give_up()
+
+    def _encode(self, frame: av.VideoFrame | None) -> list[Any]:
+        return [self._captions.added_to(packet) for packet in self._video.encode(frame)]
 
     def _destination(self, player: str | None, title: str, *, sound: bool) -> str | OutPipe:
         plan = self._plan

@@ -25,6 +25,7 @@ from paragon_stream.frame import (
     without_alpha,
 )
 from paragon_stream.geometry import Placement, enlarged
+from paragon_stream.media.encode.captions import CODECS
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
 from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
@@ -95,6 +96,11 @@ class OutputPlan:
         if self.image is not None:
             return self.image.kind.value
         return self.job.encoder.name if self.job else "rawvideo"
+
+    @property
+    def captions(self) -> bool:
+        """Whether closed captions in the source's pictures are carried over."""
+        return self.job is not None and self.job.encoder.codec in CODECS
 
     def describe(self) -> tuple[str, ...]:
         """One line for the video, then one for every other stream."""

@@ -256,10 +256,12 @@ def test_losses_are_named_and_strict_refuses_them(tmp_path: Path) -> None:
 
 
 def test_uncarried_metadata_and_a_source_read_once_are_losses(clip: MediaInfo, tmp_path: Path) -> None:
-    captions = replace(clip, video=replace(clip.video, uncarried=("closed captions",)))
-    assert "closed captions" in planned(captions, "a.mkv", tmp_path).losses[0]
-    with pytest.raises(LossError):
-        planned(captions, "a.mkv", tmp_path, strict=True)
+    dynamic = replace(clip, video=replace(clip.video, uncarried=("closed captions", "HDR10+")))
+    assert planned(dynamic, "a.mkv", tmp_path).losses == ("HDR10+ in the video cannot be carried over",)
+    with pytest.raises(LossError, match="HDR10"):
+        planned(dynamic, "a.mkv", tmp_path, strict=True)
+    lossless = planned(dynamic, "a.mkv", tmp_path, codec="ffv1").losses
+    assert lossless[0] == "closed captions in the video cannot be carried over"
     source = make_clip(tmp_path / "two.mkv", frames=3, audio="aac")
     once = replace(probe(source), seekable=False)
     plan = planned(once, "a.mkv", tmp_path)
