@@ -29,7 +29,8 @@ from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import Metadata
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.sequence_reader import CONTAINER
-from paragon_stream.media.output.plan import OutputOptions, OutputPlan, picture_only
+from paragon_stream.media.output.losses import picture_only
+from paragon_stream.media.output.plan import OutputOptions, OutputPlan
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.pipeline.interrupt import HeldInterrupt

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from paragon_stream.errors import UsageError
 from paragon_stream.media.encode.captions import CODECS
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.side_data import CAPTIONS, STEREO
+from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_MUXERS,
     Action,
     StreamPlan,
+    dropped_stream,
     programme_of,
     stream_label,
 )
 from paragon_stream.media.output.tags import file_tags, stream_tags
 from paragon_stream.number_text import counted
-from paragon_stream.options.output import TrackOptions
+from paragon_stream.options.output import OutputOptions, TrackOptions
 
 
 def continuation_losses(info: MediaInfo) -> list[str]:
@@ -55,6 +58,33 @@ def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> li
     if video.display_matrix is not None and not container.rotation:
         losses.append(f"{container.name} cannot store the rotation of the video")
     return losses
+
+
+def picture_only(
+    info: MediaInfo, options: OutputOptions, name: str, *, alpha: bool = False
+) -> tuple[tuple[StreamPlan, ...], list[str]]:
+    """The dropped streams and all losses of an output, `name`, that stores frames only (with `alpha` if
+    True).
+
+    Raises UsageError for added files and muxer options.
+    """
+    if options.add or options.mux:
+        raise UsageError(f"{name} stores only the picture: leave {'--add' if options.add else '--mux'} out")
+    left_out = {info.video.index, *unwanted(info.streams, options)}
+    others = [s for s in info.streams if s.index not in left_out]
+    dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
+    losses = [str(stream) for stream in dropped] + continuation_losses(info)
+    losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
+    losses += picture_tag_losses(info, name)
+    if info.chapters and options.chapters:
+        losses.append(f"{name} has no chapters: {info.chapters} dropped")
+    if info.video.display_matrix is not None:
+        losses.append(f"{name} cannot store the rotation of the video")
+    if info.video.format.pixel_format.has_alpha and not alpha:
+        losses.append(f"{name} holds no transparency: it is dropped")
+    if info.video.hdr is not None:
+        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
+    return dropped, losses
 
 
 _FLAGS = {

@@ -35,14 +35,13 @@ from paragon_stream.media.facts.containers import Container, container_for
 from paragon_stream.media.facts.image_kinds import Storage
 from paragon_stream.media.facts.info import MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.output.losses import (
     continuation_losses,
     lost_flags,
     lost_languages,
     lost_track_tags,
     matroska_losses,
-    picture_tag_losses,
+    picture_only,
     programme_losses,
     video_losses,
 )
@@ -52,7 +51,6 @@ from paragon_stream.media.output.stream_plans import (
     AddedFile,
     RemuxPlan,
     StreamPlan,
-    dropped_stream,
     plan_remux,
     time_shift,
 )
@@ -343,33 +341,6 @@ def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -
 
 
 # --------------------------------------------------------------------------------------------- y4m
-
-
-def picture_only(
-    info: MediaInfo, options: OutputOptions, name: str, *, alpha: bool = False
-) -> tuple[tuple[StreamPlan, ...], list[str]]:
-    """The dropped streams and all losses of an output, `name`, that stores frames only (with `alpha` if
-    True).
-
-    Raises UsageError for added files and muxer options.
-    """
-    if options.add or options.mux:
-        raise UsageError(f"{name} stores only the picture: leave {'--add' if options.add else '--mux'} out")
-    left_out = {info.video.index, *unwanted(info.streams, options)}
-    others = [s for s in info.streams if s.index not in left_out]
-    dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
-    losses = [str(stream) for stream in dropped] + continuation_losses(info)
-    losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
-    losses += picture_tag_losses(info, name)
-    if info.chapters and options.chapters:
-        losses.append(f"{name} has no chapters: {info.chapters} dropped")
-    if info.video.display_matrix is not None:
-        losses.append(f"{name} cannot store the rotation of the video")
-    if info.video.format.pixel_format.has_alpha and not alpha:
-        losses.append(f"{name} holds no transparency: it is dropped")
-    if info.video.hdr is not None:
-        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
-    return dropped, losses
 
 
 def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options: OutputOptions) -> OutputPlan:
