@@ -45,13 +45,18 @@ _UNCARRIED_STREAMS = {
 }
 
 
-def readable(frames: Sequence[av.VideoFrame], codec: str) -> Sequence[av.VideoFrame]:
-    """The frames whose side data can be read: not PNG's.
+def is_readable(codec: str) -> bool:
+    """Whether the side data of a codec's frames can be read: not PNG's.
 
     PyAV 19 frees the metadata of side data twice, which crashes the process; only PNG's ICC profiles have
     such metadata.
     """
-    return () if codec in ("png", "apng") else frames
+    return codec not in ("png", "apng")
+
+
+def readable(frames: Sequence[av.VideoFrame], codec: str) -> Sequence[av.VideoFrame]:
+    """The frames whose side data can be read."""
+    return frames if is_readable(codec) else ()
 
 
 def display_matrix(context: av.VideoCodecContext, frame: av.VideoFrame | None) -> tuple[int, ...] | None:

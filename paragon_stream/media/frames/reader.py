@@ -24,7 +24,7 @@ from paragon_stream.media.decode.timestamps import TimestampRepair
 from paragon_stream.media.facts.appearance import Appearance
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.facts.side_data import CAPTIONS, readable, uncarried_in_frames
+from paragon_stream.media.facts.side_data import CAPTIONS, is_readable, readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
 from paragon_stream.media.frames.captions import CaptionTrack
@@ -120,7 +120,7 @@ class VideoReader:
         self._track = StrengthTrack(self._decoder.reading, causal=live, fetch=fetch) if strengths else None
         if self._track is not None:
             timed = self._track.watch(timed)
-        self._captions = CaptionTrack() if captions else None
+        self._captions = CaptionTrack() if captions and is_readable(video.codec) else None
         if self._captions is not None:
             timed = self._captions.watch(timed)
         if video.fields is not None:
