@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -31,11 +31,17 @@ MILLISECOND = Fraction(1, 1000)
 _DRAWING = re.compile(r"\\p[1-9]")
 _FIELDS = 8
 """Commas before the text of an event: ReadOrder, Layer, Style, Name, three margins, Effect."""
+_NO_END = -1
+"""The end of a text that is shown until the next one, as lyrics (LRC) and MicroDVD have them."""
+_LAST_SHOWN = 5000
+"""Milliseconds for which such a text is shown if there is no next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One text: shown from `start` to `end`, in milliseconds; `ass` is FFmpeg's form of it."""
+    """One text: shown from `start` to `end`, in milliseconds (`_NO_END`: until the next one).
+
+    `ass` is FFmpeg's form of it."""
 
     start: int
     end: int
@@ -59,14 +65,36 @@ class TextConverter:
         self._encoder.time_base = MILLISECOND
         self._encoder.subtitle_header = self._decoder.subtitle_header
         self._merge = _OneAtATime() if self._encoder.codec.name == "mov_text" else None
+        is_script = self._decoder.codec.canonical_name in ("ass", "ssa")
+        # Blocks of Matroska without a duration last until the next one (RFC 9559, 5.1.3.5.3).
+        self._needs_end = "matroska" in source.container.format.name and not is_script
+        self._endless: list[Event] = []
+        """Texts without an end, of one start, until the next text comes."""
 
     def convert(self, packet: av.Packet[Any]) -> list[av.Packet[Any]]:
         """The packets that are complete now that the text in `packet` is known."""
-        return [self._encode(event) for event in self._passed(self._decode(packet))]
+        return [self._encode(event) for event in self._passed(self._ended(self._decode(packet)))]
 
     def flush(self) -> list[av.Packet[Any]]:
         """The packets that are still held back."""
-        return [self._encode(event) for event in self._merge.flush()] if self._merge else []
+        last = self._passed(self._ended_at(None))
+        return [self._encode(event) for event in (*last, *(self._merge.flush() if self._merge else ()))]
+
+    def _ended(self, events: Iterable[Event]) -> Iterator[Event]:
+        """`events` with an end each; those that have none come when the next one is known."""
+        for event in events:
+            if self._endless and event.start > self._endless[0].start:
+                yield from self._ended_at(event.start)
+            if event.end == _NO_END:
+                self._endless.append(event)
+            else:
+                yield event
+
+    def _ended_at(self, time: int | None) -> Iterator[Event]:
+        """The texts without an end; the next one begins at `time`, None if there is none."""
+        endless, self._endless = self._endless, []
+        for event in endless:
+            yield replace(event, end=event.start + _LAST_SHOWN if time is None else time)
 
     def _passed(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
@@ -79,12 +107,15 @@ class TextConverter:
         unit = Fraction(packet.time_base.numerator, packet.time_base.denominator) / MILLISECOND
         start = round(packet.pts * unit)
         length = round((packet.duration or 0) * unit) or shown.end_display_time
-        if length <= 0 or length >= 0xFFFFFFFF:
-            return  # without an end its duration is unknown; FFmpeg writes 2³²-1
+        is_endless = (packet.duration or 0) < 0 or length >= 0xFFFFFFFF  # FFmpeg's decoders give 2³²-1
+        if length == 0 and not is_endless and not self._needs_end:
+            return  # it is never shown, such as a comment in an ASS script
+        is_endless = is_endless or length == 0
+        end = _NO_END if is_endless else start + length
         for rect in shown:
             ass = getattr(rect, "ass", b"")
             if ass and not _DRAWING.search(_text(ass).decode("utf-8", "replace")):
-                yield Event(start, start + length, ass)
+                yield Event(start, end, ass)
 
     def _encode(self, event: Event) -> av.Packet[Any]:
         subtitle = SubtitleSet.create(event.ass, 0, event.end - event.start, 0)

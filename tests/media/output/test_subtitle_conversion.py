@@ -95,7 +95,27 @@ def test_copied_where_the_container_takes_it(source: Path, tmp_path: Path) -> No
         assert a.streams[1].codec_context.extradata == b.streams[1].codec_context.extradata  # the styles
 
 
-def test_text_without_a_known_end_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [
+        ("lyrics.lrc", "[00:00.50]first\n[00:01.50]second\n[00:02.50]last\n"),
+        ("old.sub", "{1}{1}25\n{12}{37}first\n{37}{}second\n{62}{}last\n"),
+    ],
+)
+def test_texts_without_an_end_are_shown_until_the_next(
+    tmp_path: Path, name: str, script: str, suffix: str
+) -> None:
+    (tmp_path / name).write_text(script)
+    clip = make_clip(tmp_path / "in.mkv", frames=100)
+    render(clip, tmp_path / f"out.{suffix}", add=(str(tmp_path / name),))
+    found = texts(tmp_path / f"out.{suffix}")
+    assert [words for _, _, words in found] == ["first", "second", "last"]
+    assert [end - start for start, end, _ in found[1:]] == [1000, 5000]
+
+
+def test_text_of_matroska_without_an_end(tmp_path: Path) -> None:
+    """It lasts until the next one."""
     clip = make_clip(tmp_path / "plain.mkv", frames=25, subtitles="subrip")
     with av.open(str(clip)) as a, av.open(str(tmp_path / "in.mkv"), "w") as b:
         copies = [b.add_stream_from_template(s, opaque=True) for s in a.streams]
@@ -106,4 +126,4 @@ def test_text_without_a_known_end_is_left_out(tmp_path: Path) -> None:
                 packet.stream = copies[packet.stream.index]
                 b.mux(packet)
     render(tmp_path / "in.mkv", tmp_path / "out.mp4")
-    assert [words for _, _, words in texts(tmp_path / "out.mp4")] == ["Hello, world", "Two\nlines"]
+    assert texts(tmp_path / "out.mp4")[1] == (200, 400, "Zwölf Boxkämpfer")
