@@ -52,6 +52,9 @@ class Muxer:
         """Whether FFmpeg was given other packets than pictures."""
         self.bytes_written = 0
         self.first_dts: int | None = None
+        self._silent: set[int] | None = None
+        """Streams without a packet so far: while there are some, FFmpeg holds everything in memory. Empty for
+        other files than MP4 and MOV; None before the first packet."""
         self._waiting: AnyPacket | None = None
         self._before_last: int | None = None
         """Decode time of the packet before the pending one."""
@@ -126,7 +129,7 @@ class Muxer:
         for remuxer in self.all_remuxers():
             self._mux_copied(remuxer.take(stamp * self._tick + AHEAD))
         self._mux(packet)
-        if is_key:
+        if is_key and not self._silent:
             self._queued.append((self.pictures, stamp))
         self.pictures += 1
         self._note_contained(stamp)
@@ -153,9 +156,13 @@ class Muxer:
         FFmpeg queues packets to interleave them, so an error may be about an earlier one. Pictures come from
         an encoder and are valid; copied packets may be invalid, and only they are then lost.
         """
-        size = packet.size
+        size, index = packet.size, packet.stream_index
+        if self._silent is None:
+            lasts = self._container.length_by_decode_times
+            self._silent = {stream.index for stream in self._out.streams} if lasts else set()
         try:
             self._out.mux_one(packet)
+            self._silent.discard(index)
         except AV_ERRORS as error:
             # Muxers return -1 for a malformed packet, which looks like EPERM; writing an open file never
             # gives EPERM.

@@ -12,7 +12,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container
 from paragon_stream.media.facts.info import StreamKind
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
-from paragon_stream.media.output.stream_plans import Action, StreamPlan
+from paragon_stream.media.output.stream_plans import Action, RemuxPlan
 
 _FLAGS = "movflags"
 _FAST_START = "faststart"
@@ -20,20 +20,18 @@ _TRIAL_CODECS = {"webm": "vp9", "mpegts": "h264"}
 """A codec that muxers accept without extradata."""
 
 
-def muxer_settings(
-    container: Container, streams: tuple[StreamPlan, ...], chapters: int, wanted: Mapping[str, str]
-) -> dict[str, str]:
+def muxer_settings(container: Container, remux: RemuxPlan, wanted: Mapping[str, str]) -> dict[str, str]:
     """The container's own options and those that are `wanted`, which come last; `movflags` are joined.
 
     MP4 and MOV are crash-safe only if FFmpeg's final file is still correct. With more than pictures and sound
     it is not: a cover leaves an empty track, the chapter track becomes unreadable, and subtitles may shift at
-    the borders of fragments.
+    the borders of fragments. If a track begins late, everything before would be in memory.
 
     Raises UsageError for options that the muxer does not have or refuses.
     """
     options = dict(container.options)
-    if container.name in ("mp4", "mov") and not chapters:
-        kept = {s.stream.kind for s in streams if s.action is not Action.DROP}
+    if container.name in ("mp4", "mov") and not remux.chapters and not remux.begins_late:
+        kept = {s.stream.kind for s in remux.streams if s.action is not Action.DROP}
         if kept <= {StreamKind.AUDIO, StreamKind.VIDEO}:
             options |= CRASH_SAFE_MP4
     given = {key: str(value) for key, value in wanted.items()}

@@ -109,8 +109,9 @@ def shifted_chapters(chapters: list[Any], shift: Fraction) -> list[Any]:
     return moved
 
 
-def without_packets(source: Any, streams: Iterable[StreamInfo], cut: Cut | None) -> set[int]:
-    """The indices of those of `streams`, sound and video, that have no packet in `cut`.
+def without_packets(source: Any, streams: Iterable[StreamInfo], cut: Cut | None) -> tuple[set[int], set[int]]:
+    """The indices of those of `streams`, sound and video, that have no packet in `cut`, and of those that
+    have none near its beginning.
 
     None as a cut is the whole file. `source` is an open demuxer, which is read on; a few packets are usually
     enough.
@@ -135,8 +136,8 @@ def without_packets(source: Any, streams: Iterable[StreamInfo], cut: Cut | None)
             if not wanted or (stamp is not None and part.is_past(stamp * units[index] - _AROUND)):
                 break
             if read > _LOOK_AT:
-                return set()
+                return set(), set(wanted)
     except AV_ERRORS as error:
         logger.debug("looking for packets: %s", reason(error))
-        return set()
-    return set(wanted)
+        return set(), set(wanted)
+    return set(wanted), set()

@@ -148,7 +148,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
     job = _job(info, container, placement, options)
     remux = plan_remux(info, container, options)
     losses = _losses(info, container, job, remux, options)
-    muxer_options = muxer_settings(container, remux.streams, remux.chapters, options.mux or {})
+    muxer_options = muxer_settings(container, remux, options.mux or {})
     muxer_options, gone = _lost_tags(container, remux, muxer_options)
     if gone:
         losses.append(f"{container.name} cannot store the tags {', '.join(gone)}")

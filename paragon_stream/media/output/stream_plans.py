@@ -99,6 +99,8 @@ class RemuxPlan:
     """The plans of all streams but the upscaled one, the number of chapters, and the file's tags."""
 
     streams: tuple[StreamPlan, ...] = ()
+    begins_late: bool = False
+    """Whether sound or video begins long after the picture; only known of MP4 and MOV."""
     added: tuple[AddedFile, ...] = ()
     chapters: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -135,8 +137,9 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
                 plans.append(
                     _fate(stream, template, samples.get(stream.index), container, options, info.probing)
                 )
+        begins_late = False
         if container.name in ("mp4", "mov"):
-            plans = _without_empty_tracks(plans, source, samples, container, info)
+            plans, begins_late = _without_empty_tracks(plans, source, samples, container, info)
         chapters = chapter_list(source, info.matroska) if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
@@ -144,6 +147,7 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
         service = {} if programme is None else programme.tags
         return RemuxPlan(
             streams=tuple(plans),
+            begins_late=begins_late,
             added=added,
             chapters=len(chapters),
             tags=tags_of_result(file_tags(source.metadata), info) | service,
@@ -252,14 +256,16 @@ def _fate(
 
 def _without_empty_tracks(
     plans: list[StreamPlan], source: Any, samples: Mapping[int, bytes], container: Container, info: MediaInfo
-) -> list[StreamPlan]:
-    """`plans` without copied sound and video that has no packets, of which `container` stores no track."""
+) -> tuple[list[StreamPlan], bool]:
+    """`plans` without copied sound and video that has no packets, of which `container` stores no track; and
+    whether some begin late. With a longer search for streams, `samples` are packets from anywhere."""
     kept = [plan.stream for plan in plans if plan.action in (Action.COPY, Action.CONVERT)]
-    unseen = kept if info.cut is not None else [stream for stream in kept if stream.index not in samples]
-    empty = without_packets(source, unseen, info.cut)
+    near = samples if info.cut is None and not info.probing.size else {}
+    empty, late = without_packets(source, [s for s in kept if s.index not in near], info.cut)
     where = "it is empty" if info.cut is None else "it has nothing in this part"
     because = f"{where}, and {container.name} stores no empty tracks"
-    return [dropped_stream(plan.stream, because) if plan.stream.index in empty else plan for plan in plans]
+    left = [dropped_stream(plan.stream, because) if plan.stream.index in empty else plan for plan in plans]
+    return left, bool(late)
 
 
 def _says_how_it_sounds(template: Any) -> bool:
