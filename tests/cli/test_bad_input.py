@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -285,10 +286,12 @@ def test_a_folder_that_may_not_be_read(
 ) -> None:
     """Root may read everything, so the refusal is played."""
 
-    def refuse(self: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(folder: Any, scandir: Callable[[Any], Any] = os.scandir) -> Any:
+        if folder == tmp_path:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     assert run([str(tmp_path), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == f"paragon-stream: {tmp_path}: Permission denied\n"
 
