@@ -152,6 +152,25 @@ def test_report_that_cannot_be_written_is_refused_before_rendering(
     refused(clip, tmp_path / "out.mkv", "--report", tmp_path / "nowhere" / "r.json", code=1)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_an_interruption_of_the_imports(tmp_path: Path) -> None:
+    """They take seconds on a slow disk; here the first one never ends."""
+    (tmp_path / "click.py").write_text("print('imported', flush=True)\nimport time\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "paragon_stream", "models"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as running:
+        assert running.stdout is not None and "imported" in running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (-signal.SIGINT, "")  # 130 in a shell
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
 @pytest.mark.parametrize(
     ("name", "background"),
