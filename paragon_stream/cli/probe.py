@@ -93,6 +93,8 @@ def _show_video(info: MediaInfo, compression: Compression | None) -> None:
     click.echo(f"  colour: {_color(info.video)}")
     if video.hdr is not None:
         click.echo(f"  HDR10: {_hdr(video.hdr)}")
+    if video.uncarried:
+        click.echo(f"  with {', '.join(video.uncarried)}")
     if video.display_matrix is not None:
         mirrored, degrees = turn(video.display_matrix)
         click.echo(f"  shown {'mirrored, then ' if mirrored else ''}rotated by {degrees} degrees clockwise")

@@ -12,6 +12,7 @@ from chunk_material import in_chunks
 from clips import make_clip
 
 import paragon_stream
+from paragon_stream.cli.main import run
 from paragon_stream.errors import LossError, OutputError
 from paragon_stream.media.encode import captions as module
 from paragon_stream.media.output.writer import VideoWriter
@@ -145,3 +146,9 @@ def test_live_output_has_the_captions(clip: Path, tmp_path: Path) -> None:
     assert not any("caption" in warning for warning in report.warnings)
     found = b"".join(data for _, data in captions_of(tmp_path / "out.mkv"))
     assert report.frames_out and found.startswith(text(0)) and text(5) in found
+
+
+def test_probe_shows_captions_and_no_loss(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["probe", str(clip)]) == 0
+    said = capsys.readouterr().out
+    assert "  with closed captions\n" in said and "warning" not in said
