@@ -23,6 +23,7 @@ from places import REPOSITORY, SAMPLE
 
 import paragon_stream
 from paragon_stream.errors import OutputError
+from paragon_stream.media.live import feed
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -291,3 +292,35 @@ def test_pieces_are_played_at_their_own_pace(tmp_path: Path) -> None:
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *words: object) -> None:
         return None
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_file_of_a_server_is_played_once(
+    broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is not an interruption. If the connection breaks off, the rest follows without a repetition."""
+    monkeypatch.setattr(feed, "_ENDS_EARLY", 0.3)
+    data = make_clip(tmp_path / "in.mkv", width=320, height=240, frames=30, audio="aac").read_bytes()
+    answers = [data[: len(data) // 2], data] if broken else [data]
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(answers.pop(0))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/in.mkv"
+            report = paragon_stream.live(address, tmp_path / "out.mkv", engine="null")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (report.failure, report.ended, report.reconnects) == (None, "the source has ended", int(broken))
+    assert report.frames_in == 30 and not answers

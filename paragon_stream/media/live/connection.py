@@ -114,8 +114,17 @@ class Connection:
         """Whether frames arrive faster than they are shown, so that they must be delayed."""
         if self.source.paced is not None:
             return self.source.paced
-        ends = bool(self._container.duration and self._container.duration > 0)
-        return ends or self._container.format.name in _IN_PIECES
+        return self.ends or self._container.format.name in _IN_PIECES
+
+    @property
+    def ends(self) -> bool:
+        """Whether the source has a length: a file of a server, not a camera or a broadcast."""
+        return bool(self._container.duration and self._container.duration > 0)
+
+    def missing(self, stamp: Fraction) -> float:
+        """Seconds from a picture with the timestamp `stamp` to the end of a source that has a length."""
+        begin = self._container.start_time or 0
+        return float(Fraction(begin + (self._container.duration or 0), av.time_base) - stamp)
 
     @property
     def decoder(self) -> str:

@@ -34,6 +34,8 @@ _WAITING = 4
 _REMEMBERED = 256
 """Arrival times that are kept for measuring latency: more than there are pictures in flight. Also the packets
 of sound that wait for a picture."""
+_ENDS_EARLY = 2.0
+"""Seconds before the end of a file at which the end of its data counts as an interruption."""
 _NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 """Errors that mean that an address cannot be listened on."""
 
@@ -77,6 +79,8 @@ class LiveFeed:
         """Sound of a clock that no picture has shown yet."""
         self._clock = LiveClock()
         self._unit = Fraction(1, 1_000_000)
+        self._reached: dict[type, Fraction] = {}
+        """The latest timestamp of a picture and of sound."""
         self._begin: Fraction | None = None
         self._counts = False
         self._opened, self._begun, self._stopped = threading.Event(), threading.Event(), threading.Event()
@@ -228,10 +232,15 @@ class LiveFeed:
         """Read one connection to its end. Returns False if there will be no further one."""
         connection, why = self.connection, ""
         pacer = Pacer() if connection.paced else None
+        reached = dict(self._reached) if connection.ends else {}  # it begins anew, with the same timestamps
         try:
             for item in connection:
                 if self._stopped.is_set():
                     return False
+                if item.stamp is not None:
+                    if item.stamp <= reached.get(type(item), item.stamp - 1):
+                        continue
+                    self._reached[type(item)] = item.stamp
                 if isinstance(item, Sound):
                     self._hear(item)
                 elif not self._deliver(item, pacer):
@@ -240,6 +249,12 @@ class LiveFeed:
             why = self._in_words(error)
         if self._stopped.is_set():
             return False
+        if connection.ends and not why:
+            position = self._reached.get(DecodedFrame)
+            missing = 0.0 if position is None else connection.missing(position)
+            if self.source.kind is not Kind.NETWORK or missing < _ENDS_EARLY:
+                return False
+            why = f"{missing:.1f} s before its end"
         self._disconnect()
         return self._again(why)
 
@@ -310,6 +325,8 @@ class LiveFeed:
                 logger.info("%s", last)
                 left = attempts.wait(self._stopped)
                 continue
+            if self._connection.ends and not why:
+                return False  # a broadcast that is over, and can be watched from its beginning now
             self._clock.interrupted()
             self.reconnects += 1
             self.events.append(f"{source.name} is back after {attempts.passed:.1f} s")
