@@ -39,6 +39,14 @@ class EncoderJob:
     """Number of threads; 0 for the encoder's own choice."""
 
 
+_NOT_BY_OPTION = {
+    **dict.fromkeys(("pix_fmt", "pixel_format"), "--pix-fmt chooses the pixel format"),
+    **dict.fromkeys(("s", "video_size", "lowres"), "--to chooses the size"),
+    **dict.fromkeys(("r", "framerate", "time_base"), "frames keep their times"),
+}
+"""FFmpeg's options of facts that the frames determine: the encoder would store another picture or time."""
+
+
 def encoder_settings(
     encoder: Encoder,
     *,
@@ -51,8 +59,12 @@ def encoder_settings(
     """FFmpeg options for `encoder`: its defaults, then the given ones; `extra` (from -x) comes last.
 
     The library's own parameter lists are merged, not replaced: `-x x265-params=…` keeps HDR metadata. Raises
-    UsageError for a crf or preset that the encoder does not have.
+    UsageError for a crf or preset that the encoder does not have, and for options that would contradict the
+    frames.
     """
+    for key in extra:
+        if key in _NOT_BY_OPTION:
+            raise UsageError(f"-x {key}={extra[key]} cannot be given: {_NOT_BY_OPTION[key]}")
     for flag, name, value in (("crf", encoder.crf_option, crf), ("preset", encoder.preset_option, preset)):
         if value is not None and name in extra:
             raise UsageError(
@@ -63,6 +75,8 @@ def encoder_settings(
     if hdr is not None:
         own_list += hdr_parameters(encoder.name, hdr)
     settings |= {key: str(value) for key, value in extra.items()}  # Python callers give numbers as well
+    if (flags := settings.get("flags", "+"))[:1] not in "+-":
+        settings["flags"] = f"+{flags}"  # in addition to the flags that the container needs
     if encoder.parameters:
         joined = ":".join(filter(None, [*own_list, extra.get(encoder.parameters, "")]))
         settings.pop(encoder.parameters, None)

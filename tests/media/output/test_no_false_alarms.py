@@ -95,12 +95,25 @@ def test_the_shared_clips_with_timecodes_are_not_refused(shared: Path, tmp_path:
         ({"crf": -1}, "crf -1 is out of range"),
         ({"crf": 20, "encoder_options": {"crf": "30"}}, "--crf 20 and -x crf=30"),
         ({"encoder_options": {"preset": "slow"}}, "--preset ultrafast and -x preset=slow"),
+        (
+            {"encoder_options": {"pix_fmt": "yuv444p"}},
+            "-x pix_fmt=yuv444p cannot be given: --pix-fmt chooses",
+        ),
+        ({"encoder_options": {"video_size": "64x48"}}, "--to chooses the size"),
+        ({"encoder_options": {"time_base": "1/10"}}, "frames keep their times"),
     ],
 )
-def test_quality_said_twice_or_impossible(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+def test_options_said_twice_or_impossible(tmp_path: Path, options: dict[str, Any], words: str) -> None:
     clip = make_clip(tmp_path / "in.mkv", frames=3)
     with pytest.raises(UsageError, match=words):
         paragon_stream.upscale(clip, tmp_path / "out.mkv", **FAST, **options)
+
+
+def test_flags_are_added_to_those_that_the_container_needs(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=3)
+    paragon_stream.upscale(clip, tmp_path / "out.mkv", **FAST, encoder_options={"flags": "low_delay"})
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert file.streams.video[0].codec_context.extradata
 
 
 @pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
