@@ -267,6 +267,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data[: len(data) // 2])
         with pytest.raises(InputError, match="damaged"):
             run(tmp_path / name, tmp_path / "out.png")
+    image.save(tmp_path / "jpeg.tif", compression="jpeg")  # FFmpeg returns a black picture
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.png").touch()
     image.convert("CMYK").save(tmp_path / "cmyk.jpg")
@@ -278,6 +279,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
         ("missing.png", InputError, "not exist"),
         ("cmyk.jpg", FormatError, "CMYK"),
         ("cmyk.tif", FormatError, "CMYK"),
+        ("jpeg.tif", FormatError, "TIFF with JPEG inside"),
         ("moving.webp", InputError, "animation"),
     ):
         with pytest.raises(kind, match=word):

@@ -363,11 +363,20 @@ def _write_webp(
 # -------------------------------------------------------------------------------------------- TIFF
 
 
+_UNREAD_TIFF = {6: "JPEG", 7: "JPEG", 34712: "JPEG 2000", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
+"""Compressions of TIFF that FFmpeg's decoder does not have; it returns a black picture for some of them."""
+
+
 def _read_tiff(data: bytes, path: Path) -> Metadata:
     found = tiff.read(data)
     if found.photometric in (5, 8, 9, 10):
         name = "CMYK" if found.photometric == 5 else "Lab"
         raise FormatError(f"{path} is a {name} picture; convert it to RGB first")
+    if found.compression in _UNREAD_TIFF:
+        how = _UNREAD_TIFF[found.compression]
+        raise FormatError(
+            f"{path} is a TIFF with {how} inside, which is not supported: convert it to PNG first"
+        )
     return Metadata(
         icc=found.icc,
         exif=found.exif,

@@ -23,7 +23,7 @@ from paragon_stream.media.images.exif import (
     value,
 )
 
-_ICC, _XMP, _PHOTOMETRIC = 0x8773, 0x02BC, 0x0106
+_ICC, _XMP, _COMPRESSION, _PHOTOMETRIC = 0x8773, 0x02BC, 0x0103, 0x0106
 _DIRECTORIES = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _RESOLUTION = (0x011A, 0x011B, 0x0128)
 _WORDS = (0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, 0x4746, 0x4749)
@@ -47,12 +47,13 @@ type _Directory = dict[int, _Value]
 
 @dataclass(frozen=True, kw_only=True)
 class TiffFacts:
-    """The facts of a TIFF file. `exif` holds the descriptive tags; `photometric` is TIFF's number of the
-    colour space."""
+    """The facts of a TIFF file. `exif` holds the descriptive tags; `photometric` and `compression` are TIFF's
+    numbers of the colour space and of the compression."""
 
     icc: bytes | None = None
     exif: bytes | None = None
     photometric: int = 2
+    compression: int = 1
     has_xmp: bool = False
     pages: int = 1
 
@@ -66,6 +67,7 @@ def read(data: bytes) -> TiffFacts:
         icc=value(data, tags[_ICC]) if _ICC in tags else None,
         exif=_structure(described) if described.keys() - {*_RESOLUTION} else None,
         photometric=number(data, tags[_PHOTOMETRIC]) if _PHOTOMETRIC in tags else 2,
+        compression=number(data, tags[_COMPRESSION]) if _COMPRESSION in tags else 1,
         has_xmp=_XMP in tags,
         pages=_pages(data, first),
     )
