@@ -7,12 +7,14 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from paragon_stream.errors import OutputError
 
+_PART, _DIGITS = ".part", 8
+"""The suffix of temporary names, and the number of random digits before it."""
 _LONGEST_NAME = 255
 """The longest file name, in bytes, that all common file systems accept."""
 
@@ -34,6 +36,19 @@ def behind_links(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes have left of `path`. No other process may be writing it."""
+    path = behind_links(path)
+    with suppress(OSError):
+        for each in path.parent.iterdir():
+            if each.suffix == _PART and each.name == _passing_name(path, each.stem[-_DIGITS:]):
+                each.unlink()
+
+
+def _passing_name(path: Path, digits: str) -> str:
+    return fitting(f".{path.name}", f".{digits}{_PART}")
+
+
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file for writing. It gets the name `path` when the block ends, and is removed if the block fails.
@@ -43,7 +58,7 @@ def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     every OSError, including those of the block (a full disk).
     """
     path = behind_links(path)
-    passing = path.with_name(fitting(f".{path.name}", f".{secrets.token_hex(4)}.part"))
+    passing = path.with_name(_passing_name(path, secrets.token_hex(_DIGITS // 2)))
     try:
         try:
             with passing.open("xb") as file:

@@ -47,6 +47,9 @@ COMMANDS = {
 MAIN = "paragon_stream.cli.upscale"
 """The module of the form without a command."""
 
+_NO_TEMPORARY = "No usable temporary directory"
+"""The beginning of the message of Python's module `tempfile`."""
+
 _OURS = "paragon-"
 """The prefix of the names of the package's threads."""
 
@@ -137,6 +140,8 @@ def _outcome(arguments: list[str], events: EventLines | None) -> _Outcome:
         kind = type(error).__name__
         if isinstance(error, OSError) and error.filename is not None:
             return _Outcome(1, f"{error.filename}: {error.strerror}", kind)
+        if isinstance(error, FileNotFoundError) and str(error.strerror).startswith(_NO_TEMPORARY):
+            return _Outcome(1, f"{error.strerror}: set TMPDIR to a folder that can be written", kind)
         what = str(error) or kind
         return _Outcome(1, f"internal error, please report it: {kind}: {what} (details: --verbose)", kind)
     finally:

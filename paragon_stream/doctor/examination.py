@@ -35,6 +35,8 @@ _PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
 """The major version of CUDA of the packages for the engine cuda."""
 
+TEST = "test "
+"""The beginning of the topics of tests."""
 _SPEEDS = {"SD": (720, 540), "HD": (960, 540), "4K": (1920, 1080)}
 """Sizes of the sources that are measured; the results have twice the sides."""
 _SECONDS = 1.5
@@ -82,7 +84,7 @@ def examine() -> Iterator[Finding]:
 def measure() -> Iterator[Finding]:
     """A self-test of every engine, then what speed to expect: some ten seconds. Never raises."""
     for engine in installed_engines():
-        yield from _examined(f"test {engine}", partial(_tested, engine))
+        yield from _examined(f"{TEST}{engine}", partial(_tested, engine))
     for name in _SPEEDS:
         yield from _examined(f"speed {name}", partial(_speed, name))
 
@@ -101,7 +103,7 @@ def _tested(engine: str) -> Iterator[Finding]:
     test = check_engine(engine)
     what = test.error or f"right, at most {test.largest:.0f} codes off; {test.precision}, {test.device}"
     remedy = f"--engine auto leaves {engine} out where it can; please report this" if test.error else ""
-    yield Finding(topic=f"test {engine}", ok=not test.error, what=what, remedy=remedy)
+    yield Finding(topic=f"{TEST}{engine}", ok=not test.error, what=what, remedy=remedy)
 
 
 def _speed(name: str) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ from paragon_stream.queue.targets import settle_names
 from paragon_stream.queue.watch import PAUSE, POLL, Growth
 from paragon_stream.queue.work import Worker
 from paragon_stream.upscaler import check_network, doubts
+from paragon_stream.wholefile import remove_leftovers
 
 _SURVEY = 5.0
 """The longest time in seconds for reading headers before the first file runs."""
@@ -131,6 +132,7 @@ class _Queue:
 
     def _settle_earlier(self, record: Record) -> None:
         """Record the end of the file that was being rendered when the last run was killed."""
+        remove_leftovers(self._where.folder / record.destination)
         result = FileFacts.of(self._where.folder / record.destination)
         done = result is not None and not result.same_times(record.before)
         # A result that nothing has compared with its source does not count as finished with `verify`.

@@ -110,6 +110,22 @@ def test_gpus_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert driver.ok and not driver.remedy
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_engine_that_fails_its_test_is_an_error(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scripts that set machines up rely on the exit code."""
+    wrong = self_test.EngineTest(engine="openvino", error="up to 90 codes off")
+    monkeypatch.setattr(doctor, "check_engine", lambda engine: replace(wrong, engine=engine))
+    monkeypatch.setattr(doctor, "installed_engines", lambda: ("openvino",))
+    monkeypatch.setattr(doctor, "examine", lambda: iter(()))
+    monkeypatch.setattr(doctor, "_SPEEDS", {})
+    assert run(["doctor", *options]) == 1
+    printed = capsys.readouterr()
+    assert "90 codes off" in printed.out and "the test of openvino failed" in printed.err
+    assert run(["doctor", "--quick", *options]) == 0
+
+
 def test_findings_as_json() -> None:
     answer = CliRunner().invoke(doctor_command.command, ["--json", "--quick"])
     topics = [finding["topic"] for finding in json.loads(answer.output)]

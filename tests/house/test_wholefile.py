@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from paragon_stream.errors import OutputError
-from paragon_stream.wholefile import whole_file
+from paragon_stream.wholefile import remove_leftovers, whole_file
 
 
 def test_the_name_appears_at_the_end(tmp_path: Path) -> None:
@@ -53,3 +53,17 @@ def test_a_name_that_is_taken_is_kept(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="absent"), whole_file(tmp_path / "absent" / "name"):
         pass
+
+
+@pytest.mark.parametrize("name", ["picture.png", "ä" * 120 + ".png", "[a]*.png"])
+def test_what_killed_processes_leave_is_removed(name: str, tmp_path: Path) -> None:
+    path, others = tmp_path / name, [tmp_path / ".other.png.01234567.part", tmp_path / f".{name[:9]}.part"]
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
+        (left,) = tmp_path.iterdir()
+        content = left.name
+        file.write(b"half")
+        raise KeyboardInterrupt
+    for each in (tmp_path / content, *others):
+        each.write_bytes(b"half")
+    remove_leftovers(path)
+    assert sorted(tmp_path.iterdir()) == sorted(others)

@@ -147,6 +147,19 @@ def test_an_engine_that_fails_keeps_what_was_written(
     assert numbers(tmp_path / "out.mkv.paragon" / "out.mkv")
 
 
+@pytest.mark.parametrize("name", ["out.mkv", "out.y4m"])
+def test_an_unfinished_recording_is_not_replaced(name: str, tmp_path: Path) -> None:
+    """What a killed session has recorded cannot be made again."""
+    left = tmp_path / f"{name}.paragon" / name
+    left.parent.mkdir()
+    left.write_bytes(b"recorded")
+    with pytest.raises(OutputError, match="unfinished recording"):
+        paragon_stream.live(SAMPLE, tmp_path / name, engine="null", duration=0.2)
+    assert left.read_bytes() == b"recorded"
+    report = paragon_stream.live(SAMPLE, tmp_path / name, engine="null", duration=0.2, overwrite=True)
+    assert report.failure is None and not left.parent.exists()
+
+
 def test_duration(tmp_path: Path) -> None:
     report = paragon_stream.live(SAMPLE, tmp_path / "out.mkv", engine="null", duration=1)
     assert report.ended == "the duration is over"

@@ -3,8 +3,9 @@
 The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when it is finished. A lock of the
 operating system in the folder prevents two runs from writing it; it ends with the process, even a killed one.
 A folder without a lock was left behind by an earlier run. `job.json` holds the identity of the render. The
-same render resumes it with `--resume`, and never replaces it without `--overwrite`. Files of other renders
-are replaced, with a notice. The render's journal (`media.safekeeping`) is beside the file.
+same render resumes it with `--resume`, and never replaces it without `--overwrite`.
+Files of other renders are replaced, with a notice; a recording of a live session is not, without
+`--overwrite`. The render's journal (`media.safekeeping`) is beside the file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
 from paragon_stream.media.safekeeping import journal
 from paragon_stream.media.safekeeping.locks import lock, still_there
 from paragon_stream.media.safekeeping.syncing import sync, sync_folder
-from paragon_stream.wholefile import behind_links, fitting, whole_file
+from paragon_stream.wholefile import behind_links, fitting, remove_leftovers, whole_file
 
 logger = logging.getLogger(__name__)
 _LOCK = "lock"
@@ -84,7 +85,8 @@ class WorkDir:
 
     `identity` distinguishes renders that can be resumed. With `resume`, `before` is the file of the earlier
     run, if there is one; keys of the identity in `may_differ` are not compared. `notice` names a leftover
-    that was replaced.
+    that was replaced. With `recording` the files cannot be made again, so leftovers are not replaced without
+    `overwrite`.
 
     Raises OutputError if another run holds the folder or it cannot be created, if the unfinished file to
     `resume` belongs to another render, and, without `resume` and `overwrite`, if it belongs to this one.
@@ -98,6 +100,7 @@ class WorkDir:
         identity: Mapping[str, str] | None = None,
         resume: bool = False,
         may_differ: Collection[str] = (),
+        recording: bool = False,
     ) -> None:
         with av_errors_as(OutputError, f"cannot write {destination}"):
             destination = behind_links(destination)
@@ -110,6 +113,7 @@ class WorkDir:
         self._earlier = self.folder / (_BEFORE + destination.suffix)
         self._record = self.folder / _RECORD
         self._can_resume = bool(identity)
+        self._recording = recording
         self._lock = self._acquire()
         try:
             with av_errors_as(OutputError, f"cannot write {destination}"):
@@ -134,12 +138,17 @@ class WorkDir:
                 self.before = self._earlier
         elif left and identity and known == identity and not self.overwrite:
             raise OutputError(f"{left[0]} is unfinished: --resume continues it, --overwrite starts again")
+        elif left and self._recording and not self.overwrite:
+            raise OutputError(
+                f"{left[0]} is the unfinished recording of an earlier session: move it, or use --overwrite"
+            )
         elif left:
             self.notice = f"replaced {left[0]}, left behind by an unfinished run"
             self._try(lambda: self._earlier.unlink(missing_ok=True), "remove")
             self._try(lambda: journal.remove(self.folder), "remove")
         if self.file.exists():
             self._try(self.file.unlink, "remove")
+        remove_leftovers(self._record)
         if identity:
             with whole_file(self._record) as file:
                 file.write(json_text(identity, indent=1).encode())
@@ -202,6 +211,8 @@ class WorkDir:
         self._release()
         kept = self.file if worth_keeping else self.before or self.folder
         then = "--resume continues it" if self._can_resume else "until another run replaces it"
+        if self._recording:
+            then = "--overwrite replaces it"
         return f"kept what was written before the stop, {then}: {kept}"
 
     def _acquire(self) -> BinaryIO:

@@ -205,7 +205,7 @@ class LiveWriter(LiveAnswers):
             self._pipe = OutPipe(sys.stdout.buffer)
             return self._pipe
         if plan.path is not None:
-            self._work = WorkDir(plan.path, overwrite=plan.overwrite)
+            self._work = WorkDir(plan.path, overwrite=plan.overwrite, recording=True)
             if self._work.notice:
                 self.warnings.append(self._work.notice)
             return str(self._work.file)
@@ -258,7 +258,9 @@ class LiveY4mWriter(LiveAnswers, Y4mWriter):
     """y4m to a file, or to standard output, whose reader may be slow."""
 
     def __init__(self, plan: LivePlan) -> None:
-        work = WorkDir(plan.path, overwrite=plan.overwrite) if plan.path is not None else None
+        work = None
+        if plan.path is not None:
+            work = WorkDir(plan.path, overwrite=plan.overwrite, recording=True)
         Y4mWriter.__init__(self, plan.target, plan.rate, work=work)
 
     def give_up(self) -> None:
