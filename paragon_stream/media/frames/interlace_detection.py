@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -17,7 +18,7 @@ from paragon_stream.media.decode.seeking import decoder_at
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.source import open_source, video_stream
-from paragon_stream.media.ffmpeg.errors import av_errors_as
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as
 
 _LOOK_AT = 250
 """Frames: ten seconds."""
@@ -123,9 +124,10 @@ def has_pulldown_flags(info: MediaInfo) -> bool:
     with open_source(info.path, info.probing) as container:
         stream = video_stream(container, info.video.index)
         unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
-        for packet in islice(container.demux(stream), 60):
-            if packet.pts is not None:
-                stamps.append(packet.pts)
+        with suppress(*AV_ERRORS):  # the decoder reports the damage
+            for packet in islice(container.demux(stream), 60):
+                if packet.pts is not None:
+                    stamps.append(packet.pts)
     stamps.sort()
     field = Fraction(1001, 60000)
     steps = [(b - a) * unit for a, b in pairwise(stamps[:-7])]  # later ones may stand between the last

@@ -10,6 +10,7 @@ from typing import Any
 from paragon_stream.errors import OutputError
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.placing import Placing
 from paragon_stream.media.output.remux import Remuxer
 from paragon_stream.media.output.route import AnyPacket
@@ -22,6 +23,9 @@ _QUEUED = Fraction(3)
 """Seconds after which a packet has certainly left FFmpeg's queue: see `_INTERLEAVE` of the containers."""
 _FRAGMENT = Fraction(2)
 """Seconds between two key frames after which a fragment of MP4 has certainly ended between them."""
+_MOST_TICKS = (1 << 31) - 1
+"""The longest distance between two packets of a track of MP4: 6.6 hours of pictures at 90 kHz. FFmpeg changes
+the times behind longer ones, or ends the process by an assertion."""
 
 
 class Muxer:
@@ -58,6 +62,8 @@ class Muxer:
         self._waiting: AnyPacket | None = None
         self._before_last: int | None = None
         """Decode time of the packet before the pending one."""
+        self._latest: dict[int, int] = {}
+        """The decode time of the latest packet of each stream; only of MP4 and MOV."""
         self._queue_ticks, self._fragment_ticks = (round(time / tick) for time in (_QUEUED, _FRAGMENT))
         self._queued: deque[tuple[int, int]] = deque()
         """Numbers and decode times of key frames that may be in FFmpeg's queue."""
@@ -150,6 +156,23 @@ class Muxer:
             self._has_copied = True
             self._mux(packet)
 
+    def _is_storable(self, packet: AnyPacket) -> bool:
+        """Whether the packet is near enough to the one before it; see `_MOST_TICKS`. A packet of a copied
+        stream is counted if it is not. Raises OutputError for a picture."""
+        packet.duration = min(packet.duration or 0, _MOST_TICKS)
+        index, stamp = packet.stream_index, packet.dts
+        if stamp is None:
+            return True
+        gap = stamp - self._latest.get(index, stamp)
+        if gap <= _MOST_TICKS:
+            self._latest[index] = stamp
+            return True
+        hours = float(gap * as_fraction(packet.time_base)) / 3600
+        why = f"a gap of {hours:.1f} hours is too long for {self._container.name}"
+        if not any(remuxer.failed(packet, ValueError(why)) for remuxer in self.all_remuxers()):
+            raise OutputError(f"{self._what}: {why}; write to .mkv")
+        return False
+
     def _mux(self, packet: AnyPacket) -> None:
         """Hand a packet to the muxer.
 
@@ -157,6 +180,8 @@ class Muxer:
         an encoder and are valid; copied packets may be invalid, and only they are then lost.
         """
         size, index = packet.size, packet.stream_index
+        if self._container.length_by_decode_times and not self._is_storable(packet):
+            return
         if self._silent is None:
             lasts = self._container.length_by_decode_times
             self._silent = {stream.index for stream in self._out.streams} if lasts else set()

@@ -13,6 +13,7 @@ import pytest
 from clips import make_clip, packet_facts
 from rendering import decoded_pts, main_video, render, sink_for, tracks
 
+from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.decode.timestamps import rescale
 
@@ -315,3 +316,23 @@ def test_a_last_picture_whose_sample_is_not_the_last(
     render(out, again, codec=codec)
     with av.open(str(again)) as file:
         assert file.duration is not None and abs(file.duration - 1000 * (STILLS[count - 1] + 40)) <= 1000
+
+
+def test_gaps_that_mp4_cannot_store(tmp_path: Path) -> None:
+    """FFmpeg's muxer would show all pictures behind them at once, and end the process at such sound."""
+    times = [0, 40, 80, 60 * 3600 * 1000]
+    gap = make_clip(tmp_path / "gap.nut", pts=times, time_base=MS, options={"bf": "0"})
+    with pytest.raises(OutputError, match=r"a gap of 60\.0 hours is too long for mp4; write to \.mkv"):
+        render(gap, tmp_path / "out.mp4")
+    render(gap, tmp_path / "out.mkv")
+    assert decoded_pts(tmp_path / "out.mkv")[-1] == times[-1] * MS
+    plain, far = make_clip(tmp_path / "plain.mkv", audio="aac"), tmp_path / "far.mkv"
+    with av.open(str(plain)) as source, av.open(str(far), "w") as out:
+        made = [out.add_stream_from_template(stream) for stream in source.streams]
+        for packet in (packet for packet in source.demux() if packet.size):
+            if packet.stream.index == 1 and packet.pts > 300:
+                packet.pts, packet.dts = packet.pts + 60 * 3600 * 1000, packet.dts + 60 * 3600 * 1000
+            packet.stream = made[packet.stream.index]
+            out.mux(packet)
+    (warning,) = render(far, tmp_path / "far.mp4").warnings
+    assert "packets of audio stream 1 (aac) could not be written: a gap of 60.0 hours" in warning
