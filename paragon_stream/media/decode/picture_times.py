@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, FAR_SECONDS
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.source import open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
@@ -48,10 +48,9 @@ def picture_times(info: MediaInfo) -> PictureTimes:
                     return PictureTimes(trouble="packets have no presentation times")
                 if packet.is_corrupt:
                     return PictureTimes(trouble="packets are damaged")
-                back = latest is not None and packet.is_keyframe and (latest - pts) * unit
-                if (decoded is not None and dts is not None and dts < decoded) or (
-                    back and back > DISCONTINUITY_SECONDS
-                ):
+                back = Fraction(0) if latest is None else (latest - pts) * unit
+                most = DISCONTINUITY_SECONDS if packet.is_keyframe else FAR_SECONDS
+                if (decoded is not None and dts is not None and dts < decoded) or back > most:
                     return PictureTimes(trouble="timestamps run backwards")
                 decoded = dts if dts is not None else decoded
                 latest = pts if latest is None else max(latest, pts)

@@ -11,13 +11,16 @@ The rules, applied to frames in presentation order; a source without faults pass
   run of missing ones the n-th gets `last known + round(n · interval)`, so that no rounding accumulates.
 - **Not later, by up to one second** (duplicated or disordered stamps): the frame is shown one tick after the
   one before. No frame is lost and the next good pts is kept as it is, so sound stays in step.
+- **Far from the frames around it** (damaged broadcasts): the timestamp is ignored, as if it were missing.
 - **Backwards by more** (recordings glued together): a discontinuity. This frame and all after it are moved,
   so that it follows the one before by one frame interval.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import Protocol
 
 from paragon_stream.frame import Timing
 from paragon_stream.media.facts.rate import FALLBACK_RATE
@@ -25,6 +28,49 @@ from paragon_stream.number_text import counted
 
 DISCONTINUITY_SECONDS = 1
 """Seconds. A longer step back is a discontinuity, a shorter one is disorder."""
+FAR_SECONDS = 10
+"""A timestamp that is more seconds ahead of the one before may be damaged."""
+MOST_STRAYS = 8
+"""Frames in a row whose timestamps may be damaged; after more of them there is a gap or a discontinuity."""
+
+
+class Stamped(Protocol):
+    """A decoded frame's timestamps, in ticks."""
+
+    @property
+    def pts(self) -> int | None: ...
+    @property
+    def dts(self) -> int | None: ...
+
+
+def with_strays[Frame: Stamped](
+    frames: Iterator[Frame], time_base: Fraction, *, live: bool = False
+) -> Iterator[tuple[Frame, bool]]:
+    """`frames`, in presentation order, each with whether its timestamp strays: it is far from those before,
+    and the next ones are near them again.
+
+    Frames far away are held until that is known, `MOST_STRAYS` of them at most. With `live` none is held, and
+    none strays.
+    """
+    ahead, behind = FAR_SECONDS / time_base, DISCONTINUITY_SECONDS / time_base
+    latest: int | None = None
+    held: list[Frame] = []
+    for frame in frames:
+        stamp = frame.dts if frame.pts is None else frame.pts
+        is_near = stamp is None or latest is None or latest - behind <= stamp <= latest + ahead
+        if held and stamp is not None and is_near:
+            yield from ((each, True) for each in held)
+            held = []
+        if (held or not is_near) and not live:
+            held.append(frame)
+            if len(held) <= MOST_STRAYS:
+                continue
+            yield from ((each, False) for each in held)
+            held = []
+        else:
+            yield frame, False
+        latest = latest if stamp is None else stamp
+    yield from ((each, False) for each in held)
 
 
 class TimestampRepair:
@@ -48,6 +94,7 @@ class TimestampRepair:
         self.interval = 1 / ((rate or FALLBACK_RATE) * time_base)
         """Ticks between frames at the nominal rate; not rounded."""
         self.missing = 0
+        self.strays = 0
         self.disordered = 0
         self.discontinuities = 0
         self._start = start or 0
@@ -63,14 +110,22 @@ class TimestampRepair:
     def __call__(self, pts: int | None, duration: int = 0, dts: int | None = None) -> Timing:
         """The timing of the next frame, from its stamps as decoded, in ticks. `dts` is its decode time."""
         self._by_decoding = self._by_decoding or (pts is None and dts is not None)
-        shown = self._place(self._best(pts, dts))
+        best = self._best(pts, dts)
+        self.missing += best is None and not self._by_decoding
+        return self._timing(self._place(best), duration)
+
+    def stray(self, duration: int = 0) -> Timing:
+        """The timing of the next frame, whose timestamps stray (see `with_strays`)."""
+        self.strays += 1
+        return self._timing(self._place(None), duration)
+
+    def _timing(self, shown: int, duration: int) -> Timing:
         self._previous = shown
         believed = duration if self._trust_durations and duration > 0 else 0
         return Timing(pts=shown, duration=believed, time_base=self.time_base)
 
     def _place(self, pts: int | None) -> int:
         if pts is None:
-            self.missing += not self._by_decoding
             if self._anchor is None:
                 self._anchor = self._start
                 return self._start
@@ -97,6 +152,11 @@ class TimestampRepair:
         if self.missing:
             sentences.append(
                 f"{counted(self.missing, 'frame')} had no timestamp: timed at {rate:.6g} frames per second"
+            )
+        if self.strays:
+            sentences.append(
+                f"{counted(self.strays, 'frame')} had a timestamp far from its neighbours' and were timed at"
+                f" {rate:.6g} frames per second"
             )
         if self.disordered:
             sentences.append(

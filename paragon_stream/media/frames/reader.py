@@ -20,7 +20,7 @@ from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.frame_source import FrameSource
 from paragon_stream.media.decode.nvdec import hand_over, is_on_gpu, layout_of, on_host
 from paragon_stream.media.decode.seeking import decoder_at
-from paragon_stream.media.decode.timestamps import TimestampRepair
+from paragon_stream.media.decode.timestamps import TimestampRepair, with_strays
 from paragon_stream.media.facts.appearance import Appearance
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
@@ -116,7 +116,7 @@ class VideoReader:
                 probing=info.probing,
             )
         self._decoders = [self._decoder.name]
-        timed = self._stamped(decoded, self._decoder)
+        timed = self._stamped(with_strays(decoded, video.time_base, live=live), self._decoder)
         self._track = StrengthTrack(self._decoder.reading, causal=live, fetch=fetch) if strengths else None
         if self._track is not None:
             timed = self._track.watch(timed)
@@ -256,10 +256,13 @@ class VideoReader:
             sentences.append(short)
         return sentences
 
-    def _stamped(self, decoded: Iterator[av.VideoFrame], decoder: FrameSource) -> Iterator[TimedFrame]:
-        """The frames with their times; notes the shape of their samples."""
-        for frame in decoded:
-            timing = self._timestamps(frame.pts, frame.duration, frame.dts)
+    def _stamped(
+        self, decoded: Iterator[tuple[av.VideoFrame, bool]], decoder: FrameSource
+    ) -> Iterator[TimedFrame]:
+        """The frames with their times; notes the shape of their samples. See `with_strays`."""
+        for frame, strays in decoded:
+            stamps = self._timestamps
+            timing = stamps.stray(frame.duration) if strays else stamps(frame.pts, frame.duration, frame.dts)
             frame = self._where_wanted(frame)
             if decoder.left_gpu is not None and len(self._decoders) == 1:
                 self._decoders.append(

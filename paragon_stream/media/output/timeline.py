@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, FAR_SECONDS, MOST_STRAYS
 
 _MOST_ALIKE = 64
 """Packets with one timestamp that are moved apart."""
@@ -28,6 +28,8 @@ class Timeline:
         """Seconds that timestamps of the first, second … recording are moved by."""
         self._latest: Fraction | None = None
         """The latest presentation time of the video so far, moved."""
+        self._strays = 0
+        """Packets in a row that are far ahead of it; see `timestamps.with_strays`."""
 
     @property
     def latest_shift(self) -> Fraction:
@@ -38,6 +40,9 @@ class Timeline:
         moved = time + self._shifts[-1]
         if self._latest is None:
             self._latest = moved
+            return False
+        self._strays = self._strays + 1 if moved > self._latest + FAR_SECONDS else 0
+        if 0 < self._strays <= MOST_STRAYS:
             return False
         begins = is_key and self._latest - moved > DISCONTINUITY_SECONDS
         if begins:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paragon_stream.media.decode.timestamps import TimestampRepair
+from paragon_stream.media.decode.timestamps import MOST_STRAYS, TimestampRepair, with_strays
 
 MS = Fraction(1, 1000)
 
@@ -104,3 +106,35 @@ def test_one_warning_for_each_kind() -> None:
         repair(pts)
     assert len(repair.warnings) == 3
     assert repair.warnings[0].startswith("1 frame had no timestamp")
+
+
+@dataclass(frozen=True)
+class Frame:
+    pts: int | None
+    dts: int | None = None
+
+
+def straying(stamps: list[int | None]) -> list[bool]:
+    found = list(with_strays((Frame(stamp) for stamp in stamps), MS))
+    assert [frame.pts for frame, _ in found] == stamps
+    return [strays for _, strays in found]
+
+
+@pytest.mark.parametrize("wrong", [36_000_000, -36_000_000, 20_000, -2000])
+@pytest.mark.parametrize("count", [1, MOST_STRAYS])
+def test_stamps_far_from_those_around_them_stray(wrong: int, count: int) -> None:
+    steady = [40 * n for n in range(50)]
+    damaged = [time + wrong * (20 <= n < 20 + count) for n, time in enumerate(steady)]
+    assert straying(damaged) == [20 <= n < 20 + count for n in range(50)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.integers(-20000, 50000), min_size=1, max_size=60))
+def test_gaps_jumps_and_disorder_do_not_stray(steps: list[int | None]) -> None:
+    """No frame is lost, whatever comes. A gap, and a jump back of joined recordings, are no strays."""
+    straying(steps)
+    before, rest = [40 * n for n in range(20)], [40 * n for n in range(MOST_STRAYS + 1)]
+    for begin in (40_000, -40_000, 900):
+        assert not any(straying([*before, *(begin + time for time in rest)]))
+    assert not any(straying([20_000 * n for n in range(30)]))
+    assert not any(straying([*before, 10**9]))

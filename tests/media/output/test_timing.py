@@ -13,6 +13,7 @@ import pytest
 from clips import make_clip, packet_facts
 from rendering import decoded_pts, main_video, render, sink_for, tracks
 
+import paragon_stream
 from paragon_stream.errors import OutputError
 from paragon_stream.frame import Timing
 from paragon_stream.media.decode.timestamps import rescale
@@ -336,3 +337,23 @@ def test_gaps_that_mp4_cannot_store(tmp_path: Path) -> None:
             out.mux(packet)
     (warning,) = render(far, tmp_path / "far.mp4").warnings
     assert "packets of audio stream 1 (aac) could not be written: a gap of 60.0 hours" in warning
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_a_damaged_timestamp_of_a_broadcast_moves_nothing_else(tmp_path: Path, suffix: str) -> None:
+    plain = make_clip(tmp_path / "plain.ts", frames=100, audio="mp2", options={"bf": "0", "g": "25"})
+    damaged = tmp_path / "in.ts"
+    with av.open(str(plain)) as source, av.open(str(damaged), "w") as made_of:
+        made = [made_of.add_stream_from_template(stream) for stream in source.streams]
+        pictures = itertools.count()
+        for packet in (packet for packet in source.demux() if packet.size):
+            if packet.stream.index == 0 and next(pictures) == 39:
+                packet.pts += 90_000 * 36_000
+            packet.stream = made[packet.stream.index]
+            made_of.mux(packet)
+    out = tmp_path / f"out.{suffix}"
+    (warning,) = paragon_stream.upscale(damaged, out, engine="null", preset="ultrafast").warnings
+    assert warning.startswith("1 frame had a timestamp far from its neighbours'")
+    shown = decoded_pts(out)
+    assert [time - shown[0] for time in shown] == [n * Fraction(1, 25) for n in range(100)]
+    assert max(filter(None, tracks(out)[1].pts)) < 5
