@@ -84,6 +84,9 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
     Raises UsageError for options that do not go together and networks without a graph, CheckpointError for
     bad weights, EngineError where the file does not compute what torch computes, OutputError.
     """
+    path = Path(call.destination)
+    if path.suffix.lower() != ".onnx":
+        raise UsageError(f"{path}: the name of an ONNX file must end in .onnx")
     if call.precision not in PRECISIONS:
         raise UsageError(f"an ONNX file is written in {', '.join(PRECISIONS)}, not in {call.precision}")
     if call.calibrate is not None and call.precision != "int8":
@@ -110,7 +113,6 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
     elif not unchecked:
         difference = _compare(model, weights, call, size)
     data = model.SerializeToString()
-    path = Path(call.destination)
     with whole_file(path, overwrite=call.overwrite) as file:
         file.write(data)
     return OnnxExport(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from paragon_stream.cli.options import choices, verbose_option
+from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
@@ -62,6 +63,8 @@ def shader(
     from paragon_stream.framejob.products import warn_of_missing_limit
     from paragon_stream.wholefile import whole_file
 
+    if destination.suffix.lower() not in (".glsl", ".hook"):
+        raise UsageError(f"{destination}: the name of a shader must end in .glsl or .hook")
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
     warn_of_missing_limit(found)
     text = emit_shader(

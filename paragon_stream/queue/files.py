@@ -130,7 +130,7 @@ class _Search:
             raise InputError(f"the list {path} is not a text in UTF-8: save it in this encoding")
         for line in text.split("\n"):  # names may contain the other characters at which `splitlines` cuts
             if line.strip() and not line.startswith("#"):
-                self.add(line.strip(), below=path.parent)
+                self.add(_listed(line.removesuffix("\r"), path.parent), below=path.parent)
 
     def _glob(self, pattern: Path) -> None:
         fixed = Path(*_until(pattern.parts))
@@ -212,6 +212,15 @@ def _beginnings(path: Path, root: Path) -> Iterator[tuple[str, ...]]:
     """The folders between `root` and `path`, outermost first."""
     inside = path.relative_to(root).parts[:-1]
     yield from (inside[:count] for count in range(1, len(inside) + 1))
+
+
+def _listed(line: str, folder: Path) -> str:
+    """The name on a line of a list in `folder`. Spaces around it belong to it if there is such a file."""
+    name = line.strip()
+    with suppress(OSError, ValueError):
+        if name != line and (folder / line).exists():
+            return line
+    return name
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ def _part(waiting: list[_Candidate], taken: set[str]) -> bool:
 
 
 def _folded(path: Path) -> str:
-    return path.as_posix().casefold()
+    """Equal for two names that some system takes for one. macOS also disregards how an é is encoded."""
+    return unicodedata.normalize("NFC", path.as_posix()).casefold()
 
 
 def _suffix(file: SourceFile, destination: Destination) -> str:

@@ -84,8 +84,9 @@ def test_lists_with_odd_names(shows: Path) -> None:
     odd = "part\u2028two\x0c\x85.mkv"
     (shows / odd).write_bytes(b"x")
     listed = shows / "list.txt"
-    listed.write_bytes(f"{odd}\r\na.mkv\r\n".encode())
-    assert relatives(shows, f"@{listed}") == [odd, "a.mkv"]
+    (shows / " b.mkv").write_bytes(b"x")
+    listed.write_bytes(f"{odd}\r\n a.mkv \r\n b.mkv\r\n".encode())
+    assert relatives(shows, f"@{listed}") == [odd, "a.mkv", " b.mkv"]
     listed.write_text("a.mkv\n", encoding="utf-16")
     with pytest.raises(InputError, match="UTF-8"):
         relatives(shows, f"@{listed}")
@@ -160,6 +161,8 @@ def test_names_that_collide_are_kept_apart() -> None:
         *["s1/e.mkv", "a/s2/E.mkv", "b/s2/e.mkv"]
     ]
     assert named([("/x.mkv", "x.mkv"), ("/X.mkv", "X.mkv")]) == ["x.mkv", "X (2).mkv"]
+    composed, apart = "\xe9.mkv", "e\u0301.mkv"  # one name on macOS
+    assert named([(f"/{composed}", composed), (f"/{apart}", apart)]) == [composed, "e\u0301 (2).mkv"]
 
 
 def test_names_of_earlier_runs_stay() -> None:

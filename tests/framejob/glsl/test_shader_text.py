@@ -78,6 +78,11 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, capsys: pytest.CaptureFi
     assert path.read_text() == "mine"
     assert run(["export", "shader", str(path), "--overwrite"]) == 0
     assert path.read_text().startswith("// ParagonSR2")
+    film = tmp_path / "film.mkv"
+    film.write_text("mine")
+    for kind in ("shader", "onnx"):
+        assert run(["export", kind, str(film), "--overwrite"]) == 2
+    assert film.read_text() == "mine"
 
 
 def test_ready_made_shaders_are_found(capsys: pytest.CaptureFixture[str]) -> None:
