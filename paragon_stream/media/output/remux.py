@@ -14,7 +14,7 @@ from typing import Any
 
 from av.stream import Discard, Disposition
 
-from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, FAR_SECONDS, MOST_STRAYS
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
@@ -206,7 +206,8 @@ class Remuxer:
                 self._ended = True
                 self._unseen = streams_since(self._source)
                 for route in self._routes.values():
-                    for timed in route.stamps.rest() if route.stamps else ():
+                    last, route.far = route.far, []
+                    for timed in (*last, *(route.stamps.rest() if route.stamps else ())):
                         self._hold_timed(route, timed)
                 self._hold_early(settling=True)
                 for route in self._routes.values():
@@ -263,7 +264,34 @@ class Remuxer:
             return  # the end of the stream, or nothing to copy
         for played in (packet,) if route.edits is None else route.edits.add(packet):
             for timed in (played,) if route.stamps is None else route.stamps.add(played):
-                self._hold_timed(route, timed)
+                for near in self._near(route, timed):
+                    self._hold_timed(route, near)
+
+    def _near(self, route: Route, packet: AnyPacket) -> list[AnyPacket]:
+        """The packets to go on with. Those that are far from the ones before are held until it is clear
+        whether their timestamps stray, as those of pictures do (see `timestamps.with_strays`)."""
+        time = self._time(route, packet)
+        if not route.dense or route.reached is None or time is None:
+            return [packet]
+        held, route.far = route.far, []
+        if -DISCONTINUITY_SECONDS <= time - route.reached <= FAR_SECONDS:
+            step = (time - route.reached) / (len(held) + 1)
+            for number, stray in enumerate(held, 1):
+                was = self._time(route, stray) or time
+                move(stray, round((route.reached + number * step - was) / route.unit))
+            route.strays += len(held)
+            return [*held, packet]
+        if len(held) < MOST_STRAYS:
+            route.far = [*held, packet]
+            return []
+        return [*held, packet]
+
+    def _time(self, route: Route, packet: AnyPacket) -> Fraction | None:
+        """The time of a packet on the clock of the video, in seconds."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            return None
+        return stamp * route.unit + self._timeline.shift(stamp * route.unit) + route.lag
 
     def _hold_timed(self, route: Route, packet: AnyPacket) -> None:
         index = packet.stream.index

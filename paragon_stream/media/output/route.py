@@ -63,6 +63,10 @@ class Route:
     not."""
     trimmer: PacketTrimmer | None = None
     """Selects the packets in the cut."""
+    far: list[AnyPacket] = field(default_factory=list)
+    """The latest packets, if they are far from those before them: their timestamps may be damaged."""
+    strays: int = 0
+    """Packets whose timestamps were damaged."""
 
     def finished(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """The packets for the muxer from a packet of the source. Errors of FFmpeg are counted in `failed`."""
@@ -97,6 +101,11 @@ class Route:
         if self.failed:
             sentences.append(
                 f"{counted(self.failed, 'packet')} of {name} could not be written: {self.why_failed}"
+            )
+        if self.strays:
+            sentences.append(
+                f"{counted(self.strays, 'packet')} of {name} had a timestamp far from its neighbours';"
+                " repaired"
             )
         if self.repaired:
             sentences.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -357,3 +358,23 @@ def test_a_damaged_timestamp_of_a_broadcast_moves_nothing_else(tmp_path: Path, s
     shown = decoded_pts(out)
     assert [time - shown[0] for time in shown] == [n * Fraction(1, 25) for n in range(100)]
     assert max(filter(None, tracks(out)[1].pts)) < 5
+
+
+@pytest.mark.parametrize("wrong", [90_000 * 36_000, -180_000], ids=["ahead", "behind"])
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_damaged_timestamps_of_sound_move_nothing_else(tmp_path: Path, suffix: str, wrong: int) -> None:
+    plain, damaged = tmp_path / "plain.ts", tmp_path / "in.ts"
+    data = bytearray(make_clip(plain, frames=100, audio="mp2").read_bytes())
+    at = [found.start() + 9 for found in re.finditer(rb"\0\0\x01\xc0..[\x80-\xbf]\x80", data, re.DOTALL)][-8]
+    bits = int.from_bytes(data[at : at + 5])  # ISO/IEC 13818-1, 2.4.3.7
+    stamp = (bits >> 33 & 7) << 30 | (bits >> 17 & 0x7FFF) << 15 | bits >> 1 & 0x7FFF
+    stamp = max(0, stamp + wrong) % (1 << 33)
+    bits = 2 << 36 | (stamp >> 30) << 33 | (stamp >> 15 & 0x7FFF) << 17 | (stamp & 0x7FFF) << 1 | 0x100010001
+    data[at : at + 5] = bits.to_bytes(5)
+    damaged.write_bytes(data)
+    (warning,) = render(damaged, tmp_path / f"out.{suffix}").warnings
+    assert "far from its neighbours'; repaired" in warning
+    assert render(plain, tmp_path / f"plain.{suffix}").warnings == []
+    found, wanted = (tracks(tmp_path / f"{name}.{suffix}")[1] for name in ("out", "plain"))
+    assert found.payloads == wanted.payloads
+    assert all(abs(a - b) < Fraction(1, 20) for a, b in zip(found.pts, wanted.pts, strict=True))
