@@ -80,15 +80,21 @@ class Worker:
             raise
 
     def forget_engines(self) -> None:
-        """Close all engines, so that an engine that failed is not used for the next file."""
+        """Close all engines and the connection to a cluster, so that the next file does not use one that
+        failed."""
         self._kept.clear()
         self._pictures.close()
+        self._disconnect()
 
     def close(self) -> None:
         self._kept.close()
         self._pictures.close()
-        if self._connection is not None:
-            self._connection.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _picture(self, item: QueueItem, overwrite: bool, show: Show) -> Made:
         def on_tile(tile: int, tiles: int) -> None:

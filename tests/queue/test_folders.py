@@ -25,7 +25,7 @@ from paragon_stream import QueueObserver, QueueReport, upscale_all
 from paragon_stream.cli.main import run
 from paragon_stream.errors import CheckpointError, EngineError, InputError, OutputError
 from paragon_stream.media.output.writer import VideoWriter
-from paragon_stream.queue import runner, watch
+from paragon_stream.queue import runner, watch, work
 from paragon_stream.queue.journal import NAME, FileFacts, Journal
 from paragon_stream.queue.progress import WorkMeter
 from paragon_stream.queue.results import Outcome
@@ -251,6 +251,29 @@ def test_an_engine_that_failed_is_compiled_anew(
     report = upscale_all([folder / "a.mkv", folder / "s1" / "a.mp4"], tmp_path / "out", **FAST)
     assert [str(each.outcome) for each in report.files] == ["failed", "finished"]
     assert report.compiled == 3, "once for the retry, once for the next file"
+
+
+def test_a_cluster_that_failed_is_connected_anew(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    class Connection:
+        def __init__(self, address: str) -> None:
+            seen.append("open")
+
+        def close(self) -> None:
+            seen.append("close")
+
+    def failing(*_: object, **__: object) -> None:
+        seen.append("render")
+        raise EngineError("the cluster no longer responds")
+
+    monkeypatch.setattr(work, "Connection", Connection)
+    monkeypatch.setattr(work, "render_on_cluster", failing)
+    report = upscale_all([folder / "a.mkv", folder / "s1" / "a.mp4"], tmp_path / "out", cluster="auto")
+    assert len(report.failed) == 2
+    assert seen == ["open", "render", "close"] * 2
 
 
 def test_two_runs_on_one_folder(folder: Path, tmp_path: Path) -> None:
