@@ -152,7 +152,7 @@ def _outcome(arguments: list[str], events: EventLines | None) -> _Outcome:
 
 def _fail(message: str, code: int) -> int:
     if message:
-        click.echo(f"paragon-stream: {' '.join(message.split())}", err=True)
+        click.echo(f"paragon-stream: {standard_streams.one_line(message)}", err=True)
     return code
 
 

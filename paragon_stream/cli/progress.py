@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 import click
 
+from paragon_stream.cli.standard_streams import one_line
 from paragon_stream.live_session import LiveProgress
 from paragon_stream.number_text import size
 from paragon_stream.pipeline.interrupt import HeldInterrupt
@@ -35,10 +36,10 @@ class ProgressDisplay[State: (RenderProgress, LiveProgress, QueueProgress)]:
 
     def __call__(self, progress: State) -> None:
         if self._bar is not None:
-            self._bar.show(self._line(progress), progress)
+            self._bar.show(one_line(self._line(progress)), progress)
         elif not self._quiet and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + PLAIN_INTERVAL
-            click.echo(self._line(progress), err=True)
+            click.echo(one_line(self._line(progress)), err=True)
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +53,7 @@ class ProgressDisplay[State: (RenderProgress, LiveProgress, QueueProgress)]:
 
 def say(text: str) -> None:
     """Print a line on standard error; where a bar is shown, above it."""
+    text = one_line(text)
     if _Bar.shown is None:
         click.echo(text, err=True)
     else:
@@ -116,7 +118,7 @@ class _Bar:
         self._progress = Progress(
             TextColumn("{task.percentage:>3.0f}%"),
             BarColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # names may contain [brackets]
             console=Console(stderr=True),
             transient=True,
         )

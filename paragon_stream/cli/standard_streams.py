@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from typing import TextIO, cast
 
+_LINE_ENDS = re.compile(r"\s*[\r\n]\s*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OUTPUT, _ERROR = 1, 2
 _closed: set[int] = set()
 _failures: list[OSError] = []
@@ -28,6 +31,12 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
     sys.stdout = _text(_OUTPUT, sys.stdout, silent=False)
     sys.stderr = _text(_ERROR, sys.stderr, silent=True)
+
+
+def one_line(text: str) -> str:
+    """`text` as one line without control characters, which names of files may contain: they would move the
+    cursor, clear the terminal or look like another message."""
+    return _CONTROL.sub("\ufffd", _LINE_ENDS.sub(" ", text)).strip()
 
 
 def output_is_closed() -> bool:

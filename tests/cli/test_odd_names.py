@@ -61,3 +61,21 @@ def test_shortened_names_stay_apart() -> None:
     assert short[0] != short[1]
     assert all(len(os.fsencode(name)) <= 255 and name.endswith(".paragon") for name in short)
     assert fitting("out.mkv", ".paragon") == "out.mkv.paragon"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_with_control_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They neither clear the terminal nor look like lines of their own."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make_clip(folder / "a\x1b[2J\n[1] failed  c.mkv", frames=3)
+    (folder / "b\x1b[2J.mkv").write_bytes(b"no video" * 99)
+    assert run([str(folder), str(tmp_path / "out"), "--engine", "null"]) == 1
+    assert run([str(folder / "b\x1b[2J.mkv"), str(tmp_path / "b.mkv"), "--engine", "null"]) == 1
+    printed = capsys.readouterr().err
+    assert "\x1b" not in printed
+    assert (
+        [line for line in printed.splitlines() if "failed  c.mkv" in line]
+        == [line for line in printed.splitlines() if "a\ufffd[2J [1] failed  c.mkv" in line]
+        != []
+    )

@@ -10,6 +10,7 @@ import click
 
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.options import given
+from paragon_stream.cli.standard_streams import one_line
 from paragon_stream.errors import UsageError
 from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
 from paragon_stream.number_text import size
@@ -76,22 +77,19 @@ class _Lines:
 
     def progress(self, progress: ImageProgress) -> None:
         if self._live and progress.tiles > 1:
-            text = f"{progress.source.name}: {100 * progress.tile // progress.tiles} %"
+            text = one_line(f"{progress.source.name}: {100 * progress.tile // progress.tiles} %")
             click.echo("\r" + text.ljust(self._passing), err=True, nl=False)
             self._passing = len(text)
 
     def done(self, result: ImageResult) -> None:
         self._clear()
         if not self._quiet:
-            click.echo(
-                f"{result.destination}: {result.target_format}, {result.seconds:.1f} s, "
-                f"{size(result.bytes_out)}",
-                err=True,
-            )
+            made = f"{result.target_format}, {result.seconds:.1f} s, {size(result.bytes_out)}"
+            click.echo(one_line(f"{result.destination}: {made}"), err=True)
 
     def warn(self, text: str) -> None:
         self._clear()
-        click.echo(f"warning: {text}", err=True)
+        click.echo(one_line(f"warning: {text}"), err=True)
 
     def _clear(self) -> None:
         if self._passing:

@@ -20,6 +20,7 @@ from paragon_stream.cli.display.render import (
 )
 from paragon_stream.cli.progress import ProgressDisplay, clock, render_line, say
 from paragon_stream.cli.reports import write_report
+from paragon_stream.cli.standard_streams import one_line
 from paragon_stream.number_text import counted, size
 from paragon_stream.queue.journal import Record, State
 from paragon_stream.queue.observer import QueueItem, QueueObserver
@@ -57,7 +58,7 @@ class QueueText(_Reporting):
     def planned(self, items: Sequence[QueueItem], renamed: Sequence[QueueItem]) -> None:
         for item in renamed:
             if not self._quiet:
-                click.echo(f"{item.file.path} becomes {item.target}, to keep names apart", err=True)
+                say(f"{item.file.path} becomes {item.target}, to keep names apart")
 
     def rendering(self, item: QueueItem, plan: RenderPlan) -> None:
         self._forecaster = Forecaster()
@@ -82,18 +83,18 @@ class QueueText(_Reporting):
         counter = f"[{item.number}/{item.count}] " if item.count > 1 else ""
         if result.outcome is Outcome.FAILED:
             about = "" if item.file.path.name in result.error else f"{item.file.path}: "
-            click.echo(f"{counter}failed: {about}{result.error}", err=True)
+            say(f"{counter}failed: {about}{result.error}")
         elif self._quiet or result.outcome is Outcome.INTERRUPTED:
             return
         elif result.outcome is Outcome.LEFT and item.count == 1:  # with more files the table shows it
-            click.echo(f"{result.destination}: left alone, it is finished", err=True)
+            say(f"{result.destination}: left alone, it is finished")
         elif result.render is not None:
             verified = "" if result.verification is None else "; compared with the source: nothing is wrong"
-            click.echo(f"{counter}{result.destination}: {render_summary(result.render)}{verified}", err=True)
+            say(f"{counter}{result.destination}: {render_summary(result.render)}{verified}")
         elif result.image is not None:
             image = result.image
             made = f"{image.target_format}, {image.seconds:.1f} s, {size(image.bytes_out)}"
-            click.echo(f"{counter}{result.destination}: {made}", err=True)
+            say(f"{counter}{result.destination}: {made}")
 
     def waiting(self) -> None:
         if not self._quiet:
@@ -151,7 +152,9 @@ def queue_table(report: QueueReport) -> str:
     ]
     # After few files the failures are still visible above the table.
     failures = (
-        [f"failed: {each.source}: {each.error}" for each in report.failed] if len(report.files) > _FEW else []
+        [one_line(f"failed: {each.source}: {each.error}") for each in report.failed]
+        if len(report.files) > _FEW
+        else []
     )
     total = f"{counted(len(report.files), 'file')} in {clock(report.wall_seconds)}"
     return "\n".join([*lines, *failures, total])
