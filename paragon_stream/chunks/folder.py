@@ -56,7 +56,7 @@ class ChunkFolder:
         try:
             record = ChunkRecord.from_json(self._record(number).read_text("utf-8"))
             complete = not record.file or (self.path / record.file).stat().st_size == record.bytes
-        except (OSError, OutputError):
+        except (OSError, ValueError, OutputError):
             return None
         return record if complete else None
 

@@ -182,6 +182,8 @@ def test_missing_and_damaged_chunks_are_named(clip: Path, tmp_path: Path) -> Non
     with pytest.raises(OutputError, match="chunk 1 is damaged"):
         join_chunks(plan, folder)
     assert folder.record(1) is None and folder.record(0) is not None
+    (folder.path / "00001.json").write_bytes(b"\xff\xfe half a record")
+    assert folder.record(1) is None
     rendered(plan, folder, [1])
     join_chunks(plan, folder)
     assert (tmp_path / "out.mkv").exists()
