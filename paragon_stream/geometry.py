@@ -122,7 +122,8 @@ def parse_size(text: str | float | None) -> TargetSize | None:
             f"{text!r} is not a size: give lines (1080p), a size (1920x1080) or a factor (1.5)"
         ) from None
     if not 1 < factor <= 64:
-        raise UsageError(f"a factor of {text} is out of range: more than 1, up to 64")
+        hint = f"; {text} lines are {text}p" if factor.is_integer() and factor >= 240 else ""
+        raise UsageError(f"a factor of {text} is out of range: more than 1, up to 64{hint}")
     return TargetSize(text=words, factor=factor)
 
 

@@ -62,3 +62,11 @@ def test_defaults_are_not_stored() -> None:
 def test_what_is_no_request_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         RenderRequest.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_an_empty_list_of_tracks_drops_nothing(text: str) -> None:
+    """It is usually an unset variable of a script."""
+    with pytest.raises(UsageError, match="a list of tracks is empty"):
+        parse_tracks(text)
+    assert parse_tracks("none") == () and parse_tracks([]) == () and parse_tracks("all") is None

@@ -104,7 +104,9 @@ class Decoder:
             try:
                 opened = open_on_gpu(self._path, self._index, gpu, self._probing)
             except AV_ERRORS as error:
-                self._leave_gpu(f"cuda:{gpu.number} cannot be used: {reason(error)}")
+                # FFmpeg returns EPERM if it cannot load the driver.
+                no_driver = "there is no NVIDIA driver" if isinstance(error, PermissionError) else ""
+                self._leave_gpu(f"cuda:{gpu.number} cannot be used: {no_driver or reason(error)}")
             else:
                 self._gpu = gpu
                 return opened

@@ -20,9 +20,12 @@ _FLAGS = {"forced": "forced", "sdh": "hearing_impaired", "cc": "hearing_impaired
 
 
 def parse_tracks(value: TrackList) -> tuple[str, ...] | None:
-    """Parse a comma-separated list of tracks."""
+    """Parse a comma-separated list of tracks; None keeps all. Raises UsageError for an empty text, which is
+    usually an unset variable of a script."""
     if value is None or value == "all":
         return None
+    if isinstance(value, str) and not value.strip(" ,"):
+        raise UsageError("a list of tracks is empty: give numbers or languages, such as 1 or eng, or none")
     items = value.split(",") if isinstance(value, str) else value
     return tuple(str(item).strip() for item in items if str(item).strip() and item != "none")
 
