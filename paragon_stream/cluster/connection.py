@@ -14,11 +14,13 @@ import socket
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.media.safekeeping.locks import lock, still_there
 from paragon_stream.pipeline.interrupt import REQUESTS
 
 LOCAL = "local"
@@ -26,6 +28,8 @@ _AUTO = "auto"
 _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 _STORE_BYTES = 128 << 20
 """Size of a local cluster's object store, which holds finished chunks and pieces of the source in transit."""
+
+_FOLDER, _LOCK = "paragon-ray-", "paragon.lock"
 
 _PATIENCE = 10.0
 """Seconds to wait for the answer of a host."""
@@ -56,7 +60,7 @@ class Connection:
     def __init__(self, address: str, *, cpus: int | None = None) -> None:
         """`cpus` of a local cluster; all of this machine by default."""
         self.local = parse_address(address) == LOCAL
-        self._folder: str | None = None
+        self._folder: SessionFolder | None = None
         if self.local and "ray" not in sys.modules:  # which reads this when it is imported
             _prepare_local()
         self.ray = load_ray()
@@ -76,7 +80,8 @@ class Connection:
         handlers = _handlers()
         try:
             if self.local:
-                options["_temp_dir"] = self._folder = _session_folder()
+                self._folder = SessionFolder()
+                options["_temp_dir"] = str(self._folder.path)
             self.ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
             self.ray.shutdown()
@@ -103,9 +108,8 @@ class Connection:
             self._remove_folder()
 
     def _remove_folder(self) -> None:
-        """Remove the sockets and logs of a local cluster, which Ray keeps for ever."""
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
 
 def _prepare_local() -> None:
@@ -116,10 +120,29 @@ def _prepare_local() -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-def _session_folder() -> str:
-    """A folder for the files of a local cluster. The paths of its sockets must be short."""
-    short = Path("/tmp")
-    return tempfile.mkdtemp(prefix="paragon-ray-", dir=short if os.access(short, os.W_OK) else None)
+class SessionFolder:
+    """The folder for the sockets and logs of a local cluster, which Ray would keep for ever. `remove` it.
+
+    A new one removes those that killed processes have left: their locks have ended with the processes.
+    """
+
+    def __init__(self) -> None:
+        short = Path("/tmp")  # the paths of sockets must be short
+        root = short if os.access(short, os.W_OK) else Path(tempfile.gettempdir())
+        for left in root.glob(f"{_FOLDER}*/{_LOCK}"):
+            with suppress(OSError), left.open("r+b") as held:
+                if lock(held):
+                    shutil.rmtree(left.parent, ignore_errors=True)
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=root))
+            self._lock = (self.path / _LOCK).open("w+b")
+            if lock(self._lock) and still_there(self._lock, self.path / _LOCK):
+                break
+            self._lock.close()  # another process has taken it for a leftover just now
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.close()
 
 
 def _interface(address: str) -> dict[str, str]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from paragon_stream.cluster.connection import SessionFolder
 from paragon_stream.cluster.seats import Node, Room, device_on, room_on
 
 
@@ -33,3 +38,20 @@ def test_a_worker_computes_on_what_it_was_given() -> None:
     assert device_on(with_gpu, "cuda", "cuda:3") == "cuda:0", "it sees one, which is the first"
     assert device_on(without, "auto", None) == "cpu", "the machine may have a GPU, and others use it"
     assert device_on(without, "torch", "cpu") is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no open files")
+def test_the_folder_of_a_local_cluster_is_removed_even_after_a_kill() -> None:
+    script = (
+        "import os; from paragon_stream.cluster.connection import SessionFolder; "
+        "print(SessionFolder().path, flush=True); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    left = Path(killed.stdout.strip())
+    assert left.is_dir()
+    first = SessionFolder()
+    second = SessionFolder()
+    assert not left.exists() and first.path.is_dir() and second.path.is_dir()
+    for each in (first, second):
+        each.remove()
+        assert not each.path.exists()
