@@ -152,8 +152,12 @@ def _clock(plan: RenderPlan, found: MediaInfo) -> Fraction:
     container, source, video = plan.output.container, plan.source, found.video
     if container is None or video.start_pts is None:
         return plan.output.shift
-    first = source.cut.start if source.cut else (source.video.start_pts or 0) * source.video.time_base
     begins = video.start_pts * video.time_base
+    if container.name == "ts" and source.cut is not None:
+        with open_reader(source, follow=True) as reader:  # the cut may begin long before its first frame
+            frame = next(frames_of(reader, Fraction(0)), None)
+        return plan.output.shift if frame is None else frame.time - begins
+    first = source.cut.start if source.cut else (source.video.start_pts or 0) * source.video.time_base
     late = begins - (first - plan.output.shift)
     moved = container.muxer in ("matroska", "webm") and 0 < late < _MOST_MOVED and found.start_time == 0
     return first - begins if container.name == "ts" or (moved and source.cut is None) else plan.output.shift

@@ -123,3 +123,12 @@ def test_gxf_counts_fields(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mkv")) as file:
         times = [float(frame.time) for frame in file.decode(video=0) if frame.time is not None]
     assert [after - before for before, after in pairwise(times)] == pytest.approx([0.04] * 4)
+
+
+def test_a_part_of_a_late_picture_in_ts(tmp_path: Path) -> None:
+    """The part begins with the sound, before the first picture."""
+    clip = make_clip(tmp_path / "in.mkv", frames=30, audio="aac", pts=range(8, 38), audio_seconds=1.4)
+    report = paragon_stream.upscale(clip, tmp_path / "out.ts", duration=0.8, **FAST)
+    assert not [
+        str(found) for found in paragon_stream.verify(clip, tmp_path / "out.ts", plan=report).findings
+    ]
