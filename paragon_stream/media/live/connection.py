@@ -118,7 +118,7 @@ class Connection:
 
     @property
     def ends(self) -> bool:
-        """Whether the source has a length: a file of a server, not a camera or a broadcast."""
+        """Whether the source states a length, as files do."""
         return bool(self._container.duration and self._container.duration > 0)
 
     def missing(self, stamp: Fraction) -> float:

@@ -232,7 +232,7 @@ class LiveFeed:
         """Read one connection to its end. Returns False if there will be no further one."""
         connection, why = self.connection, ""
         pacer = Pacer() if connection.paced else None
-        reached = dict(self._reached) if connection.ends else {}  # it begins anew, with the same timestamps
+        reached = dict(self._reached) if self._is_file(connection) else {}
         try:
             for item in connection:
                 if self._stopped.is_set():
@@ -249,14 +249,19 @@ class LiveFeed:
             why = self._in_words(error)
         if self._stopped.is_set():
             return False
-        if connection.ends and not why:
+        if self._is_file(connection) and not why:
             position = self._reached.get(DecodedFrame)
             missing = 0.0 if position is None else connection.missing(position)
-            if self.source.kind is not Kind.NETWORK or missing < _ENDS_EARLY:
+            if missing < _ENDS_EARLY:
                 return False
             why = f"{missing:.1f} s before its end"
         self._disconnect()
         return self._again(why)
+
+    def _is_file(self, connection: Connection) -> bool:
+        """Whether another connection would begin at the beginning, with the same timestamps: a file of a web
+        server, HLS on demand. Broadcasts by RTMP may state a length, too."""
+        return connection.ends and self.source.url.lower().startswith(("http://", "https://"))
 
     def _hear(self, sound: Sound) -> None:
         """Put `sound` into the queue. After a jump of the source's clock it waits for the next picture, which
@@ -325,7 +330,7 @@ class LiveFeed:
                 logger.info("%s", last)
                 left = attempts.wait(self._stopped)
                 continue
-            if self._connection.ends and not why:
+            if self._is_file(self._connection) and not why:
                 return False  # a broadcast that is over, and can be watched from its beginning now
             self._clock.interrupted()
             self.reconnects += 1
