@@ -125,7 +125,10 @@ def _outcome(arguments: list[str], events: EventLines | None) -> _Outcome:
         return _Outcome(exit_.exit_code)
     except click.ClickException as error:
         hint = f" (see {program} --help)" if isinstance(error, click.UsageError) else ""
-        return _Outcome(UsageError.exit_code, error.format_message() + hint, "UsageError")
+        message = error.format_message()
+        if name is None and isinstance(error, click.MissingParameter):
+            message = "INPUT and OUTPUT are needed"  # click takes a single argument for OUTPUT
+        return _Outcome(UsageError.exit_code, message + hint, "UsageError")
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     except ParagonError as error:

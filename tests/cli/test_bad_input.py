@@ -152,6 +152,10 @@ def test_report_that_cannot_be_written_is_refused_before_rendering(
     refused(clip, tmp_path / "out.mkv", "--report", tmp_path / "nowhere" / "r.json", code=1)
 
 
+def test_one_file_is_too_few(clip: Path, refused: Refusal) -> None:
+    assert "INPUT and OUTPUT are needed" in refused(clip, code=2)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_an_interruption_of_the_imports(tmp_path: Path) -> None:
     """They take seconds on a slow disk; here the first one never ends."""
