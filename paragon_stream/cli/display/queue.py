@@ -75,15 +75,13 @@ class QueueText(_Reporting):
         self._bar(progress)
 
     def warning(self, item: QueueItem | None, sentence: str) -> None:
-        about = f"{item.file.path}: " if item is not None and item.file.path.name not in sentence else ""
-        say(f"warning: {about}{sentence}")
+        say(f"warning: {sentence if item is None else _naming(item.file.path, sentence)}")
 
     def ended(self, item: QueueItem, result: FileResult) -> None:
         self._stop_bar()
         counter = f"[{item.number}/{item.count}] " if item.count > 1 else ""
         if result.outcome is Outcome.FAILED:
-            about = "" if item.file.path.name in result.error else f"{item.file.path}: "
-            say(f"{counter}failed: {about}{result.error}")
+            say(f"{counter}failed: {_naming(item.file.path, result.error)}")
         elif self._quiet or result.outcome is Outcome.INTERRUPTED:
             return
         elif result.outcome is Outcome.LEFT and item.count == 1:  # with more files the table shows it
@@ -152,12 +150,17 @@ def queue_table(report: QueueReport) -> str:
     ]
     # After few files the failures are still visible above the table.
     failures = (
-        [one_line(f"failed: {each.source}: {each.error}") for each in report.failed]
+        [one_line(f"failed: {_naming(Path(each.source), each.error)}") for each in report.failed]
         if len(report.files) > _FEW
         else []
     )
     total = f"{counted(len(report.files), 'file')} in {clock(report.wall_seconds)}"
     return "\n".join([*lines, *failures, total])
+
+
+def _naming(path: Path, sentence: str) -> str:
+    """`sentence`, with the file's path before it unless it names the file."""
+    return sentence if path.name in sentence else f"{path}: {sentence}"
 
 
 class QueueEvents(_Reporting):
