@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from paragon_stream.media.decode.timestamps import MOST_STRAYS
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.facts.languages import same_language
@@ -188,7 +189,7 @@ class StreamCheck:
         tolerance = _SYNC + ours.unit + theirs.unit
         position, latest = 0, None
         worst, where = Fraction(0), None
-        wrong = compared = 0
+        wrong = compared = strays = 0
         first_positions: dict[int, int] | None = None
         for number, value in enumerate(theirs.hashes):
             after = theirs.time(number)
@@ -201,8 +202,13 @@ class StreamCheck:
             position += 1
             if before is None or after is None:
                 continue
-            if latest is not None and before < latest - _JUMP:
-                break
+            if latest is not None and abs(before - latest) > _JUMP:
+                strays += 1
+                if strays <= MOST_STRAYS:  # damaged timestamps, which a render repairs
+                    continue
+                if before < latest:
+                    break
+            strays = 0
             latest = before if latest is None else max(latest, before)
             compared += 1
             error = after - (before - expected.shift)

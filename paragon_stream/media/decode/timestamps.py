@@ -29,7 +29,7 @@ from paragon_stream.number_text import counted
 DISCONTINUITY_SECONDS = 1
 """Seconds. A longer step back is a discontinuity, a shorter one is disorder."""
 FAR_SECONDS = 10
-"""A timestamp that is more seconds ahead of the one before may be damaged."""
+"""Seconds that reordering never reaches: packets of video that are further ahead may be damaged."""
 MOST_STRAYS = 8
 """Frames in a row whose timestamps may be damaged; after more of them there is a gap or a discontinuity."""
 
@@ -52,12 +52,12 @@ def with_strays[Frame: Stamped](
     Frames far away are held until that is known, `MOST_STRAYS` of them at most. With `live` none is held, and
     none strays.
     """
-    ahead, behind = FAR_SECONDS / time_base, DISCONTINUITY_SECONDS / time_base
+    far = DISCONTINUITY_SECONDS / time_base
     latest: int | None = None
     held: list[Frame] = []
     for frame in frames:
         stamp = frame.dts if frame.pts is None else frame.pts
-        is_near = stamp is None or latest is None or latest - behind <= stamp <= latest + ahead
+        is_near = stamp is None or latest is None or abs(stamp - latest) <= far
         if held and stamp is not None and is_near:
             yield from ((each, True) for each in held)
             held = []

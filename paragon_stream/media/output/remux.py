@@ -14,7 +14,7 @@ from typing import Any
 
 from av.stream import Discard, Disposition
 
-from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, FAR_SECONDS, MOST_STRAYS
+from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, MOST_STRAYS
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
@@ -274,7 +274,7 @@ class Remuxer:
         if not route.dense or route.reached is None or time is None:
             return [packet]
         held, route.far = route.far, []
-        if -DISCONTINUITY_SECONDS <= time - route.reached <= FAR_SECONDS:
+        if abs(time - route.reached) <= DISCONTINUITY_SECONDS:
             step = (time - route.reached) / (len(held) + 1)
             for number, stray in enumerate(held, 1):
                 was = self._time(route, stray) or time
