@@ -22,11 +22,11 @@ from paragon_stream.media.measure.enlarge import lanczos
 from paragon_stream.media.measure.roundtrip import DECODERS, Encoding, round_trip
 from paragon_stream.verification.cells import components
 
-ALLOWED = 1.0
-"""dB that the output may be below the Lanczos enlargement."""
+ALLOWED = 2.0
+"""dB that the output may be below the Lanczos enlargement: weights that remove artefacts of a source change
+it this much."""
 CLOSE_ENOUGH = 42.0
-"""dB above which the output is always accepted: weights that remove artefacts of a source change it this
-much."""
+"""dB above which the output is always accepted."""
 _PIECES, _LENGTH = 3, 5
 """Number of pieces, and of frames in each."""
 
