@@ -1,4 +1,4 @@
-"""Compares the number of frames, their times, and the closed captions that are shown at those times."""
+"""Compares the number of frames and their times."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ class TimeCheck:
         self._extra: list[Fraction] = []
         self._late: list[tuple[Fraction, Fraction]] = []
         """Time and error of frames that are shown at another time."""
-        self._uncaptioned: list[Fraction] = []
-        """Times of frames with other captions than the source's."""
         self._last_missing = False
         self.frames = 0
 
@@ -39,15 +37,13 @@ class TimeCheck:
             error = output.time - expected
             if abs(error) > self._tolerance:
                 self._late.append((output.time, error))
-            if output.captions != source.captions:
-                self._uncaptioned.append(output.time)
         elif source is not None:
             self._missing.append(source.time)
         elif output is not None:
             self._extra.append(output.time)
 
     def findings(self) -> Iterator[Finding]:
-        """Missing, additional and moved frames, and frames with other captions."""
+        """Missing, additional and moved frames."""
         if self._missing:
             at_end = " at the end" if self._last_missing else ""
             yield Finding(
@@ -68,10 +64,4 @@ class TimeCheck:
                 check=Check.TIMES,
                 message=f"{late} shown at another time ({float(worst) * 1000:+.1f} ms)",
                 seconds=in_seconds(self._late[0][0]),
-            )
-        if self._uncaptioned:
-            yield Finding(
-                check=Check.CAPTIONS,
-                message=f"{counted(len(self._uncaptioned), 'frame')} without the source's captions",
-                seconds=in_seconds(self._uncaptioned[0]),
             )

@@ -24,6 +24,7 @@ from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.report import Report
+from paragon_stream.verification.captions import CaptionCheck
 from paragon_stream.verification.findings import Check, Finding, PlaneFigures, Verification
 from paragon_stream.verification.format import as_decoded, compare_format
 from paragon_stream.verification.matching import frames_of, matched
@@ -170,7 +171,7 @@ def _compare_frames(
     target = as_decoded(output.target, video)
     source = plan.source.video.format
     expected = plan.source.video.frames
-    times = TimeCheck(video.time_base)
+    times, captions = TimeCheck(video.time_base), CaptionCheck()
     pictures = PictureCheck(source, target, plan.placement, expected or 250)
     assert output.job is not None
     quality = QualitySample(source, target, plan.placement, output.job, expected or 250)
@@ -185,6 +186,7 @@ def _compare_frames(
         interval = 1 / (plan.source.video.shown_rate or FALLBACK_RATE)
         for match in matched(frames_of(ours, clock), frames_of(theirs, Fraction(0)), interval):
             times.add(match)
+            captions.add(match)
             meter.note(times.frames)
             before, after = match.source, match.output
             if before is None or after is None:
@@ -198,7 +200,7 @@ def _compare_frames(
             else:
                 pictures.add(float(after.time), before.planes, after.planes[:count])
                 quality.add(before.planes, after.planes[:count])
-        findings += [*_damage(theirs.warnings, theirs.damage), *times.findings()]
+        findings += [*_damage(theirs.warnings, theirs.damage), *times.findings(), *captions.findings()]
     if other_format:
         skipped[Check.PICTURE] = "the output's frames have another format than planned"
     elif changed:

@@ -28,6 +28,7 @@ from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.readable import ReadingWatch
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 
 MAX_THREADS = 8
@@ -161,7 +162,7 @@ class Decoder:
         Call it before the first frame. Returns False if the seek is unreliable because timestamps are missing
         or jump back; positions are then known only by decoding everything, and this decoder must not be used.
         """
-        unit = Fraction(self._stream.time_base.numerator, self._stream.time_base.denominator)
+        unit = as_fraction(self._stream.time_base)
         if has_index(self._container):
             try:
                 self._container.seek(math.ceil(position / unit) - 1, stream=self._stream)

@@ -13,9 +13,6 @@ import av
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.number_text import counted
 
-CODECS = frozenset({"h264", "hevc", "av1"})
-"""Codecs whose pictures can have captions, by FFmpeg's name."""
-
 _START = b"\0\0\1"
 _T35 = 4
 """The message user_data_registered_itu_t_t35: payloadType of SEI, and metadata_type of AV1."""

@@ -48,6 +48,11 @@ class Encoder:
         """The formats that it accepts and that frame jobs can produce, by FFmpeg name."""
         return _pixel_formats(self.name)
 
+    @property
+    def holds_captions(self) -> bool:
+        """Whether closed captions can be added to its pictures (`media.encode.captions`)."""
+        return self.codec in ("h264", "hevc", "av1")
+
     def takes(self, crf: float | None, preset: str | None) -> bool:
         """Whether it has this `crf` and `preset`; None is no requirement."""
         return (crf is None or self.crf is not None) and (preset is None or preset in self.presets)

@@ -14,6 +14,7 @@ from paragon_stream.frame import Timing
 from paragon_stream.media.facts.fields import Deinterlace, FieldJob
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.ffmpeg.errors import av_errors_as
+from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.frames.inverse_telecine import (
     FIELDMATCH,
     DeepMatcher,
@@ -146,7 +147,7 @@ class Deinterlacer:
             return source
         assert frame.pts is not None
         half = source.time_base / 2
-        pts = frame.pts * Fraction(frame.time_base.numerator, frame.time_base.denominator) / half
+        pts = frame.pts * as_fraction(frame.time_base) / half
         return Timing(pts=int(pts), duration=source.duration, time_base=half)
 
 

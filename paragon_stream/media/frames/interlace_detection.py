@@ -19,6 +19,7 @@ from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.source import open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as
+from paragon_stream.media.ffmpeg.rational import as_fraction
 
 _LOOK_AT = 250
 """Frames: ten seconds."""
@@ -123,7 +124,7 @@ def has_pulldown_flags(info: MediaInfo) -> bool:
     stamps: list[int] = []
     with open_source(info.path, info.probing) as container:
         stream = video_stream(container, info.video.index)
-        unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        unit = as_fraction(stream.time_base)
         with suppress(*AV_ERRORS):  # the decoder reports the damage
             for packet in islice(container.demux(stream), 60):
                 if packet.pts is not None:

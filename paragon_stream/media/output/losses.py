@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paragon_stream.errors import UsageError
-from paragon_stream.media.encode.captions import CODECS
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
@@ -48,7 +47,7 @@ def programme_losses(info: MediaInfo, container: Container, plans: Sequence[Stre
 
 def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
     kept = {STEREO} if video.stereo_mode and container.muxer in ("matroska", "webm") else set()
-    if encoder.codec in CODECS:
+    if encoder.holds_captions:
         kept.add(CAPTIONS)
     losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
     if video.hdr is not None and not hdr_parameters(encoder.name, video.hdr):

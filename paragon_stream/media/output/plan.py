@@ -25,7 +25,6 @@ from paragon_stream.frame import (
     without_alpha,
 )
 from paragon_stream.geometry import Placement, enlarged
-from paragon_stream.media.encode.captions import CODECS
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
 from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
@@ -98,7 +97,7 @@ class OutputPlan:
     @property
     def captions(self) -> bool:
         """Whether closed captions in the source's pictures are carried over."""
-        return self.job is not None and self.job.encoder.codec in CODECS
+        return self.job is not None and self.job.encoder.holds_captions
 
     def describe(self) -> tuple[str, ...]:
         """One line for the video, then one for every other stream."""

@@ -16,6 +16,8 @@ from typing import Any
 import av
 from av.subtitles.subtitle import SubtitleSet
 
+from paragon_stream.media.ffmpeg.rational import as_fraction
+
 TEXT_CODECS = frozenset(
     {
         *("ass", "ssa", "subrip", "srt", "webvtt", "mov_text", "text", "microdvd", "mpl2", "subviewer"),
@@ -104,7 +106,7 @@ class TextConverter:
         shown = self._decoder.decode2(packet)
         if shown is None or packet.pts is None:
             return
-        unit = Fraction(packet.time_base.numerator, packet.time_base.denominator) / MILLISECOND
+        unit = as_fraction(packet.time_base) / MILLISECOND
         start = round(packet.pts * unit)
         length = round((packet.duration or 0) * unit) or shown.end_display_time
         is_endless = (packet.duration or 0) < 0 or length >= 0xFFFFFFFF  # FFmpeg's decoders give 2³²-1

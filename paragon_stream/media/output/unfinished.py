@@ -15,6 +15,7 @@ import av
 
 from paragon_stream.errors import OutputError
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.route import AnyPacket
 from paragon_stream.media.quantisers.nal import units
 from paragon_stream.media.safekeeping.packet_log import PacketFacts, PacketLog
@@ -72,7 +73,7 @@ def _contained(
         stream: Any = next((s for s in container.streams.video if s.index == index), None)
         if stream is None:
             return
-        unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        unit = as_fraction(stream.time_base)
         size = length_size(stream.codec_context)
         first: int | None = None
         found = 0
