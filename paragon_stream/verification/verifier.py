@@ -29,7 +29,7 @@ from paragon_stream.verification.findings import Check, Finding, PlaneFigures, V
 from paragon_stream.verification.format import as_decoded, compare_format
 from paragon_stream.verification.matching import frames_of, matched
 from paragon_stream.verification.pictures import PictureCheck
-from paragon_stream.verification.quality import ALLOWED, CLOSE_ENOUGH, QualitySample
+from paragon_stream.verification.quality import QualitySample, clearly_worse
 from paragon_stream.verification.streams import Expected, StreamCheck, compare_chapters, compare_tags
 from paragon_stream.verification.timing import TimeCheck
 
@@ -209,7 +209,7 @@ def _compare_frames(
     figures = quality.result() if not quality.refusal else None
     if figures is None:
         skipped[Check.QUALITY] = quality.refusal or "no sampled piece has frames"
-    elif figures[0] < min(figures[1] - ALLOWED, CLOSE_ENOUGH):
+    elif clearly_worse(*figures):
         message = f"{figures[0]:.2f} dB to the source, a Lanczos enlargement has {figures[1]:.2f} dB"
         if encoder_known:
             findings.append(Finding(check=Check.QUALITY, message=message))

@@ -8,7 +8,6 @@ import click
 import pytest
 import safetensors.numpy
 from click.testing import CliRunner
-from trained_looking import trained_looking
 
 from paragon_stream.checkpoint import list_shipped, load_weights, read_network_config
 from paragon_stream.checkpoint.published import published_network
@@ -139,6 +138,8 @@ def test_a_checkpoint_without_alpha_runs_with_a_configuration(
 def test_checkpoints_of_older_families_take_their_configuration(
     tmp_path: Path, kind: str, generation: str, variant: str
 ) -> None:
+    from trained_looking import trained_looking
+
     weights = trained_looking(published_network(generation, variant, 3))
     bare = tmp_path / "bare.safetensors"
     safetensors.numpy.save_file(dict(weights.tensors), bare)
@@ -154,6 +155,8 @@ def test_checkpoints_of_older_families_take_their_configuration(
 
 def test_a_default_alpha_that_depends_on_the_generation_is_asked_for(tmp_path: Path) -> None:
     """A head named xl takes 0.5, a static network 0.6, the first two have none."""
+    from trained_looking import trained_looking
+
     facts = read_network_config(write(tmp_path, "scale: 2\nnetwork_g: {type: paragonsr2_nano}")).facts
     assert "alpha" not in facts
     bare = tmp_path / "bare.safetensors"
@@ -165,6 +168,8 @@ def test_a_default_alpha_that_depends_on_the_generation_is_asked_for(tmp_path: P
 def test_norms_that_no_checkpoint_shows_go_through_convert(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from trained_looking import trained_looking
+
     bare, whole = tmp_path / "bare.safetensors", tmp_path / "whole.safetensors"
     weights = trained_looking(published_network("p2v4", "nano", 2, use_norm=False))
     safetensors.numpy.save_file(dict(weights.tensors), bare)

@@ -84,8 +84,7 @@ def test_every_codec_and_container_is_seamless(
         coded = [p for p in file.demux(file.streams.video[0]) if p.size and p.dts is not None]
     assert all(a.dts < b.dts for a, b in pairwise(coded))
     assert all(p.dts <= p.pts for p in coded)
-    ours, theirs = (paragon_stream.verify(clip, path, plan=report) for path in (out, whole))
-    assert {each.check for each in ours.findings} == {each.check for each in theirs.findings} <= {"quality"}
+    assert not paragon_stream.verify(clip, out, plan=report).findings
 
 
 def test_interlaced_video_with_progressive_parts(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
-"""Random weights that look trained: layer scales and kernels are not what initialisation leaves them."""
+"""Random weights that look trained: layer scales and kernels are not what initialisation leaves them.
+
+Importing this module without torch skips the test that imports it.
+"""
 
 from __future__ import annotations
 
-import torch
+import pytest
 
-from paragon_stream.checkpoint import NetworkSpec, Weights
-from paragon_stream.models.build import build
+torch = pytest.importorskip("torch")
+
+from paragon_stream.checkpoint import NetworkSpec, Weights  # noqa: E402
+from paragon_stream.models.build import build  # noqa: E402
 
 
 def trained_looking(spec: NetworkSpec, seed: int = 3, scales: tuple[float, float] = (0.2, 0.6)) -> Weights:
