@@ -39,12 +39,23 @@ class EncoderJob:
     """Number of threads; 0 for the encoder's own choice."""
 
 
+_COLOURS = "the colours of the output, and their tags, are those of the source"
 _NOT_BY_OPTION = {
     **dict.fromkeys(("pix_fmt", "pixel_format"), "--pix-fmt chooses the pixel format"),
     **dict.fromkeys(("s", "video_size", "lowres"), "--to chooses the size"),
     **dict.fromkeys(("r", "framerate", "time_base"), "frames keep their times"),
+    **dict.fromkeys(("color_range", "colorspace", "color_trc", "color_primaries"), _COLOURS),
+    "chroma_sample_location": _COLOURS,
 }
 """FFmpeg's options of facts that the frames determine: the encoder would store another picture or time."""
+_NOT_BY_PARAMETER = frozenset(
+    {
+        *("colormatrix", "colorprim", "transfer", "fullrange", "range", "chromaloc"),  # x264, x265
+        *("matrix-coefficients", "color-primaries", "transfer-characteristics", "color-range"),  # SVT-AV1
+        "chroma-sample-position",
+    }
+)
+"""Keys in the libraries' own lists that would change the tags of colours and not the picture."""
 
 
 def encoder_settings(
@@ -65,6 +76,10 @@ def encoder_settings(
     for key in extra:
         if key in _NOT_BY_OPTION:
             raise UsageError(f"-x {key}={extra[key]} cannot be given: {_NOT_BY_OPTION[key]}")
+        parameters = str(extra[key]).split(":") if key in (encoder.parameters, "x264opts") else []
+        for parameter in parameters:
+            if parameter.partition("=")[0] in _NOT_BY_PARAMETER:
+                raise UsageError(f"{parameter} in -x {key} cannot be given: {_COLOURS}")
     for flag, name, value in (("crf", encoder.crf_option, crf), ("preset", encoder.preset_option, preset)):
         if value is not None and name in extra:
             raise UsageError(

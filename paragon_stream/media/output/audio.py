@@ -18,8 +18,7 @@ BITS_PER_CHANNEL = 96_000
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """Layouts that the encoders accept, by number of channels. Side and back speakers are renamed, not mixed."""
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-_OPUS_RATE = 48_000
+_USUAL_RATE = 48_000
 _ALAC_CHANNELS = (1, 2, 3, 5, 6)
 """Numbers of channels for which ALAC has the layouts above."""
 _ENCODERS = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}
@@ -119,10 +118,11 @@ class AudioConverter:
         """`source`: the stream that packets come from; `target`: the output stream, not open yet."""
         self._decoder, self._encoder = source.codec_context, target.codec_context
         rate = self._decoder.sample_rate
-        if self._encoder.codec.canonical_name == "opus":
-            rate = _OPUS_RATE
-        elif self._encoder.codec.canonical_name == "aac" and rate not in _AAC_RATES:
-            rate = 48_000
+        rates = self._encoder.codec.audio_rates or [rate]
+        if (
+            rate not in rates or self._encoder.codec.canonical_name == "opus"
+        ):  # decoders of Opus return 48 kHz
+            rate = _USUAL_RATE if _USUAL_RATE in rates else max(rates)
         channels = self._decoder.layout.nb_channels
         if not coding.encoder.startswith("pcm_"):
             channels = min(channels, max(_LAYOUTS))

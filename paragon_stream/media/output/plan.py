@@ -32,7 +32,7 @@ from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import Container, container_for
 from paragon_stream.media.facts.image_kinds import Storage
-from paragon_stream.media.facts.info import MediaInfo, VideoInfo
+from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.output.losses import (
     continuation_losses,
@@ -165,8 +165,26 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
         file_tags={key: value for key, value in remux.tags.items() if key not in gone},
         shift=time_shift(info),
         losses=tuple(losses),
-        warnings=tuple(losses),
+        warnings=(*losses, *_idle_options(remux, options)),
     )
+
+
+def _idle_options(remux: RemuxPlan, options: OutputOptions) -> list[str]:
+    """Sentences about options that have no effect on this source."""
+    sound = [
+        each for each in (*remux.streams, *_added_streams(remux)) if each.stream.kind is StreamKind.AUDIO
+    ]
+    encoded = any(each.sound is not None and not each.sound.lossless for each in sound)
+    if options.audio_bitrate is None or not sound or encoded:
+        return []
+    return [
+        f"--audio-bitrate {options.audio_bitrate} has no effect: no sound is encoded with loss;"
+        " --audio-codec chooses an encoder for all sound"
+    ]
+
+
+def _added_streams(remux: RemuxPlan) -> tuple[StreamPlan, ...]:
+    return tuple(stream for file in remux.added for stream in file.streams)
 
 
 def _job(info: MediaInfo, container: Container, placement: Placement, options: OutputOptions) -> EncoderJob:
@@ -200,7 +218,7 @@ def _losses(
 ) -> list[str]:
     """The losses of the video, the other streams and the chapters, in sentences."""
     source, encoder, pixels = info.video.format.pixel_format, job.encoder, job.format.pixel_format
-    every = (*remux.streams, *(stream for file in remux.added for stream in file.streams))
+    every = (*remux.streams, *_added_streams(remux))
     losses = [str(stream) for stream in every if stream.loss]
     losses += continuation_losses(info)
     losses += programme_losses(info, container, remux.streams)

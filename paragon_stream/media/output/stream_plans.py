@@ -24,7 +24,7 @@ from paragon_stream.media.output.packet_trim import cut_chapters, without_packet
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
 from paragon_stream.media.output.timecode import tags_of_result
-from paragon_stream.media.output.trial_muxing import first_packets, refusal
+from paragon_stream.media.output.trial_muxing import check_sound, first_packets, refusal
 from paragon_stream.media.output.windows_codec import WindowsCodec, windows_codec
 from paragon_stream.options.output import TrackOptions
 
@@ -107,7 +107,9 @@ class RemuxPlan:
 
 
 def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> RemuxPlan:
-    """Make the plans. Raises UsageError for missing tracks, InputError for added files."""
+    """Make the plans. Raises UsageError for missing tracks and for sound that cannot be encoded as requested,
+    InputError for added files."""
+    _wanted_sound(options)  # a wrong option is an error also without sound
     left_out = unwanted(info.streams, options)
     added = tuple(_added(Path(path), info, container, options) for path in options.add)
     if not info.seekable:
@@ -216,15 +218,17 @@ def _fate(
         return dropped_stream(stream, f"{container.name} holds no cover pictures")
     if stream.kind is StreamKind.AUDIO and not _says_how_it_sounds(template):
         return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
-    if stream.kind is StreamKind.AUDIO and (options.audio_codec or "copy") != "copy":
-        sound = wanted_coding(str(options.audio_codec), parse_bit_rate(options.audio_bitrate))
-        if sound.codec != stream.codec or sound.bit_rate is not None:
-            return StreamPlan(
-                stream=stream, action=Action.CONVERT, codec=sound.encoder, reason="as requested", sound=sound
-            )
+    wanted = _wanted_sound(options) if stream.kind is StreamKind.AUDIO else None
+    if wanted is not None and (wanted.codec != stream.codec or wanted.bit_rate is not None):
+        check_sound(container, template, wanted)
+        return StreamPlan(
+            stream=stream, action=Action.CONVERT, codec=wanted.encoder, reason="as requested", sound=wanted
+        )
     why_not = refusal(container, template, sample)
     if why_not is None:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
+    if wanted is not None:
+        check_sound(container, template, wanted)
     if container.muxer == "matroska" and (windows := windows_codec(template)):
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec, windows=windows)
     aac = bare_aac_of(Path(template.container.name), stream.index, probing)
@@ -252,6 +256,14 @@ def _fate(
             sound=sound,
         )
     return dropped_stream(stream, why_not)
+
+
+def _wanted_sound(options: TrackOptions) -> SoundCoding | None:
+    """The encoding of all sound that the user chose; None to copy it. Raises UsageError for unknown ones."""
+    bit_rate = parse_bit_rate(options.audio_bitrate)
+    if options.audio_codec is None or options.audio_codec.lower() == "copy":
+        return None
+    return wanted_coding(options.audio_codec, bit_rate)
 
 
 def _without_empty_tracks(

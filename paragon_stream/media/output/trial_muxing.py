@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -14,9 +15,11 @@ from paragon_stream.media.encode.encoder_job import EncoderJob, configure
 from paragon_stream.media.facts.containers import Container, Tags
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.output.aac.adts import has_adts
 from paragon_stream.media.output.aac.latm import BareAac
+from paragon_stream.media.output.audio import AudioConverter, SoundCoding
 from paragon_stream.media.output.windows_codec import WindowsCodec
 
 logger = logging.getLogger(__name__)
@@ -133,6 +136,60 @@ def check_video(container: Container, job: EncoderJob) -> None:
         raise UsageError(
             f"{job.encoder.codec} video cannot be written to {container.name}: choose {better}"
         ) from error
+
+
+_USUAL_SOUND = ("aac", "ac3", "libopus", "flac", "alac", "pcm_s24le")
+
+
+def check_sound(container: Container, template: Any, coding: SoundCoding) -> None:
+    """Raise UsageError if the sound of the stream `template` cannot be encoded as `coding`, or `container`
+    cannot hold it."""
+    why_not = _sound_refusal(container, template, coding)
+    if why_not is None:
+        return
+    usual = [SoundCoding(encoder=name) for name in _USUAL_SOUND if name != coding.encoder]
+    fit = [each.encoder for each in usual if _sound_refusal(container, template, each) is None]
+    hint = f": choose {' or '.join(fit)}" if fit else ""
+    raise UsageError(f"--audio-codec {coding.encoder}: {why_not}{hint}")
+
+
+def _sound_refusal(container: Container, template: Any, coding: SoundCoding) -> str | None:
+    """Why the sound of `template` cannot be stored as `coding`. It is tried with half a second of silence."""
+    unfit = f"{container.name} cannot hold {coding.codec}"
+    if container.codecs is not None and coding.codec not in container.codecs:
+        return unfit
+    file = io.BytesIO()
+    try:
+        with _scratch(container, file) as scratch:
+            target = scratch.add_stream(coding.encoder, options=coding.options)
+            AudioConverter(template, target, coding)
+            if words := _opening_refusal(target.codec_context):
+                return words
+            scratch.start_encoding()
+            scratch.mux([*target.encode(_silence(template)), *target.encode(None)])
+    except AV_ERRORS:
+        return unfit
+    return None if _comes_back(file, coding.codec) else unfit
+
+
+def _opening_refusal(context: Any) -> str:
+    """What the encoder `context` complains about when it is opened; "" if it opens."""
+    try:
+        with captured_log() as captured:
+            context.open()
+    except AV_ERRORS as error:
+        return next(iter(captured.lines), reason(error))  # the lines below list what it takes
+    return ""
+
+
+def _silence(template: Any) -> Any:
+    """Half a second of silence in the form of the decoder of `template`."""
+    context = template.codec_context
+    frame = av.AudioFrame(context.format.name, context.layout.name, samples=context.sample_rate // 2)
+    for plane in frame.planes:
+        plane.update(bytes(plane.buffer_size))
+    frame.sample_rate, frame.time_base, frame.pts = context.sample_rate, Fraction(1, context.sample_rate), 0
+    return frame
 
 
 def lost_tags(container: Container, tags: Mapping[str, str], options: Mapping[str, str]) -> list[str]:

@@ -178,6 +178,47 @@ def test_the_users_choice(tmp_path: Path) -> None:
         render(source, tmp_path / "no.mkv", audio_codec="aac", audio_bitrate="much")
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix", "message"),
+    [
+        ("flac", "mov", "--audio-codec flac: mov cannot hold flac: choose aac or ac3 or alac or pcm_s24le"),
+        ("flac", "ts", "--audio-codec flac: ts cannot hold flac: choose aac or ac3 or libopus"),
+        ("wmav2", "mkv", "mkv cannot hold wmav2"),
+        ("truehdd", "mkv", "unknown audio codec 'truehdd'"),
+        ("", "mkv", "unknown audio codec ''"),
+    ],
+)
+def test_a_choice_that_cannot_be_stored_is_refused(
+    tmp_path: Path, codec: str, suffix: str, message: str
+) -> None:
+    source = noisy_clip(tmp_path / "in.mkv", "aac", 0.0)
+    with pytest.raises(UsageError, match=message):
+        render(source, tmp_path / f"out.{suffix}", audio_codec=codec)
+
+
+def test_a_bit_rate_without_an_encoder_is_announced(tmp_path: Path) -> None:
+    source = noisy_clip(tmp_path / "in.mkv", "aac", 0.0)
+    done = render(source, tmp_path / "out.mkv", audio_bitrate="96k", strict=True)  # not a loss
+    assert ["has no effect" in warning for warning in done.warnings] == [True]
+
+
+def test_an_encoder_gets_a_rate_that_it_has(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as file:
+        video = file.add_stream("ffv1", rate=25, width=16, height=16, pix_fmt="yuv420p")
+        sound = file.add_stream("flac", rate=96_000, layout="5.1")
+        file.mux([*video.encode(av.VideoFrame(16, 16, "yuv420p")), *video.encode(None)])
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 6 * 9600), np.int16), format="s16", layout="5.1")
+        frame.sample_rate, frame.time_base, frame.pts = 96_000, Fraction(1, 96_000), 0
+        file.mux([*sound.encode(frame), *sound.encode(None)])
+    render(source, tmp_path / "out.mkv", audio_codec="ac3")
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        context = file.streams.audio[0].codec_context
+        assert (context.name, context.sample_rate, context.layout.nb_channels) == ("ac3", 48_000, 6)
+    with pytest.raises(UsageError, match=r"channel layout '5\.1' is not supported .* choose aac or ac3"):
+        render(source, tmp_path / "out.mp4", audio_codec="mp2")
+
+
 @pytest.mark.parametrize("name", ["lpcm.m2ts", "lpcm.vob"])
 def test_shared_lpcm(name: str, shared: Path, tmp_path: Path) -> None:
     source = shared / "media" / "faults" / name

@@ -101,6 +101,11 @@ def test_the_shared_clips_with_timecodes_are_not_refused(shared: Path, tmp_path:
         ),
         ({"encoder_options": {"video_size": "64x48"}}, "--to chooses the size"),
         ({"encoder_options": {"time_base": "1/10"}}, "frames keep their times"),
+        ({"encoder_options": {"color_range": "pc"}}, "color_range=pc cannot be given: the colours"),
+        (
+            {"encoder_options": {"x264-params": "aq-mode=3:colormatrix=bt2020nc"}},
+            "colormatrix=bt2020nc in -x x264-params cannot be given",
+        ),
     ],
 )
 def test_options_said_twice_or_impossible(tmp_path: Path, options: dict[str, Any], words: str) -> None:
