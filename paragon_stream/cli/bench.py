@@ -14,8 +14,7 @@ from paragon_stream.cli.options import SIZE, given, network_options, verbose_opt
 from paragon_stream.errors import EngineError, OutputError, ParagonError
 
 
-@click.command(cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@network_options
+@click.command(cls=SectionedCommand)
 @click.option("--size", type=SIZE, default="960x540", show_default=True, help="Size of the source frames.")
 @click.option(
     "--pix-fmt", default="yuv420p", show_default=True, metavar="F", help="Pixel format of the source."
@@ -48,6 +47,7 @@ from paragon_stream.errors import EngineError, OutputError, ParagonError
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="With --matrix: also write an SVG."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@network_options
 @verbose_option
 def command(
     size: tuple[int, int],

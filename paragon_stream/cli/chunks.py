@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, write_report
 from paragon_stream.options.network import UpscalerOptions
@@ -17,7 +18,7 @@ _quiet = click.option("--quiet", is_flag=True, help="No progress and no summary;
 _output = click.argument("destination", metavar="OUTPUT", type=click.Path(path_type=Path))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group()
 def command() -> None:
     """Render on many machines: plan the chunks, render each of them on any machine, join them.
 
@@ -25,16 +26,16 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(cls=SectionedCommand)
 @click.argument("source", metavar="INPUT")
 @click.argument("destination", metavar="OUTPUT")
+@click.option("--chunk-seconds", type=float, metavar="S", help="Length of a chunk (default: 30).")
 @network_options
 @choices(SourceOptions)
 @choices(OutputOptions)
-@click.option("--chunk-seconds", type=float, metavar="S", help="Length of a chunk (default: 30).")
 @verbose_option
 def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bool, **options: Any) -> None:
-    """Cut the render of INPUT to OUTPUT into chunks, and print how many there are.
+    """Cut a render into chunks and print their number.
 
     With --resume, an existing plan of the same render and its finished chunks are kept.
     """
@@ -85,7 +86,10 @@ def render(destination: Path, number: int, quiet: bool, verbose: bool, **options
 @_quiet
 @verbose_option
 def join(destination: Path, report: Path | None, quiet: bool, verbose: bool) -> None:
-    """Write OUTPUT from its chunks and the other streams of the source, then remove the chunks."""
+    """Write OUTPUT from its chunks.
+
+    The other streams are those of the source. The chunks are removed afterwards.
+    """
     from paragon_stream.chunks.join import join_chunks
     from paragon_stream.chunks.plan import load_plan
     from paragon_stream.cli.display.render import RenderText

@@ -9,24 +9,25 @@ from typing import Any
 import click
 
 from paragon_stream.cli.config_option import config_option
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=SectionedCommand)
 @click.argument("source", metavar="IN")
 @click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
-@choices(UpscalerOptions, only=("scale", "alpha", "window_size", "generation"))
 @click.option("--attention", metavar="KIND", help="Attention of generation 5: local or efficient.")
 @click.option(
     "--use-norm/--no-use-norm",
     default=None,
     help="Whether v1, v3 or v4 has norms (default: as upstream registers its size).",
 )
-@config_option
 @click.option("--fuse", is_flag=True, help="Fold training-only branches into plain kernels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
+@config_option
+@choices(UpscalerOptions, only=("scale", "alpha", "window_size", "generation"))
 @verbose_option
 def command(
     source: str, destination: Path, fuse: bool, overwrite: bool, verbose: bool, **options: Any

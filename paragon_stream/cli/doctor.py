@@ -14,7 +14,7 @@ _TOPIC = 16
 """Columns of the topics."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--quick", is_flag=True, help="Test no engine and measure no speed.")
 @verbose_option

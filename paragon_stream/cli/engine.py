@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import SIZE, given, network_options, verbose_option
 from paragon_stream.number_text import size
 
 _MATRICES = {"bt709": "BT709", "bt601": "SMPTE170M", "bt2020": "BT2020_NCL"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group()
 def command() -> None:
     """Build TensorRT engines in advance; list and remove the compiled code on this machine."""
 
 
-@command.command()
-@network_options
+@command.command(cls=SectionedCommand)
 @click.option("--size", type=SIZE, help="Size of the source frames.")
 @click.option(
     "--sizes",
@@ -58,6 +58,7 @@ def command() -> None:
     metavar="N",
     help="Compute capability of the GPU, such as 89 (default: this machine's GPU).",
 )
+@network_options
 @verbose_option
 def build(
     size: tuple[int, int] | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paragon_stream.cli.config_option import config_option
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
@@ -21,12 +22,13 @@ WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
 """Options that choose the weights."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(cls=SectionedCommand)
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="High-resolution pictures or videos: a file or a folder."
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="High-resolution pictures or videos: a file or a folder.",
 )
-@choices(UpscalerOptions, only=WEIGHTS)
-@config_option
 @click.option(
     "--degradation",
     default="bicubic",
@@ -46,9 +48,6 @@ WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
     metavar="N",
     help="Frames of each video (default: 24; --reference: all).",
 )
-@click.option("--strength", default="auto", show_default=True, metavar="S", help="auto or 0…1.")
-@choices(UpscalerOptions, only=("engine",))
-@click.option("--precision", default="fp32", show_default=True)
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
@@ -62,6 +61,15 @@ WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
     "--report", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a page with crops."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    metavar="P",
+    help="Precision of the engine: fp32, bf16, fp16 or int8.",
+)
+@config_option
+@choices(UpscalerOptions, only=(*WEIGHTS, "strength", "engine"))
 @verbose_option
 def command(
     data: Path | None,

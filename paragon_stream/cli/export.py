@@ -8,7 +8,7 @@ from paragon_stream.cli.export_onnx import onnx
 from paragon_stream.cli.export_shader import shader
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group()
 def command() -> None:
     """Write a network as a file for other programs."""
 

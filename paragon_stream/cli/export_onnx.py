@@ -8,19 +8,23 @@ from typing import Any
 import click
 
 from paragon_stream.cli.config_option import config_option
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.network import UpscalerOptions
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=SectionedCommand)
 @click.argument("destination", metavar="OUT.onnx", type=click.Path(dir_okay=False, path_type=Path))
+@choices(OnnxOptions)
 @config_option
 @choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha", "window_size", "generation"))
-@choices(OnnxOptions)
 @verbose_option
 def onnx(destination: Path, verbose: bool, **options: Any) -> None:
-    """Write a network as an ONNX file: RGB in and out, or with --frame-job the planes of a pixel format."""
+    """Write a network as an ONNX file.
+
+    Its input and output are RGB, or with --frame-job the planes of a pixel format.
+    """
     from paragon_stream.onnx_export import export_onnx
 
     def show(done: int, count: int) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, verbose_option
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=SectionedCommand)
 @click.argument("destination", metavar="OUT.glsl", type=click.Path(dir_okay=False, path_type=Path))
-@choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha"))
 @click.option(
     "--hook",
     type=click.Choice(["luma", "rgb"]),
@@ -38,6 +38,7 @@ from paragon_stream.options.network import UpscalerOptions
 @click.option("--half", is_flag=True, help="Compute in fp16: faster on many GPUs, Vulkan only.")
 @click.option("--fragment", is_flag=True, help="Use no compute shaders: for macOS and old OpenGL; slower.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.glsl if it exists.")
+@choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha"))
 @verbose_option
 def shader(
     destination: Path,
@@ -53,7 +54,9 @@ def shader(
     overwrite: bool,
     verbose: bool,
 ) -> None:
-    """Write a network as a user shader for mpv, libplacebo, FFmpeg and VapourSynth.
+    """Write a network as a user shader.
+
+    mpv, libplacebo, FFmpeg and VapourSynth take such shaders.
 
     The package's folder filters has ready-made shaders; docs/shader.md says which to choose.
     """

@@ -11,7 +11,7 @@ from paragon_stream.errors import UsageError
 _SCRIPT = "paragon.vpy"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("name", default=_SCRIPT)
 @verbose_option
 def command(name: str, verbose: bool) -> None:

@@ -16,9 +16,7 @@ from paragon_stream.number_text import size
 from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 
 
-@click.command(
-    cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.command(cls=SectionedCommand)
 @click.argument("source", metavar="SOURCE")
 @click.argument("destination", metavar="[OUTPUT]", required=False)
 @network_options

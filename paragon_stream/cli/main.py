@@ -11,8 +11,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import click
 
@@ -46,6 +46,9 @@ COMMANDS = {
 
 MAIN = "paragon_stream.cli.upscale"
 """The module of the form without a command."""
+
+SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+"""Settings of click for all commands; subcommands inherit them."""
 
 _NO_TEMPORARY = "No usable temporary directory"
 """The beginning of the message of Python's module `tempfile`."""
@@ -116,9 +119,9 @@ def _outcome(arguments: list[str], events: EventLines | None) -> _Outcome:
         command: click.Command = importlib.import_module(COMMANDS[name][0] if name else MAIN).command
         rest = arguments[1:] if name else arguments
         if events is None:
-            command.main(rest, prog_name=program, standalone_mode=False)
+            command.main(rest, prog_name=program, standalone_mode=False, **SETTINGS)
         else:  # `main` would write an empty line after Ctrl-C
-            with command.make_context(program, rest, obj=events) as context:
+            with command.make_context(program, rest, obj=events, **SETTINGS) as context:
                 command.invoke(context)
             sys.stdout.flush()  # what is lost there belongs into the last event
     except click.exceptions.Exit as exit_:

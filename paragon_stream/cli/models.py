@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, verbose_option
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @verbose_option
 @click.pass_context
@@ -24,12 +25,18 @@ def command(context: click.Context, as_json: bool, verbose: bool) -> None:
         _list(as_json)
 
 
-@command.command()
+@command.command(cls=SectionedCommand)
 @click.argument("weights", metavar="NAME|FILE")
 @click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--strength", type=float, required=True, metavar="S", help="0 (clean) to 1.")
-@choices(UpscalerOptions, only=("variant", "scale"))
+@click.option(
+    "--strength",
+    type=float,
+    required=True,
+    metavar="S",
+    help="Strength of the source's compression: 0 (clean) to 1.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
+@choices(UpscalerOptions, only=("variant", "scale"))
 @verbose_option
 def export(
     weights: str,
@@ -40,7 +47,7 @@ def export(
     overwrite: bool,
     verbose: bool,
 ) -> None:
-    """Write conditioned weights as plain weights for one fixed strength of compression.
+    """Write conditioned weights as plain weights for one strength.
 
     Other ParagonSR2 programs can read the result, but they ignore two facts in the metadata of shipped sets:
     the limit of Stream's products and the chroma filter. For Stream, use `export onnx` instead.

@@ -58,7 +58,7 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     return config_option(choices(UpscalerOptions)(function))
 
 
-def _click_options(option: Option, section: str) -> list[Callable[[Any], Any]]:
+def _click_options(option: Option, section: str | None) -> list[Callable[[Any], Any]]:
     """One option, and the flag that disables it."""
     make = partial(click.option, cls=SectionedOption, section=section)
     dashed = option.name.replace("_", "-")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from paragon_stream.render.plan import RenderPlan
 
 
-@click.command(cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=SectionedCommand)
 @click.argument("source", metavar="FILE")
 @click.option(
     "--container",
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     metavar="SUFFIX",
     help="Container to plan for.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @network_options
 @choices(SourceOptions)
 @choices(OutputOptions, without=("overwrite", "resume", "strict"))
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @verbose_option
 def command(
     source: str,

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 _PART = ("start", "duration", "end")
 
 
-@click.command(
-    cls=SectionedCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.command(cls=SectionedCommand)
 @click.argument("source", metavar="INPUT", type=click.Path())
 @click.argument("page", metavar="OUT.html", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--at", multiple=True, metavar="TIME", help="Time at which a piece begins; repeatable.")

@@ -14,18 +14,26 @@ if TYPE_CHECKING:
     from paragon_stream.train.loop import TrainingProgress
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
+    metavar="FOLDER",
     help="Folder of the run; a run with a saved state is resumed.",
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of high-quality pictures (default: the recipe's)."
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of high-quality pictures (default: the recipe's).",
 )
 @click.option(
-    "--device", default="cpu", show_default=True, help="cpu, cuda:N, or several: cuda:0,cuda:1, cuda:all."
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="D",
+    help="cpu, cuda:N, or several: cuda:0,cuda:1, cuda:all.",
 )
 @click.option(
     "--processes",
@@ -36,7 +44,9 @@ if TYPE_CHECKING:
     help="With cpu: processes that share each batch.",
 )
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Folder of degraded pictures.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of degraded pictures."
+)
 @verbose_option
 def command(
     recipe: Path,

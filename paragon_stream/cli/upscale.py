@@ -39,10 +39,7 @@ def _print_schema(context: click.Context, parameter: click.Parameter, value: boo
         context.exit()
 
 
-@click.command(
-    cls=_MainCommand,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
+@click.command(cls=_MainCommand)
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
 @click.argument("destination", metavar="OUTPUT", type=click.Path())
 @network_options

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from paragon_stream.verification.findings import Verification
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("source", metavar="SRC")
 @click.argument("output", metavar="OUT")
 @click.option(

@@ -16,20 +16,20 @@ type TrackList = str | Sequence[int | str] | None
 class StorageOptions:
     """Options for every kind of result: pictures, videos, live sessions."""
 
+    encoder_options: Mapping[str, str] | None = option(
+        None, "Additional encoder option; repeatable.", metavar="KEY=VALUE", flag="-x"
+    )
     pix_fmt: str | None = option(
         None,
         "Output pixel format, such as yuv420p10le (default: the source's; live: 8-bit 4:2:0).",
         metavar="F",
     )
-    encoder_options: Mapping[str, str] | None = option(
-        None, "Additional encoder option; repeatable.", metavar="KEY=VALUE", flag="-x"
-    )
     overwrite: bool = option(False, "Replace OUTPUT if it exists.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodingOptions(StorageOptions):
-    """Options of the video encoder. None is the default for the source and the container."""
+class CodecOptions:
+    """The video encoder. None is the default for the source and the container."""
 
     codec: str | None = option(
         None,
@@ -40,6 +40,11 @@ class EncodingOptions(StorageOptions):
         None, "Constant quality (default: 17 for libx264, 18 for libx265; live files: 20, 22).", metavar="N"
     )
     preset: str | None = option(None, "Encoder preset (default: medium; live: veryfast).", metavar="P")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingOptions(StorageOptions, CodecOptions):
+    """Options of encoded video. The base classes' order puts the encoder first in all help texts."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from places import REPOSITORY
 
 import paragon_stream
 from paragon_stream import vapoursynth as filter_
+from paragon_stream.cli.main import run
 from paragon_stream.cli.options import choices, given
 from paragon_stream.errors import UsageError
 from paragon_stream.images import ImagesRequest
@@ -99,13 +100,13 @@ def test_the_command_line_has_it() -> None:
     def command(**options: Any) -> None:
         found.update(given(**options))
 
-    run = CliRunner().invoke
-    assert run(command, []).exit_code == 0 and found == {}
+    invoke = CliRunner().invoke
+    assert invoke(command, []).exit_code == 0 and found == {}
     flags = ["--speed=3", "--warm=2", "--text=x", "--dry", "--no-lid", "--not-paced"]
-    assert run(command, flags).exit_code == 0
+    assert invoke(command, flags).exit_code == 0
     assert found == {"speed": 3, "warm": 2.0, "words": "x", "dry": True, "lid": False, "paced": False}
-    assert run(command, ["--speed=x"]).exit_code == 2
-    assert re.search(r"--speed N +How fast\.", run(command, ["--help"]).output)
+    assert invoke(command, ["--speed=x"]).exit_code == 2
+    assert re.search(r"--speed N +How fast\.", invoke(command, ["--help"]).output)
 
 
 COMMANDS = {
@@ -162,3 +163,12 @@ def test_wrong_options_are_named(tmp_path: Path) -> None:
         paragon_stream.upscale(tmp_path / "a.mkv", tmp_path / "b.mkv", hwaccel="vulkan")
     with pytest.raises(TypeError, match="speed"):
         paragon_stream.upscale("a.mkv", "b.mkv", speed=2)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["", "sample", "chunks plan", "eval", "engine build"])
+def test_help_shows_options_under_headings(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*name.split(), "-h"]) == 0
+    headings = re.findall(r"^(\w.*):$", capfd.readouterr().out, re.MULTILINE)
+    own = ["Options"] if name else []
+    assert headings[: len(own) + 2] == [*own, "Network and size", "Engine"]
+    assert "Other options" in headings and len(headings) == len(set(headings))

@@ -14,7 +14,7 @@ from paragon_stream.options.network import EngineOptions, NetworkOptions
 from paragon_stream.options.option import Options
 from paragon_stream.options.output import (
     CautionOptions,
-    EncodingOptions,
+    CodecOptions,
     MuxingOptions,
     OutputOptions,
     StorageOptions,
@@ -30,42 +30,51 @@ _SECTIONS: dict[type[Options], str] = {
     SourceOptions: "Source",
     CaptureOptions: "Source",
     StorageOptions: "Encoder and output",
-    EncodingOptions: "Encoder and output",
+    CodecOptions: "Encoder and output",
     LiveOutputOptions: "Encoder and output",
     TrackOptions: "Tracks",
-    MuxingOptions: "Tracks",
+    MuxingOptions: "Encoder and output",
     CautionOptions: "Resuming, losses, repeated frames",
     OutputOptions: "Resuming, losses, repeated frames",
     FolderOptions: "Folders",
     ClusterOptions: "Ray cluster",
 }
 """Headings in the help of `SectionedCommand`, by the class that defines an option."""
-_OTHERS = "Other options"
+_OWN, _OTHERS = "Options", "Other options"
 
 
 class SectionedOption(click.Option):
     """An option with a heading in the help of its command."""
 
-    def __init__(self, *arguments: Any, section: str = _OTHERS, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, section: str | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.section = section
 
 
 class SectionedCommand(click.Command):
-    """A command whose help shows options under headings."""
+    """A command whose help shows options under headings.
+
+    Options without a heading are the command's own if they are defined before the others, and come first;
+    those that are defined later come last.
+    """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
-                sections.setdefault(getattr(parameter, "section", _OTHERS), []).append(record)
+            record = parameter.get_help_record(ctx)
+            if record is None or not isinstance(parameter, click.Option):
+                continue
+            shared = parameter.section if isinstance(parameter, SectionedOption) else None
+            heading = shared or (_OTHERS if sections.keys() - {_OWN} else _OWN)
+            sections.setdefault(heading, []).append(record)
         others = sections.pop(_OTHERS, [])
-        for heading, records in (*sections.items(), (_OTHERS if sections else "Options", others)):
-            with formatter.section(heading):
-                formatter.write_dl(records)
+        for heading, records in (*sections.items(), (_OTHERS, others)):
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
 
-def section_of(kind: type[Options], name: str) -> str:
-    """The heading of the field `name` of `kind`."""
+def section_of(kind: type[Options], name: str) -> str | None:
+    """The heading of the field `name` of `kind`; None if it has none."""
     owner = next(each for each in kind.__mro__ if name in inspect.get_annotations(each))
-    return _SECTIONS.get(owner, _OTHERS)
+    return _SECTIONS.get(owner)

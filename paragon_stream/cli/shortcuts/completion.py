@@ -69,7 +69,7 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
+    context_settings={"ignore_unknown_options": True},
 )
 @click.option("--words", is_flag=True, hidden=True, help="Complete the last of the words that follow.")
 @click.argument("shell", nargs=-1, type=click.UNPROCESSED, metavar="bash|zsh|fish")
@@ -91,12 +91,12 @@ def command(words: bool, shell: tuple[str, ...]) -> None:
 
 def completions(words: Sequence[str]) -> list[CompletionItem]:
     """The completions of the last of `words`, which may be empty. `words` follow the program's name."""
-    from paragon_stream.cli.main import COMMANDS, MAIN
+    from paragon_stream.cli.main import COMMANDS, MAIN, SETTINGS
 
     before, begun = list(words[:-1]), words[-1] if words else ""
     name = before[0] if before and before[0] in COMMANDS else None
     command: click.Command = importlib.import_module(COMMANDS[name][0] if name else MAIN).command
-    complete = ShellComplete(command, {}, "paragon-stream", "")
+    complete = ShellComplete(command, {**SETTINGS}, "paragon-stream", "")
     found = complete.get_completions(before[1:] if name else before, begun)
     if not before:
         found = [

@@ -33,7 +33,7 @@ def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, A
     return {**options, **taken}, frozenset(taken)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the profiles as JSON.")
 def command(as_json: bool) -> None:
     """List the profiles: options by name, in profiles.toml here or in your configuration folder."""
