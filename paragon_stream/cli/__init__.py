@@ -1,1 +1,1 @@
-"""The command line. Each command parses its arguments, calls the package and prints; no other room prints."""
+"""The command line. Each command parses arguments, calls the package and prints. Only this folder prints."""

@@ -12,7 +12,6 @@ from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.errors import InputError
-from paragon_stream.number_text import size
 from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 
 
@@ -46,45 +45,22 @@ def command(
     Without OUTPUT, an mpv window shows the result. OUTPUT is an address (rtmp://, udp://, tcp://), a file, or
     "-" for standard output. Ctrl-C ends the session; the output is then complete.
     """
-    from paragon_stream.cli.display.live import LiveEvents
-    from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, say
+    from paragon_stream.cli.display.live import live_display
     from paragon_stream.livestream import live
-    from paragon_stream.number_text import counted
 
     check_reports(report, options["trace"])
     check_standard_output(destination)
-    if events is not None:
-        shown = LiveEvents(events, source, destination)
+    display = live_display(events, source, destination, quiet=quiet)
+    with display.running() as on_progress:
         result = live(
             source,
             destination,
-            on_progress=shown.progress,
-            on_event=shown.happened,
-            on_warning=shown.warning,
-            **given(**options),
-        )
-        write_report(result, report)
-        shown.ended(result)
-        return
-    with ProgressDisplay(live_line, quiet=quiet) as display:
-        result = live(
-            source,
-            destination,
-            on_progress=display,
-            on_event=say,
-            on_warning=lambda text: say(f"warning: {text}"),
+            on_progress=on_progress,
+            on_event=display.happened,
+            on_warning=display.warning,
             **given(**options),
         )
     write_report(result, report)
+    display.ended(result)
     if result.failure is not None:
         raise InputError(result.failure)
-    if not quiet:
-        dropped = result.frames_in - result.frames_out
-        latency = result.latency
-        click.echo(
-            f"{result.destination}: {result.target_format}, {counted(result.frames_out, 'frame')} in "
-            f"{clock(result.seconds)} ({result.fps_out:.1f} of {result.fps_in:.1f} fps, {dropped} dropped), "
-            f"latency {latency.median * 1000:.0f} ms, 95 % below {latency.percentile_95 * 1000:.0f} ms, "
-            f"{size(result.bytes_out)}; {result.ended}",
-            err=True,
-        )

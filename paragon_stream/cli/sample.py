@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,12 +13,8 @@ from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import OutputError, UsageError
-from paragon_stream.number_text import size
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
-
-if TYPE_CHECKING:
-    from paragon_stream.sample.results import Sample, Version
 
 _PART = ("start", "duration", "end")
 
@@ -80,6 +76,7 @@ def command(
     frame by frame curves, and for each version its speed, the time and size of the whole film, and its
     command line. Options given here apply to all versions; --compare overrides them.
     """
+    from paragon_stream.cli.display.sample import sample_display
     from paragon_stream.sample.comparison import parse_comparison
     from paragon_stream.sample.page import to_html, to_montage
     from paragon_stream.sample.runner import make_sample
@@ -89,37 +86,23 @@ def command(
     options, _ = with_profile(profile, options)
     base = {name: value for name, value in given(**options).items() if name not in _PART}
 
-    def step(what: str, done: int, steps: int) -> None:
-        if events is not None:
-            part = done / steps
-            events.emit("progress", phase="sample", step=what, number=done + 1, count=steps, part=part)
-        elif not quiet:
-            click.echo(f"[{done + 1}/{steps}] {what}", err=True)
-
-    if events is not None:
-        events.started(source=source, destination=str(page))
+    display = sample_display(events, source, page, quiet=quiet)
     sample = make_sample(
         source,
         [{**base, **parse_comparison(text)} for text in compare] or [base],
         at=at,
         count=count,
         seconds=seconds,
-        on_step=step,
+        on_step=display.step,
     )
     for warning in sample.warnings:
-        if events is not None:
-            events.emit("warning", message=warning)
-        else:
-            click.echo(f"warning: {warning}", err=True)
+        display.warning(warning)
     with whole_file(page, overwrite=overwrite) as file:
         file.write(to_html(sample).encode())
     if montage is not None:
         with whole_file(montage, overwrite=overwrite) as file:
             file.write(to_montage(sample))
-    if events is not None:
-        events.result(versions=[_version_facts(version) for version in sample.versions])
-        return
-    _show(sample, montage)
+    display.ended(sample, montage)
 
 
 def _check_names(page: Path, montage: Path | None, *, overwrite: bool) -> None:
@@ -136,28 +119,3 @@ def _check_names(page: Path, montage: Path | None, *, overwrite: bool) -> None:
             raise OutputError(f"cannot write {path}: the folder {folder} is read-only")
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists already: use --overwrite to replace it")
-
-
-def _show(sample: Sample, montage: Path | None) -> None:
-    """Print each version with its projections."""
-    from paragon_stream.cli.progress import clock
-
-    for version in sample.versions:
-        whole = "" if version.hours is None else f", the whole film in {clock(version.hours * 3600)}"
-        large = "" if version.size is None else f", {size(round(version.size))} of video"
-        click.echo(f"{version.label}: {version.fps:.1f} fps{whole}{large}")
-        click.echo(f"  {version.command}")
-    if montage is not None:
-        columns = " | ".join(["the source", *(version.label for version in sample.versions)])
-        click.echo(f"{montage}: from left to right: {columns}")
-
-
-def _version_facts(version: Version) -> dict[str, Any]:
-    """The facts about a version in the last event."""
-    return {
-        "label": version.label,
-        "command": version.command,
-        "fps": version.fps,
-        "seconds": None if version.hours is None else version.hours * 3600,
-        "bytes_out": version.size,
-    }

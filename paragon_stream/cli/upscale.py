@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,10 @@ from paragon_stream.options.folder import FolderOptions
 from paragon_stream.options.option import options_of
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
+
+if TYPE_CHECKING:
+    from paragon_stream.cli.display.render import RenderDisplay
+    from paragon_stream.queue.observer import QueueObserver
 
 
 class _MainCommand(SectionedCommand):
@@ -94,7 +98,9 @@ def command(
     if _is_queue(sources, destination, options):
         if trace is not None:
             raise UsageError("--trace is for one video: it records the times of every stage")
-        _run_queue(sources, destination, options, report, verify, events, quiet=quiet)
+        from paragon_stream.cli.display.queue import queue_display
+
+        _run_queue(sources, destination, options, verify, queue_display(events, report, quiet=quiet))
         return
     source = sources[0]
     folder = options_of(FolderOptions)
@@ -111,7 +117,10 @@ def command(
         )
         write_report(result, report)
         return
-    _run_one(source, _in_folder(source, destination), options, report, trace, verify, events, quiet=quiet)
+    from paragon_stream.cli.display.render import render_display
+
+    display = render_display(events, quiet=quiet)
+    _run_one(source, _in_folder(source, destination), options, report, trace, verify, display)
 
 
 def _is_queue(sources: Sequence[str], destination: str, options: dict[str, Any]) -> bool:
@@ -148,15 +157,11 @@ def _run_one(
     report: Path | None,
     trace: Path | None,
     verify: bool,
-    events: EventLines | None,
-    *,
-    quiet: bool,
+    display: RenderDisplay,
 ) -> None:
     from paragon_stream.api import upscale
-    from paragon_stream.cli.display.render import RenderDisplay, RenderEvents, RenderText
     from paragon_stream.cli.verify import verify_render
 
-    display: RenderDisplay = RenderText(quiet=quiet) if events is None else RenderEvents(events)
     with display.rendering() as on_progress:
         result = upscale(
             source,
@@ -170,25 +175,16 @@ def _run_one(
     write_report(result, report)
     display.rendered(result)
     if verify:
-        verify_render(result, display, quiet=quiet)
+        verify_render(result, display)
 
 
 def _run_queue(
-    sources: Sequence[str],
-    destination: str,
-    options: dict[str, Any],
-    report: Path | None,
-    verify: bool,
-    events: EventLines | None,
-    *,
-    quiet: bool,
+    sources: Sequence[str], destination: str, options: dict[str, Any], verify: bool, observer: QueueObserver
 ) -> None:
     """Raises ParagonError where files failed, hence exit code 1."""
-    from paragon_stream.cli.display.queue import QueueEvents, QueueText
     from paragon_stream.queue.runner import upscale_all
 
-    shown = QueueText(report, quiet=quiet) if events is None else QueueEvents(report, events)
-    result = upscale_all(sources, destination, verify=verify, observer=shown, **given(**options))
+    result = upscale_all(sources, destination, verify=verify, observer=observer, **given(**options))
     failed, count = len(result.failed), len(result.files)
     if failed:
         rest = "; the others are done" if failed < count else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,7 @@ def command(
 
     The exit code is 0 if nothing is wrong, 1 otherwise.
     """
-    from paragon_stream.cli.progress import ProgressDisplay, comparison_line
+    from paragon_stream.cli.display.render import render_display
     from paragon_stream.verification.verifier import verify
 
     check_reports(report, None)
@@ -57,55 +56,28 @@ def command(
         raise click.UsageError(f"--report {report}: the name must end in .html or .json")
     if report is not None and plan is not None and report.absolute() == plan.absolute():
         raise click.UsageError(f"--report would replace the report of the render, {plan}")
+    display = render_display(events, quiet=quiet)
     if events is not None:
-        _with_events(events, source, output, plan, report)
-        return
-    with ProgressDisplay(comparison_line, quiet=quiet) as display:
-        result = verify(source, output, plan=plan, on_progress=display)
-    if plan is None and not result.ok:
+        events.started(source=source, destination=output)
+    with display.comparing() as on_progress:
+        result = verify(source, output, plan=plan, on_progress=on_progress)
+    if events is not None:
+        events.result(frames=result.frames)
+    elif plan is None and not result.ok:
         click.echo("without --plan RENDER.json, default options are assumed", err=True)
-    _show(result, report, quiet=quiet)
-
-
-def _with_events(
-    events: EventLines, source: str, output: str, plan: Path | None, report: Path | None
-) -> None:
-    from paragon_stream.cli.display.render import emit_progress
-    from paragon_stream.verification.verifier import verify
-
-    events.started(source=source, destination=output)
-    result = verify(source, output, plan=plan, on_progress=partial(emit_progress, events, None, "verify"))
-    events.result(frames=result.frames)
     _write(result, report)
-    for finding in result.findings:
-        events.emit("warning", message=str(finding))
+    display.compared(result)
     _refute(result)
 
 
-def verify_render(render: Report, display: RenderDisplay, *, quiet: bool) -> None:
+def verify_render(render: Report, display: RenderDisplay) -> None:
     """`--verify` after a render. Raises `Refuted` if something is wrong."""
-    from paragon_stream.cli.display.render import RenderEvents
     from paragon_stream.verification.verifier import verify
 
     with display.comparing() as on_progress:
         result = verify(render.source, render.destination, plan=render, on_progress=on_progress)
-    if not isinstance(display, RenderEvents):
-        _show(result, None, quiet=quiet)
-        return
-    for finding in result.findings:
-        display.warning(str(finding))
+    display.compared(result)
     _refute(result)
-
-
-def _show(result: Verification, report: Path | None, *, quiet: bool) -> None:
-    """Print a verification and write its report. Raises `Refuted` if something is wrong."""
-    _write(result, report)
-    for finding in result.findings:
-        click.echo(str(finding))
-    _refute(result)
-    if not quiet:
-        skipped = "".join(f"; {check} not checked: {why}" for check, why in result.skipped.items())
-        click.echo(f"{result.output}: nothing is wrong, {result.frames} frames compared{skipped}")
 
 
 def _write(result: Verification, report: Path | None) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from paragon_stream.cli.display.events import EventLines
+from paragon_stream.cli.display.render import image_summary
 from paragon_stream.cli.options import given
 from paragon_stream.cli.standard_streams import one_line
 from paragon_stream.errors import UsageError
 from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
-from paragon_stream.number_text import size
 from paragon_stream.options.option import options_of
 from paragon_stream.report import ImageResult, ImagesReport
 
@@ -84,8 +84,7 @@ class _Lines:
     def done(self, result: ImageResult) -> None:
         self._clear()
         if not self._quiet:
-            made = f"{result.target_format}, {result.seconds:.1f} s, {size(result.bytes_out)}"
-            click.echo(one_line(f"{result.destination}: {made}"), err=True)
+            click.echo(one_line(f"{result.destination}: {image_summary(result)}"), err=True)
 
     def warn(self, text: str) -> None:
         self._clear()

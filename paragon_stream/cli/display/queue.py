@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import click
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.display.render import (
     RenderEvents,
-    emit_progress,
     forecast_line,
+    image_summary,
     render_summary,
     result_facts,
 )
@@ -30,6 +29,11 @@ from paragon_stream.render.forecast import Forecaster
 from paragon_stream.render.plan import RenderPlan
 
 _FEW = 12
+
+
+def queue_display(events: EventLines | None, report: Path | None, *, quiet: bool) -> QueueObserver:
+    """The display of a run: events where they are requested, else text. `report` is for `--report`."""
+    return QueueText(report, quiet=quiet) if events is None else QueueEvents(report, events)
 
 
 class _Reporting(QueueObserver):
@@ -90,9 +94,7 @@ class QueueText(_Reporting):
             verified = "" if result.verification is None else "; compared with the source: nothing is wrong"
             say(f"{counter}{result.destination}: {render_summary(result.render)}{verified}")
         elif result.image is not None:
-            image = result.image
-            made = f"{image.target_format}, {image.seconds:.1f} s, {size(image.bytes_out)}"
-            say(f"{counter}{result.destination}: {made}")
+            say(f"{counter}{result.destination}: {image_summary(result.image)}")
 
     def waiting(self) -> None:
         if not self._quiet:
@@ -170,7 +172,8 @@ class QueueEvents(_Reporting):
         super().__init__(report)
         self._events = events
         self._started: set[str] = set()
-        self._forecaster = Forecaster()
+        self._render = RenderEvents(events)
+        """The video that is being rendered."""
 
     def earlier(self, record: Record) -> None:
         event = "finished" if record.state is State.FINISHED else "interrupted"
@@ -192,16 +195,13 @@ class QueueEvents(_Reporting):
             self._start(item)
 
     def rendering(self, item: QueueItem, plan: RenderPlan) -> None:
-        RenderEvents(self._events, item.job).planned(plan, str(item.target))
-        self._forecaster = Forecaster()
-        self._forecaster.planned(plan)
+        self._render = RenderEvents(self._events, item.job)
+        self._render.planned(plan, str(item.target))
         self._start(item)
 
     def progress(self, item: QueueItem, progress: QueueProgress) -> None:
         if progress.render is not None:
-            if (forecast := self._forecaster.after(progress.render)) is not None:
-                self._events.emit("forecast", item.job, **asdict(forecast))
-            emit_progress(self._events, item.job, "render", progress.render)
+            self._render.progress(progress.render)
         self._events.emit(
             "progress",
             phase="queue",
@@ -217,7 +217,7 @@ class QueueEvents(_Reporting):
     def ended(self, item: QueueItem, result: FileResult) -> None:
         facts: dict[str, Any] = {"source": result.source, "destination": result.destination}
         if result.render is not None:
-            RenderEvents(self._events, item.job).statistics(result.render)
+            self._render.statistics(result.render)
             facts = result_facts(result.render) | facts
         elif result.image is not None:
             facts |= {"seconds": result.seconds, "bytes_out": result.bytes_out}

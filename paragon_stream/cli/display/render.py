@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
+
+import click
 
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line, say
@@ -13,11 +16,12 @@ from paragon_stream.number_text import counted, size
 from paragon_stream.render.forecast import Forecast, Forecaster
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress, RenderProgress
-from paragon_stream.report import LiveReport, Report
+from paragon_stream.report import ImageResult, LiveReport, Report
+from paragon_stream.verification.findings import Verification
 
 
 class RenderDisplay(Protocol):
-    """The events of a render, in this order."""
+    """The events of a render and of its verification, in this order."""
 
     def planned(self, plan: RenderPlan) -> None: ...
 
@@ -33,9 +37,16 @@ class RenderDisplay(Protocol):
         """Something that takes progress, around the verification."""
         ...
 
+    def compared(self, found: Verification) -> None: ...
+
+
+def render_display(events: EventLines | None, *, quiet: bool) -> RenderDisplay:
+    """The display of the command's one render: events where they are requested, else text."""
+    return RenderText(quiet=quiet) if events is None else RenderEvents(events)
+
 
 class RenderText:
-    """The display for people, on standard error."""
+    """The display for people, on standard error; what a verification found goes to standard output."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -66,11 +77,23 @@ class RenderText:
     def comparing(self) -> ProgressDisplay[RenderProgress]:
         return ProgressDisplay(comparison_line, quiet=self._quiet)
 
+    def compared(self, found: Verification) -> None:
+        for finding in found.findings:
+            click.echo(str(finding))
+        if found.ok and not self._quiet:
+            skipped = "".join(f"; {check} not checked: {why}" for check, why in found.skipped.items())
+            click.echo(f"{found.output}: nothing is wrong, {found.frames} frames compared{skipped}")
+
 
 def forecast_line(forecast: Forecast) -> str:
     """One line about the expected duration and size of a render."""
     about = "" if forecast.bytes_out is None else f", about {size(forecast.bytes_out)}"
     return f"forecast: done in {clock(forecast.seconds)} at {forecast.fps:.1f} fps{about}"
+
+
+def image_summary(image: ImageResult) -> str:
+    """One line about the result of a picture, and its time."""
+    return f"{image.target_format}, {image.seconds:.1f} s, {size(image.bytes_out)}"
 
 
 def render_summary(report: Report) -> str:
@@ -87,7 +110,6 @@ class RenderEvents:
 
     def __init__(self, events: EventLines, job: str | None = None) -> None:
         self._events, self._job = events, job
-        self._started = False
         self._forecaster = Forecaster()
 
     def planned(self, plan: RenderPlan, destination: str = "") -> None:
@@ -108,24 +130,16 @@ class RenderEvents:
         )
         self._forecaster.planned(plan)
         if self._job is None:
-            self._start()
+            self._events.emit("started")
 
     def rendering(self) -> AbstractContextManager[OnProgress]:
-        return _Phase(self._progress("render"))
+        return nullcontext(self.progress)
 
-    def _start(self) -> None:
-        if not self._started:
-            self._started = True
-            self._events.emit("started", self._job)
-
-    def _progress(self, phase: str) -> OnProgress:
-        def show(progress: RenderProgress) -> None:
-            self._start()
-            if phase == "render" and (forecast := self._forecaster.after(progress)) is not None:
-                self._events.emit("forecast", self._job, **asdict(forecast))
-            emit_progress(self._events, self._job, phase, progress)
-
-        return show
+    def progress(self, progress: RenderProgress) -> None:
+        """Emit the progress of the render, and once a forecast."""
+        if (forecast := self._forecaster.after(progress)) is not None:
+            self._events.emit("forecast", self._job, **asdict(forecast))
+        self._emit_progress("render", progress)
 
     def warning(self, sentence: str) -> None:
         self._events.emit("warning", self._job, message=sentence)
@@ -140,7 +154,25 @@ class RenderEvents:
         self._events.emit("statistics", self._job, wall_seconds=report.wall_seconds, **usage_facts(report))
 
     def comparing(self) -> AbstractContextManager[OnProgress]:
-        return _Phase(self._progress("verify"))
+        return nullcontext(partial(self._emit_progress, "verify"))
+
+    def compared(self, found: Verification) -> None:
+        for finding in found.findings:
+            self.warning(str(finding))
+
+    def _emit_progress(self, phase: str, progress: RenderProgress) -> None:
+        total = progress.total
+        self._events.emit(
+            "progress",
+            self._job,
+            phase=phase,
+            frames=progress.frames,
+            total=total,
+            fps=progress.fps,
+            eta=progress.eta,
+            bytes_out=progress.bytes_out,
+            part=min(1.0, progress.frames / total) if total else None,
+        )
 
 
 def usage_facts(report: Report | LiveReport) -> dict[str, Any]:
@@ -166,32 +198,3 @@ def result_facts(report: Report) -> dict[str, Any]:
         "seconds": report.wall_seconds,
         "bytes_out": report.bytes_out,
     }
-
-
-class _Phase(AbstractContextManager[OnProgress]):
-    """Progress of a render or of a verification."""
-
-    def __init__(self, show: OnProgress) -> None:
-        self._show = show
-
-    def __enter__(self) -> OnProgress:
-        return self._show
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-def emit_progress(events: EventLines, job: str | None, phase: str, progress: RenderProgress) -> None:
-    """The event of a render's progress, or of a verification's."""
-    total = progress.total
-    events.emit(
-        "progress",
-        job,
-        phase=phase,
-        frames=progress.frames,
-        total=total,
-        fps=progress.fps,
-        eta=progress.eta,
-        bytes_out=progress.bytes_out,
-        part=min(1.0, progress.frames / total) if total else None,
-    )
