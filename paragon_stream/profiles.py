@@ -122,7 +122,7 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         if any(kind in accepted for kind in kinds) or accepted == "TimeLike | None":
             return value
         if accepted == "TrackList" and isinstance(value, int):
-            return str(value)
+            return value
     elif isinstance(value, str) and ("str" in accepted or accepted in ("TrackList", "TimeLike | None")):
         if not accepted.startswith(("Mapping", "Sequence")):
             return value

@@ -10,6 +10,7 @@ import click
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, write_report
+from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
@@ -33,8 +34,16 @@ def command() -> None:
 @network_options
 @choices(SourceOptions)
 @choices(OutputOptions)
+@profile_option
 @verbose_option
-def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bool, **options: Any) -> None:
+def plan(
+    source: str,
+    destination: str,
+    profile: str | None,
+    chunk_seconds: float | None,
+    verbose: bool,
+    **options: Any,
+) -> None:
     """Cut a render into chunks and print their number.
 
     With --resume, an existing plan of the same render and its finished chunks are kept.
@@ -42,6 +51,7 @@ def plan(source: str, destination: str, chunk_seconds: float | None, verbose: bo
     from paragon_stream.chunks.plan import begin, plan_chunks
     from paragon_stream.render.request import RenderRequest
 
+    options, _ = with_profile(profile, options)
     request = RenderRequest(source=source, destination=destination, **given(**options))
     made, whole = plan_chunks(request, seconds=chunk_seconds)
     for text in whole.warnings:

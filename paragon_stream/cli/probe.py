@@ -13,6 +13,7 @@ import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
+from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.frame import Primaries, Transfer
 from paragon_stream.json_text import json_text
 from paragon_stream.number_text import size
@@ -25,25 +26,25 @@ if TYPE_CHECKING:
     from paragon_stream.media.frames.strength import Compression
     from paragon_stream.render.plan import RenderPlan
 
+_CONTAINER = "mkv"
+
 
 @click.command(cls=SectionedCommand)
 @click.argument("source", metavar="FILE")
 @click.option(
     "--container",
-    "suffix",
-    default="mkv",
-    show_default=True,
     metavar="SUFFIX",
-    help="Container to plan for.",
+    help=f"Container to plan for (default: {_CONTAINER}).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @network_options
 @choices(SourceOptions)
 @choices(OutputOptions, without=("overwrite", "resume", "strict"))
+@profile_option
 @verbose_option
 def command(
     source: str,
-    suffix: str,
+    profile: str | None,
     as_json: bool,
     verbose: bool,
     **options: Any,
@@ -62,6 +63,8 @@ def command(
     from paragon_stream.render.plan import plan_render
     from paragon_stream.render.request import RenderRequest
 
+    options, _ = with_profile(profile, options)
+    suffix = options.pop("container") or _CONTAINER
     planned = _planned_destination(Path(source), suffix)
     plan = plan_render(RenderRequest(source, planned, overwrite=True, **given(**options)))
     info = plan.source

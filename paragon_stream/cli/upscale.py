@@ -91,6 +91,7 @@ def command(
     A numbered pattern such as frame_%06d.png is a video of images, in and out.
     """
     from paragon_stream.images import is_images
+    from paragon_stream.media.images.numbering import numbering
 
     check_reports(report, trace)
     check_standard_output(destination)
@@ -107,8 +108,10 @@ def command(
     if stray := [name for name in folder if options.pop(name) is not None and name not in from_profile]:
         raise UsageError(f"--{stray[0]} is for folders: give a folder as OUTPUT")
     images = is_images(source, destination)
-    if verify and (images or "-" in (source, destination)):
-        raise UsageError("--verify compares video files: leave it out for pictures and pipes")
+    if verify and (images or numbering(source) or numbering(destination) or "-" in (source, destination)):
+        raise UsageError(
+            "--verify compares video files: leave it out for pictures, their sequences, and pipes"
+        )
     if images:
         from paragon_stream.cli.display.images import run_images
 

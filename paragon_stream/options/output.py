@@ -8,8 +8,8 @@ from pathlib import Path
 
 from paragon_stream.options.option import option
 
-type TrackList = str | Sequence[int | str] | None
-"""Numbers counted from 1, and languages: "1,3", "eng,jpn", [2]. None is all, an empty one none."""
+type TrackList = str | int | Sequence[int | str] | None
+"""Numbers counted from 1, and languages: "1,3", "eng,jpn", 2, [1, "jpn"]. None is all, an empty one none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,19 @@ def test_options_on_the_line_win(folder: Path) -> None:
         assert made.streams.video[0].width == 144 and len(made.streams.audio) == 1
 
 
+def test_every_command_that_plans_takes_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Options that a command does not have are ignored."""
+    (folder / "profiles.toml").write_text(
+        '[p]\nto = 1.5\nengine = "null"\naudio = 2\ncontainer = "mp4"\nrecursive = true\nstrict = true\n'
+    )
+    clip = make_clip(folder / "in.mkv", frames=30, audio="aac")
+    assert run(["probe", str(clip), "--profile", "p", "--audio", "1"]) == 0
+    assert "would become (.mp4, about" in capsys.readouterr().out
+    assert run(["chunks", "plan", str(clip), "out.mkv", "--profile", "p"]) == 2
+    assert "--audio 2 is not in the source" in capsys.readouterr().err
+    assert run(["sample", str(clip), "page.html", "--profile", "p", "--audio", "1", "--seconds", "0.2"]) == 0
+
+
 def test_the_keys_are_those_of_the_api(folder: Path) -> None:
     (folder / "profiles.toml").write_text(PROFILES)
     clip = make_clip(folder / "in.mkv", frames=3)

@@ -540,6 +540,9 @@ def test_verify_behind_a_render(render: Render, tmp_path: Path, capsys: pytest.C
     assert run([str(render.source), str(tmp_path / "out.mkv"), "--verify", *short]) == 0
     assert run([str(render.source), "-", "--verify"]) == 2
     assert "--verify compares video files" in capsys.readouterr().err
+    sequence, out = str(tmp_path / "f_%03d.png"), tmp_path / "out.mkv"
+    assert run([sequence, str(out), "--verify"]) == 2 and not out.exists()
+    assert "--verify compares video files" in capsys.readouterr().err
 
 
 def test_names_of_tags_differ_between_containers() -> None:

@@ -19,8 +19,8 @@ profile_option = click.option(
 
 
 def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
-    """`options` of the command line, completed from the profile `name`, and the names of the options from the
-    profile.
+    """`options` of a command, completed from the profile `name`, and the names of the options from the
+    profile. Options of the profile that the command does not have are ignored.
 
     Raises UsageError.
     """
@@ -29,7 +29,8 @@ def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, A
     from paragon_stream.profiles import load_profile
 
     profile = load_profile(name)
-    taken = {key: value for key, value in profile.options.items() if options.get(key) is None}
+    missing = {key for key, value in options.items() if value is None}
+    taken = {key: value for key, value in profile.options.items() if key in missing}
     return {**options, **taken}, frozenset(taken)
 
 

@@ -41,17 +41,19 @@ def work_folder(destination: Path) -> Path:
     return destination.with_name(fitting(destination.name, ".paragon"))
 
 
-def check_destination(destination: Path, source: Path | None, *, overwrite: bool) -> None:
+def check_destination(
+    destination: Path, source: Path | None, *, overwrite: bool, resume: bool = False
+) -> None:
     """Check before any work that the output can be written.
 
     Raises UsageError if `destination` is the source, and OutputError if it exists (without `overwrite`), is
     not a file, or its folder is missing or cannot be written.
     """
     with av_errors_as(OutputError, f"cannot write {destination}"):
-        _check_destination(behind_links(destination), source, overwrite=overwrite)
+        _check_destination(behind_links(destination), source, overwrite=overwrite, resume=resume)
 
 
-def _check_destination(destination: Path, source: Path | None, *, overwrite: bool) -> None:
+def _check_destination(destination: Path, source: Path | None, *, overwrite: bool, resume: bool) -> None:
     folder = destination.parent
     if source is not None:
         for taken in (destination, work_folder(destination) / destination.name):
@@ -67,7 +69,8 @@ def _check_destination(destination: Path, source: Path | None, *, overwrite: boo
         if not destination.is_file():
             raise OutputError(f"cannot write {destination}: it is not an ordinary file")
         if not overwrite:
-            raise OutputError(f"{destination} exists already: use --overwrite to replace it")
+            done = "; it is complete, so there is nothing to resume" if resume else ""
+            raise OutputError(f"{destination} exists already: use --overwrite to replace it{done}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {destination}: the folder {folder} is read-only")
 

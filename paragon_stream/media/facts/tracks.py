@@ -26,7 +26,7 @@ def parse_tracks(value: TrackList) -> tuple[str, ...] | None:
         return None
     if isinstance(value, str) and not value.strip(" ,"):
         raise UsageError("a list of tracks is empty: give numbers or languages, such as 1 or eng, or none")
-    items = value.split(",") if isinstance(value, str) else value
+    items = str(value).split(",") if isinstance(value, str | int) else value
     return tuple(str(item).strip() for item in items if str(item).strip() and item != "none")
 
 

@@ -143,7 +143,7 @@ def plan_output(
 
 def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: OutputOptions) -> OutputPlan:
     container = container_for(path)
-    check_destination(path, info.path, overwrite=options.overwrite)
+    check_destination(path, info.path, overwrite=options.overwrite, resume=options.resume)
     job = _job(info, container, placement, options)
     remux = plan_remux(info, container, options)
     losses = _losses(info, container, job, remux, options)
