@@ -20,7 +20,11 @@ A message is one sentence: what failed, where and, if possible, what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
+
+_ALIKE = 0.7
+"""Similarity from which on a name is suggested, by difflib's measure."""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -28,6 +32,12 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """For messages: " (did you mean crf?)", the name in `known` that is most like `name`; "" without one."""
+    close = difflib.get_close_matches(name, known, 1, _ALIKE)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 class ParagonError(Exception):

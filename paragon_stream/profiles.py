@@ -10,7 +10,6 @@ Keys are the arguments of `upscale` and `upscale_all`.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -20,10 +19,10 @@ from typing import Any
 
 import platformdirs
 
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, suggestion
 from paragon_stream.options.folder import FolderOptions
 from paragon_stream.options.network import UpscalerOptions
-from paragon_stream.options.option import Option, options_of
+from paragon_stream.options.option import Kind, Option, options_of
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
@@ -69,7 +68,7 @@ def load_profile(name: str, files: tuple[Path, ...] | None = None) -> Profile:
     known = {profile.name: profile for profile in list_profiles(places)}
     if name not in known:
         listed = f"there are {', '.join(known)}" if known else f"none is in {' or '.join(map(str, places))}"
-        raise UsageError(f"there is no profile {name}{_alike(name, list(known))}; {listed}")
+        raise UsageError(f"there is no profile {name}{suggestion(name, known)}; {listed}")
     return known[name]
 
 
@@ -94,7 +93,7 @@ def _read(path: Path) -> list[Profile]:
             where = f"{path}, line {_line(text, name, key)}, [{name}]"
             option = options.get(key)
             if option is None:
-                raise UsageError(f"{where}: there is no option {key}{_alike(key, list(options))}")
+                raise UsageError(f"{where}: there is no option {key}{suggestion(key, options)}")
             values[key] = _found(_checked(option, value, where), key, path.parent)
         profiles.append(Profile(name=name, path=path, options=values))
     return profiles
@@ -102,35 +101,33 @@ def _read(path: Path) -> list[Profile]:
 
 def _checked(option: Option, value: Any, where: str) -> Any:
     """`value` in the form that `option` has in Python. Raises UsageError."""
-    accepted = option.type
-    if isinstance(value, dict) and accepted.startswith("Mapping"):
+    kind, is_text = option.kind, isinstance(value, str)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_whole = is_number and isinstance(value, int)
+    if kind is Kind.PAIRS and isinstance(value, dict):
         for key, each in value.items():
             if not isinstance(each, str | int | float):
                 raise UsageError(f"{where}: {key} takes a text or a number, not {each!r}")
         return {key: _text(each) for key, each in value.items()}
-    if isinstance(value, list) and ("Sequence" in accepted or accepted == "TrackList"):
+    if kind in (Kind.LIST, Kind.TRACKS) and isinstance(value, list):
+        allowed = (str, int) if kind is Kind.TRACKS else str
         for each in value:
-            is_number = isinstance(each, int) and not isinstance(each, bool)
-            if not isinstance(each, str) and not (is_number and accepted == "TrackList"):
-                raise UsageError(f"{where}: {option.name} takes a list of texts, not one with {each!r}")
+            if not isinstance(each, allowed) or isinstance(each, bool):
+                raise UsageError(f"{where}: {option.name} takes {kind.value}, not one with {each!r}")
         return value
-    if isinstance(value, bool):
-        if "bool" in accepted:
-            return value
-    elif isinstance(value, int | float) and not isinstance(value, dict):
-        kinds = ("float", "int") if isinstance(value, int) else ("float",)
-        if any(kind in accepted for kind in kinds) or accepted == "TimeLike | None":
-            return value
-        if accepted == "TrackList" and isinstance(value, int):
-            return value
-    elif isinstance(value, str) and ("str" in accepted or accepted in ("TrackList", "TimeLike | None")):
-        if not accepted.startswith(("Mapping", "Sequence")):
-            return value
-        if accepted.startswith("Sequence"):
-            return [value]
-    expected = {"bool": "true or false", "int | None": "a whole number", "float | None": "a number"}
-    wanted = expected.get(accepted, "a table" if accepted.startswith("Mapping") else "a text")
-    raise UsageError(f"{where}: {option.name} takes {wanted}, not {value!r}")
+    if kind is Kind.LIST and is_text:
+        return [value]
+    fits = {
+        Kind.SWITCH: isinstance(value, bool),
+        Kind.WHOLE: is_whole,
+        Kind.NUMBER: is_number,
+        Kind.QUANTITY: is_number or is_text,
+        Kind.TEXT: is_text,
+        Kind.TRACKS: is_whole or is_text,
+    }
+    if fits.get(kind, False):
+        return value
+    raise UsageError(f"{where}: {option.name} takes {kind.value}, not {value!r}")
 
 
 def _text(value: Any) -> str:
@@ -157,8 +154,3 @@ def _line(text: str, table: str, key: str) -> int:
         if inside or current == f"{table}.{key}" or re.match(rf"\s*{re.escape(table)}\.{name}\s*[.=]", line):
             return number
     return 1
-
-
-def _alike(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""

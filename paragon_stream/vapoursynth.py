@@ -130,7 +130,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
 
 def options() -> dict[str, Callable[[str], Any]]:
     """Every option of `upscale` with the function that parses its text, for scripts with options."""
-    return {name: each.kind for name, each in options_of(FilterCall).items() if name != "clip"}
+    return {name: each.parse for name, each in options_of(FilterCall).items() if name != "clip"}
 
 
 def reaches(clip: vs.VideoNode, to: str | float, fit: str | None = None) -> bool:

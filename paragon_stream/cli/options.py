@@ -16,7 +16,7 @@ from paragon_stream.cli.display.sections import SectionedOption, section_of
 from paragon_stream.cli.shortcuts.values import completer
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.network import UpscalerOptions
-from paragon_stream.options.option import Option, Options, options_of
+from paragon_stream.options.option import Kind, Option, Options, options_of
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -63,30 +63,29 @@ def _click_options(option: Option, section: str | None) -> list[Callable[[Any], 
     make = partial(click.option, cls=SectionedOption, section=section)
     dashed = option.name.replace("_", "-")
     names = (option.flag or f"--{dashed}", option.name)
-    made = []
-    if option.type == "bool":
+    kind, made = option.kind, []
+    if kind is Kind.SWITCH and option.default is None:
+        made.append(make(f"--{dashed}/--not-{dashed}", option.name, default=None, help=option.help))
+    elif kind is Kind.SWITCH:
         if not option.default:
             made.append(make(*names, is_flag=True, default=None, help=option.help))
-    elif option.type == "bool | None":
-        made.append(make(f"--{dashed}/--not-{dashed}", option.name, default=None, help=option.help))
-    elif option.type.startswith("Mapping"):
+    elif kind is Kind.PAIRS:
         parse = partial(_pairs, name=names[0])
         made.append(make(*names, multiple=True, callback=parse, metavar=option.metavar, help=option.help))
-    elif option.type.startswith("Sequence"):
+    elif kind is Kind.LIST:
         made.append(make(*names, multiple=True, callback=_several, metavar=option.metavar, help=option.help))
     else:
-        kind = option.kind if option.kind in (int, float) else None
         made.append(
             make(
                 *names,
-                type=kind,
+                type=option.parse if kind in (Kind.WHOLE, Kind.NUMBER) else None,
                 metavar=option.metavar,
                 help=option.help,
                 shell_complete=completer(option.name),
             )
         )
     if option.none[0]:
-        no = False if option.type == "bool" else "none"
+        no = False if kind is Kind.SWITCH else "none"
         made.append(make(option.none[0], option.name, flag_value=no, default=None, help=option.none[1]))
     return made
 

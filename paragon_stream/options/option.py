@@ -16,16 +16,50 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
+from enum import Enum
 from numbers import Integral, Real
 from typing import Any, ClassVar, Concatenate, Protocol
 
 _KEY = "option"
-_NUMBERS: dict[str, tuple[str, type]] = {
-    "int": ("a whole number", Integral),
-    "float": ("a number", Real),
-    "bool": ("True or False", Integral),  # scripts of VapourSynth have 0 and 1 for these
+
+
+class Kind(Enum):
+    """The kind of an option's values, which decides how they are parsed and checked. The value is its name in
+    messages."""
+
+    SWITCH = "true or false"
+    WHOLE = "a whole number"
+    NUMBER = "a number"
+    QUANTITY = "a text or a number"
+    """For example a time or a bit rate, which the function itself parses."""
+    TEXT = "a text"
+    LIST = "a list of texts"
+    TRACKS = "a list of numbers and languages"
+    PAIRS = "a table"
+
+    @classmethod
+    def of(cls, annotation: str) -> Kind:
+        """The kind that the annotation of a field stands for; None is allowed for every kind."""
+        plain = annotation.removesuffix(" | None")
+        if plain in _NAMED:
+            return _NAMED[plain]
+        if plain.startswith("Mapping"):
+            return cls.PAIRS
+        if plain.startswith("Sequence"):
+            return cls.LIST
+        return cls.QUANTITY if {"int", "float"} & set(plain.split(" | ")) else cls.TEXT
+
+
+_NAMED = {
+    "bool": Kind.SWITCH,
+    "int": Kind.WHOLE,
+    "float": Kind.NUMBER,
+    "TimeLike": Kind.QUANTITY,
+    "TrackList": Kind.TRACKS,
 }
-"""Types of arguments that are checked, by their text: "2" or "no" would mean something else further on."""
+_CHECKED = {Kind.SWITCH: Integral, Kind.WHOLE: Integral, Kind.NUMBER: Real}
+"""Kinds of Python arguments that are checked: "2" or "no" would mean something else further on. Scripts of
+VapourSynth have 0 and 1 for False and True."""
 
 
 class Options(Protocol):
@@ -49,14 +83,19 @@ class Option:
     """A flag of the command line that sets False (or "none" for a list), and its help."""
 
     @property
-    def kind(self) -> Callable[[str], Any]:
-        """The function that parses a value from text."""
-        for kind in (int, float):
-            if self.type in (kind.__name__, f"{kind.__name__} | None"):
-                return kind
-        if self.type == "bool":
-            return _truth
-        return str
+    def kind(self) -> Kind:
+        """The kind of its values."""
+        return Kind.of(self.type)
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        """The function that parses a value from text. Raises ValueError."""
+        parsers: dict[Kind, Callable[[str], Any]] = {
+            Kind.SWITCH: _truth,
+            Kind.WHOLE: int,
+            Kind.NUMBER: float,
+        }
+        return parsers.get(self.kind, str)
 
 
 def option[T](
@@ -92,12 +131,12 @@ def part[T: Options](options: Options, kind: type[T]) -> T:
     return kind(**{each.name: getattr(options, each.name) for each in fields(kind)})
 
 
-def called_with[**P, Kind, Result](
-    kind: Callable[P, Kind],
-) -> Callable[[Callable[[Kind], Result]], Callable[P, Result]]:
+def called_with[**P, Choice, Result](
+    kind: Callable[P, Choice],
+) -> Callable[[Callable[[Choice], Result]], Callable[P, Result]]:
     """Turn a function of one dataclass into a function of its fields."""
 
-    def wrap(function: Callable[[Kind], Result]) -> Callable[P, Result]:
+    def wrap(function: Callable[[Choice], Result]) -> Callable[P, Result]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Result:
             return function(_made(function.__name__, kind, *args, **kwargs))
@@ -108,12 +147,12 @@ def called_with[**P, Kind, Result](
     return wrap
 
 
-def initialised_with[**P, Kind, Self](
-    kind: Callable[P, Kind],
-) -> Callable[[Callable[[Self, Kind], None]], Callable[Concatenate[Self, P], None]]:
+def initialised_with[**P, Choice, Self](
+    kind: Callable[P, Choice],
+) -> Callable[[Callable[[Self, Choice], None]], Callable[Concatenate[Self, P], None]]:
     """`called_with` for `__init__`."""
 
-    def wrap(function: Callable[[Self, Kind], None]) -> Callable[Concatenate[Self, P], None]:
+    def wrap(function: Callable[[Self, Choice], None]) -> Callable[Concatenate[Self, P], None]:
         @functools.wraps(function)
         def call(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> None:
             function(self, _made(type(self).__name__, kind, *args, **kwargs))
@@ -124,7 +163,7 @@ def initialised_with[**P, Kind, Self](
     return wrap
 
 
-def _made[**P, Kind](name: str, kind: Callable[P, Kind], *args: P.args, **kwargs: P.kwargs) -> Kind:
+def _made[**P, Choice](name: str, kind: Callable[P, Choice], *args: P.args, **kwargs: P.kwargs) -> Choice:
     """`kind(*args, **kwargs)`. Raises TypeError for wrong arguments, in the name of the function `name`."""
     signature = inspect.signature(kind)
     try:
@@ -132,9 +171,9 @@ def _made[**P, Kind](name: str, kind: Callable[P, Kind], *args: P.args, **kwargs
     except TypeError as error:
         raise TypeError(f"{name}(): {error}") from None
     for argument, value in arguments.items():
-        wanted = _NUMBERS.get(str(signature.parameters[argument].annotation).removesuffix(" | None"))
-        if wanted is not None and value is not None and not isinstance(value, wanted[1]):
-            raise TypeError(f"{name}(): {argument} takes {wanted[0]}, not {value!r}")
+        wanted = Kind.of(str(signature.parameters[argument].annotation))
+        if wanted in _CHECKED and value is not None and not isinstance(value, _CHECKED[wanted]):
+            raise TypeError(f"{name}(): {argument} takes {wanted.value}, not {value!r}")
     return kind(*args, **kwargs)
 
 

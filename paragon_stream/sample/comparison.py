@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from paragon_stream.errors import UsageError
-from paragon_stream.options.option import options_of
+from paragon_stream.errors import UsageError, suggestion
+from paragon_stream.options.option import Kind, options_of
 from paragon_stream.render.request import RenderRequest
 
 _ABOUT_THE_PIECE = ("start", "duration", "end", "overwrite", "resume")
@@ -25,12 +24,10 @@ def parse_comparison(text: str) -> dict[str, Any]:
         name = name.strip().lstrip("-").replace("-", "_")
         name = flags.get(name, name)
         if name not in known or name in _ABOUT_THE_PIECE:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            raise UsageError(f"--compare {text!r}: there is no option {name}{hint}")
+            raise UsageError(f"--compare {text!r}: there is no option {name}{suggestion(name, known)}")
         if not equals:
             raise UsageError(f"--compare {text!r}: {name} needs a value, as in {name}=…")
-        if known[name].type.startswith("Mapping"):
+        if known[name].kind is Kind.PAIRS:
             key, equals, setting = value.strip().partition("=")
             if not (key and equals):
                 raise UsageError(
@@ -38,11 +35,11 @@ def parse_comparison(text: str) -> dict[str, Any]:
                 )
             chosen[name] = {**chosen.get(name, {}), key: setting}
             continue
-        if known[name].type.startswith("Sequence"):
+        if known[name].kind is Kind.LIST:
             chosen[name] = [*chosen.get(name, []), value.strip()]
             continue
         try:
-            chosen[name] = known[name].kind(value.strip())
+            chosen[name] = known[name].parse(value.strip())
         except ValueError:
             raise UsageError(f"--compare {text!r}: {name} cannot be {value}") from None
     return chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import av
 
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, suggestion
 from paragon_stream.frame import ColorRange, Family, FrameFormat
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
@@ -223,6 +222,4 @@ def _option_names(name: str) -> frozenset[str]:
 
 def unknown_option(encoder: str, key: str) -> str:
     """The message for an option that `encoder` does not have."""
-    near = difflib.get_close_matches(key, _option_names(encoder), n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{encoder} has no option {key!r}{hint}"
+    return f"{encoder} has no option {key!r}{suggestion(key, _option_names(encoder))}"

@@ -7,17 +7,14 @@ from the FFmpeg library that PyAV has loaded: a class lists its options and its 
 from __future__ import annotations
 
 import ctypes
-import difflib
 from collections.abc import Iterable
 from functools import cache
 
 from av.container import core
 
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, suggestion
 
 _Pointer = ctypes.c_void_p
-_ALIKE = 0.75
-"""Similarity from which on a name is suggested."""
 
 
 def check_input_options(names: Iterable[str]) -> None:
@@ -25,8 +22,7 @@ def check_input_options(names: Iterable[str]) -> None:
     known = _known()
     for name in names:
         if known and name not in known:
-            like = difflib.get_close_matches(name, known, 1, _ALIKE)
-            hint = f"; did you mean {like[0]}?" if like else ""
+            hint = suggestion(name, known)
             raise UsageError(f"--input-option {name}: FFmpeg's inputs have no such option{hint}")
 
 

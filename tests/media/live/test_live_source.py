@@ -102,7 +102,7 @@ def test_options_that_ffmpeg_does_not_have() -> None:
     )
     for name in names:  # of a demuxer, of protocols, of all formats, of a device
         find_source("rtsp://host/", CaptureOptions(input_options={name: "1"}), "linux")
-    with pytest.raises(UsageError, match=r"--input-option rtsp_transports: .* did you mean rtsp_transport"):
+    with pytest.raises(UsageError, match=r"--input-option rtsp_transports: .*did you mean rtsp_transport\?"):
         find_source("rtsp://host/", CaptureOptions(input_options={"rtsp_transports": "tcp"}), "linux")
 
 
