@@ -336,7 +336,7 @@ def real_time(folder: Path) -> dict[str, Any]:
         run(8)
         found[f"{width}x{height}"] = {
             "engine alone, fps": round(FAST / run(FAST).wall, 1),
-            **playing(folder, clip, [f"--vf=vapoursynth={SCRIPT_PATH}"]),
+            **playing(folder, clip, [f'--vf=vapoursynth={SCRIPT_PATH}:user-data="wait=1"']),
         }
     return found
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from paragon_stream.framejob.temporal import WARM, Temporal, TemporalHistory
 from paragon_stream.geometry import Placement, parse_fit, parse_size, place
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, options_of, part
+from paragon_stream.pipeline.pace import Pace
 from paragon_stream.runtimes import Flavour, SessionOptions, runtime
 from paragon_stream.runtimes.cache import SESSIONS, SessionRequest
 from paragon_stream.upscaler import choose_network, doubts, parse_strength, session_options
@@ -64,7 +66,7 @@ class FilterCall(UpscalerOptions):
     prefetch: int | None = option(
         None, "Frames in flight at once (default: the number of the core's threads)."
     )
-    wait: bool = option(True, "Wait until the engine is compiled; False scales by a plain filter until then.")
+    wait: bool = option(True, "Wait for the engine; False: a plain scaler helps out, for players.")
 
 
 @called_with(FilterCall)
@@ -90,7 +92,8 @@ def upscale(call: FilterCall) -> vs.VideoNode:
     reloading a script compiles nothing again.
 
     The session is compiled when the first frame is requested. With `wait=False`, which is for players only, a
-    bicubic scaler makes the frames until the session is ready, and the log reports the change.
+    bicubic scaler makes the frames until the session is ready, and all further ones if the engine turns out
+    to be too slow for the video. The log reports both changes.
 
     Raises vs.Error: at once for a clip, an option or weights that cannot be used; as the error of a frame if
     its colour cannot be processed or the engine fails.
@@ -122,7 +125,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
     source = clip if clip.format.sample_type == vs.INTEGER else _convert(clip, pixel_format.depth, vs.INTEGER)
     result = _upscaled(source, requests, branches)
     if not call.wait:
-        result = _plain_until_ready(source, result, requests)
+        result = _plain_for_players(source, result, requests)
     if source is not clip:
         result = _convert(result, clip.format.bits_per_sample, vs.FLOAT)
     return result
@@ -221,6 +224,7 @@ class _Requests:
     ) -> None:
         self._format = format
         self.mode = mode
+        self.pace = Pace()
         self._weights = weights
         self.placement = placement
         self._engine = engine
@@ -245,6 +249,13 @@ class _Requests:
     def strength(self, props: Mapping[str, Any]) -> float:
         """The strength of a frame's compression, 0…1: its property, else the filter's `strength`."""
         return min(max(number_of(props, "_ParagonStrength", self._strength), 0.0), 1.0)
+
+    def seconds(self, props: Mapping[str, Any]) -> float:
+        """How long a frame is shown; infinite if that is unknown."""
+        number, unit = number_of(props, "_DurationNum", 0), number_of(props, "_DurationDen", 0)
+        if number > 0 and unit > 0:
+            return number / unit
+        return float(1 / self._frame_rate) if self._frame_rate else inf
 
     def warn_if_interlaced(self, props: Mapping[str, Any]) -> None:
         """Warn once that interlaced frames are upscaled like progressive ones."""
@@ -297,7 +308,7 @@ def _branch(requests: _Requests) -> Callable[[int, Any], vs.VideoFrame]:
     def upscale_frame(n: int, f: Any) -> vs.VideoFrame:
         frames: list[vs.VideoFrame] = f if isinstance(f, list) else [f]
         f = frames[0]
-        with _errors_as_vs():
+        with _errors_as_vs(), requests.pace.computing(requests.seconds(f.props)):
             requests.warn_if_interlaced(f.props)
             source = requests.source(f.props)
             request = requests.request(source)
@@ -350,20 +361,28 @@ def _set_props(frame: vs.VideoFrame, props: Mapping[str, Any], source: FrameForm
         frame.props[name] = value
 
 
-def _plain_until_ready(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: _Requests) -> vs.VideoNode:
-    """`upscaled`, but a plain scaler makes the frames while their session is being compiled."""
+def _plain_for_players(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: _Requests) -> vs.VideoNode:
+    """`upscaled`, but a plain scaler makes the frames while their session is being compiled, and all frames
+    after the engine was too slow."""
     plain = clip.resize.Bicubic(width=upscaled.width, height=upscaled.height)
-    was_ready: bool | None = None
+    reported = ""
 
     def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:
-        nonlocal was_ready
+        nonlocal reported
         with _errors_as_vs():
             request = requests.request(requests.source(f.props))
             ready = SESSIONS.ready(request)
-        if ready != was_ready and not (was_ready is None and ready):
+        pace = requests.pace
+        if pace.too_slow:
+            state = (
+                f"plain scaling, because the engine makes only {pace.rate:.1f} frames a second;"
+                " it is tried again after a seek"
+            )
+        else:
             state = "the engine takes over" if ready else "plain scaling while the engine is compiled"
+        if state != reported and (reported or not ready):
             logger.info("paragon.upscale: from frame %d on: %s", n, state)
-        was_ready = ready
-        return upscaled if ready else plain
+        reported = state
+        return upscaled if ready and not pace.too_slow else plain
 
     return upscaled.std.FrameEval(choose, prop_src=clip, clip_src=[plain, upscaled])
