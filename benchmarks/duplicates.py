@@ -65,12 +65,12 @@ def make(path: Path, picture: Any, codec: str, options: dict[str, str], pix_fmt:
     return path
 
 
-def compared(source: Path, folder: Path, repeats: int, **wish: Any) -> dict[str, Any]:
+def compared(source: Path, folder: Path, repeats: int, **options: Any) -> dict[str, Any]:
     reports = {}
 
     def render(how: str) -> None:
         reports[how] = paragon_stream.upscale(
-            source, folder / f"{how}.mkv", overwrite=True, reuse_duplicates=how, preset="ultrafast", **wish
+            source, folder / f"{how}.mkv", overwrite=True, reuse_duplicates=how, preset="ultrafast", **options
         )
 
     costs = interleaved({how: lambda how=how: render(how) for how in ("exact", "off")}, repeats)  # type: ignore[misc]

@@ -24,7 +24,7 @@ from paragon_stream.number_text import counted
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.options.output import CautionOptions, StorageOptions
-from paragon_stream.picture_job import PictureWishes, upscale_picture
+from paragon_stream.picture_job import PictureOutput, upscale_picture
 from paragon_stream.report import ImageResult, ImagesReport, ModelReport
 from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import check_network, doubts
@@ -116,7 +116,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     """
     usage = resource_usage.Usage()
     options = part(call, UpscalerOptions)
-    wishes = PictureWishes.of(
+    output = PictureOutput.of(
         options, part(call, StorageOptions), overwrite=call.overwrite, strict=call.strict
     )
     pairs, batch = plan_images(call.source, call.destination)
@@ -132,7 +132,7 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
     with PictureUpscaler(options) as upscaler:
         for number, (path, target) in enumerate(pairs, 1):
             try:
-                result, network = _one(upscaler, path, target, wishes, call, number, len(pairs))
+                result, network = _one(upscaler, path, target, output, call, number, len(pairs))
             except UsageError:
                 raise
             except Exception as error:
@@ -164,7 +164,7 @@ def _one(
     upscaler: PictureUpscaler,
     path: Path,
     target: Path,
-    wishes: PictureWishes,
+    output: PictureOutput,
     call: ImagesCall,
     number: int,
     count: int,
@@ -175,7 +175,7 @@ def _one(
         if call.on_progress is not None:
             call.on_progress(ImageProgress(source=path, number=number, count=count, tile=tile, tiles=tiles))
 
-    return upscale_picture(upscaler, part(call, UpscalerOptions), path, target, wishes, report_tile)
+    return upscale_picture(upscaler, part(call, UpscalerOptions), path, target, output, report_tile)
 
 
 def _failed(path: Path, target: Path, error: Exception) -> ImageResult:

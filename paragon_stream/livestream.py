@@ -104,7 +104,7 @@ def live(call: LiveCall) -> LiveReport:
         events.append(sentence)
         (call.on_event or logger.info)(sentence)
 
-    wish = parse_method(call.deinterlace)
+    method = parse_method(call.deinterlace)
     feed = LiveFeed(
         find_source(str(call.source), call, sys.platform),
         quantisers=parse_strength(call.strength) is None,
@@ -114,7 +114,7 @@ def live(call: LiveCall) -> LiveReport:
     with HeldInterrupt() as interrupt:
         stopping = Stopping(interrupt, call.stop)
         try:
-            info = _opened(feed, stopping, wish, announce)
+            info = _opened(feed, stopping, method, announce)
             plan, network, placement = _plan(call, info, warnings)
             sink = open_live_sink(
                 plan,
@@ -249,7 +249,7 @@ def _report(
 
 
 def _opened(
-    feed: LiveFeed, stopping: Stopping, wish: Deinterlace, announce: Callable[[str], None]
+    feed: LiveFeed, stopping: Stopping, method: Deinterlace, announce: Callable[[str], None]
 ) -> MediaInfo:
     """The facts of the source, after its first pictures have been decoded."""
     feed.start()
@@ -260,6 +260,6 @@ def _opened(
             raise KeyboardInterrupt
     info = feed.info()
     video = info.video
-    if wish is Deinterlace.AUTO and not video.interlaced:
+    if method is Deinterlace.AUTO and not video.interlaced:
         return info  # deinterlacing would delay every frame by one
-    return replace(info, video=replace(video, fields=field_job(video, wish)))
+    return replace(info, video=replace(video, fields=field_job(video, method)))

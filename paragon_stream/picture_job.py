@@ -37,7 +37,7 @@ _PAD_GRAIN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureWishes:
+class PictureOutput:
     """The storage of results. Bars are a multiple of `grain` samples."""
 
     pixel_format: PixelFormat | None
@@ -64,31 +64,31 @@ def upscale_picture(
     options: UpscalerOptions,
     path: Path,
     target: Path,
-    wishes: PictureWishes,
+    output: PictureOutput,
     on_tile: Callable[[int, int], None],
 ) -> tuple[ImageResult, Weights]:
     """Upscale one image; also returns the weights. Raises ParagonError; then there is no file `target`."""
     begin = time.perf_counter()
     kind = kind_for(target)
     with _created(target.parent):
-        check_destination(target.absolute(), path, overwrite=wishes.overwrite)
+        check_destination(target.absolute(), path, overwrite=output.overwrite)
         picture = read_picture(path)
         turn = picture.metadata.orientation
         asked = parse_strength(options.strength)
         strength = picture.strength if asked is None else asked
-        network = choose_network(picture.format, options, grain=wishes.grain, sideways=swaps_sides(turn))
+        network = choose_network(picture.format, options, grain=output.grain, sideways=swaps_sides(turn))
         height, width = network[1].rows.total, network[1].columns.total
         if swaps_sides(turn):
             height, width = width, height
         check_size(kind, width, height)
-        settings = dict(wishes.encoder_options)
+        settings = dict(output.encoder_options)
         if kind is ImageKind.WEBP and picture.kind is kind and picture.metadata.lossless:
             settings = {"lossless": "1", **settings}
-        storage = _storage(kind, picture, wishes, lossless=settings.get("lossless", "0") != "0")
+        storage = _storage(kind, picture, output, lossless=settings.get("lossless", "0") != "0")
         uncarried = not_embedded(kind, picture.metadata)
         losses = [*storage.losses, *(f"{what} cannot be carried over" for what in uncarried)]
         losses = [f"{path.name}: {loss}" for loss in losses]
-        if wishes.strict and losses:
+        if output.strict and losses:
             raise LossError("--strict: " + "; ".join(losses))
         canvas = Canvas(storage, width, height)
         pixels = transposed_format(storage.pixels) if swaps_sides(turn) else storage.pixels
@@ -104,7 +104,7 @@ def upscale_picture(
             strength=strength,
         )
         pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
-        size = write_file(target, pieces, overwrite=wishes.overwrite)
+        size = write_file(target, pieces, overwrite=output.overwrite)
     result = ImageResult(
         source=str(path),
         destination=str(target),
@@ -118,7 +118,7 @@ def upscale_picture(
     return result, network[0]
 
 
-def _storage(kind: ImageKind, picture: Picture, wishes: PictureWishes, *, lossless: bool) -> Storage:
+def _storage(kind: ImageKind, picture: Picture, output: PictureOutput, *, lossless: bool) -> Storage:
     """`storage`, with chroma subsampled only where the orientation allows it.
 
     Mirroring an axis of odd length would move chroma by a luma sample, and there is no rotated 4:1:1 format.
@@ -126,13 +126,13 @@ def _storage(kind: ImageKind, picture: Picture, wishes: PictureWishes, *, lossle
     turn = picture.metadata.orientation
     odd = picture.format.width % 2 or picture.format.height % 2
     like = picture.format.pixel_format
-    across = transposed_format(wishes.pixel_format or like) if swaps_sides(turn) else like
-    if swaps_sides(turn) and wishes.pixel_format is None and across is not None:
+    across = transposed_format(output.pixel_format or like) if swaps_sides(turn) else like
+    if swaps_sides(turn) and output.pixel_format is None and across is not None:
         picture = replace(picture, format=replace(picture.format, pixel_format=across))
     return storage(
         kind,
         picture.format,
-        wanted=wishes.pixel_format,
+        wanted=output.pixel_format,
         lossless=lossless,
         subsampled=across is not None and not (turn != 1 and odd),
     )

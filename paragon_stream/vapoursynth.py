@@ -103,17 +103,17 @@ def upscale(call: FilterCall) -> vs.VideoNode:
         pixel_format = _pixel_format(clip)
         branches = _branches(clip, call.prefetch)
         format = FrameFormat(width=clip.width, height=clip.height, pixel_format=pixel_format)
-        wishes = part(call, UpscalerOptions)
-        for doubt in doubts(wishes):
+        chosen = part(call, UpscalerOptions)
+        for doubt in doubts(chosen):
             logger.warning("paragon.upscale: %s", doubt)
-        network, placement = choose_network(format, wishes, grain=_grain(pixel_format))
+        network, placement = choose_network(format, chosen, grain=_grain(pixel_format))
         _check_size(pixel_format, placement)
         requests = _Requests(
             format,
             network,
             placement,
             call.engine,
-            session_options(wishes, Flavour.THROUGHPUT if branches > 1 else Flavour.LATENCY),
+            session_options(chosen, Flavour.THROUGHPUT if branches > 1 else Flavour.LATENCY),
             Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
             parse_strength(call.strength) or 0.0,
             Temporal.parse(call.temporal),

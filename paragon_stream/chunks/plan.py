@@ -87,17 +87,17 @@ class ChunkPlan:
 
 
 def plan_chunks(
-    request: RenderRequest, *, seconds: float | None = None, seats: int = 0
+    request: RenderRequest, *, seconds: float | None = None, workers: int = 0
 ) -> tuple[ChunkPlan, RenderPlan]:
     """Divide the render of `request` into chunks of about `seconds`; nothing is written.
 
-    `seats` is the number of chunks that are rendered at the same time, if it is known; see `cut_into_chunks`.
-    Returns the plan of the whole render, too. Raises the errors of `plan_render`, and UsageError for renders
-    that are not possible in chunks.
+    `workers` is the number of chunks that are rendered at the same time, if it is known; see
+    `cut_into_chunks`. Returns the plan of the whole render, too. Raises the errors of `plan_render`, and
+    UsageError for renders that are not possible in chunks.
     """
     whole = plan_whole(request)
     length = CHUNK_SECONDS if seconds is None else seconds
-    return cut_whole(whole, frame_times(whole.source), length, seats), whole
+    return cut_whole(whole, frame_times(whole.source), length, workers), whole
 
 
 def plan_whole(request: RenderRequest) -> RenderPlan:
@@ -117,7 +117,7 @@ def plan_whole(request: RenderRequest) -> RenderPlan:
     return whole
 
 
-def cut_whole(whole: RenderPlan, times: FrameTimes, seconds: float, seats: int = 0) -> ChunkPlan:
+def cut_whole(whole: RenderPlan, times: FrameTimes, seconds: float, workers: int = 0) -> ChunkPlan:
     """`whole` in chunks of about `seconds`. Raises UsageError."""
     if seconds <= 0:
         raise UsageError(f"--chunk-seconds must be above 0, not {seconds:g}")
@@ -125,7 +125,7 @@ def cut_whole(whole: RenderPlan, times: FrameTimes, seconds: float, seats: int =
         request=whole.request,
         identity=whole.identity,
         builds=builds(whole),
-        chunks=cut_into_chunks(times, seconds, seats),
+        chunks=cut_into_chunks(times, seconds, workers),
         from_start=times.from_start,
     )
 

@@ -35,13 +35,13 @@ class Chunk:
     frames: int
 
 
-def cut_into_chunks(times: FrameTimes, seconds: float, seats: int = 0) -> tuple[Chunk, ...]:
+def cut_into_chunks(times: FrameTimes, seconds: float, workers: int = 0) -> tuple[Chunk, ...]:
     """Chunks of about `seconds` each, beginning with key frames of the source where there are any nearby.
 
-    Its encoder placed them at new scenes, or at regular distances. With `seats`, the number of chunks that
-    are rendered at a time, the last ones are shorter, so that all seats end at nearly the same time.
+    Its encoder placed them at new scenes, or at regular distances. With `workers`, the number of chunks that
+    are rendered at a time, the last ones are shorter, so that all workers end at nearly the same time.
     """
-    starts = list(_starts(times, seconds, seats))
+    starts = list(_starts(times, seconds, workers))
     frames = [bisect_left(times.shown, start) for start in starts]
     return tuple(
         Chunk(
@@ -55,14 +55,14 @@ def cut_into_chunks(times: FrameTimes, seconds: float, seats: int = 0) -> tuple[
     )
 
 
-def _starts(times: FrameTimes, seconds: float, seats: int) -> Iterator[Fraction]:
+def _starts(times: FrameTimes, seconds: float, workers: int) -> Iterator[Fraction]:
     """The start of each chunk, in seconds."""
     shown, end = times.shown, times.shown[-1]
     frame = 0
     while True:
         start = shown[frame]
         yield start
-        length = _length(float(end - start), seconds, seats)
+        length = _length(float(end - start), seconds, workers)
         if end - start < length * 3 / 2:
             return
         earliest = frame + _FEWEST
@@ -73,11 +73,11 @@ def _starts(times: FrameTimes, seconds: float, seats: int) -> Iterator[Fraction]
             return
 
 
-def _length(left: float, seconds: float, seats: int) -> Fraction:
+def _length(left: float, seconds: float, workers: int) -> Fraction:
     """The length of a chunk that begins `left` seconds before the end."""
     length = seconds
-    if seats and left <= seats * seconds:
-        length = seconds / 4 if left <= seats * seconds / 2 else seconds / 2
+    if workers and left <= workers * seconds:
+        length = seconds / 4 if left <= workers * seconds / 2 else seconds / 2
     return Fraction(max(length, min(_LEAST_SECONDS, seconds)))
 
 

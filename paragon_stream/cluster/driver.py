@@ -15,8 +15,8 @@ from paragon_stream.chunks.plan import ChunkPlan
 from paragon_stream.chunks.record import ChunkRecord
 from paragon_stream.cluster.connection import Connection
 from paragon_stream.cluster.schedule import Attempt, Schedule
-from paragon_stream.cluster.seats import Hall, Node, Room, Seat, nodes_of, room_on
 from paragon_stream.cluster.worker import Order, Outcome
+from paragon_stream.cluster.worker_pool import Capacity, Node, WorkerHandle, WorkerPool, capacity_of, nodes_of
 from paragon_stream.errors import EngineError
 from paragon_stream.render.progress import OnProgress, RenderProgress
 from paragon_stream.report import Warnings
@@ -61,9 +61,9 @@ class Driver:
             {chunk.number: chunk.frames for chunk in plan.chunks},
             done=[number for number, record in records.items() if record is not None],
         )
-        self._seats: dict[int, Seat] = {}
-        self._calls: dict[Any, tuple[str, Seat]] = {}
-        """Ray's references of unfinished calls, each with the name of the call and its seat."""
+        self._workers: dict[int, WorkerHandle] = {}
+        self._calls: dict[Any, tuple[str, WorkerHandle]] = {}
+        """Ray's references of unfinished calls, each with the name of the call and its worker."""
         self._refused: dict[str, str] = {}
         """Reasons why machines do not take part, by Ray's name of the machine."""
         self._lost: Counter[str] = Counter()
@@ -80,7 +80,7 @@ class Driver:
             "threads": None,
             "device": None,
         }
-        self._hall = Hall(
+        self._pool = WorkerPool(
             ray=self._ray, order=order, source=source, engine=request.engine, device=request.device
         )
         self._alone_since: float | None = None
@@ -91,7 +91,7 @@ class Driver:
         chunks that are done stay."""
         if self.schedule.finished:
             return
-        name, content = self._hall.order["token"]
+        name, content = self._pool.order["token"]
         token = self._folder.path / name
         token.write_text(content, encoding="utf-8")
         try:
@@ -121,32 +121,32 @@ class Driver:
         for node in nodes:
             if node.id in self._refused:
                 continue
-            room = room_on(node, request.engine, request.threads, local=self._connection.local)
-            if not room.workers:
+            capacity = capacity_of(node, request.engine, request.threads, local=self._connection.local)
+            if not capacity.workers:
                 why = "it has no room for a worker (--threads, --engine)"
                 self._refuse(node, why, meant=not node.cpus)  # heads often get no CPUs
-            have = sum(seat.node.id == node.id for seat in self._seats.values())
-            for _ in range(min(room.workers, left) - have):
-                self._open(node, room)
-        for seat in [seat for seat in self._seats.values() if seat.number is not None]:
-            if seat.asked is None:
-                seat.asked, seat.asked_at = self._aside(seat, "done"), now
-                self._calls[seat.asked] = "done", seat
+            have = sum(worker.node.id == node.id for worker in self._workers.values())
+            for _ in range(min(capacity.workers, left) - have):
+                self._open(node, capacity)
+        for worker in [worker for worker in self._workers.values() if worker.chunk is not None]:
+            if worker.asked is None:
+                worker.asked, worker.asked_at = self._aside(worker, "done"), now
+                self._calls[worker.asked] = "done", worker
             elif held_up:
-                seat.asked_at = now
-            elif now - seat.asked_at > _SILENT and not self._ray.wait([seat.asked], timeout=0)[0]:
-                self._seat_gone(seat, f"the worker process has not answered for {_SILENT:.0f} s")
+                worker.asked_at = now
+            elif now - worker.asked_at > _SILENT and not self._ray.wait([worker.asked], timeout=0)[0]:
+                self._end_worker(worker, f"the worker process has not answered for {_SILENT:.0f} s")
         self._check_alone(nodes, now)
         self._report(now)
 
-    def _open(self, node: Node, room: Room) -> None:
-        seat = self._hall.seat(node, room)
-        self._seats[seat.id] = seat
-        self._calls[seat.actor.open.remote()] = "open", seat
+    def _open(self, node: Node, capacity: Capacity) -> None:
+        worker = self._pool.create(node, capacity)
+        self._workers[worker.id] = worker
+        self._calls[worker.actor.open.remote()] = "open", worker
 
     def _check_alone(self, nodes: list[Node], now: float) -> None:
         """End the render if there has been no machine for a while, or if every machine was refused."""
-        if self._seats:
+        if self._workers:
             self._alone_since = None
             return
         self._alone_since = self._alone_since or now
@@ -160,26 +160,26 @@ class Driver:
         if not meant:
             self._warnings.add([f"{node.name} does not take part: {why}"])
 
-    def _drop(self, seat: Seat) -> None:
-        self._seats.pop(seat.id, None)
-        self._calls = {ref: call for ref, call in self._calls.items() if call[1] is not seat}
-        self._ray.kill(seat.actor)
+    def _drop(self, worker: WorkerHandle) -> None:
+        self._workers.pop(worker.id, None)
+        self._calls = {ref: call for ref, call in self._calls.items() if call[1] is not worker}
+        self._ray.kill(worker.actor)
 
     # ------------------------------------------------------------------------------ chunks
 
     def _hand_out(self) -> None:
         now = time.monotonic()
-        nodes = {seat.node.id for seat in self._seats.values()}
-        rates = self._seat_rates(now)
-        for seat in self._seats.values():
-            if not seat.ready or seat.number is not None:
+        nodes = {worker.node.id for worker in self._workers.values()}
+        rates = self._worker_rates(now)
+        for worker in self._workers.values():
+            if not worker.ready or worker.chunk is not None:
                 continue
-            number = self.schedule.choose(seat.node.id, nodes, now, rates)
+            number = self.schedule.choose(worker.node.id, nodes, now, rates)
             if number is None:
                 continue
-            seat.number, seat.since = number, now
-            self.schedule.begin(number, Attempt(worker=seat.id, node=seat.node.id, begun=now))
-            self._calls[seat.actor.render.remote(number)] = "render", seat
+            worker.chunk, worker.since = number, now
+            self.schedule.begin(number, Attempt(worker=worker.id, node=worker.node.id, begun=now))
+            self._calls[worker.actor.render.remote(number)] = "render", worker
 
     def _receive(self) -> None:
         """Wait for an answer, and process all that have arrived."""
@@ -194,84 +194,84 @@ class Driver:
             if call is not None:
                 self._take(ref, *call)
 
-    def _take(self, ref: Any, kind: str, seat: Seat) -> None:
-        if seat.id not in self._seats:
+    def _take(self, ref: Any, kind: str, worker: WorkerHandle) -> None:
+        if worker.id not in self._workers:
             return
         try:
             answer = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
-            self._seat_lost(seat, error)
+            self._worker_lost(worker, error)
             return
         if kind == "done":
-            seat.asked = None
+            worker.asked = None
             number, frames = answer
-            for attempt in self.schedule.attempts(number) if number == seat.number else ():
-                if attempt.worker == seat.id:
+            for attempt in self.schedule.attempts(number) if number == worker.chunk else ():
+                if attempt.worker == worker.id:
                     attempt.frames = frames
         elif kind == "open":
-            self._opened(seat, answer)
+            self._opened(worker, answer)
         elif kind == "render":
-            self._rendered(seat, answer)
+            self._rendered(worker, answer)
 
-    def _opened(self, seat: Seat, outcome: Outcome) -> None:
+    def _opened(self, worker: WorkerHandle, outcome: Outcome) -> None:
         if outcome["error"]:
-            self._drop(seat)
-            if seat.node.id not in self._refused:
-                self._refuse(seat.node, outcome["error"])
+            self._drop(worker)
+            if worker.node.id not in self._refused:
+                self._refuse(worker.node, outcome["error"])
             return
         if outcome["wants_source"]:
-            self._calls[seat.actor.open.remote(self._hall.server)] = "open", seat
+            self._calls[worker.actor.open.remote(self._pool.server)] = "open", worker
             return
-        seat.ready = True
+        worker.ready = True
 
-    def _rendered(self, seat: Seat, outcome: Outcome) -> None:
-        number, now = seat.number, time.monotonic()
+    def _rendered(self, worker: WorkerHandle, outcome: Outcome) -> None:
+        number, now = worker.chunk, time.monotonic()
         assert number is not None
-        seat.number = None
+        worker.chunk = None
         if outcome["error"]:
-            self._failed(number, seat, outcome["error"])
+            self._failed(number, worker, outcome["error"])
             return
         record = ChunkRecord.from_json(outcome["record"])
-        if self.schedule.finish(number, seat.id):
+        if self.schedule.finish(number, worker.id):
             if outcome["data"] is not None or not record.file:
                 self._folder.take(record, outcome["data"])
             self._bytes += record.bytes
-        seat.rendered += record.frames
-        seat.busy += now - seat.since
+        worker.rendered += record.frames
+        worker.busy += now - worker.since
 
-    def _failed(self, number: int, seat: Seat, why: str) -> None:
-        mine = [each for each in self.schedule.attempts(number) if each.worker == seat.id]
+    def _failed(self, number: int, worker: WorkerHandle, why: str) -> None:
+        mine = [each for each in self.schedule.attempts(number) if each.worker == worker.id]
         meant = any(each.stopping for each in mine)
-        again = self.schedule.fail(number, seat.id)
+        again = self.schedule.fail(number, worker.id)
         if meant:
             return
         self._reasons[number] = why
         if not again:
             raise EngineError(
-                f"chunk {number} fails wherever it is rendered, last on {seat.node.name}: {why}"
+                f"chunk {number} fails wherever it is rendered, last on {worker.node.name}: {why}"
             )
-        self._warnings.add([f"chunk {number} failed on {seat.node.name} and is rendered again: {why}"])
+        self._warnings.add([f"chunk {number} failed on {worker.node.name} and is rendered again: {why}"])
 
-    def _seat_lost(self, seat: Seat, error: Exception) -> None:
+    def _worker_lost(self, worker: WorkerHandle, error: Exception) -> None:
         """A worker process, or its machine, is gone."""
         why = self._why(error)
-        if not seat.ready and _is_foreign(self._ray, error):
-            self._drop(seat)
-            self._refuse(seat.node, f"its worker does not start: {why}")
+        if not worker.ready and _is_foreign(self._ray, error):
+            self._drop(worker)
+            self._refuse(worker.node, f"its worker does not start: {why}")
             return
-        self._seat_gone(seat, why)
+        self._end_worker(worker, why)
 
-    def _seat_gone(self, seat: Seat, why: str) -> None:
+    def _end_worker(self, worker: WorkerHandle, why: str) -> None:
         """End a worker that is lost or hung; its chunk is rendered again."""
-        self._drop(seat)
-        self._lost[seat.node.id] += 1
-        if seat.number is not None:
-            self._failed(seat.number, seat, why)
+        self._drop(worker)
+        self._lost[worker.node.id] += 1
+        if worker.chunk is not None:
+            self._failed(worker.chunk, worker, why)
         else:
-            self._warnings.add([f"a worker on {seat.node.name} ended: {why}"])
-        alive = any(node.id == seat.node.id for node in nodes_of(self._ray))
-        if self._lost[seat.node.id] >= _MOST_LOST and alive and seat.node.id not in self._refused:
-            self._refuse(seat.node, f"{_MOST_LOST} workers ended there")
+            self._warnings.add([f"a worker on {worker.node.name} ended: {why}"])
+        alive = any(node.id == worker.node.id for node in nodes_of(self._ray))
+        if self._lost[worker.node.id] >= _MOST_LOST and alive and worker.node.id not in self._refused:
+            self._refuse(worker.node, f"{_MOST_LOST} workers ended there")
 
     def _why(self, error: Exception) -> str:
         """The message for an exception that Ray raises instead of a result."""
@@ -285,27 +285,27 @@ class Driver:
     def _stop_superfluous(self) -> None:
         for number, attempt in self.schedule.superfluous():
             attempt.stopping = True
-            if (seat := self._seats.get(attempt.worker)) is not None:
-                self._aside(seat, "stop", number)
+            if (worker := self._workers.get(attempt.worker)) is not None:
+                self._aside(worker, "stop", number)
 
     # ------------------------------------------------------------------------------ progress
 
     def _frames_by_node(self) -> dict[str, int]:
         """Frames that each machine has rendered in this run, so far."""
         found: Counter[str] = Counter()
-        for seat in self._seats.values():
-            found[seat.node.name] += seat.rendered
-            if seat.number is not None:
-                mine = [a for a in self.schedule.attempts(seat.number) if a.worker == seat.id]
-                found[seat.node.name] += sum(attempt.frames for attempt in mine)
+        for worker in self._workers.values():
+            found[worker.node.name] += worker.rendered
+            if worker.chunk is not None:
+                mine = [a for a in self.schedule.attempts(worker.chunk) if a.worker == worker.id]
+                found[worker.node.name] += sum(attempt.frames for attempt in mine)
         return dict(found)
 
-    def _seat_rates(self, now: float) -> dict[str, float]:
+    def _worker_rates(self, now: float) -> dict[str, float]:
         """Frames per second of one worker, by machine, over the chunks that it has finished."""
         rates: dict[str, list[float]] = {}
-        for seat in self._seats.values():
-            if seat.rendered and seat.busy:
-                rates.setdefault(seat.node.id, []).append(seat.rendered / seat.busy)
+        for worker in self._workers.values():
+            if worker.rendered and worker.busy:
+                rates.setdefault(worker.node.id, []).append(worker.rendered / worker.busy)
         return {node: sum(each) / len(each) for node, each in rates.items()}
 
     def _report(self, now: float) -> None:
@@ -336,22 +336,22 @@ class Driver:
 
     # ------------------------------------------------------------------------------ the end
 
-    def _aside(self, seat: Seat, method: str, *arguments: Any) -> Any:
+    def _aside(self, worker: WorkerHandle, method: str, *arguments: Any) -> Any:
         """Call `method` of a worker that may be rendering."""
-        return getattr(seat.actor, method).options(concurrency_group="aside").remote(*arguments)
+        return getattr(worker.actor, method).options(concurrency_group="aside").remote(*arguments)
 
     def _end(self) -> None:
         """Cancel the work of every worker and let it clean up; end workers that do not answer."""
         closing = []
-        for seat in self._seats.values():
-            if seat.number is not None:
-                self._aside(seat, "stop", seat.number)
-            closing.append(seat.actor.close.remote())
+        for worker in self._workers.values():
+            if worker.chunk is not None:
+                self._aside(worker, "stop", worker.chunk)
+            closing.append(worker.actor.close.remote())
         if closing:
             self._ray.wait(closing, num_returns=len(closing), timeout=_PATIENCE)
-        for seat in self._seats.values():
-            self._ray.kill(seat.actor)
-        self._seats.clear()
+        for worker in self._workers.values():
+            self._ray.kill(worker.actor)
+        self._workers.clear()
 
 
 def _is_foreign(ray: Any, error: Exception) -> bool:

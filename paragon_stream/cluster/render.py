@@ -10,7 +10,7 @@ from paragon_stream.chunks.plan import begin, cut_whole, plan_whole
 from paragon_stream.chunks.ranges import CHUNK_SECONDS
 from paragon_stream.cluster.connection import LOCAL, Connection, load_ray, parse_address
 from paragon_stream.cluster.driver import Driver, weights_data
-from paragon_stream.cluster.seats import nodes_of, room_on
+from paragon_stream.cluster.worker_pool import capacity_of, nodes_of
 from paragon_stream.media.frame_times import FrameTimes, frame_times
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.render.progress import OnProgress
@@ -50,12 +50,12 @@ def render_on_cluster(
     times = frame_times(whole.source)
     warnings.add(whole.warnings)
     with Connection(address) as connection:
-        seats = sum(
-            room_on(node, request.engine, request.threads, local=connection.local).workers
+        workers = sum(
+            capacity_of(node, request.engine, request.threads, local=connection.local).workers
             for node in nodes_of(connection.ray)
         )
-        seconds = _chunk_seconds(times, max(seats, 1)) if chunk_seconds is None else chunk_seconds
-        plan, folder = begin(cut_whole(whole, times, seconds, seats))
+        seconds = _chunk_seconds(times, max(workers, 1)) if chunk_seconds is None else chunk_seconds
+        plan, folder = begin(cut_whole(whole, times, seconds, workers))
         driver = Driver(connection, plan, folder, weights_data(plan.request.weights), warnings, on_progress)
         try:
             driver.run()
@@ -74,10 +74,10 @@ def render_on_cluster(
     )
 
 
-def _chunk_seconds(times: FrameTimes, seats: int) -> float:
+def _chunk_seconds(times: FrameTimes, workers: int) -> float:
     """The usual length, or less where workers would have too few chunks each."""
     length = float(times.shown[-1] - times.shown[0])
     if times.from_start:
         # Each is decoded from the beginning: as few as there can be.
-        return max(CHUNK_SECONDS, length / seats)
-    return min(CHUNK_SECONDS, max(_SHORTEST, length / (seats * _CHUNKS_EACH)))
+        return max(CHUNK_SECONDS, length / workers)
+    return min(CHUNK_SECONDS, max(_SHORTEST, length / (workers * _CHUNKS_EACH)))

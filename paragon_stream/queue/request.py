@@ -17,7 +17,7 @@ from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import described, option, part
 from paragon_stream.options.output import OutputOptions, StorageOptions
 from paragon_stream.options.source import SourceOptions
-from paragon_stream.picture_job import PictureWishes
+from paragon_stream.picture_job import PictureOutput
 from paragon_stream.render.request import RenderRequest
 
 _SAME_RESULT = ("overwrite", "resume", "accept_upgrade", "strict", "engine", "threads", "device", "hwaccel")
@@ -72,13 +72,13 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
         chosen |= {"resume": resume, "overwrite": overwrite}
         return RenderRequest(source, destination, **chosen)
 
-    def of_picture(self, *, overwrite: bool, alone: bool) -> PictureWishes:
+    def of_picture(self, *, overwrite: bool, alone: bool) -> PictureOutput:
         """The storage of pictures. If there are also videos (not `alone`), the pixel format and the encoder's
         options apply to the videos only."""
         storage = part(self, StorageOptions)
         if not alone:
             storage = replace(storage, pix_fmt=None, encoder_options=None)
-        return PictureWishes.of(part(self, UpscalerOptions), storage, overwrite=overwrite, strict=self.strict)
+        return PictureOutput.of(part(self, UpscalerOptions), storage, overwrite=overwrite, strict=self.strict)
 
     @property
     def choices(self) -> dict[str, Any]:

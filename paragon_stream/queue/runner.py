@@ -19,13 +19,13 @@ from paragon_stream import resource_usage
 from paragon_stream.errors import EngineError, InputError, OutputError, ParagonError, UsageError, causes
 from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.options.option import called_with, option, part
+from paragon_stream.queue.decision import Action, Decision, decide
 from paragon_stream.queue.files import Found, SourceFile, find_files
 from paragon_stream.queue.journal import FileFacts, Journal, Record, State
 from paragon_stream.queue.observer import QueueItem, QueueObserver
 from paragon_stream.queue.progress import QueueProgress, WorkMeter, survey
 from paragon_stream.queue.request import QueueRequest
 from paragon_stream.queue.results import FileResult, Outcome, QueueReport
-from paragon_stream.queue.standing import Standing, Turn, standing_of
 from paragon_stream.queue.targets import settle_names
 from paragon_stream.queue.watch import PAUSE, POLL, Growth
 from paragon_stream.queue.work import Worker
@@ -210,7 +210,7 @@ class _Queue:
         """Render or skip one file, and record it. Raises KeyboardInterrupt, OutputError for a full disk."""
         source = item.file.path
         before = FileFacts.of(source)
-        standing = standing_of(
+        decision = decide(
             self._journal.records.get(str(source.absolute())),
             source,
             item.target,
@@ -218,12 +218,12 @@ class _Queue:
             overwrite=self._request.overwrite,
             resume=self._request.resume,
         )
-        if standing.turn is Turn.LEAVE:
+        if decision.action is Action.LEAVE:
             self._end(item, self._result(item, Outcome.LEFT), before, recorded=False)
             return
         begin = time.perf_counter()
-        if standing.turn is Turn.REFUSE:
-            refusal = OutputError(standing.why)
+        if decision.action is Action.REFUSE:
+            refusal = OutputError(decision.why)
             self._end(item, self._failure(item, refusal, begin), before, recorded=False)
             return
         read = before and self._with_content(source, before)
@@ -231,9 +231,9 @@ class _Queue:
         try:
             self._record(item, State.STARTED, read, there=FileFacts.of(item.target))
             self._observer.started(item)
-            if standing.why:
-                self._observer.warning(item, standing.why)
-            result = self._rendered(item, standing, begin)
+            if decision.why:
+                self._observer.warning(item, decision.why)
+            result = self._rendered(item, decision, begin)
         except KeyboardInterrupt:
             self._record(item, State.INTERRUPTED, read)
             interrupted = self._result(item, Outcome.INTERRUPTED, begin)
@@ -252,12 +252,12 @@ class _Queue:
         if stop is not None:
             raise stop
 
-    def _rendered(self, item: QueueItem, standing: Standing, begin: float) -> FileResult:
+    def _rendered(self, item: QueueItem, decision: Decision, begin: float) -> FileResult:
         def show(progress: QueueProgress, part: float, free: float) -> None:
             whole, eta = self._meter.now(item.work, part, free)
             self._observer.progress(item, replace(progress, part=whole, eta=eta))
 
-        outcome = self._worker.run(item, resume=standing.resume, overwrite=standing.overwrite, show=show)
+        outcome = self._worker.run(item, resume=decision.resume, overwrite=decision.overwrite, show=show)
         result = self._result(item, Outcome.FAILED if outcome.error else Outcome.FINISHED, begin)
         return replace(
             result,

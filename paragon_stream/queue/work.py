@@ -100,9 +100,9 @@ class Worker:
         def on_tile(tile: int, tiles: int) -> None:
             show(self._progress(item, tile=tile, tiles=tiles), tile / tiles, 0.0)
 
-        wishes = self._request.of_picture(overwrite=overwrite, alone=self._alone)
+        output = self._request.of_picture(overwrite=overwrite, alone=self._alone)
         options = part(self._request, UpscalerOptions)
-        result, _ = upscale_picture(self._pictures, options, item.file.path, item.target, wishes, on_tile)
+        result, _ = upscale_picture(self._pictures, options, item.file.path, item.target, output, on_tile)
         for warning in result.warnings:
             self._observer.warning(item, warning)
         return Made(bytes_out=result.bytes_out, image=result)

@@ -206,7 +206,7 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
     name = str(optimiser.take("type", "AdamW")).lower()
     if name not in ("adam", "adamw", "soap"):
         raise UsageError(f"train.optim_g.type = {name!r} has no counterpart here: use AdamW, Adam or SOAP")
-    wishes: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "name": "soap" if name == "soap" else "adamw",
         "lr": optimiser.number("lr", 1e-4),
         "ema": train.number("ema_decay", 0.999),
@@ -214,12 +214,12 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
         "schedule": _schedule(train, steps),
     }
     if (betas := optimiser.take("betas")) is not None:
-        wishes["betas"] = [float(each) for each in betas]
+        settings["betas"] = [float(each) for each in betas]
     optimiser.only("weight_decay", 0, 0.0, advice="there is no weight decay; set it to 0")
     optimiser.end(passed)
     if not train.take("grad_clip", True):
-        wishes["clip"] = 1e9
-    table["optimiser"] = wishes
+        settings["clip"] = 1e9
+    table["optimiser"] = settings
     table["loss"] = {}
     losses = [(str(each.get("type", "")), dict(each)) for each in train.take("losses", [])]
     for key in (

@@ -33,7 +33,7 @@ def test_chunks_begin_with_key_frames_nearby() -> None:
 
 
 def test_the_last_chunks_are_short_where_several_are_rendered_at_a_time() -> None:
-    lengths = [chunk.frames / 25 for chunk in cut_into_chunks(film(25 * 600), 32, seats=4)]
+    lengths = [chunk.frames / 25 for chunk in cut_into_chunks(film(25 * 600), 32, workers=4)]
     assert lengths[0] == 32 and lengths[-1] <= 12 and sorted(lengths[:-1], reverse=True) == lengths[:-1]
 
 
@@ -41,12 +41,12 @@ def test_the_last_chunks_are_short_where_several_are_rendered_at_a_time() -> Non
     times=st.lists(st.integers(0, 100_000), min_size=1, max_size=300, unique=True).map(sorted),
     keys=st.lists(st.integers(0, 100_000), max_size=30, unique=True).map(sorted),
     seconds=st.floats(0.01, 200),
-    seats=st.integers(0, 20),
+    workers=st.integers(0, 20),
 )
-def test_every_frame_is_in_one_chunk(times: list[int], keys: list[int], seconds: float, seats: int) -> None:
+def test_every_frame_is_in_one_chunk(times: list[int], keys: list[int], seconds: float, workers: int) -> None:
     shown = tuple(Fraction(time, 1000) for time in times)
     found = FrameTimes(shown=shown, keys=tuple(Fraction(key, 1000) for key in keys))
-    chunks = cut_into_chunks(found, seconds, seats)
+    chunks = cut_into_chunks(found, seconds, workers)
     assert [chunk.number for chunk in chunks] == list(range(len(chunks)))
     assert sum(chunk.frames for chunk in chunks) == len(shown)
     assert all(chunk.frames >= min(12, len(shown)) for chunk in chunks)

@@ -38,13 +38,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     source = make_clip(tmp_path / "in.mkv", width=320, height=180, frames=FRAMES, audio="aac")
     out = small_disk / "out.mkv"
-    wish = {"codec": "ffv1", "variant": "realtime"}
+    options = {"codec": "ffv1", "variant": "realtime"}
     for resume in (False, True):  # there is no more room the second time
         with pytest.raises(OutputError, match="the disk is full"):
-            paragon_stream.upscale(source, out, resume=resume, **wish)
+            paragon_stream.upscale(source, out, resume=resume, **options)
     assert not out.exists()
     subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
-    report = paragon_stream.upscale(source, out, resume=True, **wish)
+    report = paragon_stream.upscale(source, out, resume=True, **options)
     assert report.resumed_at > 0 and len(read_frames(out)) == FRAMES
     assert paragon_stream.verify(source, out, plan=report).findings == ()
     assert [path.name for path in small_disk.iterdir()] == ["out.mkv"]

@@ -128,12 +128,12 @@ def test_the_video_mode_behind_frames_that_were_kept(
 ) -> None:
     """Frames from the journal are not computed again, but the frame after them is blended with them."""
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
-    wish = {"temporal": "upstream", "encoder_options": {"qp": "0", "g": "12"}}
+    chosen = {"temporal": "upstream", "encoder_options": {"qp": "0", "g": "12"}}
     monkeypatch.setattr(journal, "AT_RISK", -1.0)
-    break_at(monkeypatch, clip, out, 40, **wish)
+    break_at(monkeypatch, clip, out, 40, **chosen)
     assert list((tmp_path / "out.mkv.paragon").glob("frame-*"))
-    assert upscale(clip, out, resume=True, **wish).resumed_at < 40
-    upscale(clip, whole, **wish)
+    assert upscale(clip, out, resume=True, **chosen).resumed_at < 40
+    upscale(clip, whole, **chosen)
     assert_same(out, whole)
 
 
@@ -153,15 +153,15 @@ def test_codecs_with_their_reordering(
     monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path, suffix: str, codec: str, options: dict
 ) -> None:
     """The second part comes from another encoder: the same pictures at the same times, to the eye."""
-    wish: dict[str, Any] = {"codec": codec, "encoder_options": options}
+    chosen: dict[str, Any] = {"codec": codec, "encoder_options": options}
     if codec == "prores_ks":
-        wish["pix_fmt"] = "yuv422p10le"
+        chosen["pix_fmt"] = "yuv422p10le"
     out, whole = tmp_path / f"out.{suffix}", tmp_path / f"whole.{suffix}"
-    break_at(monkeypatch, clip, out, 70, **wish)
+    break_at(monkeypatch, clip, out, 70, **chosen)
     kept = read_frames(tmp_path / f"out.{suffix}.paragon" / f"out.{suffix}")
-    report = upscale(clip, out, resume=True, **wish)
+    report = upscale(clip, out, resume=True, **chosen)
     assert report.resumed_at >= 12  # x265 holds some forty back
-    upscale(clip, whole, **wish)
+    upscale(clip, whole, **chosen)
     found, expected = read_frames(out), read_frames(whole)
     assert [pts for pts, _ in found] == [pts for pts, _ in expected] and len(found) == FRAMES
     for number, ((_, planes), (_, wanted)) in enumerate(zip(found, expected, strict=True)):
@@ -239,10 +239,10 @@ def test_variable_frame_rates_and_offsets_stay(monkeypatch: pytest.MonkeyPatch, 
     times = [n * 40 + (n % 7) * 5 + 500 for n in range(50)]
     source = make_clip(tmp_path / "in.mkv", frames=50, pts=times, time_base=Fraction(1, 1000))
     out, whole = tmp_path / "out.mp4", tmp_path / "whole.mp4"
-    wish = {"codec": "libx264", "encoder_options": {"g": "8"}}
-    break_at(monkeypatch, source, out, 35, **wish)
-    assert upscale(source, out, resume=True, **wish).resumed_at >= 16
-    upscale(source, whole, **wish)
+    chosen = {"codec": "libx264", "encoder_options": {"g": "8"}}
+    break_at(monkeypatch, source, out, 35, **chosen)
+    assert upscale(source, out, resume=True, **chosen).resumed_at >= 16
+    upscale(source, whole, **chosen)
     assert [pts for pts, _ in read_frames(out)] == [pts for pts, _ in read_frames(whole)]
 
 

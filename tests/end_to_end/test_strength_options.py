@@ -34,8 +34,8 @@ def conditioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def clip(folder: Path, name: str = "clip.mkv", **wishes: object) -> Path:
-    return make_clip(folder / name, width=64, height=48, **{"frames": 10, **wishes})  # type: ignore[arg-type]
+def clip(folder: Path, name: str = "clip.mkv", **chosen: object) -> Path:
+    return make_clip(folder / name, width=64, height=48, **{"frames": 10, **chosen})  # type: ignore[arg-type]
 
 
 def pictures(path: Path) -> list[np.ndarray]:
@@ -70,10 +70,10 @@ def test_every_frame_is_upscaled_at_its_own_strength(tmp_path: Path, conditioned
     upscale(info.path, tmp_path / "out.mkv", weights=conditioned, precision="fp32", **LOSSLESS)
     rendered = pictures(tmp_path / "out.mkv")
     planes = allocate_planes(info.video.format)
-    wishes = {"weights": conditioned, "color": info.video.format.color, "precision": "fp32"}
+    chosen = {"weights": conditioned, "color": info.video.format.color, "precision": "fp32"}
     with (
         VideoReader(info, strengths=True) as reader,
-        Upscaler(width=64, height=48, **wishes) as upscaler,  # type: ignore[arg-type]
+        Upscaler(width=64, height=48, **chosen) as upscaler,  # type: ignore[arg-type]
     ):
         for picture in rendered:
             timing = reader.read_into(planes)
@@ -119,17 +119,17 @@ def test_images_are_clean_unless_told_otherwise(tmp_path: Path, conditioned: Pat
     upscale(frames, tmp_path / "f_%03d.png", weights="fidelity")
     source = next(tmp_path.glob("f_*.png"))
     results = {}
-    for name, wish in {"default": None, "zero": 0.0, "auto": "auto", "half": 0.5}.items():
-        upscale_images(source, tmp_path / f"{name}.png", weights=conditioned, strength=wish)
+    for name, strength in {"default": None, "zero": 0.0, "auto": "auto", "half": 0.5}.items():
+        upscale_images(source, tmp_path / f"{name}.png", weights=conditioned, strength=strength)
         results[name] = (tmp_path / f"{name}.png").read_bytes()
     assert results["default"] == results["zero"] == results["auto"] != results["half"]
     with pytest.raises(UsageError, match="not conditioned"):
         upscale_images(source, tmp_path / "no.png", weights="fidelity", strength=0.5)
 
 
-@pytest.mark.parametrize("wish", ["1.5", "-0.1", "much", "nan", ""])
-def test_what_is_no_strength(wish: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run([str(clip(tmp_path, frames=1)), str(tmp_path / "out.mkv"), f"--strength={wish}"]) == 2
+@pytest.mark.parametrize("strength", ["1.5", "-0.1", "much", "nan", ""])
+def test_what_is_no_strength(strength: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run([str(clip(tmp_path, frames=1)), str(tmp_path / "out.mkv"), f"--strength={strength}"]) == 2
     said = capsys.readouterr().err.strip()
     assert "\n" not in said
     assert "strength" in said
@@ -191,12 +191,12 @@ def test_export_overwrites_only_when_asked(
 ) -> None:
     plain = tmp_path / "plain.safetensors"
     plain.write_bytes(b"mine")
-    wish = ["models", "export", str(conditioned), str(plain), "--strength=0.5"]
-    assert run(wish) == 1
+    arguments = ["models", "export", str(conditioned), str(plain), "--strength=0.5"]
+    assert run(arguments) == 1
     assert plain.read_bytes() == b"mine"
-    assert run([*wish, "--overwrite"]) == 0
+    assert run([*arguments, "--overwrite"]) == 0
     assert load_weights(plain).metadata["name"] == "conditioned at strength 0.5"
-    assert run([*wish[:-1], "--strength=2", "--overwrite"]) == 2
+    assert run([*arguments[:-1], "--strength=2", "--overwrite"]) == 2
     assert run(["models", "export", "fidelity", str(tmp_path / "x.safetensors"), "--strength=0.5"]) == 2
     nowhere = str(tmp_path / "no" / "x.safetensors")
     assert run(["models", "export", str(conditioned), nowhere, "--strength=0"]) == 1
@@ -208,8 +208,8 @@ def test_the_filter_takes_the_frame_s_own_strength_first(conditioned: Path) -> N
     vs = pytest.importorskip("vapoursynth")
     import paragon_stream.vapoursynth as paragon
 
-    def luma(clip: object, **wishes: object) -> np.ndarray:
-        found = paragon.upscale(clip, weights=str(conditioned), precision="fp32", prefetch=1, **wishes)
+    def luma(clip: object, **chosen: object) -> np.ndarray:
+        found = paragon.upscale(clip, weights=str(conditioned), precision="fp32", prefetch=1, **chosen)
         return np.asarray(found.get_frame(0)[0]).copy()
 
     ramp = vs.core.std.BlankClip(width=64, height=48, format=vs.YUV420P8, length=1, color=[90, 110, 140])

@@ -45,18 +45,18 @@ def distinct(path: Path) -> int:
     return 1 + sum(not all(map(np.array_equal, a, b)) for a, b in pairs)
 
 
-@pytest.mark.parametrize("wish", [{}, {"weights": "fidelity"}, {"strength": 0.4}], ids=str)
-def test_the_result_is_the_same(clip: Path, tmp_path: Path, wish: dict[str, Any]) -> None:
+@pytest.mark.parametrize("chosen", [{}, {"weights": "fidelity"}, {"strength": 0.4}], ids=str)
+def test_the_result_is_the_same(clip: Path, tmp_path: Path, chosen: dict[str, Any]) -> None:
     """Weights that follow the stream's quantisers compute a held drawing again three times a second."""
     same, all_of_them = tmp_path / "same.mkv", tmp_path / "all.mkv"
-    wish = {"precision": "fp32", "threads": 1, "codec": "ffv1", **wish}
-    reused = paragon_stream.upscale(clip, same, **wish)
-    computed = paragon_stream.upscale(clip, all_of_them, reuse_duplicates="off", **wish)
+    chosen = {"precision": "fp32", "threads": 1, "codec": "ffv1", **chosen}
+    reused = paragon_stream.upscale(clip, same, **chosen)
+    computed = paragon_stream.upscale(clip, all_of_them, reuse_duplicates="off", **chosen)
     repeats = FRAMES - distinct(clip)
     assert repeats >= FRAMES // 3
     assert computed.duplicates == 0 and reused.frames_out == FRAMES
     assert repeats // 2 < reused.duplicates <= repeats
-    if "weights" in wish or "strength" in wish:
+    if "weights" in chosen or "strength" in chosen:
         assert reused.duplicates == repeats
     for (pts, planes), (time, wanted) in zip(read_frames(same), read_frames(all_of_them), strict=True):
         assert pts == time and all(map(np.array_equal, planes, wanted))
@@ -64,9 +64,9 @@ def test_the_result_is_the_same(clip: Path, tmp_path: Path, wish: dict[str, Any]
 
 def test_the_video_mode_repeats_nothing(clip: Path, tmp_path: Path) -> None:
     """The input of a held drawing is still a blend with the drawing before it."""
-    wish: dict[str, Any] = {"precision": "fp32", "threads": 1, "codec": "ffv1", "temporal": "upstream"}
-    assert paragon_stream.upscale(clip, tmp_path / "out.mkv", **wish).duplicates == 0
-    paragon_stream.upscale(clip, tmp_path / "all.mkv", reuse_duplicates="off", **wish)
+    chosen: dict[str, Any] = {"precision": "fp32", "threads": 1, "codec": "ffv1", "temporal": "upstream"}
+    assert paragon_stream.upscale(clip, tmp_path / "out.mkv", **chosen).duplicates == 0
+    paragon_stream.upscale(clip, tmp_path / "all.mkv", reuse_duplicates="off", **chosen)
     found, wanted = (read_frames(tmp_path / name) for name in ("out.mkv", "all.mkv"))
     for (_, planes), (_, others) in zip(found, wanted, strict=True):
         assert all(map(np.array_equal, planes, others))

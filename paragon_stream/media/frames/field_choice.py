@@ -32,13 +32,13 @@ logger = logging.getLogger(__name__)
 
 
 def treat_fields(
-    info: MediaInfo, wish: Deinterlace, idet: bool, ivtc: bool
+    info: MediaInfo, method: Deinterlace, idet: bool, ivtc: bool
 ) -> tuple[VideoInfo, tuple[str, ...]]:
     """`info`'s video with its treatment chosen, and hints for the user.
 
     Raises UsageError for contradictory options, and the errors of `look_at_fields`.
     """
-    if ivtc and wish not in (Deinterlace.AUTO, Deinterlace.OFF):
+    if ivtc and method not in (Deinterlace.AUTO, Deinterlace.OFF):
         raise UsageError("--ivtc restores whole film pictures: leave --deinterlace out")
     seen = measure_fields(info) if idet else None
     video, hints = info.video, _hints(info, None, ivtc)
@@ -49,7 +49,7 @@ def treat_fields(
         if ivtc:
             return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
         hints = (_SOFT,)
-    job = field_job(video, wish, seen, ivtc)
+    job = field_job(video, method, seen, ivtc)
     if job is None:
         return video, hints
     if video.interlaced or not job.only_flagged:
@@ -64,7 +64,7 @@ def _is_near_ntsc(info: MediaInfo) -> bool:
 
 
 def field_job(
-    video: VideoInfo, wish: Deinterlace, seen: FieldStatistics | None = None, ivtc: bool = False
+    video: VideoInfo, method: Deinterlace, seen: FieldStatistics | None = None, ivtc: bool = False
 ) -> FieldJob | None:
     """The treatment of `video`'s fields, from the option, its flags and the pictures `seen`; None for
     none."""
@@ -73,10 +73,10 @@ def field_job(
         parity = seen.parity
     if ivtc:
         return FieldJob(film=True, parity=parity, only_flagged=False)  # some encoders set no flags
-    if wish is Deinterlace.OFF:
+    if method is Deinterlace.OFF:
         return None
-    if wish is not Deinterlace.AUTO:
-        return FieldJob(method=wish, parity=parity, only_flagged=False)
+    if method is not Deinterlace.AUTO:
+        return FieldJob(method=method, parity=parity, only_flagged=False)
     if seen is not None:
         return FieldJob(parity=parity, only_flagged=False) if seen.interlaced else None
     by_header = video.interlaced and not video.flagged_frames

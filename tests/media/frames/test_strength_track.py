@@ -68,8 +68,8 @@ def test_ten_decodes_give_the_same_strengths(tmp_path: Path, name: str) -> None:
 def test_a_part_has_the_strengths_of_the_whole(tmp_path: Path, name: str, start: str) -> None:
     clip = encoded(tmp_path, name)
     whole = strengths(probe(clip))
-    for wish in ({"start": start}, {"start": start, "duration": "0.3"}):
-        part = strengths(prepare(clip, SourceOptions(**wish)))
+    for chosen in ({"start": start}, {"start": start, "duration": "0.3"}):
+        part = strengths(prepare(clip, SourceOptions(**chosen)))
         assert len(part) >= 6
         assert part == {time: whole[time] for time in part}
 

@@ -1,4 +1,4 @@
-"""Workers on the machines of a cluster: how many each machine has room for, and their actors."""
+"""Workers on the machines of a cluster: how many each machine can run, and their actors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class Capacity:
     """The share of a machine that one worker gets, and the number of workers."""
 
     workers: int
@@ -38,14 +38,15 @@ class Room:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Seat:
-    """A worker: its actor and its state. `number` is the chunk that it renders."""
+class WorkerHandle:
+    """A worker, as the driver sees it: its actor and its state."""
 
     id: int
     node: Node
     actor: Any
     ready: bool = False
-    number: int | None = None
+    chunk: int | None = None
+    """Number of the chunk that it renders."""
     asked: Any = None
     """Ray's reference of the pending question about its progress."""
     asked_at: float = 0.0
@@ -72,7 +73,7 @@ def nodes_of(ray: Any) -> list[Node]:
     ]
 
 
-def room_on(node: Node, engine: str, threads: int | None, *, local: bool) -> Room:
+def capacity_of(node: Node, engine: str, threads: int | None, *, local: bool) -> Capacity:
     """The division of `node` among workers of `engine`.
 
     Engines for GPUs, and `auto` where there is one, get a GPU each, and at least one CPU.
@@ -80,32 +81,32 @@ def room_on(node: Node, engine: str, threads: int | None, *, local: bool) -> Roo
     """
     if engine in _GPU_ENGINES or (engine not in CPU_ENGINES and node.gpus):
         workers = min(node.gpus, node.cpus)
-        return Room(workers=workers, cpus=max(1, node.cpus // max(workers, 1)), gpus=1)
+        return Capacity(workers=workers, cpus=max(1, node.cpus // max(workers, 1)), gpus=1)
     cpus = threads or (1 if local else max(1, min(THREADS, node.cpus)))
-    return Room(workers=node.cpus // cpus, cpus=cpus, gpus=0)
+    return Capacity(workers=node.cpus // cpus, cpus=cpus, gpus=0)
 
 
-def device_on(room: Room, engine: str, device: str | None) -> str | None:
+def device_of(capacity: Capacity, engine: str, device: str | None) -> str | None:
     """The device of a worker's engine; None stands for the `device` of the render.
 
     A worker has access only to the GPU that Ray assigned, as the first one. Without one, it does not use the
     GPUs of its machine.
     """
-    if room.gpus:
+    if capacity.gpus:
         return "cuda:0" if device is not None and device.startswith("cuda") else None
     return "cpu" if engine == "auto" and device is None else None
 
 
 @dataclass(kw_only=True)
-class Hall:
-    """Makes seats, for renders of `source`."""
+class WorkerPool:
+    """Creates the workers of a render of `source`."""
 
     ray: Any
     order: Order
     source: Path
     engine: str
     device: str | None
-    made: int = field(default=0, init=False)
+    created: int = field(default=0, init=False)
 
     @cached_property
     def server(self) -> Any:
@@ -121,22 +122,22 @@ class Hall:
             .remote(str(self.source))
         )
 
-    def seat(self, node: Node, room: Room) -> Seat:
+    def create(self, node: Node, capacity: Capacity) -> WorkerHandle:
         """A worker on `node`, which has not begun yet."""
-        self.made += 1
+        self.created += 1
         strategies = self.ray.util.scheduling_strategies
         worker = self.ray.remote(concurrency_groups={"aside": 1})(ChunkWorker)  # see `Driver._aside`
         actor = worker.options(
-            num_cpus=room.cpus,
-            num_gpus=room.gpus,
+            num_cpus=capacity.cpus,
+            num_gpus=capacity.gpus,
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(node.id, soft=False),
         ).remote(
             node.name,
-            {**self.order, "threads": room.cpus, "device": device_on(room, self.engine, self.device)},
+            {**self.order, "threads": capacity.cpus, "device": device_of(capacity, self.engine, self.device)},
         )
-        return Seat(id=self.made, node=node, actor=actor)
+        return WorkerHandle(id=self.created, node=node, actor=actor)
 
 
 def _name(facts: Mapping[str, Any], *, shared: bool) -> str:

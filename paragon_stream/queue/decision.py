@@ -1,4 +1,4 @@
-"""The state of each file when its turn comes, by the journal and by the file in the place of its result."""
+"""Decides what happens to a file when its turn comes, by the journal and by the file at its result's path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.queue.journal import FileFacts, Record, State
 
 
-class Turn(StrEnum):
+class Action(StrEnum):
     """The treatment of a file."""
 
     RUN = "run"
@@ -22,17 +22,17 @@ class Turn(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """The treatment of a file, and its reason. `resume` and `overwrite` are options of the render; `why` is a
+class Decision:
+    """What happens to a file, and why. `resume` and `overwrite` are options of the render; `why` is a
     sentence about an unusual treatment."""
 
-    turn: Turn
+    action: Action
     resume: bool = False
     overwrite: bool = False
     why: str = ""
 
 
-def standing_of(
+def decide(
     record: Record | None,
     source: Path,
     target: Path,
@@ -40,37 +40,39 @@ def standing_of(
     *,
     overwrite: bool,
     resume: bool,
-) -> Standing:
-    """The standing of a file. `record` is its last record in the journal, `choices` are the present
+) -> Decision:
+    """Decide what happens to a file. `record` is its last record in the journal, `choices` are the present
     options."""
     existing = FileFacts.of(target)
     if record is None or record.written is None:
         if existing is not None and resume and not overwrite:
-            return Standing(turn=Turn.LEAVE, why=f"{target} was there already")
+            return Decision(action=Action.LEAVE, why=f"{target} was there already")
         tried = record is not None and record.options == choices and _is_same_source(record, source)
-        return Standing(turn=Turn.RUN, resume=resume or tried, overwrite=overwrite)
+        return Decision(action=Action.RUN, resume=resume or tried, overwrite=overwrite)
     same_source, same_choices = _is_same_source(record, source), record.options == choices
     ours = record.written.same_times(existing)
     if existing is None:
-        return Standing(turn=Turn.RUN, overwrite=overwrite, why=f"{target} is gone: it is made again")
+        return Decision(action=Action.RUN, overwrite=overwrite, why=f"{target} is gone: it is made again")
     if record.state is State.FINISHED and same_source and same_choices:
         if ours or not overwrite:
-            return Standing(turn=Turn.LEAVE)
-        return Standing(turn=Turn.RUN, overwrite=True)
+            return Decision(action=Action.LEAVE)
+        return Decision(action=Action.RUN, overwrite=True)
     if not ours and not overwrite:
-        return Standing(
-            turn=Turn.REFUSE, why=f"{target} was changed since it was made: --overwrite makes it again"
+        return Decision(
+            action=Action.REFUSE, why=f"{target} was changed since it was made: --overwrite makes it again"
         )
     if not same_source:
-        return Standing(turn=Turn.RUN, overwrite=True, why=f"{source} was changed: {target} is made again")
+        return Decision(
+            action=Action.RUN, overwrite=True, why=f"{source} was changed: {target} is made again"
+        )
     if not same_choices and not overwrite:
         names = sorted({*record.options, *choices})
         other = [name for name in names if record.options.get(name) != choices.get(name)]
-        return Standing(
-            turn=Turn.REFUSE,
+        return Decision(
+            action=Action.REFUSE,
             why=f"{target} was made with a different {', '.join(other)}: --overwrite makes it again",
         )
-    return Standing(turn=Turn.RUN, overwrite=True)
+    return Decision(action=Action.RUN, overwrite=True)
 
 
 def _is_same_source(record: Record, source: Path) -> bool:
