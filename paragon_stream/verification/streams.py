@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
 from paragon_stream.media.decode.timestamps import MOST_STRAYS
 from paragon_stream.media.facts.containers import Container
+from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.facts.languages import same_language
 from paragon_stream.media.measure.packets import NO_TIME, FileLog, PacketLog
@@ -30,6 +32,8 @@ _CUT_PIECES = 3
 """Pieces of PCM that the ends of a part may cut: the first, the last, and one more after silence."""
 _JUMP = 2
 """Seconds. Where the source's times go back by more (joined recordings), the comparison of times ends."""
+_EDGE = 1
+"""Seconds at the ends of a part of which the output may have some packets, or none."""
 _SHOWN = ("default", "forced", "hearing_impaired", "visual_impaired", "comment", "original", "dub")
 """Dispositions that players act on."""
 
@@ -37,14 +41,18 @@ _SHOWN = ("default", "forced", "hearing_impaired", "visual_impaired", "comment",
 @dataclass(frozen=True)
 class Expected:
     """A stream that the output should have. `log` has the source's packets, `attached` the hash of an
-    attached file; `shift` (seconds) is subtracted from the source's times."""
+    attached file; `shift` (seconds) is subtracted from the source's times; `cut` is the part of the source
+    that the output should have, None for all of it."""
 
     plan: StreamPlan
     shift: Fraction
-    whole: bool
-    """Whether the output should have all packets, not only those of a part."""
+    cut: Cut | None
     log: PacketLog | None = None
     attached: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.cut is None
 
     @property
     def label(self) -> str:
@@ -112,7 +120,8 @@ class StreamCheck:
         alike = ours.codec == theirs.codec or {ours.codec, theirs.codec} <= MPEG_AUDIO
         if expected.plan.action is Action.COPY and not alike:
             yield Finding(check=Check.STREAMS, message=f"{expected.label} became {theirs.codec}")
-        if ours.language and not same_language(ours.language, theirs.language):
+        storable = ours.kind is not StreamKind.VIDEO or self._container.video_language
+        if ours.language and storable and not same_language(ours.language, theirs.language):
             yield Finding(
                 check=Check.STREAMS,
                 message=f"{expected.label} has the language {theirs.language or 'none'}, not {ours.language}",
@@ -141,7 +150,7 @@ class StreamCheck:
             if not self._is_in_sync(expected, ours, theirs):
                 yield from self._sync(expected, ours, theirs)
             return
-        missing = Counter(ours.hashes) - Counter(theirs.hashes) if expected.whole else Counter[int]()
+        missing = Counter(_certain(expected, ours)) - Counter(theirs.hashes)
         extra = Counter(theirs.hashes) - Counter(ours.hashes)
         what = "packets" if ours.pieces is None else "pieces"
         changed = min(missing.total(), extra.total()) if expected.whole else extra.total()
@@ -154,7 +163,7 @@ class StreamCheck:
                 message=f"{changed} of {len(theirs)} {what} of {expected.label} differ from the source's",
                 seconds=in_seconds(theirs.time(first)),
             )
-        if lost := missing.total() - changed:
+        if (lost := missing.total() - changed) > 0:
             yield Finding(
                 check=Check.PACKETS, message=f"{lost} of {len(ours)} {what} of {expected.label} are missing"
             )
@@ -166,7 +175,7 @@ class StreamCheck:
         yield from self._sync(expected, ours, theirs)
 
     def _converted(self, expected: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
-        if len(ours) and not len(theirs):
+        if not len(theirs) and len(_certain(expected, ours)):
             yield Finding(check=Check.STREAMS, message=f"{expected.label} is empty")
         elif expected.whole and expected.plan.stream.kind is StreamKind.AUDIO and len(ours):
             last = len(ours) - 1
@@ -237,6 +246,19 @@ class StreamCheck:
                         check=Check.TAGS,
                         message=f"the tag {key} of stream {index} says {said}; the file has {true}",
                     )
+
+
+def _certain(expected: Expected, log: PacketLog) -> Sequence[int]:
+    """The hashes of the packets that the output has for certain: all, or those well inside of the part. None
+    are certain if times are missing or jump back."""
+    cut = expected.cut
+    if cut is None:
+        return log.hashes
+    times = [time for number in range(len(log)) if (time := log.time(number)) is not None]
+    if len(times) < len(log) or any(after - before < -_JUMP for before, after in pairwise(times)):
+        return ()
+    inside = Cut(start=cut.start + _EDGE, end=None if cut.end is None else cut.end - _EDGE)
+    return [value for value, time in zip(log.hashes, times, strict=True) if time in inside]
 
 
 def _position_at(log: PacketLog, value: int, time: Fraction) -> int:

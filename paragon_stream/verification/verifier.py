@@ -11,6 +11,7 @@ from typing import Any
 
 from paragon_stream.errors import InputError, ParagonError, UsageError
 from paragon_stream.frame import FrameFormat
+from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.facts.rate import FALLBACK_RATE
@@ -69,7 +70,8 @@ def verify(
     passed = _compare_frames(planned, found, clock, plan is not None, on_progress)
     streams = _compare_streams(planned, found, clock)
     findings = [*compare_format(planned, found.video), *passed.findings, *streams]
-    checks = tuple(check for check in Check if check not in passed.skipped)
+    idle = set() if planned.output.captions else {Check.CAPTIONS}  # the codec cannot hold any
+    checks = tuple(check for check in Check if check not in {*passed.skipped, *idle})
     return _result(planned, replace(passed, findings=findings), checks)
 
 
@@ -233,14 +235,13 @@ def _compare_streams(plan: RenderPlan, found: MediaInfo, clock: Fraction) -> lis
     assert output.container is not None and output.destination is not None
     source = read_packets(plan.source.path, bare={plan.source.video.index}, probing=plan.source.probing)
     log = read_packets(output.destination, bare={found.video.index})
-    expected = [*_expected(output.streams, source, clock, whole=plan.source.cut is None)]
+    expected = [*_expected(output.streams, source, clock, plan.source.cut)]
     for added in output.added:
-        whole = added.cut is None
         expected += _expected(
             added.streams,
             read_packets(added.path, probing=added.probing),
             added.shift + clock - output.shift,
-            whole=whole,
+            added.cut,
         )
     findings = list(StreamCheck(expected, found, log, output.container).findings())
     if log.trouble:
@@ -255,7 +256,7 @@ def _compare_streams(plan: RenderPlan, found: MediaInfo, clock: Fraction) -> lis
 
 
 def _expected(
-    plans: tuple[StreamPlan, ...], log: FileLog, shift: Fraction, *, whole: bool
+    plans: tuple[StreamPlan, ...], log: FileLog, shift: Fraction, cut: Cut | None
 ) -> Iterator[Expected]:
     for plan in plans:
         if plan.action in (Action.DROP, Action.REBUILD):
@@ -264,7 +265,7 @@ def _expected(
         packets = log.streams.get(index)
         if plan.action is Action.ATTACH and plan.stream.kind is StreamKind.COVER:
             packets = None  # an attached picture has no times
-        yield Expected(plan=plan, shift=shift, whole=whole, log=packets, attached=log.attachments.get(index))
+        yield Expected(plan=plan, shift=shift, cut=cut, log=packets, attached=log.attachments.get(index))
 
 
 def _chapters(plan: RenderPlan, source: FileLog) -> list[tuple[Fraction, Fraction, str]]:

@@ -132,3 +132,60 @@ def test_a_part_of_a_late_picture_in_ts(tmp_path: Path) -> None:
     assert not [
         str(found) for found in paragon_stream.verify(clip, tmp_path / "out.ts", plan=report).findings
     ]
+
+
+def without_sound(path: Path, target: Path, since: float) -> Path:
+    """A copy without the packets of sound from `since` (seconds) on."""
+    with av.open(str(path)) as ours, av.open(str(target), "w") as out:
+        made = {stream.index: out.add_stream_from_template(stream, opaque=True) for stream in ours.streams}
+        for packet in ours.demux():
+            sound = packet.stream.type == "audio"
+            if packet.size and not (sound and float(packet.pts * packet.time_base) >= since):
+                packet.stream = made[packet.stream.index]
+                out.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("codec", [None, "libopus"])
+def test_lost_sound_of_a_part_is_found(tmp_path: Path, codec: str | None) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=125, audio="aac")
+    out = tmp_path / "out.mkv"
+    report = paragon_stream.upscale(clip, out, start=0.5, audio_codec=codec, engine="null", **FAST)
+    about = ("packets", "streams", "audio/video sync")
+
+    def sound(path: Path) -> list[str]:
+        found = paragon_stream.verify(clip, path, plan=report).findings
+        return [str(finding) for finding in found if str(finding.check) in about]
+
+    assert not sound(out)
+    silent = without_sound(out, tmp_path / "silent.mkv", 0.0)
+    missing = (
+        "packets of audio stream 1 (aac) are missing" if codec is None else "audio stream 1 (aac) is empty"
+    )
+    assert len(sound(silent)) == 1 and missing in sound(silent)[0]
+
+
+def test_converted_sound_that_begins_behind_the_part_may_be_empty(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=75, audio="ac3", audio_delay=2.0, audio_seconds=0.9)
+    report = paragon_stream.upscale(
+        clip, tmp_path / "out.mkv", duration=0.5, audio_codec="aac", engine="null", **FAST
+    )
+    found = paragon_stream.verify(clip, tmp_path / "out.mkv", plan=report).findings
+    assert not [str(finding) for finding in found if finding.check == "streams"]
+
+
+def test_the_language_of_a_second_video_in_ts_is_announced(tmp_path: Path) -> None:
+    clip = make_clip(
+        tmp_path / "in.mkv", frames=30, audio="aac", second_video=True, languages=["eng", "eng", "deu"]
+    )
+    report = paragon_stream.upscale(clip, tmp_path / "out.ts", **FAST)
+    assert sum("cannot store the language of video" in warning for warning in report.warnings) == 2
+    found = paragon_stream.verify(clip, tmp_path / "out.ts", plan=report)
+    assert not [str(finding) for finding in found.findings]
+    assert "closed captions" in found.checks
+
+
+def test_captions_are_no_check_where_the_codec_holds_none(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=5)
+    report = paragon_stream.upscale(clip, tmp_path / "out.mkv", codec="ffv1")
+    assert "closed captions" not in paragon_stream.verify(clip, tmp_path / "out.mkv", plan=report).checks
