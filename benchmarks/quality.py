@@ -91,8 +91,8 @@ def measure_video(sets: list[ShippedSet], scale: int, clips: list[Path], frames:
                     "scores": row.scores,
                 }
             )
-            told = ", ".join(f"{key} {gains(rows[-1:], key)[0]:+.2f}" for key in upscalers)
-            print(row.name, row.level, f"strength {row.strength:.2f}: {told}", flush=True)
+            shown = ", ".join(f"{key} {gains(rows[-1:], key)[0]:+.2f}" for key in upscalers)
+            print(row.name, row.level, f"strength {row.strength:.2f}: {shown}", flush=True)
         for upscaler in upscalers.values():
             upscaler.close()
     return rows

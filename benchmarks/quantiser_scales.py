@@ -170,9 +170,9 @@ def measure(clip: Clip, upscaler: Upscaler) -> dict[Scale, list[Point]]:
 
 
 def loss(nodes: Sequence[float], quantisers: Sequence[float], points: Sequence[Point]) -> float:
-    """Mean dB lost if `points` are told the strengths of a table."""
-    told = [strength_of(q) for q in np.interp([p.codec for p in points], nodes, quantisers)]
-    return float(np.mean([np.interp(s, GRID, p.lost) for s, p in zip(told, points, strict=True)]))
+    """Mean dB lost if `points` get the strengths of a table."""
+    given = [strength_of(q) for q in np.interp([p.codec for p in points], nodes, quantisers)]
+    return float(np.mean([np.interp(s, GRID, p.lost) for s, p in zip(given, points, strict=True)]))
 
 
 def fit(scale: Scale, points: Sequence[Point]) -> tuple[list[float], list[float]]:

@@ -131,7 +131,7 @@ class Results:
 
 
 def reason_of(error: Exception) -> str:
-    """The last line of what it says, which is the reason with torch."""
+    """The last line of its message, which is the reason with torch."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 

@@ -128,14 +128,14 @@ def engine_bars(results: dict[str, Any]) -> Iterator[str]:
         if "failed" in frame:
             yield f"{variant} 1080p: {frame['failed']}"
             continue
-        told = f"{variant} 1080p → 2160p: {frame['fps']} fps, goal {goal} on an H200"
+        line = f"{variant} 1080p → 2160p: {frame['fps']} fps, goal {goal} on an H200"
         other = found["1080p"].get(TORCH, {})
         if "fps" in other:
             ratio = frame["fps"] / other["fps"]
-            told += f"; {ratio:.1f} times torch.compile (landing {landing}): {verdict_of(ratio >= landing)}"
+            line += f"; {ratio:.1f} times torch.compile (landing {landing}): {verdict_of(ratio >= landing)}"
         elif other:
-            told += f"; torch.compile: {other['failed']}"
-        yield told
+            line += f"; torch.compile: {other['failed']}"
+        yield line
 
 
 def pipeline_bars(results: dict[str, Any]) -> Iterator[str]:
@@ -144,11 +144,11 @@ def pipeline_bars(results: dict[str, Any]) -> Iterator[str]:
     for row in results.get("rows", ()):
         what = f"{row['variant']} {row['size']}, {row['engine']}"
         if "render" in row:
-            for codec, told in row["render"].items():
+            for codec, line in row["render"].items():
                 done = (
-                    f"{told['fps']:.0f} fps, frames in {told['results_in']}"
-                    if "fps" in told
-                    else told["failed"]
+                    f"{line['fps']:.0f} fps, frames in {line['results_in']}"
+                    if "fps" in line
+                    else line["failed"]
                 )
                 yield f"{what}, {codec}: {done}"
         elif "failed" in row:

@@ -79,9 +79,9 @@ def facts(program: CudaProgram, architecture: str) -> dict[str, Any]:
     loops = disassembled_loops(code)
     found: dict[str, Any] = {"cubin_bytes": len(code)}
     for launch in {each.kernel: each for each in program.launches}.values():
-        told = log[log.index(f"entry function '{launch.kernel}'") :]
-        registers = int(re.search(r"Used (\d+) registers", told)[1])  # type: ignore[index]
-        spills = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", told)
+        usage = log[log.index(f"entry function '{launch.kernel}'") :]
+        registers = int(re.search(r"Used (\d+) registers", usage)[1])  # type: ignore[index]
+        spills = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", usage)
         found[launch.kernel] = {
             "registers": registers,
             "spill_bytes": sum(int(n) for n in spills.groups()) if spills else None,
@@ -144,9 +144,9 @@ def inner_loops(lines: list[str]) -> list[dict[str, int]]:
         inside = [each for each in lines[start : index + 1] if each and not each.startswith(".L_")]
         counts = Counter(re.sub(r"^@!?U?P\w+\s+", "", each).split()[0].split(".")[0] for each in inside)
         if counts["HMMA"] or counts["HFMA2"] > 50:
-            # Rows are told by what reads matrices from shared memory, however few of those there are.
-            told = dict(counts.most_common(16)) | {name: counts[name] for name in ("LDSM",) if counts[name]}
-            loops.append({"all": len(inside), **told})
+            # LDSM, which reads matrices from shared memory, distinguishes the loops: kept even if rare.
+            kept = dict(counts.most_common(16)) | {name: counts[name] for name in ("LDSM",) if counts[name]}
+            loops.append({"all": len(inside), **kept})
     return loops
 
 

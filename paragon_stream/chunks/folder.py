@@ -91,7 +91,7 @@ class ChunkFolder:
             target.write(record.to_json().encode())
 
     def check(self, record: ChunkRecord) -> bool:
-        """Whether the chunk's file is, bit for bit, what its record says."""
+        """Whether the chunk's file is the one of its record, bit for bit."""
         if not record.file:
             return True
         try:

@@ -132,10 +132,10 @@ class _Lines:
     """Shows the progress of a build on standard error, one line for every tenth of a phase."""
 
     def __init__(self) -> None:
-        self._told: dict[str, int] = {}
+        self._shown: dict[str, int] = {}
 
     def __call__(self, phase: str, part: float) -> None:
         tenth = int(10 * part)
-        if tenth > self._told.get(phase, -1):
-            self._told[phase] = tenth
+        if tenth > self._shown.get(phase, -1):
+            self._shown[phase] = tenth
             click.echo(f"{phase}: {10 * tenth} %", err=True)

@@ -27,7 +27,7 @@ class FasterRuntime:
     def __init__(
         self, gpu: Runtime, cpu: Runtime, refusal: Callable[[FrameJob], str] = lambda job: ""
     ) -> None:
-        """`refusal` says why the GPU's engine cannot do a job; "" where it can."""
+        """`refusal` returns why the GPU's engine cannot do a job; "" where it can."""
         self._gpu, self._cpu, self._refusal = gpu, cpu, refusal
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:

@@ -32,7 +32,7 @@ class Adversary:
     def __init__(
         self, recipe: AdversarialRecipe, device: torch.device, *, lr: float = 2e-4, team: Team = ALONE
     ) -> None:
-        """`lr` is the discriminator's highest rate where the recipe says none."""
+        """`lr` is the discriminator's highest rate if the recipe states none."""
         self.recipe, self._team = recipe, team
         self.net = (
             MUNet(munet(recipe.features, recipe.widths)).to(device).to(memory_format=torch.channels_last)

@@ -74,7 +74,7 @@ class Gate:
 
 
 class Running:
-    """A session in a thread of its own; what it told so far."""
+    """A session in a thread of its own; its events so far."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.begun = threading.Event()

@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 
 class Screen:
-    """`pixels` is H×W×4, BGR and a byte that means nothing; what is written there is on the screen."""
+    """`pixels` is H×W×4, BGR and an unused byte; what is written there is on the screen."""
 
     def __init__(self, folder: Path, width: int, height: int) -> None:
         program = shutil.which("Xvfb")
         assert program is not None
-        told, tells = os.pipe()
+        reading, writing = os.pipe()
         try:
             self.process = subprocess.Popen(
                 [
-                    *(program, "-displayfd", str(tells), "-noreset", "-nolisten", "tcp"),
+                    *(program, "-displayfd", str(writing), "-noreset", "-nolisten", "tcp"),
                     *("-screen", "0", f"{width}x{height}x24", "-fbdir", str(folder)),
                 ],
-                pass_fds=[tells],
+                pass_fds=[writing],
                 stderr=subprocess.DEVNULL,
             )
-            os.close(tells)
-            with os.fdopen(told, "r") as answer:
+            os.close(writing)
+            with os.fdopen(reading, "r") as answer:
                 self.display = ":" + answer.readline().strip()
         except BaseException:
             self.close()

@@ -75,7 +75,7 @@ def render(
 
 
 def fast(info: MediaInfo, destination: Path, scale: int = 1, **options: Any) -> OutputOptions:
-    """Options with the encoder's quickest preset, unless told otherwise."""
+    """Options with the encoder's quickest preset, by default."""
     chosen = OutputOptions(**options)
     if chosen.preset is None and str(destination) != "-" and Path(destination).suffix != ".y4m":
         plan = plan_output(info, destination, scale, chosen)

@@ -132,7 +132,7 @@ class FeatureSpec(NetworkSpec):
 
     @property
     def radius(self) -> int:
-        """conv_in 1, conv_fuse 1; per block half the band and 1; the tail: what `tail_radius` says."""
+        """conv_in 1, conv_fuse 1; per block half the band and 1; the tail: `tail_radius`."""
         return 2 + self.depth * (self.band // 2 + 1) + self.tail_radius
 
     @property

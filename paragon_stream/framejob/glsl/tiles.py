@@ -43,7 +43,7 @@ def workgroup(network: ShaderNetwork) -> tuple[int, int, int, int]:
 def load(
     network: ShaderNetwork, name: str, first: int, count: int, into: str = "x[{k}][i] = {value};"
 ) -> list[str]:
-    """Texels `first` … of pixel `p` of a feature texture, each put where `into` says."""
+    """Texels `first` … of pixel `p` of a feature texture, each assigned by the statement `into`."""
     pixel = f"ivec2({columns(network)}, 2)"
     values = [fetch(network, name, "p", first + k) for k in range(count)]
     return [

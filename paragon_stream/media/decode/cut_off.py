@@ -304,7 +304,7 @@ def _gif_table(flags: int) -> int:
 
 
 def _is_jpeg_cut_off(file: BinaryIO, about: int) -> bool:
-    """Motion JPEG: whether the last picture has no end mark. FFmpeg knows only about where it begins."""
+    """Motion JPEG: whether the last picture has no end mark. `about` is near its beginning."""
     file.seek(max(0, about - _PIECE))
     data = file.read()
     return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xd8\xff")

@@ -41,7 +41,7 @@ class Encoder:
     least_side: int = 1
     """Smallest width and height, pixels; with smaller pictures it fails or writes out of bounds."""
     carries_sample_aspect: bool = True
-    """Whether the coded stream itself says the sample aspect ratio."""
+    """Whether the coded stream itself contains the sample aspect ratio."""
 
     @property
     def pixel_formats(self) -> tuple[str, ...]:

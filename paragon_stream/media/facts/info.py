@@ -88,7 +88,7 @@ class VideoInfo:
     gpu: Gpu | None = None
     """The GPU that decodes it; `format` is then semi-planar. None for the CPU."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Columns and rows (left, top, right, bottom) of the decoded picture that the container says not to show;
+    """Columns and rows (left, top, right, bottom) of the decoded picture that the container hides;
     left and top are whole chroma samples."""
     guessed: tuple[str, ...] = ()
     """"matrix", "range", "transfer", "primaries", "chroma location"."""

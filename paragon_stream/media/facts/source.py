@@ -62,7 +62,7 @@ def check_name(path: str | Path) -> None:
 def open_source(
     path: str | Path, probing: Probing = HEADERS, *, stored_times: bool = False
 ) -> InputContainer:
-    """The demuxer of a regular file, searched for streams as `probing` says. The caller closes it.
+    """The demuxer of a regular file, searched for streams as far as `probing` states. The caller closes it.
 
     With `stored_times` packets have only presentation times from the file or the codec's parser. FFmpeg's
     `genpts`, which derives them from later decode times, is off: it is wrong with B-frames.

@@ -132,7 +132,7 @@ class StrengthTrack:
         self._read, self._fetch = read, fetch
         self._back, self._ahead = (2 * REACH, 0) if causal else (REACH, REACH)
         self._reach = REACH_SECONDS * (2 if causal else 1)
-        self._told: deque[tuple[Fraction, float]] = deque()
+        self._strengths: deque[tuple[Fraction, float]] = deque()
         self._latest: av.VideoFrame | None = None
         self.origins: Counter[Origin] = Counter()
         """Number of frames by the source of their quantiser."""
@@ -147,18 +147,18 @@ class StrengthTrack:
             seen.append(self._look(frame, timing, previous))
             waiting.append((frame, timing))
             if len(waiting) > self._ahead:
-                yield self._tell(waiting, seen)
+                yield self._measured(waiting, seen)
         while waiting:
-            yield self._tell(waiting, seen)
+            yield self._measured(waiting, seen)
 
     def at(self, time: Fraction) -> float:
         """The strength of the frame that is shown at `time` (seconds of the frames' timestamps).
 
         Times rise from call to call, and `watch` has returned the frame before.
         """
-        while len(self._told) > 1 and self._told[1][0] <= time:
-            self._told.popleft()
-        return self._told[0][1] if self._told else 0.0
+        while len(self._strengths) > 1 and self._strengths[1][0] <= time:
+            self._strengths.popleft()
+        return self._strengths[0][1] if self._strengths else 0.0
 
     @property
     def source(self) -> str:
@@ -188,14 +188,15 @@ class StrengthTrack:
             repeats=repeats,
         )
 
-    def _tell(self, waiting: deque[TimedFrame], seen: deque[_Seen]) -> TimedFrame:
+    def _measured(self, waiting: deque[TimedFrame], seen: deque[_Seen]) -> TimedFrame:
+        """The first waiting frame, whose strength is now known to `at`."""
         here = len(seen) - len(waiting)
         now = seen[here]
         if now.repeats and here and seen[here - 1].time // self._reach == now.time // self._reach:
-            strength = self._told[-1][1]
+            strength = self._strengths[-1][1]
         else:
             strength = strength_of(self._mean(seen, here))
-        self._told.append((now.time, strength))
+        self._strengths.append((now.time, strength))
         if now.reading is not None:
             self.origins[now.reading.origin] += 1
         if here >= self._back:

@@ -43,7 +43,7 @@ class MatroskaFacts:
     segment: bytes = b""
     """The UUID of this file, which chapters of other files name to play parts of it."""
     linked: bool = False
-    """Whether it says which file plays before or after it."""
+    """Whether it states which file plays before or after it."""
 
 
 def read_facts(file: BinaryIO, end: int) -> MatroskaFacts | None:

@@ -137,7 +137,7 @@ def lost_track_tags(info: MediaInfo, container: Container, plans: Sequence[Strea
 _OWN_PLACE = {"title", "language", "creation_time", "handler_name", "timecode", "alpha_mode", "stereo_mode"}
 """Tags of streams that other containers have a place for, or whose loss is announced elsewhere."""
 _OF_FILES = {"filename", "mimetype"}
-"""What Matroska says of an attached picture: it is none where covers are streams."""
+"""Matroska's tags of attached pictures: no loss in containers where covers are streams."""
 
 
 def lost_languages(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:

@@ -202,7 +202,7 @@ def failures(path: Path, places: dict[Gpu, Sequence[int]]) -> None:
 def strengths(path: Path) -> None:
     """Quantisers come from packets, small pictures from every fourth row of what is on the GPU."""
 
-    def told(gpu: Gpu | None, fetch: Any) -> list[tuple[float, np.ndarray]]:
+    def measured(gpu: Gpu | None, fetch: Any) -> list[tuple[float, np.ndarray]]:
         with decoder(path, gpu, quantisers=True) as opened:
             readings = []
             track = StrengthTrack(opened.reading, fetch=fetch)
@@ -227,7 +227,7 @@ def strengths(path: Path) -> None:
     session = DeviceSession(
         job, device, lambda *where: DoublingProgram(job, *where), second_opinion=lambda: CpuDoubling(job)
     )
-    cpu, gpu = told(None, None), told(_RESIDENT, session.fetch)
+    cpu, gpu = measured(None, None), measured(_RESIDENT, session.fetch)
     session.close()
     assert len(cpu) == len(gpu)
     for (theirs, small, _), (ours, also_small, origin) in zip(cpu, gpu, strict=True):
@@ -307,15 +307,15 @@ def renders(path: Path) -> None:
             pix_fmt = "yuv420p" if hwaccel == "none" else "nv12"
             report = upscale(path, out, engine="cuda", hwaccel=hwaccel, pix_fmt=pix_fmt, **lossless)
             results[hwaccel, fail_at] = pictures(out, None)
-            told = report.decoder
+            decoder = report.decoder
             if hwaccel == "none":
-                assert told.endswith("on the CPU") and len(uploads) - before > 3 * 12
+                assert decoder.endswith("on the CPU") and len(uploads) - before > 3 * 12
             elif fail_at < 0:
                 # What goes up are the slots' trials of their graphs, and each frame's strength.
-                assert told.endswith("on cuda:0") and not report.warnings, report.warnings
+                assert decoder.endswith("on cuda:0") and not report.warnings, report.warnings
                 assert sum(size > 1 for size in uploads[before:]) <= 4 * 3 * 2
             else:
-                assert ", from frame " in told and any("did not decode all" in w for w in report.warnings)
+                assert ", from frame " in decoder and any("did not decode all" in w for w in report.warnings)
         number("fail_at").value = -1
         Painter(path)
         number("decoded").value, before = 0, len(uploads)
@@ -352,9 +352,7 @@ def encoded_there(path: Path, runtime: Any, lossless: dict[str, Any]) -> list:
             return encode(self, None)
         luma, chroma = frame.planes
         assert is_on_gpu(frame) and chroma.line_size == luma.line_size
-        assert (
-            chroma.buffer_ptr == luma.buffer_ptr + luma.line_size * frame.height
-        )  # NVENC is told of one address
+        assert chroma.buffer_ptr == luma.buffer_ptr + luma.line_size * frame.height  # NVENC gets one address
         kept.append(frame)
         copied = on_host(frame)
         copied.pts, copied.time_base = frame.pts, frame.time_base
