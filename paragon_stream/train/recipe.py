@@ -1,16 +1,14 @@
 """Recipes: small TOML files with all settings of a training. Unknown keys are errors.
 
-Every table is one frozen dataclass below; its fields are the keys, with their defaults.
+Every table is one frozen dataclass below; its fields are the keys, with their defaults. `check` raises
+UsageError for values that make no sense.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import tomllib
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from paragon_stream.train.data.degradations import ClipDegradation, StillDegrada
 from paragon_stream.train.data.resample import KERNELS
 from paragon_stream.train.redux import SUFFIXES, read_redux
 from paragon_stream.train.redux_network import network_table
+from paragon_stream.train.tables import from_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +61,14 @@ class NetworkRecipe:
         options = {name: value for name, value in self.options.items() if name not in own}
         return published_network(self.generation, self.variant, self.scale, alpha=self.alpha, **options)
 
+    def check(self) -> None:
+        _check_choice("scale", self.scale, (2, 3, 4, 8))
+        self.spec  # noqa: B018  (raises for unknown names and options)
+        _check_not_negative("[network] expand", self.expand)
+        for name, chosen in (("conditioned", self.conditioned), ("expand", self.expand)):
+            if chosen and not self.is_free:
+                raise UsageError(f"[network] {name} is for realtime, stream and photo of p2head")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
@@ -87,6 +94,21 @@ class DataRecipe:
     soft: float = 0.0
     soften: tuple[float, float] = (0.6, 2.5)
 
+    def check(self) -> None:
+        _check_positive("batch", self.batch)
+        if self.patch % 2 or self.patch <= 2 * self.context:
+            raise UsageError(f"patch must be even and larger than twice the context, not {self.patch}")
+        _check_not_negative("[data] drawings", self.drawings)
+        if self.stills < 1 and self.clips < 1:
+            raise UsageError("[data] needs stills or clips")
+        for name, share in (("patterns", self.patterns), ("soft", self.soft)):
+            if not 0 <= share <= 1:
+                raise UsageError(f"[data] {name} is a share of the patches, not {share}")
+        if not 0 < self.soften[0] <= self.soften[1]:
+            raise UsageError(f"[data] soften must be a rising range above 0, not {list(self.soften)}")
+        if not 0 <= self.clip_share <= 1 or (self.clip_share > 0) != (self.clips > 0):
+            raise UsageError("[data] clip_share must be in 0…1, and above 0 exactly if there are clips")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserRecipe:
@@ -100,6 +122,10 @@ class OptimiserRecipe:
     warmup: int = 200
     clip: float = 1.0
     ema: float = 0.999
+
+    def check(self) -> None:
+        _check_choice("name", self.name, ("soap", "adamw"))
+        _check_choice("schedule", self.schedule, ("cosine", "onecycle", "multistep"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +175,67 @@ class Recipe:
     compile: bool = False
     data_licences: str = "not stated"
 
+    def check(self) -> None:
+        _check_choice("precision", self.precision, ("fp32", "bf16"))
+        _check_choice("keep", self.keep, ("psnr", "psnr_planes", "last"))
+        _check_positive("steps", self.steps)
+        _check_positive("evaluate_every", self.evaluate_every)
+        self.network.check()
+        self.data.check()
+        self.optimiser.check()
+        self._check_losses()
+        for table, kernels in (("still", self.still.kernels), ("clip", self.clip.kernels)):
+            for kernel in kernels:
+                if kernel not in KERNELS:
+                    raise UsageError(
+                        f"[{table}] no kernel is called {kernel}; there are {', '.join(KERNELS)}"
+                    )
+            if not kernels:
+                raise UsageError(f"[{table}] kernels must name at least one kernel")
+        window = self.network.spec.window or 1
+        if self.network.is_free and self.data.patch % window:
+            raise UsageError(
+                f"patch must be a multiple of photo's windows of {window}, not {self.data.patch}"
+            )
+        if self.network.filters_chroma and self.keep == "psnr_planes":
+            raise UsageError(
+                'with filters_chroma, chroma cannot select a checkpoint: use keep = "psnr" or "last"'
+            )
 
-CHOICES = {
-    ("network", "scale"): (2, 3, 4, 8),
-    ("optimiser", "name"): ("soap", "adamw"),
-    ("optimiser", "schedule"): ("cosine", "onecycle", "multistep"),
-    ("", "precision"): ("fp32", "bf16"),
-    ("", "keep"): ("psnr", "psnr_planes", "last"),
-}
+    def _check_losses(self) -> None:
+        from paragon_stream.train.losses import TERMS
+        from paragon_stream.train.perceptual import TRUNK_TERMS
+
+        for term, weight in self.loss.items():
+            if term not in TERMS and term not in TRUNK_TERMS:
+                raise UsageError(f"[loss] unknown term {term}; known: {', '.join((*TERMS, *TRUNK_TERMS))}")
+            if not 0 <= weight < math.inf:
+                raise UsageError(f"the weight of the loss {term} must be a number from 0 on, not {weight:g}")
+        compared = [term for term in self.loss if term in TRUNK_TERMS]
+        if compared and not self.trunk:
+            raise UsageError(
+                f"[loss] {compared[0]} compares the features of a trained network: "
+                "trunk = FILE names the weights of a ConvNeXt or a VGG"
+            )
+        if self.trunk and not compared:
+            raise UsageError(
+                f"trunk is for the losses {' and '.join(TRUNK_TERMS)}: name one, or leave it out"
+            )
+
+
+def _check_choice(key: str, value: object, allowed: Sequence[object]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{key} = {value!r}; choose from {', '.join(map(str, allowed))}")
+
+
+def _check_positive(name: str, number: int) -> None:
+    if number < 1:
+        raise UsageError(f"{name} must be at least 1, not {number}")
+
+
+def _check_not_negative(name: str, number: int) -> None:
+    if number < 0:
+        raise UsageError(f"{name} must not be negative, not {number}")
 
 
 def read_recipe(path: Path) -> tuple[Recipe, str]:
@@ -176,8 +255,8 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
         raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
     try:
         text += _take_config(table, path.parent)
-        recipe = _build(Recipe, table, "")
-        _check(recipe)
+        recipe = from_table(Recipe, table)
+        recipe.check()
     except UsageError as error:
         raise UsageError(f"recipe {path}: {error}") from error
     return recipe, text
@@ -211,111 +290,3 @@ def _merge(table: dict[str, Any], given: Mapping[str, Any], source: str, where: 
             _merge(table[key], value, source, f"[network.{key}]")
         elif table.setdefault(key, value) != value:
             raise UsageError(f"{where} {key} = {table[key]!r}, but {source} says {value!r}")
-
-
-def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:
-    hints = typing.get_type_hints(kind)
-    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    label = f"[{where}] " if where else ""
-    for key in table:
-        if key not in known:
-            raise UsageError(f"{label}unknown key {key}; known: {', '.join(known)}")
-    values = {}
-    for name, field_ in known.items():
-        if name in table:
-            values[name] = _convert(table[name], hints[name], f"{where}.{name}" if where else name)
-        elif field_.default is dataclasses.MISSING and field_.default_factory is dataclasses.MISSING:
-            raise UsageError(f"{label}{name} is missing")
-    return kind(**values)
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    """`value`, checked and converted to the annotated type: scalars, tuples, mappings to float,
-    dataclasses."""
-    wrong = UsageError(f"{where} = {value!r} is not of the right type")
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, dict):
-            raise wrong
-        return _build(hint, value, where)
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        inner = typing.get_args(hint)
-        if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-            raise wrong
-        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(_convert(v, k, where) for v, k in zip(value, kinds, strict=True))
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, dict):
-            raise wrong
-        kind = typing.get_args(hint)[1]
-        if kind is Any:
-            return dict(value)
-        return {key: _convert(v, float, f"{where}.{key}") for key, v in value.items()}
-    if isinstance(hint, types.UnionType):
-        raise TypeError(f"recipes have no union fields, but {where} is one")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not hint:
-        raise wrong
-    return value
-
-
-def _check(recipe: Recipe) -> None:
-    from paragon_stream.train.losses import TERMS
-    from paragon_stream.train.perceptual import TRUNK_TERMS
-
-    for (table, key), allowed in CHOICES.items():
-        value = getattr(getattr(recipe, table) if table else recipe, key)
-        if value not in allowed:
-            raise UsageError(f"{key} = {value!r}; choose from {', '.join(map(str, allowed))}")
-    network = recipe.network
-    spec = network.spec  # raises for unknown names and options
-    if not network.is_free:
-        for name, wanted in (("conditioned", network.conditioned), ("expand", network.expand)):
-            if wanted:
-                raise UsageError(f"[network] {name} is for realtime, stream and photo of p2head")
-    for term in recipe.loss:
-        if term not in TERMS and term not in TRUNK_TERMS:
-            raise UsageError(f"[loss] unknown term {term}; known: {', '.join((*TERMS, *TRUNK_TERMS))}")
-    compared = [term for term in recipe.loss if term in TRUNK_TERMS]
-    if compared and not recipe.trunk:
-        raise UsageError(
-            f"[loss] {compared[0]} compares the features of a trained network: "
-            "trunk = FILE names the weights of a ConvNeXt or a VGG"
-        )
-    if recipe.trunk and not compared:
-        raise UsageError(f"trunk is for the losses {' and '.join(TRUNK_TERMS)}: name one, or leave it out")
-    for table, kernels in (("still", recipe.still.kernels), ("clip", recipe.clip.kernels)):
-        for kernel in kernels:
-            if kernel not in KERNELS:
-                raise UsageError(f"[{table}] no kernel is called {kernel}; there are {', '.join(KERNELS)}")
-        if not kernels:
-            raise UsageError(f"[{table}] kernels must name at least one kernel")
-    if recipe.network.filters_chroma and recipe.keep == "psnr_planes":
-        raise UsageError(
-            'with filters_chroma, chroma cannot select a checkpoint: use keep = "psnr" or "last"'
-        )
-    data = recipe.data
-    positive = {"steps": recipe.steps, "batch": data.batch, "evaluate_every": recipe.evaluate_every}
-    for name, number in positive.items():
-        if number < 1:
-            raise UsageError(f"{name} must be at least 1, not {number}")
-    for name, weight in recipe.loss.items():
-        if not 0 <= weight < math.inf:
-            raise UsageError(f"the weight of the loss {name} must be a number from 0 on, not {weight:g}")
-    if data.patch % 2 or data.patch <= 2 * data.context:
-        raise UsageError(f"patch must be even and larger than twice the context, not {data.patch}")
-    if network.is_free and data.patch % (spec.window or 1):
-        raise UsageError(f"patch must be a multiple of photo's windows of {spec.window}, not {data.patch}")
-    for name, number in (("[data] drawings", data.drawings), ("[network] expand", recipe.network.expand)):
-        if number < 0:
-            raise UsageError(f"{name} must not be negative, not {number}")
-    if data.stills < 1 and data.clips < 1:
-        raise UsageError("[data] needs stills or clips")
-    for name, share in (("patterns", data.patterns), ("soft", data.soft)):
-        if not 0 <= share <= 1:
-            raise UsageError(f"[data] {name} is a share of the patches, not {share}")
-    if not 0 < data.soften[0] <= data.soften[1]:
-        raise UsageError(f"[data] soften must be a rising range above 0, not {list(data.soften)}")
-    if not 0 <= data.clip_share <= 1 or (data.clip_share > 0) != (data.clips > 0):
-        raise UsageError("[data] clip_share must be in 0…1, and above 0 exactly if there are clips")
