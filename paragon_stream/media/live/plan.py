@@ -15,11 +15,11 @@ from paragon_stream.frame import (
     Layout,
     PixelFormat,
     pixel_format,
-    requested_pixel_format,
     without_alpha,
 )
 from paragon_stream.geometry import Placement
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
+from paragon_stream.media.encode.encoder_choice import wanted_pixel_format
 from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
 from paragon_stream.media.encode.workdir import check_destination
@@ -29,7 +29,7 @@ from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.source import check_name
 from paragon_stream.media.live.names import shown_name
-from paragon_stream.media.output.plan import convertible, target_format
+from paragon_stream.media.output.plan import target_format
 from paragon_stream.media.output.trial_muxing import check_video
 from paragon_stream.options.live import LiveOutputOptions
 
@@ -175,7 +175,7 @@ def plan_live(
     pixels = _pixels(
         video.format.pixel_format,
         encoder,
-        requested_pixel_format(options.pix_fmt),
+        wanted_pixel_format(video.format.pixel_format, options.pix_fmt),
         raw=raw,
         y4m=container is None,
     )
@@ -285,8 +285,6 @@ def _pixels(
     source: PixelFormat, encoder: Encoder | None, wanted: PixelFormat | None, *, raw: bool, y4m: bool
 ) -> PixelFormat:
     """Encoded: 8-bit 4:2:0, which every service and player accepts. Raw: the format of the source."""
-    if wanted is not None and not convertible(source, wanted):
-        raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
     family = Family.YUV if source.family is Family.RGB else source.family
     plain = pixel_format("gray" if family is Family.GRAY else "yuv420p")
     if y4m:

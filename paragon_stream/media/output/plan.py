@@ -19,15 +19,14 @@ from paragon_stream.frame import (
     Family,
     FrameFormat,
     PixelFormat,
-    planar_like,
-    requested_pixel_format,
     resolve_color,
     without_alpha,
 )
 from paragon_stream.geometry import Placement, enlarged
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
+from paragon_stream.media.encode.encoder_choice import choose_encoder, convertible, wanted_pixel_format
 from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
-from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
+from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import Container, container_for
@@ -191,7 +190,9 @@ def _job(info: MediaInfo, container: Container, placement: Placement, options: O
     """The encoder of the video, opened once as a test, and accepted by the container."""
     video = info.video
     shape = placement.target(video.format)
-    encoder, pixels = _choose(container, video.format.pixel_format, options, min(shape.width, shape.height))
+    encoder, pixels = choose_encoder(
+        container, video.format.pixel_format, options, side=min(shape.width, shape.height)
+    )
     target = target_format(video, placement, pixels)
     target = with_storable_chroma(target, encoder.codec, container.muxer)
     job = EncoderJob(
@@ -263,86 +264,6 @@ def _lost_tags(
     return muxer_options, gone
 
 
-def _choose(
-    container: Container, source: PixelFormat, options: OutputOptions, side: int
-) -> tuple[Encoder, PixelFormat]:
-    """The encoder and the format of its frames: the requested ones, else those without a loss for `source`.
-
-    `side` is the shorter side of the result.
-    """
-    wanted = requested_pixel_format(options.pix_fmt)
-    if wanted is not None and not convertible(source, wanted):
-        raise UsageError(
-            f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family} ({source.name}):"
-            " only RGB and gray can be converted, to YUV"
-        )
-    if options.codec is not None:
-        if options.codec.lower() == NVENC:
-            default, _ = _choose(container, source, replace(options, codec=None), side)
-            encoder = nvenc_like(default)
-        else:
-            encoder = find_encoder(options.codec)
-        nearest = (encoder.closest(like, finer=n) for like in _acceptable(source) for n in (False, True))
-        chosen = (encoder.holds(wanted) or wanted) if wanted else next(filter(None, nearest), source)
-        check_pixel_format(encoder, chosen)
-        return encoder, chosen
-    every = [find_encoder(name) for name in container.encoders]
-    candidates = [encoder for encoder in every if encoder.least_side <= side] or every
-    likes = list(_acceptable(source))
-    if fitting := [encoder for encoder in candidates if encoder.takes(options.crf, options.preset)]:
-        if len(fitting) < len(candidates):  # the lossless one may be among the others
-            likes += _shallower(source)
-        candidates = fitting
-    for like in likes:
-        for encoder in candidates:
-            deep = (wanted or source).depth > 8
-            if encoder.name == "libx264" and deep:
-                continue  # most hardware decodes 10-bit HEVC, but almost none 10-bit H.264
-            if wanted is not None:
-                if (pixels := encoder.holds(wanted)) is not None:
-                    return encoder, pixels
-            elif (pixels := encoder.closest(like)) is not None:
-                return encoder, pixels
-    for like in likes if wanted is None and len(candidates) < len(container.encoders) else ():
-        for encoder in candidates:
-            if (pixels := encoder.closest(like, finer=True)) is not None:
-                return encoder, pixels
-    names = " nor ".join(encoder.name for encoder in candidates)
-    what = (wanted or source).name
-    raise UsageError(
-        f"neither {names} takes {what} in {container.name}: "
-        + ("" if container.name == "mkv" else "write to .mkv, or ")
-        + ("choose another --pix-fmt, or --codec" if wanted else "choose --codec or --pix-fmt")
-    )
-
-
-def _acceptable(source: PixelFormat) -> dict[PixelFormat, None]:
-    """The formats to store without a loss, best first: the source; the source in 16 bits, and in 10 bits,
-    which is the most of FFmpeg's ProRes with alpha (it decodes to 12); the source without alpha; gray as
-    4:2:0."""
-    likes = [source]
-    if source.has_alpha and source.depth > 10:
-        others = (planar_like(source, depth=depth) for depth in (16, 10))
-        likes += [format for format in others if format is not None]
-    likes.append(without_alpha(source))
-    if source.family is Family.GRAY:
-        plain = (PIXEL_FORMATS[name] for name in ("yuv420p", "yuv420p10le", "yuv420p12le"))
-        likes += [format for format in plain if format.depth == source.depth]
-    return dict.fromkeys(likes)
-
-
-def _shallower(source: PixelFormat) -> list[PixelFormat]:
-    """`source` without alpha, with at most the given depth."""
-    colors = without_alpha(source)
-    found = [planar_like(colors, depth=depth) for depth in (12, 10) if depth < colors.depth]
-    return [format for format in found if format is not None]
-
-
-def convertible(source: PixelFormat, wanted: PixelFormat) -> bool:
-    """Whether frames of `source` can be stored as `wanted`: RGB and gray can become YUV."""
-    return wanted.family in (source.family, Family.YUV)
-
-
 def target_format(video: VideoInfo, placement: Placement, pixels: PixelFormat) -> FrameFormat:
     """The enlarged source in `pixels`; YUV converted from RGB gets the matrix that players assume for its
     size."""
@@ -366,9 +287,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     if path is not None:
         check_destination(path, info.path, overwrite=options.overwrite)
     source = info.video.format.pixel_format
-    wanted = requested_pixel_format(options.pix_fmt)
-    if wanted is not None and not convertible(source, wanted):
-        raise UsageError(f"--pix-fmt {wanted.name} is {wanted.family}, the source is {source.family}")
+    wanted = wanted_pixel_format(source, options.pix_fmt)
     target = target_format(info.video, placement, check_y4m(wanted or without_alpha(source)))
     target = with_storable_chroma(target, Y4M)
     dropped, losses = picture_only(info, options, "y4m")
