@@ -6,11 +6,11 @@ import hashlib
 import re
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.probing import HEADERS, Probing
@@ -56,6 +56,10 @@ class PacketLog:
     """Removes the container's framing from a payload."""
     pieces: SoundPieces | None = None
     """Divides PCM into pieces, which are then logged instead of packets."""
+    configuration: bytes | None = None
+    """The kind of sound in the first ADTS header; None without such headers."""
+    others: list[int] = field(default_factory=list)
+    """Positions of packets with another configuration."""
 
     @property
     def end(self) -> Fraction:
@@ -64,6 +68,13 @@ class PacketLog:
 
     def __len__(self) -> int:
         return len(self.hashes)
+
+    def of_one_configuration(self) -> Self:
+        """A log without `others`."""
+        left_out = set(self.others)
+        kept = [n for n in range(len(self)) if n not in left_out]
+        pts, hashes = (array(log.typecode, (log[n] for n in kept)) for log in (self.pts, self.hashes))
+        return replace(self, pts=pts, hashes=hashes, others=[])
 
     def time(self, index: int) -> Fraction | None:
         """Seconds; None where the packet has no timestamp."""
@@ -136,8 +147,13 @@ def _note(log: PacketLog, packet: Any, bare: bool) -> None:
         seconds = None if stamp is None else float(stamp * log.unit)
         _note_pieces(log, log.pieces.add(bytes(packet), seconds))
         return
+    data = bytes(packet)
+    if log.bare is _without_adts and (configuration := _configuration(data)) is not None:
+        log.configuration = log.configuration or configuration
+        if configuration != log.configuration:
+            log.others.append(len(log))
     log.pts.append(NO_TIME if stamp is None else stamp)
-    log.hashes.append(0 if bare else _hash(log.bare(bytes(packet))))
+    log.hashes.append(0 if bare else _hash(log.bare(data)))
 
 
 def _note_pieces(log: PacketLog, pieces: Iterator[tuple[bytes, float | None]]) -> None:
@@ -174,9 +190,14 @@ def _bare_units(data: bytes, codec: str, header: bytes) -> bytes:
 
 def _without_adts(data: bytes) -> bytes:
     """`data` without its ADTS header (ISO/IEC 13818-7, 6.2), which only transport streams have."""
+    return data[7 if data[1] & 1 else 9 :] if _configuration(data) is not None else data
+
+
+def _configuration(data: bytes) -> bytes | None:
+    """The bits of an ADTS header with the object type, the sample rate and the channels; None without one."""
     if len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == _ADTS_MASK:
-        return data[7 if data[1] & 1 else 9 :]
-    return data
+        return bytes((data[2] & 0xFD, data[3] & 0xC0))
+    return None
 
 
 def _without_marks(data: bytes) -> bytes:

@@ -108,42 +108,82 @@ def parse_bit_rate(value: str | int | None) -> int | None:
     return rate
 
 
-class AudioConverter:
-    """Packets of one audio stream in, packets of another codec out.
+class EvenSound:
+    """Decoded sound of any kind in, sound of the kind of the first frame out.
+
+    Broadcasts change between stereo and 5.1. Encoders, and FFmpeg's resampler, accept frames of one kind.
+    """
+
+    def __init__(self) -> None:
+        self.changes = 0
+        """Number of times that the kind has changed."""
+        self._first: tuple[str, str, int] | None = None
+        self._now: tuple[str, str, int] | None = None
+        """Sample format, layout and rate: of the first frame and of the latest one."""
+        self._tick = Fraction(1)
+        self._resampler: av.AudioResampler | None = None
+        """From the present kind to the first one; None if they are the same."""
+
+    def __call__(self, frame: Any) -> list[Any]:
+        kind = frame.format.name, frame.layout.name, frame.sample_rate
+        if self._first is None:
+            self._first = self._now = kind
+            self._tick = Fraction(frame.time_base)
+        ended = []
+        if kind != self._now:
+            ended, self._now = self.flush(), kind
+            self.changes += 1
+            self._resampler = None if kind == self._first else av.AudioResampler(*self._first)
+        if self._resampler is None:
+            return [*ended, frame]
+        return [*ended, *self._timed(self._resampler.resample(frame))]
+
+    def flush(self) -> list[Any]:
+        """The last frames, which the resampler still holds."""
+        return [] if self._resampler is None else self._timed(self._resampler.resample(None))
+
+    def _timed(self, frames: list[Any]) -> list[Any]:
+        """`frames` with times in the unit of the first frame: the encoder's resampler accepts no other."""
+        for frame in frames:
+            if frame.pts is not None:
+                frame.pts = round(frame.pts * Fraction(frame.time_base) / self._tick)
+                frame.time_base = self._tick
+        return frames
+
+
+class Transcoder:
+    """Packets of one audio codec in, packets of another out.
 
     Packets come out with times in units of `unit` seconds. Raises what PyAV raises.
     """
 
-    def __init__(self, source: Any, target: Any, coding: SoundCoding) -> None:
-        """`source`: the stream that packets come from; `target`: the output stream, not open yet."""
-        self._decoder, self._encoder = source.codec_context, target.codec_context
-        rate = self._decoder.sample_rate
-        rates = self._encoder.codec.audio_rates or [rate]
-        if (
-            rate not in rates or self._encoder.codec.canonical_name == "opus"
-        ):  # decoders of Opus return 48 kHz
-            rate = _USUAL_RATE if _USUAL_RATE in rates else max(rates)
-        channels = self._decoder.layout.nb_channels
-        if not coding.encoder.startswith("pcm_"):
-            channels = min(channels, max(_LAYOUTS))
-        self.unit = Fraction(1, rate)
+    def __init__(self, decoder: Any, encoder: Any, unit: Fraction) -> None:
+        self.unit = unit
+        self._decoder, self._encoder = decoder, encoder
+        self._even = EvenSound()
         self._next: Fraction | None = None
         """Start of the next frame, in seconds."""
-        self._tick = self.unit
+        self._tick = unit
         """The unit of the decoder's stamps."""
-        self._encoder.sample_rate = rate
-        self._encoder.layout = _LAYOUTS.get(channels, self._decoder.layout.name)
-        if coding.sample_format:
-            self._encoder.format = coding.sample_format
-        if not coding.lossless:
-            self._encoder.bit_rate = coding.bit_rate or BITS_PER_CHANNEL * channels
-        self._encoder.time_base = self.unit
-        target.time_base = self.unit
+
+    @property
+    def changes(self) -> int:
+        """Number of times that the rate, the channels or the format of the sound has changed."""
+        return self._even.changes
 
     def convert(self, packet: Any) -> list[Any]:
         """The packets that are complete now."""
         frames = self._timed(self._decoder.decode(packet))
-        return [made for frame in frames for made in self._encoder.encode(frame)]
+        return [made for frame in frames for even in self._even(frame) for made in self._encoder.encode(even)]
+
+    def flush(self) -> list[Any]:
+        """The last packets, from the frames that the decoder and the encoder still hold."""
+        try:
+            rest = self._timed(self._decoder.decode(None))
+        except AV_ERRORS:
+            rest = []  # the end is damaged; the sound before it is kept
+        frames = [even for frame in rest for even in self._even(frame)] + self._even.flush()
+        return [packet for frame in [*frames, None] for packet in self._encoder.encode(frame)]
 
     def _timed(self, frames: list[Any]) -> list[Any]:
         """`frames`; those without a timestamp, such as the last ones, follow the one before."""
@@ -156,10 +196,52 @@ class AudioConverter:
                 self._next = frame.pts * self._tick + Fraction(frame.samples, frame.sample_rate)
         return frames
 
-    def flush(self) -> list[Any]:
-        """The last packets, from the frames that the decoder and the encoder still hold."""
-        try:
-            rest = self._decoder.decode(None)
-        except AV_ERRORS:
-            rest = []  # the end is damaged; the sound before it is kept
-        return [packet for frame in [*self._timed(rest), None] for packet in self._encoder.encode(frame)]
+
+class AudioConverter(Transcoder):
+    """The transcoder of one stream of a source into one stream of an output."""
+
+    def __init__(self, source: Any, target: Any, coding: SoundCoding) -> None:
+        """`source`: the stream that packets come from; `target`: the output stream, not open yet."""
+        decoder, encoder = source.codec_context, target.codec_context
+        rate = decoder.sample_rate
+        rates = encoder.codec.audio_rates or [rate]
+        if rate not in rates or encoder.codec.canonical_name == "opus":  # decoders of Opus return 48 kHz
+            rate = _USUAL_RATE if _USUAL_RATE in rates else max(rates)
+        channels = decoder.layout.nb_channels
+        if not coding.encoder.startswith("pcm_"):
+            channels = min(channels, max(_LAYOUTS))
+        super().__init__(decoder, encoder, Fraction(1, rate))
+        encoder.sample_rate = rate
+        encoder.layout = _LAYOUTS.get(channels, decoder.layout.name)
+        if coding.sample_format:
+            encoder.format = coding.sample_format
+        if not coding.lossless:
+            encoder.bit_rate = coding.bit_rate or BITS_PER_CHANNEL * channels
+        encoder.time_base = self.unit
+        target.time_base = self.unit
+
+
+class _Continuation(Transcoder):
+    """Leaves out packets from before the first frame, which an encoder makes to start up."""
+
+    _begin: Fraction | None = None
+
+    def convert(self, packet: Any) -> list[Any]:
+        made = super().convert(packet)
+        if self._begin is None and packet.pts is not None:
+            self._begin = packet.pts * Fraction(packet.time_base)
+        return [each for each in made if self._begin is None or each.pts * self.unit >= self._begin]
+
+
+def continuation(decoder: Any, codec: str, rate: int, layout: str) -> Transcoder:
+    """A transcoder that continues a copied stream of this `codec`, `rate` and `layout` with what `decoder`
+    decodes.
+
+    Raises what PyAV raises.
+    """
+    encoder: Any = av.CodecContext.create(_ENCODERS.get(codec, codec), "w")
+    encoder.sample_rate, encoder.layout, encoder.format = rate, layout, encoder.codec.audio_formats[0]
+    encoder.time_base = unit = Fraction(1, rate)
+    if not SoundCoding(encoder=encoder.codec.name).lossless:
+        encoder.bit_rate = BITS_PER_CHANNEL * encoder.layout.nb_channels
+    return _Continuation(decoder, encoder, unit)

@@ -25,7 +25,8 @@ from paragon_stream.media.facts.source import has_index, open_source
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
-from paragon_stream.media.output.aac.adts import AdtsFilter, audio_config, has_adts
+from paragon_stream.media.output.aac.adts import audio_config, has_adts
+from paragon_stream.media.output.aac.even import EvenAac
 from paragon_stream.media.output.aac.latm import LatmFilter
 from paragon_stream.media.output.attachments import Attachments
 from paragon_stream.media.output.audio import AudioConverter
@@ -125,10 +126,11 @@ class Remuxer:
         for name in plan.stream.dispositions:
             flags |= Disposition[name]
         target.disposition = cover or flags  # MP4 recognises covers only without other flags
-        strip: AdtsFilter | LatmFilter | None = LatmFilter(plan.aac.config) if plan.aac else None
+        strip: EvenAac | LatmFilter | None = LatmFilter(plan.aac.config) if plan.aac else None
         if strip is None and plan.action is Action.COPY and has_adts(template) and container.name != "ts":
-            strip = AdtsFilter(template)
-            target.codec_context.extradata = audio_config(Path(self._source.name), index, self._probing)
+            config = audio_config(Path(self._source.name), index, self._probing)
+            strip = EvenAac(template, config)
+            target.codec_context.extradata = config
         dense = template.type in ("audio", "video") and not cover
         unit = as_fraction(template.time_base)
         start = template.start_time

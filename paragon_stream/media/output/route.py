@@ -14,7 +14,7 @@ from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.rational import as_fraction
-from paragon_stream.media.output.aac.adts import AdtsFilter
+from paragon_stream.media.output.aac.even import EvenAac
 from paragon_stream.media.output.aac.latm import LatmFilter
 from paragon_stream.media.output.audio import AudioConverter
 from paragon_stream.media.output.packet_trim import PacketTrimmer
@@ -46,7 +46,7 @@ class Route:
     """Time up to which the source has been read, seconds."""
     step: int = 0
     """The least distance of two decode times that the muxer accepts, ticks."""
-    strip: AdtsFilter | LatmFilter | None = None
+    strip: EvenAac | LatmFilter | None = None
     """Removes AAC headers or framing that the container does not accept."""
     last_dts: int | None = None
     spans: tuple[int, int] = (0, 0)
@@ -71,8 +71,7 @@ class Route:
     def finished(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """The packets for the muxer from a packet of the source. Errors of FFmpeg are counted in `failed`."""
         if self.converter is None:
-            bare = self._without_header(packet)
-            if bare is not None:
+            for bare in self._without_header(packet):
                 yield self._addressed(bare, self.unit)
             return
         try:
@@ -102,6 +101,12 @@ class Route:
             sentences.append(
                 f"{counted(self.failed, 'packet')} of {name} could not be written: {self.why_failed}"
             )
+        kinds = self.strip if isinstance(self.strip, EvenAac) else self.converter
+        if isinstance(kinds, EvenAac | AudioConverter) and kinds.changes:
+            sentences.append(
+                f"the rate or the channels of {name} change {counted(kinds.changes, 'time')}:"
+                " converted to those of the beginning"
+            )
         if self.strays:
             sentences.append(
                 f"{counted(self.strays, 'packet')} of {name} had a timestamp far from its neighbours';"
@@ -113,14 +118,14 @@ class Route:
             )
         return sentences
 
-    def _without_header(self, packet: AnyPacket) -> AnyPacket | None:
+    def _without_header(self, packet: AnyPacket) -> list[AnyPacket]:
         if self.strip is None:
-            return packet
+            return [packet]
         try:
-            return self.strip(packet)  # type: ignore[no-any-return]
+            return self.strip(packet)
         except AV_ERRORS as error:
             self.note_failure(error)
-            return None
+            return []
 
     def _addressed(self, packet: AnyPacket, unit: Fraction) -> AnyPacket:
         """`packet` with its output stream and times: each rounded once, decode times rising."""

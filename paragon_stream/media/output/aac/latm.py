@@ -172,7 +172,7 @@ class LatmFilter:
     def __init__(self, config: LatmConfig) -> None:
         self._first = self._config = config
 
-    def __call__(self, packet: Any) -> Any:
+    def __call__(self, packet: Any) -> list[Any]:
         """The same packet without framing, timestamps kept."""
         self._config, found = frames(bytes(packet), self._config)
         if self._config.audio != self._first.audio:
@@ -182,7 +182,7 @@ class LatmFilter:
         bare: Any = av.Packet(found[0])
         bare.pts, bare.dts, bare.duration = packet.pts, packet.dts, packet.duration
         bare.time_base, bare.is_keyframe = packet.time_base, packet.is_keyframe
-        return bare
+        return [bare]
 
 
 @dataclass(frozen=True, kw_only=True)
