@@ -11,7 +11,7 @@ from paragon_stream.pixels import Family
 from paragon_stream.render.plan import RenderPlan
 from paragon_stream.verification.findings import Check, Finding
 
-_DEEPER = ("prores",)
+_DEEPER = ("prores", "v210")
 """Codecs whose decoders return more bits than were encoded: FFmpeg decodes all ProRes 4444 to 12 bits."""
 
 
@@ -50,7 +50,7 @@ def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
             yield _format("the rotation is not the source's")
     if found.interlaced:
         yield _format("the video is flagged as interlaced")
-    yield from _colours(wanted, has, found.guessed)
+    yield from _colours(wanted, has, found.guessed, plan.output.lost_colours)
     if (
         source.hdr is not None
         and not any("HDR10" in loss for loss in plan.losses)
@@ -59,9 +59,13 @@ def compare_format(plan: RenderPlan, found: VideoInfo) -> Iterator[Finding]:
         yield Finding(check=Check.HDR, message="mastering display or content light is not the source's")
 
 
-def _colours(wanted: FrameFormat, has: FrameFormat, untagged: tuple[str, ...]) -> Iterator[Finding]:
+def _colours(
+    wanted: FrameFormat, has: FrameFormat, untagged: tuple[str, ...], lost: frozenset[str]
+) -> Iterator[Finding]:
+    """Differences of tags, without those that are announced as `lost`."""
     gray = wanted.pixel_format.family is Family.GRAY
-    for name in ("range", "transfer", "primaries") if gray else ("matrix", "range", "transfer", "primaries"):
+    names = {"matrix", "range", "transfer", "primaries"} - lost
+    for name in sorted(names - {"matrix"} if gray else names):
         ours, theirs = getattr(wanted.color, name), getattr(has.color, name)
         if ours != theirs:
             yield Finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
@@ -65,8 +65,11 @@ def encoder_settings(
     extra: Mapping[str, str],
     hdr: HdrMetadata | None,
     format: FrameFormat,
+    rate: Fraction | None = None,
 ) -> dict[str, str]:
     """FFmpeg options for `encoder`: its defaults, then the given ones; `extra` (from -x) comes last.
+
+    `rate`, frames per second, gives encoders without constant quality a default bit rate.
 
     The library's own parameter lists are merged, not replaced: `-x x265-params=…` keeps HDR metadata. Raises
     UsageError for a crf or preset that the encoder does not have, and for options that would contradict the
@@ -84,7 +87,11 @@ def encoder_settings(
             raise UsageError(
                 f"--{flag} {value} and -x {name}={extra[name]} set the same value: give one of them"
             )
-    settings = {**encoder.options, **_quality(encoder, crf, extra), **_speed(encoder, preset, format)}
+    settings = {
+        **encoder.options,
+        **_quality(encoder, crf, extra, format, rate),
+        **_speed(encoder, preset, format),
+    }
     own_list = [settings.get(encoder.parameters, "")] if encoder.parameters else []
     if hdr is not None:
         own_list += hdr_parameters(encoder.name, hdr)
@@ -99,11 +106,23 @@ def encoder_settings(
     return settings
 
 
-def _quality(encoder: Encoder, crf: float | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The option of constant quality: `crf`, or the default unless `extra` sets a quality."""
+def _quality(
+    encoder: Encoder,
+    crf: float | None,
+    extra: Mapping[str, str],
+    format: FrameFormat,
+    rate: Fraction | None,
+) -> dict[str, str]:
+    """The option of constant quality: `crf`, or the default unless `extra` sets a quality. A bit rate for
+    encoders that have no such option."""
     if crf is None:
-        given = extra.keys() & {"crf", "cq", "qp", "b", "q", "qscale", "lossless"}
-        return {} if encoder.crf is None or given else {encoder.crf_option: f"{encoder.crf:g}"}
+        if extra.keys() & {"crf", "cq", "qp", "b", "q", "qscale", "global_quality", "lossless"}:
+            return {}
+        if encoder.crf is not None:
+            return {encoder.crf_option: f"{encoder.crf:g}"}
+        if encoder.bits_per_pixel is None or rate is None:
+            return {}
+        return {"b": str(round(format.width * format.height * rate * encoder.bits_per_pixel))}
     low, high = encoder.crf_range or (float("-inf"), float("inf"))
     if encoder.crf is None and encoder.crf_option not in _option_names(encoder.name):
         raise UsageError(f"{encoder.name} has no constant-quality scale: leave --crf out")
@@ -124,6 +143,9 @@ def _speed(encoder: Encoder, preset: str | None, format: FrameFormat) -> dict[st
         return {encoder.preset_option: preset}
     if encoder.preset is not None:
         return {encoder.preset_option: encoder.preset}
+    if encoder.name == "dnxhd":
+        full, deep = format.pixel_format.subsampling == (0, 0), format.pixel_format.depth > 8
+        return {"profile": "dnxhr_444" if full else "dnxhr_hqx" if deep else "dnxhr_hq"}
     if encoder.name == "prores_ks":
         return {"profile": "4444" if format.pixel_format.subsampling == (0, 0) else "hq"}
     if encoder.name == "ffv1" and any(height < 3 or width < 4 for height, width, *_ in format.plane_shapes):
@@ -202,13 +224,32 @@ def try_open(job: EncoderJob) -> None:
         with ordinary_scheduling(), captured_log() as captured:
             context.open()
     except AV_ERRORS as error:
+        if job.tick != 1 / job.rate and _opens(replace(job, tick=1 / job.rate)):
+            raise UsageError(
+                f"{encoder.name} cannot count times in 1/{job.tick.denominator} s, as this output does, so"
+                " frames would not keep their times: choose another codec or container, or use another"
+                f" program: paragon-stream IN - | ffmpeg -i - -c:v {encoder.name} OUT"
+            ) from error
         words = captured.lines or [reason(error)]
+        if any("strict_std_compliance" in line for line in words):
+            words.append("-x strict=unofficial")
         given = " with " + " ".join(f"{k}={v}" for k, v in job.settings.items()) if job.settings else ""
         raise UsageError(f"{encoder.name} cannot encode {job.format}{given}: {'; '.join(words)}") from error
     if context.options:
         raise UsageError(unknown_option(encoder.name, next(iter(context.options))))
     if ignored := [line for line in captured.lines if _IGNORED.search(line)]:
         raise UsageError(f"{encoder.name}: {'; '.join(ignored)}")
+
+
+def _opens(job: EncoderJob) -> bool:
+    context: Any = av.VideoCodecContext.create(job.encoder.name, "w")
+    configure(context, job)
+    try:
+        with ordinary_scheduling(), captured_log():
+            context.open()
+    except AV_ERRORS:
+        return False
+    return True
 
 
 _IGNORED = re.compile(r"(?i)error parsing option|unknown option|invalid value")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 
 import av
+from av.codec.codec import Properties
 
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import PIXEL_FORMATS, Layout, PixelFormat
@@ -42,6 +44,10 @@ class Encoder:
     """Smallest width and height, pixels; with smaller pictures it fails or writes out of bounds."""
     carries_sample_aspect: bool = True
     """Whether the coded stream itself contains the sample aspect ratio."""
+    stores_colours: bool = True
+    """Whether every container keeps the colour tags of its video; otherwise that is tried before a render."""
+    bits_per_pixel: Fraction | None = None
+    """The default bit rate of an encoder without constant quality; FFmpeg's is 200 kbit/s for any size."""
 
     @property
     def pixel_formats(self) -> tuple[str, ...]:
@@ -168,8 +174,23 @@ ENCODERS = (
         presets=("proxy", "lt", "standard", "hq", "4444", "4444xq"),
         options={"vendor": "apl0"},
         carries_sample_aspect=False,
+        stores_colours=False,
+    ),
+    Encoder(
+        name="dnxhd",
+        codec="dnxhd",
+        aliases=("dnxhr",),
+        preset_option="profile",
+        presets=("dnxhr_lb", "dnxhr_sq", "dnxhr_hq", "dnxhr_hqx", "dnxhr_444"),
+        carries_sample_aspect=False,
+        stores_colours=False,
     ),
 )
+
+_BITS_PER_PIXEL = Fraction(1, 5)
+"""High quality with the codecs before H.264; more than enough with later ones."""
+_BY_PROFILE = ("prores", "cfhd", "jpeg2000")
+"""Codecs whose encoders aim at the quality of a profile, not at a bit rate."""
 
 NVENC = "nvenc"
 """The codec name for "NVIDIA's encoder of the codec that the container gets by default"."""
@@ -195,7 +216,11 @@ def find_encoder(name: str) -> Encoder:
     if found is None or found.type != "video":
         known = ", ".join(encoder.name for encoder in ENCODERS)
         raise UsageError(f"unknown codec {name!r}: choose one of {known}, or any FFmpeg video encoder")
-    return Encoder(name=found.name, codec=found.canonical_name)
+    name, codec = found.name, found.canonical_name
+    aims = Properties.LOSSY in Properties(found.properties) and codec not in _BY_PROFILE
+    return Encoder(
+        name=name, codec=codec, stores_colours=False, bits_per_pixel=_BITS_PER_PIXEL if aims else None
+    )
 
 
 def nvenc_like(other: Encoder) -> Encoder:

@@ -15,6 +15,7 @@ from pathlib import Path
 from paragon_stream.errors import LossError, UsageError
 from paragon_stream.frame import (
     PIXEL_FORMATS,
+    ColorRange,
     ColorSpec,
     Family,
     FrameFormat,
@@ -27,6 +28,7 @@ from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chrom
 from paragon_stream.media.encode.encoder_choice import choose_encoder, convertible, wanted_pixel_format
 from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import Encoder
+from paragon_stream.media.encode.trial_colours import lost_colours
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import Container, container_for
@@ -83,6 +85,8 @@ class OutputPlan:
     shift: Fraction = Fraction(0)
     identity: Mapping[str, str] = field(default_factory=dict)
     """The render's identity, for `resume`; empty if it cannot be resumed."""
+    lost_colours: frozenset[str] = frozenset()
+    """The colour tags that the output does not contain; `losses` has those that players take wrongly."""
     losses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -143,9 +147,9 @@ def plan_output(
 def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: OutputOptions) -> OutputPlan:
     container = container_for(path)
     check_destination(path, info.path, overwrite=options.overwrite, resume=options.resume)
-    job = _job(info, container, placement, options)
+    job, colours = _job(info, container, placement, options)
     remux = plan_remux(info, container, options)
-    losses = _losses(info, container, job, remux, options)
+    losses = [*_losses(info, container, job, remux, options), *filter(None, colours.values())]
     muxer_options = muxer_settings(container, remux, options.mux or {})
     muxer_options, gone = _lost_tags(container, remux, muxer_options)
     if gone:
@@ -163,6 +167,7 @@ def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: Outpu
         fast_start=wants_fast_start(container, options.mux or {}),
         file_tags={key: value for key, value in remux.tags.items() if key not in gone},
         shift=time_shift(info),
+        lost_colours=frozenset(colours),
         losses=tuple(losses),
         warnings=(*losses, *_idle_options(remux, options)),
     )
@@ -186,8 +191,11 @@ def _added_streams(remux: RemuxPlan) -> tuple[StreamPlan, ...]:
     return tuple(stream for file in remux.added for stream in file.streams)
 
 
-def _job(info: MediaInfo, container: Container, placement: Placement, options: OutputOptions) -> EncoderJob:
-    """The encoder of the video, opened once as a test, and accepted by the container."""
+def _job(
+    info: MediaInfo, container: Container, placement: Placement, options: OutputOptions
+) -> tuple[EncoderJob, dict[str, str]]:
+    """The encoder of the video, opened once as a test, and accepted by the container; and the colour tags
+    that it loses. Full range that the file cannot store becomes limited range."""
     video = info.video
     shape = placement.target(video.format)
     encoder, pixels = choose_encoder(
@@ -195,6 +203,18 @@ def _job(info: MediaInfo, container: Container, placement: Placement, options: O
     )
     target = target_format(video, placement, pixels)
     target = with_storable_chroma(target, encoder.codec, container.muxer)
+    job = _encoder_job(video, encoder, target, container, options)
+    lost = lost_colours(container, job)
+    if target.color.range is ColorRange.FULL and lost.get("range"):
+        target = replace(target, color=replace(target.color, range=ColorRange.LIMITED))
+        job = _encoder_job(video, encoder, target, container, options)
+        lost = lost_colours(container, job)
+    return job, lost
+
+
+def _encoder_job(
+    video: VideoInfo, encoder: Encoder, target: FrameFormat, container: Container, options: OutputOptions
+) -> EncoderJob:
     job = EncoderJob(
         encoder=encoder,
         format=target,
@@ -207,6 +227,7 @@ def _job(info: MediaInfo, container: Container, placement: Placement, options: O
             extra=options.encoder_options or {},
             hdr=video.hdr,
             format=target,
+            rate=video.shown_rate or FALLBACK_RATE,
         ),
     )
     try_open(job)

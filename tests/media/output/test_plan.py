@@ -131,8 +131,11 @@ def test_every_encoder_opens_with_its_defaults(clip: MediaInfo, tmp_path: Path, 
     name = encoder.name  # type: ignore[attr-defined]
     if name.endswith("_nvenc") and not encodes(name):
         pytest.skip("needs an NVIDIA GPU with NVENC")
-    suffix = {"libsvtav1": "webm", "libvpx-vp9": "webm", "prores_ks": "mov"}.get(name, "mkv")
+    suffix = {"libsvtav1": "webm", "libvpx-vp9": "webm", "prores_ks": "mov", "dnxhd": "mov"}.get(name, "mkv")
     source = with_format(clip, "yuv422p10le" if name == "prores_ks" else "yuv420p")
+    if name == "dnxhd":  # takes pictures of 256x120 and larger
+        large = replace(source.video.format, width=128, height=64)
+        source = replace(source, video=replace(source.video, format=large))
     plan = planned(source, f"out.{suffix}", tmp_path, codec=name)
     assert plan.job is not None and plan.job.encoder.name == name
 
