@@ -20,6 +20,7 @@ from common import machine, write_results
 from numpy.typing import NDArray
 from PIL import Image
 
+from paragon_stream.train.data.resample import KERNELS as TRAINED
 from paragon_stream.train.data.resample import resize
 from paragon_stream.train.measure.metrics import psnr_y, ssim_y
 from paragon_stream.upscaler import Upscaler
@@ -30,40 +31,26 @@ FACTORS = (Fraction(6, 5), Fraction(4, 3), Fraction(3, 2), Fraction(9, 5), Fract
 BORDER = 4
 
 
-def cubic(b: float, c: float) -> Callable[[Doubles], Doubles]:
-    """Mitchell and Netravali's family."""
-
-    def kernel(t: Doubles) -> Doubles:
-        t = np.abs(t)
-        near = ((12 - 9 * b - 6 * c) * t**3 + (-18 + 12 * b + 6 * c) * t**2 + 6 - 2 * b) / 6
-        far = ((-b - 6 * c) * t**3 + (6 * b + 30 * c) * t**2 + (-12 * b - 48 * c) * t + 8 * b + 24 * c) / 6
-        return np.where(t < 1, near, np.where(t < 2, far, 0.0))
-
-    return kernel
-
-
-def lanczos(lobes: int) -> Callable[[Doubles], Doubles]:
-    return lambda t: np.where(np.abs(t) < lobes, np.sinc(t) * np.sinc(t / lobes), 0.0)
-
-
 def magic_sharp(t: Doubles) -> Doubles:
     """Magic Kernel Sharp 2013 (Costella): the quadratic B-spline, sharpened by [-1, 6, -1] / 4."""
-
-    def spline(t: Doubles) -> Doubles:
-        t = np.abs(t)
-        return np.where(t <= 0.5, 0.75 - t**2, np.where(t <= 1.5, 0.5 * (t - 1.5) ** 2, 0.0))
-
+    spline, _ = TRAINED["magic"]
     return (6 * spline(t) - spline(t - 1) - spline(t + 1)) / 4
 
 
+def plain(name: str) -> tuple[Callable[[Doubles], Doubles], float]:
+    """A kernel of the training and its reach to each side, in source pixels."""
+    kernel, support = TRAINED[name]
+    return kernel, support / 2
+
+
 KERNELS: dict[str, tuple[Callable[[Doubles], Doubles], float]] = {
-    "bilinear": (lambda t: np.maximum(1 - np.abs(t), 0), 1),
-    "mitchell": (cubic(1 / 3, 1 / 3), 2),
-    "catmull-rom": (cubic(0, 0.5), 2),
-    "lanczos2": (lanczos(2), 2),
+    "bilinear": plain("bilinear"),
+    "mitchell": plain("mitchell"),
+    "catmull-rom": plain("bicubic"),
+    "lanczos2": plain("lanczos2"),
     "magic kernel sharp 2013": (magic_sharp, 2.5),
-    "lanczos3": (lanczos(3), 3),
-    "lanczos4": (lanczos(4), 4),
+    "lanczos3": plain("lanczos"),
+    "lanczos4": plain("lanczos4"),
 }
 
 

@@ -180,12 +180,11 @@ def test_an_interruption_of_the_imports(tmp_path: Path) -> None:
     ("name", "background"),
     [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True), ("SIGHUP", False), ("SIGHUP", True)],
 )
-def test_interruption(tmp_path: Path, name: str, background: bool) -> None:
+def test_interruption(tmp_path: Path, long_clip: Path, name: str, background: bool) -> None:
     """A process in the background, like a script's `command &`: with SIGINT ignored."""
-    source = make_clip(tmp_path / "in.mkv", width=320, height=240, frames=400)
     out = tmp_path / "out.mkv"
     out.write_bytes(b"precious")
-    command = [sys.executable, "-m", "paragon_stream", str(source), str(out), "--overwrite"]
+    command = [sys.executable, "-m", "paragon_stream", str(long_clip), str(out), "--overwrite"]
     shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if background else []
     with subprocess.Popen(
         [*shell, *command],

@@ -179,12 +179,10 @@ def test_an_internal_error_is_an_event(
 @pytest.mark.skipif(os.name == "nt", reason="POSIX's signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("many", [False, True])
-def test_signals(tmp_path: Path, number: signal.Signals, many: bool) -> None:
+def test_signals(tmp_path: Path, long_clip: Path, number: signal.Signals, many: bool) -> None:
     """Sent at the first sign of progress; the journal of a folder agrees."""
-    source, out = tmp_path / "in", tmp_path / ("out" if many else "out.mkv")
-    source.mkdir()
-    long = make_clip(source / "a.mkv", frames=400, width=320, height=240, options={"preset": "ultrafast"})
-    command = [sys.executable, "-m", "paragon_stream", str(source if many else long), str(out)]
+    source, out = (long_clip.parent if many else long_clip), tmp_path / ("out" if many else "out.mkv")
+    command = [sys.executable, "-m", "paragon_stream", str(source), str(out)]
     with subprocess.Popen(
         [*command, "--threads", "1", "--progress", "json"], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -205,15 +203,14 @@ def test_signals(tmp_path: Path, number: signal.Signals, many: bool) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX's signals")
-def test_the_program_behind_the_pipe_is_killed(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "a.mkv", frames=200, width=320, height=240, options={"preset": "ultrafast"})
+def test_the_program_behind_the_pipe_is_killed(long_clip: Path) -> None:
     reader = subprocess.Popen(["sleep", "100"], stdin=subprocess.PIPE)
     assert reader.stdin is not None
     command = [
         sys.executable,
         "-m",
         "paragon_stream",
-        str(clip),
+        str(long_clip),
         "-",
         "--engine",
         "null",

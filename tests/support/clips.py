@@ -67,11 +67,10 @@ def scene(index: int, width: int, height: int, pix_fmt: str = "yuv420p") -> Plan
 
 def _component(number: int, index: int, width: int, height: int, sx: int, sy: int) -> NDArray[np.float64]:
     """8-bit values (as float, quarter steps) of one component; positions are in luma samples."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    x, y = x * sx, y * sy
-    w, h = width * sx, height * sy
     if number == 3:
         return np.full((height, width), 255.0)
+    x, y = np.arange(width) * float(sx), np.arange(height)[:, None] * float(sy)
+    w, h = width * sx, height * sy
     if number == 0:
         values = 60 + 90 * (x + y) / (w + h) + 18 * np.sin((x + 2 * index) / 3.1) * np.cos(y / 4.7)
         inside, stripe = 205.0, 40.0
@@ -80,10 +79,10 @@ def _component(number: int, index: int, width: int, height: int, sx: int, sy: in
         values = 128 + sign * (40 * x / w - 30 * y / h) + 8 * np.sin((x - index) / 9)
         inside, stripe = (84.0, 150.0) if number == 1 else (190.0, 110.0)
     disc_x, disc_y = w * (0.25 + 0.03 * index) % w, h * 0.45
-    disc = (x - disc_x) ** 2 + (y - disc_y) ** 2 < (0.18 * h) ** 2
-    values = np.where(disc, inside, values)
-    diagonal = np.abs((x - y + 3 * index) % 32 - 16) < 1.5
-    return np.round(np.where(diagonal & (y > 0.7 * h), stripe, values) * 4) / 4
+    values[(x - disc_x) ** 2 + (y - disc_y) ** 2 < (0.18 * h) ** 2] = inside
+    low = int(np.searchsorted(y[:, 0], 0.7 * h, side="right"))  # stripes are in the rows from here on
+    values[low:][np.abs((x - y[low:] + 3 * index) % 32 - 16) < 1.5] = stripe
+    return np.round(values * 4) / 4
 
 
 def make_frame(planes: Planes, pix_fmt: str) -> av.VideoFrame:
