@@ -11,24 +11,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+from common import machine, write_results
 
-from common import machine, write_results  # noqa: E402
-
-from paragon_stream.bench import bench  # noqa: E402
-from paragon_stream.checkpoint import load_weights  # noqa: E402
-from paragon_stream.checkpoint.untrained import UNTRAINED  # noqa: E402
-from paragon_stream.errors import ParagonError  # noqa: E402
-from paragon_stream.frame import FrameFormat  # noqa: E402
-from paragon_stream.framejob import FrameJob, build_job  # noqa: E402
-from paragon_stream.framejob.conv import Conv  # noqa: E402
-from paragon_stream.framejob.fold_attention import WindowAttention  # noqa: E402
-from paragon_stream.runtimes import installed_engines  # noqa: E402
-from paragon_stream.upscaler import UpscalerOptions  # noqa: E402
+from paragon_stream.bench import bench
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.checkpoint.untrained import UNTRAINED
+from paragon_stream.errors import ParagonError
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob import FrameJob, build_job
+from paragon_stream.framejob.conv import Conv
+from paragon_stream.framejob.fold_attention import WindowAttention
+from paragon_stream.runtimes import installed_engines
+from paragon_stream.upscaler import UpscalerOptions
 
 
 def main() -> None:

@@ -14,16 +14,12 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+from common import machine, write_results
 
-from common import machine, write_results  # noqa: E402
-
-from paragon_stream.checkpoint.published import published_network  # noqa: E402
-from paragon_stream.resource_usage import peak_rss  # noqa: E402
+from paragon_stream.checkpoint.published import published_network
+from paragon_stream.resource_usage import peak_rss
 
 NETWORKS = (
     # generation, variant, patches, side of a patch

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 SAMPLE = REPOSITORY / "examples" / "sample.mkv"
+
+sys.path.insert(0, str(REPOSITORY))  # scripts measure this checkout, installed or not
 
 _LIBRARIES = ("av", "numpy", "onnx", "onnxruntime", "openvino", "torch", "vapoursynth")
 

@@ -15,7 +15,6 @@ fp16`: what 16 bits would do to the time of the layers that INT8 leaves alone.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,22 +22,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+from common import machine, write_results
+from PIL import Image
 
-import numpy as np  # noqa: E402
-import onnx  # noqa: E402
-import onnxruntime  # noqa: E402
-import openvino  # noqa: E402
-from common import machine, write_results  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from paragon_stream.checkpoint import load_weights  # noqa: E402
-from paragon_stream.checkpoint.inspection import macs_per_pixel  # noqa: E402
-from paragon_stream.framejob.onnx.network import INPUT, OUTPUT  # noqa: E402
-from paragon_stream.framejob.onnx.quantise import convolutions  # noqa: E402
-from paragon_stream.onnx_export import PRECISIONS, export_onnx  # noqa: E402
-from paragon_stream.runtimes.onnxruntime import run_model  # noqa: E402
+from paragon_stream.checkpoint import load_weights
+from paragon_stream.checkpoint.inspection import macs_per_pixel
+from paragon_stream.framejob.onnx.network import INPUT, OUTPUT
+from paragon_stream.framejob.onnx.quantise import convolutions
+from paragon_stream.onnx_export import PRECISIONS, export_onnx
+from paragon_stream.runtimes.onnxruntime import run_model
 
 LUMA = np.array([65.481, 128.553, 24.966])[:, None, None]
 ROUNDS = 5

@@ -10,22 +10,18 @@ what `--weights` names.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+from common import interleaved, machine, write_results
 
-from common import interleaved, machine, write_results  # noqa: E402
-
-from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
-from paragon_stream.frame import FrameFormat  # noqa: E402
-from paragon_stream.framejob import allocate_planes, build_job  # noqa: E402
-from paragon_stream.runtimes import Precision, SessionOptions, runtime  # noqa: E402
-from paragon_stream.runtimes.self_check import synthetic_frame  # noqa: E402
-from paragon_stream.train.measure.evaluate import evaluate  # noqa: E402
+from paragon_stream.checkpoint import Weights, load_weights
+from paragon_stream.frame import FrameFormat
+from paragon_stream.framejob import allocate_planes, build_job
+from paragon_stream.runtimes import Precision, SessionOptions, runtime
+from paragon_stream.runtimes.self_check import synthetic_frame
+from paragon_stream.train.measure.evaluate import evaluate
 
 WIDTH, HEIGHT, ROUNDS = 480, 270, 7
 ENGINES = {"openvino": ("fp32", "auto", "int8"), "onnxruntime": ("fp32", "int8")}

@@ -11,21 +11,17 @@ files that CLIPS lists, whose cuts were found by eye; files that are missing are
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+import av
+import numpy as np
+from common import machine, write_results
+from numpy.typing import NDArray
 
-import av  # noqa: E402
-import numpy as np  # noqa: E402
-from common import machine, write_results  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-
-from paragon_stream.media.frames.scene_cuts import is_cut, small_picture  # noqa: E402
-from paragon_stream.runtimes.int8.calibration import drawn_pictures  # noqa: E402
+from paragon_stream.media.frames.scene_cuts import is_cut, small_picture
+from paragon_stream.runtimes.int8.calibration import drawn_pictures
 
 type Frame = NDArray[np.float64]
 """Luma in 0…1."""

@@ -11,18 +11,14 @@ from __future__ import annotations
 
 import argparse
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+import av
+import numpy as np
+from common import SAMPLE, machine, write_results
 
-import av  # noqa: E402
-import numpy as np  # noqa: E402
-from common import SAMPLE, machine, write_results  # noqa: E402
-
-from paragon_stream import Upscaler  # noqa: E402
+from paragon_stream import Upscaler
 
 FRAMES = 48
 MODES = ("off", "upstream", "adaptive")

@@ -18,6 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
+class JsonReport:
+    """A report that `--report FILE.json` stores."""
+
+    def to_json(self) -> str:
+        """The report as indented JSON, with a newline at the end."""
+        return json_text(asdict(self)) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageReport:
     """The times of one stage, in seconds."""
 
@@ -113,7 +122,7 @@ class ChunkReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(JsonReport):
     """One render, as `paragon_stream.upscale` returns it and `--report FILE.json` stores it."""
 
     source: str
@@ -157,10 +166,6 @@ class Report:
     """The chunks of a render in chunks; then `stages` is empty, and `cpu_seconds` is the sum of all
     processes."""
 
-    def to_json(self) -> str:
-        """The report as indented JSON, with a newline at the end."""
-        return json_text(asdict(self)) + "\n"
-
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyReport:
@@ -180,7 +185,7 @@ class LatencyReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveReport:
+class LiveReport(JsonReport):
     """One live session, as `paragon_stream.live` returns it and `--report FILE.json` stores it."""
 
     source: str
@@ -228,10 +233,6 @@ class LiveReport:
     """The events of the session, in order."""
     warnings: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """The report as indented JSON, with a newline at the end."""
-        return json_text(asdict(self)) + "\n"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageResult:
@@ -250,7 +251,7 @@ class ImageResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagesReport:
+class ImagesReport(JsonReport):
     """A batch of images, as `paragon_stream.upscale_images` returns it and `--report FILE.json` stores it."""
 
     images: tuple[ImageResult, ...]
@@ -270,10 +271,6 @@ class ImagesReport:
     @property
     def failed(self) -> tuple[ImageResult, ...]:
         return tuple(image for image in self.images if image.error)
-
-    def to_json(self) -> str:
-        """The report as indented JSON, with a newline at the end."""
-        return json_text(asdict(self)) + "\n"
 
 
 class Warnings:

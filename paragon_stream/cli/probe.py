@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from enum import IntEnum
@@ -139,7 +138,7 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
     found = inspect(path, **{name: options[name] for name in names if options.get(name) is not None})
     facts = found.facts
     if as_json:
-        click.echo(json.dumps({"path": str(path), **facts}, indent=2, ensure_ascii=False))
+        click.echo(json_text({"path": str(path), **facts}))
         return
     click.echo(f"{path}: {found.spec}")
     click.echo(f"  parameters: {facts['parameters']:,}")

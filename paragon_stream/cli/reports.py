@@ -45,9 +45,13 @@ def check_reports(report: Path | None, trace: Path | None) -> None:
 
 def write_report(result: _Report, path: Path | None) -> None:
     """Write the report to `path`, unless it is None. Raises OutputError."""
-    if path is None:
-        return
+    if path is not None:
+        write_text(result.to_json(), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a report. Bytes of file names that are not UTF-8 become escapes. Raises OutputError."""
     try:
-        path.write_text(result.to_json(), encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(f"the report cannot be written to {path}: {error.strerror}") from error

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from paragon_stream.cli.display.events import EventLines, progress_option
-from paragon_stream.cli.reports import check_reports
-from paragon_stream.errors import OutputError, ParagonError
+from paragon_stream.cli.reports import check_reports, write_text
+from paragon_stream.errors import ParagonError
 
 if TYPE_CHECKING:
     from paragon_stream.cli.display.render import RenderDisplay
@@ -84,11 +84,7 @@ def _write(result: Verification, report: Path | None) -> None:
     from paragon_stream.verification.page import to_html
 
     if report is not None:
-        text = to_html(result) if report.suffix.lower() == ".html" else result.to_json()
-        try:
-            report.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"the report cannot be written to {report}: {error.strerror}") from error
+        write_text(to_html(result) if report.suffix.lower() == ".html" else result.to_json(), report)
 
 
 def _refute(result: Verification) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
-from paragon_stream.json_text import json_text
-from paragon_stream.report import ImageResult, Report
+from paragon_stream.report import ImageResult, JsonReport, Report
 from paragon_stream.verification.findings import Verification
 
 
@@ -41,7 +40,7 @@ class FileResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueueReport:
+class QueueReport(JsonReport):
     """A run over many files, as `paragon_stream.upscale_all` returns it and `--report FILE.json` stores."""
 
     destination: str
@@ -61,7 +60,3 @@ class QueueReport:
     @property
     def failed(self) -> tuple[FileResult, ...]:
         return self.of(Outcome.FAILED)
-
-    def to_json(self) -> str:
-        """The report as indented JSON, with a newline at the end."""
-        return json_text(asdict(self)) + "\n"

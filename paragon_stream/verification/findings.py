@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+
+from paragon_stream.json_text import json_text
 
 
 class Check(StrEnum):
@@ -85,7 +86,7 @@ class Verification:
 
     def to_json(self) -> str:
         """The result as indented JSON, with a newline at the end."""
-        return json.dumps({"ok": self.ok, **asdict(self)}, indent=2, ensure_ascii=False, default=str) + "\n"
+        return json_text({"ok": self.ok, **asdict(self)}) + "\n"
 
 
 def in_seconds(time: Fraction | float | None) -> float | None:

@@ -29,6 +29,11 @@ def test_names_that_are_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert there == {os.fsencode(path.name) for path in (source, out, report)}
     assert run(["probe", str(source), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == str(source)
+    for suffix in (".json", ".html"):
+        page = report.with_suffix(suffix)
+        arguments = ["verify", str(source), str(out), "--report", str(page), "--progress", "json"]
+        assert run(arguments) == 1  # the null engine's pictures are wrong
+        assert page.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
