@@ -154,7 +154,8 @@ class StreamCheck:
                 yield from self._sync(expected, ours, theirs)
             return
         missing = Counter(_certain(expected, ours)) - Counter(theirs.hashes)
-        extra = Counter(theirs.hashes) - Counter(ours.hashes)
+        # Converted packets are not the source's.
+        extra = Counter[int]() if converted else Counter(theirs.hashes) - Counter(ours.hashes)
         what = "packets" if ours.pieces is None else "pieces"
         changed = min(missing.total(), extra.total()) if expected.whole else extra.total()
         if ours.pieces is not None and not expected.whole and changed <= _CUT_PIECES:
@@ -170,7 +171,7 @@ class StreamCheck:
             yield Finding(
                 check=Check.PACKETS, message=f"{lost} of {len(ours)} {what} of {expected.label} are missing"
             )
-        if expected.whole and not converted and (added := extra.total() - changed):
+        if expected.whole and (added := extra.total() - changed):
             yield Finding(
                 check=Check.PACKETS,
                 message=f"{expected.label} has {added} {what} that the source does not have",
