@@ -18,7 +18,7 @@ from typing import Any
 import av
 import pytest
 from clips import make_clip
-from live_material import Running, free_port
+from live_material import Running, Server, free_port
 from places import REPOSITORY, SAMPLE
 
 import paragon_stream
@@ -71,34 +71,6 @@ def test_from_process_to_process_by_rtmp(tmp_path: Path) -> None:
     # The sound runs beside the picture to its end.
     assert 0 <= packets["audio"][0][0] < 0.2
     assert abs(packets["audio"][-1][0] - packets["video"][-1][0]) < 0.3
-
-
-class Server:
-    """Sends `data` to everyone who connects, `rate` bytes a second, then hangs up."""
-
-    def __init__(self, *parts: bytes, rate: int) -> None:
-        self.parts, self.rate = parts, rate
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "tcp://{}:{}".format(*self.listener.getsockname())
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    def _serve(self) -> None:
-        for part in self.parts:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            with connection:
-                for at in range(0, len(part), self.rate // 20):
-                    try:
-                        connection.sendall(part[at : at + self.rate // 20])
-                    except OSError:
-                        break
-                    time.sleep(0.05)
-
-    def close(self) -> None:
-        self.listener.close()
 
 
 def test_a_source_that_comes_back_goes_on(tmp_path: Path) -> None:

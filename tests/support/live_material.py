@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -144,3 +145,31 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Server:
+    """Sends `data` to everyone who connects, `rate` bytes a second, then hangs up."""
+
+    def __init__(self, *parts: bytes, rate: int) -> None:
+        self.parts, self.rate = parts, rate
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "tcp://{}:{}".format(*self.listener.getsockname())
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        for part in self.parts:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                for at in range(0, len(part), self.rate // 20):
+                    try:
+                        connection.sendall(part[at : at + self.rate // 20])
+                    except OSError:
+                        break
+                    time.sleep(0.05)
+
+    def close(self) -> None:
+        self.listener.close()

@@ -1,4 +1,4 @@
-"""Transport streams whose sound changes its rate or its channels on the way, as in broadcasts."""
+"""Clips whose sound changes its rate or its channels on the way, as in broadcasts."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ class Part:
 
 def broadcast(path: Path, parts: Sequence[Part]) -> Path:
     """Write `parts` one after another into the transport stream `path`."""
-    path.write_bytes(b"".join(_second(path.with_suffix(f".{n}.ts"), part, n) for n, part in enumerate(parts)))
+    path.write_bytes(b"".join(second(path.with_suffix(f".{n}.ts"), part, n) for n, part in enumerate(parts)))
     return path
 
 
-def _second(path: Path, part: Part, begin: int) -> bytes:
-    with av.open(str(path), "w", format="mpegts") as out:
+def second(path: Path, part: Part, begin: int = 0, silent: int = 0) -> bytes:
+    """The file of a second that begins at second `begin`; it is written to `path`, whose suffix names the
+    container. Its sound begins after `silent` seconds more."""
+    with av.open(str(path), "w") as out:
         video = out.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "bf": "0"})
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
         sound = out.add_stream(part.codec, rate=part.rate, layout=part.layout)
         packets = []
-        for n in range(RATE):
+        for n in range(RATE * (1 + silent)):
             frame = make_frame(scene(n, 96, 64), "yuv420p")
             frame.pts, frame.time_base = begin * RATE + n, Fraction(1, RATE)
             packets += video.encode(frame)
@@ -47,7 +49,7 @@ def _second(path: Path, part: Part, begin: int) -> bytes:
         frame = av.AudioFrame.from_ndarray(
             np.tile(wave.astype(np.float32), (channels, 1)), "fltp", part.layout
         )
-        frame.sample_rate, frame.pts = part.rate, begin * part.rate + part.rate // 20
+        frame.sample_rate, frame.pts = part.rate, (begin + silent) * part.rate + part.rate // 20
         frame.time_base = Fraction(1, part.rate)
         packets += [*sound.encode(frame), *sound.encode(None)]
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
@@ -56,13 +58,16 @@ def _second(path: Path, part: Part, begin: int) -> bytes:
 
 
 def tones(path: Path) -> list[int]:
-    """The strongest frequency in the middle of each second of the sound of `path`, in tens of hertz."""
+    """The strongest frequency in the middle of each second of the sound of `path`, in tens of hertz, without
+    seconds of silence."""
     with av.open(str(path)) as file:
         frames = [(float(frame.pts * frame.time_base), frame) for frame in file.decode(audio=0)]
     begin = frames[0][0]
     found = []
     for second in range(round(frames[-1][0] - begin)):
         middle = [frame for time, frame in frames if second + 0.25 < time - begin < second + 0.75]
+        if not middle:
+            continue
         wave = np.concatenate([_first_channel(frame) for frame in middle])
         strength = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
         found.append(round(int(np.argmax(strength)) * middle[0].sample_rate / len(wave) / 10) * 10)

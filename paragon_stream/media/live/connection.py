@@ -26,6 +26,7 @@ from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 
@@ -53,6 +54,7 @@ class Sound:
 
     packet: Any
     unit: Fraction
+    kind: SoundKind
 
     @property
     def stamp(self) -> Fraction | None:
@@ -74,7 +76,9 @@ class Connection:
         self._container = _opened(source, patience)
         try:
             self._video = self._first_of("video")
-            self.sound = self._first_of("audio") if sound else None
+            self._sound = self._first_of("audio") if sound else None
+            self.sound = None if self._sound is None else SoundKind(self._sound)
+            """The kind of the sound; None without sound."""
             if self._video is None:
                 raise InputError(f"{source.name} has no video")
             self._unit = as_fraction(self._video.time_base)
@@ -91,12 +95,10 @@ class Connection:
             self._serial = -1
             self._undecodable = self._corrupt_packets = self._corrupt_frames = 0
             for stream in self._container.streams:
-                if stream is not self._video and stream is not self.sound:
+                if stream is not self._video and stream is not self._sound:
                     stream.discard = Discard.all
             self._items = self._demuxed()
             self._seen: list[DecodedFrame | Sound] = []
-            self.first_sound: bytes | None = None
-            """The first packet of sound, if one came before the first pictures."""
             self.video = self._look()
         except BaseException:
             self._container.close()
@@ -175,8 +177,8 @@ class Connection:
             for count, item in enumerate(self._items):
                 if isinstance(item, DecodedFrame):
                     frames.append(item.frame)
-                elif self.first_sound is None:
-                    self.first_sound = bytes(item.packet)
+                elif item.kind.sample is None:
+                    item.kind.sample = bytes(item.packet)
                 self._seen.append(item)
                 if len(frames) >= wanted or count > _MAX_PACKETS:
                     break
@@ -188,11 +190,11 @@ class Connection:
         return video_info(self._container, self._video, frames)
 
     def _demuxed(self) -> Iterator[DecodedFrame | Sound]:
-        wanted = [self._video] if self.sound is None else [self._video, self.sound]
+        wanted = [self._video] if self._sound is None else [self._video, self._sound]
         for packet in self._container.demux(*wanted):
-            if packet.stream is self.sound:
+            if self.sound is not None and packet.stream is self._sound:
                 if packet.size:
-                    yield Sound(packet, as_fraction(packet.time_base))
+                    yield Sound(packet, as_fraction(packet.time_base), self.sound)
             elif packet.size:
                 yield from self._pictures(packet)
         yield from self._pictures(None)

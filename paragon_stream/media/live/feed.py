@@ -24,6 +24,7 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
 from paragon_stream.media.live.clock import LiveClock, Pacer
 from paragon_stream.media.live.connection import Connection, DecodedFrame, Sound
+from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import Reading
@@ -87,6 +88,7 @@ class LiveFeed:
         self._failure: BaseException | None = None
         self._connection: Connection | None = None
         self._past_damage = Damage()
+        self._sound_kind: SoundKind | None = None
         self._name = ""
         self._thread = threading.Thread(target=self._live, name="paragon-source", daemon=True)
 
@@ -190,6 +192,7 @@ class LiveFeed:
         try:
             self._connection = connection = self._first_connection()
             self._unit, self._name = connection.video.time_base, connection.decoder
+            self._sound_kind = connection.sound
             self._opened.set()
             self._begun.wait()
             while self._drain():
@@ -220,6 +223,22 @@ class LiveFeed:
         return Connection(
             self.source, quantisers=self._quantisers, sound=self._wants_sound, patience=patience
         )
+
+    def _compare_sound(self, now: SoundKind | None) -> None:
+        """Report sound of another kind than before the interruption."""
+        before = self._sound_kind
+        if now is None:
+            if before is not None:
+                self.events.append(f"{self.source.name} has no sound now")
+            return
+        self._sound_kind = now
+        if not self.sound.wanted:
+            if before is None:
+                self.events.append(
+                    f"{self.source.name} has sound now, but the output began without: left out"
+                )
+        elif before is not None and now.key != before.key:
+            self.events.append(f"the sound of {self.source.name} is {now} now, not {before}")
 
     def _disconnect(self) -> None:
         connection = self._connection
@@ -335,6 +354,7 @@ class LiveFeed:
             self._clock.interrupted()
             self.reconnects += 1
             self.events.append(f"{source.name} is back after {attempts.passed:.1f} s")
+            self._compare_sound(self._connection.sound)
             return True
         if not self._stopped.is_set():
             detail = f"; {last}" if last and why else ""

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from paragon_stream.media.live.connection import Sound
+from paragon_stream.media.live.soundkind import SoundKind
 
 _MOST_PACKETS = 4000
 """Packets in the queue: over a minute of AAC."""
@@ -21,38 +22,26 @@ class SoundQueue:
     def __init__(self) -> None:
         self.wanted = False
         """Whether the output has sound."""
-        self._packets: deque[tuple[Fraction, Any]] = deque(maxlen=_MOST_PACKETS)
-        self._sounds_like: tuple[object, ...] | None = None
+        self._packets: deque[tuple[Fraction, Any, SoundKind]] = deque(maxlen=_MOST_PACKETS)
         self.refused = 0
-        """Packets of another kind than the first, which came after an interruption."""
+        """Packets that came before any picture of their clock, and were too many."""
 
     def put(self, sound: Sound, shift: Fraction) -> None:
         """Add a packet whose stamps are moved by `shift` seconds."""
         if not self.wanted:
             return
         packet = sound.packet
-        kind = _kind(packet.stream)
-        if self._sounds_like is None:
-            self._sounds_like = kind
-        if kind != self._sounds_like:
-            self.refused += 1
-            return
         ticks = round(shift / sound.unit)
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
             return
         packet.pts = stamp + ticks if packet.pts is None else packet.pts + ticks
         packet.dts = stamp + ticks
-        self._packets.append((packet.dts * sound.unit, packet))
+        self._packets.append((packet.dts * sound.unit, packet, sound.kind))
 
-    def take(self, until: Fraction) -> list[Any]:
+    def take(self, until: Fraction) -> list[tuple[Any, SoundKind]]:
         """The packets up to `until` seconds, in order."""
         due = []
         while self._packets and self._packets[0][0] <= until:
-            due.append(self._packets.popleft()[1])
+            due.append(self._packets.popleft()[1:])
         return due
-
-
-def _kind(stream: Any) -> tuple[object, ...]:
-    context = stream.codec_context
-    return context.codec.canonical_name, context.sample_rate, context.layout.nb_channels

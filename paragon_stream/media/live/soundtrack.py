@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,31 +14,29 @@ from paragon_stream.media.facts.containers import TS, Container
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.connection import Connection
+from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.soundqueue import SoundQueue
-from paragon_stream.media.output.aac.adts import AdtsFilter, config_of, has_adts
-from paragon_stream.media.output.audio import AudioConverter, SoundCoding
+from paragon_stream.media.output.aac.adts import config_of
+from paragon_stream.media.output.aac.even import LOW_COMPLEXITY, EvenAac, kind_of_config
+from paragon_stream.media.output.audio import AudioConverter, SoundCoding, Transcoder, continuation
 from paragon_stream.media.output.trial_muxing import add_copy, refusal
+
+_CONTINUED = ("mp2", "mp3", "ac3", "eac3", "opus")
+"""Codecs, besides AAC, whose packets contain all that a decoder needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoundSource:
-    """The sound stream of a source: what an output needs, valid even after the source is closed."""
+    """The sound of a source: its packets, and their kind at the beginning."""
 
     queue: SoundQueue
-    template: Any
-    """A stream like the source's."""
-    sample: bytes | None
-    """The first packet of the stream."""
+    kind: SoundKind
 
     @classmethod
     def of(cls, connection: Connection, queue: SoundQueue) -> Self | None:
         """The sound of `connection`; None if it has none. To be called between its feed's `ready` and
         `begin`."""
-        if connection.sound is None:
-            return None
-        # A stream lives as long as its container, and connections are closed by another thread.
-        template = add_copy(av.open(io.BytesIO(), "w", format="null"), connection.sound)
-        return cls(queue=queue, template=template, sample=connection.first_sound)
+        return None if connection.sound is None else cls(queue=queue, kind=connection.sound)
 
 
 class SoundTrack:
@@ -47,30 +44,34 @@ class SoundTrack:
 
     def __init__(self, out: Any, source: SoundSource, container: Container) -> None:
         """Adds the stream to `out`. Raises what PyAV raises."""
-        queue, template, sample = source.queue, source.template, source.sample
-        self._queue = queue
-        self._unit = as_fraction(template.time_base)
+        self._queue, self._first = source.queue, source.kind
+        template, sample = self._first.template, self._first.sample
+        self._now = self._first
+        """The kind of the latest packet."""
+        self._other: Transcoder | None = None
+        """Makes packets of the first kind from those of another one; None if that is impossible."""
         self._last: int | None = None
         self._failed = 0
-        self._strip: AdtsFilter | None = None
+        self._strip: EvenAac | None = None
         self._converter: AudioConverter | None = None
         config = None
-        bare = has_adts(template) and container.muxer not in (TS.muxer, "rtp_mpegts")
+        bare = self._first.has_adts and container.muxer not in (TS.muxer, "rtp_mpegts")
         if bare and sample is not None:
             config = config_of([av.Packet(sample)], template)
-        copied = refusal(container, template, sample) is None and (config is not None or not bare)
+        complete = bool(self._first.rate and self._first.channels) and (config is not None or not bare)
+        copied = complete and refusal(container, template, sample) is None
         if copied:
             self._target = add_copy(out, template)
             if bare:
-                self._strip = AdtsFilter(template)
+                self._strip = EvenAac(template, config)
                 self._target.codec_context.extradata = config
         else:
             self._target = out.add_stream(container.audio_encoder)
             coding = SoundCoding(encoder=container.audio_encoder)
             self._converter = AudioConverter(template, self._target, coding)
-        self.codec = f"{template.codec_context.codec.canonical_name}" if copied else container.audio_encoder
+        self.codec = self._first.codec if copied else container.audio_encoder
         self.copied = copied
-        queue.wanted = True
+        source.queue.wanted = True
 
     @property
     def index(self) -> int:
@@ -79,19 +80,17 @@ class SoundTrack:
 
     @property
     def lost(self) -> int:
-        """Packets that could not be decoded, did not follow the one before them in time, or were of another
-        kind than the first after an interruption."""
+        """Packets that could not be decoded or converted, or did not follow the one before them in time."""
         return self._failed + self._queue.refused
 
     def take(self, until: Fraction, shift: Fraction) -> Iterator[Any]:
         """Packets up to `until` seconds of the source's clock, ready to be muxed, `shift` seconds earlier."""
-        for packet in self._queue.take(until):
+        for packet, kind in self._queue.take(until):
             try:
-                packets = self._encoded(packet)
+                packets, unit = self._encoded(packet, kind)
             except AV_ERRORS:
                 self._failed += 1
                 continue
-            unit = self._unit if self._converter is None else self._converter.unit
             for each in packets:
                 if self._addressed(each, unit, shift):
                     yield each
@@ -103,11 +102,37 @@ class SoundTrack:
                 if self._addressed(packet, self._converter.unit, shift):
                     yield packet
 
-    def _encoded(self, packet: Any) -> list[Any]:
+    def _encoded(self, packet: Any, kind: SoundKind) -> tuple[list[Any], Fraction]:
+        """The packets for the output, and seconds per tick of their stamps."""
+        if kind is not self._now:
+            self._change_to(kind)
         if self._converter is not None:
-            return self._converter.convert(packet)
-        bare = packet if self._strip is None else self._strip(packet)
-        return [] if bare is None else [bare]
+            return self._converter.convert(packet), self._converter.unit
+        if kind.key == self._first.key:
+            packets = [packet] if self._strip is None else self._strip(packet)
+            return packets, as_fraction(kind.template.time_base)
+        if self._other is None:
+            self._failed += 1
+            return [], Fraction(1)
+        return self._other.convert(packet), self._other.unit
+
+    def _change_to(self, kind: SoundKind) -> None:
+        """Prepare for packets of another connection."""
+        self._now, self._other = kind, None
+        if self._converter is not None:
+            self._converter.continue_with(kind.template.codec_context)
+        elif kind.key != self._first.key and self._continues:
+            first = self._first
+            self._other = continuation(kind.template.codec_context, first.codec, first.rate, first.layout)
+
+    @property
+    def _continues(self) -> bool:
+        """Whether encoded packets can follow the copied ones of the first kind."""
+        first = self._first
+        if first.codec != "aac":
+            return first.codec in _CONTINUED
+        config = kind_of_config(bytes(first.template.codec_context.extradata or b""))
+        return not first.has_adts and config is not None and config[0] == LOW_COMPLEXITY
 
     def _addressed(self, packet: Any, unit: Fraction, shift: Fraction) -> bool:
         """Give `packet` its stream and times. False for one from before the picture, or out of order."""

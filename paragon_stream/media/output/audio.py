@@ -134,9 +134,7 @@ class EvenSound:
             ended, self._now = self.flush(), kind
             self.changes += 1
             self._resampler = None if kind == self._first else av.AudioResampler(*self._first)
-        if self._resampler is None:
-            return [*ended, frame]
-        return [*ended, *self._timed(self._resampler.resample(frame))]
+        return [*ended, *self._timed([frame] if self._resampler is None else self._resampler.resample(frame))]
 
     def flush(self) -> list[Any]:
         """The last frames, which the resampler still holds."""
@@ -145,7 +143,7 @@ class EvenSound:
     def _timed(self, frames: list[Any]) -> list[Any]:
         """`frames` with times in the unit of the first frame: the encoder's resampler accepts no other."""
         for frame in frames:
-            if frame.pts is not None:
+            if frame.pts is not None and frame.time_base != self._tick:
                 frame.pts = round(frame.pts * Fraction(frame.time_base) / self._tick)
                 frame.time_base = self._tick
         return frames
@@ -165,6 +163,10 @@ class Transcoder:
         """Start of the next frame, in seconds."""
         self._tick = unit
         """The unit of the decoder's stamps."""
+
+    def continue_with(self, decoder: Any) -> None:
+        """Take packets of another stream from now on."""
+        self._decoder = decoder
 
     @property
     def changes(self) -> int:
@@ -203,11 +205,12 @@ class AudioConverter(Transcoder):
     def __init__(self, source: Any, target: Any, coding: SoundCoding) -> None:
         """`source`: the stream that packets come from; `target`: the output stream, not open yet."""
         decoder, encoder = source.codec_context, target.codec_context
-        rate = decoder.sample_rate
+        # A stream whose first packet comes late has no rate and no channels yet.
+        rate = decoder.sample_rate or _USUAL_RATE
         rates = encoder.codec.audio_rates or [rate]
         if rate not in rates or encoder.codec.canonical_name == "opus":  # decoders of Opus return 48 kHz
             rate = _USUAL_RATE if _USUAL_RATE in rates else max(rates)
-        channels = decoder.layout.nb_channels
+        channels = decoder.layout.nb_channels or 2
         if not coding.encoder.startswith("pcm_"):
             channels = min(channels, max(_LAYOUTS))
         super().__init__(decoder, encoder, Fraction(1, rate))

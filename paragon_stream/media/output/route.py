@@ -87,6 +87,9 @@ class Route:
         if self.converter is not None:
             for packet in self.converter.flush():
                 yield self._addressed(packet, self.converter.unit)
+        elif isinstance(self.strip, EvenAac):
+            for packet in self.strip.flush():
+                yield self._addressed(packet, self.unit)
 
     def note_failure(self, error: BaseException) -> None:
         """Count a packet that could not be written."""

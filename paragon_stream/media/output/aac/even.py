@@ -13,7 +13,7 @@ from paragon_stream.media.output.audio import Transcoder, continuation
 type Kind = tuple[int, int, int]
 """Object type, index of the sample rate, and channels (ISO/IEC 14496-3, 1.6.2.1)."""
 
-_LOW_COMPLEXITY = 2
+LOW_COMPLEXITY = 2
 """The object type that FFmpeg's encoder writes."""
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "7.1"}
@@ -35,30 +35,42 @@ class EvenAac:
         self._stored = None if config is None else kind_of_config(config)
         self._now = self._stored
         self._other: Transcoder | None = None
+        self._unit = Fraction(1)
 
     def __call__(self, packet: Any) -> list[Any]:
         """The packets that are complete now. Raises PyAV's errors for damaged packets."""
         kind = kind_of_packet(packet)
         if kind is not None and self._stored is not None and kind != self._now:
-            self._now = kind
+            ended, self._now = self.flush(), kind
             self.changes += 1
             self._other = self._transcoder() if kind != self._stored else None
-        if self._other is None:
-            bare = self._strip(packet)
-            return [] if bare is None else [bare]
-        unit = Fraction(packet.time_base)
-        made = self._other.convert(packet)
-        for each in made:
-            factor = self._other.unit / unit
-            each.pts, each.duration = round(each.pts * factor), round((each.duration or 0) * factor)
-            each.dts, each.time_base = each.pts, unit
-        return made
+            return [*ended, *self._finished(packet)]
+        return self._finished(packet)
+
+    def flush(self) -> list[Any]:
+        """The last packets, which the encoder still holds."""
+        return [] if self._other is None else self._timed(self._other.flush(), self._other.unit)
+
+    def _finished(self, packet: Any) -> list[Any]:
+        self._unit = Fraction(packet.time_base)
+        if self._other is not None:
+            return self._timed(self._other.convert(packet), self._other.unit)
+        bare = self._strip(packet)
+        return [] if bare is None else [bare]
+
+    def _timed(self, packets: list[Any], unit: Fraction) -> list[Any]:
+        """`packets` with times in the unit of the source."""
+        for packet in packets:
+            factor = unit / self._unit
+            packet.pts, packet.duration = round(packet.pts * factor), round((packet.duration or 0) * factor)
+            packet.dts, packet.time_base = packet.pts, self._unit
+        return packets
 
     def _transcoder(self) -> Transcoder | None:
         """None if FFmpeg cannot encode as the stored configuration says."""
         assert self._stored is not None
         object_type, rate, channels = self._stored
-        if object_type != _LOW_COMPLEXITY or rate >= len(_RATES) or channels not in _LAYOUTS:
+        if object_type != LOW_COMPLEXITY or rate >= len(_RATES) or channels not in _LAYOUTS:
             return None
         decoder = av.CodecContext.create("aac", "r")
         return continuation(decoder, "aac", _RATES[rate], _LAYOUTS[channels])
