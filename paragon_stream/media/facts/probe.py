@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import av
 from av.container import InputContainer
@@ -25,6 +26,7 @@ from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, V
 from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.opened import opened_bytes, size_at_hand, source_size
 from paragon_stream.media.facts.probing import Probing
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
 from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
@@ -40,6 +42,8 @@ _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
 _MAX_PACKETS = 3000
 """Packets read in search of the first frame: a minute of video."""
+_MAX_UNTIMED = 250
+"""Frames decoded in search of the first one with a time."""
 _FIELD_ORDERS = {2: Parity.TOP, 3: Parity.BOTTOM, 4: Parity.BOTTOM, 5: Parity.TOP}
 """FFmpeg's AVFieldOrder of the header → parity: TT, BB, TB (coded top, shown bottom first), BT."""
 _FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores", "av1", "vp8", "vp9")
@@ -54,6 +58,19 @@ _NEAR = Fraction(1, 20)
 """Largest relative difference of two rates that are equal except for rounded times."""
 
 logger = logging.getLogger(__name__)
+
+
+class TimedFrame(NamedTuple):
+    """The number of a frame, from 0, and its time in ticks."""
+
+    number: int
+    stamp: int
+
+    @classmethod
+    def first_of(cls, frames: Sequence[av.VideoFrame], number: int = 0) -> Self | None:
+        """The first of `frames` that has a time; `number` is that of the first frame."""
+        stamps = enumerate((frame.dts if frame.pts is None else frame.pts for frame in frames), number)
+        return next((cls(at, stamp) for at, stamp in stamps if stamp is not None), None)
 
 
 def probe(path: str | Path, *, video: int | None = None, probing: Probing | None = None) -> MediaInfo:
@@ -170,20 +187,25 @@ def _first_that_decodes(path: Path, indices: list[int], probing: Probing) -> Vid
         with open_source(path, probing, stored_times=True) as container:
             stream = video_stream(container, index)
             try:
-                frames = _first_frames(container, stream)
-                return video_info(container, stream, frames)
+                frames, timed = _first_frames(container, stream)
+                return video_info(container, stream, frames, timed)
             except InputError as error:
                 why = why or str(error) + _cut_off(path, container.format.name)
                 logger.debug("stream %d of %s: %s", index, path, error)
     raise InputError(why)
 
 
-def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.VideoFrame]:
-    """Up to `_LOOK_AT` frames, at least one. Raises InputError if none comes."""
+def _first_frames(
+    container: InputContainer, stream: av.VideoStream
+) -> tuple[list[av.VideoFrame], TimedFrame | None]:
+    """Up to `_LOOK_AT` frames, at least one, and the first frame with a time, if there is one near. Raises
+    InputError if none comes."""
     side_data.refuse_dolby_vision_5(stream.codec_context)
     context = decoding_context(stream)
     name = container.name
     frames: list[av.VideoFrame] = []
+    timed: TimedFrame | None = None
+    decoded = 0
     failure: BaseException | None = None
     for other in container.streams:
         if other.index != stream.index:
@@ -193,21 +215,32 @@ def _first_frames(container: InputContainer, stream: av.VideoStream) -> list[av.
             if packet.has_sidedata("encryption_info"):
                 raise InputError(f"{name} is encrypted (DRM) and cannot be decoded")
             try:
-                frames += context.decode(packet)
+                for frame in context.decode(packet):
+                    timed = timed or TimedFrame.first_of([frame], decoded)
+                    decoded += 1
+                    if len(frames) < _LOOK_AT:
+                        frames.append(frame)
             except AV_ERRORS as error:
                 failure = error
-            if len(frames) >= _LOOK_AT or count > _MAX_PACKETS:
+            enough = timed is not None or decoded >= _MAX_UNTIMED or container.format.name in _RAW
+            if (len(frames) >= _LOOK_AT and enough) or count > _MAX_PACKETS:
                 break
     except AV_ERRORS as error:
         failure = error
     if not frames:
         because = f": {reason(failure)}" if failure else ""
         raise InputError(f"no frame of the video in {name} can be decoded{because}")
-    return frames
+    return frames, timed
 
 
-def video_info(container: InputContainer, stream: av.VideoStream, frames: list[av.VideoFrame]) -> VideoInfo:
-    """The facts of an open stream whose first frames are `frames`. Raises FormatError; see `probe`."""
+def video_info(
+    container: InputContainer,
+    stream: av.VideoStream,
+    frames: list[av.VideoFrame],
+    timed: TimedFrame | None = None,
+) -> VideoInfo:
+    """The facts of an open stream whose first frames are `frames`. `timed` is the first one with a time, if
+    that is not the first of all. Raises FormatError; see `probe`."""
     frame, context = frames[0], stream.codec_context
     readable = side_data.readable(frames, codec_name(stream))
     format = processed_format(frame, codec_name(stream))
@@ -228,8 +261,10 @@ def video_info(container: InputContainer, stream: av.VideoStream, frames: list[a
         logger.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
     aspect = positive_fraction(stream.sample_aspect_ratio)
     time_base = positive_fraction(stream.time_base) or Fraction(1, 1000)
-    first = frame.dts if frame.pts is None else frame.pts
-    start = stream.start_time if first is None else first
+    timed = timed or TimedFrame.first_of(frames)
+    # Blocks of Matroska before zero have no time: count back from the first frame that has one.
+    before = 0 if timed is None else round(timed.number / ((rate or FALLBACK_RATE) * time_base))
+    start = stream.start_time if timed is None else timed.stamp - before
     duration = _duration(container, stream, float((start or 0) * time_base))
     flagged = any(frame.interlaced_frame for frame in frames)
     in_band = codec_name(stream) in _FRAMES_SAY_IT

@@ -167,7 +167,8 @@ def time_shift(info: MediaInfo) -> Fraction:
     """Seconds subtracted from every timestamp of the source."""
     if info.cut is not None:
         return info.cut.start
-    return _clock_start(info.container, Fraction(round(info.start_time * 1_000_000), 1_000_000))
+    start = _clock_start(info.container, Fraction(round(info.start_time * 1_000_000), 1_000_000))
+    return min(start, (info.video.start_pts or 0) * info.video.time_base)  # players skip frames before zero
 
 
 def _clock_start(container: str, start: Fraction) -> Fraction:

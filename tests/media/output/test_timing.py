@@ -227,6 +227,48 @@ def test_negative_first_timestamps(tmp_path: Path) -> None:
         assert audio is not None and had is not None and abs(audio - had - moved) <= 2 * MS
 
 
+def earlier(path: Path, target: Path, ms: int) -> Path:
+    """A copy of a Matroska file of one cluster, which begins at 0, with all blocks `ms` earlier. FFmpeg gives
+    packets of video before zero no time."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x1f\x43\xb6\x75") + 4
+    assert data.count(b"\x1f\x43\xb6\x75") == 1
+
+    def size(at: int) -> tuple[int, int]:
+        """The size of an element, and the place behind it."""
+        length = 9 - data[at].bit_length()
+        return int.from_bytes(data[at : at + length]) & ((1 << 7 * length) - 1), at + length
+
+    length, at = size(at)
+    end = at + length
+    while at < end:
+        id, (length, body) = data[at], size(at + 1)
+        if id in (0xA0, 0xA3):  # a group, whose first element is the block; a simple block
+            place = body + 1 if id == 0xA3 else size(body + 1)[1] + 1
+            data[place : place + 2] = (int.from_bytes(data[place : place + 2], signed=True) - ms).to_bytes(
+                2, signed=True
+            )
+        at = body + length
+    target.write_bytes(data)
+    return target
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+def test_frames_before_zero_in_matroska(tmp_path: Path, suffix: str) -> None:
+    """They have no times; the sound has, and stays in step."""
+    whole = make_clip(tmp_path / "whole.mkv", frames=24, audio="mp2", options={"bf": "0"})
+    source = earlier(whole, tmp_path / "in.mkv", 480)
+    with av.open(str(source)) as file:
+        assert sum(packet.size > 0 and packet.pts is None for packet in file.demux(video=0)) == 12
+    out = tmp_path / f"out.{suffix}"
+    report = paragon_stream.upscale(source, out, preset="ultrafast")
+    assert report.warnings == ("12 frames had no timestamp: timed at 25 frames per second",)
+    assert not paragon_stream.verify(source, out, plan=report).findings
+    begins = [[min(f.pts or 0 for f in packet_facts(path, n)) for n in (0, 1)] for path in (whole, out)]
+    (ours, sound), (theirs, copied) = begins
+    assert theirs >= 0 and abs((copied - theirs) - (sound - ours)) <= 2 * MS
+
+
 def test_rescale_rounds_to_nearest_halves_away_from_zero() -> None:
     tick = Fraction(1, 1000)
     cases = {15: 2, 14: 1, 5: 1, 4: 0, 0: 0, -4: 0, -5: -1, -14: -1, -15: -2}
