@@ -9,6 +9,7 @@ import av
 
 from paragon_stream.media.output.aac.adts import has_adts
 from paragon_stream.media.output.trial_muxing import add_copy
+from paragon_stream.number_text import counted
 
 
 class SoundKind:
@@ -36,5 +37,7 @@ class SoundKind:
             self.key = self.codec, "ADTS"
 
     def __str__(self) -> str:
-        known = f", {self.rate} Hz, {self.channels} channels" if self.rate and self.channels else ""
+        known = (
+            f", {self.rate} Hz, {counted(self.channels, 'channel')}" if self.rate and self.channels else ""
+        )
         return f"{self.codec}{known}"
