@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -232,6 +235,25 @@ def _said(process: Any) -> str:
         return str(process.stderr.read())
 
 
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None:
+        return None
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A web server of the files in `folder`; its address."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_pieces_are_played_at_their_own_pace(tmp_path: Path) -> None:
     """HLS: a second's pictures come at once, and none of them is dropped for that."""
     clip = make_clip(tmp_path / "in.mkv", width=64, height=48, frames=50, audio="aac")
@@ -245,25 +267,38 @@ def test_pieces_are_played_at_their_own_pace(tmp_path: Path) -> None:
                 if packet.size:
                     packet.stream = pairs[packet.stream.index]
                     target.mux(packet)
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{server.server_address[1]}/live.m3u8?token=secret"
-            report = paragon_stream.live(address, tmp_path / "out.mkv", engine="null", reconnect=0)
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(folder) as address:
+        report = paragon_stream.live(
+            f"{address}/live.m3u8?token=secret", tmp_path / "out.mkv", engine="null", reconnect=0
+        )
     assert report.source.endswith("live.m3u8?…")
     assert report.sound == "aac"
     assert report.frames_out > 30  # unpaced it would be one or two of each piece
     assert report.seconds > 1
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *words: object) -> None:
-        return None
+def test_a_playlist_whose_clock_starts_again_ends(tmp_path: Path) -> None:
+    """Two parts with the same timestamps: its position is not that of the last timestamp."""
+    make_clip(tmp_path / "part.ts", width=64, height=48, frames=75, audio="aac")
+    entry = "#EXTINF:3,\npart.ts\n"
+    (tmp_path / "list.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n{entry}#EXT-X-DISCONTINUITY\n{entry}#EXT-X-ENDLIST\n"
+    )
+    with served(tmp_path) as address:
+        report = paragon_stream.live(f"{address}/list.m3u8", tmp_path / "out.mkv", engine="null", paced=False)
+    assert (report.failure, report.ended, report.reconnects) == (None, "the source has ended", 0)
+    assert report.frames_in > 100
+
+
+def test_a_file_that_is_shorter_than_it_states_ends(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", width=64, height=48, frames=10)
+    data = clip.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # Duration, a float of 8 bytes, in milliseconds
+    clip.write_bytes(data[:at] + struct.pack(">d", 10_000.0) + data[at + 8 :])
+    with served(tmp_path) as address:
+        report = paragon_stream.live(f"{address}/in.mkv", tmp_path / "out.mkv", engine="null")
+    assert (report.failure, report.ended, report.reconnects) == (None, "the source has ended", 1)
+    assert report.frames_in == 10
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -79,6 +79,25 @@ class LiveClock:
         return self._steady + _exact(wall - self._wall)
 
 
+class FilePosition:
+    """How far one kind of packets of a file has been read, in seconds from the file's beginning.
+
+    Timestamps may jump, as between the parts of an HLS playlist; jumps do not count.
+    """
+
+    def __init__(self, begin: Fraction) -> None:
+        """`begin`: the first timestamp of the file."""
+        self._seconds = Fraction(0)
+        self._last = begin
+
+    def advance(self, stamp: Fraction) -> Fraction:
+        """The position of the packet with the timestamp `stamp`."""
+        step, self._last = stamp - self._last, stamp
+        if 0 < step <= JUMP_SECONDS:
+            self._seconds += step
+        return self._seconds
+
+
 class Pacer:
     """Delays frames that are read early, so that a file plays at its own speed."""
 

@@ -123,10 +123,15 @@ class Connection:
         """Whether the source states a length, as files do."""
         return bool(self._container.duration and self._container.duration > 0)
 
-    def missing(self, stamp: Fraction) -> float:
-        """Seconds from a picture with the timestamp `stamp` to the end of a source that has a length."""
-        begin = self._container.start_time or 0
-        return float(Fraction(begin + (self._container.duration or 0), av.time_base) - stamp)
+    @property
+    def begin(self) -> Fraction:
+        """The first timestamp that the source states, in seconds; 0 if it states none."""
+        return Fraction(self._container.start_time or 0, av.time_base)
+
+    @property
+    def length(self) -> Fraction:
+        """The length that the source states, in seconds; 0 if it states none."""
+        return Fraction(self._container.duration or 0, av.time_base)
 
     @property
     def decoder(self) -> str:

@@ -22,7 +22,7 @@ from paragon_stream.media.decode.frame_source import LeftGpu
 from paragon_stream.media.facts.info import Damage, MediaInfo
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
 from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
-from paragon_stream.media.live.clock import LiveClock, Pacer
+from paragon_stream.media.live.clock import FilePosition, LiveClock, Pacer
 from paragon_stream.media.live.connection import Connection, DecodedFrame, Sound
 from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.soundqueue import SoundQueue
@@ -81,7 +81,9 @@ class LiveFeed:
         self._clock = LiveClock()
         self._unit = Fraction(1, 1_000_000)
         self._reached: dict[type, Fraction] = {}
-        """The latest timestamp of a picture and of sound."""
+        """The position of the latest picture and of the latest sound of a file."""
+        self._attempts: Attempts | None = None
+        """The attempts after the latest interruption."""
         self._begin: Fraction | None = None
         self._counts = False
         self._opened, self._begun, self._stopped = threading.Event(), threading.Event(), threading.Event()
@@ -251,15 +253,19 @@ class LiveFeed:
         """Read one connection to its end. Returns False if there will be no further one."""
         connection, why = self.connection, ""
         pacer = Pacer() if connection.paced else None
-        reached = dict(self._reached) if self._is_file(connection) else {}
+        is_file, before = self._is_file(connection), dict(self._reached)
+        positions = {kind: FilePosition(connection.begin) for kind in (DecodedFrame, Sound)}
+        progressed = False
         try:
             for item in connection:
                 if self._stopped.is_set():
                     return False
-                if item.stamp is not None:
-                    if item.stamp <= reached.get(type(item), item.stamp - 1):
+                if is_file and item.stamp is not None:
+                    position = positions[type(item)].advance(item.stamp)
+                    if position <= before.get(type(item), -1):
                         continue
-                    self._reached[type(item)] = item.stamp
+                    self._reached[type(item)] = position
+                progressed = True
                 if isinstance(item, Sound):
                     self._hear(item)
                 elif not self._deliver(item, pacer):
@@ -268,14 +274,13 @@ class LiveFeed:
             why = self._in_words(error)
         if self._stopped.is_set():
             return False
-        if self._is_file(connection) and not why:
-            position = self._reached.get(DecodedFrame)
-            missing = 0.0 if position is None else connection.missing(position)
-            if missing < _ENDS_EARLY:
+        if is_file and not why:
+            missing = float(connection.length - max(self._reached.values(), default=connection.length))
+            if missing < _ENDS_EARLY or not progressed:  # it states a length that it does not have
                 return False
             why = f"{missing:.1f} s before its end"
         self._disconnect()
-        return self._again(why)
+        return self._again(why, anew=progressed)
 
     def _is_file(self, connection: Connection) -> bool:
         """Whether another connection would begin at the beginning, with the same timestamps: a file of a web
@@ -331,16 +336,24 @@ class LiveFeed:
             return f"nothing came for {self.source.timeout:g} s"
         return reason(error)
 
-    def _again(self, why: str) -> bool:
-        """Try to reconnect for `--reconnect` seconds. Returns False if that failed."""
+    def _again(self, why: str, *, anew: bool) -> bool:
+        """Try to reconnect for `--reconnect` seconds. Returns False if that failed.
+
+        If the interruption is not `anew`, because nothing came after the one before, the attempts go on.
+        """
         source = self.source
         what = f"{source.name} broke off ({why})" if why else f"{source.name} has ended"
         if not source.reconnect:
             # A pipe or a file ends; a device that stops was unplugged.
             self.gave_up = None if not why and source.kind in (Kind.PIPE, Kind.FILE, Kind.NETWORK) else what
             return False
-        self.events.append(f"{what}: trying again for {source.reconnect:g} s")
-        attempts, left, last = Attempts(source.reconnect), source.reconnect, ""
+        left, last = source.reconnect, ""
+        if anew or self._attempts is None:
+            self._attempts = Attempts(source.reconnect)
+            self.events.append(f"{what}: trying again for {source.reconnect:g} s")
+        else:
+            left = self._attempts.wait(self._stopped)
+        attempts = self._attempts
         while left:
             try:
                 self._connection = self._connect(left if source.listen else min(left, source.timeout))
