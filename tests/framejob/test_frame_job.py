@@ -13,6 +13,7 @@ import pytest
 from frame_reference import reference_frame, rounded
 from network_reference import random_spec, random_weights
 from numpy.typing import NDArray
+from session_material import noise
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.frame import (
@@ -36,15 +37,6 @@ def weights(variant: str = "realtime", scale: int = 2, alpha: float = 0.3) -> We
 
 def frame_format(name: str, width: int, height: int, **color: object) -> FrameFormat:
     return FrameFormat.of(name, width, height, ColorSpec(**color))
-
-
-def noise(format: FrameFormat, seed: int = 0) -> tuple[NDArray, ...]:
-    """Every code value anywhere: the hardest picture there is, super-whites included."""
-    rng = np.random.default_rng(seed)
-    planes = allocate_planes(format)
-    for plane in planes:
-        plane[:] = rng.integers(0, format.pixel_format.peak + 1, plane.shape) << format.pixel_format.shift
-    return planes
 
 
 def run(

@@ -12,6 +12,7 @@ import pytest
 from frame_reference import reference_frame, rounded
 from network_reference import random_spec, random_weights
 from numpy.typing import NDArray
+from session_material import noise
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import EngineError
@@ -51,14 +52,6 @@ def make_job(
         placement=place(source, size, fit, grain=grain),
         pixel_format=pixel_format(target) if target else None,
     )
-
-
-def noise(format: FrameFormat, seed: int = 0) -> tuple[NDArray, ...]:
-    rng = np.random.default_rng(seed)
-    planes = allocate_planes(format)
-    for plane in planes:
-        plane[:] = rng.integers(0, format.pixel_format.peak + 1, plane.shape) << format.pixel_format.shift
-    return planes
 
 
 def run(job: FrameJob, planes: tuple[NDArray, ...], engine: str = "openvino") -> tuple[NDArray, ...]:

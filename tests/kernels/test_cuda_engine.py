@@ -12,6 +12,7 @@ from emulator import build, host_source
 from fake_device import FakeDevice, FakeKernel
 from kernel_material import stream_weights
 from network_reference import random_spec, random_weights
+from session_material import one_thread
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.device import Device
@@ -19,7 +20,6 @@ from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
 from paragon_stream.framejob.cuda.emit import emit_cuda
 from paragon_stream.framejob.cuda.program import Argument, Buffer, BufferKind, CudaProgram, Int
-from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
 from paragon_stream.runtimes.cuda import KernelProgram
 from paragon_stream.runtimes.gpu.compilation import compile_on_device
 from paragon_stream.runtimes.gpu.program import Hold
@@ -63,10 +63,6 @@ def loader(job: FrameJob) -> Callable[[Device, Hold], KernelProgram]:
     return load
 
 
-def cpu(job: FrameJob) -> Session:
-    return runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32, threads=1))
-
-
 @pytest.mark.parametrize(
     ("weights", "width", "height"),
     [
@@ -79,8 +75,8 @@ def test_frames_through_the_engine(weights: Weights, width: int, height: int) ->
     source = FrameFormat.of("yuv420p", width, height)
     job = build_job(weights, source)
     device = FakeDevice()
-    session = compile_on_device(job, lambda: device, loader, cpu)
-    reference = cpu(job)
+    session = compile_on_device(job, lambda: device, loader, one_thread)
+    reference = one_thread(job)
     rng = np.random.default_rng(3)
     frames = [(allocate_planes(job.source), allocate_planes(job.target)) for _ in range(3)]
     for inputs, _ in frames:

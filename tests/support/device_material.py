@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from fake_device import FakeDevice, FakeKernel
-from network_reference import random_spec, random_weights
+from session_material import make_job as make_job
 
 from paragon_stream.device import Device, Stream
 from paragon_stream.frame import FrameFormat, Timing
-from paragon_stream.framejob import FrameJob, allocate_planes, build_job
+from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.pipeline.pipeline import Pipeline
 from paragon_stream.pipeline.slot import DONE, Completion, Slot
 from paragon_stream.pipeline.stage import Stage
@@ -24,13 +24,6 @@ from paragon_stream.runtimes.gpu.program import DeviceFrame, Hold
 from paragon_stream.runtimes.gpu.session import DeviceSession
 
 type Planes = tuple[np.ndarray, ...]
-
-
-def make_job(
-    width: int = 64, height: int = 48, name: str = "yuv420p", *, conditioned: bool = False
-) -> FrameJob:
-    source = FrameFormat.of(name, width, height)
-    return build_job(random_weights(random_spec(conditioned=conditioned)), source)
 
 
 def make_frames(job: FrameJob, count: int) -> list[Planes]:

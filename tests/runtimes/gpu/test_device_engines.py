@@ -13,22 +13,18 @@ import numpy as np
 import pytest
 from device_material import clean, make_frames, make_job
 from fake_device import FakeDevice, FakeKernel
+from session_material import one_thread
 
 from paragon_stream.device import Device, Stream, discovery
 from paragon_stream.device.discovery import ordinals
 from paragon_stream.errors import DeviceMemoryError, EngineError, UsageError
 from paragon_stream.framejob import FrameJob, allocate_planes
-from paragon_stream.runtimes import Precision, Session, SessionOptions, runtime
+from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.gpu.compilation import compile_on_device
 from paragon_stream.runtimes.gpu.program import DeviceFrame, Hold
 from paragon_stream.runtimes.tiles import TiledSession
 
 type Planes = list[np.ndarray]
-
-
-def one_thread(job: FrameJob) -> Session:
-    """The CPU's result, without threads that wait for each other on a busy machine."""
-    return runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32, threads=1))
 
 
 class FrameJobProgram:

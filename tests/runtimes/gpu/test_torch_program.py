@@ -13,6 +13,7 @@ import pytest
 from device_material import clean, make_frames, make_job
 from fake_device import FakeDevice, FakeKernel
 from network_reference import random_spec, random_weights
+from session_material import one_thread
 
 from paragon_stream.errors import DeviceMemoryError, EngineError, UsageError
 from paragon_stream.framejob import FrameJob, allocate_planes, build_job
@@ -58,10 +59,6 @@ def loader(device: FakeDevice, precision: Precision = Precision.FP32) -> Callabl
     return load_for
 
 
-def on_cpu(job: FrameJob) -> Any:
-    return runtime("openvino").compile(job, SessionOptions(precision=Precision.FP32, threads=1))
-
-
 def attention_job(variant: str, name: str = "yuv420p") -> FrameJob:
     return build_job(random_weights(random_spec(variant)), make_job(name=name).source)
 
@@ -73,8 +70,8 @@ def attention_job(variant: str, name: str = "yuv420p") -> FrameJob:
 )
 def test_frames_are_those_of_the_cpu(job: FrameJob) -> None:
     """Many in flight, by graphs; the check at the start has compared one already."""
-    device, reference = FakeDevice(), on_cpu(job)
-    session = compile_on_device(job, lambda: device, loader(device), on_cpu)
+    device, reference = FakeDevice(), one_thread(job)
+    session = compile_on_device(job, lambda: device, loader(device), one_thread)
     assert isinstance(session, DeviceSession)
     assert session.engine == "torch" and session.graphs
     frames = make_frames(job, 6)
@@ -94,7 +91,7 @@ def test_frames_are_those_of_the_cpu(job: FrameJob) -> None:
 def test_frames_that_are_not_finite_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large codes overflow a body in fp16 that has been made too loud."""
     device, job = FakeDevice(), attention_job("photo")
-    session = compile_on_device(job, lambda: device, loader(device), on_cpu)
+    session = compile_on_device(job, lambda: device, loader(device), one_thread)
     assert isinstance(session, DeviceSession)
     program = session._slots[0]._program
     assert isinstance(program, TorchProgram)
@@ -102,7 +99,7 @@ def test_frames_that_are_not_finite_are_computed_again(monkeypatch: pytest.Monke
     (frame,), made, expected = make_frames(job, 1), allocate_planes(job.target), allocate_planes(job.target)
     session.run(frame, made).wait()
     assert session.reruns == 1
-    on_cpu(job).run(frame, expected).wait()
+    one_thread(job).run(frame, expected).wait()
     for a, b in zip(made, expected, strict=True):
         np.testing.assert_array_equal(a, b)
     session.close()
@@ -129,7 +126,7 @@ def test_a_compiler_that_fails_is_done_without(
             job,
             lambda: device,
             lambda job: lambda _, __: TorchProgram(job, Precision.FP32, FakePlace(device), compiles=True),
-            on_cpu,
+            one_thread,
         )
     assert "torch.compile failed" in caplog.text and "working triton" in caplog.text
     session.close()
@@ -247,7 +244,7 @@ def test_fp32_is_ieee_and_other_torch_is_left_alone(
     before, during = settings(), []
     assert before == ["tf32", True], "torch's default, for convolutions"
     device, job = FakeDevice(), make_job()
-    session = compile_on_device(job, lambda: device, loader(device, precision), on_cpu, graphs=False)
+    session = compile_on_device(job, lambda: device, loader(device, precision), one_thread, graphs=False)
     program = session._slots[0]._program  # type: ignore[attr-defined]
     plain = program._program
 
