@@ -81,49 +81,49 @@ class Av1Headers:
             raise HeaderError("no sequence header yet")
         kind, shown, resilient = _KEY, True, True
         if not sequence.still:
-            if bits.flag():
-                existing = self._slots[bits.bits(3)]
+            if bits.flag():  # show_existing_frame
+                existing = self._slots[bits.bits(3)]  # frame_to_show_map_idx
                 if existing is not None and existing.key:
                     self._slots = [existing] * _SLOTS
                 return existing
-            kind, shown = bits.bits(2), bits.flag()
+            kind, shown = bits.bits(2), bits.flag()  # frame_type, show_frame
             if shown:
-                bits.skip(sequence.display_time_bits)
+                bits.skip(sequence.display_time_bits)  # frame_presentation_time
             else:
-                bits.skip(1)
-            resilient = kind == _SWITCH or (kind == _KEY and shown) or bits.flag()
+                bits.skip(1)  # showable_frame
+            resilient = kind == _SWITCH or (kind == _KEY and shown) or bits.flag()  # error_resilient_mode
         intra = kind in (_KEY, _INTRA_ONLY)
-        fixed_distribution = bits.flag()
+        fixed_distribution = bits.flag()  # disable_cdf_update
         screen_content = bits.flag() if sequence.screen_content == _SELECT else sequence.screen_content == 1
         integer_motion = intra
         if screen_content:
             flag = bits.flag() if sequence.integer_motion == _SELECT else sequence.integer_motion == 1
             integer_motion = integer_motion or flag
-        bits.skip(sequence.frame_id_bits)
-        own_size = kind == _SWITCH or (not sequence.still and bits.flag())
-        bits.skip(sequence.order_bits)
+        bits.skip(sequence.frame_id_bits)  # current_frame_id
+        own_size = kind == _SWITCH or (not sequence.still and bits.flag())  # frame_size_override_flag
+        bits.skip(sequence.order_bits)  # order_hint
         if not (intra or resilient):
-            bits.skip(3)
-        if sequence.decoder_model and bits.flag():
+            bits.skip(3)  # primary_ref_frame
+        if sequence.decoder_model and bits.flag():  # buffer_removal_time_present_flag
             _skip_removal_times(sequence, bits, layers)
         refreshed = 0xFF if kind == _SWITCH or (kind == _KEY and shown) else bits.bits(8)
         if (not intra or refreshed != 0xFF) and resilient:
-            bits.skip(_SLOTS * sequence.order_bits)
+            bits.skip(_SLOTS * sequence.order_bits)  # ref_order_hint
         if intra:
             size, coded_width = _read_size(sequence, bits, own_size)
             if screen_content and coded_width == size[0]:
-                bits.skip(1)
+                bits.skip(1)  # allow_intrabc
         else:
             size, coded_width = self._inter_size(sequence, bits, own_size and not resilient, own_size)
             if not integer_motion:
-                bits.skip(1)
-            if not bits.flag():
-                bits.skip(2)
-            bits.skip(1)
+                bits.skip(1)  # allow_high_precision_mv
+            if not bits.flag():  # is_filter_switchable
+                bits.skip(2)  # interpolation_filter
+            bits.skip(1)  # is_motion_mode_switchable
             if not resilient and sequence.motion_of_references:
-                bits.skip(1)
+                bits.skip(1)  # use_ref_frame_mvs
         if not (sequence.still or fixed_distribution):
-            bits.skip(1)
+            bits.skip(1)  # disable_frame_end_update_cdf
         _skip_tiles(bits, coded_width, size[1], large_blocks=sequence.large_blocks)
         frame = _Frame(quantiser=bits.bits(8), size=size, key=kind == _KEY)
         for slot in range(_SLOTS):
@@ -135,17 +135,17 @@ class Av1Headers:
         self, sequence: _Sequence, bits: BitReader, from_references: bool, own_size: bool
     ) -> tuple[tuple[int, int], int]:
         """References and size (7.20 of short signalling is only needed for sizes by reference)."""
-        short = sequence.order_bits > 0 and bits.flag()
+        short = sequence.order_bits > 0 and bits.flag()  # frame_refs_short_signaling
         if short:
-            bits.skip(6)
+            bits.skip(6)  # last_frame_idx, gold_frame_idx
         references = []
         for _ in range(_REFERENCES):
             if not short:
-                references.append(bits.bits(3))
-            bits.skip(sequence.delta_id_bits)
+                references.append(bits.bits(3))  # ref_frame_idx
+            bits.skip(sequence.delta_id_bits)  # delta_frame_id_minus_1
         if from_references:
             for number in range(_REFERENCES):
-                if bits.flag():
+                if bits.flag():  # found_ref
                     found = self._slots[references[number]] if references else None
                     if found is None:
                         raise HeaderError("the size is that of an unknown frame")
@@ -183,26 +183,26 @@ def _units(packet: bytes) -> Iterator[tuple[int, tuple[int, int], bytes]]:
 
 def _read_sequence(bits: BitReader) -> _Sequence:
     """5.5.1, up to `enable_superres`."""
-    bits.skip(4)
-    still = bits.flag()
+    bits.skip(4)  # seq_profile, still_picture
+    still = bits.flag()  # reduced_still_picture_header
     if still:
-        bits.skip(5)
+        bits.skip(5)  # seq_level_idx
     timing = _Timing() if still else _read_timing(bits)
     width_bits, height_bits = bits.bits(4) + 1, bits.bits(4) + 1
     size = bits.bits(width_bits) + 1, bits.bits(height_bits) + 1
     id_bits = delta_bits = 0
-    if not still and bits.flag():
+    if not still and bits.flag():  # frame_id_numbers_present_flag
         delta_bits = bits.bits(4) + 2
         id_bits = bits.bits(3) + delta_bits + 1
-    large = bits.flag()
-    bits.skip(2)
+    large = bits.flag()  # use_128x128_superblock
+    bits.skip(2)  # enable_filter_intra, enable_intra_edge_filter
     screen, integer, order_bits, motion = _SELECT, _SELECT, 0, False
     if not still:
-        bits.skip(4)
-        ordered = bits.flag()
+        bits.skip(4)  # interintra and masked compounds, warped motion, dual filter
+        ordered = bits.flag()  # enable_order_hint
         if ordered:
-            bits.skip(1)
-            motion = bits.flag()
+            bits.skip(1)  # enable_jnt_comp
+            motion = bits.flag()  # enable_ref_frame_mvs
         screen = _SELECT if bits.flag() else bits.bits(1)
         if screen:
             integer = _SELECT if bits.flag() else bits.bits(1)
@@ -241,26 +241,26 @@ def _read_timing(bits: BitReader) -> _Timing:
     decoder_model = equal_intervals = False
     delay_bits = removal_bits = time_bits = 0
     if bits.flag():
-        bits.skip(64)
-        equal_intervals = bits.flag()
+        bits.skip(64)  # num_units_in_display_tick, time_scale
+        equal_intervals = bits.flag()  # equal_picture_interval
         if equal_intervals:
-            _skip_long(bits)
+            _skip_long(bits)  # num_ticks_per_picture_minus_1
         decoder_model = bits.flag()
         if decoder_model:
             delay_bits = bits.bits(5) + 1
-            bits.skip(32)
+            bits.skip(32)  # num_units_in_decoding_tick
             removal_bits, time_bits = bits.bits(5) + 1, bits.bits(5) + 1
-    delays = bits.flag()
+    delays = bits.flag()  # initial_display_delay_present_flag
     points = []
     for _ in range(bits.bits(5) + 1):
-        layers = bits.bits(12)
-        if bits.bits(5) > 7:
-            bits.skip(1)
+        layers = bits.bits(12)  # operating_point_idc
+        if bits.bits(5) > 7:  # seq_level_idx
+            bits.skip(1)  # seq_tier
         modelled = decoder_model and bits.flag()
         if modelled:
-            bits.skip(2 * delay_bits + 1)
+            bits.skip(2 * delay_bits + 1)  # buffer delays of decoder and encoder, low_delay_mode_flag
         if delays and bits.flag():
-            bits.skip(4)
+            bits.skip(4)  # initial_display_delay_minus_1
         points.append((layers, modelled))
     return _Timing(
         display_time_bits=time_bits if decoder_model and not equal_intervals else 0,
@@ -293,7 +293,7 @@ def _read_size(sequence: _Sequence, bits: BitReader, own: bool) -> tuple[tuple[i
     if own:
         size = bits.bits(sequence.size_bits[0]) + 1, bits.bits(sequence.size_bits[1]) + 1
     coded = _read_coded_width(sequence, bits, size[0])
-    if bits.flag():
+    if bits.flag():  # render_and_frame_size_different
         bits.skip(32)
     return size, coded
 
@@ -313,7 +313,7 @@ def _skip_tiles(bits: BitReader, width: int, height: int, *, large_blocks: bool)
     widest, largest = 4096 >> shift, (4096 * 2304) >> (2 * shift)
     fewest_columns = _log2_above(widest, columns)
     fewest = max(fewest_columns, _log2_above(largest, rows * columns))
-    if bits.flag():
+    if bits.flag():  # uniform_tile_spacing_flag
         across = _read_increments(bits, fewest_columns, _log2_above(1, min(columns, 64)))
         down = _read_increments(bits, max(fewest - across, 0), _log2_above(1, min(rows, 64)))
     else:
@@ -322,7 +322,7 @@ def _skip_tiles(bits: BitReader, width: int, height: int, *, large_blocks: bool)
         heights = _read_spans(bits, rows, max(area // max(widths), 1))
         across, down = _log2_above(1, len(widths)), _log2_above(1, len(heights))
     if across or down:
-        bits.skip(across + down + 2)
+        bits.skip(across + down + 2)  # context_update_tile_id, tile_size_bytes_minus_1
 
 
 def _log2_above(unit: int, target: int) -> int:

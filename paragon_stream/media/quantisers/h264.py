@@ -83,31 +83,31 @@ class H264Headers:
 
     def _slice(self, bits: BitReader, kind: int, *, is_reference: bool) -> int:
         """The quantiser of a slice (7.3.3)."""
-        bits.unsigned()
+        bits.unsigned()  # first_mb_in_slice
         slice_type = bits.unsigned() % 5
         picture = self._sets.pictures[bits.unsigned()]
         sequence = self._sets.sequences[picture.sequence]
-        bits.skip(2 * sequence.separate_planes + sequence.number_bits)
-        field = not sequence.frames_only and bits.flag()
-        bits.skip(field)
+        bits.skip(2 * sequence.separate_planes + sequence.number_bits)  # colour_plane_id, frame_num
+        field = not sequence.frames_only and bits.flag()  # field_pic_flag
+        bits.skip(field)  # bottom_field_flag
         if kind == _IDR:
-            bits.unsigned()
+            bits.unsigned()  # idr_pic_id
         both_fields = picture.order_of_fields and not field
         if sequence.order_type == 0:
-            bits.skip(sequence.order_bits)
+            bits.skip(sequence.order_bits)  # pic_order_cnt_lsb
             if both_fields:
-                bits.signed()
+                bits.signed()  # delta_pic_order_cnt_bottom
         elif sequence.order_type == 1 and not sequence.order_is_fixed:
             for _ in range(1 + both_fields):
-                bits.signed()
+                bits.signed()  # delta_pic_order_cnt
         if picture.redundant:
-            bits.unsigned()
+            bits.unsigned()  # redundant_pic_cnt
         if slice_type not in (_I, _SI):
             _skip_prediction(picture, sequence, bits, slice_type)
         if is_reference:
             _skip_marking(bits, kind)
         if picture.cabac and slice_type not in (_I, _SI):
-            bits.unsigned()
+            bits.unsigned()  # cabac_init_idc
         return picture.quantiser + bits.signed()
 
 
@@ -120,21 +120,21 @@ def _skip_prediction(picture: _Picture, sequence: _Sequence, bits: BitReader, sl
     lists = 1
     if slice_type == _B:
         lists = 2
-        bits.skip(1)
+        bits.skip(1)  # direct_spatial_mv_pred_flag
     active = list(picture.references)
-    if bits.flag():
+    if bits.flag():  # num_ref_idx_active_override_flag
         for number in range(lists):
             active[number] = bits.unsigned() + 1
     for _ in range(lists):
-        if bits.flag():
+        if bits.flag():  # ref_pic_list_modification_flag
             for _ in range(_MOST_STEPS):
                 if bits.unsigned() == 3:
                     break
-                bits.unsigned()
+                bits.unsigned()  # the picture
     if picture.weighted_both == 1 if slice_type == _B else picture.weighted:
-        bits.unsigned()
+        bits.unsigned()  # luma_log2_weight_denom
         if sequence.has_chroma:
-            bits.unsigned()
+            bits.unsigned()  # chroma_log2_weight_denom
         for count in active[:lists]:
             for _ in range(min(count, _MOST_STEPS)):
                 for pairs in (1, 2)[: 1 + sequence.has_chroma]:
@@ -146,8 +146,8 @@ def _skip_prediction(picture: _Picture, sequence: _Sequence, bits: BitReader, sl
 def _skip_marking(bits: BitReader, kind: int) -> None:
     """`dec_ref_pic_marking` (7.3.3.3)."""
     if kind == _IDR:
-        bits.skip(2)
-    elif bits.flag():
+        bits.skip(2)  # no_output_of_prior_pics_flag, long_term_reference_flag
+    elif bits.flag():  # adaptive_ref_pic_marking_mode_flag
         for _ in range(_MOST_STEPS):
             operation = bits.unsigned()
             if operation == 0:
@@ -159,15 +159,15 @@ def _skip_marking(bits: BitReader, kind: int) -> None:
 def _read_sequence(bits: BitReader) -> tuple[int, _Sequence]:
     """7.3.2.1.1, up to `frame_mbs_only_flag`."""
     profile = bits.bits(8)
-    bits.skip(16)
+    bits.skip(16)  # constraint flags, level_idc
     number = bits.unsigned()
     chroma, separate = 1, False
     if profile in _WITH_CHROMA_FORMAT:
         chroma = bits.unsigned()
         separate = chroma == 3 and bits.flag()
         bits.unsigned(), bits.unsigned()  # depths
-        bits.skip(1)
-        if bits.flag():
+        bits.skip(1)  # qpprime_y_zero_transform_bypass_flag
+        if bits.flag():  # seq_scaling_matrix_present_flag
             for index in range(12 if chroma == 3 else 8):
                 if bits.flag():
                     _skip_scaling_list(bits, 16 if index < 6 else 64)
@@ -176,12 +176,12 @@ def _read_sequence(bits: BitReader) -> tuple[int, _Sequence]:
     if order_type == 0:
         order_bits = bits.unsigned() + 4
     elif order_type == 1:
-        fixed = bits.flag()
-        bits.signed(), bits.signed()
+        fixed = bits.flag()  # delta_pic_order_always_zero_flag
+        bits.signed(), bits.signed()  # offset_for_non_ref_pic, offset_for_top_to_bottom_field
         for _ in range(min(bits.unsigned(), 255)):
-            bits.signed()
-    bits.unsigned()
-    bits.skip(1)
+            bits.signed()  # offset_for_ref_frame
+    bits.unsigned()  # max_num_ref_frames
+    bits.skip(1)  # gaps_in_frame_num_value_allowed_flag
     bits.unsigned(), bits.unsigned()  # size
     return number, _Sequence(
         separate_planes=separate,
@@ -212,8 +212,8 @@ def _read_picture(bits: BitReader) -> tuple[int, _Picture]:
     references = bits.unsigned() + 1, bits.unsigned() + 1
     weighted, weighted_both = bits.flag(), bits.bits(2)
     quantiser = 26 + bits.signed()
-    bits.signed(), bits.signed()
-    bits.skip(2)
+    bits.signed(), bits.signed()  # pic_init_qs_minus26, chroma_qp_index_offset
+    bits.skip(2)  # deblocking_filter_control_present_flag, constrained_intra_pred_flag
     return number, _Picture(
         sequence=sequence,
         cabac=cabac,

@@ -97,23 +97,23 @@ class HevcHeaders:
         """The quantiser of a slice (7.3.6.1); None for one that inherits it."""
         first = bits.flag()
         if kind in _IRAP:
-            bits.skip(1)
+            bits.skip(1)  # no_output_of_prior_pics_flag
         picture = self._sets.pictures[bits.unsigned()]
         sequence = self._sets.sequences[picture.sequence]
         if not first:
             if picture.dependent_slices and bits.flag():
                 return None
-            bits.skip(sequence.address_bits)
-        bits.skip(picture.extra_bits)
+            bits.skip(sequence.address_bits)  # slice_segment_address
+        bits.skip(picture.extra_bits)  # slice_reserved_flag
         slice_type = bits.unsigned()
         if slice_type > _I:
             raise HeaderError("no such slice")
-        bits.skip(picture.output_flag + 2 * sequence.separate_planes)
+        bits.skip(picture.output_flag + 2 * sequence.separate_planes)  # pic_output_flag, colour_plane_id
         usable, motion = 0, False
         if kind not in _IDR:
             usable, motion = _read_references(sequence, bits)
         if sequence.offsets:
-            bits.skip(1 + sequence.has_chroma)
+            bits.skip(1 + sequence.has_chroma)  # slice_sao_luma_flag, slice_sao_chroma_flag
         if slice_type != _I:
             _skip_prediction(picture, sequence, bits, slice_type, usable, motion)
         quantiser = picture.quantiser + bits.signed()
@@ -126,9 +126,9 @@ def _kind(unit: bytes) -> int:
 
 def _read_references(sequence: _Sequence, bits: BitReader) -> tuple[int, bool]:
     """The number of pictures that the slice may refer to, and whether it predicts motion from one of them."""
-    bits.skip(sequence.order_bits)
+    bits.skip(sequence.order_bits)  # slice_pic_order_cnt_lsb
     count = len(sequence.sets)
-    if not bits.flag():
+    if not bits.flag():  # short_term_ref_pic_set_sps_flag
         chosen = _read_set(bits, count, sequence.sets)
     else:
         chosen = sequence.sets[bits.bits((count - 1).bit_length()) if count > 1 else 0]
@@ -140,9 +140,9 @@ def _read_references(sequence: _Sequence, bits: BitReader) -> tuple[int, bool]:
             if index < from_sequence:
                 usable += sequence.long_term_used[bits.bits((known - 1).bit_length()) if known > 1 else 0]
             else:
-                bits.skip(sequence.order_bits)
-                usable += bits.flag()
-            if bits.flag():
+                bits.skip(sequence.order_bits)  # poc_lsb_lt
+                usable += bits.flag()  # used_by_curr_pic_lt_flag
+            if bits.flag():  # delta_poc_msb_present_flag
                 bits.unsigned()
     return usable, sequence.motion_prediction and bits.flag()
 
@@ -152,21 +152,21 @@ def _skip_prediction(
 ) -> None:
     lists = 2 if slice_type == _B else 1
     active = list(picture.references)
-    if bits.flag():
+    if bits.flag():  # num_ref_idx_active_override_flag
         active[:lists] = [_at_most(bits.unsigned(), 15) + 1 for _ in range(lists)]
     if picture.reordering and usable > 1:
         for count in active[:lists]:
-            if bits.flag():
+            if bits.flag():  # ref_pic_list_modification_flag
                 bits.skip(count * (usable - 1).bit_length())
-    bits.skip((slice_type == _B) + picture.cabac_flag)
+    bits.skip((slice_type == _B) + picture.cabac_flag)  # mvd_l1_zero_flag, cabac_init_flag
     if motion:
-        other = slice_type == _B and not bits.flag()
+        other = slice_type == _B and not bits.flag()  # collocated_from_l0_flag
         if active[other] > 1:
-            bits.unsigned()
+            bits.unsigned()  # collocated_ref_idx
     if picture.weighted[slice_type == _B]:
-        bits.unsigned()
+        bits.unsigned()  # luma_log2_weight_denom
         if sequence.has_chroma:
-            bits.signed()
+            bits.signed()  # delta_chroma_log2_weight_denom
         for count in active[:lists]:
             luma = [bits.flag() for _ in range(count)]
             chroma = [sequence.has_chroma and bits.flag() for _ in range(count)]
@@ -178,42 +178,42 @@ def _skip_prediction(
 
 def _read_sequence(bits: BitReader) -> tuple[int, _Sequence]:
     """7.3.2.2, up to `sps_temporal_mvp_enabled_flag`."""
-    bits.skip(4)
-    layers = bits.bits(3)
-    bits.skip(1)
+    bits.skip(4)  # sps_video_parameter_set_id
+    layers = bits.bits(3)  # sps_max_sub_layers_minus1
+    bits.skip(1)  # sps_temporal_id_nesting_flag
     _skip_profile(bits, layers)
     number = bits.unsigned()
     chroma = bits.unsigned()
     separate = chroma == 3 and bits.flag()
     width, height = bits.unsigned(), bits.unsigned()
-    if bits.flag():
+    if bits.flag():  # conformance_window_flag
         for _ in range(4):
             bits.unsigned()
     bits.unsigned(), bits.unsigned()  # depths
     order_bits = bits.unsigned() + 4
     for _ in range(layers + 1 if bits.flag() else 1):
-        bits.unsigned(), bits.unsigned(), bits.unsigned()
+        bits.unsigned(), bits.unsigned(), bits.unsigned()  # sizes of the buffers of decoded pictures
     smallest = bits.unsigned() + 3
     block = 1 << _at_most(smallest + bits.unsigned(), 16)
     for _ in range(4):
-        bits.unsigned()
-    if bits.flag() and bits.flag():
+        bits.unsigned()  # sizes and depths of transform blocks
+    if bits.flag() and bits.flag():  # scaling lists
         _skip_scaling_lists(bits)
-    bits.skip(1)
-    offsets = bits.flag()
-    if bits.flag():
-        bits.skip(8)
-        bits.unsigned(), bits.unsigned()
-        bits.skip(1)
+    bits.skip(1)  # amp_enabled_flag
+    offsets = bits.flag()  # sample_adaptive_offset_enabled_flag
+    if bits.flag():  # pcm_enabled_flag
+        bits.skip(8)  # depths
+        bits.unsigned(), bits.unsigned()  # sizes
+        bits.skip(1)  # pcm_loop_filter_disabled_flag
     sets: list[ReferenceSet] = []
     count = _at_most(bits.unsigned(), 64)
     for _ in range(count):
         sets.append(_read_set(bits, count, sets))
-    long_term = bits.flag()
+    long_term = bits.flag()  # long_term_ref_pics_present_flag
     used = []
     if long_term:
         for _ in range(_at_most(bits.unsigned(), 32)):
-            bits.skip(order_bits)
+            bits.skip(order_bits)  # lt_ref_pic_poc_lsb_sps
             used.append(bits.flag())
     blocks = -(-width // block) * -(-height // block)
     return number, _Sequence(
@@ -231,10 +231,10 @@ def _read_sequence(bits: BitReader) -> tuple[int, _Sequence]:
 
 def _skip_profile(bits: BitReader, layers: int) -> None:
     """7.3.3."""
-    bits.skip(3)
+    bits.skip(3)  # general_profile_space, general_tier_flag
     if bits.bits(5) in _SCREEN_CONTENT_PROFILES:
         raise HeaderError("screen content coding is not read")
-    bits.skip(80 + 8)
+    bits.skip(80 + 8)  # compatibility and constraint flags, general_level_idc
     present = [(bits.flag(), bits.flag()) for _ in range(layers)]
     if layers:
         bits.skip(2 * (8 - layers))
@@ -284,30 +284,30 @@ def _read_picture(bits: BitReader) -> tuple[int, _Picture]:
     number, sequence = bits.unsigned(), bits.unsigned()
     dependent, output = bits.flag(), bits.flag()
     extra = bits.bits(3)
-    bits.skip(1)
+    bits.skip(1)  # sign_data_hiding_enabled_flag
     cabac = bits.flag()
     references = _at_most(bits.unsigned(), 15) + 1, _at_most(bits.unsigned(), 15) + 1
     quantiser = 26 + bits.signed()
-    bits.skip(2)
-    if bits.flag():
-        bits.unsigned()
-    bits.signed(), bits.signed()
-    bits.skip(1)
+    bits.skip(2)  # constrained_intra_pred_flag, transform_skip_enabled_flag
+    if bits.flag():  # cu_qp_delta_enabled_flag
+        bits.unsigned()  # diff_cu_qp_delta_depth
+    bits.signed(), bits.signed()  # pps_cb_qp_offset, pps_cr_qp_offset
+    bits.skip(1)  # pps_slice_chroma_qp_offsets_present_flag
     weighted = bits.flag(), bits.flag()
     bypass, tiles = bits.flag(), bits.flag()
-    bits.skip(1)
+    bits.skip(1)  # entropy_coding_sync_enabled_flag
     if tiles:
         borders = _at_most(bits.unsigned(), 64) + _at_most(bits.unsigned(), 64)
-        if not bits.flag():
+        if not bits.flag():  # uniform_spacing_flag
             for _ in range(borders):
                 bits.unsigned()
-        bits.skip(1)
-    bits.skip(1)
-    if bits.flag():
-        bits.skip(1)
-        if not bits.flag():
-            bits.signed(), bits.signed()
-    if bits.flag():
+        bits.skip(1)  # loop_filter_across_tiles_enabled_flag
+    bits.skip(1)  # pps_loop_filter_across_slices_enabled_flag
+    if bits.flag():  # deblocking_filter_control_present_flag
+        bits.skip(1)  # deblocking_filter_override_enabled_flag
+        if not bits.flag():  # pps_deblocking_filter_disabled_flag
+            bits.signed(), bits.signed()  # pps_beta_offset_div2, pps_tc_offset_div2
+    if bits.flag():  # pps_scaling_list_data_present_flag
         _skip_scaling_lists(bits)
     return number, _Picture(
         sequence=sequence,

@@ -38,34 +38,34 @@ class Vp9Headers:
         if bits.bits(2) != 2:
             raise HeaderError("no frame of VP9")
         profile = bits.bits(1) + 2 * bits.bits(1)
-        bits.skip(profile == 3)
-        if bits.flag():
+        bits.skip(profile == 3)  # reserved_zero
+        if bits.flag():  # show_existing_frame
             return self._slots[bits.bits(3)], True
         is_key, is_shown, resilient = not bits.flag(), bits.flag(), bits.flag()
         refreshed = 0xFF
         if is_key:
-            bits.skip(24)
+            bits.skip(24)  # frame_sync_code
             _skip_color(bits, profile)
             _skip_size(bits)
         else:
             intra_only = not is_shown and bits.flag()
-            bits.skip(0 if resilient else 2)
+            bits.skip(0 if resilient else 2)  # reset_frame_context
             if intra_only:
-                bits.skip(24)
+                bits.skip(24)  # frame_sync_code
                 if profile > 0:
                     _skip_color(bits, profile)
                 refreshed = bits.bits(8)
                 _skip_size(bits)
             else:
                 refreshed = bits.bits(8)
-                bits.skip(4 * _REFERENCES)
-                if not any(bits.flag() for _ in range(_REFERENCES)):
-                    bits.skip(32)
-                bits.skip(32 * bits.flag())
-                bits.skip(1)
-                bits.skip(0 if bits.flag() else 2)
-        bits.skip((0 if resilient else 2) + 2)
-        bits.skip(6 + 3)
+                bits.skip(4 * _REFERENCES)  # ref_frame_idx, ref_frame_sign_bias
+                if not any(bits.flag() for _ in range(_REFERENCES)):  # found_ref
+                    bits.skip(32)  # size
+                bits.skip(32 * bits.flag())  # size to show
+                bits.skip(1)  # allow_high_precision_mv
+                bits.skip(0 if bits.flag() else 2)  # is_filter_switchable, raw_interpolation_filter
+        bits.skip((0 if resilient else 2) + 2)  # refresh_frame_context … frame_context_idx
+        bits.skip(6 + 3)  # loop_filter_level, loop_filter_sharpness
         if bits.flag() and bits.flag():  # changes of the loop filter's strengths
             for _ in range(4 + 2):
                 bits.skip(7 * bits.flag())
@@ -78,11 +78,11 @@ class Vp9Headers:
 
 def _skip_color(bits: BitReader, profile: int) -> None:
     """6.2.2."""
-    bits.skip(profile >= 2)
+    bits.skip(profile >= 2)  # ten_or_twelve_bit
     if bits.bits(3) != _RGB:
-        bits.skip(1 + 3 * (profile % 2))
+        bits.skip(1 + 3 * (profile % 2))  # color_range; subsampling, reserved_zero
     else:
-        bits.skip(profile % 2)
+        bits.skip(profile % 2)  # reserved_zero
 
 
 def _skip_size(bits: BitReader) -> None:
