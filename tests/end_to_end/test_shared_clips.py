@@ -64,11 +64,11 @@ def test_clip(name: str, suffix: str, shared: Path, tmp_path: Path) -> None:
     for index, track in zip(expected, out_tracks, strict=True):
         if index == info.video.index:
             continue
-        fate = next(s for s in kept if s.stream.index == index)
+        planned = next(s for s in kept if s.stream.index == index)
         original = before[index]
         assert track.metadata.get("language", "und") == original.metadata.get("language", "und")
         assert track.disposition & ~1 == original.disposition & ~1
-        if fate.action is Action.CONVERT:
+        if planned.action is Action.CONVERT:
             continue
         # MP4 has one code for all layers of MPEG audio, and is read back as the commonest.
         assert track.codec == original.codec or (track.codec, original.codec) == ("mp3", "mp2")
@@ -78,7 +78,7 @@ def test_clip(name: str, suffix: str, shared: Path, tmp_path: Path) -> None:
         assert len(track.payloads) == len(original.payloads)
         if "mpegts" not in info.container or original.codec not in REFRAMED:
             assert track.payloads == original.payloads
-        if fate.stream.kind is StreamKind.COVER:
+        if planned.stream.kind is StreamKind.COVER:
             continue
         for got, had in zip(track.pts, original.pts, strict=True):
             if got is not None and had is not None:

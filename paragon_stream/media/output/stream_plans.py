@@ -137,7 +137,9 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
                 plans.append(StreamPlan(stream=stream, action=action, reason=reason))
             else:
                 plans.append(
-                    _fate(stream, template, samples.get(stream.index), container, options, info.probing)
+                    _plan_stream(
+                        stream, template, samples.get(stream.index), container, options, info.probing
+                    )
                 )
         begins_late = False
         if container.name in ("mp4", "mov"):
@@ -182,7 +184,7 @@ def _added(path: Path, info: MediaInfo, container: Container, options: TrackOpti
     with open_source(path, probing) as source:
         samples = first_packets(source, late=bool(probing.size))
         plans = tuple(
-            _fate(
+            _plan_stream(
                 stream, source.streams[stream.index], samples.get(stream.index), container, options, probing
             )
             for stream in streams
@@ -199,7 +201,7 @@ def _added(path: Path, info: MediaInfo, container: Container, options: TrackOpti
     )
 
 
-def _fate(
+def _plan_stream(
     stream: StreamInfo,
     template: Any,
     sample: bytes | None,
@@ -207,17 +209,13 @@ def _fate(
     options: TrackOptions,
     probing: Probing,
 ) -> StreamPlan:
+    """The plan of one stream: attached, converted as requested, copied, converted if it cannot be copied, or
+    dropped. `template` is FFmpeg's stream, `sample` one of its packets."""
     if stream.codec == "dvd_nav_packet":
         return StreamPlan(stream=stream, action=Action.DROP, reason="it holds the positions in a DVD's files")
-    if stream.kind is StreamKind.ATTACHMENT:
-        if container.attachments:
-            return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
-        return dropped_stream(stream, f"{container.name} holds no attached files")
-    if stream.kind is StreamKind.COVER and container.cover is Cover.ATTACHMENT:
-        return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
-    if stream.kind is StreamKind.COVER and container.cover is Cover.NONE:
-        return dropped_stream(stream, f"{container.name} holds no cover pictures")
-    if stream.kind is StreamKind.AUDIO and not _says_how_it_sounds(template):
+    if (plan := _attached(stream, container)) is not None:
+        return plan
+    if stream.kind is StreamKind.AUDIO and not _has_sound_format(template):
         return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
     wanted = _wanted_sound(options) if stream.kind is StreamKind.AUDIO else None
     if wanted is not None and (wanted.codec != stream.codec or wanted.bit_rate is not None):
@@ -230,11 +228,53 @@ def _fate(
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
     if wanted is not None:
         check_sound(container, template, wanted)
+    return (
+        _copied_in_another_form(stream, template, container, probing)
+        or _converted(stream, template, container, options, why_not)
+        or dropped_stream(stream, why_not)
+    )
+
+
+def _attached(stream: StreamInfo, container: Container) -> StreamPlan | None:
+    """The plan of an attached file or a cover picture; None for other streams, and for covers that the
+    container stores as streams."""
+    if stream.kind is StreamKind.ATTACHMENT:
+        if container.attachments:
+            return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
+        return dropped_stream(stream, f"{container.name} holds no attached files")
+    if stream.kind is StreamKind.COVER and container.cover is Cover.ATTACHMENT:
+        return StreamPlan(stream=stream, action=Action.ATTACH, codec=stream.codec)
+    if stream.kind is StreamKind.COVER and container.cover is Cover.NONE:
+        return dropped_stream(stream, f"{container.name} holds no cover pictures")
+    return None
+
+
+def _wanted_sound(options: TrackOptions) -> SoundCoding | None:
+    """The encoding of all sound that the user chose; None to copy it. Raises UsageError for unknown ones."""
+    bit_rate = parse_bit_rate(options.audio_bitrate)
+    if options.audio_codec is None or options.audio_codec.lower() == "copy":
+        return None
+    return wanted_coding(options.audio_codec, bit_rate)
+
+
+def _copied_in_another_form(
+    stream: StreamInfo, template: Any, container: Container, probing: Probing
+) -> StreamPlan | None:
+    """The plan of a stream whose packets the container stores under another name or without their framing;
+    else None."""
     if container.muxer == "matroska" and (windows := windows_codec(template)):
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec, windows=windows)
     aac = bare_aac_of(Path(template.container.name), stream.index, probing)
     if aac is not None and refusal(container, aac.template(), None) is None:
         return StreamPlan(stream=stream, action=Action.COPY, codec="aac", reason=_UNFRAMED, aac=aac)
+    return None
+
+
+def _converted(
+    stream: StreamInfo, template: Any, container: Container, options: TrackOptions, why_not: str
+) -> StreamPlan | None:
+    """The plan of text subtitles and of sound that the container stores in another codec only; else None.
+    `why_not` is the reason why it cannot be copied."""
     if stream.kind is StreamKind.SUBTITLE and stream.codec in TEXT_CODECS and container.text_codec:
         plain = stream.codec in PLAIN_CODECS
         return StreamPlan(
@@ -256,15 +296,7 @@ def _fate(
             loss=not sound.lossless,
             sound=sound,
         )
-    return dropped_stream(stream, why_not)
-
-
-def _wanted_sound(options: TrackOptions) -> SoundCoding | None:
-    """The encoding of all sound that the user chose; None to copy it. Raises UsageError for unknown ones."""
-    bit_rate = parse_bit_rate(options.audio_bitrate)
-    if options.audio_codec is None or options.audio_codec.lower() == "copy":
-        return None
-    return wanted_coding(options.audio_codec, bit_rate)
+    return None
 
 
 def _without_empty_tracks(
@@ -281,7 +313,7 @@ def _without_empty_tracks(
     return left, bool(late)
 
 
-def _says_how_it_sounds(template: Any) -> bool:
+def _has_sound_format(template: Any) -> bool:
     context = template.codec_context
     return context is None or bool(context.sample_rate and context.layout.nb_channels)
 

@@ -82,9 +82,9 @@ def test_encoded_again_and_in_step(
     source = noisy_clip(tmp_path / "in.mkv", codec, delay)
     out = tmp_path / f"out.{suffix}"
     done = render(source, out)
-    fate = done.plan.streams[0]
-    assert fate.action is Action.CONVERT and fate.loss == (becomes in ("opus", "aac"))
-    assert done.warnings == ([str(fate)] if fate.loss else [])
+    planned = done.plan.streams[0]
+    assert planned.action is Action.CONVERT and planned.loss == (becomes in ("opus", "aac"))
+    assert done.warnings == ([str(planned)] if planned.loss else [])
     with av.open(str(out)) as file:
         assert file.streams.audio[0].codec_context.codec.canonical_name == becomes
     had, has = heard(source), heard(out)

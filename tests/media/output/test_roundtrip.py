@@ -143,15 +143,17 @@ def test_audio_codecs_are_copied_or_encoded_again_with_a_reason(tmp_path: Path, 
     for suffix in ("mkv", "mp4", "mov", "ts"):
         out = tmp_path / f"out.{suffix}"
         done = render(source, out)
-        fate = done.plan.streams[0]
-        if fate.action is Action.COPY:
+        planned = done.plan.streams[0]
+        if planned.action is Action.COPY:
             back = tracks(out)[1]
             assert b"".join(back.payloads) == b"".join(packets(source, 1))
         else:
-            assert fate.action is Action.CONVERT and fate.reason
-            assert done.warnings == ([str(fate)] if fate.loss else [])
-            assert fate.sound is not None and tracks(out)[1].codec == fate.sound.encoder.removeprefix("lib")
-            assert fate.loss == (tracks(out)[1].codec == "aac")
+            assert planned.action is Action.CONVERT and planned.reason
+            assert done.warnings == ([str(planned)] if planned.loss else [])
+            assert planned.sound is not None and tracks(out)[1].codec == planned.sound.encoder.removeprefix(
+                "lib"
+            )
+            assert planned.loss == (tracks(out)[1].codec == "aac")
     assert plan_actions(tmp_path, source, "mkv") == [Action.COPY]
 
 
