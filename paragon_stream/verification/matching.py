@@ -25,6 +25,8 @@ class Frame:
     format: FrameFormat
     captions: bytes = b""
     """Closed captions; see `FrameReader`."""
+    damaged: bool = False
+    """See `FrameReader`."""
 
 
 def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
@@ -35,7 +37,9 @@ def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
         turn = 0
         while (timing := reader.read_into(buffers[turn])) is not None:
             time = timing.pts * timing.time_base
-            yield Frame(time - shift if shift else time, buffers[turn], format, reader.captions)
+            yield Frame(
+                time - shift if shift else time, buffers[turn], format, reader.captions, reader.damaged
+            )
             turn = 1 - turn
         format = reader.changes.next_format()
 

@@ -30,6 +30,8 @@ _HELD_BACK = 2
 """Packets at the beginning of an audio stream from which a decoder may return no samples."""
 _CUT_PIECES = 3
 """Pieces of PCM that the ends of a part may cut: the first, the last, and one more after silence."""
+_SPREAD = Fraction(1, 20)
+"""Seconds over which a render spreads packets of sound with the same time: a packet, at most."""
 _JUMP = 2
 """Seconds. Where the source's times go back by more (joined recordings), the comparison of times ends."""
 _EDGE = 1
@@ -146,8 +148,9 @@ class StreamCheck:
             return
         if expected.plan.action is not Action.COPY or expected.plan.stream.kind is StreamKind.COVER:
             return
-        converted = bool(ours.others) and theirs.configuration is None  # to the one configuration
-        if converted:
+        without_headers = ours.configuration is not None and theirs.configuration is None
+        converted = bool(ours.others) and without_headers  # to the one configuration
+        if without_headers and (ours.others or ours.broken):
             ours = ours.of_one_configuration()
         if ours.hashes == theirs.hashes:  # counting packets takes more memory than their hashes
             if not self._is_in_sync(expected, ours, theirs):
@@ -198,9 +201,13 @@ class StreamCheck:
         return bool((abs(after - before + float(expected.shift)) < float(_SYNC)).all())
 
     def _sync(self, expected: Expected, ours: PacketLog, theirs: PacketLog) -> Iterator[Finding]:
-        """Compare the times of packets that are in both logs, until the source's times jump back."""
+        """Compare the times of packets that are in both logs, until the source's times jump back.
+
+        Sound whose times do not rise is damaged; a render puts it after the packet before.
+        """
         tolerance = _SYNC + ours.unit + theirs.unit
-        position, latest = 0, None
+        sound = expected.plan.stream.kind is StreamKind.AUDIO
+        position, latest, last = 0, None, None
         worst, where = Fraction(0), None
         wrong = compared = strays = 0
         first_positions: dict[int, int] | None = None
@@ -222,8 +229,13 @@ class StreamCheck:
                 if before < latest:
                     break
             strays = 0
-            latest = before if latest is None else max(latest, before)
+            repaired = False
+            if sound and latest is not None and last is not None and before <= latest:
+                repaired = last <= after <= latest - expected.shift + _SPREAD
+            latest, last = before if latest is None else max(latest, before), after
             compared += 1
+            if repaired:
+                continue
             error = after - (before - expected.shift)
             if abs(error) > tolerance and (before - expected.shift >= 0 or after > tolerance):
                 wrong += 1

@@ -20,6 +20,7 @@ from paragon_stream.media.measure.packets import FileLog, read_packets
 from paragon_stream.media.output.packet_trim import cut_chapters
 from paragon_stream.media.output.stream_plans import Action, StreamPlan
 from paragon_stream.media.prepare import open_reader
+from paragon_stream.number_text import counted
 from paragon_stream.pixels import Family, PixelFormat
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.progress import LoopMeter, OnProgress
@@ -127,15 +128,22 @@ class _Pass:
     planes: tuple[PlaneFigures, ...] = ()
     quality: tuple[float, float] | None = None
     skipped: Mapping[Check, str] = field(default_factory=dict)
+    damaged: int = 0
+    """Frames whose pictures are not compared, because the source is damaged there."""
 
 
 def _result(plan: RenderPlan, passed: _Pass, checks: tuple[Check, ...]) -> Verification:
+    damaged = {}
+    if passed.damaged:
+        damaged[f"picture of {counted(passed.damaged, 'frame')}"] = (
+            "the source is damaged there or shortly before"
+        )
     return Verification(
         source=str(plan.source.path),
         output=str(plan.output.destination),
         frames=passed.frames,
         checks=checks,
-        skipped={str(check): why for check, why in passed.skipped.items()},
+        skipped={str(check): why for check, why in passed.skipped.items()} | damaged,
         findings=tuple(passed.findings),
         planes=passed.planes,
         quality=passed.quality,
@@ -179,6 +187,7 @@ def _compare_frames(
     quality = QualitySample(source, target, plan.placement, output.job, expected or 250)
     skipped: dict[Check, str] = {}
     other_format = changed = False
+    damaged = 0
     findings: list[Finding] = []
     meter = LoopMeter(expected, on_progress)
     with (
@@ -199,6 +208,8 @@ def _compare_frames(
                 other_format = True
             elif before.format != source:
                 changed = True
+            elif before.damaged:  # it may be decoded differently now
+                damaged += 1
             else:
                 pictures.add(float(after.time), before.planes, after.planes[:count])
                 quality.add(before.planes, after.planes[:count])
@@ -217,7 +228,7 @@ def _compare_frames(
             findings.append(Finding(check=Check.QUALITY, message=message))
         else:
             skipped[Check.QUALITY] = f"{message}; the encoder's settings are unknown without --plan"
-    return _Pass(findings, pictures.frames, pictures.planes(), figures, skipped)
+    return _Pass(findings, pictures.frames, pictures.planes(), figures, skipped, damaged)
 
 
 def _damage(warnings: list[str], damage: object) -> Iterator[Finding]:

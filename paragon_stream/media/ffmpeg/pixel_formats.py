@@ -44,6 +44,16 @@ def processed_format(frame: av.VideoFrame, codec: str = "") -> PixelFormat:
     return nearest
 
 
+def is_layout_of(name: str, format: PixelFormat) -> bool:
+    """Whether frames of FFmpeg's format `name` are stored as `format`."""
+    if name == format.name:
+        return True
+    try:
+        return pixel_format(name) == format  # yuvj420p is stored as yuv420p
+    except FormatError:
+        return False
+
+
 def _nearest(frame: av.VideoFrame) -> PixelFormat:
     name = frame.format.name
     components = frame.format.components

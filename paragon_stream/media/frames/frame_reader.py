@@ -21,6 +21,10 @@ class FrameReader(Protocol):
     frames: int
     """Number of frames that have been read."""
 
+    damaged: bool
+    """Whether the frame read last is damaged, or may be predicted from a damaged one. Decoders conceal damage
+    differently with other numbers of threads, and H.264's also from one time to the next."""
+
     captions: bytes
     """The closed captions of the frame read last, for a sink that carries them over (A/53 cc_data)."""
 

@@ -14,7 +14,7 @@ import av
 
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import FormatError, InputError
-from paragon_stream.frame import FrameFormat, PixelFormat, Timing, pixel_format
+from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.media.decode.conform import ONE_THREAD, conformed
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.frame_source import FrameSource
@@ -26,6 +26,7 @@ from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, Video
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.side_data import CAPTIONS, is_readable, readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
+from paragon_stream.media.ffmpeg.pixel_formats import is_layout_of
 from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
 from paragon_stream.media.frames.captions import CaptionTrack
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
@@ -83,6 +84,7 @@ class VideoReader:
         """Frames read so far."""
         self.picture: DevicePicture | None = None
         """The frame read last, if it is in a GPU's memory; then nothing was copied into the planes."""
+        self.damaged = False
         self.captions = b""
         """The closed captions of the frame read last, A/53 cc_data; empty if opened without `captions`."""
         self._timestamps = TimestampRepair(
@@ -319,6 +321,7 @@ class VideoReader:
 
     def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
         self.frames += 1
+        self.damaged = frame.is_corrupt or (self.damaged and not frame.key_frame)
         if self._begin is None:
             self._begin = timing.pts * timing.time_base
             cut, video = self.info.cut, self.info.video
@@ -347,7 +350,7 @@ class VideoReader:
             if found != wanted:
                 frame = on_host(frame) if is_on_gpu(frame) else frame
                 frame = conformed(frame, found, replace(wanted, width=size[0], height=size[1]))
-            elif not _is_layout_of(layout, wanted.pixel_format):
+            elif not is_layout_of(layout, wanted.pixel_format):
                 frame = frame.reformat(format=wanted.pixel_format.name, threads=ONE_THREAD)
         self.picture = hand_over(frame, planes, crops, wanted.pixel_format)
 
@@ -387,13 +390,3 @@ def _decoding_start(info: MediaInfo, *, strengths: bool) -> Fraction | None:
         # A range may begin with a frame's second field; deinterlacing it needs the frame before.
         begin -= 1 / (video.average_rate or FALLBACK_RATE)
     return None if begin <= (video.start_pts or 0) * video.time_base else begin
-
-
-def _is_layout_of(name: str, format: PixelFormat) -> bool:
-    """Whether frames of FFmpeg's format `name` are stored as `format`."""
-    if name == format.name:
-        return True
-    try:
-        return pixel_format(name) == format  # yuvj420p is stored as yuv420p
-    except FormatError:
-        return False

@@ -111,6 +111,7 @@ class SequenceReader:
         self.info = info
         self.frames = 0
         self.captions = b""
+        self.damaged = False
         self.damage = Damage()
         self._source = found
         self._numbers = found.numbers()

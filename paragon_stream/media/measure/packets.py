@@ -23,6 +23,9 @@ from paragon_stream.media.measure.sound_pieces import SoundPieces
 from paragon_stream.media.quantisers.nal import units
 
 _ADTS_MASK = 0xF0
+_ADTS_BYTES = 7
+_LAST_RATE = 12
+"""The last index of a sample rate that an ADTS header may have."""
 _MOVABLE = {"h264": (4, 0, 31, {7, 8, 9}), "hevc": (21, 1, 63, {32, 33, 34, 35})}
 """By codec: position, in the header, of the size of a unit's length field; shift and mask of a unit's type;
 the types of parameter sets and delimiters."""
@@ -60,6 +63,8 @@ class PacketLog:
     """The kind of sound in the first ADTS header; None without such headers."""
     others: list[int] = field(default_factory=list)
     """Positions of packets with another configuration."""
+    broken: list[int] = field(default_factory=list)
+    """Positions of packets whose ADTS header is damaged: they cannot be stored without it."""
 
     @property
     def end(self) -> Fraction:
@@ -70,11 +75,11 @@ class PacketLog:
         return len(self.hashes)
 
     def of_one_configuration(self) -> Self:
-        """A log without `others`."""
-        left_out = set(self.others)
+        """A log without `others` and `broken`."""
+        left_out = {*self.others, *self.broken}
         kept = [n for n in range(len(self)) if n not in left_out]
         pts, hashes = (array(log.typecode, (log[n] for n in kept)) for log in (self.pts, self.hashes))
-        return replace(self, pts=pts, hashes=hashes, others=[])
+        return replace(self, pts=pts, hashes=hashes, others=[], broken=[])
 
     def time(self, index: int) -> Fraction | None:
         """Seconds; None where the packet has no timestamp."""
@@ -148,6 +153,8 @@ def _note(log: PacketLog, packet: Any, bare: bool) -> None:
         _note_pieces(log, log.pieces.add(bytes(packet), seconds))
         return
     data = bytes(packet)
+    if log.configuration is not None and _is_broken(data):
+        log.broken.append(len(log))
     if log.bare is _without_adts and (configuration := _configuration(data)) is not None:
         log.configuration = log.configuration or configuration
         if configuration != log.configuration:
@@ -198,6 +205,15 @@ def _configuration(data: bytes) -> bytes | None:
     if len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == _ADTS_MASK:
         return bytes((data[2] & 0xFD, data[3] & 0xC0))
     return None
+
+
+def _is_broken(data: bytes) -> bool:
+    """Whether the header of a packet from a transport stream is damaged, so that FFmpeg cannot remove it."""
+    if _configuration(data) is None:
+        return True
+    rate, length = data[2] >> 2 & 15, (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
+    several_with_checksums = not data[1] & 1 and data[6] & 3 > 0
+    return rate > _LAST_RATE or length < _ADTS_BYTES or several_with_checksums
 
 
 def _without_marks(data: bytes) -> bytes:
