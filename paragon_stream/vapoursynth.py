@@ -109,14 +109,14 @@ def upscale(call: FilterCall) -> vs.VideoNode:
         network, placement = choose_network(format, chosen, grain=_grain(pixel_format))
         _check_size(pixel_format, placement)
         requests = _Requests(
-            format,
-            network,
-            placement,
-            call.engine,
-            session_options(chosen, Flavour.THROUGHPUT if branches > 1 else Flavour.LATENCY),
-            Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
-            parse_strength(call.strength) or 0.0,
-            Temporal.parse(call.temporal),
+            format=format,
+            weights=network,
+            placement=placement,
+            engine=call.engine,
+            options=session_options(chosen, Flavour.THROUGHPUT if branches > 1 else Flavour.LATENCY),
+            frame_rate=Fraction(clip.fps_num, clip.fps_den) if clip.fps_den and clip.fps_num else None,
+            strength=parse_strength(call.strength) or 0.0,
+            mode=Temporal.parse(call.temporal),
         )
         runtime(call.engine)  # an unknown name is an error now, not at the first frame
         # So is a format that no network can process.
@@ -213,6 +213,7 @@ class _Requests:
 
     def __init__(
         self,
+        *,
         format: FrameFormat,
         weights: Weights,
         placement: Placement,

@@ -128,12 +128,11 @@ def planned(source: Path, steps: int, folder: Path) -> str:
 
 def steps_per_second(source: Path, data: Path, cache: Path, device: str) -> float:
     """Measured on a training that is thrown away; makes the degraded pictures first, which takes its time."""
-    from paragon_stream.train.recipe import read_recipe
-    from paragon_stream.train.run import begin
+    from paragon_stream.train.run import TrainingFiles, begin
 
-    recipe, text = read_recipe(source)
     with tempfile.TemporaryDirectory() as folder:
-        training = begin(recipe, text, source.parent, data, cache, Path(folder), device, preparing)
+        files = TrainingFiles(recipe=source, pictures=data, cache=cache, folder=Path(folder))
+        training = begin(files, device, preparing)
         batches = training.batches.stream(0, WARM + TIMED, threads=training.batch_threads)
         done, started = 0, time.monotonic()
         for number, batch in enumerate(batches):

@@ -29,14 +29,17 @@ type Preparation = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
-    """The facts that every process of a training needs."""
+class TrainingFiles:
+    """The files of a training."""
 
     recipe: Path
+    """The recipe; `init` and `trunk` are relative to its folder."""
     pictures: Path
-    folder: Path
+    """Folder of good pictures."""
     cache: Path
-    threads: int | None
+    """Folder of degraded pictures."""
+    folder: Path
+    """Folder of the run: its state, its log, the best weights."""
 
 
 def train(
@@ -79,61 +82,56 @@ def train(
         raise OutputError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
     if data is None and not recipe.data.folder:
         raise UsageError(f"{recipe_path} names no folder of pictures to train on: give it with --data")
-    run = _Run(
+    files = TrainingFiles(
         recipe=recipe_path,
         pictures=(recipe_path.parent / recipe.data.folder).resolve() if data is None else Path(data),
         folder=folder,
         cache=Path(cache) if cache is not None else folder.parent / "shards",
-        threads=threads if threads is None else max(1, threads // len(devices)),
     )
+    each = threads if threads is None else max(1, threads // len(devices))
     if len(devices) == 1:
-        _train(ALONE, devices[0], run, report, preparing)
+        _train(ALONE, devices[0], files, each, report, preparing)
         return folder / BEST_FILE
     for split in ("train", "val"):  # before the others start, which find them made
-        prepare(recipe, run.pictures, split, run.cache, preparing)
+        prepare(recipe, files.pictures, split, files.cache, preparing)
 
     def lead(team: Team) -> None:
-        _train(team, devices[0], run, report, preparing)
+        _train(team, devices[0], files, each, report, preparing)
 
-    run_together(devices, lead, _train, (run,))
+    run_together(devices, lead, _train, (files, each))
     return folder / BEST_FILE
 
 
 def _train(
     team: Team,
     device: str,
-    run: _Run,
+    files: TrainingFiles,
+    threads: int | None,
     report: Report = lambda progress: None,
     preparing: Preparation = lambda what, done, total: None,
 ) -> None:
-    """The part of one process."""
-    recipe, text = read_recipe(run.recipe)
+    """The part of one process, with `threads` threads of its own."""
     keep_freed_memory()
-    if run.threads is not None:
-        torch.set_num_threads(run.threads)
-    beside = run.recipe.parent
-    training = begin(recipe, text, beside, run.pictures, run.cache, run.folder, device, preparing, team=team)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    training = begin(files, device, preparing, team=team)
     best = training.run(report)
     if team.leads:
         logger.info("best validation PSNR-Y: %.3f dB", best)
 
 
 def begin(
-    recipe: Recipe,
-    text: str,
-    beside: Path,
-    pictures: Path,
-    cache: Path,
-    folder: Path,
+    files: TrainingFiles,
     device: str,
     preparing: Preparation = lambda what, done, total: None,
     *,
     team: Team = ALONE,
 ) -> Training:
-    """A training before its first step, its data made and loaded. `text` is the recipe's, `beside` the folder
-    that its paths are relative to. Raises what `train` raises for data, `init` and `trunk`."""
+    """A training before its first step, its data made and loaded. Raises what `train` raises for the recipe,
+    data, `init` and `trunk`."""
+    recipe, text = read_recipe(files.recipe)
     training_set, validation_set = (
-        prepare(recipe, pictures, split, cache, preparing) for split in ("train", "val")
+        prepare(recipe, files.pictures, split, files.cache, preparing) for split in ("train", "val")
     )
     batches = Batches(
         training_set,
@@ -149,9 +147,10 @@ def begin(
         seed=recipe.seed,
     )
     validation = Validation(validation_set if team.leads else [], recipe.network.scale)
+    beside = files.recipe.parent
     init = load_weights((beside / recipe.init).resolve()) if recipe.init else None
     trunk = load_trunk((beside / recipe.trunk).resolve()) if recipe.trunk else None
-    return Training(recipe, text, batches, validation, folder, device, init, trunk=trunk, team=team)
+    return Training(recipe, text, batches, validation, files.folder, device, init, trunk=trunk, team=team)
 
 
 def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: Preparation) -> list[Shard]:
