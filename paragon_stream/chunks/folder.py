@@ -15,14 +15,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from paragon_stream.chunks.record import ChunkRecord
 from paragon_stream.errors import OutputError
 from paragon_stream.media.encode.workdir import work_folder
 from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.media.safekeeping.locks import lock, still_there
 from paragon_stream.wholefile import whole_file
 
 _PLAN = "plan.json"
+_MAKING = ".making-"
+_LOCK = "lock"
 
 
 class ChunkFolder:
@@ -62,15 +66,33 @@ class ChunkFolder:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder for a chunk in the making; it goes with everything in it."""
+        """A folder for a chunk in the making; it is removed with everything in it, and so are those that
+        killed processes have left."""
+        path, handle = self._made()
         try:
-            path = Path(tempfile.mkdtemp(prefix=".making-", dir=self.path))
-        except OSError as error:
-            raise OutputError(f"cannot write into {self.path}: {reason(error)}") from error
-        try:
-            yield path
+            with handle:
+                if not _is_abandoned(path):  # locks work on this file system
+                    self._sweep()
+                yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+
+    def _made(self) -> tuple[Path, BinaryIO]:
+        """A new folder, and the lock on it. Raises OutputError."""
+        while True:
+            try:
+                path = Path(tempfile.mkdtemp(prefix=_MAKING, dir=self.path))
+                handle = (path / _LOCK).open("ab")
+            except OSError as error:
+                raise OutputError(f"cannot write into {self.path}: {reason(error)}") from error
+            if lock(handle) and still_there(handle, path / _LOCK):
+                return path, handle
+            handle.close()  # another process has swept it away before it was locked
+
+    def _sweep(self) -> None:
+        for path in self.path.glob(f"{_MAKING}*"):
+            if _is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
 
     def take(self, record: ChunkRecord, file: Path | bytes | None) -> None:
         """Keep a chunk: `file`, on this file system or in memory, is renamed, then its record is written.
@@ -111,6 +133,15 @@ class ChunkFolder:
 
     def _record(self, number: int) -> Path:
         return self.path / f"{number:05}.json"
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether no process has the folder of a chunk in the making."""
+    try:
+        with (path / _LOCK).open("rb+") as handle:
+            return lock(handle)
+    except OSError:
+        return False  # just made, or just removed
 
 
 def file_name(number: int, sha256: str, suffix: str) -> str:

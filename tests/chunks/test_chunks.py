@@ -16,6 +16,7 @@ from clip_damage import corrupted
 from clips import in_one_stream, make_clip, read_frames
 
 import paragon_stream
+from paragon_stream.chunks.folder import ChunkFolder
 from paragon_stream.chunks.join import join_chunks
 from paragon_stream.chunks.plan import ChunkPlan, plan_chunks
 from paragon_stream.cli.main import run
@@ -236,3 +237,17 @@ def test_the_command_line(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(["chunks", "join", str(out)]) == 1 and "no plan of chunks" in capsys.readouterr().err
     assert run([*plan[:3], str(tmp_path / "b.mkv"), "-x", "b=1M"]) == 2
     assert "constant quality" in capsys.readouterr().err
+
+
+def test_what_a_killed_render_has_left_is_removed(tmp_path: Path) -> None:
+    folder = ChunkFolder(tmp_path / "out.mkv")
+    folder.write_plan("{}")
+    dead = folder.path / ".making-dead"
+    dead.mkdir()
+    (dead / "lock").touch()
+    (dead / "chunk.mkv").write_bytes(b"part")
+    with folder.scratch() as first:
+        assert not dead.exists() and first.exists()
+        with folder.scratch() as second:
+            assert first.exists() and second.exists()  # of a process that is alive
+    assert [path.name for path in folder.path.iterdir()] == ["plan.json"]

@@ -40,6 +40,8 @@ def treat_fields(
     """
     if ivtc and method not in (Deinterlace.AUTO, Deinterlace.OFF):
         raise UsageError("--ivtc restores whole film pictures: leave --deinterlace out")
+    if idet and not ivtc and method is Deinterlace.OFF:
+        raise UsageError("--idet decides whether to deinterlace: leave out --deinterlace off")
     seen = measure_fields(info) if idet else None
     video, hints = info.video, _hints(info, None, ivtc)
     if seen is not None:

@@ -358,6 +358,8 @@ def test_wishes_that_contradict_each_other(tmp_path: Path) -> None:
     clip = write(tmp_path / "in.mkv", interlaced(2, True), order=Parity.TOP)
     with pytest.raises(UsageError, match="leave --deinterlace out"):
         prepare(clip, SourceOptions(ivtc=True, deinterlace=Deinterlace.BWDIF))
+    with pytest.raises(UsageError, match="leave out --deinterlace off"):
+        prepare(clip, SourceOptions(idet=True, deinterlace=Deinterlace.OFF))
     with pytest.raises(UsageError, match="choose one of auto, off, bwdif, bwdif-2x, yadif"):
         parse_method("weave")
     assert math.isclose(float(prepare(clip, SourceOptions()).video.shown_rate or 0), 25)
