@@ -40,7 +40,7 @@ def test_a_player_gets_the_frames_at_once_with_their_colours(tmp_path: Path) -> 
     assert "--profile=low-latency" in told
     assert "--untimed" not in told  # there is sound to keep step with
     assert any(word.startswith("--vf=format=colormatrix=bt.709:colorlevels=limited") for word in told)
-    assert told[-1] == "-"
+    assert told[-1].startswith("fd://")
 
 
 def test_closing_the_window_ends_the_session(tmp_path: Path) -> None:
@@ -55,6 +55,20 @@ def test_a_player_that_fails_says_why(tmp_path: Path) -> None:
     program = player(tmp_path, "echo cannot open the display >&2; exit 1")
     with pytest.raises(OutputError, match="player failed with exit code 1: cannot open the display"):
         paragon_stream.live(SAMPLE, engine="null", player=str(program))
+
+
+def test_a_player_that_crashes_is_no_closed_window(tmp_path: Path) -> None:
+    program = player(tmp_path, "kill -SEGV $$")
+    with pytest.raises(OutputError, match=r"player crashed \(Segmentation fault\)"):
+        paragon_stream.live(SAMPLE, engine="null", player=str(program))
+
+
+def test_a_player_that_closes_its_standard_input_gets_the_frames(tmp_path: Path) -> None:
+    """As mpv does on machines without a GPU."""
+    script = 'for word in "$@"; do name=$word; done; exec <&-; cat "/dev/fd/${name#fd://}"'
+    script += f' > "{tmp_path}/shown.nut"'
+    report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(player(tmp_path, script)))
+    assert len(numbers(tmp_path / "shown.nut")) == report.frames_out > 0
 
 
 def test_a_player_that_takes_nothing_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +18,8 @@ from paragon_stream.media.facts import side_data
 from paragon_stream.media.ffmpeg.errors import reason
 
 _CLOSE_SECONDS = 3.0
+_CLOSING = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP) if os.name == "posix" else ()
+"""Signals by which users, and `Player.close`, end a player."""
 _MATRICES: dict[int, str] = {
     Matrix.BT709: "bt.709",
     Matrix.BT470BG: "bt.601",
@@ -52,8 +56,8 @@ def find_player(wanted: str | None) -> str:
 def player_arguments(
     format: FrameFormat, *, title: str, sound: bool, matrix: Sequence[int] | None = None
 ) -> list[str]:
-    """Options of mpv: show every frame at once, even before its time, without sound; the colours; and the
-    rotation (the display `matrix`)."""
+    """Options of mpv, without its input: show every frame at once, even before its time, without sound; the
+    colours; and the rotation (the display `matrix`)."""
     arguments = [
         "--profile=low-latency",
         "--cache=no",
@@ -76,7 +80,7 @@ def player_arguments(
         arguments.append(f"--video-rotate={degrees}")
     if filters:
         arguments.append(f"--vf={','.join(filters)}")
-    return [*arguments, "-"]
+    return arguments
 
 
 def _colors(format: FrameFormat) -> str:
@@ -101,23 +105,33 @@ class Player:
     def __init__(self, program: str, arguments: Sequence[str]) -> None:
         self._name = Path(program).name
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        reading, writing = os.pipe()
+        self._input = os.fdopen(writing, "wb", buffering=0)
+        # mpv closes its standard input when it finds no GPU and tries the screen without X. So it reads from
+        # another descriptor of the same pipe.
+        posix = os.name == "posix"
         try:
             self._process = subprocess.Popen(
-                [program, *arguments], stdin=subprocess.PIPE, stdout=self._said, stderr=subprocess.STDOUT
+                [program, *arguments, f"fd://{reading}" if posix else "-"],
+                stdin=reading,
+                stdout=self._said,
+                stderr=subprocess.STDOUT,
+                pass_fds=(reading,) if posix else (),
             )
         except OSError as error:
+            self._input.close()
             self._said.close()
             raise OutputError(f"{program} cannot be started: {reason(error)}") from error
-        assert self._process.stdin is not None
-        self.pipe = OutPipe(self._process.stdin)
+        finally:
+            os.close(reading)
+        self.pipe = OutPipe(self._input)
 
     def close(self, *, gone: bool) -> str:
         """End the player. If it is `gone` by itself, returns why it failed; else "" (closing the window is no
         failure)."""
         self.pipe.close()
         with contextlib.suppress(OSError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            self._input.close()
         try:
             self._process.wait(_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -130,6 +144,7 @@ class Player:
         words = [line.strip() for line in self._said if line.strip()]
         self._said.close()
         code = self._process.returncode
-        if not gone or code in (0, 4) or code < 0:  # 4: quit by a signal
+        if not gone or code in (0, 4) or -code in _CLOSING:  # 4: quit by a signal
             return ""
-        return f"{self._name} failed with exit code {code}" + (f": {words[-1]}" if words else "")
+        how = f"failed with exit code {code}" if code > 0 else f"crashed ({signal.strsignal(-code)})"
+        return f"{self._name} {how}" + (f": {words[-1]}" if words else "")
