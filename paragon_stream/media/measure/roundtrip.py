@@ -64,8 +64,11 @@ def round_trip(
 ) -> list[Decoded]:
     """Encode `frames` (planes in the encoding's pixel format, all of one size) and decode them again.
 
-    One thread each way, so results are reproducible. Raises UsageError for an unknown encoder and EngineError
-    if the codec refuses or frames go missing.
+    One thread each way, so results are reproducible; those of libx264 only with `mbtree=0`, because its
+    macroblock tree reads uninitialised memory at some sizes (224x128: with the same frames, MALLOC_PERTURB_
+    changes the bits of FFmpeg's own command, too).
+
+    Raises UsageError for an unknown encoder and EngineError if the codec refuses or frames go missing.
     """
     if encoding.encoder not in DECODERS:
         raise UsageError(f"no round trip through {encoding.encoder}; known: {', '.join(DECODERS)}")
