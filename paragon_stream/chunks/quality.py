@@ -9,7 +9,8 @@ from paragon_stream.media.encode.encoder_job import EncoderJob
 
 _QUALITY = {"crf", "cq", "qp", "q", "qscale", "global_quality", "lossless", "quality"}
 """Settings of constant quality."""
-_BUDGETS = {"b": "a bit rate", "bitrate": "a bit rate", "ab": "a bit rate"}
+_BUDGETS = ("b", "bitrate", "ab")
+"""Settings of a bit rate."""
 _BUFFERS = {"maxrate", "bufsize", "vbv-maxrate", "vbv-bufsize", "vbv-init"}
 _PASSES = {"pass", "stats", "passlogfile", "multipass", "twopass"}
 _BY_PROFILE = ("prores", "dnxhd")
@@ -31,9 +32,9 @@ def why_no_chunks(job: EncoderJob) -> str:
             return f"{key}={every[key]} is for a second pass over the whole"
     if "pass" in every.get("flags", ""):
         return f"flags={every['flags']} is for a second pass over the whole"
-    for key, what in _BUDGETS.items():
+    for key in _BUDGETS:
         if every.get(key, "0") != "0":
-            return f"{key}={every[key]} is {what} for the whole"
+            return f"{job.encoder.name} aims at a bit rate for the whole ({key}={every[key]})"
     for key in sorted(_BUFFERS & every.keys()):
         if every[key] != "0":
             return f"{key}={every[key]} fills a buffer from one chunk to the next"

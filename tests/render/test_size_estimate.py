@@ -26,6 +26,8 @@ def test_raw_video_and_bit_rates(tmp_path: Path) -> None:
     seconds = 10 / 25
     at_rate = estimate(clip, tmp_path / "out.mkv", encoder_options={"b": "4M"}, audio=[])
     assert at_rate == pytest.approx(4e6 * seconds / 8, rel=0.05)
+    by_default = estimate(clip, tmp_path / "out.mkv", codec="mpeg4", audio=[])
+    assert by_default == pytest.approx(0.2 * 192 * 128 * 10 / 8, rel=0.05)  # bits per pixel
 
 
 @pytest.mark.parametrize("options", [{}, {"crf": 24}, {"codec": "ffv1"}])
@@ -40,7 +42,6 @@ def test_where_nothing_is_known(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", frames=3)
     assert estimate(clip, tmp_path / "%03d.png") is None
     assert estimate(clip, tmp_path / "out.mkv", crf=0) is None  # lossless
-    assert estimate(clip, tmp_path / "out.mkv", codec="mpeg4") is None
 
 
 def test_probe_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
