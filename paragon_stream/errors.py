@@ -21,7 +21,28 @@ A message is one sentence: what failed, where and, if possible, what to do.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Iterator
+
+_QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no quotas
+
+DISK_FULL = (errno.ENOSPC, _QUOTA)
+"""The system's errors for a disk without free space, and for a user who has used up a quota."""
+
+_WORDS = {
+    _QUOTA: "the disk quota is used up",
+    errno.ENOSPC: "the disk is full",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "not permitted",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOENT: "no such file or folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "part of the path is not a folder",
+    errno.EIO: "the device reports an input/output error",
+    errno.ENOMEM: "out of memory",
+    errno.EMFILE: "too many open files",
+    errno.ENAMETOOLONG: "the name is too long",
+}
 
 _ALIKE = 0.7
 """Similarity from which on a name is suggested, by difflib's measure."""
@@ -32,6 +53,15 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def reason(error: BaseException) -> str:
+    """The cause of an error of the system or of FFmpeg in a few words: "the disk is full"."""
+    number = getattr(error, "errno", None)
+    if number in _WORDS:
+        return _WORDS[number]
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(words.split()).rstrip(".")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

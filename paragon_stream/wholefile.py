@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -11,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 
 _PART, _DIGITS = ".part", 8
 """The suffix of temporary names, and the number of random digits before it."""
@@ -71,5 +70,4 @@ def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         finally:
             passing.unlink(missing_ok=True)
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-        raise OutputError(f"{path} cannot be written: {reason}") from error
+        raise OutputError(f"{path} cannot be written: {reason(error)}") from error

@@ -14,7 +14,7 @@ from paragon_stream.checkpoint.lines.dual import DualSpec
 from paragon_stream.checkpoint.lines.feature import REPARAMETERISED, Dynamic, FeatureSpec
 from paragon_stream.checkpoint.reader import read_checkpoint
 from paragon_stream.checkpoint.spec import Generation, NetworkSpec, ReleaseSpec, Variant
-from paragon_stream.errors import CheckpointError
+from paragon_stream.errors import CheckpointError, reason
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")
 """File name extensions of weights."""
@@ -67,7 +67,7 @@ def inspect(path: Path, **given: Any) -> Inspection:
         tensors, metadata = read_checkpoint(path.read_bytes())
         found = identify(tensors, Facts.of(metadata, **given))
     except OSError as error:
-        raise CheckpointError(f"weights {path}: {error.strerror or error}") from error
+        raise CheckpointError(f"weights {path}: {reason(error)}") from error
     except CheckpointError as error:
         raise CheckpointError(f"weights {path}: {error}") from error
     return Inspection(

@@ -30,7 +30,7 @@ from paragon_stream.checkpoint.shipped import (
 )
 from paragon_stream.checkpoint.spec import NetworkSpec, Variant, published
 from paragon_stream.checkpoint.untrained import UNTRAINED, untrained
-from paragon_stream.errors import CheckpointError, UsageError
+from paragon_stream.errors import CheckpointError, UsageError, reason
 from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _load_file(path: Path, scale: int | None, *, name: str, **given: Any) -> Wei
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"weights {path}: {error.strerror or error}") from error
+        raise CheckpointError(f"weights {path}: {reason(error)}") from error
     try:
         tensors, metadata = read_checkpoint(data)
         found = identify(tensors, Facts.of(metadata, **given))

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from paragon_stream.chunks.record import ChunkRecord
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.media.encode.workdir import work_folder
-from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.safekeeping.locks import lock, still_there
 from paragon_stream.wholefile import whole_file
 

@@ -18,7 +18,7 @@ import click
 
 from paragon_stream.cli import standard_streams
 from paragon_stream.cli.display.events import EventLines
-from paragon_stream.errors import Interrupted, OutputError, ParagonError, UsageError
+from paragon_stream.errors import Interrupted, OutputError, ParagonError, UsageError, reason
 from paragon_stream.pipeline.interrupt import raise_on_requests
 
 COMMANDS = {
@@ -145,7 +145,7 @@ def _outcome(arguments: list[str], events: EventLines | None) -> _Outcome:
             raise
         kind = type(error).__name__
         if isinstance(error, OSError) and error.filename is not None:
-            return _Outcome(1, f"{error.filename}: {error.strerror}", kind)
+            return _Outcome(1, f"{error.filename}: {reason(error)}", kind)
         if isinstance(error, FileNotFoundError) and str(error.strerror).startswith(_NO_TEMPORARY):
             return _Outcome(1, f"{error.strerror}: set TMPDIR to a folder that can be written", kind)
         what = str(error) or kind

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import click
 
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import OutputError, UsageError, reason
 
 report_option = click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
@@ -54,4 +54,4 @@ def write_text(text: str, path: Path) -> None:
     try:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise OutputError(f"the report cannot be written to {path}: {error.strerror}") from error
+        raise OutputError(f"the report cannot be written to {path}: {reason(error)}") from error

@@ -14,6 +14,8 @@ import re
 import sys
 from typing import TextIO, cast
 
+from paragon_stream.errors import reason
+
 _LINE_ENDS = re.compile(r"\s*[\r\n]\s*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OUTPUT, _ERROR = 1, 2
@@ -51,8 +53,9 @@ def complaint(error: Exception) -> str | None:
     """
     if error not in _failures:
         return None
-    what = "" if isinstance(error, BrokenPipeError) else getattr(error, "strerror", "")
-    return what and f"standard output cannot be written: {what}"
+    if isinstance(error, BrokenPipeError):
+        return ""
+    return f"standard output cannot be written: {reason(error)}"
 
 
 def _text(descriptor: int, before: TextIO | None, *, silent: bool) -> TextIO:

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paragon_stream.cluster.connection import load_ray
-from paragon_stream.errors import EngineError
-from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.errors import EngineError, reason
 from paragon_stream.media.safekeeping.locks import still_there
 from paragon_stream.runtimes.disk_cache import temporary_folder
 

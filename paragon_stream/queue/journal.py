@@ -16,9 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.json_text import json_text
-from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.safekeeping.locks import lock, still_there
 
 NAME = "paragon-stream.journal"

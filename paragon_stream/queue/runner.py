@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import secrets
@@ -16,7 +15,15 @@ from types import TracebackType
 from typing import Self
 
 from paragon_stream import resource_usage
-from paragon_stream.errors import EngineError, InputError, OutputError, ParagonError, UsageError, causes
+from paragon_stream.errors import (
+    DISK_FULL,
+    EngineError,
+    InputError,
+    OutputError,
+    ParagonError,
+    UsageError,
+    causes,
+)
 from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.options.option import called_with, option, part
 from paragon_stream.queue.decision import Action, Decision, decide
@@ -34,7 +41,6 @@ from paragon_stream.wholefile import remove_leftovers
 
 _SURVEY = 5.0
 """The longest time in seconds for reading headers before the first file runs."""
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 logger = logging.getLogger(__name__)
 
@@ -351,4 +357,4 @@ class _Queue:
 
 
 def _disk_is_full(error: Exception) -> bool:
-    return any(isinstance(each, OSError) and each.errno in _FULL for each in causes(error))
+    return any(isinstance(each, OSError) and each.errno in DISK_FULL for each in causes(error))

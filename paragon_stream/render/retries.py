@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from paragon_stream.errors import ConsumerGone, EngineError, InputError, OutputError
+from paragon_stream.errors import DISK_FULL, ConsumerGone, EngineError, InputError, OutputError
 from paragon_stream.media.safekeeping.journal import Journal
 
 PAUSE = 1.0
@@ -12,8 +12,7 @@ PAUSE = 1.0
 _FURTHER = 100
 """Frames that must be done after a failure before another one is retried."""
 _LASTING = (
-    errno.ENOSPC,
-    getattr(errno, "EDQUOT", errno.ENOSPC),
+    *DISK_FULL,
     errno.EFBIG,
     errno.EROFS,
     errno.EACCES,

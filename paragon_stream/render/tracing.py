@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from paragon_stream.errors import reason
 from paragon_stream.pipeline.trace import Trace
 from paragon_stream.render.upscalers import Upscalers
 
@@ -27,4 +28,4 @@ def traced(path: str | Path | None, upscalers: Upscalers) -> Iterator[Trace | No
         try:
             Path(path).write_text(trace.to_json(), encoding="utf-8")
         except OSError as error:
-            logger.warning("the trace cannot be written to %s: %s", path, error.strerror)
+            logger.warning("the trace cannot be written to %s: %s", path, reason(error))

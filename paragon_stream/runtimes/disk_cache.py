@@ -23,7 +23,7 @@ from pathlib import Path
 
 import platformdirs
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.wholefile import whole_file
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class DiskCache:
         except FileNotFoundError:
             return None
         except OSError as error:
-            logger.warning("%s cannot be read and is made again: %s", path, error.strerror)
+            logger.warning("%s cannot be read and is made again: %s", path, reason(error))
             return None
         if _facts_of(head) == dict(facts) and _checksum_of(head) == hashlib.sha256(content).hexdigest():
             return content

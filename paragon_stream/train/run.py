@@ -12,7 +12,7 @@ import torch
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.device.discovery import ordinals
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import OutputError, UsageError, reason
 from paragon_stream.train.data.batches import Batches
 from paragon_stream.train.data.images import drawings, list_sources
 from paragon_stream.train.data.shards import Shard, ShardPlan, shards
@@ -79,7 +79,7 @@ def train(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
+        raise OutputError(f"the folder {folder} cannot be made: {reason(error)}") from error
     if data is None and not recipe.data.folder:
         raise UsageError(f"{recipe_path} names no folder of pictures to train on: give it with --data")
     files = TrainingFiles(

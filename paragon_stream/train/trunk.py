@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paragon_stream.checkpoint.reader import read_checkpoint
-from paragon_stream.errors import CheckpointError
+from paragon_stream.errors import CheckpointError, reason
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
@@ -65,7 +65,7 @@ def load_trunk(path: Path) -> Trunk:
         state = {name: torch.tensor(value) for name, value in tensors.items()}
         trunk: Trunk = VggTrunk(state) if _is_vgg(state) else ConvNextTrunk(_authors_names(state))
     except OSError as error:
-        raise CheckpointError(f"trunk {path} cannot be read: {error.strerror or error}") from error
+        raise CheckpointError(f"trunk {path} cannot be read: {reason(error)}") from error
     except CheckpointError as error:
         raise CheckpointError(f"trunk {path}: {error}") from error
     return trunk.eval().requires_grad_(False)

@@ -60,7 +60,7 @@ def test_saving_is_strict_and_atomic(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("absent.safetensors", None, "No such file"),
+        ("absent.safetensors", None, "no such file"),
         ("text.pth", b"text", "neither"),
         ("empty.safetensors", b"", "neither"),
     ],

@@ -315,7 +315,7 @@ def test_a_folder_that_may_not_be_read(
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert run([str(tmp_path), str(tmp_path / "out")]) == 1
-    assert capsys.readouterr().err == f"paragon-stream: {tmp_path}: Permission denied\n"
+    assert capsys.readouterr().err == f"paragon-stream: {tmp_path}: permission denied\n"
 
 
 @pytest.mark.parametrize("alpha", [-3.0, 5.0])

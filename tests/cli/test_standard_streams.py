@@ -33,7 +33,7 @@ def test_facts_that_cannot_be_shown_are_a_failure(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", frames=3)
     done = shell(">/dev/full", "probe", clip)
     assert done.returncode == 1
-    assert done.stderr == "paragon-stream: standard output cannot be written: No space left on device\n"
+    assert done.stderr == "paragon-stream: standard output cannot be written: the disk is full\n"
 
 
 def test_video_into_a_closed_standard_output(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from paragon_stream.errors import reason
 from paragon_stream.media.decode.cut_off import is_cut_off
 from paragon_stream.media.decode.frame_source import LeftGpu
 from paragon_stream.media.decode.last_picture import LastPicture
@@ -27,7 +28,7 @@ from paragon_stream.media.facts.info import Damage, Gpu
 from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.readable import ReadingWatch
 from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 

@@ -15,10 +15,10 @@ from av.video.frame import CudaContext
 
 from paragon_stream.device import DevicePicture
 from paragon_stream.device.dlpack import DeviceTensor
-from paragon_stream.errors import EngineError
+from paragon_stream.errors import EngineError, reason
 from paragon_stream.frame import FrameFormat
 from paragon_stream.media.encode.encoders import NVENC, Encoder
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 
 FORMATS = ("nv12", "p010le")
 """Pixel formats that engines produce and NVENC accepts in the same memory layout, by FFmpeg's names."""

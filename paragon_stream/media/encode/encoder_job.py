@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import av
 
-from paragon_stream.errors import UsageError, suggestion
+from paragon_stream.errors import UsageError, reason, suggestion
 from paragon_stream.frame import ColorRange, Family, FrameFormat
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.info import HdrMetadata
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import Plane, copy_to_frame
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling

@@ -18,9 +18,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import OutputError, UsageError, reason
 from paragon_stream.json_text import json_text
-from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
+from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.safekeeping import journal
 from paragon_stream.media.safekeeping.locks import lock, still_there
 from paragon_stream.media.safekeeping.syncing import sync, sync_folder

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import BinaryIO
 
-from paragon_stream.errors import ConsumerGone, OutputError, UsageError
+from paragon_stream.errors import ConsumerGone, OutputError, UsageError, reason
 from paragon_stream.frame import (
     PIXEL_FORMATS,
     ChromaLocation,
@@ -27,7 +27,6 @@ from paragon_stream.frame import (
 from paragon_stream.media.encode.host_sink import HostSink
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
-from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.number_text import counted
 

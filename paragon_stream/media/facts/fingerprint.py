@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from paragon_stream.errors import InputError
+from paragon_stream.errors import InputError, reason
 from paragon_stream.media.facts.opened import opened_bytes
-from paragon_stream.media.ffmpeg.errors import reason
 
 _END = 1 << 20
 """Bytes at either end that are read: headers and indexes are there."""

@@ -20,8 +20,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-from paragon_stream.errors import InputError
-from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.errors import InputError, reason
 from paragon_stream.media.ffmpeg.position_reader import PositionReader
 
 STANDARD_INPUT = "-"

@@ -16,7 +16,7 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from paragon_stream.errors import InputError
+from paragon_stream.errors import InputError, reason
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.media.facts import side_data
 from paragon_stream.media.facts.appearance import Appearance, ColorNumbers
@@ -29,7 +29,7 @@ from paragon_stream.media.facts.probing import Probing
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
 from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, processed_format
 from paragon_stream.media.ffmpeg.rational import positive_fraction
 from paragon_stream.media.matroska.chapters import shown_chapters

@@ -12,12 +12,12 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import OutputError, UsageError, reason
 from paragon_stream.frame import ColorRange, Family
 from paragon_stream.media.encode.encoder_job import unknown_option
 from paragon_stream.media.encode.encoders import find_encoder
 from paragon_stream.media.facts.image_kinds import ImageKind, Storage
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as
 from paragon_stream.media.ffmpeg.planes import plane_array
 from paragon_stream.media.images.metadata import Metadata, embed
 from paragon_stream.wholefile import whole_file

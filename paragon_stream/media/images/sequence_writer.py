@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paragon_stream.errors import LossError, OutputError, UsageError
+from paragon_stream.errors import LossError, OutputError, UsageError, reason
 from paragon_stream.frame import Timing, requested_pixel_format
 from paragon_stream.geometry import Placement
 from paragon_stream.media.encode.host_sink import HostSink
@@ -23,7 +23,6 @@ from paragon_stream.media.encode.workdir import VERSIONS, WorkDir, work_folder
 from paragon_stream.media.facts.image_kinds import check_size, kind_for, storage
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.ffmpeg.errors import reason
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import Metadata

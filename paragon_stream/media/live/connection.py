@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 from av.stream import Discard
 
-from paragon_stream.errors import InputError
+from paragon_stream.errors import InputError, reason
 from paragon_stream.media.decode.decoder import MAX_THREADS
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
 from paragon_stream.media.decode.threads import Threading, threading_for
@@ -23,7 +23,7 @@ from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, Video
 from paragon_stream.media.facts.probe import video_info
 from paragon_stream.media.facts.source import decoding_context, open_source
 from paragon_stream.media.facts.streams import describe_stream
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.soundkind import SoundKind

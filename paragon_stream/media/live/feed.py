@@ -16,11 +16,11 @@ from time import perf_counter
 
 import av
 
-from paragon_stream.errors import InputError, ParagonError
+from paragon_stream.errors import InputError, ParagonError, reason
 from paragon_stream.frame import Timing
 from paragon_stream.media.decode.frame_source import LeftGpu
 from paragon_stream.media.facts.info import Damage, MediaInfo
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
 from paragon_stream.media.live.clock import FilePosition, LiveClock, Pacer
 from paragon_stream.media.live.connection import Connection, DecodedFrame, Sound

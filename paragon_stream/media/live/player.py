@@ -11,11 +11,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.frame import ChromaLocation, ColorRange, Family, FrameFormat, Matrix, Primaries, Transfer
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.facts import side_data
-from paragon_stream.media.ffmpeg.errors import reason
 
 _CLOSE_SECONDS = 3.0
 _CLOSING = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP) if os.name == "posix" else ()

@@ -11,14 +11,14 @@ from typing import Any, Self
 
 import av
 
-from paragon_stream.errors import ConsumerGone, OutputError
+from paragon_stream.errors import ConsumerGone, OutputError, reason
 from paragon_stream.frame import Timing
 from paragon_stream.media.encode.captions import CaptionedPackets
 from paragon_stream.media.encode.encoder_job import configure, encoder_frame
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling

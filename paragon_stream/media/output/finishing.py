@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.facts.languages import language_code
-from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
+from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.matroska.header import write_header
 from paragon_stream.media.mp4.fast_start import finish_mp4
 from paragon_stream.media.mp4.languages import read_languages

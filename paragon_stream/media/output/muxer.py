@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.media.facts.containers import Container
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.placing import Placing
 from paragon_stream.media.output.remux import Remuxer

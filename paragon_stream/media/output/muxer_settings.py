@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import av
 
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, reason
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container
 from paragon_stream.media.facts.info import StreamKind
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.output.stream_plans import Action, RemuxPlan
 
 _FLAGS = "movflags"

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from paragon_stream.errors import reason
 from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
 from paragon_stream.media.facts.source import has_index
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import av
 
-from paragon_stream.errors import OutputError
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.errors import OutputError, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.route import AnyPacket
 from paragon_stream.media.output.unfinished import encoder_packet, length_size

@@ -14,6 +14,7 @@ from typing import Any
 
 from av.stream import Discard, Disposition
 
+from paragon_stream.errors import reason
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, MOST_STRAYS
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.cut import Cut
@@ -23,7 +24,7 @@ from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.facts.readable import ReadingWatch
 from paragon_stream.media.facts.source import has_index, open_source
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.aac.adts import audio_config, has_adts
 from paragon_stream.media.output.aac.even import EvenAac

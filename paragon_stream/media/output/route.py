@@ -10,9 +10,10 @@ from typing import Any
 
 import av
 
+from paragon_stream.errors import reason
 from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.output.aac.even import EvenAac
 from paragon_stream.media.output.aac.latm import LatmFilter

@@ -10,11 +10,11 @@ from typing import Any
 
 import av
 
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, reason
 from paragon_stream.media.encode.encoder_job import EncoderJob, configure
 from paragon_stream.media.facts.containers import Container, Tags
 from paragon_stream.media.facts.streams import codec_name
-from paragon_stream.media.ffmpeg.errors import AV_ERRORS, reason
+from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.output.aac.adts import has_adts

@@ -28,9 +28,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.frame import Timing
-from paragon_stream.media.ffmpeg.errors import av_errors_as, reason
+from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.safekeeping.frame_log import FrameLog, FrameRecord
 from paragon_stream.media.safekeeping.packet_log import PACKET_FILES, PacketFacts, PacketLog

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from paragon_stream.media.ffmpeg.errors import reason
+from paragon_stream.errors import reason
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.errors import InputError, OutputError
+from paragon_stream.errors import InputError, OutputError, reason
 from paragon_stream.frame import ColorRange, Matrix
 from paragon_stream.train.data.degradations import ClipDegradation, Frame, StillDegradation
 from paragon_stream.train.data.images import Source
@@ -93,7 +93,7 @@ def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{target} cannot be written: {reason(error)}") from error
     with whole_file(target) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import OutputError, reason
 from paragon_stream.train.measure.evaluation import Codes, Evaluation, Measured
 
 STYLE = (
@@ -34,7 +34,7 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{path} cannot be written: {reason(error)}") from error
 
 
 def _level_html(evaluation: Evaluation, level: str) -> str:
