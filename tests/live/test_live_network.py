@@ -119,6 +119,7 @@ def test_a_source_that_falls_silent_is_told(tmp_path: Path) -> None:
     assert report.failure is not None
     assert "nothing came for 1 s" in report.failure
     assert any("trying again for 0.1 s" in event for event in report.events)
+    assert not any("nothing came" in warning for warning in report.warnings)
     assert streams(tmp_path / "out.mkv")["video"]
 
 

@@ -102,6 +102,7 @@ class VideoReader:
         self._end: Fraction | None = None
         self._ended = False
         self._gave_up: str | None = None
+        self._live = live
         self._lock = threading.Lock()
         self._decoder: FrameSource | None
         if source is not None:
@@ -252,7 +253,7 @@ class VideoReader:
         sentences += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
         if late := self._late_begin():
             sentences.append(late)
-        if self._gave_up:
+        if self._gave_up and not self._live:  # a live session reports it as its failure
             sentences.append(f"the rest of the file cannot be read: {self._gave_up}")
         if self._ended and (short := self._early_end()):
             sentences.append(short)
