@@ -26,8 +26,8 @@ from paragon_stream.options.network import UpscalerOptions
 )
 @click.option("--fuse", is_flag=True, help="Fold training-only branches into plain kernels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
-@config_option
 @choices(UpscalerOptions, only=("scale", "alpha", "window_size", "generation"))
+@config_option
 @verbose_option
 def command(
     source: str, destination: Path, fuse: bool, overwrite: bool, verbose: bool, **options: Any

@@ -66,10 +66,10 @@ WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
     default="fp32",
     show_default=True,
     metavar="P",
-    help="Precision of the engine: fp32, bf16, fp16 or int8.",
+    help="Arithmetic of the engine: fp32, bf16, fp16 or int8.",
 )
-@config_option
 @choices(UpscalerOptions, only=(*WEIGHTS, "strength", "engine"))
+@config_option
 @verbose_option
 def command(
     data: Path | None,

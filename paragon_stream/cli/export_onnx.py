@@ -17,8 +17,8 @@ from paragon_stream.options.network import UpscalerOptions
 @click.command(cls=SectionedCommand)
 @click.argument("destination", metavar="OUT.onnx", type=click.Path(dir_okay=False, path_type=Path))
 @choices(OnnxOptions)
-@config_option
 @choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha", "window_size", "generation"))
+@config_option
 @verbose_option
 def onnx(destination: Path, verbose: bool, **options: Any) -> None:
     """Write a network as an ONNX file.

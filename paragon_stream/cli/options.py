@@ -55,7 +55,7 @@ def choices[**P, R](
 
 def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """The options of the network and the engine."""
-    return config_option(choices(UpscalerOptions)(function))
+    return choices(UpscalerOptions)(config_option(function))
 
 
 def _click_options(option: Option, section: str | None) -> list[Callable[[Any], Any]]:

@@ -17,5 +17,5 @@ class ClusterOptions:
         metavar="ADDRESS",
     )
     chunk_seconds: float | None = option(
-        None, "With --cluster: length of the pieces (default 30, less for many machines).", metavar="S"
+        None, "With --cluster: length of the pieces (default: 30, less for many machines).", metavar="S"
     )

@@ -14,15 +14,19 @@ class OnnxOptions:
 
     strength: float | None = option(
         None,
-        "Strength of the source's compression, 0 to 1, for conditioned weights (default 0).",
+        "Strength of the source's compression, 0 to 1, for conditioned weights (default: 0).",
         metavar="S",
     )
     size: str | None = option(
-        None, "Only for pictures of this size: 960x540 (default: every size).", metavar="WxH"
+        None, "Accept only pictures of this size: 960x540 (default: every size).", metavar="WxH"
     )
-    dynamic: bool = option(False, "For every size (the default); with --frame-job, even ones.")
+    dynamic: bool = option(
+        False, "Accept pictures of every size (the default); with --frame-job, of every even size."
+    )
     precision: str = option(
-        "fp32", "Of the network: fp32 (default), fp16, or int8 for the layers that tolerate it.", metavar="P"
+        "fp32",
+        "Arithmetic of the network: fp32 (default), fp16, or int8 for the layers that tolerate it.",
+        metavar="P",
     )
     video: bool = option(False, "Upstream's video mode: the inputs input and prev_feat, and feature_map out.")
     frame_job: str | None = option(

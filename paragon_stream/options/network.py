@@ -18,7 +18,7 @@ class NetworkOptions:
         "Network: realtime (default), stream, photo, pro, or the name in a weights file.",
         metavar="NAME",
     )
-    scale: int | None = option(None, "Factor of the network (default 2).", metavar="N")
+    scale: int | None = option(None, "Factor of the network (default: 2).", metavar="N")
     to: str | float | None = option(
         None, "Size of the result: 1080p, 1920x1080, or a factor such as 1.5.", metavar="SIZE"
     )
@@ -57,14 +57,18 @@ class EngineOptions:
 
     engine: str = option(
         "auto",
-        "auto (default), native, openvino, onnxruntime, torch, cuda, tensorrt, tensorrt-rtx, webgpu or null.",
+        "Engine that computes the network: auto (default), native, openvino, onnxruntime, torch, cuda, "
+        "tensorrt, tensorrt-rtx, webgpu or null.",
         metavar="NAME",
     )
-    precision: str = option("auto", "auto (default), fp32, bf16, fp16 or int8.", metavar="P")
-    threads: int | None = option(None, "Engine threads (default: all cores).", metavar="N")
+    precision: str = option(
+        "auto", "Arithmetic of the engine: auto (default), fp32, bf16, fp16 or int8.", metavar="P"
+    )
+    threads: int | None = option(None, "Threads of the engine (default: all cores).", metavar="N")
     device: str | None = option(
         None,
-        "cpu, cuda:N, gpu:N (webgpu), several as cuda:0,cuda:1, cuda:all or gpu:all (default: engine's own).",
+        "Device of the engine: cpu, cuda:N, gpu:N (webgpu), or several: cuda:0,cuda:1, cuda:all, gpu:all "
+        "(default: the engine's own).",
         metavar="D",
     )
 

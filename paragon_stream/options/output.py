@@ -111,7 +111,7 @@ class OutputOptions(CautionOptions, MuxingOptions, TrackOptions, EncodingOptions
 
     reuse_duplicates: str = option(
         "exact",
-        "exact (default): a frame equal to the previous one takes its result; off: compute all frames.",
+        "Frames equal to the one before: exact (default) takes its result again; off computes all frames.",
         metavar="HOW",
     )
     accept_upgrade: bool = option(

@@ -15,7 +15,11 @@ type TimeLike = str | int | float | Fraction
 class FieldOptions:
     """Options for interlacing, of files and live sources."""
 
-    deinterlace: str = option("auto", "auto (by flags), off, bwdif, bwdif-2x or yadif.", metavar="HOW")
+    deinterlace: str = option(
+        "auto",
+        "Deinterlacing: auto (default, by the frames' flags), off, bwdif, bwdif-2x or yadif.",
+        metavar="HOW",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,5 +45,7 @@ class SourceOptions(FieldOptions):
         metavar="SIZE",
     )
     hwaccel: str = option(
-        "auto", "Decoder: auto (default: the engine's GPU, if any), none or cuda.", metavar="HOW"
+        "auto",
+        "Decoding on a GPU: auto (default, on the engine's GPU if there is one), none or cuda.",
+        metavar="HOW",
     )
