@@ -53,6 +53,7 @@ MAX_PREFETCH = 32
 logger = logging.getLogger(__name__)
 """Hosts that run scripts (vspipe, editors) show these messages in VapourSynth's own log."""
 
+_SUBSAMPLINGS = {format.subsampling for format in PIXEL_FORMATS.values()}
 _FAMILIES = {vs.YUV: Family.YUV, vs.RGB: Family.RGB, vs.GRAY: Family.GRAY}
 
 
@@ -76,7 +77,7 @@ def upscale(call: FilterCall) -> vs.VideoNode:
     `to` and `fit` are those of `paragon_stream.upscale`, but sizes are counted in the clip's samples, and the
     sample aspect ratio is kept. A clip that already has the size is an error; `reaches` checks this.
 
-    `clip` has a constant format and size: YUV 4:2:0, 4:2:2, 4:4:4, RGB or GRAY with 8 to 16 bits, any size
+    `clip` has a constant format and size: YUV of a usual subsampling, RGB or GRAY with 8 to 16 bits, any size
     that VapourSynth allows. Float clips are converted to 16-bit integers (values outside 0…1 are clipped) and
     the result is converted back.
 
@@ -184,10 +185,10 @@ def _pixel_format(clip: vs.VideoNode) -> PixelFormat:
     depth = clip.format.bits_per_sample if clip.format.sample_type == vs.INTEGER else 16
     subsampling = (clip.format.subsampling_w, clip.format.subsampling_h)
     family = _FAMILIES[clip.format.color_family]
-    if not 8 <= depth <= 16 or subsampling not in ((0, 0), (1, 0), (1, 1)):
+    if not 8 <= depth <= 16 or subsampling not in _SUBSAMPLINGS:
         raise UsageError(
-            f"{clip.format.name} is not supported: YUV 4:2:0, 4:2:2, 4:4:4, RGB and GRAY with 8 to 16 bits, "
-            "or float, are"
+            f"{clip.format.name} is not supported: choose YUV 4:2:0, 4:2:2, 4:4:4, 4:4:0, 4:1:1 or 4:1:0,"
+            " RGB or GRAY, with 8 to 16 bits or float"
         )
     for known in PIXEL_FORMATS.values():
         planar = known.order in ((0, 1, 2), (1, 2, 0), (0,)) and len(known.plane_shapes(2, 2)) == len(
