@@ -297,7 +297,7 @@ class LiveMeter:
             return
         self._reported_slow = True
         rest = "the others are dropped to keep the latency low"
-        if computed > (1 + _LOST) * delivered:
+        if computed - delivered > came - computed:
             what = (
                 f"the output takes {delivered:.1f} of {came:.1f} frames a second; {rest}:"
                 " a smaller picture, a faster --preset, a lower --bitrate or --codec nvenc would help"

@@ -83,6 +83,11 @@ def test_a_slow_output_is_told_apart(clock: Clock) -> None:
     assert "--preset" in told[0]
 
 
+def test_the_stage_that_loses_more_is_named(clock: Clock) -> None:
+    assert run(clock, 60, 30, 29, 26.5)[0][0].startswith("the output takes ")
+    assert run(clock, 60, 30, 26, 25)[0][0].startswith("this machine upscales ")
+
+
 def test_an_output_that_is_away_is_not_slow(clock: Clock) -> None:
     assert run(clock, 60, 30, 1, 0, away=True)[0] == []
 
