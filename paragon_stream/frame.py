@@ -45,14 +45,14 @@ class Matrix(IntEnum):
         Raises FormatError for matrices other than Y = Kr·R + (1-Kr-Kb)·G + Kb·B on code values.
         """
         try:
-            return _KR_KB[self]
+            return KR_KB[self]
         except KeyError:
             raise FormatError(
                 f"matrix {self.name} is not linear in RGB code values; convert the source first"
             ) from None
 
 
-_KR_KB = {
+KR_KB = {
     Matrix.BT709: (0.2126, 0.0722),
     Matrix.FCC: (0.30, 0.11),
     Matrix.BT470BG: (0.299, 0.114),
@@ -60,6 +60,7 @@ _KR_KB = {
     Matrix.SMPTE240M: (0.212, 0.087),
     Matrix.BT2020_NCL: (0.2627, 0.0593),
 }
+"""The weights of red and blue in luma, by matrix (H.273, table 4)."""
 
 
 class Transfer(IntEnum):

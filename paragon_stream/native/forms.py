@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from typing import Literal
 
-_BITS = {
+CPU_FLAGS = {
     # name: (word of `paragon_cpu`, bit)
     "fma": (0, 12),
     "osxsave": (0, 27),
@@ -138,7 +138,7 @@ class Processor:
     machine: str
 
     def has(self, flag: str) -> bool:
-        word, bit = _BITS[flag]
+        word, bit = CPU_FLAGS[flag]
         return bool(self.words[word] >> bit & 1)
 
     def runs(self, form: Form) -> bool:

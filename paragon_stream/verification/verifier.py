@@ -67,7 +67,7 @@ def verify(
         return _result(planned, _Pass(findings=[Finding(check=Check.DECODING, message=str(error))]), ())
     if plan is None:
         planned = _plan_of_output(planned, found.video.format)
-    clock = _clock(planned, found)
+    clock = time_offset(planned, found)
     passed = _compare_frames(planned, found, clock, plan is not None, on_progress)
     streams = _compare_streams(planned, found, clock)
     findings = [*compare_format(planned, found.video), *passed.findings, *streams]
@@ -153,7 +153,7 @@ def _result(plan: RenderPlan, passed: _Pass, checks: tuple[Check, ...]) -> Verif
 # ------------------------------------------------------------------------------------------ frames
 
 
-def _clock(plan: RenderPlan, found: MediaInfo) -> Fraction:
+def time_offset(plan: RenderPlan, found: MediaInfo) -> Fraction:
     """The difference of the source's and the output's times, in seconds.
 
     It is usually the plan's shift. The muxer of a transport stream chooses the first time: there the first

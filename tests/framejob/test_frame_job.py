@@ -17,7 +17,7 @@ from session_material import noise
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.frame import (
-    _KR_KB,
+    KR_KB,
     ChromaLocation,
     ColorRange,
     ColorSpec,
@@ -139,7 +139,7 @@ def test_chroma_locations(location: ChromaLocation, name: str, scale: int) -> No
 @pytest.mark.parametrize(
     ("matrix", "range"),
     [
-        *((matrix, ColorRange.LIMITED) for matrix in Matrix if matrix in _KR_KB),
+        *((matrix, ColorRange.LIMITED) for matrix in Matrix if matrix in KR_KB),
         (Matrix.BT709, ColorRange.FULL),
         (Matrix.BT2020_NCL, ColorRange.FULL),
     ],

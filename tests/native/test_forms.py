@@ -9,7 +9,7 @@ from native_material import make_job
 
 from paragon_stream.errors import EngineError
 from paragon_stream.native import abi, build, library
-from paragon_stream.native.forms import _BITS, FORMS, Form, Processor, forms_of
+from paragon_stream.native.forms import CPU_FLAGS, FORMS, Form, Processor, forms_of
 from paragon_stream.native.library import Kernels, kernels, missing
 from paragon_stream.runtimes import Precision
 from paragon_stream.runtimes.native import choice
@@ -25,7 +25,7 @@ def processor(words: tuple[int, ...] = ALL, maker: bytes = AMD) -> Processor:
 
 
 def without(flag: str) -> Processor:
-    word, bit = _BITS[flag]
+    word, bit = CPU_FLAGS[flag]
     return processor(tuple(value & ~(1 << bit) if at == word else value for at, value in enumerate(ALL)))
 
 

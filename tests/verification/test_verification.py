@@ -37,7 +37,7 @@ from paragon_stream.verification.matching import Frame, Match
 from paragon_stream.verification.pictures import PictureCheck
 from paragon_stream.verification.streams import compare_tags
 from paragon_stream.verification.timing import TimeCheck
-from paragon_stream.verification.verifier import _clock
+from paragon_stream.verification.verifier import time_offset
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 30
 
@@ -476,7 +476,7 @@ def test_matroska_moves_everything_if_sound_begins_before_zero(
     plan = plan_render(RenderRequest(source=render.source, destination=Path("new.mkv"), **options))
     found = probe(render.output)
     video = replace(found.video, start_pts=begins, time_base=Fraction(1, 1000))
-    assert _clock(plan, replace(found, video=video, start_time=earliest)) == clock
+    assert time_offset(plan, replace(found, video=video, start_time=earliest)) == clock
 
 
 def test_one_code_for_all_mpeg_audio_is_no_fault(tmp_path: Path) -> None:

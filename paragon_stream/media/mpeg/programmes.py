@@ -105,13 +105,14 @@ def _names(packets: NDArray[np.uint8]) -> Iterator[tuple[int, tuple[str, str]]]:
             while at + 2 <= min(end, len(section)):
                 tag, body = section[at], section[at + 2 : at + 2 + section[at + 1]]
                 if tag == _SERVICE and len(body) > 2:
-                    rest = body[2 + body[1] :]
-                    yield number, (_text(rest[1 : 1 + rest[0]]) if rest else "", _text(body[2 : 2 + body[1]]))
+                    provider, rest = body[2 : 2 + body[1]], body[2 + body[1] :]
+                    name = service_text(rest[1 : 1 + rest[0]]) if rest else ""
+                    yield number, (name, service_text(provider))
                 at += 2 + section[at + 1]
             at = end
 
 
-def _text(data: bytes) -> str:
+def service_text(data: bytes) -> str:
     """A text of EN 300 468, annex A; "" for a name that FFmpeg's muxer has made up."""
     if not data or data[0] >= 0x20:
         letters = data.decode("iso8859-1").translate(_LETTERS)

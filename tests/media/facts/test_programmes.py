@@ -12,7 +12,7 @@ from paragon_stream import upscale, verify
 from paragon_stream.errors import LossError
 from paragon_stream.media.checksum import crc32_high_first
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.mpeg.programmes import _text
+from paragon_stream.media.mpeg.programmes import service_text
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.verification.findings import Check
@@ -99,4 +99,4 @@ def test_a_name_that_cannot_be_stored(tmp_path: Path) -> None:
     ],
 )
 def test_texts_of_broadcasts(data: bytes, text: str) -> None:
-    assert _text(data) == text
+    assert service_text(data) == text
