@@ -230,7 +230,7 @@ class LiveFeed:
         """Report sound of another kind than before the interruption."""
         before = self._sound_kind
         if now is None:
-            if before is not None:
+            if self.sound.wanted:
                 self.events.append(f"{self.source.name} has no sound now")
             return
         self._sound_kind = now
