@@ -132,7 +132,7 @@ def live(call: LiveCall) -> LiveReport:
         finally:
             feed.stop()
     warnings.add([*ended.reader.warnings, *sink.warnings])
-    return _report(call, plan, ended, usage, events, warnings.said)
+    return _report(call, plan, ended, usage, events, warnings.shown)
 
 
 def _plan(call: LiveCall, info: MediaInfo, warnings: Warnings) -> tuple[LivePlan, Weights, Placement]:

@@ -277,11 +277,11 @@ class Warnings:
     """Collects warnings for the report and passes on each of them once, immediately."""
 
     def __init__(self, on_warning: Callable[[str], None] | None) -> None:
-        self.said: list[str] = []
+        self.shown: list[str] = []
         self._on_warning = on_warning or logger.warning
 
     def add(self, sentences: Sequence[str]) -> None:
         for sentence in sentences:
-            if sentence not in self.said:
-                self.said.append(sentence)
+            if sentence not in self.shown:
+                self.shown.append(sentence)
                 self._on_warning(sentence)

@@ -5,7 +5,7 @@
 The environment has the dependencies that pyproject.toml names (`--dev`: those of the tests too) and a path to
 the checkout, so that the code that runs is the code that lies here. It is made anew where it does not start,
 and completed where an earlier attempt was interrupted or pyproject.toml has changed; delete `.venv` to begin
-from nothing. All that is said goes to standard error: standard output belongs to the command.
+from nothing. All messages go to standard error: standard output belongs to the command.
 """
 
 from __future__ import annotations

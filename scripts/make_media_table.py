@@ -149,8 +149,8 @@ def row_of(source: Path, odd: str, folder: Path, duration: float) -> Row:
         return Row(source.name, odd, f"refused: {sentence}", ["exit code, no file"], wrong)
     facts = json.loads(report.read_text(encoding="utf-8"))
     happened = f"{facts['source_format']} → {facts['target_format']}, {facts['codec']}"
-    said = [sentence.replace(f"{source.parent}/", "") for sentence in facts["warnings"]]
-    row = Row(source.name, odd, "; ".join([happened, *said]), [], [])
+    warnings = [sentence.replace(f"{source.parent}/", "") for sentence in facts["warnings"]]
+    row = Row(source.name, odd, "; ".join([happened, *warnings]), [], [])
     before, after = read(source, duration + LATER), read(out, None)
     if after.times and before.times and min(before.times) - before.begin >= Fraction(duration):
         duration += LATER
@@ -162,10 +162,10 @@ def render(source: Path, out: Path, report: Path, duration: float) -> str | None
     """Run the command line; the sentence with which it failed, None if it did not."""
     command = [str(source), str(out), "--quiet", "--duration", str(duration), "--report", str(report)]
     command += ["--preset", "ultrafast"] if source.stem != "ffv1_16bit" else []  # ffv1 has no presets
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed):
         code = run(command)
-    return (said.getvalue().splitlines() or ["internal error: nothing was said"])[-1] if code else None
+    return (printed.getvalue().splitlines() or ["internal error: there is no message"])[-1] if code else None
 
 
 def read(path: Path, duration: float | None) -> Facts:

@@ -73,8 +73,8 @@ def detect(tensors: Tensors, metadata: Mapping[str, str], **given: Any) -> Netwo
     for fact in found.unknown:
         if fact in _OPTIONS:
             usual = registered_alpha(found.spec)
-            said = "" if usual is None else f"; {usual:g} if the training configuration states none"
-            raise CheckpointError(_OPTIONS[fact].format(usual=said))
+            default = "" if usual is None else f"; {usual:g} if the training configuration states none"
+            raise CheckpointError(_OPTIONS[fact].format(usual=default))
     return found.spec
 
 

@@ -75,8 +75,8 @@ def published_network(
         spec = _make(kind, variant, scale, options)
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        said = f"has no option {unknown[1]}" if unknown else f"cannot be made: {error}"
-        raise UsageError(f"{kind} {variant} {said}") from error
+        problem = f"has no option {unknown[1]}" if unknown else f"cannot be made: {error}"
+        raise UsageError(f"{kind} {variant} {problem}") from error
     return _without_attention(spec) if without else spec
 
 

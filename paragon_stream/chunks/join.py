@@ -36,12 +36,12 @@ def join_chunks(
     on_warning: Callable[[str], None] | None = None,
     usage: resource_usage.Usage | None = None,
     tries: dict[int, int] | None = None,
-    said: Warnings | None = None,
+    warnings: Warnings | None = None,
 ) -> Report:
     """Write the destination from all chunks, then remove their folder.
 
     `whole` is the plan of the render, if the caller has it. The report counts time from `usage`, and contains
-    `tries`, the number of times that each chunk was begun. `said` has the warnings that were shown already.
+    `tries`, the number of times that each chunk was begun. `warnings` has those that were shown already.
 
     Raises OutputError: chunks that are missing, damaged or do not fit together are named; the others stay.
     Raises what `plan_render` raises.
@@ -51,7 +51,7 @@ def join_chunks(
     whole = whole or plan_render(request)
     if found := differences(plan, whole):
         raise OutputError(f"the chunks of {plan.destination} do not fit: {'; '.join(found)}")
-    warnings = said or Warnings(on_warning)
+    warnings = warnings or Warnings(on_warning)
     warnings.add(whole.warnings)
     records = _all_records(plan, folder)
     warnings.add(_warnings(records))
@@ -69,7 +69,7 @@ def join_chunks(
             sink.abort()  # nothing after `finish`
             warnings.add(sink.warnings)
     folder.clear()
-    return _report(request, whole, records, sink.bytes_written, usage, tries or {}, warnings.said)
+    return _report(request, whole, records, sink.bytes_written, usage, tries or {}, warnings.shown)
 
 
 def _report(

@@ -70,7 +70,7 @@ def render_on_cluster(
         on_warning=on_warning,
         usage=usage,
         tries=driver.schedule.tries(),
-        said=warnings,
+        warnings=warnings,
     )
 
 

@@ -129,7 +129,7 @@ class Journal:
     def close(self) -> None:
         """Close the journal. An empty one is removed."""
         empty = False
-        with contextlib.suppress(OSError):  # said by `write`
+        with contextlib.suppress(OSError):  # `write` reports it
             empty = not self.records and os.fstat(self._file.fileno()).st_size == 0
             empty = empty and still_there(self._file, self.path)
             self._file.close()

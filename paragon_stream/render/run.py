@@ -243,6 +243,6 @@ def _report(
         peak_rss_bytes=resource_usage.peak_rss(),
         strength=strengths.report() if plan.weights.spec.conditioned else None,
         damage=reader.damage,
-        warnings=tuple(running.warnings.said),
+        warnings=tuple(running.warnings.shown),
         request=json.loads(request.to_json()),
     )

@@ -90,7 +90,7 @@ def _profiles() -> Iterable[tuple[str, str]]:
 
     try:
         found = list_profiles()
-    except UsageError:  # said when it is used
+    except UsageError:  # reported when it is used
         return []
     return [(each.name, " ".join(f"{key}={value}" for key, value in each.options.items())) for each in found]
 
