@@ -34,7 +34,8 @@ _CONTRAST = 0.03
 _SHIFT = 0.12
 """Largest accepted shift, in samples of the source: half a sample of a double-size output is 0.25."""
 _CELL_ERROR = 1.5
-"""Largest accepted root mean square of the cells' errors, each averaged over the clip. 8-bit codes."""
+"""Largest accepted root mean square of the cells' errors, each averaged over the clip, 8-bit codes; the same
+share as `_CONTRAST` of the spread of the source's cells is added in square."""
 _RGB_SHARE = 2.5
 """Factor of the limits for red, green and blue: full-range colours are clipped where the network sharpens
 edges between saturated areas."""
@@ -162,8 +163,12 @@ class PictureCheck:
                 yield Finding(check=Check.PICTURE, message=f"{count}: {kind}", seconds=times[0])
         if exchanged:
             return
-        for plane, error, slack in zip(self.planes(), self._errors / self.frames, self._slack, strict=True):
-            yield from _plane_findings(plane, error, slack)
+        errors = self._errors / self.frames
+        for plane, error, slack, moments in zip(
+            self.planes(), errors, self._slack, self._moments.T, strict=True
+        ):
+            allowed = float(np.hypot(_CELL_ERROR, _CONTRAST * _variance(moments) ** 0.5))
+            yield from _plane_findings(plane, error, slack, allowed)
 
     def planes(self) -> tuple[PlaneFigures, ...]:
         """The figures of each plane."""
@@ -194,7 +199,10 @@ class PictureCheck:
         return ""
 
 
-def _plane_findings(plane: PlaneFigures, error: NDArray[np.float64], slack: float) -> Iterator[Finding]:
+def _plane_findings(
+    plane: PlaneFigures, error: NDArray[np.float64], slack: float, allowed: float
+) -> Iterator[Finding]:
+    """`allowed` is the largest root mean square of the cells' errors."""
     share = slack * (_RGB_SHARE if plane.name in ("R", "G", "B") else 1)
     if abs(plane.mean_shift) > CLIP_SHIFT * share:
         yield Finding(
@@ -208,7 +216,7 @@ def _plane_findings(plane: PlaneFigures, error: NDArray[np.float64], slack: floa
             " wrong range or matrix?",
         )
     rms = float(np.sqrt(((error - error.mean()) ** 2).mean()))
-    if rms > _CELL_ERROR * share:
+    if rms > allowed * share:
         yield Finding(
             check=Check.PICTURE,
             message=f"{plane.name} differs by {rms:.2f} codes (root mean square of cells)",
@@ -229,12 +237,16 @@ def _distance(a: Cells, b: Cells) -> float:
     return float(np.vdot(difference, difference) / difference.size - np.vdot(means, means) / len(means))
 
 
+def _variance(moments: NDArray[np.float64]) -> float:
+    """The variance of the source's cells."""
+    x, _, xx, _, count = moments
+    return max(0.0, float(xx / count - (x / count) ** 2)) if count else 0.0
+
+
 def _slope(moments: NDArray[np.float64]) -> float | None:
     """Least-squares slope of y over x; None if x hardly varies."""
-    x, y, xx, xy, count = moments
-    if not count:
-        return None
-    variance = xx / count - (x / count) ** 2
+    x, y, _, xy, count = moments
+    variance = _variance(moments)
     if variance < 25:
         return None
     return float((xy / count - x * y / count**2) / variance)

@@ -449,6 +449,28 @@ def test_a_wrong_range_of_a_tiny_picture_is_found() -> None:
     assert any("the contrast of Y is 1.16" in finding.message for finding in check.findings())
 
 
+@pytest.mark.parametrize(("error", "faults"), [(2.0, 0), (5.0, 2)])
+def test_saturated_charts_have_larger_errors(error: float, faults: int) -> None:
+    """Of chroma from 30 to 220, in all directions: compression that weights remove."""
+    color = ColorSpec(matrix=Matrix.BT709, range=ColorRange.LIMITED, chroma_location=ChromaLocation.CENTER)
+    source = FrameFormat(width=256, height=256, pixel_format=pixel_format("yuv420p"), color=color)
+    placement = enlarged(source, 2)
+    check = PictureCheck(source, placement.target(source), placement, FRAMES)
+    chance = np.random.default_rng(1)
+    blocks = [np.full((16, 16), 128.0), *(chance.choice([30.0, 220.0], (16, 16)) for _ in "UV")]
+    errors = [0.0, *(chance.choice([-error, error], (16, 16)) for _ in "UV")]
+    sizes = [np.ones((size, size)) for size in (16, 8, 8)]
+    planes = [np.kron(block, size).astype(np.uint8) for block, size in zip(blocks, sizes, strict=True)]
+    changed = [block + wrong for block, wrong in zip(blocks, errors, strict=True)]
+    large = [
+        np.kron(block, np.kron(size, np.ones((2, 2)))).astype(np.uint8)
+        for block, size in zip(changed, sizes, strict=True)
+    ]
+    check.add(0.0, planes, large)
+    found = [finding.message for finding in check.findings()]
+    assert sum("root mean square of cells" in message for message in found) == faults, found
+
+
 def test_framing_that_containers_add_is_no_fault(tmp_path: Path) -> None:
     """Start codes and parameter sets of a further video, ADTS headers of sound."""
     names = [tmp_path / name for name in ("a.mkv", "b.ts", "c.mkv")]
