@@ -6,7 +6,7 @@ This module runs nothing; docs/cpu.md describes the design of the kernels.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -115,23 +115,7 @@ class _Emitter:
         }
         blocks, missing = self._blocks()
         missing = dense_constant(job.mid, missing)
-        groups: dict[object, list[int]] = {}
-        for component, tail in tails.items():
-            groups.setdefault(tail.window, []).append(component)
-        made, places = [], {}
-        for number, members in enumerate(groups.values()):
-            channel = 0
-            computed: list[int] = []
-            for component in members:
-                tail = tails[component]
-                like = next((each for each in computed if tails[each].same(tail)), None)
-                if like is None:
-                    places[component] = (number, channel)
-                    channel += tail.bias.size
-                    computed.append(component)
-                else:
-                    places[component] = places[like]
-            made.append(self._tail([tails[component] for component in computed], missing))
+        made, places = self._tails(tails, missing)
         reach = tuple(
             tuple(max(tail.reach[side][axis] for tail in tails.values()) for side in (0, 1))
             for axis in (0, 1)
@@ -176,6 +160,31 @@ class _Emitter:
             slope=first[:, seen, 1, 1] if job.spec.conditioned else np.zeros_like(job.first.bias),
             kept=self._kept,
         )
+
+    def _tails(
+        self, tails: Mapping[int, PlaneTail], missing: NDArray[np.float64]
+    ) -> tuple[list[abi.Tail], dict[int, tuple[int, int]]]:
+        """One structure for all planes that share a window, and for each component the number of its
+        structure and its first channel there. Planes with equal weights share their channels."""
+        groups: dict[object, list[int]] = {}
+        for component, tail in tails.items():
+            groups.setdefault(tail.window, []).append(component)
+        made: list[abi.Tail] = []
+        places: dict[int, tuple[int, int]] = {}
+        for number, members in enumerate(groups.values()):
+            channel = 0
+            computed: list[int] = []
+            for component in members:
+                tail = tails[component]
+                like = next((each for each in computed if tails[each].same(tail)), None)
+                if like is None:
+                    places[component] = (number, channel)
+                    channel += tail.bias.size
+                    computed.append(component)
+                else:
+                    places[component] = places[like]
+            made.append(self._tail([tails[component] for component in computed], missing))
+        return made, places
 
     def _blocks(self) -> tuple[list[abi.Block], NDArray[np.float64]]:
         weights, missing = block_weights(self._job.blocks, self._packing)
