@@ -19,7 +19,7 @@ from typing import Any
 
 import platformdirs
 
-from paragon_stream.errors import UsageError, suggestion
+from paragon_stream.errors import UsageError, reason, suggestion
 from paragon_stream.options.folder import FolderOptions
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import Kind, Option, options_of
@@ -78,7 +78,7 @@ def _read(path: Path) -> list[Profile]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+        raise UsageError(f"{path} cannot be read: {reason(error)}") from error
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -16,7 +16,7 @@ from typing import Any
 from paragon_stream.checkpoint.lines.feature import FEATURE_LINE
 from paragon_stream.checkpoint.published import attends_not, published_network, registered_alpha
 from paragon_stream.checkpoint.spec import Generation, Variant
-from paragon_stream.errors import InputError, UsageError
+from paragon_stream.errors import InputError, UsageError, reason
 
 TYPES = {f"paragonsr2_{variant}": variant for variant in Variant}
 """Upstream's name of a network of the release line → variant."""
@@ -145,6 +145,6 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"configuration {path} cannot be read: {error}") from error
+        raise InputError(f"configuration {path} cannot be read: {reason(error)}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"configuration {path} is not valid YAML: {error}") from error

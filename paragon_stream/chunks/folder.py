@@ -43,7 +43,7 @@ class ChunkFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            raise OutputError(f"{self.path / _PLAN} cannot be read: {error}") from error
+            raise OutputError(f"{self.path / _PLAN} cannot be read: {reason(error)}") from error
 
     def write_plan(self, text: str) -> None:
         """Raises OutputError."""

@@ -19,7 +19,7 @@ import torch
 
 from paragon_stream.checkpoint import Weights, facts_of, save_weights
 from paragon_stream.checkpoint.spec import SAFE_PRODUCT
-from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError
+from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError, reason
 from paragon_stream.models.checkpointing import set_checkpointing
 from paragon_stream.train.adversarial import Adversary
 from paragon_stream.train.data.batches import Batch, Batches, oriented, upright
@@ -275,7 +275,7 @@ class Training:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # torch raises many types of errors for a damaged file
-            raise CheckpointError(f"state {path} cannot be read: {error}") from error
+            raise CheckpointError(f"state {path} cannot be read: {reason(error)}") from error
         if state["recipe"] != self.text:
             raise UsageError(f"{path} belongs to another recipe; choose another folder or delete it")
         self.net.load_state_dict(state["network"])
@@ -296,7 +296,7 @@ def write_state(state: Mapping[str, Any], path: Path) -> None:
         try:
             torch.save(dict(state), file)
         except RuntimeError as error:  # torch's error for a full disk
-            raise OutputError(f"{path} cannot be written: {error}") from error
+            raise OutputError(f"{path} cannot be written: {reason(error)}") from error
 
 
 def keep_freed_memory() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from paragon_stream.checkpoint.config import read_yaml
 from paragon_stream.checkpoint.published import published_network
 from paragon_stream.checkpoint.spec import NetworkSpec
-from paragon_stream.errors import InputError, UsageError
+from paragon_stream.errors import InputError, UsageError, reason
 from paragon_stream.train.data.degradations import ClipDegradation, StillDegradation
 from paragon_stream.train.data.resample import KERNELS
 from paragon_stream.train.redux import SUFFIXES, read_redux
@@ -248,7 +248,7 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"recipe {path} cannot be read: {error}") from error
+        raise InputError(f"recipe {path} cannot be read: {reason(error)}") from error
     try:
         table = read_redux(path) if path.suffix in SUFFIXES else tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from paragon_stream.errors import InputError, ParagonError, UsageError
+from paragon_stream.errors import InputError, ParagonError, UsageError, reason
 from paragon_stream.frame import FrameFormat
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
@@ -78,7 +78,7 @@ def verify(
 
 def _request(source: Path, output: Path, plan: str | Path | Report | None) -> RenderRequest:
     """The request from `plan`, or a default request, for these two files."""
-    if numbering(output):
+    if numbering(output) or numbering(source):
         raise UsageError("only video files can be verified, not sequences of images")
     request = RenderRequest(source=source, destination=output)
     if isinstance(plan, Report):
@@ -87,7 +87,7 @@ def _request(source: Path, output: Path, plan: str | Path | Report | None) -> Re
         try:
             report = json.loads(Path(plan).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"--plan {plan} cannot be read: {error}") from None
+            raise UsageError(f"--plan {plan} cannot be read: {reason(error)}") from None
         if not isinstance(report, dict) or not isinstance(report.get("request"), dict):
             raise UsageError(f"--plan {plan} is not the report of a render (see --report)")
         request = RenderRequest.from_json(json.dumps(report["request"]))

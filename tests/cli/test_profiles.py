@@ -82,6 +82,11 @@ def test_every_command_that_plans_takes_them(folder: Path, capsys: pytest.Captur
     assert run(["sample", str(clip), "page.html", "--profile", "p", "--audio", "1", "--seconds", "0.2"]) == 0
 
 
+def test_a_file_that_is_missing_is_named_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["in.mkv", "out.mkv", "--config", "no.yml"]) == 1
+    assert "no.yml cannot be read: no such file or folder\n" in capsys.readouterr().err
+
+
 def test_the_keys_are_those_of_the_api(folder: Path) -> None:
     (folder / "profiles.toml").write_text(PROFILES)
     clip = make_clip(folder / "in.mkv", frames=3)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from paragon_stream.errors import InputError
+from paragon_stream.errors import InputError, reason
 from paragon_stream.train.data.drawings import draw_picture
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
@@ -73,7 +73,7 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
         with manifest.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest} cannot be read: {error}") from error
+        raise InputError(f"{manifest} cannot be read: {reason(error)}") from error
     if any(not row.get("file") for row in rows):
         raise InputError(f"{manifest} has rows without a name in the column `file`")
     return rows

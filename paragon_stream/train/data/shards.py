@@ -104,7 +104,8 @@ def read_shard(path: Path) -> Shard:
         with path.open("rb") as stream, np.load(stream) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"shard {path} cannot be read: {error}; delete it to have it made again") from error
+        cause = f"shard {path} cannot be read: {reason(error)}"
+        raise InputError(f"{cause}; delete it to have it made again") from error
     hr = arrays["hr"]
     frames = tuple(
         Frame(
