@@ -224,10 +224,32 @@ class AudioConverter(Transcoder):
         target.time_base = self.unit
 
 
+_JITTER = Fraction(1, 20)
+"""Seconds by which timestamps may be wrong in a continuation: after a change of the rate, FFmpeg's demuxer of
+transport streams guesses them by the first rate."""
+
+
 class _Continuation(Transcoder):
-    """Leaves out packets from before the first frame, which an encoder makes to start up."""
+    """Its frames follow each other without gaps, unless their timestamps are off by more than `_JITTER`.
+
+    Leaves out packets from before the first frame, which an encoder makes to start up.
+    """
 
     _begin: Fraction | None = None
+    _due: Fraction | None = None
+    """Time at which the next frame begins, in seconds, if there is no gap."""
+
+    def _timed(self, frames: list[Any]) -> list[Any]:
+        for frame in super()._timed(frames):
+            if frame.pts is None:
+                continue
+            unit = Fraction(frame.time_base)
+            begin = frame.pts * unit
+            if self._due is not None and abs(begin - self._due) <= _JITTER:
+                begin = self._due
+                frame.pts = round(begin / unit)
+            self._due = begin + Fraction(frame.samples, frame.sample_rate)
+        return frames
 
     def convert(self, packet: Any) -> list[Any]:
         made = super().convert(packet)

@@ -8,9 +8,10 @@ from pathlib import Path
 import av
 import pytest
 from rendering import render
-from sound_parts import Part, broadcast, tones
+from sound_parts import Part, broadcast, second, tones
 
 from paragon_stream.media.output.aac.even import kind_of_config, kind_of_packet
+from paragon_stream.media.output.audio import continuation
 from paragon_stream.verification.verifier import verify
 
 AAC = Part(codec="aac", rate=44100, layout="stereo", hertz=440)
@@ -50,6 +51,20 @@ def test_every_second_has_its_tone(parts: tuple[Part, ...], suffix: str, codec: 
         ]
     assert not [w for w in done.warnings if "could not be written" in w]
     assert not [each for each in verify(clip, out).findings if "audio" in each.message]
+
+
+def test_times_that_the_demuxer_guesses_by_the_first_rate(tmp_path: Path) -> None:
+    """FFmpeg does so within each PES packet, of 15 frames here; the next one begins at the right time."""
+    second(tmp_path / "in.ts", MONO)
+    bridge = continuation(av.CodecContext.create("aac", "r"), "aac", 44100, "stereo")
+    made = []
+    with av.open(str(tmp_path / "in.ts")) as file:
+        packets = [packet for packet in file.demux(file.streams.audio[0]) if packet.size]
+    for n, packet in enumerate(packets):
+        packet.pts = packet.dts = n // 15 * 15 * 1920 + n % 15 * 2090  # 1920 are a frame at 48 kHz
+        made += bridge.convert(packet)
+    assert len(made) > 30
+    assert {after.pts - before.pts for before, after in itertools.pairwise(made)} == {1024}
 
 
 def test_the_kinds_of_headers_and_configurations() -> None:
