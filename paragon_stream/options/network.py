@@ -58,7 +58,7 @@ class EngineOptions:
     engine: str = option(
         "auto",
         "Engine that computes the network: auto (default), native, openvino, onnxruntime, torch, cuda, "
-        "tensorrt, tensorrt-rtx, webgpu or null.",
+        "tensorrt, tensorrt-rtx, webgpu, or null: black pictures, for tests.",
         metavar="NAME",
     )
     precision: str = option(

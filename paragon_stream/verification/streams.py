@@ -20,6 +20,7 @@ from paragon_stream.media.facts.languages import same_language
 from paragon_stream.media.measure.packets import NO_TIME, FileLog, PacketLog
 from paragon_stream.media.output.stream_plans import Action, StreamPlan, stream_label
 from paragon_stream.media.output.trial_muxing import MPEG_AUDIO
+from paragon_stream.number_text import counted
 from paragon_stream.verification.findings import Check, Finding, in_seconds
 
 _SYNC = Fraction(3, 1000)
@@ -177,7 +178,7 @@ class StreamCheck:
         if expected.whole and (added := extra.total() - changed):
             yield Finding(
                 check=Check.PACKETS,
-                message=f"{expected.label} has {added} {what} that the source does not have",
+                message=f"{expected.label} has {counted(added, what[:-1])} that the source does not have",
             )
         yield from self._sync(expected, ours, theirs)
 
