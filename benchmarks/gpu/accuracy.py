@@ -90,15 +90,16 @@ def deviation(got: NDArray[Any], wanted: NDArray[Any], peak: int) -> dict[str, f
     }
 
 
-def worst(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Over all sets, by bits and kind of plane: the least PSNR and the most codes."""
-    summary: dict[str, dict[str, float]] = {}
+def worst(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Over all sets, by bits and kind of plane: the least PSNR (None if all samples are the same) and the
+    most codes."""
+    summary: dict[str, dict[str, Any]] = {}
     for formats in found.values():
         for name, measures in formats.items():
             for plane, facts in measures["planes"].items():
                 bits, kind = pixel_format(name).depth, "luma" if plane == "Y" else "chroma"
-                entry = summary.setdefault(f"{bits} bits, {kind}", {"psnr": np.inf, "codes": 0})
-                entry["psnr"] = min(entry["psnr"], np.inf if facts["psnr"] is None else facts["psnr"])
+                entry = summary.setdefault(f"{bits} bits, {kind}", {"psnr": None, "codes": 0})
+                entry["psnr"] = min(filter(None, (entry["psnr"], facts["psnr"])), default=None)
                 entry["codes"] = max(entry["codes"], facts["codes"])
     return summary
 
