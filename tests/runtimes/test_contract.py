@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_sessions_side_by_side(engine: str) -> None:
 
 
 def test_runs_keep_nothing(engine: str) -> None:
-    """After the first frames memory stays where it is."""
+    """After the first frames memory stays where it is. A leak grows in both halves, an allocator in one."""
     told = subprocess.run(
         [sys.executable, str(PROGRAMS / "held_memory.py"), engine],
         env={**os.environ, "PYTHONPATH": PYTHONPATH},
@@ -205,8 +206,8 @@ def test_runs_keep_nothing(engine: str) -> None:
         check=True,
     )
     facts = json.loads(told.stdout)
-    before, after = facts["held"]
-    assert after - before < 60 * facts["frame"] / 4
+    growth = min(after - before for before, after in pairwise(facts["held"]))
+    assert growth < 30 * facts["frame"] / 4
 
 
 def test_outputs_are_filled_wherever_they_lie(engine: str) -> None:

@@ -1,8 +1,6 @@
 """The quantisers that FFmpeg's decoders attach to frames: `AVVideoEncParams` as side data.
 
-H.264, MPEG-1, -2 and -4, H.263 and VP9 have it. H.264's values are only right without frame threads: its
-decoder exports a frame's values when the frame is shown, and with frame threads another thread may still be
-writing them then (about 2 % of frames, other ones in each run).
+H.264, MPEG-1, -2 and -4, H.263 and VP9 have it.
 """
 
 from __future__ import annotations
@@ -15,6 +13,10 @@ from av.sidedata.sidedata import Type
 
 EXPORT_QUANTISERS = {"export_side_data": "venc_params"}
 """Decoder options that make frames carry their quantisers."""
+
+EXPORTED_LATE = ("h264", "mpeg4")
+"""Decoders that export a frame's values when the frame is shown. With frame threads another thread may still
+be writing them then (H.264: about 2 % of frames, MPEG-4: one in thousands, other ones in each run)."""
 
 _HEADER = struct.Struct("<IxxxxQQii")
 """Blocks, offset of the first, bytes of each, kind, the frame's quantiser. A block is five int32: x, y,

@@ -10,7 +10,7 @@ from typing import Protocol
 import av
 
 from paragon_stream.media.quantisers.av1 import Av1Headers
-from paragon_stream.media.quantisers.exported import EXPORT_QUANTISERS, exported_quantiser
+from paragon_stream.media.quantisers.exported import EXPORT_QUANTISERS, EXPORTED_LATE, exported_quantiser
 from paragon_stream.media.quantisers.h264 import H264Headers
 from paragon_stream.media.quantisers.hevc import HevcHeaders
 from paragon_stream.media.quantisers.jpeg import JpegHeaders
@@ -96,7 +96,7 @@ class QuantiserMeter:
                 self._headers, self._exported = Vp9Headers(), None
         if self._exported is not None:
             codec.options = {**codec.options, **EXPORT_QUANTISERS}
-        self.wants_whole_frames = name == "h264" and self._exported is not None
+        self.wants_whole_frames = name in EXPORTED_LATE and self._exported is not None
         """Whether the decoder must not use frame threads; see `exported`."""
 
     def sent(self, key: object, packet: av.Packet[av.VideoStream]) -> None:

@@ -1,4 +1,4 @@
-"""Memory held after 10 and after 70 frames of one session: `python held_memory.py ENGINE`.
+"""Memory held after 10, 40 and 70 frames of one session: `python held_memory.py ENGINE`.
 
 Run by test_contract in a process of its own: in the tests' own one, the heap of a hundred other tests is
 spread out and given back at its own times.
@@ -21,7 +21,7 @@ def main(engine: str) -> None:
     job = make_job(160, 120)
     inputs, outputs = frames(job, 1)[0], allocate_planes(job.target)
     session, held = runtime(engine).compile(job, SessionOptions(threads=1)), []
-    for count in (10, 60):
+    for count in (10, 30, 30):
         for _ in range(count):
             session.run(inputs, outputs).wait()
         gc.collect()
