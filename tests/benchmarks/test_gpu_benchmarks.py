@@ -61,7 +61,7 @@ def test_results_are_on_disk_after_each_step(engine: ModuleType, tmp_path: Path)
     assert written["realtime"]["1080p"]["frame"] == {"us": 400.0} and not results.all_right
 
 
-def test_a_format_that_fails_is_told_and_the_others_go_on(
+def test_a_format_that_fails_is_reported_and_the_others_go_on(
     engine: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "check", lambda *_: 1 / 0)

@@ -81,7 +81,7 @@ def test_source_that_is_no_file(refused: Refusal, clip: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("option", ["--report", "--trace"])
-def test_a_report_that_cannot_be_written_is_told_before_the_work(
+def test_a_report_that_cannot_be_written_is_reported_before_the_work(
     refused: Refusal, clip: Path, tmp_path: Path, option: str
 ) -> None:
     said = refused(clip, tmp_path / "out.mkv", option, tmp_path / "nowhere" / "file.json", code=1)

@@ -45,11 +45,11 @@ def pictures(path: Path) -> list[np.ndarray]:
 def test_auto_follows_the_stream_and_the_report_says_so(tmp_path: Path, conditioned: Path) -> None:
     source = clip(tmp_path, options={"crf": "30", "bf": "2"})
     report = upscale(source, tmp_path / "auto.mkv", weights=conditioned, **LOSSLESS)
-    told = report.strength
-    assert told is not None
-    assert 0 < told.min <= told.mean <= told.max < 1
-    assert told.source == "exported by the decoder"
-    assert json.loads(report.to_json())["strength"]["mean"] == told.mean
+    found = report.strength
+    assert found is not None
+    assert 0 < found.min <= found.mean <= found.max < 1
+    assert found.source == "exported by the decoder"
+    assert json.loads(report.to_json())["strength"]["mean"] == found.mean
     upscale(source, tmp_path / "again.mkv", weights=conditioned, strength="auto", **LOSSLESS)
     fixed = upscale(source, tmp_path / "fixed.mkv", weights=conditioned, strength=0.0, **LOSSLESS)
     assert fixed.strength is not None
@@ -114,7 +114,7 @@ def test_upscaler_takes_a_strength_for_all_frames_or_for_one(conditioned: Path) 
         assert (clean(planes)[0] != fixed(planes)[0]).any()
 
 
-def test_images_are_clean_unless_told_otherwise(tmp_path: Path, conditioned: Path) -> None:
+def test_images_are_clean_unless_a_strength_is_given(tmp_path: Path, conditioned: Path) -> None:
     frames = clip(tmp_path, "clip.mkv", frames=2)
     upscale(frames, tmp_path / "f_%03d.png", weights="fidelity")
     source = next(tmp_path.glob("f_*.png"))
@@ -214,9 +214,9 @@ def test_the_filter_takes_the_frame_s_own_strength_first(conditioned: Path) -> N
 
     ramp = vs.core.std.BlankClip(width=64, height=48, format=vs.YUV420P8, length=1, color=[90, 110, 140])
     ramp = ramp.std.AddBorders(left=16, top=8)
-    told = ramp.std.SetFrameProps(_ParagonStrength=0.5)
-    np.testing.assert_array_equal(luma(told), luma(ramp, strength=0.5))
-    np.testing.assert_array_equal(luma(told, strength=0.9), luma(told))
-    assert (luma(told) != luma(ramp)).any()
+    with_property = ramp.std.SetFrameProps(_ParagonStrength=0.5)
+    np.testing.assert_array_equal(luma(with_property), luma(ramp, strength=0.5))
+    np.testing.assert_array_equal(luma(with_property, strength=0.9), luma(with_property))
+    assert (luma(with_property) != luma(ramp)).any()
     with pytest.raises(vs.Error, match="not conditioned"):
         paragon.upscale(ramp, weights="fidelity", strength=0.5)

@@ -94,7 +94,7 @@ def test_waiting_never_gives_a_plain_frame(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(gate.requests) == 1
 
 
-def test_a_failure_is_told_and_not_papered_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_reported_and_ends_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = _Gate(monkeypatch, EngineError("this GPU is too old"))
     out = paragon.upscale(make_clip(vs.YUV420P8, length=4), wait=False)
     out.get_frame(0).close()

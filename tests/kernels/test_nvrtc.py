@@ -62,11 +62,11 @@ def test_no_spills_anywhere(variant: str, architecture: str, compiler: tuple[int
     code, log = compile_source(made.source, architecture)
     assert code.startswith(b"\x7fELF")
     for launch in {each.kernel: each for each in made.launches}.values():
-        told = log[log.index(f"entry function '{launch.kernel}'") :]
+        report = log[log.index(f"entry function '{launch.kernel}'") :]
         spills = re.search(
-            r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", told
+            r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report
         )
-        registers = re.search(r"Used (\d+) registers", told)
+        registers = re.search(r"Used (\d+) registers", report)
         assert spills and registers
         # CUDA 13.0's compiler finds four registers fewer on Turing than later ones.
         most = 16 if (architecture, launch.kernel) == ("sm_75", "body") and compiler == (13, 0) else 0

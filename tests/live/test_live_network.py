@@ -107,7 +107,7 @@ def test_a_source_that_does_not_come_back(tmp_path: Path) -> None:
     assert streams(tmp_path / "out.mkv")["video"]
 
 
-def test_a_source_that_falls_silent_is_told(tmp_path: Path) -> None:
+def test_a_source_that_falls_silent_is_reported(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.ts", frames=20)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = "tcp://{}:{}".format(*listener.getsockname())

@@ -232,7 +232,7 @@ def _clock_of(thread: threading.Thread) -> int:
     return time.pthread_getcpuclockid(thread.ident)
 
 
-def test_lost_depth_is_told(tmp_path: Path) -> None:
+def test_lost_depth_is_reported(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", width=64, height=48, codec="libx265", pix_fmt="yuv420p10le")
     report = paragon_stream.live(clip, tmp_path / "out.mkv", engine="null")
     assert any("10 bits become 8" in warning for warning in report.warnings)

@@ -32,15 +32,15 @@ def player(folder: Path, script: str) -> Path:
 
 
 def test_a_player_gets_the_frames_at_once_with_their_colours(tmp_path: Path) -> None:
-    program = player(tmp_path, f'printf "%s\\n" "$@" > "{tmp_path}/told"; cat > "{tmp_path}/shown.nut"')
+    program = player(tmp_path, f'printf "%s\\n" "$@" > "{tmp_path}/arguments"; cat > "{tmp_path}/shown.nut"')
     report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(program))
     assert len(numbers(tmp_path / "shown.nut")) == report.frames_out > 0
     assert (report.destination, report.codec, report.sound) == ("the window", "rawvideo", "aac")
-    told = (tmp_path / "told").read_text().splitlines()
-    assert "--profile=low-latency" in told
-    assert "--untimed" not in told  # there is sound to keep step with
-    assert any(word.startswith("--vf=format=colormatrix=bt.709:colorlevels=limited") for word in told)
-    assert told[-1].startswith("fd://")
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert "--profile=low-latency" in arguments
+    assert "--untimed" not in arguments  # there is sound to keep step with
+    assert any(word.startswith("--vf=format=colormatrix=bt.709:colorlevels=limited") for word in arguments)
+    assert arguments[-1].startswith("fd://")
 
 
 def test_closing_the_window_ends_the_session(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_player_that_closes_its_standard_input_gets_the_frames(tmp_path: Path)
     assert len(numbers(tmp_path / "shown.nut")) == report.frames_out > 0
 
 
-def test_a_player_that_takes_nothing_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_player_that_takes_nothing_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paragon_stream.live_session._LONG_GRACE", 0.2)
     monkeypatch.setattr("paragon_stream.media.live.player._CLOSE_SECONDS", 0.2)
     program = player(tmp_path, "exec sleep 1000")
@@ -109,9 +109,9 @@ def test_colours_in_the_players_words(name: str, color: ColorSpec, words: str) -
 )
 def test_turned_pictures_are_shown_upright(matrix: tuple[int, ...] | None, words: list[str]) -> None:
     format = FrameFormat(width=64, height=48, pixel_format=pixel_format("yuv420p"), color=ColorSpec())
-    told = player_arguments(format, title="", sound=False, matrix=matrix)
-    found = [word for word in told if word.startswith("--video-rotate")]
-    found += ["hflip" for word in told if word.startswith("--vf=") and word.endswith(",hflip")]
+    arguments = player_arguments(format, title="", sound=False, matrix=matrix)
+    found = [word for word in arguments if word.startswith("--video-rotate")]
+    found += ["hflip" for word in arguments if word.startswith("--vf=") and word.endswith(",hflip")]
     assert found == words
 
 

@@ -197,7 +197,7 @@ def test_sessions_side_by_side(engine: str) -> None:
 
 def test_runs_keep_nothing(engine: str) -> None:
     """After the first frames memory stays where it is. A leak grows in both halves, an allocator in one."""
-    told = subprocess.run(
+    program = subprocess.run(
         [sys.executable, str(PROGRAMS / "held_memory.py"), engine],
         env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
@@ -205,7 +205,7 @@ def test_runs_keep_nothing(engine: str) -> None:
         timeout=120,
         check=True,
     )
-    facts = json.loads(told.stdout)
+    facts = json.loads(program.stdout)
     growth = min(after - before for before, after in pairwise(facts["held"]))
     assert growth < 30 * facts["frame"] / 4
 

@@ -167,7 +167,7 @@ def test_the_command_measures_a_folder_of_clips_at_every_level(clip: Path, tmp_p
     assert f"{found['means']['libx264:crf=40']['model']['psnr_t']:.4f}" in text
 
 
-def test_a_fixed_strength_is_told_and_printed(clip: Path) -> None:
+def test_a_fixed_strength_is_used_and_printed(clip: Path) -> None:
     text = run("--data", clip, "--weights", "fidelity", "--frames", "1", "--strength", "0.4")
     assert "uncompressed, strength 0.40" in text
     assert {line.split()[0] for line in text.splitlines()[2:]} == {"model", "bicubic", "lanczos", "magic"}

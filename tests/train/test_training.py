@@ -267,8 +267,8 @@ def test_planes_count_by_their_decibels_whatever_their_size() -> None:
     loss = Loss({"psnr_planes": 1.0}, chroma=0.5)
     for small in (0.02, 0.01):  # halving the error of Cb alone, by half a dB of luma for each dB
         blue = torch.tensor([0.0, -0.344136 * small, 1.772 * small]).view(1, 3, 1, 1)
-        told = float(loss(truth + 2 * blue, truth) - loss(truth + blue, truth))
-        assert told == pytest.approx(0.5 * math.log(4), abs=0.15)
+        difference = float(loss(truth + 2 * blue, truth) - loss(truth + blue, truth))
+        assert difference == pytest.approx(0.5 * math.log(4), abs=0.15)
 
 
 def test_a_batch_turned_and_turned_back_is_itself() -> None:
@@ -285,8 +285,8 @@ def test_a_batch_turned_and_turned_back_is_itself() -> None:
 def test_the_psnr_loss_is_psnr_below_its_ceiling(decibels: float, below: float) -> None:
     truth = torch.full((3, 3, 16, 16), 0.5)
     result = truth + 10 ** (-decibels / 20)
-    told = -10 / math.log(10) * float(Loss({"psnr": 1.0})(result, truth))
-    assert decibels - below < told < decibels
+    difference = -10 / math.log(10) * float(Loss({"psnr": 1.0})(result, truth))
+    assert decibels - below < difference < decibels
 
 
 def test_an_unknown_loss_is_refused() -> None:

@@ -84,7 +84,7 @@ def test_a_seek_in_a_long_group_of_pictures(tmp_path: Path) -> None:
     assert part == {time: whole[time] for time in part}
 
 
-def test_without_strengths_nothing_is_told_and_frames_are_the_same(tmp_path: Path) -> None:
+def test_without_strengths_nothing_is_measured_and_frames_are_the_same(tmp_path: Path) -> None:
     info = probe(encoded(tmp_path, "h264"))
     pictures = []
     for wanted in (False, True):
@@ -126,7 +126,7 @@ def flat(number: int, level: int, width: int = 32, held: bool = False) -> av.Vid
     return frame
 
 
-def told(
+def tracked(
     quantisers: Sequence[float | None],
     *,
     levels: Sequence[int] | None = None,
@@ -161,50 +161,50 @@ def told(
 
 def test_a_frame_gets_the_mean_of_its_neighbours() -> None:
     quantisers = [float(10 + n % 7) for n in range(40)]
-    for number, value in enumerate(told(quantisers)):
+    for number, value in enumerate(tracked(quantisers)):
         around = quantisers[max(0, number - REACH) : number + REACH + 1]
         assert value == pytest.approx(np.mean(around))
 
 
 def test_held_frames_keep_the_strength_of_the_first_for_a_third_of_a_second() -> None:
     quantisers = [float(10 + n % 7) for n in range(40)]
-    free, held = told(quantisers), told(quantisers, held=True)
+    free, held = tracked(quantisers), tracked(quantisers, held=True)
     assert held == [free[number - number % 8] for number in range(40)]
 
 
 def test_live_sources_look_back_only() -> None:
     quantisers = [float(10 + n % 7) for n in range(40)]
-    for number, value in enumerate(told(quantisers, causal=True)):
+    for number, value in enumerate(tracked(quantisers, causal=True)):
         assert value == pytest.approx(np.mean(quantisers[max(0, number - 2 * REACH) : number + 1]))
 
 
 def test_scene_cuts_break_the_window() -> None:
     quantisers = [12.0] * 15 + [30.0] * 15
-    assert told(quantisers, levels=[40] * 15 + [120] * 15) == pytest.approx(quantisers)
-    blurred = told(quantisers)
+    assert tracked(quantisers, levels=[40] * 15 + [120] * 15) == pytest.approx(quantisers)
+    blurred = tracked(quantisers)
     assert 12 < blurred[14] < blurred[15] < 30
 
 
 def test_another_size_breaks_the_window() -> None:
     quantisers = [12.0] * 5 + [30.0] * 5
-    assert told(quantisers, widths=[32] * 5 + [64] * 5) == pytest.approx(quantisers)
+    assert tracked(quantisers, widths=[32] * 5 + [64] * 5) == pytest.approx(quantisers)
 
 
 def test_time_breaks_the_window() -> None:
     quantisers = [12.0] * 5 + [30.0] * 5
-    assert told(quantisers, times=[*range(5), *range(100, 105)]) == pytest.approx(quantisers)
-    assert told([10.0, 20.0], times=[0, 8]) == pytest.approx([15.0, 15.0])
-    assert told([10.0, 20.0], times=[0, 9]) == pytest.approx([10.0, 20.0])
+    assert tracked(quantisers, times=[*range(5), *range(100, 105)]) == pytest.approx(quantisers)
+    assert tracked([10.0, 20.0], times=[0, 8]) == pytest.approx([15.0, 15.0])
+    assert tracked([10.0, 20.0], times=[0, 9]) == pytest.approx([10.0, 20.0])
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert told([10.0, None, 20.0]) == pytest.approx([15.0] * 3)
-    assert told([None, None]) == [0.0, 0.0]
-    assert told([]) == []
+    assert tracked([10.0, None, 20.0]) == pytest.approx([15.0] * 3)
+    assert tracked([None, None]) == [0.0, 0.0]
+    assert tracked([]) == []
 
 
 def test_beyond_the_scale_strengths_are_clipped() -> None:
-    assert told([51.0]) == [40.0]
+    assert tracked([51.0]) == [40.0]
 
 
 @pytest.mark.slow

@@ -45,18 +45,23 @@ def test_a_named_pipe_is_a_pipe(tmp_path: Path) -> None:
 
 def test_a_region_of_the_screen() -> None:
     wanted = CaptureOptions(region="640x360+10+20", fps=60, cursor=False)
-    told = find_source("screen", wanted, "linux").options
-    assert told["video_size"] == "640x360"
-    assert (told["grab_x"], told["grab_y"], told["framerate"], told["draw_mouse"]) == ("10", "20", "60", "0")
-    told = find_source("screen", wanted, "win32").options
-    assert (told["offset_x"], told["offset_y"]) == ("10", "20")
+    chosen = find_source("screen", wanted, "linux").options
+    assert chosen["video_size"] == "640x360"
+    assert (chosen["grab_x"], chosen["grab_y"], chosen["framerate"], chosen["draw_mouse"]) == (
+        "10",
+        "20",
+        "60",
+        "0",
+    )
+    chosen = find_source("screen", wanted, "win32").options
+    assert (chosen["offset_x"], chosen["offset_y"]) == ("10", "20")
 
 
 def test_a_device_is_asked_for_a_format() -> None:
     options = {"standard": "PAL"}
     wanted = CaptureOptions(input_size="1280x720", fps="60", input_pix_fmt="mjpeg", input_options=options)
-    told = find_source("camera", wanted, "linux").options
-    assert told == {"video_size": "1280x720", "framerate": "60", "input_format": "mjpeg", **options}
+    chosen = find_source("camera", wanted, "linux").options
+    assert chosen == {"video_size": "1280x720", "framerate": "60", "input_format": "mjpeg", **options}
 
 
 def test_only_the_network_is_tried_again_unasked() -> None:

@@ -1,4 +1,4 @@
-"""Quantisation tables of JPEG and Motion JPEG against what encoders were told; images' strengths by them."""
+"""Quantisation tables of JPEG and Motion JPEG against what encoders were given; images' strengths by them."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_what_is_no_jpeg_tells_nothing() -> None:
         broken = bytearray(data[: rng.randrange(2, len(data))])
         for _ in range(8):
             broken[rng.randrange(len(broken))] = rng.randrange(256)
-        told = JpegHeaders().quantiser(bytes(broken))
-        assert told is None or 0 <= told < 65536
+        measured = JpegHeaders().quantiser(bytes(broken))
+        assert measured is None or 0 <= measured < 65536
 
 
 def test_motion_jpeg_tells_by_its_tables() -> None:
@@ -69,14 +69,14 @@ def test_motion_jpeg_tells_by_its_tables() -> None:
     assert 0 <= strengths[0] < strengths[1]
 
 
-def test_images_are_told_their_own_strength(tmp_path: Path) -> None:
+def test_images_get_their_own_strength(tmp_path: Path) -> None:
     """Harder ones get a higher one; `strength` is for all; what is no JPEG is clean."""
     folder = tmp_path / "in"
     folder.mkdir()
     picture().save(folder / "a.jpg", quality=15)
     picture().save(folder / "b.jpg", quality=80)
     picture().save(folder / "c.png")
-    told = {
+    measured = {
         strength: [
             image.strength
             for image in upscale_images(
@@ -85,6 +85,6 @@ def test_images_are_told_their_own_strength(tmp_path: Path) -> None:
         ]
         for strength in ("auto", 0.3)
     }
-    hard, soft, clean = told["auto"]
+    hard, soft, clean = measured["auto"]
     assert 1 >= hard > soft > clean == 0
-    assert told[0.3] == [0.3] * 3
+    assert measured[0.3] == [0.3] * 3

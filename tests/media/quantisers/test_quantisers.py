@@ -1,4 +1,4 @@
-"""Quantisers as decoders and packet headers tell them, against what the encoder was told to use."""
+"""Quantisers from decoders and packet headers, against those that the encoder was given."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ HEVC = {
 @pytest.mark.parametrize("name", HEVC)
 def test_hevc_reads_what_x265_was_told(tmp_path: Path, name: str) -> None:
     suffix, pix_fmt, options = HEVC[name]
-    told = float(options["x265-params"].partition(":qp=")[2].partition(":")[0])
+    wanted = float(options["x265-params"].partition(":qp=")[2].partition(":")[0])
     clip = make_clip(
         tmp_path / f"clip.{suffix}", codec="libx265", pix_fmt=pix_fmt, options=options, frames=16
     )
     found = readings(clip)
     assert {r.origin for r in found if r} == {Origin.HEADERS}
-    assert [r.raw for r in found if r] == [told] * 16
+    assert [r.raw for r in found if r] == [wanted] * 16
 
 
 def test_hevc_without_loss_is_clean(tmp_path: Path) -> None:

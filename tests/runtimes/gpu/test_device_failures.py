@@ -48,12 +48,12 @@ def test_an_error_at_any_call_is_one_clear_error(lost: bool) -> None:
         with clean_but_for(kind, device):
             try:
                 short_run(job, device)
-                told = False
+                reported = False
             except EngineError as error:
-                told = "injected failure" in str(error)
+                reported = "injected failure" in str(error)
         # Cleaning up logs what it meets; without graphs the session goes on.
         recovers = kind in ("release", "close") or (number in trying_graphs and not lost)
-        assert told is not recovers, (number, kind)
+        assert reported is not recovers, (number, kind)
 
 
 def clean_but_for(kind: str, device: FakeDevice):
@@ -70,7 +70,7 @@ def clean_but_for(kind: str, device: FakeDevice):
     return Leftover()
 
 
-def test_a_failing_kernel_is_told_by_its_frame() -> None:
+def test_a_failing_kernel_is_reported_by_its_frame() -> None:
     def run(source, *rest) -> None:
         if source[0] == 99:
             raise EngineError("CUDA: an illegal memory access was encountered")

@@ -150,17 +150,17 @@ def open_session(
     device = FakeDevice({"double": doubling_with_guard(guard)})
     library = StandIn(device, job, guard)
     library.many_sizes = builds.get("many_sizes", False)
-    told: list[str] = []
+    compiled: list[str] = []
     made = iter(builds.get("made", [ENGINE]))
 
     def build(*arguments: Any) -> bytes:
-        told.append("built")
+        compiled.append("built")
         return next(made)
 
     monkeypatch.setattr(tensorrt_builder, "build", build)
     load = TensorRtRuntime("tensorrt", library).loader(job, Precision.AUTO)
     session = DeviceSession(job, device, load, second_opinion=lambda: CpuDoubling(job), graphs=False)
-    return session, device, told
+    return session, device, compiled
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuv420p10le"])
@@ -181,7 +181,7 @@ def test_frames_go_through(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         session.close()
 
 
-def test_an_engine_for_many_sizes_is_told_the_frames_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_for_many_sizes_gets_the_frames_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """And gets as much memory as they need, not as the largest of its sizes."""
     job = make_job()
     session, device, _ = open_session(job, monkeypatch, many_sizes=True)
@@ -209,15 +209,15 @@ def test_a_stale_engine_is_built_again(
     cache: DiskCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = make_job()
-    session, device, told = open_session(job, monkeypatch, made=[b"of another driver", ENGINE])
+    session, device, compiled = open_session(job, monkeypatch, made=[b"of another driver", ENGINE])
     with clean(device):
         session.close()
-    assert told == ["built", "built"] and "cannot be used" in caplog.text
+    assert compiled == ["built", "built"] and "cannot be used" in caplog.text
     assert "not compatible" in caplog.text
-    session, device, told = open_session(job, monkeypatch)
+    session, device, compiled = open_session(job, monkeypatch)
     with clean(device):
         session.close()
-    assert told == [], "the good one is in the cache"
+    assert compiled == [], "the good one is in the cache"
 
 
 @pytest.mark.parametrize("refused", ["y", "out_y", STRENGTH_INPUT, GUARD_OUTPUT])
@@ -240,7 +240,7 @@ def test_memory_that_tensorrt_does_not_take_is_an_error(
         session.close()
 
 
-def test_too_little_memory_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_reported_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that tiles are tried; building again would change nothing."""
     with pytest.raises(DeviceMemoryError, match=r"cannot load the engine: .*OutOfMemory"):
         open_session(make_job(), monkeypatch, made=[TOO_LARGE])
