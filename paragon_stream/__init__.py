@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from paragon_stream.errors import ParagonError as ParagonError
     from paragon_stream.errors import UsageError as UsageError
     from paragon_stream.frame import ColorSpec as ColorSpec
-    from paragon_stream.images import upscale_images as upscale_images
-    from paragon_stream.live_session import LiveProgress as LiveProgress
-    from paragon_stream.livestream import live as live
+    from paragon_stream.livestream.live import live as live
+    from paragon_stream.livestream.meter import LiveProgress as LiveProgress
     from paragon_stream.onnx_export import OnnxExport as OnnxExport
     from paragon_stream.onnx_export import export_onnx as export_onnx
+    from paragon_stream.pictures.batch import upscale_images as upscale_images
     from paragon_stream.queue.observer import QueueItem as QueueItem
     from paragon_stream.queue.observer import QueueObserver as QueueObserver
     from paragon_stream.queue.progress import QueueProgress as QueueProgress
@@ -72,7 +72,7 @@ _HOMES = {
     "InputError": "paragon_stream.errors",
     "Interrupted": "paragon_stream.errors",
     "LatencyReport": "paragon_stream.report",
-    "LiveProgress": "paragon_stream.live_session",
+    "LiveProgress": "paragon_stream.livestream.meter",
     "LiveReport": "paragon_stream.report",
     "LossError": "paragon_stream.errors",
     "ModelReport": "paragon_stream.report",
@@ -93,14 +93,14 @@ _HOMES = {
     "Upscaler": "paragon_stream.upscaler",
     "UsageError": "paragon_stream.errors",
     "export_onnx": "paragon_stream.onnx_export",
-    "live": "paragon_stream.livestream",
+    "live": "paragon_stream.livestream.live",
     "plan_render": "paragon_stream.render.plan",
     "run": "paragon_stream.render.run",
     "verify": "paragon_stream.verification.verifier",
     "Verification": "paragon_stream.verification.findings",
     "upscale_all": "paragon_stream.queue.runner",
     "upscale": "paragon_stream.api",
-    "upscale_images": "paragon_stream.images",
+    "upscale_images": "paragon_stream.pictures.batch",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -46,7 +46,7 @@ def command(
     "-" for standard output. Ctrl-C ends the session; the output is then complete.
     """
     from paragon_stream.cli.display.live import live_display
-    from paragon_stream.livestream import live
+    from paragon_stream.livestream.live import live
 
     check_reports(report, options["trace"])
     check_standard_output(destination)

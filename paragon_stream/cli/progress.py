@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import click
 
 from paragon_stream.cli.standard_streams import one_line
-from paragon_stream.live_session import LiveProgress
+from paragon_stream.livestream.meter import LiveProgress
 from paragon_stream.number_text import size
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.queue.progress import QueueProgress

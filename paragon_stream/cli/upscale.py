@@ -90,8 +90,8 @@ def command(
     and pictures; OUTPUT is then a folder, or FOLDER/*.png. After an interruption, repeat the command.
     A numbered pattern such as frame_%06d.png is a video of images, in and out.
     """
-    from paragon_stream.images import is_images
     from paragon_stream.media.images.numbering import numbering
+    from paragon_stream.pictures.files import is_images
 
     check_reports(report, trace)
     check_standard_output(destination)

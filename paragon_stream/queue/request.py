@@ -17,7 +17,7 @@ from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import described, option, part
 from paragon_stream.options.output import OutputOptions, StorageOptions
 from paragon_stream.options.source import SourceOptions
-from paragon_stream.picture_job import PictureOutput
+from paragon_stream.pictures.job import PictureOutput
 from paragon_stream.render.request import RenderRequest
 
 _SAME_RESULT = ("overwrite", "resume", "accept_upgrade", "strict", "engine", "threads", "device", "hwaccel")

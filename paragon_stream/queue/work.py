@@ -12,7 +12,8 @@ from paragon_stream.errors import OutputError, UsageError, causes
 from paragon_stream.number_text import counted
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import part
-from paragon_stream.picture_job import upscale_picture
+from paragon_stream.pictures.job import upscale_picture
+from paragon_stream.pictures.tiles import PictureUpscaler
 from paragon_stream.queue.observer import QueueItem, QueueObserver
 from paragon_stream.queue.progress import QueueProgress
 from paragon_stream.queue.request import QueueRequest
@@ -22,7 +23,6 @@ from paragon_stream.render.progress import RenderProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.run import run
 from paragon_stream.report import ImageResult, Report
-from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.verification.findings import Verification
 from paragon_stream.verification.verifier import verify
 

@@ -15,7 +15,7 @@ from paragon_stream.checkpoint import list_shipped, load_weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
-from paragon_stream.images import upscale_images
+from paragon_stream.pictures.batch import upscale_images
 from paragon_stream.upscaler import parse_strength
 
 LOSSLESS = {"codec": "ffv1"}

@@ -127,7 +127,7 @@ class _Fragile:
 @pytest.mark.parametrize("in_run", [True, False])
 def test_engine_that_fails_while_playing(monkeypatch: pytest.MonkeyPatch, in_run: bool) -> None:
     cache = SessionCache(build=lambda request: _Fragile(compile_request(request), in_run))
-    monkeypatch.setattr(paragon, "SESSIONS", cache)
+    monkeypatch.setattr("paragon_stream.runtimes.cache.SESSIONS", cache)
     out = paragon.upscale(make_clip(vs.YUV420P8, length=12))
     futures = [out.get_frame_async(n) for n in range(12)]
     errors = 0
@@ -150,7 +150,7 @@ def test_engine_that_cannot_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None
         attempts.append(request)
         raise EngineError("out of memory on the device")
 
-    monkeypatch.setattr(paragon, "SESSIONS", SessionCache(build=refuse))
+    monkeypatch.setattr("paragon_stream.runtimes.cache.SESSIONS", SessionCache(build=refuse))
     out = paragon.upscale(make_clip(vs.YUV420P8, length=4))
     for n in range(2):
         with pytest.raises(vs.Error, match="out of memory on the device"):

@@ -25,6 +25,7 @@ from paragon_stream.frame import (
     Matrix,
     pixel_format,
 )
+from paragon_stream.runtimes.cache import SessionCache, compile_request
 
 BT601 = ColorSpec(matrix=Matrix.SMPTE170M, range=ColorRange.LIMITED, chroma_location=ChromaLocation.LEFT)
 """The assumed colour of an untagged small YUV clip."""
@@ -201,20 +202,14 @@ def test_several_outputs_share_one_session_and_reloading_compiles_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiled = []
-    cache = paragon.SESSIONS.__class__(build=lambda r: compiled.append(r) or paragon_compile(r))
-    monkeypatch.setattr(paragon, "SESSIONS", cache)
+    cache = SessionCache(build=lambda r: compiled.append(r) or compile_request(r))
+    monkeypatch.setattr("paragon_stream.runtimes.cache.SESSIONS", cache)
     clip = make_clip(vs.YUV420P8, length=4)
     for _ in range(3):
         first, second = paragon.upscale(clip), paragon.upscale(clip.std.Reverse())
         for n in range(4):
             assert_same(planes_of(first, n), planes_of(second, 3 - n))
     assert len(compiled) == 1
-
-
-def paragon_compile(request):
-    from paragon_stream.runtimes.cache import compile_request
-
-    return compile_request(request)
 
 
 def test_strength_comes_from_the_frame(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ class _Gate:
         self.compiled = threading.Event()
         self.requests: list[object] = []
         self.error = error
-        monkeypatch.setattr(paragon, "SESSIONS", SessionCache(build=self.build))
+        self.cache = SessionCache(build=self.build)
+        monkeypatch.setattr("paragon_stream.runtimes.cache.SESSIONS", self.cache)
 
     def build(self, request):
         self.requests.append(request)
@@ -41,7 +42,7 @@ class _Gate:
         self.open.set()
         assert self.compiled.wait(30)
         time.sleep(0.1)  # from "compiled" to "in the cache"
-        while self.error is None and not paragon.SESSIONS.ready(self.requests[0]):
+        while self.error is None and not self.cache.ready(self.requests[0]):
             time.sleep(0.01)
 
 

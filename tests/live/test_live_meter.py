@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from paragon_stream.live_session import LiveMeter, LiveProgress
+from paragon_stream.livestream.meter import LiveMeter, LiveProgress
 from paragon_stream.pipeline.latency import LatencyMeter
 from paragon_stream.pipeline.pipeline import Progress
 
@@ -23,7 +23,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("paragon_stream.live_session.perf_counter", clock)
+    monkeypatch.setattr("paragon_stream.livestream.meter.perf_counter", clock)
     return clock
 
 

@@ -72,7 +72,7 @@ def test_a_player_that_closes_its_standard_input_gets_the_frames(tmp_path: Path)
 
 
 def test_a_player_that_takes_nothing_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paragon_stream.live_session._LONG_GRACE", 0.2)
+    monkeypatch.setattr("paragon_stream.livestream.meter._LONG_GRACE", 0.2)
     monkeypatch.setattr("paragon_stream.media.live.player._CLOSE_SECONDS", 0.2)
     program = player(tmp_path, "exec sleep 1000")
     report = paragon_stream.live(SAMPLE, engine="null", duration=1, player=str(program))

@@ -19,8 +19,7 @@ from paragon_stream import vapoursynth as filter_
 from paragon_stream.cli.main import run
 from paragon_stream.cli.options import choices, given
 from paragon_stream.errors import UsageError
-from paragon_stream.images import ImagesRequest
-from paragon_stream.livestream import LiveRequest
+from paragon_stream.livestream.live import LiveRequest
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import (
     Options,
@@ -31,6 +30,7 @@ from paragon_stream.options.option import (
     options_of,
     part,
 )
+from paragon_stream.pictures.batch import ImagesRequest
 from paragon_stream.render.request import RenderRequest
 
 

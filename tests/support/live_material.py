@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from paragon_stream.errors import EngineError
-from paragon_stream.livestream import live
+from paragon_stream.livestream.live import live
 from paragon_stream.media.ffmpeg.planes import plane_view
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.report import LiveReport

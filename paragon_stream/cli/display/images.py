@@ -13,8 +13,8 @@ from paragon_stream.cli.display.render import image_summary
 from paragon_stream.cli.options import given
 from paragon_stream.cli.standard_streams import one_line
 from paragon_stream.errors import UsageError
-from paragon_stream.images import ImageProgress, ImagesRequest, upscale_images
 from paragon_stream.options.option import options_of
+from paragon_stream.pictures.batch import ImageProgress, ImagesRequest, upscale_images
 from paragon_stream.report import ImageResult, ImagesReport
 
 

@@ -11,7 +11,7 @@ import click
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.display.render import usage_facts
 from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, say
-from paragon_stream.live_session import LiveProgress
+from paragon_stream.livestream.meter import LiveProgress
 from paragon_stream.number_text import counted, size
 from paragon_stream.report import LiveReport
 

@@ -15,8 +15,9 @@ from image_files import pattern, read, save
 from PIL import Image
 
 from paragon_stream.cli.main import run
-from paragon_stream.images import is_images, plan_images, upscale_images
 from paragon_stream.media.images.picture import read_picture
+from paragon_stream.pictures.batch import upscale_images
+from paragon_stream.pictures.files import is_images, plan_images
 from paragon_stream.queue.journal import NAME
 
 
@@ -175,7 +176,7 @@ def test_an_unexpected_exception_costs_one_image(
             raise ZeroDivisionError("a reader of straw")
         return read_picture(path)
 
-    monkeypatch.setattr("paragon_stream.picture_job.read_picture", broken)
+    monkeypatch.setattr("paragon_stream.pictures.job.read_picture", broken)
     assert run([str(folder), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "b.png: internal error, please report it: ZeroDivisionError: a reader of straw" in said

@@ -28,8 +28,8 @@ from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, read_picture
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.output import StorageOptions
+from paragon_stream.pictures.tiles import PictureUpscaler
 from paragon_stream.report import ImageResult
-from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import choose_network, parse_strength
 
 _PAD_GRAIN = 4

@@ -13,8 +13,8 @@ from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.geometry import enlarged, parse_size, place
 from paragon_stream.media.facts.image_kinds import JFIF, SRGB
+from paragon_stream.pictures.tiles import PictureUpscaler
 from paragon_stream.runtimes import Flavour
-from paragon_stream.tiles import PictureUpscaler
 from paragon_stream.upscaler import UpscalerOptions, compile_job
 
 OPTIONS = UpscalerOptions(precision="fp32")

@@ -12,7 +12,8 @@ from pathlib import Path
 from paragon_stream import resource_usage
 from paragon_stream.checkpoint import Weights
 from paragon_stream.geometry import Placement
-from paragon_stream.live_session import TICK, LiveMeter, LiveProgress, LiveSession, Stopping
+from paragon_stream.livestream.meter import TICK, LiveMeter, LiveProgress
+from paragon_stream.livestream.session import LiveSession, Stopping
 from paragon_stream.media.facts.cut import parse_time
 from paragon_stream.media.facts.fields import Deinterlace, parse_method
 from paragon_stream.media.facts.info import MediaInfo

@@ -1,0 +1,1 @@
+"""A live session: its stages, its meter, and `live()`, which plans and runs it."""
