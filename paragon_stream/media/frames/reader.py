@@ -22,7 +22,7 @@ from paragon_stream.media.decode.nvdec import hand_over, is_on_gpu, layout_of, o
 from paragon_stream.media.decode.seeking import decoder_at
 from paragon_stream.media.decode.timestamps import TimestampRepair, with_strays
 from paragon_stream.media.facts.appearance import Appearance
-from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.info import Damage, MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.side_data import CAPTIONS, is_readable, readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
@@ -30,6 +30,7 @@ from paragon_stream.media.ffmpeg.pixel_formats import is_layout_of
 from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
 from paragon_stream.media.frames.captions import CaptionTrack
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
+from paragon_stream.media.frames.extent import Extent
 from paragon_stream.media.frames.format_changes import FormatChanges
 from paragon_stream.media.frames.format_judge import FormatJudge
 from paragon_stream.media.frames.strength import REACH_SECONDS, Fetch, StrengthTrack
@@ -97,11 +98,7 @@ class VideoReader:
         self._aspects: deque[tuple[Fraction, Fraction | None]] = deque()
         """Time → sample aspect ratio from then on; several if it changed between decoding and reading."""
         self._uncarried: set[str] = set()
-        self._begin: Fraction | None = None
-        self._first_pts: int | None = None
-        self._end: Fraction | None = None
-        self._ended = False
-        self._gave_up: str | None = None
+        self._extent = Extent(info)
         self._live = live
         self._lock = threading.Lock()
         self._decoder: FrameSource | None
@@ -216,7 +213,7 @@ class VideoReader:
     @property
     def end(self) -> Fraction | None:
         """End of the last frame decoded so far, in seconds, whether it is in the cut or not."""
-        return self._end
+        return self._extent.end
 
     @property
     def damage(self) -> Damage:
@@ -251,13 +248,7 @@ class VideoReader:
         if len(self._decoders) > 1:
             sentences.append(f"the GPU did not decode all of the video: {self.decoder}")
         sentences += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
-        if late := self._late_begin():
-            sentences.append(late)
-        if self._gave_up and not self._live:  # a live session reports it as its failure
-            sentences.append(f"the rest of the file cannot be read: {self._gave_up}")
-        if self._ended and (short := self._early_end()):
-            sentences.append(short)
-        return sentences
+        return [*sentences, *self._extent.sentences(live=self._live)]
 
     def _stamped(
         self, decoded: Iterator[tuple[av.VideoFrame, bool]], decoder: FrameSource
@@ -307,14 +298,13 @@ class VideoReader:
             if cut is not None and cut.is_past(time):
                 self._look_for_breaks()
                 return
-            self._end = (timing.pts + timing.duration) * timing.time_base
+            self._extent.end = (timing.pts + timing.duration) * timing.time_base
             if cut is None or time in cut:
                 yield frame, timing
             elif self._captions is not None:
                 self._captions.take(time)
-        self._ended = True
         self._look_for_breaks()
-        self._gave_up = self._decoder.gave_up if self._decoder else None
+        self._extent.ends(self._decoder.gave_up if self._decoder else None)
 
     def _look_for_breaks(self) -> None:
         if isinstance(self._decoder, Decoder):
@@ -323,11 +313,8 @@ class VideoReader:
     def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
         self.frames += 1
         self.damaged = frame.is_corrupt or (self.damaged and not frame.key_frame)
-        if self._begin is None:
-            self._begin = timing.pts * timing.time_base
-            cut, video = self.info.cut, self.info.video
-            whole = cut is None or cut.start < (video.start_pts or 0) * video.time_base
-            self._first_pts = self._decoder.first_pts if self._decoder and whole else None
+        if self._decoder is not None:
+            self._extent.begins(timing.pts * timing.time_base, self._decoder.first_pts)
         found = set(uncarried_in_frames(readable([frame], self.info.video.codec)))
         if self._captions is not None:
             self.captions = self._captions.take(timing.pts * timing.time_base)
@@ -354,30 +341,6 @@ class VideoReader:
             elif not is_layout_of(layout, wanted.pixel_format):
                 frame = frame.reformat(format=wanted.pixel_format.name, threads=ONE_THREAD)
         self.picture = hand_over(frame, planes, crops, wanted.pixel_format)
-
-    def _late_begin(self) -> str | None:
-        if self._begin is None or self._first_pts is None:
-            return None
-        lost = self._begin - self._first_pts * self.info.video.time_base
-        frames = round(lost * (self.info.video.average_rate or FALLBACK_RATE))
-        if frames <= 1:  # the first picture of some containers has no time of its own
-            return None
-        return f"the first {float(lost):.2f} s of the video cannot be decoded: they have no key frame"
-
-    def _early_end(self) -> str | None:
-        video = self.info.video
-        length = video.duration
-        if length is None and not any(stream.kind is StreamKind.AUDIO for stream in self.info.streams):
-            length = self.info.duration
-        if length is None or self._end is None:
-            return None
-        announced = length + float((video.start_pts or 0) * video.time_base)
-        if announced - float(self._end) <= max(1.0, 0.05 * length):
-            return None
-        return (
-            f"the video ends at {float(self._end):.2f} s although its header announces {announced:.2f} s: "
-            "the file was probably cut off"
-        )
 
 
 def _decoding_start(info: MediaInfo, *, strengths: bool) -> Fraction | None:
