@@ -18,8 +18,8 @@ from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.json_text import json_text
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.abilities import encoder_build
-from paragon_stream.media.facts.pipes import is_pipe
 from paragon_stream.media.frame_times import FrameTimes, frame_times
+from paragon_stream.media.source.pipes import is_pipe
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.request import RenderRequest
 

@@ -128,8 +128,8 @@ def command(
 
 def _is_queue(sources: Sequence[str], destination: str, options: dict[str, Any]) -> bool:
     """Whether there may be many files to upscale."""
-    from paragon_stream.media.facts.source import check_name
     from paragon_stream.media.images.numbering import numbering
+    from paragon_stream.media.source.opening import check_name
     from paragon_stream.queue.files import is_many
 
     for path in (*sources, destination):

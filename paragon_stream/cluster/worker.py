@@ -20,9 +20,9 @@ from paragon_stream.chunks.plan import ChunkPlan
 from paragon_stream.chunks.render import ChunkRenderer, Here
 from paragon_stream.cluster.source_pieces import SourcePieces, fetch_block
 from paragon_stream.errors import InputError, Interrupted, ParagonError
-from paragon_stream.media.facts.distant import read_elsewhere
-from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.source.distant import read_elsewhere
+from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.render.progress import RenderProgress
 
 

@@ -13,11 +13,8 @@ from paragon_stream.media.facts.fields import parse_method
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.late_streams import settle_probing
-from paragon_stream.media.facts.pipes import begin_pipe, end_pipe, is_pipe, is_uncompressed, pipe_at
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.facts.probing import parse_probe_size
 from paragon_stream.media.facts.rate import parse_rate
-from paragon_stream.media.facts.source import check_local
 from paragon_stream.media.facts.tracks import video_index
 from paragon_stream.media.frames.field_choice import treat_fields
 from paragon_stream.media.frames.frame_reader import FrameReader
@@ -26,6 +23,9 @@ from paragon_stream.media.frames.strength import Fetch
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.picture import further_pictures
 from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
+from paragon_stream.media.source.opening import check_local
+from paragon_stream.media.source.pipes import begin_pipe, end_pipe, is_pipe, is_uncompressed, pipe_at
+from paragon_stream.media.source.probing import parse_probe_size
 from paragon_stream.options.source import SourceOptions as SourceOptions
 
 _NEEDS_FILE = ("start", "end", "duration", "video", "idet", "ivtc")

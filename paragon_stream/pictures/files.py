@@ -9,8 +9,8 @@ from pathlib import Path
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.facts.containers import is_video_name
 from paragon_stream.media.facts.image_kinds import is_image_name, is_other_picture, kind_for
-from paragon_stream.media.facts.source import check_local, check_name
 from paragon_stream.media.images.numbering import numbering
+from paragon_stream.media.source.opening import check_local, check_name
 from paragon_stream.number_text import counted
 
 _NAMED = 8

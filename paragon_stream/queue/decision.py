@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paragon_stream.errors import InputError
-from paragon_stream.media.facts.fingerprint import fingerprint
+from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.queue.journal import FileFacts, Record, State
 
 

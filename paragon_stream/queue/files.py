@@ -12,7 +12,7 @@ from pathlib import Path
 from paragon_stream.errors import InputError, reason
 from paragon_stream.media.facts.containers import is_readable_video_name
 from paragon_stream.media.facts.image_kinds import HEIF_SUFFIXES, is_image_name, is_other_picture
-from paragon_stream.media.facts.source import check_local, check_name
+from paragon_stream.media.source.opening import check_local, check_name
 from paragon_stream.number_text import counted
 
 _NAMED = 8

@@ -10,7 +10,7 @@ from typing import Any
 from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.containers import container_for, is_video_name
 from paragon_stream.media.facts.image_kinds import is_image_name, kind_for
-from paragon_stream.media.facts.source import check_name
+from paragon_stream.media.source.opening import check_name
 from paragon_stream.options.cluster import ClusterOptions
 from paragon_stream.options.folder import FolderOptions
 from paragon_stream.options.network import UpscalerOptions

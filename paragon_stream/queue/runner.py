@@ -24,7 +24,7 @@ from paragon_stream.errors import (
     UsageError,
     causes,
 )
-from paragon_stream.media.facts.fingerprint import fingerprint
+from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.options.option import called_with, option, part
 from paragon_stream.queue.decision import Action, Decision, decide
 from paragon_stream.queue.files import Found, SourceFile, find_files

@@ -18,12 +18,12 @@ from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.workdir import VERSIONS
-from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.sequence_reader import CONTAINER
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import StreamPlan
+from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.render.upscalers import fit_of_changes
 from paragon_stream.upscaler import UpscalerOptions, parse_strength
 

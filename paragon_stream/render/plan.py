@@ -12,13 +12,13 @@ from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.decoder_choice import parse_hwaccel
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
-from paragon_stream.media.facts.pipes import end_pipe
-from paragon_stream.media.facts.source import check_name
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.sequence_reader import delivery_options
 from paragon_stream.media.images.sequence_writer import plan_sequence
 from paragon_stream.media.output.plan import OutputPlan, plan_output
 from paragon_stream.media.prepare import prepare
+from paragon_stream.media.source.opening import check_name
+from paragon_stream.media.source.pipes import end_pipe
 from paragon_stream.options.option import part
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.render.identity import identity_of

@@ -15,11 +15,11 @@ from paragon_stream.media.decode.decoder_choice import parse_hwaccel, with_decod
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo
-from paragon_stream.media.facts.pipes import end_pipe, pipe_at
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.prepare import open_reader
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.sink import Sink, open_sink
+from paragon_stream.media.source.pipes import end_pipe, pipe_at
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 from paragon_stream.pipeline.pipeline import PipelineStats
 from paragon_stream.render.device_results import results_on_gpu

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from paragon_stream.errors import InputError
-from paragon_stream.media.facts.fingerprint import fingerprint
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.images.sequence_reader import CONTAINER
+from paragon_stream.media.source.fingerprint import fingerprint
 
 
 class SourceWatch:

@@ -14,10 +14,10 @@ from paragon_stream.device import DevicePicture
 from paragon_stream.errors import EngineError, FormatError
 from paragon_stream.frame import FrameFormat, Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
-from paragon_stream.media.facts.pipes import abandon_pipe
 from paragon_stream.media.frames.frame_reader import FrameReader
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
 from paragon_stream.media.sink import Sink
+from paragon_stream.media.source.pipes import abandon_pipe
 from paragon_stream.pipeline.pipeline import Pipeline, PipelineStats, in_succession
 from paragon_stream.pipeline.slot import Slot
 from paragon_stream.pipeline.stage import Stage

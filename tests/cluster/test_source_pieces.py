@@ -16,10 +16,10 @@ from paragon_stream.chunks.render import Here
 from paragon_stream.cluster import source_pieces
 from paragon_stream.cluster.source_pieces import SourcePieces
 from paragon_stream.errors import EngineError
-from paragon_stream.media.facts import fingerprint as fingerprints
-from paragon_stream.media.facts import source as sources
-from paragon_stream.media.facts.distant import read_elsewhere
-from paragon_stream.media.facts.fingerprint import fingerprint
+from paragon_stream.media.source import fingerprint as fingerprints
+from paragon_stream.media.source import opening as sources
+from paragon_stream.media.source.distant import read_elsewhere
+from paragon_stream.media.source.fingerprint import fingerprint
 
 BLOCK = 1 << 12
 

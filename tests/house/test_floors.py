@@ -50,6 +50,7 @@ FLOORS = (
 MEDIA_FLOORS = (
     ("timecode", "checksum"),
     ("ffmpeg", "matroska", "mp4", "mpeg"),
+    ("source",),
     ("facts",),
     ("quantisers",),
     ("decode",),

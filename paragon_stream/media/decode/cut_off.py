@@ -21,10 +21,10 @@ from paragon_stream.media.facts.breaks import (
     behind_pes,
     behind_tag,
 )
-from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska import structure
 from paragon_stream.media.matroska.structure import is_blank
 from paragon_stream.media.mp4 import boxes
+from paragon_stream.media.source.opened import opened_bytes
 
 _PIECE = 1 << 20
 _WHOLE_PS = b"\0\0\1\xb9"

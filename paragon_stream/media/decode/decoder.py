@@ -25,12 +25,12 @@ from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.breaks import count_breaks
 from paragon_stream.media.facts.info import Damage, Gpu
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.readable import ReadingWatch
-from paragon_stream.media.facts.source import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
+from paragon_stream.media.source.opening import decoding_context, has_index, open_source, video_stream
+from paragon_stream.media.source.probing import HEADERS, Probing
+from paragon_stream.media.source.readable import ReadingWatch
 
 MAX_THREADS = 8
 """Default number of decoding threads. Each holds a frame, and decoding takes much less time than the

@@ -14,9 +14,9 @@ from av.container import InputContainer
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.frame import Layout, PixelFormat
 from paragon_stream.media.facts.info import Gpu, VideoInfo
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.source import open_demuxer, open_source, video_stream
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_interleaved
+from paragon_stream.media.source.opening import open_demuxer, open_source, video_stream
+from paragon_stream.media.source.probing import HEADERS, Probing
 
 SEMI_PLANAR = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
 """The CPU decoder's pixel format → the GPU's."""

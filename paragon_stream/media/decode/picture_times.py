@@ -8,9 +8,9 @@ from fractions import Fraction
 from paragon_stream.errors import reason
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS, FAR_SECONDS
 from paragon_stream.media.facts.info import MediaInfo
-from paragon_stream.media.facts.source import open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.source.opening import open_source, video_stream
 
 
 @dataclass(frozen=True, kw_only=True)

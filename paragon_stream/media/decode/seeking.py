@@ -12,8 +12,8 @@ import av
 
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.facts.info import Gpu
-from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.source.probing import HEADERS, Probing
 
 _FURTHER_BACK = (0, 4, 30)
 """Seconds to seek back further where a key frame was not sufficient (pictures before it are missing, or

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from paragon_stream.media.checksum import crc32_high_first
-from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska import structure
+from paragon_stream.media.source.opened import opened_bytes
 
 type Step = Callable[[BinaryIO, int], int | None]
 """Returns the end of the piece of a file that begins at a position; None if no piece begins there."""

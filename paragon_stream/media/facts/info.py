@@ -12,9 +12,9 @@ from paragon_stream.frame import FrameFormat
 from paragon_stream.media.facts.appearance import Appearance, ColorNumbers
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.fields import FieldJob, Parity
-from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.matroska.source import MatroskaFacts
 from paragon_stream.media.mpeg.programmes import Programme
+from paragon_stream.media.source.probing import HEADERS, Probing
 from paragon_stream.number_text import counted
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from paragon_stream.media.facts.opened import opened_bytes, source_size
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
+from paragon_stream.media.source.opened import opened_bytes, source_size
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import HEADERS, Probing
 
 _WITHOUT_LIST = frozenset({"mpegts", "mpeg", "flv"})
 """FFmpeg's names of the containers that do not list their streams in a header."""

@@ -8,13 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import av
 from av.container import InputContainer
-from av.stream import Stream
 
 from paragon_stream.errors import InputError, reason
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
@@ -24,10 +22,8 @@ from paragon_stream.media.facts.color_tags import decide_color, read_color
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.late_streams import settle_probing
-from paragon_stream.media.facts.opened import opened_bytes, size_at_hand, source_size
-from paragon_stream.media.facts.probing import Probing
+from paragon_stream.media.facts.lengths import RAW, container_seconds, frame_count, frame_rate, stream_seconds
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.facts.source import decoding_context, open_source, video_stream
 from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, processed_format
@@ -37,6 +33,9 @@ from paragon_stream.media.mp4 import boxes
 from paragon_stream.media.mpeg.gop_timecode import start_timecode
 from paragon_stream.media.mpeg.moves import replacing
 from paragon_stream.media.mpeg.programmes import SEARCHED, Programme, read_programmes
+from paragon_stream.media.source.opened import opened_bytes, size_at_hand, source_size
+from paragon_stream.media.source.opening import decoding_context, open_source, video_stream
+from paragon_stream.media.source.probing import Probing
 
 _LOOK_AT = 4
 """Frames decoded: captions and dynamic metadata may be absent from the very first."""
@@ -48,14 +47,6 @@ _FIELD_ORDERS = {2: Parity.TOP, 3: Parity.BOTTOM, 4: Parity.BOTTOM, 5: Parity.TO
 """FFmpeg's AVFieldOrder of the header → parity: TT, BB, TB (coded top, shown bottom first), BT."""
 _FRAMES_SAY_IT = ("h264", "hevc", "vvc", "mpeg2video", "vc1", "dvvideo", "prores", "av1", "vp8", "vp9")
 """Codecs whose frames are flagged as interlaced or not. Frame flags take precedence over the header."""
-_MAX_SANE_RATE = 300
-"""Frames per second; higher average rates are artefacts of 1 ms time bases and of DV."""
-_RAW = frozenset(
-    {"h264", "hevc", "vvc", "mpegvideo", "m4v", "vc1", "cavsvideo", "avs2", "avs3", "h261", "h263"}
-)
-"""FFmpeg's demuxers of raw streams whose pictures have headers with a rate."""
-_NEAR = Fraction(1, 20)
-"""Largest relative difference of two rates that are equal except for rounded times."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +88,7 @@ def probe(path: str | Path, *, video: int | None = None, probing: Probing | None
         else:
             indices = [video_stream(container, video).index]
         chapters = len(shown_chapters(matroska) if matroska else container.chapters())
-        duration = _container_seconds(container)
+        duration = container_seconds(container)
         start_time = (container.start_time or 0) / 1_000_000
         tags = dict(container.metadata)
         has_timecode = _has_timecode(container)
@@ -222,7 +213,7 @@ def _first_frames(
                         frames.append(frame)
             except AV_ERRORS as error:
                 failure = error
-            enough = timed is not None or decoded >= _MAX_UNTIMED or container.format.name in _RAW
+            enough = timed is not None or decoded >= _MAX_UNTIMED or container.format.name in RAW
             if (len(frames) >= _LOOK_AT and enough) or count > _MAX_PACKETS:
                 break
     except AV_ERRORS as error:
@@ -246,7 +237,7 @@ def video_info(
     format = processed_format(frame, codec_name(stream))
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
-    rate, rate_is_sane = _frame_rate(stream, frames, container.format.name)
+    rate, rate_is_sane = frame_rate(stream, frames, container.format.name)
     header = ColorNumbers.of_header(context)
     color, guessed = decide_color(
         read_color(ColorNumbers.of_frame(frame), header),
@@ -265,7 +256,7 @@ def video_info(
     # Blocks of Matroska before zero have no time: count back from the first frame that has one.
     before = 0 if timed is None else round(timed.number / ((rate or FALLBACK_RATE) * time_base))
     start = stream.start_time if timed is None else timed.stamp - before
-    duration = _duration(container, stream, float((start or 0) * time_base))
+    duration = stream_seconds(container, stream, float((start or 0) * time_base))
     flagged = any(frame.interlaced_frame for frame in frames)
     in_band = codec_name(stream) in _FRAMES_SAY_IT
     from_header = _FIELD_ORDERS.get(context.field_order, Parity.AUTO)
@@ -288,7 +279,7 @@ def video_info(
         durations_known=rate_is_sane,
         start_pts=start,
         duration=duration,
-        frames=_frame_count(stream, duration or _container_seconds(container), rate),
+        frames=frame_count(stream, duration or container_seconds(container), rate),
         interlaced=flagged or (from_header is not Parity.AUTO and not in_band),
         flagged_frames=flagged or in_band,
         parity=from_header,
@@ -324,67 +315,3 @@ def _usable_crop(
         return 0, 0, 0, 0
     sx, sy = format.subsampling
     return left >> sx << sx, top >> sy << sy, right, bottom
-
-
-def _frame_rate(
-    stream: av.VideoStream, frames: list[av.VideoFrame], demuxer: str
-) -> tuple[Fraction | None, bool]:
-    """The average rate if it is plausible, else FFmpeg's guess (halved if the first frames are twice as far
-    apart: it may be that of fields); and whether it is the average.
-
-    Raw streams have no rate of their own: the average is then the demuxer's default, the guess that of the
-    pictures' headers.
-    """
-    average, guess = positive_fraction(stream.average_rate), positive_fraction(stream.guessed_rate)
-    average = guess if demuxer in _RAW and guess else average
-    if demuxer == "gxf" and guess:
-        return guess, False  # it counts fields, in the average and in durations
-    if average and (average <= _MAX_SANE_RATE or average == guess):
-        return average, True
-    if not guess or guess > _MAX_SANE_RATE:
-        return None, False
-    times = [frame.pts for frame in frames if frame.pts is not None]
-    unit = positive_fraction(stream.time_base)
-    if unit and len(times) > 2 and all(a < b for a, b in pairwise(times)):
-        seen = Fraction(len(times) - 1) / ((times[-1] - times[0]) * unit)
-        if abs(seen * 2 / guess - 1) < _NEAR:
-            return guess / 2, False
-    return guess, False
-
-
-def _duration(container: InputContainer, stream: Stream, start: float) -> float | None:
-    """The length in seconds from the first frame, at `start`, by the stream's own header or Matroska's tag;
-    None without them.
-
-    Matroska's tag gives the time of the end; the container's duration may be that of longer sound.
-    """
-    if "matroska" not in container.format.name:
-        if not stream.duration:
-            return None
-        unit = float(positive_fraction(stream.time_base) or 0)
-        begin = start if stream.start_time is None else stream.start_time * unit
-        return max(0.0, stream.duration * unit - max(0.0, start - begin)) or None  # less what does not decode
-    tag = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
-    end = _clock_seconds(tag)
-    return end - start if end is not None and end > start else end
-
-
-def _container_seconds(container: InputContainer) -> float | None:
-    return None if container.duration is None else container.duration / 1_000_000
-
-
-def _clock_seconds(clock: str) -> float | None:
-    """ "01:02:03.5" in seconds; None for anything else."""
-    try:
-        hours, minutes, seconds = (float(part) for part in clock.split(":"))
-    except ValueError:
-        return None
-    return hours * 3600 + minutes * 60 + seconds
-
-
-def _frame_count(stream: Stream, duration: float | None, rate: Fraction | None) -> int | None:
-    """The header's count, unless it counts only a part (fragmented MP4); else duration times rate."""
-    tag = next((value for key, value in stream.metadata.items() if key.startswith("NUMBER_OF_FRAMES")), "")
-    counted = stream.frames or (int(tag) if tag.isdecimal() else 0)
-    expected = round(duration * rate) if duration and rate else 0
-    return (counted if counted * 2 >= expected else expected) or None

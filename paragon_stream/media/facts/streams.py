@@ -12,9 +12,9 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
-from paragon_stream.media.facts.opened import opened_bytes
 from paragon_stream.media.matroska.source import MatroskaFacts, Track, read_facts
 from paragon_stream.media.mp4.languages import read_languages
+from paragon_stream.media.source.opened import opened_bytes
 
 _KINDS = {
     "video": StreamKind.VIDEO,

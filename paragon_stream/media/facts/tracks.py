@@ -9,9 +9,9 @@ from pathlib import Path
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
 from paragon_stream.media.facts.languages import language_code, same_language
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import describe_stream, describe_streams, matroska_facts
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import HEADERS, Probing
 from paragon_stream.options.output import TrackList, TrackOptions
 
 _OPTIONS = {StreamKind.AUDIO: "--audio", StreamKind.SUBTITLE: "--subs", StreamKind.VIDEO: "--video"}

@@ -17,9 +17,9 @@ from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.seeking import decoder_at
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo
-from paragon_stream.media.facts.source import open_source, video_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.source.opening import open_source, video_stream
 
 _LOOK_AT = 250
 """Frames: ten seconds."""

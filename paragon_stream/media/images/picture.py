@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError, InputError, ParagonError, reason
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, PixelFormat, pixel_format, without_alpha
-from paragon_stream.media.facts.image_kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, heif_kind, kind_of
+from paragon_stream.media.facts.image_kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.planes import plane_array
 from paragon_stream.media.images.metadata import Metadata, read_metadata
+from paragon_stream.media.mp4.heif import heif_kind
 from paragon_stream.media.quantisers.jpeg import JpegHeaders
 from paragon_stream.media.quantisers.scale import Scale, on_h264_scale, strength_of
 

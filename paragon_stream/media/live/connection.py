@@ -21,7 +21,6 @@ from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.facts import side_data
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.probe import video_info
-from paragon_stream.media.facts.source import decoding_context, open_source
 from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
@@ -29,6 +28,7 @@ from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
+from paragon_stream.media.source.opening import decoding_context, open_source
 
 _LOOK_AT = 4
 """Frames that are examined: captions and field flags may be missing in the first one."""

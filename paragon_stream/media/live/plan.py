@@ -27,10 +27,10 @@ from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.facts.source import check_name
 from paragon_stream.media.live.names import shown_name
 from paragon_stream.media.output.plan import target_format
 from paragon_stream.media.output.trial_muxing import check_video
+from paragon_stream.media.source.opening import check_name
 from paragon_stream.options.live import LiveOutputOptions
 
 KEY_SECONDS = 2

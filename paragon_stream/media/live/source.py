@@ -21,10 +21,10 @@ from enum import Enum
 from pathlib import Path
 
 from paragon_stream.errors import UsageError
-from paragon_stream.media.facts.opened import ffmpeg_name
 from paragon_stream.media.facts.rate import parse_rate
 from paragon_stream.media.live.input_options import check_input_options
 from paragon_stream.media.live.names import shown_name
+from paragon_stream.media.source.opened import ffmpeg_name
 from paragon_stream.options.live import TIMEOUT, CaptureOptions
 
 SCREEN_RATE = 30

@@ -14,14 +14,14 @@ from typing import Any, Self
 
 from paragon_stream.errors import reason
 from paragon_stream.media.facts.chapter_list import chapter_list
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import codec_name, matroska_facts
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
 from paragon_stream.media.measure.sound_pieces import SoundPieces
 from paragon_stream.media.quantisers.nal import units
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import HEADERS, Probing
 
 _ADTS_MASK = 0xF0
 _ADTS_BYTES = 7

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import HEADERS, Probing
 
 
 class Attachments:

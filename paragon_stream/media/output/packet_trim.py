@@ -12,9 +12,9 @@ from paragon_stream.errors import reason
 from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
-from paragon_stream.media.facts.source import has_index
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.source.opening import has_index
 
 logger = logging.getLogger(__name__)
 

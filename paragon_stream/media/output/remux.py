@@ -20,9 +20,6 @@ from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
 from paragon_stream.media.facts.late_streams import streams_since
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.readable import ReadingWatch
-from paragon_stream.media.facts.source import has_index, open_source
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
@@ -38,6 +35,9 @@ from paragon_stream.media.output.subtitles import TextConverter
 from paragon_stream.media.output.tags import stream_tags
 from paragon_stream.media.output.timeline import SharedStamps, Timeline, move
 from paragon_stream.media.output.trial_muxing import add_copy
+from paragon_stream.media.source.opening import has_index, open_source
+from paragon_stream.media.source.probing import HEADERS, Probing
+from paragon_stream.media.source.readable import ReadingWatch
 from paragon_stream.number_text import counted
 
 HOLD_BYTES = 32 << 20

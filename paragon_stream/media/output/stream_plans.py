@@ -14,8 +14,6 @@ from paragon_stream.media.facts.containers import Container, Cover
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind
 from paragon_stream.media.facts.late_streams import settle_probing
-from paragon_stream.media.facts.probing import HEADERS, Probing
-from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.tracks import added_streams, unwanted
 from paragon_stream.media.mpeg.programmes import Programme
 from paragon_stream.media.output.aac.latm import BareAac, bare_aac_of
@@ -26,6 +24,8 @@ from paragon_stream.media.output.tags import file_tags
 from paragon_stream.media.output.timecode import tags_of_result
 from paragon_stream.media.output.trial_muxing import check_sound, first_packets, refusal
 from paragon_stream.media.output.windows_codec import WindowsCodec, windows_codec
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import HEADERS, Probing
 from paragon_stream.options.output import TrackOptions
 
 TIMECODE_TRACK = "it holds the timecode"

@@ -15,8 +15,8 @@ import paragon_stream
 from paragon_stream.errors import UsageError
 from paragon_stream.media.facts import late_streams
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.facts.probing import HEADERS, parse_probe_size
-from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import HEADERS, parse_probe_size
 
 FAST: dict[str, Any] = {"engine": "null", "preset": "ultrafast"}
 LATE = 18

@@ -11,9 +11,9 @@ from clips import make_clip
 from numpy.typing import NDArray
 from rendering import render
 
-from paragon_stream.media.facts.probing import HEADERS
 from paragon_stream.media.output.aac.latm import LatmError, LatmFilter, bare_aac_of, frames
 from paragon_stream.media.output.stream_plans import Action
+from paragon_stream.media.source.probing import HEADERS
 
 LATM = {"mpegts_flags": "+latm"}
 

@@ -14,9 +14,9 @@ from typing import Any
 import av
 from av.bitstream import BitStreamFilterContext
 
-from paragon_stream.media.facts.probing import Probing
-from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import Probing
 
 _LOOK_AT = 500
 """Packets read in search of a sound one."""

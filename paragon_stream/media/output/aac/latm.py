@@ -16,10 +16,10 @@ from typing import Any
 
 import av
 
-from paragon_stream.media.facts.probing import Probing
-from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.probing import Probing
 
 CODEC = "aac_latm"
 _SYNC, _SYNC_BITS, _LENGTH_BITS = 0x2B7, 11, 13

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from paragon_stream.errors import InputError, reason
-from paragon_stream.media.facts.opened import opened_bytes
+from paragon_stream.media.source.opened import opened_bytes
 
 _END = 1 << 20
 """Bytes at either end that are read: headers and indexes are there."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from paragon_stream.errors import InputError, reason
-from paragon_stream.media.facts.opened import is_file_here, opened_bytes, source_size
-from paragon_stream.media.facts.pipes import pipe_at
-from paragon_stream.media.facts.probing import Probing
-from paragon_stream.media.facts.source import open_source
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.source.opened import is_file_here, opened_bytes, source_size
+from paragon_stream.media.source.opening import open_source
+from paragon_stream.media.source.pipes import pipe_at
+from paragon_stream.media.source.probing import Probing
 
 _LOOK = 4 << 20
 """Bytes that are read from the position of an error."""

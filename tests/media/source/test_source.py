@@ -12,7 +12,7 @@ from clips import jpeg, make_clip
 
 from paragon_stream.errors import InputError, ParagonError
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.facts.source import open_source
+from paragon_stream.media.source.opening import open_source
 
 
 def complaint(path: Path) -> str:

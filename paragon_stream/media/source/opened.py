@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from paragon_stream.media.facts.distant import DistantReader, distant_at
-from paragon_stream.media.facts.pipes import PipeReader, pipe_at
+from paragon_stream.media.source.distant import DistantReader, distant_at
+from paragon_stream.media.source.pipes import PipeReader, pipe_at
 
 
 @contextmanager

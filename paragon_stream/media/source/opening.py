@@ -11,12 +11,12 @@ from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from paragon_stream.errors import InputError, UsageError, reason
-from paragon_stream.media.facts.image_kinds import heif_kind
-from paragon_stream.media.facts.opened import demuxer_input, is_file_here, opened_bytes
-from paragon_stream.media.facts.pipes import pipe_at
-from paragon_stream.media.facts.probing import HEADERS, Probing
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.mp4.boxes import top_level
+from paragon_stream.media.mp4.heif import heif_kind
+from paragon_stream.media.source.opened import demuxer_input, is_file_here, opened_bytes
+from paragon_stream.media.source.pipes import pipe_at
+from paragon_stream.media.source.probing import HEADERS, Probing
 
 _HEAD = 1 << 20
 """Bytes at the start of a file that are examined to explain why it does not open."""

@@ -1,0 +1,1 @@
+"""Opening a source: its bytes, wherever they are, and the container."""
