@@ -135,14 +135,8 @@ def begin(
     )
     batches = Batches(
         training_set,
+        recipe.data,
         scale=recipe.network.scale,
-        patch=recipe.data.patch,
-        batch=recipe.data.batch,
-        clip_share=recipe.data.clip_share,
-        strength_jitter=recipe.data.strength_jitter,
-        patterns=recipe.data.patterns,
-        soft=recipe.data.soft,
-        soften=recipe.data.soften,
         kernels=recipe.still.kernels,
         seed=recipe.seed,
     )

@@ -50,7 +50,7 @@ def training(folder: Path, recipe: Recipe = RECIPE) -> Training:
     picture = drawn_picture(1, 96)
     shard = Shard(hr=picture, rgb=to_codes(shrink(picture.astype(np.float32), 2))[None], frames=())
     folder.mkdir(exist_ok=True)
-    batches = Batches([shard], scale=2, patch=32, batch=2)
+    batches = Batches([shard], DataRecipe(patch=32, batch=2), scale=2)
     return Training(recipe, "test", batches, Validation([shard], 2), folder, "cpu")
 
 

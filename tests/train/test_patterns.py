@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 from paragon_stream.train.data.batches import Batches
 from paragon_stream.train.data.patterns import draw_pattern
 from paragon_stream.train.data.shards import Shard
+from paragon_stream.train.recipe import DataRecipe
 
 SIZE, SCALE = 24, 2
 
@@ -35,8 +36,8 @@ def test_their_share_of_batches() -> None:
         hr=np.full((64, 64, 3), 128, np.uint8), rgb=np.full((1, 32, 32, 3), 128, np.uint8), frames=()
     )
     for share in (0.0, 0.25):
-        batches = Batches([shard], scale=SCALE, patch=SIZE, batch=16, patterns=share, seed=1)
+        batches = Batches([shard], DataRecipe(patch=SIZE, batch=16, patterns=share), scale=SCALE, seed=1)
         drawn = [float(low.std()) > 0 for step in range(20) for low in batches(step).lr]
         assert abs(np.mean(drawn) - share) < 0.06
-        again = Batches([shard], scale=SCALE, patch=SIZE, batch=16, patterns=share, seed=1)
+        again = Batches([shard], DataRecipe(patch=SIZE, batch=16, patterns=share), scale=SCALE, seed=1)
         assert (again(3).lr == batches(3).lr).all() and (again(3).hr == batches(3).hr).all()

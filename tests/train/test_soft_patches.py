@@ -12,6 +12,7 @@ from training_material import drawn_picture
 from paragon_stream.train.data.batches import Batches
 from paragon_stream.train.data.resample import shrink, to_codes
 from paragon_stream.train.data.shards import Shard
+from paragon_stream.train.recipe import DataRecipe
 
 SIZE, EDGE = 24, 5
 
@@ -21,7 +22,11 @@ def test_the_truth_is_soft_and_the_input_is_shrunk_from_it() -> None:
     shard = Shard(hr=picture, rgb=to_codes(shrink(picture.astype(np.float32), 2))[None], frames=())
     plain, soft = (
         Batches(
-            [shard], scale=2, patch=SIZE, batch=8, soft=share, soften=(1.5, 2.5), kernels=("area",), seed=1
+            [shard],
+            DataRecipe(patch=SIZE, batch=8, soft=share, soften=(1.5, 2.5)),
+            scale=2,
+            kernels=("area",),
+            seed=1,
         )
         for share in (0.0, 1.0)
     )

@@ -71,7 +71,7 @@ RECIPE = Recipe(
 def training(folder: Path, recipe: Recipe = RECIPE, count: int = 3) -> Training:
     folder.mkdir(parents=True, exist_ok=True)
     shards = [still(seed) for seed in range(count)]
-    batches = Batches(shards, scale=2, patch=32, batch=4, seed=recipe.seed)
+    batches = Batches(shards, DataRecipe(patch=32, batch=4), scale=2, seed=recipe.seed)
     return Training(recipe, repr(recipe), batches, Validation([still(99)], 2), folder, "cpu")
 
 
@@ -86,7 +86,7 @@ def _note_deviation(
 
 @pytest.mark.parametrize("variant", ["realtime", "stream"])
 def test_every_branch_starts_with_deviation_1_and_the_tail_with_a_little(variant: str) -> None:
-    batch = Batches([still(1)], scale=2, patch=48, batch=8)(0).lr
+    batch = Batches([still(1)], DataRecipe(patch=48, batch=8), scale=2)(0).lr
     net = TrainableNet(variant, 2)
     unit_variance_start(net, batch, torch.Generator().manual_seed(1))
     seen: dict[str, float] = {}
@@ -105,7 +105,7 @@ def test_a_start_from_a_checkpoint_keeps_its_features_at_every_scale(tmp_path: P
     first = training(tmp_path / "a")
     first.run()
     weights = load_weights(tmp_path / "a" / "best.safetensors")
-    batch = Batches([still(1)], scale=2, patch=48, batch=2)(0).lr
+    batch = Batches([still(1)], DataRecipe(patch=48, batch=2), scale=2)(0).lr
     source = first.averaged()
     for scale in (2, 3):
         net = TrainableNet("realtime", scale, conditioned=True)
@@ -180,7 +180,7 @@ def gain_over_linear(shared: Path, variant: str, steps: int, lr: float, folder: 
         evaluate_every=steps,
         optimiser=OptimiserRecipe(lr=lr),
     )
-    batches = Batches(train_set, scale=2, patch=32, batch=8, seed=0)
+    batches = Batches(train_set, DataRecipe(patch=32, batch=8), scale=2, seed=0)
     validation = Validation(test_set, 2)
     reached = Training(recipe, "", batches, validation, folder, "cpu").run()
     weights = best_linear_filter(train_set)
@@ -276,9 +276,9 @@ def test_a_batch_turned_and_turned_back_is_itself() -> None:
     turns = [oriented(picture, turn) for turn in range(8)]
     assert all(torch.equal(upright(t, turn), picture) for turn, t in enumerate(turns))
     assert len({t.contiguous().numpy().tobytes() for t in turns}) == 8
-    assert {batch.turn for batch in Batches([still(1)], scale=2, patch=32, batch=1).stream(0, 60)} == set(
-        range(8)
-    )
+    assert {
+        batch.turn for batch in Batches([still(1)], DataRecipe(patch=32, batch=1), scale=2).stream(0, 60)
+    } == set(range(8))
 
 
 @pytest.mark.parametrize(("decibels", "below"), [(20.0, 0.01), (35.0, 0.3)])
@@ -329,7 +329,7 @@ def test_bf16_gradients_are_those_of_fp32(variant: str) -> None:
 
 
 def test_an_expanded_network_is_the_same_network_and_is_saved_as_one(tmp_path: Path) -> None:
-    x = Batches([still(1)], scale=2, patch=32, batch=2)(0).lr
+    x = Batches([still(1)], DataRecipe(patch=32, batch=2), scale=2)(0).lr
     net = TrainableNet("realtime", 2)
     unit_variance_start(net, x, torch.Generator().manual_seed(1))
     before, names, count = net(x).detach(), set(net.state_dict()), sum(p.numel() for p in net.parameters())
@@ -429,7 +429,7 @@ def test_a_patch_of_a_clip_is_a_piece_of_the_whole_frame() -> None:
 
 def test_batches_depend_on_seed_and_step_alone_and_line_up() -> None:
     shards = [still(seed) for seed in range(3)]
-    make = [Batches(shards, scale=2, patch=32, batch=6, seed=seed) for seed in (1, 1, 2)]
+    make = [Batches(shards, DataRecipe(patch=32, batch=6), scale=2, seed=seed) for seed in (1, 1, 2)]
     a, b, c = (m(17) for m in make)
     torch.testing.assert_close(a.lr, b.lr, atol=0, rtol=0)
     assert not torch.equal(a.lr, c.lr)
@@ -442,7 +442,7 @@ def test_batches_depend_on_seed_and_step_alone_and_line_up() -> None:
 
 def test_a_patch_larger_than_the_pictures_is_an_error() -> None:
     with pytest.raises(InputError, match="the patch is 64"):
-        Batches([still(1, size=96)], scale=2, patch=64, batch=1)
+        Batches([still(1, size=96)], DataRecipe(patch=64, batch=1), scale=2)
 
 
 # The loop

@@ -19,6 +19,7 @@ from paragon_stream.train.data.patterns import draw_pattern
 from paragon_stream.train.data.planes import to_rgb
 from paragon_stream.train.data.resample import shrink, to_codes
 from paragon_stream.train.data.shards import Shard
+from paragon_stream.train.recipe import DataRecipe
 
 CHROMA_MARGIN = 2
 """Margin of LR pixels around a patch for chroma interpolation (rounded up to whole chroma samples)."""
@@ -45,32 +46,23 @@ class Batch:
 
 
 class Batches:
-    """Random patches; each batch is flipped and transposed at random.
+    """Random patches as `data` describes them; each batch is flipped and transposed at random.
 
-    A fraction `clip_share` of the patches comes from clips, the rest from stills; a fraction `patterns` of
-    all is generated instead. For a share `soft` of the stills the patch is made again, from the picture
-    softened by a sigma from `soften` (in HR pixels) and shrunk by one of `kernels`.
+    `kernels` shrink the softened stills.
     """
 
     def __init__(
         self,
         shards: list[Shard],
+        data: DataRecipe,
         *,
         scale: int,
-        patch: int,
-        batch: int,
-        clip_share: float = 0.0,
-        strength_jitter: float = 0.0,
-        patterns: float = 0.0,
-        soft: float = 0.0,
-        soften: tuple[float, float] = (0.6, 2.5),
         kernels: Sequence[str] = ("bicubic",),
         seed: int = 0,
     ) -> None:
-        self.shards = shards
-        self.scale, self.patch, self.batch = scale, patch, batch
-        self.clip_share, self.jitter, self.patterns, self.seed = clip_share, strength_jitter, patterns, seed
-        self.soft, self.soften, self.kernels = soft, soften, tuple(kernels)
+        self.shards, self.data = shards, data
+        self.scale, self.kernels, self.seed = scale, tuple(kernels), seed
+        patch = data.patch
         for shard in shards:
             lr_sides = [*shard.rgb.shape[1:3]] if len(shard.rgb) else []
             lr_sides += [side for frame in shard.frames[:1] for side in frame.planes[0].shape]
@@ -80,7 +72,7 @@ class Batches:
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
         rng = np.random.default_rng([self.seed, step])
-        samples = [self._sample(rng) for _ in range(self.batch)]
+        samples = [self._sample(rng) for _ in range(self.data.batch)]
         return Batch(
             lr=_tensor(np.stack([sample.low for sample in samples])),
             hr=_tensor(np.stack([sample.high for sample in samples])) / 255,
@@ -100,29 +92,29 @@ class Batches:
                 yield batch
 
     def _sample(self, rng: np.random.Generator) -> _Sample:
-        if self.patterns and rng.random() < self.patterns:
-            low, high = draw_pattern(self.patch, self.scale, rng)
+        if self.data.patterns and rng.random() < self.data.patterns:
+            low, high = draw_pattern(self.data.patch, self.scale, rng)
             return _Sample(low, high, float(rng.random()))
         shard = self.shards[rng.integers(len(self.shards))]
-        share = self.clip_share if len(shard.rgb) and shard.frames else float(not len(shard.rgb))
+        share = self.data.clip_share if len(shard.rgb) and shard.frames else float(not len(shard.rgb))
         return self._clip(shard, rng) if rng.random() < share else self._still(shard, rng)
 
     def _still(self, shard: Shard, rng: np.random.Generator) -> _Sample:
-        s, size = self.scale, self.patch
+        s, size = self.scale, self.data.patch
         lr = shard.rgb[rng.integers(len(shard.rgb))]
         y, x = (int(rng.integers(side - size + 1)) for side in lr.shape[:2])
-        if self.soft and rng.random() < self.soft:
+        if self.data.soft and rng.random() < self.data.soft:
             return self._soft(shard, y, x, rng)
         low = lr[y : y + size, x : x + size].astype(np.float32) / np.float32(255)
         return _Sample(low, shard.hr[s * y : s * (y + size), s * x : s * (x + size)])
 
     def _soft(self, shard: Shard, y: int, x: int, rng: np.random.Generator) -> _Sample:
         """The patch at an LR place, of the softened picture."""
-        s, size, m = self.scale, self.patch, SHRINKING_MARGIN
+        s, size, m = self.scale, self.data.patch, SHRINKING_MARGIN
         height, width = (side // s for side in shard.hr.shape[:2])
         y0, x0 = max(0, y - m), max(0, x - m)
         y1, x1 = min(height, y + size + m), min(width, x + size + m)
-        sigma, kernel = float(rng.uniform(*self.soften)), self.kernels[rng.integers(len(self.kernels))]
+        sigma, kernel = float(rng.uniform(*self.data.soften)), self.kernels[rng.integers(len(self.kernels))]
         around = softened(shard.hr, s * y0, s * x0, (s * (y1 - y0), s * (x1 - x0)), sigma)
         small = to_codes(shrink(around.astype(np.float32), s, kernel))
         y, x = y - y0, x - x0
@@ -130,7 +122,7 @@ class Batches:
         return _Sample(low, around[s * y : s * (y + size), s * x : s * (x + size)])
 
     def _clip(self, shard: Shard, rng: np.random.Generator) -> _Sample:
-        s, size = self.scale, self.patch
+        s, size = self.scale, self.data.patch
         frame = shard.frames[rng.integers(len(shard.frames))]
         height, width = frame.planes[0].shape
         y, x = (2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width))
@@ -138,7 +130,7 @@ class Batches:
         high = softened(shard.hr, top, left, (s * size, s * size), frame.soften)
         strength = frame.strength
         if strength > 0:  # strengths at run time are not exact either
-            strength = float(np.clip(strength + rng.normal(0, self.jitter), 0, 1))
+            strength = float(np.clip(strength + rng.normal(0, self.data.strength_jitter), 0, 1))
         return _Sample(frame_patch(frame, y, x, size), high, strength, halved=True)
 
 
