@@ -20,6 +20,7 @@ from paragon_stream.media.decode.cut_off import is_cut_off
 from paragon_stream.media.decode.frame_source import LeftGpu
 from paragon_stream.media.decode.last_picture import LastPicture
 from paragon_stream.media.decode.nvdec import open_on_gpu
+from paragon_stream.media.decode.packet_tail import PacketTail
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
 from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
@@ -51,7 +52,7 @@ class Decoder:
 
     With `gpu`, that GPU decodes to semi-planar frames. At the first packet that it does not decode, and at
     the first sign of damage, the CPU continues from the last key frame, with planar frames. No frame is lost
-    or delivered twice (unless there is no key frame among the packets that `_Tail` keeps).
+    or delivered twice (unless there is no key frame among the packets that `PacketTail` keeps).
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Decoder:
         self._frame_threads = False
         if self._gpu is None:
             self._use_threads()
-        self._tail = _Tail(reorder=self._threads + 32)
+        self._tail = PacketTail(reorder=self._threads + 32)
         self._aspects = AspectLog(frame_threads=self._frame_threads)
         self._last_picture = LastPicture(self._container.format.name, self._stream)
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
@@ -332,63 +333,3 @@ def _not_for_gpu(frame: av.VideoFrame) -> str:
         if frame.interlaced_frame
         else ""
     )
-
-
-class _Tail:
-    """The last packets, starting with a key frame, and which of them produced a frame.
-
-    They are kept so that the end of a damaged stream can be decoded again: at least `reorder` packets (or the
-    whole stream), at most a group of pictures more, and none if groups are very long. A serial number
-    identifies each packet; FFmpeg carries it through decoder and reordering as `opaque`.
-    """
-
-    _MAX_PACKETS = 1000
-    _MAX_BYTES = 64 << 20
-
-    def __init__(self, reorder: int) -> None:
-        self.reorder = reorder
-        self._groups: deque[list[av.Packet[av.VideoStream]]] = deque()
-        self._delivered: deque[object] = deque(maxlen=2 * self._MAX_PACKETS)
-        self.latest = -1
-        """Serial number of the packet sent last."""
-        self._bytes = self._count = 0
-
-    @property
-    def packets(self) -> list[av.Packet[av.VideoStream]]:
-        return [packet for group in self._groups for packet in group]
-
-    @property
-    def first(self) -> int:
-        """Serial number of the first packet kept."""
-        return self.latest + 1 - self._count
-
-    def sent(self, packet: av.Packet[av.VideoStream]) -> None:
-        self.latest += 1
-        packet.opaque = self.latest
-        if packet.is_keyframe:
-            self._groups.append([])
-        if not self._groups:
-            return
-        self._groups[-1].append(packet)
-        self._bytes += packet.size
-        self._count += 1
-        while len(self._groups) > 1 and self._count - len(self._groups[0]) >= self.reorder:
-            self._drop_oldest()
-        while self._groups and (self._bytes > self._MAX_BYTES or self._count > self._MAX_PACKETS):
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        group = self._groups.popleft()
-        self._bytes -= sum(packet.size for packet in group)
-        self._count -= len(group)
-
-    def delivered(self, frame: av.VideoFrame) -> None:
-        self._delivered.append(frame.opaque)
-
-    def with_frames(self) -> set[object]:
-        """Serial numbers of packets that produced a frame."""
-        return set(self._delivered)
-
-    def missing(self) -> set[object]:
-        """Serial numbers of packets that produced no frame."""
-        return {packet.opaque for packet in self.packets} - self.with_frames()
