@@ -20,6 +20,22 @@ from paragon_stream.pixels import requested_pixel_format as requested_pixel_form
 from paragon_stream.pixels import without_alpha as without_alpha
 
 
+@dataclass(frozen=True)
+class FrameData:
+    """Data of one frame beside its samples, for outputs that can hold it. False if there is none."""
+
+    captions: bytes = b""
+    """Closed captions: cc_data of ATSC A/53, three bytes for each construct."""
+    hdr10_plus: bytes = b""
+    """HDR10+ (SMPTE ST 2094-40): a message of ITU-T T.35, from its country code on."""
+
+    def __bool__(self) -> bool:
+        return bool(self.captions or self.hdr10_plus)
+
+
+NO_DATA = FrameData()
+
+
 class Matrix(IntEnum):
     """Matrix coefficients (H.273 table 4)."""
 

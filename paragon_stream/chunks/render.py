@@ -159,7 +159,7 @@ class ChunkRenderer:
         return open_reader(
             info,
             strengths=self._render.follows_strength,
-            captions=self._render.output.captions,
+            frame_data=self._render.output.frame_data,
             follow=True,
             fetch=self._upscaler.fetch,
             threads=self._request.threads,

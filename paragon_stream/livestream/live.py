@@ -186,7 +186,7 @@ def _run(
         ) as upscaler,
         Upscalers(upscaler, options, grain=info.video.grain, flavour=Flavour.LATENCY) as upscalers,
         VideoReader(
-            info, strengths=follows, captions=plan.captions, follow=True, source=feed, live=True
+            info, strengths=follows, frame_data=plan.frame_data, follow=True, source=feed, live=True
         ) as reader,
         traced(call.trace, upscalers) as spans,
     ):

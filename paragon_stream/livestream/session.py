@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from time import perf_counter
 
@@ -102,7 +103,8 @@ class LiveSession:
             if slot.timing is None:
                 return False
             slot.strength = self._strengths.of(slot.timing)
-            self._captions.add(slot.timing.pts * slot.timing.time_base, self._reader.captions)
+            slot.data = self._reader.data
+            self._captions.add(slot.timing.pts * slot.timing.time_base, slot.data.captions)
             self.captured += 1
             return True
 
@@ -119,8 +121,9 @@ class LiveSession:
         def deliver(slot: Slot[Plane]) -> bool:
             assert slot.timing is not None
             # Captions of frames that were dropped are delivered with the next one.
-            if captions := self._captions.take(slot.timing.pts * slot.timing.time_base):
-                self.sink.caption(captions)
+            captions = self._captions.take(slot.timing.pts * slot.timing.time_base)
+            if data := replace(slot.data, captions=captions):
+                self.sink.attach(data)
             try:
                 self.sink.write(slot.outputs, slot.timing)
             except ConsumerGone as left:

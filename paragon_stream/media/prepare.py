@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -91,7 +92,7 @@ def open_reader(
     info: MediaInfo,
     *,
     strengths: bool = False,
-    captions: bool = False,
+    frame_data: Collection[str] = (),
     follow: bool = False,
     fetch: Fetch | None = None,
     threads: int | None = None,
@@ -105,7 +106,7 @@ def open_reader(
     return VideoReader(
         info,
         strengths=strengths,
-        captions=captions,
+        frame_data=frame_data,
         follow=follow,
         fetch=fetch,
         threads=threads,

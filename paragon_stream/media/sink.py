@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from paragon_stream.device import DevicePicture
-from paragon_stream.frame import Timing
+from paragon_stream.frame import FrameData, Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter
@@ -43,8 +43,8 @@ class Sink(Protocol):
         """Bytes written so far."""
         ...
 
-    def caption(self, captions: bytes) -> None:
-        """Closed captions (A/53 cc_data) of the frame that is written next. Only if the plan carries them."""
+    def attach(self, data: FrameData) -> None:
+        """Data of the frame that is written next; only of the kinds that the plan carries."""
         ...
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
-from paragon_stream.frame import Timing
+from paragon_stream.frame import NO_DATA, FrameData, Timing
 
 
 class Completion(Protocol):
@@ -42,8 +42,8 @@ class Slot[Plane]:
     outputs: tuple[Plane, ...]
     timing: Timing | None = None
     strength: float = 0.0
-    captions: bytes = b""
-    """Closed captions of the frame, for the last stage."""
+    data: FrameData = NO_DATA
+    """Data of the frame beside its samples, for the last stage."""
     repeats: bool = False
     """The frame equals the previous one: its result is the previous result, and `outputs` are not filled."""
     facts: object | None = None
@@ -97,7 +97,7 @@ class SlotPool[Plane]:
                 raise ValueError("a slot was released that was not acquired")
             slot.timing, slot.strength, slot.completion = None, 0.0, DONE
             slot.facts = slot.picture = slot.result = None
-            slot.captions, slot.repeats = b"", False
+            slot.data, slot.repeats = NO_DATA, False
             self._home.append(slot)
             self._changed.notify_all()
 

@@ -179,7 +179,7 @@ def _render(
         return open_reader(
             replace(info, cut=cut),
             strengths=plan.follows_strength,
-            captions=plan.output.captions,
+            frame_data=plan.output.frame_data,
             follow=True,
             fetch=upscaler.fetch,
         )

@@ -81,7 +81,7 @@ class RenderStages:
             slot.timing = reader.read_into(slot.inputs)
             if slot.timing is not None:
                 slot.strength, slot.picture = self.strengths.of(slot.timing), reader.picture
-                slot.captions = reader.captions
+                slot.data = reader.data
                 slot.repeats = self.repeats.found(slot)
                 if journal is not None:
                     slot.facts = record_of(reader, slot.timing, slot.inputs)
@@ -103,8 +103,8 @@ class RenderStages:
             assert slot.timing is not None
             if journal is not None and isinstance(slot.facts, FrameRecord):
                 journal.announce(slot.facts)
-            if slot.captions:
-                sink.caption(slot.captions)
+            if slot.data:
+                sink.attach(slot.data)
             if slot.repeats:
                 sink.repeat(slot.timing)
             elif isinstance(slot.result, DevicePicture):

@@ -26,6 +26,7 @@ class Check(StrEnum):
     COLOUR_TAGS = "colour tags"
     HDR = "HDR metadata"
     CAPTIONS = "closed captions"
+    HDR10_PLUS = "HDR10+"
     PICTURE = "picture"
     QUALITY = "quality"
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from paragon_stream.frame import FrameFormat
+from paragon_stream.frame import NO_DATA, FrameData, FrameFormat
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.frames.frame_reader import FrameReader
 
@@ -23,8 +23,8 @@ class Frame:
     time: Fraction
     planes: Sequence[Plane]
     format: FrameFormat
-    captions: bytes = b""
-    """Closed captions; see `FrameReader`."""
+    data: FrameData = NO_DATA
+    """See `FrameReader`."""
     damaged: bool = False
     """See `FrameReader`."""
 
@@ -37,9 +37,7 @@ def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
         turn = 0
         while (timing := reader.read_into(buffers[turn])) is not None:
             time = timing.pts * timing.time_base
-            yield Frame(
-                time - shift if shift else time, buffers[turn], format, reader.captions, reader.damaged
-            )
+            yield Frame(time - shift if shift else time, buffers[turn], format, reader.data, reader.damaged)
             turn = 1 - turn
         format = reader.changes.next_format()
 

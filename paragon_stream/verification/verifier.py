@@ -26,9 +26,9 @@ from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.progress import LoopMeter, OnProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.report import Report
-from paragon_stream.verification.captions import CaptionCheck
 from paragon_stream.verification.findings import Check, Finding, PlaneFigures, Verification
 from paragon_stream.verification.format import as_decoded, compare_format
+from paragon_stream.verification.frame_data import FRAME_DATA, FrameDataCheck
 from paragon_stream.verification.matching import frames_of, matched
 from paragon_stream.verification.pictures import PictureCheck
 from paragon_stream.verification.quality import QualitySample, clearly_worse
@@ -71,7 +71,7 @@ def verify(
     passed = _compare_frames(planned, found, clock, plan is not None, on_progress)
     streams = _compare_streams(planned, found, clock)
     findings = [*compare_format(planned, found.video), *passed.findings, *streams]
-    idle = set() if planned.output.captions else {Check.CAPTIONS}  # the codec cannot hold any
+    idle = {check for check, kind in FRAME_DATA.items() if kind not in planned.output.frame_data}
     checks = tuple(check for check in Check if check not in {*passed.skipped, *idle})
     return _result(planned, replace(passed, findings=findings), checks)
 
@@ -181,7 +181,7 @@ def _compare_frames(
     target = as_decoded(output.target, video)
     source = plan.source.video.format
     expected = plan.source.video.frames
-    times, captions = TimeCheck(video.time_base), CaptionCheck()
+    times, data = TimeCheck(video.time_base), FrameDataCheck()
     pictures = PictureCheck(source, target, plan.placement, expected or 250)
     assert output.job is not None
     quality = QualitySample(source, target, plan.placement, output.job, expected or 250)
@@ -191,13 +191,13 @@ def _compare_frames(
     findings: list[Finding] = []
     meter = LoopMeter(expected, on_progress)
     with (
-        open_reader(plan.source, captions=output.captions, follow=True) as ours,
-        open_reader(found, captions=output.captions, follow=True) as theirs,
+        open_reader(plan.source, frame_data=output.frame_data, follow=True) as ours,
+        open_reader(found, frame_data=output.frame_data, follow=True) as theirs,
     ):
         interval = 1 / (plan.source.video.shown_rate or FALLBACK_RATE)
         for match in matched(frames_of(ours, clock), frames_of(theirs, Fraction(0)), interval):
             times.add(match)
-            captions.add(match)
+            data.add(match)
             meter.note(times.frames)
             before, after = match.source, match.output
             if before is None or after is None:
@@ -213,7 +213,7 @@ def _compare_frames(
             else:
                 pictures.add(float(after.time), before.planes, after.planes[:count])
                 quality.add(before.planes, after.planes[:count])
-        findings += [*_damage(theirs.warnings, theirs.damage), *times.findings(), *captions.findings()]
+        findings += [*_damage(theirs.warnings, theirs.damage), *times.findings(), *data.findings()]
     if other_format:
         skipped[Check.PICTURE] = "the output's frames have another format than planned"
     elif changed:

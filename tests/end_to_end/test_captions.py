@@ -14,7 +14,7 @@ from clips import make_clip
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import LossError, OutputError
-from paragon_stream.media.encode import captions as module
+from paragon_stream.media.encode import messages as module
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.verification.verifier import verify
 
@@ -137,7 +137,7 @@ def test_verify_compares_captions(clip: Path, tmp_path: Path) -> None:
     assert verify(clip, tmp_path / "out.mkv", plan=report).ok
     found = verify(other, tmp_path / "out.mkv")
     assert [str(each) for each in found.findings] == [
-        "closed captions: 2 frames without the source's captions (first at 0.120 s)"
+        "closed captions: 2 frames without the source's closed captions (first at 0.120 s)"
     ]
 
 

@@ -16,7 +16,14 @@ from av.codec.codec import Properties
 
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import PIXEL_FORMATS, Layout, PixelFormat
+from paragon_stream.media.facts.side_data import CAPTIONS, HDR10_PLUS
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+
+_FRAME_DATA = {
+    "h264": frozenset({CAPTIONS}),
+    "hevc": frozenset({CAPTIONS, HDR10_PLUS}),
+    "av1": frozenset({CAPTIONS, HDR10_PLUS}),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +62,9 @@ class Encoder:
         return _pixel_formats(self.name)
 
     @property
-    def holds_captions(self) -> bool:
-        """Whether closed captions can be added to its pictures (`media.encode.captions`)."""
-        return self.codec in ("h264", "hevc", "av1")
+    def frame_data(self) -> frozenset[str]:
+        """Names of the data of frames that can be added to its pictures (`media.encode.messages`)."""
+        return _FRAME_DATA.get(self.codec, frozenset())
 
     def takes(self, crf: float | None, preset: str | None) -> bool:
         """Whether it has this `crf` and `preset`; None is no requirement."""

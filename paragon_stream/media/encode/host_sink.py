@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from paragon_stream.device import DevicePicture
-from paragon_stream.frame import Timing
+from paragon_stream.frame import FrameData, Timing
 
 
 class HostSink(ABC):
-    """Base of sinks that are never opened with `results` (see `media.sink.Sink`), and store no captions."""
+    """Base of sinks that are never opened with `results` (see `media.sink.Sink`), and store only samples."""
 
     def write_picture(self, picture: DevicePicture, timing: Timing) -> None:
         """See `Sink.write_picture`. Always raises TypeError."""
@@ -21,9 +21,9 @@ class HostSink(ABC):
         """See `Sink.give_up`: by default nothing waits for a reader."""
         return
 
-    def caption(self, captions: bytes) -> None:
-        """See `Sink.caption`. Always raises TypeError."""
-        raise TypeError(f"{type(self).__name__} stores no captions")
+    def attach(self, data: FrameData) -> None:
+        """See `Sink.attach`. Always raises TypeError."""
+        raise TypeError(f"{type(self).__name__} stores only the samples of frames")
 
     @abstractmethod
     def abort(self) -> None:

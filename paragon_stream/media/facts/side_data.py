@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ import av
 from av.sidedata.sidedata import Type
 
 from paragon_stream.errors import FormatError
+from paragon_stream.media.facts.hdr10_plus import windows
 from paragon_stream.media.facts.info import HdrMetadata
 from paragon_stream.media.timecode import Timecode
 
@@ -24,12 +25,13 @@ _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 STEREO = "stereo 3D packing"
 CAPTIONS = "closed captions"
+HDR10_PLUS = "HDR10+"
 _STEREO_MODES = {(1, 0): "left_right", (1, 1): "right_left", (2, 0): "top_bottom", (2, 1): "bottom_top"}
 """(AVStereo3D's type, whether the right view comes first) → Matroska's `stereo_mode`."""
 
 _UNCARRIED_FRAMES = {
     Type.A53_CC: CAPTIONS,
-    Type.DYNAMIC_HDR_PLUS: "HDR10+",
+    Type.DYNAMIC_HDR_PLUS: HDR10_PLUS,
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
     Type.DOVI_METADATA: "Dolby Vision",
@@ -38,7 +40,7 @@ _UNCARRIED_FRAMES = {
 }
 _UNCARRIED_STREAMS = {
     "dovi_conf": "Dolby Vision",
-    "dynamic_hdr10_plus": "HDR10+",
+    "dynamic_hdr10_plus": HDR10_PLUS,
     "a53_cc": CAPTIONS,
     "stereo_3d": STEREO,
     "spherical": "spherical projection",
@@ -166,11 +168,15 @@ def _timecode(bits: int, nominal: int) -> Timecode:
     return Timecode.counted(hours, minutes, seconds, frames, drop=bool(bits >> 30 & 1), nominal=nominal)
 
 
-def uncarried_in_frames(frames: Iterable[av.VideoFrame]) -> tuple[str, ...]:
-    """Names of the frames' side data that cannot be written again."""
+def uncarried_in_frames(frames: Sequence[av.VideoFrame]) -> tuple[str, ...]:
+    """Names of the frames' side data that not every output can hold, or none."""
     found = {
         _UNCARRIED_FRAMES[kind] for frame in frames for kind in frame.side_data if kind in _UNCARRIED_FRAMES
     }
+    if HDR10_PLUS in found and any(
+        windows(data) > 1 for frame in frames if (data := frame_data(frame, Type.DYNAMIC_HDR_PLUS))
+    ):
+        found.add(f"{HDR10_PLUS} with several windows")
     return tuple(sorted(found))
 
 

@@ -7,13 +7,7 @@ their text is nothing: so a frame gets its own captions and all earlier ones tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from fractions import Fraction
-
-from av.sidedata.sidedata import Type
-
-from paragon_stream.media.facts.side_data import frame_data
-from paragon_stream.media.frames.deinterlace import TimedFrame
 
 _CONSTRUCT = 3
 """Bytes of one construct of cc_data: flags and type, then two bytes of text or of a packet."""
@@ -24,19 +18,13 @@ _VALID = 0x04
 
 
 class CaptionTrack:
-    """`watch` returns the frames unchanged, and adds their captions; `take` gives those up to a time.
+    """`add` adds the captions of a frame; `take` gives those up to a time.
 
     One thread may add while another one takes.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Fraction, bytes]] = deque()
-
-    def watch(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-        for frame, timing in frames:
-            if data := frame_data(frame, Type.A53_CC):
-                self.add(timing.pts * timing.time_base, data)
-            yield frame, timing
 
     def add(self, time: Fraction, captions: bytes) -> None:
         """Add cc_data of the frame at `time`, seconds."""

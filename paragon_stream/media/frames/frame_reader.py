@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from paragon_stream.device import DevicePicture
-from paragon_stream.frame import Timing
+from paragon_stream.frame import FrameData, Timing
 from paragon_stream.media.facts.info import Damage, MediaInfo
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.frames.format_changes import FormatChanges
@@ -25,8 +25,8 @@ class FrameReader(Protocol):
     """Whether the frame read last is damaged, or may be predicted from a damaged one. Decoders conceal damage
     differently with other numbers of threads, and H.264's also from one time to the next."""
 
-    captions: bytes
-    """The closed captions of the frame read last, for a sink that carries them over (A/53 cc_data)."""
+    data: FrameData
+    """The data of the frame read last, for a sink that carries it over."""
 
     @property
     def changes(self) -> FormatChanges[Any]:

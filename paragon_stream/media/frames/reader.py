@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
@@ -14,7 +14,7 @@ import av
 
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import FormatError, InputError
-from paragon_stream.frame import FrameFormat, Timing
+from paragon_stream.frame import NO_DATA, FrameFormat, Timing
 from paragon_stream.media.decode.conform import ONE_THREAD, conformed
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.frame_source import FrameSource
@@ -24,15 +24,15 @@ from paragon_stream.media.decode.timestamps import TimestampRepair, with_strays
 from paragon_stream.media.facts.appearance import Appearance
 from paragon_stream.media.facts.info import Damage, MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
-from paragon_stream.media.facts.side_data import CAPTIONS, is_readable, readable, uncarried_in_frames
+from paragon_stream.media.facts.side_data import is_readable, readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.pixel_formats import is_layout_of
 from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
-from paragon_stream.media.frames.captions import CaptionTrack
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.frames.extent import Extent
 from paragon_stream.media.frames.format_changes import FormatChanges
 from paragon_stream.media.frames.format_judge import FormatJudge
+from paragon_stream.media.frames.frame_data import FrameDataTrack
 from paragon_stream.media.frames.strength import REACH_SECONDS, Fetch, StrengthTrack
 
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
@@ -53,7 +53,7 @@ class VideoReader:
     are converted to the format of the first, with black bars where the aspect ratio differs. `warnings` lists
     the changes.
 
-    With `captions`, `captions` has the closed captions of each frame, for a sink that carries them over.
+    `frame_data` names the data of frames that a sink carries over; `data` has those of each frame.
 
     With `strengths`, `strength` is the compression strength of each frame (see `media.frames.strength`).
 
@@ -71,7 +71,7 @@ class VideoReader:
         *,
         threads: int | None = None,
         strengths: bool = False,
-        captions: bool = False,
+        frame_data: Collection[str] = (),
         follow: bool = False,
         fetch: Fetch | None = None,
         source: FrameSource | None = None,
@@ -86,8 +86,8 @@ class VideoReader:
         self.picture: DevicePicture | None = None
         """The frame read last, if it is in a GPU's memory; then nothing was copied into the planes."""
         self.damaged = False
-        self.captions = b""
-        """The closed captions of the frame read last, A/53 cc_data; empty if opened without `captions`."""
+        self.data = NO_DATA
+        """The data of the frame read last, of the kinds that the reader was opened with."""
         self._timestamps = TimestampRepair(
             video.time_base,
             video.average_rate,
@@ -120,9 +120,10 @@ class VideoReader:
         self._track = StrengthTrack(self._decoder.reading, causal=live, fetch=fetch) if strengths else None
         if self._track is not None:
             timed = self._track.watch(timed)
-        self._captions = CaptionTrack() if captions and is_readable(video.codec) else None
-        if self._captions is not None:
-            timed = self._captions.watch(timed)
+        self._kinds = frozenset(frame_data)
+        self._data = FrameDataTrack(self._kinds) if self._kinds and is_readable(video.codec) else None
+        if self._data is not None:
+            timed = self._data.watch(timed)
         if video.fields is not None:
             timed = Deinterlacer(video.fields, video.average_rate).process(timed)
         self._timed = self._in_cut(timed)
@@ -301,8 +302,8 @@ class VideoReader:
             self._extent.end = (timing.pts + timing.duration) * timing.time_base
             if cut is None or time in cut:
                 yield frame, timing
-            elif self._captions is not None:
-                self._captions.take(time)
+            elif self._data is not None:
+                self._data.take(time)
         self._look_for_breaks()
         self._extent.ends(self._decoder.gave_up if self._decoder else None)
 
@@ -316,10 +317,9 @@ class VideoReader:
         if self._decoder is not None:
             self._extent.begins(timing.pts * timing.time_base, self._decoder.first_pts)
         found = set(uncarried_in_frames(readable([frame], self.info.video.codec)))
-        if self._captions is not None:
-            self.captions = self._captions.take(timing.pts * timing.time_base)
-            found.discard(CAPTIONS)
-        self._uncarried.update(found - set(self.info.video.uncarried))
+        if self._data is not None:
+            self.data = self._data.take(timing.pts * timing.time_base)
+        self._uncarried.update(found - self._kinds - set(self.info.video.uncarried))
 
     def _copy(
         self, frame: av.VideoFrame, timing: Timing, found: FrameFormat, planes: Sequence[Plane]

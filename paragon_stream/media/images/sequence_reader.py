@@ -17,7 +17,7 @@ import av
 import numpy as np
 
 from paragon_stream.errors import FormatError, InputError
-from paragon_stream.frame import Family, FrameFormat, Timing
+from paragon_stream.frame import NO_DATA, Family, FrameFormat, Timing
 from paragon_stream.media.decode.conform import conformed
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
 from paragon_stream.media.ffmpeg.errors import av_errors_as
@@ -110,7 +110,7 @@ class SequenceReader:
             raise InputError(f"{info.path} is not a pattern for a sequence of images, such as frame_%06d.png")
         self.info = info
         self.frames = 0
-        self.captions = b""
+        self.data = NO_DATA
         self.damaged = False
         self.damage = Damage()
         self._source = found

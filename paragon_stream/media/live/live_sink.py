@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from paragon_stream.errors import OutputError
-from paragon_stream.frame import Timing
+from paragon_stream.frame import FrameData, Timing
 from paragon_stream.media.ffmpeg.planes import Plane
 
 
@@ -36,8 +36,8 @@ class LiveAnswers(Protocol):
         """Sentences about the events since the last call, oldest first. Any thread may call this."""
         return []
 
-    def caption(self, captions: bytes) -> None:
-        """Closed captions (A/53 cc_data) of the frame that is written next. Only if the plan carries them."""
+    def attach(self, data: FrameData) -> None:
+        """Data of the frame that is written next; only of the kinds that the plan carries."""
         return
 
     def reopen(self, broke: OutputError) -> bool:

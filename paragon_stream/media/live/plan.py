@@ -128,9 +128,9 @@ class LivePlan:
         return Path(self.url).absolute() if self.where is Where.FILE else None
 
     @property
-    def captions(self) -> bool:
-        """Whether closed captions in the source's pictures are carried over."""
-        return self.job is not None and self.job.encoder.holds_captions
+    def frame_data(self) -> frozenset[str]:
+        """Names of the data of the source's frames that are carried over, if they have any."""
+        return frozenset() if self.job is None else self.job.encoder.frame_data
 
     @property
     def codec(self) -> str:

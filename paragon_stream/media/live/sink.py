@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from paragon_stream.errors import OutputError
-from paragon_stream.frame import Timing
+from paragon_stream.frame import FrameData, Timing
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.live.attempts import Attempts
 from paragon_stream.media.live.live_sink import LiveAnswers, LiveSink
@@ -67,8 +67,8 @@ class ReconnectingWriter(LiveAnswers):
     def take_events(self) -> list[str]:
         return [self._events.popleft() for _ in range(len(self._events))]
 
-    def caption(self, captions: bytes) -> None:
-        self._writer.caption(captions)
+    def attach(self, data: FrameData) -> None:
+        self._writer.attach(data)
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         self._writer.write(planes, timing)

@@ -12,9 +12,9 @@ from typing import Any, Self
 import av
 
 from paragon_stream.errors import ConsumerGone, OutputError, reason
-from paragon_stream.frame import Timing
-from paragon_stream.media.encode.captions import CaptionedPackets
+from paragon_stream.frame import FrameData, Timing
 from paragon_stream.media.encode.encoder_job import configure, encoder_frame
+from paragon_stream.media.encode.messages import PacketMessages
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter
@@ -62,7 +62,7 @@ class LiveWriter(LiveAnswers):
         """Time of the first picture, seconds on the source's clock."""
         self._times: Placing | None = None
         """None until the first picture."""
-        self._captions = CaptionedPackets(self._job.encoder)
+        self._messages = PacketMessages(self._job.encoder)
         self._last_key: int | None = None
         self._inside = self._held = 0
         """Number of frames in the encoder: now, and at most so far."""
@@ -110,9 +110,9 @@ class LiveWriter(LiveAnswers):
     ) -> None:
         self.abort()
 
-    def caption(self, captions: bytes) -> None:
-        """See `Sink.caption`."""
-        self._captions.coming = captions
+    def attach(self, data: FrameData) -> None:
+        """See `Sink.attach`."""
+        self._messages.coming = data
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Encode one frame and send it off, with the sound up to its time. See `Sink.write`."""
@@ -122,7 +122,7 @@ class LiveWriter(LiveAnswers):
         frame = encoder_frame(planes, self._job.format)
         frame.pts = pts = self._times.place(timing)
         frame.time_base = self._job.tick
-        self._captions.note(pts)
+        self._messages.note(pts)
         self._times.taken(pts)  # packets of a live output have no durations
         # Counted in time, not in frames: frames may be dropped.
         if self._last_key is None or (pts - self._last_key) * self._job.tick >= KEY_SECONDS:
@@ -159,7 +159,7 @@ class LiveWriter(LiveAnswers):
         if self._held:
             name = self._job.encoder.name
             self.warnings.append(f"{name} held {self._held} frames back, which adds to the latency")
-        self.warnings += self._captions.warnings
+        self.warnings += self._messages.warnings
         if self.sound is not None and (lost := self.sound.lost):
             self.warnings.append(f"{counted(lost, 'packet')} of sound could not be written")
         try:
@@ -192,7 +192,7 @@ class LiveWriter(LiveAnswers):
             self._pipe.give_up()
 
     def _encode(self, frame: av.VideoFrame | None) -> list[Any]:
-        return [self._captions.added_to(packet) for packet in self._video.encode(frame)]
+        return [self._messages.added_to(packet) for packet in self._video.encode(frame)]
 
     def _destination(self, player: str | None, title: str, *, sound: bool) -> str | OutPipe:
         plan = self._plan

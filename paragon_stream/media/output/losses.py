@@ -9,7 +9,7 @@ from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import MediaInfo, StreamInfo, StreamKind, VideoInfo
-from paragon_stream.media.facts.side_data import CAPTIONS, STEREO
+from paragon_stream.media.facts.side_data import STEREO
 from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
 from paragon_stream.media.output.stream_plans import (
@@ -47,8 +47,7 @@ def programme_losses(info: MediaInfo, container: Container, plans: Sequence[Stre
 
 def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
     kept = {STEREO} if video.stereo_mode and container.muxer in ("matroska", "webm") else set()
-    if encoder.holds_captions:
-        kept.add(CAPTIONS)
+    kept |= encoder.frame_data
     losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
     if video.hdr is not None and not hdr_parameters(encoder.name, video.hdr):
         losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")

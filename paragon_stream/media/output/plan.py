@@ -98,9 +98,9 @@ class OutputPlan:
         return self.job.encoder.name if self.job else "rawvideo"
 
     @property
-    def captions(self) -> bool:
-        """Whether closed captions in the source's pictures are carried over."""
-        return self.job is not None and self.job.encoder.holds_captions
+    def frame_data(self) -> frozenset[str]:
+        """Names of the data of the source's frames that are carried over, if they have any."""
+        return frozenset() if self.job is None else self.job.encoder.frame_data
 
     def describe(self) -> tuple[str, ...]:
         """One line for the video, then one for every other stream."""

@@ -12,10 +12,10 @@ import av
 
 from paragon_stream.device import DevicePicture
 from paragon_stream.errors import OutputError
-from paragon_stream.frame import Timing
-from paragon_stream.media.encode.captions import CaptionedPackets
+from paragon_stream.frame import FrameData, Timing
 from paragon_stream.media.encode.device_frames import DeviceFrames
 from paragon_stream.media.encode.encoder_job import configure, encoder_frame
+from paragon_stream.media.encode.messages import PacketMessages
 from paragon_stream.media.encode.workdir import VERSIONS, WorkDir
 from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.containers import is_crash_safe
@@ -83,7 +83,7 @@ class VideoWriter:
         self._encoded = self._copied = False
         self._last: av.VideoFrame | None = None
         """The last frame given to the encoder."""
-        self._captions = CaptionedPackets(self._job.encoder)
+        self._messages = PacketMessages(self._job.encoder)
         self._ended = False
         self._out: Any = None
         self._video: Any = None
@@ -150,9 +150,9 @@ class VideoWriter:
     ) -> None:
         self.abort()
 
-    def caption(self, captions: bytes) -> None:
-        """See `Sink.caption`."""
-        self._captions.coming = captions
+    def attach(self, data: FrameData) -> None:
+        """See `Sink.attach`."""
+        self._messages.coming = data
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """See `Sink.write`."""
@@ -176,7 +176,7 @@ class VideoWriter:
         moved = self._placing.moved
         frame.pts = pts = self._placing.place(timing)
         frame.time_base = self._tick
-        self._captions.note(pts)
+        self._messages.note(pts)
         if self.journal is not None:
             record = replace(
                 self.journal.announced(timing),
@@ -216,7 +216,7 @@ class VideoWriter:
             self.abort()
             raise
         self._ended = True
-        self.warnings += self._captions.warnings
+        self.warnings += self._messages.warnings
         if self._placing.moved:
             moved = self._placing.moved
             self.warnings.append(
@@ -310,7 +310,7 @@ class VideoWriter:
         if not self._encoded:
             self._encoded = True
             self._begin_file()  # a later call does nothing
-        return [self._captions.added_to(packet) for packet in packets]
+        return [self._messages.added_to(packet) for packet in packets]
 
     def _add_video(self, info: MediaInfo) -> None:
         self._video = self._out.add_stream(self._job.encoder.name, rate=self._job.rate)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from types import SimpleNamespace
 
-from av.sidedata.sidedata import Type
 from captioned import text
 
-from paragon_stream.frame import Timing
-from paragon_stream.media.encode.captions import with_captions
+from paragon_stream.frame import FrameData
+from paragon_stream.media.encode.messages import with_messages
 from paragon_stream.media.frames.captions import CaptionTrack
 
 TICK = Fraction(1, 30)
 
 
+def with_captions(packet: bytes, codec: str, captions: bytes) -> bytes | None:
+    return with_messages(packet, codec, FrameData(captions=captions))
+
+
 def track_of(captions: list[bytes]) -> CaptionTrack:
     track = CaptionTrack()
-    frames = [
-        (
-            SimpleNamespace(side_data={Type.A53_CC: data} if data else {}),
-            Timing(pts=number, duration=1, time_base=TICK),
-        )
-        for number, data in enumerate(captions)
-    ]
-    assert list(track.watch(iter(frames))) == frames  # type: ignore[arg-type]
+    for number, data in enumerate(captions):
+        track.add(number * TICK, data)
     return track
 
 

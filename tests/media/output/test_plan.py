@@ -263,6 +263,7 @@ def test_uncarried_metadata_and_a_source_read_once_are_losses(clip: MediaInfo, t
     assert planned(dynamic, "a.mkv", tmp_path).losses == ("HDR10+ in the video cannot be carried over",)
     with pytest.raises(LossError, match="HDR10"):
         planned(dynamic, "a.mkv", tmp_path, strict=True)
+    assert planned(dynamic, "a.mkv", tmp_path, codec="libx265").losses == ()
     lossless = planned(dynamic, "a.mkv", tmp_path, codec="ffv1").losses
     assert lossless[0] == "closed captions in the video cannot be carried over"
     source = make_clip(tmp_path / "two.mkv", frames=3, audio="aac")

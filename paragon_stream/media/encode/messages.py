@@ -1,6 +1,6 @@
-"""Closed captions in encoded pictures: A/53 cc_data as a message of H.264, H.265 or AV1.
+"""Data of frames in encoded pictures, as messages of H.264, H.265 or AV1: closed captions and HDR10+.
 
-FFmpeg's encoders write captions by themselves, but from side data of frames, which PyAV cannot set.
+FFmpeg's encoders write them by themselves, but from side data of frames, which PyAV cannot set.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 
+from paragon_stream.frame import NO_DATA, FrameData
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.number_text import counted
 
@@ -23,32 +24,34 @@ _AV1_HEADERS = (1, 2, 5)
 """Kinds of OBU that stand before a picture's own: sequence header, temporal delimiter, metadata."""
 
 
-class CaptionedPackets:
-    """Adds the closed captions of frames to the packets of `encoder`."""
+class PacketMessages:
+    """Adds the data of frames to the packets of `encoder`."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self.coming = b""
+        self.coming = NO_DATA
         """Those of the next frame."""
         self._encoder = encoder
-        self._by_time: dict[int, bytes] = {}
+        self._by_time: dict[int, FrameData] = {}
         """Those of the frames in the encoder."""
-        self._lost = 0
+        self._lost = {"closed captions": 0, "HDR10+ metadata": 0}
+        """Pictures without their data."""
 
     def note(self, pts: int) -> None:
         """The next frame goes to the encoder with this time."""
         if self.coming:
-            self._by_time[pts], self.coming = self.coming, b""
+            self._by_time[pts], self.coming = self.coming, NO_DATA
 
     def added_to(self, packet: Any) -> Any:
-        """The packet with the captions of its picture."""
-        captions = self._by_time.pop(packet.pts, b"")
-        if not captions:
+        """The packet with the data of its picture."""
+        data = self._by_time.pop(packet.pts, NO_DATA)
+        if not data:
             return packet
-        data = with_captions(bytes(packet), self._encoder.codec, captions)
-        if data is None:
-            self._lost += 1
+        longer_data = with_messages(bytes(packet), self._encoder.codec, data)
+        if longer_data is None:
+            self._lost["closed captions"] += bool(data.captions)
+            self._lost["HDR10+ metadata"] += bool(data.hdr10_plus)
             return packet
-        longer = av.Packet(data)
+        longer = av.Packet(longer_data)
         longer.stream, longer.time_base = packet.stream, packet.time_base
         longer.pts, longer.dts, longer.duration = packet.pts, packet.dts, packet.duration
         longer.is_keyframe = packet.is_keyframe
@@ -56,30 +59,31 @@ class CaptionedPackets:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence if there was no place for captions."""
-        if not self._lost:
-            return []
+        """A sentence for each kind of data that found no place."""
         return [
-            f"the closed captions of {counted(self._lost, 'picture')} are lost:"
+            f"the {what} of {counted(pictures, 'picture')} are lost:"
             f" {self._encoder.name} writes packets of an unknown form"
+            for what, pictures in self._lost.items()
+            if pictures
         ]
 
 
-def with_captions(packet: bytes, codec: str, captions: bytes) -> bytes | None:
-    """One encoded picture (Annex B, or AV1's low-overhead format) with `captions`: at most 31 constructs of
-    cc_data, of three bytes each.
+def with_messages(packet: bytes, codec: str, data: FrameData) -> bytes | None:
+    """One encoded picture (Annex B, or AV1's low-overhead format) with `data`: its captions have at most 31
+    constructs.
 
     None if the packet has another form.
     """
-    message = _message(captions)
     at = _first_obu(packet) if codec == "av1" else _first_slice(packet, codec)
     if at is None:
         return None
-    unit = _obu(message) if codec == "av1" else _sei(message, codec)
-    return packet[:at] + unit + packet[at:]
+    messages = [_captions(data.captions)] if data.captions else []
+    messages += [data.hdr10_plus] if data.hdr10_plus else []
+    units = [_obu(message) if codec == "av1" else _sei(message, codec) for message in messages]
+    return packet[:at] + b"".join(units) + packet[at:]
 
 
-def _message(captions: bytes) -> bytes:
+def _captions(captions: bytes) -> bytes:
     """itu_t_t35 with cc_data (ATSC A/53 part 4, 6.2.3): USA, ATSC, "GA94", type 3."""
     return b"\xb5\x00\x31GA94\x03" + bytes([0xC0 | len(captions) // 3, 0xFF]) + captions + b"\xff"
 
@@ -87,7 +91,8 @@ def _message(captions: bytes) -> bytes:
 def _sei(message: bytes, codec: str) -> bytes:
     """A NAL unit with the message as SEI (H.264 7.3.2.3, H.265 7.3.2.4), behind a start code."""
     header = b"\x06" if codec == "h264" else bytes([39 << 1, 1])
-    payload = bytes([_T35, len(message)]) + message + b"\x80"
+    size = b"\xff" * (len(message) // 255) + bytes([len(message) % 255])
+    payload = bytes([_T35]) + size + message + b"\x80"
     return b"\0" + _START + header + _EMULATION.sub(b"\0\0\3", payload)
 
 
@@ -105,7 +110,10 @@ def _first_slice(packet: bytes, codec: str) -> int | None:
 def _obu(message: bytes) -> bytes:
     """A metadata OBU with its size (AV1 5.3, 5.8)."""
     payload = bytes([_T35]) + message + b"\x80"
-    return bytes([_AV1_METADATA << 3 | 2, len(payload)]) + payload
+    size, rest = b"", len(payload)
+    while rest > 127:  # leb128
+        size, rest = size + bytes([rest & 127 | 128]), rest >> 7
+    return bytes([_AV1_METADATA << 3 | 2]) + size + bytes([rest]) + payload
 
 
 def _first_obu(packet: bytes) -> int | None:
