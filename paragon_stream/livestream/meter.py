@@ -56,6 +56,7 @@ class LiveMeter:
         self._seen: deque[tuple[float, int, int, int]] = deque()
         """Times, with the numbers of frames captured, computed and delivered until then; of the last
         seconds."""
+        self._reconnects = 0
         self._reported_slow = False
         self._over_since: float | None = None
 
@@ -80,8 +81,9 @@ class LiveMeter:
         self._seen.append((now, session.frames_in, session.computed, session.delivered))
         while now - self._seen[0][0] > _WINDOW:
             self._seen.popleft()
-        if session.sink.away:
-            self._steady_since = now
+        # A source that is back sends the pictures of its first second at once.
+        if session.sink.away or session.feed.reconnects != self._reconnects:
+            self._steady_since, self._reconnects = now, session.feed.reconnects
         if not self._reported_slow and now - self._steady_since > 1.5 * _WINDOW and not session.stopping:
             self._report_slowness()
         if self._on_progress is not None and now >= self._due:

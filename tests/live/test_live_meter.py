@@ -31,7 +31,7 @@ def session() -> Any:
     """A session's counts, without a session."""
     return SimpleNamespace(
         stopping=False,
-        feed=SimpleNamespace(over=False, events=deque(), stop=lambda: None),
+        feed=SimpleNamespace(over=False, events=deque(), stop=lambda: None, reconnects=0),
         sink=SimpleNamespace(bytes_written=0, away=False, take_events=list),
         latency=LatencyMeter(),
         frames_in=0,
@@ -90,6 +90,24 @@ def test_the_stage_that_loses_more_is_named(clock: Clock) -> None:
 
 def test_an_output_that_is_away_is_not_slow(clock: Clock) -> None:
     assert run(clock, 60, 30, 1, 0, away=True)[0] == []
+
+
+@pytest.mark.parametrize(("reconnects", "told"), [(1, 0), (0, 1)])
+def test_the_first_second_of_a_source_that_is_back_is_no_slow_machine(
+    reconnects: int, told: int, clock: Clock
+) -> None:
+    """Its pictures come at once, and most of them are dropped."""
+    counts = session()
+    events: list[str] = []
+    meter = LiveMeter(counts, None, events.append)
+    for tick in range(200):
+        clock.now += 0.1
+        back = tick >= 100
+        counts.feed.reconnects = reconnects * back
+        counts.frames_in, counts.delivered = 3 * tick + 30 * back, 3 * tick
+        counts.computed = counts.delivered
+        meter(Progress(frames=counts.delivered, elapsed=tick / 10, timing=None))
+    assert len(events) == told
 
 
 def test_a_stalled_source_is_no_slow_machine(clock: Clock) -> None:

@@ -25,7 +25,7 @@ from live_material import Running, Server, free_port
 from places import REPOSITORY, SAMPLE
 
 import paragon_stream
-from paragon_stream.errors import OutputError
+from paragon_stream.errors import InputError, OutputError
 from paragon_stream.media.live import feed
 
 pytestmark = pytest.mark.timeout(150)
@@ -154,6 +154,59 @@ def test_by_udp(tmp_path: Path) -> None:
     report = session.result()
     assert report.frames_out > 0, report
     assert len(streams(tmp_path / "out.mkv")["video"]) == report.frames_out
+
+
+def test_a_camera_that_restarts_by_rtsp(tmp_path: Path) -> None:
+    """The first picture of an RTSP connection has no timestamp."""
+    address = f"rtsp://127.0.0.1:{free_port()}/camera"
+    listening = {"rtsp_flags": "listen", "listen_timeout": "20"}
+    session = Running(address, tmp_path / "out.mkv", engine="null", reconnect=20, input_options=listening)
+    clip = make_clip(tmp_path / "in.ts", frames=50, options={"bf": "0", "g": "10"})
+    for connection in (1, 2):
+        _send(clip, address)
+        session.wait_for(lambda now, n=connection: sum("trying again" in e for e in now.events) == n)
+    session.stop.set()
+    report = session.result()
+    assert report.reconnects == 1
+    assert not [event for event in report.events if "jump" in event], report.events
+    assert report.warnings == ()
+
+
+def _send(clip: Path, address: str) -> None:
+    """Send the video of `clip` at its own speed, as soon as somebody listens at `address`."""
+    options = {"rtsp_transport": "tcp"}
+    for _ in range(200):
+        try:
+            target = av.open(address, "w", format="rtsp", options=options)
+            with av.open(str(clip)) as source, target:
+                video = target.add_stream_from_template(source.streams.video[0])
+                begin = time.monotonic()
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        due = begin + float(packet.dts * packet.time_base)
+                        time.sleep(max(0.0, due - time.monotonic()))
+                        packet.stream = video
+                        target.mux(packet)
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    pytest.fail(f"nobody listens at {address}")
+
+
+def test_a_source_that_falls_silent_before_its_first_picture(tmp_path: Path) -> None:
+    """Here without a key frame."""
+    clip = make_clip(tmp_path / "in.ts", frames=50, options={"bf": "0"})
+    with av.open(str(clip)) as source:
+        places = [packet.pos for packet in source.demux(video=0) if packet.size]
+    data = clip.read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = "tcp://{}:{}".format(*listener.getsockname())
+        session = Running(address, tmp_path / "out.mkv", engine="null", timeout=1)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(data[: places[0]] + data[places[1] :])
+            with pytest.raises(InputError, match=r"before its first picture [(]nothing came for 1 s"):
+                session.result()
 
 
 def test_a_picture_that_changes_its_size(tmp_path: Path) -> None:

@@ -167,6 +167,19 @@ def test_duration(tmp_path: Path) -> None:
     assert report.sound == "aac"
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".m2v", "mpeg2video")])
+def test_a_raw_stream_plays_at_its_rate(suffix: str, codec: str, tmp_path: Path) -> None:
+    """It states no length, and that of H.264 no timestamps."""
+    options = {"bf": "0"}
+    clip = make_clip(tmp_path / f"in{suffix}", frames=100, rate=50, codec=codec, options=options)
+    report = paragon_stream.live(clip, tmp_path / "out.mkv", engine="null")
+    with av.open(str(tmp_path / "out.mkv")) as made:
+        times = [float(packet.pts * packet.time_base) for packet in made.demux(video=0) if packet.size]
+    assert times[-1] == pytest.approx(99 / 50, abs=0.002)
+    assert report.seconds > 1.9
+    assert len(times) > 50
+
+
 @pytest.mark.parametrize("start", [1, 3600])
 def test_picture_and_sound_continue_after_a_jump_of_the_clock(
     start: int, source: Path, tmp_path: Path

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import socket
+import time
 from pathlib import Path
 
 import av
 import pytest
+from clips import make_clip
 from live_material import Running, Server
 from sound_parts import Part, second, tones
 
@@ -49,6 +53,47 @@ def test_another_kind_of_sound_after_an_interruption(
         assert any(event.startswith("the sound of") for event in report.events), report.events
     heard = tones(out)
     assert (heard[0], heard[-1]) == (440, 880)
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".flv"])
+def test_sound_stays_in_step_after_a_pause_and_a_jump_of_the_clock(suffix: str, tmp_path: Path) -> None:
+    """As of a streaming server whose publisher leaves and comes back: one connection, two clocks."""
+    first, second = (
+        make_clip(
+            tmp_path / f"{begin}{suffix}",
+            pts=range(25 * begin, 25 * begin + 50),
+            options={"bf": "0"},
+            audio="aac",
+            audio_delay=begin,
+            audio_seconds=2,
+        ).read_bytes()
+        for begin in (8, 1)
+    )
+    out = tmp_path / "out.mkv"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = "tcp://{}:{}".format(*listener.getsockname())
+        session = Running(address, out, engine="null", reconnect=0, paced=True)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(first)
+            session.wait_for(lambda now: now.frames_out > 20)
+            time.sleep(4)
+            connection.sendall(second[13 if suffix == ".flv" else 0 :])  # without a second header
+        report = session.result()
+    (event,) = report.events
+    assert "jump by -" in event
+    assert not [each for each in report.warnings if "timestamp" in each], report.warnings
+    begins = [_begin_after_gap(out, kind) for kind in ("video", "audio")]
+    assert begins[0] == pytest.approx(begins[1], abs=0.1)
+    assert begins[0] > 3.5  # after the pause
+
+
+def _begin_after_gap(path: Path, kind: str) -> float:
+    """The time of the packet that follows the longest gap in the stream of this `kind`."""
+    with av.open(str(path)) as file:
+        (stream,) = (stream for stream in file.streams if stream.type == kind)
+        times = [float(packet.dts * packet.time_base) for packet in file.demux(stream) if packet.size]
+    return max(itertools.pairwise(times), key=lambda pair: pair[1] - pair[0])[1]
 
 
 def test_sound_whose_first_packet_comes_late(tmp_path: Path) -> None:

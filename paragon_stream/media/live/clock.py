@@ -12,7 +12,11 @@ BEHIND = 3
 back; fewer have wrong timestamps."""
 
 LATE_SECONDS = 0.5
-"""Seconds by which a paced frame may be late before pacing starts again with it."""
+"""Seconds by which a frame may be late. After that, pacing starts again with it."""
+
+HELD_SECONDS = 1
+"""Seconds of late pictures after which the source counts as slower than before. Fewer were held: before a
+pause, FFmpeg keeps the last ones until more data or a timeout comes."""
 
 
 class LiveClock:
@@ -23,16 +27,19 @@ class LiveClock:
     """
 
     def __init__(self) -> None:
+        self.tick = Fraction(1, 1_000_000)
+        """Seconds between a picture and one whose timestamp is not later."""
         self.shift = Fraction(0)
         """Seconds added to the timestamps of pictures and sound since the last jump."""
         self._last: Fraction | None = None
         """The time of the latest picture."""
         self._steady = Fraction(0)
-        """The time of the latest picture that was later than those before it by its timestamp."""
+        """The time of the latest picture that was later than those before it by its timestamp, and was not
+        held."""
         self._wall = 0.0
         """The arrival of that picture."""
         self._behind = 0
-        """Pictures since then."""
+        """Pictures since then whose timestamps were not later."""
         self.interruption = False
         """Whether the source was interrupted since then."""
 
@@ -59,10 +66,12 @@ class LiveClock:
                 placed = stamp + self.shift
             if placed <= self._last:
                 self._behind += 1
-                self._last += Fraction(1, 1_000_000)
+                self._last += self.tick
                 return self._last
-        self._last = self._steady = placed
-        self._wall, self._behind, self.interruption = wall, 0, False
+        late = self._last is not None and self._expected(wall) - placed > LATE_SECONDS
+        if not late or placed - self._steady > HELD_SECONDS:
+            self._steady, self._wall = placed, wall
+        self._last, self._behind, self.interruption = placed, 0, False
         return placed
 
     def is_known(self, stamp: Fraction, wall: float) -> bool:

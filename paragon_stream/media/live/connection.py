@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.facts import side_data
 from paragon_stream.media.facts.info import Damage, MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.probe import video_info
+from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
@@ -108,15 +110,16 @@ class Connection:
         """Pictures and sound, from the first picture on. Raises PyAV's errors if the source is
         interrupted."""
         seen, self._seen = self._seen, []
-        yield from seen
-        yield from self._items
+        items = chain(seen, self._items)
+        yield from self._with_stamps(items) if self.paced else items
 
     @property
     def paced(self) -> bool:
         """Whether frames arrive faster than they are shown, so that they must be delayed."""
         if self.source.paced is not None:
             return self.source.paced
-        return self.ends or self._container.format.name in _IN_PIECES
+        is_file = self.source.kind is Kind.FILE  # raw streams state no length
+        return is_file or self.ends or self._container.format.name in _IN_PIECES
 
     @property
     def ends(self) -> bool:
@@ -189,10 +192,33 @@ class Connection:
                     break
         except AV_ERRORS as error:
             failure = error
+        if not frames and isinstance(failure, av.error.ExitError):
+            raise InputError(
+                f"{self.source.name} broke off before its first picture ({silence(self.source)})"
+            )
         if not frames:
             because = f": {reason(failure)}" if failure else ""
             raise InputError(f"no frame of the video in {self.source.name} can be decoded{because}")
+        self._add_first_stamps()
         return video_info(self._container, self._video, frames)
+
+    def _add_first_stamps(self) -> None:
+        """The first picture of RTSP has no timestamp: it is as far before the second as that before the
+        third."""
+        pictures = [item for item in self._seen if isinstance(item, DecodedFrame)]
+        for first, second, third in reversed(list(zip(pictures, pictures[1:], pictures[2:], strict=False))):
+            if first.stamp is None and second.stamp is not None and third.stamp is not None:
+                first.stamp = 2 * second.stamp - third.stamp
+
+    def _with_stamps(self, items: Iterable[DecodedFrame | Sound]) -> Iterator[DecodedFrame | Sound]:
+        """`items`; pictures without timestamps, as of raw H.264, follow at the stream's rate."""
+        interval, latest = 1 / (self.video.average_rate or FALLBACK_RATE), None
+        for item in items:
+            if isinstance(item, DecodedFrame):
+                if item.stamp is None:
+                    item.stamp = Fraction(0) if latest is None else latest + interval
+                latest = item.stamp
+            yield item
 
     def _demuxed(self) -> Iterator[DecodedFrame | Sound]:
         wanted = [self._video] if self._sound is None else [self._video, self._sound]
@@ -227,6 +253,11 @@ class Connection:
                 reading=None if self._meter is None else self._meter.of(frame.opaque, frame),
                 aspect=self._aspects.of(packet_serial(frame)),
             )
+
+
+def silence(source: LiveSource) -> str:
+    """The meaning of `ExitError`, PyAV's error of a timeout."""
+    return f"nothing came for {source.timeout:g} s"
 
 
 def _opened(source: LiveSource, patience: float | None) -> InputContainer:
@@ -265,7 +296,7 @@ def _explanation(source: LiveSource, error: BaseException, messages: list[str]) 
         scheme = source.url.partition("://")[0]
         return f"{name} cannot be opened: PyAV's FFmpeg has no {scheme}; let another program write to a pipe"
     if isinstance(error, av.error.ExitError):
-        return f"{name} does not answer: nothing came for {source.timeout:g} s"
+        return f"{name} does not answer: {silence(source)}"
     if (
         isinstance(error, (ValueError, av.error.InvalidDataError))
         and source.format is not None

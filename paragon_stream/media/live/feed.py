@@ -23,7 +23,7 @@ from paragon_stream.media.facts.info import Damage, MediaInfo
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
 from paragon_stream.media.live.clock import FilePosition, LiveClock, Pacer
-from paragon_stream.media.live.connection import Connection, DecodedFrame, Sound
+from paragon_stream.media.live.connection import Connection, DecodedFrame, Sound, silence
 from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.live.source import Kind, LiveSource
@@ -176,7 +176,8 @@ class LiveFeed:
     def __iter__(self) -> Iterator[av.VideoFrame]:
         while (item := self._channel.get()) is not None:
             self._now, timing = item
-            self._now.frame.pts = timing.pts
+            # Its decode time is on the source's clock, and must not be taken for a better timestamp.
+            self._now.frame.pts, self._now.frame.dts = timing.pts, None
             yield self._now.frame
 
     def reading(self, frame: av.VideoFrame) -> Reading | None:
@@ -193,7 +194,8 @@ class LiveFeed:
     def _live(self) -> None:
         try:
             self._connection = connection = self._first_connection()
-            self._unit, self._name = connection.video.time_base, connection.decoder
+            self._unit = self._clock.tick = connection.video.time_base
+            self._name = connection.decoder
             self._sound_kind = connection.sound
             self._opened.set()
             self._begun.wait()
@@ -333,7 +335,7 @@ class LiveFeed:
         if self.source.kind is Kind.NETWORK and getattr(error, "errno", None) == errno.EIO:
             return ""  # RTMP: the sender has disconnected
         if isinstance(error, av.error.ExitError):
-            return f"nothing came for {self.source.timeout:g} s"
+            return silence(self.source)
         return reason(error)
 
     def _again(self, why: str, *, anew: bool) -> bool:

@@ -36,6 +36,28 @@ def test_after_an_interruption_the_picture_goes_on_where_it_would_be() -> None:
     assert clock.place(Fraction(4), 55.0) == 15
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_held_pictures_do_not_shorten_a_pause(interrupted: bool) -> None:
+    """FFmpeg keeps the last two pictures before a pause of 10 s until it ends, or until a timeout."""
+    clock = LiveClock()
+    for n in range(50):
+        clock.place(Fraction(n, 25), n / 25)
+    clock.place(Fraction(50, 25), 12.0)
+    clock.place(Fraction(51, 25), 12.0)
+    if interrupted:
+        clock.interrupted()
+    placed = [clock.place(Fraction(n, 25), 12 + n / 25) for n in range(5)]
+    assert placed[4] == pytest.approx(12 + 4 / 25)
+
+
+def test_a_source_that_has_become_slower_is_late_for_a_second_only() -> None:
+    clock = LiveClock()
+    for n in range(100):
+        clock.place(Fraction(n, 25), n / 25 + (5 if n > 20 else 0))
+    clock.interrupted()
+    assert clock.place(Fraction(0), 9.0) == 4
+
+
 @pytest.mark.parametrize("jump", [-3600, -JUMP_SECONDS - 1, JUMP_SECONDS + 1, 95443])
 def test_a_jump_of_the_sources_clock_is_taken_out(jump: int) -> None:
     clock = LiveClock()
