@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from live_material import Running
 from live_screen import Screen
 
 import paragon_stream
@@ -121,3 +123,37 @@ def test_what_moves_arrives(screen: Screen, tmp_path: Path) -> None:
 def test_a_region_beyond_the_screen(screen: Screen, tmp_path: Path, region: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         paragon_stream.live(screen.display, tmp_path / "out.nut", region=region, engine="null")
+
+
+@pytest.mark.skipif(shutil.which("xrandr") is None, reason="no xrandr")
+@pytest.mark.parametrize("reconnect", [0, 20])
+def test_a_screen_that_becomes_smaller(tmp_path: Path, reconnect: float) -> None:
+    screen = Screen(tmp_path, WIDTH, HEIGHT)
+    try:
+        _shrink(screen, tmp_path / "out.mkv", reconnect)
+    finally:
+        screen.close()
+
+
+def _shrink(screen: Screen, out: Path, reconnect: float) -> None:
+    session = Running(screen.display, out, engine="null", reconnect=reconnect, fps=20)
+    session.wait_for(lambda now: now.frames_out > 5)
+    xrandr = ["xrandr", "--display", screen.display]
+    # The first also sets the size of a screen without outputs, 0, and fails in that.
+    subprocess.run([*xrandr, "--output", "screen", "--off"], check=False, stderr=subprocess.DEVNULL)
+    subprocess.run([*xrandr, "--fb", "80x64"], check=True)
+    if reconnect:
+        session.wait_for(lambda now: any("is back" in event for event in now.events))
+        before = session.frames_out
+        session.wait_for(lambda now: now.frames_out > before + 5)
+        session.stop.set()
+    report = session.result()
+    if not reconnect:
+        assert report.failure == f"{screen.display} broke off (it is smaller than before)"
+        return
+    assert report.events[0].startswith(
+        f"{screen.display} broke off (it is smaller than before): trying again"
+    )
+    first, second = report.formats
+    assert (first.format, second.format) == ("160x96 bgr0", "80x64 bgr0")
+    assert first.seconds == 0 and 0 < second.seconds < 60

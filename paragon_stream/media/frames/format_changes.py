@@ -30,7 +30,7 @@ class ObservedFormat:
 
     format: FrameFormat
     seconds: float = 0.0
-    """Presentation time of its first frame."""
+    """Presentation time of its first frame taken."""
     frames: int = 0
     stretches: int = 0
     """Number of changes of the stream to this format."""
@@ -54,7 +54,8 @@ class FormatChanges[Item]:
     """The frames of `source`, each with its time and format, in stretches of one format.
 
         `take` returns frames of one format, `format`, until it changes or the stream ends; `next_format` then
-    continues with the next stretch. Without `follow` there is one stretch. Used from one thread at a time.
+    continues with the next stretch. Without `follow` there is one stretch. Times in reports are those of the
+    source, or, if `live`, are counted from the first frame taken. Used from one thread at a time.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class FormatChanges[Item]:
         *,
         follow: bool = False,
         settled: int = SETTLED,
+        live: bool = False,
     ) -> None:
         self.format = first
         """The format of the frames that `take` returns now."""
         self._settled = settled
+        self._begin = None if live else 0.0
         self._first = ObservedFormat(format=first, followed=True)
         self._formats = {first: self._first}
         self._follow = follow
@@ -87,8 +90,10 @@ class FormatChanges[Item]:
             self._waiting = arrival
             return None
         observed = arrival.observed
+        if self._begin is None:
+            self._begin = arrival.timing.seconds
         if not observed.frames:
-            observed.seconds = arrival.timing.seconds
+            observed.seconds = arrival.timing.seconds - self._begin
         observed.frames += 1
         observed.stretches += observed is not self._latest
         self._latest = observed
@@ -146,7 +151,7 @@ class FormatChanges[Item]:
         for item, timing, format in source:
             observed = self._formats.get(format)
             if observed is None:
-                observed = self._formats[format] = ObservedFormat(format=format, seconds=timing.seconds)
+                observed = self._formats[format] = ObservedFormat(format=format)
             if held and held[0].observed is not observed:
                 yield from (each._replace(lasts=False) for each in held)
                 held = []

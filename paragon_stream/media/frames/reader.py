@@ -127,7 +127,7 @@ class VideoReader:
         if video.fields is not None:
             timed = Deinterlacer(video.fields, video.average_rate).process(timed)
         self._timed = self._in_cut(timed)
-        self.changes = FormatChanges(video.format, self._judged(self._timed), follow=follow)
+        self.changes = FormatChanges(video.format, self._judged(self._timed), follow=follow, live=live)
         """The next format of the stream, and the way to continue with it."""
         self._damage = Damage()
 

@@ -334,6 +334,10 @@ class LiveFeed:
         """Why the source was interrupted; "" if a stream of this kind ends normally that way."""
         if self.source.kind is Kind.NETWORK and getattr(error, "errno", None) == errno.EIO:
             return ""  # RTMP: the sender has disconnected
+        if self.source.kind is Kind.SCREEN and isinstance(error, PermissionError):
+            return "it is smaller than before"  # what is captured is no longer inside the screen
+        if self.source.kind is Kind.SCREEN and isinstance(error, av.error.ExternalError):
+            return "its X server has ended"
         if isinstance(error, av.error.ExitError):
             return silence(self.source)
         return reason(error)
