@@ -140,7 +140,11 @@ def begin(
         kernels=recipe.still.kernels,
         seed=recipe.seed,
     )
-    validation = Validation(validation_set if team.leads else [], recipe.network.scale)
+    validation = Validation(
+        validation_set if team.leads else [],
+        recipe.network.scale,
+        luma_alone=recipe.network.filters_chroma,
+    )
     beside = files.recipe.parent
     init = load_weights((beside / recipe.init).resolve()) if recipe.init else None
     trunk = load_trunk((beside / recipe.trunk).resolve()) if recipe.trunk else None

@@ -16,7 +16,7 @@ from paragon_stream.train.data.degradations import softened
 from paragon_stream.train.data.planes import Picture, enlarged_planes, to_rgb
 from paragon_stream.train.data.resample import enlarge
 from paragon_stream.train.data.shards import Shard
-from paragon_stream.train.losses import planes_error
+from paragon_stream.train.losses import planes_error, with_chroma_of
 from paragon_stream.train.measure.metrics import detail_db, psnr_y
 from paragon_stream.train.network import TrainableNet
 from paragon_stream.train.plain import PlainNet
@@ -39,10 +39,14 @@ class Sample:
 
 
 class Validation:
-    """Held-out pictures, and bicubic's results for them."""
+    """Held-out pictures, and bicubic's results for them.
 
-    def __init__(self, shards: Sequence[Shard], scale: int) -> None:
-        self.scale = scale
+    With `luma_alone`, a network's result gets the chroma of the truth, as in the loss: its own is not
+    trained, and would change luma where R, G or B is clipped.
+    """
+
+    def __init__(self, shards: Sequence[Shard], scale: int, *, luma_alone: bool = False) -> None:
+        self.scale, self.luma_alone = scale, luma_alone
         self.samples: list[Sample] = []
         filtered: list[Picture] = []
         for shard in shards:
@@ -80,6 +84,12 @@ class Validation:
         scores, details = [], []
         for sample in self.samples:
             picture = upscale(network, sample.low, sample.strength, device)
+            if self.luma_alone:
+                truth = sample.truth.astype(np.float32) / 255
+                moved = with_chroma_of(
+                    *(torch.from_numpy(each).movedim(-1, 0)[None] for each in (picture, truth))
+                )
+                picture = moved[0].movedim(0, -1).numpy()
             scores.append(self.planes(picture, sample))
             details.append(detail_db(_codes(picture), sample.truth, self.scale))
         found = np.array(scores)

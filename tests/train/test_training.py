@@ -347,6 +347,22 @@ def test_an_expanded_network_is_the_same_network_and_is_saved_as_one(tmp_path: P
     assert np.array_equal(tail[0], tail[1]) and np.array_equal(tail[0], tail[2])  # gray: it learned luma
 
 
+def test_untrained_chroma_does_not_change_the_score_of_luma() -> None:
+    """A tint without luma takes colours out of R, G and B's range, where clipping changes luma."""
+    net = TrainableNet("realtime", 2)
+    unit_variance_start(
+        net, Batches([still(1)], DataRecipe(patch=32, batch=2), scale=2)(0).lr, torch.Generator()
+    )
+    shards = [still(7)]
+    alone, whole = (Validation(shards, 2, luma_alone=luma_alone) for luma_alone in (True, False))
+    before = alone(net)["psnr"], whole(net)["psnr"]
+    tint = torch.tensor([0.114, 0.0, -0.299]) * 3
+    with torch.no_grad():
+        net.tail.bias += tint
+    assert alone(net)["psnr"] == pytest.approx(before[0], abs=0.02)
+    assert whole(net)["psnr"] < before[1] - 1
+
+
 def test_chroma_counts_nothing_where_a_filter_makes_it() -> None:
     truth = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     blue = truth + 0.1 * torch.tensor([0.0, -0.344136, 1.772]).view(1, 3, 1, 1)
