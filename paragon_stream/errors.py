@@ -76,6 +76,15 @@ class ParagonError(Exception):
     exit_code = 1
 
 
+def explanation(error: Exception, source: object = "") -> str:
+    """The line for the user about any error: that of a ParagonError, else a request to report it, for the
+    file `source` if one is given."""
+    if isinstance(error, ParagonError):
+        return str(error)
+    kind = type(error).__name__
+    return f"{source}{': ' if source else ''}internal error, please report it: {kind}: {error or kind}"
+
+
 class UsageError(ParagonError):
     """The request itself is wrong: an unknown name, contradictory options, a value out of range."""
 

@@ -18,7 +18,7 @@ import click
 
 from paragon_stream.cli import standard_streams
 from paragon_stream.cli.display.events import EventLines
-from paragon_stream.errors import Interrupted, OutputError, ParagonError, UsageError, reason
+from paragon_stream.errors import Interrupted, OutputError, ParagonError, UsageError, explanation, reason
 from paragon_stream.pipeline.interrupt import raise_on_requests
 
 COMMANDS = {
@@ -148,8 +148,7 @@ def _outcome(arguments: list[str], events: EventLines | None) -> _Outcome:
             return _Outcome(1, f"{error.filename}: {reason(error)}", kind)
         if isinstance(error, FileNotFoundError) and str(error.strerror).startswith(_NO_TEMPORARY):
             return _Outcome(1, f"{error.strerror}: set TMPDIR to a folder that can be written", kind)
-        what = str(error) or kind
-        return _Outcome(1, f"internal error, please report it: {kind}: {what} (details: --verbose)", kind)
+        return _Outcome(1, f"{explanation(error)} (details: --verbose)", kind)
     finally:
         if events is not None:
             events.leave_logging()

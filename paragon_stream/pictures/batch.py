@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paragon_stream import resource_usage
 from paragon_stream.checkpoint import Weights
-from paragon_stream.errors import ParagonError, UsageError
+from paragon_stream.errors import ParagonError, UsageError, explanation
 from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import called_with, described, option, part
@@ -145,8 +145,6 @@ def _one(
 
 def _failed(path: Path, target: Path, error: Exception) -> ImageResult:
     """The result of an image of a batch that cannot be upscaled."""
-    what = str(error)
     if not isinstance(error, ParagonError):
         logger.info("where it happened", exc_info=error)
-        what = f"{path}: internal error, please report it: {type(error).__name__}: {error}"
-    return ImageResult(source=str(path), destination=str(target), error=what)
+    return ImageResult(source=str(path), destination=str(target), error=explanation(error, path))

@@ -23,6 +23,7 @@ from paragon_stream.errors import (
     ParagonError,
     UsageError,
     causes,
+    explanation,
 )
 from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.options.option import called_with, option, part
@@ -324,14 +325,8 @@ class _Queue:
         )
 
     def _failure(self, item: QueueItem, error: Exception, begin: float) -> FileResult:
-        kind = type(error).__name__
-        expected = isinstance(error, ParagonError)
-        text = (
-            str(error)
-            if expected
-            else (f"{item.file.path}: internal error, please report it: {kind}: {error}")
-        )
-        return replace(self._result(item, Outcome.FAILED, begin), error=text, kind=kind)
+        text = explanation(error, item.file.path)
+        return replace(self._result(item, Outcome.FAILED, begin), error=text, kind=type(error).__name__)
 
     @staticmethod
     def _with_content(source: Path, facts: FileFacts) -> FileFacts:
