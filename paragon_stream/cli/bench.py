@@ -11,6 +11,7 @@ import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import SIZE, given, network_options, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import EngineError, OutputError, ParagonError
 
 
@@ -29,7 +30,7 @@ from paragon_stream.errors import EngineError, OutputError, ParagonError
 )
 @click.option(
     "--stills",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     help="Instead of synthetic frames: a folder of pictures, which are shrunk, upscaled and compared.",
 )
 @click.option("--compare", is_flag=True, help="Measure every installed engine in turn.")
@@ -44,7 +45,7 @@ from paragon_stream.errors import EngineError, OutputError, ParagonError
     help="Whether the engine torch uses torch.compile (auto: on GPUs).",
 )
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="With --matrix: also write an SVG."
+    "--plot", type=FilePath(dir_okay=False, path_type=Path), help="With --matrix: also write an SVG."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @network_options

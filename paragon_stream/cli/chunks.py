@@ -9,6 +9,7 @@ import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.cli.reports import check_reports, report_option, write_report
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.options.network import UpscalerOptions
@@ -16,7 +17,7 @@ from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
 _quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; warnings and errors only.")
-_output = click.argument("destination", metavar="OUTPUT", type=click.Path(path_type=Path))
+_output = click.argument("destination", metavar="OUTPUT", type=FilePath(path_type=Path))
 
 
 @click.group()

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from paragon_stream.cli.display.sections import NETWORK, SectionedOption
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import UsageError
 
 
@@ -33,7 +34,7 @@ def config_option[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         "--config",
         cls=SectionedOption,
         section=NETWORK,
-        type=click.Path(path_type=Path),
+        type=FilePath(path_type=Path),
         metavar="FILE.yml",
         is_eager=True,
         expose_value=False,

@@ -11,13 +11,14 @@ import click
 from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
 @click.command(cls=SectionedCommand)
 @click.argument("source", metavar="IN")
-@click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("destination", metavar="OUT.safetensors", type=FilePath(dir_okay=False, path_type=Path))
 @click.option("--attention", metavar="KIND", help="Attention of generation 5: local or efficient.")
 @click.option(
     "--use-norm/--no-use-norm",

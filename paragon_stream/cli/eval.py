@@ -11,6 +11,7 @@ import click
 from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
@@ -25,7 +26,7 @@ WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
 @click.command(cls=SectionedCommand)
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="PATH",
     help="High-resolution pictures or videos: a file or a folder.",
 )
@@ -50,16 +51,14 @@ WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
 )
 @click.option(
     "--reference",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="HR",
     help="Reference video, to compare with --result.",
 )
 @click.option(
-    "--result", type=click.Path(path_type=Path), metavar="SR", help="Video that is compared with --reference."
+    "--result", type=FilePath(path_type=Path), metavar="SR", help="Video that is compared with --reference."
 )
-@click.option(
-    "--report", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a page with crops."
-)
+@click.option("--report", type=FilePath(path_type=Path), metavar="OUT.html", help="Write a page with crops.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option(
     "--precision",

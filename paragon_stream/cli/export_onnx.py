@@ -10,12 +10,13 @@ import click
 from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.network import UpscalerOptions
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("destination", metavar="OUT.onnx", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("destination", metavar="OUT.onnx", type=FilePath(dir_okay=False, path_type=Path))
 @choices(OnnxOptions)
 @choices(UpscalerOptions, only=("variant", "scale", "weights", "alpha", "window_size", "generation"))
 @config_option

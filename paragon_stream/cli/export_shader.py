@@ -8,12 +8,13 @@ import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("destination", metavar="OUT.glsl", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("destination", metavar="OUT.glsl", type=FilePath(dir_okay=False, path_type=Path))
 @click.option(
     "--hook",
     type=click.Choice(["luma", "rgb"]),

@@ -11,6 +11,7 @@ import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
@@ -27,7 +28,7 @@ def command(context: click.Context, as_json: bool, verbose: bool) -> None:
 
 @command.command(cls=SectionedCommand)
 @click.argument("weights", metavar="NAME|FILE")
-@click.argument("destination", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("destination", metavar="OUT.safetensors", type=FilePath(dir_okay=False, path_type=Path))
 @click.option(
     "--strength",
     type=float,

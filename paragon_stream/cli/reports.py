@@ -8,14 +8,15 @@ from typing import Protocol
 
 import click
 
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import OutputError, UsageError, reason
 
 report_option = click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
+    "--report", type=FilePath(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a report."
 )
 trace_option = click.option(
     "--trace",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     metavar="FILE.json",
     help="Write the times of every stage, for ui.perfetto.dev.",
 )

@@ -11,6 +11,7 @@ import click
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.output import OutputOptions
@@ -20,8 +21,8 @@ _PART = ("start", "duration", "end")
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("source", metavar="INPUT", type=click.Path())
-@click.argument("page", metavar="OUT.html", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("source", metavar="INPUT", type=FilePath())
+@click.argument("page", metavar="OUT.html", type=FilePath(dir_okay=False, path_type=Path))
 @click.option("--at", multiple=True, metavar="TIME", help="Time at which a piece begins; repeatable.")
 @click.option(
     "--auto",
@@ -41,7 +42,7 @@ _PART = ("start", "duration", "end")
 )
 @click.option(
     "--montage",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     metavar="OUT.png",
     help="Also write a picture: a row for each piece, the source first, then each version.",
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paragon_stream.cli.options import verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=FilePath(path_type=Path))
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FOLDER",
     help="Folder of the run; a run with a saved state is resumed.",
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FOLDER",
     help="Folder of high-quality pictures (default: the recipe's).",
 )
@@ -44,9 +45,7 @@ if TYPE_CHECKING:
     help="With cpu: processes that share each batch.",
 )
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of degraded pictures."
-)
+@click.option("--cache", type=FilePath(path_type=Path), metavar="FOLDER", help="Folder of degraded pictures.")
 @verbose_option
 def command(
     recipe: Path,

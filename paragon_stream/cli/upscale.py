@@ -13,6 +13,7 @@ from paragon_stream.cli.display.events import SCHEMA, EventLines, progress_optio
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options, verbose_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import ParagonError, UsageError
@@ -44,8 +45,8 @@ def _print_schema(context: click.Context, parameter: click.Parameter, value: boo
 
 
 @click.command(cls=_MainCommand)
-@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
-@click.argument("destination", metavar="OUTPUT", type=click.Path())
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=FilePath())
+@click.argument("destination", metavar="OUTPUT", type=FilePath())
 @network_options
 @choices(SourceOptions)
 @choices(OutputOptions)

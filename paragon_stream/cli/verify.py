@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paragon_stream.cli.display.events import EventLines, progress_option
+from paragon_stream.cli.paths import FilePath
 from paragon_stream.cli.reports import check_reports, write_text
 from paragon_stream.errors import ParagonError
 
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 @click.argument("output", metavar="OUT")
 @click.option(
     "--plan",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     metavar="RENDER.json",
     help="Report of the render, written by its --report (default: default options, at OUT's size).",
 )
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     metavar="FILE.html|.json",
     help="Write the result as a page or as JSON.",
 )

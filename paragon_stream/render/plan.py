@@ -87,8 +87,10 @@ class RenderPlan:
         return self.output.describe()
 
 
-def plan_render(request: RenderRequest) -> RenderPlan:
+def plan_render(request: RenderRequest, *, existing: bool = False) -> RenderPlan:
     """Decide how `request` is rendered. Files are read; nothing is written.
+
+    An output that is `existing` is only read, so that its folder need not be writable.
 
     Raises UsageError for options that are invalid or contradict each other, InputError for sources that
     cannot be read, CheckpointError for weights, FormatError for pictures that cannot be processed or already
@@ -106,14 +108,19 @@ def plan_render(request: RenderRequest) -> RenderPlan:
         raise UsageError(f"{source} and {destination} are pictures: use upscale_images()")
     info = prepare(source, request)
     try:
-        return _planned(request, info, writing, images)
+        return _planned(request, info, writing, images, existing=existing)
     except BaseException:
         end_pipe(info.path)
         raise
 
 
 def _planned(
-    request: RenderRequest, info: MediaInfo, writing: OutputOptions, images: Numbering | None
+    request: RenderRequest,
+    info: MediaInfo,
+    writing: OutputOptions,
+    images: Numbering | None,
+    *,
+    existing: bool,
 ) -> RenderPlan:
     video, destination = info.video, request.destination
     weights, placement = choose_network(
@@ -122,7 +129,8 @@ def _planned(
     if images is not None:
         output = plan_sequence(info, images, placement, writing)
     else:
-        output = plan_output(info, destination, placement, delivery_options(info, writing, destination))
+        delivered = delivery_options(info, writing, destination)
+        output = plan_output(info, destination, placement, delivered, existing=existing)
     identity = identity_of(info, weights, placement, request, output)
     return RenderPlan(
         request=request,

@@ -58,7 +58,7 @@ def verify(
     outputs that are not video files.
     """
     request = _request(Path(source), Path(output), plan)
-    planned = plan_render(request)
+    planned = plan_render(request, existing=True)
     if planned.output.destination is None or planned.output.container is None:
         raise UsageError("only video files can be verified, not y4m and sequences of images")
     try:
@@ -106,7 +106,7 @@ def _plan_of_output(planned: RenderPlan, has: FrameFormat) -> RenderPlan:
     if _keeps_more(has.pixel_format, target.pixel_format):
         choices["pix_fmt"] = has.pixel_format.name
     try:
-        chosen = plan_render(replace(planned.request, **choices)) if choices else planned
+        chosen = plan_render(replace(planned.request, **choices), existing=True) if choices else planned
     except ParagonError:
         return planned
     same_size = (chosen.output.target.width, chosen.output.target.height) == (has.width, has.height)

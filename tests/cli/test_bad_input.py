@@ -318,6 +318,40 @@ def test_a_folder_that_may_not_be_read(
     assert capsys.readouterr().err == f"paragon-stream: {tmp_path}: permission denied\n"
 
 
+def test_a_file_that_may_not_be_read_does_not_end_the_run(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read everything, so the refusal is played."""
+    secret = tmp_path / "secret.mkv"
+    secret.write_bytes(clip.read_bytes())
+
+    def access(path: Any, mode: int, real: Callable[[Any, int], bool] = os.access) -> bool:
+        return Path(path) != secret and real(path, mode)
+
+    def opened(file: Any, *arguments: Any, real: Callable[..., Any] = av.open, **options: Any) -> Any:
+        if str(secret) in str(file):
+            raise PermissionError(13, "Permission denied", str(file))
+        return real(file, *arguments, **options)
+
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setattr(av, "open", opened)
+    arguments = [clip, secret, tmp_path / "out", "--engine", "null", "--preset", "ultrafast"]
+    assert run(list(map(str, arguments))) == 1
+    assert (tmp_path / "out" / clip.name).exists()
+    printed = capsys.readouterr().err
+    assert "permission denied" in printed and "1 of 2 files failed" in printed
+
+
+def test_verify_needs_no_right_to_write(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result may be on a disk that is read-only by now."""
+    out = tmp_path / "out.mkv"
+    paragon_stream.upscale(clip, out, preset="ultrafast")
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    assert run(["verify", str(clip), str(out)]) == 0, capsys.readouterr().err
+
+
 @pytest.mark.parametrize("alpha", [-3.0, 5.0])
 def test_an_alpha_beyond_its_range_is_warned_about(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], alpha: float

@@ -42,15 +42,24 @@ def work_folder(destination: Path) -> Path:
 
 
 def check_destination(
-    destination: Path, source: Path | None, *, overwrite: bool, resume: bool = False
+    destination: Path,
+    source: Path | None,
+    *,
+    overwrite: bool,
+    resume: bool = False,
+    existing: bool = False,
 ) -> None:
-    """Check before any work that the output can be written.
+    """Check before any work that the output can be written. One that is `existing` is only read, so that its
+    folder need not be writable.
 
     Raises UsageError if `destination` is the source, and OutputError if it exists (without `overwrite`), is
     not a file, or its folder is missing or cannot be written.
     """
     with av_errors_as(OutputError, f"cannot write {destination}"):
-        _check_destination(behind_links(destination), source, overwrite=overwrite, resume=resume)
+        behind = behind_links(destination)
+        _check_destination(behind, source, overwrite=overwrite, resume=resume)
+        if not existing and not os.access(behind.parent, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {behind}: the folder {behind.parent} is read-only")
 
 
 def _check_destination(destination: Path, source: Path | None, *, overwrite: bool, resume: bool) -> None:
@@ -71,8 +80,6 @@ def _check_destination(destination: Path, source: Path | None, *, overwrite: boo
         if not overwrite:
             done = "; it is complete, so there is nothing to resume" if resume else ""
             raise OutputError(f"{destination} exists already: use --overwrite to replace it{done}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {destination}: the folder {folder} is read-only")
 
 
 def _same_file(a: Path, b: Path) -> bool:

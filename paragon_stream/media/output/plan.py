@@ -116,14 +116,19 @@ class OutputPlan:
 
 
 def plan_output(
-    info: MediaInfo, destination: Path | str, size: int | Placement, options: OutputOptions | None = None
+    info: MediaInfo,
+    destination: Path | str,
+    size: int | Placement,
+    options: OutputOptions | None = None,
+    *,
+    existing: bool = False,
 ) -> OutputPlan:
     """Decide how the upscaled video of `info` and its other streams are written to `destination`.
 
     `size` is the size of the result: a whole factor, or a placement.
 
     `destination` "-" is y4m on standard output; otherwise the suffix selects the container. Nothing is
-    written.
+    written. An output that is `existing` is only read, so that its folder need not be writable.
 
     Raises UsageError for invalid options (unknown suffix, codec, option; a pixel format that the encoder does
     not accept; the source as destination), OutputError for a destination that cannot be written or exists,
@@ -135,7 +140,7 @@ def plan_output(
     if path is None or path.suffix.lower() == ".y4m":
         plan = _y4m_plan(info, path, placement, options)
     else:
-        plan = _file_plan(info, path, placement, options)
+        plan = _file_plan(info, path, placement, options, existing=existing)
     if options.strict and plan.losses:
         raise LossError("--strict: " + "; ".join(plan.losses))
     return plan
@@ -144,9 +149,11 @@ def plan_output(
 # ------------------------------------------------------------------------------------------- files
 
 
-def _file_plan(info: MediaInfo, path: Path, placement: Placement, options: OutputOptions) -> OutputPlan:
+def _file_plan(
+    info: MediaInfo, path: Path, placement: Placement, options: OutputOptions, *, existing: bool
+) -> OutputPlan:
     container = container_for(path)
-    check_destination(path, info.path, overwrite=options.overwrite, resume=options.resume)
+    check_destination(path, info.path, overwrite=options.overwrite, resume=options.resume, existing=existing)
     job, colours = _job(info, container, placement, options)
     remux = plan_remux(info, container, options)
     losses = [*_losses(info, container, job, remux, options), *filter(None, colours.values())]
