@@ -31,8 +31,14 @@ _STORE_BYTES = 128 << 20
 
 _FOLDER, _LOCK = "paragon-ray-", "paragon.lock"
 
+_PRINTING = "print_to_stdstream"
+"""Ray's function for messages of its processes (Ray 2.60)."""
+
 _PATIENCE = 10.0
 """Seconds to wait for the answer of a host."""
+
+
+logger = logging.getLogger(__name__)
 
 
 def parse_address(value: str) -> str:
@@ -78,6 +84,7 @@ class Connection:
         else:
             options = {"address": address, **_interface(address)}
         handlers = _handlers()
+        self._printing = _log_messages()
         try:
             if self.local:
                 self._folder = SessionFolder()
@@ -85,6 +92,7 @@ class Connection:
             self.ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
             self.ray.shutdown()
+            _print_messages(self._printing)
             self._remove_folder()
             raise EngineError(_sentence(address, error)) from error
         finally:
@@ -105,6 +113,7 @@ class Connection:
             handlers = _handlers()
             self.ray.shutdown()
             _restore(handlers)
+            _print_messages(self._printing)
             self._remove_folder()
 
     def _remove_folder(self) -> None:
@@ -118,6 +127,25 @@ def _prepare_local() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # as nice as this process, no nicer
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _log_messages() -> Any:
+    """Log what Ray's processes report, such as the death of a node. Returns the function that prints it.
+
+    Ray prints it on standard output, where a program may read the report of paragon-stream, also without
+    `log_to_driver`. Each failure has a warning of its own.
+    """
+    worker = importlib.import_module("ray._private.worker")
+    printing = worker.__dict__.get(_PRINTING)
+    if printing is not None:
+        setattr(worker, _PRINTING, lambda data, **_: logger.info("Ray: %s", "\n".join(data["lines"])))
+    return printing
+
+
+def _print_messages(printing: Any) -> None:
+    """Undo `_log_messages`."""
+    if printing is not None:
+        setattr(importlib.import_module("ray._private.worker"), _PRINTING, printing)
 
 
 class SessionFolder:

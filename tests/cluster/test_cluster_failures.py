@@ -66,13 +66,17 @@ def test_the_only_worker_hangs(
     assert any("has not answered" in each for each in report.warnings)
 
 
-def test_a_node_loses_its_power(clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster) -> None:
+def test_a_node_loses_its_power(
+    clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ray reports that with dozens of lines on standard output, where programs may read something else."""
     first, _ = cluster.add(seconds_per_frame=PAUSE), cluster.add(seconds_per_frame=PAUSE)
     strike = once(lambda progress: progress.frames > 30, lambda: cluster.kill_node(first))
     report = render(clip, tmp_path / "out.mkv", cluster, on_progress=strike)
     assert strike.happened  # type: ignore[attr-defined]
     assert_same(tmp_path / "out.mkv", whole)
     assert any("is rendered again" in each for each in report.warnings)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_node_joins_late(clip: Path, whole: Path, tmp_path: Path, cluster: TestCluster) -> None:
