@@ -9,8 +9,8 @@ import click
 
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
-from paragon_stream.cli.paths import FilePath
 from paragon_stream.cli.reports import check_reports, report_option, write_report
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.output import OutputOptions

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from paragon_stream.cli.display.sections import NETWORK, SectionedOption
-from paragon_stream.cli.paths import FilePath
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.errors import UsageError
 
 

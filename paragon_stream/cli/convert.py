@@ -11,7 +11,7 @@ import click
 from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
-from paragon_stream.cli.paths import FilePath
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 

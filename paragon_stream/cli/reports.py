@@ -8,7 +8,7 @@ from typing import Protocol
 
 import click
 
-from paragon_stream.cli.paths import FilePath
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.errors import OutputError, UsageError, reason
 
 report_option = click.option(

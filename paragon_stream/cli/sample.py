@@ -11,7 +11,7 @@ import click
 from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
-from paragon_stream.cli.paths import FilePath
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.output import OutputOptions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paragon_stream.cli.options import verbose_option
-from paragon_stream.cli.paths import FilePath
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.errors import UsageError
 
 if TYPE_CHECKING:

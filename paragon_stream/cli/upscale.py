@@ -13,8 +13,8 @@ from paragon_stream.cli.display.events import SCHEMA, EventLines, progress_optio
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.main import COMMANDS
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options, verbose_option
-from paragon_stream.cli.paths import FilePath
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import ParagonError, UsageError
 from paragon_stream.options.cluster import ClusterOptions

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from paragon_stream.cli.display.events import EventLines, progress_option
-from paragon_stream.cli.paths import FilePath
 from paragon_stream.cli.reports import check_reports, write_text
+from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.errors import ParagonError
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Shortcuts for the command line: profiles, and completion by the shell."""
+"""What commands share: profiles, completion by the shell, and paths as arguments."""
