@@ -51,6 +51,7 @@ def grain_of(pixel_format: PixelFormat) -> int:
 
 
 def check_size(pixel_format: PixelFormat, placement: Placement) -> None:
+    """Raise UsageError for a result without whole chroma samples, which VapourSynth does not have."""
     width, height = placement.columns.total, placement.rows.total
     if any(side % (1 << n) for side, n in zip((width, height), pixel_format.subsampling, strict=True)):
         raise UsageError(f"{width}x{height} is not possible in {pixel_format.name}: give even numbers")

@@ -12,6 +12,7 @@ from paragon_stream.errors import ParagonError
 
 @contextmanager
 def errors_as_vs() -> Iterator[None]:
+    """Raise a ParagonError in the block as vs.Error, with the filter's name."""
     try:
         yield
     except ParagonError as error:

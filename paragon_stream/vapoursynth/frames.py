@@ -19,15 +19,19 @@ from paragon_stream.vapoursynth.errors import errors_as_vs
 from paragon_stream.vapoursynth.requests import Requests
 
 MAX_PREFETCH = 32
+"""The most frames in flight at once."""
 
 
 def branch_count(clip: vs.VideoNode, prefetch: int | None) -> int:
+    """The number of frames in flight at once: `prefetch`, or the number of the core's threads. Raises
+    UsageError."""
     if prefetch is not None and not 1 <= prefetch <= MAX_PREFETCH:
         raise UsageError(f"prefetch must be between 1 and {MAX_PREFETCH}, not {prefetch}")
     return min(prefetch or MAX_PREFETCH, int(vs.core.num_threads), int(clip.num_frames))
 
 
 def upscaled(clip: vs.VideoNode, requests: Requests, branches: int) -> vs.VideoNode:
+    """The node of the result: `branches` nodes in turn, or one that also gets earlier frames (`temporal`)."""
     width, height = requests.placement.columns.total, requests.placement.rows.total
     shape = vs.core.std.BlankClip(clip, width=width, height=height, keep=True)
     if requests.mode is not Temporal.OFF:  # frames need those before them, the latest first
