@@ -43,12 +43,12 @@ def session() -> Any:
 def run(
     clock: Clock, seconds: float, came: float, computed: float, delivered: float, *, away: bool = False
 ) -> tuple[list[str], list[LiveProgress]]:
-    """Let so many frames a second come, be computed and be delivered; what was told."""
+    """Let so many frames a second come, be computed and be delivered; returns what was reported."""
     counts = session()
     counts.sink.away = away
-    told: list[str] = []
+    reported: list[str] = []
     shown: list[LiveProgress] = []
-    meter = LiveMeter(counts, shown.append, told.append)
+    meter = LiveMeter(counts, shown.append, reported.append)
     begin = clock.now
     while clock.now - begin < seconds:
         clock.now += 0.1
@@ -57,30 +57,30 @@ def run(
             int(passed * rate) for rate in (came, computed, delivered)
         )
         meter(Progress(frames=counts.delivered, elapsed=passed, timing=None))
-    return told, shown
+    return reported, shown
 
 
 def test_a_machine_that_keeps_up_says_nothing(clock: Clock) -> None:
-    told, shown = run(clock, 20, 30, 30, 30)
-    assert told == []
+    reported, shown = run(clock, 20, 30, 30, 30)
+    assert reported == []
     assert (round(shown[-1].fps_in), round(shown[-1].fps_out), shown[-1].dropped) == (30, 30, 0)
     assert 30 <= len(shown) <= 42  # two a second
 
 
 def test_a_slow_machine_says_so_once(clock: Clock) -> None:
-    told, shown = run(clock, 60, 30, 10, 10)
-    assert len(told) == 1
-    assert told[0].startswith("this machine upscales 10.")
-    assert "of 30." in told[0] or "of 29." in told[0]
-    assert "a GPU would help" in told[0]
+    reported, shown = run(clock, 60, 30, 10, 10)
+    assert len(reported) == 1
+    assert reported[0].startswith("this machine upscales 10.")
+    assert "of 30." in reported[0] or "of 29." in reported[0]
+    assert "a GPU would help" in reported[0]
     assert shown[-1].dropped > 1000
 
 
-def test_a_slow_output_is_told_apart(clock: Clock) -> None:
-    told, _ = run(clock, 60, 30, 30, 10)
-    assert len(told) == 1
-    assert told[0].startswith("the output takes ")
-    assert "--preset" in told[0]
+def test_a_slow_output_has_a_report_of_its_own(clock: Clock) -> None:
+    reported, _ = run(clock, 60, 30, 30, 10)
+    assert len(reported) == 1
+    assert reported[0].startswith("the output takes ")
+    assert "--preset" in reported[0]
 
 
 def test_the_stage_that_loses_more_is_named(clock: Clock) -> None:
@@ -92,9 +92,9 @@ def test_an_output_that_is_away_is_not_slow(clock: Clock) -> None:
     assert run(clock, 60, 30, 1, 0, away=True)[0] == []
 
 
-@pytest.mark.parametrize(("reconnects", "told"), [(1, 0), (0, 1)])
+@pytest.mark.parametrize(("reconnects", "reported"), [(1, 0), (0, 1)])
 def test_the_first_second_of_a_source_that_is_back_is_no_slow_machine(
-    reconnects: int, told: int, clock: Clock
+    reconnects: int, reported: int, clock: Clock
 ) -> None:
     """Its pictures come at once, and most of them are dropped."""
     counts = session()
@@ -107,7 +107,7 @@ def test_the_first_second_of_a_source_that_is_back_is_no_slow_machine(
         counts.frames_in, counts.delivered = 3 * tick + 30 * back, 3 * tick
         counts.computed = counts.delivered
         meter(Progress(frames=counts.delivered, elapsed=tick / 10, timing=None))
-    assert len(events) == told
+    assert len(events) == reported
 
 
 def test_a_stalled_source_is_no_slow_machine(clock: Clock) -> None:

@@ -173,7 +173,7 @@ def test_a_camera_that_restarts_by_rtsp(tmp_path: Path) -> None:
 
 
 def _send(clip: Path, address: str) -> None:
-    """Send the video of `clip` at its own speed, as soon as somebody listens at `address`."""
+    """Send the video of `clip` at its own speed, as soon as a program listens at `address`."""
     options = {"rtsp_transport": "tcp"}
     for _ in range(200):
         try:
@@ -190,7 +190,7 @@ def _send(clip: Path, address: str) -> None:
             return
         except ConnectionRefusedError:
             time.sleep(0.1)
-    pytest.fail(f"nobody listens at {address}")
+    pytest.fail(f"no program listens at {address}")
 
 
 def test_a_source_that_falls_silent_before_its_first_picture(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An output that breaks off: begun anew, for so long, and told."""
+"""An output that breaks off: begun anew, for so long, and reported."""
 
 from __future__ import annotations
 

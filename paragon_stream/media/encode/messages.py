@@ -6,6 +6,7 @@ FFmpeg's encoders write them by themselves, but from side data of frames, which 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import av
@@ -33,8 +34,8 @@ class PacketMessages:
         self._encoder = encoder
         self._by_time: dict[int, FrameData] = {}
         """Those of the frames in the encoder."""
-        self._lost = {"closed captions": 0, "HDR10+ metadata": 0}
-        """Pictures without their data."""
+        self._lost: Counter[str] = Counter()
+        """For each kind of data, the pictures without theirs."""
 
     def note(self, pts: int) -> None:
         """The next frame goes to the encoder with this time."""
@@ -46,12 +47,13 @@ class PacketMessages:
         data = self._by_time.pop(packet.pts, NO_DATA)
         if not data:
             return packet
-        longer_data = with_messages(bytes(packet), self._encoder.codec, data)
-        if longer_data is None:
-            self._lost["closed captions"] += bool(data.captions)
-            self._lost["HDR10+ metadata"] += bool(data.hdr10_plus)
+        extended = with_messages(bytes(packet), self._encoder.codec, data)
+        if extended is None:
+            self._lost.update(
+                {"closed captions": bool(data.captions), "HDR10+ metadata": bool(data.hdr10_plus)}
+            )
             return packet
-        longer = av.Packet(longer_data)
+        longer = av.Packet(extended)
         longer.stream, longer.time_base = packet.stream, packet.time_base
         longer.pts, longer.dts, longer.duration = packet.pts, packet.dts, packet.duration
         longer.is_keyframe = packet.is_keyframe
