@@ -191,8 +191,7 @@ def read(path: Path, duration: float | None) -> Facts:
                 continue
             try:
                 frames = packet.decode()
-            except (av.FFmpegError, ValueError):
-                facts.undecodable += 1
+            except (av.FFmpegError, ValueError):  # the counts of frames show what is missing
                 continue
             for frame in frames:
                 unit = Fraction(frame.time_base.numerator, frame.time_base.denominator)

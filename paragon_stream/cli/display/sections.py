@@ -59,19 +59,24 @@ class SectionedCommand(click.Command):
     """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is None or not isinstance(parameter, click.Option):
-                continue
-            shared = parameter.section if isinstance(parameter, SectionedOption) else None
-            heading = shared or (_OTHERS if sections.keys() - {_OWN} else _OWN)
-            sections.setdefault(heading, []).append(record)
-        others = sections.pop(_OTHERS, [])
-        for heading, records in (*sections.items(), (_OTHERS, others)):
-            if records:
-                with formatter.section(heading):
-                    formatter.write_dl(records)
+        for heading, records in sections_of(self, ctx).items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def sections_of(command: click.Command, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """The options of a command under their headings, in the order of its help: forms and meaning of each."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is None or not isinstance(parameter, click.Option):
+            continue
+        shared = parameter.section if isinstance(parameter, SectionedOption) else None
+        heading = shared or (_OTHERS if sections.keys() - {_OWN} else _OWN)
+        sections.setdefault(heading, []).append(record)
+    if _OTHERS in sections:
+        sections[_OTHERS] = sections.pop(_OTHERS)  # the last
+    return sections
 
 
 def section_of(kind: type[Options], name: str) -> str | None:
