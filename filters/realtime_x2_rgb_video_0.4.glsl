@@ -763,8 +763,9 @@ void hook() {
     y10 += .0078125 * g0;
     y11 += .0078125 * g1;
     ivec2 q = ivec2(gl_GlobalInvocationID.xy) * 2;
-    imageStore(out_image, q + ivec2(0, 0), vec4(y00, 1.));
-    imageStore(out_image, q + ivec2(1, 0), vec4(y01, 1.));
-    imageStore(out_image, q + ivec2(0, 1), vec4(y10, 1.));
-    imageStore(out_image, q + ivec2(1, 1), vec4(y11, 1.));
+    float alpha = MAIN_tex((vec2(gl_GlobalInvocationID.xy) + .5) * MAIN_pt).a;
+    imageStore(out_image, q + ivec2(0, 0), vec4(y00, alpha));
+    imageStore(out_image, q + ivec2(1, 0), vec4(y01, alpha));
+    imageStore(out_image, q + ivec2(0, 1), vec4(y10, alpha));
+    imageStore(out_image, q + ivec2(1, 1), vec4(y11, alpha));
 }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights, at_strength, load_weights
 from paragon_stream.checkpoint.inspection import alpha_doubts
-from paragon_stream.errors import EngineError, InputError, UsageError
+from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
@@ -91,6 +91,8 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
         raise UsageError(f"an ONNX file is written in {', '.join(PRECISIONS)}, not in {call.precision}")
     if call.calibrate is not None and call.precision != "int8":
         raise UsageError(f"--calibrate is for --precision int8, not for {call.precision}")
+    if path.exists() and not call.overwrite:
+        raise OutputError(f"{path} exists; --overwrite replaces it")
     size = _size(call)
     network = part(call, _Network)
     weights = load_weights(**{name: getattr(network, name) for name in _Network.__dataclass_fields__})
@@ -99,7 +101,7 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
         logger.warning("weights %s: %s", weights.name, doubt)
     if call.strength and not weights.spec.conditioned:
         raise UsageError(f"the weights {weights.name} are not conditioned on strength: leave --strength out")
-    if weights.spec.conditioned and call.frame_job is None:
+    if weights.spec.conditioned and (call.frame_job is None or call.strength is not None):
         weights = at_strength(weights, call.strength or 0.0)
     wide: tuple[str, ...] = ()
     if call.frame_job is not None:
@@ -192,6 +194,8 @@ def _in_int8(
 
 def _pictures(folder: Path) -> list[NDArray[np.float32]]:
     """The middle of the pictures in `folder`, [3, SIDE, SIDE] in 0…1."""
+    if not folder.exists():
+        raise InputError(f"--calibrate {folder} does not exist")
     found: list[NDArray[np.float32]] = []
     for path in sorted(folder.iterdir() if folder.is_dir() else [folder])[: 4 * _MOST_PICTURES]:
         try:

@@ -133,8 +133,8 @@ def common_scale(*sections: Mapping[str, Any]) -> int | None:
     """The scale that `sections` of a file state; None if none does. Raises UsageError if they differ."""
     scales = [each["scale"] for each in sections if each.get("scale") is not None]
     for scale in scales:
-        if type(scale) is not int or scale != scales[0]:
-            raise UsageError(f"its scale is {' and '.join(map(repr, scales))}, not one whole number")
+        if type(scale) is not int or scale < 1 or scale != scales[0]:
+            raise UsageError(f"its scale is {' and '.join(map(repr, scales))}, not one whole number above 0")
     return scales[0] if scales else None
 
 
@@ -146,5 +146,5 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"configuration {path} cannot be read: {reason(error)}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise UsageError(f"configuration {path} is not valid YAML: {error}") from error

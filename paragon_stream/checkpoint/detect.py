@@ -35,8 +35,8 @@ _MARKS: tuple[tuple[str, Recogniser], ...] = (
 
 _OPTIONS = {
     "scale": "it does not state its scale: give --scale (2, 3, 4 or 8)",
-    "window_size": "it does not state the size of its attention windows: give --window-size (usually 32)",
-    "alpha": "it does not state its alpha: give --alpha (0 in upstream's published recipes{usual})",
+    "window_size": "it does not state its attention windows' size: give --window-size (usually {window})",
+    "alpha": "it does not state its alpha: give --alpha (0 in upstream's published recipes{alpha})",
 }
 """The option that states it if it is unknown."""
 
@@ -74,7 +74,7 @@ def detect(tensors: Tensors, metadata: Mapping[str, str], **given: Any) -> Netwo
         if fact in _OPTIONS:
             usual = registered_alpha(found.spec)
             default = "" if usual is None else f"; {usual:g} if the training configuration states none"
-            raise CheckpointError(_OPTIONS[fact].format(usual=default))
+            raise CheckpointError(_OPTIONS[fact].format(alpha=default, window=found.spec.window))
     return found.spec
 
 

@@ -6,9 +6,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from paragon_stream.checkpoint.facts import ATTENTIONS
 from paragon_stream.checkpoint.lines.discriminator import MUNETS, munet
 from paragon_stream.checkpoint.lines.dual import DUAL_LINE, published_dual
-from paragon_stream.checkpoint.lines.feature import FEATURE_LINE
+from paragon_stream.checkpoint.lines.feature import FEATURE_LINE, Dynamic
 from paragon_stream.checkpoint.lines.feature_networks import published_feature
 from paragon_stream.checkpoint.lines.further import CategorySpec, UltimateSpec, category_pro, ultimate
 from paragon_stream.checkpoint.spec import (
@@ -28,6 +29,9 @@ _OPTION_TYPES: dict[str, tuple[type, ...]] = {
     "hr_blocks": (int, type(None)),
     **dict.fromkeys(("fast_body_mode", "use_content_aware", "use_attention", "use_norm"), (bool, type(None))),
 }
+
+_OPTION_WORDS: dict[str, tuple[str, ...]] = {"dynamic": tuple(Dynamic), "attention": ATTENTIONS}
+"""Options whose value is one of a few words."""
 
 _RELEASE_ALPHA = {Variant.REALTIME: 0.3, Variant.STREAM: 0.0, Variant.PHOTO: 0.4, Variant.PRO: 0.4}
 
@@ -71,6 +75,9 @@ def published_network(
     for name, value in options.items():
         if type(value) not in _OPTION_TYPES.get(name, (type(value),)):
             raise UsageError(f"{name} is {value!r}, which is not {_described(name)}")
+        words = _OPTION_WORDS.get(name)
+        if words is not None and value is not None and value not in words:
+            raise UsageError(f"{name} is {value!r}; known: {', '.join(words)}")
     try:
         spec = _make(kind, variant, scale, options)
     except TypeError as error:
@@ -113,6 +120,8 @@ def _without_attention(spec: NetworkSpec) -> NetworkSpec:
 
 def _make(kind: Generation, variant: str, scale: int, options: dict[str, Any]) -> NetworkSpec:
     if kind in FEATURE_LINE:
+        if options.get("dynamic") is not None:
+            options["dynamic"] = Dynamic(options["dynamic"])
         return published_feature(kind, variant, scale, **options)
     if kind in DUAL_LINE:
         return published_dual(kind, variant, scale, **options)

@@ -51,6 +51,9 @@ class FasterRuntime:
             return self._cpu.compile(job, options)
         try:
             cpu = self._cpu.compile(job, options)
+        except EngineError as error:
+            logger.info("engine: %s, because the CPU's failed: %s", gpu.engine, error)
+            return gpu
         except BaseException:
             gpu.close()
             raise

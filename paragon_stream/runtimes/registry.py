@@ -142,8 +142,12 @@ def _automatic() -> Runtime:
         return _of_any_brand(reason)
     if all(gpu.sm < OLDEST for gpu in gpus):
         return _of_any_brand(f"{gpus[0]} is too old for it")
-    if not _is_installed("cuda.bindings.nvrtc"):
-        return _of_any_brand(f"{gpus[0]} would need the package nvidia-cuda-nvrtc")
+    from paragon_stream.runtimes.gpu.nvrtc import compiler_version
+
+    try:  # the module `cuda.bindings.nvrtc` is there without the library that it loads
+        compiler_version()
+    except EngineError as error:
+        return _of_any_brand(f"{gpus[0]} needs the package nvidia-cuda-nvrtc: {error}")
     return AutomaticRuntime(runtime("cuda"), CpuRuntime(), _other_on_gpu)
 
 

@@ -63,6 +63,9 @@ class NetworkRecipe:
 
     def check(self) -> None:
         _check_choice("scale", self.scale, (2, 3, 4, 8))
+        for name in ("generation", "variant", "scale", "alpha"):
+            if name in self.options:
+                raise UsageError(f"[network.options] {name} belongs to the table [network]")
         self.spec  # noqa: B018  (raises for unknown names and options)
         _check_not_negative("[network] expand", self.expand)
         for name, chosen in (("conditioned", self.conditioned), ("expand", self.expand)):
@@ -96,6 +99,7 @@ class DataRecipe:
 
     def check(self) -> None:
         _check_positive("batch", self.batch)
+        _check_not_negative("[data] context", self.context)
         if self.patch % 2 or self.patch <= 2 * self.context:
             raise UsageError(f"patch must be even and larger than twice the context, not {self.patch}")
         _check_not_negative("[data] drawings", self.drawings)
@@ -147,6 +151,12 @@ class AdversarialRecipe:
     features: int = 32
     widths: tuple[int, ...] = (1, 2, 2)
 
+    def check(self) -> None:
+        for name in ("r1_every", "features"):
+            _check_positive(f"[adversarial] {name}", getattr(self, name))
+        if not self.widths or min(self.widths) < 1:
+            raise UsageError(f"[adversarial] widths must be numbers from 1 on, not {list(self.widths)}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -183,6 +193,7 @@ class Recipe:
         self.network.check()
         self.data.check()
         self.optimiser.check()
+        self.adversarial.check()
         self._check_losses()
         for table, kernels in (("still", self.still.kernels), ("clip", self.clip.kernels)):
             for kernel in kernels:

@@ -74,6 +74,12 @@ class _Section:
     def section(self, key: str) -> _Section:
         return _Section(self.take(key), self.path(key))
 
+    def sequence(self, key: str) -> list[Any]:
+        """A list; empty where the key is absent or has no value. Raises UsageError."""
+        if (value := self.take(key)) is not None and not isinstance(value, list):
+            raise UsageError(f"{self.path(key)} = {value!r} is not a list")
+        return value or []
+
     def path(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
 
@@ -213,23 +219,25 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
         "warmup": max(0, int(train.number("warmup_iter", 0))),
         "schedule": _schedule(train, steps),
     }
-    if (betas := optimiser.take("betas")) is not None:
-        settings["betas"] = [float(each) for each in betas]
+    if betas := optimiser.sequence("betas"):
+        settings["betas"] = betas
     optimiser.only("weight_decay", 0, 0.0, advice="there is no weight decay; set it to 0")
     optimiser.end(passed)
     if not train.take("grad_clip", True):
         settings["clip"] = 1e9
     table["optimiser"] = settings
     table["loss"] = {}
-    losses = [(str(each.get("type", "")), dict(each)) for each in train.take("losses", [])]
+    losses = [(_Section(each, "train.losses"), "") for each in train.sequence("losses")]
     for key in (
         *("pixel_opt", "ff_opt", "tv_opt", "mssim_opt", "color_opt", "consistency_opt"),
         *("perceptual_opt", "dists_opt", "gan_opt"),
     ):
         if given := train.take(key):
-            losses.append((str(given.get("type", key)), dict(given)))
-    for kind, content in losses:
-        _loss(kind.lower(), _Section(content, f"train loss {kind}"), discriminator, train, table, passed)
+            losses.append((_Section(given, train.path(key)), key))
+    for content, usual in losses:
+        kind = str(content.take("type", usual))
+        content.name = f"train loss {kind}"
+        _loss(kind.lower(), content, discriminator, train, table, passed)
     if not table["loss"]:
         raise UsageError("train has no loss: add one, for example pixel_opt with the type L1Loss")
     train.only("optim_d", None, advice="there is no gan_opt")
@@ -247,9 +255,9 @@ def _schedule(train: _Section, steps: int) -> str:
         schedule.number("eta_min", 0.0)
         found = "cosine"
     elif kind == "multisteplr":
-        given = schedule.take("milestones")
+        given = schedule.sequence("milestones")
         wanted = [round(part * steps) for part in _MILESTONES]
-        if given is not None and list(given) != wanted:
+        if given and given != wanted:
             raise UsageError(
                 f"train.scheduler.milestones = {given} has no counterpart here: the rate is halved at "
                 f"{wanted}, or falls by CosineAnnealingLR"
@@ -272,7 +280,6 @@ def _loss(
     table: dict[str, Any],
     passed: list[str],
 ) -> None:
-    content.take("type")
     if kind in _ADVERSARIAL:
         table["adversarial"] = _adversarial(content, discriminator, train, passed)
         return
@@ -302,16 +309,17 @@ def _adversarial(
     weight = content.number("gan_weight", content.number("loss_weight", 0.03))
     content.only("gan_weight_init", 0, 0.0, advice="the weight begins at 0")
     found: dict[str, Any] = {"weight": weight, "start": 0, "ramp": 0}
-    steps = content.take("gan_weight_steps")
-    if steps:
-        if len(steps) != 1 or float(steps[0][1]) != weight:
-            raise UsageError(
-                f"gan_weight_steps = {steps} has no counterpart here: use one step, to gan_weight"
-            )
-        found["start"] = int(steps[0][0])
+    if steps := content.sequence("gan_weight_steps"):
+        match steps:
+            case [[int(start), int(end) | float(end)]] if end == weight:
+                found["start"] = start
+            case _:
+                raise UsageError(
+                    f"gan_weight_steps = {steps} has no counterpart here: use one step, to gan_weight"
+                )
     content.only("gan_type", "r3gan", "vanilla", advice="the loss is relativistic, with R1 and R2")
-    if r1 := content.take("r1_weight"):
-        found["r1"] = float(r1)
+    if r1 := content.number("r1_weight", 0.0):
+        found["r1"] = r1
     content.end(passed)
     kind = str(discriminator.take("type", "munet")).lower()
     if kind != "munet":

@@ -170,6 +170,8 @@ def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: 
 
 def training_devices(device: str, processes: int = 1) -> list[str]:
     """The devices of the processes that train, the first of them this one's. Raises UsageError."""
+    if processes < 1:
+        raise UsageError(f"processes must be at least 1, not {processes}")
     if device == "cpu":
         return ["cpu"] * processes
     if device.split(":")[0] != "cuda":

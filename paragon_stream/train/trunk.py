@@ -143,7 +143,7 @@ class VggTrunk(Trunk):
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
         left = {name: value for name, value in state.items() if name.startswith("features.")}
-        numbers = sorted({int(name.split(".")[1]) for name in left})
+        numbers = sorted({_number(name) for name in left})
         groups: list[list[nn.Module]] = [[]]
         before = numbers[0]
         for number in numbers:
@@ -151,7 +151,12 @@ class VggTrunk(Trunk):
                 groups.append([])
             elif number - before not in (0, 2):
                 raise CheckpointError(f"features.{number} does not follow features.{before} in a VGG network")
-            groups[-1] += [_conv(left, f"features.{number}"), nn.ReLU()]
+            convolution = _conv(left, f"features.{number}")
+            if convolution.kernel_size != (3, 3):  # AlexNet numbers its layers like a VGG
+                raise CheckpointError(
+                    f"features.{number} has {convolution.kernel_size} taps: in a VGG network it has (3, 3)"
+                )
+            groups[-1] += [convolution, nn.ReLU()]
             before = number
         _check_left(left)
         self.groups = nn.ModuleList(nn.Sequential(*each) for each in groups)
@@ -180,9 +185,17 @@ def _authors_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def _number(name: str) -> int:
+    """The number of the layer whose tensor is called features.N…. Raises CheckpointError."""
+    layer = name.split(".")[1]
+    if not layer.isdecimal():
+        raise CheckpointError(f"tensor {name} belongs to neither a ConvNeXt nor a VGG network")
+    return int(layer)
+
+
 def _from_torchvision(name: str) -> str:
-    _, layer, rest = name.split(".", 2)
-    stage, is_stage = divmod(int(layer), 2)
+    rest = name.split(".", 2)[-1]
+    stage, is_stage = divmod(_number(name), 2)
     if not is_stage:
         return f"downsample_layers.{stage}.{rest}"
     number, *parts = rest.split(".")

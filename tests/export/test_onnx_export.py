@@ -216,7 +216,23 @@ def test_the_command_says_what_does_not_go_together(tmp_path: Path) -> None:
     assert "exclude each other" in refused("--dynamic", "--size", "64x64")
     assert "not a size such as" in refused("--size", "64")
     assert "not in bf16" in refused("--precision", "bf16")
+    frame_job = ("--frame-job", "yuv420p", "--size", "64x48")
+    assert "strength of 7.0 is outside" in refused(*frame_job, "--weights", "video", "--strength", "7")
+    assert "--calibrate /gone does not exist" in refused("--precision", "int8", "--calibrate", "/gone")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "x.onnx").write_bytes(b"mine")
+    assert "x.onnx exists; --overwrite replaces it" in refused()
+    assert (tmp_path / "x.onnx").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("strength", "inputs"), [((), 4), (("--strength", "0.5"), 3)])
+def test_a_frame_job_has_a_strength_that_is_given(
+    tmp_path: Path, strength: tuple[str, ...], inputs: int
+) -> None:
+    path = tmp_path / "x.onnx"
+    options = ("--frame-job", "yuv420p", "--size", "64x48", "--weights", "video", *strength)
+    assert CliRunner().invoke(command, [str(path), *options]).exit_code == 0
+    assert len(onnx.load(path).graph.input) == inputs
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs tensorrt-rtx")

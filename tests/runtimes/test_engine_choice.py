@@ -13,6 +13,7 @@ from paragon_stream.device import DeviceInfo
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.framejob import FrameJob, build_job
 from paragon_stream.runtimes import Precision, SessionOptions, installed_engines, registry, runtime
+from paragon_stream.runtimes.gpu import nvrtc
 
 GPU = DeviceInfo(
     name="RTX 4090", ordinal=0, compute_capability=(8, 9), memory=24 << 30, multiprocessors=128, driver="13.0"
@@ -35,6 +36,7 @@ class Recorder:
 def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cuda.bindings", reason="needs the package cuda-bindings")
     monkeypatch.setattr(registry, "find_gpus", lambda: ([GPU], ""))
+    monkeypatch.setattr(nvrtc, "compiler_version", lambda: "13.0")
 
 
 def choose(
@@ -63,6 +65,24 @@ def test_with_a_gpu_it_is_used() -> None:
     assert isinstance(runtime("auto"), registry.AutomaticRuntime)
     assert "cuda" in installed_engines()
     assert choose(make_job()) == choose(make_job(), device="cuda:1") == "cuda"
+
+
+def test_without_the_library_of_nvrtc_another_engine_and_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """cuda-bindings has the module `nvrtc` also where the library that it loads is missing."""
+    bindings = pytest.importorskip("cuda.bindings.nvrtc", reason="needs the package cuda-bindings")
+
+    def not_found() -> None:
+        raise RuntimeError("libnvrtc.so was not found")
+
+    monkeypatch.setattr(bindings, "nvrtcVersion", not_found)
+    monkeypatch.setattr(registry, "find_gpus", lambda: ([GPU], ""))
+    monkeypatch.setattr(registry, "may_have_gpu", lambda: False)
+    with caplog.at_level(logging.INFO, "paragon_stream"):
+        assert isinstance(runtime("auto"), registry.CpuRuntime)
+    assert "needs the package nvidia-cuda-nvrtc" in caplog.text
+    assert "libnvrtc.so was not found" in caplog.text
 
 
 @pytest.mark.parametrize("has_torch", [False, True])
@@ -126,6 +146,7 @@ def test_the_gpu_needs_no_engine_for_cpus(monkeypatch: pytest.MonkeyPatch) -> No
     """Nor is one loaded for it."""
     gpu = Recorder("cuda")
     monkeypatch.setattr(registry, "find_gpus", lambda: ([GPU], ""))
+    monkeypatch.setattr(nvrtc, "compiler_version", lambda: "13.0")
     monkeypatch.setattr(registry, "_is_installed", lambda package: package != "openvino")
     monkeypatch.setattr(registry, "runtime", lambda name: {"cuda": gpu}[name])
     assert registry._automatic().compile(make_job(), SessionOptions()) == "cuda"

@@ -15,6 +15,7 @@ from paragon_stream.framejob import FrameJob
 from paragon_stream.pipeline.slot import DONE, Completion
 from paragon_stream.runtimes import Plane, Precision, SessionOptions, registry
 from paragon_stream.runtimes.faster import FasterRuntime
+from paragon_stream.runtimes.gpu import nvrtc
 
 
 class Paced:
@@ -59,6 +60,7 @@ class Engine:
         (Engine("webgpu", 0.03), Engine("native", 0.001), "native"),
         (Engine("webgpu", 0.001, fails_at=3), Engine("native", 0.03), "native"),
         (Engine("webgpu", 0.001, refuses=True), Engine("native", 0.03), "native"),
+        (Engine("webgpu", 0.03), Engine("native", 0.0, refuses=True), "webgpu"),  # fp16 on many CPUs
     ],
 )
 def test_the_faster_one_is_taken(
@@ -94,7 +96,11 @@ def test_an_nvidia_gpu_without_cuda_is_one_of_any_brand(
     monkeypatch.setattr(registry, "find_gpus", lambda: ([gpu], ""))
     monkeypatch.setattr(registry, "may_have_gpu", lambda: True)
     monkeypatch.setattr(registry, "find_adapters", lambda: ((), "the package wgpu is not installed"))
-    monkeypatch.setattr(registry, "_is_installed", lambda package: missing != "nvrtc")
+
+    def not_found() -> str:
+        raise EngineError("NVIDIA's run-time compiler cannot be loaded")
+
+    monkeypatch.setattr(nvrtc, "compiler_version", not_found)
     assert isinstance(registry._automatic(), registry.CpuRuntime)
     assert "too old" in caplog.text if missing == "old" else "nvidia-cuda-nvrtc" in caplog.text
     assert "wgpu" in caplog.text

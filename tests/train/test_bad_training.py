@@ -12,13 +12,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from PIL import Image  # noqa: E402
 from training_material import drawn_picture, write_pictures  # noqa: E402
 
 import paragon_stream.cli.main as cli  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
 from paragon_stream.errors import InputError, OutputError  # noqa: E402
 from paragon_stream.train.data.batches import Batches  # noqa: E402
-from paragon_stream.train.data.images import list_sources  # noqa: E402
+from paragon_stream.train.data.images import Source, list_sources  # noqa: E402
 from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
 from paragon_stream.train.data.shards import Shard, ShardPlan, read_shard, shards  # noqa: E402
 from paragon_stream.train.loop import BEST_FILE, STATE_FILE, Training, TrainingProgress  # noqa: E402
@@ -82,6 +83,21 @@ def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
         list(shards(sources, plan, tmp_path / "cache"))
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
     assert len(list(shards(sources, plan, tmp_path / "cache"))) == 2
+
+
+def test_another_picture_of_the_same_name_has_its_own_shard(tmp_path: Path) -> None:
+    """The pictures of many sets are called 0001.png and so on, and all trainings share a cache."""
+    found = []
+    for number, name in enumerate(("red", "blue")):
+        folder = tmp_path / name
+        folder.mkdir()
+        picture = np.zeros((96, 96, 3), np.uint8)
+        picture[..., 2 * number] = 200
+        Image.fromarray(picture).save(folder / "0001.png")
+        found += shards(
+            [Source(name="0001.png", path=folder / "0001.png")], ShardPlan(scale=2), tmp_path / "cache"
+        )
+    assert [shard.hr[0, 0].tolist() for shard in found] == [[200, 0, 0], [0, 0, 200]]
 
 
 def test_a_truncated_shard_is_named(tmp_path: Path) -> None:

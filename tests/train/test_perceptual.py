@@ -114,6 +114,22 @@ def test_other_networks_are_refused_by_name(
         load_trunk(saved(tmp_path / "c.safetensors", state))
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        # AlexNet's numbers are those of a VGG network; DenseNet's layers have names.
+        (
+            {"features.0.weight": torch.ones(4, 3, 11, 11), "features.0.bias": torch.ones(4)},
+            r"\(11, 11\) taps",
+        ),
+        ({"features.conv0.weight": torch.ones(4, 3, 7, 7)}, "features.conv0.weight belongs to neither"),
+    ],
+)
+def test_networks_with_similar_names_are_refused(tmp_path: Path, state: State, said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        load_trunk(saved(tmp_path / "c.safetensors", state))
+
+
 @pytest.mark.parametrize("term", ["features", "dists"])
 @pytest.mark.parametrize("make", [authors_convnext, vgg])
 def test_perceptual_losses_are_least_at_the_truth_and_point_towards_it(

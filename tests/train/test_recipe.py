@@ -61,6 +61,10 @@ def test_what_is_said_counts_and_the_rest_is_default(tmp_path: Path) -> None:
         ('folder = "pictures"', 'folder = "pictures"\npatch = 33', "patch must be even"),
         ('folder = "pictures"', 'folder = "pictures"\nclip_share = 0.5', "clip_share"),
         ("steps = 100", "steps = ", "not valid TOML"),
+        ('folder = "pictures"', 'folder = "pictures"\ncontext = -1', "context must not be negative"),
+        ("scale = 3", "scale = 3\noptions = {alpha = 0.5}", r"alpha belongs to the table \[network\]"),
+        ("steps = 100", "steps = 100\nadversarial = {r1_every = 0}", "r1_every must be at least 1"),
+        ("steps = 100", "steps = 100\nadversarial = {widths = []}", "widths must be numbers from 1 on"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -204,8 +204,11 @@ def _tail(network: ShaderNetwork, hook_name: str, name: str) -> Pass:
     if network.chroma_phases is not None:
         text += indented(1, _chroma(network.chroma_phases))
     text += indented(1, [f"ivec2 q = ivec2(gl_GlobalInvocationID.xy) * {scale};"])
+    if channels == 3:
+        place = f"(vec2(gl_GlobalInvocationID.xy) + .5) * {hook_name}_pt"
+        text += indented(1, [f"float alpha = {hook_name}_tex({place}).a;"])
     for r, q in samples:
-        value = f"clamp(y{r}{q}, 0., 1.), 0., 0., 1." if channels == 1 else f"y{r}{q}, 1."
+        value = f"clamp(y{r}{q}, 0., 1.), 0., 0., 1." if channels == 1 else f"y{r}{q}, alpha"
         text += indented(1, [f"imageStore(out_image, q + ivec2({q}, {r}), vec4({value}));"])
     return Pass(
         description=f"ParagonSR2 {network.variant} x{scale}: tail and base",

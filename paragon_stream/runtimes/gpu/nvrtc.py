@@ -39,8 +39,7 @@ def cubin(program: CudaProgram, sm: int, cache: DiskCache | None = None) -> Cubi
 
     Raises EngineError if the compiler is absent, or refuses the source or the architecture.
     """
-    with _nvrtc() as nvrtc:
-        version = ".".join(str(part) for part in _result(nvrtc, nvrtc.nvrtcVersion()))
+    version = compiler_version()
     architecture = architecture_for(sm)
     facts = {
         "source": program.source,
@@ -59,6 +58,12 @@ def cubin(program: CudaProgram, sm: int, cache: DiskCache | None = None) -> Cubi
 
     code, from_cache = (cache or cubin_cache()).get_or_make(facts, compile_now)
     return Cubin(code=code, log=log, from_cache=from_cache)
+
+
+def compiler_version() -> str:
+    """The version of NVIDIA's run-time compiler, such as "13.0". Raises EngineError if it is missing."""
+    with _nvrtc() as nvrtc:
+        return ".".join(str(part) for part in _result(nvrtc, nvrtc.nvrtcVersion()))
 
 
 def architecture_for(sm: int) -> str:

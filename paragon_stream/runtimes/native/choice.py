@@ -25,10 +25,10 @@ def form_for(precision: Precision, job: FrameJob) -> Kernels:
     `auto` takes bf16 or fp16 only if its error does not show with the depth and weights of the job, and takes
     a form whose speed is not known only after a trial.
     """
-    exact = _last(Precision.FP32)
+    exact = form_of(Precision.FP32)
     if precision is Precision.AUTO:
         return _fastest(job, exact)
-    chosen = _last(precision)
+    chosen = form_of(precision)
     if chosen is not exact and (psnr := psnr_of_noise(job, chosen, exact)) < LEAST_PSNR:
         logger.warning(
             "with these weights %s differs from fp32: PSNR of noise %.1f dB; use --precision auto or fp32",
@@ -37,7 +37,7 @@ def form_for(precision: Precision, job: FrameJob) -> Kernels:
     return chosen
 
 
-def _last(precision: Precision) -> Kernels:
+def form_of(precision: Precision) -> Kernels:
     """The fastest form of that precision. Raises EngineError."""
     for each in reversed(kernels()):
         if Precision(each.form.precision) is precision:

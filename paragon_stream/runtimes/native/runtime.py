@@ -11,7 +11,7 @@ from paragon_stream.framejob.job import FrameJob
 from paragon_stream.framejob.native.emit import refusal
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
 from paragon_stream.runtimes.cpu import check_device, cores
-from paragon_stream.runtimes.native.choice import form_for
+from paragon_stream.runtimes.native.choice import form_for, form_of
 from paragon_stream.runtimes.native.session import NativeSession
 from paragon_stream.runtimes.tiles import in_tiles_if_large
 
@@ -48,7 +48,7 @@ def drawback(job: FrameJob, options: SessionOptions) -> str:
         return reason
     if options.precision is not Precision.AUTO:
         try:
-            form_for(options.precision, job)
+            form_of(options.precision)
         except EngineError as error:
             return str(error)
     return ""

@@ -34,6 +34,17 @@ class Source:
         """H×W×3 8-bit RGB of sides that are multiples of GRID. Raises InputError as `read_picture` does."""
         return read_picture(self.path) if self.drawing is None else draw_picture(self.drawing, DRAWING_SIDE)
 
+    def digest(self) -> str:
+        """A hash of the name and of the file's content. Raises InputError if the file cannot be read."""
+        found = hashlib.sha256(self.name.encode())
+        if self.drawing is None:
+            try:
+                with self.path.open("rb") as file:
+                    found.update(hashlib.file_digest(file, "sha256").digest())
+            except OSError as error:
+                raise InputError(f"{self.path} cannot be read: {reason(error)}") from error
+        return found.hexdigest()
+
 
 def drawings(count: int, split: str) -> list[Source]:
     """`count` drawings to train on, or a sixteenth as many (at least one, of a positive count) held out."""

@@ -135,10 +135,13 @@ def shards(
     Unusable pictures are logged and left out; InputError if none is usable.
     """
     folder = cache / plan.digest
-    targets = [folder / (hashlib.sha256(s.name.encode()).hexdigest()[:16] + ".npz") for s in sources]
-    jobs = [(s, plan, t) for s, t in zip(sources, targets, strict=True) if not t.exists()]
-    # Threads are sufficient: codecs and array arithmetic release the GIL.
+    # Threads are sufficient: hashes, codecs and array arithmetic release the GIL.
     with ThreadPoolExecutor(threads) as pool:
+        digests = pool.map(_digest, sources)
+        # Names alone are not enough: the pictures of many sets are called 0001.png, 0002.png …
+        found = zip(sources, digests, strict=True)
+        targets = {folder / f"{digest[:16]}.npz": source for source, digest in found if digest}
+        jobs = [(source, plan, target) for target, source in targets.items() if not target.exists()]
         for done, _ in enumerate(pool.map(_try_to_build, jobs)):
             progress("making shards", done + 1, len(jobs))
     usable = [target for target in targets if target.exists()]
@@ -146,6 +149,15 @@ def shards(
         raise InputError(f"none of the {len(sources)} pictures is usable")
     for target in usable:
         yield read_shard(target)
+
+
+def _digest(source: Source) -> str:
+    """`Source.digest`; "" for a file that cannot be read, which is logged."""
+    try:
+        return source.digest()
+    except InputError as error:
+        logger.warning("left out: %s", error)
+        return ""
 
 
 def _try_to_build(job: tuple[Source, ShardPlan, Path]) -> None:

@@ -48,6 +48,9 @@ MEASURES: Mapping[str, Callable[[Codes, Codes, int], float]] = {
     "detail_db": detail_db,
 }
 
+_OPEN = 4
+"""Upscalers that are kept open, each for one size: pictures of a set often have few sizes in turns."""
+
 
 def evaluate(
     weights: Weights,
@@ -78,13 +81,15 @@ def evaluate(
             low = to_codes(shrink(truth.astype(np.float32), factor, degradation))
             size = low.shape[1], low.shape[0]
             if size not in upscalers:
+                if len(upscalers) == _OPEN:
+                    upscalers.pop(next(iter(upscalers))).close()
                 upscalers[size] = open_upscaler(
                     weights, size, format="rgb24", engine=engine, precision=precision
                 )
             result = _upscaled(upscalers[size], low, strength)
             measured.append(_measure(path.name, degradation, low, result, truth, factor))
             progress(index + 1, len(paths))
-        some = next(iter(upscalers.values()))
+        some = upscalers[size]
         return evaluation_of(weights, some.session, measures=tuple(MEASURES), rows=measured)
     finally:
         for upscaler in upscalers.values():

@@ -24,9 +24,9 @@ def luma(rgb: NDArray[np.generic]) -> Picture:
 
 
 def psnr(a: NDArray[np.generic], b: NDArray[np.generic], peak: float = 255.0) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for equal pictures."""
+    """Peak signal-to-noise ratio in dB, at most IDENTICAL, so that means over pictures stay finite."""
     error = float(np.mean((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2))
-    return float("inf") if error == 0 else 10 * np.log10(peak**2 / error)
+    return _decibels(error, peak)
 
 
 def shave(picture: NDArray[np.generic], border: int) -> NDArray[np.generic]:
@@ -45,9 +45,9 @@ def psnr_chroma(result: NDArray[np.generic], truth: NDArray[np.generic], border:
     return _decibels(blue), _decibels(red)
 
 
-def _decibels(squared_error: float) -> float:
-    least = 255**2 / 10 ** (IDENTICAL / 10)
-    return float(10 * np.log10(255**2 / max(squared_error, least)))
+def _decibels(squared_error: float, peak: float = 255.0) -> float:
+    least = peak**2 / 10 ** (IDENTICAL / 10)
+    return float(10 * np.log10(peak**2 / max(squared_error, least)))
 
 
 def _gaussian_valid(picture: Picture, sigma: float = 1.5, size: int = 11) -> Picture:

@@ -54,6 +54,12 @@ def test_strength_is_in_the_file() -> None:
     assert len({usual, weak, strong}) == 3
 
 
+@pytest.mark.parametrize("fragment", [False, True])
+def test_transparency_stays(fragment: bool) -> None:
+    text = emit_shader(load_weights("fidelity"), ShaderOptions(hook=Hook.RGB, fragment=fragment))
+    assert text.count(".a)" if fragment else ".a;") == 1
+
+
 def test_range_concerns_luma_alone() -> None:
     weights = load_weights("fidelity", variant="realtime", scale=2)
     luma = [emit_shader(weights, ShaderOptions(full_range=full)) for full in (False, True)]
