@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights, at_strength, load_weights
 from paragon_stream.checkpoint.inspection import alpha_doubts
-from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
+from paragon_stream.errors import EngineError, InputError, UsageError
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
@@ -27,7 +27,7 @@ from paragon_stream.media.images.rgb import read_rgb
 from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.runtimes.int8.calibration import SIDE, Arrays, calibrate, drawn_pictures, left_wide
-from paragon_stream.wholefile import whole_file
+from paragon_stream.wholefile import check_writable, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,7 @@ def export_onnx(call: OnnxExportCall) -> OnnxExport:
         raise UsageError(f"an ONNX file is written in {', '.join(PRECISIONS)}, not in {call.precision}")
     if call.calibrate is not None and call.precision != "int8":
         raise UsageError(f"--calibrate is for --precision int8, not for {call.precision}")
-    if path.exists() and not call.overwrite:
-        raise OutputError(f"{path} exists; --overwrite replaces it")
+    check_writable(path, overwrite=call.overwrite)
     size = _size(call)
     network = part(call, _Network)
     weights = load_weights(**{name: getattr(network, name) for name in _Network.__dataclass_fields__})

@@ -48,6 +48,22 @@ def _passing_name(path: Path, digits: str) -> str:
     return fitting(f".{path.name}", f".{digits}{_PART}")
 
 
+def check_writable(path: Path, *, overwrite: bool) -> None:
+    """Before long work, raise OutputError if `path` exists (without `overwrite`), or its folder takes no
+    files."""
+    _check_absent(path, overwrite=overwrite)
+    folder = behind_links(path).absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{path} cannot be written: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{path} cannot be written: the folder {folder} is read-only")
+
+
+def _check_absent(path: Path, *, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already: use --overwrite to replace it")
+
+
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file for writing. It gets the name `path` when the block ends, and is removed if the block fails.
@@ -64,8 +80,7 @@ def whole_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            if path.exists() and not overwrite:
-                raise OutputError(f"{path} exists already: use --overwrite to replace it")
+            _check_absent(path, overwrite=overwrite)
             passing.replace(path)
         finally:
             passing.unlink(missing_ok=True)

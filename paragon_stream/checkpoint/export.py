@@ -11,7 +11,8 @@ from paragon_stream.checkpoint.lines.dual import DualSpec
 from paragon_stream.checkpoint.lines.feature import FeatureSpec
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR, NetworkSpec, ReleaseSpec
 from paragon_stream.checkpoint.weights import Weights, save_weights
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import UsageError
+from paragon_stream.wholefile import check_writable
 
 
 def at_strength(weights: Weights, strength: float) -> Weights:
@@ -63,8 +64,7 @@ def convert_weights(weights: Weights, path: Path, *, fuses: bool = False, overwr
 
     Returns what was written. Raises OutputError if `path` exists (without `overwrite`) or cannot be written.
     """
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; --overwrite replaces it")
+    check_writable(path, overwrite=overwrite)
     written = fuse(weights) if fuses else weights
     save_weights(path, written.tensors, metadata_of(written))
     return written
@@ -81,6 +81,5 @@ def export_weights(weights: Weights, strength: float, path: Path, *, overwrite: 
     Raises UsageError as above, and OutputError if `path` exists (without `overwrite`) or cannot be written.
     """
     plain = at_strength(weights, strength)
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; --overwrite replaces it")
+    check_writable(path, overwrite=overwrite)
     save_weights(path, plain.tensors, plain.metadata)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import UsageError
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
+from paragon_stream.wholefile import check_writable, whole_file
 
 _PART = ("start", "duration", "end")
 
@@ -81,7 +81,6 @@ def command(
     from paragon_stream.sample.comparison import parse_comparison
     from paragon_stream.sample.page import to_html, to_montage
     from paragon_stream.sample.runner import make_sample
-    from paragon_stream.wholefile import whole_file
 
     _check_names(page, montage, overwrite=overwrite)
     options, _ = with_profile(profile, options)
@@ -113,10 +112,4 @@ def _check_names(page: Path, montage: Path | None, *, overwrite: bool) -> None:
     if montage is not None and montage.suffix.lower() != ".png":
         raise UsageError(f"{montage}: the name of the montage must end in .png")
     for path in filter(None, (page, montage)):
-        folder = path.absolute().parent
-        if not folder.is_dir():
-            raise OutputError(f"cannot write {path}: {folder} is not a folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OutputError(f"cannot write {path}: the folder {folder} is read-only")
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists already: use --overwrite to replace it")
+        check_writable(path, overwrite=overwrite)

@@ -56,7 +56,7 @@ def test_converted_files_say_what_they_are(
     assert inspect(fused).facts["fused"]
     assert inspect(fused).unknown == ()
     assert run(["convert", str(source), str(fused), *options]) == 1  # it exists
-    assert "exists; --overwrite replaces it" in capsys.readouterr().err
+    assert "exists already: use --overwrite to replace it" in capsys.readouterr().err
 
 
 def test_fusing_changes_no_result(tmp_path: Path) -> None:

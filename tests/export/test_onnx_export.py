@@ -221,7 +221,7 @@ def test_the_command_says_what_does_not_go_together(tmp_path: Path) -> None:
     assert "--calibrate /gone does not exist" in refused("--precision", "int8", "--calibrate", "/gone")
     assert not list(tmp_path.iterdir())
     (tmp_path / "x.onnx").write_bytes(b"mine")
-    assert "x.onnx exists; --overwrite replaces it" in refused()
+    assert "x.onnx exists already: use --overwrite to replace it" in refused()
     assert (tmp_path / "x.onnx").read_bytes() == b"mine"
 
 
