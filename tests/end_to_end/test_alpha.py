@@ -128,23 +128,24 @@ def test_image_sequences_carry_it(tmp_path: Path) -> None:
     assert frames[1].max() > 0.99 and frames[1].min() < 0.01
 
 
-def gif(path: Path, paint: Callable[[int], Image.Image]) -> Path:
-    first, *others = (paint(index) for index in range(3))
+def gif(path: Path, paint: Callable[[int], Image.Image], frames: int = 3) -> Path:
+    first, *others = (paint(index) for index in range(frames))
     first.save(path, save_all=True, append_images=others, duration=100, disposal=2)
     return path
 
 
+def opaque(index: int) -> Image.Image:
+    return Image.fromarray(np.full((32, 48, 3), 20 * index + 40, np.uint8))
+
+
+def clear(index: int) -> Image.Image:
+    rgba = np.full((32, 48, 4), 200, np.uint8)
+    rgba[..., 3] = np.where(alpha_of(index) > 0.5, 255, 0)
+    return Image.fromarray(rgba)
+
+
 def test_animations(tmp_path: Path) -> None:
     """A GIF without transparency is ordinary video; one with keeps it where it can."""
-
-    def opaque(index: int) -> Image.Image:
-        return Image.fromarray(np.full((32, 48, 3), 60 * index + 40, np.uint8))
-
-    def clear(index: int) -> Image.Image:
-        rgba = np.full((32, 48, 4), 200, np.uint8)
-        rgba[..., 3] = np.where(alpha_of(index) > 0.5, 255, 0)
-        return Image.fromarray(rgba)
-
     plain = gif(tmp_path / "plain.gif", opaque)
     assert not probe(plain).video.format.pixel_format.has_alpha
     assert upscale(plain, tmp_path / "plain.mp4").target_format == "96x64 yuv420p"
@@ -152,3 +153,16 @@ def test_animations(tmp_path: Path) -> None:
     report = upscale(seen_through, tmp_path / "clear.mkv")
     assert report.target_format == "96x64 bgra"
     assert read_alpha(tmp_path / "clear.mkv")[0].min() < 0.01
+
+
+@pytest.mark.parametrize(("before", "kept"), [(1, True), (2, True), (3, False)])
+def test_animations_that_begin_opaque(tmp_path: Path, before: int, kept: bool) -> None:
+    """Four frames are examined for transparency; the loss of later transparency is announced. FFmpeg clears
+    to an opaque colour before the first clear picture."""
+    source = gif(tmp_path / "in.gif", lambda i: opaque(i) if i < before else clear(i), before + 2)
+    report = upscale(source, tmp_path / "out.mkv")
+    assert report.frames_out == before + 2
+    found = [alpha.min() < 0.01 for alpha in read_alpha(tmp_path / "out.mkv")]
+    assert found == [kept and i > before for i in range(before + 2)]
+    lost = [each for each in report.warnings if "transparency of some frames" in each]
+    assert len(lost) == (not kept)

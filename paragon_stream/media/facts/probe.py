@@ -234,7 +234,9 @@ def video_info(
     that is not the first of all. Raises FormatError; see `probe`."""
     frame, context = frames[0], stream.codec_context
     readable = side_data.readable(frames, codec_name(stream))
-    format = processed_format(frame, codec_name(stream))
+    like = (each for each in frames if each.format.name == frame.format.name)
+    # An animation may begin with an opaque picture.
+    format = max((processed_format(each, codec_name(stream)) for each in like), key=lambda f: f.has_alpha)
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
     rate, rate_is_sane = frame_rate(stream, frames, container.format.name)

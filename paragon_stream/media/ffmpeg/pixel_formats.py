@@ -44,6 +44,18 @@ def processed_format(frame: av.VideoFrame, codec: str = "") -> PixelFormat:
     return nearest
 
 
+def is_transparent(frame: av.VideoFrame) -> bool:
+    """Whether some pixel of this frame is not opaque; False for frames in device memory."""
+    if frame.format.has_palette:
+        alphas = np.frombuffer(frame.planes[1], np.uint8)[3::4]
+        indices = plane_array(frame, 0, (frame.height, frame.width), np.dtype(np.uint8))
+        return _palette_is_transparent(frame) and bool((alphas[indices] < 255).any())
+    try:
+        return pixel_format(frame.format.name).has_alpha and not _is_opaque(frame)
+    except FormatError:
+        return False
+
+
 def is_layout_of(name: str, format: PixelFormat) -> bool:
     """Whether frames of FFmpeg's format `name` are stored as `format`."""
     if name == format.name:
@@ -105,12 +117,12 @@ def _subsampling(format: av.VideoFormat) -> tuple[int, int]:
 
 
 def _is_opaque(frame: av.VideoFrame) -> bool:
-    """Whether this 8-bit frame is fully opaque."""
+    """Whether this frame, of a format that frame jobs accept, is fully opaque."""
     pixels = pixel_format(frame.format.name)
     shapes = pixels.plane_shapes(frame.width, frame.height)
     for index, (held, shape) in enumerate(zip(pixels.stored, shapes, strict=True)):
         if 3 in held:
-            array = plane_array(frame, index, shape, np.dtype(np.uint8))
+            array = plane_array(frame, index, shape, np.dtype(pixels.sample_type))
             alpha = array[..., held.index(3)] if len(held) > 1 else array
             return bool((alpha == pixels.peak).all())
     return True

@@ -26,7 +26,7 @@ from paragon_stream.media.facts.info import Damage, MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.side_data import is_readable, readable, uncarried_in_frames
 from paragon_stream.media.ffmpeg.errors import av_errors_as
-from paragon_stream.media.ffmpeg.pixel_formats import is_layout_of
+from paragon_stream.media.ffmpeg.pixel_formats import is_layout_of, is_transparent
 from paragon_stream.media.ffmpeg.planes import Plane, plane_crops
 from paragon_stream.media.frames.deinterlace import Deinterlacer, TimedFrame
 from paragon_stream.media.frames.extent import Extent
@@ -36,6 +36,7 @@ from paragon_stream.media.frames.frame_data import FrameDataTrack
 from paragon_stream.media.frames.strength import REACH_SECONDS, Fetch, StrengthTrack
 
 _INTERLACED = "the video is interlaced; its frames are processed as if they were progressive"
+_ALPHA_LOST = "the transparency of some frames is not carried over: the first frames have none"
 
 
 class VideoReader:
@@ -98,6 +99,7 @@ class VideoReader:
         self._aspects: deque[tuple[Fraction, Fraction | None]] = deque()
         """Time → sample aspect ratio from then on; several if it changed between decoding and reading."""
         self._uncarried: set[str] = set()
+        self._alpha_lost = False
         self._extent = Extent(info)
         self._live = live
         self._lock = threading.Lock()
@@ -166,7 +168,7 @@ class VideoReader:
             if arrival is None:
                 return None
             frame, timing = arrival.item, arrival.timing
-            self._note(frame, timing)
+            self._note(frame, timing, arrival.observed.format)
             self._copy(frame, timing, arrival.observed.format, planes)
             return timing
 
@@ -228,7 +230,8 @@ class VideoReader:
         fields = self.info.video.fields
         # Inverse telecine counts groups of five frames from the beginning.
         film = fields is not None and fields.film
-        return bool(film or self.depends_on_history or self._judge.notes or self._uncarried)
+        noted = self._judge.notes or self._uncarried or self._alpha_lost
+        return bool(film or self.depends_on_history or noted)
 
     def go_on(self, frames: int, first: Fraction) -> None:
         """See `FrameReader`."""
@@ -248,6 +251,8 @@ class VideoReader:
         sentences += [*self.repairs, *self.changes.warnings, *self._judge.notes]
         if len(self._decoders) > 1:
             sentences.append(f"the GPU did not decode all of the video: {self.decoder}")
+        if self._alpha_lost:
+            sentences.append(_ALPHA_LOST)
         sentences += [f"{name} in the video cannot be carried over" for name in sorted(self._uncarried)]
         return [*sentences, *self._extent.sentences(live=self._live)]
 
@@ -311,8 +316,10 @@ class VideoReader:
         if isinstance(self._decoder, Decoder):
             self._decoder.look_for_breaks()
 
-    def _note(self, frame: av.VideoFrame, timing: Timing) -> None:
+    def _note(self, frame: av.VideoFrame, timing: Timing, format: FrameFormat) -> None:
         self.frames += 1
+        if not (self._alpha_lost or format.pixel_format.has_alpha):
+            self._alpha_lost = is_transparent(frame)
         self.damaged = frame.is_corrupt or (self.damaged and not frame.key_frame)
         if self._decoder is not None:
             self._extent.begins(timing.pts * timing.time_base, self._decoder.first_pts)

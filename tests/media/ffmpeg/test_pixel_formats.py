@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from clips import frame_planes, make_frame, scene
 from numpy.typing import NDArray
+from reading import read_all
 
 import paragon_stream
 from paragon_stream.errors import FormatError
@@ -125,6 +126,21 @@ def test_a_palette(tmp_path: Path) -> None:
     assert (video.decoded, video.format.pixel_format.name) == ("pal8", "gbrp")
     for plane, channel in zip(planes, (1, 0, 2), strict=True):
         assert np.array_equal(plane, entries[indices, channel])
+
+
+@pytest.mark.parametrize(("used", "lost"), [(0, True), (1, False)])
+def test_a_palette_that_becomes_transparent(tmp_path: Path, used: int, lost: bool) -> None:
+    """From the fifth frame on, colour 0 of the palette is transparent; no pixel need have it."""
+    frames = []
+    for index in range(6):
+        frame = av.VideoFrame(WIDTH, HEIGHT, "pal8")
+        entries = np.full((256, 4), 255, np.uint8)
+        entries[0, 3] = 0 if index > 3 else 255
+        np.frombuffer(frame.planes[1], np.uint8)[:1024] = entries.reshape(-1)
+        bytes_of(frame)[:] = used
+        frames.append(frame)
+    _, reader = read_all(written(tmp_path / "in.nut", frames, "rawvideo"))
+    assert any("transparency" in each for each in reader.warnings) == lost
 
 
 def test_one_bit(tmp_path: Path) -> None:
