@@ -7,6 +7,7 @@ conversion keeps the aspect ratio (with black bars where it differs) and the col
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from av.video.reformatter import ColorRange as AvColorRange
 from av.video.reformatter import Colorspace, Interpolation
 
-from paragon_stream.frame import ColorRange, Family, FrameFormat
+from paragon_stream.frame import ColorRange, ColorSpec, Family, FrameFormat, Matrix, PixelFormat, planar_like
 from paragon_stream.media.ffmpeg.planes import plane_array
 
 ONE_THREAD = 1
@@ -23,6 +24,18 @@ ONE_THREAD = 1
 thread may have finished: with semi-planar 10-bit formats, some runs had eight wrong chroma samples."""
 
 _RANGES = {ColorRange.LIMITED: AvColorRange.MPEG, ColorRange.FULL: AvColorRange.JPEG}
+_MATRICES = {
+    Matrix.BT709: Colorspace.ITU709,
+    Matrix.FCC: Colorspace.FCC,
+    Matrix.BT470BG: Colorspace.ITU601,
+    Matrix.SMPTE170M: Colorspace.ITU601,
+    Matrix.SMPTE240M: Colorspace.SMPTE240M,
+    Matrix.BT2020_NCL: Colorspace.BT2020,
+}
+_AS_IN_SWSCALE = ColorSpec(matrix=Matrix.BT470BG, range=ColorRange.FULL)
+"""The colours that swscale takes gray to have, whatever it is given: between two of them, luma stays."""
+
+_HOW = Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 _SAME_SHAPE = Fraction(1, 50)
 """Aspect ratios that differ by less get no bars: cropping and rounding cause such differences."""
@@ -55,21 +68,40 @@ def conformed(frame: av.VideoFrame, source: FrameFormat, wanted: FrameFormat) ->
 def _scaled(
     frame: av.VideoFrame, source: FrameFormat, width: int, height: int, wanted: FrameFormat
 ) -> av.VideoFrame:
-    """`frame` scaled by Lanczos; matrix and range are converted where swscale supports them."""
-    known = set(map(int, Colorspace))
-    now, then = int(source.color.matrix), int(wanted.color.matrix)
-    change = wanted.pixel_format.family is Family.YUV and now != then and {now, then} <= known
-    ranges = {source.color.range, wanted.color.range}
-    convert = len(ranges) > 1 and source.pixel_format.family is wanted.pixel_format.family
+    """`frame` scaled by Lanczos, with the matrix and the range of `wanted`; gray is converted as the luma of
+    YUV."""
+    have, want = source.pixel_format, wanted.pixel_format
+    now, then = source.color, wanted.color
+    if want.family is Family.GRAY and have.family is not Family.RGB:
+        then = replace(then, matrix=now.matrix)  # luma keeps its weights
+    if have.family is Family.GRAY:
+        frame = _converted(frame, _in_yuv(have), _AS_IN_SWSCALE, _AS_IN_SWSCALE)
+    result = _converted(frame, _in_yuv(want), now, then, width=width, height=height)
+    return _converted(result, want, _AS_IN_SWSCALE, _AS_IN_SWSCALE) if want.family is Family.GRAY else result
+
+
+def _in_yuv(pixels: PixelFormat) -> PixelFormat:
+    """4:4:4 whose luma is the gray `pixels`; other formats as they are."""
+    if pixels.family is not Family.GRAY:
+        return pixels
+    found = planar_like(replace(pixels, family=Family.YUV))
+    assert found is not None, pixels.name  # every depth of gray has its 4:4:4
+    return found
+
+
+def _converted(
+    frame: av.VideoFrame, wanted: PixelFormat, now: ColorSpec, then: ColorSpec, **size: int
+) -> av.VideoFrame:
+    """`frame`, whose colours are `now`, in the format `wanted` with the colours `then`. `size`: width and
+    height, the frame's by default."""
     return frame.reformat(
-        width,
-        height,
-        wanted.pixel_format.name,
-        src_colorspace=now if change else None,
-        dst_colorspace=then if change else None,
-        src_color_range=_RANGES.get(source.color.range or ColorRange.LIMITED) if convert else None,
-        dst_color_range=_RANGES.get(wanted.color.range or ColorRange.LIMITED) if convert else None,
-        interpolation=Interpolation.LANCZOS,
+        **size,
+        format=wanted.name,
+        src_colorspace=_MATRICES.get(now.matrix),
+        dst_colorspace=_MATRICES.get(then.matrix),
+        src_color_range=_RANGES.get(now.range or ColorRange.LIMITED),
+        dst_color_range=_RANGES.get(then.range or ColorRange.LIMITED),
+        interpolation=_HOW,
         threads=ONE_THREAD,
     )
 

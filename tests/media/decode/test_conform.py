@@ -120,6 +120,53 @@ def test_the_range_is_changed() -> None:
     assert int(plane_array(result, 0, (32, 48), np.dtype(np.uint8))[10, 16]) == 235
 
 
+FULL, LIMITED = ColorRange.FULL, ColorRange.LIMITED
+RED_709, RED_601 = (63, 102, 240), (81, 90, 240)
+BLUE_709 = (32, 240, 118)
+"""Y, Cb, Cr of full colours in limited range (ITU-R BT.709 and BT.601)."""
+
+
+@pytest.mark.parametrize(
+    ("have", "colors", "value", "want", "into", "expected"),
+    [
+        ("yuv420p", (FULL, Matrix.BT709), (16, 128, 128), "rgb24", (FULL, Matrix.RGB), (16, 16, 16)),
+        ("yuv420p", (FULL, Matrix.BT709), (200, 128, 128), "gbrp", (FULL, Matrix.RGB), (200,) * 3),
+        ("yuv420p", (LIMITED, Matrix.BT709), BLUE_709, "rgb24", (FULL, Matrix.RGB), (0, 0, 255)),
+        ("gbrp", (FULL, Matrix.RGB), (16, 16, 16), "yuv420p", (FULL, Matrix.BT709), (16, 128, 128)),
+        ("gbrp", (FULL, Matrix.RGB), (0, 0, 255), "yuv420p", (LIMITED, Matrix.BT709), RED_709),
+        ("gbrp", (FULL, Matrix.RGB), (0, 0, 255), "yuv444p", (LIMITED, Matrix.SMPTE170M), RED_601),
+        ("yuv420p", (LIMITED, Matrix.SMPTE170M), RED_601, "yuv420p", (LIMITED, Matrix.BT709), RED_709),
+        ("gray", (FULL, Matrix.BT709), (200,), "yuv420p", (FULL, Matrix.BT709), (200, 128, 128)),
+        ("gray", (LIMITED, Matrix.BT709), (200,), "yuv420p", (LIMITED, Matrix.BT709), (200, 128, 128)),
+        ("gray", (LIMITED, Matrix.BT709), (235,), "yuv420p", (FULL, Matrix.BT709), (255, 128, 128)),
+        ("gray10le", (LIMITED, Matrix.BT709), (940,), "rgb24", (FULL, Matrix.RGB), (255,) * 3),
+        ("gray", (FULL, Matrix.BT709), (255,), "gray", (LIMITED, Matrix.BT709), (235,)),
+        ("yuv420p", (LIMITED, Matrix.BT709), RED_709, "gray", (LIMITED, Matrix.BT470BG), (63,)),
+        ("yuv420p", (LIMITED, Matrix.BT709), RED_709, "ya8", (FULL, Matrix.BT709), (55, 255)),
+        ("gbrp", (FULL, Matrix.RGB), (255, 255, 255), "gray", (LIMITED, Matrix.BT709), (235,)),
+        ("gbrp", (FULL, Matrix.RGB), (0, 0, 255), "gray", (FULL, Matrix.BT709), (54,)),
+    ],
+)
+def test_colours_of_other_families(
+    have: str,
+    colors: tuple[ColorRange, Matrix],
+    value: tuple[int, ...],
+    want: str,
+    into: tuple[ColorRange, Matrix],
+    expected: tuple[int, ...],
+) -> None:
+    """Values are in the order of storage: G, B, R in gbrp. Frames of image sequences have no tags."""
+    frame = plain(64, 48, have, value)
+    source = like(frame, range=colors[0], matrix=colors[1])
+    target = wanted(want, 32, 24, range=into[0], matrix=into[1])
+    result = conformed(frame, source, target)
+    found: list[int] = []
+    for index, shape in enumerate(target.plane_shapes):
+        plane = plane_array(result, index, shape, np.dtype(target.pixel_format.sample_type))
+        found += [int(each) for each in np.atleast_1d(plane[5, 5])]
+    assert np.abs(np.subtract(found, expected)).max() <= 1, (found, expected)
+
+
 def bt601_as_bt709(y: int, u: int, v: int) -> tuple[float, float, float]:
     """The same colour by another matrix (ITU-R BT.601 and BT.709, limited range)."""
     luma, blue, red = (y - 16) / 219, (u - 128) / 224, (v - 128) / 224
