@@ -12,7 +12,7 @@ from paragon_stream.errors import UsageError, reason
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, Container
 from paragon_stream.media.facts.info import StreamKind
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.media.output.stream_plans import Action, RemuxPlan
+from paragon_stream.media.output.stream_plans import RemuxPlan
 
 _FLAGS = "movflags"
 _FAST_START = "faststart"
@@ -30,10 +30,9 @@ def muxer_settings(container: Container, remux: RemuxPlan, wanted: Mapping[str, 
     Raises UsageError for options that the muxer does not have or refuses.
     """
     options = dict(container.options)
-    if container.name in ("mp4", "mov") and not remux.chapters and not remux.begins_late:
-        kept = {s.stream.kind for s in remux.streams if s.action is not Action.DROP}
-        if kept <= {StreamKind.AUDIO, StreamKind.VIDEO}:
-            options |= CRASH_SAFE_MP4
+    others = remux.kinds - {StreamKind.AUDIO, StreamKind.VIDEO}
+    if container.name in ("mp4", "mov") and not others and not remux.chapters and not remux.begins_late:
+        options |= CRASH_SAFE_MP4
     given = {key: str(value) for key, value in wanted.items()}
     flags = given.pop(_FLAGS, "")
     if flags:

@@ -280,7 +280,8 @@ class Remuxer:
         if abs(time - route.reached) <= DISCONTINUITY_SECONDS:
             step = (time - route.reached) / (len(held) + 1)
             for number, stray in enumerate(held, 1):
-                was = self._time(route, stray) or time
+                was = self._time(route, stray)
+                assert was is not None, "packets without a time are not far from others"
                 move(stray, round((route.reached + number * step - was) / route.unit))
             route.strays += len(held)
             return [*held, packet]
@@ -300,7 +301,7 @@ class Remuxer:
         index = packet.stream.index
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
-            route.reached = route.reached or self._shift
+            route.reached = self._shift if route.reached is None else route.reached
         else:
             shift = self._timeline.shift(stamp * route.unit) + route.lag
             time = stamp * route.unit + shift
@@ -341,6 +342,6 @@ class Remuxer:
 
     def _keep(self, route: Route, packet: AnyPacket) -> None:
         stamp = packet.dts if packet.dts is not None else packet.pts
-        time = stamp * route.unit if stamp is not None else route.reached or self._shift
-        route.held.append((time, packet))
+        time = self._shift if route.reached is None else route.reached
+        route.held.append((time if stamp is None else stamp * route.unit, packet))
         self._held_bytes += packet.size

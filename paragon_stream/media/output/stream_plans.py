@@ -92,6 +92,8 @@ class AddedFile:
     shift: Fraction
     cut: Cut | None
     probing: Probing = HEADERS
+    begins_late: bool = False
+    """See `RemuxPlan`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,12 @@ class RemuxPlan:
     chapters: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def kinds(self) -> set[StreamKind]:
+        """The kinds of all streams that are kept, those of added files included."""
+        plans = (*self.streams, *(plan for file in self.added for plan in file.streams))
+        return {plan.stream.kind for plan in plans if plan.action is not Action.DROP}
+
 
 def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> RemuxPlan:
     """Make the plans. Raises UsageError for missing tracks and for sound that cannot be encoded as requested,
@@ -112,10 +120,11 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
     _wanted_sound(options)  # a wrong option is an error also without sound
     left_out = unwanted(info.streams, options)
     added = tuple(_added(Path(path), info, container, options) for path in options.add)
+    begins_late = any(file.begins_late for file in added)
     if not info.seekable:
         reason = "the source can be read only once"
         dropped = [dropped_stream(s, reason) for s in info.streams if s.index != info.video.index]
-        return RemuxPlan(streams=tuple(dropped), added=added)
+        return RemuxPlan(streams=tuple(dropped), added=added, begins_late=begins_late)
     with open_source(info.path, info.probing) as source:
         late = bool(info.probing.size)
         samples = first_packets(source, late=late) if len(info.streams) > 1 else {}
@@ -141,9 +150,7 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
                         stream, template, samples.get(stream.index), container, options, info.probing
                     )
                 )
-        begins_late = False
-        if container.name in ("mp4", "mov"):
-            plans, begins_late = _without_empty_tracks(plans, source, samples, container, info)
+        plans, late_here = _without_empty_tracks(plans, source, samples, container, info.cut, info.probing)
         chapters = chapter_list(source, info.matroska) if options.chapters else []
         if info.cut is not None:
             chapters = cut_chapters(chapters, info.cut)
@@ -151,7 +158,7 @@ def plan_remux(info: MediaInfo, container: Container, options: TrackOptions) -> 
         service = {} if programme is None else programme.tags
         return RemuxPlan(
             streams=tuple(plans),
-            begins_late=begins_late,
+            begins_late=begins_late or late_here,
             added=added,
             chapters=len(chapters),
             tags=tags_of_result(file_tags(source.metadata), info) | service,
@@ -182,22 +189,25 @@ def _added(path: Path, info: MediaInfo, container: Container, options: TrackOpti
     probing = settle_probing(path)
     streams = added_streams(path, probing)
     with open_source(path, probing) as source:
+        begin = Fraction(source.start_time or 0, 1_000_000)
+        clock = _clock_start(source.format.name, begin) - info.programme_start
+        cut, end = info.cut, info.cut.end if info.cut else None
+        cut = cut and Cut(start=cut.start + clock, end=None if end is None else end + clock)
         samples = first_packets(source, late=bool(probing.size))
-        plans = tuple(
+        plans = [
             _plan_stream(
                 stream, source.streams[stream.index], samples.get(stream.index), container, options, probing
             )
             for stream in streams
-        )
-        begin = Fraction(source.start_time or 0, 1_000_000)
-        clock = _clock_start(source.format.name, begin) - info.programme_start
-    cut, end = info.cut, info.cut.end if info.cut else None
+        ]
+        plans, late = _without_empty_tracks(plans, source, samples, container, cut, probing)
     return AddedFile(
         path=path,
-        streams=plans,
+        streams=tuple(plans),
         shift=time_shift(info) + clock,
-        cut=cut and Cut(start=cut.start + clock, end=None if end is None else end + clock),
+        cut=cut,
         probing=probing,
+        begins_late=late,
     )
 
 
@@ -300,14 +310,22 @@ def _converted(
 
 
 def _without_empty_tracks(
-    plans: list[StreamPlan], source: Any, samples: Mapping[int, bytes], container: Container, info: MediaInfo
+    plans: list[StreamPlan],
+    source: Any,
+    samples: Mapping[int, bytes],
+    container: Container,
+    cut: Cut | None,
+    probing: Probing,
 ) -> tuple[list[StreamPlan], bool]:
-    """`plans` without copied sound and video that has no packets, of which `container` stores no track; and
-    whether some begin late. With a longer search for streams, `samples` are packets from anywhere."""
+    """`plans` without copied sound and video that has no packets in `cut`, of which MP4 and MOV store no
+    track; and whether some begin late. With a longer search for streams, `samples` are packets from
+    anywhere."""
+    if container.name not in ("mp4", "mov"):
+        return plans, False
     kept = [plan.stream for plan in plans if plan.action in (Action.COPY, Action.CONVERT)]
-    near = samples if info.cut is None and not info.probing.size else {}
-    empty, late = without_packets(source, [s for s in kept if s.index not in near], info.cut)
-    where = "it is empty" if info.cut is None else "it has nothing in this part"
+    near = samples if cut is None and not probing.size else {}
+    empty, late = without_packets(source, [s for s in kept if s.index not in near], cut)
+    where = "it is empty" if cut is None else "it has nothing in this part"
     because = f"{where}, and {container.name} stores no empty tracks"
     left = [dropped_stream(plan.stream, because) if plan.stream.index in empty else plan for plan in plans]
     return left, bool(late)

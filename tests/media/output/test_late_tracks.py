@@ -11,7 +11,9 @@ from rendering import fast, frames_of, render, sink_for
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.output import packet_trim, trial_muxing
 from paragon_stream.media.output.plan import plan_output
+from paragon_stream.media.output.stream_plans import Action
 from paragon_stream.media.output.writer import VideoWriter
+from paragon_stream.media.prepare import SourceOptions, prepare
 
 LATE = 10.0
 """Seconds."""
@@ -54,3 +56,16 @@ def test_what_begins_very_late_is_not_held_in_memory(
     assert muxer_options() is None
     assert render(late, tmp_path / "out.mp4").warnings == []
     assert packets(tmp_path / "out.mp4", 1) == packets(late, 1)
+
+
+def test_added_sound_that_begins_late(late: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, out = make_clip(tmp_path / "in.mkv", frames=500), tmp_path / "out.mp4"
+    info = probe(clip)
+    options = fast(info, out, add=(str(late),))
+    assert "movflags" in plan_output(info, out, 1, options).muxer_options
+    part = prepare(clip, SourceOptions(duration=5))
+    (dropped,) = plan_output(part, out, 1, options).added[0].streams
+    assert dropped.action is Action.DROP and "nothing in this part" in dropped.reason
+    for module in (packet_trim, trial_muxing):
+        monkeypatch.setattr(module, "_LOOK_AT", 10_000)
+    assert "movflags" not in plan_output(info, out, 1, options).muxer_options

@@ -127,3 +127,18 @@ def test_text_of_matroska_without_an_end(tmp_path: Path) -> None:
                 b.mux(packet)
     render(tmp_path / "in.mkv", tmp_path / "out.mp4")
     assert texts(tmp_path / "out.mp4")[1] == (200, 400, "Zwölf Boxkämpfer")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_texts_of_added_files_keep_their_times(tmp_path: Path, suffix: str) -> None:
+    """They may shift at the borders of fragments, where FFmpeg may even end the process."""
+    starts = range(300, 29_000, 1700)
+    times = [f"00:00:{time // 1000:02},{time % 1000:03}" for start in starts for time in (start, start + 90)]
+    lines = zip(times[::2], times[1::2], strict=True)
+    script = "\n".join(f"{n}\n{begin} --> {end}\nx\n" for n, (begin, end) in enumerate(lines, 1))
+    (tmp_path / "lines.srt").write_text(script)
+    clip = make_clip(tmp_path / "in.mp4", frames=300, rate=10)
+    out = tmp_path / f"out.{suffix}"
+    done = render(clip, out, add=(str(tmp_path / "lines.srt"),), encoder_options={"g": "20"})
+    assert "movflags" not in done.plan.muxer_options
+    assert [start for start, _, _ in texts(out)] == list(starts)

@@ -402,7 +402,7 @@ def test_a_damaged_timestamp_of_a_broadcast_moves_nothing_else(tmp_path: Path, s
     assert max(filter(None, tracks(out)[1].pts)) < 5
 
 
-@pytest.mark.parametrize("wrong", [90_000 * 36_000, -180_000], ids=["ahead", "behind"])
+@pytest.mark.parametrize("wrong", [90_000 * 36_000, -180_000, -(1 << 33)], ids=["ahead", "behind", "zero"])
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_damaged_timestamps_of_sound_move_nothing_else(tmp_path: Path, suffix: str, wrong: int) -> None:
     plain, damaged = tmp_path / "plain.ts", tmp_path / "in.ts"
