@@ -41,19 +41,25 @@ def decide(
     overwrite: bool,
     resume: bool,
 ) -> Decision:
-    """Decide what happens to a file. `record` is its last record in the journal, `choices` are the present
-    options."""
+    """Decide what happens to a file. `record` is its last record in the journal that has the same `target`,
+    `choices` are the present options."""
     existing = FileFacts.of(target)
+    same_source = record is not None and _is_same_source(record, source)
+    same_choices = record is not None and record.options == choices
+    begun = record is not None and record.state is not State.FINISHED
+    tried = begun and same_source and same_choices
     if record is None or record.written is None:
-        if existing is not None and resume and not overwrite:
-            return Decision(action=Action.LEAVE, why=f"{target} was there already")
-        tried = record is not None and record.options == choices and _is_same_source(record, source)
-        return Decision(action=Action.RUN, resume=resume or tried, overwrite=overwrite)
-    same_source, same_choices = _is_same_source(record, source), record.options == choices
+        if existing is None or overwrite:
+            return Decision(action=Action.RUN, resume=resume or tried, overwrite=overwrite)
+        if resume:
+            return Decision(action=Action.LEAVE, why=f"{target} was there already: it was not examined")
+        return Decision(action=Action.RUN)  # which fails: the file is not ours
     ours = record.written.same_times(existing)
     if existing is None:
-        return Decision(action=Action.RUN, overwrite=overwrite, why=f"{target} is gone: it is made again")
-    if record.state is State.FINISHED and same_source and same_choices:
+        return Decision(
+            action=Action.RUN, resume=tried, overwrite=overwrite, why=f"{target} is gone: it is made again"
+        )
+    if not begun and same_source and same_choices:
         if ours or not overwrite:
             return Decision(action=Action.LEAVE)
         return Decision(action=Action.RUN, overwrite=True)
@@ -68,11 +74,12 @@ def decide(
     if not same_choices and not overwrite:
         names = sorted({*record.options, *choices})
         other = [name for name in names if record.options.get(name) != choices.get(name)]
+        verb = "begun" if begun else "made"
         return Decision(
             action=Action.REFUSE,
-            why=f"{target} was made with a different {', '.join(other)}: --overwrite makes it again",
+            why=f"{target} was {verb} with a different {', '.join(other)}: --overwrite makes it again",
         )
-    return Decision(action=Action.RUN, overwrite=True)
+    return Decision(action=Action.RUN, resume=begun and (resume or tried), overwrite=True)
 
 
 def _is_same_source(record: Record, source: Path) -> bool:

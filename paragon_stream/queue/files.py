@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from paragon_stream.errors import InputError, reason
@@ -55,7 +56,8 @@ def find_files(
     search = _Search(recursive, leave_out, may_be_none)
     for source in sources:
         search.add(source)
-    once = {_key(file.path): file for file in reversed(search.found.files)}
+    real = cache(os.path.realpath)  # of the few folders of many files
+    once = {file_key(file.path, real): file for file in reversed(search.found.files)}
     search.found.files = list(reversed(once.values()))
     return search.found
 
@@ -68,8 +70,9 @@ def is_many(source: str | Path) -> bool:
     return path.is_dir() or (not path.exists() and glob.has_magic(str(source)))
 
 
-def _key(path: Path) -> str:
-    return str(path.absolute())
+def file_key(path: Path, real: Callable[[Path], str] = os.path.realpath) -> str:
+    """The absolute path of a file, which is the same for all ways to its folder."""
+    return str(Path(real(path.parent), path.name))
 
 
 class _Search:
@@ -103,8 +106,8 @@ class _Search:
         if path.is_dir():
             self._folder(path, Path())
             what = f"the folder {path} holds no video and no picture"
-        elif not path.exists() and glob.has_magic(str(path)):
-            self._glob(path)
+        elif not path.exists() and glob.has_magic(str(source)):
+            self._glob(source, below or Path())
             what = f"no file matches {path}"
         elif self._may_be_none and not path.exists():
             raise InputError(f"{path} does not exist")
@@ -131,9 +134,11 @@ class _Search:
             if line.strip() and not line.startswith("#"):
                 self.add(_listed(line.removesuffix("\r"), path.parent), below=path.parent)
 
-    def _glob(self, pattern: Path) -> None:
-        fixed = Path(*_until(pattern.parts))
-        matches = sorted(Path(each) for each in glob.glob(str(pattern), recursive=True))  # noqa: PTH207
+    def _glob(self, source: str | Path, below: Path) -> None:
+        """Add the matches of `source`, a pattern relative to the folder `below`, which is no pattern."""
+        fixed = below / Path(*_until(Path(source).parts))
+        pattern = str(Path(glob.escape(str(below))) / source)
+        matches = sorted(Path(each) for each in glob.glob(pattern, recursive=True))  # noqa: PTH207
         matches = [each for each in matches if self._is_looked_at(each) and self._is_reached(each, fixed)]
         files = [each for each in matches if each.is_file()]
         media = [each for each in files if _is_media_name(each)]

@@ -58,7 +58,7 @@ class FileFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One line. `source` is an absolute path, `destination` one below the folder of the journal."""
+    """One line. `source` is the `file_key`, `destination` a path below the folder of the journal."""
 
     state: State
     job: str
@@ -70,7 +70,7 @@ class Record:
     read: FileFacts | None = None
     """The source when the attempt began."""
     written: FileFacts | None = None
-    """The result, if there is one."""
+    """The result, if there is one: also that of an earlier attempt, which is still there."""
     before: FileFacts | None = None
     """The file with the result's name when the attempt began. After a kill it shows whether there is a new
     one; times do not, because a file server's clock may be wrong."""
@@ -83,7 +83,7 @@ class Record:
 class Journal:
     """The journal in `folder`, held by this process alone until `close`; or use `with`.
 
-    `records` are the last ones of each source, by its absolute path. Raises OutputError if another run holds
+    `records` are the last ones of each source, by its `file_key`. Raises OutputError if another run holds
     it, or it cannot be read or written.
     """
 

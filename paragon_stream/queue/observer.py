@@ -15,7 +15,8 @@ from paragon_stream.render.plan import RenderPlan
 
 @dataclass(eq=False, kw_only=True)
 class QueueItem:
-    """A file of the run. `job` identifies this attempt; `work` is in source pixels."""
+    """A file of the run. `job` identifies this attempt; `work` is in source pixels. `made` is True when the
+    target is the result of this attempt."""
 
     file: SourceFile
     target: Path
@@ -23,6 +24,7 @@ class QueueItem:
     work: float = 0.0
     number: int = 0
     count: int = 0
+    made: bool = False
 
 
 class QueueObserver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -20,7 +21,10 @@ from paragon_stream.options.source import SourceOptions
 from paragon_stream.pictures.job import PictureOutput
 from paragon_stream.render.request import RenderRequest
 
-_SAME_RESULT = ("overwrite", "resume", "accept_upgrade", "strict", "engine", "threads", "device", "hwaccel")
+_SAME_RESULT = (
+    *("overwrite", "resume", "accept_upgrade", "strict"),
+    *("engine", "threads", "device", "hwaccel", "reuse_duplicates"),
+)
 """Options without influence on the samples and packets of a result."""
 
 
@@ -53,7 +57,9 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
                 kind_for(Path("x" + target.suffix))
                 picture = target.suffix
             return Destination(folder=target.parent, container=container, picture=picture)
-        if not target.is_dir():
+        if target.is_dir():
+            return Destination(folder=target, container=container, picture=None)
+        if not is_folder_name(self.destination):
             if is_image_name(target):
                 raise UsageError(f"{target} is one image, but there may be many to write: give a folder")
             if is_video_name(target) or str(target) == "-":
@@ -61,8 +67,8 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
                     f"{target} is one video, but there may be many to write: give a folder (images become "
                     "one video by a pattern such as frame_%06d.png)"
                 )
-            if target.exists():
-                raise UsageError(f"{target} is a file: give a folder for the results")
+        if target.exists():
+            raise UsageError(f"{target} is a file: give a folder for the results")
         return Destination(folder=target, container=container, picture=None)
 
     def of_video(self, source: Path, destination: Path, *, resume: bool, overwrite: bool) -> RenderRequest:
@@ -86,6 +92,11 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
         kept = {each.name for each in fields(RenderRequest)} - {"source", "destination", *_SAME_RESULT}
         facts = self.of_video(Path(), Path(), resume=False, overwrite=False).to_plain()
         return {name: value for name, value in facts.items() if name in kept}
+
+
+def is_folder_name(path: str | Path) -> bool:
+    """Whether `path` ends with a slash, which a `Path` has lost."""
+    return str(path).endswith(("/", os.sep))
 
 
 @dataclass(frozen=True, kw_only=True)

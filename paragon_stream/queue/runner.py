@@ -28,13 +28,13 @@ from paragon_stream.errors import (
 from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.options.option import called_with, option, part
 from paragon_stream.queue.decision import Action, Decision, decide
-from paragon_stream.queue.files import Found, SourceFile, find_files
+from paragon_stream.queue.files import Found, SourceFile, file_key, find_files
 from paragon_stream.queue.journal import FileFacts, Journal, Record, State
 from paragon_stream.queue.observer import QueueItem, QueueObserver
 from paragon_stream.queue.progress import QueueProgress, WorkMeter, survey
 from paragon_stream.queue.request import QueueRequest
 from paragon_stream.queue.results import FileResult, Outcome, QueueReport
-from paragon_stream.queue.targets import settle_names
+from paragon_stream.queue.targets import plain_name, settle_names
 from paragon_stream.queue.watch import PAUSE, POLL, Growth
 from paragon_stream.queue.work import Worker
 from paragon_stream.upscaler import check_network, doubts
@@ -84,7 +84,7 @@ class _Queue:
         self._results: list[FileResult] = []
         self._unreadable: list[str] = []
         self._names: dict[str, Path] = {}
-        """The names of this run's results below the folder, by absolute path of the source."""
+        """The names of this run's results below the folder, by `file_key` of the source."""
         self._warnings: list[str] = []
         self._growth, self._meter = Growth(), WorkMeter()
         found = self._find()
@@ -144,7 +144,8 @@ class _Queue:
         done = result is not None and not result.same_times(record.before)
         # A result that nothing has compared with its source does not count as finished with `verify`.
         state = State.FINISHED if done and not self._request.verify else State.INTERRUPTED
-        ended = replace(record, state=state, time=time.time(), written=result if done else None)
+        written = result if done else record.written
+        ended = replace(record, state=state, time=time.time(), written=written)
         self._journal.write(ended)
         self._observer.earlier(ended)
 
@@ -152,7 +153,7 @@ class _Queue:
         """The items for `files`, with names and work. Raises UsageError if results would replace sources."""
         given = {source: Path(record.destination) for source, record in self._journal.records.items()}
         names = settle_names(files, self._where, given | self._names)
-        self._names |= {str(file.path.absolute()): name for file, name in names.items()}
+        self._names |= {file_key(file.path): name for file, name in names.items()}
         work = survey(((file.path, file.is_picture) for file in files), _SURVEY)
         folder, count = self._where.folder, len(self._results) + len(files)
         items = [
@@ -170,7 +171,8 @@ class _Queue:
             with suppress(OSError):
                 if item.target.samefile(item.file.path):
                     raise UsageError(f"{folder} contains the sources: choose another folder for the results")
-        renamed = [item for item in items if names[item.file].stem != item.file.relative.stem]
+        plain = {file: plain_name(file, self._where).with_suffix("") for file in files}
+        renamed = [item for item in items if names[item.file].with_suffix("") != plain[item.file]]
         self._meter.total += sum(item.work for item in items)
         self._observer.planned(items, renamed)
         return items
@@ -178,11 +180,11 @@ class _Queue:
     def _sources(self, found: Sequence[SourceFile]) -> list[SourceFile]:
         """The files of `found` that are to be rendered now: no results, which are among them if a folder of
         sources contains the results, and with `watch` no files that are growing."""
-        real = cache(os.path.realpath)  # of the few folders of many files
-        where = real(self._where.folder)
+        where = os.path.realpath(self._where.folder)
         written = [each for each in self._journal.records.values() if each.written is not None]
         results = {str(Path(where, each.destination)) for each in written}
-        files = [file for file in found if str(Path(real(file.path.parent), file.path.name)) not in results]
+        real = cache(os.path.realpath)  # of the few folders of many files
+        files = [file for file in found if file_key(file.path, real) not in results]
         return self._growth.settled(files) if self._request.watch else files
 
     def _waiting(self) -> Iterator[QueueItem]:
@@ -218,7 +220,7 @@ class _Queue:
         source = item.file.path
         before = FileFacts.of(source)
         decision = decide(
-            self._journal.records.get(str(source.absolute())),
+            self._last(item),
             source,
             item.target,
             self._choices,
@@ -226,6 +228,8 @@ class _Queue:
             resume=self._request.resume,
         )
         if decision.action is Action.LEAVE:
+            if decision.why:
+                self._observer.warning(item, decision.why)
             self._end(item, self._result(item, Outcome.LEFT), before, recorded=False)
             return
         begin = time.perf_counter()
@@ -281,8 +285,7 @@ class _Queue:
     ) -> None:
         if recorded:
             state = State.FINISHED if result.outcome is Outcome.FINISHED else State.FAILED
-            written = FileFacts.of(item.target) if result.bytes_out else None
-            self._record(item, state, read, written, result.error)
+            self._record(item, state, read, result.error)
         self._results.append(result)
         costs = result.outcome is Outcome.FINISHED
         self._meter.ended(item.work, free=0.0 if costs else item.work)
@@ -295,23 +298,32 @@ class _Queue:
         item: QueueItem,
         state: State,
         read: FileFacts | None,
-        written: FileFacts | None = None,
         message: str = "",
         there: FileFacts | None = None,
     ) -> None:
+        last, present = self._last(item), FileFacts.of(item.target)
+        ours = item.made or (last and last.written and last.written.same_times(present))
         self._journal.write(
             Record(
                 state=state,
                 job=item.job,
-                source=str(item.file.path.absolute()),
-                destination=item.target.relative_to(self._where.folder).as_posix(),
+                source=file_key(item.file.path),
+                destination=self._name(item),
                 read=read,
-                written=written,
+                written=present if ours else None,
                 before=there,
                 options=self._choices,
                 message=message,
             )
         )
+
+    def _last(self, item: QueueItem) -> Record | None:
+        """The last record of an attempt to make the item's target."""
+        last = self._journal.records.get(file_key(item.file.path))
+        return last if last and last.destination == self._name(item) else None
+
+    def _name(self, item: QueueItem) -> str:
+        return item.target.relative_to(self._where.folder).as_posix()
 
     def _result(self, item: QueueItem, outcome: Outcome, begin: float | None = None) -> FileResult:
         facts = FileFacts.of(item.file.path)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paragon_stream.media.facts.containers import is_video_name
+from paragon_stream.media.facts.containers import is_readable_video_name, is_video_name
 from paragon_stream.media.facts.image_kinds import is_image_name
-from paragon_stream.queue.files import SourceFile
+from paragon_stream.queue.files import SourceFile, file_key
 from paragon_stream.queue.request import Destination
 
 _ROUNDS = 64
@@ -29,7 +30,7 @@ class _Candidate:
 
     def deepen(self) -> bool:
         """Put one more folder of the source before the name; False if there is none."""
-        parents = self.file.path.absolute().parent.parts[1:]
+        parents = Path(os.path.abspath(self.file.path)).parent.parts[1:]  # noqa: PTH100: removes ".."
         above = len(parents) - len(self.file.relative.parent.parts) - self.depth
         if above < 1:
             return False
@@ -56,23 +57,31 @@ def settle_names(
 
     It is the file's relative path, with the suffix of what is written. Files that would have one name (on
     any system: letters' case does not count) get the folders above them, the source's own suffix, or a
-    number. `given` are the names of earlier runs, by absolute path of the source: they stay.
+    number. `given` are the names of earlier runs, by `file_key` of the source: they stay.
     """
     settled: dict[SourceFile, Path] = {}
     waiting: list[_Candidate] = []
     for file in files:
-        suffix = _suffix(file, destination)
-        earlier = given.get(str(file.path.absolute()))
-        if earlier is not None and earlier.suffix.lower() == suffix.lower():
+        name = plain_name(file, destination)
+        earlier = given.get(file_key(file.path))
+        if earlier is not None and earlier.suffix.lower() == name.suffix.lower():
             settled[file] = earlier
         else:
-            waiting.append(_Candidate(file, file.relative.with_suffix(suffix), suffix))
+            waiting.append(_Candidate(file, name, name.suffix))
     taken = {_folded(path) for path in given.values()}
     for _ in range(_ROUNDS):
         if not _part(waiting, taken):
             break
     settled |= {each.file: each.name for each in waiting}
     return settled
+
+
+def plain_name(file: SourceFile, destination: Destination) -> Path:
+    """The name of the file's result if no other file would have it."""
+    suffix = _suffix(file, destination)
+    if file.is_picture or is_readable_video_name(file.path):
+        return file.relative.with_suffix(suffix)
+    return file.relative.with_name(file.relative.name + suffix)  # "v1.2 final" ends with no suffix
 
 
 def _part(waiting: list[_Candidate], taken: set[str]) -> bool:
@@ -85,7 +94,7 @@ def _part(waiting: list[_Candidate], taken: set[str]) -> bool:
         if len(group) == 1 and name not in taken:
             continue
         changed = True
-        in_one_folder = len({each.file.path.absolute().parent for each in group}) == 1
+        in_one_folder = len({Path(file_key(each.file.path)).parent for each in group}) == 1
         attempts = [each.keep_suffix() if in_one_folder else each.deepen() for each in group]
         if any(attempts):
             continue

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from paragon_stream.cluster.connection import Connection, parse_address
 from paragon_stream.cluster.render import render_on_cluster
 from paragon_stream.errors import OutputError, UsageError, causes
+from paragon_stream.media.encode.workdir import is_recording
 from paragon_stream.number_text import counted
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import part
@@ -103,6 +104,7 @@ class Worker:
         output = self._request.of_picture(overwrite=overwrite, alone=self._alone)
         options = part(self._request, UpscalerOptions)
         result, _ = upscale_picture(self._pictures, options, item.file.path, item.target, output, on_tile)
+        item.made = True
         for warning in result.warnings:
             self._observer.warning(item, warning)
         return Made(bytes_out=result.bytes_out, image=result)
@@ -125,8 +127,11 @@ class Worker:
         except (OutputError, UsageError) as error:
             if not resume or has_begun or self._request.resume or _is_system_error(error):
                 raise
+            if not overwrite and (item.target.exists() or is_recording(item.target)):
+                raise  # only our own unfinished file may be replaced
             self._observer.warning(item, f"started again from the first frame: {error}")
             report = self._render(item, False, True, on_progress)
+        item.made = True
         if not self._request.verify:
             return Made(bytes_out=report.bytes_out, render=report)
         found = verify(report.source, report.destination, plan=report)

@@ -107,6 +107,16 @@ def test_a_live_session(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
     assert checked(capfd.readouterr().err)[-1]["error"] == "InputError"
 
 
+def test_a_run_whose_first_files_fail_starts_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names = [tmp_path / f"{name}.mkv" for name in "ab"]
+    for name in names:
+        name.write_bytes(b"no video at all" * 9 + bytes(99))
+    assert run([*map(str, names), str(tmp_path / "out"), "--progress", "json"]) == 1
+    assert kinds(checked(capfd.readouterr().err)).count("started") == 1
+
+
 def test_raw_video_has_standard_output_for_itself(clip: Path) -> None:
     command = [
         sys.executable,

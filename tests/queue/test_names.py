@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from paragon_stream import QueueObserver, upscale_all
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.queue.files import SourceFile, find_files
 from paragon_stream.queue.journal import FileFacts
+from paragon_stream.queue.observer import QueueItem
 from paragon_stream.queue.request import Destination, QueueRequest
 from paragon_stream.queue.targets import settle_names
 from paragon_stream.queue.watch import Growth
@@ -77,6 +80,17 @@ def test_the_folder_of_results_under_any_name(shows: Path, tmp_path: Path) -> No
     said = find_files([shows], recursive=True, leave_out=link, may_be_none=False)
     assert [file.relative.as_posix() for file in said.files] == plain
     assert any("1 linked folder" in sentence for sentence in said.passed_over)
+
+
+def test_globs_in_a_list_whose_folder_has_brackets(tmp_path: Path) -> None:
+    folder = tmp_path / "[2024] x"
+    (folder / "s[1]").mkdir(parents=True)
+    for name in ("a.mkv", "b.mkv", "s[1]/c.mkv"):
+        (folder / name).touch()
+    (folder / "list.txt").write_text("*.mkv\ns[[]1]/*.mkv\n")
+    assert relatives(tmp_path, f"@{folder}/list.txt") == ["a.mkv", "b.mkv", "s[1]/c.mkv"]
+    (folder / "list.txt").write_text(f"{tmp_path}/[[]2024[]] x/b*\n")
+    assert relatives(tmp_path, f"@{folder}/list.txt") == ["[2024] x/b.mkv"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="odd names")
@@ -163,6 +177,29 @@ def test_names_that_collide_are_kept_apart() -> None:
     assert named([("/x.mkv", "x.mkv"), ("/X.mkv", "X.mkv")]) == ["x.mkv", "X (2).mkv"]
     composed, apart = "\xe9.mkv", "e\u0301.mkv"  # one name on macOS
     assert named([(f"/{composed}", composed), (f"/{apart}", apart)]) == [composed, "e\u0301 (2).mkv"]
+
+
+def test_names_without_the_suffix_of_media() -> None:
+    assert named([("/a/show v1.2 final", "show v1.2 final"), ("/a/x.xyz", "x.xyz")]) == [
+        *["show v1.2 final.mkv", "x.xyz.mkv"]
+    ]
+
+
+def test_every_name_that_is_kept_apart_is_listed(tmp_path: Path) -> None:
+    listed: list[str] = []
+
+    class Names(QueueObserver):
+        def planned(self, items: Sequence[QueueItem], renamed: Sequence[QueueItem]) -> None:
+            listed.extend(item.target.relative_to(tmp_path / "out").as_posix() for item in renamed)
+            raise KeyboardInterrupt
+
+    for name in ("s1/e.mkv", "s2/e.mkv", "s2/f.avi", "s3/v1.2 final"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    sources = [tmp_path / "s1/e.mkv", tmp_path / "s2", tmp_path / "s3/v1.2 final"]
+    with pytest.raises(KeyboardInterrupt):
+        upscale_all(sources, tmp_path / "out", observer=Names())
+    assert listed == ["s1/e.mkv", "s2/e.mkv"]
 
 
 def test_names_of_earlier_runs_stay() -> None:

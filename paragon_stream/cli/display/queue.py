@@ -89,7 +89,7 @@ class QueueText(_Reporting):
         elif self._quiet or result.outcome is Outcome.INTERRUPTED:
             return
         elif result.outcome is Outcome.LEFT and item.count == 1:  # with more files the table shows it
-            say(f"{result.destination}: left alone, it is finished")
+            say(f"{result.destination}: left alone, it is there already")
         elif result.render is not None:
             verified = "" if result.verification is None else "; compared with the source: nothing is wrong"
             say(f"{counter}{result.destination}: {render_summary(result.render)}{verified}")
@@ -171,6 +171,7 @@ class QueueEvents(_Reporting):
     def __init__(self, report: Path | None, events: EventLines) -> None:
         super().__init__(report)
         self._events = events
+        self._has_started = False
         self._started: set[str] = set()
         self._render = RenderEvents(events)
         """The video that is being rendered."""
@@ -189,7 +190,8 @@ class QueueEvents(_Reporting):
         self._events.emit("planned", files=files)
 
     def started(self, item: QueueItem) -> None:
-        if not self._started:
+        if not self._has_started:
+            self._has_started = True
             self._events.emit("started")
         if item.file.is_picture:
             self._start(item)

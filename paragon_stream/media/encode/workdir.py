@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 _LOCK = "lock"
 _RECORD = "job.json"
 _BEFORE = "before"
+_RECORDING = {"recording": "of a live session"}
+"""What a live session stores in the place of an identity."""
 _SHOWN = 40
 """Longest value of the identity that a message shows, characters; longer ones are digests."""
 
@@ -39,6 +41,11 @@ VERSIONS = ("FFmpeg version", "paragon-stream version")
 
 def work_folder(destination: Path) -> Path:
     return destination.with_name(fitting(destination.name, ".paragon"))
+
+
+def is_recording(destination: Path) -> bool:
+    """Whether the work folder of `destination` has a live session's recording, which cannot be made again."""
+    return _stored(work_folder(behind_links(destination)) / _RECORD) == _RECORDING
 
 
 def check_destination(
@@ -137,7 +144,11 @@ class WorkDir:
         left = [path for path in (self._earlier, self.file) if path.exists()]
         if journal.is_there(self.folder):
             left.append(self.folder)
-        known = self._known()
+        known = _stored(self._record)
+        if left and (self._recording or known == _RECORDING) and not self.overwrite:
+            raise OutputError(
+                f"{left[0]} is the unfinished recording of an earlier session: move it, or use --overwrite"
+            )
         if left and resume:
             if other := _differences(known, identity, may_differ):
                 raise OutputError(f"the unfinished {left[0]} {other}")
@@ -148,10 +159,6 @@ class WorkDir:
                 self.before = self._earlier
         elif left and identity and known == identity and not self.overwrite:
             raise OutputError(f"{left[0]} is unfinished: --resume continues it, --overwrite starts again")
-        elif left and self._recording and not self.overwrite:
-            raise OutputError(
-                f"{left[0]} is the unfinished recording of an earlier session: move it, or use --overwrite"
-            )
         elif left:
             self.notice = f"replaced {left[0]}, left behind by an unfinished run"
             self._try(lambda: self._earlier.unlink(missing_ok=True), "remove")
@@ -159,17 +166,9 @@ class WorkDir:
         if self.file.exists():
             self._try(self.file.unlink, "remove")
         remove_leftovers(self._record)
-        if identity:
+        if record := _RECORDING if self._recording else identity:
             with whole_file(self._record) as file:
-                file.write(json_text(identity, indent=1).encode())
-
-    def _known(self) -> dict[str, str]:
-        """The identity of the earlier run; empty if unknown."""
-        try:
-            found = json.loads(self._record.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+                file.write(json_text(record, indent=1).encode())
 
     def promote(self) -> int:
         """Give the finished file its final name, in one step, and remove the folder; its size, bytes.
@@ -258,6 +257,15 @@ class WorkDir:
             action()  # type: ignore[operator]
         except OSError as error:
             raise OutputError(f"cannot {verb} {self.destination}: {reason(error)}") from error
+
+
+def _stored(record: Path) -> dict[str, str]:
+    """The identity in the file `record`; empty if unknown."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _differences(known: Mapping[str, str], wanted: Mapping[str, str], may_differ: Collection[str]) -> str:
