@@ -28,7 +28,7 @@ class _Report(Protocol):
 
 def check_reports(report: Path | None, trace: Path | None) -> None:
     """Before any work, raise OutputError if a report or a trace cannot be written, and UsageError if it has
-    the name of a video or picture, which it would replace."""
+    the name of a video or picture, which it would replace, or if both have one name."""
     from paragon_stream.media.facts.containers import is_readable_video_name
     from paragon_stream.media.facts.image_kinds import is_image_name
 
@@ -42,6 +42,8 @@ def check_reports(report: Path | None, trace: Path | None) -> None:
             raise OutputError(f"the {what} cannot be written: {folder} is not a folder")
         if not os.access(path if path.exists() else folder, os.W_OK):
             raise OutputError(f"the {what} cannot be written: no permission for {path}")
+    if report is not None and trace is not None and os.path.realpath(report) == os.path.realpath(trace):
+        raise UsageError(f"--report and --trace have one name, {report}: one would replace the other")
 
 
 def write_report(result: _Report, path: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,26 +106,30 @@ def command(
         _run_queue(sources, destination, options, verify, queue_display(events, report, quiet=quiet))
         return
     source = sources[0]
-    folder = options_of(FolderOptions)
-    if stray := [name for name in folder if options.pop(name) is not None and name not in from_profile]:
-        raise UsageError(f"--{stray[0]} is for folders: give a folder as OUTPUT")
-    images = is_images(source, destination)
-    if verify and (images or numbering(source) or numbering(destination) or "-" in (source, destination)):
+    container = options.pop("container")
+    for name in options_of(FolderOptions):
+        options.pop(name, None)  # they are off
+    target = _in_folder(source, destination, container, given="container" not in from_profile)
+    images = is_images(source, target)
+    if verify and (images or numbering(source) or numbering(target) or "-" in (source, target)):
         raise UsageError(
             "--verify compares video files: leave it out for pictures, their sequences, and pipes"
         )
     if images:
+        if trace is not None:
+            raise UsageError("--trace is for video: it records the times of every stage")
         from paragon_stream.cli.display.images import run_images
 
-        result = run_images(
-            source, destination, options=options, ignored=from_profile, events=events, quiet=quiet
-        )
+        result = run_images(source, target, options=options, ignored=from_profile, events=events, quiet=quiet)
         write_report(result, report)
         return
     from paragon_stream.cli.display.render import render_display
 
     display = render_display(events, quiet=quiet)
-    _run_one(source, _in_folder(source, destination), options, report, trace, verify, display)
+    if target != destination:
+        with suppress(OSError):  # the render reports it
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+    _run_one(source, target, options, report, trace, verify, display)
 
 
 def _is_queue(sources: Sequence[str], destination: str, options: dict[str, Any]) -> bool:
@@ -140,18 +145,33 @@ def _is_queue(sources: Sequence[str], destination: str, options: dict[str, Any])
     return not (numbering(sources[0]) or numbering(destination)) and is_many(sources[0])
 
 
-def _in_folder(source: str, destination: str) -> str:
-    """`destination`, or, if it is a folder, the file in it with the name of `source`."""
-    if destination == "-" or not (Path(destination).is_dir() or destination.endswith("/")):
-        return destination
-    from paragon_stream.queue.files import SourceFile
-    from paragon_stream.queue.request import Destination
-    from paragon_stream.queue.targets import settle_names
+def _in_folder(source: str, destination: str, container: str | None, *, given: bool) -> str:
+    """`destination`, or, if it is a folder or FOLDER/*.mp4, the file in it with the name of `source`.
 
-    file, folder = SourceFile(path=Path(source), relative=Path(Path(source).name)), Path(destination)
-    folder.mkdir(parents=True, exist_ok=True)
-    names = settle_names([file], Destination(folder=folder, container=None, picture=None), {})
-    return str(folder / names[file])
+    `container` is that of videos there. Raises UsageError if it is `given` without effect.
+    """
+    from paragon_stream.media.images.numbering import numbering
+    from paragon_stream.queue.files import SourceFile
+    from paragon_stream.queue.request import QueueRequest, is_folder_name
+    from paragon_stream.queue.targets import plain_name
+
+    target = Path(destination)
+    every = bool(target.suffix) and target.name == f"*{target.suffix}"
+    if destination == "-" or not (every or target.is_dir() or is_folder_name(destination)):
+        if container is not None and given:
+            raise UsageError("--container is for folders: give a folder as OUTPUT")
+        return destination
+    file = SourceFile(path=Path(source), relative=Path(Path(source).name))
+    if container is not None and file.is_picture:
+        if given:
+            raise UsageError(f"--container is for video; {source} is for images")
+        container = None
+    where = QueueRequest([source], destination, container=container).placed()
+    if numbering(source) and where.container:
+        raise UsageError(f"a video of images needs a name: give {where.folder}/NAME{where.container}")
+    if where.container if file.is_picture else where.picture:
+        raise UsageError(f"{destination} is for {'videos' if file.is_picture else 'images'}; {source} is not")
+    return str(where.folder / plain_name(file, where))
 
 
 def _run_one(

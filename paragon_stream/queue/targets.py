@@ -30,7 +30,7 @@ class _Candidate:
 
     def deepen(self) -> bool:
         """Put one more folder of the source before the name; False if there is none."""
-        parents = Path(os.path.abspath(self.file.path)).parent.parts[1:]  # noqa: PTH100: removes ".."
+        parents = Path(os.path.abspath(self.file.path)).parent.parts[1:]  # noqa: PTH100  (no "..")
         above = len(parents) - len(self.file.relative.parent.parts) - self.depth
         if above < 1:
             return False

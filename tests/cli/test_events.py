@@ -107,9 +107,7 @@ def test_a_live_session(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
     assert checked(capfd.readouterr().err)[-1]["error"] == "InputError"
 
 
-def test_a_run_whose_first_files_fail_starts_once(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_whose_first_files_fail_starts_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     names = [tmp_path / f"{name}.mkv" for name in "ab"]
     for name in names:
         name.write_bytes(b"no video at all" * 9 + bytes(99))

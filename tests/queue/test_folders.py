@@ -221,9 +221,7 @@ def test_an_interrupted_comparison_leaves_a_result_that_is_ours(
     assert outcomes(report) == {"a.mkv": "finished"}
 
 
-def test_the_same_files_by_other_paths(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_files_by_other_paths(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "bad.mkv").unlink()
     (tmp_path / "sub").mkdir()
     (tmp_path / "link").symlink_to(folder)
