@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +23,8 @@ _ALAC_CHANNELS = (1, 2, 3, 5, 6)
 """Numbers of channels for which ALAC has the layouts above."""
 _ENCODERS = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}
 _LOSSLESS = frozenset({"flac", "alac", "tta", "wavpack", "truehd", "mlp", "s302m"})
+_WAVPACK = "wavpack"
+"""The only encoder that stores all 32 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,8 @@ class SoundCoding:
     def options(self) -> dict[str, str]:
         """FFmpeg's options of the encoder; without them FLAC would have 32 bits, which few players
         support."""
-        return {"bits_per_raw_sample": "24"} if self.sample_format in ("s32", "s32p") else {}
+        narrow = self.encoder != _WAVPACK and self.sample_format in ("s32", "s32p")
+        return {"bits_per_raw_sample": "24"} if narrow else {}
 
     @property
     def lossless(self) -> bool:
@@ -57,19 +60,16 @@ def lossless_coding(container: Container, source: Any) -> SoundCoding | None:
     """The encoding that stores the sound of the stream `source` in `container` losslessly; None if there is
     none.
 
-    Lossy sound is stored in 24 bits, which is enough for its decoder's output.
+    Lossy sound is stored in 24 bits, which is enough for its decoder's output, and so is WavPack's floating
+    point in MP4, whose lossless codecs have no more.
     """
-    context = source.codec_context
-    format = context.format.name.rstrip("p") if context.format is not None else "flt"
-    name = codec_name(source)
-    bits = 16 if format in ("u8", "s16") else 32 if name.startswith("pcm_s32") else 24
-    floats = {"pcm_f32le": "flt", "pcm_f32be": "flt", "pcm_f64le": "dbl", "pcm_f64be": "dbl"}.get(name)
-    channels = context.layout.nb_channels
-    if floats is not None or bits == 32:
-        if container.name not in ("mkv", "mov"):
-            return None
-        kind = {"flt": "f32", "dbl": "f64", None: "s32"}[floats]
-        return SoundCoding(encoder=f"pcm_{kind}le", sample_format=floats or "s32")
+    bits, floats = _precision(source)
+    channels = source.codec_context.layout.nb_channels
+    if bits > 24 and container.name in ("mkv", "mov"):
+        kind = "f" if floats else "s"
+        return SoundCoding(encoder=f"pcm_{kind}{bits}le", sample_format=floats or "s32")
+    if bits > 24 and codec_name(source) != _WAVPACK:
+        return None
     wide = "s16" if bits == 16 else "s32"
     if container.name == "mov":  # editors read PCM
         return SoundCoding(encoder=f"pcm_s{bits}le", sample_format=wide)
@@ -78,6 +78,29 @@ def lossless_coding(container: Container, source: Any) -> SoundCoding | None:
     if container.name in ("mp4", "mkv") and channels <= max(_LAYOUTS):
         return SoundCoding(encoder="flac", sample_format=wide)
     return None
+
+
+def _precision(source: Any) -> tuple[int, str]:
+    """Bits per sample of the sound of the stream `source`, and the name of their format if they are floating
+    point, else "". Sound of lossy codecs has 24 bits."""
+    context, name = source.codec_context, codec_name(source)
+    format = context.format.name.rstrip("p") if context.format is not None else "flt"
+    if name.startswith(("pcm_f", _WAVPACK)) and format in ("flt", "dbl"):
+        return (32 if format == "flt" else 64), format
+    return (16 if format in ("u8", "s16") else 32 if name.startswith("pcm_s32") else 24), ""
+
+
+def fitting_coding(wanted: SoundCoding, source: Any) -> tuple[SoundCoding, str]:
+    """`wanted` with the sample format that holds the sound of the stream `source`, and the loss if there is
+    none, else "". Names of PCM, and lossy encoders, say themselves what is stored."""
+    if wanted.encoder not in _LOSSLESS:
+        return wanted, ""
+    formats = {each.name.rstrip("p"): each.name for each in av.Codec(wanted.encoder, "w").audio_formats or ()}
+    bits, floats = _precision(source)
+    best = "flt" if floats and "flt" in formats else "s16" if bits <= 16 else "s32"
+    stored = {"s16": 16, "flt": 32}.get(best, 32 if wanted.encoder == _WAVPACK else 24)
+    lost = f"{wanted.encoder} stores {stored} of its {bits} bits" if bits > stored else ""
+    return replace(wanted, sample_format=formats.get(best, "")), lost
 
 
 def wanted_coding(codec: str, bit_rate: int | None) -> SoundCoding:

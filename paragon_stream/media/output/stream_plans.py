@@ -17,7 +17,13 @@ from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.tracks import added_streams, unwanted
 from paragon_stream.media.mpeg.programmes import Programme
 from paragon_stream.media.output.aac.latm import BareAac, bare_aac_of
-from paragon_stream.media.output.audio import SoundCoding, lossless_coding, parse_bit_rate, wanted_coding
+from paragon_stream.media.output.audio import (
+    SoundCoding,
+    fitting_coding,
+    lossless_coding,
+    parse_bit_rate,
+    wanted_coding,
+)
 from paragon_stream.media.output.packet_trim import cut_chapters, without_packets
 from paragon_stream.media.output.subtitles import PLAIN_CODECS, TEXT_CODECS
 from paragon_stream.media.output.tags import file_tags
@@ -229,9 +235,15 @@ def _plan_stream(
         return dropped_stream(stream, "neither header nor packets say its sample rate and channels")
     wanted = _wanted_sound(options) if stream.kind is StreamKind.AUDIO else None
     if wanted is not None and (wanted.codec != stream.codec or wanted.bit_rate is not None):
-        check_sound(container, template, wanted)
+        sound, lost = fitting_coding(wanted, template)
+        check_sound(container, template, sound)
         return StreamPlan(
-            stream=stream, action=Action.CONVERT, codec=wanted.encoder, reason="as requested", sound=wanted
+            stream=stream,
+            action=Action.CONVERT,
+            codec=sound.encoder,
+            reason=lost or "as requested",
+            loss=bool(lost),
+            sound=sound,
         )
     why_not = refusal(container, template, sample)
     if why_not is None:

@@ -178,6 +178,42 @@ def test_the_users_choice(tmp_path: Path) -> None:
         render(source, tmp_path / "no.mkv", audio_codec="aac", audio_bitrate="much")
 
 
+def exact(path: Path) -> NDArray[np.float64]:
+    """The samples of the first sound, in units of its full scale."""
+    with av.open(str(path)) as file:
+        pieces = [
+            frame.to_ndarray() if frame.format.is_planar else frame.to_ndarray().reshape(-1, 2).T
+            for frame in file.decode(audio=0)
+        ]
+    found = np.concatenate(pieces, axis=1)
+    return found / (1.0 if found.dtype.kind == "f" else float(1 << (8 * found.itemsize - 1)))
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "loss"),
+    [
+        ("pcm_s16le", "flac", ""),
+        ("pcm_s16le", "tta", ""),
+        ("pcm_s16le", "wavpack", ""),
+        ("pcm_s24le", "flac", ""),
+        ("pcm_s24le", "alac", ""),
+        ("pcm_s24le", "tta", ""),
+        ("pcm_s24le", "wavpack", ""),
+        ("pcm_s32le", "wavpack", ""),
+        ("pcm_f32le", "wavpack", ""),
+        ("pcm_s32le", "flac", "flac stores 24 of its 32 bits"),
+        ("pcm_f32le", "tta", "tta stores 24 of its 32 bits"),
+        ("pcm_f64le", "wavpack", "wavpack stores 32 of its 64 bits"),
+    ],
+)
+def test_a_lossless_choice_keeps_every_bit(tmp_path: Path, source: str, codec: str, loss: str) -> None:
+    plain = noisy_clip(tmp_path / "in.mkv", source, 0.0)
+    done = render(plain, tmp_path / "out.mkv", audio_codec=codec)
+    assert [loss in str(each) and each.loss == bool(loss) for each in done.plan.streams] == [True]
+    assert [loss in warning for warning in done.warnings] == [True] * bool(loss)
+    assert loss or np.array_equal(exact(plain), exact(tmp_path / "out.mkv"))
+
+
 @pytest.mark.parametrize(
     ("codec", "suffix", "message"),
     [
