@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -264,6 +265,18 @@ def test_nothing_unfinished_is_replaced_unasked(
     assert left.read_bytes() == before
     report = upscale(clip, out, overwrite=True, **LOSSLESS)
     assert report.resumed_at == 0 and len(read_frames(out)) == FRAMES
+
+
+def test_an_upgrade_replaces_nothing_unasked(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mkv"
+    break_at(monkeypatch, clip, out, 30, **LOSSLESS)
+    record = out.with_name("out.mkv.paragon") / "job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "paragon-stream version": "0.1"}))
+    with pytest.raises(OutputError, match="unfinished: --resume --accept-upgrade continues it, --overwrite"):
+        upscale(clip, out, **LOSSLESS)
+    assert upscale(clip, out, resume=True, accept_upgrade=True, **LOSSLESS).resumed_at > 0
 
 
 def test_another_render_replaces_it_with_a_notice(

@@ -3,7 +3,7 @@
 The file is written as `OUT.paragon/OUT` and renamed to `OUT` in one step when it is finished. A lock of the
 operating system in the folder prevents two runs from writing it; it ends with the process, even a killed one.
 A folder without a lock was left behind by an earlier run. `job.json` holds the identity of the render. The
-same render resumes it with `--resume`, and never replaces it without `--overwrite`.
+same render, also by another version, resumes it with `--resume`, and never replaces it without `--overwrite`.
 Files of other renders are replaced, with a notice; a recording of a live session is not, without
 `--overwrite`. The render's journal (`media.safekeeping`) is beside the file.
 """
@@ -157,8 +157,9 @@ class WorkDir:
             elif self.file.exists():
                 self._try(lambda: self.file.replace(self._earlier), "resume")
                 self.before = self._earlier
-        elif left and identity and known == identity and not self.overwrite:
-            raise OutputError(f"{left[0]} is unfinished: --resume continues it, --overwrite starts again")
+        elif left and identity and not self.overwrite and not _differences(known, identity, VERSIONS):
+            how = "--resume" if known == identity else "--resume --accept-upgrade"
+            raise OutputError(f"{left[0]} is unfinished: {how} continues it, --overwrite starts again")
         elif left:
             self.notice = f"replaced {left[0]}, left behind by an unfinished run"
             self._try(lambda: self._earlier.unlink(missing_ok=True), "remove")
