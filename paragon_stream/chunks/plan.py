@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -20,6 +21,7 @@ from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.abilities import encoder_build
 from paragon_stream.media.frame_times import FrameTimes, frame_times
 from paragon_stream.media.source.pipes import is_pipe
+from paragon_stream.number_text import counted
 from paragon_stream.render.plan import RenderPlan, plan_render
 from paragon_stream.render.request import RenderRequest
 
@@ -119,8 +121,8 @@ def plan_whole(request: RenderRequest) -> RenderPlan:
 
 def cut_whole(whole: RenderPlan, times: FrameTimes, seconds: float, workers: int = 0) -> ChunkPlan:
     """`whole` in chunks of about `seconds`. Raises UsageError."""
-    if seconds <= 0:
-        raise UsageError(f"--chunk-seconds must be above 0, not {seconds:g}")
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"--chunk-seconds must be a length above 0, not {seconds:g}")
     return ChunkPlan(
         request=whole.request,
         identity=whole.identity,
@@ -186,31 +188,42 @@ def begin(plan: ChunkPlan) -> tuple[ChunkPlan, ChunkFolder]:
     """Write `plan` into its folder, or continue with the existing one.
 
     An existing plan of the same render is continued with `resume` and replaced with `overwrite`. Raises
-    OutputError without either, and with `resume` for the plan of another render.
+    OutputError without either, with `resume` for the plan of another render, and without `overwrite` if
+    chunks of another render are finished.
     """
     folder = ChunkFolder(plan.destination)
     text = folder.plan_text
     request = plan.request
-    if text is not None:
-        there = ChunkPlan.from_json(text) if request.resume or not request.overwrite else None
-        same = there is not None and (there.identity, there.builds) == (plan.identity, plan.builds)
+    if text is not None and (request.resume or not request.overwrite):
+        there = ChunkPlan.from_json(text)
+        changed = ", ".join(_changed(there, plan))
         if request.resume:
-            assert there is not None
-            if not same:
-                changed = [key for key in plan.identity if plan.identity[key] != there.identity.get(key)]
-                changed += [key for key in plan.builds if plan.builds[key] != there.builds.get(key)]
+            if changed:
                 raise OutputError(
-                    f"the chunks in {folder.path} were made with different {', '.join(changed)}: repeat the "
-                    "command that they were made with, or start over without --resume"
+                    f"the chunks in {folder.path} were made with different {changed}: repeat the "
+                    "command that they were made with, or start again with --overwrite"
                 )
             return replace(there, request=request), folder
-        if same:
+        if not changed:
             raise OutputError(
                 f"{folder.path} has chunks of this render: --resume continues, --overwrite starts again"
             )
+        done = sum(folder.record(chunk.number) is not None for chunk in there.chunks)
+        if done:
+            raise OutputError(
+                f"{folder.path} has {counted(done, 'finished chunk')} of a render with different {changed}:"
+                " --overwrite replaces what is there"
+            )
+    if text is not None:
         folder.clear()
     folder.write_plan(plan.to_json())
     return plan, folder
+
+
+def _changed(there: ChunkPlan, plan: ChunkPlan) -> list[str]:
+    """The names of the facts that differ."""
+    then, now = {**there.identity, **there.builds}, {**plan.identity, **plan.builds}
+    return [key for key in {**now, **then} if then.get(key) != now.get(key)]
 
 
 def _chunk(found: Mapping[str, Any]) -> Chunk:

@@ -207,6 +207,18 @@ def test_another_version_or_source_is_refused(
         rendered(plan, folder, [0])
 
 
+def test_finished_chunks_are_not_replaced_unasked(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    planned(clip, out, 2, preset="ultrafast", **SURE)
+    plan, folder = planned(clip, out, 2, **LOSSLESS)  # nothing was lost
+    rendered(plan, folder, [0])
+    with pytest.raises(OutputError, match="has 1 finished chunk of a render with different encoder"):
+        planned(clip, out, 2, preset="ultrafast", **SURE)
+    assert folder.record(0) is not None
+    planned(clip, out, 2, preset="ultrafast", overwrite=True, **SURE)
+    assert folder.record(0) is None
+
+
 def test_chunks_of_other_headers_are_not_joined(clip: Path, tmp_path: Path) -> None:
     plan, folder = planned(clip, tmp_path / "out.mkv", 2, preset="ultrafast", **SURE)
     rendered(plan, folder, [0, 1])
@@ -235,6 +247,9 @@ def test_the_command_line(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     facts = json.loads(report.read_text())
     assert facts["frames_out"] == FRAMES and len(facts["chunks"]) == 2
     assert run(["chunks", "join", str(out)]) == 1 and "no plan of chunks" in capsys.readouterr().err
+    for seconds in ("0", "inf", "1e400", "nan"):
+        assert run([*plan[:3], str(tmp_path / "b.mkv"), "--chunk-seconds", seconds]) == 2
+        assert "--chunk-seconds must be" in capsys.readouterr().err
     assert run([*plan[:3], str(tmp_path / "b.mkv"), "-x", "b=1M"]) == 2
     assert "constant quality" in capsys.readouterr().err
 

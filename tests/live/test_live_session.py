@@ -284,6 +284,7 @@ def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
         ({"destination": "-", "codec": "libx264"}, UsageError, "raw video"),
         ({"destination": "out.mkv", "crf": 20, "bitrate": "1M"}, UsageError, "choose one of them"),
         ({"destination": "out.mkv", "bitrate": "lots"}, UsageError, "not a bit rate"),
+        ({"destination": "out.mkv", "bitrate": "inf"}, UsageError, "not a bit rate"),
         ({"destination": "out.mkv", "format": "avi"}, UsageError, "unknown format"),
         ({"destination": "udp://127.0.0.1:9", "format": "y4m"}, UsageError, "not over the network"),
         ({"destination": None, "format": "mkv"}, UsageError, "needs an output"),

@@ -31,12 +31,16 @@ from paragon_stream.media.live.names import shown_name
 from paragon_stream.media.output.plan import target_format
 from paragon_stream.media.output.trial_muxing import check_video
 from paragon_stream.media.source.opening import check_name
+from paragon_stream.number_text import bits_per_second
 from paragon_stream.options.live import LiveOutputOptions
 
 KEY_SECONDS = 2
 """Seconds between two key frames, as streaming services require."""
 BITS_PER_PIXEL = Fraction(1, 10)
 """Bits per pixel of the default bit rate: 6.2 Mbit/s for 1080p at 30 frames per second."""
+
+_MOST_BITS = 2_000_000_000
+"""The largest bit rate: FFmpeg counts the bits of a second's buffer in 32 bits."""
 
 FLV = Container(
     name="flv",
@@ -141,13 +145,8 @@ def parse_bitrate(text: str | float | None) -> int | None:
     """ "6M", "3500k" or bits a second. Raises UsageError."""
     if text is None:
         return None
-    number = str(text).strip().lower()
-    unit = {"k": 1_000, "m": 1_000_000}.get(number[-1:], 1)
-    try:
-        bits = round(float(number[:-1] if unit > 1 else number) * unit)
-    except ValueError:
-        bits = 0
-    if bits < 1000:
+    bits = bits_per_second(str(text), _MOST_BITS)
+    if bits is None:
         raise UsageError(f"{text!r} is not a bit rate: give 6M or 3500k")
     return bits
 

@@ -12,6 +12,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.number_text import bits_per_second
 
 BITS_PER_CHANNEL = 96_000
 """Bits per second per channel: transparent to listeners, for Opus and for FFmpeg's AAC."""
@@ -120,13 +121,8 @@ def parse_bit_rate(value: str | int | None) -> int | None:
     """Bits per second of "192k", "1.5M" or a number; None for None. Raises UsageError."""
     if value is None:
         return None
-    text = str(value).strip().lower()
-    factor = {"k": 1000, "m": 1_000_000}.get(text[-1:], 1)
-    try:
-        rate = round(float(text.rstrip("km")) * factor)
-    except (ValueError, OverflowError):
-        rate = 0
-    if not 1000 <= rate <= 100_000_000:
+    rate = bits_per_second(str(value), 100_000_000)
+    if rate is None:
         raise UsageError(f"--audio-bitrate {value} is not a bit rate: give bits per second, such as 192k")
     return rate
 
