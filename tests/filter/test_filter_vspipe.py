@@ -175,6 +175,7 @@ class TestReadyMadeScript:
             ((), "say which file to open with  -a source=FILE"),
             (("-a", "source={source}", "-a", "variant=nope"), "there is no variant nope"),
             (("-a", "source={source}", "-a", "scale=two"), "option scale cannot be 'two'"),
+            (("-a", "source={source}", "-a", "display=1920"), "option display cannot be '1920'"),
         ],
     )
     def test_says_what_is_wrong(self, environment, source, arguments, message) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 
+import numpy as np
 import pytest
 import vapoursynth as vs
 from filter_material import assert_same, make_clip, planes_of
@@ -69,6 +70,25 @@ def test_switches_at_a_frame_boundary(
         "paragon.upscale: from frame 0 on: plain scaling while the engine is compiled",
         "paragon.upscale: from frame 4 on: the engine takes over",
     ]
+
+
+@pytest.mark.parametrize(("fit", "size"), [("pad", 200), ("crop", 160), ("stretch", 160), ("inside", 200)])
+def test_plain_frames_have_the_geometry_of_the_engine(
+    fit: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = [0, 1]  # limited, full
+    clip = make_clip(vs.YUV420P8, length=2, props=lambda n: {"_Range": ranges[n], "_Matrix": 1})
+    options = {"to": f"{size}x{size}", "fit": fit}
+    sharp = [planes_of(paragon.upscale(clip, **options), n) for n in range(2)]
+    _Gate(monkeypatch)
+    out = paragon.upscale(clip, wait=False, **options)
+    for n in range(2):
+        for plain, made in zip(planes_of(out, n), sharp[n], strict=True):
+            assert plain.shape == made.shape
+            difference = np.abs(plain.astype(float) - made)
+            assert np.median(difference) < 6
+            if fit == "pad":
+                assert not difference[:10].any() and not difference[-10:].any()
 
 
 def test_a_cached_engine_gives_no_plain_frame(monkeypatch: pytest.MonkeyPatch) -> None:
