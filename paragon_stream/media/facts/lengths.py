@@ -17,6 +17,8 @@ RAW = frozenset(
     {"h264", "hevc", "vvc", "mpegvideo", "m4v", "vc1", "cavsvideo", "avs2", "avs3", "h261", "h263"}
 )
 """FFmpeg's demuxers of raw streams whose pictures have headers with a rate."""
+_UNKNOWN_IN_AVI = 1 << 30
+"""Frames of each stream in AVI that FFmpeg wrote into a pipe: it cannot go back to write their number."""
 _NEAR = Fraction(1, 20)
 """Largest relative difference of two rates that are equal except for rounded times."""
 
@@ -54,7 +56,7 @@ def stream_seconds(container: InputContainer, stream: Stream, start: float) -> f
     Matroska's tag gives the time of the end; the container's duration may be that of longer sound.
     """
     if "matroska" not in container.format.name:
-        if not stream.duration:
+        if not stream.duration or _is_unfinished(container):
             return None
         unit = float(positive_fraction(stream.time_base) or 0)
         begin = start if stream.start_time is None else stream.start_time * unit
@@ -65,7 +67,15 @@ def stream_seconds(container: InputContainer, stream: Stream, start: float) -> f
 
 
 def container_seconds(container: InputContainer) -> float | None:
-    return None if container.duration is None else container.duration / 1_000_000
+    """The length of the longest stream by the headers; None without one."""
+    if container.duration is None or _is_unfinished(container):
+        return None
+    return container.duration / 1_000_000
+
+
+def _is_unfinished(container: InputContainer) -> bool:
+    """Whether the header has placeholders for its lengths. FFmpeg then guesses them from bit rates."""
+    return container.format.name == "avi" and any(s.frames >= _UNKNOWN_IN_AVI for s in container.streams)
 
 
 def _clock_seconds(clock: str) -> float | None:
@@ -78,8 +88,11 @@ def _clock_seconds(clock: str) -> float | None:
 
 
 def frame_count(stream: Stream, duration: float | None, rate: Fraction | None) -> int | None:
-    """The header's count, unless it counts only a part (fragmented MP4); else duration times rate."""
+    """The header's count, unless it counts only a part (fragmented MP4); else duration times rate. None if
+    neither is known."""
     tag = next((value for key, value in stream.metadata.items() if key.startswith("NUMBER_OF_FRAMES")), "")
     counted = stream.frames or (int(tag) if tag.isdecimal() else 0)
+    if counted >= _UNKNOWN_IN_AVI:
+        return None
     expected = round(duration * rate) if duration and rate else 0
     return (counted if counted * 2 >= expected else expected) or None

@@ -10,6 +10,7 @@ import av
 import pytest
 from clip_damage import with_captions, with_dolby_vision
 from clips import BT709, Tags, make_clip
+from reading import read_all
 
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import ChromaLocation, ColorRange, Matrix
@@ -261,3 +262,21 @@ def test_an_unknown_video_codec_is_named(tmp_path: Path) -> None:
     clip.write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_PARAGON/TEST0"))
     with pytest.raises(InputError, match="has video whose codec cannot be decoded"):
         probe(clip)
+
+
+@pytest.mark.parametrize("audio", [None, "pcm_s16le"])
+def test_an_avi_from_a_pipe_has_no_length(tmp_path: Path, audio: str | None) -> None:
+    """Its header has a placeholder of 2^30 frames, from which FFmpeg computes a length."""
+    clip = tmp_path / "in.avi"
+    with clip.open("wb") as file, av.open(str(make_clip(tmp_path / "whole.avi", audio=audio))) as whole:
+        without_seeking = SimpleNamespace(write=file.write)
+        with av.open(without_seeking, "w", format="avi") as out:
+            streams = [out.add_stream_from_template(stream) for stream in whole.streams]
+            for packet in whole.demux():
+                if packet.dts is not None:
+                    packet.stream = streams[packet.stream_index]
+                    out.mux(packet)
+    info = probe(clip)
+    assert (info.duration, info.video.duration, info.video.frames) == (None, None, None)
+    _, reader = read_all(clip)
+    assert reader.frames == 12 and reader.warnings == []
