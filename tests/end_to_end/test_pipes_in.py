@@ -124,10 +124,29 @@ def test_a_part_of_it(clip: Path, tmp_path: Path) -> None:
     assert piped(clip, tmp_path, start=0.4, duration=0.4).frames_in == 10
 
 
-def test_the_render_begins_before_the_pipe_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("ts", {"probesize": 20_000}),
+        ("mkv", {}),
+        ("mp4", {}),
+        ("mp4", {"start": 2}),
+    ],
+)
+def test_the_render_begins_before_the_pipe_ends(
+    tmp_path: Path, suffix: str, options: dict[str, object]
+) -> None:
+    """Matroska has the index of its pictures at the end; that of MP4 with fast start is at the beginning."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    clip = make_clip(tmp_path / "in.ts", frames=400, audio="mp2", width=320, height=180)
+    clip = make_clip(
+        tmp_path / f"in.{suffix}",
+        frames=400,
+        audio="mp2",
+        width=320,
+        height=180,
+        container_options={"movflags": "faststart"} if suffix == "mp4" else {},
+    )
     data = clip.read_bytes()
     begun = threading.Event()
     whole = []
@@ -141,11 +160,16 @@ def test_the_render_begins_before_the_pipe_ends(tmp_path: Path) -> None:
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
     report = paragon_stream.upscale(
-        fifo, tmp_path / "out.mkv", engine="null", probesize=20_000, on_plan=lambda plan: begun.set()
+        fifo,
+        tmp_path / "out.mkv",
+        engine="null",
+        on_plan=lambda plan: begun.set(),
+        **options,  # type: ignore[arg-type]
     )
     feeder.join(10)
     assert whole == [True]
-    assert report.frames_in == 400
+    assert report.frames_in == 400 - 25 * options.get("start", 0)  # type: ignore[operator]
+    assert report.warnings == ()
 
 
 def test_a_pipe_is_read_once(clip: Path, tmp_path: Path) -> None:

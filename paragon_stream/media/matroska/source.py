@@ -114,7 +114,11 @@ def _places(file: BinaryIO, begin: int, end: int) -> dict[int, tuple[int, int]]:
                 index = parse(id, file.read(size))
             except EbmlError:
                 return
-            named.extend(begin + seek.number_of(ids.SEEK_POSITION) for seek in index.all(ids.SEEK))
+            named.extend(
+                begin + seek.number_of(ids.SEEK_POSITION)
+                for seek in index.all(ids.SEEK)
+                if seek.number_of(ids.SEEK_ID) in (*_WANTED, ids.SEEK_HEAD)  # else a pipe is read to its Cues
+            )
 
     for count, (id, _, position, size) in enumerate(walk(file, begin, end)):
         if id == ids.CLUSTER or count > _MOST_ELEMENTS:

@@ -8,6 +8,9 @@ from typing import BinaryIO
 LARGEST_INDEX = 1 << 30
 """Bytes of a movie box that is read."""
 
+_BEFORE_INDEX = (b"ftyp", b"free", b"skip", b"wide", b"uuid", b"pdin", b"udta", b"meta")
+"""Boxes that may be before the index and have no samples."""
+
 
 def top_level(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, position and size of the boxes of a file of `end` bytes, up to the first without a sane size."""
@@ -27,6 +30,18 @@ def read_head(file: BinaryIO, at: int) -> tuple[bytes, int]:
     head = file.read(16)
     size = int.from_bytes(head[:4])
     return head[4:8], int.from_bytes(head[8:16]) if size == 1 else size
+
+
+def is_fast_start(file: BinaryIO, end: int) -> bool:
+    """Whether the index is before the samples and lists all of them: there are no fragments. Nothing behind
+    the index is read."""
+    for kind, at, size in top_level(file, end):
+        if kind == b"moov" and size <= LARGEST_INDEX:
+            file.seek(at)
+            return all(inner != b"mvex" for inner, *_ in boxes(file.read(size), 8, size))
+        if kind not in _BEFORE_INDEX:
+            return False
+    return False
 
 
 def is_cut_off(file: BinaryIO, size: int) -> bool:

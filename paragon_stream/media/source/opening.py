@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from paragon_stream.errors import InputError, UsageError, reason
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.media.mp4.boxes import top_level
+from paragon_stream.media.mp4.boxes import is_fast_start, top_level
 from paragon_stream.media.mp4.heif import heif_kind
 from paragon_stream.media.source.opened import demuxer_input, is_file_here, opened_bytes
 from paragon_stream.media.source.pipes import pipe_at
@@ -110,13 +110,23 @@ def open_demuxer(
     """The demuxer of `path`. Its streams are decoded by `hwaccel` if it is given. Raises PyAV's
     exceptions."""
     options = probing.options
+    flags = options.get("fflags", "")
     if stored_times:
-        options["fflags"] = options.get("fflags", "") + "-genpts"  # which PyAV sets
+        flags += "-genpts"  # which PyAV sets
+    if pipe_at(path) and _has_index_first(path):
+        flags += "+ignidx"  # FFmpeg looks for no further index behind the samples, at the end of the pipe
+    if flags:
+        options["fflags"] = flags
     file = demuxer_input(path)
     container = av.open(file, "r", options=options, hwaccel=hwaccel, buffer_size=_BUFFER)
     if probing.rewinds:
         container.seek(0, unsupported_byte_offset=True)
     return container
+
+
+def _has_index_first(path: Path) -> bool:
+    with opened_bytes(path) as (file, size):
+        return is_fast_start(file, size)
 
 
 def has_index(container: InputContainer) -> bool:
