@@ -46,7 +46,7 @@ def prepare(path: str | Path, options: SourceOptions) -> MediaInfo:
     return _prepared(path, options)
 
 
-def _prepared(path: str | Path, options: SourceOptions) -> MediaInfo:
+def _prepared(path: str | Path, options: SourceOptions, *, seekable: bool = True) -> MediaInfo:
     wanted = parse_range(options.start, options.duration, options.end)
     rate, method = parse_rate(options.fps), parse_method(options.deinterlace)
     sequence = numbering(path)
@@ -60,6 +60,7 @@ def _prepared(path: str | Path, options: SourceOptions) -> MediaInfo:
     index = None if options.video is None else video_index(Path(path), options.video, probing)
     info = probe(path, video=index, probing=probing)
     rough = None if wanted is None else wanted.in_source(info.programme_start, info.video.time_base)
+    info = replace(info, seekable=seekable)
     treated, hints = treat_fields(replace(info, cut=rough), method, options.idet, options.ivtc)
     if is_image_name(info.path) and (further := further_pictures(info.path)):
         hints = (*hints, f"{info.path.name}: only the first picture is read, not {further}")
@@ -76,7 +77,7 @@ def _piped(source: str | Path, options: SourceOptions) -> MediaInfo:
         for name in _NEEDS_FILE if passes else ():
             if getattr(options, name) != getattr(SourceOptions(), name):
                 raise UsageError(f"--{name} needs a file: y4m in a pipe can be read only once")
-        info = replace(_prepared(path, options), piped=True, seekable=not passes)
+        info = replace(_prepared(path, options, seekable=not passes), piped=True)
     except BaseException:
         end_pipe(path)
         if pipe.interrupted is not None:

@@ -17,6 +17,7 @@ from places import PYTHONPATH
 
 import paragon_stream
 from paragon_stream.errors import InputError, UsageError
+from paragon_stream.media.source.pipes import pipe_at
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.run import run
@@ -82,6 +83,18 @@ def test_standard_input_as_y4m(clip: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr
     assert pts(tmp_path / "out.mkv") == pts(clip)
+
+
+def test_no_picture_of_y4m_is_kept_to_look_for_film(tmp_path: Path) -> None:
+    y4m, fifo = tmp_path / "in.y4m", tmp_path / "fifo"
+    paragon_stream.upscale(make_clip(tmp_path / "in.mkv", frames=40, rate=30), y4m, engine="null")
+    os.mkfifo(fifo)
+    feeder = threading.Thread(target=lambda: fifo.write_bytes(y4m.read_bytes()), daemon=True)
+    feeder.start()
+    plan = plan_render(RenderRequest(source=fifo, destination=tmp_path / "out.mkv", engine="null"))
+    pipe = pipe_at(fifo)
+    assert pipe is not None and pipe.kept < y4m.stat().st_size / 2
+    assert run(plan).frames_in == 40
 
 
 def test_y4m_that_ends_within_a_frame_is_announced(clip: Path, tmp_path: Path) -> None:

@@ -31,6 +31,15 @@ _IN_EIGHT_BITS = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuvj42
 logger = logging.getLogger(__name__)
 
 
+def check_film(name: str) -> None:
+    """Raise FormatError if frames in FFmpeg's pixel format `name` cannot be telecined film."""
+    if name not in _IN_EIGHT_BITS and eight_bit_twin(name) is None:
+        raise FormatError(
+            f"--ivtc does not work on {name} video: it takes YUV 4:2:0, 4:2:2 and 4:4:4 without alpha,"
+            " and gray; --deinterlace takes everything"
+        )
+
+
 class Deinterlacer:
     """Runs frames through the filters of `job`. Use `process` once.
 
@@ -82,11 +91,8 @@ class Deinterlacer:
     def _begin(self, frame: av.VideoFrame, time_base: Fraction) -> None:
         job, name = self._job, frame.format.name
         twin = eight_bit_twin(name) if job.film and name not in _IN_EIGHT_BITS else None
-        if job.film and twin is None and name not in _IN_EIGHT_BITS:
-            raise FormatError(
-                f"--ivtc does not work on {name} video: it takes YUV 4:2:0, 4:2:2 and 4:4:4 without alpha,"
-                " and gray; --deinterlace takes everything"
-            )
+        if job.film:
+            check_film(name)
         self._kind = (frame.width, frame.height, name)
         self._film = FilmClock(self._rate) if job.film else None
         logger.debug("%s of %dx%d %s", job, *self._kind)

@@ -9,6 +9,7 @@ from fractions import Fraction
 from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.fields import Deinterlace, FieldJob, Parity
 from paragon_stream.media.facts.info import MediaInfo, VideoInfo
+from paragon_stream.media.frames.deinterlace import check_film
 from paragon_stream.media.frames.interlace_detection import (
     FieldStatistics,
     has_pulldown_flags,
@@ -36,24 +37,29 @@ def treat_fields(
 ) -> tuple[VideoInfo, tuple[str, ...]]:
     """`info`'s video with its treatment chosen, and hints for the user.
 
-    Raises UsageError for contradictory options, and the errors of `look_at_fields`.
+    Raises UsageError for contradictory options, FormatError for pictures that cannot be film, and the errors
+    of `measure_fields`.
     """
     if ivtc and method not in (Deinterlace.AUTO, Deinterlace.OFF):
         raise UsageError("--ivtc restores whole film pictures: leave --deinterlace out")
     if idet and not ivtc and method is Deinterlace.OFF:
         raise UsageError("--idet decides whether to deinterlace: leave out --deinterlace off")
     seen = measure_fields(info) if idet else None
-    video, hints = info.video, _hints(info, None, ivtc)
+    video = info.video
     if seen is not None:
         logger.info("fields: %s", seen)
-        video, hints = replace(video, interlaced=seen.interlaced), _hints(info, seen, ivtc)
+        video = replace(video, interlaced=seen.interlaced)
     if info.seekable and _is_near_ntsc(info) and has_pulldown_flags(info):
         if ivtc:
             return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
-        hints = (_SOFT,)
+        hints: tuple[str, ...] = (_SOFT,)
+    else:
+        hints = _hints(info, seen, ivtc)
     job = field_job(video, method, seen, ivtc)
     if job is None:
         return video, hints
+    if job.film:
+        check_film(video.decoded)
     if video.interlaced or not job.only_flagged:
         logger.info("interlaced: %s", job)
     frames = None if video.frames is None else round(video.frames * job.rate_factor)
@@ -86,9 +92,10 @@ def field_job(
 
 
 def _hints(info: MediaInfo, seen: FieldStatistics | None, ivtc: bool) -> tuple[str, ...]:
-    """Hints for the user about film. Fields are examined only if film is likely."""
+    """Hints for the user about film. Fields are examined only if film is likely, and the source can be read
+    twice."""
     video, rate = info.video, info.video.average_rate
-    likely = video.interlaced or video.format.height <= _DVD_LINES
+    likely = info.seekable and (video.interlaced or video.format.height <= _DVD_LINES)
     if seen is None and likely and rate is not None and _NTSC[0] < rate < _NTSC[1]:
         seen = measure_fields(info, _A_LOOK)
     if seen is None:

@@ -15,6 +15,7 @@ from fractions import Fraction
 import av
 from av.filter import Graph
 
+from paragon_stream.errors import FormatError
 from paragon_stream.frame import Timing, pixel_format
 from paragon_stream.media.decode.conform import ONE_THREAD
 from paragon_stream.media.facts.fields import FieldJob
@@ -35,7 +36,10 @@ def match_options(job: FieldJob) -> dict[str, str]:
 
 def eight_bit_twin(name: str) -> str | None:
     """The 8-bit format like FFmpeg's `name`, for the deep ones that `DeepMatcher` takes; else None."""
-    bits = pixel_format(name).depth
+    try:
+        bits = pixel_format(name).depth
+    except FormatError:
+        return None
     twin = name.removesuffix(f"{bits}le")
     return twin if bits > 8 and twin in ("yuv420p", "yuv422p", "yuv444p", "gray") else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,9 @@ import paragon_stream
 from paragon_stream.errors import FormatError, UsageError
 from paragon_stream.frame import Timing
 from paragon_stream.media.facts.fields import Deinterlace, Parity, parse_method
+from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.frames import field_choice
+from paragon_stream.media.frames.interlace_detection import FieldStatistics, measure_fields
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.prepare import SourceOptions, prepare
 
@@ -299,7 +303,40 @@ def test_deep_film(tmp_path: Path) -> None:
     green = tuple(np.full((HEIGHT, WIDTH), code, np.uint16) for code in (800, 240, 240))
     rgb = write(tmp_path / "rgb.mkv", [green] * 3, codec="ffv1", rate=NTSC, pix_fmt="gbrp10le")
     with pytest.raises(FormatError, match="--ivtc does not work on gbrp10le video: it takes YUV"):
-        read(rgb, ivtc=True)
+        prepare(rgb, SourceOptions(ivtc=True))
+
+
+def test_packed_film_is_refused_by_the_plan(tmp_path: Path) -> None:
+    packed = [make_frame(picture(i), "yuv420p").reformat(format="uyvy422") for i in range(3)]
+    clip = tmp_path / "in.mov"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("rawvideo", rate=NTSC)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "uyvy422"
+        for index, frame in enumerate(packed):
+            frame.pts = index
+            out.mux(stream.encode(frame))
+    with pytest.raises(FormatError, match="--ivtc does not work on uyvy422 video: it takes YUV"):
+        prepare(clip, SourceOptions(ivtc=True))
+
+
+def test_fields_are_examined_once_and_only_where_film_is_likely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined = []
+
+    def count(info: MediaInfo, frames: int = 250) -> FieldStatistics:
+        examined.append(frames)
+        return measure_fields(info, frames)
+
+    monkeypatch.setattr(field_choice, "measure_fields", count)
+    clip = write(tmp_path / "in.mp4", telecined(8), order=Parity.TOP, rate=NTSC)
+    prepare(clip, SourceOptions(idet=True))
+    prepare(clip, SourceOptions())
+    assert examined == [250, 60]
+    unseekable = replace(prepare(clip, SourceOptions()), seekable=False)
+    examined.clear()
+    assert field_choice.treat_fields(unseekable, Deinterlace.AUTO, False, False)[1] == ()
+    assert examined == []
 
 
 def test_deep_film_with_video_in_it(tmp_path: Path) -> None:
