@@ -40,13 +40,17 @@ class Targets:
 def kept_tags(source: Element | None, written: Element | None, targets: Targets, amend: Amend) -> Element:
     """The tags of the `source`, and those of FFmpeg's `written` tags that are about the new file, added files
     and attachments. FFmpeg's copies of the source's tags are left out, because they have lost their
-    targets."""
+    targets. A timecode that the source has in its video only, not as a tag, is kept."""
     tags = list(_of_source(source, targets, amend)) if source else []
     ours = set(targets.tracks.values())
+    timed = [_target_uids(tag) for tag in tags if any(map(_is_timecode, tag.children))]
     for tag in written.all(ids.TAG) if written else ():
         about = _target_uids(tag)
         if not about or about & ours:
-            tag = tag.having(child for child in tag.children if not _is_copied(child))
+            new = bool(about) and not any(not uids or uids & about for uids in timed)
+            tag = tag.having(
+                child for child in tag.children if not _is_copied(child) or (new and _is_timecode(child))
+            )
         if tag.first(ids.SIMPLE_TAG) is not None:
             tags.append(tag)
     return Element(ids.TAGS, children=tuple(tags))
@@ -54,6 +58,10 @@ def kept_tags(source: Element | None, written: Element | None, targets: Targets,
 
 def _is_copied(child: Element) -> bool:
     return child.id == ids.SIMPLE_TAG and child.words_of(ids.TAG_NAME) not in _OF_THE_NEW_FILE
+
+
+def _is_timecode(child: Element) -> bool:
+    return child.id == ids.SIMPLE_TAG and child.words_of(ids.TAG_NAME).casefold() == "timecode"
 
 
 def _target_uids(tag: Element) -> set[int]:

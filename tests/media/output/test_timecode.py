@@ -108,11 +108,13 @@ GROUPS = {
 
 
 @pytest.mark.parametrize("timecode", GROUPS)
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_groups_of_pictures(tmp_path: Path, timecode: str, suffix: str) -> None:
+@pytest.mark.parametrize(("source_suffix", "suffix"), [("ts", "mp4"), ("ts", "mkv"), ("mkv", "mkv")])
+def test_groups_of_pictures(tmp_path: Path, timecode: str, source_suffix: str, suffix: str) -> None:
     """HDV tapes store the time of the recording there; the zeros of most encoders mean nothing."""
     options = {"gop_timecode": timecode, "g": "12", "bf": "2"}
-    source = make_clip(tmp_path / "in.ts", frames=40, codec="mpeg2video", audio="mp2", options=options)
+    source = make_clip(
+        tmp_path / f"in.{source_suffix}", frames=40, codec="mpeg2video", audio="mp2", options=options
+    )
     expected = GROUPS[timecode]
     assert probe(source).video.timecode == (expected or "")
     fast = {"engine": "null", "preset": "ultrafast", "strict": True, "overwrite": True}
@@ -124,6 +126,17 @@ def test_groups_of_pictures(tmp_path: Path, timecode: str, suffix: str) -> None:
         assert timecodes(out) == {shifted(expected, 10, 25)}
         with pytest.raises(LossError, match="cannot store the timecode"):
             paragon_stream.upscale(source, tmp_path / "out.ts", **fast)
+
+
+def test_a_tag_of_matroska_comes_once(tmp_path: Path) -> None:
+    options = {"gop_timecode": "01:02:03:04", "g": "12"}
+    plain = make_clip(tmp_path / "in.ts", frames=30, codec="mpeg2video", options=options)
+    source, out = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    fast = {"engine": "null", "preset": "ultrafast", "strict": True}
+    paragon_stream.upscale(plain, source, **fast)
+    paragon_stream.upscale(source, out, **fast)
+    assert out.read_bytes().count(b"TIMECODE") == source.read_bytes().count(b"TIMECODE") == 1
+    assert timecodes(out) == {"01:02:03:04"}
 
 
 def test_groups_whose_time_stands_still(tmp_path: Path) -> None:
