@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -10,8 +11,9 @@ import pytest
 from image_files import ICC, pattern, read, read_png16, save, write_png16
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
-from paragon_stream import Upscaler, upscale_images
+from paragon_stream import Upscaler, upscale, upscale_images
 from paragon_stream.errors import FormatError, InputError, LossError, OutputError, UsageError
 from paragon_stream.media.facts.image_kinds import JFIF, SRGB
 
@@ -251,6 +253,36 @@ def test_losses_are_said_or_refused(tmp_path: Path) -> None:
     with pytest.raises(LossError, match="transparency"):
         upscale_images(source, tmp_path / "strict.jpg", strict=True)
     assert not (tmp_path / "strict.jpg").exists()
+
+
+SRGB_POINTS = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "lost"),
+    [
+        ({b"cICP": bytes((9, 16, 0, 1))}, "cICP"),  # BT.2020, PQ
+        ({b"cICP": bytes((9, 16, 0, 1)), b"sRGB": b"\0"}, "cICP"),
+        ({b"gAMA": struct.pack(">I", 100_000)}, "gAMA"),
+        ({b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)}, "cHRM"),
+        ({b"gAMA": struct.pack(">I", 45_455), b"cHRM": struct.pack(">8I", *SRGB_POINTS)}, ""),
+        ({b"gAMA": struct.pack(">I", 100_000), b"sRGB": b"\0"}, ""),
+        ({b"cICP": bytes((1, 1, 0, 1)), b"gAMA": struct.pack(">I", 50_994)}, ""),  # FFmpeg's, of BT.709
+    ],
+)
+def test_a_colour_space_in_chunks_of_png(tmp_path: Path, chunks: dict[bytes, bytes], lost: str) -> None:
+    more = PngInfo()
+    for name, body in chunks.items():
+        more.add(name, body)
+    source = tmp_path / "in_01.png"
+    Image.fromarray(pattern(20, 20)).save(source, pnginfo=more)
+    for suffix in ("png", "jpg", "webp"):
+        (image,) = upscale_images(source, tmp_path / f"out.{suffix}", engine="null").images
+        wanted = [f"in_01.png: colour space ({lost}) cannot be carried over"] if lost else []
+        assert list(image.warnings) == (wanted if suffix != "png" else [])
+    report = upscale(tmp_path / "in_%02d.png", tmp_path / "out.mkv", engine="null", preset="ultrafast")
+    wanted = [f"colour spaces ({lost}) of the images are not carried over"] if lost else []
+    assert [text for text in report.warnings if "colour space" in text] == wanted
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.media.facts.image_kinds import ImageKind
 from paragon_stream.media.images import exif, tiff
+from paragon_stream.media.images.png_colour import other_than_srgb
 
 type Bytes = bytes | memoryview
 
@@ -115,6 +116,8 @@ def not_embedded(kind: ImageKind, metadata: Metadata) -> tuple[str, ...]:
     lost = [*([metadata.further] if metadata.further else []), *metadata.uncarried]
     if kind is not ImageKind.PNG:
         lost += ["text comments"] if any(name in _PNG_TEXTS for name, _ in metadata.png_chunks) else []
+        other = other_than_srgb(metadata.png_chunks)
+        lost += [f"colour space ({', '.join(other)})"] if other and metadata.icc is None else []
     if metadata.xmp and kind not in (ImageKind.PNG, ImageKind.JPEG, ImageKind.WEBP):
         lost.append("XMP")
     if metadata.xmp and kind is ImageKind.JPEG and len(metadata.xmp) + len(_XMP_MARK) > _MAX_SEGMENT:

@@ -26,6 +26,7 @@ from paragon_stream.media.frames.format_changes import FormatChanges
 from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, component, read_picture
+from paragon_stream.media.images.png_colour import other_than_srgb
 from paragon_stream.media.output.plan import OutputOptions
 
 DEFAULT_RATE = Fraction(24)
@@ -155,6 +156,8 @@ class SequenceReader:
             self._alpha |= picture.format.pixel_format.has_alpha and not wanted.pixel_format.has_alpha
             if picture.metadata.icc is not None:
                 self._uncarried.add("ICC profiles")
+            elif other := other_than_srgb(picture.metadata.png_chunks):
+                self._uncarried.add(f"colour spaces ({', '.join(other)})")
             if picture.metadata.further:
                 self._uncarried.add(picture.metadata.further)
             return arrival.timing
