@@ -32,6 +32,7 @@ from paragon_stream.media.output.losses import picture_only
 from paragon_stream.media.output.plan import OutputOptions, OutputPlan
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
 from paragon_stream.media.safekeeping.journal import Journal
+from paragon_stream.number_text import counted
 from paragon_stream.pipeline.interrupt import HeldInterrupt
 
 _ENCODERS = min(8, os.cpu_count() or 1)
@@ -99,6 +100,8 @@ class SequenceWriter(HostSink):
         source = numbering(info.path) if info.container == CONTAINER else None
         self._first = source.numbers()[0] if source else 1
         self._keep_numbers = source is not None
+        self._made: set[int] = set()
+        """The numbers of this render's images."""
         self._begin: Fraction | None = None
         self._off_beat = False
         self._lock = threading.Lock()
@@ -133,7 +136,8 @@ class SequenceWriter(HostSink):
         existing = set(where.numbers())
         log = self.journal.frames
         numbers = (self._number(log[frame].timing, frame) for frame in range(len(log)))
-        self.journal.done = sum(1 for _ in takewhile(existing.__contains__, numbers))
+        self._made.update(takewhile(existing.__contains__, numbers))
+        self.journal.done = len(self._made)
         if existing and not self.done and not plan.options.overwrite:
             raise OutputError(f"{where.path(min(existing))} exists already: use --overwrite to replace it")
         self._count = self._written = self.done
@@ -178,7 +182,9 @@ class SequenceWriter(HostSink):
         self._add(canvas, timing)
 
     def _add(self, canvas: Canvas, timing: Timing) -> None:
-        path = self._where.path(self._number(timing, self._count))
+        number = self._number(timing, self._count)
+        self._made.add(number)
+        path = self._where.path(number)
         record = replace(self.journal.announced(timing), pts=self._count)
         self._running.append((self._pool.submit(self._save, canvas, path), record))
         time = timing.pts * timing.time_base
@@ -194,6 +200,13 @@ class SequenceWriter(HostSink):
         self._ended = True
         if self._off_beat and not self._keep_numbers:
             self.warnings.append("the frame rate varies; images store no times, there is one for each frame")
+        if others := sorted(set(self._where.numbers()) - self._made):
+            names = dict.fromkeys(self._where.path(number).name for number in (others[0], others[-1]))
+            are = "is" if len(others) == 1 else "are"
+            self.warnings.append(
+                f"{counted(len(others), 'other image')} of this name {are} left from before:"
+                f" {' … '.join(names)}"
+            )
 
     def abort(self) -> None:
         if self._ended:

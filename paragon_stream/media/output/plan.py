@@ -254,7 +254,7 @@ def _losses(
     losses += video_losses(info.video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
         losses.append(_alpha_loss(encoder, pixels))
-    elif options.pix_fmt is None and pixels.depth < source.depth:
+    if options.pix_fmt is None and pixels.depth < source.depth:
         losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
     losses += lost_flags(info, container, every)
     losses += lost_track_tags(info, container, every)

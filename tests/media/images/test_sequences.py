@@ -256,3 +256,14 @@ def test_an_image_that_fails_is_made_anew(tmp_path: Path, monkeypatch: pytest.Mo
             upscale(source, out)
     assert upscale(source, out, resume=True).resumed_at == 5
     assert sorted(path.name for path in out.parent.iterdir()) == [f"{number:02}.png" for number in range(12)]
+
+
+def test_older_images_that_remain_are_announced(tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "in.mkv", frames=8), tmp_path / "f%d.png"
+    assert upscale(clip, out, engine="null").warnings == ()
+    (warning,) = upscale(clip, out, engine="null", overwrite=True, end=0.2).warnings
+    assert warning == "3 other images of this name are left from before: f6.png … f8.png"
+    (tmp_path / "f7.png").unlink()
+    (tmp_path / "f8.png").unlink()
+    (warning,) = upscale(clip, out, engine="null", overwrite=True, end=0.2).warnings
+    assert warning == "1 other image of this name is left from before: f6.png"

@@ -42,6 +42,8 @@ def with_format(info: MediaInfo, name: str) -> MediaInfo:
         ("yuva444p10le", "mov", {"crf": 20}, "libx265", "yuv444p10le", "transparency"),
         ("rgba", "mp4", {"preset": "slow"}, "libx265", "gbrp", "transparency"),
         ("yuv420p16le", "mkv", {"crf": 20}, "libx265", "yuv420p12le", "12 bits"),
+        ("gbrap16le", "mkv", {"crf": 20}, "libx265", "gbrp12le", "transparency"),
+        ("gbrap16le", "mkv", {"crf": 20}, "libx265", "gbrp12le", "12 bits"),
         ("yuv411p", "mkv", {"crf": 20}, "libx264", "yuv422p", ""),
         ("yuv420p", "mkv", {"crf": 20}, "libx264", "yuv420p", ""),
     ],
