@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from paragon_stream import resource_usage
@@ -60,7 +61,8 @@ def join_chunks(
         [(folder.path / record.file, record.frames) for record in records],
         max(record.delay for record in records),
     )
-    with VideoWriter(output, whole.source, pieces=pieces) as sink:
+    # The chunks are closed before their folder is removed: Windows removes no open files.
+    with closing(pieces), VideoWriter(output, whole.source, pieces=pieces) as sink:
         try:
             _check_headers(records, sink)
             _copy(records, sink, on_progress)

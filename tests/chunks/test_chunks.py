@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -205,6 +206,24 @@ def test_another_version_or_source_is_refused(
     clip_copy.write_bytes(other.read_bytes())
     with pytest.raises(UsageError, match="other source data"):
         rendered(plan, folder, [0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_chunks_are_closed_before_they_are_removed(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still_open: list[str] = []
+
+    def clear(folder: ChunkFolder) -> None:
+        for link in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                still_open.append(str(link.readlink()))
+
+    plan, folder = planned(clip, tmp_path / "out.mkv", 2, **LOSSLESS)
+    rendered(plan, folder, range(2))
+    monkeypatch.setattr(ChunkFolder, "clear", clear)
+    join_chunks(plan, folder)
+    assert still_open and not [name for name in still_open if name.startswith(str(folder.path))]
 
 
 def test_finished_chunks_are_not_replaced_unasked(clip: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ times are display times, moved earlier by the reordering depth.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -72,7 +72,7 @@ class Piece:
         after it."""
         return max((number - rank for number, rank in enumerate(self.ranks)), default=0)
 
-    def packets(self) -> Iterator[AnyPacket]:
+    def packets(self) -> Generator[AnyPacket]:
         """The packets in order of coding, as the encoder gave them."""
         with av.open(str(self.path)) as file:
             stream = file.streams.video[0]
@@ -85,16 +85,15 @@ class Piece:
 class Pieces:
     """The pictures of several files in order. `delay` is the largest delay of a file.
 
-    Files are opened one at a time.
+    Files are opened one at a time; the last one is open until `close`.
     """
 
     def __init__(self, files: Sequence[tuple[Path, int]], delay: int) -> None:
         """`files` are paths and how many pictures each has."""
-        self.frames = sum(frames for _, frames in files)
         self._delay = delay
         self._files = iter(files)
         self._piece: Piece | None = None
-        self._packets: Iterator[AnyPacket] = iter(())
+        self._packets: Generator[AnyPacket] | None = None
         self._taken = self._local = 0
         """Packets taken of all files, and of the present one."""
         self._begin = self._end = 0
@@ -112,11 +111,11 @@ class Pieces:
             self._open_next()
         self._placed.append(pts)
         self._step = self._step or duration
-        piece = self._piece
-        assert piece is not None
+        piece, rest = self._piece, self._packets
+        assert piece is not None and rest is not None
         self._check(piece, tick)
         while self._local < len(piece.ranks) and self._begin + piece.ranks[self._local] < len(self._placed):
-            packet = next(self._packets)
+            packet = next(rest)
             packet.time_base = tick
             packet.pts = self._placed[self._begin + piece.ranks[self._local]]
             packet.dts = self._decode_time()
@@ -126,7 +125,8 @@ class Pieces:
 
     def close(self) -> None:
         """Close the current file."""
-        self._packets = iter(())
+        if self._packets is not None:
+            self._packets.close()
 
     def _open_next(self) -> None:
         path, frames = next(self._files)
@@ -135,6 +135,7 @@ class Pieces:
         self._piece = piece = Piece.of(path)
         if len(piece.ranks) != frames or piece.delay > self._delay:
             raise OutputError(f"{path} has {len(piece.ranks)} pictures instead of {frames}")
+        self.close()
         self._packets = piece.packets()
         self._begin, self._end, self._local = self._end, self._end + frames, 0
 
