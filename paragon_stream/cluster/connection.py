@@ -43,9 +43,18 @@ logger = logging.getLogger(__name__)
 
 def parse_address(value: str) -> str:
     """`value` if it names a cluster. Raises UsageError."""
-    if value in (_AUTO, LOCAL) or _ADDRESS.fullmatch(value):
+    if value in (_AUTO, LOCAL) or (_ADDRESS.fullmatch(value) and _is_host(value.rpartition(":")[0])):
         return value
     raise UsageError(f"--cluster {value} is not an address: give auto, local or host:port")
+
+
+def _is_host(name: str) -> bool:
+    """Whether the parts of `name` between dots have 1 to 63 characters: others cannot be looked up."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def load_ray() -> Any:

@@ -16,7 +16,15 @@ from paragon_stream.chunks.record import ChunkRecord
 from paragon_stream.cluster.connection import Connection
 from paragon_stream.cluster.schedule import Attempt, Schedule
 from paragon_stream.cluster.worker import Order, Outcome
-from paragon_stream.cluster.worker_pool import Capacity, Node, WorkerHandle, WorkerPool, capacity_of, nodes_of
+from paragon_stream.cluster.worker_pool import (
+    SLOW_START,
+    Capacity,
+    Node,
+    WorkerHandle,
+    WorkerPool,
+    capacity_of,
+    nodes_of,
+)
 from paragon_stream.errors import EngineError
 from paragon_stream.render.progress import OnProgress, RenderProgress
 from paragon_stream.report import Warnings
@@ -136,13 +144,27 @@ class Driver:
                 worker.asked_at = now
             elif now - worker.asked_at > _SILENT and not self._ray.wait([worker.asked], timeout=0)[0]:
                 self._end_worker(worker, f"the worker process has not answered for {_SILENT:.0f} s")
+        self._warn_of_late(now)
         self._check_alone(nodes, now)
         self._report(now)
 
     def _open(self, node: Node, capacity: Capacity) -> None:
         worker = self._pool.create(node, capacity)
+        worker.begun = time.monotonic()
         self._workers[worker.id] = worker
         self._calls[worker.actor.open.remote()] = "open", worker
+
+    def _warn_of_late(self, now: float) -> None:
+        """Warn once of each machine without a worker that is ready: Ray waits for CPUs without an end."""
+        workers = self._workers.values()
+        ready = {worker.node.id for worker in workers if worker.ready}
+        late = [each.node for each in workers if each.is_late(now) and each.node.id not in ready]
+        self._warnings.add(
+            [
+                f"no worker is ready on {node.name} after {SLOW_START:.0f} s: another job may have its CPUs"
+                for node in late
+            ]
+        )
 
     def _check_alone(self, nodes: list[Node], now: float) -> None:
         """End the render if there has been no machine for a while, or if every machine was refused."""
@@ -169,7 +191,8 @@ class Driver:
 
     def _hand_out(self) -> None:
         now = time.monotonic()
-        nodes = {worker.node.id for worker in self._workers.values()}
+        # A chunk that has failed here does not wait for a machine whose worker may never start.
+        nodes = {worker.node.id for worker in self._workers.values() if not worker.is_late(now)}
         rates = self._worker_rates(now)
         for worker in self._workers.values():
             if not worker.ready or worker.chunk is not None:

@@ -15,6 +15,8 @@ from paragon_stream.runtimes import CPU_ENGINES
 
 THREADS = 4
 """Largest number of threads of a worker without `--threads`; a worker can keep this many busy."""
+SLOW_START = 60.0
+"""Seconds in which a worker should be ready. Later ones wait for CPUs that another job has, or compile."""
 _GPU_ENGINES = ("cuda", "tensorrt", "tensorrt-rtx")
 
 
@@ -44,6 +46,8 @@ class WorkerHandle:
     id: int
     node: Node
     actor: Any
+    begun: float = 0.0
+    """Time of its creation, seconds of `time.monotonic`."""
     ready: bool = False
     chunk: int | None = None
     """Number of the chunk that it renders."""
@@ -56,6 +60,10 @@ class WorkerHandle:
     """Start of its current chunk."""
     busy: float = 0.0
     """Seconds that its finished chunks took."""
+
+    def is_late(self, now: float) -> bool:
+        """Whether it should have been ready by `now`, and nobody may count on it."""
+        return not self.ready and now - self.begun >= SLOW_START
 
 
 def nodes_of(ray: Any) -> list[Node]:

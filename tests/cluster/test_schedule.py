@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paragon_stream.cluster.driver import Driver
 from paragon_stream.cluster.schedule import MOST_TRIES, Attempt, Schedule
+from paragon_stream.cluster.worker_pool import SLOW_START, Node, WorkerHandle
+from paragon_stream.report import Warnings
 
 
 def attempt(worker: int, node: str, begun: float = 0.0) -> Attempt:
@@ -33,6 +39,41 @@ def test_a_chunk_that_failed_goes_elsewhere() -> None:
     assert schedule.choose("a", ["a", "b"], 0.0, {}) is None
     assert schedule.choose("b", ["a", "b"], 0.0, {}) == 0
     assert schedule.choose("a", ["a"], 0.0, {}) == 0, "there is no other machine"
+
+
+def test_a_chunk_does_not_wait_for_a_machine_whose_worker_never_starts() -> None:
+    """On a shared cluster, another job may have all CPUs of a machine."""
+    given: list[int] = []
+    driver = driver_of(ready=given.append, waiting=SLOW_START - 5)
+    driver._hand_out()
+    driver._warn_of_late(time.monotonic())
+    assert given == [] and driver._warnings.shown == [], "b may start yet"
+    driver = driver_of(ready=given.append, waiting=SLOW_START + 5)
+    driver._hand_out()
+    for _ in range(2):
+        driver._warn_of_late(time.monotonic())
+    assert given == [0]
+    assert driver._warnings.shown == [
+        "no worker is ready on b after 60 s: another job may have its CPUs",
+    ]
+
+
+def driver_of(*, ready: Callable[[int], None], waiting: float) -> Driver:
+    """A driver whose only chunk has failed on `a`, while the worker of `b` has been starting for `waiting`
+    seconds. `ready` gets the chunks that `a` renders."""
+    schedule = Schedule({0: 100})
+    schedule.begin(0, attempt(1, "a"))
+    assert schedule.fail(0, 1)
+    driver = object.__new__(Driver)
+    driver.schedule, driver._calls = schedule, {}
+    driver._warnings = Warnings(lambda sentence: None)
+    nodes = [Node(id=name, name=name, cpus=1, gpus=0) for name in "ab"]
+    actor = SimpleNamespace(render=SimpleNamespace(remote=ready))
+    driver._workers = {
+        1: WorkerHandle(id=1, node=nodes[0], actor=actor, ready=True),
+        2: WorkerHandle(id=2, node=nodes[1], actor=None, begun=time.monotonic() - waiting),
+    }
+    return driver
 
 
 def test_a_chunk_that_fails_everywhere_ends_the_render() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from paragon_stream.cluster.connection import SessionFolder
+from paragon_stream.cluster.connection import SessionFolder, parse_address
 from paragon_stream.cluster.worker_pool import Capacity, Node, capacity_of, device_of
+from paragon_stream.errors import UsageError
 
 
 def node(*, cpus: int, gpus: int = 0) -> Node:
@@ -38,6 +39,17 @@ def test_a_worker_computes_on_what_it_was_given() -> None:
     assert device_of(with_gpu, "cuda", "cuda:3") == "cuda:0", "it sees one, which is the first"
     assert device_of(without, "auto", None) == "cpu", "the machine may have a GPU, and others use it"
     assert device_of(without, "torch", "cpu") is None
+
+
+@pytest.mark.parametrize("address", ["a..b:6379", ".a:6379", f"{'a' * 64}:6379", "a", "a:b", ":1"])
+def test_addresses_that_no_host_has(address: str) -> None:
+    with pytest.raises(UsageError, match="is not an address"):
+        parse_address(address)
+
+
+@pytest.mark.parametrize("address", ["auto", "local", "my_host:6379", "bücher.de.:1", "[fe80::1]:6379"])
+def test_addresses_of_clusters(address: str) -> None:
+    assert parse_address(address) == address
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no open files")
