@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_LOGIN = re.compile(r"(?<=://)[^/@]+@")
+_LOGIN = re.compile(r"(?<=://)[^/?#]*@")
+"""Up to the last "@" of the host's part, as FFmpeg reads it: passwords may contain "@"."""
 _QUERY = re.compile(r"\?.*$")
 _KEY = re.compile(r"^(rtmps?://[^/]+/[^/]+/).+$", re.IGNORECASE)
 
@@ -13,5 +14,4 @@ def shown_name(url: str) -> str:
     """`url` without login and query; of an RTMP address also without the last part, which is the key."""
     if "://" not in url:
         return url
-    bare = _QUERY.sub("?…", _LOGIN.sub("…@", url)) if _LOGIN.search(url) or "?" in url else url
-    return _KEY.sub(r"\1…", bare)
+    return _KEY.sub(r"\1…", _QUERY.sub("?…", _LOGIN.sub("…@", url)))

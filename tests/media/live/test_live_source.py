@@ -117,6 +117,8 @@ def test_options_that_ffmpeg_does_not_have() -> None:
         ("rtmp://live.host/app/stream_key_1", "rtmp://live.host/app/…"),
         ("rtmps://live.host:443/app/key?token=1", "rtmps://live.host:443/app/…"),
         ("rtsp://user:word@10.0.0.1/stream", "rtsp://…@10.0.0.1/stream"),
+        ("rtsp://admin:p@ssw0rd@10.0.0.1/s@t", "rtsp://…@10.0.0.1/s@t"),  # FFmpeg takes the last "@"
+        ("http://host?user=a@b", "http://host?…"),
         ("https://host/live.m3u8?token=secret", "https://host/live.m3u8?…"),
         ("udp://127.0.0.1:1234", "udp://127.0.0.1:1234"),
         ("what?.mkv", "what?.mkv"),
