@@ -25,6 +25,8 @@ type Pixels = NDArray[np.uint8]
 _CLIP = {"crf": "14", "preset": "veryfast", "x264-params": "keyint=24"}
 """Encoder options: nearly lossless, with frequent key frames for seeking."""
 _TICK = Fraction(1, 90_000)
+_ROUNDED = 0.002
+"""Seconds. Times in Matroska are rounded to milliseconds, and so is that of the first frame."""
 _MATRICES = {Matrix.BT709: 1, Matrix.BT470BG: 5, Matrix.SMPTE170M: 6, Matrix.BT2020_NCL: 9}
 """FFmpeg's numbers of the matrices that browsers show."""
 
@@ -48,9 +50,9 @@ class Curves:
     """Mean luma gradient of the result, divided by that of a Lanczos enlargement."""
 
 
-def footage(info: MediaInfo, width: int, height: int, middle: int) -> Footage:
+def footage(info: MediaInfo, width: int, height: int, middle: float) -> Footage:
     """The cut of `info` at `width`×`height` (even), enlarged by a Lanczos filter where it is smaller. The
-    still is frame `middle`, or the last one.
+    still is the frame that is shown `middle` seconds after the first one, or the last one.
 
     Raises InputError.
     """
@@ -76,7 +78,7 @@ def footage(info: MediaInfo, width: int, height: int, middle: int) -> Footage:
             )
             shown.pts, shown.time_base = round((time - begin) / _TICK), _TICK
             container.mux(stream.encode(shown))
-            if count <= middle:
+            if time - begin <= middle + _ROUNDED:
                 still = shown
             count += 1
         container.mux(stream.encode(None))

@@ -74,7 +74,10 @@ def command_line(source: str, destination: str, options: Mapping[str, Any]) -> s
             for key, setting in value.items():
                 words += [flag, f"{key}={setting}"]
         elif isinstance(value, bool):
-            words += [flag] if value else [option.none[0]] if option.none[0] else []
+            other = [flag] if value else [option.none[0]]
+            words += other if value != option.default else []
+        elif option.kind is Kind.TRACKS and isinstance(value, list | tuple):
+            words += [flag, ",".join(map(str, value))] if value else [option.none[0]]
         elif isinstance(value, list | tuple):
             for each in value:
                 words += [flag, str(each)]

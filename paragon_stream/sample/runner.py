@@ -54,7 +54,9 @@ def make_sample(
     """
     if not 0.2 <= seconds <= _LONGEST:
         raise UsageError(f"--seconds {seconds:g} is out of range: give 0.2 to {_LONGEST:g}")
-    whole = prepare(source, part(RenderRequest(source, "-", **versions[0]), SourceOptions))
+    reading = [part(RenderRequest(source, "-", **each), SourceOptions) for each in versions]
+    wholes = {each: prepare(source, each) for each in dict.fromkeys(reading)}
+    whole = wholes[reading[0]]
     moments = [float(parse_time(each, "--at")) for each in at] or choose_moments(whole, count, seconds)
     names = labels(versions)
     steps, done = 1 + len(moments) * len(versions), 0
@@ -87,8 +89,8 @@ def make_sample(
         source_format=str(whole.video.format),
         device=measured[0].reports[0].device,
         versions=tuple(
-            _version(source, whole, name, options, one, one.reports[-1].target_format)
-            for name, options, one in zip(names, versions, measured, strict=True)
+            _version(source, wholes[how], name, options, one, one.reports[-1].target_format)
+            for name, options, how, one in zip(names, versions, reading, measured, strict=True)
         ),
         pieces=tuple(pieces),
         warnings=tuple(warnings),
@@ -118,7 +120,7 @@ def _piece(moment: float, seconds: float, rendered: Sequence[_Rendered]) -> Piec
     """The pictures and curves of all versions, at the size of the largest one."""
     width = max(each.after.video.format.width for each in rendered) // 2 * 2
     height = max(each.after.video.format.height for each in rendered) // 2 * 2
-    middle = rendered[0].report.frames_out // 2
+    middle = seconds / 2  # not a frame's number: versions may differ in their frame rate
     takes = tuple(
         Take(
             footage=footage(each.after, width, height, middle),

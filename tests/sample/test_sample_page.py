@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from chromium import PROGRAM, Chromium
 from clips import make_clip
 
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
+from paragon_stream.media.browser import footage
 from paragon_stream.media.prepare import prepare
 from paragon_stream.options.source import SourceOptions
 from paragon_stream.sample.comparison import command_line, labels, parse_comparison
 from paragon_stream.sample.moments import choose_moments
+from paragon_stream.sample.runner import make_sample
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,11 @@ def test_versions() -> None:
     words = shlex.split(command_line("a film.mkv", "out.mkv", options))
     assert words[:3] == ["paragon-stream", "a film.mkv", "out.mkv"]
     assert sorted(words[3:]) == sorted(["--crf", "20", "-x", "g=5", "--ivtc"])
+    options = {"audio": ["eng", 2], "subtitles": [], "chapters": True, "attachments": False, "ivtc": False}
+    words = shlex.split(command_line("a.mkv", "b.mkv", options | {"add": ["a.srt", "b.srt"]}))[3:]
+    assert sorted(words) == sorted(
+        ["--audio", "eng,2", "--no-subs", "--no-attachments", "--add", "a.srt", "--add", "b.srt"]
+    )
     assert labels([{"crf": 20.0, "threads": 1}, {"threads": 1}]) == ["crf 20", "default crf"]
     assert labels([{"crf": 20.0}]) == ["crf 20"]
 
@@ -78,6 +86,23 @@ def test_pieces_with_detail_are_chosen(film: Path) -> None:
     assert 2.0 <= moment < 3.6
     assert len(choose_moments(info, 3, 0.5)) == 3
     assert choose_moments(info, 3, 10.0) == [0.0]
+
+
+def test_versions_of_different_frame_rates_are_compared_at_one_moment(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", frames=100)
+    methods = ("bwdif", "bwdif-2x")
+    single, double = (
+        footage(prepare(clip, SourceOptions(deinterlace=method)), 96, 64, 2.0) for method in methods
+    )
+    assert (single.frames, double.frames) == (100, 200)
+    distance = np.abs(single.still.astype(float) - double.still).mean()
+    before = footage(prepare(clip, SourceOptions()), 96, 64, 1.96)
+    assert distance < np.abs(single.still.astype(float) - before.still).mean() / 4
+    sample = make_sample(
+        clip, [{"deinterlace": method, "engine": "null"} for method in methods], at=[1], seconds=1.0
+    )
+    for version, take in zip(sample.versions, sample.pieces[0].takes, strict=True):
+        assert version.size == 4 * take.bytes_out, "a piece of a second of four"
 
 
 def test_wrong_requests(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
