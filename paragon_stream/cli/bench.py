@@ -209,7 +209,7 @@ def _matrix(
         pixel_format_name=pix_fmt,
         on_row=report,
     )
+    click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else as_markdown(rows))
     if plot is not None:
         with whole_file(plot) as file:
             file.write(as_svg(rows).encode())
-    click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else as_markdown(rows))

@@ -12,6 +12,7 @@ from paragon_stream.cli.options import choices, given, network_options, verbose_
 from paragon_stream.cli.reports import check_reports, report_option, write_report
 from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
@@ -56,9 +57,9 @@ def plan(
     request = RenderRequest(source=source, destination=destination, **given(**options))
     made, whole = plan_chunks(request, seconds=chunk_seconds)
     for text in whole.warnings:
-        click.echo(f"warning: {text}", err=True)
+        print_line(f"warning: {text}", err=True)
     if made.from_start:
-        click.echo(
+        print_line(
             f"warning: every chunk is read from the beginning of the file: {made.from_start}", err=True
         )
     kept, _ = begin(made)

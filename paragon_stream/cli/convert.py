@@ -12,6 +12,7 @@ from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.cli.shortcuts.paths import FilePath
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
@@ -41,6 +42,6 @@ def command(
         raise UsageError(f"{destination} must end in .safetensors, the format that is written")
     weights = load_weights(source, **given(**options))
     for doubt in () if options["alpha"] is None else alpha_doubts(weights.spec):
-        click.echo(f"warning: {doubt}", err=True)
+        print_line(f"warning: {doubt}", err=True)
     written = convert_weights(weights, destination, fuses=fuse, overwrite=overwrite)
-    click.echo(f"{destination}: {written.spec}, {written.spec.parameters:,} parameters", err=True)
+    print_line(f"{destination}: {written.spec}, {written.spec.parameters:,} parameters", err=True)

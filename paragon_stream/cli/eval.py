@@ -11,7 +11,9 @@ import click
 from paragon_stream.cli.config_option import config_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, verbose_option
+from paragon_stream.cli.reports import check_reports
 from paragon_stream.cli.shortcuts.paths import FilePath
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
@@ -58,7 +60,12 @@ WEIGHTS = ("weights", "variant", "scale", "alpha", "window_size", "generation")
 @click.option(
     "--result", type=FilePath(path_type=Path), metavar="SR", help="Video that is compared with --reference."
 )
-@click.option("--report", type=FilePath(path_type=Path), metavar="OUT.html", help="Write a page with crops.")
+@click.option(
+    "--report",
+    type=FilePath(dir_okay=False, path_type=Path),
+    metavar="OUT.html",
+    help="Write a page with crops.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option(
     "--precision",
@@ -93,13 +100,14 @@ def command(
 
     if (data is None) == (reference is None) or (reference is None) != (result is None):
         raise UsageError("give --data, or --reference and --result")
+    check_reports(report, None)
     found = _pair(reference, result, options) if reference and result else _measure(data, options)
-    if report is not None:
-        write_report(found, report)
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=2))
-        return
-    _print(found)
+    else:
+        _print(found)
+    if report is not None:
+        write_report(found, report)
 
 
 def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
@@ -172,7 +180,7 @@ def _print(found: Evaluation) -> None:
         count = sum(row.level == level for row in found.rows)
         strength = found.strength(level)
         at = f", strength {strength:.2f}" if strength else ""
-        click.echo(f"{found.weights}{scale}, {level}{at}" + (f", means of {count}" if count > 1 else ""))
+        print_line(f"{found.weights}{scale}, {level}{at}" + (f", means of {count}" if count > 1 else ""))
         click.echo(f"{'':10}" + "".join(f"{measure:>12}" for measure in found.measures))
         for method, values in found.means(level).items():
             click.echo(f"{method:10}" + "".join(f"{values[measure]:12.4f}" for measure in found.measures))

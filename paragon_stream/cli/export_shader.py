@@ -9,6 +9,7 @@ import click
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, verbose_option
 from paragon_stream.cli.shortcuts.paths import FilePath
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
@@ -83,4 +84,4 @@ def shader(
     )
     with whole_file(destination, overwrite=overwrite) as file:
         file.write(text.encode())
-    click.echo(f"{destination}: {found.name}, {found.spec}, hook {hook}, {len(text) / 1e3:.0f} kB", err=True)
+    print_line(f"{destination}: {found.name}, {found.spec}, hook {hook}, {len(text) / 1e3:.0f} kB", err=True)

@@ -12,6 +12,7 @@ import click
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, verbose_option
 from paragon_stream.cli.shortcuts.paths import FilePath
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.errors import UsageError
 from paragon_stream.options.network import UpscalerOptions
 
@@ -61,7 +62,7 @@ def export(
     found = load_weights(weights, variant=variant, scale=scale)
     warn_of_missing_limit(found)
     export_weights(found, strength, destination, overwrite=overwrite)
-    click.echo(f"{destination}: {found.spec} at strength {strength:g}", err=True)
+    print_line(f"{destination}: {found.spec} at strength {strength:g}", err=True)
     if math.isfinite(found.spec.product_limit):
         click.echo(
             "warning: programs that ignore product_limit in the metadata may compute a wrong picture with"

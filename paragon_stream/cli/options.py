@@ -46,7 +46,7 @@ def choices[**P, R](
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         chosen = [each for name, each in options_of(kind).items() if name not in without]
         for each in reversed([each for each in chosen if not only or each.name in only]):
-            for made in reversed(_click_options(each, section_of(kind, each.name))):
+            for made in reversed(_click_options(each, kind)):
                 function = made(function)
         return function
 
@@ -58,9 +58,9 @@ def network_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     return choices(UpscalerOptions)(config_option(function))
 
 
-def _click_options(option: Option, section: str | None) -> list[Callable[[Any], Any]]:
-    """One option, and the flag that disables it."""
-    make = partial(click.option, cls=SectionedOption, section=section)
+def _click_options(option: Option, owner: type[Options]) -> list[Callable[[Any], Any]]:
+    """One option of `owner`, and the flag that disables it."""
+    make = partial(click.option, cls=SectionedOption, section=section_of(owner, option.name))
     dashed = option.name.replace("_", "-")
     names = (option.flag or f"--{dashed}", option.name)
     kind, made = option.kind, []
@@ -81,7 +81,7 @@ def _click_options(option: Option, section: str | None) -> list[Callable[[Any], 
                 type=option.parse if kind in (Kind.WHOLE, Kind.NUMBER) else None,
                 metavar=option.metavar,
                 help=option.help,
-                shell_complete=completer(option.name),
+                shell_complete=completer(option.name, owner),
             )
         )
     if option.none[0]:

@@ -13,6 +13,7 @@ import click
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import choices, given, network_options, verbose_option
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.frame import Primaries, Transfer
 from paragon_stream.json_text import json_text
 from paragon_stream.number_text import size
@@ -59,13 +60,16 @@ def command(
         return
     from paragon_stream.media.frames.strength import measure_strength
     from paragon_stream.media.images.sequence_reader import CONTAINER
+    from paragon_stream.media.source.opening import check_name
     from paragon_stream.render.plan import plan_render
     from paragon_stream.render.request import RenderRequest
 
     options, _ = with_profile(profile, options)
     suffix = options.pop("container") or _CONTAINER
+    check_name(source)
     planned = _planned_destination(Path(source), suffix)
-    plan = plan_render(RenderRequest(source, planned, overwrite=True, **given(**options)))
+    request = RenderRequest(source, planned, overwrite=True, **given(**options))
+    plan = plan_render(request, existing=True)  # which asks for no right to write
     info = plan.source
     compression = None if info.container == CONTAINER else measure_strength(info)
     if as_json:
@@ -90,22 +94,22 @@ def _show_video(info: MediaInfo, compression: Compression | None) -> None:
 
     video = info.video
     rate = f"{float(video.average_rate):.3f}".rstrip("0").rstrip(".") if video.average_rate else "unknown"
-    click.echo(f"{info.path}: {info.container}, {_seconds(info.duration)}, {info.chapters} chapters")
-    click.echo(f"  video: {video.codec}, {video.format}, {rate} fps, SAR {video.format.sample_aspect_ratio}")
-    click.echo(f"  colour: {_color(info.video)}")
+    print_line(f"{info.path}: {info.container}, {_seconds(info.duration)}, {info.chapters} chapters")
+    print_line(f"video: {video.codec}, {video.format}, {rate} fps, SAR {video.format.sample_aspect_ratio}", 1)
+    print_line(f"colour: {_color(info.video)}", 1)
     if video.hdr is not None:
-        click.echo(f"  HDR10: {_hdr(video.hdr)}")
+        print_line(f"HDR10: {_hdr(video.hdr)}", 1)
     if video.uncarried:
-        click.echo(f"  with {', '.join(video.uncarried)}")
+        print_line(f"with {', '.join(video.uncarried)}", 1)
     if video.display_matrix is not None:
         mirrored, degrees = turn(video.display_matrix)
-        click.echo(f"  shown {'mirrored, then ' if mirrored else ''}rotated by {degrees} degrees clockwise")
+        print_line(f"shown {'mirrored, then ' if mirrored else ''}rotated by {degrees} degrees clockwise", 1)
     if compression is not None:
-        click.echo(f"  compression: {compression}")
+        print_line(f"compression: {compression}", 1)
     if video.interlaced:
-        click.echo(f"  interlaced: would be treated by {video.fields}")
+        print_line(f"interlaced: would be treated by {video.fields}", 1)
     if video.decoded and video.decoded != video.format.pixel_format.name:
-        click.echo(f"  pixel format: decoded as {video.decoded}")
+        print_line(f"pixel format: decoded as {video.decoded}", 1)
 
 
 def _show_streams(info: MediaInfo) -> None:
@@ -115,20 +119,21 @@ def _show_streams(info: MediaInfo) -> None:
         counts[stream.kind] += 1
         if stream.index != info.video.index:
             extras = ", ".join(filter(None, (stream.language, stream.title, *stream.dispositions)))
-            click.echo(
-                f"  {stream.kind} {counts[stream.kind]}: {stream.detail or stream.codec}"
-                + (f" ({extras})" if extras else "")
+            print_line(
+                f"{stream.kind} {counts[stream.kind]}: {stream.detail or stream.codec}"
+                + (f" ({extras})" if extras else ""),
+                1,
             )
 
 
 def _show_plan(plan: RenderPlan, suffix: str) -> None:
     about = "" if plan.estimated_bytes is None else f", about {size(plan.estimated_bytes)}"
-    click.echo(f"would become ({suffix}{about}):")
-    click.echo(f"  network: {plan.weights.spec}, weights {plan.weights.name}")
+    print_line(f"would become ({suffix}{about}):")
+    print_line(f"network: {plan.weights.spec}, weights {plan.weights.name}", 1)
     for line in plan.describe():
-        click.echo(f"  {line}")
+        print_line(line, 1)
     for warning in plan.warnings:
-        click.echo(f"  warning: {warning}")
+        print_line(f"warning: {warning}", 1)
 
 
 def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
@@ -140,28 +145,29 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
     if as_json:
         click.echo(json_text({"path": str(path), **facts}))
         return
-    click.echo(f"{path}: {found.spec}")
-    click.echo(f"  parameters: {facts['parameters']:,}")
+    print_line(f"{path}: {found.spec}")
+    print_line(f"parameters: {facts['parameters']:,}", 1)
     cost = facts["macs_per_pixel"]
-    click.echo(f"  multiplications per source pixel: {'unknown' if cost is None else f'{cost:,}'}")
+    print_line(f"multiplications per source pixel: {'unknown' if cost is None else f'{cost:,}'}", 1)
     reach = facts["receptive_radius"]
     reached = "the whole picture" if reach is None else f"{reach} source pixels to each side"
-    click.echo(f"  an output pixel depends on {reached}")
+    print_line(f"an output pixel depends on {reached}", 1)
     for name in ("scale", "alpha", "window_size"):
         if facts[name] is not None:
-            click.echo(f"  {name.replace('_', ' ')}: {facts[name]}")
+            print_line(f"{name.replace('_', ' ')}: {facts[name]}", 1)
     if found.unknown:
         options_for = ", ".join("--" + name.replace("_", "-") for name in found.unknown)
-        click.echo(f"  unknown: {', '.join(found.unknown)} (set by {options_for})")
+        print_line(f"unknown: {', '.join(found.unknown)} (set by {options_for})", 1)
     for key, value in sorted(found.metadata.items()):
-        click.echo(f"  metadata {key}: {value}")
+        print_line(f"metadata {key}: {value}", 1)
     for warning in found.warnings:
-        click.echo(f"  warning: {warning}")
+        print_line(f"warning: {warning}", 1)
 
 
 def _planned_destination(source: Path, suffix: str) -> Path:
     """A path in the source's folder that differs from the source."""
-    return source.with_name(fitting(source.stem, f".upscaled.{suffix.lstrip('.')}"))
+    source = source.absolute()  # "." has a name then, and "/" has none
+    return source.parent / fitting(source.stem, f".upscaled.{suffix.lstrip('.')}")
 
 
 def _seconds(duration: float | None) -> str:

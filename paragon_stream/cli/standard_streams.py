@@ -14,6 +14,8 @@ import re
 import sys
 from typing import TextIO, cast
 
+import click
+
 from paragon_stream.errors import reason
 
 _LINE_ENDS = re.compile(r"\s*[\r\n]\s*")
@@ -39,6 +41,11 @@ def one_line(text: str) -> str:
     """`text` as one line without control characters, which names of files may contain: they would move the
     cursor, clear the terminal or look like another message."""
     return _CONTROL.sub("\ufffd", _LINE_ENDS.sub(" ", text)).strip()
+
+
+def print_line(text: str, depth: int = 0, *, err: bool = False) -> None:
+    """Print `one_line` of `text` on standard output, or error, behind `depth` indentations."""
+    click.echo("  " * depth + one_line(text), err=err)
 
 
 def output_is_closed() -> bool:

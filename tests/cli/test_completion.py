@@ -32,6 +32,9 @@ def test_options_and_their_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert values("--container", "we") == ["webm"]
     assert "native" in values("bench", "--engine", "na")
     assert "veryslow" in values("--preset", "")
+    assert values("--precision", "") == ["auto", "fp32", "bf16", "fp16", "int8"]
+    assert values("export", "onnx", "--precision", "") == ["fp32", "fp16", "int8"]
+    assert (values("--strength", "a"), values("export", "onnx", "--strength", "")) == (["auto"], ["0", "1"])
     assert set(values("pro")) >= {"probe", "profiles"}
     assert [item.type for item in completions(["some.mk"])] == ["file"]
 

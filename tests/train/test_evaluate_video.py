@@ -17,7 +17,7 @@ from training_material import drawn_picture
 import paragon_stream.cli.main as cli
 import paragon_stream.train.measure.video_meter as video_meter
 from paragon_stream.cli.eval import command
-from paragon_stream.errors import EngineError, FormatError, InputError, UsageError
+from paragon_stream.errors import EngineError, FormatError, InputError, OutputError, UsageError
 from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, Matrix, pixel_format
 from paragon_stream.media.measure import vmaf
 from paragon_stream.media.measure.roundtrip import Encoding
@@ -26,6 +26,7 @@ from paragon_stream.train.data.clips import Clip, find_clips, parse_levels, read
 from paragon_stream.train.data.degradations import gaussian_blur
 from paragon_stream.train.data.planes import to_planes
 from paragon_stream.train.data.resample import enlarge
+from paragon_stream.train.measure import page
 from paragon_stream.train.measure.evaluate_video import compare_files, evaluate_video
 from paragon_stream.train.measure.video_meter import IDENTICAL, VideoMeter, video_measures
 from paragon_stream.upscaler import Upscaler
@@ -238,6 +239,24 @@ def test_bad_requests_are_named(clip: Path, tmp_path: Path, capsys: pytest.Captu
     ):
         assert cli.run(["eval", *map(str, arguments)]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before the work, and if it fails after it, the figures are printed nevertheless."""
+    pair = ["eval", "--reference", str(clip), "--result", str(clip), "--frames", "2", "--report"]
+    with monkeypatch.context() as patch:
+        patch.setattr("paragon_stream.cli.eval._pair", lambda *_: pytest.fail("it began"))
+        assert cli.run([*pair, str(tmp_path / "nope" / "out.html")]) == 1
+    assert "is not a folder" in capsys.readouterr().err
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(page, "write_report", full)
+    assert cli.run([*pair, str(tmp_path / "out.html")]) == 1
+    assert "psnr" in capsys.readouterr().out.lower()
 
 
 def test_without_the_filter_the_rest_is_measured(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-import click
-
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.display.render import usage_facts
 from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, say
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.livestream.meter import LiveProgress
 from paragon_stream.number_text import counted, size
 from paragon_stream.report import LiveReport
@@ -61,7 +60,7 @@ class LiveText:
             return
         dropped = report.frames_in - report.frames_out
         latency = report.latency
-        click.echo(
+        print_line(
             f"{report.destination}: {report.target_format}, {counted(report.frames_out, 'frame')} in "
             f"{clock(report.seconds)} ({report.fps_out:.1f} of {report.fps_in:.1f} fps, {dropped} dropped), "
             f"latency {latency.median * 1000:.0f} ms, 95 % below {latency.percentile_95 * 1000:.0f} ms, "

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
-import click
-
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.progress import ProgressDisplay, clock, comparison_line, render_line, say
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.number_text import counted, size
 from paragon_stream.render.forecast import Forecast, Forecaster
 from paragon_stream.render.plan import RenderPlan
@@ -79,10 +78,10 @@ class RenderText:
 
     def compared(self, found: Verification) -> None:
         for finding in found.findings:
-            click.echo(str(finding))
+            print_line(str(finding))
         if found.ok and not self._quiet:
             skipped = "".join(f"; {check} not checked: {why}" for check, why in found.skipped.items())
-            click.echo(f"{found.output}: nothing is wrong, {found.frames} frames compared{skipped}")
+            print_line(f"{found.output}: nothing is wrong, {found.frames} frames compared{skipped}")
 
 
 def forecast_line(forecast: Forecast) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-import click
-
 from paragon_stream.cli.display.events import EventLines
 from paragon_stream.cli.progress import clock
+from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.number_text import size
 from paragon_stream.sample.results import Sample, Version
 
@@ -40,21 +39,21 @@ class SampleText:
 
     def step(self, what: str, done: int, steps: int) -> None:
         if not self._quiet:
-            click.echo(f"[{done + 1}/{steps}] {what}", err=True)
+            print_line(f"[{done + 1}/{steps}] {what}", err=True)
 
     def warning(self, sentence: str) -> None:
-        click.echo(f"warning: {sentence}", err=True)
+        print_line(f"warning: {sentence}", err=True)
 
     def ended(self, sample: Sample, montage: Path | None) -> None:
         """Print each version with its projections."""
         for version in sample.versions:
             whole = "" if version.hours is None else f", the whole film in {clock(version.hours * 3600)}"
             large = "" if version.size is None else f", {size(round(version.size))} of video"
-            click.echo(f"{version.label}: {version.fps:.1f} fps{whole}{large}")
-            click.echo(f"  {version.command}")
+            print_line(f"{version.label}: {version.fps:.1f} fps{whole}{large}")
+            print_line(version.command, 1)
         if montage is not None:
             columns = " | ".join(["the source", *(version.label for version in sample.versions)])
-            click.echo(f"{montage}: from left to right: {columns}")
+            print_line(f"{montage}: from left to right: {columns}")
 
 
 class SampleEvents:

@@ -12,10 +12,11 @@ type Values = Callable[[], Iterable[tuple[str, str]]]
 
 
 def completer(
-    name: str,
+    name: str, owner: type | None = None
 ) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]] | None:
-    """The function that completes values of the option `name`; None if there is none."""
-    values = _VALUES.get(name)
+    """The function that completes values of the option `name` of `owner`; None if there is none."""
+    own = None if owner is None else _OWN_VALUES.get((owner.__name__, name))
+    values = own or _VALUES.get(name)
     if values is None:
         return None
 
@@ -101,6 +102,7 @@ def _fixed(*values: str | tuple[str, str]) -> Values:
 
 
 _FILES = ("weights", "config")
+_STRENGTHS = ("0", "clean"), ("1", "hard compression")
 _VALUES: dict[str, Values] = {
     "weights": _weights,
     "variant": _variants,
@@ -111,15 +113,20 @@ _VALUES: dict[str, Values] = {
     "container": _containers,
     "suffix": _containers,
     "profile": _profiles,
-    "precision": _fixed("auto", "fp32", "bf16", "fp16"),
+    "precision": _fixed("auto", "fp32", "bf16", "fp16", "int8"),
     "fit": _fixed(
         ("inside", "as large as fits"), ("crop", "cut off"), ("pad", "add bars"), ("stretch", "out of shape")
     ),
     "to": _fixed("720p", "1080p", "1440p", "2160p", "2"),
-    "strength": _fixed(("auto", "read off the stream"), ("0", "clean"), ("1", "hard compression")),
+    "strength": _fixed(("auto", "read off the stream"), *_STRENGTHS),
     "deinterlace": _fixed(("auto", "by flags"), "off", "bwdif", ("bwdif-2x", "double rate"), "yadif"),
     "hwaccel": _fixed("auto", "none", "cuda"),
     "generation": _fixed("p2r3", "p2v2"),
     "device": _fixed("cpu", "cuda:0", "cuda:all", "gpu:0"),
     "audio_codec": _fixed("aac", "libopus", "flac", "alac", "ac3", "eac3", "pcm_s16le"),
 }
+_OWN_VALUES: dict[tuple[str, str], Values] = {
+    ("OnnxOptions", "precision"): _fixed("fp32", "fp16", "int8"),
+    ("OnnxOptions", "strength"): _fixed(*_STRENGTHS),
+}
+"""Values of options whose name means something else in other commands, by the class that defines them."""
