@@ -11,7 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from paragon_stream.frame import PIXEL_FORMATS, Layout, PixelFormat
+from paragon_stream.errors import FormatError
+from paragon_stream.frame import Layout, PixelFormat, pixel_format
 
 type Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One array of a picture, C-contiguous: H×W, or H×W×C for interleaved components; uint16 above 8 bits."""
@@ -103,8 +104,11 @@ def plane_crops(format: PixelFormat, crop: tuple[int, int, int, int]) -> tuple[t
 def same_samples(a: av.VideoFrame, b: av.VideoFrame) -> bool:
     """Whether two frames in the host's memory have equal samples; False for formats that we do not
     process."""
-    known = PIXEL_FORMATS.get(a.format.name)
-    if known is None or (a.format.name, a.width, a.height) != (b.format.name, b.width, b.height):
+    if (a.format.name, a.width, a.height) != (b.format.name, b.width, b.height):
+        return False
+    try:
+        known = pixel_format(a.format.name)
+    except FormatError:
         return False
     dtype = np.dtype(known.sample_type)
     return all(

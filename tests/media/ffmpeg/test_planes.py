@@ -6,7 +6,7 @@ import pytest
 from clips import frame_planes, make_frame, scene
 
 from paragon_stream.frame import PIXEL_FORMATS, pixel_format
-from paragon_stream.media.ffmpeg.planes import copy_from_frame, copy_to_frame, plane_view
+from paragon_stream.media.ffmpeg.planes import copy_from_frame, copy_to_frame, plane_view, same_samples
 
 
 def empty_planes(name: str, width: int, height: int) -> list[np.ndarray]:
@@ -90,3 +90,14 @@ def test_a_plane_that_would_silently_be_a_copy_is_refused() -> None:
     planes[0] = np.zeros((64, 48), np.uint8).T
     with pytest.raises(ValueError, match="not contiguous"):
         copy_from_frame(frame, planes)
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuvj420p", "yuvj444p", "yuv422p10le", "nv12", "rgb24"])
+def test_equal_samples_are_found_in_every_format(name: str) -> None:
+    a, b = (av.VideoFrame(70, 34, name) for _ in range(2))
+    for frame in (a, b):
+        copy_to_frame(empty_planes(name, 70, 34), frame)
+    plane_view(b, 0)[:, -1] = 1  # padding
+    assert same_samples(a, b)
+    plane_view(b, 0)[-1, 0] = 1
+    assert not same_samples(a, b)
