@@ -93,9 +93,10 @@ class ReadingWatch:
         """Raise InputError if `container` has ended, maybe by `error`, before the end of the file.
 
         A network folder that was away for a moment lets the files fail that were open, for good; opened again
-        they can be read. Without an error only MP4 and MOV are looked at: their demuxer gives none.
+        they can be read. Without an error only MP4 and MOV are looked at: their demuxer gives none. A file
+        that has grown meanwhile, a recording, does not end where it ended when it was opened.
         """
-        if self._opened is None or (error is None and self._has_left(self._opened)):
+        if self._opened is None or (error is None and (self._has_left(self._opened) or self._has_grown())):
             return
         self.check()
         may_be = "mov" in container.format.name if error is None else getattr(error, "errno", 0) in _DEVICE
@@ -113,6 +114,12 @@ class ReadingWatch:
         if goes_on:
             cause = error or OSError("it ended early")
             raise InputError(f"reading {self._path} failed: {reason(cause)}") from cause
+
+    def _has_grown(self) -> bool:
+        try:
+            return source_size(self._path) > self._size
+        except OSError:
+            return False
 
     def _has_left(self, opened: os.stat_result) -> bool:
         """Whether the file was removed, or replaced by another one: FFmpeg has the open one all the same."""
