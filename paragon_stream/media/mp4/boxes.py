@@ -11,6 +11,9 @@ LARGEST_INDEX = 1 << 30
 _BEFORE_INDEX = (b"ftyp", b"free", b"skip", b"wide", b"uuid", b"pdin", b"udta", b"meta")
 """Boxes that may be before the index and have no samples."""
 
+_AT_THE_TOP = (*_BEFORE_INDEX, b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"styp", b"emsg", b"prft")
+"""The boxes of the first level. Foreign tags behind the last one (APE, ID3v1) look like others, too large."""
+
 
 def top_level(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, position and size of the boxes of a file of `end` bytes, up to the first without a sane size."""
@@ -45,14 +48,14 @@ def is_fast_start(file: BinaryIO, end: int) -> bool:
 
 
 def is_cut_off(file: BinaryIO, size: int) -> bool:
-    """Whether a box is longer than the file, or zeros are in the place of further fragments."""
+    """Whether a box of a known kind is longer than the file, or zeros replace further fragments."""
     at, fragmented = 0, False
     while at + 8 <= size:
         kind, length = read_head(file, at)
         if length < 8 or not kind.isalnum():
             return fragmented and kind == bytes(4)
         if at + length > size:
-            return True
+            return kind in _AT_THE_TOP
         fragmented |= kind == b"moof"
         at += length
     return False

@@ -137,6 +137,13 @@ def test_the_end_of_an_mp4_with_its_index_before(tmp_path: Path) -> None:
     assert damage(clip)[0].missing_ends == 1
 
 
+@pytest.mark.parametrize("tag", [b"TAG" + b"0" * 125, b"APETAGEX" + bytes(100)], ids=["id3", "ape"])
+def test_foreign_tags_behind_an_mp4(tmp_path: Path, tag: bytes) -> None:
+    clip = make_clip(tmp_path / "in.mp4")
+    clip.write_bytes(clip.read_bytes() + tag)
+    assert damage(clip)[0] == Damage()
+
+
 def test_only_the_part_that_is_read_counts(clip: Path) -> None:
     if clip.suffix == ".flv":
         pytest.skip("FLV without an index is read from its beginning")
