@@ -21,7 +21,7 @@ def parse_rate(text: str | float | Fraction | None) -> Fraction | None:
         rate = Fraction(str(text))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{text!r} is not a frame rate: give a number such as 24 or 24000/1001") from None
-    if not 0 < rate <= 1000:
+    if not Fraction(1, 1000) <= rate <= 1000:
         raise UsageError(f"a frame rate of {text} is out of range: 1/1000 to 1000")
     ntsc = Fraction(round(rate) * 1000, 1001)
-    return ntsc if rate != ntsc and abs(rate - ntsc) < Fraction(1, 1000) else rate
+    return ntsc if rate.denominator > 1 and abs(rate - ntsc) < Fraction(1, 1000) else rate
