@@ -218,6 +218,12 @@ def test_a_pipe_without_a_video(tmp_path: Path) -> None:
         piped(tmp_path / "text", tmp_path)
 
 
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after the shell's <&-
+    with pytest.raises(InputError, match=r"^standard input is closed$"):
+        paragon_stream.upscale("-", tmp_path / "out.mkv", engine="null")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
 @pytest.mark.parametrize("suffix", ["y4m", "ts"])
 def test_a_render_ends_on_request_while_its_pipe_is_silent(tmp_path: Path, suffix: str) -> None:

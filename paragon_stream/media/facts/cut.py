@@ -7,6 +7,7 @@ picture; earlier sound is left out too.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,10 @@ from paragon_stream.options.source import TimeLike
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
 _RATIO = re.compile(r"\d+/0*[1-9]\d*")
+_MOST = Fraction(10**9)
+"""Seconds: no programme is that long, and floats of far more overflow."""
+_LONGEST = 4000
+"""Digits and signs of a time; Python converts no more than 4300 to a number."""
 _ROUNDING = Fraction(1, 2000)
 """Seconds: the error of a time that was rounded or truncated to milliseconds."""
 
@@ -76,14 +81,22 @@ def parse_range(start: TimeLike | None, duration: TimeLike | None, end: TimeLike
 
 
 def parse_time(value: TimeLike, name: str = "time") -> Fraction:
-    """`value` in seconds, exactly. Raises UsageError naming `name`."""
+    """`value` in seconds, exactly; less than 1e9 of them. Raises UsageError naming `name`."""
+    text = str(value).strip()
+    seconds = _MOST if len(text) > _LONGEST else _seconds(value, text, name)
+    if seconds >= _MOST:
+        raise UsageError(f"{name} is too large: give less than {int(_MOST):,} seconds")
+    return seconds
+
+
+def _seconds(value: TimeLike, text: str, name: str) -> Fraction:
+    """`value`, and the same as `text`, in seconds."""
     if isinstance(value, Fraction) and value >= 0:
         return value
-    text = str(value).strip()
     if _RATIO.fullmatch(text):
         return Fraction(text)
     match = _CLOCK.fullmatch(text)
-    if match is None and isinstance(value, int | float) and 0 <= value < 1e9:
+    if match is None and isinstance(value, int | float) and 0 <= value < math.inf:
         return Fraction(value)  # 1e-05 and the like
     if match is None:
         raise UsageError(f"{name} {value} is not a time: give seconds, or h:mm:ss.xxx")

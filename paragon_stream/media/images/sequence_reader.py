@@ -28,6 +28,7 @@ from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, component, read_picture
 from paragon_stream.media.images.png_colour import other_than_srgb
 from paragon_stream.media.output.plan import OutputOptions
+from paragon_stream.number_text import counted
 
 DEFAULT_RATE = Fraction(24)
 """Frames per second of image sequences by default: film's."""
@@ -212,7 +213,10 @@ class SequenceReader:
         sentences = self.changes.warnings
         missing = self._numbers[-1] - self._numbers[0] + 1 - len(self._numbers)
         if missing:
-            sentences.append(f"{missing} images are missing between others, which are shown longer")
+            are = "is" if missing == 1 else "are"
+            sentences.append(
+                f"{counted(missing, 'image')} {are} missing between others, which are shown longer"
+            )
         if self._alpha:
             sentences.append(
                 "the transparency of some images is not carried over: the first, middle and last have none"

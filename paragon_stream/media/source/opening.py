@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import stat
 from pathlib import Path
 from typing import Any
@@ -178,8 +179,9 @@ def _explanation(path: Path, head: bytes, error: BaseException) -> str:
 
 
 def _looks_like_text(head: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        text = head[:4096].decode("utf-8", errors="strict" if len(head) < 4096 else "ignore")
+        text = decoder.decode(head[:_HEAD_OF_PIPE], final=len(head) < _HEAD_OF_PIPE)
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character in "\n\r\t\f\ufeff" for character in text)

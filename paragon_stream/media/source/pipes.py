@@ -162,10 +162,12 @@ def begin_pipe(name: str | Path) -> Path:
     """Open the pipe `name`, unless a plan has. Returns the path by which it is read. Raises InputError."""
     path = Path(_SHOWN) if str(name) == STANDARD_INPUT else Path(name)
     if path not in _open:
+        if str(name) == STANDARD_INPUT and sys.stdin is None:  # by the shell's <&-
+            raise InputError("standard input is closed")
         try:
             number = sys.stdin.fileno() if str(name) == STANDARD_INPUT else os.open(path, os.O_RDONLY)
             source = os.fdopen(number, "rb", buffering=0, closefd=str(name) != STANDARD_INPUT)
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be opened: {reason(error)}") from error
         _open[path] = Pipe(path, source)
     return path

@@ -11,7 +11,7 @@ _LONGEST = 100 * 3600 * 1_000_000
 """Microseconds of programme to search: no limit, the size is one."""
 
 _ALL = 1 << 60
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d+)?)([KMGT]?)")
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 

@@ -149,7 +149,7 @@ def test_sizes() -> None:
         64,
     ]
     assert parse_probe_size(None) is None and (parse_probe_size("all") or 0) > 1 << 50
-    for wrong in ("", "0", "-5", "much", 0):
+    for wrong in ("", "0", "-5", "much", 0, "9" * 400):
         with pytest.raises(UsageError, match="--probesize"):
             parse_probe_size(wrong)
 

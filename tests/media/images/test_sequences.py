@@ -105,8 +105,14 @@ def test_default_is_what_players_play(tmp_path: Path) -> None:
 def test_a_missing_image_is_a_pause(tmp_path: Path) -> None:
     source = make_images(tmp_path, [1, 2, 5, 6])
     report = upscale(source, tmp_path / "out.mkv", preset="ultrafast", fps=10)
-    assert "2 images are missing" in report.warnings[0]
+    assert report.warnings == ("2 images are missing between others, which are shown longer",)
     assert [pts for pts, _ in read_frames(tmp_path / "out.mkv")] == [0, 100, 400, 500]
+
+
+def test_one_missing_image(tmp_path: Path) -> None:
+    source = make_images(tmp_path, [1, 3])
+    report = upscale(source, tmp_path / "out.mkv", preset="ultrafast")
+    assert report.warnings == ("1 image is missing between others, which are shown longer",)
 
 
 def test_images_to_images_keep_their_numbers(tmp_path: Path) -> None:

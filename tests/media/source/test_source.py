@@ -52,6 +52,12 @@ def test_text_in_another_alphabet_cut_inside_a_character(tmp_path: Path) -> None
     assert "is a text file" in complaint(tmp_path / "prose.mkv")
 
 
+@pytest.mark.parametrize("size", [100, 5000])
+def test_bytes_that_are_no_characters_are_no_text(tmp_path: Path, size: int) -> None:
+    (tmp_path / "in.mkv").write_bytes(b"\xff" * size)
+    assert "is not a media file" in complaint(tmp_path / "in.mkv")
+
+
 @pytest.mark.parametrize("name", ["noise.bin", "noise.mkv", "noise"])
 def test_random_bytes(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(bytes(range(256)) * 40)
