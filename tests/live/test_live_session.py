@@ -21,7 +21,11 @@ from places import SAMPLE
 
 import paragon_stream
 from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
+from paragon_stream.geometry import enlarged
 from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.live.plan import plan_live
+from paragon_stream.media.live.sink import open_live_sink
+from paragon_stream.options.live import LiveOutputOptions
 from paragon_stream.upscaler import Upscaler
 
 pytestmark = [
@@ -158,6 +162,19 @@ def test_an_unfinished_recording_is_not_replaced(name: str, tmp_path: Path) -> N
     assert left.read_bytes() == b"recorded"
     report = paragon_stream.live(SAMPLE, tmp_path / name, engine="null", duration=0.2, overwrite=True)
     assert report.failure is None and not left.parent.exists()
+    assert any("left behind by an unfinished run" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.y4m"])
+def test_a_session_without_a_picture_replaces_no_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"good")
+    info = probe(SAMPLE)
+    placement = enlarged(info.video.format, 2)
+    plan = plan_live(info, str(tmp_path / name), placement, LiveOutputOptions(overwrite=True))
+    sink = open_live_sink(plan, None, player=None, title="", reconnect=0.0)
+    sink.finish()
+    assert (tmp_path / name).read_bytes() == b"good"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_duration(tmp_path: Path) -> None:

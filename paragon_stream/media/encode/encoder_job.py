@@ -56,6 +56,9 @@ _NOT_BY_PARAMETER = frozenset(
 )
 """Keys in the libraries' own lists that would change the tags of colours and not the picture."""
 
+QUALITIES = frozenset({"crf", "cq", "qp", "b", "q", "qscale", "global_quality", "lossless"})
+"""FFmpeg's options that set a quality or a bit rate: with one of them, no default is added."""
+
 
 def encoder_settings(
     encoder: Encoder,
@@ -116,7 +119,7 @@ def _quality(
     """The option of constant quality: `crf`, or the default unless `extra` sets a quality. A bit rate for
     encoders that have no such option."""
     if crf is None:
-        if extra.keys() & {"crf", "cq", "qp", "b", "q", "qscale", "global_quality", "lossless"}:
+        if extra.keys() & QUALITIES:
             return {}
         if encoder.crf is not None:
             return {encoder.crf_option: f"{encoder.crf:g}"}

@@ -93,7 +93,7 @@ class Y4mWriter(HostSink):
         pipe: BinaryIO | None = None,
     ) -> None:
         """`work` for a file; without it `pipe`, by default standard output, which is not closed."""
-        self.warnings: list[str] = []
+        self.warnings: list[str] = [work.notice] if work and work.notice else []
         self.bytes_written = 0
         self._rate = rate
         self._work = work

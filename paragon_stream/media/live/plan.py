@@ -20,12 +20,13 @@ from paragon_stream.frame import (
 from paragon_stream.geometry import Placement
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
 from paragon_stream.media.encode.encoder_choice import wanted_pixel_format
-from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
+from paragon_stream.media.encode.encoder_job import QUALITIES, EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
+from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
-from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.info import MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.live.names import shown_name
 from paragon_stream.media.output.plan import target_format
@@ -184,11 +185,11 @@ def plan_live(
     elif where is not Where.WINDOW:
         target = with_storable_chroma(target, Y4M)
     rate = video.shown_rate or FALLBACK_RATE
-    warnings = []
+    warnings = [] if where is Where.WINDOW else _losses(info, container, encoder, pixels)
     matrix = video.display_matrix
     turns = where is Where.WINDOW or (container is not None and container.rotation)
     if matrix is not None and not turns:
-        warnings.append(f"{container.name if container else 'y4m'} cannot store the rotation of the video")
+        warnings.append(f"{_name(container)} cannot store the rotation of the video")
     plan = LivePlan(
         where=where,
         name=where.value if where in (Where.WINDOW, Where.STDOUT) else shown_name(str(destination)),
@@ -226,7 +227,7 @@ def _job(
         format=plan.target,
         tick=container.video_tick(info.video.shown_time_base),
         rate=plan.rate,
-        settings={} if raw else _settings(encoder, plan.target, plan.rate, options, streamed=streamed),
+        settings={} if raw else _settings(info.video, encoder, plan, options, streamed=streamed),
         sliced=True,
     )
     if not raw:
@@ -300,28 +301,59 @@ def _pixels(
     return wanted
 
 
+def _losses(
+    info: MediaInfo, container: Container | None, encoder: Encoder | None, pixels: PixelFormat
+) -> list[str]:
+    """Sentences about facts of the video that the output cannot hold; `encoder` is None for y4m."""
+    video = info.video
+    name = encoder.name if encoder is not None and encoder.name != "rawvideo" else _name(container)
+    kept = frozenset() if encoder is None else encoder.frame_data
+    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
+    if video.hdr is not None and (encoder is None or not hdr_parameters(encoder.name, video.hdr)):
+        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
+    # The fourth byte of gdigrab's pixels means nothing.
+    if video.format.pixel_format.has_alpha and not pixels.has_alpha and info.container != "gdigrab":
+        losses.append(f"the transparency is dropped: {name} gets {pixels.name}")
+    if video.timecode:
+        losses.append(f"a live session stores no timecode: the video's, {video.timecode}, is lost")
+    return losses
+
+
+def _name(container: Container | None) -> str:
+    return "y4m" if container is None else container.name
+
+
 def _settings(
-    encoder: Encoder, target: FrameFormat, rate: Fraction, options: LiveOutputOptions, *, streamed: bool
+    video: VideoInfo, encoder: Encoder, plan: LivePlan, options: LiveOutputOptions, *, streamed: bool
 ) -> dict[str, str]:
     """Settings for low delay with frequent key frames; constant bit rate for streams, constant quality for
-    files."""
+    files. Options of -x replace the defaults of a session."""
+    given, target, rate = options.encoder_options or {}, plan.target, plan.rate
     if options.crf is not None and options.bitrate is not None:
         raise UsageError("--crf is a quality and --bitrate a size: choose one of them")
     bits = parse_bitrate(options.bitrate)
-    if bits is None and streamed and options.crf is None:
+    if bits is not None and "b" in given:
+        raise UsageError(
+            f"--bitrate {options.bitrate} and -x b={given['b']} set the same value: give one of them"
+        )
+    own_quality = options.crf is not None or bool(given.keys() & QUALITIES)
+    if bits is None and streamed and not own_quality:
         bits = round(target.width * target.height * rate * BITS_PER_PIXEL)
     extra = {"g": str(max(1, round(KEY_SECONDS * rate))), **_WITHOUT_DELAY.get(encoder.name, {})}
     if bits is not None:
         extra |= {"b": str(bits), "maxrate": str(bits), "bufsize": str(bits)}
         if encoder.name.endswith(NVENC):
             extra["rc"] = "cbr"
+    if (own := encoder.parameters) in extra and own in given:  # both lists, the user's last
+        given = {**given, own: f"{extra[own]}:{given[own]}"}
     return encoder_settings(
         encoder,
-        crf=options.crf if options.crf is not None or bits is not None else _CRF.get(encoder.name),
-        preset=options.preset or _PRESETS.get(encoder.name),
-        extra={**extra, **(options.encoder_options or {})},
-        hdr=None,
+        crf=options.crf if own_quality or bits is not None else _CRF.get(encoder.name),
+        preset=options.preset or (None if encoder.preset_option in given else _PRESETS.get(encoder.name)),
+        extra={**extra, **given},
+        hdr=video.hdr,
         format=target,
+        rate=rate,
     )
 
 

@@ -263,5 +263,12 @@ class LiveY4mWriter(LiveAnswers, Y4mWriter):
             work = WorkDir(plan.path, overwrite=plan.overwrite, recording=True)
         Y4mWriter.__init__(self, plan.target, plan.rate, work=work)
 
+    def finish(self) -> None:
+        """End the output; a file gets its final name, unless it has no picture: an older one stays."""
+        if self._work is not None and not self._frames:
+            self.abort()
+        else:
+            Y4mWriter.finish(self)
+
     def give_up(self) -> None:
         Y4mWriter.give_up(self)
