@@ -109,7 +109,7 @@ __all__ = [*_HOMES, "__version__"]
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name == "models":  # the torch modules: `pip install paragon-stream[torch]`
+    if name == "models":  # the torch modules: the extra `torch`
         return importlib.import_module("paragon_stream.models")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

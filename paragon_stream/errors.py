@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import sys
 from collections.abc import Iterable, Iterator
 
 _QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no quotas
@@ -83,6 +84,11 @@ def explanation(error: Exception, source: object = "") -> str:
         return str(error)
     kind = type(error).__name__
     return f"{source}{': ' if source else ''}internal error, please report it: {kind}: {error or kind}"
+
+
+def install_command(packages: str) -> str:
+    """The command that installs packages for the Python that is running."""
+    return f"{sys.executable or 'python'} -m pip install {packages}"
 
 
 class UsageError(ParagonError):

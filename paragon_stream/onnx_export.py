@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from paragon_stream.checkpoint import Weights, at_strength, load_weights
 from paragon_stream.checkpoint.inspection import alpha_doubts
-from paragon_stream.errors import EngineError, InputError, UsageError
+from paragon_stream.errors import EngineError, InputError, UsageError, install_command
 from paragon_stream.frame import FrameFormat
 from paragon_stream.framejob import build_job
 from paragon_stream.framejob.onnx.dynamic import SizeRange, emit_dynamic_onnx
@@ -175,7 +175,7 @@ def _in_int8(
     weights: Weights, model: onnx.ModelProto, call: OnnxExportCall
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     if importlib.util.find_spec("onnxruntime") is None:
-        raise UsageError("int8 is calibrated with ONNX Runtime: pip install onnxruntime")
+        raise UsageError(f"int8 is calibrated with ONNX Runtime: {install_command('onnxruntime')}")
     from paragon_stream.runtimes.onnxruntime import run_model
 
     if call.video:

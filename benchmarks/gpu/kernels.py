@@ -1,6 +1,6 @@
 """Counts instructions and registers of the compiled CUDA kernels, for every architecture. Needs no GPU.
 
-    pip install 'paragon-stream[cuda]' nvidia-cuda-nvdisasm
+    pip install '.[cuda]' nvidia-cuda-nvdisasm
     scripts/python benchmarks/gpu/kernels.py
 
 Written to `benchmarks/results/gpu_kernels.json`: registers, spills, shared memory, warps that a

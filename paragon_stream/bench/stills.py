@@ -12,7 +12,7 @@ import numpy as np
 
 from paragon_stream import resource_usage
 from paragon_stream.bench.video_memory import VideoMemory
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, install_command
 from paragon_stream.frame import FrameFormat, pixel_format
 from paragon_stream.media.facts.image_kinds import SRGB
 from paragon_stream.upscaler import Upscaler, UpscalerOptions, selected_weights
@@ -62,7 +62,7 @@ def bench_stills(
     except ModuleNotFoundError as error:
         if error.name != "PIL":
             raise
-        raise UsageError('pictures need Pillow: pip install "paragon-stream[train]"') from error
+        raise UsageError(f"pictures need Pillow: {install_command('pillow')}") from error
     paths = pictures_of(folder)
     weights = selected_weights(options, None, rgb=True)
     scale = weights.spec.scale

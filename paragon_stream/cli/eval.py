@@ -14,7 +14,7 @@ from paragon_stream.cli.options import choices, given, verbose_option
 from paragon_stream.cli.reports import check_reports
 from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.cli.standard_streams import print_line
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, install_command
 from paragon_stream.options.network import UpscalerOptions
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def command(
     except ModuleNotFoundError as error:
         if error.name != "PIL":
             raise
-        raise UsageError('eval needs Pillow: pip install "paragon-stream[train]"') from error
+        raise UsageError(f"eval needs torch and Pillow: {install_command('torch pillow')}") from error
 
     if (data is None) == (reference is None) or (reference is None) != (result is None):
         raise UsageError("give --data, or --reference and --result")

@@ -39,7 +39,7 @@ _CONTAINER = "mkv"
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @network_options
 @choices(SourceOptions)
-@choices(OutputOptions, without=("overwrite", "resume", "strict"))
+@choices(OutputOptions, without=("overwrite", "resume", "strict", "accept_upgrade"))
 @profile_option
 @verbose_option
 def command(

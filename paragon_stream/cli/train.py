@@ -9,7 +9,7 @@ import click
 
 from paragon_stream.cli.options import verbose_option
 from paragon_stream.cli.shortcuts.paths import FilePath
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import UsageError, install_command
 
 if TYPE_CHECKING:
     from paragon_stream.train.loop import TrainingProgress
@@ -63,7 +63,7 @@ def command(
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("torch", "PIL"):
             raise
-        raise UsageError('training needs torch: pip install "paragon-stream[train]"') from error
+        raise UsageError(f"training needs torch and Pillow: {install_command('torch pillow')}") from error
 
     def preparing(what: str, done: int, total: int) -> None:
         if done % 50 == 0 or done == total:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.errors import EngineError, UsageError, install_command
 from paragon_stream.media.safekeeping.locks import lock, still_there
 from paragon_stream.pipeline.interrupt import REQUESTS
 
@@ -62,7 +62,7 @@ def load_ray() -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError:
-        raise UsageError("--cluster needs Ray: pip install 'paragon-stream[cluster]'") from None
+        raise UsageError(f"--cluster needs Ray: {install_command('ray')}") from None
 
 
 class Connection:

@@ -21,7 +21,7 @@ from paragon_stream.bench.engine import rate
 from paragon_stream.device import DeviceInfo
 from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus
 from paragon_stream.doctor.self_test import check_engine
-from paragon_stream.errors import ParagonError
+from paragon_stream.errors import ParagonError, install_command
 from paragon_stream.media.decode.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
 from paragon_stream.native.library import kernels, missing
 from paragon_stream.options.network import UpscalerOptions
@@ -31,7 +31,6 @@ from paragon_stream.runtimes.disk_cache import default_cache_folder
 
 logger = logging.getLogger(__name__)
 
-_PIP = f"{sys.executable or 'python'} -m pip install"
 _CUDA = 13
 """The major version of CUDA of the packages for the engine cuda."""
 
@@ -190,7 +189,7 @@ def _gpu(gpus: list[DeviceInfo], reason: str) -> Iterator[Finding]:
             topic="GPU",
             ok=False,
             what=f"cannot be queried: {reason}",
-            remedy=f"{_PIP} {_CUDA_PACKAGES}",
+            remedy=install_command(_CUDA_PACKAGES),
         )
     else:
         yield Finding(
@@ -209,7 +208,9 @@ def _webgpu() -> Iterator[Finding]:
         yield Finding(topic="WebGPU", ok=each.is_hardware, what=f"{each}{note}")
     if not adapters:
         wanted = "not installed" in reason
-        remedy = f"{_PIP} 'paragon-stream[gpu]'" if wanted else "install the GPU's driver, with Vulkan in it"
+        remedy = (
+            install_command("'wgpu>=0.32,<0.33'") if wanted else "install the GPU's driver, with Vulkan in it"
+        )
         yield Finding(topic="WebGPU", ok=False, what=f"GPUs of any brand: {reason}", remedy=remedy)
 
 
@@ -251,7 +252,7 @@ def _openvino() -> Iterator[Finding]:
         found = ", ".join(f"{name} ({full})" for name, full in devices().items())
         yield Finding(topic="OpenVINO", ok=True, what=f"{_version('openvino')}: {found}")
     except (ParagonError, ImportError) as error:
-        yield Finding(topic="OpenVINO", ok=False, what=str(error), remedy=f"{_PIP} openvino")
+        yield Finding(topic="OpenVINO", ok=False, what=str(error), remedy=install_command("openvino"))
 
 
 def _cpu_engines() -> Iterator[Finding]:
@@ -262,7 +263,7 @@ def _cpu_engines() -> Iterator[Finding]:
 def _playback() -> Iterator[Finding]:
     yield _package("VapourSynth", "vapoursynth", "vapoursynth", needed="the filter")
     for program, needed, remedy in (
-        ("vspipe", "scripts on the command line", f"{_PIP} vapoursynth"),
+        ("vspipe", "scripts on the command line", install_command("vapoursynth")),
         ("mpv", "playback; with VapourSynth inside, see docs/mpv.md", "install mpv from your system"),
     ):
         path, here = shutil.which(program), Path(sys.executable).parent
@@ -280,7 +281,10 @@ def _package(topic: str, distribution: str, install: str, *, needed: str) -> Fin
     if version:
         return Finding(topic=topic, ok=True, what=f"{distribution} {version}")
     return Finding(
-        topic=topic, ok=False, what=f"{distribution} is not installed: {needed}", remedy=f"{_PIP} {install}"
+        topic=topic,
+        ok=False,
+        what=f"{distribution} is not installed: {needed}",
+        remedy=install_command(install),
     )
 
 

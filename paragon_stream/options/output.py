@@ -33,7 +33,8 @@ class CodecOptions:
 
     codec: str | None = option(
         None,
-        "Video encoder (default: libx264; libx265 above 8 bits). nvenc: the same codec on an NVIDIA GPU.",
+        "Video encoder (default: libx264; libx265 above 8 bits; libsvtav1 in .webm; live: libx264). nvenc: "
+        "the same codec on an NVIDIA GPU.",
         metavar="NAME",
     )
     crf: float | None = option(

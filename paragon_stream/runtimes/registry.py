@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus, may_have_gpu, ordinals
-from paragon_stream.errors import EngineError, UsageError
+from paragon_stream.errors import EngineError, UsageError, install_command
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.native.library import missing
 from paragon_stream.runtimes.base import Precision, Runtime, Session, SessionOptions
@@ -70,8 +69,7 @@ def runtime(name: str = "auto") -> Runtime:
     if entry.package is not None and not _is_installed(entry.package):
         wanted = entry.install or entry.package
         raise UsageError(
-            f"the engine {name} needs the package {wanted}; install it with: "
-            f"{sys.executable or 'python'} -m pip install {wanted}"
+            f"the engine {name} needs the package {wanted}; install it with: {install_command(wanted)}"
         )
     try:
         engine: Runtime = importlib.import_module(entry.module).RUNTIME

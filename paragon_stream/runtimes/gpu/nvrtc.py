@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from paragon_stream.errors import EngineError
+from paragon_stream.errors import EngineError, install_command
 from paragon_stream.framejob.cuda.program import CudaProgram
 from paragon_stream.runtimes.disk_cache import DiskCache, default_cache_folder
 
@@ -136,5 +136,6 @@ def _nvrtc() -> Iterator[Any]:
     except (ImportError, OSError, RuntimeError) as error:
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(
-            f"NVIDIA's run-time compiler cannot be loaded ({reason}); pip install 'paragon-stream[cuda]'"
+            f"NVIDIA's run-time compiler cannot be loaded ({reason}); "
+            f"install it with: {install_command('cuda-bindings nvidia-cuda-nvrtc')}"
         ) from error
