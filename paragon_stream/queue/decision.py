@@ -60,8 +60,10 @@ def decide(
             action=Action.RUN, resume=tried, overwrite=overwrite, why=f"{target} is gone: it is made again"
         )
     if not begun and same_source and same_choices:
-        if ours or not overwrite:
+        if ours:
             return Decision(action=Action.LEAVE)
+        if not overwrite:
+            return Decision(action=Action.LEAVE, why=f"{target} was changed since it was made: it is kept")
         return Decision(action=Action.RUN, overwrite=True)
     if not ours and not overwrite:
         return Decision(

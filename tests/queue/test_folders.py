@@ -122,14 +122,21 @@ def test_kept_engines_give_the_same_pictures(folder: Path, tmp_path: Path) -> No
         assert all((a == b).all() for a, b in zip(before, after, strict=True))
 
 
-def test_what_was_changed_is_not_overwritten_unasked(folder: Path, tmp_path: Path) -> None:
+def test_what_was_changed_is_not_overwritten_unasked(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, clip = tmp_path / "out", folder / "a.mkv"
     upscale_all([clip], out, **FAST)
     other = upscale_all([clip], out, crf=30, **FAST)
     assert "made with a different crf: --overwrite" in other.failed[0].error
     assert outcomes(upscale_all([clip], out, crf=30, overwrite=True, **FAST)) == {"a.mkv": "finished"}
-    make_clip(clip, frames=4)
     (out / "a.mkv").write_bytes(b"mine now")
+    assert (
+        run([str(clip), str(folder / "p.png"), str(out), "--crf=30", "--preset=ultrafast", "--engine=null"])
+        == 0
+    )
+    assert "a.mkv was changed since it was made: it is kept" in capsys.readouterr().err
+    make_clip(clip, frames=4)
     changed = upscale_all([clip], out, crf=30, **FAST)
     assert "was changed since it was made" in changed.failed[0].error
     assert (out / "a.mkv").read_bytes() == b"mine now"
