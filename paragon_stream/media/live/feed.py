@@ -37,6 +37,8 @@ _REMEMBERED = 256
 of sound that wait for a picture."""
 _ENDS_EARLY = 2.0
 """Seconds before the end of a file at which the end of its data counts as an interruption."""
+_SERVERS = ("http://", "https://", "rtsp://", "rtsps://", "ftp://", "sftp://")
+"""Beginnings of addresses at which every connection to a file starts at the file's beginning."""
 _NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 """Errors that mean that an address cannot be listened on."""
 
@@ -285,9 +287,9 @@ class LiveFeed:
         return self._again(why, anew=progressed)
 
     def _is_file(self, connection: Connection) -> bool:
-        """Whether another connection would begin at the beginning, with the same timestamps: a file of a web
-        server, HLS on demand. Broadcasts by RTMP may state a length, too."""
-        return connection.ends and self.source.url.lower().startswith(("http://", "https://"))
+        """Whether another connection would begin at the beginning, with the same timestamps: a file of a
+        server, HLS or RTSP on demand. Broadcasts by RTMP may state a length, too."""
+        return connection.ends and self.source.url.lower().startswith(_SERVERS)
 
     def _hear(self, sound: Sound) -> None:
         """Put `sound` into the queue. After a jump of the source's clock it waits for the next picture, which

@@ -6,7 +6,7 @@
 | `/dev/video0`, `camera`, `camera:1`, `video=NAME` | a capture device: v4l2, dshow, avfoundation |
 | `rtmp://…`, `rtsp://…`, `udp://…`, `http://….m3u8` | a network stream |
 | `-` | standard input |
-| anything else | a file, played at its own speed, or a named pipe |
+| anything else, `file:///…` | a file, played at its own speed, or a named pipe |
 
 Only the X11 screen, streams, pipes and files have been tested; the devices follow FFmpeg's manuals.
 """
@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from urllib.request import url2pathname
 
 from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.rate import parse_rate
@@ -88,6 +89,7 @@ def find_source(address: str, wanted: CaptureOptions, platform: str) -> LiveSour
 
     Raises UsageError for options that a source of this kind does not have.
     """
+    address = _without_scheme(address)
     scheme = _URL.match(address)
     if address == "camera" or address.startswith(("camera:", "/dev/video", "video=")):
         kind = Kind.DEVICE
@@ -123,6 +125,16 @@ def find_source(address: str, wanted: CaptureOptions, platform: str) -> LiveSour
         timeout=wanted.timeout,
         reconnect=reconnect,
     )
+
+
+def _without_scheme(address: str) -> str:
+    """The path that `file://…` names; any other `address` as it is. Raises UsageError if it names none."""
+    if not address.lower().startswith("file://"):
+        return address
+    host, slash, path = address[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost") or not path:
+        raise UsageError(f"{address} names no file of this machine: give its path alone")
+    return url2pathname(slash + path)
 
 
 def _is_fifo(address: str) -> bool:

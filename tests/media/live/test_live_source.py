@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from paragon_stream.errors import UsageError
+from paragon_stream.media.live.connection import Connection
+from paragon_stream.media.live.feed import LiveFeed
 from paragon_stream.media.live.names import shown_name
 from paragon_stream.media.live.source import CaptureOptions, Kind, find_source
 
@@ -30,6 +34,7 @@ from paragon_stream.media.live.source import CaptureOptions, Kind, find_source
         ("https://host/live.m3u8", "linux", Kind.NETWORK, "https://host/live.m3u8", None),
         ("-", "linux", Kind.PIPE, "pipe:0", None),
         ("film.mkv", "linux", Kind.FILE, str(Path("film.mkv").absolute()), None),
+        (Path("a b%#.mkv").absolute().as_uri(), "linux", Kind.FILE, str(Path("a b%#.mkv").absolute()), None),
     ],
 )
 def test_names(said: str, platform: str, kind: Kind, url: str, format: str | None) -> None:
@@ -41,6 +46,19 @@ def test_names(said: str, platform: str, kind: Kind, url: str, format: str | Non
 def test_a_named_pipe_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert find_source(str(tmp_path / "pipe"), CaptureOptions(), "linux").kind is Kind.PIPE
+
+
+def test_a_file_by_its_address_is_played_once() -> None:
+    source = find_source("FILE://localhost/tmp/film.mkv", CaptureOptions(reconnect=5), "linux")
+    assert (source.kind, source.reconnect) == (Kind.FILE, 0)
+    assert source.name == str(Path("/tmp/film.mkv")), "also compared with the output"
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp", "ftp", "RTMP", "tcp"])
+def test_servers_whose_files_begin_again(scheme: str) -> None:
+    source = find_source(f"{scheme}://host/film", CaptureOptions(), "linux")
+    with_length = cast(Connection, SimpleNamespace(ends=True))
+    assert LiveFeed(source)._is_file(with_length) is (scheme in ("http", "rtsp", "ftp"))
 
 
 def test_a_region_of_the_screen() -> None:
@@ -75,6 +93,8 @@ def test_only_the_network_is_tried_again_unasked() -> None:
 @pytest.mark.parametrize(
     ("said", "wanted", "sentence"),
     [
+        ("file://server/film.mkv", CaptureOptions(), "names no file of this machine"),
+        ("file:///film.mkv", CaptureOptions(input_size="64x48"), "--input-size is for screens"),
         ("film.mkv", CaptureOptions(region="10x10"), "--region is for screens"),
         ("screen", CaptureOptions(region="10x"), "not a region"),
         ("screen", CaptureOptions(region="0x10+0+0"), "not a region"),
