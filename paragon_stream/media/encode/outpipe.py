@@ -28,8 +28,9 @@ class OutPipe:
             descriptor = file.fileno()
         except (OSError, io.UnsupportedOperation):
             return
-        if os.name == "posix" and os.get_blocking(descriptor):
+        if os.name == "posix":
             self._descriptor = descriptor
+            self._blocking = os.get_blocking(descriptor)  # False if its maker has set O_NONBLOCK
             os.set_blocking(descriptor, False)
 
     def write(self, data: bytes | memoryview) -> int:
@@ -63,5 +64,5 @@ class OutPipe:
     def close(self) -> None:
         """Restore the file's blocking mode. The file stays open."""
         if self._descriptor is not None:
-            os.set_blocking(self._descriptor, True)
+            os.set_blocking(self._descriptor, self._blocking)
             self._descriptor = None

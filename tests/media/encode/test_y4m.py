@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +22,7 @@ from rendering import render
 
 from paragon_stream.errors import LossError, OutputError, UsageError
 from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, FrameFormat, Timing, pixel_format
+from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.y4m import Y4mWriter, header
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.output.plan import OutputOptions, plan_output
@@ -162,6 +165,32 @@ def test_standard_output_and_a_reader_that_leaves(tmp_path: Path) -> None:
         said = left.stderr.read().decode()
         assert left.wait(60) == 7
     assert said.strip() == "the program that reads the y4m stream has closed it"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_slow_reader_gets_everything_whatever_mode_the_pipe_has(blocking: bool) -> None:
+    """The program that made the pipe may have set O_NONBLOCK, as event loops do."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, blocking)
+    data = bytes(range(256)) * 4096
+    got: list[bytes] = []
+
+    def read() -> None:
+        time.sleep(0.3)
+        while piece := os.read(reading, 1 << 16):
+            got.append(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(writing, "wb") as file:
+        pipe = OutPipe(file)
+        assert pipe.write(data) == len(data)
+        pipe.close()
+        assert os.get_blocking(writing) is blocking
+    reader.join()
+    os.close(reading)
+    assert b"".join(got) == data
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
