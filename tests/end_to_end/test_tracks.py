@@ -91,7 +91,8 @@ def test_strict_does_not_mind_what_was_not_asked_for(film: Path, tmp_path: Path)
 
 def test_what_is_not_there(film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
-    for wrong in ({"audio": "fre"}, {"audio": "4"}, {"audio": "0"}, {"subtitles": "2"}, {"video": 3}):
+    audio = ("fre", "4", "0", "9" * 5000)
+    for wrong in (*({"audio": each} for each in audio), {"subtitles": "2"}, {"video": 3}):
         with pytest.raises(UsageError, match="is not in the source, which has: 1 "):
             paragon_stream.upscale(film, out, **FAST, **wrong)
     assert not out.exists()

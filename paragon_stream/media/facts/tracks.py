@@ -105,8 +105,7 @@ def _check_encoding(path: Path, streams: Sequence[StreamInfo]) -> None:
 
 def _matching(streams: Sequence[StreamInfo], item: str, kind: StreamKind) -> list[StreamInfo]:
     if item.isdecimal():
-        number = int(item)
-        found = [streams[number - 1]] if 1 <= number <= len(streams) else []
+        found = [stream for number, stream in enumerate(streams, 1) if str(number) == item.lstrip("0")]
     else:
         exactly = [s for s in streams if s.language_tag.lower() == item.lower()] if "-" in item else []
         found = exactly or [s for s in streams if same_language(s.language or "und", item)]
