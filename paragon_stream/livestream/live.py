@@ -128,11 +128,11 @@ def live(call: LiveCall) -> LiveReport:
                 ended = _run(call, info, plan, network, placement, feed, sink, stopping, announce)
             except BaseException:
                 sink.abort()
-                warnings.add(sink.warnings)
+                warnings.add([*sink.warnings, *feed.sound.warnings])
                 raise
         finally:
             feed.stop()
-    warnings.add([*ended.reader.warnings, *sink.warnings])
+    warnings.add([*ended.reader.warnings, *sink.warnings, *feed.sound.warnings])
     return _report(call, plan, ended, usage, events, warnings.shown)
 
 

@@ -7,10 +7,12 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from clips import make_clip
 from live_material import OPENING, FramePipe, Running
@@ -18,11 +20,17 @@ from places import SAMPLE
 
 import paragon_stream
 from paragon_stream.errors import OutputError
-from paragon_stream.media.live.connection import Connection
-from paragon_stream.media.live.plan import FLV
+from paragon_stream.frame import Timing
+from paragon_stream.geometry import enlarged
+from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.live.connection import Connection, Sound
+from paragon_stream.media.live.plan import FLV, plan_live
+from paragon_stream.media.live.sink import ReconnectingWriter
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.live.soundtrack import SoundSource, SoundTrack
 from paragon_stream.media.live.source import CaptureOptions, find_source
+from paragon_stream.media.live.writer import LiveWriter
+from paragon_stream.options.live import LiveOutputOptions
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -190,6 +198,72 @@ def test_the_first_connection_is_not_tried_again(server: socket.socket) -> None:
     server.close()
     with pytest.raises(OutputError, match=r"cannot write to .*refused"):
         paragon_stream.live(SAMPLE, there, engine="null")
+
+
+class Broken:
+    """A writer of one connection, which has broken off."""
+
+    broke = True
+
+    def __init__(self, size: int) -> None:
+        self.bytes_written, self.warnings = size, ["before"]
+
+    def abort(self) -> None:
+        self.warnings.append(f"lost {self.bytes_written}")
+
+
+def test_bytes_and_losses_of_all_connections_are_reported_once() -> None:
+    sizes: list[int] = []
+
+    def opened(_: float) -> Any:
+        if (tries := len(sizes)) in (1, 2):
+            sizes.append(sink.bytes_written)
+            raise OutputError("refused")
+        sizes.append(sink.bytes_written if tries else 0)
+        return Broken(100 if not tries else 30)
+
+    sink = ReconnectingWriter(opened, "the server", 20)
+    assert sink.reopen(OutputError("it broke off"))
+    assert sizes == [0, 100, 100, 100]
+    assert sink.bytes_written == 130
+    assert sink.warnings == ["before", "lost 100"]
+    sink.abort()
+    assert sink.warnings == ["before", "lost 100", "lost 30"]
+
+
+def test_a_writer_that_breaks_off_reports_what_it_held_back(tmp_path: Path) -> None:
+    info = probe(SAMPLE)
+    placement = enlarged(info.video.format, 1)
+    options = LiveOutputOptions(encoder_options={"tune": "film"})
+    writer = LiveWriter(plan_live(info, str(tmp_path / "out.mkv"), placement, options))
+    planes = [np.full(shape, 99, np.uint8) for shape in writer._plan.target.plane_shapes]
+    for number in range(3):
+        writer.write(planes, Timing(pts=number, duration=1, time_base=Fraction(1, 25)))
+    writer.abort()
+    assert writer.warnings[0] == "libx264 held 3 frames back, which adds to the latency"
+    assert writer.warnings[1].startswith("kept what was written before the stop")
+
+
+def test_lost_sound_is_counted_over_all_connections(tmp_path: Path) -> None:
+    queue = SoundQueue()
+    queue.refused = 2
+    assert queue.warnings == [], "an output without sound"
+    clip = make_clip(tmp_path / "in.mkv", frames=20, audio="libmp3lame")
+    connection = Connection(
+        find_source(str(clip), CaptureOptions(), "linux"), quantisers=False, sound=True, patience=None
+    )
+    source = SoundSource.of(connection, queue)
+    sounds = (item for item in connection if isinstance(item, Sound))
+    assert source is not None
+    for _ in range(2):
+        with av.open(io.BytesIO(), "w", format="flv") as out:
+            track = SoundTrack(out, source, FLV)
+            out.start_encoding()
+            for sound in reversed([next(sounds), next(sounds)]):
+                queue.put(sound, Fraction(0))
+            assert len(list(track.take(Fraction(100), Fraction(-1)))) == 1
+    connection.close()
+    assert queue.warnings == ["4 packets of sound could not be written"]
 
 
 def test_sound_is_described_also_when_its_source_has_gone(tmp_path: Path) -> None:

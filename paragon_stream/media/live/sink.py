@@ -78,8 +78,6 @@ class ReconnectingWriter(LiveAnswers):
         did not come back."""
         if not self._writer.broke or not self._seconds:
             raise broke
-        self._past_bytes += self._writer.bytes_written
-        self._past_warnings += self._writer.warnings
         self._away = True
         self._writer.abort()
         left = self._seconds
@@ -91,12 +89,15 @@ class ReconnectingWriter(LiveAnswers):
         last = ""
         while left:
             try:
-                self._writer = self._open(min(left, PATIENCE))
+                writer = self._open(min(left, PATIENCE))
             except OutputError as error:
                 last = f"; {error}"
                 logger.info("%s", error)
                 left = self._attempts.wait(self._stopped)
                 continue
+            self._past_bytes += self._writer.bytes_written
+            self._past_warnings += self._writer.warnings
+            self._writer = writer
             self._away, self._back = False, perf_counter()
             self._reconnects += 1
             self._events.append(f"{self._name} is back after {self._attempts.passed:.1f} s")

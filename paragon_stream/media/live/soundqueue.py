@@ -8,6 +8,7 @@ from typing import Any
 
 from paragon_stream.media.live.connection import Sound
 from paragon_stream.media.live.soundkind import SoundKind
+from paragon_stream.number_text import counted
 
 _MOST_PACKETS = 4000
 """Packets in the queue: over a minute of AAC."""
@@ -25,6 +26,15 @@ class SoundQueue:
         self._packets: deque[tuple[Fraction, Any, SoundKind]] = deque(maxlen=_MOST_PACKETS)
         self.refused = 0
         """Packets that came before any picture of their clock, and were too many."""
+        self.unwritten = 0
+        """Packets that could not be decoded or converted, or did not follow the one before them in time: of
+        all connections to the output."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence about the packets that an output with sound has lost, if there are any."""
+        lost = self.refused + self.unwritten if self.wanted else 0
+        return [f"{counted(lost, 'packet')} of sound could not be written"] if lost else []
 
     def put(self, sound: Sound, shift: Fraction) -> None:
         """Add a packet whose stamps are moved by `shift` seconds."""

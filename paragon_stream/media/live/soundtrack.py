@@ -51,7 +51,6 @@ class SoundTrack:
         self._other: Transcoder | None = None
         """Makes packets of the first kind from those of another one; None if that is impossible."""
         self._last: int | None = None
-        self._failed = 0
         self._strip: EvenAac | None = None
         self._converter: AudioConverter | None = None
         config = None
@@ -78,18 +77,13 @@ class SoundTrack:
         """Index of the output stream."""
         return int(self._target.index)
 
-    @property
-    def lost(self) -> int:
-        """Packets that could not be decoded or converted, or did not follow the one before them in time."""
-        return self._failed + self._queue.refused
-
     def take(self, until: Fraction, shift: Fraction) -> Iterator[Any]:
         """Packets up to `until` seconds of the source's clock, ready to be muxed, `shift` seconds earlier."""
         for packet, kind in self._queue.take(until):
             try:
                 packets, unit = self._encoded(packet, kind)
             except AV_ERRORS:
-                self._failed += 1
+                self._queue.unwritten += 1
                 continue
             for each in packets:
                 if self._addressed(each, unit, shift):
@@ -112,7 +106,7 @@ class SoundTrack:
             packets = [packet] if self._strip is None else self._strip(packet)
             return packets, as_fraction(kind.template.time_base)
         if self._other is None:
-            self._failed += 1
+            self._queue.unwritten += 1
             return [], Fraction(1)
         return self._other.convert(packet), self._other.unit
 
@@ -142,7 +136,7 @@ class SoundTrack:
         if stamp < 0:
             return False
         if self._last is not None and stamp <= self._last:
-            self._failed += 1
+            self._queue.unwritten += 1
             return False
         self._last = stamp
         packet.duration = rescale(packet.duration or 0, unit, Fraction(0), target)

@@ -156,12 +156,6 @@ class LiveWriter(LiveAnswers):
         if self._times is None:
             self.abort()  # no file without a picture
             return
-        if self._held:
-            name = self._job.encoder.name
-            self.warnings.append(f"{name} held {self._held} frames back, which adds to the latency")
-        self.warnings += self._messages.warnings
-        if self.sound is not None and (lost := self.sound.lost):
-            self.warnings.append(f"{counted(lost, 'packet')} of sound could not be written")
         try:
             self._close_pipe()
             if self._work is not None:
@@ -169,12 +163,12 @@ class LiveWriter(LiveAnswers):
         except BaseException:
             self.abort()
             raise
-        self._ended = True
+        self._end()
 
     def abort(self) -> None:
         if self._ended:
             return
-        self._ended = True
+        self._end()
         if self._out is not None:
             with contextlib.suppress(*AV_ERRORS):
                 self._out.close()
@@ -182,6 +176,13 @@ class LiveWriter(LiveAnswers):
             self._close_pipe()
         if self._work is not None and (kept := self._work.abandon(worth_keeping=self._times is not None)):
             self.warnings.append(kept)
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._held:
+            frames = counted(self._held, "frame")
+            self.warnings.append(f"{self._job.encoder.name} held {frames} back, which adds to the latency")
+        self.warnings += self._messages.warnings
 
     @property
     def sound_codec(self) -> str | None:
