@@ -77,6 +77,16 @@ class SoundTrack:
         """Index of the output stream."""
         return int(self._target.index)
 
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence if packets of another kind were left as they are."""
+        if self._strip is None or not self._strip.unconverted:
+            return []
+        return [
+            "the rate or the channels of the sound change, and it is not converted:"
+            " players may play it wrongly"
+        ]
+
     def take(self, until: Fraction, shift: Fraction) -> Iterator[Any]:
         """Packets up to `until` seconds of the source's clock, ready to be muxed, `shift` seconds earlier."""
         for packet, kind in self._queue.take(until):

@@ -183,6 +183,8 @@ class LiveWriter(LiveAnswers):
             frames = counted(self._held, "frame")
             self.warnings.append(f"{self._job.encoder.name} held {frames} back, which adds to the latency")
         self.warnings += self._messages.warnings
+        if self.sound is not None:
+            self.warnings += self.sound.warnings
 
     @property
     def sound_codec(self) -> str | None:

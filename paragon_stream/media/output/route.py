@@ -106,7 +106,12 @@ class Route:
                 f"{counted(self.failed, 'packet')} of {name} could not be written: {self.why_failed}"
             )
         kinds = self.strip if isinstance(self.strip, EvenAac) else self.converter
-        if isinstance(kinds, EvenAac | AudioConverter) and kinds.changes:
+        if isinstance(kinds, EvenAac) and kinds.unconverted:
+            sentences.append(
+                f"{counted(kinds.unconverted, 'packet')} of {name} with another rate or other channels than"
+                " those of the beginning are not converted: players may play them wrongly"
+            )
+        elif isinstance(kinds, EvenAac | AudioConverter) and kinds.changes:
             sentences.append(
                 f"the rate or the channels of {name} change {counted(kinds.changes, 'time')}:"
                 " converted to those of the beginning"

@@ -10,6 +10,8 @@ import pytest
 from rendering import render
 from sound_parts import Part, broadcast, second, tones
 
+import paragon_stream
+from paragon_stream.media.output.aac import even
 from paragon_stream.media.output.aac.even import kind_of_config, kind_of_packet
 from paragon_stream.media.output.audio import continuation
 from paragon_stream.verification.verifier import verify
@@ -51,6 +53,21 @@ def test_every_second_has_its_tone(parts: tuple[Part, ...], suffix: str, codec: 
         ]
     assert not [w for w in done.warnings if "could not be written" in w]
     assert not [each for each in verify(clip, out).findings if "audio" in each.message]
+
+
+def test_a_kind_that_cannot_be_encoded_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the stored one is not of low complexity, or has a layout of its own (dual mono)."""
+    monkeypatch.setattr(even, "_LAYOUTS", {})
+    clip = broadcast(tmp_path / "in.ts", (AAC, MONO, AAC))
+    done = render(clip, tmp_path / "out.mkv")
+    (said,) = (w for w in done.warnings if "the beginning" in w)
+    assert 40 < int(said.split()[0]) < 50, "a second at 48 kHz"
+    assert said.endswith(
+        "packets of audio stream 1 (aac) with another rate or other channels than those of the beginning"
+        " are not converted: players may play them wrongly"
+    )
+    report = paragon_stream.live(clip, tmp_path / "live.mkv", engine="null", paced=False)
+    assert "the rate or the channels of the sound change, and it is not converted" in str(report.warnings)
 
 
 def test_times_that_the_demuxer_guesses_by_the_first_rate(tmp_path: Path) -> None:

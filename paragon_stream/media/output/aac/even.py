@@ -31,6 +31,8 @@ class EvenAac:
         """`config`: the AudioSpecificConfig that the container stores."""
         self.changes = 0
         """Number of times that the configuration has changed."""
+        self.unconverted = 0
+        """Packets of another configuration than the stored one that were left as they are."""
         self._strip = AdtsFilter(template)
         self._stored = None if config is None else kind_of_config(config)
         self._now = self._stored
@@ -55,6 +57,7 @@ class EvenAac:
         self._unit = Fraction(packet.time_base)
         if self._other is not None:
             return self._timed(self._other.convert(packet), self._other.unit)
+        self.unconverted += self._now != self._stored
         bare = self._strip(packet)
         return [] if bare is None else [bare]
 
