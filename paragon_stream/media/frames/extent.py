@@ -8,6 +8,8 @@ from fractions import Fraction
 from paragon_stream.media.facts.info import MediaInfo, StreamKind
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 
+_WITHOUT_LENGTH = (StreamKind.COVER, StreamKind.ATTACHMENT)
+
 
 class Extent:
     """Records the first frame that is read and the last one that is decoded, and reports what is missing."""
@@ -55,10 +57,13 @@ class Extent:
                 )
 
     def _announced_end(self) -> float | None:
-        """The end by the header, in seconds. The file's duration counts only without sound, which may be
-        longer."""
+        """The end by the header, in seconds. The file's duration counts only without further streams, which
+        may be longer."""
         video = self._info.video
         length = video.duration
-        if length is None and not any(stream.kind is StreamKind.AUDIO for stream in self._info.streams):
+        if length is None and not any(
+            stream.index != video.index and stream.kind not in _WITHOUT_LENGTH
+            for stream in self._info.streams
+        ):
             length = self._info.duration
         return None if length is None else length + float((video.start_pts or 0) * video.time_base)

@@ -6,8 +6,10 @@ import threading
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import av
+import clips
 import numpy as np
 import pytest
 from clip_damage import corrupted, truncated, ts_packets_lost, with_captions
@@ -204,6 +206,25 @@ def test_cut_file_says_so(tmp_path: Path) -> None:
     assert reader.damage.corrupt_packets == 1
     _, reader = read_all(whole)
     assert reader.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("options", "video", "cut"),
+    [({"subtitles": "subrip"}, 0, False), ({"second_video": True}, 1, False), ({"cover": True}, 0, True)],
+)
+def test_another_stream_may_be_longer_than_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], video: int, cut: bool
+) -> None:
+    """Matroska's header has only the length of the longest stream, unless there are tags for each."""
+    monkeypatch.setattr(clips, "SRT_SCRIPT", clips.SRT_SCRIPT.replace("00,480", "30,000"))
+    clip = make_clip(tmp_path / "clip.mkv", frames=100 if video or cut else 12, **options)
+    clip.write_bytes(clip.read_bytes().replace(b"DURATION", b"DURATIOM"))
+    info = probe(truncated(clip, tmp_path / "cut.mkv", 0.5) if cut else clip, video=video)
+    planes = [np.empty(shape, np.uint8) for shape in info.video.format.plane_shapes]
+    with VideoReader(info) as reader:
+        while reader.read_into(planes) is not None:
+            pass
+    assert any("probably cut off" in said for said in reader.warnings) is cut, reader.warnings
 
 
 @pytest.mark.parametrize("seed", range(6))
