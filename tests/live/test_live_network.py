@@ -209,6 +209,20 @@ def test_a_source_that_falls_silent_before_its_first_picture(tmp_path: Path) -> 
                 session.result()
 
 
+def test_a_silent_source_whose_video_never_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends on and on, so that no timeout ends the search."""
+    monkeypatch.setattr("paragon_stream.media.live.connection._MAX_PACKETS", 20)
+    clip = make_clip(tmp_path / "in.ts", frames=50, options={"bf": "0"})
+    with av.open(str(clip)) as source:
+        places = [packet.pos for packet in source.demux(video=0) if packet.size]
+    data = clip.read_bytes()
+    server = Server(data[: places[0]] + data[places[1] :] * 1000, rate=100_000)
+    session = Running(server.address, tmp_path / "out.mkv", engine="null")
+    with pytest.raises(InputError, match=r"no frame of the video in .* can be decoded$"):
+        session.result()
+    server.close()
+
+
 def test_a_picture_that_changes_its_size(tmp_path: Path) -> None:
     first = make_clip(tmp_path / "a.ts", width=64, height=48, frames=25).read_bytes()
     second = make_clip(tmp_path / "b.ts", width=96, height=64, frames=25).read_bytes()

@@ -110,7 +110,7 @@ class Connection:
         """Pictures and sound, from the first picture on. Raises PyAV's errors if the source is
         interrupted."""
         seen, self._seen = self._seen, []
-        items = chain(seen, self._items)
+        items = (item for item in chain(seen, self._items) if item is not None)
         yield from self._with_stamps(items) if self.paced else items
 
     @property
@@ -185,9 +185,10 @@ class Connection:
             for count, item in enumerate(self._items):
                 if isinstance(item, DecodedFrame):
                     frames.append(item.frame)
-                elif item.kind.sample is None:
+                elif item is not None and item.kind.sample is None:
                     item.kind.sample = bytes(item.packet)
-                self._seen.append(item)
+                if item is not None:
+                    self._seen.append(item)
                 if len(frames) >= wanted or count > _MAX_PACKETS:
                     break
         except AV_ERRORS as error:
@@ -220,13 +221,16 @@ class Connection:
                 latest = item.stamp
             yield item
 
-    def _demuxed(self) -> Iterator[DecodedFrame | Sound]:
+    def _demuxed(self) -> Iterator[DecodedFrame | Sound | None]:
+        """Pictures and sound; None for a packet of the video, so that `_look` counts it if it does not
+        decode."""
         wanted = [self._video] if self._sound is None else [self._video, self._sound]
         for packet in self._container.demux(*wanted):
             if self.sound is not None and packet.stream is self._sound:
                 if packet.size:
                     yield Sound(packet, as_fraction(packet.time_base), self.sound)
             elif packet.size:
+                yield None
                 yield from self._pictures(packet)
         yield from self._pictures(None)
 
