@@ -22,13 +22,13 @@ from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chrom
 from paragon_stream.media.encode.encoder_choice import wanted_pixel_format
 from paragon_stream.media.encode.encoder_job import QUALITIES, EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_format, find_encoder, nvenc_like
-from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
 from paragon_stream.media.facts.info import MediaInfo, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.live.names import shown_name
+from paragon_stream.media.output.losses import frame_losses
 from paragon_stream.media.output.plan import target_format
 from paragon_stream.media.output.trial_muxing import check_video
 from paragon_stream.media.source.opening import check_name
@@ -307,10 +307,7 @@ def _losses(
     """Sentences about facts of the video that the output cannot hold; `encoder` is None for y4m."""
     video = info.video
     name = encoder.name if encoder is not None and encoder.name != "rawvideo" else _name(container)
-    kept = frozenset() if encoder is None else encoder.frame_data
-    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
-    if video.hdr is not None and (encoder is None or not hdr_parameters(encoder.name, video.hdr)):
-        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
+    losses = frame_losses(video, name, encoder)
     # The fourth byte of gdigrab's pixels means nothing.
     if video.format.pixel_format.has_alpha and not pixels.has_alpha and info.container != "gdigrab":
         losses.append(f"the transparency is dropped: {name} gets {pixels.name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from paragon_stream.errors import UsageError
 from paragon_stream.media.encode.encoders import Encoder
@@ -45,12 +45,21 @@ def programme_losses(info: MediaInfo, container: Container, plans: Sequence[Stre
     ]
 
 
+def frame_losses(
+    video: VideoInfo, name: str, encoder: Encoder | None = None, kept: Set[str] = frozenset()
+) -> list[str]:
+    """Sentences about the data in the frames and about HDR10, for an output `name`. `encoder` is None for
+    uncompressed pictures; `kept` are the data that the container stores."""
+    kept = kept | (encoder.frame_data if encoder is not None else set())
+    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
+    if video.hdr is not None and (encoder is None or not hdr_parameters(encoder.name, video.hdr)):
+        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
+    return losses
+
+
 def video_losses(video: VideoInfo, container: Container, encoder: Encoder) -> list[str]:
     kept = {STEREO} if video.stereo_mode and container.muxer in ("matroska", "webm") else set()
-    kept |= encoder.frame_data
-    losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
-    if video.hdr is not None and not hdr_parameters(encoder.name, video.hdr):
-        losses.append(f"{encoder.name} cannot store the HDR10 mastering metadata of the video")
+    losses = frame_losses(video, encoder.name, encoder, kept)
     if video.timecode and container.muxer not in TIMECODE_MUXERS:
         losses.append(f"{container.name} cannot store the timecode of the video, {video.timecode}")
     if video.display_matrix is not None and not container.rotation:
@@ -72,16 +81,13 @@ def picture_only(
     others = [s for s in info.streams if s.index not in left_out]
     dropped = tuple(dropped_stream(stream, f"{name} holds only the picture") for stream in others)
     losses = [str(stream) for stream in dropped] + continuation_losses(info)
-    losses += [f"{what} in the video cannot be carried over" for what in info.video.uncarried]
-    losses += picture_tag_losses(info, name)
+    losses += frame_losses(info.video, name) + picture_tag_losses(info, name)
     if info.chapters and options.chapters:
         losses.append(f"{name} has no chapters: {info.chapters} dropped")
     if info.video.display_matrix is not None:
         losses.append(f"{name} cannot store the rotation of the video")
     if info.video.format.pixel_format.has_alpha and not alpha:
         losses.append(f"{name} holds no transparency: it is dropped")
-    if info.video.hdr is not None:
-        losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
     return dropped, losses
 
 
