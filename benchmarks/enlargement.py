@@ -4,21 +4,24 @@
 
 Pictures are shrunk by MATLAB's bicubic, encoded as single H.264 frames, and enlarged by renders into FFV1.
 Compared is PSNR of luma, with a border of four times the scale left out. Results go to
-`benchmarks/results/enlargement.json`; `checkpoint/shipped.py` takes its default from them.
+`benchmarks/results/enlargement.json`, beside those of other variants and scales; `checkpoint/shipped.py`
+takes its default from them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import tempfile
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import av
 import numpy as np
-from common import machine, write_results
+from common import RESULTS, machine, write_results
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -96,18 +99,18 @@ def main() -> None:
     head = machine()
     files = sorted(p for p in options.eval.rglob("*") if p.suffix.lower() in SUFFIXES)
     pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    rows = []
+    measured = sorted(product(options.variants.split(","), map(int, options.scales.split(","))))
+    earlier = json.loads((RESULTS / "enlargement.json").read_text(encoding="utf-8"))["rows"]
+    rows = [row for row in earlier if (row["variant"], row["scale"]) not in measured]
     with tempfile.TemporaryDirectory() as folder:
-        for variant in options.variants.split(","):
-            for scale in map(int, options.scales.split(",")):
-                scores = [measure(each, variant, scale, Path(folder)) for each in pictures]
-                for level in LEVELS:
-                    means = {
-                        name: round(mean(score[level][name] for score in scores), 2)
-                        for name in scores[0][level]
-                    }
-                    rows.append({"variant": variant, "scale": scale, "level": level, "psnr_y": means})
-                    print(variant, scale, level, means, flush=True)
+        for variant, scale in measured:
+            scores = [measure(each, variant, scale, Path(folder)) for each in pictures]
+            for level in LEVELS:
+                means = {
+                    name: round(mean(score[level][name] for score in scores), 2) for name in scores[0][level]
+                }
+                rows.append({"variant": variant, "scale": scale, "level": level, "psnr_y": means})
+                print(variant, scale, level, means, flush=True)
     print(write_results("enlargement", head, {"pictures": len(pictures), "rows": rows}))
 
 
