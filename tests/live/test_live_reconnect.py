@@ -211,6 +211,9 @@ class Broken:
     def abort(self) -> None:
         self.warnings.append(f"lost {self.bytes_written}")
 
+    def continues(self, before: Broken) -> None:
+        self.warnings = before.warnings
+
 
 def test_bytes_and_losses_of_all_connections_are_reported_once() -> None:
     sizes: list[int] = []
@@ -231,17 +234,25 @@ def test_bytes_and_losses_of_all_connections_are_reported_once() -> None:
     assert sink.warnings == ["before", "lost 100", "lost 30"]
 
 
-def test_a_writer_that_breaks_off_reports_what_it_held_back(tmp_path: Path) -> None:
+def test_a_writer_that_breaks_off_reports_what_it_and_those_before_it_lost(tmp_path: Path) -> None:
     info = probe(SAMPLE)
     placement = enlarged(info.video.format, 1)
     options = LiveOutputOptions(encoder_options={"tune": "film"})
-    writer = LiveWriter(plan_live(info, str(tmp_path / "out.mkv"), placement, options))
-    planes = [np.full(shape, 99, np.uint8) for shape in writer._plan.target.plane_shapes]
-    for number in range(3):
-        writer.write(planes, Timing(pts=number, duration=1, time_base=Fraction(1, 25)))
-    writer.abort()
-    assert writer.warnings[0] == "libx264 held 3 frames back, which adds to the latency"
-    assert writer.warnings[1].startswith("kept what was written before the stop")
+    writers: list[LiveWriter] = []
+    for frames in (3, 2):
+        writer = LiveWriter(plan_live(info, str(tmp_path / f"out{frames}.mkv"), placement, options))
+        planes = [np.full(shape, 99, np.uint8) for shape in writer._plan.target.plane_shapes]
+        for before in writers:
+            writer.continues(before)
+        for number in range(frames):
+            writer.write(planes, Timing(pts=number, duration=1, time_base=Fraction(1, 25)))
+        writer._messages.lost["closed captions"] += frames
+        writer.abort()
+        writers.append(writer)
+    kept, again, held, lost = writers[-1].warnings
+    assert kept.startswith("kept what was written before the stop") and "out3" in kept and "out2" in again
+    assert held == "libx264 held 3 frames back, which adds to the latency"
+    assert lost.startswith("the closed captions of 5 pictures are lost")
 
 
 def test_lost_sound_is_counted_over_all_connections(tmp_path: Path) -> None:

@@ -267,6 +267,10 @@ SRGB_POINTS = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
         ({b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)}, "cHRM"),
         ({b"gAMA": struct.pack(">I", 45_455), b"cHRM": struct.pack(">8I", *SRGB_POINTS)}, ""),
         ({b"gAMA": struct.pack(">I", 100_000), b"sRGB": b"\0"}, ""),
+        (
+            {b"cICP": bytes((2, 13, 0, 1)), b"gAMA": struct.pack(">I", 45_455)},
+            "",
+        ),  # FFmpeg's, of the curve alone
         ({b"cICP": bytes((1, 1, 0, 1)), b"gAMA": struct.pack(">I", 50_994)}, ""),  # FFmpeg's, of BT.709
     ],
 )

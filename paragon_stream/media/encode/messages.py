@@ -34,7 +34,7 @@ class PacketMessages:
         self._encoder = encoder
         self._by_time: dict[int, FrameData] = {}
         """Those of the frames in the encoder."""
-        self._lost: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
         """For each kind of data, the pictures without theirs."""
 
     def note(self, pts: int) -> None:
@@ -49,7 +49,7 @@ class PacketMessages:
             return packet
         extended = with_messages(bytes(packet), self._encoder.codec, data)
         if extended is None:
-            self._lost.update(
+            self.lost.update(
                 {"closed captions": bool(data.captions), "HDR10+ metadata": bool(data.hdr10_plus)}
             )
             return packet
@@ -65,7 +65,7 @@ class PacketMessages:
         return [
             f"the {what} of {counted(pictures, 'picture')} are lost:"
             f" {self._encoder.name} writes packets of an unknown form"
-            for what, pictures in self._lost.items()
+            for what, pictures in self.lost.items()
             if pictures
         ]
 

@@ -82,10 +82,16 @@ def parse_range(start: TimeLike | None, duration: TimeLike | None, end: TimeLike
 
 def parse_time(value: TimeLike, name: str = "time") -> Fraction:
     """`value` in seconds, exactly; less than 1e9 of them. Raises UsageError naming `name`."""
+    too_large = UsageError(f"{name} is too large: give less than {int(_MOST):,} seconds")
+    if isinstance(value, int | Fraction) and value >= _MOST:  # Python refuses to print the largest ones
+        raise too_large
     text = str(value).strip()
-    seconds = _MOST if len(text) > _LONGEST else _seconds(value, text, name)
+    if len(text) > _LONGEST:
+        no_time = UsageError(f"{name} is not a time: give seconds, or h:mm:ss.xxx")
+        raise too_large if text[0].isdecimal() else no_time
+    seconds = _seconds(value, text, name)
     if seconds >= _MOST:
-        raise UsageError(f"{name} is too large: give less than {int(_MOST):,} seconds")
+        raise too_large
     return seconds
 
 

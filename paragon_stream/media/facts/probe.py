@@ -26,7 +26,7 @@ from paragon_stream.media.facts.lengths import RAW, container_seconds, frame_cou
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.facts.streams import codec_name, describe_streams, matroska_facts
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, processed_format
+from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, is_transparent, processed_format
 from paragon_stream.media.ffmpeg.rational import positive_fraction
 from paragon_stream.media.matroska.chapters import shown_chapters
 from paragon_stream.media.mp4 import boxes
@@ -234,9 +234,9 @@ def video_info(
     that is not the first of all. Raises FormatError; see `probe`."""
     frame, context = frames[0], stream.codec_context
     readable = side_data.readable(frames, codec_name(stream))
-    like = (each for each in frames if each.format.name == frame.format.name)
     # An animation may begin with an opaque picture.
-    format = max((processed_format(each, codec_name(stream)) for each in like), key=lambda f: f.has_alpha)
+    like = (each for each in frames if each.format.name == frame.format.name)
+    format = processed_format(next(filter(is_transparent, like), frame), codec_name(stream))
     crop = _usable_crop(side_data.container_crop(context), frame, format)
     width, height = frame.width - crop[0] - crop[2], frame.height - crop[1] - crop[3]
     rate, rate_is_sane = frame_rate(stream, frames, container.format.name)

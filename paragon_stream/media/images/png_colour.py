@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-_PRIMARIES = 1
-"""Those of BT.709 and sRGB, in cICP."""
-_TRANSFERS = (1, 6, 13, 14, 15)
-"""sRGB's, in cICP, and the one curve of BT.709, BT.601 and BT.2020, which players of video do not distinguish
-from it: FFmpeg writes these into images of a video."""
+_PRIMARIES = (1, 2)
+"""Those of BT.709 and sRGB, in cICP, and "unspecified"."""
+_TRANSFERS = (1, 2, 6, 13, 14, 15)
+"""sRGB's, in cICP, "unspecified", and the one curve of BT.709, BT.601 and BT.2020, which players of video do
+not distinguish from it: FFmpeg writes these into images of a video."""
 _GAMMA = 45_455
 _GAMMA_TOLERANCE = 0.125
 """A part of the value; FFmpeg writes 50,994 for BT.709."""
@@ -25,7 +25,7 @@ def other_than_srgb(chunks: Sequence[tuple[bytes, bytes]]) -> tuple[str, ...]:
     """
     found = dict(chunks)
     if len(code := found.get(b"cICP", b"")) == 4:
-        return () if code[0] == _PRIMARIES and code[1] in _TRANSFERS else ("cICP",)
+        return () if code[0] in _PRIMARIES and code[1] in _TRANSFERS else ("cICP",)
     if b"sRGB" in found:
         return ()
     gamma, points = found.get(b"gAMA", b""), found.get(b"cHRM", b"")

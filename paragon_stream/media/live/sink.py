@@ -41,12 +41,11 @@ class ReconnectingWriter(LiveAnswers):
         self._attempts: Attempts | None = None
         self._back = 0.0
         self._past_bytes = 0
-        self._past_warnings: list[str] = []
         self._writer = open(PATIENCE)
 
     @property
     def warnings(self) -> list[str]:
-        return list(dict.fromkeys([*self._past_warnings, *self._writer.warnings]))
+        return self._writer.warnings
 
     @property
     def bytes_written(self) -> int:
@@ -96,7 +95,7 @@ class ReconnectingWriter(LiveAnswers):
                 left = self._attempts.wait(self._stopped)
                 continue
             self._past_bytes += self._writer.bytes_written
-            self._past_warnings += self._writer.warnings
+            writer.continues(self._writer)
             self._writer = writer
             self._away, self._back = False, perf_counter()
             self._reconnects += 1

@@ -54,7 +54,7 @@ class LiveWriter(LiveAnswers):
     ) -> None:
         """`player` shows windows. A server may take `patience` seconds to answer."""
         assert plan.container and plan.job, "a plan with a container"
-        self.warnings: list[str] = []
+        self._notices: list[str] = []
         self.bytes_written = 0
         self._plan, self._job, self._container = plan, plan.job, plan.container
         self._what = f"cannot write to {plan.name}"
@@ -175,16 +175,27 @@ class LiveWriter(LiveAnswers):
         with contextlib.suppress(OutputError):
             self._close_pipe()
         if self._work is not None and (kept := self._work.abandon(worth_keeping=self._times is not None)):
-            self.warnings.append(kept)
+            self._notices.append(kept)
 
     def _end(self) -> None:
         self._ended = True
-        if self._held:
-            frames = counted(self._held, "frame")
-            self.warnings.append(f"{self._job.encoder.name} held {frames} back, which adds to the latency")
-        self.warnings += self._messages.warnings
         if self.sound is not None:
-            self.warnings += self.sound.warnings
+            self._notices += self.sound.warnings
+
+    def continues(self, before: LiveWriter) -> None:
+        """Take over what the ended connection `before` would report, so that counts are those of both."""
+        self._notices = [*before._notices, *self._notices]
+        self._held = max(self._held, before._held)
+        self._messages.lost.update(before._messages.lost)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences about this connection and those before it; those with counts when it has ended."""
+        counts = self._messages.warnings if self._ended else []
+        if self._held and self._ended:
+            frames = counted(self._held, "frame")
+            counts = [f"{self._job.encoder.name} held {frames} back, which adds to the latency", *counts]
+        return list(dict.fromkeys([*self._notices, *counts]))
 
     @property
     def sound_codec(self) -> str | None:
@@ -210,7 +221,7 @@ class LiveWriter(LiveAnswers):
         if plan.path is not None:
             self._work = WorkDir(plan.path, overwrite=plan.overwrite, recording=True)
             if self._work.notice:
-                self.warnings.append(self._work.notice)
+                self._notices.append(self._work.notice)
             return str(self._work.file)
         return plan.url
 

@@ -56,6 +56,14 @@ class SoundCoding:
     def lossless(self) -> bool:
         return self.encoder in _LOSSLESS or self.encoder.startswith("pcm_")
 
+    def lost_bits(self, source: Any) -> str:
+        """The loss if this lossless codec stores fewer bits of a sample than the sound of the stream `source`
+        has, else ""."""
+        bits, _ = _precision(source)
+        format = self.sample_format.rstrip("p")
+        stored = {"s16": 16, "flt": 32}.get(format, 32 if self.encoder == _WAVPACK else 24)
+        return f"{self.encoder} stores {stored} of its {bits} bits" if bits > stored else ""
+
 
 def lossless_coding(container: Container, source: Any) -> SoundCoding | None:
     """The encoding that stores the sound of the stream `source` in `container` losslessly; None if there is
@@ -88,7 +96,9 @@ def _precision(source: Any) -> tuple[int, str]:
     format = context.format.name.rstrip("p") if context.format is not None else "flt"
     if name.startswith(("pcm_f", _WAVPACK)) and format in ("flt", "dbl"):
         return (32 if format == "flt" else 64), format
-    return (16 if format in ("u8", "s16") else 32 if name.startswith("pcm_s32") else 24), ""
+    if format == "s32" and (name.startswith("pcm_s32") or context.bits_per_raw_sample == 32):
+        return 32, ""
+    return (16 if format in ("u8", "s16") else 24), ""
 
 
 def fitting_coding(wanted: SoundCoding, source: Any) -> tuple[SoundCoding, str]:
@@ -99,9 +109,8 @@ def fitting_coding(wanted: SoundCoding, source: Any) -> tuple[SoundCoding, str]:
     formats = {each.name.rstrip("p"): each.name for each in av.Codec(wanted.encoder, "w").audio_formats or ()}
     bits, floats = _precision(source)
     best = "flt" if floats and "flt" in formats else "s16" if bits <= 16 else "s32"
-    stored = {"s16": 16, "flt": 32}.get(best, 32 if wanted.encoder == _WAVPACK else 24)
-    lost = f"{wanted.encoder} stores {stored} of its {bits} bits" if bits > stored else ""
-    return replace(wanted, sample_format=formats.get(best, "")), lost
+    fitting = replace(wanted, sample_format=formats.get(best, ""))
+    return fitting, fitting.lost_bits(source)
 
 
 def wanted_coding(codec: str, bit_rate: int | None) -> SoundCoding:

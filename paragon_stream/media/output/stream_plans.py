@@ -310,12 +310,14 @@ def _converted(
         sound = lossless_coding(container, template) or SoundCoding(
             encoder=container.audio_encoder, bit_rate=parse_bit_rate(options.audio_bitrate)
         )
+        # PCM is chosen with all bits of the source.
+        lost = "" if sound.encoder.startswith("pcm_") or not sound.lossless else sound.lost_bits(template)
         return StreamPlan(
             stream=stream,
             action=Action.CONVERT,
             codec=sound.encoder,
-            reason=why_not,
-            loss=not sound.lossless,
+            reason=f"{why_not}; {lost}" if lost else why_not,
+            loss=not sound.lossless or bool(lost),
             sound=sound,
         )
     return None

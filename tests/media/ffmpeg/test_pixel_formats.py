@@ -128,18 +128,24 @@ def test_a_palette(tmp_path: Path) -> None:
         assert np.array_equal(plane, entries[indices, channel])
 
 
-@pytest.mark.parametrize(("used", "lost"), [(0, True), (1, False)])
-def test_a_palette_that_becomes_transparent(tmp_path: Path, used: int, lost: bool) -> None:
-    """From the fifth frame on, colour 0 of the palette is transparent; no pixel need have it."""
+@pytest.mark.parametrize(
+    ("first", "used", "kept", "lost"),
+    [(4, 0, False, True), (4, 1, False, False), (2, 0, True, False), (2, 1, False, False)],
+)
+def test_a_palette_that_becomes_transparent(
+    tmp_path: Path, first: int, used: int, kept: bool, lost: bool
+) -> None:
+    """From the frame `first` on, colour 0 of the palette is transparent; no pixel need have it."""
     frames = []
     for index in range(6):
         frame = av.VideoFrame(WIDTH, HEIGHT, "pal8")
         entries = np.full((256, 4), 255, np.uint8)
-        entries[0, 3] = 0 if index > 3 else 255
+        entries[0, 3] = 0 if index >= first else 255
         np.frombuffer(frame.planes[1], np.uint8)[:1024] = entries.reshape(-1)
         bytes_of(frame)[:] = used
         frames.append(frame)
     _, reader = read_all(written(tmp_path / "in.nut", frames, "rawvideo"))
+    assert reader.info.video.format.pixel_format.has_alpha == kept
     assert any("transparency" in each for each in reader.warnings) == lost
 
 

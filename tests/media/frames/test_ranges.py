@@ -176,9 +176,19 @@ def test_times_as_users_write_them() -> None:
     for wrong in ("", "1:2:3:4", "-1", "1:60", "1:60:00", "abc", "1,5", "nan", float("nan"), Fraction(-1)):
         with pytest.raises(UsageError, match="--start"):
             parse_time(wrong, "--start")
-    for large in ("9" * 400, "9" * 5000, "9" * 400 + "/3", 1e300, Fraction(10**9), "300000:00:00"):
+    for large in (
+        "9" * 400,
+        "9" * 5000,
+        "9" * 400 + "/3",
+        1e300,
+        Fraction(10**5000),
+        10**5000,
+        "300000:00:00",
+    ):
         with pytest.raises(UsageError, match="--start is too large: give less than 1,000,000,000 seconds"):
             parse_time(large, "--start")
+    with pytest.raises(UsageError, match="--start is not a time: give seconds"):
+        parse_time("x" * 5000, "--start")
 
 
 def test_ranges_that_make_no_sense() -> None:

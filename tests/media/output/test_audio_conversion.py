@@ -141,6 +141,15 @@ def test_without_loss_where_it_can_be(tmp_path: Path, codec: str, suffix: str, b
     assert done.warnings == [] and samples(out) == samples(source)
 
 
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_s32le"])
+def test_a_loss_of_bits_is_announced_whoever_chose_the_codec(tmp_path: Path, codec: str) -> None:
+    wide = tmp_path / "wide.mkv"
+    render(noisy_clip(tmp_path / "in.mkv", codec, 0.0), wide, audio_codec="wavpack", strict=True)
+    for name, options in (("out.mp4", {}), ("out.mkv", {"audio_codec": "flac"})):
+        done = render(wide, tmp_path / name, **options)
+        assert ["stores 24 of its 32 bits" in each for each in done.warnings] == [True], name
+
+
 @pytest.mark.parametrize("rate", [96_000, 192_000])
 def test_high_rates_stay(tmp_path: Path, rate: int) -> None:
     clip = make_clip(tmp_path / "silent.mkv", frames=5)
