@@ -164,7 +164,7 @@ def _in_folder(source: str, destination: str, container: str | None, *, given: b
     file = SourceFile(path=Path(source), relative=Path(Path(source).name))
     if container is not None and file.is_picture:
         if given:
-            raise UsageError(f"--container is for video; {source} is for images")
+            raise UsageError(f"--container is for video, and {source} is a picture")
         container = None
     where = QueueRequest([source], destination, container=container).placed()
     if numbering(source) and where.container:

@@ -83,13 +83,13 @@ class Record:
 class Journal:
     """The journal in `folder`, held by this process alone until `close`; or use `with`.
 
-    `records` are the last ones of each source, by its `file_key`. Raises OutputError if another run holds
-    it, or it cannot be read or written.
+    `records` are the last ones of each result, by the `file_key` of its source and its destination. Raises
+    OutputError if another run holds it, or it cannot be read or written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.records: dict[str, Record] = {}
+        self.records: dict[tuple[str, str], Record] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a+b")
@@ -117,7 +117,7 @@ class Journal:
             raise OutputError(
                 f"{self.path} is gone: the folder was deleted, moved or unmounted during the run"
             )
-        self.records[record.source] = record
+        self.records[record.source, record.destination] = record
         line = json_text({"version": _VERSION, **asdict(record)}, indent=None)
         try:
             self._file.write(line.encode() + b"\n")
@@ -156,4 +156,4 @@ class Journal:
             record = Record(**{**values, "state": State(found["state"])})
         except (ValueError, TypeError, KeyError, AttributeError):
             return
-        self.records[record.source] = record
+        self.records[record.source, record.destination] = record

@@ -151,8 +151,8 @@ class _Queue:
 
     def _planned(self, files: Sequence[SourceFile]) -> list[QueueItem]:
         """The items for `files`, with names and work. Raises UsageError if results would replace sources."""
-        given = {source: Path(record.destination) for source, record in self._journal.records.items()}
-        names = settle_names(files, self._where, given | self._names)
+        given = [(source, Path(destination)) for source, destination in self._journal.records]
+        names = settle_names(files, self._where, [*given, *self._names.items()])
         self._names |= {file_key(file.path): name for file, name in names.items()}
         work = survey(((file.path, file.is_picture) for file in files), _SURVEY)
         folder, count = self._where.folder, len(self._results) + len(files)
@@ -319,8 +319,7 @@ class _Queue:
 
     def _last(self, item: QueueItem) -> Record | None:
         """The last record of an attempt to make the item's target."""
-        last = self._journal.records.get(file_key(item.file.path))
-        return last if last and last.destination == self._name(item) else None
+        return self._journal.records.get((file_key(item.file.path), self._name(item)))
 
     def _name(self, item: QueueItem) -> str:
         return item.target.relative_to(self._where.folder).as_posix()

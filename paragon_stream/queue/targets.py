@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,24 +51,25 @@ class _Candidate:
 
 
 def settle_names(
-    files: Iterable[SourceFile], destination: Destination, given: Mapping[str, Path]
+    files: Iterable[SourceFile], destination: Destination, given: Collection[tuple[str, Path]]
 ) -> dict[SourceFile, Path]:
     """The path of each file's result below the destination's folder.
 
     It is the file's relative path, with the suffix of what is written. Files that would have one name (on
     any system: letters' case does not count) get the folders above them, the source's own suffix, or a
-    number. `given` are the names of earlier runs, by `file_key` of the source: they stay.
+    number. `given` are the names of earlier runs with the `file_key` of the source: they stay.
     """
+    earlier = {(source, name.suffix.lower()): name for source, name in given}
     settled: dict[SourceFile, Path] = {}
     waiting: list[_Candidate] = []
     for file in files:
         name = plain_name(file, destination)
-        earlier = given.get(file_key(file.path))
-        if earlier is not None and earlier.suffix.lower() == name.suffix.lower():
-            settled[file] = earlier
+        kept = earlier.get((file_key(file.path), name.suffix.lower()))
+        if kept is not None:
+            settled[file] = kept
         else:
             waiting.append(_Candidate(file, name, name.suffix))
-    taken = {_folded(path) for path in given.values()}
+    taken = {_folded(name) for _, name in given}
     for _ in range(_ROUNDS):
         if not _part(waiting, taken):
             break

@@ -84,15 +84,10 @@ class _Section:
         return f"{self.name}.{key}" if self.name else key
 
     def number(self, key: str, default: float) -> float:
-        value = self.take(key, default)
-        if isinstance(value, str):  # YAML reads 1e-4 as text
-            try:
-                value = float(value)
-            except ValueError:
-                value = None
-        if type(value) not in (int, float):
+        value = _number(self.take(key, default))
+        if value is None:
             raise UsageError(f"{self.path(key)} is not a number")
-        return float(value)
+        return value
 
     def whole(self, key: str) -> int | None:
         """A whole number; None where the key is absent. Raises UsageError."""
@@ -113,6 +108,14 @@ class _Section:
                 del self._left[key]
         for key, value in self._left.items():
             raise UsageError(f"{self.path(key)} = {value!r} has no counterpart here: leave it out")
+
+
+def _number(value: Any) -> float | None:
+    """The number that YAML has read, which takes 1e-4 for text; None if it is none."""
+    try:
+        return float(value) if type(value) in (int, float, str) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_redux(path: Path) -> dict[str, Any]:
@@ -220,7 +223,7 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
         "schedule": _schedule(train, steps),
     }
     if betas := optimiser.sequence("betas"):
-        settings["betas"] = betas
+        settings["betas"] = [each if (number := _number(each)) is None else number for each in betas]
     optimiser.only("weight_decay", 0, 0.0, advice="there is no weight decay; set it to 0")
     optimiser.end(passed)
     if not train.take("grad_clip", True):
@@ -310,13 +313,13 @@ def _adversarial(
     content.only("gan_weight_init", 0, 0.0, advice="the weight begins at 0")
     found: dict[str, Any] = {"weight": weight, "start": 0, "ramp": 0}
     if steps := content.sequence("gan_weight_steps"):
-        match steps:
-            case [[int(start), int(end) | float(end)]] if end == weight:
-                found["start"] = start
-            case _:
-                raise UsageError(
-                    f"gan_weight_steps = {steps} has no counterpart here: use one step, to gan_weight"
-                )
+        pair = steps[0] if len(steps) == 1 and isinstance(steps[0], list) else []
+        start, *end = map(_number, pair or [None])
+        if start is None or end != [weight]:
+            raise UsageError(
+                f"gan_weight_steps = {steps} has no counterpart here: use one step, to gan_weight"
+            )
+        found["start"] = int(start)
     content.only("gan_type", "r3gan", "vanilla", advice="the loss is relativistic, with R1 and R2")
     if r1 := content.number("r1_weight", 0.0):
         found["r1"] = r1

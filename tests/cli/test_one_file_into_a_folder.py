@@ -46,7 +46,7 @@ def test_what_is_made(arguments: list[str], made: str, sources: Path) -> None:
     ("arguments", "word"),
     [
         (["a.avi", "b.mp4", "--container", "mp4"], "give a folder"),
-        (["p.png", "out", "--container", "mp4"], "p.png is for images"),
+        (["p.png", "out", "--container", "mp4"], "p.png is a picture"),
         (["a.avi", "out/*.png"], "is for images"),
         (["p.png", "out/*.mp4"], "is for videos"),
         (["f_%03d.png", "out/*.mp4"], "needs a name"),

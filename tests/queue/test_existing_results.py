@@ -147,6 +147,9 @@ def test_options_without_influence_and_another_container(folder: Path, tmp_path:
     assert outcomes(upscale_all([clip], out, reuse_duplicates="off", **FAST)) == {"a.mp4": "left alone"}
     other = upscale_all([clip], out, container="mkv", observer=Warnings(), **FAST)
     assert (outcomes(other), warnings) == ({"a.mkv": "finished"}, []), "not: a.mkv is gone"
+    for container, name in ((None, "a.mp4"), ("mkv", "a.mkv")) * 2:  # both are the journal's
+        again = upscale_all([clip], out, container=container, observer=Warnings(), **FAST)
+        assert (outcomes(again), warnings) == ({name: "left alone"}, [])
 
 
 def test_results_never_replace_sources(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

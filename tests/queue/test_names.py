@@ -157,7 +157,7 @@ def named(
     """The names of (path, relative path)."""
     sources = [SourceFile(path=Path(path), relative=Path(relative)) for path, relative in files]
     where = Destination(folder=Path("out"), container=container, picture=None)
-    settled = settle_names(sources, where, given or {})
+    settled = settle_names(sources, where, (given or {}).items())
     return [settled[source].as_posix() for source in sources]
 
 
