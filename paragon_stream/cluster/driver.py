@@ -150,7 +150,6 @@ class Driver:
 
     def _open(self, node: Node, capacity: Capacity) -> None:
         worker = self._pool.create(node, capacity)
-        worker.begun = time.monotonic()
         self._workers[worker.id] = worker
         self._calls[worker.actor.open.remote()] = "open", worker
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class WorkerHandle:
     id: int
     node: Node
     actor: Any
-    begun: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
     """Time of its creation, seconds of `time.monotonic`."""
     ready: bool = False
     chunk: int | None = None
@@ -62,7 +63,7 @@ class WorkerHandle:
     """Seconds that its finished chunks took."""
 
     def is_late(self, now: float) -> bool:
-        """Whether it should have been ready by `now`, and nobody may count on it."""
+        """Whether it is not ready `SLOW_START` seconds after its creation."""
         return not self.ready and now - self.begun >= SLOW_START
 
 

@@ -20,6 +20,7 @@ def plain_for_players(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: Requ
     """`upscaled`, but a plain scaler makes the frames while their session is being compiled, and all frames
     after the engine was too slow."""
     scaled = _scaled(clip, requests.placement)
+    has_bars = (scaled.width, scaled.height) != (upscaled.width, upscaled.height)
     plain: dict[tuple[int, ...], vs.VideoNode] = {}
     """The scaled clip with its bars, by the codes of black, which depend on the range of each frame."""
     reported = ""
@@ -43,6 +44,8 @@ def plain_for_players(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: Requ
         reported = state
         if ready and not pace.too_slow:
             return upscaled
+        if not has_bars:
+            return scaled
         black = tuple(round(code) for code in color_map(source).code_of_black)
         if black not in plain:
             plain[black] = _with_bars(scaled, requests.placement, black)
@@ -66,6 +69,4 @@ def _scaled(clip: vs.VideoNode, placement: Placement) -> vs.VideoNode:
 
 def _with_bars(clip: vs.VideoNode, placement: Placement, black: Sequence[int]) -> vs.VideoNode:
     (left, right), (top, bottom) = placement.columns.bars, placement.rows.bars
-    if not any((left, right, top, bottom)):
-        return clip
     return clip.std.AddBorders(left=left, right=right, top=top, bottom=bottom, color=list(black))

@@ -1,4 +1,4 @@
-"""An output that breaks off: begun anew, for so long, and reported."""
+"""Outputs whose connection fails: they reconnect for a limited time, and the report says so."""
 
 from __future__ import annotations
 
