@@ -123,7 +123,8 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
 def test_hosts_that_share_nothing_but_a_network(tmp_path: Path, hosts: Hosts) -> None:
     """The source travels to the second host, its chunks come back; without the token nothing does."""
     source, out, report = hosts.disk / "in.mkv", hosts.disk / "out.mkv", hosts.disk / "report.json"
-    make_clip(source, frames=160, audio="aac", options={"g": "20", "preset": "fast"})
+    # Long enough for a render by one host to outlast the start of the other's worker, some ten seconds.
+    make_clip(source, width=640, height=360, frames=160, audio="aac", options={"g": "20", "preset": "fast"})
     paragon_stream.upscale(source, tmp_path / "one.mkv", **LOSSLESS)
     hosts.start_ray(1, "--head", f"--port={PORT}", "--include-dashboard=false")
     hosts.start_ray(2, f"--address=10.77.0.1:{PORT}")
