@@ -40,9 +40,20 @@ def clip_pixel_format(clip: vs.VideoNode) -> PixelFormat:
 
 
 def convert(clip: vs.VideoNode, bits: int, sample_type: vs.SampleType) -> vs.VideoNode:
-    """The same picture in another depth, without resampling, matrix or dither."""
+    """The same picture in another depth, without resampling, matrix or dither. `_FieldBased` is kept."""
     wanted = clip.format.replace(bits_per_sample=bits, sample_type=sample_type)
-    return clip.resize.Point(format=wanted.id, dither_type="none")
+    converted = progressive(clip).resize.Point(format=wanted.id, dither_type="none")
+    return converted.std.CopyFrameProps(clip, props=["_FieldBased"])
+
+
+def progressive(clip: vs.VideoNode) -> vs.VideoNode:
+    """`clip` with properties by which `resize` sees what the engine sees: frames, and RGB as RGB.
+
+    `resize` works on each field of interlaced frames and cannot divide all heights by two, shifts a frame
+    with `_Field` by a part of a row, and refuses RGB with the matrix of the YUV that it once was.
+    """
+    rgb = {"_Matrix": 0} if clip.format.color_family == vs.RGB else {}
+    return clip.std.RemoveFrameProps(["_Field"]).std.SetFrameProps(_FieldBased=0, **rgb)
 
 
 def grain_of(pixel_format: PixelFormat) -> int:

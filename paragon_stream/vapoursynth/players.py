@@ -10,6 +10,7 @@ import vapoursynth as vs
 from paragon_stream.framejob.color import color_map
 from paragon_stream.geometry import Placement
 from paragon_stream.runtimes import cache
+from paragon_stream.vapoursynth.clips import progressive
 from paragon_stream.vapoursynth.errors import errors_as_vs
 from paragon_stream.vapoursynth.requests import Requests
 
@@ -57,7 +58,7 @@ def plain_for_players(clip: vs.VideoNode, upscaled: vs.VideoNode, requests: Requ
 def _scaled(clip: vs.VideoNode, placement: Placement) -> vs.VideoNode:
     """The part of `clip` that `placement` shows, in the size that it has there."""
     rows, columns = placement.rows, placement.columns
-    return clip.resize.Bicubic(
+    return progressive(clip).resize.Bicubic(
         width=columns.size,
         height=rows.size,
         src_left=float(columns.begin),

@@ -162,8 +162,12 @@ def test_properties_are_carried_over_and_corrected() -> None:
     assert "_Field" not in got
 
 
-def test_interlaced_frames_are_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
-    clip = make_clip(vs.YUV420P8, length=4, props=lambda n: {"_FieldBased": 0 if n == 0 else 2})
+@pytest.mark.parametrize("format", [vs.YUV420P16, vs.YUV420PS])
+def test_interlaced_frames_are_warned_about_once(
+    format: vs.PresetVideoFormat, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = make_clip(vs.YUV420P16, 64, 46, length=4).resize.Point(format=format)
+    clip = clip[0] + clip[1:].std.SetFrameProps(_FieldBased=2)
     out = paragon.upscale(clip, engine="null")
     for n in range(4):
         out.get_frame(n).close()

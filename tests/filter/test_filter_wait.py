@@ -145,3 +145,27 @@ def test_floats_too(monkeypatch: pytest.MonkeyPatch) -> None:
         assert frame.format.id == vs.RGBS
     gate.release()
     out.get_frame(1).close()
+
+
+@pytest.mark.parametrize(
+    ("format", "props"),
+    [
+        (vs.YUV420P8, {"_FieldBased": 2}),  # 23 rows in a field: not divisible by two
+        (vs.YUV420P8, {"_FieldBased": 1, "_Field": 1}),
+        (vs.YUV420PS, {"_FieldBased": 2}),
+        (vs.RGB24, {"_Matrix": 1}),  # left over from YUV
+        (vs.RGBS, {"_Matrix": 1}),
+    ],
+)
+def test_properties_make_no_difference_to_plain_frames(
+    monkeypatch: pytest.MonkeyPatch, format: int, props: dict[str, int]
+) -> None:
+    clip = make_clip(vs.YUV420P16, 64, 46, length=1).resize.Point(
+        format=format, matrix_in=1, matrix=0 if "RGB" in vs.core.get_video_format(format).name else None
+    )
+    _Gate(monkeypatch)
+    tagged = paragon.upscale(clip.std.SetFrameProps(**props), wait=False)
+    assert_same(planes_of(tagged, 0), planes_of(paragon.upscale(clip, wait=False), 0))
+    with tagged.get_frame(0) as frame:
+        assert frame.props["_FieldBased"] == 0
+        assert "_Field" not in frame.props
