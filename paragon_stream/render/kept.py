@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from paragon_stream.checkpoint import Weights
+from paragon_stream.device import DevicePicture
 from paragon_stream.frame import ColorSpec, FrameFormat, PixelFormat
 from paragon_stream.geometry import Placement
 from paragon_stream.runtimes import Flavour, Plane
@@ -34,15 +35,22 @@ class OpenUpscaler(Protocol):
 
 
 class KeptUpscaler(Upscaler):
-    """An upscaler that `close` marks as unused. `give_up` closes it."""
+    """An upscaler that `close` marks as unused. `give_up` closes it.
+
+    Planes and pictures of earlier renders are used again, because a device keeps them until its session is
+    closed.
+    """
 
     _in_use: bool
     _reruns_before: int
     _spare: list[tuple[tuple[Plane, ...], tuple[Plane, ...]]]
     _lent: list[tuple[tuple[Plane, ...], tuple[Plane, ...]]]
+    _spare_pictures: list[DevicePicture]
+    _lent_pictures: list[DevicePicture]
 
     def _open(self, *arguments: Any, **keywords: Any) -> None:
         self._in_use, self._reruns_before, self._spare, self._lent = True, 0, [], []
+        self._spare_pictures, self._lent_pictures = [], []
         super()._open(*arguments, **keywords)
 
     @property
@@ -54,11 +62,25 @@ class KeptUpscaler(Upscaler):
         self._in_use, self._reruns_before = True, super().reruns
 
     def allocate(self) -> tuple[tuple[Plane, ...], tuple[Plane, ...]]:
-        """See `Upscaler.allocate`. Planes of earlier renders are reused, because a device keeps planes until
-        its session is closed."""
+        """See `Upscaler.allocate`."""
         planes = self._spare.pop() if self._spare else super().allocate()
         self._lent.append(planes)
         return planes
+
+    @property
+    def device_results(self) -> tuple[int, Callable[[], DevicePicture]] | None:
+        """See `Upscaler.device_results`."""
+        room = super().device_results
+        if room is None:
+            return None
+        ordinal, allocate = room
+
+        def take() -> DevicePicture:
+            picture = self._spare_pictures.pop() if self._spare_pictures else allocate()
+            self._lent_pictures.append(picture)
+            return picture
+
+        return ordinal, take
 
     @property
     def reruns(self) -> int:
@@ -70,6 +92,8 @@ class KeptUpscaler(Upscaler):
         if isinstance(self.session, DeviceBound):
             self._spare += self._lent
         self._lent.clear()
+        self._spare_pictures += self._lent_pictures
+        self._lent_pictures.clear()
 
     def give_up(self) -> None:
         super().close()

@@ -10,11 +10,14 @@ import pytest
 from device_material import DOUBLE, CpuDoubling, clean, doubled, make_frames, make_job, open_session
 from fake_device import FakeDevice, FakeKernel, FakeResource, Misuse
 
+from paragon_stream import upscaler
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.device.discovery import find_gpus
 from paragon_stream.errors import EngineError
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.media.encode.device_frames import DeviceFrames
+from paragon_stream.render.kept import KeptUpscalers
+from paragon_stream.upscaler import UpscalerOptions
 
 PITCH = 256
 
@@ -254,6 +257,22 @@ def test_where_ffmpeg_cannot_use_the_gpu_that_is_said() -> None:
     picture = DevicePicture(planes=(luma, chroma), owner=lent)
     with pytest.raises(EngineError, match="FFmpeg takes no frames from cuda:0"):
         DeviceFrames(job.target, 0, lambda: picture, in_flight=1)
+
+
+def test_a_kept_session_uses_its_pictures_in_the_next_render_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of files does not need more of the GPU's memory with every file."""
+    device, taken = FakeDevice(), []
+    monkeypatch.setattr(upscaler, "compile_job", lambda job, *rest: open_session(job, device))
+    with clean(device):
+        with KeptUpscalers() as kept:
+            for count in (3, 5, 4):
+                with kept.open(make_job(64, 48, "nv12").source, UpscalerOptions()) as opened:
+                    room = opened.device_results
+                    assert room is not None and room[0] == 0
+                    taken.append([room[1]().planes[0].pointer for _ in range(count)])
+            assert kept.compiled == 1
+        assert all(len(set(pointers)) == len(pointers) for pointers in taken), "no picture is lent twice"
+        assert set(taken[0]) < set(taken[1]) and set(taken[2]) < set(taken[1])
 
 
 def on_host(session, picture: DevicePicture, job) -> list[np.ndarray]:
