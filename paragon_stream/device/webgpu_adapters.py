@@ -20,6 +20,7 @@ from paragon_stream.errors import DeviceMemoryError, EngineError
 logging.getLogger("wgpu").setLevel(logging.CRITICAL)  # it raises the same errors
 
 HALF = "shader-f16"
+_NO_MEMORY = ("out of memory", "not enough memory")
 _KINDS = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "software"}
 
 
@@ -105,5 +106,7 @@ def errors(what: str) -> Iterator[None]:
         text = " ".join(str(error).split())
         if "device is lost" in text.lower():
             raise EngineError("the GPU was lost: its driver was reset, or it was switched off") from error
-        kind = DeviceMemoryError if "memory" in text.lower() and "out of" in text.lower() else EngineError
+        # wgpu reports a full GPU as a validation error, "Not enough memory left".
+        no_memory = isinstance(error, MemoryError) or any(each in text.lower() for each in _NO_MEMORY)
+        kind = DeviceMemoryError if no_memory else EngineError
         raise kind(f"WebGPU failed, {what}: {text}") from error

@@ -154,6 +154,7 @@ def test_the_device_alone() -> None:
     assert all(found["back"])
     refused = found["refused"]
     assert refused["too large"].startswith("DeviceMemoryError")
+    assert refused["full"].startswith("DeviceMemoryError"), "frames are computed in tiles then"
     assert {"no memory", "graph", "not timed", "bad text", "no such GPU", "given back", "closed"} < set(
         refused
     )

@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 import os
+import resource
 import sys
 import threading
 import time
@@ -288,6 +289,7 @@ def device() -> dict[str, Any]:
         "not timed": lambda: gpu.elapsed(event, event),
         "bad text": lambda: gpu.load(b"fn main( {"),
         "no such GPU": lambda: webgpu.WebGpuDevice(99),
+        "full": lambda: _filled(gpu),
     }.items():
         try:
             attempt()
@@ -316,6 +318,16 @@ def device() -> dict[str, Any]:
         "threads": threads,
         "adapters": [*map(str, adapters())],
     }
+
+
+def _filled(gpu: webgpu.WebGpuDevice) -> None:
+    """A software GPU has this process's memory, which is limited for it."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1, before[1]))
+    try:
+        gpu.allocate(100 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _submits(gpu: webgpu.WebGpuDevice) -> int:
