@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paragon_stream import models as models
     from paragon_stream.api import upscale as upscale
+    from paragon_stream.errors import CannotResume as CannotResume
     from paragon_stream.errors import CheckpointError as CheckpointError
     from paragon_stream.errors import ConsumerGone as ConsumerGone
     from paragon_stream.errors import DeviceMemoryError as DeviceMemoryError
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CannotResume": "paragon_stream.errors",
     "CheckpointError": "paragon_stream.errors",
     "ChunkReport": "paragon_stream.report",
     "ColorSpec": "paragon_stream.frame",

@@ -7,6 +7,7 @@ the library's exceptions to these.
     ├── UsageError              exit code 2: the request is invalid (unknown variant, engine, codec …)
     ├── InputError              the source cannot be read, or holds nothing to upscale
     ├── OutputError             the destination cannot be written
+    │   ├── CannotResume        an unfinished file that this render cannot continue; a new start replaces it
     │   └── ConsumerGone        the program that read the output has closed it
     ├── LossError               `strict` was given and something would be lost
     ├── FormatError             a pixel format, colour space or size that cannot be processed
@@ -103,6 +104,10 @@ class InputError(ParagonError):
 
 class OutputError(ParagonError):
     """The destination cannot be written, exists already, or the encoder refused."""
+
+
+class CannotResume(OutputError):
+    """The unfinished file belongs to another render or encoder: only a new start helps."""
 
 
 class ConsumerGone(OutputError):

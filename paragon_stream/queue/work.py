@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from paragon_stream.cluster.connection import Connection, parse_address
 from paragon_stream.cluster.render import render_on_cluster
-from paragon_stream.errors import OutputError, UsageError, causes
-from paragon_stream.media.encode.workdir import is_recording
+from paragon_stream.errors import CannotResume, UsageError
 from paragon_stream.number_text import counted
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import part
@@ -73,7 +72,8 @@ class Worker:
         try:
             if item.file.is_picture:
                 return self._picture(item, overwrite, show)
-            return self._video(item, resume and item.target.suffix.lower() not in _NO_RESUME, overwrite, show)
+            lasts = item.target.suffix.lower() not in _NO_RESUME and not item.file.path.is_fifo()
+            return self._video(item, resume and lasts, overwrite, show)
         except BaseException:
             for folder in created:
                 with suppress(OSError):  # not empty
@@ -124,11 +124,9 @@ class Worker:
 
         try:
             report = self._render(item, resume, overwrite, on_progress)
-        except (OutputError, UsageError) as error:
-            if not resume or has_begun or self._request.resume or _is_system_error(error):
+        except CannotResume as error:  # after all other errors, the unfinished file can still be continued
+            if self._request.resume or (item.target.exists() and not overwrite):
                 raise
-            if not overwrite and (item.target.exists() or is_recording(item.target)):
-                raise  # only our own unfinished file may be replaced
             self._observer.warning(item, f"started again from the first frame: {error}")
             report = self._render(item, False, True, on_progress)
         item.made = True
@@ -190,9 +188,3 @@ class Worker:
             tile=tile,
             tiles=tiles,
         )
-
-
-def _is_system_error(error: BaseException) -> bool:
-    """Whether the operating system caused `error` (a full disk, a folder that is gone). A new start would not
-    help then, and would delete the unfinished file. FFmpeg's errors about content are ValueErrors too."""
-    return any(isinstance(each, OSError) and not isinstance(each, ValueError) for each in causes(error))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from clips import make_clip, read_frames
 from queue_material import FAST, outcomes
@@ -17,6 +18,7 @@ from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.queue import work
 from paragon_stream.queue.journal import NAME
+from paragon_stream.render import identity
 
 
 def test_what_was_changed_is_not_overwritten_unasked(
@@ -80,16 +82,8 @@ def test_a_recording_of_a_live_session_is_not_replaced(folder: Path, tmp_path: P
     assert outcomes(upscale_all([folder / "a.mkv"], out, overwrite=True, **FAST)) == {"a.mkv": "finished"}
 
 
-@pytest.mark.parametrize("state", ["interrupted", "started"])
-def test_a_result_that_is_being_made_again_is_continued(
-    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After Ctrl-C, and after a kill, whose last record is "started"."""
-    out, clip = tmp_path / "out", tmp_path / "a.mkv"
-    options: dict[str, Any] = {"codec": "ffv1", "encoder_options": {"g": "5"}}
-    upscale_all([make_clip(clip, frames=4)], out, engine="null", **options)
-    old = (out / "a.mkv").read_bytes()
-    make_clip(clip, frames=60)
+def _interrupted(clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Render 40 of the frames of `clip`, then stop as by Ctrl-C."""
     write, calls = VideoWriter.write, iter(range(10**9))
 
     def stopped(self: VideoWriter, planes: Any, timing: Any) -> None:
@@ -100,6 +94,19 @@ def test_a_result_that_is_being_made_again_is_continued(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(VideoWriter, "write", stopped)
         upscale_all([clip], out, engine="null", **options)
+
+
+@pytest.mark.parametrize("state", ["interrupted", "started"])
+def test_a_result_that_is_being_made_again_is_continued(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Ctrl-C, and after a kill, whose last record is "started"."""
+    out, clip = tmp_path / "out", tmp_path / "a.mkv"
+    options: dict[str, Any] = {"codec": "ffv1", "encoder_options": {"g": "5"}}
+    upscale_all([make_clip(clip, frames=4)], out, engine="null", **options)
+    old = (out / "a.mkv").read_bytes()
+    make_clip(clip, frames=60)
+    _interrupted(clip, out, monkeypatch, **options)
     assert (out / "a.mkv").read_bytes() == old
     lines = (out / NAME).read_text().splitlines(keepends=True)
     assert json.loads(lines[-1])["state"] == "interrupted"
@@ -108,6 +115,47 @@ def test_a_result_that_is_being_made_again_is_continued(
     again = upscale_all([clip], out, engine="null", **options).files[0]
     assert again.render is not None and again.render.resumed_at >= 10, again.error
     assert len(read_frames(out / "a.mkv")) == 60
+
+
+@pytest.mark.parametrize("failure", ["encoder", "upgrade", "headers"])
+def test_an_unfinished_file_is_only_replaced_if_it_cannot_be_continued(
+    failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, clip = tmp_path / "out", make_clip(tmp_path / "a.mkv", frames=60)
+    options: dict[str, Any] = {"codec": "ffv1", "encoder_options": {"g": "5"}}
+    _interrupted(clip, out, monkeypatch, **options)
+
+    def broken(*_: object) -> None:
+        raise av.error.ExternalError(542398533, "the encoder has no session left")
+
+    if failure == "encoder":
+        with monkeypatch.context() as patch:
+            patch.setattr(VideoWriter, "_open", broken)
+            assert "no session left" in upscale_all([clip], out, engine="null", **options).failed[0].error
+    elif failure == "upgrade":
+        with monkeypatch.context() as patch:
+            patch.setattr(identity, "__version__", "9.9")
+            error = upscale_all([clip], out, engine="null", **options).failed[0].error
+            assert "--accept-upgrade continues it" in error
+    else:
+        (out / "a.mkv.paragon" / "headers").write_text("of another encoder")
+    again = upscale_all([clip], out, engine="null", **options).files[0]
+    assert again.render is not None, again.error
+    assert (again.render.resumed_at >= 10) == (failure != "headers")
+    assert len(read_frames(out / "a.mkv")) == 60
+
+
+def test_a_wrong_option_is_not_called_a_new_start(folder: Path, tmp_path: Path) -> None:
+    warnings: list[str] = []
+
+    class Warnings(QueueObserver):
+        def warning(self, item: Any, sentence: str) -> None:
+            warnings.append(sentence)
+
+    for _ in range(2):
+        report = upscale_all([folder / "a.mkv"], tmp_path / "out", audio="5", observer=Warnings(), **FAST)
+        assert "5" in report.failed[0].error
+    assert warnings == []
 
 
 def test_an_interrupted_comparison_leaves_a_result_that_is_ours(

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from paragon_stream.errors import OutputError, UsageError, reason
+from paragon_stream.errors import CannotResume, OutputError, UsageError, reason
 from paragon_stream.json_text import json_text
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.safekeeping import journal
@@ -41,11 +41,6 @@ VERSIONS = ("FFmpeg version", "paragon-stream version")
 
 def work_folder(destination: Path) -> Path:
     return destination.with_name(fitting(destination.name, ".paragon"))
-
-
-def is_recording(destination: Path) -> bool:
-    """Whether the work folder of `destination` has a live session's recording, which cannot be made again."""
-    return _stored(work_folder(behind_links(destination)) / _RECORD) == _RECORDING
 
 
 def check_destination(
@@ -105,8 +100,9 @@ class WorkDir:
     that was replaced. With `recording` the files cannot be made again, so leftovers are not replaced without
     `overwrite`.
 
-    Raises OutputError if another run holds the folder or it cannot be created, if the unfinished file to
-    `resume` belongs to another render, and, without `resume` and `overwrite`, if it belongs to this one.
+    Raises CannotResume if the unfinished file to `resume` belongs to another render; OutputError if it
+    belongs to another version's, if another run holds the folder or it cannot be created, and, without
+    `resume` and `overwrite`, if the file belongs to this render.
     """
 
     def __init__(
@@ -151,7 +147,8 @@ class WorkDir:
             )
         if left and resume:
             if other := _differences(known, identity, may_differ):
-                raise OutputError(f"the unfinished {left[0]} {other}")
+                kind = CannotResume if _differences(known, identity, VERSIONS) else OutputError
+                raise kind(f"the unfinished {left[0]} {other}")
             if self._earlier.exists():
                 self.before = self._earlier  # it contains everything that the file of a later run contains
             elif self.file.exists():

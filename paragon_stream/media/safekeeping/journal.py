@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from paragon_stream.errors import OutputError, reason
+from paragon_stream.errors import CannotResume, OutputError, reason
 from paragon_stream.frame import Timing
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane
@@ -137,13 +137,13 @@ class Journal:
         return bool(self.done or self.spooled or self._closed)
 
     def check_headers(self, headers: str) -> None:
-        """Raise OutputError if this encoder's headers differ from those of the earlier run: the container
+        """Raise CannotResume if this encoder's headers differ from those of the earlier run: the container
         stores one set of headers for all packets."""
         path = self._folder / _HEADERS
         with av_errors_as(OutputError, f"cannot write to {self._folder}"):
             if self.done and path.exists():
                 if path.read_text() != headers:
-                    raise OutputError(
+                    raise CannotResume(
                         "this encoder writes different headers than the one that began the render"
                         " (another version, another machine): continue on that machine,"
                         " or start again with --overwrite"
