@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -57,7 +57,7 @@ def plan_sequence(
     check_size(kind, placement.columns.total, placement.rows.total)
     lossless = (options.encoder_options or {}).get("lossless", "0") != "0"
     how = storage(kind, source, wanted=requested_pixel_format(options.pix_fmt), lossless=lossless)
-    if destination.pattern.absolute() == info.path.absolute():
+    if _replaces_source(destination, info):
         raise UsageError(f"the output {destination.pattern} would replace the input: choose another name")
     if (existing := destination.numbers()) and not (options.overwrite or options.resume):
         unfinished = work_folder(destination.pattern).exists()
@@ -81,6 +81,23 @@ def plan_sequence(
         losses=tuple(losses),
         warnings=tuple(losses),
     )
+
+
+def _replaces_source(destination: Numbering, info: MediaInfo) -> bool:
+    """Whether an existing image of `destination` is the source or an image of it, by whatever path."""
+    source = numbering(info.path) if info.container == CONTAINER else None
+    taken = _files(map(destination.path, destination.numbers()))
+    return bool(taken and taken & _files(map(source.path, source.numbers()) if source else [info.path]))
+
+
+def _files(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """The device and the inode of each path that exists: equal for two names of one file."""
+    found = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            facts = path.stat()
+            found.add((facts.st_dev, facts.st_ino))
+    return found
 
 
 class SequenceWriter(HostSink):

@@ -241,6 +241,27 @@ def test_images_of_eight_bits_among_deeper_ones(tmp_path: Path) -> None:
     assert all((tmp_path / f"o{number}.png").read_bytes() == first for number in (1, 2))
 
 
+def test_the_sources_are_not_replaced_under_another_name(tmp_path: Path) -> None:
+    (tmp_path / "seq").mkdir()
+    source = make_images(tmp_path / "seq", [1, 1000])
+    (tmp_path / "link").symlink_to(tmp_path / "seq")
+    (tmp_path / "single").mkdir()
+    single = save(tmp_path / "single" / "one_0001.png", Image.fromarray(moving(1)))
+    before = {path: path.read_bytes() for path in tmp_path.glob("s*/*.png")}
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away" / "in_0001.png").symlink_to(source.parent / "in_0001.png")
+    for given, out in (
+        (source, tmp_path / "link" / "in_%04d.png"),
+        (source, tmp_path / "link" / ".." / "seq" / "in_%04d.png"),
+        (source, source.parent / "in_%d.png"),
+        (source, tmp_path / "away" / "in_%04d.png"),
+        (single, tmp_path / "single" / "one_%04d.png"),
+    ):
+        with pytest.raises(UsageError, match="would replace the input"):
+            upscale(given, out, engine="null", overwrite=True)
+    assert before == {path: path.read_bytes() for path in before}
+
+
 def test_an_image_that_fails_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images after it may be complete, because several are written at a time."""
     (tmp_path / "in").mkdir()
