@@ -59,3 +59,13 @@ def pgs(shown: bool, number: int = 0) -> bytes:
             segment(0x80, b""),
         ]
     )
+
+
+def pgs_segments(display_set: bytes) -> list[bytes]:
+    """The segments of a display set, each as transport streams and .sup files hold it in a packet."""
+    found = []
+    while display_set:
+        size = 3 + int.from_bytes(display_set[1:3])
+        found.append(display_set[:size])
+        display_set = display_set[size:]
+    return found

@@ -15,6 +15,7 @@ from typing import Any, Self
 from paragon_stream.errors import reason
 from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.streams import codec_name, matroska_facts
+from paragon_stream.media.ffmpeg.display_sets import PGS, DisplaySets
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
@@ -50,7 +51,8 @@ class PacketLog:
     size: int = 0
     """Bytes of all payloads."""
     packets: int = 0
-    """Packets in the file."""
+    """Packets in the file; display sets of PGS, of which other containers than Matroska have parts in
+    packets."""
     tags: Mapping[str, str] = field(default_factory=dict)
     last_tick: int = 0
     """End of the last packet, in ticks."""
@@ -127,10 +129,15 @@ def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = H
                     unit, tags=dict(stream.metadata), bare=_framing(stream), pieces=_pieces(stream)
                 )
         edits = {stream.index: EditedSound() for stream in source.streams.audio}
+        bitmaps = {s.index: DisplaySets(s) for s in source.streams.subtitles if codec_name(s) == PGS}
         try:
             for packet in source.demux():
                 index = packet.stream.index
-                played = edits[index].add(packet) if packet.size and index in edits else [packet]
+                played = [packet]
+                if index in bitmaps:
+                    played = bitmaps[index].add(packet if packet.size else None)
+                elif packet.size and index in edits:
+                    played = edits[index].add(packet)
                 for each in played:
                     if each.size:
                         log.streams[index].run_up += bool(index in edits and each.is_discard)

@@ -66,6 +66,8 @@ class PacketTrimmer:
             return self.rest()
         if not packet.duration or packet.duration < 0:
             if time >= cut.start:
+                if packet.dts is not None:  # it may be decoded before it is shown
+                    packet.dts = max(packet.dts, math.ceil(cut.start / self._unit))
                 return (*self.rest(), packet)
             if self._standing and (self._standing[-1].pts or self._standing[-1].dts) != stamp:
                 self._standing.clear()

@@ -20,6 +20,7 @@ from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamKind
 from paragon_stream.media.facts.late_streams import streams_since
+from paragon_stream.media.ffmpeg.display_sets import PGS, DisplaySets
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
@@ -149,6 +150,7 @@ class Remuxer:
             stamps=SharedStamps() if shares else None,
             edits=EditedSound(decoded=converter is not None) if sound else None,
             trimmer=PacketTrimmer(plan.stream.kind, self._cut, unit) if self._cut else None,
+            sets=DisplaySets(template) if self._cut and plan.stream.codec == PGS else None,
             # Do not wait for packets of a stream before the time that it begins.
             reached=start * unit if self._probing.size and start is not None else None,
         )
@@ -210,7 +212,8 @@ class Remuxer:
                 self._unseen = streams_since(self._source)
                 for route in self._routes.values():
                     last, route.far = route.far, []
-                    for timed in (*last, *(route.stamps.rest() if route.stamps else ())):
+                    stamped = route.stamps.rest() if route.stamps else ()
+                    for timed in (*last, *stamped, *(route.sets.add(None) if route.sets else ())):
                         self._hold_timed(route, timed)
                 self._hold_early(settling=True)
                 for route in self._routes.values():
@@ -265,6 +268,10 @@ class Remuxer:
             return
         if packet.size == 0:
             return  # the end of the stream, or nothing to copy
+        if route.sets is not None:
+            for whole in route.sets.add(packet):
+                self._hold_timed(route, whole)
+            return
         for played in (packet,) if route.edits is None else route.edits.add(packet):
             for timed in (played,) if route.stamps is None else route.stamps.add(played):
                 for near in self._near(route, timed):

@@ -12,6 +12,7 @@ import av
 
 from paragon_stream.errors import reason
 from paragon_stream.media.decode.timestamps import rescale
+from paragon_stream.media.ffmpeg.display_sets import DisplaySets
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
@@ -64,6 +65,9 @@ class Route:
     not."""
     trimmer: PacketTrimmer | None = None
     """Selects the packets in the cut."""
+    sets: DisplaySets | None = None
+    """Joins the parts of PGS subtitles, so that a cut does not part them; None without a cut, and for other
+    streams."""
     far: list[AnyPacket] = field(default_factory=list)
     """The latest packets, if they are far from those before them: their timestamps may be damaged."""
     strays: int = 0

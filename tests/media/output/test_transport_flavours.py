@@ -8,9 +8,11 @@ from typing import Any
 
 import av
 import pytest
-from clip_subtitles import pgs
-from clips import make_clip
+from clip_subtitles import pgs, pgs_segments
+from clips import make_clip, packet_facts
 from rendering import render
+
+import paragon_stream
 
 MS = Fraction(1, 1000)
 
@@ -32,6 +34,56 @@ def with_pgs(path: Path) -> Path:
         for packet in sorted(packets, key=lambda p: (p.dts if p.dts is not None else p.pts) * p.time_base):
             b.mux(packet)
     return path
+
+
+SETS = ((100, True), (300, False), (600, True), (800, False))
+"""When test subtitles are shown and cleared, ms."""
+
+
+def with_segments(path: Path) -> Path:
+    """A transport stream with each segment of PGS subtitles in a packet; objects are decoded before they are
+    shown, as on discs."""
+    whole = make_clip(path.with_name("whole.mkv"), frames=25, audio="ac3", options={"bf": "0"})
+    with av.open(str(whole)) as a, av.open(str(path), "w") as b:
+        copies = [b.add_stream_from_template(s, opaque=True) for s in a.streams]
+        texts = b.add_mux_stream("hdmv_pgs_subtitle", time_base=MS)
+        packets: list[Any] = [p for p in a.demux() if p.size]
+        for packet in packets:
+            packet.stream = copies[packet.stream.index]
+        for number, (time, shown) in enumerate(SETS):
+            for place, segment in enumerate(pgs_segments(pgs(shown, number))):
+                part: Any = av.Packet(segment)
+                part.dts, part.pts = time - 10 + place, time - (0 if segment[0] in (0x16, 0x17) else 5)
+                part.time_base, part.stream = MS, texts
+                packets.append(part)
+        for packet in sorted(packets, key=lambda p: (p.dts if p.dts is not None else p.pts) * p.time_base):
+            b.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("part", [{}, {"start": 0.2}, {"start": 0.598, "end": 0.798}])
+@pytest.mark.parametrize("suffix", ["mkv", "m2ts"])
+def test_segments_of_pgs(tmp_path: Path, suffix: str, part: dict[str, float]) -> None:
+    """Sets stay whole in parts, with the one on the screen at the start, and their copies are no faults."""
+    clip, out = with_segments(tmp_path / "in.m2ts"), tmp_path / f"out.{suffix}"
+    report = paragon_stream.upscale(clip, out, preset="ultrafast", **part)
+    assert report.warnings == ()
+    begin, end = 1000 * part.get("start", 0), 1000 * part.get("end", 2)
+    before = [number for number, (time, _) in enumerate(SETS) if time < begin]
+    wanted = [pgs(SETS[n][1], n) for n in before[-1:]]
+    wanted += [pgs(shown, n) for n, (time, shown) in enumerate(SETS) if begin <= time < end]
+    assert b"".join(p.data for p in packet_facts(out, 2)) == b"".join(wanted)
+    assert [str(f) for f in paragon_stream.verify(clip, out, plan=report).findings] == []
+
+
+def test_an_added_sup_file(tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "in.mkv", frames=25), tmp_path / "out.mkv"
+    parts = [(time, part) for n, (time, shown) in enumerate(SETS) for part in pgs_segments(pgs(shown, n))]
+    added = tmp_path / "in.jpn.sup"
+    added.write_bytes(b"".join(b"PG" + (90 * time).to_bytes(4) + bytes(4) + part for time, part in parts))
+    report = paragon_stream.upscale(clip, out, add=[added], preset="ultrafast")
+    assert [p.data for p in packet_facts(out, 1)] == [pgs(shown, n) for n, (_, shown) in enumerate(SETS)]
+    assert [str(f) for f in paragon_stream.verify(clip, out, plan=report).findings] == []
 
 
 def codecs(path: Path) -> list[str]:
