@@ -45,7 +45,7 @@ class Found:
 
 
 def find_files(
-    sources: Sequence[str | Path], *, recursive: bool, leave_out: Path, may_be_none: bool
+    sources: str | Path | Sequence[str | Path], *, recursive: bool, leave_out: Path, may_be_none: bool
 ) -> Found:
     """The files of `sources`: names, folders, globs, and "@list.txt", a file with one of these on each line.
 
@@ -54,7 +54,7 @@ def find_files(
     and OSError for a folder that cannot be read, except with `may_be_none`.
     """
     search = _Search(recursive, leave_out, may_be_none)
-    for source in sources:
+    for source in [sources] if isinstance(sources, str | Path) else sources:
         search.add(source)
     real = cache(os.path.realpath)  # of the few folders of many files
     once = {file_key(file.path, real): file for file in reversed(search.found.files)}

@@ -32,7 +32,7 @@ _SAME_RESULT = (
 class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, UpscalerOptions):
     """The request for a run over many files."""
 
-    sources: Sequence[str | Path] = field(
+    sources: str | Path | Sequence[str | Path] = field(
         kw_only=False, metadata=described("Files, folders, globs, and lists of them: @list.txt.")
     )
     destination: str | Path = field(

@@ -76,6 +76,13 @@ def test_a_folder_then_again(folder: Path, tmp_path: Path) -> None:
     assert len(read_frames(out / "s1" / "b.mov")) == 4
 
 
+def test_a_single_name_is_a_source(folder: Path, tmp_path: Path) -> None:
+    """Its letters are none: "/" would be the whole file system."""
+    for source in (folder / "a.mkv", str(folder / "a.mkv")):
+        report = upscale_all(source, tmp_path / type(source).__name__, **FAST)
+        assert outcomes(report) == {"a.mkv": "finished"}
+
+
 def test_kept_engines_give_the_same_pictures(folder: Path, tmp_path: Path) -> None:
     """The second file of a format goes through the first one's engine."""
     both = upscale_all(
