@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from numbers import Integral, Real
@@ -57,9 +58,19 @@ _NAMED = {
     "TimeLike": Kind.QUANTITY,
     "TrackList": Kind.TRACKS,
 }
-_CHECKED = {Kind.SWITCH: Integral, Kind.WHOLE: Integral, Kind.NUMBER: Real}
-"""Kinds of Python arguments that are checked: "2" or "no" would mean something else further on. Scripts of
-VapourSynth have 0 and 1 for False and True."""
+_CHECKED: dict[Kind, tuple[type, ...]] = {
+    Kind.SWITCH: (Integral,),
+    Kind.WHOLE: (Integral,),
+    Kind.NUMBER: (Real,),
+    Kind.QUANTITY: (str, Real),
+    Kind.TEXT: (str, os.PathLike),
+    Kind.LIST: (Sequence,),
+    Kind.TRACKS: (str, Integral, Sequence),
+    Kind.PAIRS: (Mapping,),
+}
+"""The types of each kind: "2" or "no" would mean something else further on. Scripts of VapourSynth have 0 and
+1 for False and True."""
+_TEXTS = {"str", "Path"}
 
 
 class Options(Protocol):
@@ -171,10 +182,31 @@ def _made[**P, Choice](name: str, kind: Callable[P, Choice], *args: P.args, **kw
     except TypeError as error:
         raise TypeError(f"{name}(): {error}") from None
     for argument, value in arguments.items():
-        wanted = Kind.of(str(signature.parameters[argument].annotation))
-        if wanted in _CHECKED and value is not None and not isinstance(value, _CHECKED[wanted]):
-            raise TypeError(f"{name}(): {argument} takes {wanted.value}, not {value!r}")
+        parameter = signature.parameters[argument]
+        if wrong := _mistake(str(parameter.annotation), value, required=parameter.default is parameter.empty):
+            raise TypeError(f"{name}(): {argument} {wrong}")
     return kind(*args, **kwargs)
+
+
+def check_types(options: Options) -> None:
+    """Raises TypeError for an option whose value is of a wrong type."""
+    for each in fields(options):
+        required = each.default is MISSING
+        if wrong := _mistake(str(each.type), getattr(options, each.name), required=required):
+            raise TypeError(f"{each.name} {wrong}")
+
+
+def _mistake(annotation: str, value: object, *, required: bool) -> str:
+    """What is wrong with the type of `value`, for a message: "takes a number, not 'x'"; "" if it is right."""
+    wanted = Kind.of(annotation)
+    if value is None and not required:
+        return ""
+    if wanted is Kind.TEXT and not set(annotation.removesuffix(" | None").split(" | ")) <= _TEXTS:
+        return ""  # a callback, or another object of Python
+    letters = wanted is Kind.LIST and isinstance(value, str)  # a text is a sequence of letters
+    return (
+        f"takes {wanted.value}, not {value!r}" if letters or not isinstance(value, _CHECKED[wanted]) else ""
+    )
 
 
 def _show(call: Any, function: Any, kind: Any, *first: inspect.Parameter) -> None:

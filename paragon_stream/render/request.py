@@ -6,20 +6,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from paragon_stream.errors import UsageError
 from paragon_stream.json_text import json_text
 from paragon_stream.options.network import UpscalerOptions
-from paragon_stream.options.option import described, part
+from paragon_stream.options.option import check_types, described, part
 from paragon_stream.options.output import OutputOptions
 from paragon_stream.options.source import SourceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
-    """The request for one render: the arguments of `upscale` without the callbacks."""
+    """The request for one render: the arguments of `upscale` without the callbacks. Raises TypeError for
+    values of a wrong type."""
 
     source: str | Path = field(
         kw_only=False, metadata=described("A video file, or a numbered name: frame_%06d.png.")
@@ -27,6 +29,9 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
     destination: str | Path = field(
         kw_only=False, metadata=described('A file, a numbered name, or "-": y4m on standard output.')
     )
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     @property
     def network(self) -> UpscalerOptions:
@@ -59,7 +64,10 @@ class RenderRequest(OutputOptions, SourceOptions, UpscalerOptions):
             raise UsageError(f"a render request has no option {', '.join(unknown)}")
         if absent := sorted({"source", "destination"} - found.keys()):
             raise UsageError(f"this render request lacks {' and '.join(absent)}")
-        return cls(**found)
+        try:
+            return cls(**found)
+        except TypeError as error:
+            raise UsageError(f"this is not a render request: {error}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -67,7 +75,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path | Fraction):
         return str(value)
     if isinstance(value, Mapping):
-        return dict(value)
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)  # NumPy's, for which JSON has no form
+    if isinstance(value, Real) and not isinstance(value, bool | float):
+        return float(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(each) for each in value]
     return value

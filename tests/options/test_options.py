@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Wish(Base):
     dry: bool = option(False, "Dry.")
     lid: bool = option(True, "Keep the lid.", none=("--no-lid", "No lid."))
     paced: bool | None = option(None, "Paced or not.")
+    names: Sequence[str | Path] = option((), "Names.")
 
 
 @called_with(Wish)
@@ -66,9 +68,12 @@ def test_a_function_is_called_with_the_fields() -> None:
 
 def test_text_instead_of_a_number_is_refused() -> None:
     """It would be compared, multiplied or, for "no", taken for True somewhere else."""
-    for wrong in ({"speed": "3"}, {"speed": 3.0}, {"warm": "1"}, {"dry": "no"}, {"paced": 0.5}):
+    for wrong in (
+        *({"words": [1]}, {"source": None}, {"source": 1}, {"names": "ab"}, {"names": Path("ab")}),
+        *({"speed": "3"}, {"speed": 3.0}, {"warm": "1"}, {"dry": "no"}, {"paced": 0.5}),
+    ):
         with pytest.raises(TypeError, match=rf"wash\(\): {next(iter(wrong))} takes"):
-            wash("a", **wrong)
+            wash(**{"source": "a", **wrong})
     assert wash("a", speed=np.int64(3), warm=2, dry=1, paced=None, words="x").warm == 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from paragon_stream.errors import UsageError
@@ -50,6 +51,13 @@ def test_defaults_are_not_stored() -> None:
     assert text.split() == ["{", '"source":', '"a.mkv",', '"destination":', '"b.mkv"', "}"]
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    request = RenderRequest("a.mkv", "b.mkv", scale=np.int64(2), crf=np.float32(18.5), audio=[np.int64(1)])
+    names = {"source": "a.mkv", "destination": "b.mkv"}
+    assert request.to_plain() == names | {"scale": 2, "crf": 18.5, "audio": [1]}
+    assert RenderRequest.from_json(request.to_json()).scale == 2
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -57,6 +65,12 @@ def test_defaults_are_not_stored() -> None:
         ("[]", "JSON object"),
         ('{"source": "a"}', "lacks destination"),
         ('{"source": "a", "destination": "b", "speed": 3}', "no option speed"),
+        ('{"source": null, "destination": "b"}', "source takes a text, not None"),
+        ('{"source": "a", "destination": "b", "overwrite": "false"}', "overwrite takes true or false"),
+        ('{"source": "a", "destination": "b", "crf": "18"}', "crf takes a number"),
+        ('{"source": "a", "destination": "b", "start": [1]}', "start takes a text or a number"),
+        ('{"source": "a", "destination": "b", "add": "sub.srt"}', "add takes a list"),
+        ('{"source": "a", "destination": "b", "mux": ["movflags"]}', "mux takes a table"),
     ],
 )
 def test_what_is_no_request_is_refused(text: str, message: str) -> None:
