@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError
-from paragon_stream.frame import ChromaLocation, ColorRange, Family, FrameFormat, Matrix
+from paragon_stream.frame import KR_KB, ChromaLocation, ColorRange, Family, FrameFormat, Matrix
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,10 @@ def color_map(format: FrameFormat) -> ColorMap:
 def luma_weights(format: FrameFormat) -> NDArray[np.float64]:
     """Kr, Kg, Kb (H.273, equations 39 to 44) of YUV or gray."""
     matrix = format.color.matrix
+    if format.pixel_format.family is Family.GRAY and matrix not in KR_KB:
+        matrix = Matrix.BT709  # weights of the network's detail, which is nearly equal in R, G and B
     if matrix in (Matrix.UNSPECIFIED, Matrix.RGB):
-        if format.pixel_format.family is Family.GRAY:
-            matrix = Matrix.BT709  # weights of the network's detail, which is nearly equal in R, G and B
-        else:
-            raise FormatError(f"the colour matrix of {format} is not resolved")
+        raise FormatError(f"the colour matrix of {format} is not resolved")
     kr, kb = matrix.kr_kb
     return np.array([kr, 1 - kr - kb, kb])
 

@@ -75,6 +75,13 @@ def test_planes_are_the_engines(format: int, name: str, width: int, height: int)
         assert_same(planes_of(out, n), engine(content(n, clip.format, width, height)))
 
 
+@pytest.mark.parametrize("matrix", [0, 2, 8, 14])
+def test_gray_needs_no_matrix(matrix: int) -> None:
+    clip = make_clip(vs.GRAY8, length=1)
+    out = paragon.upscale(clip.std.SetFrameProps(_Matrix=matrix))
+    assert_same(planes_of(out, 0), planes_of(paragon.upscale(clip), 0))
+
+
 def test_depths_that_ffmpeg_has_no_name_for() -> None:
     format = vs.core.query_video_format(vs.YUV, vs.INTEGER, 11, 1, 1)
     out = paragon.upscale(make_clip(format.id, length=1))
