@@ -22,7 +22,7 @@ def at_strength(weights: Weights, strength: float) -> Weights:
     """
     if not weights.spec.conditioned:
         raise UsageError(
-            f"the weights {weights.name} are not conditioned on strength: they are plain already"
+            f"the weights {weights.name} are not conditioned on strength: leave the strength out"
         )
     if not 0 <= strength <= 1:
         raise UsageError(f"a strength of {strength} is outside 0…1")

@@ -63,6 +63,7 @@ def shader(
     The package's folder filters has ready-made shaders; docs/shader.md says which to choose.
     """
     from paragon_stream.checkpoint import load_weights
+    from paragon_stream.checkpoint.inspection import alpha_doubts
     from paragon_stream.framejob.glsl.emit import ShaderOptions, emit_shader
     from paragon_stream.framejob.glsl.network import Hook
     from paragon_stream.framejob.products import warn_of_missing_limit
@@ -70,8 +71,12 @@ def shader(
 
     if destination.suffix.lower() not in (".glsl", ".hook"):
         raise UsageError(f"{destination}: the name of a shader must end in .glsl or .hook")
+    if hook == "rgb" and range_ == "full":
+        raise UsageError("--range is for --hook luma: with rgb the player has converted the colours")
     found = load_weights(weights, variant=variant, scale=scale, alpha=alpha)
     warn_of_missing_limit(found)
+    for doubt in () if alpha is None else alpha_doubts(found.spec):
+        print_line(f"warning: {doubt}", err=True)
     text = emit_shader(
         found,
         ShaderOptions(

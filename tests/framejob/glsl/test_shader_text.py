@@ -76,6 +76,20 @@ def test_what_cannot_be_is_said() -> None:
         emit_shader(load_weights("video", variant="realtime"), ShaderOptions(strength=1.5))
 
 
+def test_options_that_are_unusual_or_have_no_effect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.glsl"
+    assert run(["export", "shader", "--alpha", "3", str(path)]) == 0
+    assert "warning: alpha 3 is outside of 0 to 1" in capsys.readouterr().err
+    path.unlink()
+    assert run(["export", "shader", "--hook", "rgb", "--range", "full", str(path)]) == 2
+    assert "--range is for --hook luma" in capsys.readouterr().err
+    assert run(["export", "shader", "--weights", "fidelity", "--strength", "0.3", str(path)]) == 2
+    assert "not conditioned on strength: leave the strength out" in capsys.readouterr().err
+    assert not path.exists()
+
+
 def test_nothing_is_overwritten_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "out.glsl"
     path.write_text("mine")
