@@ -39,6 +39,10 @@ class TargetSize:
     turns: bool = False
     """The box is upright for upright pictures: 1080p is 1080×1920 for upright video."""
 
+    def box_for(self, shown: tuple[Fraction, Fraction] | tuple[int, int]) -> tuple[int, int]:
+        """The box for a picture that is shown with these sides (width, height)."""
+        return self.box[::-1] if self.turns and shown[0] < shown[1] else self.box
+
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
@@ -158,8 +162,8 @@ def place(
         rows, columns = _whole(source.height, height), _whole(source.width, width)
         return Placement(rows=rows, columns=columns, sample_aspect_ratio=aspect)
     shown = _shown(source, Fraction(1))
-    box = wanted.box
-    if (wanted.turns and shown[0] < shown[1]) or (not wanted.turns and sideways):
+    box = wanted.box_for(shown)
+    if sideways and not wanted.turns:
         box = box[1], box[0]
     placement = fill(source, box, fit, grain=grain)
     columns, rows = placement.columns, placement.rows

@@ -14,6 +14,8 @@ one thread.
 Hosts that run scripts (vspipe, editors) show the messages of these modules in VapourSynth's own log.
 """
 
+from paragon_stream.vapoursynth.clips import in_samples
 from paragon_stream.vapoursynth.filter import options, reaches, upscale
+from paragon_stream.vapoursynth.frames import MAX_PREFETCH
 
-__all__ = ["options", "reaches", "upscale"]
+__all__ = ["MAX_PREFETCH", "in_samples", "options", "reaches", "upscale"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import vapoursynth as vs
 
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import PIXEL_FORMATS, Family, PixelFormat
-from paragon_stream.geometry import Placement
+from paragon_stream.geometry import Placement, parse_size
+from paragon_stream.vapoursynth.errors import errors_as_vs
 
 _SUBSAMPLINGS = {format.subsampling for format in PIXEL_FORMATS.values()}
 _FAMILIES = {vs.YUV: Family.YUV, vs.RGB: Family.RGB, vs.GRAY: Family.GRAY}
@@ -64,5 +67,25 @@ def grain_of(pixel_format: PixelFormat) -> int:
 def check_size(pixel_format: PixelFormat, placement: Placement) -> None:
     """Raise UsageError for a result without whole chroma samples, which VapourSynth does not have."""
     width, height = placement.columns.total, placement.rows.total
-    if any(side % (1 << n) for side, n in zip((width, height), pixel_format.subsampling, strict=True)):
-        raise UsageError(f"{width}x{height} is not possible in {pixel_format.name}: give even numbers")
+    for name, side, n in zip(("width", "height"), (width, height), pixel_format.subsampling, strict=True):
+        if side % (1 << n):
+            raise UsageError(
+                f"{width}x{height} is not possible in {pixel_format.name}:"
+                f" the {name} must be a multiple of {1 << n}"
+            )
+
+
+def in_samples(clip: vs.VideoNode, to: str | float, shown: tuple[int, int]) -> str:
+    """The size `to` in square pixels as a size in samples of `clip`, which a player shows in the size `shown`
+    (width, height). Raises vs.Error."""
+    with errors_as_vs():
+        size = parse_size(to)
+        assert size is not None
+        pixel_format = clip_pixel_format(clip)
+    aspect = Fraction(shown[0] * clip.height, shown[1] * clip.width)
+    if size.factor is not None or aspect == 1:
+        return str(to)
+    width, height = size.box_for(shown)
+    grain = grain_of(pixel_format)
+    columns, rows = width / max(aspect, Fraction(1)), height * min(aspect, Fraction(1))
+    return f"{round(columns / grain) * grain}x{round(rows / grain) * grain}"

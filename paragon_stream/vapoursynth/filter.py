@@ -35,8 +35,13 @@ class FilterCall(UpscalerOptions):
     clip: vs.VideoNode = field(
         kw_only=False, metadata=described("A clip of constant format and size: YUV, RGB or GRAY.")
     )
+    strength: str | float | None = option(
+        None,
+        "Strength of compression of frames without `_ParagonStrength`: 0 (clean; default, also auto) to 1.",
+        metavar="S",
+    )
     prefetch: int | None = option(
-        None, "Frames in flight at once (default: the number of the core's threads)."
+        None, "Frames in flight at once, at most the number of the core's threads (default)."
     )
     wait: bool = option(True, "Wait for the engine; False: a plain scaler helps out, for players.")
 
@@ -59,9 +64,9 @@ def upscale(call: FilterCall) -> vs.VideoNode:
     compression use `_ParagonStrength` (0…1), or `strength` if a frame has none.
 
     `weights` is a path or the name of a shipped set. `alpha` and `window_size` override the metadata of the
-    weights. `prefetch` is the number of frames in flight at once (default: the number of the core's threads);
-    the host requests as many of them as it needs. All filters of the process share their sessions, so
-    reloading a script compiles nothing again.
+    weights. `prefetch` is the number of frames in flight at once, each of which occupies a thread of the core
+    (default and maximum: the number of these threads); the host requests as many of them as it needs. All
+    filters of the process share their sessions, so reloading a script compiles nothing again.
 
     The session is compiled when the first frame is requested. With `wait=False`, which is for players only, a
     bicubic scaler makes the frames until the session is ready, and all further ones if the engine turns out

@@ -84,6 +84,15 @@ def test_options_that_make_no_sense(options: dict, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_sides_of_a_result_are_multiples_of_its_subsampling() -> None:
+    """A box of 480 lines is 854 columns wide."""
+    clip = make_clip(vs.YUV411P8, length=1)
+    with pytest.raises(vs.Error, match=r"854x480 is not possible in yuv411p: the width .* multiple of 4"):
+        paragon.upscale(clip, to="480p", fit="pad")
+    with pytest.raises(vs.Error, match=r"102x77 .*: the height must be a multiple of 2"):
+        paragon.upscale(make_clip(vs.YUV420P8, length=1), to="102x77", fit="stretch")
+
+
 def test_damaged_weights(tmp_path: Path) -> None:
     path = tmp_path / "damaged.safetensors"
     path.write_bytes(b"\x10\0\0\0\0\0\0\0 not what it says")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +174,7 @@ class TestReadyMadeScript:
         [
             ((), "say which file to open with  -a source=FILE"),
             (("-a", "source={source}", "-a", "variant=nope"), "there is no variant nope"),
+            (("-a", "source={source}", "-a", "varaint=stream"), "there is no option varaint; choose from"),
             (("-a", "source={source}", "-a", "scale=two"), "option scale cannot be 'two'"),
             (("-a", "source={source}", "-a", "display=1920"), "option display cannot be '1920'"),
         ],
@@ -184,6 +185,60 @@ class TestReadyMadeScript:
         done = vspipe(environment, *arguments, SCRIPT_PATH, "-")
         assert done.returncode != 0
         assert message in done.stderr.decode()
+
+    @pytest.fixture
+    def as_mpv(self, environment, script) -> Callable[..., str]:
+        """Runs lines after the script, as mpv runs it for PAL DVD of 16:9: what these print."""
+
+        def run(user_data: str, lines: str, before: str = "") -> str:
+            path = script(
+                f"{before}\n"
+                "video_in = vs.core.std.BlankClip(format=vs.YUV420P8, width=720, height=576, length=2)\n"
+                "video_in_dw, video_in_dh, display_res = 1024, 576, [1920, 1080]\n"
+                f"user_data = {'engine=null wait=1 ' + user_data!r}\n"
+                f"exec(compile({SCRIPT_PATH.read_text('utf-8')!r}, 'paragon.vpy', 'exec'))\n"
+                f"{lines}"
+            )
+            done = vspipe(environment, "-e", 0, path, "--")
+            assert done.returncode == 0, done.stderr.decode()
+            return done.stderr.decode()
+
+        return run
+
+    @pytest.mark.parametrize(
+        ("options", "size"),
+        [
+            ("to=display", "1350x1080"),  # shown as 1920x1080
+            ("to=display fit=crop", "1350x1080"),
+            ("to=1080p fit=pad", "1350x1080"),
+            ("to=1440x1080 fit=pad", "1012x1080"),
+            ("to=1.5", "1080x864"),
+            ("to=960x540", "720x576"),  # not larger: passed through
+        ],
+    )
+    def test_sizes_are_those_on_the_screen(self, as_mpv, options: str, size: str) -> None:
+        printed = as_mpv(
+            options, "made = vs.get_output().clip\nprint(f'{made.width}x{made.height}', file=sys.stderr)"
+        )
+        assert size in printed.split()
+
+    def test_prefetch_gets_threads(self, as_mpv) -> None:
+        before = "vs.core.num_threads = 2"
+        show = "print('threads', vs.core.num_threads, file=sys.stderr)"
+        assert "threads 2\n" in as_mpv("", show, before)
+        assert "threads 9\n" in as_mpv("prefetch=9", show, before)
+
+    @pytest.mark.parametrize(
+        ("option", "strength"), [("", 0.4), ("strength=auto", 0.4), ("strength=0", None)]
+    )
+    def test_strength_of_played_videos(self, as_mpv, option: str, strength: float | None) -> None:
+        show = "print(vs.get_output().clip.get_frame(0).props.get('_ParagonStrength'), file=sys.stderr)"
+        assert str(strength) in as_mpv(option, show).split()
+
+    def test_warnings_of_other_modules_are_shown(self, as_mpv) -> None:
+        log = "print = lambda text, file: sys.stderr.write(f'shown: {text}')\n"
+        log += "import logging\nlogging.getLogger('paragon_stream.runtimes').warning('a software GPU')"
+        assert "shown: a software GPU" in as_mpv("", log)
 
 
 @pytest.mark.slow
