@@ -112,6 +112,7 @@ def command(
 
 def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
     from paragon_stream.checkpoint import load_weights
+    from paragon_stream.checkpoint.inspection import alpha_doubts
     from paragon_stream.framejob.products import warn_of_missing_limit
     from paragon_stream.train.data.clips import find_clips, parse_levels
     from paragon_stream.train.measure.evaluate import evaluate
@@ -121,8 +122,11 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
     assert data is not None
     encode, frames = options.pop("encode"), options.pop("frames")
     strength = parse_strength(options.pop("strength"))
+    alpha = options["alpha"]
     weights = load_weights(**given(**{name: options.pop(name) for name in WEIGHTS}))
     warn_of_missing_limit(weights)
+    for doubt in () if alpha is None else alpha_doubts(weights.spec):
+        print_line(f"warning: {doubt}", err=True)
     clips = find_clips(data)
     if not clips:
         if encode or frames:

@@ -97,6 +97,9 @@ def test_unlikely_facts_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "warning: alpha 1.7 is outside of 0 to 1" in capsys.readouterr().out
     assert run(["convert", str(path), str(out), "--scale", "2", "--alpha", "1.7"]) == 0
     assert "warning: alpha 1.7 is outside of 0 to 1" in capsys.readouterr().err
+    arguments = ["--weights", str(path), "--scale", "2", "--alpha", "1.7"]
+    assert run(["eval", "--data", str(tmp_path / "none"), *arguments]) != 0
+    assert "warning: alpha 1.7 is outside of 0 to 1" in capsys.readouterr().err
     for scale in ("0", "-2", "40"):
         assert run(["probe", str(path), "--scale", scale]) == 1
         assert f"its scale is {scale}; networks of the family have 2, 3, 4 or 8" in capsys.readouterr().err
