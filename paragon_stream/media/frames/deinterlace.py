@@ -153,8 +153,11 @@ class Deinterlacer:
             return source
         assert frame.pts is not None
         half = source.time_base / 2
-        pts = frame.pts * as_fraction(frame.time_base) / half
-        return Timing(pts=int(pts), duration=source.duration, time_base=half)
+        first, pts = 2 * source.pts, int(frame.pts * as_fraction(frame.time_base) / half)
+        field = 1 / (self._rate * source.time_base)  # in half ticks
+        if pts - first > 2 * field:  # the filter puts the last field before a gap into its middle
+            pts = first + round(field)
+        return Timing(pts=pts, duration=source.duration, time_base=half)
 
 
 def _kind(frame: av.VideoFrame) -> tuple[int, int, str]:

@@ -28,6 +28,7 @@ _SOFT = (
     "this is film whose 23.976 pictures a second are whole and only shown unevenly (soft telecine):"
     " nothing needs to be undone"
 )
+_WHOLE = "the film pictures are whole, only their times alternate: --ivtc is not needed"
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,8 @@ def treat_fields(
         logger.info("fields: %s", seen)
         video = replace(video, interlaced=seen.interlaced)
     if info.seekable and _is_near_ntsc(info) and has_pulldown_flags(info):
-        if ivtc:
-            return video, ("the film pictures are whole, only their times alternate: --ivtc is not needed",)
-        hints: tuple[str, ...] = (_SOFT,)
+        hints: tuple[str, ...] = (_WHOLE if ivtc else _SOFT,)
+        ivtc = False  # interlaced video may follow
     else:
         hints = _hints(info, seen, ivtc)
     job = field_job(video, method, seen, ivtc)

@@ -353,9 +353,10 @@ class VideoReader:
 def _decoding_start(info: MediaInfo, *, strengths: bool) -> Fraction | None:
     """The time, in the source's timestamps, before which decoding begins for the cut; None for the start of
     the file."""
-    if info.cut is None:
-        return None
     video = info.video
+    # Of five telecined frames one is left out; which one depends on all frames from the beginning on.
+    if info.cut is None or (video.fields is not None and video.fields.film):
+        return None
     begin = info.cut.start - (2 * REACH_SECONDS if strengths else 0)
     if video.fields is not None:
         # A range may begin with a frame's second field; deinterlacing it needs the frame before.

@@ -148,8 +148,7 @@ def test_every_field_a_frame(tmp_path: Path, order: Parity) -> None:
     for index, (_, planes) in list(enumerate(frames))[2:-2]:
         assert error(planes, picture(index)) < 4
     assert times(frames)[::2] == [Fraction(p, 25) for p in pts]
-    halves = [Fraction(a + b, 50) for a, b in pairwise(pts)]
-    assert times(frames)[1:-1:2] == halves
+    assert times(frames)[1:-1:2] == [Fraction(2 * p + 1, 50) for p in pts[:-1]]
     assert times(frames)[-1] == Fraction(27, 50)
 
 
@@ -355,6 +354,17 @@ def test_deep_film_with_video_in_it(tmp_path: Path) -> None:
         assert combing(eight) < 1.5
 
 
+def test_parts_of_film_have_the_pictures_of_the_whole(tmp_path: Path) -> None:
+    """Every frame can be decoded alone; groups of five count from the first one nevertheless."""
+    clip = write(tmp_path / "in.mkv", telecined(64), codec="ffv1", header=2, order=Parity.TOP, rate=NTSC)
+    whole = read(clip, ivtc=True)[0]
+    for begin in range(40, 46):
+        part, _ = read(clip, ivtc=True, start=begin * 1001 / 30000)
+        wanted = whole[len(whole) - len(part) :]
+        assert len(part) > 20 and times(part) == times(wanted)
+        assert all(error(a, b) == 0 for (_, a), (_, b) in zip(part, wanted, strict=True))
+
+
 def test_a_gap_in_film_stays_a_gap(tmp_path: Path) -> None:
     pts = [i if i < 30 else i + 60 for i in range(60)]
     clip = write(tmp_path / "in.mkv", telecined(48), order=Parity.TOP, rate=NTSC, pts=pts)
@@ -378,6 +388,19 @@ def test_film_with_pulldown_flags_is_left_whole(tmp_path: Path) -> None:
         "this is film whose 23.976 pictures a second are whole and only shown unevenly (soft telecine):"
         " nothing needs to be undone"
     ]
+
+
+def test_video_behind_film_with_pulldown_flags_is_deinterlaced(tmp_path: Path) -> None:
+    fields = [0]
+    for index in range(79):
+        fields.append(fields[-1] + (3 if index % 2 == 0 else 2))
+    fields += [fields[-1] + 3 + 2 * index for index in range(20)]
+    film = [picture(2 * i % 24) for i in range(80)]
+    clip = tmp_path / "in.mkv"
+    write(clip, [*film, *interlaced(20, True)], order=Parity.TOP, rate=Fraction(60000, 1001), pts=fields)
+    frames, warnings = read(clip, ivtc=True)
+    assert len(frames) == 100 and "not needed" in warnings[0]
+    assert all(combing(planes) < 1.5 for _, planes in frames[82:98])
 
 
 def test_telecine_in_frames_flagged_as_progressive_is_noticed(tmp_path: Path) -> None:
