@@ -12,6 +12,9 @@ from paragon_stream.errors import InputError
 from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.queue.journal import FileFacts, Record, State
 
+CONTENTS = "contents"
+"""The key of a record's options that has the fingerprints of files: option → fingerprint or list of them."""
+
 
 class Action(StrEnum):
     """The treatment of a file."""
@@ -45,7 +48,7 @@ def decide(
     `choices` are the present options."""
     existing = FileFacts.of(target)
     same_source = record is not None and _is_same_source(record, source)
-    same_choices = record is not None and record.options == choices
+    same_choices = record is not None and not _differences(record.options, choices)
     begun = record is not None and record.state is not State.FINISHED
     tried = begun and same_source and same_choices
     if record is None or record.written is None:
@@ -74,14 +77,23 @@ def decide(
             action=Action.RUN, overwrite=True, why=f"{source} was changed: {target} is made again"
         )
     if not same_choices and not overwrite:
-        names = sorted({*record.options, *choices})
-        other = [name for name in names if record.options.get(name) != choices.get(name)]
+        other = _differences(record.options, choices)
         verb = "begun" if begun else "made"
         return Decision(
             action=Action.REFUSE,
             why=f"{target} was {verb} with a different {', '.join(other)}: --overwrite makes it again",
         )
     return Decision(action=Action.RUN, resume=begun and (resume or tried), overwrite=True)
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The names of the options that differ. Files count by their content, not by the spelling of their paths,
+    if both have it: records of earlier versions have the paths alone."""
+    contents = [options.get(CONTENTS, {}) for options in (then, now)]
+    both = contents[0].keys() & contents[1].keys()
+    names = sorted({*then, *now} - {CONTENTS} - both)
+    other = [name for name in names if then.get(name) != now.get(name)]
+    return sorted([*other, *(name for name in both if contents[0][name] != contents[1][name])])
 
 
 def _is_same_source(record: Record, source: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.containers import container_for, is_video_name
 from paragon_stream.media.facts.image_kinds import is_image_name, kind_for
+from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.media.source.opening import check_name
 from paragon_stream.options.cluster import ClusterOptions
 from paragon_stream.options.folder import FolderOptions
@@ -19,6 +20,7 @@ from paragon_stream.options.option import described, option, part
 from paragon_stream.options.output import OutputOptions, StorageOptions
 from paragon_stream.options.source import SourceOptions
 from paragon_stream.pictures.job import PictureOutput
+from paragon_stream.queue.decision import CONTENTS
 from paragon_stream.render.request import RenderRequest
 
 _SAME_RESULT = (
@@ -88,10 +90,18 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
 
     @property
     def choices(self) -> dict[str, Any]:
-        """The options that influence the results, in JSON types, without defaults."""
+        """The options that influence the results, in JSON types, without defaults. `CONTENTS` is the content
+        of the files among them. Raises InputError for files that cannot be read."""
         kept = {each.name for each in fields(RenderRequest)} - {"source", "destination", *_SAME_RESULT}
         facts = self.of_video(Path(), Path(), resume=False, overwrite=False).to_plain()
-        return {name: value for name, value in facts.items() if name in kept}
+        contents: dict[str, Any] = {}
+        if self.weights is not None and Path(self.weights).is_file():
+            contents["weights"] = fingerprint(Path(self.weights))
+        if self.add and all(Path(each).is_file() for each in self.add):
+            contents["add"] = [fingerprint(Path(each)) for each in self.add]
+        return {name: value for name, value in facts.items() if name in kept} | (
+            {CONTENTS: contents} if contents else {}
+        )
 
 
 def is_folder_name(path: str | Path) -> bool:

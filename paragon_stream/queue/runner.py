@@ -79,8 +79,8 @@ class _Queue:
         self._request, self._observer = request, observer
         self._usage = resource_usage.Usage()
         self._where = request.placed()
-        self._choices = request.choices
         self._check_network()
+        self._choices = request.choices
         self._results: list[FileResult] = []
         self._unreadable: list[str] = []
         self._names: dict[str, Path] = {}

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import pytest
 from clips import make_clip, read_frames
+from published_files import write
 from queue_material import FAST, outcomes
 
 from paragon_stream import QueueObserver, upscale_all
@@ -198,6 +199,37 @@ def test_options_without_influence_and_another_container(folder: Path, tmp_path:
     for container, name in ((None, "a.mp4"), ("mkv", "a.mkv")) * 2:  # both are the journal's
         again = upscale_all([clip], out, container=container, observer=Warnings(), **FAST)
         assert (outcomes(again), warnings) == ({name: "left alone"}, [])
+
+
+def test_files_of_options_count_by_content(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the spelling of their paths, which is all that records of earlier versions have."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "w.safetensors", "p2r3", "nano")
+    subtitles = tmp_path / "s.srt"
+    subtitles.write_text("1\n00:00:00,000 --> 00:00:00,100\nyes\n")
+
+    def again(weights: str = "w.safetensors", add: str = "s.srt") -> str:
+        facts: dict[str, Any] = {"weights": weights, "add": [add], "scale": 2, "alpha": 1.0}
+        report = upscale_all([folder / "a.mkv"], "out", generation="p2r3", **facts, **FAST)
+        return report.files[0].error or str(report.files[0].outcome)
+
+    assert again() == "finished"
+    assert again(weights="./w.safetensors", add=str(subtitles)) == "left alone"
+    journal = tmp_path / "out" / NAME
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    new = journal.read_bytes()
+    for record in records:
+        assert list(record["options"].pop("contents")) == ["weights", "add"]
+    journal.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    assert again() == "left alone"
+    assert "different weights: " in again(weights="./w.safetensors")
+    journal.write_bytes(new)
+    subtitles.write_text("1\n00:00:00,000 --> 00:00:00,100\nnot\n")
+    assert "different add: " in again()
+    write(tmp_path / "w.safetensors", "p2r3", "nano", {"trained": "further"})
+    assert "different add, weights: " in again()
 
 
 def test_results_never_replace_sources(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
