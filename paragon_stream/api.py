@@ -10,7 +10,7 @@ from paragon_stream import resource_usage
 from paragon_stream.errors import UsageError
 from paragon_stream.options.cluster import ClusterOptions
 from paragon_stream.options.option import called_with, option, part
-from paragon_stream.render.plan import RenderPlan, plan_render
+from paragon_stream.render.plan import RenderPlan, plan_render, show_plan
 from paragon_stream.render.progress import RenderProgress
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.run import run
@@ -82,7 +82,7 @@ def upscale(call: UpscaleCall) -> Report:
         raise UsageError("--chunk-seconds is for --cluster")
     plan = plan_render(part(call, RenderRequest))
     if call.on_plan is not None:
-        call.on_plan(plan)
+        show_plan(plan, call.on_plan)
     return run(plan, trace=call.trace, on_progress=call.on_progress, on_warning=call.on_warning, usage=usage)
 
 

@@ -72,8 +72,7 @@ class Worker:
         try:
             if item.file.is_picture:
                 return self._picture(item, overwrite, show)
-            lasts = item.target.suffix.lower() not in _NO_RESUME and not item.file.path.is_fifo()
-            return self._video(item, resume and lasts, overwrite, show)
+            return self._video(item, resume and item.target.suffix.lower() not in _NO_RESUME, overwrite, show)
         except BaseException:
             for folder in created:
                 with suppress(OSError):  # not empty

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from paragon_stream.checkpoint import Weights
@@ -111,6 +111,15 @@ def plan_render(request: RenderRequest, *, existing: bool = False) -> RenderPlan
         return _planned(request, info, writing, images, existing=existing)
     except BaseException:
         end_pipe(info.path)
+        raise
+
+
+def show_plan(plan: RenderPlan, show: Callable[[RenderPlan], None]) -> None:
+    """Call `show` with `plan`. If it raises, `plan` is not run, and its pipe is closed."""
+    try:
+        show(plan)
+    except BaseException:
+        end_pipe(plan.source.path)
         raise
 
 

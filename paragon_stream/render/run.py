@@ -60,29 +60,18 @@ def run(
     """
     if plan.source.piped and pipe_at(plan.source.path) is None:
         raise InputError(f"{plan.source.path} has been read already: a pipe can be read only once")
-    running = _Running(
-        watch=SourceWatch(plan.source, plan.identity.get("source data")),
-        retries=Retries(),
-        warnings=Warnings(on_warning),
-        trace=trace,
-        on_progress=on_progress,
-        usage=usage or resource_usage.Usage(),
-        kept=kept,
-    )
-    running.warnings.add(space_warnings(plan))
     try:
-        while True:
-            report = _attempt(plan, running)
-            if report is not None:
-                return report
-            time.sleep(PAUSE)
-            if kept is not None:
-                kept.clear()
-            output = plan.output
-            plan = replace(plan, output=replace(output, options=replace(output.options, resume=True)))
-    except BaseException:
-        running.warnings.add(running.retries.left)
-        raise
+        running = _Running(
+            watch=SourceWatch(plan.source, plan.identity.get("source data")),
+            retries=Retries(),
+            warnings=Warnings(on_warning),
+            trace=trace,
+            on_progress=on_progress,
+            usage=usage or resource_usage.Usage(),
+            kept=kept,
+        )
+        running.warnings.add(space_warnings(plan))
+        return _attempts(plan, running)
     finally:
         end_pipe(plan.source.path)
 
@@ -98,6 +87,23 @@ class _Running:
     on_progress: OnProgress | None
     usage: resource_usage.Usage
     kept: KeptUpscalers | None
+
+
+def _attempts(plan: RenderPlan, running: _Running) -> Report:
+    """Attempts of `run` until one succeeds or is not followed by another."""
+    try:
+        while True:
+            report = _attempt(plan, running)
+            if report is not None:
+                return report
+            time.sleep(PAUSE)
+            if running.kept is not None:
+                running.kept.clear()
+            output = plan.output
+            plan = replace(plan, output=replace(output, options=replace(output.options, resume=True)))
+    except BaseException:
+        running.warnings.add(running.retries.left)
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from places import PYTHONPATH
 import paragon_stream
 from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.source.pipes import pipe_at
+from paragon_stream.render import run as render_run
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.run import run
@@ -194,6 +195,21 @@ def test_a_pipe_is_read_once(clip: Path, tmp_path: Path) -> None:
     assert run(plan).frames_in == 40
     with pytest.raises(InputError, match="a pipe can be read only once"):
         run(plan)
+
+
+@pytest.mark.parametrize("callback", ["on_plan", "on_warning"])
+def test_a_callback_that_raises_leaves_no_pipe_open(
+    callback: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next render of that name would get the video of the first."""
+
+    def refuse(_: object) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(render_run, "space_warnings", lambda plan: ["the output may not fit"])
+    with pytest.raises(ValueError, match="no"):
+        piped(clip, tmp_path, **{callback: refuse})
+    assert pipe_at(tmp_path / "fifo") is None
 
 
 @pytest.mark.parametrize(
