@@ -19,6 +19,11 @@ OLDEST = 75
 """Compute capability 7.5, without its dot: the first GPUs that the engines on GPUs can use."""
 
 
+LOADING_ERRORS = (ImportError, OSError, RuntimeError, ValueError)
+"""Exceptions of a package that is damaged: torch without a library raises OSError, wgpu RuntimeError,
+modules for another NumPy ValueError."""
+
+
 def find_gpus() -> tuple[list[DeviceInfo], str]:
     """The CUDA devices of this machine and, if none is usable, the reason."""
     try:
@@ -30,7 +35,7 @@ def find_gpus() -> tuple[list[DeviceInfo], str]:
         from paragon_stream.device.cuda import device_infos
 
         found = device_infos()
-    except ImportError as error:
+    except LOADING_ERRORS as error:
         return [], f"cuda-bindings cannot be loaded: {error}"
     except EngineError as error:
         return [], str(error)
@@ -58,10 +63,10 @@ def find_adapters() -> tuple[tuple[AdapterInfo, ...], str]:
         from paragon_stream.device.webgpu_adapters import adapters
 
         found = adapters()
-    except (ImportError, OSError) as error:
-        return (), f"wgpu cannot be loaded: {error}"
     except EngineError as error:
         return (), str(error)
+    except LOADING_ERRORS as error:
+        return (), f"wgpu cannot be loaded: {' '.join(str(error).split())}"
     return tuple(found), "" if found else "WebGPU finds no GPU: no driver for Vulkan, Metal or Direct3D 12"
 
 

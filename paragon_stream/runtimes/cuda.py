@@ -8,13 +8,13 @@ import numpy as np
 
 from paragon_stream.device import Argument, Device, Stream
 from paragon_stream.device.discovery import OLDEST
-from paragon_stream.errors import EngineError
+from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob.cuda.emit import emit_cuda
 from paragon_stream.framejob.cuda.program import Buffer, CudaProgram, Launch
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Precision, Session, SessionOptions
 from paragon_stream.runtimes.gpu.compilation import compile_on_gpus
-from paragon_stream.runtimes.gpu.nvrtc import cubin
+from paragon_stream.runtimes.gpu.nvrtc import cubin, drawback_of
 from paragon_stream.runtimes.gpu.program import DeviceFrame, DeviceProgram, Hold, Load
 from paragon_stream.runtimes.gpu.program_buffers import Pointers, own_buffers, with_frame
 
@@ -44,7 +44,12 @@ def loader(job: FrameJob) -> Load:
             "kernels compiled for sm_%d; not tested on such a GPU before, but checked with one frame now",
             info.sm,
         )
-        return KernelProgram(program, code, device, hold)
+        try:
+            return KernelProgram(program, code, device, hold)
+        except DeviceMemoryError:
+            raise
+        except EngineError as error:
+            raise EngineError("; ".join(filter(None, [str(error), drawback_of(info.driver)]))) from error
 
     return load
 

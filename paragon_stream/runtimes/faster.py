@@ -31,13 +31,16 @@ class FasterRuntime:
         self._gpu, self._cpu, self._refusal = gpu, cpu, refusal
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """See `Runtime`. Raises the errors of the CPU's engine, and of the GPU's if `device` selects it."""
+        """See `Runtime`. Raises the errors of the CPU's engine, and of the GPU's if `device` selects it.
+
+        The CPU's engine refuses the devices "cuda…", because it has the reason.
+        """
         device = options.device or ""
         if device.startswith("gpu"):
             logger.info("engine: %s, because the device %s is selected", self._gpu.name, device)
             return self._gpu.compile(job, options)
-        if device == "cpu" or options.precision is Precision.INT8:
-            what = "the device cpu" if device == "cpu" else "int8"
+        if device.startswith(("cpu", "cuda")) or options.precision is Precision.INT8:
+            what = f"the device {device}" if device else "int8"
             logger.info("engine: one for CPUs, because %s is selected", what)
             return self._cpu.compile(job, options)
         reason = self._refusal(job)

@@ -8,7 +8,14 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus, may_have_gpu, ordinals
+from paragon_stream.device.discovery import (
+    LOADING_ERRORS,
+    OLDEST,
+    find_adapters,
+    find_gpus,
+    may_have_gpu,
+    ordinals,
+)
 from paragon_stream.errors import EngineError, UsageError, install_command
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.native.library import missing
@@ -73,7 +80,7 @@ def runtime(name: str = "auto") -> Runtime:
         )
     try:
         engine: Runtime = importlib.import_module(entry.module).RUNTIME
-    except ImportError as error:
+    except LOADING_ERRORS as error:
         # vs-mlrt-ov loads another OpenVINO into VapourSynth's process.
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(f"engine {name} cannot be loaded: {reason}") from error
@@ -140,12 +147,14 @@ def _automatic() -> Runtime:
         return _of_any_brand(reason)
     if all(gpu.sm < OLDEST for gpu in gpus):
         return _of_any_brand(f"{gpus[0]} is too old for it")
-    from paragon_stream.runtimes.gpu.nvrtc import compiler_version
+    from paragon_stream.runtimes.gpu.nvrtc import drawback_of
 
     try:  # the module `cuda.bindings.nvrtc` is there without the library that it loads
-        compiler_version()
+        drawback = drawback_of(gpus[0].driver)
     except EngineError as error:
         return _of_any_brand(f"{gpus[0]} needs the package nvidia-cuda-nvrtc: {error}")
+    if drawback:
+        return _of_any_brand(drawback)
     return AutomaticRuntime(runtime("cuda"), CpuRuntime(), _other_on_gpu)
 
 
@@ -153,17 +162,18 @@ def _of_any_brand(no_cuda: str) -> Runtime:
     """The choice without a GPU for `cuda`: WebGPU on a hardware GPU if that is faster than the CPU, else the
     CPU."""
     if not may_have_gpu():
-        logger.info("engine: one for CPUs; no GPU is used: %s; the system has no device file of one", no_cuda)
-        return CpuRuntime()
+        reason = f"{no_cuda}; the system has no device file of one"
+        logger.info("engine: one for CPUs; no GPU is used: %s", reason)
+        return CpuRuntime(reason)
     adapters, reason = find_adapters()
     if any(each.is_hardware for each in adapters):
         logger.info("engine: webgpu or one for CPUs; cuda is not used: %s", no_cuda)
         from paragon_stream.framejob.wgsl.emit import refusal
 
-        return FasterRuntime(runtime("webgpu"), CpuRuntime(), refusal)
-    software = "; ".join(map(str, adapters))
-    logger.info("engine: one for CPUs; no GPU is used: %s; %s", no_cuda, reason or f"only {software}")
-    return CpuRuntime()
+        return FasterRuntime(runtime("webgpu"), CpuRuntime(no_cuda), refusal)
+    reason = f"{no_cuda}; {reason or 'only ' + '; '.join(map(str, adapters))}"
+    logger.info("engine: one for CPUs; no GPU is used: %s", reason)
+    return CpuRuntime(reason)
 
 
 class CpuRuntime:
@@ -171,8 +181,14 @@ class CpuRuntime:
 
     name = "auto"
 
+    def __init__(self, no_gpu: str = "") -> None:
+        """`no_gpu` is why no GPU is used, for the message if one is requested."""
+        self._no_gpu = no_gpu
+
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """Raises EngineError."""
+        """Raises EngineError, also for a GPU as the device."""
+        if self._no_gpu and (options.device or "").startswith(("cuda", "gpu")):
+            raise EngineError(f"the device {options.device} cannot be used: {self._no_gpu}")
         reason = missing() or importlib.import_module(_RUNTIMES["native"].module).drawback(job, options)
         if reason:
             logger.info("engine: openvino, because %s", reason)
@@ -182,10 +198,14 @@ class CpuRuntime:
 
 
 def torch_on_gpu() -> Runtime | None:
-    """The engine `torch` if it is installed and can use a GPU; else None."""
+    """The engine `torch` if it is installed and can use a GPU; else None. A damaged torch is logged."""
     if not _is_installed("torch"):
         return None
-    engine = runtime("torch")
+    try:
+        engine = runtime("torch")
+    except EngineError as error:
+        logger.warning("torch is not used: %s", error)
+        return None
     return engine if importlib.import_module("torch").cuda.is_available() else None
 
 
@@ -211,8 +231,8 @@ class AutomaticRuntime:
         self._gpu, self._cpu, self._find_other = gpu, cpu, find_other
 
     def compile(self, job: FrameJob, options: SessionOptions) -> Session:
-        """See `Runtime`. Raises EngineError; there is no fallback from a failed GPU to a CPU that would take
-        hours."""
+        """See `Runtime`. Raises EngineError, also if no engine can do the job on the requested GPU; there is
+        no fallback from a failed GPU to a CPU that would take hours."""
         from paragon_stream.framejob.cuda.emit import refusal
 
         if options.device == "cpu" or options.precision is Precision.INT8:
@@ -230,11 +250,18 @@ class AutomaticRuntime:
             logger.info("engine: cuda, the fastest for a GPU")
             return self._gpu.compile(job, options)
         other = self._find_other(job)
-        if other is not None and other.name == "webgpu" and options.device is not None:
-            other = None  # it has other names for GPUs
+        # WebGPU has other names for GPUs, and does not compute in bf16.
+        not_webgpu = options.device is not None or options.precision is Precision.BF16
+        if other is not None and other.name == "webgpu" and not_webgpu:
+            other = None
         if other is not None:
             logger.info("engine: %s on the GPU; %s", other.name, reason)
             return other.compile(job, options)
+        if options.device is not None:
+            ordinals(options.device)  # raises UsageError for what no engine calls a device
+            raise EngineError(
+                f"{reason}, so {options.device} cannot be used (torch could: pip install torch)"
+            )
         logger.warning(
             "engine: %s on the CPU, although there is a GPU: %s (torch could: pip install torch)",
             self._cpu.name,

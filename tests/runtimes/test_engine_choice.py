@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from network_reference import random_spec, random_weights
 from paragon_stream.device import DeviceInfo
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.framejob import FrameJob, build_job
-from paragon_stream.runtimes import Precision, SessionOptions, installed_engines, registry, runtime
+from paragon_stream.runtimes import Precision, SessionOptions, cuda, installed_engines, registry, runtime
 from paragon_stream.runtimes.gpu import nvrtc
 
 GPU = DeviceInfo(
@@ -120,7 +122,11 @@ def test_webgpu_computes_what_cuda_refuses_on_a_gpu_that_is_not_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert choose(make_job(), other="webgpu", precision=Precision.FP32) == "webgpu"
-    assert choose(make_job(), other="webgpu", precision=Precision.FP32, device="cuda:1") == "openvino"
+    assert choose(make_job(), other="webgpu", precision=Precision.BF16) == "openvino", "webgpu has no bf16"
+    with pytest.raises(EngineError, match="does not compute in fp32, so cuda:1 cannot be used"):
+        choose(make_job(), other="webgpu", precision=Precision.FP32, device="cuda:1")
+    with pytest.raises(UsageError, match="no GPU called cuda:x"):
+        choose(make_job(), other="webgpu", precision=Precision.FP32, device="cuda:x")
     monkeypatch.setattr(registry, "runtime", Recorder)
     assert choose(make_job(), device="gpu:0") == "webgpu"
 
@@ -135,6 +141,66 @@ def test_torch_is_taken_only_where_it_can_use_a_gpu(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
         other = registry.torch_on_gpu()
         assert (other.name if other else "") == ("torch" if has_gpu else "")
+
+
+def test_a_damaged_torch_is_no_internal_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """torch raises OSError if one of its libraries is missing."""
+
+    def damaged(name: str) -> None:
+        raise OSError("libcudnn.so.9: cannot open shared object file")
+
+    monkeypatch.setattr(registry, "_is_installed", lambda package: True)
+    monkeypatch.setattr(registry.importlib, "import_module", damaged)
+    with pytest.raises(EngineError, match=r"engine torch cannot be loaded: libcudnn\.so\.9"):
+        runtime("torch")
+    assert registry.torch_on_gpu() is None
+    assert "torch is not used: engine torch cannot be loaded: libcudnn.so.9" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("driver", "compiler", "runs"), [("12.9", "13.0", 0), ("13.0", "13.2", 1), ("13.2", "12.9", 1)]
+)
+def test_a_driver_older_than_the_compiler(
+    driver: str, compiler: str, runs: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Drivers run code of their major version of CUDA, and of older ones."""
+    pytest.importorskip("cuda.bindings", reason="needs the package cuda-bindings")
+    monkeypatch.setattr(registry, "find_gpus", lambda: ([replace(GPU, driver=driver)], ""))
+    monkeypatch.setattr(registry, "may_have_gpu", lambda: False)
+    monkeypatch.setattr(nvrtc, "compiler_version", lambda: compiler)
+    with caplog.at_level(logging.INFO, "paragon_stream"):
+        chosen = runtime("auto")
+    assert isinstance(chosen, registry.AutomaticRuntime if runs else registry.CpuRuntime)
+    assert ("the driver is for CUDA 12.9, older than the compiler's 13.0" in caplog.text) == (not runs)
+
+
+def test_the_engine_cuda_names_an_old_driver_only_if_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(code: bytes) -> None:
+        raise EngineError("CUDA: device kernel image is invalid (CUDA_ERROR_INVALID_IMAGE)")
+
+    monkeypatch.setattr(cuda, "cubin", lambda *each: SimpleNamespace(code=b""))
+    monkeypatch.setattr(nvrtc, "compiler_version", lambda: "13.0")
+    load = cuda.loader(make_job())
+    for driver, words in (("12.9", "image is invalid.*; the driver is for CUDA 12.9"), ("13.0", r"IMAGE\)$")):
+        with pytest.raises(EngineError, match=words):
+            load(SimpleNamespace(info=replace(GPU, driver=driver), load=refused), lambda each: each)
+
+
+@pytest.mark.parametrize("adapters", [0, 1])
+def test_a_gpu_that_is_asked_for_and_missing_comes_with_the_reason(
+    adapters: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [SimpleNamespace(is_hardware=True)] * adapters
+    monkeypatch.setattr(registry, "find_gpus", lambda: ([], "there is no NVIDIA driver on this machine"))
+    monkeypatch.setattr(registry, "may_have_gpu", lambda: bool(adapters))
+    monkeypatch.setattr(registry, "find_adapters", lambda: (found, ""))
+    monkeypatch.setattr(registry, "runtime", Recorder)
+    automatic = registry._automatic()
+    with pytest.raises(EngineError, match=r"the device cuda:1 cannot be used: there is no NVIDIA driver"):
+        automatic.compile(make_job(), SessionOptions(device="cuda:1"))
+    assert automatic.compile(make_job(), SessionOptions(device="cpu")) in ("native", "openvino")
 
 
 def test_a_gpu_that_fails_is_not_replaced_by_a_cpu() -> None:

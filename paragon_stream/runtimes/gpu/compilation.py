@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from paragon_stream.device import Device
-from paragon_stream.device.discovery import ordinals
+from paragon_stream.device.discovery import LOADING_ERRORS, ordinals
 from paragon_stream.errors import DeviceMemoryError, EngineError
 from paragon_stream.framejob.job import FrameJob
 from paragon_stream.runtimes.base import Session, SessionOptions
@@ -27,8 +27,8 @@ def open_device(ordinal: int) -> Device:
     """The CUDA device of that number. Raises EngineError without it."""
     try:
         from paragon_stream.device.cuda import CudaDevice
-    except ImportError as error:
-        raise EngineError(f"the package cuda-bindings is missing: {error}") from error
+    except LOADING_ERRORS as error:
+        raise EngineError(f"the package cuda-bindings cannot be loaded: {error}") from error
     return CudaDevice(ordinal)
 
 

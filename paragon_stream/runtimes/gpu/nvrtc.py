@@ -66,6 +66,22 @@ def compiler_version() -> str:
         return ".".join(str(part) for part in _result(nvrtc, nvrtc.nvrtcVersion()))
 
 
+def drawback_of(driver: str) -> str:
+    """Why code of the installed compiler does not run with a driver for CUDA `driver` ("12.4"); "" if it
+    does.
+
+    Within a major version of CUDA older drivers run newer code, beyond it they do not. Raises EngineError
+    without the compiler.
+    """
+    version = compiler_version()
+    if int(driver.partition(".")[0]) >= int(version.partition(".")[0]):
+        return ""
+    return (
+        f"the driver is for CUDA {driver}, older than the compiler's {version}: update the display driver "
+        "(CUDA 13 needs 580 or newer)"
+    )
+
+
 def architecture_for(sm: int) -> str:
     """The target architecture: "sm_90", or, if the compiler does not support the GPU, PTX for the newest
     supported one before it: "compute_121". Raises EngineError without the compiler."""
