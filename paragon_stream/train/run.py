@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.device.discovery import ordinals
-from paragon_stream.errors import OutputError, UsageError, reason
+from paragon_stream.errors import InputError, OutputError, UsageError, reason
 from paragon_stream.train.data.batches import Batches
 from paragon_stream.train.data.images import drawings, list_sources
 from paragon_stream.train.data.shards import Shard, ShardPlan, shards
@@ -93,7 +93,7 @@ def train(
         _train(ALONE, devices[0], files, each, report, preparing)
         return folder / BEST_FILE
     for split in ("train", "val"):  # before the others start, which find them made
-        prepare(recipe, files.pictures, split, files.cache, preparing)
+        prepare(recipe, files.pictures, split, files.cache, preparing, threads=threads)
 
     def lead(team: Team) -> None:
         _train(team, devices[0], files, each, report, preparing)
@@ -114,7 +114,7 @@ def _train(
     keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
-    training = begin(files, device, preparing, team=team)
+    training = begin(files, device, preparing, team=team, threads=threads)
     best = training.run(report)
     if team.leads:
         logger.info("best validation PSNR-Y: %.3f dB", best)
@@ -126,12 +126,14 @@ def begin(
     preparing: Preparation = lambda what, done, total: None,
     *,
     team: Team = ALONE,
+    threads: int | None = None,
 ) -> Training:
-    """A training before its first step, its data made and loaded. Raises what `train` raises for the recipe,
-    data, `init` and `trunk`."""
+    """A training before its first step, its data made (by `threads` threads; None: one per core) and loaded.
+    Raises what `train` raises for the recipe, data, `init` and `trunk`."""
     recipe, text = read_recipe(files.recipe)
     training_set, validation_set = (
-        prepare(recipe, files.pictures, split, files.cache, preparing) for split in ("train", "val")
+        prepare(recipe, files.pictures, split, files.cache, preparing, threads=threads)
+        for split in ("train", "val")
     )
     batches = Batches(
         training_set,
@@ -151,8 +153,17 @@ def begin(
     return Training(recipe, text, batches, validation, files.folder, device, init, trunk=trunk, team=team)
 
 
-def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: Preparation) -> list[Shard]:
-    """The shards of a split, made where they are missing; unusable pictures are logged and left out."""
+def prepare(
+    recipe: Recipe,
+    pictures: Path,
+    split: str,
+    cache: Path,
+    preparing: Preparation,
+    *,
+    threads: int | None = None,
+) -> list[Shard]:
+    """The shards of a split, made where they are missing. Unusable pictures, and pictures to train on that
+    are smaller than a patch, are logged and left out; InputError if none is left."""
     data = recipe.data
     plan = ShardPlan(
         scale=recipe.network.scale,
@@ -163,8 +174,22 @@ def prepare(recipe: Recipe, pictures: Path, split: str, cache: Path, preparing: 
         clip=recipe.clip,
     )
     sources = list_sources(pictures, split) + drawings(data.drawings, split)
-    found = list(shards(sources, plan, cache, threads=os.cpu_count() or 1, progress=preparing))
+    made = shards(sources, plan, cache, threads=threads or os.cpu_count() or 1, progress=preparing)
+    found = list(made) if split == "val" else _of_a_patch(made, data.patch)
     logger.info("%s: %d pictures of %d", split, len(found), len(sources))
+    return found
+
+
+def _of_a_patch(made: Iterable[Shard], patch: int) -> list[Shard]:
+    """The shards that have room for a patch (LR pixels); the others are logged. InputError if all are."""
+    found = []
+    for shard in made:
+        if (side := shard.least_side) is not None and side < patch:
+            logger.warning("left out: %s gives only %d LR pixels; the patch is %d", shard.name, side, patch)
+        else:
+            found.append(shard)
+    if not found:
+        raise InputError(f"no picture to train on has room for a patch of {patch} LR pixels")
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
 from paragon_stream.train.data.shards import Shard, ShardPlan, read_shard, shards  # noqa: E402
 from paragon_stream.train.loop import BEST_FILE, STATE_FILE, Training, TrainingProgress  # noqa: E402
 from paragon_stream.train.recipe import DataRecipe, NetworkRecipe, Recipe  # noqa: E402
+from paragon_stream.train.run import prepare  # noqa: E402
 from paragon_stream.train.validation import Validation  # noqa: E402
 
 RECIPE = Recipe(
@@ -107,6 +109,29 @@ def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match="made again"):
         read_shard(path)
+
+
+def test_pictures_smaller_than_a_patch_are_left_out_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path, 3)
+    Image.fromarray(drawn_picture(0, 96)).save(tmp_path / "001.png")
+    asked: list[int] = []
+
+    def counted(*arguments: Any, threads: int, **options: Any) -> Iterator[Shard]:
+        asked.append(threads)
+        return shards(*arguments, threads=threads, **options)
+
+    def prepared(patch: int) -> list[Shard]:
+        recipe = replace(RECIPE, data=DataRecipe(patch=patch, batch=2, context=3))
+        return prepare(recipe, tmp_path, "train", tmp_path / "cache", lambda *counts: None, threads=1)
+
+    monkeypatch.setattr("paragon_stream.train.run.shards", counted)
+    assert [shard.name for shard in prepared(64)] == ["000.png", "002.png"]
+    assert "left out: 001.png gives only 48 LR pixels; the patch is 64" in caplog.text
+    assert asked == [1], "as many threads as --threads says"
+    with pytest.raises(InputError, match="no picture to train on has room for a patch of 128"):
+        prepared(128)
 
 
 def test_of_a_few_pictures_without_a_manifest_one_is_held_out(tmp_path: Path) -> None:

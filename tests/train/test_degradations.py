@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from paragon_stream.train.data.degradations import (
     softened,
 )
 from paragon_stream.train.data.drawings import draw_picture
-from paragon_stream.train.data.images import drawings, list_sources, read_picture
+from paragon_stream.train.data.images import Source, drawings, list_sources, read_picture
 from paragon_stream.train.data.planes import to_planes, to_rgb
 from paragon_stream.train.data.resample import KERNELS, enlarge, resize, shrink, siting_shift, to_codes
 from paragon_stream.train.data.shards import ShardPlan, read_shard, shards
+from paragon_stream.train.measure.evaluate import read_picture as measured_picture
 from paragon_stream.train.measure.metrics import IDENTICAL, psnr, psnr_y, ssim_y
 
 
@@ -249,6 +251,39 @@ def test_bad_data_is_named(tmp_path: Path) -> None:
     damaged.write_bytes(b"PK not really")
     with pytest.raises(InputError, match="made again"):
         read_shard(damaged)
+
+
+def test_gray_of_16_bits_is_gray_and_its_old_shard_is_not_used(tmp_path: Path) -> None:
+    """Pillow's conversion clips it at 255, which makes it white."""
+    from PIL import Image
+
+    ramp = np.linspace(0, 65535, 96 * 96).astype(np.uint16).reshape(96, 96)
+    for name in ("16.png", "16.tif"):
+        path = tmp_path / name
+        Image.fromarray(ramp).save(path)
+        read = read_picture(path)
+        np.testing.assert_array_equal(read, np.repeat(np.rint(ramp / 257)[..., None], 3, 2))
+        content = hashlib.sha256(path.read_bytes()).digest()
+        assert Source(name=name, path=path).digest() != hashlib.sha256(name.encode() + content).hexdigest()
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(InputError, match=r"float\.tif has gray of 32 bits"):
+        read_picture(tmp_path / "float.tif")
+
+
+def test_a_damaged_picture_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Pillow raises SyntaxError for it, behind its first rows."""
+    from PIL import Image
+
+    write_pictures(tmp_path, 2)
+    noise = np.random.default_rng(1).integers(0, 256, (192, 192, 3), np.uint8)
+    path = tmp_path / "000.png"
+    Image.fromarray(noise).save(path)
+    head, first, rest = path.read_bytes().split(b"IDAT", 2)
+    path.write_bytes(head + b"IDAT" + first + b"\xff\xff\xff\xff" + rest)
+    assert len(list(shards(list_sources(tmp_path, "train"), ShardPlan(scale=2), tmp_path / "cache"))) == 1
+    assert "000.png cannot be read as a picture: " in caplog.text
+    with pytest.raises(InputError, match=r"000\.png cannot be read"):
+        measured_picture(path)
 
 
 def test_unknown_and_failing_encoders_are_errors() -> None:

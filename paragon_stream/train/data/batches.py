@@ -62,12 +62,9 @@ class Batches:
     ) -> None:
         self.shards, self.data = shards, data
         self.scale, self.kernels, self.seed = scale, tuple(kernels), seed
-        patch = data.patch
         for shard in shards:
-            lr_sides = [*shard.rgb.shape[1:3]] if len(shard.rgb) else []
-            lr_sides += [side for frame in shard.frames[:1] for side in frame.planes[0].shape]
-            if lr_sides and min(lr_sides) < patch:
-                raise InputError(f"a picture gives only {min(lr_sides)} LR pixels; the patch is {patch}")
+            if (side := shard.least_side) is not None and side < data.patch:
+                raise InputError(f"a picture gives only {side} LR pixels; the patch is {data.patch}")
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""

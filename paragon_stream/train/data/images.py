@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from paragon_stream.errors import InputError, reason
 from paragon_stream.train.data.drawings import draw_picture
@@ -35,7 +36,10 @@ class Source:
         return read_picture(self.path) if self.drawing is None else draw_picture(self.drawing, DRAWING_SIDE)
 
     def digest(self) -> str:
-        """A hash of the name and of the file's content. Raises InputError if the file cannot be read."""
+        """A hash of the name and of the file's content. Raises InputError if it is no readable picture.
+
+        The mode of gray pictures above 8 bits counts too: they were read as white or black once.
+        """
         found = hashlib.sha256(self.name.encode())
         if self.drawing is None:
             try:
@@ -43,6 +47,8 @@ class Source:
                     found.update(hashlib.file_digest(file, "sha256").digest())
             except OSError as error:
                 raise InputError(f"{self.path} cannot be read: {reason(error)}") from error
+            if (mode := _read(self.path, lambda image: image.mode)).startswith(("I", "F")):
+                found.update(mode.encode())
         return found.hexdigest()
 
 
@@ -97,13 +103,37 @@ def _share(name: str) -> float:
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """H×W×3 8-bit RGB, cut to multiples of GRID. Raises InputError if it is unreadable or too small."""
-    try:
-        with Image.open(path) as image:
-            picture = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as a picture: {error}") from error
+    picture = read_rgb(path)
     height, width = (side // GRID * GRID for side in picture.shape[:2])
     if min(height, width) < SMALLEST:
         size = f"{picture.shape[1]}x{picture.shape[0]}"
         raise InputError(f"{path} is {size}; at least {SMALLEST} pixels are needed")
     return np.ascontiguousarray(picture[:height, :width])
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """H×W×3 8-bit RGB; gray of 16 bits is divided by 257. Raises InputError for files that cannot be read,
+    and for gray of 32 bits and floating point, whose black and white the file does not state."""
+    return _read(path, lambda image: _rgb(image, path))
+
+
+def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"{path} has gray of 32 bits, whose black and white are unknown: convert it to 8 bits"
+        )
+    if image.mode.startswith("I;16"):  # Pillow's `convert` clips these at 255
+        gray = np.rint(np.asarray(image) / 257).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, 2)
+    return np.asarray(image.convert("RGB"))
+
+
+def _read[T](path: Path, look: Callable[[Image.Image], T]) -> T:
+    """What `look` finds in the opened picture. Raises InputError."""
+    try:
+        with Image.open(path) as image:
+            return look(image)
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises many types for damaged files, SyntaxError among them
+        raise InputError(f"{path} cannot be read as a picture: {reason(error)}") from error

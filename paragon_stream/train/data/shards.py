@@ -20,7 +20,7 @@ import logging
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +60,19 @@ class ShardPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """One shard in memory; arrays as in the module's docstring."""
+    """One shard in memory; arrays as in the module's docstring. `name` is the picture's, for messages."""
 
     hr: NDArray[np.uint8]
     rgb: NDArray[np.uint8]
     frames: tuple[Frame, ...]
+    name: str = ""
+
+    @property
+    def least_side(self) -> int | None:
+        """The shortest side of its degraded pictures and frames (LR pixels); None without any."""
+        sides = [*self.rgb.shape[1:3]] if len(self.rgb) else []
+        sides += [side for frame in self.frames[:1] for side in frame.planes[0].shape]
+        return min(sides, default=None)
 
 
 def build_shard(source: Source, plan: ShardPlan, target: Path) -> None:
@@ -148,7 +156,7 @@ def shards(
     if not usable:
         raise InputError(f"none of the {len(sources)} pictures is usable")
     for target in usable:
-        yield read_shard(target)
+        yield replace(read_shard(target), name=targets[target].name)
 
 
 def _digest(source: Source) -> str:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import InputError
-from paragon_stream.train.data.images import SUFFIXES
+from paragon_stream.train.data.images import SUFFIXES, read_rgb
 from paragon_stream.train.data.resample import enlarge, shrink, to_codes
 from paragon_stream.train.measure.evaluation import (
     CROP,
@@ -129,11 +128,7 @@ def pictures_of(data: Path) -> list[Path]:
 
 def read_picture(path: Path) -> Codes:
     """H×W×3 codes. Raises InputError, also for pictures of less than 48 pixels a side."""
-    try:
-        with Image.open(path) as image:
-            picture = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a picture: {error}") from error
+    picture = read_rgb(path)
     if min(picture.shape[:2]) < 48:
         raise InputError(f"{path} is {picture.shape[1]}x{picture.shape[0]}; at least 48 pixels are needed")
     return picture
