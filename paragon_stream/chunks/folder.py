@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,44 +54,26 @@ class ChunkFolder:
         with whole_file(self.path / _PLAN) as file:
             file.write(text.encode())
 
-    def record(self, number: int) -> ChunkRecord | None:
-        """The record of a finished chunk whose file is complete; None otherwise."""
+    def record(self, number: int, plan: str = "") -> ChunkRecord | None:
+        """The record of a finished chunk whose file is complete; None otherwise, and for a chunk that was
+        rendered for another plan than the one with the digest `plan`."""
         try:
             record = ChunkRecord.from_json(self._record(number).read_text("utf-8"))
             complete = not record.file or (self.path / record.file).stat().st_size == record.bytes
         except (OSError, ValueError, OutputError):
             return None
-        return record if complete else None
+        is_other = bool(plan and record.plan and record.plan != plan)  # earlier versions stored no plan
+        return record if complete and not is_other else None
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A folder for a chunk in the making; it is removed with everything in it, and so are those that
-        killed processes have left."""
-        path, handle = self._made()
-        try:
-            with handle:
-                if not _is_abandoned(path):  # locks work on this file system
-                    self._sweep()
-                yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+    @property
+    def is_busy(self) -> bool:
+        """Whether a process is rendering chunks here; False on file systems without locks."""
+        made = self.path.glob(f"{_MAKING}*")
+        return any((path / _LOCK).exists() and not _is_abandoned(path) for path in made)
 
-    def _made(self) -> tuple[Path, BinaryIO]:
-        """A new folder, and the lock on it. Raises OutputError."""
-        while True:
-            try:
-                path = Path(tempfile.mkdtemp(prefix=_MAKING, dir=self.path))
-                handle = (path / _LOCK).open("ab")
-            except OSError as error:
-                raise OutputError(f"cannot write into {self.path}: {reason(error)}") from error
-            if lock(handle) and still_there(handle, path / _LOCK):
-                return path, handle
-            handle.close()  # another process has swept it away before it was locked
-
-    def _sweep(self) -> None:
-        for path in self.path.glob(f"{_MAKING}*"):
-            if _is_abandoned(path):
-                shutil.rmtree(path, ignore_errors=True)
+    def scratch(self) -> AbstractContextManager[Path]:
+        """See `scratch_in`."""
+        return scratch_in(self.path)
 
     def take(self, record: ChunkRecord, file: Path | bytes | None) -> None:
         """Keep a chunk: `file`, on this file system or in memory, is renamed, then its record is written.
@@ -132,6 +114,39 @@ class ChunkFolder:
 
     def _record(self, number: int) -> Path:
         return self.path / f"{number:05}.json"
+
+
+@contextmanager
+def scratch_in(folder: Path) -> Iterator[Path]:
+    """A folder in `folder` for a chunk in the making; it is removed with everything in it, and so are those
+    that killed processes have left. Raises OutputError."""
+    path, handle = _made(folder)
+    try:
+        with handle:
+            if not _is_abandoned(path):  # locks work on this file system
+                _sweep(folder)
+            yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _made(folder: Path) -> tuple[Path, BinaryIO]:
+    """A new folder, and the lock on it. Raises OutputError."""
+    while True:
+        try:
+            path = Path(tempfile.mkdtemp(prefix=_MAKING, dir=folder))
+            handle = (path / _LOCK).open("ab")
+        except OSError as error:
+            raise OutputError(f"cannot write into {folder}: {reason(error)}") from error
+        if lock(handle) and still_there(handle, path / _LOCK):
+            return path, handle
+        handle.close()  # another process has swept it away before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(f"{_MAKING}*"):
+        if _is_abandoned(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_abandoned(path: Path) -> bool:

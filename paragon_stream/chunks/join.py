@@ -135,7 +135,7 @@ def _warnings(records: Sequence[ChunkRecord]) -> list[str]:
 
 def _all_records(plan: ChunkPlan, folder: ChunkFolder) -> list[ChunkRecord]:
     """The records of all chunks, in order, after a check of their files. Raises OutputError."""
-    found = {chunk.number: folder.record(chunk.number) for chunk in plan.chunks}
+    found = {chunk.number: folder.record(chunk.number, plan.digest) for chunk in plan.chunks}
     if missing := [number for number, record in found.items() if record is None]:
         raise OutputError(f"{_named(missing)} not rendered yet, of {len(found)}: run chunks render for them")
     records = [record for record in found.values() if record is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from paragon_stream.json_text import json_text
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.abilities import encoder_build
 from paragon_stream.media.frame_times import FrameTimes, frame_times
+from paragon_stream.media.source.opening import check_local, check_name
 from paragon_stream.media.source.pipes import is_pipe
 from paragon_stream.number_text import counted
 from paragon_stream.render.plan import RenderPlan, plan_render
@@ -27,6 +29,7 @@ from paragon_stream.render.request import RenderRequest
 
 _FORMAT = 1
 """Version of the JSON format."""
+_Y4M = "y4m and sequences of images cannot be written in chunks: give a video file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,12 @@ class ChunkPlan:
     @property
     def destination(self) -> Path:
         return Path(self.request.destination)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that the chunks depend on, in hex."""
+        facts = dict(self.identity), dict(self.builds), [asdict(chunk) for chunk in self.chunks]
+        return hashlib.sha256(json_text(facts).encode()).hexdigest()
 
     def chunk(self, number: int) -> Chunk:
         """Raises UsageError for a number that is not in the plan."""
@@ -104,12 +113,17 @@ def plan_chunks(
 
 def plan_whole(request: RenderRequest) -> RenderPlan:
     """The plan of a render that can be done in chunks; see `plan_chunks`."""
+    check_name(request.source)
+    check_name(request.destination)
+    if str(request.destination) == "-":
+        raise UsageError(_Y4M)
     if is_pipe(request.source):
         raise UsageError("a pipe can be read only once, and every chunk reads the source: give a file")
+    check_local(request.source)
     whole = plan_render(absolute(request))
     job = whole.output.job
     if job is None:
-        raise UsageError("y4m and sequences of images cannot be written in chunks: give a video file")
+        raise UsageError(_Y4M)
     if whole.request.network.temporal != Temporal.OFF:
         raise UsageError(
             "--temporal needs the frame before, and chunks are rendered separately: leave it out"
@@ -187,9 +201,9 @@ def load_plan(destination: Path) -> tuple[ChunkPlan, ChunkFolder]:
 def begin(plan: ChunkPlan) -> tuple[ChunkPlan, ChunkFolder]:
     """Write `plan` into its folder, or continue with the existing one.
 
-    An existing plan of the same render is continued with `resume` and replaced with `overwrite`. Raises
-    OutputError without either, with `resume` for the plan of another render, and without `overwrite` if
-    chunks of another render are finished.
+    An existing plan of the same render is continued with `resume`, for the options of the present request;
+    any plan is replaced with `overwrite`, and without it if no chunk is finished or being rendered. Raises
+    OutputError otherwise.
     """
     folder = ChunkFolder(plan.destination)
     text = folder.plan_text
@@ -203,21 +217,28 @@ def begin(plan: ChunkPlan) -> tuple[ChunkPlan, ChunkFolder]:
                     f"the chunks in {folder.path} were made with different {changed}: repeat the "
                     "command that they were made with, or start again with --overwrite"
                 )
-            return replace(there, request=request), folder
-        if not changed:
-            raise OutputError(
-                f"{folder.path} has chunks of this render: --resume continues, --overwrite starts again"
-            )
-        done = sum(folder.record(chunk.number) is not None for chunk in there.chunks)
-        if done:
+            kept = replace(there, request=request)
+            folder.write_plan(kept.to_json())
+            return kept, folder
+        if done := finished(there, folder):
             raise OutputError(
                 f"{folder.path} has {counted(done, 'finished chunk')} of a render with different {changed}:"
                 " --overwrite replaces what is there"
+                if changed
+                else f"{folder.path} has chunks of this render: --resume continues, --overwrite starts again"
             )
+        if folder.is_busy:
+            what = f"a render with different {changed}" if changed else "this render"
+            raise OutputError(f"chunks of {what} are being made in {folder.path}: --overwrite replaces them")
     if text is not None:
         folder.clear()
     folder.write_plan(plan.to_json())
     return plan, folder
+
+
+def finished(plan: ChunkPlan, folder: ChunkFolder) -> int:
+    """Number of the plan's chunks that are finished."""
+    return sum(folder.record(chunk.number, plan.digest) is not None for chunk in plan.chunks)
 
 
 def _changed(there: ChunkPlan, plan: ChunkPlan) -> list[str]:

@@ -22,6 +22,8 @@ class ChunkRecord:
     """One rendered chunk. Times are the source's, so that the join places each frame like a single render."""
 
     number: int
+    plan: str = ""
+    """`ChunkPlan.digest`; "" in records of earlier versions."""
     file: str
     """Its name in the folder of chunks; "" if there is no frame in the range."""
     sha256: str
@@ -75,7 +77,8 @@ class ChunkRecord:
         """The record from the text of `to_json`. Raises OutputError for other texts."""
         try:
             found = json.loads(text)
-            return cls(**{each.name: found[each.name] for each in fields(cls)})
+            stored = [each.name for each in fields(cls) if each.name != "plan" or "plan" in found]
+            return cls(**{name: found[name] for name in stored})
         except (ValueError, KeyError, TypeError) as error:
             raise OutputError(f"this is not the record of a chunk: {error!r}") from None
 

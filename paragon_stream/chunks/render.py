@@ -211,6 +211,7 @@ class ChunkRenderer:
         opening, self._opening_seconds = self._opening_seconds, 0.0
         return ChunkRecord(
             number=chunk.number,
+            plan=self._plan.digest,
             file="" if file is None else file_name(chunk.number, sha256, self._suffix),
             sha256=sha256,
             bytes=0 if file is None else file.stat().st_size,

@@ -48,7 +48,8 @@ def plan(
 ) -> None:
     """Cut a render into chunks and print their number.
 
-    With --resume, an existing plan of the same render and its finished chunks are kept.
+    With --resume, an existing plan of the same render and its finished chunks are kept; options that do not
+    change the result (--engine, --device, --hwaccel, --overwrite) are those of this call.
     """
     from paragon_stream.chunks.plan import begin, plan_chunks
     from paragon_stream.render.request import RenderRequest
@@ -81,7 +82,7 @@ def render(destination: Path, number: int, quiet: bool, verbose: bool, **options
 
     made, folder = load_plan(destination)
     made.chunk(number)
-    if folder.record(number) is not None:
+    if folder.record(number, made.digest) is not None:
         return
     with (
         folder.scratch() as scratch,

@@ -63,7 +63,7 @@ class Driver:
         self._connection, self._ray = connection, connection.ray
         self._plan, self._folder = plan, folder
         self._warnings, self._on_progress = warnings, on_progress
-        records = {chunk.number: folder.record(chunk.number) for chunk in plan.chunks}
+        records = {chunk.number: folder.record(chunk.number, plan.digest) for chunk in plan.chunks}
         self._bytes = sum(record.bytes for record in records.values() if record is not None)
         self.schedule = Schedule(
             {chunk.number: chunk.frames for chunk in plan.chunks},
@@ -103,11 +103,12 @@ class Driver:
         token = self._folder.path / name
         token.write_text(content, encoding="utf-8")
         try:
-            while not self.schedule.finished:
-                self._look()
-                self._hand_out()
-                self._receive()
-                self._stop_superfluous()
+            with self._folder.scratch():  # so that no other plan replaces this one meanwhile
+                while not self.schedule.finished:
+                    self._look()
+                    self._hand_out()
+                    self._receive()
+                    self._stop_superfluous()
         except self._ray.exceptions.RayError as error:
             raise EngineError(f"the cluster no longer responds: {self._why(error)}") from error
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from paragon_stream import resource_usage
 from paragon_stream.chunks.join import join_chunks
-from paragon_stream.chunks.plan import begin, cut_whole, plan_whole
+from paragon_stream.chunks.plan import begin, cut_whole, finished, plan_whole
 from paragon_stream.chunks.ranges import CHUNK_SECONDS
 from paragon_stream.cluster.connection import LOCAL, Connection, load_ray, parse_address
 from paragon_stream.cluster.driver import Driver, weights_data
@@ -60,7 +60,8 @@ def render_on_cluster(
         try:
             driver.run()
         except BaseException:
-            warnings.add([f"kept the finished chunks, --resume continues with them: {folder.path}"])
+            if finished(plan, folder):
+                warnings.add([f"kept the finished chunks, --resume continues with them: {folder.path}"])
             raise
     return join_chunks(
         plan,

@@ -6,8 +6,6 @@ If this machine can access the folder of chunks, files are written there; otherw
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,15 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
-from paragon_stream.chunks.folder import ChunkFolder
+from paragon_stream.chunks.folder import ChunkFolder, scratch_in
 from paragon_stream.chunks.plan import ChunkPlan
 from paragon_stream.chunks.render import ChunkRenderer, Here
 from paragon_stream.cluster.source_pieces import SourcePieces, fetch_block
-from paragon_stream.errors import InputError, Interrupted, ParagonError
+from paragon_stream.errors import EngineError, InputError, Interrupted, ParagonError, reason
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.source.distant import read_elsewhere
 from paragon_stream.media.source.fingerprint import fingerprint
 from paragon_stream.render.progress import RenderProgress
+from paragon_stream.runtimes.disk_cache import temporary_folder
 
 
 class Order(TypedDict):
@@ -123,9 +122,8 @@ class ChunkWorker:
         token = self._folder.path / name
         self._shared = token.is_file() and token.read_text("utf-8") == content
         # Beside the chunks a file in the making is renamed; elsewhere it is on this machine's own disk.
-        beside = self._folder.path if self._shared else None
-        self._scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=beside))
-        self._opened.callback(shutil.rmtree, self._scratch, ignore_errors=True)
+        where = self._folder.path if self._shared else _own_disk()
+        self._scratch = self._opened.enter_context(scratch_in(where))
         weights = None
         if self._order["weights"] is not None:
             file, data = self._order["weights"]
@@ -161,6 +159,13 @@ class ChunkWorker:
         self._now = self._now[0], progress.frames
         if self._stopping.is_set():
             raise Interrupted("the chunk was given up")
+
+
+def _own_disk() -> Path:
+    try:
+        return temporary_folder()
+    except OSError as error:
+        raise EngineError(f"there is no folder for temporary files: {reason(error)}") from error
 
 
 def _outcome(

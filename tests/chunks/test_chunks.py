@@ -19,7 +19,7 @@ from clips import in_one_stream, make_clip, read_frames
 import paragon_stream
 from paragon_stream.chunks.folder import ChunkFolder
 from paragon_stream.chunks.join import join_chunks
-from paragon_stream.chunks.plan import ChunkPlan, plan_chunks
+from paragon_stream.chunks.plan import ChunkPlan, load_plan, plan_chunks
 from paragon_stream.cli.main import run
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.media.frame_times import frame_times
@@ -238,6 +238,67 @@ def test_finished_chunks_are_not_replaced_unasked(clip: Path, tmp_path: Path) ->
     assert folder.record(0) is None
 
 
+def test_a_plan_in_use_is_not_replaced_unasked(clip: Path, tmp_path: Path) -> None:
+    """A machine that renders its first chunk has no record yet."""
+    out = tmp_path / "out.mkv"
+    _, folder = planned(clip, out, 2, **LOSSLESS)
+    with folder.scratch() as scratch:
+        for options, what in (
+            ({"preset": "ultrafast", **SURE}, "a render with different"),
+            (LOSSLESS, "this"),
+        ):
+            with pytest.raises(OutputError, match=f"chunks of {what}"):
+                planned(clip, out, 2, **options)
+        assert scratch.exists()
+        assert len(planned(clip, out, 2, resume=True, **LOSSLESS)[0].chunks) == 2
+    plan, _ = planned(clip, out, 1, **LOSSLESS)
+    assert len(plan.chunks) == 4, "nothing was lost: it is cut anew"
+
+
+def test_a_chunk_of_another_plan_does_not_count(clip: Path, tmp_path: Path) -> None:
+    """It may come late, from a machine that has read the plan before."""
+    before, folder = planned(clip, tmp_path / "out.mkv", 2, preset="ultrafast", **SURE)
+    plan, _ = planned(clip, tmp_path / "out.mkv", 2, **LOSSLESS)
+    rendered(before, folder, [0, 1])
+    assert folder.record(0, before.digest) and folder.record(0, plan.digest) is None
+    with pytest.raises(OutputError, match="chunks 0, 1 are not rendered yet"):
+        join_chunks(plan, folder)
+    rendered(plan, folder, [0])
+    path = folder.path / "00000.json"
+    record = json.loads(path.read_text())
+    assert record.pop("plan") == plan.digest
+    path.write_text(json.dumps(record))  # as earlier versions wrote it
+    assert folder.record(0, plan.digest)
+
+
+def test_a_plan_is_continued_with_the_options_of_the_call(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    plan, folder = planned(clip, out, 2, **LOSSLESS)
+    rendered(plan, folder, [0, 1])
+    out.write_bytes(b"in the way")
+    with pytest.raises(OutputError, match="exists already"):
+        join_chunks(*load_plan(out))
+    planned(clip, out, 2, resume=True, overwrite=True, device="cpu", **LOSSLESS)
+    kept, folder = load_plan(out)
+    assert kept.request.device == "cpu" and kept.digest == plan.digest
+    join_chunks(kept, folder)
+    assert len(read_frames(out)) == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "said"),
+    [
+        ("https://h/x.mkv", "out.mkv", "an address"),
+        ("{clip}", "-", "y4m and sequences"),
+        ("{clip}", "", "empty"),
+        ("", "out.mkv", "empty"),
+    ],
+)
+def test_names_that_no_chunks_can_have(clip: Path, source: str, destination: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan_chunks(RenderRequest(source.format(clip=clip), destination))
+
+
 def test_chunks_of_other_headers_are_not_joined(clip: Path, tmp_path: Path) -> None:
     plan, folder = planned(clip, tmp_path / "out.mkv", 2, preset="ultrafast", **SURE)
     rendered(plan, folder, [0, 1])
@@ -253,8 +314,9 @@ def test_the_command_line(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     options = ["--codec", "ffv1", "--precision", "fp32", "--chunk-seconds", "2"]
     plan = ["chunks", "plan", str(clip), str(out), *options]
     assert run(plan) == 0 and capsys.readouterr().out == "2\n"
-    assert run(plan) == 1 and "--resume continues" in capsys.readouterr().err
+    assert run(plan) == 0 and capsys.readouterr().out == "2\n", "nothing is rendered yet"
     assert run(["chunks", "render", str(out), "0", "--threads", "1", "--quiet"]) == 0
+    assert run(plan) == 1 and "--resume continues" in capsys.readouterr().err
     done = sorted(path.name for path in (tmp_path / "out.mkv.paragon" / "chunks").iterdir())
     assert run(["chunks", "join", str(out)]) == 1 and "chunk 1 is not rendered yet" in capsys.readouterr().err
     assert run([*plan, "--resume"]) == 0 and capsys.readouterr().out == "2\n"
