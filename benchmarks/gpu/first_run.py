@@ -1,16 +1,18 @@
-"""The first minutes on a GPU: one command that fits ten of them, in the order of what is worth most.
+"""The first minutes on a GPU: one command that ends within ten, in the order of what is worth most.
 
     python3 benchmarks/gpu/first_run.py                       # with the packages installed
     python3 benchmarks/gpu/first_run.py --packed gpu.tar.xz   # on a bare machine: scripts/pack_for_gpu
 
 It prints what it is at, writes everything into `--out` after each step, and stops when `--minutes` are over.
-The same command again goes on with what has not succeeded yet. `--copy-to` gets a copy of the results after
-each step, for machines that keep one folder only. Needs nothing but Python's standard library itself.
+The same command again goes on with what has not succeeded yet. `--copy-to` gets three files after each step,
+for machines that return one folder and few files: steps.json, table.md, and everything as results.tar.gz.
+Needs nothing but Python's standard library itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import shlex
@@ -24,13 +26,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "results"
 NO_GPU = 3
 """Exit status without a GPU."""
+TERMINATED = 128 + signal.SIGTERM
+"""Exit status after SIGTERM."""
 
+_MINUTES = 9  # lent machines end a command after ten, and starting one takes time
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LEAST_SECONDS = 15  # a step is not begun with less left
 _TOLD = 12  # last lines of a step that failed, which are printed
 
@@ -74,7 +80,12 @@ def steps() -> list[Step]:
         Step(name="versions", what="Python and packages", command=[python, "-c", VERSIONS]),
         Step(name="driver", what="nvidia-smi", command=["nvidia-smi"], needs="nvidia-smi"),
         Step(name="gpu", what="is there a GPU", command=[python, "-c", FIND_GPU], needed=True),
-        Step(name="doctor", what="what is here", command=[python, "-m", "paragon_stream", "doctor"]),
+        Step(
+            name="doctor",
+            what="what is here",
+            command=[python, "-m", "paragon_stream", "doctor", "--quick"],
+            seconds=60,
+        ),
         *(
             Step(
                 name=f"check {variant}",
@@ -95,15 +106,6 @@ def steps() -> list[Step]:
             what="frames and kernels, timed on the GPU",
             command=[*engine, "--only", "fast", "--rounds", "5", "--frames", "100"],
         ),
-        Step(
-            name="pipeline",
-            what="decode → engine → encode",
-            command=[
-                python, "benchmarks/gpu/pipeline.py", "--engines", "cuda", "--sizes", "1920x1080",
-                "--frames", "300",
-            ],
-            seconds=180,
-        ),
         *(
             Step(
                 name=f"{tool} {variant}",
@@ -117,6 +119,15 @@ def steps() -> list[Step]:
             )
             for tool in ("memcheck", "racecheck")
             for variant in ("realtime", "stream")
+        ),
+        Step(
+            name="pipeline",
+            what="decode → engine → encode",
+            command=[
+                python, "benchmarks/gpu/pipeline.py", "--engines", "cuda", "--sizes", "1920x1080",
+                "--frames", "300",
+            ],
+            seconds=180,
         ),
         Step(
             name="check torch",
@@ -160,13 +171,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--packed", type=Path, help="the archive of scripts/pack_for_gpu")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "out" / "first_run")
     parser.add_argument("--copy-to", type=Path, help="a folder that gets the results after each step too")
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=_MINUTES)
     parser.add_argument("--only", nargs="*", choices=every, metavar="STEP", help=", ".join(every))
     parser.add_argument("--skip", nargs="*", choices=every, default=(), metavar="STEP")
     options = parser.parse_args(arguments)
     chosen = [
         step for step in steps() if step.name in (options.only or every) and step.name not in options.skip
     ]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # which ends the step, too
     run = Run(options.out, options.copy_to, options.minutes)
     if options.packed:
         run.unpack(options.packed)
@@ -174,7 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def finished(command: Sequence[str], log: TextIO, environment: Mapping[str, str], seconds: float) -> str:
-    """The end of a command. A command that takes longer is killed, with the processes that it started."""
+    """The end of a command. A command that takes longer is killed, with the processes that it started.
+
+    It has a process group and no session of its own: machines end what is left of a session. The kernel kills
+    it if this process is killed, because it would share the GPU with the next run.
+    """
     try:
         process = subprocess.Popen(
             command,
@@ -183,7 +199,8 @@ def finished(command: Sequence[str], log: TextIO, environment: Mapping[str, str]
             stdin=subprocess.DEVNULL,
             env=environment,
             cwd=REPOSITORY,
-            start_new_session=True,
+            process_group=0,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
     except OSError as error:
         return f"cannot be run: {error.strerror}"
@@ -198,6 +215,22 @@ def finished(command: Sequence[str], log: TextIO, environment: Mapping[str, str]
     return f"exit status {status}" if status else "ok"
 
 
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Written(NamedTuple):
+    """A file of results, and when it was written last."""
+
+    path: Path
+    time_ns: int
+
+
+def written() -> set[Written]:
+    """The results of the GPU benchmarks on this machine."""
+    return {Written(path, path.stat().st_mtime_ns) for path in RESULTS.glob("gpu_*.json")}
+
+
 class Run:
     """The steps so far, in `folder`/steps.json, and the time that is left."""
 
@@ -206,10 +239,13 @@ class Run:
         self.begun, self.end = time.monotonic(), time.monotonic() + 60 * minutes
         self.folder.mkdir(parents=True, exist_ok=True)
         self.environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        self.record = self.folder / "steps.json"
+        self.record, self.table_file = self.folder / "steps.json", self.folder / "table.md"
         self.steps: dict[str, dict[str, Any]] = {}
         if self.record.exists():
-            self.steps = json.loads(self.record.read_text(encoding="utf-8"))
+            try:
+                self.steps = dict(json.loads(self.record.read_text(encoding="utf-8")))
+            except ValueError as error:
+                self.say(f"{self.record} is damaged, all steps run again: {error}")
 
     def unpack(self, archive: Path) -> None:
         """The packages of the archive, for the steps' processes. Once; the checkout in it is left alone."""
@@ -247,11 +283,14 @@ class Run:
 
     def perform(self, step: Step, seconds: float) -> None:
         self.say(f"{step.name}: {step.what} (at most {seconds:.0f} s)")
-        log, begin = self.folder / f"{step.name.replace(' ', '_')}.log", time.monotonic()
+        word = step.name.replace(" ", "_")
+        log, begin, before = self.folder / f"{word}.log", time.monotonic(), written()
         with log.open("w", encoding="utf-8") as file:
             file.write(f"$ {'; '.join(shlex.join(step.command).split(chr(10)))}\n")
             file.flush()
             status = finished(step.command, file, self.environment, seconds)
+        for path, _ in written() - before:  # several steps write files of one name
+            shutil.copy2(path, self.folder / f"{word}_{path.name}")
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
         self.note(step, status, time.monotonic() - begin, lines[-1] if lines else "")
         for line in lines[-_TOLD:] if status != "ok" else lines[-2:]:
@@ -265,16 +304,27 @@ class Run:
             "what": step.what,
             "last": last[:300],
         }
-        self.record.write_text(json.dumps(self.steps, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (self.folder / "table.md").write_text("\n".join(self.table()) + "\n", encoding="utf-8")
-        for path in RESULTS.glob("gpu_*.json"):
-            if path.stat().st_mtime > time.time() - (time.monotonic() - self.begun):
-                shutil.copy2(path, self.folder)
+        whole = self.record.with_suffix(".part")
+        whole.write_text(json.dumps(self.steps, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        whole.replace(self.record)
+        self.table_file.write_text("\n".join(self.table()) + "\n", encoding="utf-8")
         if self.copy is not None:
-            shutil.copytree(
-                self.folder, self.copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("packed")
-            )
+            try:
+                self.copy_to(self.copy)
+            except OSError as error:
+                self.say(f"the results stay in {self.folder}: {error}")
         self.say(f"{step.name}: {status}{f', {seconds:.0f} s' if seconds else f' ({last})'}")
+
+    def copy_to(self, folder: Path) -> None:
+        """Three files: machines that return files return few. Raises OSError."""
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / "results.tar.gz.part"
+        with tarfile.open(part, "w:gz") as archive:
+            for path in sorted(each for each in self.folder.iterdir() if each.is_file()):
+                archive.add(path, path.name)
+        part.replace(folder / "results.tar.gz")
+        for path in (self.record, self.table_file):
+            shutil.copy2(path, folder)
 
     def table(self) -> Iterator[str]:
         """The steps that ran, for docs/gpu.md."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +59,13 @@ def test_every_step_is_kept_and_only_what_failed_is_run_again(
     assert run.all_of(steps) == 1
     expected = {"good": "ok", "bad": "exit status 1", "slow": "not done after 1 s", "absent": "skipped"}
     assert recorded(tmp_path / "out") == recorded(tmp_path / "copy") == expected
-    assert "begun" in (tmp_path / "copy" / "slow.log").read_text()
+    assert {each.name for each in (tmp_path / "copy").iterdir()} == {
+        "steps.json", "table.md", "results.tar.gz"
+    }  # fmt: skip
+    with tarfile.open(tmp_path / "copy" / "results.tar.gz") as copied:
+        assert {"good.log", "steps.json", "table.md"} < set(copied.getnames())
+        slow = copied.extractfile("slow.log")
+        assert slow is not None and b"begun" in slow.read()
     assert "| bad | what bad is | exit status 1 |" in (tmp_path / "copy" / "table.md").read_text()
     marker.touch()
     capsys.readouterr()
@@ -65,6 +73,82 @@ def test_every_step_is_kept_and_only_what_failed_is_run_again(
     assert again.all_of(steps[:2]) == 1, "the slow one has not succeeded yet"
     assert "good: done before" in capsys.readouterr().out
     assert recorded(tmp_path / "out")["bad"] == "ok"
+
+
+def test_results_of_one_name_are_kept_by_step(
+    first_run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`right` and `fast` are processes of their own, which write gpu_engine.json anew."""
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "gpu_kernels.json").write_text("committed")
+    monkeypatch.setattr(first_run, "RESULTS", results)
+    code = f"import pathlib; pathlib.Path({str(results)!r}, 'gpu_engine.json').write_text('%s')"
+    run = first_run.Run(tmp_path / "out", None, 10)
+    run.all_of([step(first_run, name, code % name) for name in ("right", "check torch")])
+    found = {each.name: each.read_text() for each in (tmp_path / "out").glob("*gpu_*.json")}
+    assert found == {"right_gpu_engine.json": "right", "check_torch_gpu_engine.json": "check torch"}
+
+
+def test_a_damaged_record_and_a_useless_copy_do_not_end_the_run(
+    first_run: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "steps.json").write_text('{"good": {"sta')
+    (tmp_path / "file").touch()
+    run = first_run.Run(tmp_path, tmp_path / "file" / "copy", 10)
+    assert run.all_of([step(first_run, name, "print(1)") for name in ("good", "better")]) == 0
+    assert recorded(tmp_path) == {"good": "ok", "better": "ok"}
+    told = capsys.readouterr().out
+    assert "steps.json is damaged" in told and f"the results stay in {tmp_path}" in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the children of a killed process on request")
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_a_killed_run_leaves_no_step_running(tmp_path: Path, how: str) -> None:
+    """Its GPU would be shared with the next run."""
+    marker = tmp_path / "pid"
+    code = (
+        f"import os, pathlib, time; pathlib.Path({str(marker)!r}).write_text(f'{{os.getpid()}} '); "
+        "time.sleep(60)"
+    )
+    program = (
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import first_run; "
+        f"command = [sys.executable, '-c', {code!r}]; "
+        "first_run.steps = lambda: [first_run.Step(name='long', what='', command=command)]; "
+        f"sys.exit(first_run.main(['--out', {str(tmp_path / 'out')!r}]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
+    try:
+        assert until(lambda: marker.exists() and marker.read_text().endswith(" "))
+        process.send_signal(signal.Signals[how])
+        assert process.wait(30) == (143 if how == "SIGTERM" else -signal.SIGKILL)
+        assert until(lambda: not is_running(int(marker.read_text())))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(happens: Callable[[], bool]) -> bool:
+    """Whether it happens within thirty seconds."""
+    end = time.monotonic() + 30
+    while not happens() and time.monotonic() < end:
+        time.sleep(0.05)
+    return happens()
+
+
+def is_running(pid: int) -> bool:
+    """A process that has ended may remain as a zombie, where nothing collects orphans."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_costly_steps_are_behind_the_checks_of_the_kernels(first_run: ModuleType) -> None:
+    names = [each.name for each in first_run.steps()]
+    assert names.index("racecheck stream") < names.index("pipeline") < names.index("check torch")
+    doctor = next(each for each in first_run.steps() if each.name == "doctor")
+    assert doctor.command[-1] == "--quick", "else it compiles both networks with torch"
 
 
 def test_it_stops_when_the_time_is_over(first_run: ModuleType, tmp_path: Path) -> None:

@@ -77,14 +77,14 @@ def test_many_frames_in_flight(gpu_engine: Runtime) -> None:
 
 
 @pytest.mark.parametrize("variant", ["photo", "pro"])
-def test_attention(variant: str) -> None:
+def test_attention_by_torch(variant: str) -> None:
     """torch alone has it on a GPU. Untrained weights: its arithmetic is what counts."""
     pytest.importorskip("torch")
     job = build_job(random_weights(random_spec(variant)), make_job().source)
     compare(runtime("torch"), job, psnr=LEAST_PSNR, device="cuda")
 
 
-def test_fp32_is_fp32(gpu: DeviceInfo, caplog: pytest.LogCaptureFixture) -> None:
+def test_fp32_of_torch_is_fp32(gpu: DeviceInfo, caplog: pytest.LogCaptureFixture) -> None:
     """TF32, cuDNN's default from compute capability 8.0 on, gives about 66 dB."""
     pytest.importorskip("torch")
     with caplog.at_level(logging.WARNING, "paragon_stream"):
@@ -92,7 +92,7 @@ def test_fp32_is_fp32(gpu: DeviceInfo, caplog: pytest.LogCaptureFixture) -> None
     assert "is less exact than fp32" not in caplog.text
 
 
-def test_bf16(gpu: DeviceInfo) -> None:
+def test_bf16_of_torch(gpu: DeviceInfo) -> None:
     pytest.importorskip("torch")
     if gpu.sm < 80:
         pytest.skip("no bf16 before compute capability 8.0")
