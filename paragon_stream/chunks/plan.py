@@ -47,7 +47,7 @@ class ChunkPlan:
 
     @property
     def frames(self) -> int:
-        """Number of the source's pictures that are rendered."""
+        """Number of frames that are rendered."""
         return sum(chunk.frames for chunk in self.chunks)
 
     @property

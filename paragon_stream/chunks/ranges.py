@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from paragon_stream.media.frame_times import FrameTimes
 
@@ -24,8 +25,7 @@ _FEWEST = 12
 class Chunk:
     """A range of the source: `start` ≤ time < `end`, in seconds of its timestamps.
 
-    None is the beginning or the end of the rendered part. `first_frame` and `frames` count the source's
-    pictures, without those that the treatment of fields adds or leaves out.
+    None is the beginning or the end of the rendered part. `first_frame` and `frames` count rendered frames.
     """
 
     number: int
@@ -42,7 +42,9 @@ def cut_into_chunks(times: FrameTimes, seconds: float, workers: int = 0) -> tupl
     are rendered at a time, the last ones are shorter, so that all workers end at nearly the same time.
     """
     starts = list(_starts(times, seconds, workers))
-    frames = [bisect_left(times.shown, start) for start in starts]
+    each = times.frames_each
+    frames = [round(bisect_left(times.shown, start) * each) for start in starts]
+    frames.append(round(len(times.shown) * each))
     return tuple(
         Chunk(
             number=number,
@@ -51,7 +53,7 @@ def cut_into_chunks(times: FrameTimes, seconds: float, workers: int = 0) -> tupl
             first_frame=first,
             frames=following - first,
         )
-        for number, (first, following) in enumerate(zip(frames, [*frames[1:], len(times.shown)], strict=True))
+        for number, (first, following) in enumerate(pairwise(frames))
     )
 
 

@@ -24,6 +24,8 @@ class FrameTimes:
     shown: tuple[Fraction, ...]
     keys: tuple[Fraction, ...] = ()
     from_start: str = ""
+    frames_each: Fraction = Fraction(1)
+    """Frames that are rendered for each of `shown`: 2 if each of them has two fields that become frames."""
 
 
 def frame_times(info: MediaInfo) -> FrameTimes:
@@ -52,7 +54,8 @@ def _times(info: MediaInfo) -> FrameTimes:
                 tuple(time for time in times if cut is None or time in cut)
                 for times in (found.shown, found.keys)
             )
-            return FrameTimes(shown=shown, keys=keys)
+            each = video.fields.rate_factor if video.fields else Fraction(1)
+            return FrameTimes(shown=shown, keys=keys, frames_each=each)
     whole = replace(info, video=replace(video, gpu=None))
     with VideoReader(whole, from_start=True) as reader:
         return FrameTimes(

@@ -97,7 +97,10 @@ def test_interlaced_video_with_progressive_parts(tmp_path: Path) -> None:
         options = {"g": "20", "bf": "0", "preset": "ultrafast", "x264-params": f"{field}:tff=1"}
         parts.append(make_clip(tmp_path / f"{number}.ts", frames=40, pts=pts, options=options))
     source = in_one_stream(tmp_path / "in.ts", parts)
-    for method in ("auto", "bwdif-2x"):
+    for method, frames in (("auto", 120), ("bwdif-2x", 240)):
+        request = RenderRequest(source, tmp_path / "x.mkv", deinterlace=method, **LOSSLESS)
+        plan, _ = plan_chunks(request, seconds=0.8)
+        assert plan.frames == frames
         one(source, tmp_path / f"{method}-one.mkv", deinterlace=method, **LOSSLESS)
         in_chunks(source, tmp_path / f"{method}.mkv", 0.8, deinterlace=method, **LOSSLESS)
         assert_same(tmp_path / f"{method}.mkv", tmp_path / f"{method}-one.mkv")
