@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -108,14 +108,29 @@ def given(**options: Any) -> dict[str, Any]:
 
 
 def parse_encoder_options(values: tuple[str, ...], name: str = "-x") -> dict[str, str]:
-    """The `KEY=VALUE` pairs of the option `name`; raises click.BadParameter for anything else."""
+    """The `KEY=VALUE` pairs of the option `name`; lists of an encoder's parameters are joined. Raises
+    click.BadParameter for anything else, and for another key that is given twice."""
     options: dict[str, str] = {}
     for value in values:
         key, equals, setting = value.partition("=")
         if not (key and equals):
             raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint=name)
-        options[key] = setting
+        if key in options and not _is_list(key):
+            raise click.BadParameter(f"{key} is given twice: {options[key]} and {setting}", param_hint=name)
+        options = with_pairs(options, {key: setting})
     return options
+
+
+def with_pairs(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    """The pairs of both. Of a key in both, `second` counts; lists of an encoder's parameters are joined, and
+    libraries take the last value of a parameter."""
+    joined = {key: f"{first[key]}:{second[key]}" for key in first.keys() & second.keys() if _is_list(key)}
+    return {**first, **second, **joined}
+
+
+def _is_list(key: str) -> bool:
+    """Whether an encoder's option is a list of its library's parameters, such as x265-params."""
+    return key.endswith("-params") or key == "x264opts"
 
 
 def check_standard_output(destination: str | None) -> None:

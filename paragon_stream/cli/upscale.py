@@ -97,6 +97,7 @@ def command(
 
     check_reports(report, trace)
     check_standard_output(destination)
+    pairs = options["encoder_options"]
     options, from_profile = with_profile(profile, options)
     if _is_queue(sources, destination, options):
         if trace is not None:
@@ -120,6 +121,8 @@ def command(
             raise UsageError("--trace is for video: it records the times of every stage")
         from paragon_stream.cli.display.images import run_images
 
+        if pairs is not None:
+            options["encoder_options"] = pairs  # a profile's are for video
         result = run_images(source, target, options=options, ignored=from_profile, events=events, quiet=quiet)
         write_report(result, report)
         return

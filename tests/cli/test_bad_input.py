@@ -116,6 +116,7 @@ def test_destination_that_cannot_be_written(refused: Refusal, clip: Path, tmp_pa
         (["--preset", "sluggish"], ["preset"]),
         (["--pix-fmt", "yuv999p"], ["yuv999p"]),
         (["-x", "novalue"], ["KEY=VALUE"]),
+        (["-x", "g=10", "-x", "g=20"], ["g is given twice: 10 and 20"]),
         (["-x", "nosuchoption=1"], ["nosuchoption"]),
         (["--nonsense"], ["--nonsense"]),
     ],

@@ -69,6 +69,21 @@ def test_options_on_the_line_win(folder: Path) -> None:
         assert made.streams.video[0].width == 144 and len(made.streams.audio) == 1
 
 
+def test_pairs_are_completed_by_key(folder: Path) -> None:
+    """Lists of an encoder's parameters are joined: the last value of a parameter counts."""
+    (folder / "profiles.toml").write_text(
+        '[p.encoder_options]\nx264-params = "aq-mode=3"\ntune = "film"\npreset = "ultrafast"\n'
+    )
+    arguments = [str(make_clip(folder / "in.mkv", frames=4)), "out.mkv", "--profile", "p", "--engine", "null"]
+    given = ["-x", "x264-params=no-mbtree=1", "-x", "tune=grain", "-x", "x264-params=me=dia"]
+    assert run([*arguments, "--report", "report.json", *given]) == 0
+    assert json.loads((folder / "report.json").read_text())["request"]["encoder_options"] == {
+        "x264-params": "aq-mode=3:no-mbtree=1:me=dia",
+        "tune": "grain",
+        "preset": "ultrafast",
+    }
+
+
 def test_every_command_that_plans_takes_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Options that a command does not have are ignored."""
     (folder / "profiles.toml").write_text(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from paragon_stream.cli.options import with_pairs
 from paragon_stream.cli.shortcuts.values import completer
 from paragon_stream.json_text import json_text
 
@@ -20,7 +21,8 @@ profile_option = click.option(
 
 def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
     """`options` of a command, completed from the profile `name`, and the names of the options from the
-    profile. Options of the profile that the command does not have are ignored.
+    profile alone. Pairs KEY=VALUE are completed by key. Options of the profile that the command does not have
+    are ignored.
 
     Raises UsageError.
     """
@@ -31,7 +33,12 @@ def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, A
     profile = load_profile(name)
     missing = {key for key, value in options.items() if value is None}
     taken = {key: value for key, value in profile.options.items() if key in missing}
-    return {**options, **taken}, frozenset(taken)
+    pairs = {
+        key: with_pairs(value, options[key])
+        for key, value in profile.options.items()
+        if isinstance(value, dict) and isinstance(options.get(key), dict)
+    }
+    return {**options, **taken, **pairs}, frozenset(taken)
 
 
 @click.command()
