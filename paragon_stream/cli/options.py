@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from paragon_stream.cli.shortcuts.values import completer
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.options.option import Kind, Option, Options, options_of
+from paragon_stream.options.pairs import is_parameter_list, with_pairs
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -115,22 +116,10 @@ def parse_encoder_options(values: tuple[str, ...], name: str = "-x") -> dict[str
         key, equals, setting = value.partition("=")
         if not (key and equals):
             raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint=name)
-        if key in options and not _is_list(key):
+        if key in options and not is_parameter_list(key):
             raise click.BadParameter(f"{key} is given twice: {options[key]} and {setting}", param_hint=name)
         options = with_pairs(options, {key: setting})
     return options
-
-
-def with_pairs(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
-    """The pairs of both. Of a key in both, `second` counts; lists of an encoder's parameters are joined, and
-    libraries take the last value of a parameter."""
-    joined = {key: f"{first[key]}:{second[key]}" for key in first.keys() & second.keys() if _is_list(key)}
-    return {**first, **second, **joined}
-
-
-def _is_list(key: str) -> bool:
-    """Whether an encoder's option is a list of its library's parameters, such as x265-params."""
-    return key.endswith("-params") or key == "x264opts"
 
 
 def check_standard_output(destination: str | None) -> None:

@@ -14,6 +14,7 @@ from paragon_stream.cli.shortcuts.paths import FilePath
 from paragon_stream.cli.shortcuts.profiles import profile_option, with_profile
 from paragon_stream.errors import UsageError
 from paragon_stream.options.output import OutputOptions
+from paragon_stream.options.pairs import with_options
 from paragon_stream.options.source import SourceOptions
 from paragon_stream.wholefile import check_writable, whole_file
 
@@ -89,7 +90,7 @@ def command(
     display = sample_display(events, source, page, quiet=quiet)
     sample = make_sample(
         source,
-        [{**base, **parse_comparison(text)} for text in compare] or [base],
+        [with_options(base, parse_comparison(text)) for text in compare] or [base],
         at=at,
         count=count,
         seconds=seconds,

@@ -73,6 +73,13 @@ class QueueRequest(ClusterOptions, FolderOptions, OutputOptions, SourceOptions, 
             raise UsageError(f"{target} is a file: give a folder for the results")
         return Destination(folder=target, container=container, picture=None)
 
+    def doubts(self, videos: int) -> list[str]:
+        """A warning for each option that is accepted but unusual in a run over `videos` videos."""
+        if not self.add or (videos < 2 and not self.watch):
+            return []
+        files = "the same file" if len(self.add) == 1 else "the same files"
+        return [f"--add puts {files} into {'every video' if self.watch else f'all {videos} videos'}"]
+
     def of_video(self, source: Path, destination: Path, *, resume: bool, overwrite: bool) -> RenderRequest:
         """The request of one video."""
         names = {each.name for each in fields(RenderRequest)} - {"source", "destination"}

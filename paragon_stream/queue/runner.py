@@ -95,7 +95,8 @@ class _Queue:
             files = self._sources(found.files)
             alone = not request.watch and all(file.is_picture for file in files)
             self._worker = Worker(request, observer, pictures_alone=alone)
-            for sentence in (*doubts(request), *found.passed_over):
+            videos = sum(not file.is_picture for file in files)
+            for sentence in (*doubts(request), *request.doubts(videos), *found.passed_over):
                 self._warn(sentence)
             for record in [each for each in self._journal.records.values() if each.state is State.STARTED]:
                 self._settle_earlier(record)

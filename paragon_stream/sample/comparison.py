@@ -9,6 +9,7 @@ from typing import Any
 
 from paragon_stream.errors import UsageError, suggestion
 from paragon_stream.options.option import Kind, options_of
+from paragon_stream.options.pairs import with_pairs
 from paragon_stream.render.request import RenderRequest
 
 _ABOUT_THE_PIECE = ("start", "duration", "end", "overwrite", "resume")
@@ -33,7 +34,7 @@ def parse_comparison(text: str) -> dict[str, Any]:
                 raise UsageError(
                     f"--compare {text!r}: {name} needs a key and a value, as in {name}=KEY=VALUE"
                 )
-            chosen[name] = {**chosen.get(name, {}), key: setting}
+            chosen[name] = with_pairs(chosen.get(name, {}), {key: setting})
             continue
         if known[name].kind is Kind.LIST:
             chosen[name] = [*chosen.get(name, []), value.strip()]

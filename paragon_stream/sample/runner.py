@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from paragon_stream.errors import UsageError
 from paragon_stream.media.browser import compare, footage
 from paragon_stream.media.facts.cut import parse_time
 from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.output.stream_plans import Action
 from paragon_stream.media.prepare import prepare
 from paragon_stream.options.option import part
 from paragon_stream.options.source import SourceOptions, TimeLike
@@ -109,9 +110,11 @@ class _Rendered:
 def _render(
     source: str | Path, file: Path, options: Mapping[str, Any], kept: KeptUpscalers, warnings: list[str]
 ) -> _Rendered:
-    """Render the picture of a piece, without other streams."""
-    bare: dict[str, Any] = {"audio": [], "subtitles": [], "attachments": False}
+    """Render the picture of a piece, without other streams: its size is projected to the whole film."""
+    bare: dict[str, Any] = {"audio": [], "subtitles": [], "attachments": False, "add": ()}
     plan = plan_render(RenderRequest(source, file, **{**options, **bare}))
+    others = tuple(replace(each, action=Action.DROP) for each in plan.output.streams)  # covers and data
+    plan = replace(plan, output=replace(plan.output, streams=others))
     report = run(plan, kept=kept, on_warning=lambda text: _add(warnings, text))
     return _Rendered(before=plan.source, after=prepare(file, SourceOptions()), report=report)
 

@@ -345,6 +345,17 @@ def test_watching_a_folder_that_goes_away(
     assert outcomes(seen[0]) == {"a.mp4": "finished", "b.mov": "finished", "c.mp4": "finished"}
 
 
+def test_one_added_file_in_many_videos_is_announced(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.mkv", "b.mkv"):
+        make_clip(tmp_path / "in" / name, frames=3)
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:00,100\nword\n")
+    added: dict[str, Any] = {"add": [tmp_path / "a.srt"], **FAST}
+    report = upscale_all(tmp_path / "in", tmp_path / "out", **added)
+    assert report.warnings == ("--add puts the same file into all 2 videos",)
+    assert upscale_all(tmp_path / "in" / "a.mkv", tmp_path / "one", **added).warnings == ()
+
+
 def test_the_time_that_is_left() -> None:
     now = [0.0]
     meter = WorkMeter(lambda: now[0])

@@ -58,6 +58,8 @@ def test_versions() -> None:
     assert parse_comparison("variant=stream,crf=20") == {"variant": "stream", "crf": 20.0}
     both = parse_comparison("-x=g=1,encoder_options=bf=0,add=a.srt,add=b.srt")
     assert both == {"encoder_options": {"g": "1", "bf": "0"}, "add": ["a.srt", "b.srt"]}
+    lists = parse_comparison("-x=x264-params=me=dia,-x=x264-params=bframes=0")
+    assert lists == {"encoder_options": {"x264-params": "me=dia:bframes=0"}}
     with pytest.raises(UsageError, match="KEY=VALUE"):
         parse_comparison("encoder_options=x")
     assert command_line("-in.mkv", "-out.mkv", {}) == "paragon-stream ./-in.mkv ./-out.mkv"
@@ -103,6 +105,25 @@ def test_versions_of_different_frame_rates_are_compared_at_one_moment(tmp_path: 
     )
     for version, take in zip(sample.versions, sample.pieces[0].takes, strict=True):
         assert version.size == 4 * take.bytes_out, "a piece of a second of four"
+
+
+def test_only_pictures_count_in_the_size(tmp_path: Path) -> None:
+    """A cover is in the whole film once, not in each piece."""
+    clip = make_clip(tmp_path / "clip.mkv", frames=50)
+    (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\n" + 5000 * "words ")
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "more.mkv"), "w") as out:
+        stream = out.add_stream_from_template(source.streams[0], opaque=True)
+        out.add_attachment("cover.jpg", "image/jpeg", b"\xff\xd8\xff" + bytes(50_000))
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    version = {"engine": "null", "add": [str(tmp_path / "a.srt")]}
+    sizes = [
+        make_sample(each, [options], at=[1], seconds=0.5).versions[0].size
+        for each, options in ((clip, {"engine": "null"}), (tmp_path / "more.mkv", version))
+    ]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
 
 
 def test_wrong_requests(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

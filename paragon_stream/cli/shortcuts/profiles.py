@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from paragon_stream.cli.options import with_pairs
 from paragon_stream.cli.shortcuts.values import completer
 from paragon_stream.json_text import json_text
+from paragon_stream.options.pairs import with_options
 
 profile_option = click.option(
     "--profile",
@@ -33,12 +33,8 @@ def with_profile(name: str | None, options: dict[str, Any]) -> tuple[dict[str, A
     profile = load_profile(name)
     missing = {key for key, value in options.items() if value is None}
     taken = {key: value for key, value in profile.options.items() if key in missing}
-    pairs = {
-        key: with_pairs(value, options[key])
-        for key, value in profile.options.items()
-        if isinstance(value, dict) and isinstance(options.get(key), dict)
-    }
-    return {**options, **taken, **pairs}, frozenset(taken)
+    both = {key: value for key, value in profile.options.items() if key in options}
+    return with_options(both, {**options, **taken}), frozenset(taken)
 
 
 @click.command()
