@@ -210,21 +210,21 @@ class Upscaler:
         self.session = compile_job(job, options, flavour)
         logger.info("%s → %s by %s on %s", self.source, self.target, self.session.engine, self.session.device)
 
-    def __call__(self, frame: Frame, *, strength: float | None = None) -> Frame:
+    def __call__(self, frame: Frame, *, strength: str | float | None = None) -> Frame:
         """Upscale one frame; returns arrays of the same kind.
 
         `frame` is an H×W×C array for packed formats (rgb24, rgb48 …) and a tuple of planes for planar formats
         (or an H×W array for gray); uint8 up to 8 bits, uint16 above. CPU tensors of torch are accepted, too;
         results are numpy arrays. `strength` (0…1) is the strength of this frame's compression, for weights
-        that are conditioned on it.
+        that are conditioned on it; None and "auto" are the upscaler's own.
 
-        Raises FormatError if shapes or dtypes differ from those of `source`.
+        Raises UsageError for other strengths; FormatError if shapes or dtypes differ from those of `source`.
         """
         planes = frame if isinstance(frame, (tuple, list)) else (frame,)
         inputs = tuple(np.require(plane, requirements=["C", "W"]) for plane in planes)
         self._check(inputs)
         outputs = allocate_planes(self.target)
-        self.run(inputs, outputs, strength).wait()
+        self.run(inputs, outputs, parse_strength(strength)).wait()
         return outputs if isinstance(frame, (tuple, list)) else outputs[0]
 
     def run(

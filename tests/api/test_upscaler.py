@@ -57,6 +57,15 @@ def test_deeper_output_comes_from_the_float_result() -> None:
         assert (high % 4 != 0).mean() > 0.5  # the low bits carry something
 
 
+@pytest.mark.parametrize("strength", [float("nan"), 5, -0.1, "high"])
+def test_a_strength_is_checked(strength: float | str) -> None:
+    planes = scene(1, 48, 32)
+    with Upscaler(width=48, height=32, strength=0.5) as up:
+        with pytest.raises(UsageError, match="invalid strength"):
+            up(planes, strength=strength)
+        assert all(np.array_equal(a, b) for a, b in zip(up(planes, strength="auto"), up(planes), strict=True))
+
+
 def test_views_and_borrowed_memory_are_read_rightly() -> None:
     y, u, v = scene(2, 48, 32)
     padded = np.zeros((32, 64), np.uint8)
