@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paragon_stream import resource_usage
+from paragon_stream.callbacks import callback_errors, passing
 from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import ParagonError, UsageError, explanation
 from paragon_stream.framejob.temporal import Temporal
@@ -76,9 +77,14 @@ def upscale_images(call: ImagesCall) -> ImagesReport:
 
     An image gets its name when it is complete. With `resume`, existing images are kept and not checked. In a
     batch, an image that fails does not stop the others; its result holds the reason. The failure of a single
-    file is raised, as are KeyboardInterrupt, UsageError and an unknown network. With `strict`, losses are
-    failures.
+    file is raised, as are KeyboardInterrupt, UsageError, an unknown network, and what a callback raises. With
+    `strict`, losses are failures.
     """
+    with callback_errors():
+        return _upscaled(call)
+
+
+def _upscaled(call: ImagesCall) -> ImagesReport:
     usage = resource_usage.Usage()
     options = part(call, UpscalerOptions)
     output = PictureOutput.of(
@@ -138,7 +144,8 @@ def _one(
 
     def report_tile(tile: int, tiles: int) -> None:
         if call.on_progress is not None:
-            call.on_progress(ImageProgress(source=path, number=number, count=count, tile=tile, tiles=tiles))
+            progress = ImageProgress(source=path, number=number, count=count, tile=tile, tiles=tiles)
+            passing(call.on_progress)(progress)
 
     return upscale_picture(upscaler, part(call, UpscalerOptions), path, target, output, report_tile)
 

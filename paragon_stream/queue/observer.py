@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paragon_stream.callbacks import passing
 from paragon_stream.queue.files import SourceFile
 from paragon_stream.queue.journal import Record
 from paragon_stream.queue.progress import QueueProgress
@@ -28,8 +29,8 @@ class QueueItem:
 
 
 class QueueObserver:
-    """Callbacks on the thread that runs the queue. They do nothing by default; override those that you
-    need."""
+    """Callbacks on the thread that runs the queue. They do nothing by default; override those that you need.
+    An exception of a callback ends the run; the next run continues."""
 
     def earlier(self, record: Record) -> None:
         """An attempt of an earlier run, which was killed, has the state `record.state`."""
@@ -58,3 +59,12 @@ class QueueObserver:
 
     def summary(self, report: QueueReport) -> None:
         """The run has ended, or was interrupted, or failed. Called once."""
+
+
+class PassingObserver(QueueObserver):
+    """An observer whose exceptions become CallbackError."""
+
+    def __init__(self, observer: QueueObserver) -> None:
+        for name in vars(QueueObserver):
+            if not name.startswith("_"):
+                setattr(self, name, passing(getattr(observer, name)))

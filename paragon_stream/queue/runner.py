@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from paragon_stream import resource_usage
+from paragon_stream.callbacks import CallbackError, callback_errors
 from paragon_stream.errors import (
     DISK_FULL,
     EngineError,
@@ -30,7 +31,7 @@ from paragon_stream.options.option import called_with, option, part
 from paragon_stream.queue.decision import Action, Decision, decide
 from paragon_stream.queue.files import Found, SourceFile, file_key, find_files
 from paragon_stream.queue.journal import FileFacts, Journal, Record, State
-from paragon_stream.queue.observer import QueueItem, QueueObserver
+from paragon_stream.queue.observer import PassingObserver, QueueItem, QueueObserver
 from paragon_stream.queue.progress import QueueProgress, WorkMeter, survey
 from paragon_stream.queue.request import QueueRequest
 from paragon_stream.queue.results import FileResult, Outcome, QueueReport
@@ -68,9 +69,10 @@ def upscale_all(call: QueueCall) -> QueueReport:
 
     The report has the outcome of each file. Raises UsageError for options without effect, InputError if no
     file is found, CheckpointError for weights, OutputError for a folder that cannot be written or
-    is used by another run, and for a full disk; KeyboardInterrupt after Ctrl-C.
+    is used by another run, and for a full disk; KeyboardInterrupt after Ctrl-C, and what `observer` raises.
     """
-    with _Queue(part(call, QueueRequest), call.observer or QueueObserver()) as queue:
+    observer = PassingObserver(call.observer or QueueObserver())
+    with callback_errors(), _Queue(part(call, QueueRequest), observer) as queue:
         return queue.run()
 
 
@@ -246,7 +248,7 @@ class _Queue:
             if decision.why:
                 self._observer.warning(item, decision.why)
             result = self._rendered(item, decision, begin)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, CallbackError):
             self._record(item, State.INTERRUPTED, read)
             interrupted = self._result(item, Outcome.INTERRUPTED, begin)
             self._results.append(interrupted)

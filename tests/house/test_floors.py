@@ -20,7 +20,7 @@ PACKAGE = REPOSITORY / "paragon_stream"
 FLOORS = (
     ("errors", "options"),
     ("pixels",),
-    ("frame", "resource_usage", "datafiles", "wholefile", "json_text", "number_text"),
+    ("frame", "resource_usage", "datafiles", "wholefile", "json_text", "number_text", "callbacks"),
     ("geometry",),
     ("device", "native"),
     ("pipeline",),
@@ -91,6 +91,7 @@ HOMES = {
 OPTIONAL = ("cuda", "ray", "tensorrt", "tensorrt_rtx", "torch", "wgpu")
 STDLIB_ONLY = (
     "errors",
+    "callbacks",
     "options",
     "pixels",
     "frame",

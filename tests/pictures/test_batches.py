@@ -50,6 +50,15 @@ def test_folder(shots: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert [bool(image["error"]) for image in facts["files"]] == [False, False, False, True]
 
 
+def test_a_callback_ends_the_batch(shots: Path, tmp_path: Path) -> None:
+    def cancel(_: object) -> None:
+        raise ZeroDivisionError("enough")
+
+    with pytest.raises(ZeroDivisionError, match="enough"):
+        upscale_images(shots, tmp_path / "out", on_progress=cancel, engine="null")
+    assert not (tmp_path / "out").exists()
+
+
 def made(folder: Path) -> list[str]:
     """The files in `folder`, without the journal."""
     return sorted(path.name for path in folder.iterdir() if path.name != NAME)

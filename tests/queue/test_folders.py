@@ -23,7 +23,7 @@ from queue_material import FAST, outcomes
 
 from paragon_stream import QueueObserver, QueueReport, upscale_all
 from paragon_stream.cli.main import run
-from paragon_stream.errors import CheckpointError, EngineError, InputError, OutputError
+from paragon_stream.errors import CheckpointError, EngineError, InputError, Interrupted, OutputError
 from paragon_stream.media.output.writer import VideoWriter
 from paragon_stream.queue import runner, watch, work
 from paragon_stream.queue.journal import NAME, FileFacts, Journal
@@ -232,6 +232,24 @@ def test_a_cluster_that_failed_is_connected_anew(
     report = upscale_all([folder / "a.mkv", folder / "s1" / "a.mp4"], tmp_path / "out", cluster="auto")
     assert len(report.failed) == 2
     assert seen == ["open", "render", "close"] * 2
+
+
+@pytest.mark.parametrize("kind", [Interrupted, ZeroDivisionError])
+@pytest.mark.parametrize("name", ["a.mkv", "p.png"])
+def test_a_callback_ends_the_run(folder: Path, tmp_path: Path, kind: type[Exception], name: str) -> None:
+    """Its exception is no failure of the file, which the next run renders."""
+
+    class Cancel(QueueObserver):
+        def progress(self, item: Any, progress: Any) -> None:
+            raise kind("enough")
+
+    (folder / "zzz.mkv").write_bytes((folder / "a.mkv").read_bytes())
+    sources = [folder / name, folder / "zzz.mkv"]
+    with pytest.raises(kind, match="enough"):
+        upscale_all(sources, tmp_path / "out", observer=Cancel(), **FAST)
+    records = [json.loads(line) for line in (tmp_path / "out" / NAME).read_text().splitlines()]
+    assert [each["state"] for each in records] == ["started", "interrupted"]
+    assert set(outcomes(upscale_all(sources, tmp_path / "out", **FAST)).values()) == {"finished"}
 
 
 def test_two_runs_on_one_folder(folder: Path, tmp_path: Path) -> None:
