@@ -72,12 +72,14 @@ def _tracks(streams: Iterable[StreamPlan]) -> str:
 
 
 def _content(info: MediaInfo) -> str:
-    """A digest of the source's bytes, independent of its name and folder."""
+    """A digest of the source's bytes, independent of its name and folder; of a sequence, the images' numbers.
+
+    The images themselves do not count: a damaged one may be repaired before `--resume`, and reading all of
+    them before the first frame can take hours. `--resume` compares the last done ones with their records.
+    """
     sequence = numbering(info.path) if info.container == CONTAINER else None
     if sequence is None:
         return fingerprint(info.path)
     numbers = sequence.numbers()
-    digest = hashlib.sha256()
-    for number in numbers:
-        digest.update(f"{number} {fingerprint(sequence.path(number))}\n".encode())
+    digest = hashlib.sha256(" ".join(map(str, numbers)).encode())
     return f"{len(numbers)} images, {digest.hexdigest()}"

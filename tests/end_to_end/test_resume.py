@@ -17,10 +17,11 @@ import av
 import numpy as np
 import pytest
 from clips import make_clip, packets, read_frames
+from PIL import Image
 
 import paragon_stream
 from paragon_stream.cli.main import run
-from paragon_stream.errors import OutputError, UsageError
+from paragon_stream.errors import InputError, OutputError, UsageError
 from paragon_stream.media.images.sequence_writer import SequenceWriter
 from paragon_stream.media.output.muxer import Muxer
 from paragon_stream.media.output.writer import VideoWriter
@@ -316,6 +317,37 @@ def test_from_the_command_line(
     assert run([*command[2:], "--resume", str(clip), str(tmp_path / "new.mkv")]) == 0  # nothing to go on with
     assert run([str(clip), str(tmp_path / "out.y4m"), "--resume"]) == 2
     assert "--resume continues video files" in capsys.readouterr().err
+
+
+def test_an_image_that_is_repaired(tmp_path: Path) -> None:
+    """A damaged image ends the render; when it is whole again, the render goes on."""
+    for number in range(12):
+        Image.fromarray(np.full((32, 48, 3), 20 * number, np.uint8)).save(tmp_path / f"in_{number:02}.png")
+    source, out = tmp_path / "in_%02d.png", tmp_path / "out.mkv"
+    good, damaged = (tmp_path / "in_08.png").read_bytes(), tmp_path / "in_08.png"
+    damaged.write_bytes(good[:60])
+    with pytest.raises(InputError, match=r"in_08\.png is damaged"):
+        upscale(source, out, **LOSSLESS)
+    with pytest.raises(InputError, match=r"in_08\.png is damaged"):
+        upscale(source, out, resume=True, **LOSSLESS)
+    damaged.write_bytes(good)
+    report = upscale(source, out, resume=True, **LOSSLESS)
+    assert report.resumed_at > 0 and report.frames_out == 12
+    upscale(source, tmp_path / "whole.mkv", **LOSSLESS)
+    assert_same(out, tmp_path / "whole.mkv")
+
+
+def test_images_that_all_have_changed(tmp_path: Path) -> None:
+    source, out = tmp_path / "in_%02d.png", tmp_path / "out.mkv"
+    for number in range(12):
+        Image.fromarray(np.full((32, 48, 3), 20 * number, np.uint8)).save(tmp_path / f"in_{number:02}.png")
+    (tmp_path / "in_08.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"in_08\.png is empty"):
+        upscale(source, out, **LOSSLESS)
+    for number in range(12):
+        Image.fromarray(np.full((32, 48, 3), 200, np.uint8)).save(tmp_path / f"in_{number:02}.png")
+    with pytest.raises(InputError, match="now decodes to different frames"):
+        upscale(source, out, resume=True, **LOSSLESS)
 
 
 @pytest.mark.parametrize("damaged", ["out.mkv", "frames", "index"])
