@@ -22,6 +22,7 @@ from PIL import Image
 import paragon_stream
 from paragon_stream.cli.main import run
 from paragon_stream.errors import InputError, OutputError, UsageError
+from paragon_stream.media.images.picture import read_picture
 from paragon_stream.media.images.sequence_writer import SequenceWriter
 from paragon_stream.media.output.muxer import Muxer
 from paragon_stream.media.output.writer import VideoWriter
@@ -335,6 +336,28 @@ def test_an_image_that_is_repaired(tmp_path: Path) -> None:
     assert report.resumed_at > 0 and report.frames_out == 12
     upscale(source, tmp_path / "whole.mkv", **LOSSLESS)
     assert_same(out, tmp_path / "whole.mkv")
+
+
+def test_images_with_profiles_are_not_all_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        image = Image.fromarray(np.full((32, 48, 3), 8 * number, np.uint8))
+        image.save(tmp_path / f"in_{number:02}.png", icc_profile=b"a profile")
+    source, out = tmp_path / "in_%02d.png", tmp_path / "out.mkv"
+    break_at(monkeypatch, source, out, 20, **LOSSLESS)
+    read: list[str] = []
+
+    def noting(path: Path) -> Any:
+        read.append(path.name)
+        return read_picture(path)
+
+    monkeypatch.setattr("paragon_stream.media.images.sequence_reader.read_picture", noting)
+    report = upscale(source, out, resume=True, **LOSSLESS)
+    again = set(read[3:])  # after the first, the middle and the last image
+    assert "ICC profiles of the images are not carried over" in report.warnings
+    assert report.resumed_at > 8 and f"in_{report.resumed_at - 4:02}.png" in again
+    assert f"in_{report.resumed_at - 5:02}.png" not in again
 
 
 def test_images_that_all_have_changed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -54,7 +54,11 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
     if not numbers:
         raise InputError(f"no file matches {source.pattern}")
     looked_at = dict.fromkeys((numbers[0], numbers[len(numbers) // 2], numbers[-1]))
-    format = max((_format(read_picture(source.path(number))) for number in looked_at), key=_richness)
+    formats, lost = list[FrameFormat](), set[str]()
+    for picture in (read_picture(source.path(number)) for number in looked_at):
+        formats.append(_format(picture))
+        lost.update(_uncarried(picture))
+    format = max(formats, key=_richness)
     rate = rate or DEFAULT_RATE
     codec = source.after.rpartition(".")[2].lower()
     return MediaInfo(
@@ -73,6 +77,7 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
         ),
         duration=float((numbers[-1] - numbers[0] + 1) / rate),
         seekable=False,
+        hints=tuple(_not_carried(lost)),
     )
 
 
@@ -155,12 +160,7 @@ class SequenceReader:
             self.frames += 1
             self._strength = picture.strength
             self._alpha |= picture.format.pixel_format.has_alpha and not wanted.pixel_format.has_alpha
-            if picture.metadata.icc is not None:
-                self._uncarried.add("ICC profiles")
-            elif other := other_than_srgb(picture.metadata.png_chunks):
-                self._uncarried.add(f"colour spaces ({', '.join(other)})")
-            if picture.metadata.further:
-                self._uncarried.add(picture.metadata.further)
+            self._uncarried.update(_uncarried(picture))
             return arrival.timing
 
     def _pictures(self) -> Iterator[tuple[Picture, Timing, FrameFormat]]:
@@ -201,7 +201,7 @@ class SequenceReader:
     @property
     def disturbed(self) -> bool:
         """See `FrameReader`."""
-        return len(self.changes.formats) > 1 or self._alpha or bool(self._uncarried)
+        return len(self.changes.formats) > 1 or self._alpha
 
     def go_on(self, frames: int, first: Fraction) -> None:
         """See `FrameReader`."""
@@ -221,8 +221,21 @@ class SequenceReader:
             sentences.append(
                 "the transparency of some images is not carried over: the first, middle and last have none"
             )
-        sentences += [f"{name} of the images are not carried over" for name in sorted(self._uncarried)]
-        return sentences
+        return sentences + _not_carried(self._uncarried)
+
+
+def _uncarried(picture: Picture) -> Iterator[str]:
+    """The facts of an image that the frame of a video has no place for, in words."""
+    if picture.metadata.icc is not None:
+        yield "ICC profiles"
+    elif other := other_than_srgb(picture.metadata.png_chunks):
+        yield f"colour spaces ({', '.join(other)})"
+    if picture.metadata.further:
+        yield picture.metadata.further
+
+
+def _not_carried(names: Iterable[str]) -> list[str]:
+    return [f"{name} of the images are not carried over" for name in sorted(names)]
 
 
 def _format(picture: Picture) -> FrameFormat:
