@@ -58,8 +58,8 @@ def command(
     if Path(source).suffix.lower() in SUFFIXES:
         _show_weights(Path(source), as_json, options)
         return
+    from paragon_stream.media.facts.info import IMAGE_SEQUENCE
     from paragon_stream.media.frames.strength import measure_strength
-    from paragon_stream.media.images.sequence_reader import CONTAINER
     from paragon_stream.media.source.opening import check_name
     from paragon_stream.render.plan import plan_render
     from paragon_stream.render.request import RenderRequest
@@ -71,7 +71,7 @@ def command(
     request = RenderRequest(source, planned, overwrite=True, **given(**options))
     plan = plan_render(request, existing=True)  # which asks for no right to write
     info = plan.source
-    compression = None if info.container == CONTAINER else measure_strength(info)
+    compression = None if info.container == IMAGE_SEQUENCE else measure_strength(info)
     if as_json:
         facts = asdict(info)
         facts["compression"] = None if compression is None else asdict(compression)

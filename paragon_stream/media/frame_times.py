@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from paragon_stream.errors import InputError
 from paragon_stream.media.decode.picture_times import picture_times
-from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.info import IMAGE_SEQUENCE, MediaInfo
 from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.images.numbering import numbering
-from paragon_stream.media.images.sequence_reader import CONTAINER, sequence_timings
+from paragon_stream.media.images.sequence_reader import sequence_timings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def frame_times(info: MediaInfo) -> FrameTimes:
 
 def _times(info: MediaInfo) -> FrameTimes:
     cut, video = info.cut, info.video
-    if info.container == CONTAINER:
+    if info.container == IMAGE_SEQUENCE:
         sequence = numbering(info.path)
         assert sequence is not None
         timings = sequence_timings(sequence.numbers(), video.time_base)

@@ -12,7 +12,7 @@ from paragon_stream.errors import InputError, UsageError
 from paragon_stream.media.facts.cut import Cut, Range, parse_range
 from paragon_stream.media.facts.fields import parse_method
 from paragon_stream.media.facts.image_kinds import is_image_name
-from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.info import IMAGE_SEQUENCE, MediaInfo
 from paragon_stream.media.facts.late_streams import settle_probing
 from paragon_stream.media.facts.probe import probe
 from paragon_stream.media.facts.rate import parse_rate
@@ -23,7 +23,7 @@ from paragon_stream.media.frames.reader import VideoReader
 from paragon_stream.media.frames.strength import Fetch
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.images.picture import further_pictures
-from paragon_stream.media.images.sequence_reader import CONTAINER, SequenceReader, probe_sequence
+from paragon_stream.media.images.sequence_reader import SequenceReader, probe_sequence
 from paragon_stream.media.source.opening import check_local
 from paragon_stream.media.source.pipes import begin_pipe, end_pipe, is_pipe, is_uncompressed, pipe_at
 from paragon_stream.media.source.probing import parse_probe_size
@@ -100,7 +100,7 @@ def open_reader(
     from_start: bool = False,
 ) -> FrameReader:
     """The reader of the frames of a prepared source; see `VideoReader` for the options. Raises InputError."""
-    if info.container == CONTAINER:
+    if info.container == IMAGE_SEQUENCE:
         return SequenceReader(info, follow=follow)
     if not info.seekable and (pipe := pipe_at(info.path)):
         pipe.let_pass()

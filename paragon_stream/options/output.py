@@ -21,7 +21,8 @@ class StorageOptions:
     )
     pix_fmt: str | None = option(
         None,
-        "Output pixel format, such as yuv420p10le (default: the source's; live: 8-bit 4:2:0).",
+        "Output pixel format, such as yuv420p10le (default: the source's; 4:2:0 for a video of RGB images; "
+        "live: 8-bit 4:2:0).",
         metavar="F",
     )
     overwrite: bool = option(False, "Replace OUTPUT if it exists.")

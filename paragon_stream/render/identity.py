@@ -18,9 +18,8 @@ from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.geometry import Placement
 from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.workdir import VERSIONS
-from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.info import IMAGE_SEQUENCE, MediaInfo
 from paragon_stream.media.images.numbering import numbering
-from paragon_stream.media.images.sequence_reader import CONTAINER
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import StreamPlan
 from paragon_stream.media.source.fingerprint import fingerprint
@@ -77,7 +76,7 @@ def _content(info: MediaInfo) -> str:
     The images themselves do not count: a damaged one may be repaired before `--resume`, and reading all of
     them before the first frame can take hours. `--resume` compares the last done ones with their records.
     """
-    sequence = numbering(info.path) if info.container == CONTAINER else None
+    sequence = numbering(info.path) if info.container == IMAGE_SEQUENCE else None
     if sequence is None:
         return fingerprint(info.path)
     numbers = sequence.numbers()

@@ -13,7 +13,6 @@ from paragon_stream.media.decode.decoder_choice import parse_hwaccel
 from paragon_stream.media.facts.image_kinds import is_image_name
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.images.numbering import Numbering, numbering
-from paragon_stream.media.images.sequence_reader import delivery_options
 from paragon_stream.media.images.sequence_writer import plan_sequence
 from paragon_stream.media.output.plan import OutputPlan, plan_output
 from paragon_stream.media.prepare import prepare
@@ -138,8 +137,7 @@ def _planned(
     if images is not None:
         output = plan_sequence(info, images, placement, writing)
     else:
-        delivered = delivery_options(info, writing, destination)
-        output = plan_output(info, destination, placement, delivered, existing=existing)
+        output = plan_output(info, destination, placement, writing, existing=existing)
     identity = identity_of(info, weights, placement, request, output)
     return RenderPlan(
         request=request,

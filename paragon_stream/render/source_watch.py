@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from paragon_stream.errors import InputError
-from paragon_stream.media.facts.info import MediaInfo
-from paragon_stream.media.images.sequence_reader import CONTAINER
+from paragon_stream.media.facts.info import IMAGE_SEQUENCE, MediaInfo
 from paragon_stream.media.source.fingerprint import fingerprint
 
 
@@ -20,7 +19,7 @@ class SourceWatch:
         self._path = info.path
         self._content = content
         self._before: os.stat_result | None = None
-        if info.seekable and not info.piped and info.container != CONTAINER:
+        if info.seekable and not info.piped and info.container != IMAGE_SEQUENCE:
             self._before = self._look()
 
     def begin(self) -> None:

@@ -33,7 +33,7 @@ def save(path: Path, format: str | None = None, **options: object) -> Path:
 @pytest.mark.parametrize("name", ["a.gif", "a.apng", "a.png", "a.webp"])
 def test_animations_are_videos(tmp_path: Path, name: str) -> None:
     source = save(tmp_path / name, "PNG" if name.endswith("png") else None, duration=100)
-    report = paragon_stream.upscale(source, tmp_path / "out.mkv", **FAST)
+    report = paragon_stream.upscale(source, tmp_path / "out.mkv", pix_fmt="yuv420p", **FAST)
     assert (report.frames_out, report.warnings) == (3, ())
     with av.open(str(tmp_path / "out.mkv")) as out:
         unit = out.streams.video[0].time_base

@@ -154,6 +154,10 @@ class VideoInfo:
         return self.time_base / (self.fields.ticks if self.fields else 1)
 
 
+IMAGE_SEQUENCE = "image sequence"
+"""`MediaInfo.container` of sequences of images."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MediaInfo:
     """A whole source file."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +18,14 @@ import numpy as np
 from paragon_stream.errors import FormatError, InputError
 from paragon_stream.frame import NO_DATA, Family, FrameFormat, Timing
 from paragon_stream.media.decode.conform import conformed
-from paragon_stream.media.facts.info import Damage, MediaInfo, StreamInfo, StreamKind, VideoInfo
+from paragon_stream.media.facts.info import (
+    IMAGE_SEQUENCE,
+    Damage,
+    MediaInfo,
+    StreamInfo,
+    StreamKind,
+    VideoInfo,
+)
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_to_frame
 from paragon_stream.media.frames.format_changes import FormatChanges
@@ -27,26 +33,17 @@ from paragon_stream.media.images.numbering import Numbering, numbering
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, component, read_picture
 from paragon_stream.media.images.png_colour import other_than_srgb
-from paragon_stream.media.output.plan import OutputOptions
 from paragon_stream.number_text import counted
 
 DEFAULT_RATE = Fraction(24)
 """Frames per second of image sequences by default: film's."""
-
-CONTAINER = "image sequence"
-"""`MediaInfo.container` of sequences."""
-
-_ANIMATIONS = ("gif", "apng", "webp", "webp_anim")
-"""FFmpeg's demuxers of single files that are images in motion."""
-_KEEPS_ALPHA = {".webm": "yuva420p", ".mov": "yuva444p10le", ".qt": "yuva444p10le", ".mkv": None}
-"""Suffix → the format that images with alpha are delivered in; None is their own."""
 
 _DECODERS = min(4, os.cpu_count() or 1)
 
 
 def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo:
     """The facts of the sequence; its format is that of the first image, or the middle or last one if that has
-    colour or alpha which the first lacks, as an optimised black frame does.
+    colour, alpha or bits which the first lacks, as an optimised black frame does.
 
     Raises InputError where there is no such file, and what `read_picture` raises.
     """
@@ -63,7 +60,7 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
     codec = source.after.rpartition(".")[2].lower()
     return MediaInfo(
         path=source.pattern,
-        container=CONTAINER,
+        container=IMAGE_SEQUENCE,
         streams=(StreamInfo(index=0, kind=StreamKind.VIDEO, codec=codec, detail=f"{codec} {format}"),),
         video=VideoInfo(
             index=0,
@@ -79,22 +76,6 @@ def probe_sequence(source: Numbering, rate: Fraction | None = None) -> MediaInfo
         seekable=False,
         hints=tuple(_not_carried(lost)),
     )
-
-
-def delivery_options(info: MediaInfo, options: OutputOptions, destination: str | Path) -> OutputOptions:
-    """`options`; for a video made of RGB images 4:2:0 in 8 or 10 bits unless another format is requested.
-
-    Players support that. `--pix-fmt gbrp`, or a chosen codec that stores it, keeps RGB. Images with alpha get
-    a format that keeps it: ProRes 4444 in MOV, VP9 in WebM, RGB in Matroska.
-    """
-    source = info.video.format.pixel_format
-    rgb_images = info.container in (CONTAINER, *_ANIMATIONS) and source.family is Family.RGB
-    if not rgb_images or options.pix_fmt or options.codec:
-        return options
-    if source.has_alpha and (suffix := Path(destination).suffix.lower()) in _KEEPS_ALPHA:
-        name = _KEEPS_ALPHA[suffix]
-        return replace(options, pix_fmt=name)
-    return replace(options, pix_fmt="yuv420p10le" if source.depth > 8 else "yuv420p")
 
 
 def sequence_timings(numbers: Sequence[int], time_base: Fraction) -> Iterator[tuple[int, Timing]]:
@@ -249,8 +230,9 @@ def _format(picture: Picture) -> FrameFormat:
     return replace(picture.format, width=picture.format.height, height=picture.format.width)
 
 
-def _richness(format: FrameFormat) -> tuple[bool, bool]:
-    return format.pixel_format.family is not Family.GRAY, format.pixel_format.has_alpha
+def _richness(format: FrameFormat) -> tuple[bool, bool, int]:
+    pixels = format.pixel_format
+    return pixels.family is not Family.GRAY, pixels.has_alpha, pixels.depth
 
 
 def _read_as(picture: Picture, sequence: FrameFormat) -> FrameFormat:

@@ -21,13 +21,12 @@ from paragon_stream.geometry import Placement
 from paragon_stream.media.encode.host_sink import HostSink
 from paragon_stream.media.encode.workdir import VERSIONS, WorkDir, work_folder
 from paragon_stream.media.facts.image_kinds import check_size, kind_for, storage
-from paragon_stream.media.facts.info import MediaInfo
+from paragon_stream.media.facts.info import IMAGE_SEQUENCE, MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.ffmpeg.planes import Plane
 from paragon_stream.media.images.canvas import Canvas, write_file
 from paragon_stream.media.images.metadata import Metadata
 from paragon_stream.media.images.numbering import Numbering, numbering
-from paragon_stream.media.images.sequence_reader import CONTAINER
 from paragon_stream.media.output.losses import picture_only
 from paragon_stream.media.output.plan import OutputOptions, OutputPlan
 from paragon_stream.media.safekeeping.frame_log import FrameRecord
@@ -85,7 +84,7 @@ def plan_sequence(
 
 def _replaces_source(destination: Numbering, info: MediaInfo) -> bool:
     """Whether an existing image of `destination` is the source or an image of it, by whatever path."""
-    source = numbering(info.path) if info.container == CONTAINER else None
+    source = numbering(info.path) if info.container == IMAGE_SEQUENCE else None
     taken = _files(map(destination.path, destination.numbers()))
     return bool(taken and taken & _files(map(source.path, source.numbers()) if source else [info.path]))
 
@@ -114,7 +113,7 @@ class SequenceWriter(HostSink):
         self.warnings: list[str] = []
         self.bytes_written = 0
         self._plan, self._image, self._where = plan, plan.image, found
-        source = numbering(info.path) if info.container == CONTAINER else None
+        source = numbering(info.path) if info.container == IMAGE_SEQUENCE else None
         self._first = source.numbers()[0] if source else 1
         self._keep_numbers = source is not None
         self._made: set[int] = set()

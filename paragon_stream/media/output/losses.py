@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from paragon_stream.errors import UsageError
+from paragon_stream.frame import Family, PixelFormat
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
@@ -54,6 +55,22 @@ def frame_losses(
     losses = [f"{what} in the video cannot be carried over" for what in video.uncarried if what not in kept]
     if video.hdr is not None and (encoder is None or not hdr_parameters(encoder.name, video.hdr)):
         losses.append(f"{name} cannot store the HDR10 mastering metadata of the video")
+    return losses
+
+
+def format_losses(source: PixelFormat, stored: PixelFormat, options: OutputOptions, name: str) -> list[str]:
+    """Sentences about the bits and the resolution of colours that `stored` has less than `source`, in an
+    output or by an encoder `name`; none if the user has chosen the format."""
+    if options.pix_fmt is not None:
+        return []
+    losses = []
+    if stored.depth < source.depth:
+        losses.append(f"{name} stores {stored.depth} bits of the video's {source.depth}")
+    if source.family is Family.RGB and stored.subsampling != (0, 0):
+        like = "yuv444p" if name == "y4m" else "gbrp"
+        deep = "" if stored.depth == 8 else f"{stored.depth}le"
+        advice = "" if source.has_alpha or options.codec else f"; --pix-fmt {like}{deep} keeps it"
+        losses.append(f"{name} stores RGB as {stored.name}, which halves the resolution of colours{advice}")
     return losses
 
 

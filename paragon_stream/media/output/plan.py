@@ -25,6 +25,7 @@ from paragon_stream.frame import (
 )
 from paragon_stream.geometry import Placement, enlarged
 from paragon_stream.media.encode.chroma_location import Y4M, with_storable_chroma
+from paragon_stream.media.encode.delivery import delivery_options
 from paragon_stream.media.encode.encoder_choice import choose_encoder, convertible, wanted_pixel_format
 from paragon_stream.media.encode.encoder_job import EncoderJob, encoder_settings, try_open
 from paragon_stream.media.encode.encoders import Encoder
@@ -37,6 +38,7 @@ from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.output.losses import (
     continuation_losses,
+    format_losses,
     lost_flags,
     lost_languages,
     lost_track_tags,
@@ -154,7 +156,7 @@ def _file_plan(
 ) -> OutputPlan:
     container = container_for(path)
     check_destination(path, info.path, overwrite=options.overwrite, resume=options.resume, existing=existing)
-    job, colours = _job(info, container, placement, options)
+    job, colours = _job(info, container, placement, delivery_options(info, options, path))
     remux = plan_remux(info, container, options)
     losses = [*_losses(info, container, job, remux, options), *filter(None, colours.values())]
     muxer_options = muxer_settings(container, remux, options.mux or {})
@@ -254,8 +256,7 @@ def _losses(
     losses += video_losses(info.video, container, encoder)
     if source.has_alpha and not pixels.has_alpha:
         losses.append(_alpha_loss(encoder, pixels))
-    if options.pix_fmt is None and pixels.depth < source.depth:
-        losses.append(f"{encoder.name} stores {pixels.depth} bits of the video's {source.depth}")
+    losses += format_losses(source, pixels, options, encoder.name)
     losses += lost_flags(info, container, every)
     losses += lost_track_tags(info, container, every)
     losses += lost_languages(info, container, every)
@@ -315,10 +316,11 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     if path is not None:
         check_destination(path, info.path, overwrite=options.overwrite)
     source = info.video.format.pixel_format
-    wanted = wanted_pixel_format(source, options.pix_fmt)
+    wanted = wanted_pixel_format(source, delivery_options(info, options, path).pix_fmt)
     target = target_format(info.video, placement, check_y4m(wanted or without_alpha(source)))
     target = with_storable_chroma(target, Y4M)
     dropped, losses = picture_only(info, options, "y4m")
+    losses += format_losses(source, target.pixel_format, options, "y4m")
     color = target.color
     note = []
     if target.pixel_format.family is Family.YUV:

@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paragon_stream import ColorSpec, Upscaler, upscale
-from paragon_stream.errors import InputError, OutputError, ParagonError, UsageError
+from paragon_stream.errors import InputError, LossError, OutputError, ParagonError, UsageError
 from paragon_stream.frame import ChromaLocation, ColorRange, Matrix
 from paragon_stream.framejob import allocate_planes
 from paragon_stream.media.facts.image_kinds import SRGB
 from paragon_stream.media.images import sequence_writer
 from paragon_stream.media.images.canvas import Canvas
 from paragon_stream.media.images.sequence_writer import SequenceWriter
+from paragon_stream.render.plan import plan_render
+from paragon_stream.render.request import RenderRequest
 from paragon_stream.upscaler import UpscalerOptions
 
 BT709_SPEC = ColorSpec(
@@ -102,17 +104,48 @@ def test_default_is_what_players_play(tmp_path: Path) -> None:
     assert (report.codec, report.target_format) == ("libx265", "128x96 yuv420p10le")
 
 
+def test_what_a_video_of_images_loses_is_announced(tmp_path: Path) -> None:
+    plain = make_images(tmp_path, [0, 1, 2])
+    deep = tmp_path / "deep%d.png"
+    for number in range(3):
+        write_png16(tmp_path / f"deep{number}.png", moving(number).astype(np.uint16) * 257)
+    halved = "stores RGB as {}, which halves the resolution of colours; --pix-fmt {} keeps it"
+    cases = [
+        (plain, "out.mp4", ("libx264 " + halved.format("yuv420p", "gbrp"),)),
+        (plain, "out.y4m", ("y4m " + halved.format("yuv420p", "yuv444p"),)),
+        (
+            deep,
+            "out.mkv",
+            (
+                "libx265 stores 10 bits of the video's 16",
+                "libx265 " + halved.format("yuv420p10le", "gbrp10le"),
+            ),
+        ),
+        (
+            deep,
+            "out.y4m",
+            ("y4m stores 10 bits of the video's 16", "y4m " + halved.format("yuv420p10le", "yuv444p10le")),
+        ),
+    ]
+    for source, name, losses in cases:
+        assert plan_render(RenderRequest(source=source, destination=tmp_path / name)).losses == losses
+        with pytest.raises(LossError, match="halves"):
+            plan_render(RenderRequest(source=source, destination=tmp_path / name, strict=True))
+        advised = losses[-1].partition("--pix-fmt ")[2].split()[0]
+        plan_render(RenderRequest(source=source, destination=tmp_path / name, pix_fmt=advised, strict=True))
+
+
 def test_a_missing_image_is_a_pause(tmp_path: Path) -> None:
     source = make_images(tmp_path, [1, 2, 5, 6])
     report = upscale(source, tmp_path / "out.mkv", preset="ultrafast", fps=10)
-    assert report.warnings == ("2 images are missing between others, which are shown longer",)
+    assert report.warnings[1:] == ("2 images are missing between others, which are shown longer",)
     assert [pts for pts, _ in read_frames(tmp_path / "out.mkv")] == [0, 100, 400, 500]
 
 
 def test_one_missing_image(tmp_path: Path) -> None:
     source = make_images(tmp_path, [1, 3])
     report = upscale(source, tmp_path / "out.mkv", preset="ultrafast")
-    assert report.warnings == ("1 image is missing between others, which are shown longer",)
+    assert report.warnings[1:] == ("1 image is missing between others, which are shown longer",)
 
 
 def test_images_to_images_keep_their_numbers(tmp_path: Path) -> None:
@@ -171,9 +204,10 @@ def test_images_of_other_sizes_are_fitted_in(tmp_path: Path) -> None:
         save(tmp_path / f"in{number}.png", Image.new("RGB", (width, height), (200, 90, 30)))
     save(tmp_path / "in7.png", Image.new("RGBA", (64, 48), (200, 90, 30, 255)))
     write_png16(tmp_path / "in8.png", np.full((48, 64, 3), (51400, 23130, 7710), np.uint16))
+    save(tmp_path / "in9.png", Image.new("RGB", (64, 48), (200, 90, 30)))
     report = upscale(tmp_path / "in%d.png", tmp_path / "out%d.png")
     assert [(each.format, each.frames, each.converted) for each in report.formats] == [
-        ("64x48 rgb24", 4, 0),
+        ("64x48 rgb24", 5, 0),
         ("96x48 rgb24", 1, 0),
         ("32x64 rgb24", 1, 0),
         ("80x80 rgb24", 1, 0),
@@ -181,7 +215,7 @@ def test_images_of_other_sizes_are_fitted_in(tmp_path: Path) -> None:
         ("64x48 rgb48le", 1, 1),
     ]
     bars = {2: (64, 128), 3: (96, 48), 5: (96, 96), 6: (64, 128)}
-    for number in range(9):
+    for number in range(10):
         height, width = bars.get(number, (96, 128))
         top, left = (96 - height) // 2, (128 - width) // 2
         picture = read(tmp_path / f"out{number}.png").astype(int)
@@ -232,13 +266,14 @@ def test_an_image_with_a_profile_as_video(tmp_path: Path) -> None:
 def test_images_of_eight_bits_among_deeper_ones(tmp_path: Path) -> None:
     """Programs that optimise PNG store a picture that has no more than 8 bits in 8."""
     deep = pattern(32, 32).astype(np.uint16) * 257
-    for number in (0, 2):
+    for number in (1, 3):
         write_png16(tmp_path / f"d{number}.png", deep)
-    save(tmp_path / "d1.png", Image.fromarray(pattern(32, 32)))
+    for number in (0, 2):
+        save(tmp_path / f"d{number}.png", Image.fromarray(pattern(32, 32)))
     report = upscale(tmp_path / "d%d.png", tmp_path / "o%d.png", reuse_duplicates="off")
     assert report.source_format == "32x32 rgb48le" and not report.warnings
     first = (tmp_path / "o0.png").read_bytes()
-    assert all((tmp_path / f"o{number}.png").read_bytes() == first for number in (1, 2))
+    assert all((tmp_path / f"o{number}.png").read_bytes() == first for number in (1, 2, 3))
 
 
 def test_the_sources_are_not_replaced_under_another_name(tmp_path: Path) -> None:
