@@ -28,7 +28,7 @@ from paragon_stream.options.network import UpscalerOptions
 )
 @click.option("--fuse", is_flag=True, help="Fold training-only branches into plain kernels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
-@choices(UpscalerOptions, only=("scale", "alpha", "window_size", "generation"))
+@choices(UpscalerOptions, only=("variant", "scale", "alpha", "window_size", "generation"))
 @config_option
 @verbose_option
 def command(

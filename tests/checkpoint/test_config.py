@@ -153,6 +153,21 @@ def test_checkpoints_of_older_families_take_their_configuration(
     assert load_weights(written).spec == load_weights(bare, **facts).spec
 
 
+def test_convert_refuses_the_configuration_of_another_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its alpha would be in the file for good."""
+    from trained_looking import trained_looking
+
+    bare, whole = tmp_path / "bare.safetensors", tmp_path / "whole.safetensors"
+    weights = trained_looking(published_network("p2head", "realtime", 2))
+    safetensors.numpy.save_file(dict(weights.tensors), bare)
+    config = write(tmp_path, "scale: 2\nnetwork_g: {type: paragonsr2_photo, upsampler_alpha: 0.4}")
+    assert run(["convert", str(bare), str(whole), "--config", str(config)]) == 2
+    assert "photo" in capsys.readouterr().err
+    assert not whole.exists()
+
+
 def test_a_default_alpha_that_depends_on_the_generation_is_asked_for(tmp_path: Path) -> None:
     """A head named xl takes 0.5, a static network 0.6, the first two have none."""
     from trained_looking import trained_looking
