@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,13 @@ from paragon_stream.checkpoint.spec import NetworkSpec
 from paragon_stream.errors import InputError, UsageError, reason
 from paragon_stream.train.data.degradations import ClipDegradation, StillDegradation
 from paragon_stream.train.data.resample import KERNELS
+from paragon_stream.train.limits import (
+    check_above_zero,
+    check_choice,
+    check_numbers,
+    check_ranges,
+    check_shares,
+)
 from paragon_stream.train.redux import SUFFIXES, read_redux
 from paragon_stream.train.redux_network import network_table
 from paragon_stream.train.tables import from_table
@@ -62,12 +69,12 @@ class NetworkRecipe:
         return published_network(self.generation, self.variant, self.scale, alpha=self.alpha, **options)
 
     def check(self) -> None:
-        _check_choice("scale", self.scale, (2, 3, 4, 8))
+        check_choice("scale", self.scale, (2, 3, 4, 8))
         for name in ("generation", "variant", "scale", "alpha"):
             if name in self.options:
                 raise UsageError(f"[network.options] {name} belongs to the table [network]")
         self.spec  # noqa: B018  (raises for unknown names and options)
-        _check_not_negative("[network] expand", self.expand)
+        check_numbers("network", self, "expand")
         for name, chosen in (("conditioned", self.conditioned), ("expand", self.expand)):
             if chosen and not self.is_free:
                 raise UsageError(f"[network] {name} is for realtime, stream and photo of p2head")
@@ -98,18 +105,14 @@ class DataRecipe:
     soften: tuple[float, float] = (0.6, 2.5)
 
     def check(self) -> None:
-        _check_positive("batch", self.batch)
-        _check_not_negative("[data] context", self.context)
+        check_numbers("data", self, "batch", "window", least=1)
+        check_numbers("data", self, "context", "drawings", "stills", "clips", "strength_jitter")
         if self.patch % 2 or self.patch <= 2 * self.context:
             raise UsageError(f"patch must be even and larger than twice the context, not {self.patch}")
-        _check_not_negative("[data] drawings", self.drawings)
         if self.stills < 1 and self.clips < 1:
             raise UsageError("[data] needs stills or clips")
-        for name, share in (("patterns", self.patterns), ("soft", self.soft)):
-            if not 0 <= share <= 1:
-                raise UsageError(f"[data] {name} is a share of the patches, not {share}")
-        if not 0 < self.soften[0] <= self.soften[1]:
-            raise UsageError(f"[data] soften must be a rising range above 0, not {list(self.soften)}")
+        check_shares("data", self, "patterns", "soft")
+        check_ranges("data", self, "soften", above=True)
         if not 0 <= self.clip_share <= 1 or (self.clip_share > 0) != (self.clips > 0):
             raise UsageError("[data] clip_share must be in 0…1, and above 0 exactly if there are clips")
 
@@ -128,8 +131,13 @@ class OptimiserRecipe:
     ema: float = 0.999
 
     def check(self) -> None:
-        _check_choice("name", self.name, ("soap", "adamw"))
-        _check_choice("schedule", self.schedule, ("cosine", "onecycle", "multistep"))
+        check_choice("name", self.name, ("soap", "adamw"))
+        check_choice("schedule", self.schedule, ("cosine", "onecycle", "multistep"))
+        check_above_zero("optimiser", self, "lr", "clip")
+        check_numbers("optimiser", self, "warmup")
+        for name, values in (("betas", self.betas), ("ema", [self.ema])):
+            if not all(0 <= value < 1 for value in values):
+                raise UsageError(f"[optimiser] {name} must be from 0 to below 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +160,8 @@ class AdversarialRecipe:
     widths: tuple[int, ...] = (1, 2, 2)
 
     def check(self) -> None:
-        for name in ("r1_every", "features"):
-            _check_positive(f"[adversarial] {name}", getattr(self, name))
+        check_numbers("adversarial", self, "r1_every", "features", least=1)
+        check_numbers("adversarial", self, "weight", "start", "ramp", "lr", "r1")
         if not self.widths or min(self.widths) < 1:
             raise UsageError(f"[adversarial] widths must be numbers from 1 on, not {list(self.widths)}")
 
@@ -186,15 +194,22 @@ class Recipe:
     data_licences: str = "not stated"
 
     def check(self) -> None:
-        _check_choice("precision", self.precision, ("fp32", "bf16"))
-        _check_choice("keep", self.keep, ("psnr", "psnr_planes", "last"))
-        _check_positive("steps", self.steps)
-        _check_positive("evaluate_every", self.evaluate_every)
+        check_choice("precision", self.precision, ("fp32", "bf16"))
+        check_choice("keep", self.keep, ("psnr", "psnr_planes", "last"))
+        check_numbers("", self, "steps", "evaluate_every", least=1)
+        check_numbers("", self, "chroma", "seed")
+        if self.seed >= 2**63:
+            raise UsageError(f"seed must be below 2^63, not {self.seed}")
         self.network.check()
         self.data.check()
         self.optimiser.check()
         self.adversarial.check()
         self._check_losses()
+        self.still.check()
+        self.clip.check()
+        least = self.data.patch * self.network.scale
+        if self.data.clips and self.data.window < least:
+            raise UsageError(f"[data] window = {self.data.window} has no room for a patch: it needs {least}")
         for table, kernels in (("still", self.still.kernels), ("clip", self.clip.kernels)):
             for kernel in kernels:
                 if kernel not in KERNELS:
@@ -222,6 +237,8 @@ class Recipe:
                 raise UsageError(f"[loss] unknown term {term}; known: {', '.join((*TERMS, *TRUNK_TERMS))}")
             if not 0 <= weight < math.inf:
                 raise UsageError(f"the weight of the loss {term} must be a number from 0 on, not {weight:g}")
+        if not any(self.loss.values()):
+            raise UsageError("[loss] needs a term with a weight above 0")
         compared = [term for term in self.loss if term in TRUNK_TERMS]
         if compared and not self.trunk:
             raise UsageError(
@@ -234,21 +251,6 @@ class Recipe:
             )
 
 
-def _check_choice(key: str, value: object, allowed: Sequence[object]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{key} = {value!r}; choose from {', '.join(map(str, allowed))}")
-
-
-def _check_positive(name: str, number: int) -> None:
-    if number < 1:
-        raise UsageError(f"{name} must be at least 1, not {number}")
-
-
-def _check_not_negative(name: str, number: int) -> None:
-    if number < 0:
-        raise UsageError(f"{name} must not be negative, not {number}")
-
-
 def read_recipe(path: Path) -> tuple[Recipe, str]:
     """The recipe in a file, and the file's text (which goes into the weights' metadata), with the facts of a
     `config` as a comment at its end.
@@ -257,7 +259,7 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
     and values.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"recipe {path} cannot be read: {reason(error)}") from error
     try:

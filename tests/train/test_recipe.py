@@ -65,6 +65,34 @@ def test_what_is_said_counts_and_the_rest_is_default(tmp_path: Path) -> None:
         ("scale = 3", "scale = 3\noptions = {alpha = 0.5}", r"alpha belongs to the table \[network\]"),
         ("steps = 100", "steps = 100\nadversarial = {r1_every = 0}", "r1_every must be at least 1"),
         ("steps = 100", "steps = 100\nadversarial = {widths = []}", "widths must be numbers from 1 on"),
+        ("steps = 100", "steps = 100\nseed = -1", "^recipe .*: seed must not be negative, not -1"),
+        (
+            "steps = 100",
+            "steps = 100\nclip = {crf = [35, 10]}",
+            r"crf must be a rising range in 0…51, not \[35",
+        ),
+        ("steps = 100", "steps = 100\nclip = {weights = [1]}", r"\[clip\] has 5 encoders, but 1 weights"),
+        ("steps = 100", "steps = 100\nclip = {keep = 0}", r"\[clip\] keep must be at least 1"),
+        ("steps = 100", "steps = 100\nclip = {clean = nan}", "clean must be in 0…1, not nan"),
+        (
+            "[still]",
+            "[still]\njpeg = [95, 60]",
+            r"\[still\] jpeg must be a rising range in 1…100, not \[95, 60",
+        ),
+        ("[still]", "[still]\nblur = [0, 1]", "blur must be a rising range above 0"),
+        ("l1 = 1, ms_ssim = 0.1", "", "needs a term with a weight above 0"),
+        ("l1 = 1, ms_ssim = 0.1", "l1 = 0", "needs a term with a weight above 0"),
+        ("lr = 1", "lr = 0", r"\[optimiser\] lr must be above 0, not 0"),
+        ("lr = 1", "clip = 0.0", r"\[optimiser\] clip must be above 0"),
+        ("lr = 1", "ema = 1.5", "ema must be from 0 to below 1, not 1.5"),
+        ("lr = 1", "warmup = -5", r"\[optimiser\] warmup must not be negative, not -5"),
+        ('folder = "pictures"', "window = 0", r"\[data\] window must be at least 1, not 0"),
+        ('folder = "pictures"', "stills = -3\nclips = 1", "stills must not be negative"),
+        (
+            'folder = "pictures"',
+            "clips = 1\nclip_share = 1\nwindow = 96",
+            "no room for a patch: it needs 108",
+        ),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -101,6 +129,17 @@ def test_a_configurations_options_are_the_networks(tmp_path: Path) -> None:
         UsageError, match=r"\[network.options\] attention_mode = 'sdpa', but net.yml says 'none'"
     ):
         read_recipe(write(tmp_path, written))
+
+
+def test_encoders_without_weights_have_equal_ones(tmp_path: Path) -> None:
+    written = GOOD + '[clip]\nencoders = ["libx264", "libx265"]\n'
+    assert read_recipe(write(tmp_path, written))[0].clip.weights == (1, 1)
+    assert read_recipe(write(tmp_path, GOOD))[0].clip.weights == (0.6, 0.16, 0.08, 0.08, 0.08)
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    """Editors of Windows write it."""
+    assert read_recipe(write(tmp_path, "\ufeff" + GOOD))[1] == GOOD
 
 
 def test_an_unreadable_recipe_is_an_input_error(tmp_path: Path) -> None:

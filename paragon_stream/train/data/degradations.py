@@ -11,23 +11,28 @@ meaning of those numbers for all codecs.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from paragon_stream.errors import UsageError
 from paragon_stream.frame import ColorRange, Matrix
 from paragon_stream.media.measure.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
 from paragon_stream.train.data.planes import Planes, shrunk_planes, subsampled
 from paragon_stream.train.data.planes import to_codes as to_video_codes
 from paragon_stream.train.data.resample import shrink, to_codes
+from paragon_stream.train.limits import check_numbers, check_ranges, check_shares
 
 type Codes = NDArray[np.uint8]
 type Picture = NDArray[np.float32]
 type Rng = np.random.Generator
 
 CLIP_FRAMES = 8
+USUAL_ENCODERS = {"libx264": 0.6, "libx265": 0.16, "mpeg2video": 0.08, "libvpx-vp9": 0.08, "libsvtav1": 0.08}
+"""The encoders of clips with their weights, unless a recipe names others."""
 
 # Stills: pictures are H×W×3, values 0…255.
 
@@ -50,6 +55,14 @@ class StillDegradation:
     noise_probability: float = 0.0
     jpeg: tuple[int, int] = (60, 95)
     jpeg_probability: float = 0.0
+
+    def check(self) -> None:
+        """Raises UsageError for numbers that make no sense."""
+        check_ranges("still", self, "blur", above=True)
+        check_ranges("still", self, "sharpen", "noise")
+        check_ranges("still", self, "jpeg", least=1, most=100)
+        names = ("blur", "sharpen", "noise", "jpeg")
+        check_shares("still", self, *(f"{name}_probability" for name in names))
 
     def apply(self, picture: Codes, scale: int, rng: Rng) -> Codes:
         """The LR picture of an HR picture whose sides are even multiples of `scale`."""
@@ -125,14 +138,15 @@ def softened(hr: Codes, top: int, left: int, size: tuple[int, int], sigma: float
 
 @dataclass(frozen=True, kw_only=True)
 class ClipDegradation:
-    """Degradations of clips: `encoders` with weights, x264's CRF range, the fractions of uncompressed clips
+    """Degradations of clips: `encoders` with `weights` (equal ones for other encoders than the usual), x264's
+    CRF range, the fractions of uncompressed clips
     and of clips compressed twice, and the number of frames that are kept. With `soften_probability` the
     source is softened (see `softened`) by a sigma from `soften`; a fraction `restless` moves in a way that
     encoders cannot predict (see `pan`). Each clip is shrunk by one of `kernels`, and with
     `sharpen_probability` its luma is sharpened afterwards, as for stills."""
 
-    encoders: tuple[str, ...] = ("libx264", "libx265", "mpeg2video", "libvpx-vp9", "libsvtav1")
-    weights: tuple[float, ...] = (0.6, 0.16, 0.08, 0.08, 0.08)
+    encoders: tuple[str, ...] = tuple(USUAL_ENCODERS)
+    weights: tuple[float, ...] = ()
     crf: tuple[float, float] = (10.0, 35.0)
     clean: float = 0.2
     twice: float = 0.08
@@ -143,6 +157,27 @@ class ClipDegradation:
     kernels: tuple[str, ...] = ("bicubic",)
     sharpen: tuple[float, float] = (0.1, 0.5)
     sharpen_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            usual = self.encoders == tuple(USUAL_ENCODERS)
+            weights = tuple(USUAL_ENCODERS.values()) if usual else (1.0,) * len(self.encoders)
+            object.__setattr__(self, "weights", weights)
+
+    def check(self) -> None:
+        """Raises UsageError for numbers that make no sense."""
+        if not self.encoders:
+            raise UsageError("[clip] encoders must name at least one encoder")
+        if len(self.weights) != len(self.encoders):
+            raise UsageError(f"[clip] has {len(self.encoders)} encoders, but {len(self.weights)} weights")
+        if not (min(self.weights) >= 0 and 0 < sum(self.weights) < math.inf):
+            raise UsageError(f"[clip] weights must be numbers from 0 on, not {list(self.weights)}")
+        check_ranges("clip", self, "crf", most=51)
+        check_ranges("clip", self, "soften", above=True)
+        check_ranges("clip", self, "sharpen")
+        names = ("clean", "twice", "restless", "soften_probability", "sharpen_probability")
+        check_shares("clip", self, *names)
+        check_numbers("clip", self, "keep", least=1)
 
     def apply(self, picture: Codes, scale: int, window: int, rng: Rng) -> list[Frame]:
         """`keep` frames of a pan of a `window`² HR window over `picture`, shrunk and encoded.
