@@ -7,6 +7,7 @@ the solution. Keys for automatic steps (flips and rotations, channels-last, held
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,21 @@ class _Section:
             raise UsageError(f"{self.path(key)} is not a number")
         return value
 
+    def count(self, key: str, default: int) -> int:
+        """A whole number, also as 1e5. Raises UsageError."""
+        if not (value := self.number(key, default)).is_integer():
+            raise UsageError(f"{self.path(key)} = {value:g} is not a whole number")
+        return int(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false. Raises UsageError."""
+        if type(value := self.take(key, default)) is not bool:
+            raise UsageError(f"{self.path(key)} = {value!r} is not true or false")
+        return value
+
+    def has(self, key: str) -> bool:
+        return key in self._left
+
     def whole(self, key: str) -> int | None:
         """A whole number; None where the key is absent. Raises UsageError."""
         if (value := self.take(key)) is not None and type(value) is not int:
@@ -136,10 +152,10 @@ def _table(top: _Section) -> dict[str, Any]:
     table: dict[str, Any] = {
         "name": str(top.take("name", "unnamed")),
         "network": network_table(network, scale),
-        "seed": int(top.number("manual_seed", 0)),
-        "compile": bool(top.take("use_compile", False)),
+        "seed": top.count("manual_seed", 0),
+        "compile": top.flag("use_compile", False),
     }
-    uses_amp, narrow = bool(top.take("use_amp", False)), top.take("amp_bf16", True)
+    uses_amp, narrow = top.flag("use_amp", False), top.flag("amp_bf16", True)
     if uses_amp and not narrow:
         raise UsageError("amp_bf16 = False has no counterpart here: mixed precision is bf16")
     table["precision"] = "bf16" if uses_amp else "fp32"
@@ -197,6 +213,11 @@ def _data(datasets: _Section, table: dict[str, Any], passed: list[str]) -> None:
         if large % network["scale"]:
             raise UsageError(f"{train.path('gt_size')} = {large} is no multiple of scale {network['scale']}")
         data["patch"] = large // network["scale"]
+        if low is not None and low != data["patch"]:
+            raise UsageError(
+                f"{train.path('lq_size')} = {low} contradicts gt_size = {large}, {data['patch']} before "
+                "the enlargement: leave one of them out"
+            )
     if (batch := train.whole("batch_size_per_gpu")) is not None:
         data["batch"] = batch
     for name in _FLIPS:
@@ -207,7 +228,7 @@ def _data(datasets: _Section, table: dict[str, Any], passed: list[str]) -> None:
 
 
 def _train(train: _Section, discriminator: _Section, table: dict[str, Any], passed: list[str]) -> None:
-    steps = int(train.number("total_iter", 0))
+    steps = train.count("total_iter", 0)
     if steps < 1:
         raise UsageError("train.total_iter is missing: how many steps to train")
     table["steps"] = steps
@@ -219,14 +240,14 @@ def _train(train: _Section, discriminator: _Section, table: dict[str, Any], pass
         "name": "soap" if name == "soap" else "adamw",
         "lr": optimiser.number("lr", 1e-4),
         "ema": train.number("ema_decay", 0.999),
-        "warmup": max(0, int(train.number("warmup_iter", 0))),
+        "warmup": max(0, train.count("warmup_iter", 0)),
         "schedule": _schedule(train, steps),
     }
     if betas := optimiser.sequence("betas"):
         settings["betas"] = [each if (number := _number(each)) is None else number for each in betas]
     optimiser.only("weight_decay", 0, 0.0, advice="there is no weight decay; set it to 0")
     optimiser.end(passed)
-    if not train.take("grad_clip", True):
+    if not train.flag("grad_clip", True):
         settings["clip"] = 1e9
     table["optimiser"] = settings
     table["loss"] = {}
@@ -255,7 +276,7 @@ def _schedule(train: _Section, steps: int) -> str:
     kind = str(schedule.take("type", "MultiStepLR")).lower()
     if kind == "cosineannealinglr":
         schedule.only("T_max", steps, advice="the cosine ends with the training")
-        schedule.number("eta_min", 0.0)
+        schedule.only("eta_min", 0, 0.0, advice="the rate falls to 0; leave it out")
         found = "cosine"
     elif kind == "multisteplr":
         given = schedule.sequence("milestones")
@@ -284,6 +305,8 @@ def _loss(
     passed: list[str],
 ) -> None:
     if kind in _ADVERSARIAL:
+        if "adversarial" in table:
+            raise UsageError(f"{content.name}: there are two adversarial losses, here there is one")
         table["adversarial"] = _adversarial(content, discriminator, train, passed)
         return
     name = _LOSSES.get(kind) or next((ours for part, ours in _COMPARING if part in kind), None)
@@ -292,7 +315,11 @@ def _loss(
         raise UsageError(f"the loss {kind} has no counterpart here: there are {known}")
     if kind not in _LOSSES:
         _trunk(kind, content, table)
-    table["loss"][name] = content.number("loss_weight", 1.0)
+    weight = content.number("loss_weight", 1.0)
+    if not 0 <= weight < math.inf:
+        raise UsageError(f"the weight of the loss {name} must be a number from 0 on, not {weight:g}")
+    # Several of upstream's losses are one term here.
+    table["loss"][name] = table["loss"].get(name, 0.0) + weight
     content.only("reduction", "mean", advice="losses are means")
     content.end(passed)
 
@@ -315,20 +342,20 @@ def _adversarial(
     if steps := content.sequence("gan_weight_steps"):
         pair = steps[0] if len(steps) == 1 and isinstance(steps[0], list) else []
         start, *end = map(_number, pair or [None])
-        if start is None or end != [weight]:
+        if start is None or not start.is_integer() or end != [weight]:
             raise UsageError(
                 f"gan_weight_steps = {steps} has no counterpart here: use one step, to gan_weight"
             )
         found["start"] = int(start)
     content.only("gan_type", "r3gan", "vanilla", advice="the loss is relativistic, with R1 and R2")
-    if r1 := content.number("r1_weight", 0.0):
-        found["r1"] = r1
+    if content.has("r1_weight"):
+        found["r1"] = content.number("r1_weight", 0.0)
     content.end(passed)
     kind = str(discriminator.take("type", "munet")).lower()
     if kind != "munet":
         raise UsageError(f"network_d.type = {kind!r} has no counterpart here: use munet")
     discriminator.only("num_in_ch", 3, advice="pictures are RGB")
-    found["features"] = int(discriminator.number("num_feat", 64))
+    found["features"] = discriminator.count("num_feat", 64)
     found["widths"] = _whole_numbers(discriminator.take("ch_mult", [1, 2, 4, 8]))
     optimiser = train.section("optim_d")
     optimiser.only("type", "AdamW", "adamw", "Adam", "adam", advice="use AdamW")

@@ -69,14 +69,17 @@ def start_from(net: TrainableNet, weights: Weights, batch: Tensor, generator: to
 
     `batch` as above.
 
-    Raises UsageError if they are of another variant, conditioned where `net` is not, or one of the two has
-    attention and the other has none.
+    Raises UsageError if they are of another variant, depth or width, conditioned where `net` is not, or one
+    of the two has attention and the other has none.
     """
     if weights.spec.variant != net.variant or not weights.spec.has_layer_scale:
         raise UsageError(
             f"a {net.variant} network cannot start from {weights.name}, which is {weights.spec.variant} "
             f"({weights.spec.generation})"
         )
+    theirs, ours = ((each.features, each.groups, each.blocks) for each in (weights.spec, net.spec))
+    if theirs != ours:
+        raise UsageError(f"{net.spec} cannot start from {weights.name}, which is {weights.spec}")
     check_attention(net.spec, weights)
     state = {key: torch.tensor(value) for key, value in weights.tensors.items()}
     for key, parameter in net.named_parameters():

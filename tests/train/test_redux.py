@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,18 @@ def test_perceptual_losses_name_the_trunk(tmp_path: Path) -> None:
         read_recipe(written(tmp_path, content))
 
 
+def test_losses_of_one_term_add_up_and_no_r1_is_none(tmp_path: Path) -> None:
+    own = {
+        "losses": [{"type": "L1Loss", "loss_weight": 0.5}],
+        "color_opt": {"type": "ColorLoss", "loss_weight": 1.0},
+        "consistency_opt": {"type": "ConsistencyLoss", "loss_weight": 0.25},
+        "gan_opt": DOCUMENTED["train"]["gan_opt"] | {"r1_weight": 0},
+    }
+    recipe, _ = read_recipe(written(tmp_path, DOCUMENTED | {"train": DOCUMENTED["train"] | own}))
+    assert recipe.loss == {"l1": 1.5, "focal_frequency": 0.1, "colour": 1.25}
+    assert recipe.adversarial.r1 == 0
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "generation", "variant"),
     [
@@ -192,6 +205,11 @@ def test_networks_without_attention(
         ("network_g", "scale", 0, "its scale is"),
         ("path", "resume_state", "x.state", "path.resume_state"),
         ("network_d", "type", "unet", "network_d.type"),
+        ("train", "scheduler", {"type": "CosineAnnealingLR", "eta_min": "1e-6"}, "eta_min = '1e-6' has no"),
+        ("train", "grad_clip", 0.25, "grad_clip = 0.25 is not true or false"),
+        ("train", "total_iter", float("inf"), "total_iter = inf is not a whole number"),
+        ("train", "losses", [{"type": "R3GANLoss"}], "two adversarial losses"),
+        ("datasets", "train", {"lq_size": 40, "gt_size": 96}, "lq_size = 40 contradicts gt_size = 96"),
         ("high_order", "x", 1, "high_order"),
     ],
 )
@@ -270,6 +288,12 @@ def test_a_start_that_would_lose_layers_is_refused() -> None:
     with pytest.raises(UsageError, match=r"is missing there; .* weights that are not fused"):
         nano.start_from(fuse(made("p2r3", "nano")))
     batch, generator = torch.rand(1, 3, 32, 32), torch.Generator()
+    realtime = published_network("p2head", "realtime", 2)
+    for other in ({"blocks": 5}, {"blocks": 2}, {"features": 24}):
+        with pytest.raises(UsageError, match=r"realtime.* cannot start from"):
+            start_from(
+                TrainableNet("realtime", 2), trained_looking(replace(realtime, **other)), batch, generator
+            )
     plain = TrainableNet("photo", 2, window=0)
     start_from(plain, made("p2head", "photo", attention_mode="none"), batch, generator)
     with pytest.raises(UsageError, match="has attention, whose layers would be lost"):
