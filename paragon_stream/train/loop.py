@@ -110,7 +110,7 @@ class Training:
         self.forward = torch.compile(shared) if recipe.compile else shared
         self.step = 0
         self.best = -math.inf
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, tuple[float, int]] = {}
 
     def run(self, report: Report = lambda progress: None) -> float:
         """Train to the end; the best validation PSNR-Y.
@@ -178,8 +178,10 @@ class Training:
         self.step += 1
 
     def _count(self, values: Mapping[str, float]) -> None:
+        """Add to the means of the next row of the log; the discriminator's begin later than the others."""
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = total + value, count + 1
 
     def evaluate(self, report: Report) -> None:
         """Score the averaged weights, keep them if they are the best so far, log, and save the state."""
@@ -188,8 +190,7 @@ class Training:
         if self.luma_alone:
             for of_chroma in ("psnr_planes", "gain_420", "gain_rgb"):
                 scores.pop(of_chroma, None)
-        done = (self.step - 1) % self.recipe.evaluate_every + 1
-        means = {name: value / done for name, value in self.sums.items()}
+        means = {name: total / count for name, (total, count) in self.sums.items()}
         score = scores["psnr" if self.recipe.keep == "last" else self.recipe.keep]
         if score > self.best or self.recipe.keep == "last":
             self.best = score
@@ -276,6 +277,10 @@ class Training:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # torch raises many types of errors for a damaged file
             raise CheckpointError(f"state {path} cannot be read: {reason(error)}") from error
+        if not isinstance(state, dict) or not self.state().keys() <= state.keys():
+            raise CheckpointError(
+                f"{path} is not the state of a training; choose another folder or delete it"
+            )
         if state["recipe"] != self.text:
             raise UsageError(f"{path} belongs to another recipe; choose another folder or delete it")
         self.net.load_state_dict(state["network"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from training_material import drawn_picture, write_pictures  # noqa: E402
 
 import paragon_stream.cli.main as cli  # noqa: E402
 from paragon_stream.checkpoint import load_weights  # noqa: E402
-from paragon_stream.errors import InputError, OutputError  # noqa: E402
+from paragon_stream.errors import CheckpointError, InputError, OutputError  # noqa: E402
 from paragon_stream.train.data.batches import Batches  # noqa: E402
 from paragon_stream.train.data.images import Source, list_sources  # noqa: E402
 from paragon_stream.train.data.resample import shrink, to_codes  # noqa: E402
@@ -76,6 +77,23 @@ def test_a_full_disk_stops_the_training_and_harms_no_checkpoint(tmp_path: Path, 
     reached: list[TrainingProgress] = []
     training(tmp_path).run(reached.append)
     assert [progress.step for progress in reached] == [4, 6]
+
+
+def test_means_in_the_log_are_over_the_steps_that_had_the_figure(tmp_path: Path) -> None:
+    run = training(tmp_path)
+    run._count({"loss": 1.0})
+    run._count({"loss": 2.0, "discriminator": 0.5})
+    run.step = 2
+    run.evaluate(lambda progress: None)
+    (row,) = csv.DictReader((tmp_path / "log.csv").read_text(encoding="utf-8").splitlines())
+    assert (float(row["loss"]), float(row["discriminator"])) == (1.5, 0.5)
+
+
+def test_a_file_that_is_no_state_is_named(tmp_path: Path) -> None:
+    run = training(tmp_path)
+    torch.save({"step": 3}, tmp_path / STATE_FILE)
+    with pytest.raises(CheckpointError, match="is not the state of a training"):
+        run.resume()
 
 
 def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
