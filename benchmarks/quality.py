@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,25 @@ def chosen(names: list[str] | None, shipped: list[ShippedSet]) -> list[ShippedSe
     return found
 
 
+def check_whole(
+    weights: Mapping[str, str],
+    earlier: Mapping[str, str],
+    pictured: Collection[str],
+    filmed: Collection[str],
+    with_video: Collection[str],
+) -> None:
+    """`weights` and `earlier` are digests by file, the others files. Exits if a file that has changed keeps
+    figures of the one before: in pictures, or in video if its scale is measured there."""
+    for name, digest in weights.items():
+        if earlier.get(name) != digest:
+            for option, measured, needed in (
+                ("--pictures", pictured, True),
+                ("--video", filmed, name in with_video),
+            ):
+                if needed and name not in measured:
+                    raise SystemExit(f"{name} has changed: measure it too, by {option} {Path(name).stem}")
+
+
 def merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """`old` rows with the scores of `new` ones in place of theirs. Filters measure the same again: if they do
     not, the clips or their frames are others, and the figures could not stand side by side."""
@@ -142,7 +161,18 @@ def main() -> None:
     parts = options.pictures is not None or options.video is not None
     pictured = chosen(options.pictures or ([] if parts else None), shipped)
     filmed = chosen(options.video or ([] if parts else None), shipped)
-    scales = sorted({s.scale for s in filmed} & ({2} | {s.scale for s in shipped if s.name == "video"}))
+    with_video = {2} | {s.scale for s in shipped if s.name == "video"}
+    scales = sorted({s.scale for s in filmed} & with_video)
+    digests = {s.path.name: load_weights(s.path).sha256 for s in shipped}
+    earlier = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8")) if parts else {}
+    if parts:
+        check_whole(
+            digests,
+            earlier["weights"],
+            [s.path.name for s in pictured],
+            [s.path.name for s in filmed],
+            [s.path.name for s in shipped if s.scale in with_video],
+        )
     pictures = {label_of(s): measure_pictures(s, options.eval) for s in pictured}
     video = [
         row
@@ -150,11 +180,10 @@ def main() -> None:
         for row in measure_video([s for s in filmed if s.scale == scale], scale, clips, options.frames)
     ]
     if parts:
-        earlier = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8"))
         pictures = earlier["pictures"] | pictures
         video = merged(earlier["video"], video)
     results: dict[str, Any] = {
-        "weights": {s.path.name: load_weights(s.path).sha256 for s in shipped},
+        "weights": digests,
         "pictures": pictures,
         "video": video,
     }

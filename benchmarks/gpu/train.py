@@ -18,6 +18,7 @@ shipped one: only then it replaces the file in `engines/`.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,6 +93,7 @@ def unpack(archive: Path, place: Path) -> None:
 def train_for(source: Path, folder: Path, copy: Path | None, data: Path, device: str, seconds: float) -> None:
     """Train a recipe in `folder`: from its state with the steps planned before, else with those that fit."""
     from paragon_stream.train.run import train
+    from paragon_stream.wholefile import whole_file
 
     begin = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +102,8 @@ def train_for(source: Path, folder: Path, copy: Path | None, data: Path, device:
         speed = steps_per_second(source, data, folder.parent / "shards", device)
         left = seconds - (time.monotonic() - begin)
         steps = max(EVALUATIONS, int(SPARE * left * speed))
-        recipe.write_text(planned(source, steps, folder), encoding="utf-8")
+        with whole_file(recipe) as file:
+            file.write(planned(source, steps, folder).encode())
         print(f"{folder.name}: {speed:.1f} steps a second, {steps} fit", flush=True)
 
     def report(progress: TrainingProgress) -> None:
@@ -115,14 +119,21 @@ def train_for(source: Path, folder: Path, copy: Path | None, data: Path, device:
 
 
 def planned(source: Path, steps: int, folder: Path) -> str:
-    """The recipe's text for `folder`, with other numbers of steps."""
-    text = source.read_text(encoding="utf-8")
+    """The recipe's text for `folder`, with other numbers of steps, and the files that it names from there."""
+    text = source.read_text(encoding="utf-8-sig")
+    recipe = tomllib.loads(text)
+
+    def seen_from_there(name: str) -> str:
+        place = os.path.relpath((source.parent / name).resolve(), folder.resolve())
+        return json.dumps(Path(place).as_posix(), ensure_ascii=False)
+
     values = {"steps": str(steps), "evaluate_every": str(-(-steps // EVALUATIONS))}
-    if match := re.search(r'^init = "(.*)"$', text, re.MULTILINE):
-        start = os.path.relpath((source.parent / match[1]).resolve(), folder.resolve())
-        values["init"] = f'"{Path(start).as_posix()}"'
+    values |= {key: seen_from_there(recipe[key]) for key in ("init", "trunk") if recipe.get(key)}
     head, table, rest = text.partition("\n[")
-    kept = [line for line in head.splitlines() if line.partition(" = ")[0] not in values]
+    kept = [line for line in head.splitlines() if line.partition("=")[0].strip() not in values]
+    if config := recipe.get("network", {}).get("config"):
+        line = f"config = {seen_from_there(config)}"
+        rest = re.sub(r"^\s*config\s*=.*$", lambda _: line, rest, count=1, flags=re.MULTILINE)
     return "\n".join([*kept, *(f"{key} = {value}" for key, value in values.items())]) + table + rest
 
 

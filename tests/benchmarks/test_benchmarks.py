@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,15 @@ def test_the_scripts_for_gpus_load(script: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=REPOSITORY
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
+
+
+def test_new_weights_keep_no_figures_of_old_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("PIL")
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    check: Callable[..., None] = importlib.import_module("quality").check_whole
+    weights, earlier = {"a_x2.x": "new", "b_x2.x": "2", "c_x8.x": "new"}, {"a_x2.x": "1", "b_x2.x": "2"}
+    check(weights, earlier, ["a_x2.x", "c_x8.x"], ["a_x2.x"], ["a_x2.x", "b_x2.x"])
+    with pytest.raises(SystemExit, match=r"a_x2\.x has changed: measure it too, by --video a_x2"):
+        check(weights, earlier, ["a_x2.x", "c_x8.x"], ["b_x2.x"], ["a_x2.x", "b_x2.x"])
+    with pytest.raises(SystemExit, match=r"c_x8\.x has changed: measure it too, by --pictures c_x8"):
+        check(weights, earlier, ["a_x2.x"], ["a_x2.x"], ["a_x2.x", "b_x2.x"])

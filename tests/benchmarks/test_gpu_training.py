@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tarfile
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -69,6 +70,27 @@ def test_the_steps_that_fit_are_trained_and_a_second_start_goes_on(
     assert gpu_train.main([*arguments, *places]) == 0
     assert (made / "log.csv").read_text().splitlines() == rows, "all steps were done before"
     assert "a second" not in capsys.readouterr().out
+
+
+def test_however_a_recipe_is_spaced_its_files_are_found_from_there(
+    gpu_train: ModuleType, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        "name = 'mine'\nsteps=100\ninit='a \"b\".pth'\ntrunk  =  'vgg.pth' # torchvision's\n"
+        "[network]\nconfig='net.yml'\n[data]\npatch = 16\n",
+        encoding="utf-8",
+    )
+    text = gpu_train.planned(recipe, 80, tmp_path / "out" / "mine")
+    assert tomllib.loads(text) == {
+        "name": "mine",
+        "steps": 80,
+        "evaluate_every": 10,
+        "init": '../../a "b".pth',
+        "trunk": "../../vgg.pth",
+        "network": {"config": "../../net.yml"},
+        "data": {"patch": 16},
+    }
 
 
 def test_the_speed_is_measured(
