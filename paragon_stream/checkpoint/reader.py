@@ -64,7 +64,7 @@ def _read_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, s
     except Exception as error:  # SafetensorError and, for hostile headers, ValueError
         raise CheckpointError(f"it is a damaged safetensors file ({error})") from error
     length = int.from_bytes(data[:8], "little")
-    metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     tensors: dict[str, NDArray[Any]] = {}
     for name, entry in entries:
         kind, raw = entry["dtype"], bytes(entry["data"])

@@ -74,7 +74,13 @@ class Weights:
 
         Raises CheckpointError.
         """
-        plain = {key: np.asarray(value, dtype=np.float32) for key, value in tensors.items()}
+        plain: Tensors = {}
+        for key, value in tensors.items():
+            if not isinstance(value, np.ndarray):
+                raise CheckpointError(f"{key!r} is not a tensor: give only the state dict")
+            plain[key] = np.asarray(value, dtype=np.float32)
+            if not np.isfinite(plain[key]).all():
+                raise CheckpointError(f"tensor {key} holds NaN or infinity")
         spec, whole = _detect_whole(plain, metadata or {}, **given)
         return cls(spec=spec, tensors=plain, name=name, metadata=whole)
 

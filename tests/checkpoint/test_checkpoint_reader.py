@@ -237,3 +237,19 @@ def test_other_zip_files() -> None:
         data = torch_archive({}, [], byteorder=b"big")
     with pytest.raises(CheckpointError, match="big-endian"):
         read_checkpoint(data)
+
+
+def test_metadata_that_are_null_are_none() -> None:
+    data = safetensors.numpy.save({"a": np.zeros(1, np.float32)})
+    length = int.from_bytes(data[:8], "little")
+    header = b'{"__metadata__":null,' + data[9 : 8 + length]
+    tensors, metadata = read_checkpoint(len(header).to_bytes(8, "little") + header + data[8 + length :])
+    assert (list(tensors), metadata) == (["a"], {})
+
+
+def test_what_is_no_tensor_or_no_number_is_named_in_memory_too() -> None:
+    from paragon_stream.checkpoint import Weights
+
+    for value, said in (({}, "'params_ema' is not a tensor"), (np.full(2, np.nan), "NaN or infinity")):
+        with pytest.raises(CheckpointError, match=said):
+            Weights.from_tensors({"params_ema": value})  # type: ignore[dict-item]
