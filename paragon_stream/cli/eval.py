@@ -147,11 +147,11 @@ def _measure(data: Path | None, options: dict[str, Any]) -> Evaluation:
 def _pair(reference: Path, result: Path, options: dict[str, Any]) -> Evaluation:
     from paragon_stream.train.measure.evaluate_video import compare_files
 
-    idle = [name for name in WEIGHTS if options[name] is not None]
-    if idle or options["encode"]:
-        raise UsageError(
-            f"--{(idle or ['encode'])[0].replace('_', '-')} does not apply to --reference and --result"
-        )
+    context = click.get_current_context()
+    default = click.core.ParameterSource.DEFAULT
+    idle = [name for name in options if name != "frames" and context.get_parameter_source(name) != default]
+    if idle:
+        raise UsageError(f"--{idle[0].replace('_', '-')} does not apply to --reference and --result")
     _say_if_vmaf_is_absent()
     return compare_files(reference, result, frames=options["frames"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from paragon_stream.errors import EngineError, FormatError, InputError, OutputEr
 from paragon_stream.frame import ChromaLocation, ColorRange, ColorSpec, Matrix, pixel_format
 from paragon_stream.media.measure import vmaf
 from paragon_stream.media.measure.roundtrip import Encoding
-from paragon_stream.media.measure.vmaf import Vmaf
+from paragon_stream.media.measure.vmaf import Vmaf, vmaf_available
 from paragon_stream.train.data.clips import Clip, find_clips, parse_levels, read_clip, shrunk
 from paragon_stream.train.data.degradations import gaussian_blur
 from paragon_stream.train.data.planes import to_planes
@@ -169,8 +170,10 @@ def test_the_command_measures_a_folder_of_clips_at_every_level(clip: Path, tmp_p
 
 
 def test_a_fixed_strength_is_used_and_printed(clip: Path) -> None:
-    text = run("--data", clip, "--weights", "fidelity", "--frames", "1", "--strength", "0.4")
-    assert "uncompressed, strength 0.40" in text
+    arguments = ("--data", clip, "--frames", "1", "--strength", "0.4", "--weights")
+    assert "uncompressed, strength 0.40" in run(*arguments, "video")
+    text = run(*arguments, "fidelity")
+    assert "uncompressed\n" in text, "it does not depend on strength"
     assert {line.split()[0] for line in text.splitlines()[2:]} == {"model", "bicubic", "lanczos", "magic"}
 
 
@@ -199,6 +202,19 @@ def test_pairs_that_cannot_be_compared_are_named(clip: Path, tmp_path: Path) -> 
     assert compare_files(clip, short, frames=3).means()["result"]["psnr_y"] > 30
     with pytest.raises(FormatError, match="differ in size"):
         compare_files(clip, small)
+    tiny = make_clip(tmp_path / "tiny.mp4", frames=1, width=32, height=26)
+    with pytest.raises(FormatError, match="frames of 32x26 are not measured: at least 27 pixels"):
+        compare_files(tiny, tiny)
+
+
+@pytest.mark.skipif(not vmaf_available(), reason="needs libvmaf")
+def test_vmaf_that_is_given_up_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its graph, freed after its folder, printed that it could not write its scores."""
+    luma = np.zeros((64, 64), np.uint8)
+    with Vmaf() as vmaf:
+        vmaf.add(luma, luma)
+    gc.collect()
+    assert capfd.readouterr().err == ""
 
 
 def test_ten_bits_are_measured_as_eight(tmp_path: Path) -> None:
@@ -233,6 +249,8 @@ def test_bad_requests_are_named(clip: Path, tmp_path: Path, capsys: pytest.Captu
         (("--data", clip, "--reference", clip), "--data"),
         (("--reference", clip), "--result"),
         (("--reference", clip, "--result", clip, "--weights", "video"), "--weights does not apply"),
+        (("--reference", clip, "--result", clip, "--strength", "0.5"), "--strength does not apply"),
+        (("--reference", clip, "--result", clip, "--precision", "fp32"), "--precision does not apply"),
         (("--data", clip, "--strength", "1.5"), "0 to 1"),
         (("--data", clip, "--encode", "libnope"), "libnope"),
         (("--data", tmp_path / "wrong" / "a.png", "--frames", "3"), "for videos"),

@@ -105,7 +105,9 @@ class Vmaf:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._chain = None
+        if self._chain is not None:  # it writes into the folder when it is freed
+            self._chain = None
+            gc.collect()
         self._folder.cleanup()
 
 

@@ -2,8 +2,8 @@
 originals; or a finished file is compared with its reference.
 
 Luma and chroma are compared plane by plane (see `train.measure.video_meter`). Filters get the same decoded
-frames, and enlarge chroma with its siting. Conditioned weights get each frame's strength: H.264's from the
-decoder, other codecs' from the decoding error (`--strength auto` estimates it at run time).
+frames, and enlarge chroma with its siting. Conditioned weights get each frame's strength, as with
+`--strength auto` (`media/frames/strength.py`).
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def evaluate_videos(
     """
     check_degradation(degradation)
     factor = weights.spec.scale
+    fixed = strength if weights.spec.conditioned else None
     rows: list[Measured] = []
     used = None
     for done, path in enumerate(paths):
@@ -75,7 +76,7 @@ def evaluate_videos(
             precision=precision,
         ) as upscaler:
             rows += evaluate_video(
-                clip, levels, {"model": upscaler}, factor, degradation=degradation, strength=strength
+                clip, levels, {"model": upscaler}, factor, degradation=degradation, strength=fixed
             )
             used = upscaler.session
         progress(done + 1, len(paths))

@@ -9,11 +9,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from paragon_stream.errors import FormatError
 from paragon_stream.media.measure.vmaf import MODELS, Vmaf, vmaf_available
 from paragon_stream.train.measure.metrics import IDENTICAL, shave, ssim_terms
 
 BORDER = 8
 """Pixels left out on every side, by all measures but VMAF's."""
+SMALLEST = 2 * BORDER + 11
+"""Least side of a frame: one window of SSIM remains."""
 
 
 def video_measures(*, chroma: bool = True) -> tuple[str, ...]:
@@ -44,8 +47,13 @@ class VideoMeter:
 
     def add(self, results: Sequence[NDArray[np.generic]], truths: Sequence[NDArray[np.generic]]) -> None:
         """Add the next frame of both: only luma, or Y, U and V, on the scale of 8-bit codes, rounded or
-        not."""
+        not. Raises FormatError for frames that are too small."""
         result, truth = results[0], truths[0]
+        if min(truth.shape) < SMALLEST:
+            size = f"{truth.shape[1]}x{truth.shape[0]}"
+            raise FormatError(
+                f"frames of {size} are not measured: at least {SMALLEST} pixels a side are needed"
+            )
         inner, true_inner = (np.asarray(shave(luma, BORDER), np.float64) for luma in (result, truth))
         pairs = zip(results[1:], truths[1:], strict=True)
         self._chroma.append(tuple(_squared(a, b, BORDER * a.shape[0] // result.shape[0]) for a, b in pairs))
