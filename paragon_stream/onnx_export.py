@@ -167,8 +167,7 @@ def _frame_job(weights: Weights, call: OnnxExportCall, size: tuple[int, int] | N
     job, types = build_job(weights, source), GraphTypes(half=call.precision == "fp16")
     if size is not None:
         return emit_onnx(job, types=types)
-    sizes = SizeRange(least=(64, 64), best=(960, 540), most=(3840, 2160))
-    return emit_dynamic_onnx(job, sizes, types)
+    return emit_dynamic_onnx(job, SizeRange.usual(job), types)
 
 
 def _in_int8(
@@ -192,19 +191,21 @@ def _in_int8(
 
 
 def _pictures(folder: Path) -> list[NDArray[np.float32]]:
-    """The middle of the pictures in `folder`, [3, SIDE, SIDE] in 0…1."""
+    """The middle of the first pictures in `folder`, [3, SIDE, SIDE] in 0…1."""
     if not folder.exists():
         raise InputError(f"--calibrate {folder} does not exist")
     found: list[NDArray[np.float32]] = []
-    for path in sorted(folder.iterdir() if folder.is_dir() else [folder])[: 4 * _MOST_PICTURES]:
+    for path in sorted(folder.iterdir() if folder.is_dir() else [folder]):
         try:
             pixels = read_rgb(path)
         except InputError:
             continue
         top, left = (max(0, (side - SIDE) // 2) for side in pixels.shape[:2])
         part = pixels[top : top + SIDE, left : left + SIDE]
-        if part.shape == (SIDE, SIDE, 3) and len(found) < _MOST_PICTURES:
+        if part.shape == (SIDE, SIDE, 3):
             found.append((part.transpose(2, 0, 1) / 255).astype(np.float32))
+        if len(found) == _MOST_PICTURES:
+            break
     if not found:
         raise InputError(f"{folder} holds no picture of at least {SIDE}x{SIDE} pixels to calibrate int8 on")
     return found

@@ -21,7 +21,9 @@ class OnnxOptions:
         None, "Accept only pictures of this size: 960x540 (default: every size).", metavar="WxH"
     )
     dynamic: bool = option(
-        False, "Accept pictures of every size (the default); with --frame-job, of every even size."
+        False,
+        "Accept pictures of every size (the default); with --frame-job, of every even size (with attention: "
+        "of whole windows).",
     )
     precision: str = option(
         "fp32",

@@ -22,7 +22,10 @@ from paragon_stream.checkpoint import Weights, load_weights  # noqa: E402
 from paragon_stream.checkpoint.published import published_network  # noqa: E402
 from paragon_stream.cli.export_onnx import onnx as command  # noqa: E402
 from paragon_stream.cli.main import run  # noqa: E402
-from paragon_stream.errors import CheckpointError, UsageError  # noqa: E402
+from paragon_stream.errors import CheckpointError, InputError, UsageError  # noqa: E402
+from paragon_stream.frame import FrameFormat  # noqa: E402
+from paragon_stream.framejob import build_job  # noqa: E402
+from paragon_stream.framejob.onnx.dynamic import SizeRange  # noqa: E402
 from paragon_stream.framejob.onnx.network import (  # noqa: E402
     INPUT,
     OUTPUT,
@@ -223,6 +226,34 @@ def test_the_command_says_what_does_not_go_together(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"mine")
     assert "x.onnx exists already: use --overwrite to replace it" in refused()
     assert (tmp_path / "x.onnx").read_bytes() == b"mine"
+
+
+def test_pictures_are_sought_among_all_files_and_no_more_than_needed_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from paragon_stream import onnx_export
+
+    for number in range(90):
+        (tmp_path / f"{number:03}.{'png' if number >= 65 else 'txt'}").touch()
+    read: list[str] = []
+
+    def read_rgb(path: Path) -> Any:
+        if path.suffix != ".png":
+            raise InputError("no picture")
+        read.append(path.name)
+        return np.zeros((200, 200, 3), np.uint8)
+
+    monkeypatch.setattr(onnx_export, "read_rgb", read_rgb)
+    assert len(onnx_export._pictures(tmp_path)) == 16
+    assert read == [f"{number:03}.png" for number in range(65, 81)]
+
+
+def test_the_sizes_of_a_frame_job_are_whole_windows() -> None:
+    weights = random_network("p2head", "photo", 2)
+    job = build_job(weights, FrameFormat.of("yuv420p", 960, 540))
+    sizes = SizeRange.usual(job)
+    assert str(sizes) == "64x64 960x544 3840x2160"
+    sizes.check(job)
 
 
 @pytest.mark.parametrize(("strength", "inputs"), [((), 4), (("--strength", "0.5"), 3)])

@@ -36,6 +36,15 @@ class SizeRange:
         return " ".join(f"{width}x{height}" for width, height in (self.least, self.best, self.most))
 
     @classmethod
+    def usual(cls, job: FrameJob) -> SizeRange:
+        """From 64×64 to 2160p, in whole windows of the network."""
+        least, best, most = (
+            tuple(-(-side // step) * step for side, step in zip(size, _period(job), strict=True))
+            for size in ((64, 64), (960, 540), (3840, 2160))
+        )
+        return cls(least=(least[0], least[1]), best=(best[0], best[1]), most=(most[0], most[1]))
+
+    @classmethod
     def parse(cls, text: str) -> SizeRange:
         """The inverse of `str`."""
         least, best, most = (tuple(map(int, each.split("x"))) for each in text.split())
