@@ -1,8 +1,9 @@
-"""One ONNX graph for frames of many sizes, derived from graphs for three sizes.
+"""One ONNX graph for frames of many sizes, derived from graphs for four sizes.
 
-A job's graph for another size has the same nodes; only integers differ (ends of slices, shapes), and they are
-linear in the frame's size. Three graphs suffice: one at a size, one that is a period wider, one that is a
-period higher. The integers that differ become linear functions of the input's shape.
+A job's graph for another size has the same nodes; only integers differ (ends of slices, shapes, numbers of
+windows), and they are linear in the frame's width and in its height. Four graphs suffice: one at a size, one
+that is a period wider, one that is a period higher, one that is both. The integers that differ become
+functions of the input's shape.
 """
 
 from __future__ import annotations
@@ -88,16 +89,17 @@ def emit_dynamic_onnx(job: FrameJob, sizes: SizeRange, types: GraphTypes) -> onn
     sizes.check(job)
     width, height = sizes.best
     across, down = _period(job)
-    three = [
-        emit_onnx(job.resized(*size), types=types)
-        for size in ((width, height), (width + across, height), (width, height + down))
+    corners = [
+        emit_onnx(job.resized(width + right, height + below), types=types)
+        for below in (0, down)
+        for right in (0, across)
     ]
-    here = three[0].graph
+    here = corners[0].graph
     axes = (2, 3) if len(job.source.pixel_format.stored[0]) == 1 else (1, 2)
     counts = _Counts(input_names(job.source)[0], axes, (across, down), (width // across, height // down))
-    for nodes in zip(*(model.graph.node for model in three), strict=True):
+    for nodes in zip(*(model.graph.node for model in corners), strict=True):
         for place in range(len(nodes[0].input)):
-            values = [_constant(model, node.input[place]) for model, node in zip(three, nodes, strict=True)]
+            values = [_constant(model, node.input[place]) for model, node in zip(corners, nodes, strict=True)]
             if any(each is None for each in values):
                 continue  # the result of another node
             if not all(np.array_equal(values[0], each) for each in values):
@@ -108,12 +110,12 @@ def emit_dynamic_onnx(job: FrameJob, sizes: SizeRange, types: GraphTypes) -> onn
     del here.node[:], here.initializer[:]
     here.node.extend(nodes_first)
     here.initializer.extend([*kept, *counts.constants])
-    for mine, *others in zip(*(_values(model) for model in three), strict=True):
+    for mine, *others in zip(*(_values(model) for model in corners), strict=True):
         for axis, dimension in enumerate(mine.type.tensor_type.shape.dim):
             if any(each.type.tensor_type.shape.dim[axis] != dimension for each in others):
                 dimension.Clear()
                 dimension.dim_param = f"{mine.name}_{axis}"
-    return three[0]
+    return corners[0]
 
 
 def _period(job: FrameJob) -> Size:
@@ -139,25 +141,28 @@ class _Counts:
 
     def __init__(self, source: str, axes: Sequence[int], period: Size, periods: Size) -> None:
         """`axes` are the axes of rows and columns of `source`; `periods` is the first graph's number of
-        them."""
+        them, across and down."""
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._periods = periods
         self._known: dict[tuple[bytes, ...], str] = {}
         shape = self._node("Shape", [source])
-        self._counts = [
+        across, down = (
             self._node("Div", [self._node("Gather", [shape, self._constant(axis)]), self._constant(step)])
             for axis, step in zip(reversed(axes), period, strict=True)
-        ]
+        )
+        self._counts = across, down, self._node("Mul", [across, down])
 
-    def number(self, now: Any, wider: Any, higher: Any) -> str:
-        """The value that these are of the three graphs."""
-        if now.dtype != np.int64 or not now.shape == wider.shape == higher.shape:
+    def number(self, now: Any, wider: Any, higher: Any, larger: Any) -> str:
+        """The value that these are of the four graphs: a + b·columns + c·rows + d·columns·rows."""
+        if now.dtype != np.int64 or not now.shape == wider.shape == higher.shape == larger.shape:
             raise EngineError("this frame job depends on its size: an engine for many sizes is not possible")
-        key = now.tobytes(), wider.tobytes(), higher.tobytes()
+        key = tuple(each.tobytes() for each in (now, wider, higher, larger))
         if key not in self._known:
-            steps = wider - now, higher - now
-            total = self._constant(now - self._periods[0] * steps[0] - self._periods[1] * steps[1])
+            columns, rows = self._periods
+            both = larger - wider - higher + now
+            steps = wider - now - rows * both, higher - now - columns * both, both
+            total = self._constant(now - columns * steps[0] - rows * steps[1] - columns * rows * both)
             for count, step in zip(self._counts, steps, strict=True):
                 if step.any():
                     total = self._node("Add", [total, self._node("Mul", [count, self._constant(step)])])
