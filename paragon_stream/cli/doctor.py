@@ -38,7 +38,7 @@ def command(as_json: bool, quick: bool, verbose: bool) -> None:
         if finding.remedy:
             click.echo(f"  {'':{_TOPIC}}  → {finding.remedy}")
     if as_json:
-        click.echo(json_text([asdict(finding) for finding in shown]))
+        click.echo(json_text([asdict(finding) for finding in shown], ascii=True))
     else:
         click.echo(f"\nEngines that can run here: {', '.join(installed_engines())}.")
     if failed := [

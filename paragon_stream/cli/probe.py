@@ -82,7 +82,7 @@ def command(
             "losses": plan.losses,
             "warnings": plan.warnings,
         }
-        click.echo(json_text(facts))
+        click.echo(json_text(facts, ascii=True))
         return
     _show_video(info, compression)
     _show_streams(info)
@@ -143,7 +143,7 @@ def _show_weights(path: Path, as_json: bool, options: dict[str, Any]) -> None:
     found = inspect(path, **{name: options[name] for name in names if options.get(name) is not None})
     facts = found.facts
     if as_json:
-        click.echo(json_text({"path": str(path), **facts}))
+        click.echo(json_text({"path": str(path), **facts}, ascii=True))
         return
     print_line(f"{path}: {found.spec}")
     print_line(f"parameters: {facts['parameters']:,}", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -69,14 +70,19 @@ def test_lines_are_printed_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_a_code_page_lacks_is_replaced(tmp_path: Path) -> None:
     """Windows writes files and pipes in one of these."""
     clip = make_clip(tmp_path / "in.mkv", frames=2, audio="aac", titles=["", "日本語"])
-    done = subprocess.run(
-        [sys.executable, "-m", "paragon_stream", "probe", str(clip)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert b"???" in done.stdout
+    shown = []
+    for flags in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "paragon_stream", "probe", str(clip), *flags],
+            cwd=REPOSITORY,
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        )
+        assert done.returncode == 0, done.stderr
+        shown.append(done.stdout)
+    assert b"???" in shown[0]
+    facts = json.loads(shown[1].decode("utf-8"))
+    assert "日本語" in [stream["title"] for stream in facts["streams"]]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")

@@ -45,7 +45,7 @@ def command(as_json: bool) -> None:
 
     found = list_profiles()
     if as_json:
-        click.echo(json_text([asdict(profile) for profile in found]))
+        click.echo(json_text([asdict(profile) for profile in found], ascii=True))
         return
     for profile in found:
         click.echo(f"{profile.name} ({profile.path})")
