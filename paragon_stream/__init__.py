@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from paragon_stream.livestream.meter import LiveProgress as LiveProgress
     from paragon_stream.onnx_export import OnnxExport as OnnxExport
     from paragon_stream.onnx_export import export_onnx as export_onnx
+    from paragon_stream.pictures.batch import ImageProgress as ImageProgress
     from paragon_stream.pictures.batch import upscale_images as upscale_images
     from paragon_stream.queue.observer import QueueItem as QueueItem
     from paragon_stream.queue.observer import QueueObserver as QueueObserver
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from paragon_stream.report import ChunkReport as ChunkReport
     from paragon_stream.report import Damage as Damage
     from paragon_stream.report import FormatReport as FormatReport
+    from paragon_stream.report import ImageResult as ImageResult
+    from paragon_stream.report import ImagesReport as ImagesReport
     from paragon_stream.report import LatencyReport as LatencyReport
     from paragon_stream.report import LiveReport as LiveReport
     from paragon_stream.report import ModelReport as ModelReport
@@ -71,6 +74,9 @@ _HOMES = {
     "EngineError": "paragon_stream.errors",
     "FormatError": "paragon_stream.errors",
     "FormatReport": "paragon_stream.report",
+    "ImageProgress": "paragon_stream.pictures.batch",
+    "ImageResult": "paragon_stream.report",
+    "ImagesReport": "paragon_stream.report",
     "InputError": "paragon_stream.errors",
     "Interrupted": "paragon_stream.errors",
     "LatencyReport": "paragon_stream.report",

@@ -9,7 +9,7 @@ import pytest
 from clips import scene
 
 import paragon_stream
-from paragon_stream import ColorSpec, Upscaler
+from paragon_stream import ColorSpec, Upscaler, report
 from paragon_stream.errors import CheckpointError, FormatError, UsageError
 from paragon_stream.frame import Matrix, pixel_format
 
@@ -119,3 +119,5 @@ def test_names_can_be_found_by_looking_around() -> None:
     found = dir(paragon_stream)
     assert {"upscale", "upscale_images", "live", "Upscaler", "__version__"} <= set(found)
     assert all(getattr(paragon_stream, name) is not None for name in paragon_stream.__all__)
+    reports = {name for name in vars(report) if name.endswith(("Report", "Result"))} - {"JsonReport"}
+    assert reports <= set(found)

@@ -258,6 +258,12 @@ def test_a_plan_in_use_is_not_replaced_unasked(clip: Path, tmp_path: Path) -> No
     assert len(plan.chunks) == 4, "nothing was lost: it is cut anew"
 
 
+def test_chunks_that_a_plain_render_leaves_are_announced(clip: Path, tmp_path: Path) -> None:
+    _, folder = planned(clip, tmp_path / "out.mkv", 2, **LOSSLESS)
+    report = paragon_stream.upscale(clip, tmp_path / "out.mkv", engine="null", preset="ultrafast")
+    assert f"files that are not of this render stay in {folder.path.parent}" in report.warnings
+
+
 def test_a_chunk_of_another_plan_does_not_count(clip: Path, tmp_path: Path) -> None:
     """It may come late, from a machine that has read the plan before."""
     before, folder = planned(clip, tmp_path / "out.mkv", 2, preset="ultrafast", **SURE)

@@ -11,6 +11,7 @@ Files of other renders are replaced, with a notice; a recording of a live sessio
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -123,6 +124,8 @@ class WorkDir:
         self.file = self.folder / destination.name
         self.notice: str | None = None
         self.before: Path | None = None
+        self.stays = False
+        """Whether the folder remains after `discard`, because of chunks, or files that the user put there."""
         self._earlier = self.folder / (_BEFORE + destination.suffix)
         self._record = self.folder / _RECORD
         self._can_resume = bool(identity)
@@ -206,8 +209,10 @@ class WorkDir:
         with contextlib.suppress(OSError):
             journal.remove(self.folder)
         self._release()
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()  # stays if the user put something there
+        try:
+            self.folder.rmdir()
+        except OSError as error:
+            self.stays = error.errno == errno.ENOTEMPTY
 
     def abandon(self, *, worth_keeping: bool, work: bool = False) -> str | None:
         """Stop without a result. A file that is `worth_keeping` stays, as do the file of the run before and

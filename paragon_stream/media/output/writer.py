@@ -216,6 +216,8 @@ class VideoWriter:
             self.abort()
             raise
         self._ended = True
+        if self._work.stays and self._pieces is None:  # a join removes its chunks afterwards
+            self.warnings.append(f"files that are not of this render stay in {self._work.folder}")
         self.warnings += self._messages.warnings
         if self._placing.moved:
             moved = self._placing.moved
