@@ -65,13 +65,13 @@ def conv(x: Array, weight: Array, bias: Array | None = None, *, dilation: int = 
         for j in range(kw):
             window = padded[:, i * dilation : i * dilation + height, j * dilation : j * dilation + width]
             tap = weight[:, :, i, j]
-            result += tap[:, :, None] * window if depthwise else np.einsum("oc,chw->ohw", tap, window)
+            result += tap[:, :, None] * window if depthwise else np.tensordot(tap, window, 1)
     return result if bias is None else result + bias[:, None, None]
 
 
 def gelu(x: Array) -> Array:
-    erf = np.vectorize(math.erf, otypes=[float])
-    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+    erf = np.array([math.erf(each) for each in (x / math.sqrt(2)).ravel().tolist()])
+    return 0.5 * x * (1 + erf.reshape(x.shape))
 
 
 def pixel_shuffle(x: Array, s: int) -> Array:
