@@ -38,7 +38,7 @@ def test_clip(name: str, suffix: str, shared: Path, tmp_path: Path) -> None:
             render(source, out)
         return
     odd = info.video.format.width % 2 or info.video.format.height % 2
-    done = render(source, out, limit=12 if info.video.format.width > 1300 else 40, scale=2 if odd else 1)
+    done = render(source, out, limit=12 if info.video.format.width > 700 else 40, scale=2 if odd else 1)
 
     back, before = tracks(out), tracks(source)
     plan, shift = done.plan, done.plan.shift

@@ -144,9 +144,9 @@ def best_linear_filter(train_set: list[Shard], size: int = 9) -> np.ndarray:
     reach = size // 2
     normal, right = np.zeros((size**2 + 1,) * 2), np.zeros((size**2 + 1, 4))
     for shard in train_set:
-        windows = _windows(shard.rgb[0].astype(np.float64) / 255, size)
+        windows = _windows(shard.rgb[0] / np.float32(255), size)
         h, w = (side - 2 * reach for side in shard.rgb.shape[1:3])
-        inner = shard.hr[2 * reach : 2 * (reach + h), 2 * reach : 2 * (reach + w)] / 255
+        inner = shard.hr[2 * reach : 2 * (reach + h), 2 * reach : 2 * (reach + w)] / np.float32(255)
         targets = inner.reshape(h, 2, w, 2, 3).transpose(0, 2, 4, 1, 3).reshape(-1, 4)
         normal += windows.T @ windows
         right += windows.T @ targets
@@ -166,7 +166,7 @@ def _windows(picture: np.ndarray, size: int) -> np.ndarray:
     """Every size² window of every channel, with a constant: (H'·W'·3) × (size² + 1)."""
     view = np.lib.stride_tricks.sliding_window_view(picture, (size, size), (0, 1))
     flat = view.reshape(-1, size * size)
-    return np.concatenate([flat, np.ones((len(flat), 1))], 1)
+    return np.concatenate([flat, np.ones((len(flat), 1), flat.dtype)], 1)
 
 
 def gain_over_linear(shared: Path, variant: str, steps: int, lr: float, folder: Path) -> float:
