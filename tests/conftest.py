@@ -8,9 +8,10 @@ import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-# Read when numpy is imported: threads of its matrix products wait for one another without sleeping, which
-# takes minutes where other tests run beside them.
+# Read when numpy and torch are imported: their threads wait for one another without sleeping, which takes
+# minutes where other tests run beside them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from places import SHARED
