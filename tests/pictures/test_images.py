@@ -289,6 +289,20 @@ def test_a_colour_space_in_chunks_of_png(tmp_path: Path, chunks: dict[bytes, byt
     assert [text for text in report.warnings if "colour space" in text] == wanted
 
 
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_damaged_tiff_is_refused(tmp_path: Path, compression: str) -> None:
+    """FFmpeg's decoder only logs it."""
+    noise = np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8)
+    path = save(tmp_path / "in.tif", Image.fromarray(noise), compression=compression)
+    assert (read(path) == noise).all()
+    run(path, tmp_path / "good.png")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"in\.tif is damaged: "):
+        run(path, tmp_path / "out.png")
+
+
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     image = Image.fromarray(pattern())
     whole = {

@@ -19,6 +19,7 @@ from paragon_stream.errors import FormatError, InputError, ParagonError, reason
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, PixelFormat, pixel_format, without_alpha
 from paragon_stream.media.facts.image_kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import plane_array
 from paragon_stream.media.images.metadata import Metadata, read_metadata
 from paragon_stream.media.mp4.heif import heif_kind
@@ -117,16 +118,20 @@ def _decode(kind: ImageKind, data: bytes, path: Path) -> av.VideoFrame:
     context: Any = av.VideoCodecContext.create(_DECODERS[kind], "r")
     context.thread_count = 1
     if kind is ImageKind.JPEG:
-        # An incomplete image is an error; only this decoder needs an option for that.
+        # An incomplete image is an error. The decoder of TIFF only logs it; with this option it refuses good
+        # files.
         context.options = {"err_detect": "explode"}
     try:
-        frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+        with captured_log(av.logging.ERROR) as captured:
+            frames = [*context.decode(av.Packet(data)), *context.decode(None)]
     except AV_ERRORS as error:
         raise InputError(
             f"{path} is damaged, or of a {kind.value} kind not known: {reason(error)}"
         ) from error
     if not frames or frames[0].is_corrupt:
         raise InputError(f"{path} is damaged or cut off")
+    if kind is ImageKind.TIFF and any(level <= av.logging.ERROR for level, _, _ in captured.log):
+        raise InputError(f"{path} is damaged: {'; '.join(captured.lines)}")
     return frames[0]  # type: ignore[no-any-return]
 
 
