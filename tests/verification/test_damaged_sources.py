@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import av
 import pytest
 from clips import make_clip
 
@@ -35,6 +36,24 @@ def test_lost_packets(tmp_path: Path, suffix: str) -> None:
     found = paragon_stream.verify(clip, tmp_path / f"out.{suffix}", plan=report)
     assert not [str(finding) for finding in found.findings]
     assert any(part.startswith("picture of ") for part in found.skipped)
+
+
+def test_damage_that_only_checksums_show(tmp_path: Path) -> None:
+    """FFmpeg's decoder of FFV1 logs a wrong checksum and delivers the picture as if it were whole."""
+    clip = make_clip(
+        tmp_path / "in.mkv", codec="ffv1", options={"level": "3", "slicecrc": "1", "g": "1"}, frames=12
+    )
+    with av.open(str(clip)) as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        places = [(packet.pos, packet.size) for packet in packets]
+    upscaled = paragon_stream.upscale(clip, tmp_path / "whole.mkv", engine="null")
+    assert not upscaled.damage.corrupt_frames
+    data = bytearray(clip.read_bytes())
+    position, size = places[7]
+    data[position + size // 2 : position + size // 2 + 30] = bytes(30)
+    clip.write_bytes(data)
+    report = paragon_stream.upscale(clip, tmp_path / "out.mkv", precision="fp32")
+    assert report.damage.corrupt_frames == 1 and any("with errors" in text for text in report.warnings)
 
 
 def test_damaged_headers_of_aac(tmp_path: Path) -> None:

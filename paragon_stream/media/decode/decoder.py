@@ -22,6 +22,7 @@ from paragon_stream.media.decode.last_picture import LastPicture
 from paragon_stream.media.decode.nvdec import open_on_gpu
 from paragon_stream.media.decode.packet_tail import PacketTail
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
+from paragon_stream.media.decode.slice_checksums import SliceChecksums
 from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
 from paragon_stream.media.facts.breaks import count_breaks
@@ -89,6 +90,9 @@ class Decoder:
         self._tail = PacketTail(reorder=self._threads + 32)
         self._aspects = AspectLog(frame_threads=self._frame_threads)
         self._last_picture = LastPicture(self._container.format.name, self._stream)
+        self._checksums = SliceChecksums() if self._context.codec.canonical_name == "ffv1" else None
+        self._wrong_checksums: set[int] = set()
+        """Serial numbers of packets with a wrong checksum, which FFmpeg's decoder does not report."""
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
         """Packets that were read during seeking and are not decoded yet."""
         self._failures: list[int] = []
@@ -149,6 +153,10 @@ class Decoder:
         """The sample aspect ratio of `frame`, which this decoder delivered; None if unspecified."""
         return self._aspects.of(packet_serial(frame))
 
+    def is_corrupt(self, frame: av.VideoFrame) -> bool:
+        """Whether a part of `frame`, which this decoder delivered, is damaged."""
+        return bool(frame.is_corrupt) or packet_serial(frame) in self._wrong_checksums
+
     def close(self) -> None:
         # Running decoder threads end here, while the GIL is free. PyAV frees a decoder with the GIL held and
         # waits for threads that need the GIL to release the `opaque` of their frames: a deadlock if a reader
@@ -191,6 +199,8 @@ class Decoder:
         for packet in chain(self._skipped_to, self._packets()):
             self._corrupt_packets += packet.is_corrupt
             self._tail.sent(packet)
+            if self._checksums is not None and self._checksums.damaged(bytes(packet)):
+                self._wrong_checksums.add(self._tail.latest)
             self._aspects.sent(self._tail.latest, packet.is_keyframe)
             self._last_picture.sent(packet)
             if self._meter is not None:
@@ -289,7 +299,7 @@ class Decoder:
                 continue
             self._delivered_any = True
             self._frames += 1
-            self._corrupt_frames += frame.is_corrupt
+            self._corrupt_frames += self.is_corrupt(frame)
             self._tail.delivered(frame)
             frame.duration = self._last_picture.duration(frame)
             yield frame

@@ -320,7 +320,8 @@ class VideoReader:
         self.frames += 1
         if not (self._alpha_lost or format.pixel_format.has_alpha):
             self._alpha_lost = is_transparent(frame)
-        self.damaged = frame.is_corrupt or (self.damaged and not frame.key_frame)
+        corrupt = frame.is_corrupt if self._decoder is None else self._decoder.is_corrupt(frame)
+        self.damaged = corrupt or (self.damaged and not frame.key_frame)
         if self._decoder is not None:
             self._extent.begins(timing.pts * timing.time_base, self._decoder.first_pts)
         found = set(uncarried_in_frames(readable([frame], self.info.video.codec)))

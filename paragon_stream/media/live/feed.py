@@ -185,6 +185,9 @@ class LiveFeed:
     def reading(self, frame: av.VideoFrame) -> Reading | None:
         return None if self._now is None else self._now.reading
 
+    def is_corrupt(self, frame: av.VideoFrame) -> bool:
+        return bool(frame.is_corrupt)
+
     def aspect(self, frame: av.VideoFrame) -> Fraction | None:
         return None if self._now is None else self._now.aspect
 
