@@ -138,6 +138,27 @@ def test_subtitle_files(tmp_path: Path, target: str) -> None:
     assert shown == [(0.04, 0.2), (0.2, 0.36), (0.4, 0.48)]
 
 
+def test_fonts_of_added_files(tmp_path: Path) -> None:
+    """The same font comes into the output once; another one of the same name is another file."""
+    clip = make_clip(tmp_path / "in.mkv", frames=10, attachments=[("a.ttf", "font/ttf", bytes(50))])
+    fonts = [("a.ttf", "font/ttf", bytes(50)), ("a.ttf", "font/ttf", bytes(60)), ("b.ttf", "font/ttf", b"b")]
+    subs = make_clip(tmp_path / "subs.mkv", frames=10, subtitles="ass", attachments=fonts)
+    added, out = [subs, subs], tmp_path / "out.mkv"
+    report = paragon_stream.upscale(clip, out, add=added, strict=True, **FAST)
+    with av.open(str(out)) as result:
+        kept: list[Any] = [s for s in result.streams if s.type == "attachment"]
+        assert [(s.name, bytes(s.data)) for s in kept] == [
+            ("a.ttf", bytes(50)),
+            ("a.ttf", bytes(60)),
+            ("b.ttf", b"b"),
+        ]
+    found = {str(finding.check) for finding in paragon_stream.verify(clip, out, plan=report).findings}
+    assert found <= {"picture", "quality"}, "the engine computes nothing"
+    assert FONT not in render(clip, out, add=added, attachments=False)
+    mp4 = paragon_stream.upscale(clip, tmp_path / "out.mp4", add=[subs], **FAST)
+    assert any("b.ttf" in warning and "holds no attached files" in warning for warning in mp4.warnings)
+
+
 def test_sound_files_and_a_range(tmp_path: Path) -> None:
     """Times of added files count from the beginning of the programme, at any start of the source's clock."""
     clip = make_clip(tmp_path / "in.ts", frames=50, audio="mp2")

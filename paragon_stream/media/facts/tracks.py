@@ -50,8 +50,9 @@ def video_index(path: Path, number: int, probing: Probing = HEADERS) -> int:
     return _matching(videos, str(number), StreamKind.VIDEO)[0].index
 
 
-def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
-    """The sound and subtitles of an added file, with the language and role in its name.
+def added_streams(path: Path, probing: Probing, *, attachments: bool) -> tuple[StreamInfo, ...]:
+    """The sound and subtitles of an added file, with the language and role in its name, and, with
+    `attachments`, its attached files: fonts.
 
     "film.eng.forced.srt" is English and forced; metadata in the file takes precedence. Raises InputError.
     """
@@ -65,14 +66,15 @@ def added_streams(path: Path, probing: Probing) -> tuple[StreamInfo, ...]:
         raise InputError(f"{path} has neither sound nor subtitles to add")
     _check_encoding(path, found)
     language, flags = _from_name(path)
-    return tuple(
+    named = [
         replace(
             stream,
             language=stream.language or language,
             dispositions=tuple(dict.fromkeys((*stream.dispositions, *flags))),
         )
         for stream in found
-    )
+    ]
+    return (*named, *(s for s in streams if s.kind is StreamKind.ATTACHMENT and attachments))
 
 
 def _from_name(path: Path) -> tuple[str, tuple[str, ...]]:

@@ -62,6 +62,7 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
         for added in file.streams:
             if added.action in (Action.COPY, Action.CONVERT):
                 _add(change, added.stream, windows=added.windows)
+            change.attachments += added.action is Action.ATTACH
     return change
 
 

@@ -36,6 +36,7 @@ from paragon_stream.media.facts.containers import Container, container_for
 from paragon_stream.media.facts.image_kinds import Storage
 from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
+from paragon_stream.media.output.attachments import without_copies
 from paragon_stream.media.output.losses import (
     continuation_losses,
     format_losses,
@@ -157,7 +158,7 @@ def _file_plan(
     container = container_for(path)
     check_destination(path, info.path, overwrite=options.overwrite, resume=options.resume, existing=existing)
     job, colours = _job(info, container, placement, delivery_options(info, options, path))
-    remux = plan_remux(info, container, options)
+    remux = without_copies(plan_remux(info, container, options), info)
     losses = [*_losses(info, container, job, remux, options), *filter(None, colours.values())]
     muxer_options = muxer_settings(container, remux, options.mux or {})
     muxer_options, gone = _lost_tags(container, remux, muxer_options)

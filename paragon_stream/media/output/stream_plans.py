@@ -193,7 +193,7 @@ def _clock_start(container: str, start: Fraction) -> Fraction:
 def _added(path: Path, info: MediaInfo, container: Container, options: TrackOptions) -> AddedFile:
     """Times in an added file count from the beginning of the programme."""
     probing = settle_probing(path)
-    streams = added_streams(path, probing)
+    streams = added_streams(path, probing, attachments=options.attachments)
     with open_source(path, probing) as source:
         begin = Fraction(source.start_time or 0, 1_000_000)
         clock = _clock_start(source.format.name, begin) - info.programme_start
