@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from paragon_stream.media.encode.abilities import codes_without_loss
 from paragon_stream.media.encode.encoder_job import EncoderJob
 
@@ -25,8 +23,7 @@ def why_no_chunks(job: EncoderJob) -> str:
     two passes are budgets for the whole video, and the needs of other chunks are not known in a chunk.
     """
     settings = {key.casefold(): value for key, value in job.settings.items()}
-    own = _parameters(settings.get(job.encoder.parameters, ""))
-    every = {**settings, **own}
+    every = {**settings, **job.library_settings}
     for key in _PASSES & every.keys():
         if every[key] not in ("", "0", "disabled"):
             return f"{key}={every[key]} is for a second pass over the whole"
@@ -41,9 +38,3 @@ def why_no_chunks(job: EncoderJob) -> str:
     if _QUALITY & every.keys() or job.encoder.codec in _BY_PROFILE or codes_without_loss(job.encoder.name):
         return ""
     return f"without a quality {job.encoder.name} aims at a bit rate for the whole"
-
-
-def _parameters(text: str) -> Mapping[str, str]:
-    """KEY=VALUE:KEY=VALUE of an encoder's library."""
-    pairs = (each.partition("=") for each in text.casefold().split(":") if each)
-    return {key: value or "1" for key, _, value in pairs}

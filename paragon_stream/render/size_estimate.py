@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -72,20 +73,24 @@ def estimated_bytes(plan: OutputPlan, info: MediaInfo) -> int | None:
 def _video_bits(
     plan: OutputPlan, job: EncoderJob, info: MediaInfo, frames: int, seconds: Fraction
 ) -> float | None:
-    settings, name = job.settings, job.encoder.name
+    settings, own, name = job.settings, job.library_settings, job.encoder.name
     pixels = frames * plan.target.width * plan.target.height
-    if (rate := _bit_rate(settings.get("b", "0"))) > 0:
+    rate = 1000 * _bit_rate(own.get("bitrate", own.get("tbr", "0")))
+    if rate == 0 and "crf" not in own:
+        rate = _bit_rate(settings.get("b", "0"))
+    if rate > 0:
         return rate * float(seconds)
     if name == "ffv1":
         return 8 * _FFV1_SHARE * frames * _raw_bytes(plan)
     if name == "prores_ks":
         per_pixel = _PRORES.get(settings.get("profile", ""))
         return None if per_pixel is None else per_pixel * pixels
-    fit, crf = _FITS.get(name), settings.get(job.encoder.crf_option)
+    fit, crf = _FITS.get(name), _number(own.get("crf", settings.get(job.encoder.crf_option, "")))
     source = _source_bits_per_pixel(info)
-    if fit is None or crf is None or source is None or settings.get("lossless", "0") != "0":
+    lossless = own.get("lossless", settings.get("lossless", "0")) != "0"
+    if fit is None or crf is None or source is None or lossless or "qp" in own:
         return None
-    quality = float(crf) - fit.offset
+    quality = crf - fit.offset
     if not fit.least <= quality <= fit.most:
         return None
     return float(2.0 ** (fit.a + fit.k * math.log2(source) - fit.b * quality)) * pixels
@@ -118,6 +123,12 @@ def _stream_rate(plan: StreamPlan) -> float:
     if plan.action in (Action.COPY, Action.CONVERT) and plan.stream.kind is not StreamKind.COVER:
         return plan.stream.bit_rate or 0
     return 0
+
+
+def _number(text: str) -> float | None:
+    with suppress(ValueError):
+        return float(text)
+    return None
 
 
 def _bit_rate(text: str) -> float:

@@ -71,6 +71,7 @@ def test_every_frame_is_in_one_chunk(times: list[int], keys: list[int], seconds:
         ({"encoder_options": {"x264-params": "qp=20"}}, ""),
         ({"encoder_options": {"b": "2M"}}, "aims at a bit rate for the whole (b=2M)"),
         ({"encoder_options": {"x264-params": "bitrate=900"}}, "(bitrate=900)"),
+        ({"encoder_options": {"x264opts": "bitrate=900"}}, "(bitrate=900)"),
         ({"encoder_options": {"maxrate": "2M", "bufsize": "4M"}}, "fills a buffer"),
         ({"codec": "libx265", "encoder_options": {"x265-params": "vbv-maxrate=9:vbv-bufsize=9"}}, "a buffer"),
         ({"encoder_options": {"x264-params": "pass=1:stats=/dev/null"}}, "second pass"),

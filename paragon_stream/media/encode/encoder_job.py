@@ -37,6 +37,14 @@ class EncoderJob:
     threads: int = 0
     """Number of threads; 0 for the encoder's own choice."""
 
+    @property
+    def library_settings(self) -> dict[str, str]:
+        """The parameters KEY=VALUE:KEY=VALUE of the encoder's library, in lower case; they take precedence
+        over FFmpeg's options."""
+        lists = (self.settings.get(name, "") for name in ("x264opts", self.encoder.parameters))
+        pairs = (each.partition("=") for each in ":".join(lists).casefold().split(":") if each)
+        return {key: value or "1" for key, _, value in pairs}
+
 
 _COLOURS = "the colours of the output, and their tags, are those of the source"
 _NOT_BY_OPTION = {

@@ -47,10 +47,11 @@ def describe_stream(stream: Stream) -> StreamInfo:
 
 
 def _bit_rate(stream: Stream) -> int | None:
-    """The bit rate of the codec's header, or of mkvmerge's statistics tags."""
+    """The bit rate of the codec's header, or of mkvmerge's statistics tags: BPS, or BPS-eng of older ones."""
     if stream.codec_context is not None and stream.codec_context.bit_rate:
         return stream.codec_context.bit_rate
-    text = stream.metadata.get("BPS", "")
+    tags = stream.metadata.items()
+    text = next((value for key, value in tags if key == "BPS" or key.startswith("BPS-")), "")
     return int(text) if text.isdecimal() else None
 
 
