@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
-from clip_subtitles import pgs
+from clip_subtitles import pgs, vobsub
 from clips import make_clip, packet_facts
 
 import paragon_stream
@@ -146,6 +146,35 @@ def test_bitmap_subtitles_that_reach_into_the_range(tmp_path: Path, suffix: str,
     with av.open(str(out)) as result:
         bitmap = next(s for p in result.demux(result.streams.subtitles[0]) for s in p.decode())
         assert (bitmap.x, bitmap.y, bitmap.width, bitmap.height) == (8, 4, 8, 2)
+
+
+def test_subtitles_of_dvds_that_have_ended_stay_away(tmp_path: Path) -> None:
+    """Program streams have no durations; the end of a subtitle is among its commands."""
+    film, clip = make_clip(tmp_path / "film.mkv", frames=50, options={"bf": "0"}), tmp_path / "in.mkv"
+    times, picture = (100, 900), vobsub(44)  # half a second
+    with av.open(str(film)) as a, av.open(str(clip), "w") as b:
+        copy = b.add_stream_from_template(a.streams[0], opaque=True)
+        texts = b.add_mux_stream("dvd_subtitle", time_base=Fraction(1, 1000))
+        made = [packet for packet in a.demux() if packet.size]
+        for packet in made:
+            packet.stream = copy
+        for time in times:
+            shown = av.Packet(picture)
+            shown.stream, shown.time_base, shown.pts, shown.dts = texts, Fraction(1, 1000), time, time
+            made.append(shown)
+        for packet in sorted(made, key=lambda p: (p.pts if p.dts is None else p.dts) * Fraction(p.time_base)):
+            b.mux(packet)
+    for start, wanted in ((0.4, [(0.0, 0.2), (0.5, 0.5)]), (0.8, [(0.1, 0.5)]), (1.2, [(0.0, 0.2)])):
+        out = tmp_path / f"{start}.mkv"
+        assert paragon_stream.upscale(clip, out, start=start, **FAST).warnings == ()
+        found = packet_facts(out, 1)
+        assert [p.data for p in found] == [picture] * len(wanted)
+        with av.open(str(out)) as file:
+            unit = file.streams[1].time_base
+            shown_for = [float(p.duration * unit) for p in file.demux(file.streams[1]) if p.size]
+        for packet, length, (time, expected) in zip(found, shown_for, wanted, strict=True):
+            assert packet.pts is not None and float(packet.pts) == pytest.approx(time, abs=0.002)
+            assert length == pytest.approx(expected, abs=0.005)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,3 +69,16 @@ def pgs_segments(display_set: bytes) -> list[bytes]:
         found.append(display_set[:size])
         display_set = display_set[size:]
     return found
+
+
+def vobsub(blocks: int) -> bytes:
+    """A DVD's subtitle of 8×2 pixels, which ends after `blocks` of 1024 ticks of 90 kHz."""
+    pixels = b"\x02\x10" * 2  # eight of colour 1 in each field
+    begin = 4 + len(pixels)
+    end = begin + 24
+    area = bytes([5]) + (8 << 12 | 15).to_bytes(3) + (4 << 12 | 5).to_bytes(3)
+    show = b"\x01\x03\x32\x10\x04\xff\xf0" + area + b"\x06" + (4).to_bytes(2) + (6).to_bytes(2)
+    first = bytes(2) + end.to_bytes(2) + show + b"\xff"
+    last = blocks.to_bytes(2) + end.to_bytes(2) + b"\x02\xff"
+    assert len(first) == 24
+    return (end + len(last)).to_bytes(2) + begin.to_bytes(2) + pixels + first + last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,10 @@ _LOOK_AT = 64 << 20
 """Bytes of packets that are read: a stream of which none are found in them is assumed to have some later."""
 _AROUND = Fraction(5)
 """Seconds before and after a cut that are read: packets of one time are not all in one place."""
+_HIDE = 2
+_COMMAND_BYTES = {0: 1, 1: 1, _HIDE: 1, 3: 3, 4: 3, 5: 7, 6: 5}
+"""The commands of a DVD's subtitles, with their lengths: show always, show, hide, colours, contrasts, area,
+lines. Others end the search."""
 
 
 class PacketTrimmer:
@@ -29,11 +33,13 @@ class PacketTrimmer:
 
     Covers: all. Sound, data: packets that begin in the cut. Video: packets from its first key frame on.
     Subtitles: all that are shown during the cut, trimmed to it. If they have no duration (bitmaps, which stay
-    until the next one), the last one before the cut is shown at its start.
+    until the next one), the last one before the cut is shown at its start. Subtitles of DVDs state their end
+    in their data.
     """
 
-    def __init__(self, kind: StreamKind, cut: Cut, unit: Fraction) -> None:
+    def __init__(self, kind: StreamKind, cut: Cut, unit: Fraction, codec: str = "") -> None:
         self._kind, self._cut, self._unit = kind, cut, unit
+        self._of_dvd = codec == "dvd_subtitle"
         self._saw_key = False
         self._standing: list[Any] = []
         """Packets of the last bitmap before the cut; several if a bitmap has segments."""
@@ -64,6 +70,8 @@ class PacketTrimmer:
         cut = self._cut
         if cut.is_past(time):
             return self.rest()
+        if self._of_dvd and not packet.duration and (shown := seconds_shown(bytes(packet))) is not None:
+            packet.duration = round(shown / self._unit)  # program streams have none
         if not packet.duration or packet.duration < 0:
             if time >= cut.start:
                 if packet.dts is not None:  # it may be decoded before it is shown
@@ -85,6 +93,28 @@ class PacketTrimmer:
             packet.pts = packet.dts = begin
         packet.duration = end - begin
         return (packet,)
+
+
+def seconds_shown(picture: bytes) -> Fraction | None:
+    """The seconds from the timestamp of a DVD's subtitle to the end that its commands state; None if they
+    state none.
+
+    The second word of the data is the position of the commands, in blocks: a delay (1024 ticks of 90 kHz),
+    the position of the next block, which is its own in the last one, and commands up to 0xFF.
+    """
+    place, following = -1, int.from_bytes(picture[2:4])
+    while place < following <= len(picture) - 4:
+        place, following = following, int.from_bytes(picture[following + 2 : following + 4])
+        if _HIDE in _commands(picture, place + 4):
+            return Fraction(int.from_bytes(picture[place : place + 2]) * 1024, 90_000)
+    return None
+
+
+def _commands(picture: bytes, place: int) -> Iterator[int]:
+    """The commands of one block, from `place` on."""
+    while place < len(picture) and (command := picture[place]) in _COMMAND_BYTES:
+        yield command
+        place += _COMMAND_BYTES[command]
 
 
 def cut_chapters(chapters: Sequence[Any], cut: Cut) -> list[Any]:

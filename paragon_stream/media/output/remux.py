@@ -149,7 +149,9 @@ class Remuxer:
             strip=strip,
             stamps=SharedStamps() if shares else None,
             edits=EditedSound(decoded=converter is not None) if sound else None,
-            trimmer=PacketTrimmer(plan.stream.kind, self._cut, unit) if self._cut else None,
+            trimmer=PacketTrimmer(plan.stream.kind, self._cut, unit, plan.stream.codec)
+            if self._cut
+            else None,
             sets=DisplaySets(template) if self._cut and plan.stream.codec == PGS else None,
             # Do not wait for packets of a stream before the time that it begins.
             reached=start * unit if self._probing.size and start is not None else None,
