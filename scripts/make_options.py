@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from paragon_stream.cli.display.sections import sections_of
-from paragon_stream.cli.main import COMMANDS, MAIN
+from paragon_stream.cli.main import COMMANDS, MAIN, SETTINGS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 
@@ -25,7 +25,7 @@ The texts of `--help` of every command, written by `scripts/make_options.py`. En
 change a result.
 """
 
-EVERYWHERE = ("-h, --help", "--help", "--version")
+EVERYWHERE = ("-h, --help", "--version")
 """Options of every command, which the page leaves out."""
 
 
@@ -39,7 +39,9 @@ def page() -> str:
     parts = [INTRO]
     for name, module in {"": MAIN, **{name: module for name, (module, _) in COMMANDS.items()}}.items():
         command: click.Command = importlib.import_module(module).command
-        parts += chapter(command, click.Context(command, info_name=f"paragon-stream {name}".strip()))
+        # click keeps the help option that it makes first: it must be the program's, with -h.
+        ctx = click.Context(command, info_name=f"paragon-stream {name}".strip(), **SETTINGS)
+        parts += chapter(command, ctx)
     return "\n".join(parts)
 
 
