@@ -111,6 +111,10 @@ class _Search:
             what = f"no file matches {path}"
         elif self._may_be_none and not path.exists():
             raise InputError(f"{path} does not exist")
+        elif path.exists() and not path.is_file():  # it can be read once, but the queue measures files first
+            raise InputError(
+                f"{path} is a pipe or a device: render it alone, and name the file of the result"
+            )
         else:
             given = Path(source)
             keeps = below is not None and not given.is_absolute() and ".." not in given.parts

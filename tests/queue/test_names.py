@@ -82,6 +82,15 @@ def test_the_folder_of_results_under_any_name(shows: Path, tmp_path: Path) -> No
     assert any("1 linked folder" in sentence for sentence in said.passed_over)
 
 
+def test_pipes_are_refused(tmp_path: Path) -> None:
+    """They can be read only once, and the queue reads each file before its render."""
+    os.mkfifo(tmp_path / "pipe.mkv")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        relatives(tmp_path, tmp_path / "pipe.mkv")
+    (tmp_path / "a.mkv").touch()
+    assert relatives(tmp_path) == ["a.mkv"]
+
+
 def test_globs_in_a_list_whose_folder_has_brackets(tmp_path: Path) -> None:
     folder = tmp_path / "[2024] x"
     (folder / "s[1]").mkdir(parents=True)
