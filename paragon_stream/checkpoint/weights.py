@@ -76,7 +76,7 @@ class Weights:
         """
         plain: Tensors = {}
         for key, value in tensors.items():
-            if not isinstance(value, np.ndarray):
+            if not isinstance(value, np.ndarray | np.generic):
                 raise CheckpointError(f"{key!r} is not a tensor: give only the state dict")
             plain[key] = np.asarray(value, dtype=np.float32)
             if not np.isfinite(plain[key]).all():

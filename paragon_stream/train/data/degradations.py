@@ -139,11 +139,10 @@ def softened(hr: Codes, top: int, left: int, size: tuple[int, int], sigma: float
 @dataclass(frozen=True, kw_only=True)
 class ClipDegradation:
     """Degradations of clips: `encoders` with `weights` (equal ones for other encoders than the usual), x264's
-    CRF range, the fractions of uncompressed clips
-    and of clips compressed twice, and the number of frames that are kept. With `soften_probability` the
-    source is softened (see `softened`) by a sigma from `soften`; a fraction `restless` moves in a way that
-    encoders cannot predict (see `pan`). Each clip is shrunk by one of `kernels`, and with
-    `sharpen_probability` its luma is sharpened afterwards, as for stills."""
+    CRF range, the fractions of uncompressed clips and of clips compressed twice, and the number of frames
+    that are kept. With `soften_probability` the source is softened (see `softened`) by a sigma from `soften`;
+    a fraction `restless` moves in a way that encoders cannot predict (see `pan`). Each clip is shrunk by one
+    of `kernels`, and with `sharpen_probability` its luma is sharpened afterwards, as for stills."""
 
     encoders: tuple[str, ...] = tuple(USUAL_ENCODERS)
     weights: tuple[float, ...] = ()
