@@ -30,7 +30,7 @@ from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.live.names import shown_name
 from paragon_stream.media.output.losses import frame_losses
 from paragon_stream.media.output.plan import target_format
-from paragon_stream.media.output.trial_muxing import check_video
+from paragon_stream.media.output.trial_muxing import check_codec, check_video
 from paragon_stream.media.source.opening import check_name
 from paragon_stream.number_text import bits_per_second
 from paragon_stream.options.live import LiveOutputOptions
@@ -49,7 +49,8 @@ FLV = Container(
     suffixes=(".flv",),
     encoders=("libx264",),
     tick=Fraction(1, 1000),
-    codecs=frozenset({"h264", "hevc", "av1", "aac", "mp3"}),  # FFmpeg takes more, streaming services do not
+    # FFmpeg takes more, streaming services do not.
+    codecs=frozenset({"h264", "hevc", "av1", "vp9", "aac", "mp3"}),
     rotation=False,
     options={"flvflags": "no_duration_filesize"},
 )
@@ -232,7 +233,9 @@ def _job(
     )
     if not raw:
         try_open(job)
-        if container not in (_RTSP, _RTP):
+        if container is _RTP:
+            check_codec(container, job)
+        elif container is not _RTSP:
             check_video(container, job)
     return job
 

@@ -126,16 +126,26 @@ one."""
 
 def check_video(container: Container, job: EncoderJob) -> None:
     """Raise UsageError if `container` cannot hold the codec of `job`'s encoder."""
+    check_codec(container, job)
     try:
         with ordinary_scheduling(), _scratch(container) as scratch:
             stream = scratch.add_stream(job.encoder.name, rate=job.rate)
             configure(stream.codec_context, job)
             scratch.start_encoding()
     except AV_ERRORS as error:
-        better = " or ".join(container.encoders)
-        raise UsageError(
-            f"{job.encoder.codec} video cannot be written to {container.name}: choose {better}"
-        ) from error
+        raise _unfit(container, job) from error
+
+
+def check_codec(container: Container, job: EncoderJob) -> None:
+    """Raise UsageError if no player finds the codec of `job`'s encoder in `container`: the muxer of transport
+    streams stores any codec, unknown ones as data."""
+    if container.codecs is not None and job.encoder.codec not in container.codecs:
+        raise _unfit(container, job)
+
+
+def _unfit(container: Container, job: EncoderJob) -> UsageError:
+    better = " or ".join(container.encoders)
+    return UsageError(f"{job.encoder.codec} video cannot be written to {container.name}: choose {better}")
 
 
 _USUAL_SOUND = ("aac", "ac3", "libopus", "flac", "alac", "pcm_s24le")

@@ -85,3 +85,27 @@ def test_what_is_lost_of_the_video_is_announced(info: MediaInfo, tmp_path: Path)
         "closed captions in the video cannot be carried over",
         "HDR10+ in the video cannot be carried over",
     )
+
+
+@pytest.mark.parametrize(
+    ("destination", "codec"),
+    [
+        ("out.ts", "libvpx-vp9"),
+        ("out.ts", "ffv1"),
+        ("udp://127.0.0.1:9", "libsvtav1"),
+        ("rtp://127.0.0.1:9", "libvpx-vp9"),
+        ("out.flv", "mpeg4"),
+    ],
+)
+def test_video_that_no_player_would_find_is_refused(
+    info: MediaInfo, tmp_path: Path, destination: str, codec: str
+) -> None:
+    where = destination if "://" in destination else tmp_path / destination
+    with pytest.raises(UsageError, match="video cannot be written to .*: choose libx264"):
+        planned(info, where, codec=codec)
+
+
+def test_codecs_of_streaming_services(info: MediaInfo) -> None:
+    for codec in ("libx265", "libsvtav1", "libvpx-vp9"):
+        assert planned(info, "rtmp://127.0.0.1/app/key", codec=codec).codec == codec
+    assert planned(info, "rtp://127.0.0.1:9", codec="libx265").codec == "libx265"

@@ -89,6 +89,8 @@ def test_the_bit_rate_follows_the_size(tmp_path: Path) -> None:
         ("mpeg2video", "mkv", "cannot count times in 1/1000 s"),
         ("mpeg4", "ts", r"1/90000 s.*ffmpeg -i - -c:v mpeg4 OUT"),
         ("mjpeg", "mov", "-x strict=unofficial"),
+        ("vp9", "ts", "vp9 video cannot be written to ts: choose libx264 or libx265"),
+        ("ffv1", "m2ts", "ffv1 video cannot be written to ts: choose libx264 or libx265"),
     ],
 )
 def test_what_to_do_instead(tmp_path: Path, codec: str, suffix: str, words: str) -> None:
