@@ -18,6 +18,10 @@ HELD_SECONDS = 1
 """Seconds of late pictures after which the source counts as slower than before. Fewer were held: before a
 pause, FFmpeg keeps the last ones until more data or a timeout comes."""
 
+SLOW_SECONDS = 5
+"""Seconds over which late pictures arrive, after which the source counts as slower, too: at a fiftieth of its
+speed, its timestamps take a minute for HELD_SECONDS. Pictures that were held arrive at once."""
+
 
 class LiveClock:
     """Places the stamps of one source, in seconds, on one timeline that rises with the wall clock.
@@ -40,6 +44,8 @@ class LiveClock:
         """The arrival of that picture."""
         self._behind = 0
         """Pictures since then whose timestamps were not later."""
+        self._late_since: float | None = None
+        """The arrival of the first of the latest pictures that are late; None if the latest is not."""
         self.interruption = False
         """Whether the source was interrupted since then."""
 
@@ -69,8 +75,11 @@ class LiveClock:
                 self._last += self.tick
                 return self._last
         late = self._last is not None and self._expected(wall) - placed > LATE_SECONDS
-        if not late or placed - self._steady > HELD_SECONDS:
-            self._steady, self._wall = placed, wall
+        if late and self._late_since is None:
+            self._late_since = wall
+        lasts = self._late_since is not None and wall - self._late_since > SLOW_SECONDS
+        if not late or placed - self._steady > HELD_SECONDS or lasts:
+            self._steady, self._wall, self._late_since = placed, wall, None
         self._last, self._behind, self.interruption = placed, 0, False
         return placed
 

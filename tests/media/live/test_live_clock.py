@@ -36,6 +36,15 @@ def test_after_an_interruption_the_picture_goes_on_where_it_would_be() -> None:
     assert clock.place(Fraction(4), 55.0) == 15
 
 
+@pytest.mark.parametrize("slowness", [24, 100])
+def test_a_source_far_below_its_speed_has_no_jumps(slowness: int) -> None:
+    """A script that takes a second, or four, for each picture of 24 a second."""
+    clock = LiveClock()
+    stamps = [Fraction(n, 24) for n in range(60)]
+    assert [clock.place(stamp, slowness * float(stamp)) for stamp in stamps] == stamps
+    assert clock.shift == 0
+
+
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_held_pictures_do_not_shorten_a_pause(interrupted: bool) -> None:
     """FFmpeg keeps the last two pictures before a pause of 10 s until it ends, or until a timeout."""
