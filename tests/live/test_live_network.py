@@ -209,6 +209,34 @@ def test_a_source_that_falls_silent_before_its_first_picture(tmp_path: Path) -> 
                 session.result()
 
 
+def test_a_source_that_breaks_off_among_its_first_pictures(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.ts", frames=3, options={"bf": "0"})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = "tcp://{}:{}".format(*listener.getsockname())
+        session = Running(address, tmp_path / "out.mkv", engine="null", timeout=1, reconnect=0)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(clip.read_bytes())
+            report = session.result()
+    assert report.failure == f"{address} broke off (nothing came for 1 s)"
+    assert report.frames_in > 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "tcp://0.0.0.0",
+        "tcp://0.0.0.0:22222222",
+        "rtmp://0.0.0.0:99999/live",
+        "tcp://no.such.host.invalid:1234",
+    ],
+)
+def test_listening_where_that_is_impossible(address: str, tmp_path: Path) -> None:
+    session = Running(address, tmp_path / "out.mkv", engine="null", listen=True)
+    with pytest.raises(InputError, match="cannot be opened"):
+        session.result()
+
+
 def test_a_silent_source_whose_video_never_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sends on and on, so that no timeout ends the search."""
     monkeypatch.setattr("paragon_stream.media.live.connection._MAX_PACKETS", 20)

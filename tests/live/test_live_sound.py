@@ -107,3 +107,20 @@ def test_sound_whose_first_packet_comes_late(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mkv")) as file:
         begin = next(file.decode(audio=0)).time
     assert 1.5 < begin < 3.2  # pictures of up to a second are passed over at the beginning
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".flv"])
+def test_sound_behind_the_last_picture(suffix: str, tmp_path: Path) -> None:
+    """A file's is written to its end, copied or encoded; with `duration`, it ends with the picture."""
+    audio = "aac" if suffix == ".mkv" else "flac"
+    clip = make_clip(tmp_path / "in.mkv", frames=25, rate=25, audio=audio, audio_seconds=3)
+    assert not paragon_stream.live(clip, tmp_path / f"a{suffix}", engine="null").failure
+    assert _end_of_sound(tmp_path / f"a{suffix}") == pytest.approx(3, abs=0.1)
+    paragon_stream.live(clip, tmp_path / f"b{suffix}", engine="null", duration=0.5)
+    assert _end_of_sound(tmp_path / f"b{suffix}") == pytest.approx(0.5, abs=0.15)
+
+
+def _end_of_sound(path: Path) -> float:
+    with av.open(str(path)) as file:
+        frames = list(file.decode(audio=0))
+    return float(frames[-1].time + frames[-1].samples / frames[-1].sample_rate)

@@ -101,6 +101,8 @@ class Connection:
                     stream.discard = Discard.all
             self._items = self._demuxed()
             self._seen: list[DecodedFrame | Sound] = []
+            self._failure: BaseException | None = None
+            """The interruption that ended the search for the first pictures."""
             self.video = self._look()
         except BaseException:
             self._container.close()
@@ -112,6 +114,8 @@ class Connection:
         seen, self._seen = self._seen, []
         items = (item for item in chain(seen, self._items) if item is not None)
         yield from self._with_stamps(items) if self.paced else items
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def paced(self) -> bool:
@@ -180,7 +184,6 @@ class Connection:
         """Decode the first frames and keep them."""
         wanted = 1 if self.source.kind is Kind.SCREEN else _LOOK_AT
         frames: list[av.VideoFrame] = []
-        failure: BaseException | None = None
         try:
             for count, item in enumerate(self._items):
                 if isinstance(item, DecodedFrame):
@@ -192,7 +195,8 @@ class Connection:
                 if len(frames) >= wanted or count > _MAX_PACKETS:
                     break
         except AV_ERRORS as error:
-            failure = error
+            self._failure = error
+        failure = self._failure
         if not frames and isinstance(failure, av.error.ExitError):
             raise InputError(
                 f"{self.source.name} broke off before its first picture ({silence(self.source)})"

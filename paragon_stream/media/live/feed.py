@@ -24,6 +24,7 @@ from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.live.attempts import FIRST_PAUSE, Attempts
 from paragon_stream.media.live.clock import FilePosition, LiveClock, Pacer
 from paragon_stream.media.live.connection import Connection, DecodedFrame, Sound, silence
+from paragon_stream.media.live.names import has_host
 from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.soundqueue import SoundQueue
 from paragon_stream.media.live.source import Kind, LiveSource
@@ -39,7 +40,7 @@ _ENDS_EARLY = 2.0
 """Seconds before the end of a file at which the end of its data counts as an interruption."""
 _SERVERS = ("http://", "https://", "rtsp://", "rtsps://", "ftp://", "sftp://")
 """Beginnings of addresses at which every connection to a file starts at the file's beginning."""
-_NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+_NO_PLACE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL)
 """Errors that mean that an address cannot be listened on."""
 
 logger = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ class LiveFeed:
 
     def stop(self) -> None:
         """End the stream after the pictures in the queue. From any thread; may be called twice."""
+        self.sound.stopped |= not self.over
         self._stopped.set()
         self._begun.set()
         self._channel.close()
@@ -221,8 +223,9 @@ class LiveFeed:
             try:
                 return self._connect(None if self.source.listen else self.source.timeout)
             except InputError as error:
-                cause = error.__cause__
-                refused = isinstance(cause, OSError) and cause.errno in _NO_PLACE
+                number = getattr(error.__cause__, "errno", None)
+                # EIO also has other causes, such as a client of RTMP that disconnects.
+                refused = number in _NO_PLACE or (number == errno.EIO and not has_host(self.source.url))
                 if not self.source.listen or refused or self._stopped.is_set():
                     raise
                 self.events.append(f"{error}: listening again")
@@ -253,6 +256,7 @@ class LiveFeed:
         connection = self._connection
         if connection is not None:
             self._past_damage, self._connection = self.damage, None
+            self.sound.refused += len(self._unplaced)
             self._unplaced.clear()
             connection.close()
 
@@ -322,7 +326,7 @@ class LiveFeed:
         if self._counts and self._begin is None:
             self._begin = time
         if self._duration is not None and self._begin is not None and time - self._begin >= self._duration:
-            self.finished = "the duration is over"
+            self.finished, self.sound.stopped = "the duration is over", True
             return False
         timing = Timing(pts=round(time / self._unit), duration=0, time_base=self._unit)
         now = perf_counter()

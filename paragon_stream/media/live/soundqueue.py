@@ -23,6 +23,8 @@ class SoundQueue:
     def __init__(self) -> None:
         self.wanted = False
         """Whether the output has sound."""
+        self.stopped = False
+        """Whether the source was stopped before its end, so that the sound ends with the picture."""
         self._packets: deque[tuple[Fraction, Any, SoundKind]] = deque(maxlen=_MOST_PACKETS)
         self.refused = 0
         """Packets that came before any picture of their clock, and were too many."""
@@ -49,9 +51,9 @@ class SoundQueue:
         packet.dts = stamp + ticks
         self._packets.append((packet.dts * sound.unit, packet, sound.kind))
 
-    def take(self, until: Fraction) -> list[tuple[Any, SoundKind]]:
-        """The packets up to `until` seconds, in order."""
+    def take(self, until: Fraction | None) -> list[tuple[Any, SoundKind]]:
+        """The packets up to `until` seconds, in order; all for None."""
         due = []
-        while self._packets and self._packets[0][0] <= until:
+        while self._packets and (until is None or self._packets[0][0] <= until):
             due.append(self._packets.popleft()[1:])
         return due

@@ -89,6 +89,9 @@ class SoundTrack:
 
     def take(self, until: Fraction, shift: Fraction) -> Iterator[Any]:
         """Packets up to `until` seconds of the source's clock, ready to be muxed, `shift` seconds earlier."""
+        return self._taken(until, shift)
+
+    def _taken(self, until: Fraction | None, shift: Fraction) -> Iterator[Any]:
         for packet, kind in self._queue.take(until):
             try:
                 packets, unit = self._encoded(packet, kind)
@@ -99,8 +102,12 @@ class SoundTrack:
                 if self._addressed(each, unit, shift):
                     yield each
 
-    def flush(self, shift: Fraction) -> Iterator[Any]:
-        """The last packets, which the encoder still holds."""
+    def finish(self, end: Fraction, shift: Fraction) -> Iterator[Any]:
+        """The last packets, also those that the encoder still holds.
+
+        If the source was stopped, the sound ends at `end`, the end of the picture on the source's clock.
+        """
+        yield from self._taken(end if self._queue.stopped else None, shift)
         if self._converter is not None:
             for packet in self._converter.flush():
                 if self._addressed(packet, self._converter.unit, shift):

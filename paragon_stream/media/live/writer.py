@@ -60,6 +60,8 @@ class LiveWriter(LiveAnswers):
         self._what = f"cannot write to {plan.name}"
         self._begin = Fraction(0)
         """Time of the first picture, seconds on the source's clock."""
+        self._end_time = Fraction(0)
+        """End of the latest picture, on the same clock."""
         self._times: Placing | None = None
         """None until the first picture."""
         self._messages = PacketMessages(self._job.encoder)
@@ -119,6 +121,7 @@ class LiveWriter(LiveAnswers):
         time = timing.pts * timing.time_base
         if self._times is None:
             self._begin, self._times = time, Placing(time, self._job.tick, self._job.rate)
+        self._end_time = time + 1 / self._job.rate
         frame = encoder_frame(planes, self._job.format)
         frame.pts = pts = self._times.place(timing)
         frame.time_base = self._job.tick
@@ -147,8 +150,8 @@ class LiveWriter(LiveAnswers):
             else:
                 with contextlib.suppress(ConsumerGone), self._errors():
                     self._mux(self._encode(None))
-                    if self.sound is not None:
-                        self._mux(self.sound.flush(self._begin))
+                    if self.sound is not None and self._times is not None:
+                        self._mux(self.sound.finish(self._end_time, self._begin))
                     self._out.close()
         except BaseException:
             self.abort()
