@@ -26,9 +26,10 @@ class _Report(Protocol):
     def to_json(self) -> str: ...
 
 
-def check_reports(report: Path | None, trace: Path | None) -> None:
+def check_reports(report: Path | None, trace: Path | None, *files: str | None) -> None:
     """Before any work, raise OutputError if a report or a trace cannot be written, and UsageError if it has
-    the name of a video or picture, which it would replace, or if both have one name."""
+    the name of a video or picture, or of one of the command's `files`, which it would replace, or if both
+    have one name."""
     from paragon_stream.media.facts.containers import is_readable_video_name
     from paragon_stream.media.facts.image_kinds import is_image_name
 
@@ -37,6 +38,8 @@ def check_reports(report: Path | None, trace: Path | None) -> None:
             continue
         if is_readable_video_name(path) or is_image_name(path):
             raise UsageError(f"--{what} {path}: a {what} is text, so it needs another name: {path.stem}.json")
+        if any(file is not None and os.path.realpath(file) == os.path.realpath(path) for file in files):
+            raise UsageError(f"--{what} {path} would replace the video of that name: choose another name")
         folder = path.absolute().parent
         if not folder.is_dir():
             raise OutputError(f"the {what} cannot be written: {folder} is not a folder")

@@ -95,7 +95,7 @@ def command(
     from paragon_stream.media.images.numbering import numbering
     from paragon_stream.pictures.files import is_images
 
-    check_reports(report, trace)
+    check_reports(report, trace, *sources, destination)
     check_standard_output(destination)
     pairs = options["encoder_options"]
     options, from_profile = with_profile(profile, options)

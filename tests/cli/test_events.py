@@ -107,6 +107,15 @@ def test_a_live_session(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
     assert checked(capfd.readouterr().err)[-1]["error"] == "InputError"
 
 
+def test_a_live_session_shows_no_secrets(capfd: pytest.CaptureFixture[str]) -> None:
+    places = ["tcp://me:word@127.0.0.1:1", "rtmp://127.0.0.1:1/app/key"]
+    assert run(["live", *places, "--engine", "null", "--progress", "json"]) == 1
+    said = capfd.readouterr().err
+    assert "word" not in said and "key" not in said
+    started = checked(said)[0]
+    assert (started["source"], started["destination"]) == ("tcp://…@127.0.0.1:1", "rtmp://127.0.0.1:1/app/…")
+
+
 def test_a_run_whose_first_files_fail_starts_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     names = [tmp_path / f"{name}.mkv" for name in "ab"]
     for name in names:

@@ -53,6 +53,9 @@ def test_what_is_made(arguments: list[str], made: str, sources: Path) -> None:
         (["a.avi", "file/"], "is a file"),
         (["p.png", "q.png", "--trace", "t.json"], "--trace is for video"),
         (["a.avi", "b.mkv", "--trace", "t.json", "--report", "./t.json"], "have one name"),
+        (["file", "b.mkv", "--report", "./file"], "--report file would replace the video of that name"),
+        (["live", "a.avi", "rec", "--format", "ts", "--report", "rec"], "--report rec would replace"),
+        (["live", "a.avi", "rec", "--format", "ts", "--trace", "./rec"], "--trace rec would replace"),
     ],
 )
 def test_what_is_refused(

@@ -11,6 +11,7 @@ from paragon_stream.cli.display.render import usage_facts
 from paragon_stream.cli.progress import ProgressDisplay, clock, live_line, say
 from paragon_stream.cli.standard_streams import print_line
 from paragon_stream.livestream.meter import LiveProgress
+from paragon_stream.media.live.names import shown_name
 from paragon_stream.number_text import counted, size
 from paragon_stream.report import LiveReport
 
@@ -74,7 +75,9 @@ class LiveEvents:
 
     def __init__(self, events: EventLines, source: str, destination: str | None) -> None:
         self._events = events
-        names = {"source": source} | ({} if destination is None else {"destination": destination})
+        names = {"source": shown_name(source)}
+        if destination is not None:
+            names["destination"] = shown_name(destination)
         events.started(**names)
 
     def running(self) -> AbstractContextManager[Callable[[LiveProgress], None]]:

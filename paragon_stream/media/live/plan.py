@@ -25,10 +25,11 @@ from paragon_stream.media.encode.encoders import NVENC, Encoder, check_pixel_for
 from paragon_stream.media.encode.workdir import check_destination
 from paragon_stream.media.encode.y4m import check_y4m
 from paragon_stream.media.facts.containers import CRASH_SAFE_MP4, MKV, MOV, MP4, TS, Container, container_for
-from paragon_stream.media.facts.info import MediaInfo, VideoInfo
+from paragon_stream.media.facts.info import MediaInfo, StreamKind, VideoInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
 from paragon_stream.media.live.names import shown_name
-from paragon_stream.media.output.losses import frame_losses
+from paragon_stream.media.live.source import without_scheme
+from paragon_stream.media.output.losses import frame_losses, untagged_colours
 from paragon_stream.media.output.plan import target_format
 from paragon_stream.media.output.trial_muxing import check_codec, check_video
 from paragon_stream.media.source.opening import check_name
@@ -154,12 +155,21 @@ def parse_bitrate(text: str | float | None) -> int | None:
 
 
 def plan_live(
-    info: MediaInfo, destination: str | None, placement: Placement, options: LiveOutputOptions
+    info: MediaInfo,
+    destination: str | None,
+    placement: Placement,
+    options: LiveOutputOptions,
+    *,
+    sound: bool = True,
 ) -> LivePlan:
     """Decide how the video of `info`, enlarged by `placement`, gets to `destination`: None is a window.
 
+    `sound`: whether the user wants it.
+
     Raises UsageError for invalid options, OutputError for a file that cannot be written.
     """
+    if destination is not None:
+        destination = without_scheme(destination)
     where, container = _destination(destination, options.format)
     raw = container is None or container is NUT
     given = (options.codec, options.crf, options.preset, options.bitrate)
@@ -187,6 +197,10 @@ def plan_live(
         target = with_storable_chroma(target, Y4M)
     rate = video.shown_rate or FALLBACK_RATE
     warnings = [] if where is Where.WINDOW else _losses(info, container, encoder, pixels)
+    if container is None and sound and any(stream.kind is StreamKind.AUDIO for stream in info.streams):
+        warnings.append("y4m holds only the picture: the sound is left out")
+    if raw and where is not Where.WINDOW:
+        warnings += untagged_colours(target, _name(container))
     matrix = video.display_matrix
     turns = where is Where.WINDOW or (container is not None and container.rotation)
     if matrix is not None and not turns:

@@ -4,6 +4,7 @@
 |---|---|
 | `screen`, `:0.0` | the screen: x11grab, on Windows gdigrab, on macOS avfoundation |
 | `/dev/video0`, `camera`, `camera:1`, `video=NAME` | a capture device: v4l2, dshow, avfoundation |
+| `/dev/v4l/by-id/…`, a link to a device | the same, on Linux |
 | `rtmp://…`, `rtsp://…`, `udp://…`, `http://….m3u8` | a network stream |
 | `-` | standard input |
 | anything else, `file:///…` | a file, played at its own speed, or a named pipe |
@@ -89,15 +90,15 @@ def find_source(address: str, wanted: CaptureOptions, platform: str) -> LiveSour
 
     Raises UsageError for options that a source of this kind does not have.
     """
-    address = _without_scheme(address)
+    address = without_scheme(address)
     scheme = _URL.match(address)
-    if address == "camera" or address.startswith(("camera:", "/dev/video", "video=")):
+    if _is_device(address, platform):
         kind = Kind.DEVICE
     elif address == "screen" or _DISPLAY.match(address):
         kind = Kind.SCREEN
     elif scheme:
         kind = Kind.NETWORK
-    elif address == "-" or _is_fifo(address):
+    elif address == "-" or stat.S_ISFIFO(_mode(address)):
         kind = Kind.PIPE
     else:
         kind = Kind.FILE
@@ -127,7 +128,7 @@ def find_source(address: str, wanted: CaptureOptions, platform: str) -> LiveSour
     )
 
 
-def _without_scheme(address: str) -> str:
+def without_scheme(address: str) -> str:
     """The path that `file://…` names; any other `address` as it is. Raises UsageError if it names none."""
     if not address.lower().startswith("file://"):
         return address
@@ -137,11 +138,19 @@ def _without_scheme(address: str) -> str:
     return url2pathname(slash + path)
 
 
-def _is_fifo(address: str) -> bool:
+def _is_device(address: str, platform: str) -> bool:
+    if address == "camera" or address.startswith(("camera:", "/dev/video", "/dev/v4l/", "video=")):
+        return True
+    # Also by a name of the user's own, such as a link that udev makes.
+    return platform not in ("win32", "darwin") and stat.S_ISCHR(_mode(address))
+
+
+def _mode(address: str) -> int:
+    """The kind and the permissions of the file `address`, as in `os.stat_result`; 0 if there is none."""
     try:
-        return stat.S_ISFIFO(Path(address).stat().st_mode)
+        return Path(address).stat().st_mode
     except (OSError, ValueError):
-        return False
+        return 0
 
 
 def _check(address: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> None:
@@ -166,9 +175,9 @@ def _check(address: str, kind: Kind, wanted: CaptureOptions, scheme: str) -> Non
     if wanted.input_size is not None:
         Region.parse(wanted.input_size)
     check_input_options(wanted.input_options or {})
-    if wanted.reconnect is not None and wanted.reconnect < 0:
+    if wanted.reconnect is not None and not wanted.reconnect >= 0:  # also NaN
         raise UsageError(f"--reconnect takes seconds, or 0 for no attempts: not {wanted.reconnect:g}")
-    if wanted.timeout <= 0:
+    if not wanted.timeout > 0:
         raise UsageError(f"--timeout takes seconds, more than 0: not {wanted.timeout:g}")
 
 
@@ -209,7 +218,7 @@ def _device(address: str, wanted: CaptureOptions, platform: str) -> tuple[str, s
         return f"{name}:none", "avfoundation", options | _given(pixel_format=wanted.input_pix_fmt)
     if address.startswith("video="):
         raise UsageError(f"on Linux a device is named as in /dev/video0, not {address}")
-    path = address if address.startswith("/dev/") else f"/dev/video{number}"
+    path = f"/dev/video{number}" if address.partition(":")[0] == "camera" else address
     return path, "v4l2", options | _given(input_format=wanted.input_pix_fmt)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from paragon_stream.errors import UsageError
-from paragon_stream.frame import Family, PixelFormat
+from paragon_stream.frame import Family, FrameFormat, PixelFormat
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.containers import Container
@@ -106,6 +106,17 @@ def picture_only(
     if info.video.format.pixel_format.has_alpha and not alpha:
         losses.append(f"{name} holds no transparency: it is dropped")
     return dropped, losses
+
+
+def untagged_colours(target: FrameFormat, name: str) -> list[str]:
+    """A sentence about the colours of raw video, `name`, which a program that reads it must be given."""
+    if target.pixel_format.family is not Family.YUV:
+        return []
+    color = target.color
+    return [
+        f"{name} stores no colour tags: give the encoder the options for matrix"
+        f" {int(color.matrix)}, transfer {int(color.transfer)}, primaries {int(color.primaries)} (H.273)"
+    ]
 
 
 _FLAGS = {

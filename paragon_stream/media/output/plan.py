@@ -17,7 +17,6 @@ from paragon_stream.frame import (
     PIXEL_FORMATS,
     ColorRange,
     ColorSpec,
-    Family,
     FrameFormat,
     PixelFormat,
     resolve_color,
@@ -46,6 +45,7 @@ from paragon_stream.media.output.losses import (
     matroska_losses,
     picture_only,
     programme_losses,
+    untagged_colours,
     video_losses,
 )
 from paragon_stream.media.output.muxer_settings import muxer_settings, wants_fast_start
@@ -322,13 +322,7 @@ def _y4m_plan(info: MediaInfo, path: Path | None, placement: Placement, options:
     target = with_storable_chroma(target, Y4M)
     dropped, losses = picture_only(info, options, "y4m")
     losses += format_losses(source, target.pixel_format, options, "y4m")
-    color = target.color
-    note = []
-    if target.pixel_format.family is Family.YUV:
-        note = [
-            "y4m stores no colour tags: give the encoder the options for matrix"
-            f" {int(color.matrix)}, transfer {int(color.transfer)}, primaries {int(color.primaries)} (H.273)"
-        ]
+    note = untagged_colours(target, "y4m")
     return OutputPlan(
         destination=path,
         target=target,

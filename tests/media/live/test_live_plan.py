@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from clips import make_clip
 
-from paragon_stream.errors import UsageError
+from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.frame import pixel_format
 from paragon_stream.geometry import enlarged
-from paragon_stream.media.facts.info import HdrMetadata, MediaInfo
+from paragon_stream.media.facts.info import HdrMetadata, MediaInfo, StreamKind
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.live.plan import LivePlan, plan_live
+from paragon_stream.media.live.plan import LivePlan, Where, plan_live
 from paragon_stream.options.live import LiveOutputOptions
 
 HDR = HdrMetadata(
@@ -68,7 +68,7 @@ def test_hdr10_is_carried_or_announced(info: MediaInfo, tmp_path: Path) -> None:
     assert "max-cll=1000,400" in plan.job.settings["x265-params"]
     for name, what in (("out.y4m", "y4m"), ("out.nut", "nut")):
         sentence = f"{what} cannot store the HDR10 mastering metadata of the video"
-        assert planned(hdr, tmp_path / name).warnings == (sentence,)
+        assert planned(hdr, tmp_path / name).warnings[0] == sentence
     assert planned(hdr, None).warnings == ()
 
 
@@ -101,7 +101,7 @@ def test_video_that_no_player_would_find_is_refused(
     info: MediaInfo, tmp_path: Path, destination: str, codec: str
 ) -> None:
     where = destination if "://" in destination else tmp_path / destination
-    with pytest.raises(UsageError, match="video cannot be written to .*: choose libx264"):
+    with pytest.raises(UsageError, match=r"video cannot be written to .*: choose libx264"):
         planned(info, where, codec=codec)
 
 
@@ -109,3 +109,32 @@ def test_codecs_of_streaming_services(info: MediaInfo) -> None:
     for codec in ("libx265", "libsvtav1", "libvpx-vp9"):
         assert planned(info, "rtmp://127.0.0.1/app/key", codec=codec).codec == codec
     assert planned(info, "rtp://127.0.0.1:9", codec="libx265").codec == "libx265"
+
+
+def test_raw_video_announces_its_colours_and_y4m_its_silence(info: MediaInfo, tmp_path: Path) -> None:
+    untagged = (
+        "stores no colour tags: give the encoder the options for matrix 5, transfer 6, primaries 5 (H.273)"
+    )
+    silent = "y4m holds only the picture: the sound is left out"
+    video = info.streams[info.video.index]
+    loud = replace(info, streams=(video, replace(video, index=1, kind=StreamKind.AUDIO)))
+    assert planned(loud, tmp_path / "out.y4m").warnings == (silent, f"y4m {untagged}")
+    assert planned(loud, "-").warnings == (silent, f"y4m {untagged}")
+    assert planned(info, "-").warnings == (f"y4m {untagged}",)
+    assert planned(loud, tmp_path / "out.nut").warnings == (f"nut {untagged}",)
+    assert planned(loud, tmp_path / "out.mkv").warnings == planned(loud, None).warnings == ()
+    placement = enlarged(info.video.format, 2)
+    unwanted = plan_live(loud, "-", placement, LiveOutputOptions(), sound=False)
+    assert unwanted.warnings == (f"y4m {untagged}",)
+
+
+def test_an_output_by_its_address_is_a_file(info: MediaInfo, tmp_path: Path) -> None:
+    out = tmp_path / "a b.mkv"
+    for options in ({}, {"format": "mkv"}):
+        plan = planned(info, out.as_uri(), **options)
+        assert (plan.where, plan.path) == (Where.FILE, out)
+    out.write_bytes(b"good")
+    with pytest.raises(OutputError, match="exists"):
+        planned(info, out.as_uri(), format="mkv")
+    with pytest.raises(UsageError, match="names no file of this machine"):
+        planned(info, "file://server/out.mkv")

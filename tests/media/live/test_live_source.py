@@ -4,6 +4,7 @@ opened."""
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -29,6 +30,13 @@ from paragon_stream.media.live.source import CaptureOptions, Kind, find_source
         ("camera", "linux", Kind.DEVICE, "/dev/video0", "v4l2"),
         ("camera:1", "linux", Kind.DEVICE, "/dev/video1", "v4l2"),
         ("video=USB Camera", "win32", Kind.DEVICE, "video=USB Camera", "dshow"),
+        (
+            "/dev/v4l/by-id/usb-A:1-video-index0",
+            "linux",
+            Kind.DEVICE,
+            "/dev/v4l/by-id/usb-A:1-video-index0",
+            "v4l2",
+        ),
         ("camera", "darwin", Kind.DEVICE, "0:none", "avfoundation"),
         ("rtmp://host/app/key", "linux", Kind.NETWORK, "rtmp://host/app/key", None),
         ("https://host/live.m3u8", "linux", Kind.NETWORK, "https://host/live.m3u8", None),
@@ -46,6 +54,14 @@ def test_names(said: str, platform: str, kind: Kind, url: str, format: str | Non
 def test_a_named_pipe_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert find_source(str(tmp_path / "pipe"), CaptureOptions(), "linux").kind is Kind.PIPE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="character devices are video sources on Linux")
+def test_a_link_to_a_device_is_a_device(tmp_path: Path) -> None:
+    link = tmp_path / "webcam"
+    link.symlink_to("/dev/null")
+    source = find_source(str(link), CaptureOptions(input_size="1280x720"), "linux")
+    assert (source.kind, source.url, source.format) == (Kind.DEVICE, str(link), "v4l2")
 
 
 def test_a_file_by_its_address_is_played_once() -> None:
@@ -105,7 +121,9 @@ def test_only_the_network_is_tried_again_unasked() -> None:
         ("film.mkv", CaptureOptions(listen=True), "--listen is for"),
         ("rtsp://host/", CaptureOptions(listen=True), "--listen is for"),
         ("udp://host:1", CaptureOptions(reconnect=-1), "--reconnect"),
+        ("udp://host:1", CaptureOptions(reconnect=float("nan")), "--reconnect"),
         ("udp://host:1", CaptureOptions(timeout=0), "--timeout"),
+        ("udp://host:1", CaptureOptions(timeout=float("nan")), "--timeout"),
         ("video=Camera", CaptureOptions(), "on Linux"),
     ],
 )
