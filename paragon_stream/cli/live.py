@@ -11,7 +11,7 @@ from paragon_stream.cli.display.events import EventLines, progress_option
 from paragon_stream.cli.display.sections import SectionedCommand
 from paragon_stream.cli.options import check_standard_output, choices, given, network_options, verbose_option
 from paragon_stream.cli.reports import check_reports, report_option, trace_option, write_report
-from paragon_stream.errors import InputError
+from paragon_stream.errors import ConsumerGone, InputError
 from paragon_stream.options.live import CaptureOptions, LiveOutputOptions
 
 
@@ -47,19 +47,25 @@ def command(
     """
     from paragon_stream.cli.display.live import live_display
     from paragon_stream.livestream.live import live
+    from paragon_stream.media.live.source import without_scheme
 
-    check_reports(report, options["trace"])
+    output = None if destination is None else without_scheme(destination)
+    check_reports(report, options["trace"], output)
     check_standard_output(destination)
     display = live_display(events, source, destination, quiet=quiet)
     with display.running() as on_progress:
-        result = live(
-            source,
-            destination,
-            on_progress=on_progress,
-            on_event=display.happened,
-            on_warning=display.warning,
-            **given(**options),
-        )
+        try:
+            result = live(
+                source,
+                destination,
+                on_progress=on_progress,
+                on_event=display.happened,
+                on_warning=display.warning,
+                **given(**options),
+            )
+        except ConsumerGone as left:
+            display.happened(f"{left} before the first picture")
+            return
     write_report(result, report)
     display.ended(result)
     if result.failure is not None:

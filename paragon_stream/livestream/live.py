@@ -117,6 +117,8 @@ def live(call: LiveCall) -> LiveReport:
         try:
             info = _opened(feed, stopping, method, announce)
             plan, network, placement = _plan(call, info, warnings)
+            if stopping:
+                raise KeyboardInterrupt  # before a server gets an empty stream
             sink = open_live_sink(
                 plan,
                 SoundSource.of(feed.connection, feed.sound),
@@ -143,7 +145,7 @@ def _plan(call: LiveCall, info: MediaInfo, warnings: Warnings) -> tuple[LivePlan
         video.format, part(call, UpscalerOptions), grain=video.grain, sideways=video.sideways
     )
     destination = None if call.destination is None else str(call.destination)
-    plan = plan_live(info, destination, placement, call)
+    plan = plan_live(info, destination, placement, call, sound=call.sound)
     warnings.add([*doubts(call), *info.hints, *plan.warnings])
     warnings.add(beyond_the_network(call, network, placement))
     return plan, network, placement
@@ -190,6 +192,8 @@ def _run(
         ) as reader,
         traced(call.trace, upscalers) as spans,
     ):
+        if stopping:
+            raise KeyboardInterrupt
         strengths = Strengths(reader if follows else None, upscaler.strength)
         session = LiveSession(feed, reader, sink, strengths, spans, stopping)
         meter = LiveMeter(session, call.on_progress, announce)

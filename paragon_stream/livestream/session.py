@@ -69,6 +69,8 @@ class LiveSession:
         """Frames that were lost because the output broke off during their delivery."""
         self.gone: str | None = None
         """A sentence, if the reader of the output ended the session; otherwise None."""
+        self._over = self._finished = False
+        """Whether the output takes no more frames; whether its end was written."""
         self._reader, self._strengths, self._trace = reader, strengths, trace
         self._captions = CaptionTrack()
         self._time: Fraction | None = None
@@ -120,6 +122,8 @@ class LiveSession:
 
         def deliver(slot: Slot[Plane]) -> bool:
             assert slot.timing is not None
+            if self._over:  # and the frames before a change of the format were not the last
+                return False
             # Captions of frames that were dropped are delivered with the next one.
             captions = self._captions.take(slot.timing.pts * slot.timing.time_base)
             if data := replace(slot.data, captions=captions):
@@ -127,12 +131,13 @@ class LiveSession:
             try:
                 self.sink.write(slot.outputs, slot.timing)
             except ConsumerGone as left:
-                self.gone = str(left)
+                self.gone, self._over = str(left), True
                 self.feed.stop()
                 return False
             except OutputError as broke:
                 self.lost += 1  # when the output is back, this frame is too old for it
-                return self._came_back(broke)
+                self._over = not self._came_back(broke)
+                return not self._over
             now, begin = perf_counter(), self.feed.arrival(slot.timing)
             self.latency.add(now - begin)
             if self._trace is not None:
@@ -141,7 +146,8 @@ class LiveSession:
             return True
 
         def finish() -> None:
-            if self._reader.changes.ended or self.gone is not None:
+            if (self._reader.changes.ended or self._over) and not self._finished:
+                self._finished = True
                 self.sink.finish()
 
         newest = Overflow.DROP_OLDEST

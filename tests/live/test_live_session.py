@@ -6,11 +6,14 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -20,10 +23,14 @@ from live_material import OPENING, FramePipe, Gate, Running, numbers, numbers_an
 from places import SAMPLE
 
 import paragon_stream
-from paragon_stream.errors import EngineError, InputError, OutputError, UsageError
+from paragon_stream.errors import ConsumerGone, EngineError, InputError, OutputError, UsageError
+from paragon_stream.frame import FrameData, Timing
 from paragon_stream.geometry import enlarged
+from paragon_stream.livestream import live as live_module
+from paragon_stream.livestream.session import LiveSession
 from paragon_stream.media.facts.probe import probe
-from paragon_stream.media.live.plan import plan_live
+from paragon_stream.media.live.live_sink import LiveSink
+from paragon_stream.media.live.plan import LivePlan, plan_live
 from paragon_stream.media.live.sink import open_live_sink
 from paragon_stream.options.live import LiveOutputOptions
 from paragon_stream.upscaler import Upscaler
@@ -267,7 +274,8 @@ def test_lost_depth_is_reported(tmp_path: Path) -> None:
     report = paragon_stream.live(clip, tmp_path / "out.mkv", engine="null")
     assert any("10 bits become 8" in warning for warning in report.warnings)
     report = paragon_stream.live(clip, tmp_path / "out.nut", engine="null")
-    assert (report.target_format, report.warnings) == ("128x96 yuv420p10le", ())
+    assert report.target_format == "128x96 yuv420p10le"
+    assert not any("bits" in warning for warning in report.warnings)
 
 
 def test_an_encoder_without_4_2_0_gets_more_chroma(tmp_path: Path) -> None:
@@ -349,3 +357,74 @@ def test_a_pipe_waits_until_the_engine_is_ready(
     pipe.close()
     report = session.result()
     assert report.frames_in == 30
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["closed", "stopped while it is away"])
+def test_an_output_that_ends_before_a_change_of_format_gets_nothing_more(gone: bool) -> None:
+    """The pipeline of the next format begins all the same: its first frame was captured before."""
+    calls: list[str] = []
+
+    def write(planes: object, timing: Timing) -> None:
+        calls.append("write")
+        raise ConsumerGone("closed") if gone else OutputError("broke off")
+
+    sink = SimpleNamespace(
+        write=write, reopen=lambda broke: False, attach=None, finish=lambda: calls.append("finish")
+    )
+    feed = SimpleNamespace(stop=lambda: None)
+    reader = SimpleNamespace(changes=SimpleNamespace(ended=False))
+    stopping = True
+    parts: Any = (feed, reader, sink, None, None, stopping)
+    session = LiveSession(*parts)
+    slot: Any = SimpleNamespace(timing=Timing(pts=0, duration=1, time_base=Fraction(1, 25)), outputs=[])
+    slot.data = FrameData()
+    upscaler: Any = SimpleNamespace(session=SimpleNamespace(in_flight=1))
+    for ended in (False, True):
+        reader.changes.ended = ended
+        deliver = session.stages(upscaler)[-1]
+        assert deliver.finish is not None
+        assert deliver.work(slot) is False
+        deliver.finish()
+    assert calls == ["write", "finish"]
+
+
+@pytest.mark.parametrize("moment", ["planned", "compiled"])
+def test_a_stop_before_the_first_picture_starts_no_session(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+    opened: list[object] = []
+    made, planned, open_sink = Upscaler.for_format, live_module.plan_live, live_module.open_live_sink
+
+    def compiled(*arguments: Any, **options: Any) -> Upscaler:
+        if moment == "compiled":
+            stop.set()
+        return made(*arguments, **options)
+
+    def plan(*arguments: Any, **options: Any) -> LivePlan:
+        if moment == "planned":
+            stop.set()
+        return planned(*arguments, **options)
+
+    def opening(*arguments: Any, **options: Any) -> LiveSink:
+        opened.append(arguments)
+        return open_sink(*arguments, **options)
+
+    monkeypatch.setattr(Upscaler, "for_format", compiled)
+    monkeypatch.setattr(live_module, "plan_live", plan)
+    monkeypatch.setattr(live_module, "open_live_sink", opening)
+    with pytest.raises(KeyboardInterrupt):
+        paragon_stream.live(SAMPLE, tmp_path / "out.mkv", engine="null", stop=stop)
+    assert len(opened) == (moment == "compiled")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "nut"]])
+def test_a_reader_that_has_gone_before_the_first_picture(options: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-P", "-m", "paragon_stream", "live", str(SAMPLE), "-", "--engine", "null"]
+    done = subprocess.run([*command, *options], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert "closed" in done.stderr.splitlines()[-1]
