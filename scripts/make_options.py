@@ -25,7 +25,7 @@ The texts of `--help` of every command, written by `scripts/make_options.py`. En
 change a result.
 """
 
-EVERYWHERE = ("-h, --help", "--version")
+EVERYWHERE = ("-h, --help", "--help", "--version")
 """Options of every command, which the page leaves out."""
 
 
