@@ -23,7 +23,7 @@ from paragon_stream.media.facts.image_kinds import (
     transposed_format,
 )
 from paragon_stream.media.images.canvas import Canvas, write_file
-from paragon_stream.media.images.metadata import not_embedded
+from paragon_stream.media.images.metadata import Metadata, not_embedded
 from paragon_stream.media.images.orientation import as_stored, swaps_sides
 from paragon_stream.media.images.picture import Picture, read_picture
 from paragon_stream.options.network import UpscalerOptions
@@ -85,7 +85,8 @@ def upscale_picture(
         if kind is ImageKind.WEBP and picture.kind is kind and picture.metadata.lossless:
             settings = {"lossless": "1", **settings}
         storage = _storage(kind, picture, output, lossless=settings.get("lossless", "0") != "0")
-        uncarried = not_embedded(kind, picture.metadata)
+        metadata = _with_fitting_profile(picture.metadata, storage)
+        uncarried = not_embedded(kind, metadata)
         losses = [*storage.losses, *(f"{what} cannot be carried over" for what in uncarried)]
         losses = [f"{path.name}: {loss}" for loss in losses]
         if output.strict and losses:
@@ -103,7 +104,7 @@ def upscale_picture(
             on_tile,
             strength=strength,
         )
-        pieces = canvas.encode(settings, picture.metadata, f"cannot write {target}")
+        pieces = canvas.encode(settings, metadata, f"cannot write {target}")
         size = write_file(target, pieces, overwrite=output.overwrite)
     result = ImageResult(
         source=str(path),
@@ -136,6 +137,20 @@ def _storage(kind: ImageKind, picture: Picture, output: PictureOutput, *, lossle
         lossless=lossless,
         subsampled=across is not None and not (turn != 1 and odd),
     )
+
+
+def _with_fitting_profile(metadata: Metadata, storage: Storage) -> Metadata:
+    """`metadata` without an ICC profile of gray for a coloured result, or of RGB for a gray one.
+
+    Such a profile is invalid in image files, and readers disregard it. Its header has the colour space at
+    byte 16 (ICC.1, 7.2.8).
+    """
+    is_gray = storage.stored.startswith(("gray", "ya"))
+    wrong = b"RGB " if is_gray else b"GRAY"
+    if metadata.icc is None or metadata.icc[16:20] != wrong:
+        return metadata
+    what = "ICC profile (for RGB)" if is_gray else "ICC profile (for gray)"
+    return replace(metadata, icc=None, uncarried=(*metadata.uncarried, what))
 
 
 @contextmanager

@@ -242,6 +242,34 @@ def test_large_profiles_span_jpeg_segments(tmp_path: Path) -> None:
         assert image.info["icc_profile"] == profile
 
 
+@pytest.mark.parametrize(
+    ("space", "options", "target", "kept"),
+    [
+        (b"GRAY", {}, "out.png", True),
+        (b"GRAY", {}, "out.webp", False),
+        (b"RGB ", {}, "out.webp", True),
+        (b"RGB ", {"pix_fmt": "gray"}, "out.png", False),
+    ],
+)
+def test_profiles_of_another_colour_space_are_left_out(
+    tmp_path: Path, space: bytes, options: dict[str, str], target: str, kept: bool
+) -> None:
+    profile = bytearray(ICC.ljust(128, b"\0"))
+    profile[16:20] = space
+    gray = space == b"GRAY"
+    picture = Image.fromarray(pattern()[..., 0] if gray else pattern())
+    picture.save(tmp_path / "in.png", icc_profile=bytes(profile))
+    warnings: list[str] = []
+    upscale_images(
+        tmp_path / "in.png", tmp_path / target, on_warning=warnings.append, engine="null", **options
+    )
+    what = "gray" if gray else "RGB"
+    lost = [] if kept else [f"in.png: ICC profile (for {what}) cannot be carried over"]
+    assert [warning for warning in warnings if "ICC" in warning] == lost
+    with Image.open(tmp_path / target) as image:
+        assert image.info.get("icc_profile") == (bytes(profile) if kept else None)
+
+
 def test_losses_are_said_or_refused(tmp_path: Path) -> None:
     rgba = np.dstack([pattern(), np.full((70, 90), 128, np.uint8)])
     source = save(tmp_path / "in.png", Image.fromarray(rgba), icc=True)
