@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from paragon_stream.errors import LossError, OutputError, UsageError, reason
-from paragon_stream.frame import Timing, requested_pixel_format
+from paragon_stream.frame import FrameFormat, Primaries, Timing, Transfer, requested_pixel_format
 from paragon_stream.geometry import Placement
 from paragon_stream.media.encode.host_sink import HostSink
 from paragon_stream.media.encode.workdir import VERSIONS, WorkDir, work_folder
@@ -65,11 +65,11 @@ def plan_sequence(
             f"{destination.path(existing[0])} exists already: {advice}--overwrite to replace it"
         )
     dropped, losses = picture_only(info, options, "a sequence of images", alpha=True)
-    losses += how.losses
-    if options.strict and losses:
-        raise LossError("--strict: " + "; ".join(losses))
     color = replace(how.color, transfer=source.color.transfer, primaries=source.color.primaries)
     target = placement.target(source, pixel_format=how.pixels, color=color)
+    losses += [*how.losses, *_unstored(target)]
+    if options.strict and losses:
+        raise LossError("--strict: " + "; ".join(losses))
     return OutputPlan(
         destination=destination.pattern,
         target=target,
@@ -80,6 +80,23 @@ def plan_sequence(
         losses=tuple(losses),
         warnings=tuple(losses),
     )
+
+
+def _unstored(target: FrameFormat) -> list[str]:
+    """Sentences about facts of the frames that the images do not record."""
+    losses = []
+    if (aspect := target.sample_aspect_ratio) != 1:
+        shape = f"{aspect.numerator}:{aspect.denominator}"
+        losses.append(
+            f"images are shown with square pixels, those of the video have {shape}: --to makes them square"
+        )
+    color = target.color
+    if color.transfer in (Transfer.PQ, Transfer.HLG) or color.primaries == Primaries.BT2020:
+        losses.append(
+            "images store no transfer characteristics and primaries: readers must be given the video's, "
+            f"{int(color.transfer)} and {int(color.primaries)} (H.273)"
+        )
+    return losses
 
 
 def _replaces_source(destination: Numbering, info: MediaInfo) -> bool:

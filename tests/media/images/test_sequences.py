@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import BT709, make_clip, packets, read_frames
+from clips import BT709, Tags, make_clip, packets, read_frames
 from image_files import pattern, read, read_png16, save, write_png16
 from numpy.typing import NDArray
 from PIL import Image
@@ -185,6 +185,20 @@ def test_deep_video_gives_sixteen_bits(tmp_path: Path) -> None:
     assert any("8 bits" in warning for warning in report.warnings)
     with Image.open(tmp_path / "j2.jpg") as image:
         assert image.layer[0][1:3] == (2, 2)
+
+
+def test_facts_that_images_do_not_record_are_announced(tmp_path: Path) -> None:
+    pq = Tags(matrix=9, range=1, transfer=16, primaries=9)
+    clip = make_clip(
+        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", tags=pq, frames=1, sar=Fraction(16, 15)
+    )
+    losses = plan_render(RenderRequest(clip, tmp_path / "f%d.png")).output.losses
+    assert [next(word for word in ("16:15", "16 and 9") if word in loss) for loss in losses] == [
+        "16:15",
+        "16 and 9",
+    ]
+    square = plan_render(RenderRequest(clip, tmp_path / "f%d.png", to="200x140")).output.losses
+    assert len(square) == 1 and "transfer" in square[0]
 
 
 def test_gray_and_colour_mix(tmp_path: Path) -> None:
