@@ -42,8 +42,8 @@ def choose_encoder(
 ) -> tuple[Encoder, PixelFormat]:
     """The encoder and the format of its frames: the requested ones, else those without a loss for `source`.
 
-    `side` is the shorter side of the result. Raises UsageError for an unknown encoder, and if none takes the
-    format.
+    A requested encoder that stores no format of the source gets the nearest one, with a loss. `side` is the
+    shorter side of the result. Raises UsageError for an unknown encoder, and if none takes the format.
     """
     wanted = wanted_pixel_format(source, options.pix_fmt)
     if options.codec is None:
@@ -55,7 +55,8 @@ def choose_encoder(
     if wanted is not None:
         pixels = encoder.holds(wanted) or wanted
     else:
-        nearest = (encoder.closest(each, finer=n) for each in _acceptable(source) for n in (False, True))
+        formats = (*_acceptable(source), *_with_loss(source))
+        nearest = (encoder.closest(each, finer=n) for each in formats for n in (False, True))
         pixels = next(filter(None, nearest), source)
     check_pixel_format(encoder, pixels)
     return encoder, pixels
@@ -127,3 +128,21 @@ def _shallower(source: PixelFormat) -> list[PixelFormat]:
     colors = without_alpha(source)
     found = [planar_like(colors, depth=depth) for depth in (12, 10) if depth < colors.depth]
     return [format for format in found if format is not None]
+
+
+def _with_loss(source: PixelFormat) -> list[PixelFormat]:
+    """Formats that store less than `source`, best first: RGB of fewer bits, then YUV, in which coarser
+    colours are worse than fewer bits, and those are worse than no alpha."""
+    finest = (1, 1) if source.family is Family.GRAY else source.subsampling
+    coarser = dict.fromkeys([finest, *([(1, 0)] if finest < (1, 0) else []), (1, 1)])
+    depths = [source.depth, *(depth for depth in (12, 10, 8) if depth < source.depth)]
+    alphas = (True, False) if source.has_alpha else (False,)
+    like = PIXEL_FORMATS["yuv420p"]
+    found = [
+        planar_like(like, subsampling=subsampling, depth=depth, alpha=alpha)
+        for subsampling in coarser
+        for depth in depths
+        for alpha in alphas
+    ]
+    rgb = _shallower(source) if source.family is Family.RGB else []
+    return rgb + [format for format in found if format is not None]

@@ -257,5 +257,6 @@ def check_pixel_format(encoder: Encoder, format: PixelFormat) -> None:
         hint = f"--pix-fmt {nearest.name} loses nothing"
     else:
         others = [e.name for e in ENCODERS if format.name in e.pixel_formats]
-        hint = f"{', '.join(others)} do" if others else f"it takes {', '.join(encoder.pixel_formats)}"
+        does = "does" if len(others) == 1 else "do"
+        hint = f"{', '.join(others)} {does}" if others else f"it takes {', '.join(encoder.pixel_formats)}"
     raise UsageError(f"{encoder.name} does not take {format.name}: {hint}")

@@ -66,11 +66,15 @@ def format_losses(source: PixelFormat, stored: PixelFormat, options: OutputOptio
     losses = []
     if stored.depth < source.depth:
         losses.append(f"{name} stores {stored.depth} bits of the video's {source.depth}")
-    if source.family is Family.RGB and stored.subsampling != (0, 0):
+    coarser = any(new > old for new, old in zip(stored.subsampling, source.subsampling, strict=True))
+    if source.family is not Family.GRAY and coarser:
         like = "yuv444p" if name == "y4m" else "gbrp"
         deep = "" if stored.depth == 8 else f"{stored.depth}le"
         advice = "" if source.has_alpha or options.codec else f"; --pix-fmt {like}{deep} keeps it"
-        losses.append(f"{name} stores RGB as {stored.name}, which halves the resolution of colours{advice}")
+        what = "RGB" if source.family is Family.RGB else source.name
+        losses.append(
+            f"{name} stores {what} as {stored.name}, which reduces the resolution of colours{advice}"
+        )
     return losses
 
 

@@ -109,7 +109,7 @@ def test_what_a_video_of_images_loses_is_announced(tmp_path: Path) -> None:
     deep = tmp_path / "deep%d.png"
     for number in range(3):
         write_png16(tmp_path / f"deep{number}.png", moving(number).astype(np.uint16) * 257)
-    halved = "stores RGB as {}, which halves the resolution of colours; --pix-fmt {} keeps it"
+    halved = "stores RGB as {}, which reduces the resolution of colours; --pix-fmt {} keeps it"
     cases = [
         (plain, "out.mp4", ("libx264 " + halved.format("yuv420p", "gbrp"),)),
         (plain, "out.y4m", ("y4m " + halved.format("yuv420p", "yuv444p"),)),
@@ -129,7 +129,7 @@ def test_what_a_video_of_images_loses_is_announced(tmp_path: Path) -> None:
     ]
     for source, name, losses in cases:
         assert plan_render(RenderRequest(source=source, destination=tmp_path / name)).losses == losses
-        with pytest.raises(LossError, match="halves"):
+        with pytest.raises(LossError, match="reduces the resolution"):
             plan_render(RenderRequest(source=source, destination=tmp_path / name, strict=True))
         advised = losses[-1].partition("--pix-fmt ")[2].split()[0]
         plan_render(RenderRequest(source=source, destination=tmp_path / name, pix_fmt=advised, strict=True))

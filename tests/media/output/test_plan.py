@@ -120,6 +120,30 @@ def test_a_chosen_encoder_gets_the_nearest_format_that_loses_nothing(
     assert plan.target.pixel_format.name == format
 
 
+@pytest.mark.parametrize(
+    ("source", "encoder", "format", "losses"),
+    [
+        ("yuv420p12le", "prores", "yuv422p10le", ["10 bits of the video's 12"]),
+        ("gbrp12le", "prores", "yuv444p10le", ["10 bits of the video's 12"]),
+        ("gbrap10le", "prores", "yuva444p10le", []),
+        ("gbrp16le", "libx265", "gbrp12le", ["12 bits of the video's 16"]),
+        ("yuv444p", "libsvtav1", "yuv420p", ["resolution of colours"]),
+        ("yuv411p", "libsvtav1", "yuv420p", ["resolution of colours"]),
+        ("gray12le", "libsvtav1", "yuv420p10le", ["10 bits of the video's 12"]),
+        ("rgba", "libsvtav1", "yuv420p", ["transparency", "stores RGB as yuv420p"]),
+        ("yuv440p12le", "libx264", "yuv444p10le", ["10 bits of the video's 12"]),
+    ],
+)
+def test_a_chosen_encoder_without_such_a_format_gets_the_nearest_with_a_named_loss(
+    clip: MediaInfo, tmp_path: Path, source: str, encoder: str, format: str, losses: list[str]
+) -> None:
+    info = with_format(clip, source)
+    plan = planned(info, "out.mkv", tmp_path, codec=encoder)
+    assert plan.target.pixel_format.name == format
+    assert len(plan.losses) == len(losses)
+    assert all(part in loss for part, loss in zip(losses, plan.losses, strict=True))
+
+
 def test_defaults_of_quality(clip: MediaInfo, tmp_path: Path) -> None:
     job = planned(clip, "a.mkv", tmp_path).job
     assert job is not None and job.settings["crf"] == "17" and job.settings["preset"] == "medium"
