@@ -86,6 +86,8 @@ def upscale_picture(
             settings = {"lossless": "1", **settings}
         storage = _storage(kind, picture, output, lossless=settings.get("lossless", "0") != "0")
         metadata = _with_fitting_profile(picture.metadata, storage)
+        if metadata.density is not None and swaps_sides(turn):
+            metadata = replace(metadata, density=metadata.density[::-1])
         uncarried = not_embedded(kind, metadata)
         losses = [*storage.losses, *(f"{what} cannot be carried over" for what in uncarried)]
         losses = [f"{path.name}: {loss}" for loss in losses]

@@ -64,6 +64,8 @@ class Metadata:
     density: tuple[int, int] | None = None
     """Print size: pixels per metre, horizontally and vertically. None if unspecified."""
     lossless: bool = False
+    premultiplied: bool = False
+    """Whether the stored colours are multiplied by alpha."""
     uncarried: tuple[str, ...] = ()
     further: str = ""
 
@@ -106,7 +108,7 @@ def embed(kind: ImageKind, data: bytes, metadata: Metadata, size: tuple[int, int
         case ImageKind.WEBP:
             return _write_webp(data, icc, ours, xmp, size)
         case ImageKind.TIFF:
-            return tiff.write(data, icc, ours)
+            return tiff.write(data, icc, ours, xmp, metadata.density)
         case _:
             return [data]
 
@@ -118,11 +120,11 @@ def not_embedded(kind: ImageKind, metadata: Metadata) -> tuple[str, ...]:
         lost += ["text comments"] if any(name in _PNG_TEXTS for name, _ in metadata.png_chunks) else []
         other = other_than_srgb(metadata.png_chunks)
         lost += [f"colour space ({', '.join(other)})"] if other and metadata.icc is None else []
-    if metadata.xmp and kind not in (ImageKind.PNG, ImageKind.JPEG, ImageKind.WEBP):
+    if metadata.xmp and kind is ImageKind.BMP:
         lost.append("XMP")
     if metadata.xmp and kind is ImageKind.JPEG and len(metadata.xmp) + len(_XMP_MARK) > _MAX_SEGMENT:
         lost.append("XMP (larger than JPEG allows)")
-    if kind not in (ImageKind.PNG, ImageKind.JPEG) and metadata.density not in (None, *_SCREENS):
+    if kind in (ImageKind.WEBP, ImageKind.BMP) and metadata.density not in (None, *_SCREENS):
         lost.append("print size")
     if kind is ImageKind.BMP:
         lost += [name for name, there in (("ICC profile", metadata.icc), ("Exif", metadata.exif)) if there]
@@ -383,7 +385,10 @@ def _read_tiff(data: bytes, path: Path) -> Metadata:
     return Metadata(
         icc=found.icc,
         exif=found.exif,
+        xmp=found.xmp,
+        density=found.density,
+        premultiplied=found.premultiplied,
         orientation=exif.orientation(found.exif),
-        uncarried=("XMP",) if found.has_xmp else (),
+        uncarried=found.unread,
         further=f"the other {found.pages - 1} pages" if found.pages > 1 else "",
     )

@@ -91,6 +91,8 @@ def read_picture(path: Path) -> Picture:
     if kind is ImageKind.WEBP and pixels.has_alpha and (component(pixels, planes, 3) == 255).all():
         # FFmpeg's decoder of lossless WebP always gives alpha.
         pixels, planes = without_alpha(pixels), planes[:3]
+    if metadata.premultiplied and pixels.has_alpha:
+        planes = _unmultiplied(pixels, planes)
     color = SRGB if pixels.family is Family.RGB else WEBP_LOSSY if kind is ImageKind.WEBP else JFIF
     format = FrameFormat(width=frame.width, height=frame.height, pixel_format=pixels, color=color)
     step = JpegHeaders().quantiser(data) if kind is ImageKind.JPEG else None
@@ -162,6 +164,16 @@ def _arrays(frame: av.VideoFrame, path: Path) -> tuple[PixelFormat, tuple[Array,
         raise FormatError(f"{path} has pixels of the kind {name}, which are not supported") from None
     shapes = format.plane_shapes(frame.width, frame.height)
     return format, tuple(plane_array(frame, index, shape, dtype) for index, shape in enumerate(shapes))
+
+
+def _unmultiplied(pixels: PixelFormat, planes: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Packed `planes` whose colours were multiplied by alpha, divided by it: rounded, at most the largest
+    code, 0 where alpha is 0."""
+    (packed,) = planes
+    codes, alpha = packed[..., :-1].astype(np.uint64), packed[..., -1:].astype(np.uint64)
+    most = pixels.peak
+    straight = np.minimum((codes * most + alpha // 2) // np.maximum(alpha, 1), most) * (alpha > 0)
+    return (np.concatenate([straight, alpha], axis=-1).astype(packed.dtype),)
 
 
 # Bits and palettes are converted here, because swscale treats PNG's interlacing as fields and fails with one

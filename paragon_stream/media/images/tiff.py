@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from paragon_stream.media.images.exif import (
@@ -23,14 +24,17 @@ from paragon_stream.media.images.exif import (
     value,
 )
 
-_ICC, _XMP, _COMPRESSION, _PHOTOMETRIC = 0x8773, 0x02BC, 0x0103, 0x0106
+_ICC, _XMP, _IPTC, _PHOTOSHOP = 0x8773, 0x02BC, 0x83BB, 0x8649
+_COMPRESSION, _PHOTOMETRIC, _EXTRA_SAMPLES = 0x0103, 0x0106, 0x0152
 _DIRECTORIES = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
-_RESOLUTION = (0x011A, 0x011B, 0x0128)
+_ACROSS, _DOWN, _UNIT = _RESOLUTION = (0x011A, 0x011B, 0x0128)
+_UNITS = {2: Fraction(10_000, 254), 3: Fraction(100)}
+"""TIFF's number of the unit of resolution → units per metre: inch, centimetre."""
 _WORDS = (0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, 0x4746, 0x4749)
 _WINDOWS_WORDS = (0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)
 _DESCRIPTIVE = {*_DIRECTORIES, *_RESOLUTION, *_WORDS, *_WINDOWS_WORDS, ORIENTATION}
 """Tags about the picture; all others are about how its samples are stored."""
-_LONG, _UNDEFINED = 4, 7
+_BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 3, 4, 5, 7
 _SWAP_UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
 
 
@@ -48,14 +52,18 @@ type _Directory = dict[int, _Value]
 @dataclass(frozen=True, kw_only=True)
 class TiffFacts:
     """The facts of a TIFF file. `exif` holds the descriptive tags; `photometric` and `compression` are TIFF's
-    numbers of the colour space and of the compression."""
+    numbers of the colour space and of the compression. `density` is the print size, pixels per metre across
+    and down; `premultiplied` says that the colours are multiplied by alpha; `unread` names other metadata."""
 
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
+    density: tuple[int, int] | None = None
     photometric: int = 2
     compression: int = 1
-    has_xmp: bool = False
+    premultiplied: bool = False
     pages: int = 1
+    unread: tuple[str, ...] = ()
 
 
 def read(data: bytes) -> TiffFacts:
@@ -66,32 +74,64 @@ def read(data: bytes) -> TiffFacts:
     return TiffFacts(
         icc=value(data, tags[_ICC]) if _ICC in tags else None,
         exif=_structure(described) if described.keys() - {*_RESOLUTION} else None,
+        xmp=value(data, tags[_XMP]) if _XMP in tags else None,
+        density=_density(described),
         photometric=number(data, tags[_PHOTOMETRIC]) if _PHOTOMETRIC in tags else 2,
         compression=number(data, tags[_COMPRESSION]) if _COMPRESSION in tags else 1,
-        has_xmp=_XMP in tags,
+        premultiplied=_EXTRA_SAMPLES in tags and number(data, tags[_EXTRA_SAMPLES]) == 1,
         pages=_pages(data, first),
+        unread=tuple(n for tag, n in ((_IPTC, "IPTC"), (_PHOTOSHOP, "Photoshop data")) if tag in tags),
     )
 
 
-def write(data: bytes, icc: bytes | None, exif: bytes | None) -> list[bytes | memoryview]:
-    """The TIFF file `data` with a profile and the tags of an Exif block, in a new directory at its end.
+def write(
+    data: bytes,
+    icc: bytes | None,
+    exif: bytes | None,
+    xmp: bytes | None = None,
+    density: tuple[int, int] | None = None,
+) -> list[bytes | memoryview]:
+    """The TIFF file `data` with a profile, the tags of an Exif block, XMP and a print size (pixels per
+    metre), in a new directory at its end.
 
     FFmpeg writes in the machine's byte order; big-endian machines keep their file as it is.
     """
-    if (icc is None and exif is None) or byte_order(data) != "<":
+    if (icc, exif, xmp, density) == (None, None, None, None) or byte_order(data) != "<":
         return [data]
     tags = _directory(data, first_directory(data))
+    if density is not None:
+        for tag, dots in zip((_ACROSS, _DOWN), density, strict=True):
+            tags[tag] = _Value(_RATIONAL, 1, struct.pack("<II", dots, 100))
+        tags[_UNIT] = _Value(_SHORT, 1, struct.pack("<H", 3))
     if exif is not None:
         try:
             described = _directory(exif, first_directory(exif))
             tags |= {tag: v for tag, v in described.items() if tag in _DESCRIPTIVE}
         except struct.error:
             pass  # a malformed block gives no tags
+    if xmp is not None:
+        tags[_XMP] = _Value(_BYTE, len(xmp), xmp)
     if icc is not None:
         tags[_ICC] = _Value(_UNDEFINED, len(icc), icc)
     start = len(data) + len(data) % 2
     tail = b"\0" * (len(data) % 2) + _serialised(tags, start)
     return [data[:4] + struct.pack("<I", start), memoryview(data)[8:], tail]
+
+
+def _density(tags: _Directory) -> tuple[int, int] | None:
+    """Pixels per metre, across and down; None without a unit."""
+    try:
+        bodies = [tags[tag].body for tag in _RESOLUTION]
+        across, down, (unit,) = (
+            struct.unpack_from(layout, body)
+            for layout, body in zip(("<II", "<II", "<H"), bodies, strict=True)
+            if isinstance(body, bytes)
+        )
+        factor = _UNITS[unit]
+        found = round(Fraction(*across) * factor), round(Fraction(*down) * factor)
+    except (KeyError, ValueError, ZeroDivisionError, struct.error):
+        return None
+    return found if all(found) else None
 
 
 def _pages(data: bytes, first: int) -> int:
