@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paragon_stream import upscale
+from paragon_stream.checkpoint import list_shipped
 from paragon_stream.train.data.images import SUFFIXES
 from paragon_stream.train.data.resample import enlarge, shrink
 
@@ -68,8 +69,9 @@ def measure(
     planes = [shrink(whole[..., c].astype(np.float32), scale, "bicubic", (0.0, 0.0)) for c in range(3)]
     small = np.clip(np.rint(np.stack(planes, -1)), 0, 255).astype(np.uint8)
     truth = luma(as_frame(whole))
+    own = [each.name for each in list_shipped() if (each.variant, each.scale) == (variant, scale)]
     contenders: dict[str, dict[str, Any]] = {
-        f"fidelity ×{scale}": {"scale": scale, "weights": "fidelity"},
+        **{f"{name} ×{scale}": {"scale": scale, "weights": name} for name in own},
         "fidelity ×2, resampled": {"to": str(scale), "scale": 2, "weights": "fidelity"},
         "video ×2, resampled": {"to": str(scale), "scale": 2, "weights": "video"},
     }

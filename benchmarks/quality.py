@@ -128,10 +128,14 @@ def check_whole(
 
 
 def merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`old` rows with the scores of `new` ones in place of theirs. Filters measure the same again: if they do
-    not, the clips or their frames are others, and the figures could not stand side by side."""
+    """`old` rows with the scores of `new` ones in place of theirs, and all rows of new scales.
+
+    Filters measure the same again: if they do not, the clips or their frames are others, and the figures
+    could not stand side by side."""
     rows = {(row["clip"], row["scale"], row["level"]): row for row in old}
-    for row in new:
+    scales = {row["scale"] for row in old}
+    old = [*old, *(row for row in new if row["scale"] not in scales)]
+    for row in (row for row in new if row["scale"] in scales):
         known = rows.get((row["clip"], row["scale"], row["level"]))
         if known is None or known["frames"] != row["frames"]:
             raise SystemExit(f"{row['clip']} was not measured with {row['frames']} frames earlier")

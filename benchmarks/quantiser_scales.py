@@ -1,13 +1,15 @@
 """Fits the tables that put every codec's quantiser on H.264's scale, by what the weights do best with.
 
-    scripts/python benchmarks/quantiser_scales.py --data FOLDER [--clips 8] [--weights video]
+    scripts/python benchmarks/quantiser_scales.py --data FOLDER [--clips 8] [--variants realtime]
 
 Clips are pans over training crops (half of them of soft sources, a quarter with a still half), never
 evaluation data. Each is encoded by every codec at several qualities, decoded, and upscaled at strengths
-0, 0.1 … 1. A codec's table is the one that loses least, in dB summed over encodes, against the best of
-those strengths. (Quantisers of equal decoding error, the other way to compare codecs, are too high for VP9
-and AV1 at good qualities: their in-loop filters leave out detail rather than adding what is to be removed.)
+0, 0.1 … 1. A codec's table is the one that loses least, in dB summed over encodes and variants, against the
+best of those strengths. (Quantisers of equal decoding error, the other way to compare codecs, are too high
+for VP9 and AV1 at good qualities: their in-loop filters leave out detail rather than adding what is to be
+removed.)
 H.264's own numbers are the scale and stay as they are; what the best line for them would gain is printed.
+A table in use stays unless the fitted one is clearly better.
 A test compares `paragon_stream/media/quantisers/scale.py` with `benchmarks/results/quantiser_scales.json`.
 Coded bits per pixel are fitted likewise (x264's own, and MJPEG's for intra codecs).
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,13 @@ from numpy.typing import NDArray
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.frame import ColorRange, ColorSpec, Matrix
 from paragon_stream.media.measure.roundtrip import QUIET_X265, Decoded, Encoding, round_trip
-from paragon_stream.media.quantisers.scale import LOGARITHMIC, QUANTISER_OF_STRENGTH_1, Scale, strength_of
+from paragon_stream.media.quantisers.scale import (
+    LOGARITHMIC,
+    QUANTISER_OF_STRENGTH_1,
+    TABLES,
+    Scale,
+    strength_of,
+)
 from paragon_stream.train.data.degradations import softened
 from paragon_stream.train.data.images import list_sources, read_picture
 from paragon_stream.train.data.planes import Planes, to_planes
@@ -40,6 +49,8 @@ JUDGED = slice(3, None, 6)
 NODES = 7
 STRAIGHTNESS = 0.002
 """dB an encode for squared bends (in quantisers) of a table: decides where nothing else does."""
+CLEARLY = 0.1
+"""A table in use stays unless the fitted one loses this part less: few clips do not show more."""
 STEPS = (4.0, 1.0, 0.2)
 """Quantisers: how far heights of nodes are moved in search of the best table."""
 ENDS = {Scale.HEVC: (0, 51), Scale.VP9: (0, 255), Scale.AV1: (0, 255), Scale.JPEG: (0, 8)}
@@ -155,17 +166,18 @@ def lost(clip: Clip, decoded: Sequence[Decoded], upscaler: Upscaler) -> NDArray[
     return np.asarray(10 * np.log10(errors / errors.min()))
 
 
-def measure(clip: Clip, upscaler: Upscaler) -> dict[Scale, list[Point]]:
-    """Every encode of one clip."""
+def measure(clip: Clip, upscalers: Sequence[Upscaler]) -> dict[Scale, list[Point]]:
+    """Every encode of one clip, with every network."""
     found = {scale: list[Point]() for scale in ENCODINGS}
     distinct: list[Encoding] = []
     for encodings in ENCODINGS.values():
         distinct += [encoding for encoding in encodings if encoding not in distinct]
     for encoding in distinct:
         decoded = round_trip(clip.frames, encoding)
-        curve = lost(clip, decoded, upscaler)
+        curves = [lost(clip, decoded, upscaler) for upscaler in upscalers]
         for scale in (scale for scale, encodings in ENCODINGS.items() if encoding in encodings):
-            found[scale].append(Point(clip=clip.name, codec=place(scale, decoded), lost=curve))
+            at = place(scale, decoded)
+            found[scale] += [Point(clip=clip.name, codec=at, lost=curve) for curve in curves]
     return found
 
 
@@ -207,46 +219,64 @@ def fit(scale: Scale, points: Sequence[Point]) -> tuple[list[float], list[float]
     return [float(v) for v in nodes], [round(float(v), 1) for v in best]
 
 
+def table_of(scale: Scale, points: Sequence[Point]) -> dict[str, Any]:
+    """The codec's row in the results: the fitted table, or the present one if that is hardly worse."""
+    nodes, quantisers = fit(scale, points)
+    fitted, present = loss(nodes, quantisers, points), loss(*TABLES[scale], points)
+    if fitted > (1 - CLEARLY) * present or scale is Scale.H264:
+        nodes, quantisers = (list(each) for each in TABLES[scale])
+    print(f"Scale.{scale.name}: ({tuple(nodes)}, {tuple(quantisers)}), {fitted:.4f}, present {present:.4f}")
+    return {
+        "codec": nodes,
+        "h264": quantisers,
+        "lost_db": round(loss(nodes, quantisers, points), 4),
+        "lost_db_of_fitted": round(fitted, 4),
+        "lost_db_of_present": round(present, 4),
+        "lost_db_of_one_strength_for_all": round(
+            min(float(np.mean([p.lost[i] for p in points])) for i in range(len(GRID))), 4
+        ),
+        "clip, codec's number, dB lost at 0, 0.1 … 1": [
+            f"{p.clip} {p.codec:.3f} {' '.join(f'{x:.3f}' for x in p.lost)}" for p in points
+        ],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a folder of good pictures")
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--weights", default="video", help="conditioned weights of scale 2")
+    parser.add_argument("--variants", default="realtime", help="several: realtime,stream")
     options = parser.parse_args()
     head = machine()
-    weights = load_weights(options.weights)
+    weights = [load_weights(options.weights, variant=each) for each in options.variants.split(",")]
     points: dict[Scale, list[Point]] = {scale: [] for scale in ENCODINGS}
     kept: list[str] = []
     side, color = WINDOW // 2, ColorSpec(matrix=Matrix.BT709, range=ColorRange.LIMITED)
-    with Upscaler(
-        width=side, height=side, pixel_format="yuv420p", color=color, weights=weights.path, precision="fp32"
-    ) as upscaler:
+    with ExitStack() as stack:
+        upscalers = [
+            stack.enter_context(
+                Upscaler(
+                    width=side,
+                    height=side,
+                    pixel_format="yuv420p",
+                    color=color,
+                    weights=each.path,
+                    precision="fp32",
+                )
+            )
+            for each in weights
+        ]
         for source in [*list_sources(options.data, "val"), *list_sources(options.data, "train")]:
             picture = read_picture(source.path)
             if len(kept) == options.clips or min(picture.shape[:2]) < WINDOW + ROOM:
                 continue
-            for scale, found in measure(make_clip(source.name, picture, len(kept)), upscaler).items():
+            for scale, found in measure(make_clip(source.name, picture, len(kept)), upscalers).items():
                 points[scale] += found
             kept.append(source.name)
             print(f"{len(kept)} of {options.clips}: {source.name}", flush=True)
-    tables: dict[str, Any] = {}
-    for scale, found in points.items():
-        nodes, quantisers = fit(scale, found)
-        tables[scale.name] = {
-            "codec": nodes,
-            "h264": quantisers,
-            "lost_db": round(loss(nodes, quantisers, found), 4),
-            "lost_db_of_one_strength_for_all": round(
-                min(float(np.mean([p.lost[i] for p in found])) for i in range(len(GRID))), 4
-            ),
-            "clip, codec's number, dB lost at 0, 0.1 … 1": [
-                f"{p.clip} {p.codec:.3f} {' '.join(f'{x:.3f}' for x in p.lost)}" for p in found
-            ],
-        }
-        print(f"Scale.{scale.name}: ({tuple(nodes)}, {tuple(quantisers)}),", tables[scale.name]["lost_db"])
-    tables[Scale.H264.name]["lost_db_as_it_is"] = round(loss((0, 51), (0, 51), points[Scale.H264]), 4)
-    print(f"H.264's own numbers lose {tables[Scale.H264.name]['lost_db_as_it_is']} dB")
-    used = {"name": weights.name, "sha256": weights.sha256}
+    tables = {scale.name: table_of(scale, found) for scale, found in points.items()}
+    used = [{"name": each.name, "variant": str(each.spec.variant), "sha256": each.sha256} for each in weights]
     print(write_results("quantiser_scales", head, {"weights": used, "clips": kept, "tables": tables}))
 
 
