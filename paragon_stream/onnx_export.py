@@ -23,7 +23,7 @@ from paragon_stream.framejob.onnx.emit import GraphTypes, emit_onnx
 from paragon_stream.framejob.onnx.network import INPUT, OUTPUT, PREVIOUS_INPUT, VIDEO_WEIGHT, emit_network
 from paragon_stream.framejob.onnx.quantise import quantised
 from paragon_stream.framejob.products import warn_of_missing_limit
-from paragon_stream.media.images.rgb import read_rgb
+from paragon_stream.media.images.rgb import read_calibration_picture
 from paragon_stream.options.export import OnnxOptions
 from paragon_stream.options.option import called_with, described, option, part
 from paragon_stream.runtimes.int8.calibration import SIDE, Arrays, calibrate, drawn_pictures, left_wide
@@ -197,7 +197,7 @@ def _pictures(folder: Path) -> list[NDArray[np.float32]]:
     found: list[NDArray[np.float32]] = []
     for path in sorted(folder.iterdir() if folder.is_dir() else [folder]):
         try:
-            pixels = read_rgb(path)
+            pixels = read_calibration_picture(path)
         except InputError:
             continue
         top, left = (max(0, (side - SIDE) // 2) for side in pixels.shape[:2])

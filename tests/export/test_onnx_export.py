@@ -237,13 +237,13 @@ def test_pictures_are_sought_among_all_files_and_no_more_than_needed_are_read(
         (tmp_path / f"{number:03}.{'png' if number >= 65 else 'txt'}").touch()
     read: list[str] = []
 
-    def read_rgb(path: Path) -> Any:
+    def read_calibration_picture(path: Path) -> Any:
         if path.suffix != ".png":
             raise InputError("no picture")
         read.append(path.name)
         return np.zeros((200, 200, 3), np.uint8)
 
-    monkeypatch.setattr(onnx_export, "read_rgb", read_rgb)
+    monkeypatch.setattr(onnx_export, "read_calibration_picture", read_calibration_picture)
     assert len(onnx_export._pictures(tmp_path)) == 16
     assert read == [f"{number:03}.png" for number in range(65, 81)]
 

@@ -39,18 +39,22 @@ def decoder_at(
     no such start is found, the frames come from the start of the file. `threads`, `quantisers`, `gpu` and
     `probing` are `Decoder`'s. Raises InputError.
     """
-    for further in _FURTHER_BACK if begin is not None else ():
-        decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
-        assert begin is not None
-        try:
-            frames = _frames_from(decoder, begin, begin - further)
-        except BaseException:
+
+    def opened() -> Decoder:
+        return Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
+
+    if begin is not None:
+        for further in _FURTHER_BACK:
+            decoder = opened()
+            try:
+                frames = _frames_from(decoder, begin, begin - further)
+            except BaseException:
+                decoder.close()
+                raise
+            if frames is not None:
+                return decoder, frames
             decoder.close()
-            raise
-        if frames is not None:
-            return decoder, frames
-        decoder.close()
-    decoder = Decoder(path, index, threads=threads, quantisers=quantisers, gpu=gpu, probing=probing)
+    decoder = opened()
     return decoder, iter(decoder)
 
 

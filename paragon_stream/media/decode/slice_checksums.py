@@ -5,11 +5,10 @@ FFmpeg's decoder logs a wrong one and delivers the picture as if it were whole.
 
 from __future__ import annotations
 
-import zlib
+from paragon_stream.media.checksum import crc32_high_first
 
 _FOOTER = 8
 """Bytes behind each slice: 3 of its size, 1 of its state, 4 of its checksum."""
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class SliceChecksums:
@@ -37,13 +36,7 @@ def _all_right(packet: bytes) -> bool:
         if end < _FOOTER:
             return False
         start = end - _FOOTER - int.from_bytes(packet[end - _FOOTER : end - _FOOTER + 3], "big")
-        if start < 0 or _remainder(packet[start:end]) != 0:
+        if start < 0 or crc32_high_first(packet[start:end], 0):  # with its checksum the remainder is 0
             return False
         end = start
     return True
-
-
-def _remainder(data: bytes) -> int:
-    """The CRC with the polynomial 0x04C11DB7 from the highest bit on, which begins with 0 and ends with the
-    checksum itself, so it is 0: zlib's takes the bits of each byte in the other order."""
-    return zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF

@@ -155,17 +155,17 @@ class WorkDir:
             if self._earlier.exists():
                 self.before = self._earlier  # it contains everything that the file of a later run contains
             elif self.file.exists():
-                self._try(lambda: self.file.replace(self._earlier), "resume")
+                self.file.replace(self._earlier)
                 self.before = self._earlier
         elif left and identity and not self.overwrite and not _differences(known, identity, VERSIONS):
             how = "--resume" if known == identity else "--resume --accept-upgrade"
             raise OutputError(f"{left[0]} is unfinished: {how} continues it, --overwrite starts again")
         elif left:
             self.notice = f"replaced {left[0]}, left behind by an unfinished run"
-            self._try(lambda: self._earlier.unlink(missing_ok=True), "remove")
-            self._try(lambda: journal.remove(self.folder), "remove")
-        if self.file.exists():
-            self._try(self.file.unlink, "remove")
+            with av_errors_as(OutputError, f"cannot remove {left[0]}, left behind by an unfinished run"):
+                self._earlier.unlink(missing_ok=True)
+                journal.remove(self.folder)
+        self.file.unlink(missing_ok=True)
         remove_leftovers(self._record)
         if record := _RECORDING if self._recording else identity:
             with whole_file(self._record) as file:
@@ -230,7 +230,8 @@ class WorkDir:
     def _acquire(self) -> BinaryIO:
         path = self.folder / _LOCK
         for _ in range(3):
-            self._try(lambda: self.folder.mkdir(exist_ok=True), "make the work folder for")
+            with av_errors_as(OutputError, f"cannot write {self.destination}"):
+                self.folder.mkdir(exist_ok=True)
             try:
                 handle = path.open("a+b")
             except FileNotFoundError:
@@ -254,12 +255,6 @@ class WorkDir:
         for step in steps:
             with contextlib.suppress(OSError):  # even closing fails where the folder's server is gone
                 step()
-
-    def _try(self, action: object, verb: str) -> None:
-        try:
-            action()  # type: ignore[operator]
-        except OSError as error:
-            raise OutputError(f"cannot {verb} {self.destination}: {reason(error)}") from error
 
 
 def _stored(record: Path) -> dict[str, str]:

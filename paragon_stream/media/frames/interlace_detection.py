@@ -13,7 +13,6 @@ from itertools import islice, pairwise
 from av.filter import Graph
 
 from paragon_stream.errors import FormatError
-from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.seeking import decoder_at
 from paragon_stream.media.facts.fields import Parity
 from paragon_stream.media.facts.info import MediaInfo
@@ -68,11 +67,8 @@ def measure_fields(info: MediaInfo, frames: int = _LOOK_AT) -> FieldStatistics:
     """Examine the first `frames` frames (of the cut, if there is one). Raises InputError, FormatError."""
     video = info.video
     begin = info.cut.start if info.cut else Fraction(0)
-    if begin > (video.start_pts or 0) * video.time_base:
-        decoder, decoded = decoder_at(info.path, video.index, begin, probing=info.probing)
-    else:
-        decoder = Decoder(info.path, video.index, probing=info.probing)
-        decoded = iter(decoder)
+    later = begin if begin > (video.start_pts or 0) * video.time_base else None
+    decoder, decoded = decoder_at(info.path, video.index, later, probing=info.probing)
     verdicts: Counter[str] = Counter()
     repeated: Counter[str] = Counter()
     try:

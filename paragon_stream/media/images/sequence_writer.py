@@ -207,12 +207,7 @@ class SequenceWriter(HostSink):
     def repeat(self, timing: Timing) -> None:
         """See `Sink.repeat`."""
         assert self._last is not None, "a frame was written"
-        self._settle(_ENCODERS - 1)
-        last = self._last
-        self._last = canvas = Canvas(self._image, self._plan.target.width, self._plan.target.height)
-        for target, plane in zip(canvas.planes, last.planes, strict=True):
-            np.copyto(target, plane)
-        self._add(canvas, timing)
+        self.write(self._last.planes, timing)
 
     def _add(self, canvas: Canvas, timing: Timing) -> None:
         number = self._number(timing, self._count)
