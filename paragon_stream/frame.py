@@ -240,5 +240,11 @@ class Timing:
     time_base: Fraction
 
     @property
+    def time(self) -> Fraction:
+        """Seconds, exact."""
+        return self.pts * self.time_base
+
+    @property
     def seconds(self) -> float:
-        return float(self.pts * self.time_base)
+        """Seconds, rounded to a float."""
+        return float(self.time)

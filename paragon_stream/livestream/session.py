@@ -106,7 +106,7 @@ class LiveSession:
                 return False
             slot.strength = self._strengths.of(slot.timing)
             slot.data = self._reader.data
-            self._captions.add(slot.timing.pts * slot.timing.time_base, slot.data.captions)
+            self._captions.add(slot.timing.time, slot.data.captions)
             self.captured += 1
             return True
 
@@ -125,7 +125,7 @@ class LiveSession:
             if self._over:  # and the frames before a change of the format were not the last
                 return False
             # Captions of frames that were dropped are delivered with the next one.
-            captions = self._captions.take(slot.timing.pts * slot.timing.time_base)
+            captions = self._captions.take(slot.timing.time)
             if data := replace(slot.data, captions=captions):
                 self.sink.attach(data)
             try:
@@ -161,7 +161,7 @@ class LiveSession:
 
     def _note_gap(self, timing: Timing, upscaler: Upscaler) -> None:
         """Forget the previous frames after a gap, because the picture may show another scene."""
-        time = timing.pts * timing.time_base
+        time = timing.time
         if self._time is not None and not 0 <= time - self._time <= GAP:
             upscaler.restart()
         self._time = time

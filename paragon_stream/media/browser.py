@@ -138,7 +138,7 @@ def _frames(info: MediaInfo) -> Iterator[tuple[av.VideoFrame, Fraction]]:
             if (matrix := _MATRICES.get(format.color.matrix)) is not None:
                 frame.colorspace = matrix
             frame.color_range = 2 if str(format.color.range) == "full" else 1
-            yield frame, timing.pts * timing.time_base
+            yield frame, timing.time
 
 
 def _luma(

@@ -43,7 +43,7 @@ def _times(info: MediaInfo) -> FrameTimes:
         sequence = numbering(info.path)
         assert sequence is not None
         timings = sequence_timings(sequence.numbers(), video.time_base)
-        return FrameTimes(shown=tuple(timing.pts * timing.time_base for _, timing in timings))
+        return FrameTimes(shown=tuple(timing.time for _, timing in timings))
     if video.fields is not None and video.fields.film:
         why = "inverse telecine counts frames from the beginning"
     else:
@@ -58,6 +58,4 @@ def _times(info: MediaInfo) -> FrameTimes:
             return FrameTimes(shown=shown, keys=keys, frames_each=each)
     whole = replace(info, video=replace(video, gpu=None))
     with VideoReader(whole, from_start=True) as reader:
-        return FrameTimes(
-            shown=tuple(timing.pts * timing.time_base for timing in reader.timings()), from_start=why
-        )
+        return FrameTimes(shown=tuple(timing.time for timing in reader.timings()), from_start=why)

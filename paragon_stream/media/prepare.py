@@ -124,7 +124,7 @@ def _cut(info: MediaInfo, wanted: Range) -> MediaInfo:
     if found is None:
         raise InputError(_nothing_there(info, wanted, end))
     first, video = found  # if the format changes, the part has the format of its own first frame
-    time = first.pts * first.time_base
+    time = first.time
     interval = 1 / video.shown_rate if video.shown_rate else Fraction(0)
     # In a gap of the picture the sound continues: then the part begins at the given time.
     begins_with_frame = time - cut.start <= max(interval, 2 * video.time_base) * 2

@@ -89,7 +89,7 @@ class RenderStages:
 
         def compute(slot: Slot[Plane]) -> None:
             assert slot.timing is not None
-            number, time = next(numbers), slot.timing.pts * slot.timing.time_base
+            number, time = next(numbers), slot.timing.time
             if slot.repeats:
                 return
             if journal is not None and journal.take(number, time, slot.outputs):

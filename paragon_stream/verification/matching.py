@@ -36,7 +36,7 @@ def frames_of(reader: FrameReader, shift: Fraction) -> Iterator[Frame]:
         buffers = [_allocate(format), _allocate(format)]
         turn = 0
         while (timing := reader.read_into(buffers[turn])) is not None:
-            time = timing.pts * timing.time_base
+            time = timing.time
             yield Frame(time - shift if shift else time, buffers[turn], format, reader.data, reader.damaged)
             turn = 1 - turn
         format = reader.changes.next_format()

@@ -129,7 +129,7 @@ class Y4mWriter(HostSink):
         self._put_at(self._held, timing)
 
     def _put_at(self, frame: list[bytes], timing: Timing) -> None:
-        time = timing.pts * timing.time_base
+        time = timing.time
         if self._first is None:
             self._first = time
         slot = (time - self._first) * self._rate

@@ -29,7 +29,7 @@ class FrameDataTrack:
 
     def watch(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         for frame, timing in frames:
-            time = timing.pts * timing.time_base
+            time = timing.time
             if self._captions is not None and (captions := frame_data(frame, Type.A53_CC)):
                 self._captions.add(time, captions)
             if self._wants_hdr:

@@ -201,7 +201,7 @@ class VideoReader:
 
     def strength(self, timing: Timing) -> float:
         """The compression strength of the frame read last, 0…1; 0 if opened without `strengths`."""
-        return 0.0 if self._track is None else self._track.at(timing.pts * timing.time_base)
+        return 0.0 if self._track is None else self._track.at(timing.time)
 
     @property
     def strength_source(self) -> str:
@@ -270,7 +270,7 @@ class VideoReader:
                 )
             aspect = decoder.aspect(frame)
             if not self._aspects or self._aspects[-1][1] != aspect:
-                self._aspects.append((timing.pts * timing.time_base, aspect))
+                self._aspects.append((timing.time, aspect))
             yield frame, timing
 
     def _where_wanted(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -285,7 +285,7 @@ class VideoReader:
 
     def _appearance(self, frame: av.VideoFrame, timing: Timing) -> Appearance:
         """Call it in order of time."""
-        while len(self._aspects) > 1 and self._aspects[1][0] <= timing.pts * timing.time_base:
+        while len(self._aspects) > 1 and self._aspects[1][0] <= timing.time:
             self._aspects.popleft()
         found = Appearance.of(frame, self._aspects[0][1])
         return replace(found, pixel_format=layout_of(frame, self.info.video))
@@ -300,7 +300,7 @@ class VideoReader:
         """The frames of `timed` in the cut; notes the source's end if the cut has none."""
         cut = self.info.cut
         for frame, timing in timed:
-            time = timing.pts * timing.time_base
+            time = timing.time
             if cut is not None and cut.is_past(time):
                 self._look_for_breaks()
                 return
@@ -323,10 +323,10 @@ class VideoReader:
         corrupt = frame.is_corrupt if self._decoder is None else self._decoder.is_corrupt(frame)
         self.damaged = corrupt or (self.damaged and not frame.key_frame)
         if self._decoder is not None:
-            self._extent.begins(timing.pts * timing.time_base, self._decoder.first_pts)
+            self._extent.begins(timing.time, self._decoder.first_pts)
         found = set(uncarried_in_frames(readable([frame], self.info.video.codec)))
         if self._data is not None:
-            self.data = self._data.take(timing.pts * timing.time_base)
+            self.data = self._data.take(timing.time)
         self._uncarried.update(found - self._kinds - set(self.info.video.uncarried))
 
     def _copy(

@@ -180,7 +180,7 @@ class StrengthTrack:
         )
         return _Seen(
             size=size,
-            time=timing.pts * timing.time_base,
+            time=timing.time,
             reading=self._read(frame),
             picture=picture,
             starts_scene=previous is not None

@@ -150,7 +150,7 @@ class SequenceReader:
         wanted = [
             (number, timing)
             for number, timing in sequence_timings(self._numbers, self.info.video.time_base)
-            if cut is None or timing.pts * timing.time_base in cut
+            if cut is None or timing.time in cut
         ]
         ahead: deque[Future[Picture]] = deque()
         begun = 0

@@ -215,7 +215,7 @@ class SequenceWriter(HostSink):
         path = self._where.path(number)
         record = replace(self.journal.announced(timing), pts=self._count)
         self._running.append((self._pool.submit(self._save, canvas, path), record))
-        time = timing.pts * timing.time_base
+        time = timing.time
         self._begin = time if self._begin is None else self._begin
         self._off_beat |= abs((time - self._begin) * self._plan.rate - self._count) > 1
         self._count += 1

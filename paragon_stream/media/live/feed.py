@@ -157,7 +157,7 @@ class LiveFeed:
 
     def arrival(self, timing: Timing) -> float:
         """Time at which the picture of `timing` was captured, in seconds of `perf_counter`."""
-        time = timing.pts * timing.time_base
+        time = timing.time
         arrivals = self._arrivals.copy()  # in one step: the feed's thread appends meanwhile
         return next((wall for stamp, wall in reversed(arrivals) if stamp <= time), arrivals[0][1])
 

@@ -118,7 +118,7 @@ class LiveWriter(LiveAnswers):
 
     def write(self, planes: Sequence[Plane], timing: Timing) -> None:
         """Encode one frame and send it off, with the sound up to its time. See `Sink.write`."""
-        time = timing.pts * timing.time_base
+        time = timing.time
         if self._times is None:
             self._begin, self._times = time, Placing(time, self._job.tick, self._job.rate)
         self._end_time = time + 1 / self._job.rate

@@ -125,4 +125,4 @@ def _strengths(decoded: Sequence[tuple[av.VideoFrame, Reading | None]], rate: Fr
     readings = iter([reading for _, reading in decoded])
     track = StrengthTrack(lambda frame: next(readings))
     timed = ((frame, Timing(pts=n, duration=1, time_base=1 / rate)) for n, (frame, _) in enumerate(decoded))
-    return [track.at(timing.pts * timing.time_base) for _, timing in track.watch(timed)]
+    return [track.at(timing.time) for _, timing in track.watch(timed)]

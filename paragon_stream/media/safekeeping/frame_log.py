@@ -40,7 +40,7 @@ class FrameRecord:
     @property
     def time(self) -> Fraction:
         """Time of the frame, in seconds of the source's timestamps."""
-        return self.timing.pts * self.timing.time_base
+        return self.timing.time
 
     def packed(self) -> bytes:
         unit = self.timing.time_base
