@@ -97,12 +97,8 @@ def lost_facts(spec: NetworkSpec, tensors: Tensors) -> dict[str, str]:
 
 
 def default_name(variant: str, *, rgb: bool = False, folder: Path | None = None) -> str | None:
-    """The name of the set that enlarges by any factor, at its own scale and by resampling; None if nothing is
-    shipped.
-
-    For compressed video `video` ×2 and resampling are better than `fidelity` ×3 and ×4: by 0.1 to 0.6 dB from
-    CRF 18 on (`benchmarks/enlargement.py`).
-    """
+    """The name of the set that enlarges by any factor, at one of its scales and by resampling; None if
+    nothing is shipped."""
     names = {each.name for each in list_shipped(folder) if each.variant == variant}
     return next((each for each in (_RGB_ORDER if rgb else _DEFAULT_ORDER) if each in names), None)
 

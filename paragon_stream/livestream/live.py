@@ -147,7 +147,7 @@ def _plan(call: LiveCall, info: MediaInfo, warnings: Warnings) -> tuple[LivePlan
     destination = None if call.destination is None else str(call.destination)
     plan = plan_live(info, destination, placement, call, sound=call.sound)
     warnings.add([*doubts(call), *info.hints, *plan.warnings])
-    warnings.add(beyond_the_network(call, network, placement))
+    warnings.add(beyond_the_network(network, placement))
     return plan, network, placement
 
 

@@ -24,10 +24,7 @@ from paragon_stream.render.identity import identity_of
 from paragon_stream.render.repeats import Repeats, parse_reuse
 from paragon_stream.render.request import RenderRequest
 from paragon_stream.render.size_estimate import estimated_bytes
-from paragon_stream.upscaler import UpscalerOptions, choose_network, doubts, parse_strength
-
-MEASURED = 4
-"""Times the size up to which resampling the default set has been measured (`benchmarks/enlargement.py`)."""
+from paragon_stream.upscaler import choose_network, doubts, parse_strength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,7 @@ class RenderPlan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """A sentence for each loss, each guess and each unusual option."""
-        beyond = beyond_the_network(self.request, self.weights, self.placement)
+        beyond = beyond_the_network(self.weights, self.placement)
         return (*doubts(self.request), *self.source.hints, *self.output.warnings, *beyond)
 
     @property
@@ -148,15 +145,10 @@ def _planned(
     )
 
 
-def beyond_the_network(options: UpscalerOptions, weights: Weights, placement: Placement) -> list[str]:
-    """A sentence if the network enlarges less than requested; otherwise empty.
-
-    Also empty if the result of the default set is resampled to at most `MEASURED` times the size, which is
-    better there (see `checkpoint.shipped.default_name`).
-    """
+def beyond_the_network(weights: Weights, placement: Placement) -> list[str]:
+    """A sentence if the network enlarges less than requested; otherwise empty."""
     scale, factor = weights.spec.scale, float(placement.factor)
-    chosen = options.weights is not None or options.scale is not None
-    if factor <= 1.01 * (scale if chosen else MEASURED):  # sides are rounded to even ones
+    if factor <= 1.01 * scale:  # sides are rounded to even ones
         return []
     return [
         f"the network enlarges {scale} times; the rest of the way to {factor:.3g} times is plain resampling"
