@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from paragon_stream.errors import UsageError
+
 
 def size(count: int) -> str:
     """Bytes as text: 830 B, 12.4 MB."""
@@ -18,13 +20,23 @@ def counted(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
-def bits_per_second(text: str, most: int) -> int | None:
-    """The bit rate that "192k", "1.5M" or a plain number means; None for other texts, and for rates below
-    1000 or above `most`."""
-    number = text.strip().lower()
-    factor = {"k": 1_000, "m": 1_000_000}.get(number[-1:], 1)
-    try:
-        rate = round(float(number if factor == 1 else number[:-1]) * factor)
-    except (ValueError, OverflowError):  # NaN and infinity, too
+def parse_bit_rate(option: str, value: str | float | None, *, most: int, like: str) -> int | None:
+    """Bits per second of an option's value: "192k", "1.5M" or a number; None for None.
+
+    Raises UsageError, with the value `like` as an example, for other texts, and for rates below 1000 or above
+    `most`.
+    """
+    if value is None:
         return None
-    return rate if 1000 <= rate <= most else None
+    text = str(value).strip().lower()
+    factor = {"k": 1_000, "m": 1_000_000}.get(text[-1:], 1)
+    try:
+        rate = round(float(text if factor == 1 else text[:-1]) * factor)
+    except (ValueError, OverflowError):  # NaN and infinity, too
+        rate = 0
+    if not 1000 <= rate <= most:
+        raise UsageError(
+            f"{option} {value} is not a bit rate from 1k to {most // 1_000_000}M: "
+            f"give bits per second, such as {like}"
+        )
+    return rate

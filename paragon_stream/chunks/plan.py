@@ -18,8 +18,8 @@ from paragon_stream.chunks.ranges import CHUNK_SECONDS, Chunk, cut_into_chunks
 from paragon_stream.errors import OutputError, UsageError
 from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.json_text import json_text
-from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.abilities import encoder_build
+from paragon_stream.media.ffmpeg.versions import versions
 from paragon_stream.media.frame_times import FrameTimes, frame_times
 from paragon_stream.media.source.opening import check_local, check_name
 from paragon_stream.media.source.pipes import is_pipe

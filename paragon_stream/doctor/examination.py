@@ -22,7 +22,9 @@ from paragon_stream.device import DeviceInfo
 from paragon_stream.device.discovery import OLDEST, find_adapters, find_gpus
 from paragon_stream.doctor.self_test import check_engine
 from paragon_stream.errors import ParagonError, install_command
-from paragon_stream.media.decode.abilities import GPU_ENCODERS, decodes_on_gpu, encodes, versions
+from paragon_stream.media.decode.abilities import decodes_on_gpu
+from paragon_stream.media.encode.abilities import GPU_ENCODERS, encodes
+from paragon_stream.media.ffmpeg.versions import versions
 from paragon_stream.native.library import kernels, missing
 from paragon_stream.options.network import UpscalerOptions
 from paragon_stream.runtimes import installed_engines

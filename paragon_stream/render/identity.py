@@ -16,9 +16,9 @@ from paragon_stream.checkpoint import Weights
 from paragon_stream.errors import UsageError
 from paragon_stream.framejob.temporal import Temporal
 from paragon_stream.geometry import Placement
-from paragon_stream.media.decode.abilities import versions
 from paragon_stream.media.encode.workdir import VERSIONS
 from paragon_stream.media.facts.info import IMAGE_SEQUENCE, MediaInfo
+from paragon_stream.media.ffmpeg.versions import versions
 from paragon_stream.media.images.numbering import numbering
 from paragon_stream.media.output.plan import OutputPlan
 from paragon_stream.media.output.stream_plans import StreamPlan

@@ -120,7 +120,7 @@ def _stream_rate(plan: StreamPlan) -> float:
     """Bits per second of another stream; 0 where the header does not state it, as for subtitles."""
     if plan.action is Action.CONVERT and plan.sound is not None and not plan.sound.lossless:
         return plan.sound.bit_rate or 2 * BITS_PER_CHANNEL
-    if plan.action in (Action.COPY, Action.CONVERT) and plan.stream.kind is not StreamKind.COVER:
+    if plan.is_track and plan.stream.kind is not StreamKind.COVER:
         return plan.stream.bit_rate or 0
     return 0
 

@@ -11,7 +11,8 @@ from clips import make_clip
 
 from paragon_stream import upscale
 from paragon_stream.device import DeviceInfo
-from paragon_stream.media.decode.abilities import decodes_on_gpu, encodes
+from paragon_stream.media.decode.abilities import decodes_on_gpu
+from paragon_stream.media.encode.abilities import encodes
 
 pytestmark = pytest.mark.gpu
 

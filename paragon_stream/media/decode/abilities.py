@@ -1,4 +1,4 @@
-"""Tests which codecs FFmpeg can encode and decode on this machine."""
+"""Tests which codecs a GPU decodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import av
 import av.error
-from av.video.codeccontext import VideoCodecContext
 
 from paragon_stream.media.decode.nvdec import decoder_on_gpu
 from paragon_stream.media.facts.info import Gpu
@@ -22,28 +21,6 @@ _ENCODERS = {
     "av1": "libsvtav1",
 }
 """Codec → the encoder that makes a test picture of it."""
-
-GPU_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
-
-
-def versions() -> dict[str, str]:
-    """PyAV, FFmpeg and its libraries, by name."""
-    libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
-    return {"PyAV": av.__version__, "FFmpeg": av.ffmpeg_version_info, **libraries}
-
-
-def encodes(name: str) -> bool:
-    """Whether FFmpeg has the video encoder called `name` and can open it; GPU encoders need their GPU."""
-    try:
-        context = av.CodecContext.create(name, "w")
-        assert isinstance(context, VideoCodecContext)
-        context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"
-        context.time_base = Fraction(1, 25)
-        with ordinary_scheduling():
-            context.open()
-    except (av.error.FFmpegError, ValueError, OSError):
-        return False
-    return True
 
 
 def decodes_on_gpu(number: int) -> list[str]:

@@ -29,6 +29,7 @@ from paragon_stream.media.facts.breaks import count_breaks
 from paragon_stream.media.facts.info import Damage, Gpu
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import presentation_stamp
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
 from paragon_stream.media.source.opening import decoding_context, has_index, open_source, video_stream
 from paragon_stream.media.source.probing import HEADERS, Probing
@@ -182,7 +183,7 @@ class Decoder:
             return True
         latest: int | None = None
         for packet in self._packets():
-            stamp = packet.dts if packet.pts is None else packet.pts
+            stamp = presentation_stamp(packet)
             if stamp is None or packet.dts is None:
                 return False
             if latest is not None and (latest - stamp) * unit > DISCONTINUITY_SECONDS:

@@ -13,6 +13,7 @@ import av
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.facts.info import Gpu
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import presentation_stamp
 from paragon_stream.media.source.probing import HEADERS, Probing
 
 _FURTHER_BACK = (0, 4, 30)
@@ -65,7 +66,7 @@ def _frames_from(decoder: Decoder, begin: Fraction, position: Fraction) -> Itera
         return None
     frames = iter(decoder)
     first = next(frames, None)
-    stamp = None if first is None else first.dts if first.pts is None else first.pts
+    stamp = None if first is None else presentation_stamp(first)
     if first is None or stamp is None or first.is_corrupt:
         return None
     shown = stamp * as_fraction(first.time_base)

@@ -24,6 +24,7 @@ from typing import Protocol
 
 from paragon_stream.frame import Timing
 from paragon_stream.media.facts.rate import FALLBACK_RATE
+from paragon_stream.media.ffmpeg.stamps import presentation_stamp
 from paragon_stream.number_text import counted
 
 DISCONTINUITY_SECONDS = 1
@@ -56,7 +57,7 @@ def with_strays[Frame: Stamped](
     latest: int | None = None
     held: list[Frame] = []
     for frame in frames:
-        stamp = frame.dts if frame.pts is None else frame.pts
+        stamp = presentation_stamp(frame)
         is_near = stamp is None or latest is None or abs(stamp - latest) <= far
         if held and stamp is not None and is_near:
             yield from ((each, True) for each in held)

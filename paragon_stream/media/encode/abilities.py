@@ -1,18 +1,38 @@
-"""Facts about the encoders of PyAV's FFmpeg: whether they are lossless, and the builds of their libraries."""
+"""Facts about the encoders of PyAV's FFmpeg: whether they can be opened here, whether they are lossless, and
+the builds of their libraries."""
 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 import av
+import av.error
+from av.video.codeccontext import VideoCodecContext
 
 from paragon_stream.media.encode.encoder_job import EncoderJob, configure
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
+GPU_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
+
 _BUILD = re.compile(rb"(x264 - core [\w. ]+|x265 \(build [^)]+\)[^:\0]*)")
 """The version text that x264 and x265 write into their streams."""
+
+
+def encodes(name: str) -> bool:
+    """Whether FFmpeg has the video encoder called `name` and can open it; GPU encoders need their GPU."""
+    try:
+        context = av.CodecContext.create(name, "w")
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"
+        context.time_base = Fraction(1, 25)
+        with ordinary_scheduling():
+            context.open()
+    except (av.error.FFmpegError, ValueError, OSError):
+        return False
+    return True
 
 
 def codes_without_loss(name: str) -> bool:

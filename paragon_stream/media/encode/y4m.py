@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -145,14 +145,16 @@ class Y4mWriter(HostSink):
         self._held = frame
 
     def finish(self) -> None:
-        self._guard(self._file.flush)
+        with self._writing():
+            self._file.flush()
         if self._off_beat:
             self.warnings.append(
                 f"the frame rate varies, but y4m has one rate: written at {float(self._rate):.6g} frames per"
                 f" second, {counted(self._repeated, 'frame')} repeated to fill gaps"
             )
         try:
-            self._guard(self._file.close)
+            with self._writing():
+                self._file.close()
             if self._work is not None:
                 self._work.promote()
         except BaseException:
@@ -182,12 +184,15 @@ class Y4mWriter(HostSink):
         self._frames += 1
 
     def _put(self, data: bytes) -> None:
-        self._guard(lambda: self._file.write(data))
+        with self._writing():
+            self._file.write(data)
         self.bytes_written += len(data)
 
-    def _guard(self, action: object) -> None:
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Errors of the file as those of this program."""
         try:
-            action()  # type: ignore[operator]
+            yield
         except BrokenPipeError:
             raise ConsumerGone("the program that reads the y4m stream has closed it") from None
         except (OSError, ValueError) as error:

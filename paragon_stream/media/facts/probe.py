@@ -28,6 +28,7 @@ from paragon_stream.media.facts.streams import codec_name, describe_streams, mat
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.pixel_formats import full_range_by_name, is_transparent, processed_format
 from paragon_stream.media.ffmpeg.rational import positive_fraction
+from paragon_stream.media.ffmpeg.stamps import presentation_stamp
 from paragon_stream.media.matroska.chapters import shown_chapters
 from paragon_stream.media.mp4 import boxes
 from paragon_stream.media.mpeg.gop_timecode import start_timecode
@@ -60,7 +61,7 @@ class TimedFrame(NamedTuple):
     @classmethod
     def first_of(cls, frames: Sequence[av.VideoFrame], number: int = 0) -> Self | None:
         """The first of `frames` that has a time; `number` is that of the first frame."""
-        stamps = enumerate((frame.dts if frame.pts is None else frame.pts for frame in frames), number)
+        stamps = enumerate((presentation_stamp(frame) for frame in frames), number)
         return next((cls(at, stamp) for at, stamp in stamps if stamp is not None), None)
 
 
@@ -234,6 +235,7 @@ def video_info(
     that is not the first of all. Raises FormatError; see `probe`."""
     frame, context = frames[0], stream.codec_context
     readable = side_data.readable(frames, codec_name(stream))
+    first_readable = readable[0] if readable else None
     # An animation may begin with an opaque picture.
     like = (each for each in frames if each.format.name == frame.format.name)
     format = processed_format(next(filter(is_transparent, like), frame), codec_name(stream))
@@ -252,12 +254,8 @@ def video_info(
     )
     if guessed:
         logger.info("untagged in %s, taken as %s: %s", container.name, _in_words(color), ", ".join(guessed))
-    aspect = positive_fraction(stream.sample_aspect_ratio)
     time_base = positive_fraction(stream.time_base) or Fraction(1, 1000)
-    timed = timed or TimedFrame.first_of(frames)
-    # Blocks of Matroska before zero have no time: count back from the first frame that has one.
-    before = 0 if timed is None else round(timed.number / ((rate or FALLBACK_RATE) * time_base))
-    start = stream.start_time if timed is None else timed.stamp - before
+    start = _start(stream, time_base, rate or FALLBACK_RATE, timed or TimedFrame.first_of(frames))
     duration = stream_seconds(container, stream, float((start or 0) * time_base))
     flagged = any(frame.interlaced_frame for frame in frames)
     in_band = codec_name(stream) in _FRAMES_SAY_IT
@@ -270,7 +268,7 @@ def video_info(
             height=height,
             pixel_format=format,
             color=color,
-            sample_aspect_ratio=aspect or Fraction(1),
+            sample_aspect_ratio=positive_fraction(stream.sample_aspect_ratio) or Fraction(1),
         ),
         appearance=Appearance.of(frame, positive_fraction(context.sample_aspect_ratio)),
         header_colors=header,
@@ -285,20 +283,33 @@ def video_info(
         interlaced=flagged or (from_header is not Parity.AUTO and not in_band),
         flagged_frames=flagged or in_band,
         parity=from_header,
-        display_matrix=side_data.display_matrix(context, readable[0] if readable else None),
-        hdr=side_data.hdr_metadata(context, readable[0] if readable else None),
-        uncarried=tuple(
-            sorted(
-                {
-                    *side_data.uncarried_in_frames(readable),
-                    *side_data.uncarried_in_stream(context),
-                    *side_data.uncarried_mastering(context, readable[0] if readable else None),
-                }
-            )
-        ),
+        display_matrix=side_data.display_matrix(context, first_readable),
+        hdr=side_data.hdr_metadata(context, first_readable),
+        uncarried=_uncarried(context, readable),
         timecode=side_data.timecode(readable, rate),
-        stereo_mode=side_data.stereo_mode(context, readable[0] if readable else None),
+        stereo_mode=side_data.stereo_mode(context, first_readable),
     )
+
+
+def _start(
+    stream: av.VideoStream, time_base: Fraction, rate: Fraction, timed: TimedFrame | None
+) -> int | None:
+    """The time of the first frame in ticks of `time_base`; `timed` is the first one with a time.
+
+    Blocks of Matroska before zero have no time: counted back from `timed`.
+    """
+    return stream.start_time if timed is None else timed.stamp - round(timed.number / (rate * time_base))
+
+
+def _uncarried(context: av.VideoCodecContext, readable: Sequence[av.VideoFrame]) -> tuple[str, ...]:
+    """`VideoInfo.uncarried`."""
+    first = readable[0] if readable else None
+    names = {
+        *side_data.uncarried_in_frames(readable),
+        *side_data.uncarried_in_stream(context),
+        *side_data.uncarried_mastering(context, first),
+    }
+    return tuple(sorted(names))
 
 
 def _in_words(color: ColorSpec) -> str:

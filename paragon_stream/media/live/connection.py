@@ -27,6 +27,7 @@ from paragon_stream.media.facts.streams import describe_stream
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import decoding_stamp
 from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.source import Kind, LiveSource
 from paragon_stream.media.quantisers.meter import QuantiserMeter, Reading
@@ -61,7 +62,7 @@ class Sound:
     @property
     def stamp(self) -> Fraction | None:
         """The source's timestamp, in seconds."""
-        stamp = self.packet.dts if self.packet.dts is not None else self.packet.pts
+        stamp = decoding_stamp(self.packet)
         return None if stamp is None else stamp * self.unit
 
 

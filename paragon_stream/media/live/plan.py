@@ -33,7 +33,7 @@ from paragon_stream.media.output.losses import frame_losses, untagged_colours
 from paragon_stream.media.output.plan import target_format
 from paragon_stream.media.output.trial_muxing import check_codec, check_video
 from paragon_stream.media.source.opening import check_name
-from paragon_stream.number_text import bits_per_second
+from paragon_stream.number_text import parse_bit_rate
 from paragon_stream.options.live import LiveOutputOptions
 
 KEY_SECONDS = 2
@@ -142,16 +142,6 @@ class LivePlan:
     @property
     def codec(self) -> str:
         return "rawvideo" if self.job is None else self.job.encoder.name
-
-
-def parse_bitrate(text: str | float | None) -> int | None:
-    """ "6M", "3500k" or bits a second. Raises UsageError."""
-    if text is None:
-        return None
-    bits = bits_per_second(str(text), _MOST_BITS)
-    if bits is None:
-        raise UsageError(f"{text!r} is not a bit rate: give 6M or 3500k")
-    return bits
 
 
 def plan_live(
@@ -345,7 +335,7 @@ def _settings(
     given, target, rate = options.encoder_options or {}, plan.target, plan.rate
     if options.crf is not None and options.bitrate is not None:
         raise UsageError("--crf is a quality and --bitrate a size: choose one of them")
-    bits = parse_bitrate(options.bitrate)
+    bits = parse_bit_rate("--bitrate", options.bitrate, most=_MOST_BITS, like="6M")
     if bits is not None and "b" in given:
         raise UsageError(
             f"--bitrate {options.bitrate} and -x b={given['b']} set the same value: give one of them"

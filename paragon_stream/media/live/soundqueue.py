@@ -6,6 +6,7 @@ from collections import deque
 from fractions import Fraction
 from typing import Any
 
+from paragon_stream.media.ffmpeg.stamps import decoding_stamp
 from paragon_stream.media.live.connection import Sound
 from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.number_text import counted
@@ -44,7 +45,7 @@ class SoundQueue:
             return
         packet = sound.packet
         ticks = round(shift / sound.unit)
-        stamp = packet.dts if packet.dts is not None else packet.pts
+        stamp = decoding_stamp(packet)
         if stamp is None:
             return
         packet.pts = stamp + ticks if packet.pts is None else packet.pts + ticks

@@ -13,6 +13,7 @@ from paragon_stream.media.decode.timestamps import rescale
 from paragon_stream.media.facts.containers import TS, Container
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import decoding_stamp
 from paragon_stream.media.live.connection import Connection
 from paragon_stream.media.live.soundkind import SoundKind
 from paragon_stream.media.live.soundqueue import SoundQueue
@@ -146,11 +147,11 @@ class SoundTrack:
         return not first.has_adts and config is not None and config[0] == LOW_COMPLEXITY
 
     def _addressed(self, packet: Any, unit: Fraction, shift: Fraction) -> bool:
-        """Give `packet` its stream and times. False for one from before the picture, or out of order."""
+        """Give `packet` its stream and times. False for one without a time, from before the picture, or
+        out of order."""
         target = as_fraction(self._target.time_base)
-        start = packet.dts if packet.dts is not None else packet.pts
-        stamp = rescale(start, unit, shift, target)
-        if stamp < 0:
+        start = decoding_stamp(packet)
+        if start is None or (stamp := rescale(start, unit, shift, target)) < 0:
             return False
         if self._last is not None and stamp <= self._last:
             self._queue.unwritten += 1

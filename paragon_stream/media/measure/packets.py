@@ -19,6 +19,7 @@ from paragon_stream.media.ffmpeg.display_sets import PGS, DisplaySets
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import presentation_stamp
 from paragon_stream.media.measure.sound_pieces import SoundPieces
 from paragon_stream.media.quantisers.nal import units
 from paragon_stream.media.source.opening import open_source
@@ -151,7 +152,7 @@ def read_packets(path: Path, *, bare: Collection[int] = (), probing: Probing = H
 
 
 def _note(log: PacketLog, packet: Any, bare: bool) -> None:
-    stamp = packet.pts if packet.pts is not None else packet.dts
+    stamp = presentation_stamp(packet)
     log.size += packet.size
     log.packets += 1
     if stamp is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -73,3 +74,13 @@ def boxes(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, 
             return
         yield data[at + 4 : at + 8], at, at + head, at + size
         at += size
+
+
+def tracks(index: bytes) -> list[tuple[bytes, int, int, int]]:
+    """The track boxes of a movie box, as `boxes` returns them."""
+    return [each for each in boxes(index, 8, len(index)) if each[0] == b"trak"]
+
+
+def box(kind: bytes, contents: bytes) -> bytes:
+    """A box with these contents, below 4 GiB."""
+    return struct.pack(">I4s", len(contents) + 8, kind) + contents

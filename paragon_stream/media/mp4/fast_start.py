@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from paragon_stream.media.mp4.boxes import LARGEST_INDEX, boxes, top_level
+from paragon_stream.media.mp4.boxes import LARGEST_INDEX, box, boxes, top_level, tracks
 from paragon_stream.media.mp4.languages import with_languages
 
 _HOLD_BOXES = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
@@ -38,16 +38,16 @@ def finish_mp4(
     """
     with path.open("rb+") as file:
         end = path.stat().st_size
-        boxes = {kind: (begin, size) for kind, begin, size in top_level(file, end)}
-        if b"moov" not in boxes or b"mdat" not in boxes or boxes[b"moov"][1] > LARGEST_INDEX:
+        found = {kind: (begin, size) for kind, begin, size in top_level(file, end)}
+        if b"moov" not in found or b"mdat" not in found or found[b"moov"][1] > LARGEST_INDEX:
             return path
-        begin, size = boxes[b"moov"]
+        begin, size = found[b"moov"]
         file.seek(begin)
         index = _without_flag(file.read(size), disabled)
-        if b"moof" not in boxes:  # fragments may name positions of their own
+        if b"moof" not in found:  # fragments may name positions of their own
             index = with_languages(index, languages or {})
         media = min(at for kind, at, _ in top_level(file, end) if kind == b"mdat")
-        moves = fast and begin > media and b"moof" not in boxes
+        moves = fast and begin > media and b"moof" not in found
         if not moves and (len(index) == size or begin + size == end):
             file.seek(begin)
             file.write(index)
@@ -66,9 +66,9 @@ def finish_mp4(
 
 def _without_flag(index: bytes, disabled: Collection[int]) -> bytes:
     changed = bytearray(index)
-    tracks = [box for box in boxes(index, 8, len(index)) if box[0] == b"trak"]
+    found = tracks(index)
     for number in disabled:
-        for kind, _, inside, _ in boxes(index, *tracks[number][2:]) if number < len(tracks) else ():
+        for kind, _, inside, _ in boxes(index, *found[number][2:]) if number < len(found) else ():
             if kind == b"tkhd":
                 changed[inside + 3] &= ~_ENABLED & 0xFF  # version, then three bytes of flags
     return bytes(changed)
@@ -98,14 +98,13 @@ def _with_offsets(index: bytes, shift: int, *, wide: bool) -> bytes:
     parts = []
     for kind, begin, inside, end in boxes(index, 0, len(index)):
         if kind in _HOLD_BOXES:
-            body = _with_offsets(index[inside:end], shift, wide=wide)
-            parts.append(struct.pack(">I4s", len(body) + 8, kind) + body)
+            parts.append(box(kind, _with_offsets(index[inside:end], shift, wide=wide)))
         elif kind in (b"stco", b"co64"):
             size = "Q" if wide or kind == b"co64" else "I"
             offsets = _entries(index, inside, "I" if kind == b"stco" else "Q")
             moved = [offset + shift for offset in offsets]
             table = struct.pack(f">II{len(moved)}{size}", 0, len(moved), *moved)
-            parts.append(struct.pack(">I4s", len(table) + 8, b"stco" if size == "I" else b"co64") + table)
+            parts.append(box(b"stco" if size == "I" else b"co64", table))
         else:
             parts.append(index[begin:end])
     return b"".join(parts)

@@ -5,11 +5,10 @@ FFmpeg neither reads nor writes it; the older field has three letters, and none 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from paragon_stream.media.mp4.boxes import LARGEST_INDEX, boxes, top_level
+from paragon_stream.media.mp4.boxes import LARGEST_INDEX, box, boxes, top_level, tracks
 
 _ELNG = b"elng"
 
@@ -21,8 +20,7 @@ def read_languages(file: BinaryIO, end: int) -> tuple[str, ...]:
         if kind == b"moov" and size <= LARGEST_INDEX:
             file.seek(begin)
             index = file.read(size)
-            tracks = [box for box in boxes(index, 8, len(index)) if box[0] == b"trak"]
-            return tuple(_language(index, inside, end) for _, _, inside, end in tracks)
+            return tuple(_language(index, inside, end) for _, _, inside, end in tracks(index))
     return ()
 
 
@@ -46,21 +44,17 @@ def with_languages(index: bytes, languages: Mapping[int, str]) -> bytes:
             part = _put(part, languages[number]) if number in languages else part
             number += 1
         parts.append(part)
-    return _box(b"moov", b"".join(parts))
+    return box(b"moov", b"".join(parts))
 
 
-def _put(box: bytes, tag: str) -> bytes:
+def _put(holder: bytes, tag: str) -> bytes:
     """A track's or media box with the tag, behind the media header."""
     parts = []
-    for kind, begin, _, end in boxes(box, 8, len(box)):
+    for kind, begin, _, end in boxes(holder, 8, len(holder)):
         if kind == b"mdia":
-            parts.append(_put(box[begin:end], tag))
+            parts.append(_put(holder[begin:end], tag))
         elif kind != _ELNG:
-            parts.append(box[begin:end])
+            parts.append(holder[begin:end])
         if kind == b"mdhd":
-            parts.append(_box(_ELNG, bytes(4) + tag.encode("ascii", "replace") + b"\0"))
-    return _box(box[4:8], b"".join(parts))
-
-
-def _box(kind: bytes, contents: bytes) -> bytes:
-    return struct.pack(">I4s", len(contents) + 8, kind) + contents
+            parts.append(box(_ELNG, bytes(4) + tag.encode("ascii", "replace") + b"\0"))
+    return box(holder[4:8], b"".join(parts))

@@ -12,10 +12,12 @@ from paragon_stream.errors import UsageError
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.streams import codec_name
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.number_text import bits_per_second
+from paragon_stream.number_text import parse_bit_rate
 
 BITS_PER_CHANNEL = 96_000
 """Bits per second per channel: transparent to listeners, for Opus and for FFmpeg's AAC."""
+_MOST_BITS = 100_000_000
+"""The largest bit rate of sound that can be requested."""
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """Layouts that the encoders accept, by number of channels. Side and back speakers are renamed, not mixed."""
@@ -126,14 +128,9 @@ def wanted_coding(codec: str, bit_rate: int | None) -> SoundCoding:
     return SoundCoding(encoder=found.name, bit_rate=bit_rate)
 
 
-def parse_bit_rate(value: str | int | None) -> int | None:
-    """Bits per second of "192k", "1.5M" or a number; None for None. Raises UsageError."""
-    if value is None:
-        return None
-    rate = bits_per_second(str(value), 100_000_000)
-    if rate is None:
-        raise UsageError(f"--audio-bitrate {value} is not a bit rate: give bits per second, such as 192k")
-    return rate
+def audio_bit_rate(value: str | int | None) -> int | None:
+    """Bits per second that --audio-bitrate requests; None for None. Raises UsageError."""
+    return parse_bit_rate("--audio-bitrate", value, most=_MOST_BITS, like="192k")
 
 
 class EvenSound:

@@ -14,7 +14,6 @@ from paragon_stream.media.mp4.languages import read_languages
 from paragon_stream.media.mp4.mov_languages import mov_has
 from paragon_stream.media.output.matroska_header import file_tags_of, header_change
 from paragon_stream.media.output.plan import OutputPlan
-from paragon_stream.media.output.stream_plans import Action
 from paragon_stream.wholefile import fitting
 
 
@@ -95,10 +94,7 @@ def _languages(plan: OutputPlan, info: MediaInfo) -> dict[int, str]:
 
 def _tracks(plan: OutputPlan, info: MediaInfo) -> list[StreamInfo]:
     """The streams that become tracks, in the order in which the writer adds them."""
-    kept = {each.stream.index: each for each in plan.streams if each.action in _WRITTEN}
+    kept = {each.stream.index: each for each in plan.streams if each.is_track}
     order = [stream for stream in info.streams if stream.index in {*kept, info.video.index}]
-    order += [each.stream for file in plan.added for each in file.streams if each.action in _WRITTEN]
+    order += [each.stream for file in plan.added for each in file.streams if each.is_track]
     return [stream for stream in order if stream.kind is not StreamKind.COVER]
-
-
-_WRITTEN = (Action.COPY, Action.CONVERT)

@@ -15,7 +15,6 @@ from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_MUXERS,
-    Action,
     StreamPlan,
     dropped_stream,
     programme_of,
@@ -143,7 +142,7 @@ _FLAGS = {
 def lost_flags(info: MediaInfo, container: Container, plans: Sequence[StreamPlan]) -> list[str]:
     """Sentences about dispositions of streams that the container cannot store."""
     kept = [info.streams[info.video.index]]
-    kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
+    kept += [each.stream for each in plans if each.is_track]
     return [
         f"{container.name} cannot store that {stream_label(stream)} is {_FLAGS[flag]}"
         for stream in kept
@@ -158,7 +157,7 @@ def lost_track_tags(info: MediaInfo, container: Container, plans: Sequence[Strea
         return []
     losses = []
     kept = [info.streams[info.video.index]]
-    kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
+    kept += [each.stream for each in plans if each.is_track]
     for stream in kept:
         if stream.title and not container.track_titles:
             losses.append(f"{container.name} cannot store the title of {stream_label(stream)}")
@@ -183,7 +182,7 @@ def lost_languages(info: MediaInfo, container: Container, plans: Sequence[Stream
     if container.muxer in ("matroska", "webm") or container.name in ("mp4", "mov"):
         return []
     kept = [info.streams[info.video.index]]
-    kept += [each.stream for each in plans if each.action in (Action.COPY, Action.CONVERT)]
+    kept += [each.stream for each in plans if each.is_track]
     losses = []
     if not container.video_language:
         pictures = [stream for stream in kept if stream.kind is StreamKind.VIDEO]

@@ -36,7 +36,6 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
         chapters=plan.options.chapters,
     )
     plans = {each.stream.index: each for each in plan.streams}
-    actions = {index: each.action for index, each in plans.items()}
     tracks, files = tracks_of(info.streams, info.matroska), _attached_files(info)
     for stream in info.streams:
         index = stream.index
@@ -46,10 +45,10 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
             if not plan.job.encoder.carries_sample_aspect and target.sample_aspect_ratio != 1:
                 size = display_size(target.width, target.height, target.sample_aspect_ratio)
                 change.tracks[number] = TrackChange(language=stream.language_tag, size=size)
-        elif actions.get(index) in (Action.COPY, Action.CONVERT):
+        elif index in plans and plans[index].is_track:
             enabled = index not in tracks or tracks[index].enabled
             number = _add(change, stream, enabled=enabled, windows=plans[index].windows)
-        elif actions.get(index) is Action.ATTACH:
+        elif index in plans and plans[index].action is Action.ATTACH:
             if index in files:
                 change.source_attachments[files[index]] = change.attachments
             change.attachments += 1
@@ -60,7 +59,7 @@ def header_change(plan: OutputPlan, info: MediaInfo) -> HeaderChange | None:
             change.source_tracks[tracks[index].uid] = number
     for file in plan.added:
         for added in file.streams:
-            if added.action in (Action.COPY, Action.CONVERT):
+            if added.is_track:
                 _add(change, added.stream, windows=added.windows)
             change.attachments += added.action is Action.ATTACH
     return change

@@ -11,6 +11,7 @@ from paragon_stream.errors import OutputError, reason
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import decoding_stamp
 from paragon_stream.media.output.placing import Placing
 from paragon_stream.media.output.remux import Remuxer
 from paragon_stream.media.output.route import AnyPacket
@@ -130,7 +131,7 @@ class Muxer:
         self._mux_picture(packet)
 
     def _mux_picture(self, packet: AnyPacket) -> None:
-        stamp = packet.dts if packet.dts is not None else packet.pts or 0
+        stamp = decoding_stamp(packet) or 0
         is_key = packet.is_keyframe
         for remuxer in self.all_remuxers():
             self._mux_copied(remuxer.take(stamp * self._tick + AHEAD))

@@ -14,6 +14,7 @@ from paragon_stream.media.facts.cut import Cut
 from paragon_stream.media.facts.info import StreamInfo, StreamKind
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import decoding_stamp, presentation_stamp
 from paragon_stream.media.source.opening import has_index
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class PacketTrimmer:
 
     def trim(self, packet: Any) -> Sequence[Any]:
         """The packets to write for `packet`: none, itself, or the bitmap from before the cut and itself."""
-        stamp = packet.pts if packet.pts is not None else packet.dts
+        stamp = presentation_stamp(packet)
         if self._kind is StreamKind.COVER:
             return (packet,)  # it belongs to the whole file
         if stamp is None:
@@ -162,7 +163,7 @@ def without_packets(source: Any, streams: Iterable[StreamInfo], cut: Cut | None)
         if wanted and (begin == 0 or has_index(source)):
             source.seek(round(begin * 1_000_000))
         for packet in source.demux() if wanted else ():
-            index, stamp = packet.stream.index, packet.dts if packet.dts is not None else packet.pts
+            index, stamp = packet.stream.index, decoding_stamp(packet)
             if index in wanted and packet.size and wanted[index].trim(packet):
                 del wanted[index]
             read += packet.size

@@ -24,6 +24,7 @@ from paragon_stream.media.ffmpeg.display_sets import PGS, DisplaySets
 from paragon_stream.media.ffmpeg.edited_sound import EditedSound
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.rational import as_fraction
+from paragon_stream.media.ffmpeg.stamps import decoding_stamp
 from paragon_stream.media.output.aac.adts import audio_config, has_adts
 from paragon_stream.media.output.aac.even import EvenAac
 from paragon_stream.media.output.aac.latm import LatmFilter
@@ -301,14 +302,14 @@ class Remuxer:
 
     def _time(self, route: Route, packet: AnyPacket) -> Fraction | None:
         """The time of a packet on the clock of the video, in seconds."""
-        stamp = packet.dts if packet.dts is not None else packet.pts
+        stamp = decoding_stamp(packet)
         if stamp is None:
             return None
         return stamp * route.unit + self._timeline.shift(stamp * route.unit) + route.lag
 
     def _hold_timed(self, route: Route, packet: AnyPacket) -> None:
         index = packet.stream.index
-        stamp = packet.dts if packet.dts is not None else packet.pts
+        stamp = decoding_stamp(packet)
         if stamp is None:
             route.reached = self._shift if route.reached is None else route.reached
         else:
@@ -334,7 +335,7 @@ class Remuxer:
         unit = as_fraction(packet.time_base)
         if packet.pts is not None and self._timeline.video_passes(packet.pts * unit, packet.is_keyframe):
             self._hold_early(settling=False)
-        stamp = packet.dts if packet.dts is not None else packet.pts
+        stamp = decoding_stamp(packet)
         if stamp is not None:
             self._video_reached = stamp * unit + self._timeline.latest_shift
 
@@ -350,7 +351,7 @@ class Remuxer:
         self._settling = False
 
     def _keep(self, route: Route, packet: AnyPacket) -> None:
-        stamp = packet.dts if packet.dts is not None else packet.pts
+        stamp = decoding_stamp(packet)
         time = self._shift if route.reached is None else route.reached
         route.held.append((time if stamp is None else stamp * route.unit, packet))
         self._held_bytes += packet.size

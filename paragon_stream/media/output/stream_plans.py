@@ -19,9 +19,9 @@ from paragon_stream.media.mpeg.programmes import Programme
 from paragon_stream.media.output.aac.latm import BareAac, bare_aac_of
 from paragon_stream.media.output.audio import (
     SoundCoding,
+    audio_bit_rate,
     fitting_coding,
     lossless_coding,
-    parse_bit_rate,
     wanted_coding,
 )
 from paragon_stream.media.output.packet_trim import cut_chapters, without_packets
@@ -69,6 +69,11 @@ class StreamPlan:
     """Codec data of a stream that is copied under Windows' name of its codec."""
     aac: BareAac | None = None
     """Codec data of AAC that is converted from LATM."""
+
+    @property
+    def is_track(self) -> bool:
+        """Whether its packets become a track of the output."""
+        return self.action in (Action.COPY, Action.CONVERT)
 
     def __str__(self) -> str:
         to = f" to {self.codec}" if self.action is Action.CONVERT else ""
@@ -273,7 +278,7 @@ def _attached(stream: StreamInfo, container: Container) -> StreamPlan | None:
 
 def _wanted_sound(options: TrackOptions) -> SoundCoding | None:
     """The encoding of all sound that the user chose; None to copy it. Raises UsageError for unknown ones."""
-    bit_rate = parse_bit_rate(options.audio_bitrate)
+    bit_rate = audio_bit_rate(options.audio_bitrate)
     if options.audio_codec is None or options.audio_codec.lower() == "copy":
         return None
     return wanted_coding(options.audio_codec, bit_rate)
@@ -308,7 +313,7 @@ def _converted(
         )
     if stream.kind is StreamKind.AUDIO and stream.copyable:
         sound = lossless_coding(container, template) or SoundCoding(
-            encoder=container.audio_encoder, bit_rate=parse_bit_rate(options.audio_bitrate)
+            encoder=container.audio_encoder, bit_rate=audio_bit_rate(options.audio_bitrate)
         )
         # PCM is chosen with all bits of the source.
         lost = "" if sound.encoder.startswith("pcm_") or not sound.lossless else sound.lost_bits(template)
@@ -336,7 +341,7 @@ def _without_empty_tracks(
     anywhere."""
     if container.name not in ("mp4", "mov"):
         return plans, False
-    kept = [plan.stream for plan in plans if plan.action in (Action.COPY, Action.CONVERT)]
+    kept = [plan.stream for plan in plans if plan.is_track]
     near = samples if cut is None and not probing.size else {}
     empty, late = without_packets(source, [s for s in kept if s.index not in near], cut)
     where = "it is empty" if cut is None else "it has nothing in this part"

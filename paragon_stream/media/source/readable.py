@@ -11,6 +11,7 @@ from typing import Any
 
 from paragon_stream.errors import InputError, reason
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
+from paragon_stream.media.ffmpeg.stamps import decoding_stamp
 from paragon_stream.media.source.opened import is_file_here, opened_bytes, source_size
 from paragon_stream.media.source.opening import open_source
 from paragon_stream.media.source.pipes import pipe_at
@@ -54,7 +55,7 @@ class ReadingWatch:
 
     def note(self, packet: Any) -> None:
         """The next packet of any stream."""
-        position, time = packet.pos, packet.dts if packet.dts is not None else packet.pts
+        position, time = packet.pos, decoding_stamp(packet)
         if position is None or position < 0:
             return
         if self.first_position is None or position < self.first_position:

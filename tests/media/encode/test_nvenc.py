@@ -11,7 +11,7 @@ from places import SAMPLE
 from paragon_stream.cli.main import run
 from paragon_stream.errors import UsageError
 from paragon_stream.frame import FrameFormat, pixel_format
-from paragon_stream.media.decode.abilities import encodes
+from paragon_stream.media.encode.abilities import encodes
 from paragon_stream.media.encode.encoder_job import encoder_settings
 from paragon_stream.media.encode.encoders import find_encoder
 

@@ -10,7 +10,7 @@ import pytest
 from clips import make_clip
 
 from paragon_stream import upscale
-from paragon_stream.media.decode.abilities import encodes
+from paragon_stream.media.encode.abilities import encodes
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.request import RenderRequest
 

@@ -11,7 +11,7 @@ from clips import make_clip
 
 from paragon_stream.errors import LossError, OutputError, ParagonError, UsageError
 from paragon_stream.frame import pixel_format
-from paragon_stream.media.decode.abilities import encodes
+from paragon_stream.media.encode.abilities import encodes
 from paragon_stream.media.encode.encoders import ENCODERS, find_encoder
 from paragon_stream.media.facts.containers import CONTAINERS, container_for
 from paragon_stream.media.facts.info import HdrMetadata, MediaInfo
