@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from places import SHARED
 
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.native import build
 from paragon_stream.runtimes import installed_engines
 
@@ -52,7 +52,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(autouse=True)
 def scheduling() -> Iterator[None]:
     """No test leaves real-time threads behind: clips made with SVT-AV1 by root would starve the machine."""
-    with ordinary_scheduling():
+    with guarded_opening():
         yield
 
 
@@ -60,7 +60,7 @@ def scheduling() -> Iterator[None]:
 def pytest_fixture_setup() -> Generator[None, object, object]:
     """Nor does a fixture of a module, which is set up before `scheduling` and would leave a real-time worker:
     threads that wait for others without sleeping then never end, and the machine's other processes starve."""
-    with ordinary_scheduling():
+    with guarded_opening():
         return (yield)
 
 

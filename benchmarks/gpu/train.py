@@ -163,5 +163,4 @@ def preparing(what: str, done: int, total: int) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("SVT_LOG", "1")  # errors of SVT-AV1 alone
     sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +10,7 @@ import av.error
 
 from paragon_stream.media.decode.nvdec import decoder_on_gpu
 from paragon_stream.media.facts.info import Gpu
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 
 _ENCODERS = {
     "h264": "libx264",
@@ -33,7 +32,6 @@ def decodes_on_gpu(number: int) -> list[str]:
 
 
 def _decodes(codec: str, encoder: str, number: int) -> bool:
-    os.environ.setdefault("SVT_LOG", "1")  # its banner goes to stderr otherwise
     try:
         context: Any = av.VideoCodecContext.create(encoder, "w")
         context.options = {"x265-params": "log-level=none"} if encoder == "libx265" else {}
@@ -41,7 +39,7 @@ def _decodes(codec: str, encoder: str, number: int) -> bool:
         context.time_base = Fraction(1, 25)
         picture = av.VideoFrame(256, 256, "yuv420p")
         picture.pts = 0
-        with ordinary_scheduling():
+        with guarded_opening():
             packets = [*context.encode(picture), *context.encode(None)]
         decoder = decoder_on_gpu(codec, Gpu(number=number))
         frames = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]

@@ -12,8 +12,8 @@ import av.error
 from av.video.codeccontext import VideoCodecContext
 
 from paragon_stream.media.encode.encoder_job import EncoderJob, configure
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
 GPU_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
@@ -28,7 +28,7 @@ def encodes(name: str) -> bool:
         assert isinstance(context, VideoCodecContext)
         context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"
         context.time_base = Fraction(1, 25)
-        with ordinary_scheduling():
+        with guarded_opening():
             context.open()
     except (av.error.FFmpegError, ValueError, OSError):
         return False
@@ -47,7 +47,7 @@ def encoder_build(job: EncoderJob) -> str:
     configure(context, job)
     context.flags |= av.codec.context.Flags.global_header
     try:
-        with ordinary_scheduling():
+        with guarded_opening():
             context.open()
     except AV_ERRORS:
         return ""

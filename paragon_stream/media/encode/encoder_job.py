@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,10 @@ from paragon_stream.frame import ColorRange, Family, FrameFormat
 from paragon_stream.media.encode.encoders import Encoder
 from paragon_stream.media.encode.hdr import hdr_parameters
 from paragon_stream.media.facts.info import HdrMetadata
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import Plane, copy_to_frame
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,8 +212,6 @@ def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
     context.thread_type = "SLICE" if job.sliced else "AUTO"
     context.thread_count = job.threads
     context.options = dict(job.settings)
-    if job.encoder.name == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # its banner goes to stderr otherwise; errors still do
 
 
 def try_open(job: EncoderJob) -> None:
@@ -232,7 +229,7 @@ def try_open(job: EncoderJob) -> None:
     context: Any = av.VideoCodecContext.create(encoder.name, "w")
     configure(context, job)
     try:
-        with ordinary_scheduling(), captured_log() as captured:
+        with guarded_opening(), captured_log() as captured:
             context.open()
     except AV_ERRORS as error:
         if job.tick != 1 / job.rate and _opens(replace(job, tick=1 / job.rate)):
@@ -256,7 +253,7 @@ def _opens(job: EncoderJob) -> bool:
     context: Any = av.VideoCodecContext.create(job.encoder.name, "w")
     configure(context, job)
     try:
-        with ordinary_scheduling(), captured_log():
+        with guarded_opening(), captured_log():
             context.open()
     except AV_ERRORS:
         return False

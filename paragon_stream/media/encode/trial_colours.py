@@ -16,8 +16,8 @@ from paragon_stream.media.encode.encoder_job import EncoderJob, configure, encod
 from paragon_stream.media.facts.containers import Container
 from paragon_stream.media.facts.info import VideoInfo
 from paragon_stream.media.facts.probe import probe
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 
 logger = logging.getLogger(__name__)
 _FRAMES = 3
@@ -57,7 +57,7 @@ def _read_back(container: Container, job: EncoderJob) -> VideoInfo:
     ]
     with TemporaryDirectory(prefix="paragon-stream-") as folder:
         path = Path(folder) / f"trial{container.suffixes[0]}"
-        with ordinary_scheduling(), av.open(str(path), "w", format=container.muxer) as scratch:
+        with guarded_opening(), av.open(str(path), "w", format=container.muxer) as scratch:
             stream: Any = scratch.add_stream(job.encoder.name, rate=job.rate)
             configure(stream.codec_context, job)
             for number in range(_FRAMES):

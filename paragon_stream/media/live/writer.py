@@ -18,10 +18,10 @@ from paragon_stream.media.encode.messages import PacketMessages
 from paragon_stream.media.encode.outpipe import OutPipe
 from paragon_stream.media.encode.workdir import WorkDir
 from paragon_stream.media.encode.y4m import Y4mWriter
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import Plane
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.live.live_sink import LiveAnswers
 from paragon_stream.media.live.plan import KEY_SECONDS, LivePlan, Where
 from paragon_stream.media.live.player import Player, find_player, player_arguments
@@ -94,7 +94,7 @@ class LiveWriter(LiveAnswers):
                     self._video.set_display_matrix(plan.display_matrix)
                 if sound is not None:
                     self.sound = SoundTrack(self._out, sound, self._container)
-                with ordinary_scheduling():
+                with guarded_opening():
                     self._out.start_encoding()
         except ConsumerGone:
             self._close_pipe()  # raises the error of a player that could not start

@@ -12,9 +12,9 @@ from av.video.frame import PictureType
 
 from paragon_stream.errors import EngineError, UsageError
 from paragon_stream.frame import Timing
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane, copy_from_frame, copy_to_frame
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.frames.strength import StrengthTrack
 from paragon_stream.media.quantisers.meter import Origin, QuantiserMeter, Reading
 
@@ -81,7 +81,7 @@ def round_trip(
         encoder.time_base, encoder.framerate = 1 / rate, rate
         encoder.thread_count = 1
         encoder.options = {"strict": "unofficial", **encoding.options}  # MJPEG of limited range
-        with ordinary_scheduling():
+        with guarded_opening():
             encoder.open()
         packets = []
         for index, planes in enumerate(frames):

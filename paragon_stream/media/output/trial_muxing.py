@@ -14,9 +14,9 @@ from paragon_stream.errors import UsageError, reason
 from paragon_stream.media.encode.encoder_job import EncoderJob, configure
 from paragon_stream.media.facts.containers import Container, Tags
 from paragon_stream.media.facts.streams import codec_name
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.output.aac.adts import has_adts
 from paragon_stream.media.output.aac.latm import BareAac
 from paragon_stream.media.output.audio import AudioConverter, SoundCoding
@@ -128,7 +128,7 @@ def check_video(container: Container, job: EncoderJob) -> None:
     """Raise UsageError if `container` cannot hold the codec of `job`'s encoder."""
     check_codec(container, job)
     try:
-        with ordinary_scheduling(), _scratch(container) as scratch:
+        with guarded_opening(), _scratch(container) as scratch:
             stream = scratch.add_stream(job.encoder.name, rate=job.rate)
             configure(stream.codec_context, job)
             scratch.start_encoding()

@@ -21,9 +21,9 @@ from paragon_stream.media.facts.chapter_list import chapter_list
 from paragon_stream.media.facts.containers import is_crash_safe
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.facts.rate import FALLBACK_RATE
+from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS, av_errors_as
 from paragon_stream.media.ffmpeg.planes import Plane
-from paragon_stream.media.ffmpeg.scheduler_guard import ordinary_scheduling
 from paragon_stream.media.output.finishing import Finishing
 from paragon_stream.media.output.muxer import Muxer
 from paragon_stream.media.output.packet_trim import cut_chapters, shifted_chapters
@@ -298,7 +298,7 @@ class VideoWriter:
             self._begin_file()
 
     def _begin_file(self) -> None:
-        with ordinary_scheduling():
+        with guarded_opening():
             self._out.start_encoding()
 
     def _encode(self, frame: av.VideoFrame | None) -> list[AnyPacket]:

@@ -1,8 +1,10 @@
-"""Encoders that make threads real-time; only root's are, so without root nothing is shown."""
+"""What SVT-AV1 does to the process that opens it: it makes threads real-time (only root's are, so without
+root nothing is shown), and writes its settings to standard error."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +16,12 @@ from paragon_stream.media.encode.abilities import encodes
 from paragon_stream.render.plan import plan_render
 from paragon_stream.render.request import RenderRequest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SVT-AV1 does so on Linux")
+ROUND_TRIP = """
+import numpy as np
+from paragon_stream.media.measure.roundtrip import Encoding, round_trip
+planes = tuple(np.full(side, 100, np.uint8) for side in ((64, 64), (32, 32), (32, 32)))
+assert len(round_trip([planes] * 3, Encoding(encoder="libsvtav1", options={"preset": "12"}))) == 3
+"""
 
 
 def real_time_threads() -> list[str]:
@@ -28,6 +35,7 @@ def real_time_threads() -> list[str]:
     return found
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="SVT-AV1 does so on Linux")
 @pytest.mark.skipif(sys.platform == "linux" and os.geteuid() != 0, reason="needs root")
 def test_svt_av1_makes_no_thread_real_time(tmp_path: Path) -> None:
     """After each of the places that open an encoder: a real-time engine would starve the machine."""
@@ -47,3 +55,12 @@ def test_svt_av1_makes_no_thread_real_time(tmp_path: Path) -> None:
     )
     assert during and not any(during)
     assert real_time_threads() == []
+
+
+def test_a_round_trip_through_svt_av1_writes_nothing() -> None:
+    """Neither training nor `eval` shows the encoder's settings for each clip."""
+    environment = {key: value for key, value in os.environ.items() if key != "SVT_LOG"}
+    run = subprocess.run(
+        [sys.executable, "-c", ROUND_TRIP], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (run.stdout, run.stderr) == ("", "")

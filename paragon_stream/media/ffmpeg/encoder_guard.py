@@ -1,7 +1,8 @@
-"""Guards against libraries that make threads of this process real-time.
+"""Guards against what encoder libraries do to this process when an encoder is opened.
 
-SVT-AV1, when run by root, makes the thread that opens the encoder and those it starts real-time (SCHED_FIFO
-99): they then starve every other process on the machine, and nice values have no effect.
+SVT-AV1 writes its settings to standard error, unless a variable forbids it. When run by root, it makes the
+thread that opens the encoder and those it starts real-time (SCHED_FIFO 99): they then starve every other
+process on the machine, and nice values have no effect.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from pathlib import Path
 
 
 @contextmanager
-def ordinary_scheduling() -> Iterator[None]:
-    """Reset every thread of this process that becomes real-time in the block to the caller's scheduling.
-
-    Does nothing on systems other than Linux.
-    """
+def guarded_opening() -> Iterator[None]:
+    """For the opening of an encoder: SVT-AV1 writes only errors to standard error, and on Linux every thread
+    of this process that becomes real-time in the block gets the caller's scheduling again."""
+    os.environ.setdefault("SVT_LOG", "1")
     if sys.platform != "linux":
         yield
         return
