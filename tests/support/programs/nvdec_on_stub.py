@@ -24,7 +24,7 @@ from paragon_stream.api import upscale
 from paragon_stream.device import DevicePicture, DevicePlane
 from paragon_stream.device.cuda import CudaDevice
 from paragon_stream.device.discovery import ordinals
-from paragon_stream.frame import pixel_format
+from paragon_stream.frame import Timing, pixel_format
 from paragon_stream.framejob import FrameJob, allocate_planes
 from paragon_stream.media.decode.abilities import decodes_on_gpu
 from paragon_stream.media.decode.decoder import Decoder
@@ -199,6 +199,10 @@ def failures(path: Path, places: dict[Gpu, Sequence[int]]) -> None:
             assert same(got, expected), at
 
 
+def timing_of(frame: Any) -> Timing:
+    return Timing(pts=frame.pts, duration=0, time_base=frame.time_base)
+
+
 def strengths(path: Path) -> None:
     """Quantisers come from packets, small pictures from every fourth row of what is on the GPU."""
 
@@ -214,7 +218,7 @@ def strengths(path: Path) -> None:
                 return seen[-1]
 
             track._look = look  # type: ignore[method-assign]
-            for _ in track.watch((f, Stamp(f.pts)) for f in opened):
+            for _ in track.watch((frame, timing_of(frame)) for frame in opened):
                 pass
             for each in seen:
                 assert each.reading is not None
@@ -233,13 +237,6 @@ def strengths(path: Path) -> None:
     for (theirs, small, _), (ours, also_small, origin) in zip(cpu, gpu, strict=True):
         assert origin is Origin.HEADERS and ours == theirs
         assert np.array_equal(small, also_small)
-
-
-class Stamp:
-    """As much of a frame's times as a track looks at."""
-
-    def __init__(self, pts: int) -> None:
-        self.pts, self.time_base = pts, 1
 
 
 def sessions(path: Path) -> None:
