@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from paragon_stream.checkpoint import Weights, facts_of, save_weights
-from paragon_stream.checkpoint.spec import SAFE_PRODUCT
 from paragon_stream.errors import CheckpointError, OutputError, ParagonError, UsageError, reason
 from paragon_stream.models.checkpointing import set_checkpointing
 from paragon_stream.train.adversarial import Adversary
@@ -33,6 +32,7 @@ from paragon_stream.train.plain import PlainNet, plain_network
 from paragon_stream.train.processes import ALONE, Team
 from paragon_stream.train.recipe import Recipe
 from paragon_stream.train.start import start_from, unit_variance_start
+from paragon_stream.train.teacher import Teacher
 from paragon_stream.train.trunk import Trunk
 from paragon_stream.train.validation import Validation
 from paragon_stream.wholefile import whole_file
@@ -77,6 +77,7 @@ class Training:
         init: Weights | None = None,
         *,
         trunk: Trunk | None = None,
+        teacher: Teacher | None = None,
         team: Team = ALONE,
     ) -> None:
         torch.manual_seed(recipe.seed)
@@ -103,6 +104,7 @@ class Training:
         self.luma_alone = recipe.network.filters_chroma
         chroma = 1.0 if self.luma_alone else recipe.chroma
         self.loss = Loss(recipe.loss, chroma=chroma, trunk=trunk).to(self.device)
+        self.teacher = None if teacher is None else teacher.to(self.device)
         third = recipe.optimiser.lr / 3
         game = recipe.adversarial
         self.adversary = Adversary(game, self.device, lr=third, team=team) if game.weight else None
@@ -147,6 +149,7 @@ class Training:
         halved = batch.halved.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             result = upright(self.forward(low, strength), batch.turn).float()
+            taught = None if self.teacher is None else upright(self.teacher(low, strength), batch.turn)
         cut = recipe.data.context * recipe.network.scale
         cut += cut % 2  # keeps the siting of 4:2:0 chroma
         if cut:
@@ -154,6 +157,10 @@ class Training:
         if self.luma_alone:
             result = with_chroma_of(result, truth)
         loss = self.loss(result, truth, halved)
+        if taught is not None:
+            taught = taught[..., cut:-cut, cut:-cut] if cut else taught
+            taught = with_chroma_of(taught, truth) if self.luma_alone else taught
+            loss = torch.lerp(loss, self.loss(result, taught, halved), recipe.teacher_share)
         total = loss
         if self.adversary is not None:
             total = total + self.adversary.generator_loss(result, truth, self.step)
@@ -241,8 +248,6 @@ class Training:
             "step": str(self.step),
             "validation_psnr_y": f"{self.best:.3f}",
         }
-        if recipe.network.variant == "stream":
-            metadata["product_limit"] = f"{SAFE_PRODUCT:g}"
         if recipe.network.filters_chroma:
             metadata["filters_chroma"] = "true"
         tensors = {key: value.numpy() for key, value in network.release_state(gray=self.luma_alone).items()}

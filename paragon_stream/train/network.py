@@ -39,7 +39,9 @@ class TrainableNet(nn.Module):
     ) -> None:
         """`window`: side of the windows of attention, 0 for none; by default the variant's."""
         super().__init__()
-        spec = replace(published(variant, scale, alpha=alpha), product_limit=SAFE_PRODUCT)
+        spec = published(variant, scale, alpha=alpha)
+        if variant == "stream":  # its blocks multiply features
+            spec = replace(spec, product_limit=SAFE_PRODUCT)
         if window is not None:
             spec = replace(spec, window=window)
         features = spec.features

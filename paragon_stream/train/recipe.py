@@ -170,9 +170,11 @@ class AdversarialRecipe:
 class Recipe:
     """A whole training. `name` is the set's; `init` a checkpoint (relative to the recipe) whose body is
     started from instead of unit variance, whatever its scale; `trunk` the weights (likewise) of a
-    ConvNeXt or VGG whose features the losses `features` and `dists` compare; `keep` says which
-    weights are kept: those of the best "psnr" of luma, or "psnr_planes" of luma and chroma (6 : 1 :
-    1), or the "last", for losses that PSNR says nothing about."""
+    ConvNeXt or VGG whose features the losses `features` and `dists` compare; `teacher` a trained
+    network of the same scale (likewise): the losses compare with its pictures at the weight
+    `teacher_share`, with the truth at the rest (`train.teacher`); `keep` says which weights are kept:
+    those of the best "psnr" of luma, or "psnr_planes" of luma and chroma (6 : 1 : 1), or the "last",
+    for losses that PSNR says nothing about."""
 
     name: str
     network: NetworkRecipe
@@ -187,6 +189,8 @@ class Recipe:
     seed: int = 0
     init: str = ""
     trunk: str = ""
+    teacher: str = ""
+    teacher_share: float = 0.5
     keep: str = "psnr"
     evaluate_every: int = 1000
     precision: str = "fp32"
@@ -205,6 +209,8 @@ class Recipe:
         self.optimiser.check()
         self.adversarial.check()
         self._check_losses()
+        if not 0 < self.teacher_share <= 1:
+            raise UsageError(f"teacher_share must be above 0 and at most 1, not {self.teacher_share:g}")
         self.still.check()
         self.clip.check()
         least = self.data.patch * self.network.scale

@@ -19,6 +19,7 @@ from paragon_stream.train.data.shards import Shard, ShardPlan, shards
 from paragon_stream.train.loop import BEST_FILE, Report, Training, keep_freed_memory
 from paragon_stream.train.processes import ALONE, Team, run_together
 from paragon_stream.train.recipe import Recipe, read_recipe
+from paragon_stream.train.teacher import Teacher
 from paragon_stream.train.trunk import load_trunk
 from paragon_stream.train.validation import Validation
 
@@ -33,7 +34,7 @@ class TrainingFiles:
     """The files of a training."""
 
     recipe: Path
-    """The recipe; `init` and `trunk` are relative to its folder."""
+    """The recipe; `init`, `trunk` and `teacher` are relative to its folder."""
     pictures: Path
     """Folder of good pictures."""
     cache: Path
@@ -66,9 +67,9 @@ def train(
     `processes` above 1, so many on the CPU do; a program that asks for that needs the usual
     `if __name__ == "__main__":`. The weights are those of one process, up to rounding.
 
-    Raises UsageError, InputError and CheckpointError for bad recipes, data, `init` and `trunk`, OutputError
-    if nothing can be written, EngineError if another process fails, and DivergedError if the loss stops being
-    a number.
+    Raises UsageError, InputError and CheckpointError for bad recipes, data, `init`, `trunk` and `teacher`,
+    OutputError if nothing can be written, EngineError if another process fails, and DivergedError if the loss
+    stops being a number.
     """
     recipe_path = Path(recipe_path)
     recipe, _ = read_recipe(recipe_path)
@@ -129,7 +130,7 @@ def begin(
     threads: int | None = None,
 ) -> Training:
     """A training before its first step, its data made (by `threads` threads; None: one per core) and loaded.
-    Raises what `train` raises for the recipe, data, `init` and `trunk`."""
+    Raises what `train` raises for the recipe, data, `init`, `trunk` and `teacher`."""
     recipe, text = read_recipe(files.recipe)
     training_set, validation_set = (
         prepare(recipe, files.pictures, split, files.cache, preparing, threads=threads)
@@ -150,7 +151,10 @@ def begin(
     beside = files.recipe.parent
     init = load_weights((beside / recipe.init).resolve()) if recipe.init else None
     trunk = load_trunk((beside / recipe.trunk).resolve()) if recipe.trunk else None
-    return Training(recipe, text, batches, validation, files.folder, device, init, trunk=trunk, team=team)
+    teacher = Teacher((beside / recipe.teacher).resolve(), recipe.network.scale) if recipe.teacher else None
+    return Training(
+        recipe, text, batches, validation, files.folder, device, init, trunk=trunk, teacher=teacher, team=team
+    )
 
 
 def prepare(
