@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Any
 
 import av
 import av.error
 from av.video.codeccontext import VideoCodecContext
 
-from paragon_stream.media.encode.encoder_job import EncoderJob, configure
+from paragon_stream.media.encode.encoder_job import EncoderJob, open_encoder
 from paragon_stream.media.ffmpeg.encoder_guard import guarded_opening
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 
@@ -43,12 +42,8 @@ def codes_without_loss(name: str) -> bool:
 
 def encoder_build(job: EncoderJob) -> str:
     """The build of `job`'s encoder library, as its stream states it; "" if it does not."""
-    context: Any = av.VideoCodecContext.create(job.encoder.name, "w")
-    configure(context, job)
-    context.flags |= av.codec.context.Flags.global_header
     try:
-        with guarded_opening():
-            context.open()
+        context = open_encoder(job, header=True)
     except AV_ERRORS:
         return ""
     found = _BUILD.search(bytes(context.extradata or b""))

@@ -214,6 +214,20 @@ def configure(context: av.VideoCodecContext, job: EncoderJob) -> None:
     context.options = dict(job.settings)
 
 
+def open_encoder(job: EncoderJob, *, header: bool = False) -> Any:
+    """The opened codec context of a job; with `header` its `extradata` holds the stream's header.
+
+    Raises `AV_ERRORS` if the encoder refuses the job. Options that it does not have stay in `options`.
+    """
+    context: Any = av.VideoCodecContext.create(job.encoder.name, "w")
+    configure(context, job)
+    if header:
+        context.flags |= av.codec.context.Flags.global_header
+    with guarded_opening():
+        context.open()
+    return context
+
+
 def try_open(job: EncoderJob) -> None:
     """Open the encoder and close it again.
 
@@ -226,11 +240,9 @@ def try_open(job: EncoderJob) -> None:
             f"{encoder.name} cannot encode {job.format.width}x{job.format.height}: "
             f"its smallest size is {encoder.least_side}x{encoder.least_side}"
         )
-    context: Any = av.VideoCodecContext.create(encoder.name, "w")
-    configure(context, job)
     try:
-        with guarded_opening(), captured_log() as captured:
-            context.open()
+        with captured_log() as captured:
+            context = open_encoder(job)
     except AV_ERRORS as error:
         if job.tick != 1 / job.rate and _opens(replace(job, tick=1 / job.rate)):
             raise UsageError(
@@ -250,11 +262,9 @@ def try_open(job: EncoderJob) -> None:
 
 
 def _opens(job: EncoderJob) -> bool:
-    context: Any = av.VideoCodecContext.create(job.encoder.name, "w")
-    configure(context, job)
     try:
-        with guarded_opening(), captured_log():
-            context.open()
+        with captured_log():
+            open_encoder(job)
     except AV_ERRORS:
         return False
     return True
