@@ -101,7 +101,9 @@ def _row(
         refused = lines[-1].removeprefix("paragon-stream: ") if lines else f"exit code {done.returncode}"
         return replace(row, refused=refused)
     found = json.loads(done.stdout)
-    quality = _quality(options, variant, found["scale"])
+    # The default set depends on the pixels' format, so it is named by the measurement.
+    name = found["weights"] if options.weights is None else str(options.weights)
+    quality = _quality(name, variant, found["scale"])
     if "psnr_y" in found:
         row = replace(
             row, size=f"{Path(source[1]).name}: {found['pictures']} of {found['megapixels']:.2f} MP"
@@ -123,11 +125,10 @@ def _row(
     )
 
 
-def _quality(options: UpscalerOptions, variant: str, scale: int) -> dict[str, float]:
-    """The measured quality of the shipped weights in fp32; empty if there are none."""
+def _quality(name: str, variant: str, scale: int) -> dict[str, float]:
+    """The measured quality of the shipped set `name` in fp32; empty if there is none."""
     if variant not in {each.variant for each in list_shipped()}:
         return {}
-    name = None if options.weights is None else str(options.weights)
     shipped = find_shipped(name, variant=variant, scale=scale)
     return measured_quality(shipped, load_weights(shipped.path)) if shipped else {}
 

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from paragon_stream.errors import FormatError, InputError, ParagonError, reason
 from paragon_stream.frame import PIXEL_FORMATS, Family, FrameFormat, PixelFormat, pixel_format, without_alpha
-from paragon_stream.media.facts.image_kinds import JFIF, SRGB, WEBP_LOSSY, ImageKind, kind_of
+from paragon_stream.media.facts.image_kinds import (
+    JFIF,
+    SRGB,
+    WEBP_LOSSY,
+    ImageKind,
+    is_other_picture,
+    kind_of,
+)
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
 from paragon_stream.media.ffmpeg.log import captured_log
 from paragon_stream.media.ffmpeg.planes import plane_array
@@ -82,9 +89,10 @@ def read_picture(path: Path) -> Picture:
     if kind is None and (other := heif_kind(data[:256])):
         raise InputError(f"{path} is a picture in {other}, which is not supported: convert it to PNG first")
     if kind is None:
-        raise InputError(
-            f"{path} is empty" if not data else f"{path} is not a PNG, JPEG, WebP, TIFF or BMP image"
-        )
+        if not data:
+            raise InputError(f"{path} is empty")
+        advice = ": convert it to PNG or TIFF first" if is_other_picture(path) else ""
+        raise InputError(f"{path} is not a PNG, JPEG, WebP, TIFF or BMP image{advice}")
     metadata = read_metadata(kind, data, path)
     frame = _decode(kind, data, path)
     pixels, planes = _arrays(frame, path)

@@ -15,6 +15,7 @@ from paragon_stream.media.facts.tracks import unwanted
 from paragon_stream.media.matroska.chapters import linked_losses, losses_when_flat
 from paragon_stream.media.output.stream_plans import (
     TIMECODE_MUXERS,
+    TIMECODE_TRACK,
     StreamPlan,
     dropped_stream,
     programme_of,
@@ -157,12 +158,14 @@ def lost_track_tags(info: MediaInfo, container: Container, plans: Sequence[Strea
         return []
     losses = []
     kept = [info.streams[info.video.index]]
-    kept += [each.stream for each in plans if each.is_track]
+    kept += [each.stream for each in plans if each.is_track or each.reason == TIMECODE_TRACK]
     for stream in kept:
         if stream.title and not container.track_titles:
             losses.append(f"{container.name} cannot store the title of {stream_label(stream)}")
         keys = stream_tags(dict.fromkeys(stream.tags, "any"), muxer=container.muxer)
         own = _OWN_PLACE | (_OF_FILES if stream.kind is StreamKind.COVER else set())
+        if container.muxer == "mov" and "timecode" in {key.casefold() for key in keys}:
+            own = own | {"reel_name"}
         if others := sorted(key for key in keys if key.casefold() not in own):
             losses.append(
                 f"{container.name} cannot store the tags {', '.join(others)} of {stream_label(stream)}"

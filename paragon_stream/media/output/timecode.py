@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from paragon_stream.media.facts.info import MediaInfo
 from paragon_stream.media.timecode import Timecode
@@ -13,6 +14,16 @@ _KEY = "timecode"
 def tags_of_result(tags: Mapping[str, str], info: MediaInfo) -> dict[str, str]:
     """`tags` with the timecode at which the cut of `info` begins, counted in frames of the result."""
     return {k: of_result(v, info) if k.casefold() == _KEY else v for k, v in tags.items()}
+
+
+def reel_name(source: Any, video: int) -> str:
+    """The name of the reel or tape, which QuickTime keeps in the timecode track of stream `video`; "" if it
+    has none. FFmpeg's muxers of MOV and Matroska write it from the tags of the video."""
+    timecode = source.streams[video].metadata.get(_KEY)
+    for stream in source.streams if timecode else ():
+        if stream.type == "data" and stream.metadata.get(_KEY) == timecode:
+            return str(stream.metadata.get("reel_name", ""))
+    return ""
 
 
 def of_result(text: str, info: MediaInfo) -> str:

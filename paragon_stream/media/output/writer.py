@@ -34,7 +34,7 @@ from paragon_stream.media.output.remux import Remuxer
 from paragon_stream.media.output.route import AnyPacket
 from paragon_stream.media.output.stream_plans import TIMECODE_MUXERS
 from paragon_stream.media.output.tags import stream_tags
-from paragon_stream.media.output.timecode import of_result, tags_of_result
+from paragon_stream.media.output.timecode import of_result, reel_name, tags_of_result
 from paragon_stream.media.output.unfinished import Shortened, earlier_packets
 from paragon_stream.media.safekeeping.journal import Journal
 from paragon_stream.media.safekeeping.packet_log import PacketFacts
@@ -333,6 +333,10 @@ class VideoWriter:
             # The muxer writes alpha_mode itself; a tag of the same name would hide it.
             self._video.metadata.update({k: v for k, v in tags.items() if k.casefold() != "alpha_mode"})
             self._video.disposition = source.disposition
+            if self._container.muxer in TIMECODE_MUXERS and (
+                reel := reel_name(remuxer.source, info.video.index)
+            ):
+                self._video.metadata["reel_name"] = reel
         if info.video.timecode and self._container.muxer in TIMECODE_MUXERS:
             self._video.metadata["timecode"] = of_result(info.video.timecode, info)
         if info.video.stereo_mode and self._container.muxer in ("matroska", "webm"):

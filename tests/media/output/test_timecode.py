@@ -168,3 +168,26 @@ def test_groups_that_need_an_earlier_one(tmp_path: Path) -> None:
 def test_sei(shared: Path) -> None:
     """A broadcast of H.264 whose pictures have timecodes, which begin 1:54 after the encoder was started."""
     assert probe(shared / "media" / "h264_ts_no_initial_keyframe_t115s.ts").video.timecode == "00:01:54:01"
+
+
+def test_the_name_of_the_reel_is_kept_with_the_timecode(tmp_path: Path) -> None:
+    """From QuickTime into Matroska and back; MP4 has no place for it, which is announced."""
+    plain = make_clip(tmp_path / "plain.mkv", frames=5)
+    source = tmp_path / "in.mov"
+    with av.open(str(plain)) as a, av.open(str(source), "w") as b:
+        video = b.add_stream_from_template(a.streams[0], opaque=True)
+        video.metadata.update({"timecode": "01:02:03:04", "reel_name": "A001C003"})
+        for packet in a.demux():
+            if packet.size:
+                packet.stream = video
+                b.mux(packet)
+    fast = {"engine": "null", "preset": "ultrafast", "strict": True}
+    for path, name in [(source, "out.mov"), (source, "out.mkv"), (tmp_path / "out.mkv", "back.mov")]:
+        report = paragon_stream.upscale(path, tmp_path / name, **fast)
+        assert report.warnings == ()
+        with av.open(str(tmp_path / name)) as file:
+            reels = {v for s in file.streams for k, v in s.metadata.items() if k.casefold() == "reel_name"}
+        assert reels == {"A001C003"}, name
+        assert timecodes(tmp_path / name) == {"01:02:03:04"}
+    with pytest.raises(LossError, match="mp4 cannot store the tags reel_name of"):
+        paragon_stream.upscale(source, tmp_path / "out.mp4", **fast)
