@@ -347,12 +347,14 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
             run(tmp_path / name, tmp_path / "out.png")
     image.save(tmp_path / "jpeg.tif", compression="jpeg")  # FFmpeg returns a black picture
     (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "film.dpx").write_bytes(b"SDPX" + bytes(2044))
     (tmp_path / "empty.png").touch()
     image.convert("CMYK").save(tmp_path / "cmyk.jpg")
     image.convert("CMYK").save(tmp_path / "cmyk.tif")
     image.save(tmp_path / "moving.webp", save_all=True, append_images=[image.rotate(90)], duration=50)
     for name, kind, word in (
-        ("text.png", InputError, "not a PNG"),
+        ("text.png", InputError, "not a PNG, JPEG, WebP, TIFF or BMP image$"),
+        ("film.dpx", InputError, "convert it to PNG or TIFF first"),
         ("empty.png", InputError, "empty"),
         ("missing.png", InputError, "not exist"),
         ("cmyk.jpg", FormatError, "CMYK"),
