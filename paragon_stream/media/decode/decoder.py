@@ -18,13 +18,14 @@ from av.container import InputContainer
 from paragon_stream.errors import reason
 from paragon_stream.media.decode.cut_off import is_cut_off
 from paragon_stream.media.decode.frame_source import LeftGpu
+from paragon_stream.media.decode.hevc_pictures import MOST_REORDERED, HevcPictures
 from paragon_stream.media.decode.last_picture import LastPicture
 from paragon_stream.media.decode.nvdec import open_on_gpu
 from paragon_stream.media.decode.packet_tail import PacketTail
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
-from paragon_stream.media.decode.slice_checksums import SliceChecksums
 from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.decode.timestamps import DISCONTINUITY_SECONDS
+from paragon_stream.media.decode.whole_packets import examined
 from paragon_stream.media.facts.breaks import count_breaks
 from paragon_stream.media.facts.info import Damage, Gpu
 from paragon_stream.media.ffmpeg.errors import AV_ERRORS
@@ -91,9 +92,18 @@ class Decoder:
         self._tail = PacketTail(reorder=self._threads + 32)
         self._aspects = AspectLog(frame_threads=self._frame_threads)
         self._last_picture = LastPicture(self._container.format.name, self._stream)
-        self._checksums = SliceChecksums() if self._context.codec.canonical_name == "ffv1" else None
-        self._wrong_checksums: set[int] = set()
-        """Serial numbers of packets with a wrong checksum, which FFmpeg's decoder does not report."""
+        self._examined = examined(self._context.codec.canonical_name)
+        self._damaged_packets: set[int] = set()
+        """Serial numbers of damaged packets that FFmpeg's decoder does not report."""
+        self._pictures = (
+            HevcPictures(self._context.extradata) if self._context.codec.canonical_name == "hevc" else None
+        )
+        self._owed: set[int] = set()
+        """Serial numbers of packets whose picture the decoder has not delivered yet."""
+        self._finished = False
+        """Whether the decoder has delivered its last frame."""
+        self._latest_delivered = -1
+        """The highest serial number of a delivered frame's packet."""
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
         """Packets that were read during seeking and are not decoded yet."""
         self._failures: list[int] = []
@@ -139,12 +149,17 @@ class Decoder:
     def damage(self) -> Damage:
         """Damage found so far."""
         return Damage(
-            undecodable_packets=len(self._failures),
+            undecodable_packets=max(len(self._failures), self._left_out()),
             corrupt_packets=self._corrupt_packets,
-            corrupt_frames=self._corrupt_frames,
+            corrupt_frames=self._corrupt_frames + (self._examined.damaged_before if self._examined else 0),
             broken_places=self._broken_places,
             missing_ends=self._missing_ends,
         )
+
+    def _left_out(self) -> int:
+        """The number of H.265 pictures that the decoder left out, most of them without an error."""
+        sure = self._tail.latest + 1 if self._finished else self._latest_delivered - MOST_REORDERED
+        return sum(serial < sure for serial in self._owed)
 
     def reading(self, frame: av.VideoFrame) -> Reading | None:
         """The quantiser of `frame`, which this decoder delivered; None if unknown. Call it once per frame."""
@@ -156,7 +171,7 @@ class Decoder:
 
     def is_corrupt(self, frame: av.VideoFrame) -> bool:
         """Whether a part of `frame`, which this decoder delivered, is damaged."""
-        return bool(frame.is_corrupt) or packet_serial(frame) in self._wrong_checksums
+        return bool(frame.is_corrupt) or packet_serial(frame) in self._damaged_packets
 
     def close(self) -> None:
         # Running decoder threads end here, while the GIL is free. PyAV frees a decoder with the GIL held and
@@ -200,8 +215,14 @@ class Decoder:
         for packet in chain(self._skipped_to, self._packets()):
             self._corrupt_packets += packet.is_corrupt
             self._tail.sent(packet)
-            if self._checksums is not None and self._checksums.damaged(bytes(packet)):
-                self._wrong_checksums.add(self._tail.latest)
+            if self._examined is not None and self._examined.damaged(bytes(packet)):
+                self._damaged_packets.add(self._tail.latest)
+            if (
+                self._pictures is not None
+                and self._pictures.must_show(bytes(packet))
+                and not packet.is_discard
+            ):
+                self._owed.add(self._tail.latest)
             self._aspects.sent(self._tail.latest, packet.is_keyframe)
             self._last_picture.sent(packet)
             if self._meter is not None:
@@ -212,6 +233,7 @@ class Decoder:
         yield from self._delivered(self._decode(None))
         if self._frame_threads and (missing := self._tail.missing()):
             yield from self._delivered(self._rescued(missing))
+        self._finished = True
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         """The stream's packets; empty ones ("repeat the last frame", and PyAV's own flush marks) left out."""
@@ -302,6 +324,9 @@ class Decoder:
             self._frames += 1
             self._corrupt_frames += self.is_corrupt(frame)
             self._tail.delivered(frame)
+            serial = packet_serial(frame)
+            self._owed.discard(serial)
+            self._latest_delivered = max(self._latest_delivered, serial)
             frame.duration = self._last_picture.duration(frame)
             yield frame
 

@@ -59,18 +59,9 @@ class HevcHeaders:
 
     def __init__(self, extradata: bytes | None) -> None:
         self._sets = ParameterSets(header=2, sequence=(_SPS, _read_sequence), picture=(_PPS, _read_picture))
-        self._length_size = 0
-        if extradata and extradata[0] == 1 and len(extradata) > 22:  # hvcC (ISO/IEC 14496-15, 8.3.3.1)
-            self._length_size = (extradata[21] & 3) + 1
-            at = 23
-            for _ in range(extradata[22]):
-                count = int.from_bytes(extradata[at + 1 : at + 3])
-                found, at = sized_units(extradata, at + 3, count)
-                for unit in found:
-                    self._sets.take(_kind(unit), unit)
-        elif extradata:
-            for unit in units(extradata, 0):
-                self._sets.take(_kind(unit), unit)
+        self._length_size, found = stored_units(extradata)
+        for unit in found:
+            self._sets.take(unit_kind(unit), unit)
 
     def quantiser(self, packet: bytes) -> float | None:
         """Mean of the slices' quantisers of the picture in `packet`; None where they cannot be read.
@@ -81,7 +72,7 @@ class HevcHeaders:
         for unit in units(packet, self._length_size):
             if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:  # another layer
                 continue
-            kind = _kind(unit)
+            kind = unit_kind(unit)
             if kind < 32:
                 try:
                     header = payload(unit, header=2, limit=_MOST_OF_A_SLICE_HEADER)
@@ -120,8 +111,25 @@ class HevcHeaders:
         return 0.0 if picture.bypass and quantiser <= 4 else float(quantiser)
 
 
-def _kind(unit: bytes) -> int:
+def unit_kind(unit: bytes) -> int:
+    """`nal_unit_type` (7.4.2.2)."""
     return unit[0] >> 1 & 63 if unit else 0
+
+
+def stored_units(extradata: bytes | None) -> tuple[int, list[bytes]]:
+    """The number of bytes of each unit's length in packets (0: start codes), and the units of a container's
+    header."""
+    if not extradata:
+        return 0, []
+    if extradata[0] != 1 or len(extradata) <= 22:
+        return 0, list(units(extradata, 0))
+    found: list[bytes] = []
+    at = 23
+    for _ in range(extradata[22]):  # hvcC (ISO/IEC 14496-15, 8.3.3.1)
+        count = int.from_bytes(extradata[at + 1 : at + 3])
+        some, at = sized_units(extradata, at + 3, count)
+        found += some
+    return (extradata[21] & 3) + 1, found
 
 
 def _read_references(sequence: _Sequence, bits: BitReader) -> tuple[int, bool]:

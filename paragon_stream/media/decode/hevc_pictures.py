@@ -1,0 +1,63 @@
+"""Which packets of H.265 hold a picture that a decoder must deliver (H.265, 8.1.3 and 8.3.2).
+
+FFmpeg's decoder leaves out a picture with a damaged slice header, and those that need it, without an error.
+"""
+
+from __future__ import annotations
+
+from paragon_stream.media.quantisers.bits import BitReader, HeaderError
+from paragon_stream.media.quantisers.hevc import stored_units, unit_kind
+from paragon_stream.media.quantisers.nal import payload, units
+
+_SLICES = range(32)
+_SKIPPED_LEADING = (8, 9)
+"""RASL pictures: shown before the random access point that they follow, predicted from what precedes it."""
+_RANDOM_ACCESS = range(16, 24)
+_CLEAN = 21
+"""A CRA picture; the other random access points refer to nothing before them."""
+_PICTURE_PARAMETERS = 34
+_ENDS = (36, 37)
+MOST_REORDERED = 16
+"""A picture follows at most so many later ones out of a decoder (A.4.2, `MaxDpbSize`)."""
+
+
+class HevcPictures:
+    """Examines the packets of one stream in coded order. `extradata` is the container's header."""
+
+    def __init__(self, extradata: bytes | None) -> None:
+        self._length_size, found = stored_units(extradata)
+        self._began = False
+        """Whether a random access point was seen: what precedes the first one cannot be decoded."""
+        self._ended = True
+        """Whether the next random access point begins a sequence."""
+        self._skips_leading = True
+        self._hides = any(map(_hides_pictures, found))
+        """Whether a slice header can say that its picture is not shown."""
+
+    def must_show(self, packet: bytes) -> bool:
+        """Whether the picture in `packet` must come out of a decoder."""
+        shows = False
+        for unit in units(packet, self._length_size):
+            if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:  # another layer
+                continue
+            kind = unit_kind(unit)
+            if kind in _RANDOM_ACCESS and not shows:
+                self._skips_leading = self._ended or kind != _CLEAN
+                self._began, self._ended = True, False
+            shows |= kind in _SLICES and not (kind in _SKIPPED_LEADING and self._skips_leading)
+            self._ended |= kind in _ENDS
+            self._hides |= _hides_pictures(unit)
+        return shows and self._began and not self._hides
+
+
+def _hides_pictures(unit: bytes) -> bool:
+    """Whether `unit` is a picture parameter set with `output_flag_present_flag` (7.3.2.3.1)."""
+    if unit_kind(unit) != _PICTURE_PARAMETERS:
+        return False
+    bits = BitReader(payload(unit, header=2))
+    try:
+        bits.unsigned(), bits.unsigned()  # pps_pic_parameter_set_id, pps_seq_parameter_set_id
+        bits.skip(1)  # dependent_slice_segments_enabled_flag
+        return bool(bits.flag())
+    except (HeaderError, IndexError):
+        return False

@@ -1,0 +1,105 @@
+"""Damage that FFmpeg's decoders only log: pictures left out, and pictures that are delivered as if whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from clips import make_clip
+
+from paragon_stream.media.decode.decoder import Decoder
+from paragon_stream.media.decode.seeking import decoder_at
+from paragon_stream.media.facts.info import Damage
+from paragon_stream.media.measure.roundtrip import QUIET_X265
+
+FRAMES = 40
+HEVC = f"{QUIET_X265}:keyint=10:bframes=3:b-adapt=0"
+
+
+def changed(source: Path, target: Path, numbers: Collection[int], change: Callable[[bytes], bytes]) -> Path:
+    """The video of a file, with `change` applied to the packets of these numbers."""
+    with av.open(str(source)) as file, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(file.streams.video[0], opaque=True)
+        for number, packet in enumerate(p for p in file.demux(video=0) if p.size):
+            data = bytes(packet)
+            made = av.Packet(change(data) if number in numbers else data)
+            made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+            made.time_base, made.is_keyframe, made.stream = packet.time_base, packet.is_keyframe, stream
+            out.mux(made)
+    return target
+
+
+def decoded(path: Path, *, threads: int = 1, most: int | None = None) -> tuple[int, Damage]:
+    """The number of frames, of `most`, and the damage that was found until then."""
+    decoder = Decoder(path, 0, threads=threads)
+    count = 0
+    for _ in decoder:
+        count += 1
+        if count == most:
+            break
+    damage = decoder.damage
+    decoder.close()
+    return count, damage
+
+
+def without_slice_header(packet: bytes) -> bytes:
+    """Ones behind the header of the last NAL unit, which is the slice (lengths of four bytes)."""
+    at = 0
+    while (end := at + 4 + int.from_bytes(packet[at : at + 4])) < len(packet):
+        at = end
+    return packet[: at + 6] + b"\xff" * 12 + packet[at + 18 :]
+
+
+@pytest.mark.parametrize("open_gop", [0, 1])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_hevc_pictures_that_the_decoder_leaves_out(tmp_path: Path, open_gop: int, threads: int) -> None:
+    options = {"x265-params": f"{HEVC}:open-gop={open_gop}"}
+    whole = make_clip(tmp_path / "whole.mkv", codec="libx265", options=options, frames=FRAMES)
+    assert decoded(whole, threads=threads) == (FRAMES, Damage())
+    broken = changed(whole, tmp_path / "broken.mkv", {12, 13, 31}, without_slice_header)
+    count, damage = decoded(broken, threads=threads)
+    assert count < FRAMES and count + damage.undecodable_packets == FRAMES
+    _, early = decoded(broken, threads=threads, most=count - 1)  # the reader stops before the end
+    assert 0 < early.undecodable_packets < damage.undecodable_packets
+
+
+@pytest.mark.parametrize("open_gop", [0, 1])
+def test_no_hevc_picture_is_missed_where_decoding_begins_in_the_middle(tmp_path: Path, open_gop: int) -> None:
+    """Decoders skip pictures that refer to what precedes the key frame, and recordings begin anywhere."""
+    options = {"x265-params": f"{HEVC}:open-gop={open_gop}"}
+    whole = make_clip(tmp_path / "whole.ts", codec="libx265", options=options, frames=FRAMES)
+    later, frames = decoder_at(whole, 0, Fraction(3), threads=2)
+    assert 0 < len(list(frames)) <= FRAMES and later.damage == Damage()
+    later.close()
+    data = whole.read_bytes()
+    middle = len(data) // 188 // 2 * 188
+    (tmp_path / "later.ts").write_bytes(data[: 3 * 188] + data[middle:])
+    count, damage = decoded(tmp_path / "later.ts")
+    assert 0 < count < FRAMES and damage.undecodable_packets == 0
+
+
+def motion_jpeg(folder: Path) -> Path:
+    return make_clip(folder / "in.avi", codec="mjpeg", pix_fmt="yuvj420p", frames=12)
+
+
+def test_motion_jpeg_pictures_without_an_end(tmp_path: Path) -> None:
+    whole = motion_jpeg(tmp_path)
+    assert decoded(whole) == (12, Damage())
+    broken = changed(whole, tmp_path / "broken.avi", {0, 5, 9}, lambda data: data[: len(data) // 2])
+    assert decoded(broken)[1] == Damage(corrupt_frames=3)
+
+
+def test_a_camera_that_writes_no_end_markers(tmp_path: Path) -> None:
+    bare = changed(motion_jpeg(tmp_path), tmp_path / "bare.avi", range(12), lambda data: data[:-2])
+    assert decoded(bare) == (12, Damage())
+
+
+def test_the_first_picture_with_a_wrong_checksum_counts(tmp_path: Path) -> None:
+    options = {"level": "3", "slicecrc": "1", "g": "1"}
+    whole = make_clip(tmp_path / "whole.mkv", codec="ffv1", options=options)
+    middle = lambda data: data[: len(data) // 2] + bytes(20) + data[len(data) // 2 + 20 :]  # noqa: E731
+    broken = changed(whole, tmp_path / "broken.mkv", {0, 7}, middle)
+    assert decoded(broken)[1] == Damage(corrupt_frames=2)
