@@ -18,7 +18,7 @@ from av.container import InputContainer
 from paragon_stream.errors import reason
 from paragon_stream.media.decode.cut_off import is_cut_off
 from paragon_stream.media.decode.frame_source import LeftGpu
-from paragon_stream.media.decode.hevc_pictures import MOST_REORDERED, HevcPictures
+from paragon_stream.media.decode.hevc_pictures import pictures_owed
 from paragon_stream.media.decode.last_picture import LastPicture
 from paragon_stream.media.decode.nvdec import open_on_gpu
 from paragon_stream.media.decode.packet_tail import PacketTail
@@ -95,15 +95,7 @@ class Decoder:
         self._examined = examined(self._context.codec.canonical_name)
         self._damaged_packets: set[int] = set()
         """Serial numbers of damaged packets that FFmpeg's decoder does not report."""
-        self._pictures = (
-            HevcPictures(self._context.extradata) if self._context.codec.canonical_name == "hevc" else None
-        )
-        self._owed: set[int] = set()
-        """Serial numbers of packets whose picture the decoder has not delivered yet."""
-        self._finished = False
-        """Whether the decoder has delivered its last frame."""
-        self._latest_delivered = -1
-        """The highest serial number of a delivered frame's packet."""
+        self._owed = pictures_owed(self._context)
         self._skipped_to: list[av.Packet[av.VideoStream]] = []
         """Packets that were read during seeking and are not decoded yet."""
         self._failures: list[int] = []
@@ -149,17 +141,12 @@ class Decoder:
     def damage(self) -> Damage:
         """Damage found so far."""
         return Damage(
-            undecodable_packets=max(len(self._failures), self._left_out()),
+            undecodable_packets=max(len(self._failures), self._owed.left_out if self._owed else 0),
             corrupt_packets=self._corrupt_packets,
             corrupt_frames=self._corrupt_frames + (self._examined.damaged_before if self._examined else 0),
             broken_places=self._broken_places,
             missing_ends=self._missing_ends,
         )
-
-    def _left_out(self) -> int:
-        """The number of H.265 pictures that the decoder left out, most of them without an error."""
-        sure = self._tail.latest + 1 if self._finished else self._latest_delivered - MOST_REORDERED
-        return sum(serial < sure for serial in self._owed)
 
     def reading(self, frame: av.VideoFrame) -> Reading | None:
         """The quantiser of `frame`, which this decoder delivered; None if unknown. Call it once per frame."""
@@ -217,12 +204,8 @@ class Decoder:
             self._tail.sent(packet)
             if self._examined is not None and self._examined.damaged(bytes(packet)):
                 self._damaged_packets.add(self._tail.latest)
-            if (
-                self._pictures is not None
-                and self._pictures.must_show(bytes(packet))
-                and not packet.is_discard
-            ):
-                self._owed.add(self._tail.latest)
+            if self._owed is not None:
+                self._owed.sent(self._tail.latest, packet)
             self._aspects.sent(self._tail.latest, packet.is_keyframe)
             self._last_picture.sent(packet)
             if self._meter is not None:
@@ -233,7 +216,8 @@ class Decoder:
         yield from self._delivered(self._decode(None))
         if self._frame_threads and (missing := self._tail.missing()):
             yield from self._delivered(self._rescued(missing))
-        self._finished = True
+        if self._owed is not None:
+            self._owed.ended()
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         """The stream's packets; empty ones ("repeat the last frame", and PyAV's own flush marks) left out."""
@@ -324,9 +308,8 @@ class Decoder:
             self._frames += 1
             self._corrupt_frames += self.is_corrupt(frame)
             self._tail.delivered(frame)
-            serial = packet_serial(frame)
-            self._owed.discard(serial)
-            self._latest_delivered = max(self._latest_delivered, serial)
+            if self._owed is not None:
+                self._owed.delivered(packet_serial(frame))
             frame.duration = self._last_picture.duration(frame)
             yield frame
 

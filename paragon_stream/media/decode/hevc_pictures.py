@@ -5,6 +5,8 @@ FFmpeg's decoder leaves out a picture with a damaged slice header, and those tha
 
 from __future__ import annotations
 
+from typing import Any
+
 from paragon_stream.media.quantisers.bits import BitReader, HeaderError
 from paragon_stream.media.quantisers.hevc import stored_units, unit_kind
 from paragon_stream.media.quantisers.nal import payload, units
@@ -17,8 +19,42 @@ _CLEAN = 21
 """A CRA picture; the other random access points refer to nothing before them."""
 _PICTURE_PARAMETERS = 34
 _ENDS = (36, 37)
-MOST_REORDERED = 16
+_MOST_REORDERED = 16
 """A picture follows at most so many later ones out of a decoder (A.4.2, `MaxDpbSize`)."""
+
+
+class PicturesOwed:
+    """The pictures of one stream that its decoder has not delivered. Serial numbers of packets rise."""
+
+    def __init__(self, extradata: bytes | None) -> None:
+        self._examined = HevcPictures(extradata)
+        self._owed: set[int] = set()
+        self._latest = -1
+        self.left_out = 0
+        """The number of pictures that will not come any more."""
+
+    def sent(self, serial: int, packet: Any) -> None:
+        """A packet that is sent to the decoder next."""
+        if self._examined.must_show(bytes(packet)) and not packet.is_discard:
+            self._owed.add(serial)
+
+    def delivered(self, serial: int) -> None:
+        """A frame came out, made of the packet with this number."""
+        self._owed.discard(serial)
+        self._latest = max(self._latest, serial)
+        lost = {each for each in self._owed if each < self._latest - _MOST_REORDERED}
+        self.left_out += len(lost)
+        self._owed -= lost
+
+    def ended(self) -> None:
+        """The decoder has delivered its last frame."""
+        self.left_out += len(self._owed)
+        self._owed.clear()
+
+
+def pictures_owed(context: Any) -> PicturesOwed | None:
+    """For a decoder's context; None if its codec reports every picture that does not decode."""
+    return PicturesOwed(context.extradata) if context.codec.canonical_name == "hevc" else None
 
 
 class HevcPictures:

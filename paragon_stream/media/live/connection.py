@@ -17,6 +17,7 @@ from av.stream import Discard
 
 from paragon_stream.errors import InputError, reason
 from paragon_stream.media.decode.decoder import MAX_THREADS
+from paragon_stream.media.decode.hevc_pictures import pictures_owed
 from paragon_stream.media.decode.sample_aspects import AspectLog, packet_serial
 from paragon_stream.media.decode.threads import Threading, threading_for
 from paragon_stream.media.facts import side_data
@@ -95,6 +96,7 @@ class Connection:
             self._context.thread_type = shared.value
             self._context.thread_count = 1 if shared is Threading.NONE else threads
             self._aspects = AspectLog(frame_threads=False)
+            self._owed = pictures_owed(self._context)
             self._serial = -1
             self._undecodable = self._corrupt_packets = self._corrupt_frames = 0
             for stream in self._container.streams:
@@ -149,7 +151,7 @@ class Connection:
     def damage(self) -> Damage:
         """Damage found so far."""
         return Damage(
-            undecodable_packets=self._undecodable,
+            undecodable_packets=max(self._undecodable, self._owed.left_out if self._owed else 0),
             corrupt_packets=self._corrupt_packets,
             corrupt_frames=self._corrupt_frames,
         )
@@ -245,6 +247,8 @@ class Connection:
             packet.opaque = self._serial
             self._corrupt_packets += packet.is_corrupt
             self._aspects.sent(self._serial, packet.is_keyframe)
+            if self._owed is not None:
+                self._owed.sent(self._serial, packet)
             if self._meter is not None:
                 self._meter.sent(self._serial, packet)
         try:
@@ -256,6 +260,8 @@ class Connection:
         self._aspects.decoded(map(packet_serial, frames), as_fraction(aspect) if aspect else None)
         for frame in frames:
             self._corrupt_frames += frame.is_corrupt
+            if self._owed is not None:
+                self._owed.delivered(packet_serial(frame))
             yield DecodedFrame(
                 frame=frame,
                 stamp=None if frame.pts is None else frame.pts * self._unit,

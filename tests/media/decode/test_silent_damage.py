@@ -13,6 +13,8 @@ from clips import make_clip
 from paragon_stream.media.decode.decoder import Decoder
 from paragon_stream.media.decode.seeking import decoder_at
 from paragon_stream.media.facts.info import Damage
+from paragon_stream.media.live.connection import Connection, DecodedFrame
+from paragon_stream.media.live.source import CaptureOptions, find_source
 from paragon_stream.media.measure.roundtrip import QUIET_X265
 
 FRAMES = 40
@@ -64,6 +66,19 @@ def test_hevc_pictures_that_the_decoder_leaves_out(tmp_path: Path, open_gop: int
     assert count < FRAMES and count + damage.undecodable_packets == FRAMES
     _, early = decoded(broken, threads=threads, most=count - 1)  # the reader stops before the end
     assert 0 < early.undecodable_packets < damage.undecodable_packets
+
+
+def test_hevc_pictures_that_a_live_session_leaves_out(tmp_path: Path) -> None:
+    options = {"x265-params": HEVC}
+    whole = make_clip(tmp_path / "whole.mkv", codec="libx265", options=options, frames=2 * FRAMES)
+    broken = changed(whole, tmp_path / "broken.mkv", {12, 31}, without_slice_header)
+    for path, lost in ((whole, False), (broken, True)):
+        source = find_source(str(path), CaptureOptions(), "linux")
+        connection = Connection(source, quantisers=False, sound=False, patience=None)
+        count = sum(isinstance(item, DecodedFrame) for item in connection)
+        assert connection.damage.undecodable_packets == 2 * FRAMES - count
+        assert (count < 2 * FRAMES) is lost
+        connection.close()
 
 
 @pytest.mark.parametrize("open_gop", [0, 1])
